@@ -1,0 +1,102 @@
+# virt-rules. `make help` lists the targets; everything that is built goes to build/.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+RULESDIR ?= /usr/local/libvirt/rules.d
+HOOKDIR ?= /etc/libvirt/hooks
+DESTDIR ?=
+VERSION := 0.1.0
+
+B := build$(if $(SANITIZE),/sanitize)
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wwrite-strings
+HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+comma := ,
+ALL_CPPFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DBINDIR='"$(BINDIR)"' \
+	-DRULESDIR='"$(RULESDIR)"' -I. -I$(B) $(CPPFLAGS)
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDENING) $(SANITIZERS) $(CFLAGS)
+# expat and json-c go into the program, so that one binary serves hosts without them.
+LDLIBS = -l:libexpat.a -l:libjson-c.a -ldl
+
+SOURCES := $(wildcard lexer/*.c parser/*.c engine/*.c)
+GENERATED := $(B)/lexer/rules.lex.c $(B)/parser/rules.tab.c
+OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(GENERATED:.c=.o)
+LIBRARY := $(filter-out $(B)/engine/main.o,$(OBJECTS))
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/hook/test_*.c))
+TEST_HELPERS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/double_*.c))
+
+all: $(B)/virt-rules $(B)/virt-rules-hook ## build the engine and the hook (the default)
+
+$(B)/virt-rules: $(OBJECTS)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The hook is on a VM's start path: static, and nothing but libc in it.
+$(B)/virt-rules-hook: hook/hook.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -MMD -MP -o $@ $<
+
+$(B)/lexer/rules.lex.c: lexer/rules.l
+	@mkdir -p $(@D)
+	flex -o $@ --header-file=$(@:.c=.h) $<
+
+$(B)/parser/rules.tab.c: parser/rules.y
+	@mkdir -p $(@D)
+	bison -Werror --no-lines -o $@ --header=$(@:.c=.h) $<
+
+$(OBJECTS) $(TESTS): | $(GENERATED)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/%.o: $(B)/%.c
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-unused-function -MMD -MP -c -o $@ $<
+
+$(B)/tests/%: tests/%.c $(LIBRARY) $(TEST_HELPERS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(TEST_HELPERS) $(LIBRARY) -lcmocka $(LDLIBS)
+
+-include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TEST_HELPERS:.o=.d) $(B)/virt-rules-hook.d
+
+test: ## every fast test (T=unit/test_match for one; SANITIZE=1 under ASan and UBSan)
+	@tests/install-packages build test
+	@$(MAKE) --no-print-directory run-tests
+
+run-tests: all $(TESTS)
+	@BUILD=$(B) tests/run $(T)
+
+lab: ## real passthrough in an emulated PC, every case (T=case for one)
+	@tests/install-packages build lab
+	@$(MAKE) --no-print-directory all
+	@tests/lab/lab $(T)
+
+demo: ## the main job, shown stage by stage in the emulated PC
+	@tests/install-packages build lab
+	@$(MAKE) --no-print-directory all
+	@tests/lab/lab --demo
+
+lint: ## clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+	@tests/install-packages build test lint
+	@$(MAKE) --no-print-directory $(GENERATED)
+	@tests/lint -I. -I$(B)
+
+golden: all ## write the golden files anew; read the diff before you commit it
+	@BUILD=$(B) tests/golden/run --write $(T)
+
+install: all ## install into DESTDIR: engine, hook, example rules
+	hook/install $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --rulesdir $(RULESDIR) \
+		--hookdir $(HOOKDIR) $(B)
+
+dist: ## a source archive in build/
+	@mkdir -p build
+	git archive --prefix=virt-rules-$(VERSION)/ -o build/virt-rules-$(VERSION).tar.gz HEAD
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
+
+.PHONY: all test run-tests lab demo lint golden install dist clean help
+.DELETE_ON_ERROR:
