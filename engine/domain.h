@@ -1,0 +1,65 @@
+/*
+ * What the engine knows of a VM, read from libvirt's domain XML (formatdomain.html). The same
+ * parser reads the hook's standard input, --domain-xml and the live XML.
+ */
+#ifndef ENGINE_DOMAIN_H
+#define ENGINE_DOMAIN_H
+
+#include "engine/host.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A host device that the domain holds. */
+struct domain_hostdev {
+    enum bus bus;
+    char address[32];    /* PCI: "0000:03:00.0"; USB: "" */
+    struct device_id id; /* USB: vendor and product, 0:0 when the XML names none */
+    unsigned bus_number; /* USB: 0 when the XML names none */
+    unsigned device_number;
+    char alias[64]; /* "hostdev0", or "" */
+};
+
+struct domain {
+    char *name;    /* never NULL after domain_parse() */
+    char *title;   /* NULL: none */
+    char *uuid;    /* lower case with dashes; NULL: none */
+    char *machine; /* "pc-q35-7.2"; NULL: unknown */
+    int id;        /* libvirt's number of the running domain; -1: not running or not said */
+    struct domain_hostdev *hostdevs;
+    size_t hostdev_count;
+    /* Counted from the XML; hot-plug on q35 takes one free port a device. */
+    unsigned root_ports;      /* pcie-root-port and pcie-switch-downstream-port controllers */
+    unsigned free_root_ports; /* those that no device has an address on */
+    bool has_pcie_root;       /* a pcie-root controller: q35, virt */
+    bool has_pci_root;        /* a pci-root controller: i440fx */
+    unsigned free_pci_slots;  /* on pci-root and pci-bridge controllers */
+    bool has_usb_controller;  /* one whose model is not 'none' */
+};
+
+/*
+ * Parses `size` bytes of XML. Returns 0, or -1 with one line in `error` that says what is wrong and
+ * what to do: empty, not XML (with line and column), truncated, not a <domain>, no <name>, a
+ * document type declaration (refused: entity bombs), deeper than 256 elements. The caller ends a
+ * good one with domain_finish(); after -1 there is nothing to finish.
+ */
+int domain_parse(struct domain *domain, const char *xml, size_t size, char *error,
+                 size_t error_size);
+
+/* A domain of which only what a person typed is known: it is the name, and the UUID if it is one.
+ */
+int domain_from_name(struct domain *domain, const char *name);
+void domain_finish(struct domain *domain);
+
+/* The hostdev that is `device`, or NULL. A USB hostdev is compared by bus and device number where
+ * the XML has them, else by id. */
+const struct domain_hostdev *domain_holds(const struct domain *domain,
+                                          const struct host_device *device);
+
+/* What people call the VM: its title, else its name. */
+const char *domain_label(const struct domain *domain);
+
+/* True when `text` equals the domain's name, title or UUID (in any case). */
+bool domain_is_called(const struct domain *domain, const char *text);
+
+#endif

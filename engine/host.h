@@ -1,0 +1,80 @@
+/*
+ * The host's devices, read once into a snapshot that everything else only looks at.
+ *
+ * Facts come from the kernel's own files below one root: sysfs
+ * (Documentation/ABI/testing/sysfs-bus-pci and sysfs-bus-usb), /proc/self/mountinfo, /proc/swaps,
+ * /proc/net/route and /proc/net/ipv6_route. Names come from libpci's and the device's own strings.
+ * A file that an old kernel lacks makes a fact unknown, never an error.
+ */
+#ifndef ENGINE_HOST_H
+#define ENGINE_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum bus { BUS_PCI, BUS_USB };
+
+/* A pair of 16-bit numbers, as "vvvv:dddd". */
+struct device_id {
+    uint16_t vendor;
+    uint16_t device;
+};
+
+struct host_device {
+    enum bus bus;
+    /* PCI: "0000:03:00.0". USB: the port path "1-1.4", which is the device's name in sysfs. */
+    char *address;
+    struct device_id id;
+    struct device_id subsystem; /* PCI only; 0:0 when unknown */
+    uint32_t class_code;        /* 24 bits: class, subclass, interface */
+    char *name;                 /* for people; never NULL */
+    char *driver;               /* bound host driver, NULL for none */
+    int iommu_group;            /* -1: none */
+    int numa_node;              /* -1: none or unknown */
+    bool is_bridge;             /* PCI header type 1 or 2: no endpoint */
+    bool boot_vga;
+    char *reset_methods; /* "flr bus"; NULL when unknown */
+    char *power_state;   /* "D0"; NULL when unknown */
+    unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
+    unsigned device_number;
+    char *serial; /* USB only, NULL when it has none */
+    /* What the host itself does with the device, in words that end "the host ...", for example
+     * "mounts / from it (sda1, md0)"; NULL: nothing. */
+    char *use;
+};
+
+struct host {
+    char *root;                  /* "" for the running system */
+    struct host_device *devices; /* PCI by address, then USB by port path in number order */
+    size_t count;
+    bool has_iommu; /* the kernel made at least one IOMMU group */
+};
+
+/*
+ * Reads the host below `root` ("" or NULL: the running system). Returns 0, or -1 with a message
+ * in `error` when there is nothing to read (no sys/bus/pci and no sys/bus/usb). The caller
+ * owns the snapshot and ends it with host_finish().
+ */
+int host_init(struct host *host, const char *root, char *error, size_t error_size);
+void host_finish(struct host *host);
+
+/* The device at that bus and address, or NULL. */
+const struct host_device *host_find(const struct host *host, enum bus bus, const char *address);
+
+/* The driver of a device right now, read anew; "" for none. Returns false when it is gone. */
+bool host_driver(const struct host *host, const struct host_device *device, char *driver,
+                 size_t size);
+
+/*
+ * Why a member of its IOMMU group keeps `device` from being passed, or NULL when none does: the
+ * first other endpoint that is bound to a host driver (not vfio-pci or pci-stub; bridges on
+ * pcieport do not count).
+ */
+const struct host_device *host_group_blocker(const struct host *host,
+                                             const struct host_device *device);
+
+/* "0000:03:00.0" or "1-1.4" as people write it on a command line: "03:00.0" gets its domain. */
+bool host_address_normalise(const char *text, char *address, size_t size);
+
+#endif

@@ -1,0 +1,21 @@
+/* A device as libvirt's <hostdev> element (formatdomain.html#host-device-assignment). Pure text. */
+#ifndef ENGINE_HOSTDEV_XML_H
+#define ENGINE_HOSTDEV_XML_H
+
+#include "engine/host.h"
+
+struct hostdev_options {
+    bool unmanaged;  /* PCI: managed='no' */
+    bool rom_off;    /* PCI: <rom bar='off'/> */
+    const char *rom; /* PCI: <rom file='...'/>; NULL: none */
+};
+
+/*
+ * Returns the element as one string that the caller frees, or NULL when memory is short or a PCI
+ * address is not well formed. PCI goes by address, USB by bus and device number with vendor and
+ * product, so that one of two identical sticks is meant. Two spaces of indentation, one element a
+ * line, no last newline.
+ */
+char *hostdev_xml(const struct host_device *device, const struct hostdev_options *options);
+
+#endif

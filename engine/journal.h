@@ -1,0 +1,50 @@
+/*
+ * The log: one JSON object a line, appended with one write, and the same to syslog. Kept in
+ * `STATE/virt-rules.log`, mode 0600, STATE being $VIRT_RULES_STATE or /var/lib/virt-rules.
+ */
+#ifndef ENGINE_JOURNAL_H
+#define ENGINE_JOURNAL_H
+
+#include <stdbool.h>
+
+/* What came of one action; the words in the log are the names in lower case. */
+enum result {
+    RESULT_ATTACHED,
+    RESULT_ALREADY,
+    RESULT_REFUSED,
+    RESULT_FAILED,
+    RESULT_ABSENT,
+    RESULT_DETACHED,
+    RESULT_RAN
+};
+
+/* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes; what is no UTF-8 is
+ * replaced. */
+struct journal_entry {
+    const char *vm; /* what people call it */
+    const char *event;
+    const char *action; /* "attach", "detach", "run"; NULL: about the event as a whole */
+    const char *device; /* "0000:03:00.0 1ac1:089a" */
+    const char *rule;   /* "path:line" */
+    enum result result;
+    const char *message;
+};
+
+struct journal;
+
+/*
+ * Opens the log below `state` (NULL: as above), making the directory where needed. Never fails as a
+ * whole: what cannot be written to the file (disk full) still goes to syslog, and the first such
+ * failure is said there. `echo`: also one line for people on stderr. NULL only when memory is
+ * short.
+ */
+struct journal *journal_open(const char *state, bool echo);
+void journal_write(struct journal *journal, const struct journal_entry *entry);
+void journal_close(struct journal *journal);
+
+const char *result_name(enum result result);
+
+/* The directory of log and state: `option`, else $VIRT_RULES_STATE, else the default. */
+const char *state_directory(const char *option);
+
+#endif

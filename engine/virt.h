@@ -1,0 +1,67 @@
+/*
+ * Port to the hypervisor: what the engine asks of libvirt and nothing more, so that a test can
+ * stand in. Calls block; libvirt's own time limits apply. None may be made inside a libvirt hook.
+ */
+#ifndef ENGINE_VIRT_H
+#define ENGINE_VIRT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What to do about an error, from what libvirt said. */
+enum virt_failure {
+    VIRT_FAILED,      /* will fail again */
+    VIRT_PASSES,      /* job lock, VM not running yet: try again */
+    VIRT_NO_DOMAIN,   /* no VM is called that */
+    VIRT_NOT_RUNNING, /* the VM has stopped */
+    VIRT_HELD,        /* the device is in use by a VM, this or another */
+    VIRT_UNREACHABLE, /* no libvirt library, no connection, connection lost */
+};
+
+struct virt_error {
+    enum virt_failure failure;
+    int code;           /* libvirt's virErrorNumber; 0 when not from libvirt */
+    char message[1024]; /* one line, libvirt's words */
+    char hint[256];     /* what to do next; "" when nothing is known */
+};
+
+/* One VM as virt_list() gives it. */
+struct virt_vm {
+    char uuid[37];
+    char *xml;
+};
+
+struct virt;
+
+/* Every function returns 0, or -1 with `error` filled in. */
+struct virt_ops {
+    /* The live XML of the VM that has this UUID, name or title (tried in that order). The caller
+     * frees it. */
+    int (*domain_xml)(struct virt *virt, const char *vm, char **xml, struct virt_error *error);
+    /* Every running VM. The caller ends the list with virt_list_free(). */
+    int (*list)(struct virt *virt, struct virt_vm **vms, size_t *count, struct virt_error *error);
+    /* Attach to and detach from the running VM; its configuration stays as it is. */
+    int (*attach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
+    int (*detach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
+    int (*reset)(struct virt *virt, const char *uuid, struct virt_error *error);
+    int (*reboot)(struct virt *virt, const char *uuid, struct virt_error *error);
+    void (*close)(struct virt *virt);
+};
+
+/* First member of every implementation. */
+struct virt {
+    const struct virt_ops *ops;
+};
+
+/*
+ * Connects to libvirt, which is loaded with dlopen here and nowhere else (libvirt.so.0 from the
+ * loader's path, then the places where Virtual Machine Manager keeps it). `uri` NULL:
+ * LIBVIRT_DEFAULT_URI, else qemu:///system. Requires no symbol newer than LIBVIRT_1.3.4. The caller
+ * closes it with virt_close().
+ */
+int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
+
+void virt_close(struct virt *virt);
+void virt_list_free(struct virt_vm *vms, size_t count);
+
+#endif
