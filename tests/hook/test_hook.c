@@ -1,0 +1,949 @@
+/*
+ * The hook as libvirt runs it: the real program, pipes for its three descriptors, and this program
+ * once more as the engine behind it. The engine writes what it finds to $HOOK_TEST_DIR, and waits
+ * at a FIFO there where a test wants it to be still at work. As a child subreaper the test sees
+ * every process that the hook leaves.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <json-c/json.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1 /* the hook is dynamic then: it needs a descriptor, /proc and no preload */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { LIMIT_SECONDS = 30, NOT_PERMITTED = 77, NOBODY = 54321 };
+
+static const char domain_xml[] = "<domain type='kvm'><name>desk</name></domain>\n";
+static char hook_path[PATH_MAX], own_path[PATH_MAX];
+
+/* ---- The engine's part -------------------------------------------------------------------- */
+
+static FILE *note(const char *name) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", getenv("HOOK_TEST_DIR"), name);
+    return fopen(path, "we");
+}
+
+static void raise_limits(void) {
+    const int resources[] = {RLIMIT_NOFILE, RLIMIT_FSIZE};
+    for (size_t i = 0; i < 2; i++) {
+        struct rlimit limit;
+        getrlimit(resources[i], &limit);
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(resources[i], &limit);
+    }
+}
+
+static void wait_at_gate(void) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/gate", getenv("HOOK_TEST_DIR"));
+    int fd = open(path, O_RDONLY | O_CLOEXEC); /* returns when the test opens it too */
+    if (fd >= 0)
+        close(fd);
+}
+
+static void note_words(const char *name, char *const *words) {
+    FILE *out = note(name);
+    for (; *words; words++)
+        fprintf(out, "%s%c", *words, 0);
+    fclose(out);
+}
+
+static void note_descriptors(void) {
+    FILE *out = note("descriptors");
+    for (int fd = 0; fd < 65536; fd++) {
+        char path[64], target[PATH_MAX];
+        if (fd == fileno(out) || fcntl(fd, F_GETFD) < 0)
+            continue;
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof(target));
+        fprintf(out, "%d %.*s\n", fd, n < 0 ? 1 : (int)n, n < 0 ? "?" : target);
+    }
+    fclose(out);
+}
+
+static void note_process(void) {
+    char directory[PATH_MAX];
+    sigset_t mask;
+    int blocked = 0, ignored = 0;
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action = {0};
+        blocked += sigismember(&mask, number) == 1;
+        ignored += sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+    }
+    FILE *out = note("process");
+    fprintf(out, "%d %d %d %d %d %o %s\n", getpid(), getppid(), getsid(0), blocked, ignored,
+            umask(0), getcwd(directory, sizeof(directory)));
+    fclose(out);
+}
+
+static void note_stdin(void) {
+    char buffer[65536];
+    size_t n;
+    FILE *out = note("stdin");
+    while ((n = fread(buffer, 1, sizeof(buffer), stdin)) > 0)
+        fwrite(buffer, 1, n, out);
+    fclose(out);
+}
+
+static int be_the_engine(char **argv) {
+    alarm(2 * LIMIT_SECONDS);
+    raise_limits();
+    note_descriptors();
+    wait_at_gate();
+    note_process();
+    note_words("argv", argv);
+    note_words("environ", environ);
+    note_stdin();
+    return 0;
+}
+
+/* ---- One run of the hook ------------------------------------------------------------------ */
+
+struct run {
+    /* what to do */
+    const char *arguments[8];
+    const char *engine; /* NULL: this program */
+    const char *extra[4];
+    const char *input; /* what libvirt writes */
+    size_t size;
+    bool drip;               /* a byte at a time, each when the one before was read */
+    bool silent;             /* no engine is expected to run */
+    bool (*prepare)(void *); /* in the hook's process, before its exec; false: not permitted */
+    void *context;
+    /* what is there */
+    char directory[64], state[80], engine_setting[PATH_MAX + 32], state_setting[128],
+        directory_setting[128];
+    int in, out, err;
+    pid_t pid;
+    bool skipped, broken_pipe;
+};
+
+static int set_up(void **state) {
+    struct run *run = calloc(1, sizeof(*run));
+    strcpy(run->directory, "/tmp/virt-rules-hook.XXXXXX");
+    if (!mkdtemp(run->directory) || chmod(run->directory, 0777) != 0)
+        return -1;
+    snprintf(run->state, sizeof(run->state), "%s/state", run->directory);
+    const char *arguments[] = {"/etc/libvirt/hooks/qemu", "desk", "started", "begin", "-", NULL};
+    memcpy(run->arguments, arguments, sizeof(arguments));
+    run->input = domain_xml;
+    run->size = strlen(domain_xml);
+    *state = run;
+    return 0;
+}
+
+static void remove_tree(const char *path) {
+    DIR *list = opendir(path);
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        char below[PATH_MAX];
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(below, sizeof(below), "%s/%s", path, entry->d_name);
+        if (unlink(below) != 0)
+            remove_tree(below);
+    }
+    if (list)
+        closedir(list);
+    rmdir(path);
+}
+
+static int tear_down(void **state) {
+    struct run *run = *state;
+    alarm(0);
+    remove_tree(run->directory);
+    free(run);
+    return 0;
+}
+
+static const char *path_of(const struct run *run, const char *name) {
+    static char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", run->directory, name);
+    return path;
+}
+
+static void become_hook(struct run *run, const int in[2], const int out[2], const int err[2]) {
+    const char *environment[16] = {"LC_ALL=C", run->engine_setting, run->state_setting,
+                                   run->directory_setting};
+    for (size_t i = 0; i < 4 && run->extra[i]; i++)
+        environment[4 + i] = run->extra[i];
+    dup2(in[0], 0), dup2(out[1], 1), dup2(err[1], 2);
+    alarm(2 * LIMIT_SECONDS); /* outlives the exec, so that a stuck hook ends */
+    signal(SIGPIPE, SIG_DFL);
+    int program = open(hook_path, O_RDONLY | O_CLOEXEC); /* its place may be root's alone */
+    if (dup2(program, 900) != 900 || fcntl(900, F_SETFD, FD_CLOEXEC) != 0)
+        _exit(126);
+    close(program);
+    if (run->prepare && !run->prepare(run->context ? run->context : run))
+        _exit(NOT_PERMITTED);
+    fexecve(900, (char *const *)run->arguments, (char *const *)environment);
+    _exit(127);
+}
+
+static void start(struct run *run) {
+    int in[2], out[2], err[2];
+    snprintf(run->engine_setting, sizeof(run->engine_setting), "VIRT_RULES_ENGINE=%s",
+             run->engine ? run->engine : own_path);
+    snprintf(run->state_setting, sizeof(run->state_setting), "VIRT_RULES_STATE=%s", run->state);
+    snprintf(run->directory_setting, sizeof(run->directory_setting), "HOOK_TEST_DIR=%s",
+             run->directory);
+    alarm(3 * LIMIT_SECONDS);
+    assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(err, O_CLOEXEC), 0);
+    run->pid = fork();
+    assert_true(run->pid >= 0);
+    if (run->pid == 0)
+        become_hook(run, in, out, err);
+    close(in[0]), close(out[1]), close(err[1]);
+    run->in = in[1], run->out = out[0], run->err = err[0];
+}
+
+/* Until the reader has taken what is in the pipe. */
+static void await_empty(struct run *run) {
+    int left = 1;
+    struct pollfd gone = {.fd = run->in};
+    while (ioctl(run->in, FIONREAD, &left) == 0 && left > 0 && poll(&gone, 1, 1) >= 0)
+        if (gone.revents & POLLERR)
+            return;
+}
+
+static void feed(struct run *run) {
+    for (size_t done = 0; done < run->size;) {
+        ssize_t n = write(run->in, run->input + done, run->drip ? 1 : run->size - done);
+        run->broken_pipe = n < 0;
+        if (n < 0)
+            break;
+        done += (size_t)n;
+        if (run->drip)
+            await_empty(run);
+    }
+    close(run->in);
+}
+
+/* The pipe is at its end within the limit, and nothing came through it. */
+static void assert_silent(int fd, const char *name) {
+    char text[1024];
+    struct pollfd pipe = {.fd = fd, .events = POLLIN};
+    if (poll(&pipe, 1, LIMIT_SECONDS * 1000) != 1)
+        fail_msg("%s is not at end of file after %d s", name, LIMIT_SECONDS);
+    ssize_t n = read(fd, text, sizeof(text));
+    if (n != 0)
+        fail_msg("the hook printed on %s: %.*s", name, (int)n, text);
+    close(fd);
+}
+
+static void assert_exit(struct run *run) {
+    int status;
+    assert_int_equal(waitpid(run->pid, &status, 0), run->pid);
+    run->skipped = WIFEXITED(status) && WEXITSTATUS(status) == NOT_PERMITTED;
+    if (!run->skipped && status != 0)
+        fail_msg("the hook's wait status is %#x", status);
+}
+
+/* Waits for all that the hook left: one process and no zombie of its own. */
+static void assert_one_left(const struct run *run) {
+    int status, count = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0; count++)
+        if (status != 0)
+            fail_msg("process %d that the hook left ended with %#x", pid, status);
+    assert_int_equal(errno, ECHILD);
+    if (count != (run->silent ? 0 : 1))
+        fail_msg("the hook left %d processes", count);
+}
+
+/* All of it as libvirt does: write, read to the end, wait. Then the engine's end. */
+static void run_hook(struct run *run) {
+    start(run);
+    feed(run);
+    assert_silent(run->out, "stdout");
+    assert_silent(run->err, "stderr");
+    assert_exit(run);
+    if (run->skipped) {
+        print_message("skipped: not permitted here\n");
+        skip();
+    }
+    assert_false(run->broken_pipe);
+    assert_one_left(run);
+}
+
+/* ---- What came of it ---------------------------------------------------------------------- */
+
+struct text {
+    char *bytes;
+    size_t size;
+};
+
+static struct text read_note(const struct run *run, const char *name) {
+    struct stat info;
+    struct text text = {0};
+    FILE *in = fopen(path_of(run, name), "re");
+    if (!in || fstat(fileno(in), &info) != 0)
+        fail_msg("%s: %s", path_of(run, name), strerror(errno));
+    text.size = (size_t)info.st_size;
+    text.bytes = calloc(1, text.size + 1);
+    assert_int_equal(fread(text.bytes, 1, text.size, in), text.size);
+    fclose(in);
+    return text;
+}
+
+static void assert_note(const struct run *run, const char *name, const char *bytes, size_t size) {
+    struct text text = read_note(run, name);
+    if (text.size != size || memcmp(text.bytes, bytes, size) != 0)
+        fail_msg("%s is %zu bytes, not the %zu expected: %.200s", name, text.size, size,
+                 text.bytes);
+    free(text.bytes);
+}
+
+static bool note_has(const struct run *run, const char *name, const char *part) {
+    struct text text = read_note(run, name);
+    bool found = memmem(text.bytes, text.size, part, strlen(part)) != NULL;
+    free(text.bytes);
+    return found;
+}
+
+/* Only 0, 1 and 2, and what each of them is. */
+static void assert_descriptors(const struct run *run, const char *input) {
+    char expected[PATH_MAX];
+    struct text text = read_note(run, "descriptors");
+    int n = snprintf(expected, sizeof(expected), "0 %s", input);
+    const char *rest = strchr(text.bytes, '\n');
+    if (strncmp(text.bytes, expected, (size_t)n) != 0 || !rest ||
+        strcmp(rest, "\n1 /dev/null\n2 /dev/null\n") != 0)
+        fail_msg("the engine's descriptors: %s", text.bytes);
+    free(text.bytes);
+}
+
+static const char *field(json_object *line, const char *name) {
+    json_object *value;
+    if (!json_object_object_get_ex(line, name, &value))
+        fail_msg("the log line lacks \"%s\"", name);
+    return json_object_get_string(value);
+}
+
+static void assert_time(const char *text) {
+    int values[8], end = 0;
+    char sign = 0;
+    int n = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%c%2d:%2d%n", &values[0], &values[1], &values[2],
+                   &values[3], &values[4], &values[5], &sign, &values[6], &values[7], &end);
+    if (n != 9 || end != 25 || text[25] != 0 || (sign != '+' && sign != '-'))
+        fail_msg("the time is %s", text);
+}
+
+/* The log is one line of the known fields; `part` is in its message. */
+static void assert_logged(const struct run *run, const char *vm, const char *event,
+                          const char *part) {
+    struct text text = read_note(run, "state/virt-rules.log");
+    struct stat info;
+    const char *end = strchr(text.bytes, '\n');
+    if (!end || end[1])
+        fail_msg("not one line: %s", text.bytes);
+    json_object *line = json_tokener_parse_verbose(text.bytes, &(enum json_tokener_error){0});
+    assert_non_null(line);
+    assert_int_equal(json_object_object_length(line), 8);
+    assert_time(field(line, "time"));
+    assert_string_equal(field(line, "vm"), vm);
+    assert_string_equal(field(line, "event"), event);
+    assert_null(field(line, "action"));
+    assert_null(field(line, "device"));
+    assert_null(field(line, "rule"));
+    assert_string_equal(field(line, "result"), "failed");
+    if (!strstr(field(line, "message"), part))
+        fail_msg("\"%s\" is not in: %s", part, field(line, "message"));
+    json_object_put(line);
+    free(text.bytes);
+    assert_int_equal(stat(path_of(run, "state/virt-rules.log"), &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+}
+
+static char *many_bytes(size_t size) {
+    char *bytes = malloc(size);
+    uint32_t value = 1;
+    assert_non_null(bytes);
+    for (size_t i = 0; i < size; i++) {
+        value = value * 1664525U + 1013904223U;
+        bytes[i] = (char)(value >> 24);
+    }
+    return bytes;
+}
+
+/* ---- Prepared surroundings ---------------------------------------------------------------- */
+
+static bool close_stdin(void *context) {
+    (void)context;
+    return close(0) == 0;
+}
+
+static bool close_all_three(void *context) {
+    (void)context;
+    return close(0) == 0 && close(1) == 0 && close(2) == 0;
+}
+
+static bool leave_descriptors_open(void *context) {
+    (void)context;
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 && dup2(1, 3) == 3 && dup2(2, 20) == 20 &&
+           dup2(1, 1001) == 1001;
+}
+
+/* The system call fails as on a kernel without it, or whatever `error` says. */
+static bool deny(const int *numbers, size_t count, int error) {
+    for (size_t i = 0; i < count; i++) {
+        struct sock_filter code[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)numbers[i], 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {.len = 4, .filter = code};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool be_linux_4_4(void *context) {
+    const int calls[] = {SYS_memfd_create, SYS_close_range};
+    return leave_descriptors_open(context) && deny(calls, 2, ENOSYS);
+}
+
+static bool own_mounts(void) {
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+static bool hide_proc(void *context) {
+    return own_mounts() && be_linux_4_4(context) && mount("none", "/proc", "tmpfs", 0, NULL) == 0;
+}
+
+/* The state directory on a file system without a free byte. */
+static bool fill_state(void *context) {
+    const struct run *run = context;
+    char path[PATH_MAX], page[4096] = {0};
+    if (!own_mounts() || mkdir(run->state, 0700) != 0 ||
+        mount("none", run->state, "tmpfs", 0, "size=8k") != 0)
+        return false;
+    snprintf(path, sizeof(path), "%s/full", run->state);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (write(fd, page, sizeof(page)) > 0)
+        ;
+    return close(fd) == 0;
+}
+
+static bool fill_state_on_4_4(void *context) {
+    return fill_state(context) && be_linux_4_4(context);
+}
+
+static bool limit_to(int resource, rlim_t value) {
+    struct rlimit limit;
+    getrlimit(resource, &limit);
+    limit.rlim_cur = value;
+    return setrlimit(resource, &limit) == 0;
+}
+
+static bool allow_no_file_bytes(void *context) {
+    (void)context;
+    return limit_to(RLIMIT_FSIZE, 0);
+}
+
+static bool allow_descriptors(void *context) {
+    return limit_to(RLIMIT_NOFILE, *(const rlim_t *)context);
+}
+
+static bool deny_fork(void *context) {
+    (void)context;
+    const int calls[] = {SYS_clone, SYS_clone3,
+#ifdef SYS_fork
+                         SYS_fork, SYS_vfork
+#endif
+    };
+    return deny(calls, sizeof(calls) / sizeof(*calls), EAGAIN);
+}
+
+/* As another user, for whom so many processes are allowed; the state directory is theirs. */
+static bool allow_processes(struct run *run, rlim_t count) {
+    struct rlimit limit = {count, count};
+    return mkdir(run->state, 0700) == 0 && chown(run->state, NOBODY, NOBODY) == 0 &&
+           setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0 &&
+           setrlimit(RLIMIT_NPROC, &limit) == 0;
+}
+
+static bool allow_one_process(void *context) {
+    return allow_processes(context, 1);
+}
+
+static bool allow_two_processes(void *context) {
+    return allow_processes(context, 2);
+}
+
+static bool spoil_signals(void *context) {
+    (void)context;
+    sigset_t all;
+    sigfillset(&all);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_IGN);
+    umask(0);
+    return sigprocmask(SIG_BLOCK, &all, NULL) == 0 && chdir("/tmp") == 0;
+}
+
+static bool make_stdin_nonblocking(void *context) {
+    (void)context;
+    return fcntl(0, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* A /dev with no more in it than null and the socket of a syslog daemon. */
+static bool bind_syslog(void *context) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    return own_mounts() && mount("none", "/dev", "tmpfs", 0, NULL) == 0 &&
+           mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3)) == 0 &&
+           bind(*(const int *)context, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+/* ---- Tests -------------------------------------------------------------------------------- */
+
+static void detaches_while_the_engine_works(void **state) {
+    struct run *run = *state;
+    int pid, parent, session, blocked, ignored;
+    assert_int_equal(mkfifo(path_of(run, "gate"), 0600), 0);
+    start(run);
+    feed(run);
+    assert_silent(run->out, "stdout");
+    assert_silent(run->err, "stderr");
+    assert_exit(run);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* there is one, and it has not ended */
+    assert_int_equal(access(path_of(run, "process"), F_OK), -1);
+    int gate = open(path_of(run, "gate"), O_WRONLY | O_CLOEXEC);
+    close(gate);
+    assert_one_left(run);
+    struct text text = read_note(run, "process");
+    assert_int_equal(
+        sscanf(text.bytes, "%d %d %d %d %d", &pid, &parent, &session, &blocked, &ignored), 5);
+    free(text.bytes);
+    assert_int_equal(parent, getpid());
+    assert_int_not_equal(session, getsid(0));
+    assert_int_not_equal(session, pid); /* no leader: it can never get a terminal */
+    assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+}
+
+static void passes_the_arguments_on(void **state) {
+    struct run *run = *state;
+    static const char one[] = "\0run\0desk\0started\0begin\0-";
+    static const char two[] = "\0run\0--help\0\0a b\n%s\0migrated";
+    char expected[PATH_MAX + 64];
+    size_t n = strlen(own_path);
+    memcpy(expected, own_path, n);
+    memcpy(expected + n, one, sizeof(one));
+    run_hook(run);
+    assert_note(run, "argv", expected, n + sizeof(one));
+    run->arguments[1] = "--help", run->arguments[2] = "", run->arguments[3] = "a b\n%s";
+    run->arguments[4] = "migrated", run->arguments[5] = "too many";
+    memcpy(expected + n, two, sizeof(two));
+    run_hook(run);
+    assert_note(run, "argv", expected, n + sizeof(two));
+}
+
+static void fills_missing_arguments(void **state) {
+    struct run *run = *state;
+    static const char rest[] = "\0run\0-\0-\0-\0-";
+    char expected[PATH_MAX + 64];
+    size_t n = strlen(own_path);
+    memcpy(expected, own_path, n);
+    memcpy(expected + n, rest, sizeof(rest));
+    run->arguments[1] = NULL;
+    run_hook(run);
+    assert_note(run, "argv", expected, n + sizeof(rest));
+    run->arguments[0] = NULL;
+    run_hook(run);
+    assert_note(run, "argv", expected, n + sizeof(rest));
+}
+
+static void passes_stdin_on(void **state) {
+    struct run *run = *state;
+    const size_t sizes[] = {0, 1, 4095, 65536, 65537, (size_t)8 << 20};
+    char *bytes = many_bytes((size_t)8 << 20); /* holds every byte, NUL among them */
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        run->input = bytes;
+        run->size = sizes[i];
+        run_hook(run);
+        assert_note(run, "stdin", bytes, sizes[i]);
+        assert_descriptors(run, "/memfd:");
+    }
+    free(bytes);
+}
+
+static void cuts_more_than_64_mib(void **state) {
+    struct run *run = *state;
+    const size_t limit = (size_t)64 << 20;
+    char *bytes = many_bytes(limit + 100000);
+    run->input = bytes;
+    run->size = limit;
+    run_hook(run);
+    assert_note(run, "stdin", bytes, limit);
+    assert_int_equal(access(run->state, F_OK), -1);
+    run->size = limit + 100000;
+    run_hook(run);
+    assert_note(run, "stdin", bytes, limit);
+    assert_logged(run, "desk", "started", "64 MiB");
+    free(bytes);
+}
+
+static void waits_for_a_slow_writer(void **state) {
+    struct run *run = *state;
+    run->drip = true;
+    run_hook(run);
+    assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+    run->prepare = make_stdin_nonblocking;
+    run_hook(run);
+    assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+}
+
+static void runs_with_descriptors_closed(void **state) {
+    struct run *run = *state;
+    bool (*const cases[])(void *) = {close_stdin, close_all_three};
+    run->size = 0;
+    for (size_t i = 0; i < 2; i++) {
+        run->prepare = cases[i];
+        run_hook(run);
+        assert_note(run, "stdin", "", 0);
+        assert_descriptors(run, "/memfd:");
+    }
+}
+
+static void passes_no_descriptor_on(void **state) {
+    struct run *run = *state;
+    run->prepare = leave_descriptors_open;
+    run_hook(run);
+    assert_descriptors(run, "/memfd:");
+}
+
+static void runs_on_linux_4_4(void **state) {
+    struct run *run = *state;
+    struct dirent *entry;
+    run->prepare = be_linux_4_4;
+    run_hook(run);
+    assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+    assert_descriptors(run, run->state);
+    DIR *list = opendir(run->state);
+    assert_non_null(list);
+    while ((entry = readdir(list)))
+        if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2)
+            fail_msg("%s is left in the state directory", entry->d_name);
+    closedir(list);
+}
+
+static void runs_without_proc(void **state) {
+    struct run *run = *state;
+    if (SANITIZED) {
+        print_message("skipped: the sanitizer needs /proc\n");
+        skip();
+    }
+    run->prepare = hide_proc;
+    run_hook(run);
+    assert_note(run, "descriptors", "0 ?\n1 ?\n2 ?\n", 12);
+}
+
+static void gives_the_engine_clean_surroundings(void **state) {
+    struct run *run = *state;
+    int blocked, ignored;
+    char mask[8], directory[PATH_MAX];
+    run->prepare = spoil_signals;
+    run_hook(run);
+    struct text text = read_note(run, "process");
+    assert_int_equal(
+        sscanf(text.bytes, "%*d %*d %*d %d %d %7s %4095s", &blocked, &ignored, mask, directory), 4);
+    free(text.bytes);
+    assert_int_equal(blocked, 0);
+    assert_int_equal(ignored, 0);
+    assert_string_equal(mask, "77");
+    assert_string_equal(directory, "/");
+}
+
+static void keeps_the_environment_but_preloads(void **state) {
+    struct run *run = *state;
+    run->extra[0] = "LD_LIBRARY_PATH=/var/packages/Virtualization/lib";
+    run->extra[1] = SANITIZED ? NULL : "LD_PRELOAD=/nowhere/preloaded.so";
+    run_hook(run);
+    assert_true(note_has(run, "environ", "LD_LIBRARY_PATH=/var/packages/Virtualization/lib"));
+    assert_true(note_has(run, "environ", "LC_ALL=C"));
+    assert_true(note_has(run, "environ", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin"));
+    assert_false(note_has(run, "environ", "LD_PRELOAD"));
+    run->extra[0] = "PATH=/opt/bin";
+    run_hook(run);
+    assert_true(note_has(run, "environ", "PATH=/opt/bin"));
+    assert_false(note_has(run, "environ", "/usr/local/sbin"));
+}
+
+static void logs_an_engine_that_cannot_run(void **state) {
+    struct run *run = *state;
+    static char engine[PATH_MAX];
+    char expected[PATH_MAX * 2];
+    const char *const errors[] = {"No such file or directory", "Permission denied",
+                                  "Permission denied"};
+    snprintf(engine, sizeof(engine), "%s/engine \"x\"", run->directory);
+    run->engine = engine;
+    for (size_t i = 0; i < 3; i++) {
+        if (i == 1)
+            assert_int_equal(mkdir(engine, 0755), 0);
+        if (i == 2) {
+            assert_int_equal(rmdir(engine), 0);
+            assert_int_equal(close(open(engine, O_CREAT | O_WRONLY | O_CLOEXEC, 0644)), 0);
+        }
+        run_hook(run);
+        snprintf(expected, sizeof(expected),
+                 "engine %s cannot be run: %s; install it or set VIRT_RULES_ENGINE", engine,
+                 errors[i]);
+        assert_logged(run, "desk", "started", expected);
+        assert_int_equal(unlink(path_of(run, "state/virt-rules.log")), 0);
+    }
+}
+
+static void logs_any_name(void **state) {
+    struct run *run = *state;
+    static const struct {
+        const char *name, *logged;
+    } names[] = {
+        {"Home Assistant", "Home Assistant"},
+        {"a\"b\\c", "a\"b\\c"},
+        {"two\nlines\r\t\x01\x1f\x7f", "two\nlines\r\t\x01\x1f\x7f"},
+        {"%s%n%d", "%s%n%d"},
+        {"../../etc/passwd", "../../etc/passwd"},
+        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+        {"\xff|\xc3", "\xef\xbf\xbd|\xef\xbf\xbd"},                               /* stray, cut */
+        {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},                                 /* overlong */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},                 /* surrogate */
+        {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* > 10ffff */
+        {"", ""},
+    };
+    run->engine = "/nowhere/engine";
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        run->arguments[1] = names[i].name;
+        run->arguments[2] = "st\"op";
+        run_hook(run);
+        assert_logged(run, names[i].logged, "st\"op", "/nowhere/engine");
+        assert_int_equal(unlink(path_of(run, "state/virt-rules.log")), 0);
+    }
+}
+
+static void appends_to_the_log(void **state) {
+    struct run *run = *state;
+    run->engine = "/nowhere/engine";
+    run_hook(run);
+    struct text first = read_note(run, "state/virt-rules.log");
+    run_hook(run);
+    struct text both = read_note(run, "state/virt-rules.log");
+    assert_true(both.size >= 2 * first.size - 2);
+    assert_memory_equal(first.bytes, both.bytes, first.size);
+    assert_null(strstr(first.bytes, "+05:30"));
+    free(first.bytes), free(both.bytes);
+}
+
+static void logs_the_local_time(void **state) {
+    struct run *run = *state;
+    run->engine = "/nowhere/engine";
+    run->extra[0] = "TZ=XXX-05:30";
+    run_hook(run);
+    assert_logged(run, "desk", "started", "/nowhere/engine");
+    assert_true(note_has(run, "state/virt-rules.log", "+05:30\""));
+}
+
+static void says_it_in_syslog(void **state) {
+    struct run *run = *state;
+    char text[4096] = "";
+    int receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    run->engine = "/nowhere/engine";
+    run->arguments[1] = "two\nlines";
+    run->prepare = bind_syslog;
+    run->context = &receiver;
+    run_hook(run);
+    ssize_t n = recv(receiver, text, sizeof(text) - 1, MSG_DONTWAIT);
+    assert_true(n > 0);
+    assert_memory_equal(text, "<27>", 4); /* daemon.err */
+    assert_non_null(strstr(text, "virt-rules-hook["));
+    assert_non_null(strstr(text, "vm \"two\\u000alines\", event \"started\": "));
+    assert_non_null(strstr(text, "/nowhere/engine cannot be run"));
+    assert_int_equal(recv(receiver, text, sizeof(text) - 1, MSG_DONTWAIT), -1);
+    close(receiver);
+}
+
+static bool bind_syslog_on_4_4(void *context) {
+    return bind_syslog(context) && be_linux_4_4(context);
+}
+
+/* No place for the XML and none for the log: syslog has it, and the engine runs. */
+static void says_that_the_xml_is_lost(void **state) {
+    struct run *run = *state;
+    char text[4096] = "";
+    int receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(close(open(run->state, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    run->prepare = bind_syslog_on_4_4;
+    run->context = &receiver;
+    run_hook(run);
+    assert_note(run, "stdin", "", 0);
+    assert_true(recv(receiver, text, sizeof(text) - 1, MSG_DONTWAIT) > 0);
+    assert_non_null(strstr(text, "XML cannot be kept, so the engine runs without it: Not a dir"));
+    close(receiver);
+}
+
+static void runs_with_a_full_disk(void **state) {
+    struct run *run = *state;
+    run->prepare = fill_state;
+    run_hook(run);
+    assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+    remove_tree(run->state);
+    run->engine = "/nowhere/engine";
+    run_hook(run);
+    remove_tree(run->state);
+    run->engine = NULL;
+    run->prepare = fill_state_on_4_4;
+    run_hook(run);
+    assert_note(run, "stdin", "", 0);
+    assert_descriptors(run, "/dev/null");
+}
+
+static void runs_with_a_state_directory_that_is_none(void **state) {
+    struct run *run = *state;
+    assert_int_equal(close(open(run->state, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    run->prepare = be_linux_4_4;
+    run_hook(run);
+    assert_note(run, "stdin", "", 0);
+    assert_descriptors(run, "/dev/null");
+}
+
+static void survives_a_file_size_limit(void **state) {
+    struct run *run = *state;
+    char *bytes = many_bytes(1 << 20);
+    run->input = bytes;
+    run->size = 1 << 20;
+    run->prepare = allow_no_file_bytes;
+    run_hook(run);
+    assert_note(run, "stdin", "", 0);
+    free(bytes);
+}
+
+static void runs_with_few_descriptors(void **state) {
+    struct run *run = *state;
+    char *bytes = many_bytes(1 << 20);
+    run->input = bytes;
+    run->size = 1 << 20;
+    run->prepare = allow_descriptors;
+    for (rlim_t count = 4; count <= 8; count++) {
+        run->context = &count;
+        run_hook(run);
+        assert_note(run, "stdin", bytes, 1 << 20);
+    }
+    free(bytes);
+}
+
+/* None but 0, 1 and 2: the dynamic engine of this test cannot even load, the hook still ends. */
+static void ends_without_any_descriptor(void **state) {
+    struct run *run = *state;
+    rlim_t count = 3;
+    if (SANITIZED) {
+        print_message("skipped: a dynamic hook cannot load\n");
+        skip();
+    }
+    char *bytes = many_bytes(1 << 20);
+    run->input = bytes;
+    run->size = 1 << 20;
+    run->engine = "/nowhere/engine";
+    run->prepare = allow_descriptors;
+    run->context = &count;
+    run_hook(run);
+    free(bytes);
+}
+
+static void survives_a_fork_that_fails(void **state) {
+    struct run *run = *state;
+    char *bytes = many_bytes(1 << 20);
+    bool (*const cases[])(void *) = {deny_fork, allow_one_process, allow_two_processes};
+    run->input = bytes;
+    run->size = 1 << 20;
+    run->silent = true;
+    for (size_t i = 0; i < 3; i++) {
+        run->prepare = cases[i];
+        run_hook(run);
+        assert_logged(run, "desk", "started", "fork: Resource temporarily unavailable");
+        remove_tree(run->state);
+    }
+    free(bytes);
+}
+
+#define HOOK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(int argc, char **argv) {
+    if (argc == 6 && strcmp(argv[1], "run") == 0 && getenv("HOOK_TEST_DIR"))
+        return be_the_engine(argv);
+    const struct CMUnitTest tests[] = {
+        HOOK_TEST(detaches_while_the_engine_works),
+        HOOK_TEST(passes_the_arguments_on),
+        HOOK_TEST(fills_missing_arguments),
+        HOOK_TEST(passes_stdin_on),
+        HOOK_TEST(cuts_more_than_64_mib),
+        HOOK_TEST(waits_for_a_slow_writer),
+        HOOK_TEST(runs_with_descriptors_closed),
+        HOOK_TEST(passes_no_descriptor_on),
+        HOOK_TEST(runs_on_linux_4_4),
+        HOOK_TEST(runs_without_proc),
+        HOOK_TEST(gives_the_engine_clean_surroundings),
+        HOOK_TEST(keeps_the_environment_but_preloads),
+        HOOK_TEST(logs_an_engine_that_cannot_run),
+        HOOK_TEST(logs_any_name),
+        HOOK_TEST(appends_to_the_log),
+        HOOK_TEST(logs_the_local_time),
+        HOOK_TEST(says_it_in_syslog),
+        HOOK_TEST(says_that_the_xml_is_lost),
+        HOOK_TEST(runs_with_a_full_disk),
+        HOOK_TEST(runs_with_a_state_directory_that_is_none),
+        HOOK_TEST(survives_a_file_size_limit),
+        HOOK_TEST(runs_with_few_descriptors),
+        HOOK_TEST(ends_without_any_descriptor),
+        HOOK_TEST(survives_a_fork_that_fails),
+    };
+    const char *build = getenv("BUILD");
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/virt-rules-hook", build ? build : "build");
+    if (!realpath(path, hook_path) || !realpath("/proc/self/exe", own_path)) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    return cmocka_run_group_tests_name("hook", tests, NULL, NULL);
+}
