@@ -157,7 +157,8 @@ static void close_one_by_one(void) {
         close(fd);
 }
 
-/* Leaves stdin as it is, or /dev/null if closed; /dev/null as stdout and stderr; nothing else. */
+/* Leaves stdin as it is, or /dev/null if closed; /dev/null as stdout and stderr; nothing else. From
+ * here on nothing can reach a pipe of libvirt's, so there is no SIGPIPE either. */
 static void settle_descriptors(void) {
     int fd;
 #ifdef SYS_close_range
@@ -308,7 +309,6 @@ int main(int argc, char **argv) {
     call[RUN] = run;
     for (int i = VM; i <= LAST; i++)
         call[i] = i - RUN < argc ? argv[i - RUN] : missing;
-    signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, not our death */
     settle_descriptors();
     struct document xml = drain();

@@ -109,8 +109,9 @@ static void note_process(void) {
         ignored += sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
     }
     FILE *out = note("process");
-    fprintf(out, "%d %d %d %d %d %o %s\n", getpid(), getppid(), getsid(0), blocked, ignored,
-            umask(0), getcwd(directory, sizeof(directory)));
+    fprintf(out, "pid %d\nparent %d\nsession %d\n", getpid(), getppid(), getsid(0));
+    fprintf(out, "blocked %d\nignored %d\numask %d\ndirectory %s\n", blocked, ignored,
+            (int)umask(0), getcwd(directory, sizeof(directory)));
     fclose(out);
 }
 
@@ -158,15 +159,14 @@ struct run {
 
 static int set_up(void **state) {
     struct run *run = calloc(1, sizeof(*run));
+    *state = run;
     strcpy(run->directory, "/tmp/virt-rules-hook.XXXXXX");
-    if (!mkdtemp(run->directory) || chmod(run->directory, 0777) != 0)
-        return -1;
+    assert_true(mkdtemp(run->directory) && chmod(run->directory, 0777) == 0);
     snprintf(run->state, sizeof(run->state), "%s/state", run->directory);
     const char *arguments[] = {"/etc/libvirt/hooks/qemu", "desk", "started", "begin", "-", NULL};
     memcpy(run->arguments, arguments, sizeof(arguments));
     run->input = domain_xml;
     run->size = strlen(domain_xml);
-    *state = run;
     return 0;
 }
 
@@ -310,7 +310,7 @@ struct text {
 };
 
 static struct text read_note(const struct run *run, const char *name) {
-    struct stat info;
+    struct stat info = {0};
     struct text text = {0};
     FILE *in = fopen(path_of(run, name), "re");
     if (!in || fstat(fileno(in), &info) != 0)
@@ -337,6 +337,27 @@ static bool note_has(const struct run *run, const char *name, const char *part) 
     return found;
 }
 
+/* The number behind `name` among what the engine noted of its process. */
+static int process_number(const struct run *run, const char *name) {
+    struct text text = read_note(run, "process");
+    const char *place = strstr(text.bytes, name);
+    if (!place)
+        fail_msg("no %s in: %s", name, text.bytes);
+    int number = place ? (int)strtol(place + strlen(name), NULL, 10) : -1;
+    free(text.bytes);
+    return number;
+}
+
+/* The engine's argv: its path, then `rest`, each with its NUL. */
+static void assert_arguments(const struct run *run, const char *rest, size_t size) {
+    struct text text = read_note(run, "argv");
+    size_t own = strlen(own_path) + 1;
+    assert_int_equal(text.size, own + size);
+    assert_string_equal(text.bytes, own_path);
+    assert_memory_equal(text.bytes + own, rest, size);
+    free(text.bytes);
+}
+
 /* Only 0, 1 and 2, and what each of them is. */
 static void assert_descriptors(const struct run *run, const char *input) {
     char expected[PATH_MAX];
@@ -357,11 +378,13 @@ static const char *field(json_object *line, const char *name) {
 }
 
 static void assert_time(const char *text) {
-    int values[8], end = 0;
-    char sign = 0;
-    int n = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%c%2d:%2d%n", &values[0], &values[1], &values[2],
-                   &values[3], &values[4], &values[5], &sign, &values[6], &values[7], &end);
-    if (n != 9 || end != 25 || text[25] != 0 || (sign != '+' && sign != '-'))
+    const char *shape = "dddd-dd-ddTdd:dd:dd+dd:dd";
+    bool good = strlen(text) == strlen(shape);
+    for (size_t i = 0; good && shape[i]; i++)
+        good = shape[i] == 'd'   ? text[i] >= '0' && text[i] <= '9'
+               : shape[i] == '+' ? text[i] == '+' || text[i] == '-'
+                                 : text[i] == shape[i];
+    if (!good)
         fail_msg("the time is %s", text);
 }
 
@@ -540,7 +563,6 @@ static bool bind_syslog(void *context) {
 
 static void detaches_while_the_engine_works(void **state) {
     struct run *run = *state;
-    int pid, parent, session, blocked, ignored;
     assert_int_equal(mkfifo(path_of(run, "gate"), 0600), 0);
     start(run);
     feed(run);
@@ -552,46 +574,37 @@ static void detaches_while_the_engine_works(void **state) {
     int gate = open(path_of(run, "gate"), O_WRONLY | O_CLOEXEC);
     close(gate);
     assert_one_left(run);
-    struct text text = read_note(run, "process");
-    assert_int_equal(
-        sscanf(text.bytes, "%d %d %d %d %d", &pid, &parent, &session, &blocked, &ignored), 5);
-    free(text.bytes);
-    assert_int_equal(parent, getpid());
+    int session = process_number(run, "session ");
+    assert_int_equal(process_number(run, "parent "), getpid());
     assert_int_not_equal(session, getsid(0));
-    assert_int_not_equal(session, pid); /* no leader: it can never get a terminal */
+    assert_int_not_equal(session, process_number(run, "pid ")); /* no leader, never a terminal */
     assert_note(run, "stdin", domain_xml, strlen(domain_xml));
 }
 
 static void passes_the_arguments_on(void **state) {
     struct run *run = *state;
-    static const char one[] = "\0run\0desk\0started\0begin\0-";
-    static const char two[] = "\0run\0--help\0\0a b\n%s\0migrated";
-    char expected[PATH_MAX + 64];
-    size_t n = strlen(own_path);
-    memcpy(expected, own_path, n);
-    memcpy(expected + n, one, sizeof(one));
+    static const char plain[] = "run\0desk\0started\0begin\0-";
+    static const char odd[] = "run\0--help\0\0a b\n%s\0migrated";
     run_hook(run);
-    assert_note(run, "argv", expected, n + sizeof(one));
+    assert_arguments(run, plain, sizeof(plain));
     run->arguments[1] = "--help", run->arguments[2] = "", run->arguments[3] = "a b\n%s";
     run->arguments[4] = "migrated", run->arguments[5] = "too many";
-    memcpy(expected + n, two, sizeof(two));
     run_hook(run);
-    assert_note(run, "argv", expected, n + sizeof(two));
+    assert_arguments(run, odd, sizeof(odd));
 }
 
 static void fills_missing_arguments(void **state) {
     struct run *run = *state;
-    static const char rest[] = "\0run\0-\0-\0-\0-";
-    char expected[PATH_MAX + 64];
-    size_t n = strlen(own_path);
-    memcpy(expected, own_path, n);
-    memcpy(expected + n, rest, sizeof(rest));
+    static const char none[] = "run\0-\0-\0-\0-", two[] = "run\0desk\0started\0-\0-";
+    run->arguments[3] = NULL;
+    run_hook(run);
+    assert_arguments(run, two, sizeof(two));
     run->arguments[1] = NULL;
     run_hook(run);
-    assert_note(run, "argv", expected, n + sizeof(rest));
+    assert_arguments(run, none, sizeof(none));
     run->arguments[0] = NULL;
     run_hook(run);
-    assert_note(run, "argv", expected, n + sizeof(rest));
+    assert_arguments(run, none, sizeof(none));
 }
 
 static void passes_stdin_on(void **state) {
@@ -610,14 +623,14 @@ static void passes_stdin_on(void **state) {
 
 static void cuts_more_than_64_mib(void **state) {
     struct run *run = *state;
-    const size_t limit = (size_t)64 << 20;
-    char *bytes = many_bytes(limit + 100000);
+    const size_t limit = (size_t)64 << 20, more = 1 << 20; /* more than a pipe holds */
+    char *bytes = many_bytes(limit + more);
     run->input = bytes;
     run->size = limit;
     run_hook(run);
     assert_note(run, "stdin", bytes, limit);
     assert_int_equal(access(run->state, F_OK), -1);
-    run->size = limit + 100000;
+    run->size = limit + more;
     run_hook(run);
     assert_note(run, "stdin", bytes, limit);
     assert_logged(run, "desk", "started", "64 MiB");
@@ -681,18 +694,12 @@ static void runs_without_proc(void **state) {
 
 static void gives_the_engine_clean_surroundings(void **state) {
     struct run *run = *state;
-    int blocked, ignored;
-    char mask[8], directory[PATH_MAX];
     run->prepare = spoil_signals;
     run_hook(run);
-    struct text text = read_note(run, "process");
-    assert_int_equal(
-        sscanf(text.bytes, "%*d %*d %*d %d %d %7s %4095s", &blocked, &ignored, mask, directory), 4);
-    free(text.bytes);
-    assert_int_equal(blocked, 0);
-    assert_int_equal(ignored, 0);
-    assert_string_equal(mask, "77");
-    assert_string_equal(directory, "/");
+    assert_int_equal(process_number(run, "blocked "), 0);
+    assert_int_equal(process_number(run, "ignored "), 0);
+    assert_int_equal(process_number(run, "umask "), 077);
+    assert_true(note_has(run, "process", "directory /\n"));
 }
 
 static void keeps_the_environment_but_preloads(void **state) {
