@@ -915,7 +915,7 @@ static void survives_a_fork_that_fails(void **state) {
 #define HOOK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(int argc, char **argv) {
-    if (argc == 6 && strcmp(argv[1], "run") == 0 && getenv("HOOK_TEST_DIR"))
+    if (argc > 0 && getenv("HOOK_TEST_DIR"))
         return be_the_engine(argv);
     const struct CMUnitTest tests[] = {
         HOOK_TEST(detaches_while_the_engine_works),
