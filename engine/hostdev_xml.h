@@ -7,14 +7,15 @@
 struct hostdev_options {
     bool unmanaged;  /* PCI: managed='no' */
     bool rom_off;    /* PCI: <rom bar='off'/> */
-    const char *rom; /* PCI: <rom file='...'/>; NULL: none */
+    const char *rom; /* PCI: <rom file='...'/>; NULL: none; rom_off wins over it */
 };
 
 /*
  * Returns the element as one string that the caller frees, or NULL when memory is short or a PCI
  * address is not well formed. PCI goes by address, USB by bus and device number with vendor and
- * product, so that one of two identical sticks is meant. Two spaces of indentation, one element a
- * line, no last newline.
+ * product, so that one of two identical sticks is meant and none that took its number since (by id
+ * alone when the bus number is 0). The same text attaches and detaches: libvirt compares the source
+ * only. `options` may be NULL. Two spaces of indentation, one element a line, no last newline.
  */
 char *hostdev_xml(const struct host_device *device, const struct hostdev_options *options);
 

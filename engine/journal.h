@@ -1,6 +1,7 @@
 /*
  * The log: one JSON object a line, appended with one write, and the same to syslog. Kept in
- * `STATE/virt-rules.log`, mode 0600, STATE being $VIRT_RULES_STATE or /var/lib/virt-rules.
+ * `STATE/virt-rules.log`, mode 0600, STATE being $VIRT_RULES_STATE or /var/lib/virt-rules. At 1 MiB
+ * it becomes `virt-rules.log.1`. Any number of processes may write at the same time.
  */
 #ifndef ENGINE_JOURNAL_H
 #define ENGINE_JOURNAL_H
@@ -19,7 +20,7 @@ enum result {
 };
 
 /* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes; what is no UTF-8 is
- * replaced. */
+ * replaced, and what is behind 16 KiB cut off. */
 struct journal_entry {
     const char *vm; /* what people call it */
     const char *event;
@@ -40,7 +41,12 @@ struct journal;
  */
 struct journal *journal_open(const char *state, bool echo);
 void journal_write(struct journal *journal, const struct journal_entry *entry);
-void journal_close(struct journal *journal);
+
+/* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
+ * caller frees it; NULL when memory is short. */
+char *journal_text(const struct journal_entry *entry);
+
+void journal_close(struct journal *journal); /* NULL is fine */
 
 const char *result_name(enum result result);
 

@@ -11,11 +11,13 @@
 /* What to do about an error, from what libvirt said. */
 enum virt_failure {
     VIRT_FAILED,      /* will fail again */
-    VIRT_PASSES,      /* job lock, VM not running yet: try again */
+    VIRT_PASSES,      /* job lock: try again */
     VIRT_NO_DOMAIN,   /* no VM is called that */
-    VIRT_NOT_RUNNING, /* the VM has stopped */
+    VIRT_NOT_RUNNING, /* the VM has stopped, or has not started yet: libvirt's words are the same */
     VIRT_HELD,        /* the device is in use by a VM, this or another */
-    VIRT_UNREACHABLE, /* no libvirt library, no connection, connection lost */
+    /* No libvirt library, no connection, connection lost, perhaps after libvirt got the call. The
+     * next call connects anew, once; after a daemon's restart the first call fails. */
+    VIRT_UNREACHABLE,
 };
 
 struct virt_error {
@@ -35,10 +37,12 @@ struct virt;
 
 /* Every function returns 0, or -1 with `error` filled in. */
 struct virt_ops {
-    /* The live XML of the VM that has this UUID, name or title (tried in that order). The caller
-     * frees it. */
+    /* The XML of the VM that has this UUID, name or title (tried in that order): the live one, or
+     * of a VM that does not run its definition, which has no id. A title that two VMs have is an
+     * error. The caller frees it. */
     int (*domain_xml)(struct virt *virt, const char *vm, char **xml, struct virt_error *error);
-    /* Every running VM. The caller ends the list with virt_list_free(). */
+    /* Every running VM; not one that stops meanwhile. The caller ends the list with
+     * virt_list_free(). */
     int (*list)(struct virt *virt, struct virt_vm **vms, size_t *count, struct virt_error *error);
     /* Attach to and detach from the running VM; its configuration stays as it is. */
     int (*attach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
@@ -56,8 +60,10 @@ struct virt {
 /*
  * Connects to libvirt, which is loaded with dlopen here and nowhere else (libvirt.so.0 from the
  * loader's path, then the places where Virtual Machine Manager keeps it). `uri` NULL:
- * LIBVIRT_DEFAULT_URI, else qemu:///system. Requires no symbol newer than LIBVIRT_1.3.4. The caller
- * closes it with virt_close().
+ * LIBVIRT_DEFAULT_URI, else qemu:///system. Requires no symbol newer than LIBVIRT_1.3.4. Gives
+ * SIGPIPE an empty handler where it has the default, because libvirt's client writes to a socket
+ * whose daemon may be gone. The caller closes it with virt_close(), which takes NULL too. After -1
+ * `virt` is NULL.
  */
 int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
 

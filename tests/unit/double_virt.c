@@ -1,0 +1,512 @@
+#include "tests/unit/double_virt.h"
+
+#include "engine/domain.h"
+#include "engine/virt_libvirt.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_VMS = 16, MAX_PLANS = 32, CALL_KINDS = DOUBLE_REBOOT + 1 };
+
+struct vm {
+    char *uuid, *name, *title, *xml;
+    bool runs, deaf;
+};
+
+/* What happens at a call: `callback`, or else a failure. */
+struct plan {
+    enum double_call call;
+    unsigned nth;
+    void (*callback)(struct double_virt *hypervisor, void *context);
+    void *context;
+    struct virt_error error;
+};
+
+struct double_virt {
+    struct virt virt;
+    struct vm vms[MAX_VMS];
+    size_t vm_count;
+    struct plan plans[MAX_PLANS];
+    size_t plan_count;
+    unsigned made[CALL_KINDS]; /* calls of each kind; DOUBLE_ANY counts them all */
+    char *calls, *last_xml;
+    unsigned aliases;
+};
+
+__attribute__((noreturn)) static void give_up(const char *why) {
+    fprintf(stderr, "double_virt: %s\n", why);
+    abort();
+}
+
+__attribute__((format(printf, 1, 2))) static char *print(const char *format, ...) {
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        give_up("out of memory");
+    va_end(arguments);
+    return text;
+}
+
+static char *copy(const char *text) {
+    return text ? print("%s", text) : NULL;
+}
+
+static void parse(struct domain *domain, const char *xml) {
+    char error[256];
+
+    if (domain_parse(domain, xml, strlen(xml), error, sizeof error) != 0)
+        give_up(error);
+}
+
+/* ---- the VMs ---- */
+
+static struct vm *find(const struct double_virt *hypervisor, const char *uuid) {
+    for (size_t i = 0; i < hypervisor->vm_count; i++)
+        if (strcasecmp(hypervisor->vms[i].uuid, uuid) == 0)
+            return (struct vm *)&hypervisor->vms[i];
+    return NULL;
+}
+
+static struct vm *must_find(const struct double_virt *hypervisor, const char *uuid) {
+    struct vm *vm = find(hypervisor, uuid);
+
+    if (!vm)
+        give_up("no VM has that UUID");
+    return vm;
+}
+
+static void finish_vm(struct vm *vm) {
+    free(vm->uuid);
+    free(vm->name);
+    free(vm->title);
+    free(vm->xml);
+}
+
+void double_virt_add_xml(struct double_virt *hypervisor, const char *xml) {
+    struct domain domain;
+    struct vm *vm;
+
+    parse(&domain, xml);
+    if (!domain.uuid || hypervisor->vm_count == MAX_VMS)
+        give_up("a VM without a UUID, or too many");
+    vm = find(hypervisor, domain.uuid);
+    if (vm)
+        finish_vm(vm);
+    else
+        vm = &hypervisor->vms[hypervisor->vm_count++];
+    *vm = (struct vm){copy(domain.uuid), copy(domain.name), copy(domain.title),
+                      copy(xml),         domain.id >= 0,    false};
+    domain_finish(&domain);
+}
+
+void double_virt_add(struct double_virt *hypervisor, const char *uuid, const char *name,
+                     const char *title) {
+    static const char format[] = "<domain type='kvm' id='%zu'>\n"
+                                 "  <name>%s</name>\n"
+                                 "  <uuid>%s</uuid>\n"
+                                 "%s%s%s"
+                                 "  <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>\n"
+                                 "  <devices>\n"
+                                 "    <controller type='usb' index='0' model='qemu-xhci'/>\n"
+                                 "    <controller type='pci' index='0' model='pcie-root'/>\n"
+                                 "    <controller type='pci' index='1' model='pcie-root-port'/>\n"
+                                 "    <controller type='pci' index='2' model='pcie-root-port'/>\n"
+                                 "    <controller type='pci' index='3' model='pcie-root-port'/>\n"
+                                 "    <controller type='pci' index='4' model='pcie-root-port'/>\n"
+                                 "  </devices>\n"
+                                 "</domain>\n";
+    char *xml = print(format, hypervisor->vm_count + 1, name, uuid, title ? "  <title>" : "",
+                      title ? title : "", title ? "</title>\n" : "");
+
+    double_virt_add_xml(hypervisor, xml);
+    free(xml);
+}
+
+static void cut(char *text, const char *end) {
+    memmove(text, end, strlen(end) + 1);
+}
+
+void double_virt_stop(struct double_virt *hypervisor, const char *uuid) {
+    struct vm *vm = must_find(hypervisor, uuid);
+    char *id = strstr(vm->xml, " id='"), *root_end = strchr(strstr(vm->xml, "<domain"), '>');
+
+    if (id && id < root_end)
+        cut(id, strchr(id + strlen(" id='"), '\'') + 1);
+    vm->runs = false;
+}
+
+void double_virt_remove(struct double_virt *hypervisor, const char *uuid) {
+    struct vm *vm = must_find(hypervisor, uuid);
+
+    finish_vm(vm);
+    *vm = hypervisor->vms[--hypervisor->vm_count];
+}
+
+const char *double_virt_xml(const struct double_virt *hypervisor, const char *uuid) {
+    return must_find(hypervisor, uuid)->xml;
+}
+
+void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool deaf) {
+    must_find(hypervisor, uuid)->deaf = deaf;
+}
+
+/* ---- host devices ---- */
+
+/* False when `xml` is no <hostdev> that names a device. */
+static bool read_hostdev(const char *xml, struct domain_hostdev *hostdev) {
+    char *text = print("<domain><name>x</name><devices>%s</devices></domain>", xml), error[256];
+    struct domain domain;
+    bool good = domain_parse(&domain, text, strlen(text), error, sizeof error) == 0;
+
+    free(text);
+    if (!good)
+        return false;
+    good = domain.hostdev_count == 1;
+    if (good)
+        *hostdev = domain.hostdevs[0];
+    domain_finish(&domain);
+    return good;
+}
+
+/* As libvirt compares them: a USB device by its number where both have one, else by id. */
+static bool is_same(const struct domain_hostdev *a, const struct domain_hostdev *b) {
+    if (a->bus != b->bus)
+        return false;
+    if (a->bus == BUS_PCI)
+        return strcmp(a->address, b->address) == 0;
+    if (a->bus_number && b->bus_number)
+        return a->bus_number == b->bus_number && a->device_number == b->device_number;
+    return a->id.vendor == b->id.vendor && a->id.device == b->id.device;
+}
+
+/* The text of the VM's <hostdev> that is the device, up to `end`; NULL when it has none. */
+static char *hostdev_in(const struct vm *vm, const struct domain_hostdev *wanted, char **end) {
+    static const char closing[] = "</hostdev>";
+
+    for (char *start = vm->xml; (start = strstr(start, "<hostdev")); start = *end) {
+        struct domain_hostdev hostdev;
+        char *one;
+        bool same;
+
+        *end = strstr(start, closing);
+        if (!*end)
+            return NULL;
+        *end += strlen(closing);
+        one = strndup(start, (size_t)(*end - start));
+        same = one && read_hostdev(one, &hostdev) && is_same(&hostdev, wanted);
+        free(one);
+        if (same)
+            return start;
+    }
+    return NULL;
+}
+
+void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *hostdev) {
+    struct vm *vm = must_find(hypervisor, uuid);
+    const char *devices_end = strstr(vm->xml, "</devices>");
+    const char *hostdev_end = strstr(hostdev, "</hostdev>");
+    char *xml;
+
+    if (!devices_end || !hostdev_end)
+        give_up("no </devices> in the VM, or no </hostdev>");
+    xml = print("%.*s%.*s  <alias name='hostdev%u'/>\n</hostdev>\n%s", (int)(devices_end - vm->xml),
+                vm->xml, (int)(hostdev_end - hostdev), hostdev, hypervisor->aliases++, devices_end);
+    free(vm->xml);
+    vm->xml = xml;
+}
+
+void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev) {
+    struct vm *vm = must_find(hypervisor, uuid);
+    struct domain_hostdev device;
+    char *start, *end;
+
+    if (!read_hostdev(hostdev, &device) || !(start = hostdev_in(vm, &device, &end)))
+        give_up("the VM has no such hostdev");
+    cut(start, end + (*end == '\n'));
+}
+
+/* ---- calls ---- */
+
+static char *describe(const char *xml) {
+    struct domain_hostdev hostdev;
+
+    if (!read_hostdev(xml, &hostdev))
+        return copy("?");
+    if (hostdev.bus == BUS_PCI)
+        return copy(hostdev.address);
+    return print("%u/%u %04x:%04x", hostdev.bus_number, hostdev.device_number, hostdev.id.vendor,
+                 hostdev.id.device);
+}
+
+static bool is_due(const struct double_virt *hypervisor, const struct plan *plan,
+                   enum double_call call) {
+    return (plan->call == DOUBLE_ANY || plan->call == call) &&
+           (plan->nth == 0 || plan->nth == hypervisor->made[plan->call]);
+}
+
+/* Writes the call down and does what was planned for it: first all callbacks, then a failure. */
+static int begin(struct double_virt *hypervisor, enum double_call call, const char *verb,
+                 const char *vm, const char *xml, struct virt_error *error) {
+    char *device = xml ? describe(xml) : NULL;
+    char *calls = print("%s%s%s%s%s%s\n", hypervisor->calls, verb, vm ? " " : "", vm ? vm : "",
+                        device ? " " : "", device ? device : "");
+
+    free(device);
+    free(hypervisor->calls);
+    hypervisor->calls = calls;
+    if (xml) {
+        free(hypervisor->last_xml);
+        hypervisor->last_xml = copy(xml);
+    }
+    hypervisor->made[DOUBLE_ANY]++;
+    hypervisor->made[call]++;
+    for (size_t i = 0; i < hypervisor->plan_count; i++)
+        if (hypervisor->plans[i].callback && is_due(hypervisor, &hypervisor->plans[i], call))
+            hypervisor->plans[i].callback(hypervisor, hypervisor->plans[i].context);
+    for (size_t i = 0; i < hypervisor->plan_count; i++) {
+        if (!hypervisor->plans[i].callback && is_due(hypervisor, &hypervisor->plans[i], call)) {
+            *error = hypervisor->plans[i].error;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static struct double_virt *of(struct virt *virt) {
+    return (struct double_virt *)virt;
+}
+
+static const char *name_of(const struct double_virt *hypervisor, const char *uuid) {
+    const struct vm *vm = find(hypervisor, uuid);
+
+    return vm ? vm->name : uuid;
+}
+
+static int no_domain(struct virt_error *error, const char *vm) {
+    char *message = print("Domain not found: no domain with matching uuid '%s'", vm);
+
+    virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, message);
+    free(message);
+    return -1;
+}
+
+/* The VM when it runs, else NULL with `error`. */
+static struct vm *running(const struct double_virt *hypervisor, const char *uuid,
+                          struct virt_error *error) {
+    struct vm *vm = find(hypervisor, uuid);
+
+    if (vm && vm->runs)
+        return vm;
+    if (vm)
+        virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+                           "Requested operation is not valid: domain is not running");
+    else
+        no_domain(error, uuid);
+    return NULL;
+}
+
+static int double_domain_xml(struct virt *virt, const char *name, char **xml,
+                             struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    const struct vm *vm;
+
+    *xml = NULL;
+    if (begin(hypervisor, DOUBLE_XML, "domain_xml", name, NULL, error) != 0)
+        return -1;
+    vm = find(hypervisor, name);
+    for (size_t i = 0; !vm && i < hypervisor->vm_count; i++)
+        if (strcmp(hypervisor->vms[i].name, name) == 0)
+            vm = &hypervisor->vms[i];
+    for (size_t i = 0; !vm && i < hypervisor->vm_count; i++)
+        if (hypervisor->vms[i].title && strcmp(hypervisor->vms[i].title, name) == 0)
+            vm = &hypervisor->vms[i];
+    if (!vm)
+        return no_domain(error, name);
+    *xml = copy(vm->xml);
+    return 0;
+}
+
+static int double_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                       struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+
+    *vms = NULL;
+    *count = 0;
+    if (begin(hypervisor, DOUBLE_LIST, "list", NULL, NULL, error) != 0)
+        return -1;
+    *vms = calloc(MAX_VMS, sizeof **vms);
+    if (!*vms)
+        give_up("out of memory");
+    for (size_t i = 0; i < hypervisor->vm_count; i++) {
+        if (!hypervisor->vms[i].runs)
+            continue;
+        snprintf((*vms)[*count].uuid, sizeof(*vms)->uuid, "%s", hypervisor->vms[i].uuid);
+        (*vms)[(*count)++].xml = copy(hypervisor->vms[i].xml);
+    }
+    return 0;
+}
+
+static const struct vm *holder_of(const struct double_virt *hypervisor,
+                                  const struct domain_hostdev *hostdev) {
+    char *end;
+
+    for (size_t i = 0; i < hypervisor->vm_count; i++)
+        if (hypervisor->vms[i].runs && hostdev_in(&hypervisor->vms[i], hostdev, &end))
+            return &hypervisor->vms[i];
+    return NULL;
+}
+
+static int double_attach(struct virt *virt, const char *uuid, const char *xml,
+                         struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    struct domain_hostdev hostdev;
+    const struct vm *holder;
+
+    if (begin(hypervisor, DOUBLE_ATTACH, "attach", name_of(hypervisor, uuid), xml, error) != 0 ||
+        !running(hypervisor, uuid, error))
+        return -1;
+    if (!read_hostdev(xml, &hostdev)) {
+        virt_libvirt_error(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
+                           "XML error: that is no host device");
+        return -1;
+    }
+    holder = holder_of(hypervisor, &hostdev);
+    if (holder) {
+        char *device = describe(xml), *message;
+
+        message = print("Requested operation is not valid: %s device %s is in use by driver QEMU, "
+                        "domain %s",
+                        hostdev.bus == BUS_PCI ? "PCI" : "USB", device, holder->name);
+        virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, message);
+        free(device);
+        free(message);
+        return -1;
+    }
+    double_virt_give(hypervisor, uuid, xml);
+    return 0;
+}
+
+static int double_detach(struct virt *virt, const char *uuid, const char *xml,
+                         struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    struct domain_hostdev hostdev;
+    const struct vm *vm;
+    char *end;
+
+    if (begin(hypervisor, DOUBLE_DETACH, "detach", name_of(hypervisor, uuid), xml, error) != 0)
+        return -1;
+    vm = running(hypervisor, uuid, error);
+    if (!vm)
+        return -1;
+    if (!read_hostdev(xml, &hostdev) || !hostdev_in(vm, &hostdev, &end)) {
+        virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_DEVICE_MISSING,
+                           "device not found: host device not found");
+        return -1;
+    }
+    if (!vm->deaf)
+        double_virt_take(hypervisor, uuid, xml);
+    return 0;
+}
+
+static int double_reset(struct virt *virt, const char *uuid, struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+
+    if (begin(hypervisor, DOUBLE_RESET, "reset", name_of(hypervisor, uuid), NULL, error) != 0)
+        return -1;
+    return running(hypervisor, uuid, error) ? 0 : -1;
+}
+
+static int double_reboot(struct virt *virt, const char *uuid, struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+
+    if (begin(hypervisor, DOUBLE_REBOOT, "reboot", name_of(hypervisor, uuid), NULL, error) != 0)
+        return -1;
+    return running(hypervisor, uuid, error) ? 0 : -1;
+}
+
+static void double_close(struct virt *virt) {
+    struct double_virt *hypervisor = of(virt);
+    char *calls = print("%sclose\n", hypervisor->calls);
+
+    free(hypervisor->calls);
+    hypervisor->calls = calls;
+}
+
+static const struct virt_ops operations = {
+    .domain_xml = double_domain_xml,
+    .list = double_list,
+    .attach = double_attach,
+    .detach = double_detach,
+    .reset = double_reset,
+    .reboot = double_reboot,
+    .close = double_close,
+};
+
+/* ---- the rest ---- */
+
+struct double_virt *double_virt_create(void) {
+    struct double_virt *hypervisor = calloc(1, sizeof *hypervisor);
+
+    if (!hypervisor)
+        give_up("out of memory");
+    hypervisor->virt.ops = &operations;
+    hypervisor->calls = copy("");
+    hypervisor->last_xml = copy("");
+    return hypervisor;
+}
+
+void double_virt_destroy(struct double_virt *hypervisor) {
+    for (size_t i = 0; i < hypervisor->vm_count; i++)
+        finish_vm(&hypervisor->vms[i]);
+    free(hypervisor->calls);
+    free(hypervisor->last_xml);
+    free(hypervisor);
+}
+
+struct virt *double_virt_port(struct double_virt *hypervisor) {
+    return &hypervisor->virt;
+}
+
+static struct plan *add_plan(struct double_virt *hypervisor, enum double_call call, unsigned nth) {
+    struct plan *plan = &hypervisor->plans[hypervisor->plan_count];
+
+    if (hypervisor->plan_count++ == MAX_PLANS)
+        give_up("too many plans");
+    *plan = (struct plan){.call = call, .nth = nth};
+    return plan;
+}
+
+void double_virt_fail(struct double_virt *hypervisor, enum double_call call, unsigned nth,
+                      enum virt_failure failure, const char *message) {
+    struct plan *plan = add_plan(hypervisor, call, nth);
+
+    plan->error.failure = failure;
+    snprintf(plan->error.message, sizeof plan->error.message, "%s", message);
+}
+
+void double_virt_before(struct double_virt *hypervisor, enum double_call call, unsigned nth,
+                        void (*callback)(struct double_virt *hypervisor, void *context),
+                        void *context) {
+    struct plan *plan = add_plan(hypervisor, call, nth);
+
+    plan->callback = callback;
+    plan->context = context;
+}
+
+const char *double_virt_calls(const struct double_virt *hypervisor) {
+    return hypervisor->calls;
+}
+
+void double_virt_forget_calls(struct double_virt *hypervisor) {
+    free(hypervisor->calls);
+    hypervisor->calls = copy("");
+}
+
+const char *double_virt_last_xml(const struct double_virt *hypervisor) {
+    return hypervisor->last_xml;
+}

@@ -1,0 +1,84 @@
+/*
+ * The hypervisor's double: VMs in memory behind the port of engine/virt.h. It attaches and detaches
+ * as libvirt does (the VM's XML changes; a device that a running VM has is refused in libvirt's
+ * words), writes down every call, and does what a test tells it to.
+ *
+ *     struct double_virt *hypervisor = double_virt_create();
+ *     double_virt_add(hypervisor, UUID, "frigate", NULL);
+ *     double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change
+ * lock");
+ *     ... the code under test, with double_virt_port(hypervisor) ...
+ *     assert_string_equal(double_virt_calls(hypervisor), "domain_xml frigate\n"
+ *                                                        "attach frigate 0000:03:00.0\n");
+ *     double_virt_destroy(hypervisor);
+ *
+ * Out of memory and a UUID that no VM has end the test program.
+ */
+#ifndef TESTS_UNIT_DOUBLE_VIRT_H
+#define TESTS_UNIT_DOUBLE_VIRT_H
+
+#include "engine/virt.h"
+
+#include <stdbool.h>
+
+struct double_virt;
+
+enum double_call {
+    DOUBLE_ANY,
+    DOUBLE_XML,
+    DOUBLE_LIST,
+    DOUBLE_ATTACH,
+    DOUBLE_DETACH,
+    DOUBLE_RESET,
+    DOUBLE_REBOOT
+};
+
+struct double_virt *double_virt_create(void);
+void double_virt_destroy(struct double_virt *hypervisor);
+
+/* What the code under test gets. Its close() only writes "close" down. */
+struct virt *double_virt_port(struct double_virt *hypervisor);
+
+/* ---- the VMs ---- */
+
+/* A running q35 VM with an xHCI controller and four free root ports. `title` may be NULL. */
+void double_virt_add(struct double_virt *hypervisor, const char *uuid, const char *name,
+                     const char *title);
+/* The VM of that domain XML, which must have a UUID; it runs when the XML has an id. Replaces the
+ * VM that has the UUID. */
+void double_virt_add_xml(struct double_virt *hypervisor, const char *xml);
+void double_virt_stop(struct double_virt *hypervisor, const char *uuid);
+void double_virt_remove(struct double_virt *hypervisor, const char *uuid);
+/* The VM's XML as it is now; valid until the VM changes. */
+const char *double_virt_xml(const struct double_virt *hypervisor, const char *uuid);
+/* A <hostdev> comes and goes without a call. */
+void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
+void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
+/* A guest that does not answer: detach succeeds, and the device stays. */
+void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool deaf);
+
+/* ---- what happens at a call ---- */
+
+/* The `nth` call of that kind (from 1, counted since creation; 0: every one) has no effect and
+ * fails so. The hint and libvirt's code stay empty. */
+void double_virt_fail(struct double_virt *hypervisor, enum double_call call, unsigned nth,
+                      enum virt_failure failure, const char *message);
+/* Runs `callback` right before that call does its work; it may change the VMs. */
+void double_virt_before(struct double_virt *hypervisor, enum double_call call, unsigned nth,
+                        void (*callback)(struct double_virt *hypervisor, void *context),
+                        void *context);
+
+/* ---- what was called ---- */
+
+/*
+ * All calls in order, each with a newline: "domain_xml VM" (as the caller wrote it), "list",
+ * "attach NAME DEVICE", "detach NAME DEVICE", "reset NAME", "reboot NAME", "close". NAME is the
+ * VM's name, or the UUID when there is no such VM. DEVICE is "0000:03:00.0", "1/4 1a6e:089a", or
+ * "?".
+ */
+const char *double_virt_calls(const struct double_virt *hypervisor);
+void double_virt_forget_calls(struct double_virt *hypervisor);
+/* The XML of the last attach or detach, "" before the first. */
+const char *double_virt_last_xml(const struct double_virt *hypervisor);
+
+#endif
