@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# The emulated PC (L1): start it, talk to it, stop it.
+# Uses $run (a folder for this run), $base (disk, kernel, initrd) and $logs; sets `machine`, its process.
+
+machine='' requests='' answers=''
+
+# Each spare device has a root port, and so an IOMMU group, of its own. inside/functions knows the order.
+spare_devices() {
+    local number=0 device
+    for device; do
+        number=$((number + 1))
+        echo "-device pcie-root-port,id=port$number,chassis=$number,slot=$number,bus=pcie.0,addr=$((0x10 + number))"
+        echo "-device $device,bus=port$number"
+    done
+}
+
+machine_start() {
+    local program=$1 arguments
+    mkfifo "$run/channel.in" "$run/channel.out"
+    truncate -s 64M "$run/nvme"
+    # Both ends read and write, so that neither opening one waits for the other side.
+    exec {requests}<>"$run/channel.in" {answers}<>"$run/channel.out"
+    mapfile -t arguments < <(spare_devices \
+        e1000e,romfile=,subsys_ven=0x1ac1,subsys=0x089a \
+        nvme,serial=spare,drive=nvme \
+        qemu-xhci | tr ' ' '\n')
+    # A copied qemu finds its modules and firmware only when told where they are. The signal: whatever
+    # becomes of this script, the PC does not outlive it.
+    QEMU_MODULE_DIR=/usr/lib/$(uname -m)-linux-gnu/qemu setpriv --pdeathsig KILL "$program" \
+        -L /usr/share/qemu -L /usr/share/seabios -name virt-rules-lab \
+        -nodefaults -no-user-config -display none -no-reboot \
+        -machine q35,kernel-irqchip=split,usb=off,vmport=off,hpet=off \
+        -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 2560 \
+        -device intel-iommu,intremap=on,caching-mode=on \
+        -kernel "$base/vmlinux" -initrd "$base/initrd" \
+        -append "console=ttyS0 loglevel=4 panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check \
+            intel_iommu=on cryptomgr.notests random.trust_cpu=on apparmor=0" \
+        -serial "file:$logs/console" -serial "pipe:$run/channel" \
+        -drive "if=none,id=disk,file=$base/disk,format=raw,snapshot=on,cache=unsafe" \
+        -device virtio-blk-pci,drive=disk,bus=pcie.0,addr=0x2 \
+        -fsdev "local,id=lab,path=$run/lab,security_model=none" \
+        -device virtio-9p-pci,fsdev=lab,mount_tag=lab,bus=pcie.0,addr=0x3 \
+        -drive "if=none,id=nvme,file=$run/nvme,format=raw" \
+        "${arguments[@]}" >"$logs/qemu" 2>&1 </dev/null 8>&- &
+    machine=$!
+}
+
+machine_stop() {
+    [ -n "$machine" ] || return 0
+    kill -KILL "$machine" 2>/dev/null
+    wait "$machine" 2>/dev/null
+    machine=
+}
+
+machine_fail() { # TEXT
+    untick
+    tail -n 30 "$logs/console" "$logs/qemu"
+    die "$*"
+}
+
+# The answer to one request: lines behind "| " go to the command SINK, "= STATUS" ends it.
+machine_answer() { # LIMIT TEXT SINK
+    local end=$((SECONDS + $1)) since=$SECONDS text='' part
+    while :; do
+        if IFS= read -r -t 1 -u "$answers" part; then
+            text+=$part
+            case $text in
+            '= ready') return 0 ;;
+            '= '*) return "${text#= }" ;;
+            esac
+            "$3" "${text#| }"
+            text='' since=$SECONDS
+        else
+            text+=$part # half a line, when the time was up in its middle
+        fi
+        tick "$2" "$since"
+        kill -0 "$machine" 2>/dev/null || machine_fail "the emulated PC is gone"
+        [ $SECONDS -lt $end ] || machine_fail "$2: no answer within $1 s"
+    done
+}
+
+machine_run() { # LIMIT TEXT SINK COMMAND ...: a command inside, its output line by line to SINK
+    local limit=$1 text=$2 sink=$3
+    shift 3
+    echo "$*" >&"$requests"
+    machine_answer "$limit" "$text" "$sink"
+}
