@@ -1,0 +1,16 @@
+/* What libvirt's hook told: which VM, and what happens to it (libvirt's hooks.html). */
+#ifndef ENGINE_EVENT_H
+#define ENGINE_EVENT_H
+
+#include "engine/domain.h"
+#include "lexer/scanner.h"
+
+struct event {
+    enum event_name name;
+    const struct domain *domain; /* borrowed */
+};
+
+/* At these the VM has a process and libvirt lets go of it: devices may be attached and detached. */
+bool event_can_attach(enum event_name name);
+
+#endif

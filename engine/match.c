@@ -1,0 +1,96 @@
+#include "engine/match.h"
+
+#include <fnmatch.h>
+#include <string.h>
+#include <strings.h>
+
+static bool matches_text(const struct word *vm, const char *text, bool any_case) {
+    if (!text)
+        return false;
+    if (vm->kind == WORD_GLOB)
+        return fnmatch(vm->text, text, any_case ? FNM_CASEFOLD : 0) == 0;
+    return any_case ? !strcasecmp(vm->text, text) : !strcmp(vm->text, text);
+}
+
+bool match_vm(const struct word *vm, const struct domain *domain) {
+    return vm->kind == WORD_ANY || matches_text(vm, domain->name, false) ||
+           matches_text(vm, domain->title, false) || matches_text(vm, domain->uuid, true);
+}
+
+bool match_vms(const struct word *vms, const struct domain *domain) {
+    for (; vms; vms = vms->next)
+        if (match_vm(vms, domain))
+            return true;
+    return false;
+}
+
+bool match_rule(const struct rule *rule, const struct event *event) {
+    const struct event_list *named = rule->events;
+    while (named && named->event != event->name)
+        named = named->next;
+    return named && match_vms(rule->vms, event->domain);
+}
+
+struct wanted_list match_event(const struct program *program, const struct event *event) {
+    struct wanted_list wanted = {0};
+    for (size_t i = 0; i < program->rule_count; i++) {
+        const struct rule *rule = program->rules[i];
+        if (!match_rule(rule, event))
+            continue;
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            wanted.list = memory_grow(wanted.list, wanted.count, sizeof *wanted.list);
+            wanted.list[wanted.count++] = (struct wanted){rule, action};
+        }
+    }
+    return wanted;
+}
+
+static bool matches_id(const struct criterion *criterion, struct device_id id) {
+    return (criterion->any_vendor || criterion->id.vendor == id.vendor) &&
+           (criterion->any_device || criterion->id.device == id.device);
+}
+
+static bool matches_class(struct class_prefix prefix, uint32_t class_code) {
+    return class_code >> (4 * (6 - prefix.digits)) == prefix.value;
+}
+
+bool match_criterion(const struct criterion *criterion, const struct host_device *device) {
+    bool pci = device->bus == BUS_PCI;
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+        return criterion->resolved && match_device(criterion->definition->device, device);
+    case CRITERION_ID:
+        return matches_id(criterion, device->id);
+    case CRITERION_ADDRESS:
+        return pci && fnmatch(criterion->text, device->address, 0) == 0;
+    case CRITERION_CLASS:
+        return matches_class(criterion->class_prefix, device->class_code);
+    case CRITERION_SUBSYSTEM:
+        return pci && matches_id(criterion, device->subsystem);
+    case CRITERION_PORT:
+        return !pci && !strcmp(criterion->text, device->address);
+    case CRITERION_SERIAL:
+        return device->serial && !strcmp(criterion->text, device->serial);
+    }
+    return false;
+}
+
+bool match_device(const struct criterion *criteria, const struct host_device *device) {
+    bool holds = false;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->alternative && holds)
+            return true;
+        holds = (one->alternative || holds) && match_criterion(one, device);
+    }
+    return holds;
+}
+
+const struct guard *match_guard(const struct program *program, const struct domain *domain,
+                                const struct host_device *device) {
+    for (size_t i = 0; i < program->guard_count; i++) {
+        const struct guard *guard = program->guards[i];
+        if ((!guard->vms || match_vms(guard->vms, domain)) && match_device(guard->device, device))
+            return guard;
+    }
+    return NULL;
+}

@@ -1,0 +1,38 @@
+/* Which rules an event concerns, and which devices a rule means. Looks only, changes nothing. */
+#ifndef ENGINE_MATCH_H
+#define ENGINE_MATCH_H
+
+#include "engine/domain.h"
+#include "engine/event.h"
+#include "engine/host.h"
+#include "engine/program.h"
+
+/* One action of one rule that the event asks for. */
+struct wanted {
+    const struct rule *rule;
+    const struct action *action;
+};
+
+struct wanted_list {
+    struct wanted *list;
+    size_t count;
+};
+
+/* The caller frees `list`. */
+struct wanted_list match_event(const struct program *program, const struct event *event);
+
+bool match_vm(const struct word *vm, const struct domain *domain);
+bool match_vms(const struct word *vms, const struct domain *domain);
+bool match_rule(const struct rule *rule, const struct event *event);
+
+/* One criterion; a name matches when its definition does. */
+bool match_criterion(const struct criterion *criterion, const struct host_device *device);
+
+/* A list of alternatives. */
+bool match_device(const struct criterion *criteria, const struct host_device *device);
+
+/* The first `never` that forbids the device to the VM, or NULL. */
+const struct guard *match_guard(const struct program *program, const struct domain *domain,
+                                const struct host_device *device);
+
+#endif

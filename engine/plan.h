@@ -1,0 +1,83 @@
+/*
+ * What an event will do to the host's devices, as a value: the dry run prints it and the real run
+ * executes it. Nothing here has side effects.
+ */
+#ifndef ENGINE_PLAN_H
+#define ENGINE_PLAN_H
+
+#include "engine/event.h"
+#include "engine/host.h"
+#include "engine/match.h"
+
+struct plan_request {
+    const struct program *program;
+    const struct event *event;
+    const struct host *host;
+    const struct domain *others; /* running VMs other than the event's; may be NULL */
+    size_t other_count;
+};
+
+/* Why something is refused; the names in --json are those of refusal_name(). */
+enum refusal {
+    REFUSED_NOT, /* a step, or skipped */
+    REFUSED_ABSENT,
+    REFUSED_AMBIGUOUS,
+    REFUSED_TOO_FEW,
+    REFUSED_NEVER,
+    REFUSED_BUS,
+    REFUSED_BRIDGE,
+    REFUSED_HOST_USE,
+    REFUSED_HELD,
+    REFUSED_NO_IOMMU,
+    REFUSED_GROUP,
+    REFUSED_NO_PORT,
+    REFUSED_NO_USB,
+    REFUSED_EVENT,
+};
+
+enum plan_kind {
+    PLAN_STEP,    /* will be done */
+    PLAN_REFUSED, /* wanted and impossible */
+    PLAN_SKIPPED, /* nothing to do, and no failure: attached already, absent but optional */
+};
+
+struct plan_entry {
+    enum plan_kind kind;
+    enum refusal
+        refusal; /* of PLAN_SKIPPED: REFUSED_ABSENT, or REFUSED_NOT when it is attached already */
+    const struct rule *rule;
+    const struct action *action;
+    const struct target *target;      /* NULL: run */
+    const struct host_device *device; /* NULL: run, or none was found */
+    char *wanted;                     /* the device as the rule has it: "1ac1:089a"; NULL: run */
+    char *xml;                        /* <hostdev> text of a step; else NULL */
+    char *message;                    /* of a refusal or a skip */
+    char *hint;
+};
+
+struct plan {
+    const struct event *event;
+    struct plan_entry
+        *entries; /* in the order of rules and, within one, of targets and addresses */
+    size_t count;
+};
+
+/* Everything borrowed by the request must outlive the plan. */
+void plan_init(struct plan *plan, const struct plan_request *request);
+void plan_finish(struct plan *plan);
+
+size_t plan_count(const struct plan *plan, enum plan_kind kind);
+const char *refusal_name(enum refusal refusal);
+const char *bus_text(enum bus bus);
+
+/* The value of an action's option, or 0 / false. */
+uint32_t plan_option_ms(const struct action *action, enum option_kind kind);
+bool plan_has_option(const struct action *action, enum option_kind kind);
+
+/* "path:line" of the rule. The caller frees it. */
+char *plan_rule_text(const struct plan_entry *entry);
+/* "0000:03:00.0 1ac1:089a", or the device as the rule has it, or NULL for run. The caller frees it.
+ */
+char *plan_device_text(const struct plan_entry *entry);
+
+#endif

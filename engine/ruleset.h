@@ -1,0 +1,36 @@
+/* The rule files of one run: found, put in order, judged by owner and mode, parsed and checked. */
+#ifndef ENGINE_RULESET_H
+#define ENGINE_RULESET_H
+
+#include "parser/check.h"
+#include "parser/syntax.h"
+
+struct ruleset {
+    struct syntax syntax;
+    struct source *
+        *sources; /* in the order read; also those that could not be read, without text */
+    size_t count;
+    struct diagnostics diagnostics;
+};
+
+void ruleset_init(struct ruleset *ruleset);
+void ruleset_finish(struct ruleset *ruleset);
+
+/*
+ * Adds every *.rules file of a directory, in byte order of the names. Directory and files must
+ * belong to root or to this user and be writable by nobody else. What is wrong becomes a
+ * diagnostic.
+ */
+void ruleset_add_directory(struct ruleset *ruleset, const char *path);
+
+/* Adds what a person named: a directory as above; a file, or "-" for standard input, whoever owns
+ * it. */
+void ruleset_add_path(struct ruleset *ruleset, const char *path);
+
+/* Parses and checks what was added, and sorts the diagnostics. */
+void ruleset_load(struct ruleset *ruleset, const struct check_config *config);
+
+/* The directory of rules: `option`, else $VIRT_RULES_DIR, else /usr/local/libvirt/rules.d. */
+const char *rules_directory(const char *option);
+
+#endif

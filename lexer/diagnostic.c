@@ -1,0 +1,267 @@
+#include "lexer/diagnostic.h"
+
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIP_WIDTH = 100, CLIP_BEFORE = 40 }; /* characters of a long line that are shown */
+
+static const char RED[] = "\033[1;31m", MAGENTA[] = "\033[1;35m", BOLD[] = "\033[1m",
+                  CYAN[] = "\033[36m", PLAIN[] = "\033[0m";
+
+void diagnostics_finish(struct diagnostics *diagnostics) {
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        struct diagnostic *diagnostic = &diagnostics->list[i];
+        for (size_t j = 0; j < diagnostic->note_count; j++)
+            free(diagnostic->notes[j].message);
+        free(diagnostic->notes);
+        free(diagnostic->message);
+        free(diagnostic->hint);
+    }
+    free(diagnostics->list);
+    *diagnostics = (struct diagnostics){0};
+}
+
+static struct diagnostic *add(struct diagnostics *diagnostics, struct source *source,
+                              const char *name, char *message) {
+    diagnostics->list =
+        memory_grow(diagnostics->list, diagnostics->count, sizeof *diagnostics->list);
+    struct diagnostic *diagnostic = &diagnostics->list[diagnostics->count];
+    *diagnostic = (struct diagnostic){.source = source,
+                                      .severity = SEVERITY_ERROR,
+                                      .name = name,
+                                      .message = message,
+                                      .number = diagnostics->count++};
+    return diagnostic;
+}
+
+struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *source,
+                            struct span span, const char *name, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    struct diagnostic *diagnostic =
+        add(diagnostics, source, name, memory_vprintf(format, arguments));
+    va_end(arguments);
+    diagnostic->span = span;
+    return diagnostic;
+}
+
+struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source *source,
+                                 const char *name, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    struct diagnostic *diagnostic =
+        add(diagnostics, source, name, memory_vprintf(format, arguments));
+    va_end(arguments);
+    diagnostic->whole_file = true;
+    return diagnostic;
+}
+
+void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    free(diagnostic->hint);
+    diagnostic->hint = memory_vprintf(format, arguments);
+    va_end(arguments);
+}
+
+void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struct span span,
+                     const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    diagnostic->notes =
+        memory_grow(diagnostic->notes, diagnostic->note_count, sizeof *diagnostic->notes);
+    diagnostic->notes[diagnostic->note_count++] =
+        (struct note){source, span, memory_vprintf(format, arguments)};
+    va_end(arguments);
+}
+
+static size_t count_severity(const struct diagnostics *diagnostics, enum severity severity) {
+    size_t count = 0;
+    for (size_t i = 0; i < diagnostics->count; i++)
+        count += diagnostics->list[i].severity == severity;
+    return count;
+}
+
+size_t diagnostics_errors(const struct diagnostics *diagnostics) {
+    return count_severity(diagnostics, SEVERITY_ERROR);
+}
+
+size_t diagnostics_warnings(const struct diagnostics *diagnostics) {
+    return count_severity(diagnostics, SEVERITY_WARNING);
+}
+
+static int order(size_t a, size_t b) {
+    return (a > b) - (a < b);
+}
+
+static int compare(const void *left, const void *right) {
+    const struct diagnostic *a = left, *b = right;
+    int result = order(a->source->number, b->source->number);
+    if (!result)
+        result = order(a->span.start, b->span.start);
+    return result ? result : order(a->number, b->number);
+}
+
+void diagnostics_sort(struct diagnostics *diagnostics) {
+    if (diagnostics->count)
+        qsort(diagnostics->list, diagnostics->count, sizeof *diagnostics->list, compare);
+}
+
+/* Moves an offset by whole characters, within the line. */
+static uint32_t move(const struct source *source, uint32_t at, uint32_t limit, int step,
+                     int count) {
+    while (count-- > 0 && at != limit) {
+        at += (uint32_t)step;
+        while (at != limit && ((unsigned char)source->text[at] & 0xc0) == 0x80)
+            at += (uint32_t)step;
+    }
+    return at;
+}
+
+/* The line, clipped around the span when it is long, and the caret below. */
+static void print_excerpt(struct source *source, struct span span, FILE *out, bool colour) {
+    struct span line = source_position(source, span.start).text;
+    uint32_t start = span.start < line.start ? line.start : span.start;
+    start = start > line.end ? line.end : start;
+    struct span shown = line;
+    if (source_characters(source, line.start, line.end) > CLIP_WIDTH)
+        shown.start = move(source, start, line.start, -1, CLIP_BEFORE);
+    shown.end = move(source, shown.start, line.end, 1, CLIP_WIDTH);
+    const char *before = shown.start > line.start ? "..." : "";
+    fprintf(out, "  %s", before);
+    text_print(out, source->text + shown.start, shown.end - shown.start);
+    fprintf(out, "%s\n", shown.end < line.end ? "..." : "");
+    fprintf(out, "%*s", (int)(2 + strlen(before) + source_characters(source, shown.start, start)),
+            "");
+    uint32_t end = span.end > shown.end ? shown.end : span.end;
+    fputs(colour ? RED : "", out);
+    putc('^', out);
+    for (unsigned i = end > start ? source_characters(source, start, end) : 1; i > 1; i--)
+        putc('~', out);
+    fprintf(out, "%s\n", colour ? PLAIN : "");
+}
+
+static void print_place(struct source *source, struct span span, bool whole_file, FILE *out,
+                        bool colour) {
+    fputs(colour ? BOLD : "", out);
+    text_print(out, source->path, strlen(source->path));
+    if (!whole_file) {
+        struct position position = source_position(source, span.start);
+        fprintf(out, ":%zu:%u", position.line, position.column);
+    }
+    fprintf(out, ":%s ", colour ? PLAIN : "");
+}
+
+static const char *severity_word(enum severity severity) {
+    return severity == SEVERITY_ERROR ? "error" : "warning";
+}
+
+static void print_head(const struct diagnostic *diagnostic, FILE *out, bool colour) {
+    print_place(diagnostic->source, diagnostic->span, diagnostic->whole_file, out, colour);
+    const char *paint = diagnostic->severity == SEVERITY_ERROR ? RED : MAGENTA;
+    fprintf(out, "%s%s:%s ", colour ? paint : "", severity_word(diagnostic->severity),
+            colour ? PLAIN : "");
+    text_print(out, diagnostic->message, strlen(diagnostic->message));
+    fprintf(out, " [%s]", diagnostic->name);
+}
+
+static void print_note(const struct note *note, FILE *out, bool colour) {
+    print_place(note->source, note->span, false, out, colour);
+    fprintf(out, "%snote:%s ", colour ? CYAN : "", colour ? PLAIN : "");
+    text_print(out, note->message, strlen(note->message));
+    putc('\n', out);
+    print_excerpt(note->source, note->span, out, colour);
+}
+
+static void print_one(const struct diagnostic *diagnostic, FILE *out, bool colour) {
+    print_head(diagnostic, out, colour);
+    putc('\n', out);
+    if (!diagnostic->whole_file)
+        print_excerpt(diagnostic->source, diagnostic->span, out, colour);
+    if (diagnostic->hint) {
+        fprintf(out, "  %shint:%s ", colour ? CYAN : "", colour ? PLAIN : "");
+        text_print(out, diagnostic->hint, strlen(diagnostic->hint));
+        putc('\n', out);
+    }
+    for (size_t i = 0; i < diagnostic->note_count; i++)
+        print_note(&diagnostic->notes[i], out, colour);
+}
+
+void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->list[i].severity != SEVERITY_IGNORE)
+            print_one(&diagnostics->list[i], out, colour);
+}
+
+char *diagnostic_line(const struct diagnostic *diagnostic) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return memory_strdup(diagnostic->message);
+    print_head(diagnostic, out, false);
+    fclose(out);
+    return text;
+}
+
+/* --- JSON */
+
+static void put(struct json_object *object, const char *key, const char *text) {
+    json_object_object_add(object, key, text_json(text));
+}
+
+static void put_number(struct json_object *object, const char *key, size_t number) {
+    json_object_object_add(object, key, json_object_new_int64((int64_t)number));
+}
+
+/* `end` is the column behind the span's last character; a span over several lines ends with its
+ * first. */
+static void put_place(struct json_object *object, struct source *source, struct span span) {
+    struct position start = source_position(source, span.start);
+    uint32_t end = span.end < start.text.end ? span.end : start.text.end;
+    unsigned width = end > span.start ? source_characters(source, span.start, end) : 0;
+    put_number(object, "line", start.line);
+    put_number(object, "column", start.column);
+    put_number(object, "end", start.column + width);
+}
+
+static struct json_object *note_json(const struct note *note) {
+    struct json_object *object = json_object_new_object();
+    put(object, "path", note->source->path);
+    put_place(object, note->source, note->span);
+    put(object, "message", note->message);
+    return object;
+}
+
+static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) {
+    struct json_object *object = json_object_new_object();
+    struct json_object *notes = json_object_new_array();
+    put(object, "path", diagnostic->source->path);
+    if (diagnostic->whole_file) {
+        json_object_object_add(object, "line", NULL);
+        json_object_object_add(object, "column", NULL);
+        json_object_object_add(object, "end", NULL);
+    } else {
+        put_place(object, diagnostic->source, diagnostic->span);
+    }
+    put(object, "severity", severity_word(diagnostic->severity));
+    put(object, "name", diagnostic->name);
+    put(object, "message", diagnostic->message);
+    put(object, "hint", diagnostic->hint);
+    for (size_t i = 0; i < diagnostic->note_count; i++)
+        json_object_array_add(notes, note_json(&diagnostic->notes[i]));
+    json_object_object_add(object, "notes", notes);
+    return object;
+}
+
+struct json_object *diagnostics_json(const struct diagnostics *diagnostics) {
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->list[i].severity != SEVERITY_IGNORE)
+            json_object_array_add(array, diagnostic_json(&diagnostics->list[i]));
+    return array;
+}

@@ -1,0 +1,71 @@
+/* What is wrong with rule files, as values: collected by every stage, printed in one place. */
+#ifndef LEXER_DIAGNOSTIC_H
+#define LEXER_DIAGNOSTIC_H
+
+#include "lexer/source.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct json_object;
+
+enum severity { SEVERITY_IGNORE, SEVERITY_WARNING, SEVERITY_ERROR };
+
+/* A second place, such as "first defined here". */
+struct note {
+    struct source *source;
+    struct span span;
+    char *message;
+};
+
+struct diagnostic {
+    struct source *source;
+    struct span span; /* nothing when the file as a whole is meant */
+    bool whole_file;
+    enum severity severity;
+    const char *name; /* of the check, a static string */
+    char *message;
+    char *hint; /* what to do; NULL when nothing is known */
+    struct note *notes;
+    size_t note_count;
+    size_t number; /* order of discovery */
+};
+
+struct diagnostics {
+    struct diagnostic *list;
+    size_t count;
+};
+
+void diagnostics_finish(struct diagnostics *diagnostics);
+
+/*
+ * Adds an error; the severity is the caller's to change in what is returned, which stays valid
+ * until the next one is added.
+ */
+struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *source,
+                            struct span span, const char *name, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source *source,
+                                 const char *name, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struct span span,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+size_t diagnostics_errors(const struct diagnostics *diagnostics);
+size_t diagnostics_warnings(const struct diagnostics *diagnostics);
+
+/* In the order of files and places, not of discovery. Ignored ones are not printed. */
+void diagnostics_sort(struct diagnostics *diagnostics);
+void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour);
+
+/* One line, "path:3:12: error: text [name]", without its hint. The caller frees it. */
+char *diagnostic_line(const struct diagnostic *diagnostic);
+
+/* The printed ones as a JSON array: path, line, column, end, severity, name, message, hint, notes.
+ */
+struct json_object *diagnostics_json(const struct diagnostics *diagnostics);
+
+#endif

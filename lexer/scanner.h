@@ -1,0 +1,121 @@
+/*
+ * Rule text to tokens, and nothing more: what a word means is the parser's business, so a bare lump
+ * such as `1ac1:89a` is always one TOKEN_WORD.
+ */
+#ifndef LEXER_SCANNER_H
+#define LEXER_SCANNER_H
+
+#include "lexer/diagnostic.h"
+#include "lexer/memory.h"
+#include "lexer/source.h"
+
+#include <stdint.h>
+
+/* Every token once: its name and how people know it. Words that are keywords stand for themselves.
+ */
+#define TOKENS(X)                                                                                  \
+    X(END, "end of file")                                                                          \
+    X(NEWLINE, "end of line")                                                                      \
+    X(COMMA, "','")                                                                                \
+    X(OPEN, "'{'")                                                                                 \
+    X(CLOSE, "'}'")                                                                                \
+    X(WORD, "a word")                                                                              \
+    X(NUMBER, "a number")                                                                          \
+    X(STRING, "a quoted word")                                                                     \
+    X(EVENT, "an event")                                                                           \
+    KEYWORDS(X)
+
+#define KEYWORDS(X)                                                                                \
+    X(ON, "on")                                                                                    \
+    X(VM, "vm")                                                                                    \
+    X(DEVICE, "device")                                                                            \
+    X(IS, "is")                                                                                    \
+    X(NEVER, "never")                                                                              \
+    X(TO, "to")                                                                                    \
+    X(ANY, "any")                                                                                  \
+    X(ALL, "all")                                                                                  \
+    X(ATTACH, "attach")                                                                            \
+    X(DETACH, "detach")                                                                            \
+    X(RUN, "run")                                                                                  \
+    X(WITH, "with")                                                                                \
+    X(GROUP, "group")                                                                              \
+    X(AS, "as")                                                                                    \
+    X(VFIO, "vfio")                                                                                \
+    X(USB, "usb")                                                                                  \
+    X(OR, "or")                                                                                    \
+    X(AT, "at")                                                                                    \
+    X(CLASS, "class")                                                                              \
+    X(SUBSYSTEM, "subsystem")                                                                      \
+    X(PORT, "port")                                                                                \
+    X(SERIAL, "serial")                                                                            \
+    X(OPTIONAL, "optional")                                                                        \
+    X(UNMANAGED, "unmanaged")                                                                      \
+    X(WITHIN, "within")                                                                            \
+    X(AFTER, "after")                                                                              \
+    X(ROM, "rom")                                                                                  \
+    X(OFF, "off")                                                                                  \
+    X(THEN, "then")                                                                                \
+    X(RESET, "reset")                                                                              \
+    X(REBOOT, "reboot")
+
+enum token {
+#define X(name, text) TOKEN_##name,
+    TOKENS(X)
+#undef X
+        TOKEN_COUNT
+};
+
+/* Events by their names: libvirt's hook operations (hooks.html) and our own two. */
+#define EVENTS(X)                                                                                  \
+    X(PREPARE, "prepare")                                                                          \
+    X(START, "start")                                                                              \
+    X(STARTED, "started")                                                                          \
+    X(STOPPED, "stopped")                                                                          \
+    X(RELEASE, "release")                                                                          \
+    X(MIGRATE, "migrate")                                                                          \
+    X(RESTORE, "restore")                                                                          \
+    X(RECONNECT, "reconnect")                                                                      \
+    X(PLUGGED, "plugged")                                                                          \
+    X(UNPLUGGED, "unplugged")
+
+enum event_name {
+#define X(name, text) EVENT_##name,
+    EVENTS(X)
+#undef X
+        EVENT_COUNT
+};
+
+const char *token_text(enum token token);
+const char *event_text(enum event_name event);
+/* The event of that name, or EVENT_COUNT. */
+enum event_name event_from_text(const char *text);
+
+/* Text of a WORD, NUMBER or STRING: one copy for each different text, so that equal texts are one
+ * pointer. */
+union token_value {
+    const char *text;
+    enum event_name event;
+};
+
+/* Equal texts share one copy, which lives as long as the arena. */
+struct interner {
+    struct arena *arena;
+    const char **slots; /* open addressing, a power of two */
+    size_t size, used;
+};
+
+const char *intern(struct interner *interner, const char *text, size_t length);
+void interner_finish(struct interner *interner);
+
+struct scanner;
+
+/* All borrowed; the source's text is changed while a token is looked at and is whole again after
+ * the end. */
+struct scanner *scanner_create(struct source *source, struct interner *texts,
+                               struct diagnostics *diagnostics);
+void scanner_destroy(struct scanner *scanner);
+
+/* The next token; at the end a NEWLINE if the last line had none, then TOKEN_END for ever. */
+enum token scanner_next(struct scanner *scanner, union token_value *value, struct span *span);
+
+#endif

@@ -1,0 +1,193 @@
+#include "lexer/source.h"
+
+#include "lexer/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const size_t FLEX_END = 2; /* NULs that flex wants behind a buffer in place */
+
+static void start_source(struct source *source, const char *path, char *text, size_t size) {
+    *source = (struct source){.path = memory_strdup(path), .text = text, .size = size};
+    memset(text + size, 0, FLEX_END);
+}
+
+void source_from_text(struct source *source, const char *path, const char *text, size_t size) {
+    char *copy = memory_resize(NULL, size + FLEX_END, 1);
+    memcpy(copy, text, size);
+    start_source(source, path, copy, size);
+}
+
+bool source_is_trusted(unsigned owner, unsigned mode) {
+    return (owner == 0 || owner == geteuid()) && !(mode & (S_IWGRP | S_IWOTH));
+}
+
+__attribute__((format(printf, 3, 4))) static int fail(char error[256], char hint[256],
+                                                      const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, 256, format, arguments);
+    va_end(arguments);
+    if (!*hint)
+        snprintf(hint, 256, "make it a text file that this user can read, or take it away");
+    return -1;
+}
+
+static int check_file(int fd, enum source_trust trust, bool *untrusted, size_t *size,
+                      char error[256], char hint[256]) {
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return fail(error, hint, "cannot be read: %s", strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return fail(error, hint, "is %s, not a regular file",
+                    S_ISDIR(status.st_mode)    ? "a directory"
+                    : S_ISFIFO(status.st_mode) ? "a FIFO"
+                                               : "a special file");
+    if (status.st_size > SOURCE_LIMIT) {
+        snprintf(hint, 256, "split it, or take it away if it is no rule file");
+        return fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+    }
+    *size = (size_t)status.st_size;
+    bool trusted = source_is_trusted(status.st_uid, status.st_mode);
+    if (untrusted)
+        *untrusted = !trusted;
+    if (trusted || trust == TRUST_ANY)
+        return 0;
+    snprintf(hint, 256, "chown root and chmod go-w the file");
+    return fail(error, hint, "may be changed by others than root (owner %u, mode %04o)",
+                (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
+}
+
+/* Reads to the end, also of what grows or has no size (a pipe on standard input). */
+static char *read_all(int fd, size_t expected, size_t *size) {
+    size_t room = expected + 1;
+    char *text = memory_resize(NULL, room + FLEX_END, 1);
+    *size = 0;
+    for (;;) {
+        ssize_t got = read(fd, text + *size, room - *size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            free(text);
+            return NULL;
+        }
+        if (got == 0)
+            return text;
+        *size += (size_t)got;
+        if (*size > SOURCE_LIMIT)
+            return text;
+        if (*size == room) {
+            room *= 2;
+            text = memory_resize(text, room + FLEX_END, 1);
+        }
+    }
+}
+
+static int read_open(struct source *source, const char *path, int fd, size_t expected,
+                     char error[256], char hint[256]) {
+    size_t size = 0;
+    char *text = read_all(fd, expected, &size);
+    if (!text)
+        return fail(error, hint, "cannot be read: %s", strerror(errno));
+    if (size > SOURCE_LIMIT) {
+        free(text);
+        return fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+    }
+    start_source(source, path, text, size);
+    return 0;
+}
+
+int source_read(struct source *source, const char *path, enum source_trust trust, bool *untrusted,
+                char error[256], char hint[256]) {
+    *error = *hint = 0;
+    if (untrusted)
+        *untrusted = false;
+    if (!strcmp(path, "-"))
+        return read_open(source, "<stdin>", STDIN_FILENO, 4096, error, hint);
+    /* O_NONBLOCK: a FIFO must not hold us; the type is looked at after opening, so nothing can be
+     * swapped. */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(error, hint, "cannot be opened: %s", strerror(errno));
+    size_t expected = 0;
+    int status = check_file(fd, trust, untrusted, &expected, error, hint);
+    if (status == 0)
+        status = read_open(source, path, fd, expected, error, hint);
+    close(fd);
+    return status;
+}
+
+void source_finish(struct source *source) {
+    free(source->path);
+    free(source->text);
+    free(source->lines);
+    *source = (struct source){0};
+}
+
+static void index_lines(struct source *source) {
+    size_t count = 0;
+    uint32_t *lines = memory_grow(NULL, 0, sizeof *lines);
+    lines[count++] = 0;
+    for (const char *at = source->text, *end = at + source->size;
+         (at = memchr(at, '\n', (size_t)(end - at)));) {
+        lines = memory_grow(lines, count, sizeof *lines);
+        lines[count++] = (uint32_t)(++at - source->text);
+    }
+    source->lines = lines;
+    source->line_count = count;
+    source->last.line = SIZE_MAX;
+}
+
+static size_t find_line(const struct source *source, uint32_t offset) {
+    size_t low = 0, high = source->line_count;
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (source->lines[middle] <= offset)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+unsigned source_characters(const struct source *source, uint32_t start, uint32_t end) {
+    unsigned count = 0;
+    for (uint32_t at = start; at < end; at++)
+        count += ((unsigned char)source->text[at] & 0xc0) != 0x80;
+    return count;
+}
+
+static bool has_byte_order_mark(const struct source *source) {
+    return source->size >= 3 && !memcmp(source->text, "\xef\xbb\xbf", 3);
+}
+
+static struct span line_text(const struct source *source, size_t line) {
+    uint32_t start = source->lines[line];
+    uint32_t end = line + 1 < source->line_count ? source->lines[line + 1] - 1 //
+                                                 : (uint32_t)source->size;
+    if (line == 0 && has_byte_order_mark(source))
+        start += 3;
+    if (end > start && source->text[end - 1] == '\r')
+        end--;
+    return (struct span){start, end};
+}
+
+struct position source_position(struct source *source, uint32_t offset) {
+    if (!source->lines)
+        index_lines(source);
+    size_t line = find_line(source, offset);
+    struct span text = line_text(source, line);
+    if (source->last.line != line || source->last.offset > offset) {
+        source->last.line = line;
+        source->last.offset = text.start;
+        source->last.column = 1;
+    }
+    source->last.column += source_characters(source, source->last.offset, offset);
+    source->last.offset = offset > text.start ? offset : text.start;
+    return (struct position){line + 1, source->last.column, text};
+}

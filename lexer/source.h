@@ -1,0 +1,65 @@
+/* A rule file's text, read once, and where in it something stands. */
+#ifndef LEXER_SOURCE_H
+#define LEXER_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SOURCE_LIMIT = 256 * 1024 * 1024 }; /* bytes in one file */
+
+/* Byte offsets into a source, `end` behind the last byte. Lines and columns exist only when
+ * printed. */
+struct span {
+    uint32_t start, end;
+};
+
+struct source {
+    char *path; /* as people know the file: what was given, or "<stdin>" */
+    char *text; /* `size` bytes and two NULs; the scanner works in place */
+    size_t size;
+    size_t number;   /* place among the files of one run, from 0 */
+    bool broken;     /* has an error: contributes nothing */
+    uint32_t *lines; /* start of each line; made at the first question */
+    size_t line_count;
+    struct { /* the last answer: neighbours are asked for in turn */
+        size_t line;
+        uint32_t offset;
+        unsigned column;
+    } last;
+};
+
+struct position {
+    size_t line;      /* from 1 */
+    unsigned column;  /* in characters (UTF-8), from 1 */
+    struct span text; /* the line, without its end */
+};
+
+/* Copies `size` bytes (at most SOURCE_LIMIT). The caller ends it with source_finish(). */
+void source_from_text(struct source *source, const char *path, const char *text, size_t size);
+
+/* What a file must be before its rules are taken. */
+enum source_trust {
+    TRUST_ANY,   /* only report in `untrusted` */
+    TRUST_OWNER, /* owned by root or this user, writable by nobody else */
+};
+
+/*
+ * Reads a regular file, or standard input when `path` is "-". Returns 0; or -1 with one line in
+ * `error` that says what is wrong and `hint` what to do, and nothing to finish. `untrusted`, when
+ * it is not NULL, tells of a file that others may change.
+ */
+int source_read(struct source *source, const char *path, enum source_trust trust, bool *untrusted,
+                char error[256], char hint[256]);
+void source_finish(struct source *source);
+
+/* True when the file or directory of that owner and mode can be changed by nobody but root and this
+ * user. */
+bool source_is_trusted(unsigned owner, unsigned mode);
+
+struct position source_position(struct source *source, uint32_t offset);
+
+/* Characters between two offsets of one line. */
+unsigned source_characters(const struct source *source, uint32_t start, uint32_t end);
+
+#endif

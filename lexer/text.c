@@ -1,0 +1,110 @@
+#include "lexer/text.h"
+
+#include "lexer/memory.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char REPLACEMENT[] = "\xef\xbf\xbd";
+
+static bool is_continuation(unsigned char byte) {
+    return (byte & 0xc0) == 0x80;
+}
+
+/* The second byte has narrower bounds after some first bytes: no overlong form, no surrogate. */
+static bool fits_second(unsigned char first, unsigned char second) {
+    switch (first) {
+    case 0xe0:
+        return second >= 0xa0 && second <= 0xbf;
+    case 0xed:
+        return second >= 0x80 && second <= 0x9f;
+    case 0xf0:
+        return second >= 0x90 && second <= 0xbf;
+    case 0xf4:
+        return second >= 0x80 && second <= 0x8f;
+    default:
+        return is_continuation(second);
+    }
+}
+
+size_t text_character(const char *text, size_t size) {
+    const unsigned char *bytes = (const unsigned char *)text;
+    if (bytes[0] < 0x80)
+        return 1;
+    if (bytes[0] < 0xc2 || bytes[0] > 0xf4)
+        return 0;
+    size_t length = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
+    if (length > size || !fits_second(bytes[0], bytes[1]))
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if (!is_continuation(bytes[i]))
+            return 0;
+    return length;
+}
+
+static bool is_control(const char *text, size_t length) {
+    unsigned char first = (unsigned char)text[0];
+    return (length == 1 && (first < ' ' || first == 0x7f)) ||
+           (length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
+void text_print(FILE *out, const char *text, size_t length) {
+    for (size_t i = 0, size; i < length; i += size ? size : 1) {
+        size = text_character(text + i, length - i);
+        if (size == 0 && is_continuation((unsigned char)text[i]))
+            continue; /* counted with the byte before it */
+        if (size == 1 && text[i] == '\t')
+            putc(' ', out);
+        else if (size == 0 || is_control(text + i, size))
+            putc('?', out);
+        else
+            fwrite(text + i, 1, size, out);
+    }
+}
+
+void text_escape(FILE *out, const char *text, size_t length) {
+    for (size_t i = 0, size; i < length; i += size ? size : 1) {
+        size = text_character(text + i, length - i);
+        if (size == 0)
+            fputs(REPLACEMENT, out);
+        else if (is_control(text + i, size))
+            fprintf(out, "\\x%02x", (unsigned char)text[i + size - 1]);
+        else
+            fwrite(text + i, 1, size, out);
+    }
+}
+
+static bool is_valid(const char *text, size_t length) {
+    for (size_t i = 0, size; i < length; i += size)
+        if (!(size = text_character(text + i, length - i)))
+            return false;
+    return true;
+}
+
+struct json_object *text_json(const char *text) {
+    if (!text)
+        return NULL;
+    size_t length = strlen(text);
+    if (is_valid(text, length))
+        return json_object_new_string_len(text, (int)length);
+    char *valid = memory_resize(NULL, 3 * length + 1, 1);
+    size_t used = 0;
+    for (size_t i = 0, size; i < length; i += size ? size : 1) {
+        size = text_character(text + i, length - i);
+        size_t take = size ? size : strlen(REPLACEMENT);
+        memcpy(valid + used, size ? text + i : REPLACEMENT, take);
+        used += take;
+    }
+    struct json_object *json = json_object_new_string_len(valid, (int)used);
+    free(valid);
+    return json;
+}
+
+void text_print_json(FILE *out, struct json_object *object) {
+    fputs(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                     JSON_C_TO_STRING_NOSLASHESCAPE),
+          out);
+    putc('\n', out);
+    json_object_put(object);
+}

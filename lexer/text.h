@@ -1,0 +1,30 @@
+/* Text of unknown origin on its way out: to a terminal, a log or JSON. */
+#ifndef LEXER_TEXT_H
+#define LEXER_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct json_object;
+
+/* How many bytes at `text` are one well-formed character of UTF-8 (Unicode, table 3-7), or 0. */
+size_t text_character(const char *text, size_t size);
+
+/*
+ * Writes text so that it cannot steer a terminal: control characters (C0, DEL, C1) and what is no
+ * UTF-8 become
+ * '?', a tab a blank; every character of the text stays one character.
+ */
+void text_print(FILE *out, const char *text, size_t length);
+
+/* Writes text with control characters as \xNN and what is no UTF-8 as U+FFFD. */
+void text_escape(FILE *out, const char *text, size_t length);
+
+/* A JSON string, what is no UTF-8 replaced by U+FFFD; JSON null for NULL. The caller owns it. */
+struct json_object *text_json(const char *text);
+
+/* Writes a JSON document for programs, and a newline; takes the object. */
+void text_print_json(FILE *out, struct json_object *object);
+
+#endif

@@ -1,0 +1,469 @@
+#include "parser/check.h"
+
+#include "parser/promise.h"
+#include "parser/resolve.h"
+#include "parser/suggest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct checker {
+    struct syntax *syntax;
+    struct diagnostics *diagnostics;
+};
+
+typedef void check_function(struct checker *checker);
+
+static void check_definitions(struct checker *checker);
+static void check_events(struct checker *checker);
+static void check_backends(struct checker *checker);
+static void check_options(struct checker *checker);
+static void check_repeated(struct checker *checker);
+static void check_words(struct checker *checker);
+static void check_every_vm(struct checker *checker);
+static void check_promises(struct checker *checker);
+static void check_guards(struct checker *checker);
+static void check_blocks(struct checker *checker);
+
+/* --- the table: what is found, how bad it is, and who finds it (NULL: scanner, parser or loader)
+ */
+
+static const struct {
+    struct check_row row;
+    check_function *run;
+} checks[] = {
+    {{"unreadable-directory", SEVERITY_ERROR, true, "a directory of rules that cannot be read"},
+     NULL},
+    {{"unreadable-file", SEVERITY_ERROR, true, "a rule file that cannot be read"}, NULL},
+    {{"unsafe-directory", SEVERITY_ERROR, true, "a directory of rules that others may change"},
+     NULL},
+    {{"unsafe-file", SEVERITY_WARNING, false, "a rule file that others may change"}, NULL},
+    {{"nul-byte", SEVERITY_ERROR, true, "a NUL byte"}, NULL},
+    {{"control-character", SEVERITY_ERROR, true, "a control character"}, NULL},
+    {{"stray-backslash", SEVERITY_ERROR, true, "a backslash that does not end its line"}, NULL},
+    {{"unterminated-string", SEVERITY_ERROR, true, "a quoted word that does not end"}, NULL},
+    {{"bad-escape", SEVERITY_ERROR, true, "an unknown escape in a quoted word"}, NULL},
+    {{"syntax", SEVERITY_ERROR, true, "a line that is no statement"}, NULL},
+    {{"unknown-event", SEVERITY_ERROR, true, "an event that does not exist"}, NULL},
+    {{"bad-id", SEVERITY_ERROR, true, "an id that is nearly right"}, NULL},
+    {{"bad-address", SEVERITY_ERROR, true, "an address that is nearly right"}, NULL},
+    {{"bad-class", SEVERITY_ERROR, true, "a class that is not 2, 4 or 6 hex digits"}, NULL},
+    {{"bad-port", SEVERITY_ERROR, true, "a USB port that is nearly right"}, NULL},
+    {{"bad-device", SEVERITY_ERROR, true, "a word that cannot be a device"}, NULL},
+    {{"bad-name", SEVERITY_ERROR, true, "a word that cannot name a device"}, NULL},
+    {{"bad-duration", SEVERITY_ERROR, true, "a duration that is nearly right"}, NULL},
+    {{"bad-count", SEVERITY_ERROR, true, "a number of devices that cannot be"}, NULL},
+    {{"undefined-device", SEVERITY_ERROR, true, "a name that no definition gives"}, NULL},
+    {{"duplicate-definition", SEVERITY_ERROR, true, "a name that is defined twice"}, NULL},
+    {{"circular-definition", SEVERITY_ERROR, true, "a device that is defined by itself"}, NULL},
+    {{"unused-definition", SEVERITY_WARNING, false, "a definition that nothing uses"},
+     check_definitions},
+    {{"event-without-attach", SEVERITY_ERROR, false,
+      "attach or detach at an event where it cannot work"},
+     check_events},
+    {{"backend-mismatch", SEVERITY_ERROR, false, "a backend that does not fit its device"},
+     check_backends},
+    {{"option-mismatch", SEVERITY_ERROR, false, "an option that does not fit its action"},
+     check_options},
+    {{"repeated-word", SEVERITY_WARNING, false, "a VM, event or option twice in one rule"},
+     check_repeated},
+    {{"empty-word", SEVERITY_ERROR, false, "a quoted word with nothing in it"}, check_words},
+    {{"relative-path", SEVERITY_ERROR, false, "a program or ROM file without its whole path"},
+     NULL /* with empty-word */},
+    {{"every-vm-all", SEVERITY_WARNING, false, "all devices of a kind for every VM"},
+     check_every_vm},
+    {{"duplicate-device", SEVERITY_WARNING, false, "a device twice in one rule"}, check_promises},
+    {{"duplicate-rule", SEVERITY_WARNING, false, "what another rule says already"},
+     NULL /* with duplicate-device */},
+    {{"shared-device", SEVERITY_WARNING, false, "one device promised to two VMs at one event"},
+     NULL /* with duplicate-device */},
+    {{"void-by-never", SEVERITY_WARNING, false, "an attach that a 'never' forbids"}, check_guards},
+    {{"empty-block", SEVERITY_WARNING, false, "a block without an action"}, check_blocks},
+};
+
+enum { CHECK_COUNT = sizeof checks / sizeof *checks };
+
+size_t check_count(void) {
+    return CHECK_COUNT;
+}
+
+const struct check_row *check_row(size_t index) {
+    return &checks[index].row;
+}
+
+static size_t find_check(const char *name) {
+    size_t index = 0;
+    while (index < CHECK_COUNT && strcmp(checks[index].row.name, name) != 0)
+        index++;
+    return index;
+}
+
+void check_config_init(struct check_config *config) {
+    config->strict = false;
+    config->severities = memory_zalloc(CHECK_COUNT * sizeof *config->severities);
+    for (size_t i = 0; i < CHECK_COUNT; i++)
+        config->severities[i] = checks[i].row.severity;
+}
+
+void check_config_finish(struct check_config *config) {
+    free(config->severities);
+    config->severities = NULL;
+}
+
+int check_config_set(struct check_config *config, const char *name, enum severity severity,
+                     const char **suggestion) {
+    size_t index = find_check(name);
+    *suggestion = NULL;
+    if (index < CHECK_COUNT && checks[index].row.fixed && severity != SEVERITY_ERROR)
+        return -2;
+    if (index < CHECK_COUNT) {
+        config->severities[index] = severity;
+        return 0;
+    }
+    struct suggestion nearest = {.word = name};
+    for (size_t i = 0; i < CHECK_COUNT; i++)
+        suggest(&nearest, checks[i].row.name);
+    *suggestion = nearest.best;
+    return -1;
+}
+
+/* --- single rules */
+
+static void check_definitions(struct checker *checker) {
+    for (struct definition *one = checker->syntax->definitions; one; one = one->next)
+        if (!one->used)
+            diagnostic_hint(diagnose(checker->diagnostics, one->source, one->name_span,
+                                     "unused-definition", "no rule uses device '%s'", one->name),
+                            "take it out, or name it in a rule");
+}
+
+static const char *why_no_attach(enum event_name event) {
+    switch (event) {
+    case EVENT_STARTED:
+    case EVENT_RECONNECT:
+    case EVENT_PLUGGED:
+    case EVENT_UNPLUGGED:
+        return NULL;
+    case EVENT_STOPPED:
+    case EVENT_RELEASE:
+        return "the VM has no process any more";
+    case EVENT_MIGRATE:
+    case EVENT_RESTORE:
+        return "libvirt holds the VM";
+    default:
+        return "the VM has no process yet";
+    }
+}
+
+static void check_rule_events(struct checker *checker, const struct rule *rule) {
+    const struct action *action = rule->actions;
+    while (action && action->verb == VERB_RUN)
+        action = action->next;
+    if (!action)
+        return;
+    for (const struct event_list *event = rule->events; event; event = event->next)
+        if (why_no_attach(event->event))
+            diagnostic_hint(diagnose(checker->diagnostics, rule->source, event->span,
+                                     "event-without-attach", "nothing can be %sed at '%s': %s",
+                                     verb_text(action->verb), event_text(event->event),
+                                     why_no_attach(event->event)),
+                            "'%s' is right for a VM that runs; libvirt itself gives devices back "
+                            "when a VM stops",
+                            event_text(EVENT_STARTED));
+}
+
+static void check_events(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
+        check_rule_events(checker, rule);
+}
+
+static void check_backend(struct checker *checker, struct source *source,
+                          const struct target *target, enum backend backend) {
+    unsigned foreign = backend == BACKEND_USB ? BUS_NEEDS_PCI : BUS_NEEDS_USB;
+    for (struct criterion *one = target->device; one; one = one->next) {
+        struct criterion alone = *one;
+        alone.next = NULL;
+        if (!(resolve_buses(&alone) & foreign))
+            continue;
+        bool usb = backend == BACKEND_USB;
+        struct diagnostic *diagnostic =
+            diagnose(checker->diagnostics, source, one->span, "backend-mismatch",
+                     "'as %s' is for %s devices, and this is a %s one", backend_text(backend),
+                     usb ? "USB" : "PCI", usb ? "PCI" : "USB");
+        diagnostic_hint(diagnostic, "did you mean 'as %s'?", usb ? "vfio" : "usb");
+        if (one->kind == CRITERION_NAME)
+            diagnostic_note(diagnostic, one->definition->source, one->definition->span,
+                            "defined here");
+    }
+}
+
+/* The action's own bounds: where an action of a block begins and ends. */
+static void misfit(struct checker *checker, struct source *source, struct span span,
+                   const char *hint, const char *what, const char *with) {
+    diagnostic_hint(diagnose(checker->diagnostics, source, span, "option-mismatch",
+                             "'%s' does not go with '%s'", what, with),
+                    "%s", hint);
+}
+
+static void check_backends(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
+        for (struct action *action = rule->actions; action; action = action->next)
+            if (action->verb == VERB_ATTACH)
+                for (struct target *target = action->targets; target; target = target->next)
+                    check_backend(checker, rule->source, target, action->backend);
+}
+
+static const char *option_text(enum option_kind kind) {
+    static const char *const texts[] = {"optional", "unmanaged", "within",     "after",
+                                        "rom off",  "rom",       "then reset", "then reboot"};
+    return texts[kind];
+}
+
+static bool has_event(const struct rule *rule, enum event_name wanted) {
+    const struct event_list *event = rule->events;
+    while (event && event->event != wanted)
+        event = event->next;
+    return event != NULL;
+}
+
+static void check_attach_option(struct checker *checker, const struct rule *rule,
+                                const struct action *action, const struct option *option) {
+    bool pci_only = option->kind == OPTION_UNMANAGED || option->kind == OPTION_ROM_OFF ||
+                    option->kind == OPTION_ROM_FILE;
+    bool restart = option->kind == OPTION_THEN_RESET || option->kind == OPTION_THEN_REBOOT;
+    if (pci_only && action->backend == BACKEND_USB)
+        misfit(checker, rule->source, option->span, "it is for PCI devices, attached 'as vfio'",
+               option_text(option->kind), "as usb");
+    if (restart && !has_event(rule, EVENT_STARTED))
+        misfit(checker, rule->source, option->span,
+               "a guest is only restarted at 'started', where it has not yet begun its work",
+               option_text(option->kind), rule->events ? event_text(rule->events->event) : "it");
+}
+
+static void check_action_options(struct checker *checker, const struct rule *rule,
+                                 const struct action *action) {
+    for (const struct option *option = action->options; option; option = option->next)
+        if (action->verb == VERB_ATTACH)
+            check_attach_option(checker, rule, action, option);
+        else
+            misfit(checker, rule->source, option->span, "options are for 'attach'",
+                   option_text(option->kind), verb_text(action->verb));
+    if (action->with_group && (action->verb == VERB_DETACH || action->backend == BACKEND_USB))
+        misfit(checker, rule->source, action->span,
+               "a group is an IOMMU group, of PCI devices that are attached", "with group",
+               action->verb == VERB_DETACH ? "detach" : "as usb");
+    if (action->verb == VERB_DETACH && action->backend)
+        misfit(checker, rule->source, action->span, "'detach' knows how the device is attached",
+               "as", "detach");
+}
+
+static void check_options(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
+        for (struct action *action = rule->actions; action; action = action->next)
+            check_action_options(checker, rule, action);
+}
+
+static void repeated(struct checker *checker, struct source *source, struct span second,
+                     struct span first, const char *word) {
+    struct diagnostic *diagnostic = diagnose(checker->diagnostics, source, second, "repeated-word",
+                                             "'%s' stands here twice", word);
+    diagnostic_hint(diagnostic, "take one out");
+    diagnostic_note(diagnostic, source, first, "first here");
+}
+
+static void check_repeated_events(struct checker *checker, const struct rule *rule) {
+    const struct event_list *seen[EVENT_COUNT] = {0};
+    for (const struct event_list *event = rule->events; event; event = event->next) {
+        if (seen[event->event])
+            repeated(checker, rule->source, event->span, seen[event->event]->span,
+                     event_text(event->event));
+        else
+            seen[event->event] = event;
+    }
+}
+
+/* Options that say the same thing, or the opposite, share a number. */
+static unsigned option_group(enum option_kind kind) {
+    return kind == OPTION_ROM_FILE      ? OPTION_ROM_OFF
+           : kind == OPTION_THEN_REBOOT ? OPTION_THEN_RESET
+                                        : kind;
+}
+
+static void check_repeated_options(struct checker *checker, const struct rule *rule,
+                                   const struct action *action) {
+    const struct option *seen[OPTION_THEN_REBOOT + 1] = {0};
+    for (const struct option *option = action->options; option; option = option->next) {
+        const struct option **first = &seen[option_group(option->kind)];
+        if (*first && (*first)->kind != option->kind)
+            misfit(checker, rule->source, option->span, "take one out", option_text(option->kind),
+                   option_text((*first)->kind));
+        else if (*first)
+            repeated(checker, rule->source, option->span, (*first)->span,
+                     option_text(option->kind));
+        else
+            *first = option;
+    }
+}
+
+static int by_text(const void *left, const void *right) {
+    const struct word *a = *(struct word *const *)left, *b = *(struct word *const *)right;
+    int order = strcmp(a->text, b->text);
+    if (!order)
+        order = (a->kind > b->kind) - (a->kind < b->kind);
+    return order ? order : (a->span.start > b->span.start) - (a->span.start < b->span.start);
+}
+
+static void check_repeated_vms(struct checker *checker, struct source *source, struct word *vms) {
+    size_t count = 0;
+    const struct word **sorted = NULL;
+    if (!vms || !vms->next)
+        return;
+    for (struct word *vm = vms; vm; vm = vm->next) {
+        sorted = memory_grow((void *)sorted, count, sizeof *sorted);
+        sorted[count++] = vm;
+    }
+    qsort((void *)sorted, count, sizeof *sorted, by_text);
+    for (size_t i = 1; i < count; i++)
+        if (sorted[i]->text == sorted[i - 1]->text && sorted[i]->kind == sorted[i - 1]->kind)
+            repeated(checker, source, sorted[i]->span, sorted[i - 1]->span, sorted[i]->text);
+    free((void *)sorted);
+}
+
+static void check_repeated(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next) {
+        check_repeated_vms(checker, rule->source, rule->vms);
+        check_repeated_events(checker, rule);
+        for (struct action *action = rule->actions; action; action = action->next)
+            check_repeated_options(checker, rule, action);
+    }
+}
+
+static void empty_word(struct checker *checker, struct source *source, struct span span,
+                       const char *hint) {
+    diagnostic_hint(
+        diagnose(checker->diagnostics, source, span, "empty-word", "an empty quoted word"), "%s",
+        hint);
+}
+
+static void check_vm_words(struct checker *checker, struct source *source, const struct word *vms) {
+    for (; vms; vms = vms->next)
+        if (!*vms->text)
+            empty_word(checker, source, vms->span, "'any' means every VM");
+}
+
+static void check_criteria_words(struct checker *checker, struct source *source,
+                                 const struct criterion *criteria) {
+    for (; criteria; criteria = criteria->next)
+        if (criteria->kind == CRITERION_SERIAL && !*criteria->text)
+            empty_word(checker, source, criteria->span,
+                       "'virt-rules devices' shows serial numbers");
+}
+
+static void relative_path(struct checker *checker, struct source *source, struct span span,
+                          const char *path) {
+    if (*path != '/')
+        diagnostic_hint(diagnose(checker->diagnostics, source, span, "relative-path",
+                                 "'%s' is no whole path", path),
+                        "begin it with '/': no shell and no PATH looks for it");
+}
+
+static void check_action_words(struct checker *checker, const struct rule *rule,
+                               const struct action *action) {
+    if (action->verb == VERB_RUN) {
+        relative_path(checker, rule->source, action->command->span, action->command->text);
+        return;
+    }
+    for (const struct target *target = action->targets; target; target = target->next)
+        check_criteria_words(checker, rule->source, target->device);
+    for (const struct option *option = action->options; option; option = option->next)
+        if (option->kind == OPTION_ROM_FILE)
+            relative_path(checker, rule->source, option->span, option->text);
+}
+
+static void check_words(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next) {
+        check_vm_words(checker, rule->source, rule->vms);
+        for (struct action *action = rule->actions; action; action = action->next)
+            check_action_words(checker, rule, action);
+    }
+    for (struct guard *guard = checker->syntax->guards; guard; guard = guard->next) {
+        check_vm_words(checker, guard->source, guard->vms);
+        check_criteria_words(checker, guard->source, guard->device);
+    }
+    for (struct definition *one = checker->syntax->definitions; one; one = one->next)
+        check_criteria_words(checker, one->source, one->device);
+}
+
+static bool is_every_vm(const struct word *vm) {
+    return vm->kind == WORD_ANY || (vm->kind == WORD_GLOB && strspn(vm->text, "*") > 0 &&
+                                    strspn(vm->text, "*") == strlen(vm->text));
+}
+
+static void check_every_vm(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next) {
+        const struct word *vm = rule->vms;
+        while (vm && !is_every_vm(vm))
+            vm = vm->next;
+        for (const struct action *action = rule->actions; vm && action; action = action->next)
+            if (action->verb == VERB_ATTACH)
+                for (const struct target *target = action->targets; target; target = target->next)
+                    if (target->quantifier == QUANTIFIER_ALL)
+                        diagnostic_hint(diagnose(checker->diagnostics, rule->source, target->span,
+                                                 "every-vm-all",
+                                                 "'all' for every VM: the first that starts takes "
+                                                 "every one of these devices"),
+                                        "name the VM, or write 'any' for one device each");
+    }
+}
+
+static void check_blocks(struct checker *checker) {
+    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
+        if (rule->block && !rule->actions && !rule->source->broken)
+            diagnostic_hint(diagnose(checker->diagnostics, rule->source, rule->span, "empty-block",
+                                     "a rule that does nothing"),
+                            "write attach, detach or run between '{' and '}'");
+}
+
+/* --- rules against each other: see promise.c */
+
+static void check_promises(struct checker *checker) {
+    promise_check(checker->syntax, checker->diagnostics);
+}
+
+static void check_guards(struct checker *checker) {
+    promise_check_guards(checker->syntax, checker->diagnostics);
+}
+
+/* --- all of it */
+
+static void apply_severity(const struct check_config *config, struct diagnostic *diagnostic) {
+    size_t index = find_check(diagnostic->name);
+    diagnostic->severity = config ? config->severities[index] : checks[index].row.severity;
+    if (config && config->strict && diagnostic->severity == SEVERITY_WARNING)
+        diagnostic->severity = SEVERITY_ERROR;
+}
+
+static void apply_severities(const struct check_config *config, struct diagnostics *diagnostics,
+                             size_t from) {
+    for (size_t i = from; i < diagnostics->count; i++) {
+        struct diagnostic *diagnostic = &diagnostics->list[i];
+        apply_severity(config, diagnostic);
+        if (diagnostic->severity == SEVERITY_ERROR)
+            diagnostic->source->broken = true;
+    }
+}
+
+void check_rules(struct syntax *syntax, const struct check_config *config,
+                 struct diagnostics *diagnostics) {
+    struct checker checker = {syntax, diagnostics};
+    resolve_names(syntax, diagnostics);
+    apply_severities(config, diagnostics, 0);
+    size_t done = diagnostics->count;
+    for (size_t i = 0; i < CHECK_COUNT; i++)
+        if (checks[i].run)
+            checks[i].run(&checker);
+    do {
+        apply_severities(config, diagnostics, done);
+        done = diagnostics->count;
+    } while (resolve_broken(syntax, diagnostics));
+}

@@ -1,0 +1,347 @@
+#include "parser/promise.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD_BUDGET = 20000000 }; /* pairs of target and guard */
+
+/* What one rule says it will do at one event: attach a target, detach it, or run a command. */
+struct promise {
+    const struct rule *rule;
+    const struct action *action;
+    const struct target *target; /* NULL: run */
+    enum event_name event;
+};
+
+struct promises {
+    struct promise *slots; /* the first of its kind; open addressing */
+    size_t size;
+    struct diagnostics *diagnostics;
+};
+
+/* --- equality and hash of what is promised, places aside */
+
+static uint64_t mix(uint64_t hash, uint64_t value) {
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
+    return hash ^ hash >> 29;
+}
+
+static uint64_t id_bits(const struct criterion *one) {
+    return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
+           (uint64_t)one->id.vendor << 16 | one->id.device;
+}
+
+static uint64_t criterion_bits(const struct criterion *one) {
+    switch ((enum criterion_kind)one->kind) {
+    case CRITERION_ID:
+    case CRITERION_SUBSYSTEM:
+        return id_bits(one);
+    case CRITERION_CLASS:
+        return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
+    default:
+        return (uint64_t)(uintptr_t)one->text;
+    }
+}
+
+static bool same_criterion(const struct criterion *a, const struct criterion *b) {
+    return a->kind == b->kind && criterion_bits(a) == criterion_bits(b);
+}
+
+static bool same_criteria(const struct criterion *a, const struct criterion *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (a->alternative != b->alternative || !same_criterion(a, b))
+            return false;
+    return !a && !b;
+}
+
+static bool same_command(const struct word *a, const struct word *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (a->text != b->text)
+            return false;
+    return !a && !b;
+}
+
+static bool same_vms(const struct word *a, const struct word *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (a->text != b->text || (a->kind == WORD_ANY) != (b->kind == WORD_ANY))
+            return false;
+    return !a && !b;
+}
+
+static bool same_promise(const struct promise *a, const struct promise *b) {
+    if (a->event != b->event || a->action->verb != b->action->verb)
+        return false;
+    if (a->action->verb == VERB_RUN)
+        return same_command(a->action->command, b->action->command) &&
+               same_vms(a->rule->vms, b->rule->vms);
+    return same_criteria(a->target->device, b->target->device);
+}
+
+static uint64_t hash_vms(uint64_t hash, const struct word *vms) {
+    for (; vms; vms = vms->next)
+        hash = mix(hash, (uint64_t)(uintptr_t)vms->text);
+    return hash;
+}
+
+static uint64_t hash_promise(const struct promise *promise) {
+    uint64_t hash = mix(promise->event, promise->action->verb);
+    if (promise->action->verb == VERB_RUN)
+        return hash_vms(hash_vms(hash, promise->action->command), promise->rule->vms);
+    for (const struct criterion *one = promise->target->device; one; one = one->next)
+        hash = mix(hash, criterion_bits(one) ^ one->kind);
+    return hash;
+}
+
+/* --- a second promise of the same */
+
+static struct span promise_span(const struct promise *promise) {
+    return promise->target ? promise->target->span : promise->action->span;
+}
+
+static void report(const struct promises *promises, const struct promise *second,
+                   const struct promise *first, const char *name, const char *message,
+                   const char *hint) {
+    struct diagnostic *diagnostic = diagnose(promises->diagnostics, second->rule->source,
+                                             promise_span(second), name, "%s", message);
+    diagnostic_hint(diagnostic, "%s", hint);
+    diagnostic_note(diagnostic, first->rule->source, promise_span(first), "first here");
+}
+
+static bool is_uuid(const char *text) {
+    return strlen(text) == 36 && strspn(text, "0123456789abcdefABCDEF-") == 36;
+}
+
+/* Two names that are surely two VMs: no glob, and not one a name and the other a UUID. */
+static bool are_two_vms(const struct word *a, const struct word *b) {
+    if (a->kind == WORD_ANY || b->kind == WORD_ANY || a->kind == WORD_GLOB || b->kind == WORD_GLOB)
+        return false;
+    return a->text != b->text && is_uuid(a->text) == is_uuid(b->text);
+}
+
+static bool promises_to_two(const struct promise *first, const struct promise *second) {
+    if (first->target->quantifier == QUANTIFIER_ANY || second->target->quantifier == QUANTIFIER_ANY)
+        return false;
+    return are_two_vms(first->rule->vms, second->rule->vms);
+}
+
+static void compare(const struct promises *promises, const struct promise *second,
+                    const struct promise *first) {
+    if (!first->rule->vms || !second->rule->vms)
+        return;
+    if (first->rule == second->rule)
+        report(promises, second, first, second->target ? "duplicate-device" : "duplicate-rule",
+               second->target ? "this device stands twice in one rule"
+                              : "this command stands twice in one rule",
+               "take one out");
+    else if (same_vms(first->rule->vms, second->rule->vms))
+        report(promises, second, first, "duplicate-rule", "another rule says this already",
+               "take one of the two out");
+    else if (second->action->verb == VERB_ATTACH && promises_to_two(first, second))
+        report(promises, second, first, "shared-device",
+               "this device is promised to two VMs at the same event",
+               "only one can have it; 'any' takes one of several");
+}
+
+static void add(struct promises *promises, const struct promise *promise) {
+    size_t at = hash_promise(promise) & (promises->size - 1);
+    for (; promises->slots[at].rule; at = (at + 1) & (promises->size - 1))
+        if (same_promise(&promises->slots[at], promise)) {
+            compare(promises, promise, &promises->slots[at]);
+            return;
+        }
+    promises->slots[at] = *promise;
+}
+
+static void add_action(struct promises *promises, const struct rule *rule,
+                       const struct action *action) {
+    unsigned seen = 0;
+    for (const struct event_list *event = rule->events; event; event = event->next) {
+        if (seen & 1U << event->event)
+            continue;
+        seen |= 1U << event->event;
+        struct promise promise = {rule, action, NULL, event->event};
+        if (action->verb == VERB_RUN)
+            add(promises, &promise);
+        else
+            for (promise.target = action->targets; promise.target;
+                 promise.target = promise.target->next)
+                if (promise.target->device)
+                    add(promises, &promise);
+    }
+}
+
+static size_t count_promises(const struct syntax *syntax) {
+    size_t count = 0;
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
+        size_t events = 0, things = 0;
+        for (const struct event_list *event = rule->events; event && events < EVENT_COUNT;
+             event = event->next)
+            events++;
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            things++;
+            if (action->verb != VERB_RUN)
+                for (const struct target *one = action->targets; one; one = one->next)
+                    things++;
+        }
+        count += events * things;
+    }
+    return count;
+}
+
+/* One rule that names two VMs for one device. */
+static void check_one_rule(const struct promises *promises, const struct rule *rule) {
+    const struct word *second = rule->vms ? rule->vms->next : NULL;
+    while (second && !are_two_vms(rule->vms, second))
+        second = second->next;
+    if (!second)
+        return;
+    for (const struct action *action = rule->actions; action; action = action->next)
+        if (action->verb == VERB_ATTACH)
+            for (const struct target *one = action->targets; one; one = one->next)
+                if (one->quantifier != QUANTIFIER_ANY) {
+                    struct diagnostic *diagnostic =
+                        diagnose(promises->diagnostics, rule->source, one->span, "shared-device",
+                                 "this device is promised to two VMs at the same event");
+                    diagnostic_hint(diagnostic, "only one can have it; 'any' takes one of several");
+                    diagnostic_note(diagnostic, rule->source, second->span, "the second VM");
+                }
+}
+
+void promise_check(struct syntax *syntax, struct diagnostics *diagnostics) {
+    struct promises promises = {.size = 16, .diagnostics = diagnostics};
+    size_t count = count_promises(syntax);
+    while (promises.size < count + count / 2)
+        promises.size *= 2;
+    promises.slots = memory_zalloc(promises.size * sizeof *promises.slots);
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
+        check_one_rule(&promises, rule);
+        for (const struct action *action = rule->actions; action; action = action->next)
+            add_action(&promises, rule, action);
+    }
+    free(promises.slots);
+}
+
+/* --- what a guard covers: every device that the target can mean is one that the guard forbids */
+
+static bool covers_device(const struct criterion *guard, const struct criterion *device);
+
+static bool covers_id(const struct criterion *guard, const struct criterion *one) {
+    return (guard->any_vendor || (!one->any_vendor && guard->id.vendor == one->id.vendor)) &&
+           (guard->any_device || (!one->any_device && guard->id.device == one->id.device));
+}
+
+static bool covers_class(struct class_prefix guard, struct class_prefix one) {
+    return guard.digits <= one.digits &&
+           one.value >> (4 * (one.digits - guard.digits)) == guard.value;
+}
+
+static bool covers_criterion(const struct criterion *guard, const struct criterion *one) {
+    if (same_criterion(guard, one))
+        return true;
+    if (guard->kind != one->kind)
+        return false;
+    switch ((enum criterion_kind)guard->kind) {
+    case CRITERION_ID:
+    case CRITERION_SUBSYSTEM:
+        return covers_id(guard, one);
+    case CRITERION_CLASS:
+        return covers_class(guard->class_prefix, one->class_prefix);
+    case CRITERION_ADDRESS:
+        return !is_glob(one->text) && fnmatch(guard->text, one->text, 0) == 0;
+    default:
+        return false;
+    }
+}
+
+static const struct criterion *next_alternative(const struct criterion *one) {
+    do
+        one = one->next;
+    while (one && !one->alternative);
+    return one;
+}
+
+/* One alternative of the guard covers one of the device: each of its conditions follows from one
+ * there. */
+static bool covers_match(const struct criterion *guard, const struct criterion *match) {
+    const struct criterion *guard_end = next_alternative(guard);
+    const struct criterion *match_end = next_alternative(match);
+    if (match->resolved && match->next == match_end && match->kind == CRITERION_NAME &&
+        guard->kind != CRITERION_NAME)
+        return false; /* expanded by the caller */
+    for (; guard != guard_end; guard = guard->next) {
+        const struct criterion *one = match;
+        while (one != match_end && !covers_criterion(guard, one))
+            one = one->next;
+        if (one == match_end)
+            return false;
+    }
+    return true;
+}
+
+/* The definition behind a match that is nothing but a name; else NULL. */
+static const struct criterion *behind_name(const struct criterion *match) {
+    bool alone = match->next == next_alternative(match);
+    return match->kind == CRITERION_NAME && match->resolved && alone ? match->definition->device
+                                                                     : NULL;
+}
+
+static bool some_alternative_covers(const struct criterion *guard, const struct criterion *match) {
+    for (; guard; guard = next_alternative(guard)) {
+        const struct criterion *inner = behind_name(guard);
+        if (covers_match(guard, match) || (inner && some_alternative_covers(inner, match)))
+            return true;
+    }
+    return false;
+}
+
+static bool covers_device(const struct criterion *guard, const struct criterion *device) {
+    for (; device; device = next_alternative(device)) {
+        const struct criterion *inner = behind_name(device);
+        if (!some_alternative_covers(guard, device) && !(inner && covers_device(guard, inner)))
+            return false;
+    }
+    return true;
+}
+
+static bool covers_vm(const struct word *guard, const struct word *vm) {
+    for (; guard; guard = guard->next)
+        if (guard->kind == WORD_ANY || (guard->text == vm->text && vm->kind != WORD_ANY) ||
+            (guard->kind == WORD_GLOB && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED) &&
+             fnmatch(guard->text, vm->text, 0) == 0))
+            return true;
+    return false;
+}
+
+static bool covers_vms(const struct guard *guard, const struct rule *rule) {
+    if (!guard->vms)
+        return true;
+    for (const struct word *vm = rule->vms; vm; vm = vm->next)
+        if (!covers_vm(guard->vms, vm))
+            return false;
+    return true;
+}
+
+static void check_target(struct diagnostics *diagnostics, const struct syntax *syntax,
+                         const struct rule *rule, const struct target *target, size_t *budget) {
+    for (const struct guard *guard = syntax->guards; guard && *budget; guard = guard->next) {
+        --*budget;
+        if (!target->device || !guard->device || !covers_device(guard->device, target->device) ||
+            !covers_vms(guard, rule))
+            continue;
+        struct diagnostic *diagnostic = diagnose(diagnostics, rule->source, target->span,
+                                                 "void-by-never", "a 'never' forbids this device");
+        diagnostic_hint(diagnostic, "take out one of the two; 'never' wins");
+        diagnostic_note(diagnostic, guard->source, guard->span, "forbidden here");
+        return;
+    }
+}
+
+void promise_check_guards(struct syntax *syntax, struct diagnostics *diagnostics) {
+    size_t budget = GUARD_BUDGET;
+    for (const struct rule *rule = syntax->rules; rule && syntax->guards; rule = rule->next)
+        for (const struct action *action = rule->actions; action; action = action->next)
+            if (action->verb == VERB_ATTACH)
+                for (const struct target *one = action->targets; one; one = one->next)
+                    check_target(diagnostics, syntax, rule, one, &budget);
+}

@@ -1,0 +1,194 @@
+#include "parser/resolve.h"
+
+#include "parser/suggest.h"
+
+#include <stdlib.h>
+
+enum { NOT_YET, UNDER_WAY, DONE };
+enum { DEPTH_LIMIT = 64 };            /* definitions by way of definitions */
+enum { SUGGESTION_BUDGET = 2000000 }; /* comparisons in one run, so that a bad file stays cheap */
+
+struct resolver {
+    struct definition **slots; /* open addressing by the address of the interned name */
+    size_t size, count;
+    struct syntax *syntax;
+    struct diagnostics *diagnostics;
+    size_t budget;
+};
+
+static struct definition **slot_of(const struct resolver *resolver, const char *name) {
+    size_t at = ((uintptr_t)name * 0x9e3779b97f4a7c15U >> 20) & (resolver->size - 1);
+    while (resolver->slots[at] && resolver->slots[at]->name != name)
+        at = (at + 1) & (resolver->size - 1);
+    return &resolver->slots[at];
+}
+
+static void report_second(struct resolver *resolver, struct definition *second,
+                          const struct definition *first) {
+    struct diagnostic *diagnostic =
+        diagnose(resolver->diagnostics, second->source, second->name_span, "duplicate-definition",
+                 "device '%s' is defined twice", second->name);
+    diagnostic_hint(diagnostic, "one definition with 'or' between the ids means either of them");
+    diagnostic_note(diagnostic, first->source, first->name_span, "first defined here");
+}
+
+static void index_definitions(struct resolver *resolver) {
+    for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
+        resolver->count++;
+    resolver->size = 16;
+    while (resolver->size < 2 * resolver->count)
+        resolver->size *= 2;
+    resolver->slots = memory_zalloc(resolver->size * sizeof *resolver->slots);
+    for (struct definition *one = resolver->syntax->definitions; one; one = one->next) {
+        struct definition **slot = slot_of(resolver, one->name);
+        if (*slot)
+            report_second(resolver, one, *slot);
+        else
+            *slot = one;
+    }
+}
+
+static void report_undefined(struct resolver *resolver, struct source *source,
+                             const struct criterion *name) {
+    struct diagnostic *diagnostic =
+        diagnose(resolver->diagnostics, source, name->span, "undefined-device",
+                 "no device is called '%s'", name->text);
+    struct suggestion suggestion = {.word = name->text};
+    if (resolver->budget >= resolver->count) {
+        resolver->budget -= resolver->count;
+        for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
+            suggest(&suggestion, one->name);
+    }
+    if (suggestion.best)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
+    else
+        diagnostic_hint(diagnostic, "define it: device %s is 1ac1:089a", name->text);
+}
+
+static void resolve_definition(struct resolver *resolver, struct definition *definition,
+                               struct source *source, struct span span, unsigned depth);
+
+static unsigned buses_of(const struct criterion *criterion) {
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+        return criterion->resolved ? criterion->definition->buses : 0;
+    case CRITERION_ADDRESS:
+    case CRITERION_SUBSYSTEM:
+        return BUS_NEEDS_PCI;
+    case CRITERION_PORT:
+    case CRITERION_SERIAL:
+        return BUS_NEEDS_USB;
+    default:
+        return 0;
+    }
+}
+
+unsigned resolve_buses(const struct criterion *criteria) {
+    unsigned buses = 0;
+    for (; criteria; criteria = criteria->next)
+        buses |= buses_of(criteria);
+    return buses;
+}
+
+/* A name stands first in its match; elsewhere it is two devices with nothing between them. */
+static void report_second_name(struct resolver *resolver, struct source *source,
+                               const struct criterion *name) {
+    diagnostic_hint(diagnose(resolver->diagnostics, source, name->span, "syntax",
+                             "a name of a device must come before other conditions"),
+                    "two devices are parted by ',', two ways to find one by 'or'");
+}
+
+static void resolve_criteria(struct resolver *resolver, struct source *source,
+                             struct criterion *criteria, unsigned depth) {
+    for (struct criterion *one = criteria; one; one = one->next) {
+        if (one->kind != CRITERION_NAME || one->resolved)
+            continue;
+        if (!one->alternative)
+            report_second_name(resolver, source, one);
+        struct definition *definition = *slot_of(resolver, one->text);
+        if (!definition) {
+            report_undefined(resolver, source, one);
+            continue;
+        }
+        definition->used = true;
+        resolve_definition(resolver, definition, source, one->span, depth);
+        if (definition->state == DONE) {
+            one->definition = definition;
+            one->resolved = true;
+        }
+    }
+}
+
+static void resolve_definition(struct resolver *resolver, struct definition *definition,
+                               struct source *source, struct span span, unsigned depth) {
+    if (definition->state == DONE)
+        return;
+    if (definition->state == UNDER_WAY || depth > DEPTH_LIMIT) {
+        struct diagnostic *diagnostic =
+            diagnose(resolver->diagnostics, source, span, "circular-definition",
+                     definition->state == UNDER_WAY ? "device '%s' is defined by itself"
+                                                    : "device '%s' stands behind too many names",
+                     definition->name);
+        diagnostic_hint(diagnostic, definition->state == UNDER_WAY
+                                        ? "define it by ids or addresses"
+                                        : "the limit is 64 definitions in a row");
+        return;
+    }
+    definition->state = UNDER_WAY;
+    resolve_criteria(resolver, definition->source, definition->device, depth + 1);
+    definition->buses = (uint8_t)resolve_buses(definition->device);
+    definition->state = DONE;
+}
+
+typedef void criteria_function(struct resolver *resolver, struct source *source,
+                               struct criterion *criteria);
+
+static void resolve_top(struct resolver *resolver, struct source *source,
+                        struct criterion *criteria) {
+    resolve_criteria(resolver, source, criteria, 0);
+}
+
+static void report_broken(struct resolver *resolver, struct source *source,
+                          struct criterion *criteria) {
+    for (struct criterion *one = criteria; one && !source->broken; one = one->next)
+        if (one->kind == CRITERION_NAME && one->resolved && one->definition->source->broken)
+            diagnostic_hint(diagnose(resolver->diagnostics, source, one->span, "undefined-device",
+                                     "device '%s' is defined in a file that has an error",
+                                     one->definition->name),
+                            "mend %s first", one->definition->source->path);
+}
+
+static void each_target(struct resolver *resolver, struct rule *rule, criteria_function *function) {
+    for (struct action *action = rule->actions; action; action = action->next)
+        if (action->verb != VERB_RUN)
+            for (struct target *target = action->targets; target; target = target->next)
+                function(resolver, rule->source, target->device);
+}
+
+static void each_use(struct resolver *resolver, criteria_function *function) {
+    for (struct guard *guard = resolver->syntax->guards; guard; guard = guard->next)
+        function(resolver, guard->source, guard->device);
+    for (struct rule *rule = resolver->syntax->rules; rule; rule = rule->next)
+        each_target(resolver, rule, function);
+}
+
+void resolve_names(struct syntax *syntax, struct diagnostics *diagnostics) {
+    struct resolver resolver = {
+        .syntax = syntax, .diagnostics = diagnostics, .budget = SUGGESTION_BUDGET};
+    index_definitions(&resolver);
+    for (struct definition *one = syntax->definitions; one; one = one->next)
+        resolve_definition(&resolver, one, one->source, one->name_span, 0);
+    each_use(&resolver, resolve_top);
+    free(resolver.slots);
+}
+
+bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics) {
+    struct resolver resolver = {.syntax = syntax, .diagnostics = diagnostics};
+    size_t before = diagnostics->count;
+    if (!syntax->definitions)
+        return false;
+    for (struct definition *one = syntax->definitions; one; one = one->next)
+        report_broken(&resolver, one->source, one->device);
+    each_use(&resolver, report_broken);
+    return diagnostics->count > before;
+}
