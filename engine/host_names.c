@@ -1,0 +1,164 @@
+#include "engine/host_names.h"
+
+#include <dlfcn.h>
+#include <pci/pci.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+enum { NAME_SIZE = 1024 };
+
+/* libpci is loaded at run time, so that one program serves hosts that lack it. */
+struct library {
+    void *handle;
+    __typeof__(pci_alloc) *alloc;
+    __typeof__(pci_cleanup) *cleanup;
+    __typeof__(pci_lookup_name) *lookup;
+    __typeof__(pci_set_name_list_path) *set_list;
+};
+
+struct pci_names {
+    struct library library;
+    bool is_loaded;
+    char *own_list;          /* of the tree; NULL: none */
+    struct pci_access *hwdb; /* udev's index answers in microseconds ... */
+    struct pci_access *list; /* ... and reading the whole pci.ids takes 10 ms */
+};
+
+struct pci_names *pci_names_create(const struct tree *tree) {
+    struct pci_names *names = memory_zalloc(sizeof *names);
+    char *path = *tree->root ? tree_resolve(tree, "usr/share/misc/pci.ids") : NULL;
+
+    if (path && tree_has(tree, path))
+        names->own_list = memory_printf("%s/%s", tree->root, path);
+    free(path);
+    return names;
+}
+
+static void library_load(struct library *library) {
+    library->handle = dlopen("libpci.so.3", RTLD_NOW | RTLD_LOCAL);
+    if (!library->handle)
+        return;
+    library->alloc = (__typeof__(library->alloc))dlsym(library->handle, "pci_alloc");
+    library->cleanup = (__typeof__(library->cleanup))dlsym(library->handle, "pci_cleanup");
+    library->lookup = (__typeof__(library->lookup))dlsym(library->handle, "pci_lookup_name");
+    library->set_list =
+        (__typeof__(library->set_list))dlsym(library->handle, "pci_set_name_list_path");
+}
+
+static bool library_is_whole(const struct library *library) {
+    return library->alloc && library->cleanup && library->lookup && library->set_list;
+}
+
+/*
+ * libpci ends the program when it cannot read a list, and its handler must not return: it leaves by
+ * the jump. The handler gets no context, hence the static. The list's file is closed by then.
+ */
+static _Thread_local jmp_buf on_error;
+
+/* NOLINTBEGIN(readability-non-const-parameter): the types are libpci's */
+__attribute__((noreturn)) static void leave(char *message, ...) {
+    (void)message;
+    longjmp(on_error, 1);
+}
+
+static void say_nothing(char *message, ...) {
+    (void)message;
+}
+/* NOLINTEND(readability-non-const-parameter) */
+
+/* pci_init() is left out: it looks for a way to reach the bus, and names need none. */
+static struct pci_access *access_create(const struct library *library, const char *list) {
+    struct pci_access *access = library->alloc();
+
+    access->error = leave;
+    access->warning = access->debug = say_nothing;
+    access->id_lookup_mode = 0; /* no cache in a home directory, no DNS */
+    if (list)
+        library->set_list(access, memory_strdup(list), 1);
+    return access;
+}
+
+static void names_load(struct pci_names *names) {
+    names->is_loaded = true;
+    library_load(&names->library);
+    if (!library_is_whole(&names->library))
+        return;
+    if (!names->own_list)
+        names->hwdb = access_create(&names->library, "/dev/null");
+    names->list = access_create(&names->library, names->own_list);
+}
+
+/* NULL when the list is broken, or when it does not know both halves and `flags` ask for both. */
+static char *look_up(const struct pci_names *names, struct pci_access *access, int flags,
+                     struct device_id id) {
+    char text[NAME_SIZE];
+
+    if (!access)
+        return NULL;
+    if (setjmp(on_error))
+        return NULL;
+    const char *name =
+        names->library.lookup(access, text, sizeof text,
+                              PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | flags, id.vendor, id.device);
+    return name ? memory_strdup(name) : NULL;
+}
+
+char *pci_names_find(struct pci_names *names, struct device_id id) {
+    if (!names->is_loaded)
+        names_load(names);
+    char *name = look_up(names, names->hwdb, PCI_LOOKUP_NO_NUMBERS, id);
+    if (!name)
+        name = look_up(names, names->list, PCI_LOOKUP_NO_HWDB, id);
+    if (!name)
+        return memory_printf("Device %04x:%04x", id.vendor, id.device);
+    text_clean(name);
+    return name;
+}
+
+void pci_names_destroy(struct pci_names *names) {
+    if (names->hwdb)
+        names->library.cleanup(names->hwdb);
+    if (names->list)
+        names->library.cleanup(names->list);
+    if (names->library.handle)
+        dlclose(names->library.handle);
+    free(names->own_list);
+    free(names);
+}
+
+/* A control character, a line or paragraph separator, or one that turns the writing direction. */
+static bool moves_text(const unsigned char *character, size_t length) {
+    unsigned last = character[length - 1];
+
+    if (length == 1)
+        return last < 0x20 || last == 0x7F;
+    if (length == 2)
+        return (character[0] == 0xC2 && last < 0xA0) || (character[0] == 0xD8 && last == 0x9C);
+    if (length != 3 || character[0] != 0xE2)
+        return false;
+    return character[1] == 0x80 ? last == 0x8E || last == 0x8F || (last >= 0xA8 && last <= 0xAE)
+                                : character[1] == 0x81 && last >= 0xA6 && last <= 0xA9;
+}
+
+void text_clean(char *text) {
+    size_t left = strlen(text);
+    char *end = text;
+
+    while (left) {
+        size_t length = text_character(text, left);
+        if (length == 0 || moves_text((const unsigned char *)text, length)) {
+            *end++ = '?';
+        } else {
+            memmove(end, text, length);
+            end += length;
+        }
+        text += length ? length : 1;
+        left -= length ? length : 1;
+    }
+    *end = '\0';
+}

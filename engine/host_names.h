@@ -1,0 +1,25 @@
+/* Names of devices for people. */
+#ifndef ENGINE_HOST_NAMES_H
+#define ENGINE_HOST_NAMES_H
+
+#include "engine/host.h"
+#include "engine/host_tree.h"
+
+struct pci_names;
+
+/*
+ * Names of PCI devices from the tree's own usr/share/misc/pci.ids, else from what libpci finds on
+ * this system. Nothing is loaded before the first question.
+ */
+struct pci_names *pci_names_create(const struct tree *tree);
+/* "Vendor Device", or "Device 1ac1:089a" without libpci or where it knows none. */
+char *pci_names_find(struct pci_names *names, struct device_id id);
+void pci_names_destroy(struct pci_names *names);
+
+/*
+ * Makes a text from a device or from a file system safe to print, in place: whatever could move the
+ * cursor or turn the line around, and every byte that is not UTF-8, becomes "?".
+ */
+void text_clean(char *text);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * Reading sysfs and procfs below one root. Links are followed inside the root, as the kernel would
+ * after chroot(2), so a sample tree may hold absolute links and none leads out of it. What is not
+ * there reads as NULL or as an empty list: on some kernel each of these files is missing.
+ */
+#ifndef ENGINE_HOST_TREE_H
+#define ENGINE_HOST_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tree {
+    const char *root; /* borrowed; "" for the running system */
+    int fd;
+};
+
+struct names {
+    char **items; /* in number order: sda, sda1, sda2, sda10 */
+    size_t count;
+};
+
+bool tree_open(struct tree *tree, const char *root);
+void tree_close(struct tree *tree);
+
+/*
+ * The path below the root with every link resolved and no leading slash. A part that does not exist
+ * stays as it is written, since the text of a dangling link still says where a device sits. NULL:
+ * the links form a loop. The caller frees it, as all texts that the functions here return.
+ */
+char *tree_resolve(const struct tree *tree, const char *path);
+
+/* A directory to hand to the dir_ functions and to close(2), or -1. */
+int tree_directory(const struct tree *tree, const char *path);
+char *tree_read(const struct tree *tree, const char *path);
+struct names tree_list(const struct tree *tree, const char *path);
+/* As tree_read(), of PATH/NAME, without the blanks at its end. */
+char *tree_attribute(const struct tree *tree, const char *path, const char *name);
+/* The last part of what the link PATH/NAME points to, whether that exists or not. */
+char *tree_link_name(const struct tree *tree, const char *path, const char *name);
+bool tree_has(const struct tree *tree, const char *path);
+
+/* One attribute of an open directory; a link is not followed. */
+char *dir_attribute(int directory, const char *name);
+char *dir_link_name(int directory, const char *name);
+
+void names_finish(struct names *names);
+
+/* A whole text that is one number, hexadecimal with or without 0x, or decimal. */
+bool parse_hex(const char *text, uint32_t max, uint32_t *value);
+bool parse_decimal(const char *text, uint32_t max, uint32_t *value);
+
+/* Cuts `text` at the first newline and moves it behind; NULL at the end, as strsep(3) does. */
+char *next_line(char **text);
+/* The next field between blanks, or NULL. */
+char *next_field(char **text);
+
+#endif
