@@ -56,14 +56,14 @@ char *plan_device_text(const struct plan_entry *entry) {
 }
 
 bool plan_has_option(const struct action *action, enum option_kind kind) {
-    const struct option *option = action->options;
+    const struct action_option *option = action->options;
     while (option && option->kind != kind)
         option = option->next;
     return option != NULL;
 }
 
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind) {
-    for (const struct option *option = action->options; option; option = option->next)
+    for (const struct action_option *option = action->options; option; option = option->next)
         if (option->kind == kind)
             return option->milliseconds;
     return 0;
@@ -271,7 +271,7 @@ static void skip_attached(struct planner *planner, const struct origin *origin,
 static struct hostdev_options hostdev_options_of(const struct action *action) {
     struct hostdev_options options = {.unmanaged = plan_has_option(action, OPTION_UNMANAGED),
                                       .rom_off = plan_has_option(action, OPTION_ROM_OFF)};
-    for (const struct option *option = action->options; option; option = option->next)
+    for (const struct action_option *option = action->options; option; option = option->next)
         if (option->kind == OPTION_ROM_FILE)
             options.rom = option->text;
     return options;

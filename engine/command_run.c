@@ -1,0 +1,121 @@
+/* virt-rules run: what libvirt's hook starts, detached; standard input is the domain XML. */
+#include "engine/command.h"
+
+#include "engine/execute.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
+
+struct run_options {
+    const char *vm, *operation;
+    const char *rules, *state;
+    struct journal *journal;
+};
+
+static int log_failure(const struct run_options *options, const char *rule, const char *message) {
+    struct journal_entry entry = {.vm = options->vm,
+                                  .event = options->operation,
+                                  .rule = rule,
+                                  .result = RESULT_FAILED,
+                                  .message = message};
+    journal_write(options->journal, &entry);
+    return EXIT_PROBLEM;
+}
+
+/* One line a broken file: its first error, and how many more there are. */
+static bool log_broken_files(const struct run_options *options, const struct ruleset *ruleset) {
+    const struct source *last = NULL;
+    for (size_t i = 0; i < ruleset->diagnostics.count; i++) {
+        const struct diagnostic *diagnostic = &ruleset->diagnostics.list[i];
+        if (diagnostic->severity != SEVERITY_ERROR || diagnostic->source == last)
+            continue;
+        last = diagnostic->source;
+        char *line = diagnostic_line(diagnostic);
+        char *message =
+            memory_printf("%s%s%s; the file is left out: see 'virt-rules check'", line,
+                          diagnostic->hint ? "; " : "", diagnostic->hint ? diagnostic->hint : "");
+        log_failure(options, last->path, message);
+        free(message);
+        free(line);
+    }
+    return last != NULL;
+}
+
+static int execute(const struct run_options *options, const struct event *event) {
+    struct ruleset ruleset;
+    struct program program;
+    ruleset_init(&ruleset);
+    ruleset_add_directory(&ruleset, rules_directory(options->rules));
+    ruleset_load(&ruleset, NULL);
+    bool wrong = log_broken_files(options, &ruleset);
+    program_init(&program, &ruleset);
+    struct executor executor = {.program = &program,
+                                .event = event,
+                                .state = state_directory(options->state),
+                                .journal = options->journal,
+                                .clock = clock_monotonic(),
+                                .open_virt = virt_libvirt_open};
+    bool good = execute_event(&executor);
+    program_finish(&program);
+    ruleset_finish(&ruleset);
+    return good && !wrong ? EXIT_FINE : EXIT_PROBLEM;
+}
+
+static int run_event(const struct run_options *options, enum event_name name) {
+    char error[512];
+    size_t size = 0;
+    struct domain domain;
+    char *xml = command_read_all(stdin, DOMAIN_XML_LIMIT, &size);
+    if (!xml) {
+        char *message =
+            memory_printf("the domain XML on standard input cannot be read: %s", strerror(errno));
+        int status = log_failure(options, NULL, message);
+        free(message);
+        return status;
+    }
+    int status = domain_parse(&domain, xml, size, error, sizeof error);
+    free(xml);
+    if (status < 0)
+        return log_failure(options, NULL, error);
+    status = execute(options, &(struct event){name, &domain});
+    domain_finish(&domain);
+    return status;
+}
+
+/* A newer libvirt may tell of more than this program knows: that is no fault of the VM. */
+static int unknown_operation(const struct run_options *options) {
+    char *message = memory_printf("unknown operation '%s'; nothing is done: is libvirt newer than "
+                                  "this virt-rules?",
+                                  options->operation);
+    log_failure(options, NULL, message);
+    free(message);
+    return EXIT_USAGE;
+}
+
+int command_run(const struct command *command, int argc, char **argv) {
+    struct run_options options = {0};
+    const struct command_option table[] = {
+        {.name = "rules", .value = &options.rules},
+        {.name = "state", .value = &options.state},
+        {0},
+    };
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argc - first < 2 || argc - first > 4)
+        return command_usage(command, "libvirt's hook gives a VM, an operation, a suboperation "
+                                      "and an extra word");
+    options.vm = argv[first];
+    options.operation = argv[first + 1];
+    options.journal = journal_open(options.state, isatty(STDERR_FILENO));
+    if (!options.journal)
+        return command_fail("out of memory", NULL);
+    enum event_name event = event_from_text(options.operation);
+    status = event == EVENT_COUNT ? unknown_operation(&options) : run_event(&options, event);
+    journal_close(options.journal);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* An event from rules to results: plan, walk the plan through the ports, try again what passes,
+ * write results. */
+#ifndef ENGINE_EXECUTE_H
+#define ENGINE_EXECUTE_H
+
+#include "engine/event.h"
+#include "engine/journal.h"
+#include "engine/program.h"
+#include "engine/virt.h"
+
+#include <stdint.h>
+
+/* Time as the engine sees it, so that a test need not wait. */
+struct clock {
+    int64_t (*now_ms)(struct clock *clock); /* from any start, never backwards */
+    void (*sleep_ms)(struct clock *clock, int64_t milliseconds);
+};
+
+struct clock *clock_monotonic(void);
+
+struct executor {
+    const struct program *program;
+    const struct event *event; /* as the hook told it */
+    const char *sysroot;       /* of the host; NULL: the running system */
+    const char *state;         /* directory of the lock */
+    struct journal *journal;
+    struct clock *clock;
+    /* Called at the first need of libvirt, and not at all for an event that needs none. */
+    int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
+};
+
+/* Returns true when everything that the rules want is so. Every result is in the journal. */
+bool execute_event(const struct executor *executor);
+
+#endif

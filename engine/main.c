@@ -1,0 +1,99 @@
+#include "engine/command.h"
+
+#include "parser/suggest.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {"check", "[--strict] [--json] [FILE or DIRECTORY ...]", "Say what is wrong with rule files.",
+     "Without a file: the rules directory. '-' is standard input.\n"
+     "  --strict        warnings count as errors\n"
+     "  --error NAME    make a check an error\n"
+     "  --warn NAME     make a check a warning\n"
+     "  --ignore NAME   turn a check off\n"
+     "  --list          print the checks\n"
+     "  --json          one JSON document on standard output\n",
+     command_check},
+    {"plan", "VM EVENT [--rules DIR] [--sysroot DIR] [--domain-xml FILE] [--xml] [--json]",
+     "Show what an event would do, and why; change nothing.",
+     "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"
+     "  --domain-xml FILE  the VM as libvirt's XML; '-' is standard input\n"
+     "  --xml              also the <hostdev> text of each step\n"
+     "  --json             one JSON object\n",
+     command_plan},
+    {"run", "VM OPERATION SUBOPERATION EXTRA < DOMAIN.xml",
+     "Do what the rules want at an event; what libvirt's hook calls.",
+     "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --state DIR   log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     command_run},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static void print_overview(FILE *out) {
+    fprintf(out, "usage: virt-rules COMMAND [ARGUMENT ...]\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n'virt-rules COMMAND --help' says more. Rules are in " RULESDIR "/*.rules.\n");
+}
+
+static int unknown_command(const char *name) {
+    struct suggestion suggestion = {.word = name};
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        suggest(&suggestion, commands[i].name);
+    fprintf(stderr, "virt-rules: unknown command '%s'", name);
+    if (suggestion.best)
+        fprintf(stderr, "; did you mean '%s'?", suggestion.best);
+    fprintf(stderr, "\n\n");
+    print_overview(stderr);
+    return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv) {
+    const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+    if (argc > 2 && !command)
+        return unknown_command(argv[2]);
+    if (!command) {
+        print_overview(stdout);
+        return EXIT_FINE;
+    }
+    char option[] = "--help", *arguments[] = {argv[2], option, NULL};
+    return command->run(command, 2, arguments);
+}
+
+/* A result that did not reach its reader is no result. */
+static int close_output(int status) {
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("virt-rules: standard output");
+        return EXIT_PROBLEM;
+    }
+    return status;
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, "");
+    if (argc < 2) {
+        print_overview(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts("virt-rules " VERSION);
+        return close_output(EXIT_FINE);
+    }
+    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        return close_output(help(argc, argv));
+    const struct command *command = find_command(argv[1]);
+    if (!command)
+        return unknown_command(argv[1]);
+    return close_output(command->run(command, argc - 1, argv + 1));
+}

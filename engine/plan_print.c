@@ -1,0 +1,205 @@
+#include "engine/plan_print.h"
+
+#include "lexer/text.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char GREEN[] = "\033[32m", RED[] = "\033[31m", DIM[] = "\033[2m", PLAIN[] = "\033[0m";
+
+/* --- text */
+
+static void print(FILE *out, const char *text) {
+    text_print(out, text, strlen(text));
+}
+
+static void print_title(const struct domain *domain, enum event_name event, FILE *out) {
+    fputs("VM ", out);
+    print(out, domain_label(domain));
+    if (domain->title && strcmp(domain->name, domain->title) != 0) {
+        fputs(" (", out);
+        print(out, domain->name);
+        fputs(")", out);
+    }
+    fprintf(out, ", event %s\n", event_text(event));
+}
+
+static void print_device(const struct host_device *device, FILE *out) {
+    fprintf(out, "%s %04x:%04x ", device->address, device->id.vendor, device->id.device);
+    print(out, device->name);
+}
+
+static void print_facts(const struct host_device *device, enum backend backend, FILE *out) {
+    fputs("\n          ", out);
+    if (device->bus == BUS_PCI && device->iommu_group >= 0)
+        fprintf(out, "IOMMU group %d, ", device->iommu_group);
+    if (device->bus == BUS_USB)
+        fprintf(out, "bus %u device %u, ", device->bus_number, device->device_number);
+    fprintf(out, "host driver %s", device->driver ? device->driver : "none");
+    if (backend)
+        fprintf(out, ", as %s", backend_text(backend));
+}
+
+static void print_command(const struct word *command, FILE *out) {
+    for (const struct word *word = command; word; word = word->next) {
+        fputs(word == command ? "" : " ", out);
+        print(out, word->text);
+    }
+}
+
+static void print_subject(const struct plan_entry *entry, FILE *out) {
+    if (entry->action->verb == VERB_RUN)
+        print_command(entry->action->command, out);
+    else if (entry->device)
+        print_device(entry->device, out);
+    else
+        print(out, entry->wanted);
+}
+
+static void print_line(const char *label, const char *text, FILE *out) {
+    if (!text)
+        return;
+    fprintf(out, "\n          %s", label);
+    print(out, text);
+}
+
+static void print_xml(const char *xml, FILE *out) {
+    for (const char *line = xml; line && *line;) {
+        size_t length = strcspn(line, "\n");
+        fputs("\n          ", out);
+        text_print(out, line, length);
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void print_rule(const struct plan_entry *entry, FILE *out, bool colour) {
+    char *rule = plan_rule_text(entry);
+    fprintf(out, "\n          %srule ", colour ? DIM : "");
+    print(out, rule);
+    fprintf(out, "%s\n", colour ? PLAIN : "");
+    free(rule);
+}
+
+static void print_entry(const struct plan_entry *entry, FILE *out, bool xml, bool colour) {
+    static const char *const words[] = {[PLAN_REFUSED] = "refused", [PLAN_SKIPPED] = "nothing"};
+    const char *word =
+        entry->kind == PLAN_STEP ? verb_text(entry->action->verb) : words[entry->kind];
+    const char *paint = entry->kind == PLAN_STEP ? GREEN : entry->kind == PLAN_REFUSED ? RED : DIM;
+    fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
+    print_subject(entry, out);
+    if (entry->device)
+        print_facts(entry->device, entry->kind == PLAN_STEP ? entry->action->backend : 0, out);
+    print_line("", entry->message, out);
+    if (entry->kind == PLAN_REFUSED)
+        fprintf(out, " [%s]", refusal_name(entry->refusal));
+    print_line("hint: ", entry->hint, out);
+    if (xml)
+        print_xml(entry->xml, out);
+    print_rule(entry, out, colour);
+}
+
+static void print_sum(const struct plan *plan, FILE *out) {
+    size_t steps = plan_count(plan, PLAN_STEP), refused = plan_count(plan, PLAN_REFUSED);
+    if (!plan->count)
+        fputs("  nothing to do: no rule is for this VM at this event\n", out);
+    else
+        fprintf(out, "%zu step%s, %zu refusal%s\n", steps, steps == 1 ? "" : "s", refused,
+                refused == 1 ? "" : "s");
+}
+
+void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
+    print_title(plan->event->domain, plan->event->name, out);
+    for (size_t i = 0; i < plan->count; i++)
+        print_entry(&plan->entries[i], out, xml, colour);
+    print_sum(plan, out);
+}
+
+/* --- JSON */
+
+static void put(struct json_object *object, const char *key, const char *text) {
+    json_object_object_add(object, key, text_json(text));
+}
+
+static struct json_object *vm_json(const struct domain *domain) {
+    struct json_object *object = json_object_new_object();
+    put(object, "name", domain->name);
+    put(object, "title", domain->title);
+    put(object, "uuid", domain->uuid);
+    return object;
+}
+
+static enum bus wanted_bus(const struct plan_entry *entry) {
+    return entry->action->backend == BACKEND_USB ? BUS_USB : BUS_PCI;
+}
+
+/* A device that was not found has the bus and the words of its rule, and nothing else. */
+static struct json_object *device_json(const struct plan_entry *entry) {
+    const struct host_device *device = entry->device;
+    struct json_object *object = json_object_new_object();
+    char id[16] = "";
+    if (device)
+        snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
+    put(object, "bus", bus_text(device ? device->bus : wanted_bus(entry)));
+    put(object, "address", device ? device->address : NULL);
+    put(object, "id", device ? id : NULL);
+    put(object, "name", device ? device->name : NULL);
+    put(object, "driver", device ? device->driver : NULL);
+    json_object_object_add(
+        object, "iommu_group",
+        device && device->iommu_group >= 0 ? json_object_new_int(device->iommu_group) : NULL);
+    put(object, "wanted", entry->wanted);
+    return object;
+}
+
+static struct json_object *command_json(const struct word *command) {
+    struct json_object *array = json_object_new_array();
+    for (; command; command = command->next)
+        json_object_array_add(array, text_json(command->text));
+    return array;
+}
+
+static struct json_object *rule_json(const struct plan_entry *entry) {
+    struct json_object *object = json_object_new_object();
+    put(object, "path", entry->rule->source->path);
+    json_object_object_add(
+        object, "line", json_object_new_int64((int64_t)program_line(entry->rule, entry->action)));
+    return object;
+}
+
+static struct json_object *entry_json(const struct plan_entry *entry) {
+    struct json_object *object = json_object_new_object();
+    bool run = entry->action->verb == VERB_RUN;
+    put(object, "action", verb_text(entry->action->verb));
+    put(object, "backend", entry->action->backend ? backend_text(entry->action->backend) : NULL);
+    json_object_object_add(object, "device", run ? NULL : device_json(entry));
+    json_object_object_add(object, "rule", rule_json(entry));
+    if (run)
+        json_object_object_add(object, "command", command_json(entry->action->command));
+    if (entry->kind == PLAN_STEP) {
+        put(object, "xml", entry->xml);
+        return object;
+    }
+    put(object, "reason", entry->refusal ? refusal_name(entry->refusal) : "already");
+    put(object, "message", entry->message);
+    put(object, "hint", entry->hint);
+    return object;
+}
+
+static struct json_object *entries_json(const struct plan *plan, enum plan_kind kind) {
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->entries[i].kind == kind)
+            json_object_array_add(array, entry_json(&plan->entries[i]));
+    return array;
+}
+
+struct json_object *plan_json(const struct plan *plan) {
+    struct json_object *object = json_object_new_object();
+    json_object_object_add(object, "vm", vm_json(plan->event->domain));
+    put(object, "event", event_text(plan->event->name));
+    json_object_object_add(object, "steps", entries_json(plan, PLAN_STEP));
+    json_object_object_add(object, "refusals", entries_json(plan, PLAN_REFUSED));
+    json_object_object_add(object, "skipped", entries_json(plan, PLAN_SKIPPED));
+    return object;
+}

@@ -1,0 +1,20 @@
+/* Runs a program of a rule: no shell, a clean environment, its own process group, a time limit. */
+#ifndef ENGINE_SPAWN_H
+#define ENGINE_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SPAWN_LIMIT_MS = 30000, SPAWN_OUTPUT_LIMIT = 8192 };
+
+/*
+ * Runs `arguments` (the program first, NULL ends them) with `environment` alone, standard input
+ * from /dev/null. Whatever it leaves running in its process group is ended after it, or at the
+ * limit. Returns 0 when it ended with status 0; else -1 with why in `error`. The first
+ * SPAWN_OUTPUT_LIMIT - 1 bytes of what it printed are in `output`, which the caller frees.
+ */
+int spawn(const char *const *arguments, const char *const *environment, int limit_ms, char **output,
+          char *error, size_t error_size);
+
+#endif
