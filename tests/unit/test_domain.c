@@ -1,0 +1,512 @@
+#include "engine/domain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char error[256];
+
+/* What libvirt 9 prints of a running VM, shortened. */
+static const char live[] =
+    "<domain type='kvm' id='7' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n"
+    "  <name>4f0b1d1e-0000-4000-8000-00000000cafe</name>\n"
+    "  <uuid>4F0B1D1E-0000-4000-8000-00000000CAFE</uuid>\n"
+    "  <title>Home Assistant</title>\n"
+    "  <metadata>\n"
+    "    <name>not this</name>\n"
+    "    <app:x xmlns:app='urn:app'><title>nor this</title></app:x>\n"
+    "  </metadata>\n"
+    "  <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>\n"
+    "  <devices>\n"
+    "    <disk type='file' device='disk'><title>nor that</title>\n"
+    "      <address type='pci' domain='0x0000' bus='0x03' slot='0x00' function='0x0'/></disk>\n"
+    "    <controller type='usb' index='0' model='qemu-xhci'>\n"
+    "      <address type='pci' domain='0x0000' bus='0x02' slot='0x00' function='0x0'/>\n"
+    "    </controller>\n"
+    "    <controller type='pci' index='0' model='pcie-root'/>\n"
+    "    <controller type='pci' index='1' model='pcie-root-port'>\n"
+    "      <target chassis='1' port='0x10'/>\n"
+    "      <address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'/>\n"
+    "    </controller>\n"
+    "    <controller type='pci' index='2' model='pcie-root-port'/>\n"
+    "    <controller type='pci' index='3' model='pcie-root-port'/>\n"
+    "    <controller type='pci' index='4' model='pcie-root-port'><target hotplug='off'/>"
+    "</controller>\n"
+    "    <controller type='pci' index='5' model='pcie-switch-downstream-port'/>\n"
+    "    <controller type='pci' index='6' model='pcie-root-port'/>\n"
+    "    <interface type='hostdev' managed='yes'>\n"
+    "      <source><address type='pci' domain='0x0000' bus='0x08' slot='0x10' function='0x2'/>"
+    "</source>\n"
+    "      <alias name='hostdev1'/>\n"
+    "    </interface>\n"
+    "    <hostdev mode='subsystem' type='pci' managed='yes'>\n"
+    "      <driver name='vfio'/>\n"
+    "      <source><address domain='0x0000' bus='0x0a' slot='0x1f' function='0x7'/></source>\n"
+    "      <alias name='hostdev0'/>\n"
+    "      <address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>\n"
+    "    </hostdev>\n"
+    "    <hostdev mode='subsystem' type='usb'>\n"
+    "      <source><vendor id='0x1a6e'/><product id='0x089a'/><address bus='1' device='4'/>"
+    "</source>\n"
+    "      <address type='usb' bus='0' port='1'/>\n"
+    "    </hostdev>\n"
+    "    <hostdev mode='subsystem' type='mdev' model='vfio-pci'>\n"
+    "      <source><address uuid='c2177883-f1bb-47f0-914d-32a22e3a8804'/></source>\n"
+    "      <address type='pci' domain='0x0000' bus='6' slot='0x00' function='0x0'/>\n"
+    "    </hostdev>\n"
+    "    <hostdev mode='capabilities' type='misc'><source><char>/dev/x</char></source></hostdev>\n"
+    "  </devices>\n"
+    "  <qemu:commandline><qemu:arg value='-s'/></qemu:commandline>\n"
+    "</domain>\n";
+
+static void parse(struct domain *domain, const char *xml) {
+    error[0] = '\0';
+    if (domain_parse(domain, xml, strlen(xml), error, sizeof error) != 0)
+        fail_msg("%s", error);
+}
+
+static void assert_refused(const char *xml, size_t size, const char *reason) {
+    struct domain domain;
+
+    error[0] = '\0';
+    assert_int_equal(domain_parse(&domain, xml, size, error, sizeof error), -1);
+    if (!strstr(error, reason))
+        fail_msg("'%s' says nothing of '%s'", error, reason);
+    assert_null(strchr(error, '\n'));
+    assert_null(domain.name);
+}
+
+static void reads_a_live_domain(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, live);
+    assert_string_equal(domain.name, "4f0b1d1e-0000-4000-8000-00000000cafe");
+    assert_string_equal(domain.title, "Home Assistant");
+    assert_string_equal(domain.uuid, "4f0b1d1e-0000-4000-8000-00000000cafe");
+    assert_string_equal(domain.machine, "pc-q35-7.2");
+    assert_int_equal(domain.id, 7);
+    assert_true(domain.has_pcie_root);
+    assert_false(domain.has_pci_root);
+    assert_true(domain.has_usb_controller);
+    domain_finish(&domain);
+    assert_null(domain.name);
+}
+
+static void counts_root_ports(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, live);
+    /* 1, 2, 3, 6 are taken (a hostdev, USB, a disk, an mdev), 4 has no hot-plug, 5 is free. */
+    assert_int_equal(domain.root_ports, 6);
+    assert_int_equal(domain.free_root_ports, 1);
+    assert_int_equal(domain.free_pci_slots, 0);
+    domain_finish(&domain);
+}
+
+static void reads_hostdevs(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, live);
+    assert_int_equal(domain.hostdev_count, 3);
+    assert_int_equal(domain.hostdevs[0].bus, BUS_PCI);
+    assert_string_equal(domain.hostdevs[0].address, "0000:08:10.2");
+    assert_string_equal(domain.hostdevs[0].alias, "hostdev1");
+    assert_string_equal(domain.hostdevs[1].address, "0000:0a:1f.7");
+    assert_string_equal(domain.hostdevs[1].alias, "hostdev0");
+    assert_int_equal(domain.hostdevs[2].bus, BUS_USB);
+    assert_string_equal(domain.hostdevs[2].address, "");
+    assert_int_equal(domain.hostdevs[2].id.vendor, 0x1a6e);
+    assert_int_equal(domain.hostdevs[2].id.device, 0x089a);
+    assert_int_equal(domain.hostdevs[2].bus_number, 1);
+    assert_int_equal(domain.hostdevs[2].device_number, 4);
+    assert_string_equal(domain.hostdevs[2].alias, "");
+    domain_finish(&domain);
+}
+
+#define DEVICES(text) "<domain><name>x</name><devices>" text "</devices></domain>"
+
+static void reads_numbers_as_libvirt_does(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(
+        &domain,
+        DEVICES("<hostdev type='pci'><source><address domain='65536' bus='010' slot='3'/></source>"
+                "</hostdev><hostdev mode='subsystem' type='usb'><source><address bus='0x1' "
+                "device='012'/></source></hostdev>"));
+    assert_int_equal(domain.hostdev_count, 2);
+    assert_string_equal(domain.hostdevs[0].address, "10000:08:03.0");
+    assert_int_equal(domain.hostdevs[1].bus_number, 1);
+    assert_int_equal(domain.hostdevs[1].device_number, 10);
+    assert_int_equal(domain.hostdevs[1].id.vendor, 0);
+    domain_finish(&domain);
+}
+
+static void skips_hostdevs_without_a_device(void **state) {
+    static const char *const broken[] = {
+        DEVICES("<hostdev mode='subsystem' type='pci'/>"),
+        DEVICES("<hostdev type='pci'><source><address bus='0x100'/></source></hostdev>"),
+        DEVICES("<hostdev type='pci'><source><address slot='32'/></source></hostdev>"),
+        DEVICES("<hostdev type='pci'><source><address function='8'/></source></hostdev>"),
+        DEVICES("<hostdev type='pci'><source><address bus='-1'/></source></hostdev>"),
+        DEVICES("<hostdev type='pci'><source><address bus='1x'/></source></hostdev>"),
+        DEVICES("<hostdev type='pci'><source><address bus=''/></source></hostdev>"),
+        DEVICES("<hostdev type='usb'><source><vendor id='99999'/></source></hostdev>"),
+        DEVICES("<interface type='network'><source><address type='pci'/></source></interface>"),
+        DEVICES("<x:hostdev xmlns:x='urn:x' type='pci'><source><address/></source></x:hostdev>"),
+        DEVICES("<hostdev type='pci' xmlns='urn:x'><source><address/></source></hostdev>"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        struct domain domain;
+
+        parse(&domain, broken[i]);
+        assert_int_equal(domain.hostdev_count, 0);
+        domain_finish(&domain);
+    }
+}
+
+static void counts_pci_slots(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, DEVICES("<controller type='pci' index='0' model='pci-root'/>"
+                           "<controller type='pci' index='1' model='pci-bridge'>"
+                           "<address type='pci' bus='0' slot='5'/></controller>"
+                           "<controller type='usb' model='none'/>"
+                           "<disk><address type='pci' bus='0' slot='1' function='1'/></disk>"
+                           "<disk><address type='pci' bus='0' slot='1' function='2'/></disk>"
+                           "<disk><address type='pci' bus='1' slot='31'/></disk>"
+                           "<disk><address type='drive' bus='1' slot='7'/></disk>"
+                           "<memballoon><address type='pci' bus='0' slot='6'/></memballoon>"));
+    assert_true(domain.has_pci_root);
+    assert_false(domain.has_pcie_root);
+    assert_false(domain.has_usb_controller);
+    assert_int_equal(domain.free_pci_slots, 31 - 3 + 31 - 1);
+    assert_int_equal(domain.root_ports, 0);
+    domain_finish(&domain);
+}
+
+static void knows_nothing_of_a_bare_definition(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, "<domain type='kvm'><name>vm</name></domain>");
+    assert_null(domain.title);
+    assert_null(domain.uuid);
+    assert_null(domain.machine);
+    assert_int_equal(domain.id, -1);
+    assert_false(domain.has_pcie_root || domain.has_pci_root || domain.has_usb_controller);
+    assert_int_equal(domain.root_ports + domain.free_root_ports + domain.free_pci_slots, 0);
+    domain_finish(&domain);
+}
+
+static void keeps_names_to_the_letter(void **state) {
+    static const struct {
+        const char *xml, *title;
+    } cases[] = {
+        {"<title>  a \t b </title>", "  a \t b "},
+        {"<title>%s%n/../$(reboot);`x`&amp;&quot;&apos;&lt;</title>", "%s%n/../$(reboot);`x`&\"'<"},
+        {"<title><![CDATA[<b> & ]]>x</title>", "<b> & x"},
+        {"<title>a<!-- no -->b<?pi?>c</title>", "abc"},
+        {"<title>\nline\n</title>", "\nline\n"},
+        {"<title>Grüße \xe2\x98\x83&#x1F600;</title>", "Grüße \xe2\x98\x83\xf0\x9f\x98\x80"},
+        {"<title/><title>second</title><title>third</title>", "second"},
+        {"<title></title>", NULL},
+        {"<title xmlns='urn:x'>foreign</title>", NULL},
+        {"<os><title>deeper</title></os>", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct domain domain;
+        char xml[512];
+
+        snprintf(xml, sizeof xml, "<domain>%s<name>n</name></domain>", cases[i].xml);
+        parse(&domain, xml);
+        if (cases[i].title)
+            assert_string_equal(domain.title, cases[i].title);
+        else
+            assert_null(domain.title);
+        assert_string_equal(domain_label(&domain), cases[i].title ? cases[i].title : "n");
+        domain_finish(&domain);
+    }
+}
+
+static void normalises_uuids(void **state) {
+    static const struct {
+        const char *text, *uuid;
+    } cases[] = {
+        {"0123456789ABCDEF0123456789abcdef", "01234567-89ab-cdef-0123-456789abcdef"},
+        {"\n 01234567-89ab-cdef-0123-456789ABCDEF ", "01234567-89ab-cdef-0123-456789abcdef"},
+        {"01234567-89ab-cdef-0123-456789abcde", NULL},
+        {"01234567-89ab-cdef-0123-456789abcdef0", NULL},
+        {"0123456789abcdef0123456789abcdeg", NULL},
+        {"", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct domain domain;
+        char xml[512];
+
+        snprintf(xml, sizeof xml, "<domain><uuid>%s</uuid><name>n</name></domain>", cases[i].text);
+        parse(&domain, xml);
+        if (cases[i].uuid)
+            assert_string_equal(domain.uuid, cases[i].uuid);
+        else
+            assert_null(domain.uuid);
+        domain_finish(&domain);
+    }
+}
+
+static void refuses_what_is_no_domain(void **state) {
+    static const struct {
+        const char *xml, *reason;
+    } cases[] = {
+        {"", "is empty"},
+        {" \n\t", "is empty"},
+        {"<?xml version='1.0'?>\n", "is empty"},
+        {"<domain><name>x</name>\n<devices>", "line 2: the domain XML ends before"},
+        {"<domain><name>x</na", "cut off"},
+        {"<domain><name>x</name><title><![CDATA[ab", "cut off"},
+        {"error: failed to get domain 'x'\n", "line 1, column 1: this is not XML"},
+        {"<domain><name>x</title></domain>", "mismatched tag"},
+        {"<domain>&nbsp;</domain>", "undefined entity"},
+        {"<domain><name>x</name></domain><domain/>", "junk after"},
+        {"<domain a='1' a='2'/>", "duplicate attribute"},
+        {"<domain><name>\xff</name></domain>", "not XML"},
+        {"<?xml version='1.0' encoding='x-none'?><domain/>", "encoding"},
+        {"<network><name>x</name></network>", "a <network>, not of a <domain>"},
+        {"<domainsnapshot><domain><name>x</name></domain></domainsnapshot>", "<domainsnapshot>"},
+        {"<x:domain xmlns:x='urn:x'><name>x</name></x:domain>", "not of a <domain>"},
+        {"<domain xmlns='urn:x'><name>x</name></domain>", "not of a <domain>"},
+        {"<domain/>", "no <name>"},
+        {"<domain><name/></domain>", "no <name>"},
+        {"<domain><metadata><name>x</name></metadata></domain>", "no <name>"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_refused(cases[i].xml, strlen(cases[i].xml), cases[i].reason);
+    assert_refused(NULL, 0, "is empty");
+}
+
+static void refuses_document_types(void **state) {
+    static const char bomb[] = "<?xml version='1.0'?>\n"
+                               "<!DOCTYPE domain [<!ENTITY a 'lollollol'>"
+                               "<!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]>\n"
+                               "<domain><name>&b;</name></domain>";
+    static const char external[] =
+        "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain><name>x</name></domain>";
+
+    (void)state;
+    assert_refused(bomb, strlen(bomb), "line 2: a document type declaration");
+    assert_refused(external, strlen(external), "document type declaration");
+}
+
+static char *nested(unsigned depth, size_t *size) {
+    char *xml = NULL;
+    FILE *out = open_memstream(&xml, size);
+
+    assert_non_null(out);
+    fputs("<domain><name>x</name>", out);
+    for (unsigned i = 1; i < depth; i++)
+        fputs("<d>", out);
+    for (unsigned i = 1; i < depth; i++)
+        fputs("</d>", out);
+    fputs("</domain>", out);
+    fclose(out);
+    return xml;
+}
+
+static void bounds_the_depth(void **state) {
+    struct domain domain;
+    size_t size;
+    char *xml = nested(256, &size);
+
+    (void)state;
+    assert_int_equal(domain_parse(&domain, xml, size, error, sizeof error), 0);
+    domain_finish(&domain);
+    free(xml);
+    xml = nested(257, &size);
+    assert_refused(xml, size, "deeper than 256");
+    free(xml);
+    xml = nested(100000, &size);
+    assert_refused(xml, size, "deeper than 256");
+    free(xml);
+}
+
+static void survives_strange_bytes(void **state) {
+    static const char nul[] = "<domain><name>a\0b</name></domain>";
+    static const char utf16[] = "\xff\xfe<\0d\0o\0m\0a\0i\0n\0>\0<\0n\0a\0m\0e\0>\0\xe4\0<\0/\0n\0a"
+                                "\0m\0e\0>\0<\0/\0d\0o\0m\0a\0i\0n\0>";
+    struct domain domain;
+
+    (void)state;
+    assert_refused(nul, sizeof nul - 1, "not XML");
+    assert_int_equal(domain_parse(&domain, utf16, sizeof utf16, error, sizeof error), 0);
+    assert_string_equal(domain.name, "ä");
+    domain_finish(&domain);
+    for (size_t size = 0; size < sizeof live - 2; size++) { /* cut off anywhere */
+        char *part = malloc(size + 1);
+
+        assert_non_null(part);
+        memcpy(part, live, size);
+        assert_int_equal(domain_parse(&domain, part, size, error, sizeof error), -1);
+        free(part);
+    }
+}
+
+static void reads_large_documents(void **state) {
+    static const char head[] = "<domain><title>", middle[] = "</title><name>x</name><devices>";
+    static const char port[] = "<hostdev type='pci'><source><address/></source></hostdev>";
+    const size_t title = 8u << 20, devices = 20000;
+    struct domain domain;
+    size_t size = 0;
+    char *xml = NULL;
+    FILE *out = open_memstream(&xml, &size);
+
+    (void)state;
+    assert_non_null(out);
+    fputs(head, out);
+    for (size_t i = 0; i < title; i++)
+        fputc('t', out);
+    fputs(middle, out);
+    for (size_t i = 0; i < devices; i++)
+        fputs(port, out);
+    fputs("<", out);
+    for (size_t i = 0; i < 1000; i++)
+        fputs("long", out);
+    fputs("/></devices></domain>", out);
+    fclose(out);
+    assert_int_equal(domain_parse(&domain, xml, size, error, sizeof error), 0);
+    assert_int_equal(strlen(domain.title), title);
+    assert_int_equal(domain.hostdev_count, devices);
+    domain_finish(&domain);
+    free(xml);
+}
+
+static void cuts_errors_to_their_room(void **state) {
+    struct domain domain;
+    char small[8];
+
+    (void)state;
+    assert_int_equal(domain_parse(&domain, "<x/>", 4, small, sizeof small), -1);
+    assert_string_equal(small, "this is");
+}
+
+static struct host_device pci(const char *address) {
+    return (struct host_device){.bus = BUS_PCI, .address = (char *)(uintptr_t)address};
+}
+
+static struct host_device usb(unsigned bus, unsigned number, uint16_t vendor, uint16_t product) {
+    return (struct host_device){
+        .bus = BUS_USB, .id = {vendor, product}, .bus_number = bus, .device_number = number};
+}
+
+static void finds_what_it_holds(void **state) {
+    struct host_device held = pci("0000:0a:1f.7"), other = pci("0000:0a:1f.6");
+    struct host_device stick = usb(1, 4, 0x1a6e, 0x089a), twin = usb(1, 5, 0x1a6e, 0x089a);
+    struct host_device renamed = usb(1, 4, 0x18d1, 0x9302), other_bus = usb(2, 4, 0x1a6e, 0x089a);
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, live);
+    assert_ptr_equal(domain_holds(&domain, &held), &domain.hostdevs[1]);
+    assert_null(domain_holds(&domain, &other));
+    assert_ptr_equal(domain_holds(&domain, &stick), &domain.hostdevs[2]);
+    assert_null(domain_holds(&domain, &twin));
+    assert_null(domain_holds(&domain, &renamed));
+    assert_null(domain_holds(&domain, &other_bus));
+    domain_finish(&domain);
+}
+
+static void finds_usb_devices_by_what_there_is(void **state) {
+    struct host_device stick = usb(1, 4, 0x1a6e, 0x089a), other = usb(1, 5, 0x18d1, 0x9302);
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, DEVICES("<hostdev type='usb'><source><vendor id='0x1a6e'/>"
+                           "<product id='0x089a'/></source></hostdev>"));
+    assert_non_null(domain_holds(&domain, &stick));
+    assert_null(domain_holds(&domain, &other));
+    domain_finish(&domain);
+    parse(&domain, DEVICES("<hostdev type='usb'><source><address bus='1' device='5'/></source>"
+                           "</hostdev>"));
+    assert_null(domain_holds(&domain, &stick));
+    assert_non_null(domain_holds(&domain, &other));
+    domain_finish(&domain);
+    parse(&domain, DEVICES("<hostdev type='usb'><source><address bus='0' device='0'/></source>"
+                           "</hostdev>"));
+    stick = usb(0, 0, 0, 0);
+    assert_null(domain_holds(&domain, &stick));
+    domain_finish(&domain);
+}
+
+static void knows_its_names(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, live);
+    assert_string_equal(domain_label(&domain), "Home Assistant");
+    assert_true(domain_is_called(&domain, "Home Assistant"));
+    assert_true(domain_is_called(&domain, "4f0b1d1e-0000-4000-8000-00000000cafe"));
+    assert_true(domain_is_called(&domain, "4F0B1D1E-0000-4000-8000-00000000CAFE"));
+    assert_true(domain_is_called(&domain, "4f0b1d1e00004000800000000000cafe"));
+    assert_false(domain_is_called(&domain, "home assistant"));
+    assert_false(domain_is_called(&domain, "Home"));
+    assert_false(domain_is_called(&domain, ""));
+    domain_finish(&domain);
+}
+
+static void makes_a_domain_from_a_name(void **state) {
+    struct domain domain;
+
+    (void)state;
+    assert_int_equal(domain_from_name(&domain, "frigate"), 0);
+    assert_string_equal(domain.name, "frigate");
+    assert_null(domain.uuid);
+    assert_int_equal(domain.id, -1);
+    assert_true(domain_is_called(&domain, "frigate"));
+    domain_finish(&domain);
+    assert_int_equal(domain_from_name(&domain, "4F0B1D1E-0000-4000-8000-00000000CAFE"), 0);
+    assert_string_equal(domain.name, "4F0B1D1E-0000-4000-8000-00000000CAFE");
+    assert_string_equal(domain.uuid, "4f0b1d1e-0000-4000-8000-00000000cafe");
+    domain_finish(&domain);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_a_live_domain),
+        cmocka_unit_test(counts_root_ports),
+        cmocka_unit_test(reads_hostdevs),
+        cmocka_unit_test(reads_numbers_as_libvirt_does),
+        cmocka_unit_test(skips_hostdevs_without_a_device),
+        cmocka_unit_test(counts_pci_slots),
+        cmocka_unit_test(knows_nothing_of_a_bare_definition),
+        cmocka_unit_test(keeps_names_to_the_letter),
+        cmocka_unit_test(normalises_uuids),
+        cmocka_unit_test(refuses_what_is_no_domain),
+        cmocka_unit_test(refuses_document_types),
+        cmocka_unit_test(bounds_the_depth),
+        cmocka_unit_test(survives_strange_bytes),
+        cmocka_unit_test(reads_large_documents),
+        cmocka_unit_test(cuts_errors_to_their_room),
+        cmocka_unit_test(finds_what_it_holds),
+        cmocka_unit_test(finds_usb_devices_by_what_there_is),
+        cmocka_unit_test(knows_its_names),
+        cmocka_unit_test(makes_a_domain_from_a_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

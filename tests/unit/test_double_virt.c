@@ -1,0 +1,210 @@
+/* The double keeps to what engine/virt.h and its own header promise. */
+#include "tests/unit/double_virt.h"
+
+#include "engine/domain.h"
+#include "engine/hostdev_xml.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FRIGATE "00000000-0000-4000-8000-000000000001"
+#define WINDOWS "00000000-0000-4000-8000-000000000002"
+#define NOBODY "00000000-0000-4000-8000-00000000000f"
+
+static char coral_address[] = "0000:03:00.0", gpu_address[] = "0000:01:00.0";
+static const struct host_device coral = {.address = coral_address};
+static const struct host_device gpu = {.address = gpu_address};
+static const struct host_device stick = {
+    .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 4};
+
+static struct double_virt *hypervisor;
+static struct virt *virt;
+static struct virt_error error;
+
+static int create(void **state) {
+    (void)state;
+    hypervisor = double_virt_create();
+    virt = double_virt_port(hypervisor);
+    double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
+    double_virt_add(hypervisor, WINDOWS, "windows", NULL);
+    return 0;
+}
+
+static int destroy(void **state) {
+    (void)state;
+    double_virt_destroy(hypervisor);
+    return 0;
+}
+
+static int attach(const char *uuid, const struct host_device *device) {
+    char *xml = hostdev_xml(device, NULL);
+    int status;
+
+    assert_non_null(xml);
+    status = virt->ops->attach(virt, uuid, xml, &error);
+    free(xml);
+    return status;
+}
+
+static int detach(const char *uuid, const struct host_device *device) {
+    char *xml = hostdev_xml(device, NULL);
+    int status;
+
+    assert_non_null(xml);
+    status = virt->ops->detach(virt, uuid, xml, &error);
+    free(xml);
+    return status;
+}
+
+static bool holds(const char *uuid, const struct host_device *device) {
+    const char *xml = double_virt_xml(hypervisor, uuid);
+    struct domain domain;
+    bool held;
+
+    assert_int_equal(domain_parse(&domain, xml, strlen(xml), error.message, sizeof error.message),
+                     0);
+    held = domain_holds(&domain, device) != NULL;
+    domain_finish(&domain);
+    return held;
+}
+
+static void attaches_and_detaches(void **state) {
+    (void)state;
+    assert_int_equal(attach(FRIGATE, &coral), 0);
+    assert_int_equal(attach(FRIGATE, &stick), 0);
+    assert_int_equal(attach(WINDOWS, &gpu), 0);
+    assert_true(holds(FRIGATE, &coral) && holds(FRIGATE, &stick) && holds(WINDOWS, &gpu));
+    assert_false(holds(FRIGATE, &gpu) || holds(WINDOWS, &coral));
+    assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<alias name='hostdev1'/>"));
+    assert_non_null(strstr(double_virt_last_xml(hypervisor), "bus='0x01'"));
+    assert_int_equal(detach(FRIGATE, &coral), 0);
+    assert_false(holds(FRIGATE, &coral));
+    assert_true(holds(FRIGATE, &stick));
+    assert_int_equal(detach(FRIGATE, &coral), -1);
+    assert_string_equal(double_virt_calls(hypervisor), "attach frigate 0000:03:00.0\n"
+                                                       "attach frigate 1/4 1a6e:089a\n"
+                                                       "attach windows 0000:01:00.0\n"
+                                                       "detach frigate 0000:03:00.0\n"
+                                                       "detach frigate 0000:03:00.0\n");
+}
+
+static void refuses_as_libvirt_does(void **state) {
+    (void)state;
+    assert_int_equal(attach(FRIGATE, &coral), 0);
+    assert_int_equal(attach(FRIGATE, &coral), -1);
+    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(attach(WINDOWS, &coral), -1);
+    assert_int_equal(error.failure, VIRT_HELD);
+    assert_non_null(strstr(error.message, "0000:03:00.0 is in use by driver QEMU, domain frigate"));
+    assert_int_equal(virt->ops->attach(virt, WINDOWS, "nonsense", &error), -1);
+    assert_int_equal(error.failure, VIRT_FAILED);
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_int_equal(attach(FRIGATE, &gpu), -1);
+    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
+    assert_int_equal(detach(FRIGATE, &coral), -1);
+    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
+    assert_int_equal(attach(WINDOWS, &coral), 0); /* a stopped VM holds nothing */
+    assert_int_equal(attach(NOBODY, &gpu), -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(virt->ops->reset(virt, NOBODY, &error), -1);
+    assert_int_equal(virt->ops->reboot(virt, FRIGATE, &error), -1);
+    assert_int_equal(virt->ops->reset(virt, WINDOWS, &error), 0);
+    double_virt_forget_calls(hypervisor);
+    virt_close(virt);
+    assert_string_equal(double_virt_calls(hypervisor), "close\n");
+}
+
+static void gives_and_lists_xml(void **state) {
+    struct virt_vm *vms;
+    size_t count;
+    char *xml;
+
+    (void)state;
+    for (const char *const *name = (const char *const[]){FRIGATE, "frigate", "NVR", NULL}; *name;
+         name++) {
+        assert_int_equal(virt->ops->domain_xml(virt, *name, &xml, &error), 0);
+        assert_string_equal(xml, double_virt_xml(hypervisor, FRIGATE));
+        free(xml);
+    }
+    assert_int_equal(virt->ops->domain_xml(virt, "nobody", &xml, &error), -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), " id="));
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(vms[0].uuid, WINDOWS);
+    virt_list_free(vms, count);
+    double_virt_remove(hypervisor, FRIGATE);
+    assert_int_equal(virt->ops->domain_xml(virt, "frigate", &xml, &error), -1);
+    double_virt_add_xml(hypervisor, "<domain id='3'><name>new</name><uuid>" WINDOWS
+                                    "</uuid><devices/></domain>");
+    assert_int_equal(virt->ops->domain_xml(virt, "new", &xml, &error), 0);
+    free(xml);
+}
+
+static void fails_when_told(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 2, VIRT_PASSES, "state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ANY, 5, VIRT_UNREACHABLE, "gone");
+    double_virt_fail(hypervisor, DOUBLE_REBOOT, 0, VIRT_FAILED, "never");
+    assert_int_equal(virt->ops->reset(virt, FRIGATE, &error), 0);
+    assert_int_equal(attach(FRIGATE, &coral), 0);
+    assert_int_equal(attach(FRIGATE, &gpu), -1);
+    assert_int_equal(error.failure, VIRT_PASSES);
+    assert_string_equal(error.message, "state change lock");
+    assert_false(holds(FRIGATE, &gpu));
+    assert_int_equal(attach(FRIGATE, &gpu), 0);
+    assert_int_equal(detach(FRIGATE, &gpu), -1);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(virt->ops->reboot(virt, FRIGATE, &error), -1);
+    assert_int_equal(virt->ops->reboot(virt, FRIGATE, &error), -1);
+}
+
+static void take_coral(struct double_virt *self, void *context) {
+    char *xml = hostdev_xml(&coral, NULL);
+
+    double_virt_give(self, WINDOWS, xml);
+    free(xml);
+    ++*(int *)context;
+}
+
+static void changes_the_world_in_between(void **state) {
+    int times = 0;
+
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_coral, &times);
+    assert_int_equal(attach(FRIGATE, &coral), -1);
+    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(attach(FRIGATE, &gpu), 0);
+    assert_int_equal(times, 1);
+    assert_true(holds(WINDOWS, &coral));
+}
+
+static void keeps_what_a_deaf_guest_holds(void **state) {
+    (void)state;
+    assert_int_equal(attach(FRIGATE, &coral), 0);
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    assert_int_equal(detach(FRIGATE, &coral), 0);
+    assert_true(holds(FRIGATE, &coral));
+    double_virt_deaf(hypervisor, FRIGATE, false);
+    assert_int_equal(detach(FRIGATE, &coral), 0);
+    assert_false(holds(FRIGATE, &coral));
+}
+
+#define DOUBLE_TEST(test) cmocka_unit_test_setup_teardown(test, create, destroy)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        DOUBLE_TEST(attaches_and_detaches),        DOUBLE_TEST(refuses_as_libvirt_does),
+        DOUBLE_TEST(gives_and_lists_xml),          DOUBLE_TEST(fails_when_told),
+        DOUBLE_TEST(changes_the_world_in_between), DOUBLE_TEST(keeps_what_a_deaf_guest_holds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

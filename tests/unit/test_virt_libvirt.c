@@ -1,0 +1,636 @@
+#include "engine/virt_libvirt.h"
+
+#include "engine/domain.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct virt_error error;
+
+/* ---- what libvirt's words mean ---- */
+
+static const struct {
+    int domain, code;
+    const char *message;
+    enum virt_failure failure;
+    const char *hint; /* a part of it; NULL: none */
+} meanings[] = {
+    {VIR_FROM_QEMU, 68,
+     "Timed out during operation: cannot acquire state change lock (held by "
+     "monitor=remoteDispatchDomainAttachDeviceFlags)",
+     VIRT_PASSES, "domjobinfo"},
+    {VIR_FROM_QEMU, 1, "cannot acquire state change lock", VIRT_PASSES, "domjobinfo"},
+    {VIR_FROM_QEMU, 42, "Domain not found: no domain with matching uuid", VIRT_NO_DOMAIN,
+     "virsh list"},
+    {VIR_FROM_QEMU, 55,
+     "Requested operation is not valid: PCI device 0000:01:00.0 is in use by driver QEMU, domain "
+     "bare",
+     VIRT_HELD, "detach it there"},
+    {VIR_FROM_QEMU, 55, "Requested operation is not valid: USB device 001:004 is in use", VIRT_HELD,
+     "detach it there"},
+    {VIR_FROM_QEMU, 55, "Requested operation is not valid: domain is not running", VIRT_NOT_RUNNING,
+     "start the VM"},
+    {VIR_FROM_QEMU, 55, "Domain is not running", VIRT_NOT_RUNNING, "start the VM"},
+    {VIR_FROM_QEMU, 55, "cannot attach device on inactive domain", VIRT_NOT_RUNNING,
+     "start the VM"},
+    {VIR_FROM_QEMU, 9, "operation failed: domain is no longer running", VIRT_NOT_RUNNING,
+     "stopped"},
+    {VIR_FROM_QEMU, 1, "internal error: End of file from qemu monitor", VIRT_NOT_RUNNING, "qemu"},
+    {VIR_FROM_QEMU, 38, "Unable to read from monitor: Connection reset by peer", VIRT_NOT_RUNNING,
+     "qemu"},
+    {VIR_FROM_QEMU, 1, "internal error: qemu unexpectedly closed the monitor", VIRT_NOT_RUNNING,
+     "qemu"},
+    {VIR_FROM_RPC, 1, "internal error: client socket is closed", VIRT_UNREACHABLE, "libvirtd"},
+    {VIR_FROM_RPC, 38, "End of file while reading data: Input/output error", VIRT_UNREACHABLE,
+     "libvirtd"},
+    {VIR_FROM_RPC, 38, "Cannot write data: Broken pipe", VIRT_UNREACHABLE, "libvirtd"},
+    {VIR_FROM_RPC, 38, "Failed to connect socket to '/x': Permission denied", VIRT_UNREACHABLE,
+     "root"},
+    {VIR_FROM_RPC, 39, "Cannot encode", VIRT_UNREACHABLE, "libvirtd"},
+    {VIR_FROM_NONE, 1, "internal error: received hangup / error event on socket; Cannot recv data",
+     VIRT_UNREACHABLE, "libvirtd"},
+    {VIR_FROM_POLKIT, 79, "authentication unavailable", VIRT_UNREACHABLE, "root"},
+    {VIR_FROM_NONE, 5, "no connection driver available for x:///", VIRT_UNREACHABLE, "URI"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': vfio 0000:08:00.0: group 18 is "
+     "not viable",
+     VIRT_FAILED, "with group"},
+    {VIR_FROM_QEMU, 1, "internal error: No more available PCI slots", VIRT_FAILED,
+     "pcie-root-port"},
+    {VIR_FROM_QEMU, 67,
+     "unsupported configuration: host doesn't support passthrough of host PCI devices", VIRT_FAILED,
+     "intel_iommu=on"},
+    {VIR_FROM_QEMU, 67, "host doesn't support VFIO PCI interface", VIRT_FAILED, "modprobe"},
+    {VIR_FROM_NONE, 67,
+     "unsupported configuration: Non-endpoint PCI devices cannot be assigned to "
+     "guests",
+     VIRT_FAILED, "behind"},
+    {VIR_FROM_NONE, 1, "Domain has no USB bus support", VIRT_FAILED, "qemu-xhci"},
+    {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_FAILED, "lsusb"},
+    {VIR_FROM_NONE, 9, "Multiple USB devices for 627:1, use <address> to specify one", VIRT_FAILED,
+     "serial"},
+    {VIR_FROM_NONE, 1, "An error occurred, but the cause is unknown", VIRT_FAILED, "address"},
+    {VIR_FROM_QEMU, 55, "Requested operation is not valid: cannot do that", VIRT_FAILED, NULL},
+    {VIR_FROM_QEMU, 27, "XML error: PCI address 0000:00:02.0 is in use", VIRT_FAILED, NULL},
+    {0, 0, NULL, VIRT_FAILED, NULL},
+};
+
+static void knows_what_errors_mean(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        const char *message = meanings[i].message;
+
+        memset(&error, 'x', sizeof error);
+        virt_libvirt_error(&error, meanings[i].domain, meanings[i].code, message);
+        if (error.failure != meanings[i].failure)
+            fail_msg("%d for: %s", error.failure, message);
+        assert_int_equal(error.code, meanings[i].code);
+        assert_string_equal(error.message, message ? message : "libvirt gave no reason");
+        if (!meanings[i].hint)
+            assert_string_equal(error.hint, "");
+        else if (!strstr(error.hint, meanings[i].hint))
+            fail_msg("the hint for '%s' is '%s'", message, error.hint);
+        assert_true(strlen(error.hint) < sizeof error.hint - 1); /* none was cut off */
+    }
+}
+
+static void puts_messages_on_one_line(void **state) {
+    char message[2 * sizeof error.message];
+
+    (void)state;
+    virt_libvirt_error(&error, 0, 1, "qemu said:\n\tone\r\ntwo\x1b[1m\n");
+    assert_string_equal(error.message, "qemu said:  one  two [1m");
+    memset(message, 'a', sizeof message);
+    memcpy(message + sizeof error.message - 2, "\xc3\xbc", 2); /* the last byte that fits */
+    message[sizeof message - 1] = '\0';
+    virt_libvirt_error(&error, 0, 1, message);
+    assert_int_equal(strlen(error.message), sizeof error.message - 2);
+}
+
+/* ---- a libvirt of functions ---- */
+
+enum { DOMAINS = 4 };
+
+/* libvirt's types are opaque: a domain is the address of one of these. */
+struct fake_domain {
+    const char *uuid, *name, *xml;
+    bool runs, gone;
+};
+
+static struct fake_domain domains[DOMAINS];
+
+static struct {
+    virError error; /* libvirt's last */
+    char message[256];
+    const char *fails;     /* the name of the call that fails */
+    virError failure;      /* and with what */
+    unsigned opened, open; /* connections made, and those not closed */
+    int references;        /* of domains, not freed */
+    char uri[64], calls[256];
+} fake;
+
+static void fake_set_error(int domain, int code, const char *message) {
+    snprintf(fake.message, sizeof fake.message, "%s", message);
+    fake.error = (virError){.domain = domain, .code = code, .message = fake.message};
+}
+
+static void fake_fail(const char *call, int domain, int code, const char *message) {
+    fake.fails = call;
+    fake.failure =
+        (virError){.domain = domain, .code = code, .message = (char *)(uintptr_t)message};
+}
+
+static bool fails(const char *call) {
+    if (!fake.fails || strcmp(fake.fails, call) != 0)
+        return false;
+    if (fake.failure.code)
+        fake_set_error(fake.failure.domain, fake.failure.code, fake.failure.message);
+    return true;
+}
+
+static int fake_initialize(void) {
+    return fails("initialize") ? -1 : 0;
+}
+
+static void fake_set_error_function(void *data, virErrorFunc handler) {
+    (void)data;
+    handler(NULL, NULL);
+}
+
+static virErrorPtr fake_last_error(void) {
+    return fake.error.code ? &fake.error : NULL;
+}
+
+static void fake_reset_last_error(void) {
+    fake.error = (virError){0};
+}
+
+static virConnectPtr fake_open(const char *uri) {
+    snprintf(fake.uri, sizeof fake.uri, "%s", uri);
+    fake.opened++;
+    if (fails("open"))
+        return NULL;
+    fake.open++;
+    return (virConnectPtr)&fake;
+}
+
+static int fake_close(virConnectPtr connection) {
+    assert_ptr_equal(connection, &fake);
+    assert_true(fake.open > 0);
+    fake.open--;
+    return 0;
+}
+
+static virDomainPtr reference(struct fake_domain *domain) {
+    fake.references++;
+    return (virDomainPtr)domain;
+}
+
+static int fake_list(virConnectPtr connection, virDomainPtr **list, unsigned flags) {
+    int count = 0;
+
+    assert_ptr_equal(connection, &fake);
+    if (fails("list"))
+        return -1;
+    *list = calloc(DOMAINS + 1, sizeof(virDomainPtr));
+    assert_non_null(*list);
+    for (size_t i = 0; i < DOMAINS; i++)
+        if (domains[i].uuid && (domains[i].runs || !(flags & VIR_CONNECT_LIST_DOMAINS_ACTIVE)))
+            (*list)[count++] = reference(&domains[i]);
+    return count;
+}
+
+static virDomainPtr fake_by_uuid(virConnectPtr connection, const char *uuid) {
+    assert_ptr_equal(connection, &fake);
+    if (fails("by_uuid"))
+        return NULL;
+    for (size_t i = 0; i < DOMAINS; i++)
+        if (domains[i].uuid && strcmp(domains[i].uuid, uuid) == 0)
+            return reference(&domains[i]);
+    if (strlen(uuid) == VIR_UUID_STRING_BUFLEN - 1)
+        fake_set_error(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, "Domain not found");
+    else
+        fake_set_error(VIR_FROM_NONE, VIR_ERR_INVALID_ARG, "invalid argument: uuidstr");
+    return NULL;
+}
+
+static virDomainPtr fake_by_name(virConnectPtr connection, const char *name) {
+    assert_ptr_equal(connection, &fake);
+    if (fails("by_name"))
+        return NULL;
+    for (size_t i = 0; i < DOMAINS; i++)
+        if (domains[i].uuid && strcmp(domains[i].name, name) == 0)
+            return reference(&domains[i]);
+    fake_set_error(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, "Domain not found");
+    return NULL;
+}
+
+static struct fake_domain *of(virDomainPtr domain) {
+    return (struct fake_domain *)domain;
+}
+
+static int fake_uuid(virDomainPtr domain, char *uuid) {
+    snprintf(uuid, VIR_UUID_STRING_BUFLEN, "%s", of(domain)->uuid);
+    return 0;
+}
+
+static char *fake_xml(virDomainPtr domain, unsigned flags) {
+    assert_int_equal(flags, 0);
+    if (of(domain)->gone)
+        fake_set_error(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, "Domain not found");
+    return of(domain)->gone || fails("xml") ? NULL : strdup(of(domain)->xml);
+}
+
+static int call(const char *verb, virDomainPtr domain, const char *xml, unsigned flags) {
+    size_t length = strlen(fake.calls);
+
+    snprintf(fake.calls + length, sizeof fake.calls - length, "%s %s %s %u\n", verb,
+             of(domain)->name, xml, flags);
+    return fails(verb) ? -1 : 0;
+}
+
+static int fake_attach(virDomainPtr domain, const char *xml, unsigned flags) {
+    return call("attach", domain, xml, flags);
+}
+
+static int fake_detach(virDomainPtr domain, const char *xml, unsigned flags) {
+    return call("detach", domain, xml, flags);
+}
+
+static int fake_reset(virDomainPtr domain, unsigned flags) {
+    return call("reset", domain, "-", flags);
+}
+
+static int fake_reboot(virDomainPtr domain, unsigned flags) {
+    return call("reboot", domain, "-", flags);
+}
+
+static int fake_free(virDomainPtr domain) {
+    assert_non_null(domain);
+    fake.references--;
+    return 0;
+}
+
+static const struct libvirt_api api = {
+    .initialize = fake_initialize,
+    .set_error_function = fake_set_error_function,
+    .last_error = fake_last_error,
+    .reset_last_error = fake_reset_last_error,
+    .open = fake_open,
+    .close = fake_close,
+    .list_domains = fake_list,
+    .lookup_by_uuid = fake_by_uuid,
+    .lookup_by_name = fake_by_name,
+    .uuid = fake_uuid,
+    .xml = fake_xml,
+    .attach = fake_attach,
+    .detach = fake_detach,
+    .reset = fake_reset,
+    .reboot = fake_reboot,
+    .free = fake_free,
+};
+
+#define UUID1 "00000000-0000-4000-8000-000000000001"
+#define UUID2 "00000000-0000-4000-8000-000000000002"
+#define UUID3 "00000000-0000-4000-8000-000000000003"
+#define UUID4 "00000000-0000-4000-8000-000000000004"
+#define XML(name, title) "<domain><name>" name "</name><title>" title "</title></domain>"
+
+static struct virt *virt;
+
+static int open_fake(void **state) {
+    static const struct fake_domain all[DOMAINS] = {
+        {UUID1, "frigate", XML("frigate", "NVR"), true, false},
+        {UUID2, UUID3, XML(UUID3, "Home Assistant"), true, false},
+        {UUID3, "windows", XML("windows", "frigate"), false, false},
+        {UUID4, "twin", XML("twin", "NVR"), true, false},
+    };
+
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    memcpy(domains, all, sizeof domains);
+    return virt_libvirt_create(&virt, "fake:///", &api, &error);
+}
+
+static int close_fake(void **state) {
+    (void)state;
+    virt_close(virt);
+    return fake.open || fake.references;
+}
+
+static void assert_finds(const char *vm, size_t domain) {
+    char *xml = NULL;
+
+    assert_int_equal(virt->ops->domain_xml(virt, vm, &xml, &error), 0);
+    assert_string_equal(xml, domains[domain].xml);
+    free(xml);
+}
+
+static void assert_does_not_find(const char *vm, enum virt_failure failure, const char *words) {
+    char unset, *xml = &unset;
+
+    assert_int_equal(virt->ops->domain_xml(virt, vm, &xml, &error), -1);
+    assert_null(xml);
+    assert_int_equal(error.failure, failure);
+    if (!strstr(error.message, words))
+        fail_msg("'%s'", error.message);
+}
+
+static void finds_by_uuid_name_and_title(void **state) {
+    (void)state;
+    assert_finds(UUID1, 0);
+    assert_finds("frigate", 0); /* a name wins over another's title */
+    assert_finds(UUID3, 2);     /* and a UUID over another's name */
+    assert_finds("Home Assistant", 1);
+    domains[2].uuid = NULL;
+    assert_finds(UUID3, 1);
+    domains[0].gone = true;
+    assert_finds("NVR", 3); /* the only one that is left */
+}
+
+static void says_what_it_does_not_find(void **state) {
+    (void)state;
+    assert_does_not_find("nobody", VIRT_NO_DOMAIN, "no VM has the UUID, name or title 'nobody'");
+    assert_int_equal(error.code, 0);
+    assert_does_not_find("", VIRT_NO_DOMAIN, "''");
+    assert_does_not_find("home assistant", VIRT_NO_DOMAIN, "no VM");
+    assert_does_not_find("NVR", VIRT_FAILED, "2 VMs have the title 'NVR'");
+    domains[0].gone = true;
+    assert_does_not_find("frigate", VIRT_NO_DOMAIN, "Domain not found");
+}
+
+static void lists_running_vms(void **state) {
+    struct virt_vm *vms;
+    size_t count;
+
+    (void)state;
+    domains[0].gone = true; /* stopped after it was listed */
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(vms[0].uuid, UUID2);
+    assert_string_equal(vms[0].xml, domains[1].xml);
+    assert_string_equal(vms[1].uuid, UUID4);
+    virt_list_free(vms, count);
+    for (size_t i = 0; i < DOMAINS; i++)
+        domains[i].runs = false;
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
+    assert_int_equal(count, 0);
+    virt_list_free(vms, count);
+    virt_list_free(NULL, 0);
+}
+
+static void acts_on_the_running_vm(void **state) {
+    (void)state;
+    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+    assert_int_equal(virt->ops->detach(virt, UUID2, "<b/>", &error), 0);
+    assert_int_equal(virt->ops->reset(virt, UUID1, &error), 0);
+    assert_int_equal(virt->ops->reboot(virt, UUID1, &error), 0);
+    assert_string_equal(fake.calls, "attach frigate <a/> 1\n" /* VIR_DOMAIN_AFFECT_LIVE */
+                                    "detach " UUID3 " <b/> 1\n"
+                                    "reset frigate - 0\n"
+                                    "reboot frigate - 0\n");
+    assert_int_equal(fake.opened, 1);
+    assert_string_equal(fake.uri, "fake:///");
+}
+
+static void reports_failed_acts(void **state) {
+    (void)state;
+    fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI device X is in use");
+    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(error.code, VIR_ERR_OPERATION_INVALID);
+    fake_fail("attach", 0, 0, NULL);
+    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), -1);
+    assert_string_equal(error.message, "libvirt gave no reason"); /* not the old one again */
+    assert_int_equal(virt->ops->attach(virt, "00000000-0000-4000-8000-00000000000f", "", &error),
+                     -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(fake.opened, 1);
+}
+
+static void connects_anew_after_a_loss(void **state) {
+    struct virt_vm *vms;
+    size_t count;
+
+    (void)state;
+    for (const char *const *lost = (const char *const[]){"by_uuid", "attach", NULL}; *lost;
+         lost++) {
+        fake_fail(*lost, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, "client socket is closed");
+        assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), -1);
+        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(fake.open, 0);
+        fake.fails = NULL;
+        assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+        assert_int_equal(fake.open, 1);
+    }
+    assert_int_equal(fake.opened, 3);
+    fake_fail("xml", VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "End of file while reading data");
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
+    assert_null(vms);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    fake_fail("open", VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Failed to connect socket");
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
+    assert_int_equal(virt->ops->reset(virt, UUID1, &error), -1);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_does_not_find("frigate", VIRT_UNREACHABLE, "");
+    assert_int_equal(fake.opened, 6); /* once a call */
+    fake.fails = NULL;
+    assert_finds("frigate", 0);
+}
+
+static void reports_a_loss_in_mid_lookup(void **state) {
+    static const char *const lost[] = {"by_uuid", "by_name", "list", "xml"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++) {
+        fake_fail(lost[i], VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Cannot recv data");
+        assert_does_not_find("Home Assistant", VIRT_UNREACHABLE, "Cannot recv data");
+        assert_int_equal(fake.open, 0);
+    }
+}
+
+static void reports_that_it_cannot_start(void **state) {
+    static const char *const failing[] = {"initialize", "open"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct virt *none = virt;
+
+        memset(&fake, 0, sizeof fake);
+        fake_fail(failing[i], VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR, "no");
+        assert_int_equal(virt_libvirt_create(&none, NULL, &api, &error), -1);
+        assert_null(none);
+        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    }
+    assert_true(*error.hint);
+}
+
+static void assert_uri(const char *uri, const char *expected) {
+    memset(&fake, 0, sizeof fake);
+    assert_int_equal(virt_libvirt_create(&virt, uri, &api, &error), 0);
+    assert_string_equal(fake.uri, expected);
+    virt_close(virt);
+}
+
+static void chooses_the_uri(void **state) {
+    (void)state;
+    assert_int_equal(unsetenv("LIBVIRT_DEFAULT_URI"), 0);
+    assert_uri(NULL, "qemu:///system");
+    assert_int_equal(setenv("LIBVIRT_DEFAULT_URI", "", 1), 0);
+    assert_uri(NULL, "qemu:///system");
+    assert_int_equal(setenv("LIBVIRT_DEFAULT_URI", "env:///", 1), 0);
+    assert_uri(NULL, "env:///");
+    assert_uri("own:///", "own:///");
+    assert_int_equal(unsetenv("LIBVIRT_DEFAULT_URI"), 0);
+    virt_close(NULL);
+}
+
+/* ---- the real library ---- */
+
+static const char *const installed[] = {"libvirt.so.0", NULL};
+
+static void says_which_libraries_it_tried(void **state) {
+    static const char *const none[] = {"libnone.so.0", "/not/there/libvirt.so.0", NULL};
+    static const char *const broken[] = {"libnone.so.0", "/etc/passwd", NULL};
+    static const char *const other[] = {"libc.so.6", NULL};
+
+    (void)state;
+    assert_int_equal(virt_libvirt_open_from(&virt, NULL, none, &error), -1);
+    assert_null(virt);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.code, 0);
+    assert_non_null(strstr(error.message, "tried libnone.so.0, /not/there/libvirt.so.0"));
+    assert_non_null(strstr(error.message, "libnone.so.0: cannot open shared object"));
+    assert_non_null(strstr(error.hint, "install libvirt"));
+    assert_int_equal(virt_libvirt_open_from(&virt, NULL, broken, &error), -1);
+    assert_non_null(strstr(error.message, "/etc/passwd: ")); /* the one that is there */
+    assert_int_equal(virt_libvirt_open_from(&virt, NULL, other, &error), -1);
+    assert_string_equal(error.message, "the libvirt library has no virInitialize");
+}
+
+static void works_with_the_real_library(void **state) {
+    struct domain domain;
+    struct virt_vm *vms;
+    size_t count;
+    char *xml;
+
+    (void)state;
+    assert_int_equal(virt_libvirt_open_from(&virt, "test:///default", installed, &error), 0);
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(
+        domain_parse(&domain, vms[0].xml, strlen(vms[0].xml), error.message, sizeof error.message),
+        0);
+    assert_string_equal(domain.name, "test");
+    assert_string_equal(domain.uuid, vms[0].uuid);
+    assert_int_equal(domain.id, 1);
+    assert_int_equal(virt->ops->domain_xml(virt, "test", &xml, &error), 0);
+    assert_string_equal(xml, vms[0].xml);
+    free(xml);
+    assert_int_equal(virt->ops->domain_xml(virt, domain.uuid, &xml, &error), 0);
+    free(xml);
+    assert_does_not_find("nobody", VIRT_NO_DOMAIN, "nobody");
+    assert_int_equal(virt->ops->attach(virt, vms[0].uuid, "<hostdev/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_FAILED);
+    assert_int_equal(error.code, VIR_ERR_NO_SUPPORT);
+    assert_int_equal(virt->ops->reset(virt, UUID1, &error), -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(virt->ops->reboot(virt, vms[0].uuid, &error), 0);
+    domain_finish(&domain);
+    virt_list_free(vms, count);
+    virt_close(virt);
+}
+
+static void reports_that_nobody_listens(void **state) {
+    static const char *const uris[] = {"qemu+unix:///system?socket=/not/there", "nonsense:///"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
+        assert_int_equal(virt_libvirt_open_from(&virt, uris[i], installed, &error), -1);
+        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_true(*error.hint);
+    }
+}
+
+/* ASan's interceptors of Sun RPC's XDR, which libvirt's client uses, call NULL when the library
+ * that has it was loaded with dlopen. */
+#if defined(__has_feature)
+#define HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define HAS_FEATURE(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+enum { RPC_WORKS = 0 };
+#else
+enum { RPC_WORKS = 1 };
+#endif
+
+/* A daemon that dies while we talk to it: the socket closes at our first word. */
+static void survives_a_daemon_that_dies(void **state) {
+    char directory[] = "/tmp/test_virt.XXXXXX", uri[256];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+    struct sigaction action;
+    pid_t daemon;
+
+    (void)state;
+    if (!RPC_WORKS) {
+        close(listener);
+        skip();
+    }
+    assert_non_null(mkdtemp(directory));
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", directory);
+    snprintf(uri, sizeof uri, "qemu+unix:///system?socket=%s", address.sun_path);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    daemon = fork();
+    assert_true(daemon >= 0);
+    if (daemon == 0) {
+        close(accept(listener, NULL, NULL));
+        _exit(0);
+    }
+    close(listener);
+    assert_int_equal(virt_libvirt_open_from(&virt, uri, installed, &error), -1);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(waitpid(daemon, &status, 0), daemon);
+    assert_int_equal(unlink(address.sun_path), 0);
+    assert_int_equal(rmdir(directory), 0);
+    assert_int_equal(sigaction(SIGPIPE, NULL, &action), 0);
+    assert_true(action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+    assert_int_equal(raise(SIGPIPE), 0);
+}
+
+#define FAKE_TEST(test) cmocka_unit_test_setup_teardown(test, open_fake, close_fake)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(knows_what_errors_mean),
+        cmocka_unit_test(puts_messages_on_one_line),
+        FAKE_TEST(finds_by_uuid_name_and_title),
+        FAKE_TEST(says_what_it_does_not_find),
+        FAKE_TEST(lists_running_vms),
+        FAKE_TEST(acts_on_the_running_vm),
+        FAKE_TEST(reports_failed_acts),
+        FAKE_TEST(connects_anew_after_a_loss),
+        FAKE_TEST(reports_a_loss_in_mid_lookup),
+        cmocka_unit_test(reports_that_it_cannot_start),
+        cmocka_unit_test(chooses_the_uri),
+        cmocka_unit_test(says_which_libraries_it_tried),
+        cmocka_unit_test(works_with_the_real_library),
+        cmocka_unit_test(reports_that_nobody_listens),
+        cmocka_unit_test(survives_a_daemon_that_dies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
