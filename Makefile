@@ -27,36 +27,47 @@ LIBRARY := $(filter-out $(B)/engine/main.o,$(OBJECTS))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/hook/test_*.c))
 TEST_HELPERS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/double_*.c))
 
+# One short line a file; the whole commands with V=1.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+
 all: $(B)/virt-rules $(B)/virt-rules-hook ## build the engine and the hook (the default)
 
 $(B)/virt-rules: $(OBJECTS)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The hook is on a VM's start path: static, and nothing but libc in it.
 $(B)/virt-rules-hook: hook/hook.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -MMD -MP -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -MMD -MP -o $@ $<
 
 $(B)/lexer/rules.lex.c: lexer/rules.l
 	@mkdir -p $(@D)
-	flex -o $@ --header-file=$(@:.c=.h) $<
+	$(call say,FLEX)
+	$(Q)flex -o $@ --header-file=$(@:.c=.h) $<
 
 $(B)/parser/rules.tab.c: parser/rules.y
 	@mkdir -p $(@D)
-	bison -Werror --no-lines -o $@ --header=$(@:.c=.h) $<
+	$(call say,BISON)
+	$(Q)bison -Werror --no-lines -o $@ --header=$(@:.c=.h) $<
 
 $(OBJECTS) $(TESTS): | $(GENERATED)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/%.o: $(B)/%.c
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-unused-function -MMD -MP -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-unused-function -MMD -MP -c -o $@ $<
 
 $(B)/tests/%: tests/%.c $(LIBRARY) $(TEST_HELPERS)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(TEST_HELPERS) $(LIBRARY) -lcmocka $(LDLIBS)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(TEST_HELPERS) $(LIBRARY) -lcmocka $(LDLIBS)
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TEST_HELPERS:.o=.d) $(B)/virt-rules-hook.d
 

@@ -162,16 +162,16 @@ unsigned source_characters(const struct source *source, uint32_t start, uint32_t
     return count;
 }
 
-static bool has_byte_order_mark(const struct source *source) {
-    return source->size >= 3 && !memcmp(source->text, "\xef\xbb\xbf", 3);
+uint32_t source_mark(const struct source *source) {
+    return source->size >= 3 && !memcmp(source->text, "\xef\xbb\xbf", 3) ? 3 : 0;
 }
 
 static struct span line_text(const struct source *source, size_t line) {
     uint32_t start = source->lines[line];
     uint32_t end = line + 1 < source->line_count ? source->lines[line + 1] - 1 //
                                                  : (uint32_t)source->size;
-    if (line == 0 && has_byte_order_mark(source))
-        start += 3;
+    if (line == 0)
+        start += source_mark(source);
     if (end > start && source->text[end - 1] == '\r')
         end--;
     return (struct span){start, end};

@@ -57,6 +57,9 @@ void source_finish(struct source *source);
  * user. */
 bool source_is_trusted(unsigned owner, unsigned mode);
 
+/* Length of the byte order mark that the text begins with: 0 or 3. */
+uint32_t source_mark(const struct source *source);
+
 struct position source_position(struct source *source, uint32_t offset);
 
 /* Characters between two offsets of one line. */

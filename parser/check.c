@@ -227,7 +227,7 @@ static bool has_event(const struct rule *rule, enum event_name wanted) {
 }
 
 static void check_attach_option(struct checker *checker, const struct rule *rule,
-                                const struct action *action, const struct option *option) {
+                                const struct action *action, const struct action_option *option) {
     bool pci_only = option->kind == OPTION_UNMANAGED || option->kind == OPTION_ROM_OFF ||
                     option->kind == OPTION_ROM_FILE;
     bool restart = option->kind == OPTION_THEN_RESET || option->kind == OPTION_THEN_REBOOT;
@@ -242,7 +242,7 @@ static void check_attach_option(struct checker *checker, const struct rule *rule
 
 static void check_action_options(struct checker *checker, const struct rule *rule,
                                  const struct action *action) {
-    for (const struct option *option = action->options; option; option = option->next)
+    for (const struct action_option *option = action->options; option; option = option->next)
         if (action->verb == VERB_ATTACH)
             check_attach_option(checker, rule, action, option);
         else
@@ -291,9 +291,9 @@ static unsigned option_group(enum option_kind kind) {
 
 static void check_repeated_options(struct checker *checker, const struct rule *rule,
                                    const struct action *action) {
-    const struct option *seen[OPTION_THEN_REBOOT + 1] = {0};
-    for (const struct option *option = action->options; option; option = option->next) {
-        const struct option **first = &seen[option_group(option->kind)];
+    const struct action_option *seen[OPTION_THEN_REBOOT + 1] = {0};
+    for (const struct action_option *option = action->options; option; option = option->next) {
+        const struct action_option **first = &seen[option_group(option->kind)];
         if (*first && (*first)->kind != option->kind)
             misfit(checker, rule->source, option->span, "take one out", option_text(option->kind),
                    option_text((*first)->kind));
@@ -375,7 +375,7 @@ static void check_action_words(struct checker *checker, const struct rule *rule,
     }
     for (const struct target *target = action->targets; target; target = target->next)
         check_criteria_words(checker, rule->source, target->device);
-    for (const struct option *option = action->options; option; option = option->next)
+    for (const struct action_option *option = action->options; option; option = option->next)
         if (option->kind == OPTION_ROM_FILE)
             relative_path(checker, rule->source, option->span, option->text);
 }

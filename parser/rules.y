@@ -25,7 +25,7 @@ union parser_value {
     struct event_list *event;
     struct criterion *criterion;
     struct target *target;
-    struct option *option;
+    struct action_option *option;
     struct action *action;
     struct { enum quantifier kind; unsigned count; } quantifier;
     enum backend backend;
@@ -68,9 +68,9 @@ static struct criterion *text_criterion(struct parser *parser, struct span span,
 static struct criterion *append_match(struct criterion *last, struct criterion *match);
 static struct target *new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
                                  struct criterion *device);
-static struct option *new_option(struct parser *parser, struct span span, enum option_kind kind);
+static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind);
 static struct action *new_action(struct parser *parser, struct span span, enum verb verb,
-                                 struct option *options);
+                                 struct action_option *options);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions, bool block);
 static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
@@ -344,19 +344,19 @@ static struct target *new_target(struct parser *parser, struct span span, enum q
     return target;
 }
 
-static struct option *new_option(struct parser *parser, struct span span, enum option_kind kind) {
-    struct option *option = node(parser, sizeof *option);
+static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind) {
+    struct action_option *option = node(parser, sizeof *option);
     option->span = span;
     option->kind = kind;
     return option;
 }
 
 static struct action *new_action(struct parser *parser, struct span span, enum verb verb,
-                                 struct option *options) {
+                                 struct action_option *options) {
     struct action *action = node(parser, sizeof *action);
     action->span = span;
     action->verb = verb;
-    action->options = OPENED(struct option, options);
+    action->options = OPENED(struct action_option, options);
     action->next = action;
     return action;
 }

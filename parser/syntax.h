@@ -96,8 +96,8 @@ enum option_kind {
     OPTION_THEN_REBOOT,
 };
 
-struct option {
-    struct option *next;
+struct action_option {
+    struct action_option *next;
     struct span span;
     union {
         const char *text;      /* rom file */
@@ -114,7 +114,7 @@ struct action {
         struct target *targets; /* attach, detach */
         struct word *command;   /* run */
     };
-    struct option *options;
+    struct action_option *options;
     struct span span;
     enum verb verb : 8;
     enum backend backend : 8;
