@@ -1,4 +1,32 @@
 # one VM and one device: everything that is promised of them; also the demo
+
+# The fastest of several starts counts, as other work on the machine only ever makes one slower.
+without='' with=''
+fastest() { # NUMBER ...
+    printf '%s\n' "$@" | sort -n | head -n 1
+}
+start_without() { # NUMBER: as many starts with no hook
+    local i
+    put_aside "$HOOK"
+    libvirt_restart
+    forget_hook_calls
+    for ((i = 0; i < $1; i++)); do
+        start_and_destroy "$FRIGATE"
+        without=$(fastest ${without:+"$without"} "$start_took")
+    done
+    ! hook_calls . || fail "libvirt calls no hook when there is none"
+    put_back
+    libvirt_restart
+}
+start_with() { # NUMBER
+    local i
+    for ((i = 0; i < $1; i++)); do
+        start_and_destroy "$FRIGATE"
+        with=$(fastest ${with:+"$with"} "$start_took")
+    done
+}
+close_enough() { [ $((with - without)) -le 1000000 ]; }
+
 stage "A rule"
 rules 50-frigate.rules <<END
 # Give the Coral to the VM that its user calls frigate.
@@ -21,21 +49,15 @@ say "What virt-rules would do when it starts (a dry run, nothing is touched):"
 show virt-rules plan --domain-xml "/tmp/$FRIGATE.xml" frigate started
 
 stage "How long the VM takes to start without virt-rules"
-put_aside "$HOOK"
-libvirt_restart
-forget_hook_calls
-fastest_start "$FRIGATE" "$STARTS"
-without=$fastest
+start_without "$STARTS"
 say "$(seconds "$without") s, the fastest of $STARTS starts"
-check_not "no hook was there for libvirt to call" hook_calls .
-put_back
-libvirt_restart
 
 stage "virsh start"
 check "the hook, libvirt's call to us at a VM's start, is the file that was installed" hook_is_installed
 start "$FRIGATE"
+with=$start_took
 check_not "the VM has started and the attach goes on behind it" logged attached frigate
-say "virsh start took $(seconds "$start_took") s"
+say "virsh start took $(seconds "$with") s"
 check "libvirt called the hook" hook_calls "$FRIGATE started begin"
 check "the VM runs" running "$FRIGATE"
 
@@ -57,8 +79,12 @@ check_within 30 "the device is back on its host driver" on_host "$CORAL"
 show lspci -nnk -s "$CORAL"
 
 stage "How long the VM takes to start with virt-rules"
-with=$start_took
-fastest_start "$FRIGATE" $((STARTS - 1))
-[ "$with" -le "$fastest" ] || with=$fastest
-say "$(seconds "$with") s, the fastest of $STARTS starts; $(seconds "$without") s without"
-check "the difference, $(seconds $((with - without))) s, is a second at most" at_most $((with - without)) 1000000
+start_with $((STARTS - 1))
+rounds=0
+until close_enough || [ $((rounds += 1)) -gt 4 ]; do
+    say "$(seconds "$with") s against $(seconds "$without") s: once more, for the machine may just be busy"
+    start_with 1
+    close_enough || start_without 1
+done
+say "$(seconds "$with") s, the fastest of the starts; $(seconds "$without") s without"
+check "the difference, $(seconds $((with - without))) s, is a second at most" close_enough
