@@ -90,7 +90,7 @@ bool command_colour(FILE *out) {
 }
 
 char *command_read_all(FILE *in, size_t limit, size_t *size) {
-    size_t room = 64 * 1024;
+    size_t room = 65536;
     char *text = memory_resize(NULL, room, 1);
     *size = 0;
     for (size_t got; (got = fread(text + *size, 1, room - *size, in)) > 0;) {
