@@ -411,7 +411,11 @@ static void follows_no_link(void **state) {
     assert_int_equal(access(victim, F_OK), -1);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(mkfifo(path, 0600), 0);
+    journal_close(journal);
+    journal = open_here();
+    logged_count = 0;
     journal_write(journal, &attached); /* and waits for no reader */
+    assert_int_equal(logged_count, 2); /* it is a failure */
     journal_close(journal);
     assert_int_equal(unlink(path), 0);
     text = contents(path);
@@ -498,21 +502,60 @@ static void loses_no_line_of_many_writers(void **state) {
         assert_true(seen[i]);
 }
 
+static int hold_lock(void) {
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_true(file >= 0);
+    assert_int_equal(flock(file, LOCK_EX), 0);
+    return file;
+}
+
+/* It writes its line, but it does not rotate: that is for who has the lock. */
 static void waits_for_no_writer_that_hangs(void **state) {
     struct journal *journal = open_here();
-    int file;
+    int file = hold_lock();
+    struct stat log;
+
+    (void)state;
+    assert_int_equal(ftruncate(file, 1 << 20), 0);
+    journal_write(journal, &attached);
+    journal_close(journal);
+    close(file);
+    assert_int_equal(stat(path, &log), 0);
+    assert_true(log.st_size > 1 << 20);
+    assert_int_equal(access(rotated, F_OK), -1);
+}
+
+/* Who waited for the lock of a file that was rotated meanwhile writes to the new one. */
+static void follows_a_rotation(void **state) {
+    struct timespec pause = {.tv_nsec = 300000000L};
+    int file, status;
+    pid_t child;
     char *text;
 
     (void)state;
-    journal_write(journal, &attached);
-    file = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(file >= 0);
-    assert_int_equal(flock(file, LOCK_EX), 0);
-    journal_write(journal, &attached);
+    journal_close(open_here());
+    file = hold_lock();
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct journal *journal = open_here();
+
+        close(file); /* the lock stays the parent's */
+        journal_write(journal, &attached);
+        journal_close(journal);
+        _exit(0);
+    }
+    nanosleep(&pause, NULL);
+    assert_int_equal(rename(path, rotated), 0);
     close(file);
-    journal_close(journal);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    text = contents(rotated);
+    assert_string_equal(text, "");
+    free(text);
     text = contents(path);
-    assert_int_equal(count_lines(text), 2);
+    assert_int_equal(count_lines(text), 1);
     free(text);
 }
 
@@ -569,6 +612,7 @@ int main(void) {
         JOURNAL_TEST(rotates_at_one_mebibyte),
         JOURNAL_TEST(loses_no_line_of_many_writers),
         JOURNAL_TEST(waits_for_no_writer_that_hangs),
+        JOURNAL_TEST(follows_a_rotation),
         JOURNAL_TEST(leaks_no_descriptor),
         cmocka_unit_test(knows_its_directory),
     };
