@@ -20,6 +20,8 @@ struct command {
 int command_check(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
 int command_run(const struct command *command, int argc, char **argv);
+int command_fmt(const struct command *command, int argc, char **argv);
+int command_dump(const struct command *command, int argc, char **argv);
 
 /* Says what is wrong with the command line and how it is right, on stderr; returns EXIT_USAGE. */
 int command_usage(const struct command *command, const char *format, ...)

@@ -24,6 +24,14 @@ static const struct command commands[] = {
      "  --xml              also the <hostdev> text of each step\n"
      "  --json             one JSON object\n",
      command_plan},
+    {"fmt", "[--check] [FILE or DIRECTORY ...]", "Give rule files their one layout.",
+     "Without a file: the rules directory. '-' is standard input, to standard output.\n"
+     "  --check   change nothing, name the files that would change, exit 1 if there are any\n",
+     command_fmt},
+    {"dump", "[--rules DIR] [--json]", "Show files and rules as the engine has them.",
+     "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --json        one JSON document\n",
+     command_dump},
     {"run", "VM OPERATION SUBOPERATION EXTRA < DOMAIN.xml",
      "Do what the rules want at an event; what libvirt's hook calls.",
      "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
@@ -81,7 +89,9 @@ static int close_output(int status) {
 }
 
 int main(int argc, char **argv) {
-    setlocale(LC_CTYPE, "");
+    /* A glob must mean the same by hand and in the hook, which libvirt gives LC_ALL=C. */
+    if (!setlocale(LC_CTYPE, "C.UTF-8"))
+        setlocale(LC_CTYPE, "");
     if (argc < 2) {
         print_overview(stderr);
         return EXIT_USAGE;

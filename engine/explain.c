@@ -1,0 +1,429 @@
+#include "engine/explain.h"
+
+#include "lexer/text.h"
+#include "parser/print.h"
+
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LISTED = 8 }; /* addresses in one line */
+
+struct explainer {
+    const struct plan_request *request;
+    struct plan plan;
+    const struct host_device *const *devices;
+    size_t device_count;
+};
+
+typedef void printer(FILE *out, const void *node);
+
+static char *text_of(printer *print, const void *node) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return memory_strdup("");
+    print(out, node);
+    fclose(out);
+    return text;
+}
+
+__attribute__((format(printf, 5, 6))) static void add_condition(struct condition **list,
+                                                                size_t *count, char *text,
+                                                                bool pass, const char *seen, ...) {
+    va_list arguments;
+    va_start(arguments, seen);
+    *list = memory_grow(*list, *count, sizeof **list);
+    (*list)[(*count)++] = (struct condition){text, memory_vprintf(seen, arguments), pass};
+    va_end(arguments);
+}
+
+/* --- the head of a rule */
+
+static void print_vms(FILE *out, const void *vms) {
+    fputs("vm ", out);
+    print_words(out, vms, ", ");
+}
+
+static void explain_vms(const struct explainer *explainer, const struct word *vms,
+                        struct explained_rule *explained) {
+    const struct domain *domain = explainer->request->event->domain;
+    add_condition(&explained->conditions, &explained->count, text_of(print_vms, vms),
+                  match_vms(vms, domain), "name '%s', title %s%s%s, UUID %s", domain->name,
+                  domain->title ? "'" : "", domain->title ? domain->title : "none",
+                  domain->title ? "'" : "", domain->uuid ? domain->uuid : "none");
+}
+
+static void print_events(FILE *out, const void *node) {
+    const struct rule *rule = node;
+    fputs("event", out);
+    for (const struct event_list *event = rule->events; event; event = event->next)
+        fprintf(out, "%s %s", event == rule->events ? "" : ",", event_text(event->event));
+}
+
+static void explain_event(const struct explainer *explainer, const struct rule *rule,
+                          struct explained_rule *explained) {
+    const struct event_list *event = rule->events;
+    while (event && event->event != explainer->request->event->name)
+        event = event->next;
+    add_condition(&explained->conditions, &explained->count, text_of(print_events, rule),
+                  event != NULL, "the event is '%s'", event_text(explainer->request->event->name));
+}
+
+/* --- criteria */
+
+/* The device's own value of what the criterion asks. */
+static char *value_of(const struct criterion *criterion, const struct host_device *device) {
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+    case CRITERION_ID:
+        return memory_printf("the id is %04x:%04x", device->id.vendor, device->id.device);
+    case CRITERION_ADDRESS:
+        return memory_printf("the address is %s%s", device->address,
+                             device->bus == BUS_PCI ? "" : ", of a USB device");
+    case CRITERION_CLASS:
+        return memory_printf("the class is %06x", device->class_code);
+    case CRITERION_SUBSYSTEM:
+        return memory_printf("the subsystem is %04x:%04x", device->subsystem.vendor,
+                             device->subsystem.device);
+    case CRITERION_PORT:
+        return device->bus == BUS_USB ? memory_printf("the port is %s", device->address)
+                                      : memory_strdup("it is a PCI device");
+    case CRITERION_SERIAL:
+        return device->serial ? memory_printf("the serial is \"%s\"", device->serial)
+                              : memory_strdup("it has no serial");
+    }
+    return memory_strdup("");
+}
+
+static void one_criterion(FILE *out, const void *node) {
+    const struct criterion *criterion = node;
+    fputs(criterion->alternative ? "" : "and ", out);
+    print_criterion(out, criterion);
+}
+
+static void explain_for_device(struct explained_target *explained,
+                               const struct criterion *criterion) {
+    char *value = value_of(criterion, explained->device);
+    add_condition(&explained->conditions, &explained->count, text_of(one_criterion, criterion),
+                  match_criterion(criterion, explained->device), "%s", value);
+    free(value);
+}
+
+static char *list_matching(const struct host *host, const struct criterion *criterion,
+                           size_t *found) {
+    char *list = memory_strdup("");
+    *found = 0;
+    for (size_t i = 0; i < host->count; i++) {
+        if (!match_criterion(criterion, &host->devices[i]) || ++*found > LISTED)
+            continue;
+        char *longer = memory_printf("%s%s%s", list, *list ? ", " : "", host->devices[i].address);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+static void explain_for_all(const struct explainer *explainer, struct explained_target *explained,
+                            const struct criterion *criterion) {
+    size_t found = 0;
+    char *list = list_matching(explainer->request->host, criterion, &found);
+    add_condition(&explained->conditions, &explained->count, text_of(one_criterion, criterion),
+                  found > 0, "%s%s", found ? list : "no device of the host",
+                  found > LISTED ? ", ..." : "");
+    free(list);
+}
+
+static void explain_criteria(const struct explainer *explainer, struct explained_target *explained,
+                             const struct criterion *criteria) {
+    for (const struct criterion *one = criteria; one; one = one->next)
+        if (explained->device)
+            explain_for_device(explained, one);
+        else
+            explain_for_all(explainer, explained, one);
+}
+
+/* --- results */
+
+static char *entry_result(const struct plan_entry *entry) {
+    const char *address = entry->device ? entry->device->address : "";
+    if (entry->kind == PLAN_STEP)
+        return memory_printf("%s %s", verb_text(entry->action->verb), address);
+    return memory_printf("%s%s%s%s%s%s: %s", entry->kind == PLAN_REFUSED ? "refused" : "nothing",
+                         *address ? " " : "", address, entry->refusal ? " [" : "",
+                         entry->refusal ? refusal_name(entry->refusal) : "",
+                         entry->refusal ? "]" : "", entry->message ? entry->message : "");
+}
+
+/* What the plan says of the target, and of the device where one was asked about. */
+static char *find_result(const struct explainer *explainer,
+                         const struct explained_target *explained, bool rule_matches) {
+    char *result = NULL;
+    for (size_t i = 0; i < explainer->plan.count; i++) {
+        const struct plan_entry *entry = &explainer->plan.entries[i];
+        if (entry->action != explained->action || entry->target != explained->target ||
+            (explained->device && entry->device && entry->device != explained->device))
+            continue;
+        char *one = entry_result(entry);
+        char *longer = result ? memory_printf("%s; %s", result, one) : memory_strdup(one);
+        free(result);
+        free(one);
+        result = longer;
+    }
+    if (result)
+        return result;
+    if (!rule_matches)
+        return memory_strdup("nothing: the rule is not for this VM and event");
+    return memory_strdup(explained->device ? "nothing: not for this device"
+                                           : "nothing: another rule does it already");
+}
+
+/* --- rules */
+
+static void add_target(const struct explainer *explainer, struct explained_rule *rule,
+                       const struct action *action, const struct target *target,
+                       const struct host_device *device) {
+    rule->targets = memory_grow(rule->targets, rule->target_count, sizeof *rule->targets);
+    struct explained_target *explained = &rule->targets[rule->target_count++];
+    *explained = (struct explained_target){.action = action, .target = target, .device = device};
+    if (target)
+        explain_criteria(explainer, explained, target->device);
+    bool matches = rule->conditions[0].pass && rule->conditions[1].pass;
+    explained->result = find_result(explainer, explained, matches);
+}
+
+static void explain_action(const struct explainer *explainer, struct explained_rule *rule,
+                           const struct action *action) {
+    if (action->verb == VERB_RUN) {
+        add_target(explainer, rule, action, NULL, NULL);
+        return;
+    }
+    for (const struct target *target = action->targets; target; target = target->next) {
+        for (size_t i = 0; i < explainer->device_count; i++)
+            add_target(explainer, rule, action, target, explainer->devices[i]);
+        if (!explainer->device_count)
+            add_target(explainer, rule, action, target, NULL);
+    }
+}
+
+static struct explained_rule *add_rule(struct explanation *explanation) {
+    explanation->rules =
+        memory_grow(explanation->rules, explanation->count, sizeof *explanation->rules);
+    struct explained_rule *rule = &explanation->rules[explanation->count++];
+    *rule = (struct explained_rule){0};
+    return rule;
+}
+
+static void explain_rule(const struct explainer *explainer, struct explanation *explanation,
+                         const struct rule *rule) {
+    struct explained_rule *explained = add_rule(explanation);
+    explained->rule = rule;
+    explain_vms(explainer, rule->vms, explained);
+    explain_event(explainer, rule, explained);
+    for (const struct action *action = rule->actions; action; action = action->next)
+        explain_action(explainer, explained, action);
+}
+
+static void explain_guard_device(const struct explainer *explainer,
+                                 struct explained_rule *explained,
+                                 const struct host_device *device) {
+    explained->targets =
+        memory_grow(explained->targets, explained->target_count, sizeof *explained->targets);
+    struct explained_target *target = &explained->targets[explained->target_count++];
+    *target = (struct explained_target){.device = device};
+    explain_criteria(explainer, target, explained->guard->device);
+    bool pass = !explained->count || explained->conditions[0].pass;
+    if (device)
+        pass = pass && match_device(explained->guard->device, device);
+    target->result = memory_strdup(!pass    ? "nothing: it forbids nothing here"
+                                   : device ? "forbidden"
+                                            : "forbids what passes");
+}
+
+static void explain_guard(const struct explainer *explainer, struct explanation *explanation,
+                          const struct guard *guard) {
+    struct explained_rule *explained = add_rule(explanation);
+    explained->guard = guard;
+    if (guard->vms)
+        explain_vms(explainer, guard->vms, explained);
+    for (size_t i = 0; i < explainer->device_count; i++)
+        explain_guard_device(explainer, explained, explainer->devices[i]);
+    if (!explainer->device_count)
+        explain_guard_device(explainer, explained, NULL);
+}
+
+void explain_init(struct explanation *explanation, const struct plan_request *request,
+                  const struct host_device *const *devices, size_t device_count) {
+    struct explainer explainer = {
+        .request = request, .devices = devices, .device_count = device_count};
+    *explanation = (struct explanation){0};
+    plan_init(&explainer.plan, request);
+    for (size_t i = 0; i < request->program->rule_count; i++)
+        explain_rule(&explainer, explanation, request->program->rules[i]);
+    for (size_t i = 0; i < request->program->guard_count; i++)
+        explain_guard(&explainer, explanation, request->program->guards[i]);
+    plan_finish(&explainer.plan);
+}
+
+static void conditions_finish(struct condition *conditions, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        free(conditions[i].text);
+        free(conditions[i].seen);
+    }
+    free(conditions);
+}
+
+void explain_finish(struct explanation *explanation) {
+    for (size_t i = 0; i < explanation->count; i++) {
+        struct explained_rule *rule = &explanation->rules[i];
+        for (size_t j = 0; j < rule->target_count; j++) {
+            conditions_finish(rule->targets[j].conditions, rule->targets[j].count);
+            free(rule->targets[j].result);
+        }
+        free(rule->targets);
+        conditions_finish(rule->conditions, rule->count);
+    }
+    free(explanation->rules);
+    *explanation = (struct explanation){0};
+}
+
+/* --- text */
+
+static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
+
+static void print(FILE *out, const char *text) {
+    text_print(out, text, strlen(text));
+}
+
+static void print_condition(const struct condition *condition, const char *indent, FILE *out,
+                            bool colour) {
+    fprintf(out, "%s%s%s%s  ", indent,
+            !colour           ? ""
+            : condition->pass ? GREEN
+                              : RED,
+            condition->pass ? "pass" : "FAIL", colour ? PLAIN : "");
+    print(out, condition->text);
+    int padding = 26 - (int)strlen(condition->text);
+    fprintf(out, "%*s  ", padding > 0 ? padding : 0, "");
+    print(out, condition->seen);
+    putc('\n', out);
+}
+
+static void target_text(FILE *out, const void *node) {
+    const struct explained_target *target = node;
+    if (!target->action) {
+        fputs("never attach", out);
+    } else if (!target->target) {
+        print_action(out, target->action, false);
+    } else {
+        fprintf(out, "%s ", verb_text(target->action->verb));
+        print_target(out, target->target, false);
+        fputs(target->action->with_group ? " with group" : "", out);
+        if (target->action->backend)
+            fprintf(out, " as %s", backend_text(target->action->backend));
+    }
+    if (target->device)
+        fprintf(out, ", asked of %s", target->device->address);
+}
+
+static void print_explained_target(const struct explained_target *target, FILE *out, bool colour) {
+    char *text = text_of(target_text, target);
+    fputs("  ", out);
+    print(out, text);
+    putc('\n', out);
+    free(text);
+    for (size_t i = 0; i < target->count; i++)
+        print_condition(&target->conditions[i], "    ", out, colour);
+    fputs("    =>    ", out);
+    print(out, target->result);
+    putc('\n', out);
+}
+
+static struct source *source_of(const struct explained_rule *rule) {
+    return rule->rule ? rule->rule->source : rule->guard->source;
+}
+
+static size_t line_of(const struct explained_rule *rule) {
+    uint32_t start = rule->rule ? rule->rule->span.start : rule->guard->span.start;
+    return source_position(source_of(rule), start).line;
+}
+
+static void head_text(FILE *out, const void *node) {
+    const struct explained_rule *rule = node;
+    if (rule->rule)
+        print_head(out, rule->rule);
+    else
+        print_guard(out, rule->guard, false);
+}
+
+static void print_explained_rule(const struct explained_rule *rule, FILE *out, bool colour) {
+    char *head = text_of(head_text, rule);
+    fputs(colour ? BOLD : "", out);
+    print(out, source_of(rule)->path);
+    fprintf(out, ":%zu:%s ", line_of(rule), colour ? PLAIN : "");
+    print(out, head);
+    putc('\n', out);
+    free(head);
+    for (size_t i = 0; i < rule->count; i++)
+        print_condition(&rule->conditions[i], "  ", out, colour);
+    for (size_t i = 0; i < rule->target_count; i++)
+        print_explained_target(&rule->targets[i], out, colour);
+}
+
+void explain_print(const struct explanation *explanation, FILE *out, bool colour) {
+    for (size_t i = 0; i < explanation->count; i++)
+        print_explained_rule(&explanation->rules[i], out, colour);
+    if (!explanation->count)
+        fputs("there are no rules\n", out);
+}
+
+/* --- JSON */
+
+static struct json_object *conditions_json(const struct condition *conditions, size_t count) {
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *object = json_object_new_object();
+        json_object_object_add(object, "condition", text_json(conditions[i].text));
+        json_object_object_add(object, "seen", text_json(conditions[i].seen));
+        json_object_object_add(object, "pass", json_object_new_boolean(conditions[i].pass));
+        json_object_array_add(array, object);
+    }
+    return array;
+}
+
+static struct json_object *target_json(const struct explained_target *target) {
+    struct json_object *object = json_object_new_object();
+    char *text = text_of(target_text, target);
+    json_object_object_add(object, "target", text_json(text));
+    json_object_object_add(object, "device",
+                           text_json(target->device ? target->device->address : NULL));
+    json_object_object_add(object, "conditions",
+                           conditions_json(target->conditions, target->count));
+    json_object_object_add(object, "result", text_json(target->result));
+    free(text);
+    return object;
+}
+
+static struct json_object *rule_json(const struct explained_rule *rule) {
+    struct json_object *object = json_object_new_object(), *targets = json_object_new_array();
+    char *head = text_of(head_text, rule);
+    json_object_object_add(object, "path", text_json(source_of(rule)->path));
+    json_object_object_add(object, "line", json_object_new_int64((int64_t)line_of(rule)));
+    json_object_object_add(object, "rule", text_json(head));
+    json_object_object_add(object, "conditions", conditions_json(rule->conditions, rule->count));
+    for (size_t i = 0; i < rule->target_count; i++)
+        json_object_array_add(targets, target_json(&rule->targets[i]));
+    json_object_object_add(object, "targets", targets);
+    free(head);
+    return object;
+}
+
+struct json_object *explain_json(const struct explanation *explanation) {
+    struct json_object *document = json_object_new_object(), *rules = json_object_new_array();
+    for (size_t i = 0; i < explanation->count; i++)
+        json_object_array_add(rules, rule_json(&explanation->rules[i]));
+    json_object_object_add(document, "rules", rules);
+    return document;
+}

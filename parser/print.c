@@ -1,0 +1,173 @@
+#include "parser/print.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void print_string(FILE *out, const char *text) {
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putc('\\', out);
+        putc(*text, out);
+    }
+    putc('"', out);
+}
+
+void print_word(FILE *out, const struct word *word) {
+    if (word->kind == WORD_QUOTED)
+        print_string(out, word->text);
+    else
+        fputs(word->text, out);
+}
+
+void print_words(FILE *out, const struct word *words, const char *separator) {
+    for (const struct word *word = words; word; word = word->next) {
+        fputs(word == words ? "" : separator, out);
+        print_word(out, word);
+    }
+}
+
+static void print_half(FILE *out, bool any, unsigned value) {
+    if (any)
+        putc('*', out);
+    else
+        fprintf(out, "%04x", value);
+}
+
+static void print_id(FILE *out, const struct criterion *criterion) {
+    print_half(out, criterion->any_vendor, criterion->id.vendor);
+    putc(':', out);
+    print_half(out, criterion->any_device, criterion->id.device);
+}
+
+void print_criterion(FILE *out, const struct criterion *criterion) {
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+        fputs(criterion->resolved ? criterion->definition->name : criterion->text, out);
+        break;
+    case CRITERION_ID:
+        print_id(out, criterion);
+        break;
+    case CRITERION_SUBSYSTEM:
+        fputs("subsystem ", out);
+        print_id(out, criterion);
+        break;
+    case CRITERION_ADDRESS:
+        fprintf(out, "at %s", criterion->text);
+        break;
+    case CRITERION_CLASS:
+        fprintf(out, "class %0*x", criterion->class_prefix.digits, criterion->class_prefix.value);
+        break;
+    case CRITERION_PORT:
+        fprintf(out, "port %s", criterion->text);
+        break;
+    case CRITERION_SERIAL:
+        fputs("serial ", out);
+        print_string(out, criterion->text);
+        break;
+    }
+}
+
+static bool is_several(const struct criterion *criteria) {
+    for (criteria = criteria ? criteria->next : NULL; criteria; criteria = criteria->next)
+        if (criteria->alternative)
+            return true;
+    return false;
+}
+
+/* An expanded name of several alternatives stands in round brackets, which the language has not:
+ * only for people. */
+static void print_expanded(FILE *out, const struct criterion *name, bool alone) {
+    bool brackets = !alone && is_several(name->definition->device);
+    fputs(brackets ? "(" : "", out);
+    print_device(out, name->definition->device, true);
+    fputs(brackets ? ")" : "", out);
+}
+
+void print_device(FILE *out, const struct criterion *criteria, bool expand) {
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        fputs(one == criteria ? "" : one->alternative ? " or " : " ", out);
+        bool alone = one->alternative && (!one->next || one->next->alternative);
+        if (expand && one->kind == CRITERION_NAME && one->resolved)
+            print_expanded(out, one, alone);
+        else
+            print_criterion(out, one);
+    }
+}
+
+void print_target(FILE *out, const struct target *target, bool expand) {
+    if (target->quantifier == QUANTIFIER_ALL)
+        fputs("all ", out);
+    if (target->quantifier == QUANTIFIER_ANY && target->count == 1)
+        fputs("any ", out);
+    else if (target->quantifier == QUANTIFIER_ANY)
+        fprintf(out, "any %u ", target->count);
+    print_device(out, target->device, expand);
+}
+
+static void print_duration(FILE *out, uint32_t milliseconds) {
+    if (milliseconds && milliseconds % 60000 == 0)
+        fprintf(out, "%um", milliseconds / 60000);
+    else if (milliseconds % 1000 == 0)
+        fprintf(out, "%us", milliseconds / 1000);
+    else
+        fprintf(out, "%ums", milliseconds);
+}
+
+static void print_option(FILE *out, const struct action_option *option) {
+    static const char *const texts[] = {"optional", "unmanaged", "within ",    "after ",
+                                        "rom off",  "rom ",      "then reset", "then reboot"};
+    fprintf(out, " %s", texts[option->kind]);
+    if (option->kind == OPTION_WITHIN || option->kind == OPTION_AFTER)
+        print_duration(out, option->milliseconds);
+    else if (option->kind == OPTION_ROM_FILE)
+        print_string(out, option->text);
+}
+
+void print_action(FILE *out, const struct action *action, bool expand) {
+    fprintf(out, "%s ", verb_text(action->verb));
+    if (action->verb == VERB_RUN)
+        print_words(out, action->command, " ");
+    else
+        for (const struct target *one = action->targets; one; one = one->next) {
+            fputs(one == action->targets ? "" : ", ", out);
+            print_target(out, one, expand);
+        }
+    fputs(action->with_group ? " with group" : "", out);
+    if (action->backend)
+        fprintf(out, " as %s", backend_text(action->backend));
+    for (const struct action_option *one = action->options; one; one = one->next)
+        print_option(out, one);
+}
+
+void print_head(FILE *out, const struct rule *rule) {
+    fputs("on vm ", out);
+    print_words(out, rule->vms, ", ");
+    for (const struct event_list *event = rule->events; event; event = event->next)
+        fprintf(out, "%s%s", event == rule->events ? " " : ", ", event_text(event->event));
+}
+
+void print_guard(FILE *out, const struct guard *guard, bool expand) {
+    fputs("never attach ", out);
+    print_device(out, guard->device, expand);
+    if (guard->vms) {
+        fputs(" to vm ", out);
+        print_words(out, guard->vms, ", ");
+    }
+}
+
+void print_definition(FILE *out, const struct definition *definition) {
+    fprintf(out, "device %s is ", definition->name);
+    print_device(out, definition->device, false);
+}
+
+char *print_criterion_text(const struct criterion *criterion) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return memory_strdup("");
+    print_criterion(out, criterion);
+    fclose(out);
+    return text;
+}

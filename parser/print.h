@@ -1,0 +1,29 @@
+/* Nodes of the syntax tree back to rule text: one line each, as the language would have it. */
+#ifndef PARSER_PRINT_H
+#define PARSER_PRINT_H
+
+#include "parser/syntax.h"
+
+#include <stdio.h>
+
+/* A word so that reading it gives the same word: in quotes where a bare one would mean something
+ * else. */
+void print_word(FILE *out, const struct word *word);
+void print_string(FILE *out, const char *text);
+void print_words(FILE *out, const struct word *words, const char *separator);
+
+void print_criterion(FILE *out, const struct criterion *criterion);
+/* All alternatives, "a b or c". With `expand` names that are resolved give way to what they stand
+ * for. */
+void print_device(FILE *out, const struct criterion *criteria, bool expand);
+void print_target(FILE *out, const struct target *target, bool expand);
+void print_action(FILE *out, const struct action *action, bool expand);
+/* "on vm frigate started" */
+void print_head(FILE *out, const struct rule *rule);
+void print_guard(FILE *out, const struct guard *guard, bool expand);
+void print_definition(FILE *out, const struct definition *definition);
+
+/* What a printer above writes, as text that the caller frees. */
+char *print_criterion_text(const struct criterion *criterion);
+
+#endif
