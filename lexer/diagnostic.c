@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIP_WIDTH = 100, CLIP_BEFORE = 40 }; /* characters of a long line that are shown */
+enum { CLIP_WIDTH = 100, CLIP_BEFORE = 40 };     /* characters of a long line that are shown */
+enum { MESSAGE_LIMIT = 400, MESSAGE_END = 150 }; /* bytes of a message, and of its end */
 
 static const char RED[] = "\033[1;31m", MAGENTA[] = "\033[1;35m", BOLD[] = "\033[1m",
                   CYAN[] = "\033[36m", PLAIN[] = "\033[0m";
@@ -23,6 +24,26 @@ void diagnostics_finish(struct diagnostics *diagnostics) {
     }
     free(diagnostics->list);
     *diagnostics = (struct diagnostics){0};
+}
+
+static bool is_inside_character(char byte) {
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* A message that quotes a word without end loses its middle. */
+static char *make_message(const char *format, va_list arguments) {
+    char *message = memory_vprintf(format, arguments);
+    size_t length = strlen(message);
+    if (length <= MESSAGE_LIMIT)
+        return message;
+    size_t head = MESSAGE_LIMIT - MESSAGE_END, tail = length - MESSAGE_END;
+    while (head > 0 && is_inside_character(message[head]))
+        head--;
+    while (tail < length && is_inside_character(message[tail]))
+        tail++;
+    char *shorter = memory_printf("%.*s...%s", (int)head, message, message + tail);
+    free(message);
+    return shorter;
 }
 
 static struct diagnostic *add(struct diagnostics *diagnostics, struct source *source,
@@ -42,8 +63,7 @@ struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *sour
                             struct span span, const char *name, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic =
-        add(diagnostics, source, name, memory_vprintf(format, arguments));
+    struct diagnostic *diagnostic = add(diagnostics, source, name, make_message(format, arguments));
     va_end(arguments);
     diagnostic->span = span;
     return diagnostic;
@@ -53,8 +73,7 @@ struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source 
                                  const char *name, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic =
-        add(diagnostics, source, name, memory_vprintf(format, arguments));
+    struct diagnostic *diagnostic = add(diagnostics, source, name, make_message(format, arguments));
     va_end(arguments);
     diagnostic->whole_file = true;
     return diagnostic;
@@ -64,7 +83,7 @@ void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     free(diagnostic->hint);
-    diagnostic->hint = memory_vprintf(format, arguments);
+    diagnostic->hint = make_message(format, arguments);
     va_end(arguments);
 }
 
@@ -75,7 +94,7 @@ void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struc
     diagnostic->notes =
         memory_grow(diagnostic->notes, diagnostic->note_count, sizeof *diagnostic->notes);
     diagnostic->notes[diagnostic->note_count++] =
-        (struct note){source, span, memory_vprintf(format, arguments)};
+        (struct note){source, span, make_message(format, arguments)};
     va_end(arguments);
 }
 
@@ -116,7 +135,7 @@ static uint32_t move(const struct source *source, uint32_t at, uint32_t limit, i
                      int count) {
     while (count-- > 0 && at != limit) {
         at += (uint32_t)step;
-        while (at != limit && ((unsigned char)source->text[at] & 0xc0) == 0x80)
+        while (at != limit && is_inside_character(source->text[at]))
             at += (uint32_t)step;
     }
     return at;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const size_t FLEX_END = 2; /* NULs that flex wants behind a buffer in place */
+static const uint32_t BLOCK = 1024;
 
 static void start_source(struct source *source, const char *path, char *text, size_t size) {
     *source = (struct source){.path = memory_strdup(path), .text = text, .size = size};
@@ -126,7 +127,25 @@ void source_finish(struct source *source) {
     free(source->path);
     free(source->text);
     free(source->lines);
+    free(source->characters);
     *source = (struct source){0};
+}
+
+/* Bytes that begin a character. */
+static unsigned count_characters(const char *text, size_t size) {
+    unsigned count = 0;
+    for (size_t i = 0; i < size; i++)
+        count += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return count;
+}
+
+static void index_characters(struct source *source) {
+    size_t blocks = source->size / BLOCK + 1;
+    source->characters = memory_resize(NULL, blocks, sizeof *source->characters);
+    source->characters[0] = 0;
+    for (size_t i = 1; i < blocks; i++)
+        source->characters[i] =
+            source->characters[i - 1] + count_characters(source->text + (i - 1) * BLOCK, BLOCK);
 }
 
 static void index_lines(struct source *source) {
@@ -140,7 +159,7 @@ static void index_lines(struct source *source) {
     }
     source->lines = lines;
     source->line_count = count;
-    source->last.line = SIZE_MAX;
+    index_characters(source);
 }
 
 static size_t find_line(const struct source *source, uint32_t offset) {
@@ -155,11 +174,18 @@ static size_t find_line(const struct source *source, uint32_t offset) {
     return low;
 }
 
+static unsigned characters_before(const struct source *source, uint32_t offset) {
+    uint32_t block = offset / BLOCK;
+    return source->characters[block] +
+           count_characters(source->text + block * BLOCK, offset % BLOCK);
+}
+
 unsigned source_characters(const struct source *source, uint32_t start, uint32_t end) {
-    unsigned count = 0;
-    for (uint32_t at = start; at < end; at++)
-        count += ((unsigned char)source->text[at] & 0xc0) != 0x80;
-    return count;
+    if (end <= start)
+        return 0;
+    if (!source->characters || end - start <= BLOCK)
+        return count_characters(source->text + start, end - start);
+    return characters_before(source, end) - characters_before(source, start);
 }
 
 uint32_t source_mark(const struct source *source) {
@@ -182,12 +208,5 @@ struct position source_position(struct source *source, uint32_t offset) {
         index_lines(source);
     size_t line = find_line(source, offset);
     struct span text = line_text(source, line);
-    if (source->last.line != line || source->last.offset > offset) {
-        source->last.line = line;
-        source->last.offset = text.start;
-        source->last.column = 1;
-    }
-    source->last.column += source_characters(source, source->last.offset, offset);
-    source->last.offset = offset > text.start ? offset : text.start;
-    return (struct position){line + 1, source->last.column, text};
+    return (struct position){line + 1, 1 + source_characters(source, text.start, offset), text};
 }

@@ -18,15 +18,12 @@ struct source {
     char *path; /* as people know the file: what was given, or "<stdin>" */
     char *text; /* `size` bytes and two NULs; the scanner works in place */
     size_t size;
-    size_t number;   /* place among the files of one run, from 0 */
-    bool broken;     /* has an error: contributes nothing */
-    uint32_t *lines; /* start of each line; made at the first question */
+    size_t number; /* place among the files of one run, from 0 */
+    bool broken;   /* has an error: contributes nothing */
+    /* Made at the first question: */
+    uint32_t *lines; /* start of each line */
     size_t line_count;
-    struct { /* the last answer: neighbours are asked for in turn */
-        size_t line;
-        uint32_t offset;
-        unsigned column;
-    } last;
+    uint32_t *characters; /* characters before each kibibyte, so that long lines stay cheap */
 };
 
 struct position {
@@ -62,7 +59,7 @@ uint32_t source_mark(const struct source *source);
 
 struct position source_position(struct source *source, uint32_t offset);
 
-/* Characters between two offsets of one line. */
+/* Characters (UTF-8) between two offsets. */
 unsigned source_characters(const struct source *source, uint32_t start, uint32_t end);
 
 #endif

@@ -234,10 +234,10 @@ static void check_attach_option(struct checker *checker, const struct rule *rule
     if (pci_only && action->backend == BACKEND_USB)
         misfit(checker, rule->source, option->span, "it is for PCI devices, attached 'as vfio'",
                option_text(option->kind), "as usb");
-    if (restart && !has_event(rule, EVENT_STARTED))
+    if (restart && rule->events && !has_event(rule, EVENT_STARTED))
         misfit(checker, rule->source, option->span,
                "a guest is only restarted at 'started', where it has not yet begun its work",
-               option_text(option->kind), rule->events ? event_text(rule->events->event) : "it");
+               option_text(option->kind), event_text(rule->events->event));
 }
 
 static void check_action_options(struct checker *checker, const struct rule *rule,

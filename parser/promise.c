@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD_BUDGET = 20000000 }; /* pairs of target and guard */
+enum { GUARD_BUDGET = 20000000 }; /* pairs of conditions that are compared */
 
 /* What one rule says it will do at one event: attach a target, detach it, or run a command. */
 struct promise {
@@ -224,8 +224,6 @@ void promise_check(struct syntax *syntax, struct diagnostics *diagnostics) {
 
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */
 
-static bool covers_device(const struct criterion *guard, const struct criterion *device);
-
 static bool covers_id(const struct criterion *guard, const struct criterion *one) {
     return (guard->any_vendor || (!one->any_vendor && guard->id.vendor == one->id.vendor)) &&
            (guard->any_device || (!one->any_device && guard->id.device == one->id.device));
@@ -254,58 +252,70 @@ static bool covers_criterion(const struct criterion *guard, const struct criteri
     }
 }
 
-static const struct criterion *next_alternative(const struct criterion *one) {
-    do
+static void spend(size_t *budget) {
+    *budget -= *budget > 0;
+}
+
+static const struct criterion *next_alternative(const struct criterion *one, size_t *budget) {
+    do {
         one = one->next;
-    while (one && !one->alternative);
+        spend(budget);
+    } while (one && !one->alternative);
     return one;
 }
 
 /* One alternative of the guard covers one of the device: each of its conditions follows from one
- * there. */
-static bool covers_match(const struct criterion *guard, const struct criterion *match) {
-    const struct criterion *guard_end = next_alternative(guard);
-    const struct criterion *match_end = next_alternative(match);
+ * there. Without budget nothing is covered. */
+static bool covers_match(const struct criterion *guard, const struct criterion *match,
+                         size_t *budget) {
+    const struct criterion *guard_end = next_alternative(guard, budget);
+    const struct criterion *match_end = next_alternative(match, budget);
     if (match->resolved && match->next == match_end && match->kind == CRITERION_NAME &&
         guard->kind != CRITERION_NAME)
         return false; /* expanded by the caller */
     for (; guard != guard_end; guard = guard->next) {
         const struct criterion *one = match;
-        while (one != match_end && !covers_criterion(guard, one))
+        while (one != match_end && *budget && !covers_criterion(guard, one)) {
             one = one->next;
-        if (one == match_end)
+            spend(budget);
+        }
+        if (one == match_end || !*budget)
             return false;
     }
     return true;
 }
 
 /* The definition behind a match that is nothing but a name; else NULL. */
-static const struct criterion *behind_name(const struct criterion *match) {
-    bool alone = match->next == next_alternative(match);
+static const struct criterion *behind_name(const struct criterion *match, size_t *budget) {
+    bool alone = match->next == next_alternative(match, budget);
     return match->kind == CRITERION_NAME && match->resolved && alone ? match->definition->device
                                                                      : NULL;
 }
 
-static bool some_alternative_covers(const struct criterion *guard, const struct criterion *match) {
-    for (; guard; guard = next_alternative(guard)) {
-        const struct criterion *inner = behind_name(guard);
-        if (covers_match(guard, match) || (inner && some_alternative_covers(inner, match)))
+static bool some_alternative_covers(const struct criterion *guard, const struct criterion *match,
+                                    size_t *budget) {
+    for (; guard && *budget; guard = next_alternative(guard, budget)) {
+        const struct criterion *inner = behind_name(guard, budget);
+        if (covers_match(guard, match, budget) ||
+            (inner && some_alternative_covers(inner, match, budget)))
             return true;
     }
     return false;
 }
 
-static bool covers_device(const struct criterion *guard, const struct criterion *device) {
-    for (; device; device = next_alternative(device)) {
-        const struct criterion *inner = behind_name(device);
-        if (!some_alternative_covers(guard, device) && !(inner && covers_device(guard, inner)))
+static bool covers_device(const struct criterion *guard, const struct criterion *device,
+                          size_t *budget) {
+    for (; device; device = next_alternative(device, budget)) {
+        const struct criterion *inner = behind_name(device, budget);
+        if (!some_alternative_covers(guard, device, budget) &&
+            !(inner && covers_device(guard, inner, budget)))
             return false;
     }
     return true;
 }
 
-static bool covers_vm(const struct word *guard, const struct word *vm) {
-    for (; guard; guard = guard->next)
+static bool covers_vm(const struct word *guard, const struct word *vm, size_t *budget) {
+    for (; guard && *budget; guard = guard->next, spend(budget))
         if (guard->kind == WORD_ANY || (guard->text == vm->text && vm->kind != WORD_ANY) ||
             (guard->kind == WORD_GLOB && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED) &&
              fnmatch(guard->text, vm->text, 0) == 0))
@@ -313,11 +323,11 @@ static bool covers_vm(const struct word *guard, const struct word *vm) {
     return false;
 }
 
-static bool covers_vms(const struct guard *guard, const struct rule *rule) {
+static bool covers_vms(const struct guard *guard, const struct rule *rule, size_t *budget) {
     if (!guard->vms)
         return true;
     for (const struct word *vm = rule->vms; vm; vm = vm->next)
-        if (!covers_vm(guard->vms, vm))
+        if (!covers_vm(guard->vms, vm, budget))
             return false;
     return true;
 }
@@ -325,9 +335,9 @@ static bool covers_vms(const struct guard *guard, const struct rule *rule) {
 static void check_target(struct diagnostics *diagnostics, const struct syntax *syntax,
                          const struct rule *rule, const struct target *target, size_t *budget) {
     for (const struct guard *guard = syntax->guards; guard && *budget; guard = guard->next) {
-        --*budget;
-        if (!target->device || !guard->device || !covers_device(guard->device, target->device) ||
-            !covers_vms(guard, rule))
+        spend(budget);
+        if (!target->device || !guard->device || !covers_vms(guard, rule, budget) ||
+            !covers_device(guard->device, target->device, budget))
             continue;
         struct diagnostic *diagnostic = diagnose(diagnostics, rule->source, target->span,
                                                  "void-by-never", "a 'never' forbids this device");

@@ -3,10 +3,12 @@
 #include "parser/suggest.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { NOT_YET, UNDER_WAY, DONE };
-enum { DEPTH_LIMIT = 64 };            /* definitions by way of definitions */
-enum { SUGGESTION_BUDGET = 2000000 }; /* comparisons in one run, so that a bad file stays cheap */
+enum { DEPTH_LIMIT = 64 };       /* definitions by way of definitions */
+enum { WEIGHT_LIMIT = 1000000 }; /* conditions behind one name, all definitions looked through */
+enum { SUGGESTION_BUDGET = 100000000 }; /* letters times letters, so that a bad file stays cheap */
 
 struct resolver {
     struct definition **slots; /* open addressing by the address of the interned name */
@@ -48,21 +50,34 @@ static void index_definitions(struct resolver *resolver) {
     }
 }
 
+static void suggest_criterion(struct suggestion *suggestion) {
+    static const enum criterion_kind kinds[] = {
+        CRITERION_ADDRESS, CRITERION_CLASS, CRITERION_SUBSYSTEM, CRITERION_PORT, CRITERION_SERIAL};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        suggest(suggestion, criterion_text(kinds[i]));
+}
+
 static void report_undefined(struct resolver *resolver, struct source *source,
                              const struct criterion *name) {
     struct diagnostic *diagnostic =
         diagnose(resolver->diagnostics, source, name->span, "undefined-device",
                  "no device is called '%s'", name->text);
     struct suggestion suggestion = {.word = name->text};
-    if (resolver->budget >= resolver->count) {
-        resolver->budget -= resolver->count;
+    size_t length = strlen(name->text), cost = (resolver->count + 1) * length * length;
+    if (resolver->budget >= cost) {
+        resolver->budget -= cost;
         for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
             suggest(&suggestion, one->name);
+        suggest_criterion(&suggestion);
     }
+    char *address = value_mended_address(name->text);
     if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
+    else if (address)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", address);
     else
         diagnostic_hint(diagnostic, "define it: device %s is 1ac1:089a", name->text);
+    free(address);
 }
 
 static void resolve_definition(struct resolver *resolver, struct definition *definition,
@@ -100,23 +115,41 @@ static void report_second_name(struct resolver *resolver, struct source *source,
 
 static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth) {
+    bool told = false;
     for (struct criterion *one = criteria; one; one = one->next) {
+        told = told && !one->alternative;
         if (one->kind != CRITERION_NAME || one->resolved)
             continue;
-        if (!one->alternative)
+        if (!one->alternative && !told)
             report_second_name(resolver, source, one);
+        told = told || !one->alternative;
         struct definition *definition = *slot_of(resolver, one->text);
-        if (!definition) {
+        if (definition)
+            definition->used = true;
+        else if (!told)
             report_undefined(resolver, source, one);
+        if (!definition || told)
             continue;
-        }
-        definition->used = true;
         resolve_definition(resolver, definition, source, one->span, depth);
         if (definition->state == DONE) {
             one->definition = definition;
             one->resolved = true;
         }
     }
+}
+
+/* Names that double at every step would make one look at a device take for ever. */
+static void weigh(struct resolver *resolver, struct definition *definition) {
+    size_t weight = 0;
+    for (struct criterion *one = definition->device; one; one = one->next)
+        weight += one->kind == CRITERION_NAME && one->resolved ? one->definition->weight : 1;
+    definition->weight = weight < WEIGHT_LIMIT ? (uint32_t)weight : 1;
+    if (weight >= WEIGHT_LIMIT)
+        diagnostic_hint(diagnose(resolver->diagnostics, definition->source, definition->name_span,
+                                 "circular-definition",
+                                 "device '%s' has too many conditions behind its names",
+                                 definition->name),
+                        "the limit is %d, those of every name counted", WEIGHT_LIMIT);
 }
 
 static void resolve_definition(struct resolver *resolver, struct definition *definition,
@@ -137,6 +170,7 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
     definition->state = UNDER_WAY;
     resolve_criteria(resolver, definition->source, definition->device, depth + 1);
     definition->buses = (uint8_t)resolve_buses(definition->device);
+    weigh(resolver, definition);
     definition->state = DONE;
 }
 

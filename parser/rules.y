@@ -5,19 +5,9 @@
  */
 %code requires {
 #include "parser/syntax.h"
+#include "parser/syntax_error.h"
 
-/* What one run of the parser works with. */
-struct parser {
-    struct parse_context values;
-    struct scanner *scanner;
-    struct span open_block;  /* the '{' that has no '}' yet */
-    bool in_block;
-    bool block_reported;     /* that its '}' is missing */
-    bool error_on_line;
-    const char *found;       /* text of the token looked at, when it has one */
-    enum token found_token;
-    struct span found_span;
-};
+enum { LINE_HEAD = 3 }; /* tokens of a line that are remembered */
 
 union parser_value {
     union token_value token;
@@ -32,11 +22,27 @@ union parser_value {
     bool flag;
     uint32_t milliseconds;
 };
+
+/* What one run of the parser works with. */
+struct parser {
+    struct parse_context values;
+    struct scanner *scanner;
+    struct span open_block;  /* the '{' that has no '}' yet */
+    bool in_block;
+    size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
+                                what follows may be its block */
+    bool error_on_line;
+    struct seen_token previous, found; /* the token before the one looked at, and this one */
+    struct seen_token head[LINE_HEAD]; /* how this line begins */
+    size_t line_tokens;
+    struct span vm;          /* the last VM of the rule, with the words behind it that are no event */
+    size_t stray_word;       /* the diagnostic (from 1) of such a word */
+    enum { HOLD_NOTHING, HOLD_NEWLINE, HOLD_TOKEN } hold; /* what goes before the scanner's next */
+    union parser_value held;
+};
 }
 
 %code {
-#include "parser/syntax_error.h"
-
 static int yylex(union parser_value *value, struct span *span, struct parser *parser);
 static void yyerror(const struct span *span, struct parser *parser, const char *message);
 
@@ -71,11 +77,12 @@ static struct target *new_target(struct parser *parser, struct span span, enum q
 static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind);
 static struct action *new_action(struct parser *parser, struct span span, enum verb verb,
                                  struct action_option *options);
+static void leave_line(struct parser *parser);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions, bool block);
 static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
-static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
-                           struct criterion *device);
+static struct definition *add_definition(struct parser *parser, struct span span, struct span name_span,
+                                         const char *name, struct criterion *device);
 }
 
 %define api.pure full
@@ -112,8 +119,8 @@ file: %empty | file line;
 
 line: NEWLINE
     | statement NEWLINE
-    | error NEWLINE         { yyerrok; parser->error_on_line = false; }
-    | error block NEWLINE   { yyerrok; parser->error_on_line = false; }
+    | error NEWLINE         { yyerrok; leave_line(parser); }
+    | error block NEWLINE   { yyerrok; leave_line(parser); }
     ;
 
 statement: definition | rule | guard;
@@ -142,8 +149,8 @@ vms: vm                     { $$ = RING($vm); }
     ;
 
 vm: ANY                     { $$ = new_word(parser, @$, WORD_ANY, "any"); }
-    | lump                  { $$ = bare_word(parser, @$, $lump.text); }
-    | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); }
+    | lump                  { $$ = bare_word(parser, @$, $lump.text); parser->vm = @$; }
+    | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
     ;
 
 lump: WORD | NUMBER;
@@ -156,7 +163,7 @@ event: EVENT                { $$ = new_event(parser, @$, $EVENT.event); }
     | lump                  { $$ = NULL; unknown_event(parser, @$, $lump.text); }
     ;
 
-block: OPEN { parser->open_block = @OPEN; parser->in_block = true; parser->block_reported = false; }
+block: OPEN { parser->open_block = @OPEN; parser->in_block = true; }
        block_actions last_action CLOSE {
         $$ = APPEND($block_actions, $last_action);
         parser->in_block = false;
@@ -165,7 +172,7 @@ block: OPEN { parser->open_block = @OPEN; parser->in_block = true; parser->block
 block_actions: %empty       { $$ = NULL; }
     | block_actions[last] NEWLINE           { $$ = $last; }
     | block_actions[last] action NEWLINE    { $$ = APPEND($last, $action); }
-    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; parser->error_on_line = false; }
+    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; }
     ;
 
 last_action: %empty         { $$ = NULL; }
@@ -197,7 +204,7 @@ arguments: %empty           { $$ = NULL; }
     | arguments[last] argument { $$ = APPEND($last, $argument); }
     ;
 
-argument: lump              { $$ = new_word(parser, @$, WORD_PLAIN, $lump.text); }
+argument: lump              { $$ = bare_word(parser, @$, $lump.text); $$->kind = WORD_PLAIN; }
     | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); }
     ;
 
@@ -205,12 +212,14 @@ targets: target             { $$ = RING($target); }
     | targets[last] COMMA target { $$ = APPEND($last, $target); }
     ;
 
-target: quantifier device {
+target: device {
+        $$ = new_target(parser, @$, QUANTIFIER_ONE, 1, $device);
+    }
+    | quantifier device {
         $$ = new_target(parser, @$, $quantifier.kind, $quantifier.count, $device);
     };
 
-quantifier: %empty          { $$.kind = QUANTIFIER_ONE; $$.count = 1; }
-    | ALL                   { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
+quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
     | ANY                   { $$.kind = QUANTIFIER_ANY; $$.count = 1; }
     | ANY NUMBER            {
         $$.kind = QUANTIFIER_ANY;
@@ -292,7 +301,10 @@ static struct word *new_word(struct parser *parser, struct span span, enum word_
     return word;
 }
 
+/* People who know a shell try its other quotes, and would name a VM that never comes. */
 static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
+    if (*text == '\'' || *text == '`')
+        report_wrong_quotes(&parser->values, span);
     return new_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
@@ -304,7 +316,9 @@ static struct event_list *new_event(struct parser *parser, struct span span, enu
 }
 
 static void unknown_event(struct parser *parser, struct span span, const char *text) {
-    report_unknown_event(&parser->values, span, text);
+    parser->vm.end = span.end;
+    if (!report_unknown_event(&parser->values, span, text))
+        parser->stray_word = parser->values.diagnostics->count;
 }
 
 static struct criterion *new_criterion(struct parser *parser, struct span span, struct span value_span,
@@ -384,8 +398,8 @@ static void add_guard(struct parser *parser, struct span span, struct criterion 
     parser->values.syntax->guards_end = &guard->next;
 }
 
-static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
-                           struct criterion *device) {
+static struct definition *add_definition(struct parser *parser, struct span span, struct span name_span,
+                                         const char *name, struct criterion *device) {
     struct definition *definition = node(parser, sizeof *definition);
     definition->source = parser->values.source;
     definition->span = span;
@@ -394,6 +408,7 @@ static void add_definition(struct parser *parser, struct span span, struct span 
     definition->device = OPENED(struct criterion, device);
     *parser->values.syntax->definitions_end = definition;
     parser->values.syntax->definitions_end = &definition->next;
+    return definition;
 }
 
 /* Token codes of the scanner to those of the grammar; the same order, so that a missing one does not compile. */
@@ -403,13 +418,71 @@ static const short codes[] = {
 #undef X
 };
 
+static const char *text_of(enum token token, const union token_value *value) {
+    if (token == TOKEN_EVENT)
+        return event_text(value->event);
+    return token == TOKEN_WORD || token == TOKEN_NUMBER || token == TOKEN_STRING ? value->text : NULL;
+}
+
+static bool is_action(enum token token) {
+    return token == TOKEN_ATTACH || token == TOKEN_DETACH || token == TOKEN_RUN;
+}
+
+static void remember(struct parser *parser, enum token token, const union token_value *value,
+                     struct span span) {
+    if (parser->found.token == TOKEN_NEWLINE) {
+        parser->line_tokens = 0;
+        parser->error_on_line = false;
+    }
+    parser->previous = parser->found;
+    parser->found = (struct seen_token){token, text_of(token, value), span};
+    if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
+        !is_action(token))
+        parser->open_missing = 0;
+    if (parser->line_tokens < LINE_HEAD)
+        parser->head[parser->line_tokens++] = parser->found;
+}
+
+/* A block whose '}' was forgotten ends where the next statement begins, so that one mistake is one error. */
+static bool ends_open_block(const struct parser *parser) {
+    return parser->in_block && parser->line_tokens == 1 &&
+           (parser->found.token == TOKEN_ON || parser->found.token == TOKEN_DEVICE ||
+            parser->found.token == TOKEN_NEVER || parser->found.token == TOKEN_END);
+}
+
 static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
+    if (parser->hold == HOLD_NEWLINE) {
+        parser->hold = HOLD_TOKEN;
+        *span = (struct span){parser->found.span.start, parser->found.span.start};
+        return NEWLINE;
+    }
+    if (parser->hold == HOLD_TOKEN) {
+        parser->hold = HOLD_NOTHING;
+        *value = parser->held;
+        *span = parser->found.span;
+        return codes[parser->found.token];
+    }
+    size_t before = parser->values.diagnostics->count;
     enum token token = scanner_next(parser->scanner, &value->token, span);
-    bool has_text = token == TOKEN_WORD || token == TOKEN_NUMBER || token == TOKEN_STRING;
-    parser->found = has_text ? value->token.text : token == TOKEN_EVENT ? event_text(value->token.event) : NULL;
-    parser->found_token = token;
-    parser->found_span = *span;
-    return codes[token];
+    remember(parser, token, &value->token, *span);
+    if (parser->values.diagnostics->count > before)
+        parser->error_on_line = true;
+    if (!ends_open_block(parser))
+        return codes[token];
+    report_open_block(&parser->values, &parser->found, parser->open_block);
+    parser->in_block = false;
+    parser->hold = HOLD_NEWLINE;
+    parser->held = *value;
+    *span = (struct span){span->start, span->start};
+    return CLOSE;
+}
+
+/* A definition that failed has a name all the same: its uses are no further mistakes. */
+static void leave_line(struct parser *parser) {
+    const struct seen_token *head = parser->head;
+    if (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD &&
+        (head[0].token == TOKEN_DEVICE || head[2].token == TOKEN_IS))
+        add_definition(parser, head[1].span, head[1].span, head[1].text, NULL)->used = true;
 }
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
@@ -424,28 +497,60 @@ static enum token token_of(yysymbol_kind_t symbol) {
     return TOKEN_COUNT;
 }
 
+static struct diagnostic *numbered(struct parser *parser, size_t number) {
+    return &parser->values.diagnostics->list[number - 1];
+}
+
+/* "on vm Home Assistant started": the words that are no event belong to the name. */
+static void hint_stray_word(struct parser *parser) {
+    if (parser->found.token == TOKEN_WORD)
+        parser->vm.end = parser->found.span.end;
+    else if (parser->found.token != TOKEN_EVENT)
+        return;
+    diagnostic_hint(numbered(parser, parser->stray_word),
+                    "a name with a blank in it is written in quotes: \"%.*s\"",
+                    (int)(parser->vm.end - parser->vm.start),
+                    parser->values.source->text + parser->vm.start);
+}
+
+/* True for what only follows from a mistake that was reported: on the same line, or the lines of a block whose
+ * '{' is missing. */
+static bool is_consequence(struct parser *parser) {
+    const struct diagnostics *diagnostics = parser->values.diagnostics;
+    const struct diagnostic *last = diagnostics->count ? &diagnostics->list[diagnostics->count - 1] : NULL;
+    if (parser->open_missing && parser->line_tokens == 1) {
+        diagnostic_hint(numbered(parser, parser->open_missing),
+                        "put '{' at the end of this line, then one action a line, then '}'");
+        return true;
+    }
+    if (parser->error_on_line || !last || last->source != parser->values.source ||
+        last->span.start <= parser->head[0].span.start)
+        return parser->error_on_line;
+    if (parser->stray_word == diagnostics->count)
+        hint_stray_word(parser);
+    return true;
+}
+
 static int yyreport_syntax_error(const yypcontext_t *context, struct parser *parser) {
     yysymbol_kind_t symbols[TOKEN_COUNT];
+    struct syntax_error error = {.previous = parser->previous, .found = parser->found};
+    if (is_consequence(parser))
+        return 0;
     int count = yypcontext_expected_tokens(context, symbols, TOKEN_COUNT);
-    struct syntax_error error = {.found = parser->found_token,
-                                 .found_text = parser->found,
-                                 .span = *yypcontext_location(context),
-                                 .in_block = parser->in_block,
-                                 .open_block = parser->open_block};
     for (int i = 0; i < count; i++) {
         enum token token = token_of(symbols[i]);
         if (token < TOKEN_COUNT)
             error.expected[token] = true;
     }
-    if (parser->error_on_line || (parser->in_block && parser->block_reported))
-        return 0;
     parser->error_on_line = true;
-    parser->block_reported = report_syntax_error(&parser->values, &error);
+    report_syntax_error(&parser->values, &error);
+    if (error.found.token == TOKEN_NEWLINE && error.expected[TOKEN_OPEN])
+        parser->open_missing = parser->values.diagnostics->count;
     return 0;
 }
 
 void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
-    struct parser parser = {.values = {source, diagnostics, syntax}};
+    struct parser parser = {.values = {source, diagnostics, syntax}, .found.token = TOKEN_NEWLINE};
     parser.scanner = scanner_create(source, &syntax->texts, diagnostics);
     yyparse(&parser);
     scanner_destroy(parser.scanner);

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 enum { LONGEST = 48 };
 
@@ -35,8 +36,11 @@ void suggest(struct suggestion *suggestion, const char *candidate) {
     size_t length = strlen(suggestion->word), other = strlen(candidate);
     if (length > LONGEST || other > LONGEST || !length)
         return;
-    size_t far = distance(suggestion->word, length, candidate, other);
-    size_t limit = length < 3 ? 1 : length < 6 ? 2 : 1 + length / 4;
+    size_t limit = length < 4 ? 1 : length < 6 ? 2 : 1 + length / 4;
+    if (other > length + limit || length > other + limit)
+        return;
+    bool same = !strcasecmp(suggestion->word, candidate);
+    size_t far = same ? 1 : distance(suggestion->word, length, candidate, other);
     if (far > limit || far >= length || (suggestion->best && far >= suggestion->distance))
         return;
     suggestion->best = candidate;

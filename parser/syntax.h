@@ -151,8 +151,9 @@ struct definition {
     struct span name_span;
     struct span span;
     bool used;
-    uint8_t state; /* of resolving: not yet, under way (a circle), done */
-    uint8_t buses; /* of the criteria behind it: BUS_NEEDS_PCI, BUS_NEEDS_USB */
+    uint8_t state;   /* of resolving: not yet, under way (a circle), done */
+    uint8_t buses;   /* of the criteria behind it: BUS_NEEDS_PCI, BUS_NEEDS_USB */
+    uint32_t weight; /* criteria behind it, those of other definitions counted where named */
 };
 
 /* Everything that the files of one run say, in file order. */
@@ -195,6 +196,9 @@ bool value_class(struct parse_context *context, struct criterion *criterion, str
                  const char *text);
 bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
                 const char *text);
+/* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
+ * frees it. */
+char *value_mended_address(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);
 bool value_count(struct parse_context *context, unsigned *count, struct span span,

@@ -84,20 +84,48 @@ static char *describe_expected(const struct syntax_error *error) {
     return join(&phrases);
 }
 
-static char *describe_found(const struct syntax_error *error) {
-    if (error->found == TOKEN_STRING)
-        return memory_printf("\"%s\"", error->found_text);
-    if (error->found_text)
-        return memory_printf("'%s'", error->found_text);
-    if (is_keyword(error->found))
-        return memory_printf("'%s'", token_text(error->found));
-    return memory_strdup(token_text(error->found));
+static char *describe_token(const struct seen_token *found) {
+    if (found->token == TOKEN_STRING)
+        return memory_printf("\"%s\"", found->text);
+    if (found->text)
+        return memory_printf("'%s'", found->text);
+    if (is_keyword(found->token))
+        return memory_printf("'%s'", token_text(found->token));
+    return memory_strdup(token_text(found->token));
 }
 
 /* --- hints */
 
+static const char EVENT_NAMES[] = "the events are prepare, start, started, stopped, release, "
+                                  "migrate, restore, reconnect, plugged and unplugged";
+static const char PARTED[] = "several are parted by ','";
+
+static bool expects_vm(const struct syntax_error *error) {
+    return error->expected[TOKEN_ANY] && error->expected[TOKEN_STRING] &&
+           !error->expected[TOKEN_CLASS];
+}
+
+static bool expects_device(const struct syntax_error *error) {
+    return error->expected[TOKEN_CLASS] && !error->expected[TOKEN_OR];
+}
+
+static bool expects_only(const struct syntax_error *error, enum token token) {
+    for (enum token other = 0; other < TOKEN_COUNT; other++)
+        if (error->expected[other] != (other == token))
+            return false;
+    return true;
+}
+
+static bool is_backend(enum token token) {
+    return token == TOKEN_VFIO || token == TOKEN_USB;
+}
+
+static bool is_and(const char *text) {
+    return text && (!strcmp(text, "and") || !strcmp(text, "&") || !strcmp(text, "+"));
+}
+
 static const char *nearest_keyword(const struct syntax_error *error) {
-    struct suggestion suggestion = {.word = error->found_text};
+    struct suggestion suggestion = {.word = error->found.text};
     for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
         if (error->expected[token])
             suggest(&suggestion, token_text(token));
@@ -107,79 +135,181 @@ static const char *nearest_keyword(const struct syntax_error *error) {
     return suggestion.best;
 }
 
-static bool expects_vm(const struct syntax_error *error) {
-    return error->expected[TOKEN_ANY] && error->expected[TOKEN_STRING] &&
-           !error->expected[TOKEN_CLASS];
-}
-
-static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
-    const char *word = error->found_text ? error->found_text : token_text(error->found);
-    const char *near = error->found == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (near)
-        diagnostic_hint(diagnostic, "did you mean '%s'?", near);
-    else if (expects_vm(error) && (is_keyword(error->found) || error->found == TOKEN_EVENT))
+/* Where a VM is wanted and a word of the language stands. */
+static void hint_vm(struct diagnostic *diagnostic, const struct syntax_error *error,
+                    const char *word) {
+    if (error->found.token == TOKEN_EVENT && error->previous.token == TOKEN_COMMA)
+        diagnostic_hint(diagnostic,
+                        "no ',' stands before the event; a VM that is called '%s' is written in "
+                        "quotes: \"%s\"",
+                        word, word);
+    else if (error->found.token == TOKEN_EVENT)
+        diagnostic_hint(diagnostic,
+                        "the VM's name comes first, 'any' for every VM; a VM that is called '%s' "
+                        "is written in quotes: \"%s\"",
+                        word, word);
+    else if (is_keyword(error->found.token))
         diagnostic_hint(diagnostic, "a VM that is called '%s' is written in quotes: \"%s\"", word,
                         word);
-    else if (error->expected[TOKEN_EVENT])
-        diagnostic_hint(diagnostic, "the events are prepare, start, started, stopped, release, "
-                                    "migrate, restore, reconnect, plugged and unplugged");
-    else if (error->expected[TOKEN_AS] && error->found == TOKEN_NEWLINE)
+    else
+        diagnostic_hint(diagnostic, "name it, or write 'any' for every VM");
+}
+
+/* Where a device is wanted. */
+static void hint_device(struct diagnostic *diagnostic, const struct syntax_error *error,
+                        const char *word) {
+    if (error->found.token == TOKEN_NUMBER && error->expected[TOKEN_ANY])
+        diagnostic_hint(diagnostic, "did you mean 'any %s'?", word);
+    else if (error->found.token == TOKEN_DEVICE)
+        diagnostic_hint(diagnostic, "leave out 'device': attach 1ac1:089a as vfio");
+    else if (is_backend(error->found.token))
+        diagnostic_hint(diagnostic, "the device comes first: attach 1ac1:089a as %s", word);
+    else
+        diagnostic_hint(diagnostic, "a device is an id (1ac1:089a), an address (0000:03:00.0) or "
+                                    "a name that 'device NAME is ...' defines");
+}
+
+/* Behind a device, before 'as'. */
+static void hint_after_device(struct diagnostic *diagnostic, const struct syntax_error *error,
+                              const char *word) {
+    if (error->found.token == TOKEN_NEWLINE)
         diagnostic_hint(diagnostic, "say how: 'as vfio' for PCI, 'as usb' for USB");
-    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER])
-        diagnostic_hint(diagnostic, "a rule is: on vm NAME EVENT attach DEVICE as vfio");
-    else if (error->found == TOKEN_WORD && error->expected[TOKEN_OR])
-        diagnostic_hint(diagnostic, "two devices are parted by ',', two names of one by 'or'");
-    else if (error->found == TOKEN_WORD && error->expected[TOKEN_STRING])
+    else if (is_backend(error->found.token))
+        diagnostic_hint(diagnostic, "did you mean 'as %s'?", word);
+    else if (error->found.token >= TOKEN_OPTIONAL)
+        diagnostic_hint(diagnostic, "'%s' stands behind 'as vfio' or 'as usb'", word);
+}
+
+static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *error,
+                      const char *word) {
+    if (error->expected[TOKEN_OFF] && is_keyword(error->found.token))
+        diagnostic_hint(diagnostic, "write 'rom off', or the whole path of a file in quotes");
+    else if (error->found.token == TOKEN_NEWLINE)
+        diagnostic_hint(diagnostic, error->expected[TOKEN_OFF]
+                                        ? "write 'rom off', or the whole path of a file in quotes"
+                                        : "write it in quotes: \"...\"");
+    else if (strchr("'`", *word))
+        diagnostic_hint(diagnostic, "quotes are '\"'");
+    else
         diagnostic_hint(diagnostic, "write it in quotes: \"%s\"", word);
 }
 
-static bool is_missing_close(const struct syntax_error *error) {
-    return error->in_block && error->expected[TOKEN_CLOSE] &&
-           (error->found == TOKEN_END || error->found == TOKEN_ON || error->found == TOKEN_DEVICE ||
-            error->found == TOKEN_NEVER);
+static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
+    const char *word = error->found.text ? error->found.text : token_text(error->found.token);
+    const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
+    if (error->expected[TOKEN_COMMA] && is_and(error->found.text))
+        diagnostic_hint(diagnostic, "%s", PARTED);
+    else if (near)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", near);
+    else if (expects_vm(error))
+        hint_vm(diagnostic, error, word);
+    else if (expects_device(error))
+        hint_device(diagnostic, error, word);
+    else if (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING)
+        diagnostic_hint(diagnostic, "%s", PARTED);
+    else if (error->expected[TOKEN_EVENT])
+        diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
+    else if (expects_only(error, TOKEN_VM))
+        diagnostic_hint(diagnostic, "'vm' comes before a VM's name: vm frigate");
+    else if (expects_only(error, TOKEN_IS))
+        diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
+    else if (error->expected[TOKEN_VFIO])
+        diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
+    else if (error->expected[TOKEN_OPEN])
+        diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
+                                    "\"/PROGRAM\", or a block of these between '{' and '}'");
+    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER])
+        diagnostic_hint(diagnostic, "a rule is: on vm NAME EVENT attach DEVICE as vfio");
+    else if (error->found.token == TOKEN_WORD && error->expected[TOKEN_OR])
+        diagnostic_hint(diagnostic, "two devices are parted by ',', two names of one by 'or'");
+    else if (error->expected[TOKEN_AS])
+        hint_after_device(diagnostic, error, word);
+    else if (error->expected[TOKEN_STRING])
+        hint_text(diagnostic, error, word);
+    else if (error->found.token == TOKEN_COMMA && error->expected[TOKEN_OPTIONAL])
+        diagnostic_hint(diagnostic, "options are parted by blanks; every action has its own line");
+    else if (error->found.token == TOKEN_WITH && error->expected[TOKEN_OPTIONAL])
+        diagnostic_hint(diagnostic, "'with group' stands before 'as'");
+    else if (error->found.token == TOKEN_OPEN && error->expected[TOKEN_NEWLINE])
+        diagnostic_hint(diagnostic, "a block follows the events of a rule");
+    else if (error->expected[TOKEN_NEWLINE] && is_keyword(error->found.token))
+        diagnostic_hint(diagnostic, "one statement or action stands on a line");
 }
 
-static bool report_missing_close(struct parse_context *context, const struct syntax_error *error) {
-    char *found = describe_found(error);
-    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, error->span,
-                                             "syntax", "a block is still open at %s", found);
-    free(found);
+/* --- a keyword that was mistyped where a device may stand passes as a name; what follows it tells
+ */
+
+static const char *mistyped(const struct syntax_error *error) {
+    struct suggestion suggestion = {.word = error->previous.text};
+    if (error->previous.token != TOKEN_WORD || !error->expected[TOKEN_OR])
+        return NULL;
+    if (is_backend(error->found.token))
+        suggest(&suggestion, token_text(TOKEN_AS));
+    else if (error->found.token == TOKEN_GROUP)
+        suggest(&suggestion, token_text(TOKEN_WITH));
+    else if (error->found.token == TOKEN_STRING)
+        suggest(&suggestion, token_text(TOKEN_SERIAL));
+    else if (error->found.token == TOKEN_NUMBER)
+        for (enum token token = TOKEN_CLASS; token <= TOKEN_PORT; token++)
+            suggest(&suggestion, token_text(token));
+    return suggestion.best;
+}
+
+static struct diagnostic *syntax(struct parse_context *context, struct span span,
+                                 const char *text) {
+    return diagnose(context->diagnostics, context->source, span, "syntax", "%s", text);
+}
+
+void report_open_block(struct parse_context *context, const struct seen_token *found,
+                       struct span open) {
+    char *text = describe_token(found);
+    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, found->span,
+                                             "syntax", "a block is still open at %s", text);
+    free(text);
     diagnostic_hint(diagnostic, "close it with '}' on a line of its own");
-    diagnostic_note(diagnostic, context->source, error->open_block, "the block begins here");
-    return true;
+    diagnostic_note(diagnostic, context->source, open, "the block begins here");
 }
 
-static bool report_stray_close(struct parse_context *context, const struct syntax_error *error) {
-    diagnostic_hint(diagnose(context->diagnostics, context->source, error->span, "syntax",
-                             "a '}' without a '{'"),
-                    "a block is: on vm NAME EVENT { ... }");
-    return false;
+void report_wrong_quotes(struct parse_context *context, struct span span) {
+    diagnostic_hint(syntax(context, span, "only '\"' begins a quoted word"),
+                    "write \"...\", also around a name that really begins so");
 }
 
-bool report_syntax_error(struct parse_context *context, const struct syntax_error *error) {
-    if (is_missing_close(error))
-        return report_missing_close(context, error);
-    if (error->found == TOKEN_CLOSE && error->expected[TOKEN_ON])
-        return report_stray_close(context, error);
+void report_syntax_error(struct parse_context *context, const struct syntax_error *error) {
+    if (error->found.token == TOKEN_CLOSE && error->expected[TOKEN_ON]) {
+        diagnostic_hint(syntax(context, error->found.span, "a '}' without a '{'"),
+                        "a block is: on vm NAME EVENT { ... }");
+        return;
+    }
+    const char *meant = mistyped(error);
+    if (meant) {
+        diagnostic_hint(diagnose(context->diagnostics, context->source, error->previous.span,
+                                 "syntax", "expected '%s', found '%s'", meant,
+                                 error->previous.text),
+                        "did you mean '%s'?", meant);
+        return;
+    }
     char *expected = describe_expected(error);
-    char *found = describe_found(error);
-    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, error->span,
-                                             "syntax", "expected %s, found %s", expected, found);
+    char *found = describe_token(&error->found);
+    struct diagnostic *diagnostic =
+        diagnose(context->diagnostics, context->source, error->found.span, "syntax",
+                 "expected %s, found %s", expected, found);
     free(expected);
     free(found);
     hint(diagnostic, error);
-    return false;
 }
 
-void report_unknown_event(struct parse_context *context, struct span span, const char *text) {
+bool report_unknown_event(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                              "unknown-event", "unknown event '%s'", text);
     struct suggestion suggestion = {.word = text};
     for (enum event_name event = 0; event < EVENT_COUNT; event++)
         suggest(&suggestion, event_text(event));
-    if (suggestion.best)
+    if (is_and(text))
+        diagnostic_hint(diagnostic, "%s", PARTED);
+    else if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
     else
-        diagnostic_hint(diagnostic, "the events are prepare, start, started, stopped, release, "
-                                    "migrate, restore, reconnect, plugged and unplugged");
+        diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
+    return suggestion.best || is_and(text);
 }

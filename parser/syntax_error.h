@@ -4,19 +4,27 @@
 
 #include "parser/syntax.h"
 
-struct syntax_error {
-    bool expected[TOKEN_COUNT];
-    enum token found;
-    const char *found_text; /* NULL for tokens that are their own text */
+struct seen_token {
+    enum token token;
+    const char *text; /* NULL for tokens that are their own text */
     struct span span;
-    bool in_block; /* `open_block` is the '{' that waits for its '}' */
-    struct span open_block;
 };
 
-/* Returns true when the trouble is a '}' that is missing: the rest of the block would only repeat
- * it. */
-bool report_syntax_error(struct parse_context *context, const struct syntax_error *error);
+struct syntax_error {
+    bool expected[TOKEN_COUNT];
+    struct seen_token previous, found;
+};
 
-void report_unknown_event(struct parse_context *context, struct span span, const char *text);
+void report_syntax_error(struct parse_context *context, const struct syntax_error *error);
+
+/* A statement begins, or the file ends, and the block that `open` began has no '}'. */
+void report_open_block(struct parse_context *context, const struct seen_token *found,
+                       struct span open);
+
+/* Returns false when the word is nothing like an event, and so may be a part of the VM's name. */
+bool report_unknown_event(struct parse_context *context, struct span span, const char *text);
+
+/* A bare word that begins with a shell's other quotes. */
+void report_wrong_quotes(struct parse_context *context, struct span span);
 
 #endif

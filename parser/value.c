@@ -50,10 +50,47 @@ static char *mended_half(const char *text, size_t length) {
     return memory_printf("%0*lx", 4, strtoul(text, NULL, 16));
 }
 
+/* A bad word right behind a bad word, nothing but blanks between, is the same mistake: an id that
+ * was written in two pieces. The first diagnostic grows over it. */
+static bool continues_mistake(struct parse_context *context, struct span span) {
+    struct diagnostics *diagnostics = context->diagnostics;
+    struct diagnostic *last =
+        diagnostics->count ? &diagnostics->list[diagnostics->count - 1] : NULL;
+    if (!last || last->source != context->source || last->whole_file || last->span.end > span.start)
+        return false;
+    const char *text = context->source->text;
+    for (uint32_t at = last->span.end; at < span.start; at++)
+        if (text[at] != ' ' && text[at] != '\t')
+            return false;
+    if (strcmp(last->name, "bad-device") != 0 && strcmp(last->name, "bad-id") != 0)
+        return false;
+    last->span.end = span.end;
+    char digits[9] = "", *end = digits;
+    for (uint32_t at = last->span.start; at < span.end; at++)
+        if (isxdigit((unsigned char)text[at]) && end < digits + 8)
+            *end++ = text[at];
+        else if (!strchr(" \t:", text[at]))
+            return true;
+    if (end == digits + 8)
+        diagnostic_hint(last, "did you mean '%.4s:%s'?", digits, digits + 4);
+    return true;
+}
+
+static size_t without_end(const char *text, size_t length) {
+    while (length > 0 && strchr(";.'`", text[length - 1]))
+        length--;
+    return length;
+}
+
 static void hint_id(struct diagnostic *diagnostic, const char *text, const char *colon) {
-    char *vendor = mended_half(text, (size_t)(colon - text));
-    char *device = mended_half(colon + 1, strlen(colon + 1));
-    if (vendor && device)
+    size_t length = without_end(text, strlen(text)), left = (size_t)(colon - text);
+    bool short_halves = left == 2 && length == 5 && all_hex(text, 2) && all_hex(text + 3, 2);
+    char *vendor = left < length ? mended_half(text, left) : NULL;
+    char *device = vendor ? mended_half(colon + 1, length - left - 1) : NULL;
+    if (short_halves)
+        diagnostic_hint(diagnostic, "a PCI address has its function: '%.5s.0', or '%.5s.*' for all",
+                        text, text);
+    else if (vendor && device)
         diagnostic_hint(diagnostic, "did you mean '%s:%s'?", vendor, device);
     else
         diagnostic_hint(diagnostic, "write it as lspci -nn and lsusb do: 1ac1:089a");
@@ -61,19 +98,22 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
     free(device);
 }
 
+static struct diagnostic *bad_id(struct parse_context *context, struct span span) {
+    return diagnose(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM);
+}
+
 bool value_id(struct parse_context *context, struct criterion *criterion, struct span span,
               const char *text) {
+    criterion->kind = CRITERION_ID;
     const char *colon = strchr(text, ':');
     if (!colon || strchr(colon + 1, ':')) {
-        diagnostic_hint(
-            diagnose(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM),
-            "write it as lspci -nn and lsusb do: 1ac1:089a");
+        diagnostic_hint(bad_id(context, span), "write it as lspci -nn and lsusb do: 1ac1:089a");
         return false;
     }
     if (!id_half(text, (size_t)(colon - text), &criterion->id.vendor, &criterion->any_vendor) ||
         !id_half(colon + 1, strlen(colon + 1), &criterion->id.device, &criterion->any_device)) {
-        hint_id(diagnose(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM),
-                text, colon);
+        if (!continues_mistake(context, span))
+            hint_id(bad_id(context, span), text, colon);
         return false;
     }
     if (criterion->any_vendor && criterion->any_device) {
@@ -115,15 +155,69 @@ static bool is_address(const char *text) {
            address_part(bus_end + 1, (size_t)(dot - bus_end - 1), 2, 0x1f);
 }
 
+/* One number of an address and the character behind it; false when it is out of bounds. */
+static bool take_part(const char **text, unsigned limit, const char *separators, unsigned *value) {
+    char *end = NULL;
+    if (!isxdigit((unsigned char)**text))
+        return false;
+    unsigned long number = strtoul(*text, &end, 16);
+    if (number > limit || end - *text > 4 || (*separators ? !*end : *end != 0) ||
+        (*end && !strchr(separators, *end)))
+        return false;
+    *value = (unsigned)number;
+    *text = end + (*end != 0);
+    return true;
+}
+
+/* As lspci, libvirt's nodedev and people in haste write it. */
+char *value_mended_address(const char *text) {
+    static const char BETWEEN[] = ":._-";
+    unsigned domain = 0, bus = 0, slot = 0, function = 0;
+    if (!strncmp(text, "pci_", 4))
+        text += 4;
+    const char *from_domain = text, *from_bus = text;
+    if (!(take_part(&from_domain, 0xffff, BETWEEN, &domain) &&
+          take_part(&from_domain, 0xff, BETWEEN, &bus) &&
+          take_part(&from_domain, 0x1f, BETWEEN, &slot) &&
+          take_part(&from_domain, 7, "", &function))) {
+        domain = 0;
+        if (!(take_part(&from_bus, 0xff, BETWEEN, &bus) &&
+              take_part(&from_bus, 0x1f, BETWEEN, &slot) && take_part(&from_bus, 7, "", &function)))
+            return NULL;
+    }
+    return memory_printf("%04x:%02x:%02x.%x", domain, bus, slot, function);
+}
+
+static bool is_port(const char *text);
+
+static bool bad_address(struct parse_context *context, struct span span, const char *text) {
+    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
+                                             "bad-address", "'%s' is no PCI address", text);
+    size_t length = without_end(text, strlen(text));
+    char *whole = memory_strndup(text, length);
+    char *with_function = memory_printf("%s.0", whole);
+    char *mended = value_mended_address(whole);
+    if (is_port(text))
+        diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
+    else if (is_address(with_function))
+        diagnostic_hint(diagnostic, "an address has its function: '%s.0', or '%s.*' for all", whole,
+                        whole);
+    else if (mended)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", mended);
+    else
+        diagnostic_hint(diagnostic, "write it as lspci -D does: 0000:03:00.0, the last digit 0 to "
+                                    "7; a glob is allowed: 0000:03:00.*");
+    free(whole);
+    free(with_function);
+    free(mended);
+    return false;
+}
+
 bool value_address(struct parse_context *context, struct criterion *criterion, struct span span,
                    const char *text) {
     criterion->kind = CRITERION_ADDRESS;
-    if (!is_address(text)) {
-        diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-address",
-                                 "'%s' is no PCI address", text),
-                        "write it as lspci -D does: 0000:03:00.0; a glob is allowed: 0000:03:00.*");
-        return false;
-    }
+    if (!is_address(text))
+        return bad_address(context, span, text);
     char *full = memory_printf("%s%s", count_of(text, ':') == 1 ? "0000:" : "", text);
     for (char *at = full; *at; at++)
         *at = (char)tolower((unsigned char)*at);
@@ -132,18 +226,38 @@ bool value_address(struct parse_context *context, struct criterion *criterion, s
     return true;
 }
 
+static bool is_class(const char *text) {
+    size_t length = strlen(text);
+    return (length == 2 || length == 4 || length == 6) && all_hex(text, length);
+}
+
+/* Without 0x and without colons or dots, as lspci and sysfs write it. */
+static void hint_class(struct diagnostic *diagnostic, const char *text) {
+    char digits[7] = "", *end = digits;
+    text += text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 2 : 0;
+    for (; *text && (isxdigit((unsigned char)*text) || strchr(":.", *text)); text++)
+        if (isxdigit((unsigned char)*text) && end < digits + 6)
+            *end++ = *text;
+        else if (isxdigit((unsigned char)*text))
+            break;
+    if (!*text && is_class(digits))
+        diagnostic_hint(diagnostic, "did you mean '%s'?", digits);
+    else
+        diagnostic_hint(diagnostic, "03 is every display, 0300 a VGA display, 0106 a SATA "
+                                    "controller; lspci -nn shows it");
+}
+
 bool value_class(struct parse_context *context, struct criterion *criterion, struct span span,
                  const char *text) {
     criterion->kind = CRITERION_CLASS;
-    size_t length = strlen(text);
-    if ((length != 2 && length != 4 && length != 6) || !all_hex(text, length)) {
-        diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-class",
-                                 "a class is 2, 4 or 6 hex digits"),
-                        "03 is every display, 0300 a VGA display, 030000 its first interface");
+    if (!is_class(text)) {
+        hint_class(diagnose(context->diagnostics, context->source, span, "bad-class",
+                            "a class is 2, 4 or 6 hex digits"),
+                   text);
         return false;
     }
     criterion->class_prefix.value = (uint32_t)strtoul(text, NULL, 16);
-    criterion->class_prefix.digits = (uint8_t)length;
+    criterion->class_prefix.digits = (uint8_t)strlen(text);
     return true;
 }
 
@@ -186,20 +300,30 @@ bool value_name(struct parse_context *context, struct span span, const char *tex
         return true;
     diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-name",
                              "'%s' cannot name a device", text),
-                    "a name is letters, digits, '-' and '_', a letter first");
+                    strchr(text, ':') ? "the name comes first: device NAME is 1ac1:089a"
+                                      : "a name is letters, digits, '-' and '_', a letter first");
     return false;
 }
 
 static bool bad_device(struct parse_context *context, struct span span, const char *text) {
+    if (continues_mistake(context, span))
+        return false;
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                              "bad-device", "'%s' is no device", text);
+    size_t length = strlen(text), digits = strspn(text, "0123456789abcdefABCDEF");
+    char *address = value_mended_address(text);
     if (is_port(text))
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
-    else if (strlen(text) == 9 && strspn(text, "0123456789abcdefABCDEF") == 4)
+    else if (length == 9 && digits == 4 && all_hex(text + 5, 4))
         diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", text, text + 5);
+    else if (length == 8 && digits == 8)
+        diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", text, text + 4);
+    else if (address)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", address);
     else
         diagnostic_hint(diagnostic, "a device is an id (1ac1:089a), an address (0000:03:00.0) or "
                                     "a name that 'device NAME is ...' defines");
+    free(address);
     return false;
 }
 
@@ -230,7 +354,8 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
         if (isdigit((unsigned char)*text) && !*unit)
             diagnostic_hint(diagnostic, "did you mean '%ss'?", text);
         else
-            diagnostic_hint(diagnostic, "a duration is a number and its unit: 500ms, 5s, 2m");
+            diagnostic_hint(diagnostic,
+                            "a duration is a whole number and its unit: 500ms, 5s or 2m");
         return false;
     }
     if (number > DURATION_LIMIT_MS / scale) {
