@@ -24,9 +24,8 @@ struct library {
 struct pci_names {
     struct library library;
     bool is_loaded;
-    char *own_list;          /* of the tree; NULL: none */
-    struct pci_access *hwdb; /* udev's index answers in microseconds ... */
-    struct pci_access *list; /* ... and reading the whole pci.ids takes 10 ms */
+    char *own_list; /* of the tree; NULL: none */
+    struct pci_access *access;
 };
 
 struct pci_names *pci_names_create(const struct tree *tree) {
@@ -88,32 +87,30 @@ static void names_load(struct pci_names *names) {
     library_load(&names->library);
     if (!library_is_whole(&names->library))
         return;
-    if (!names->own_list)
-        names->hwdb = access_create(&names->library, "/dev/null");
-    names->list = access_create(&names->library, names->own_list);
+    names->access = access_create(&names->library, names->own_list);
 }
 
-/* NULL when the list is broken, or when it does not know both halves and `flags` ask for both. */
-static char *look_up(const struct pci_names *names, struct pci_access *access, int flags,
-                     struct device_id id) {
+/*
+ * NULL when the list is broken. udev's database is left alone: libpci leaks where there is none,
+ * and it is made from the same list.
+ */
+static char *look_up(const struct pci_names *names, struct device_id id) {
     char text[NAME_SIZE];
 
-    if (!access)
+    if (!names->access)
         return NULL;
     if (setjmp(on_error))
         return NULL;
-    const char *name =
-        names->library.lookup(access, text, sizeof text,
-                              PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | flags, id.vendor, id.device);
+    const char *name = names->library.lookup(
+        names->access, text, sizeof text,
+        PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_HWDB, id.vendor, id.device);
     return name ? memory_strdup(name) : NULL;
 }
 
 char *pci_names_find(struct pci_names *names, struct device_id id) {
     if (!names->is_loaded)
         names_load(names);
-    char *name = look_up(names, names->hwdb, PCI_LOOKUP_NO_NUMBERS, id);
-    if (!name)
-        name = look_up(names, names->list, PCI_LOOKUP_NO_HWDB, id);
+    char *name = look_up(names, id);
     if (!name)
         return memory_printf("Device %04x:%04x", id.vendor, id.device);
     text_clean(name);
@@ -121,10 +118,8 @@ char *pci_names_find(struct pci_names *names, struct device_id id) {
 }
 
 void pci_names_destroy(struct pci_names *names) {
-    if (names->hwdb)
-        names->library.cleanup(names->hwdb);
-    if (names->list)
-        names->library.cleanup(names->list);
+    if (names->access)
+        names->library.cleanup(names->access);
     if (names->library.handle)
         dlclose(names->library.handle);
     free(names->own_list);
