@@ -112,3 +112,4 @@ help: ## this list
 
 .PHONY: all test run-tests lab demo lint golden install dist clean help
 .DELETE_ON_ERROR:
+.SECONDARY:
