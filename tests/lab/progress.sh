@@ -25,13 +25,22 @@ line() { # TEXT: coloured by what it says
     esac
 }
 
+begin() { # TEXT: sets `since`, for tick and finish
+    since=$SECONDS
+    [ -n "$terminal" ] || printf '%s ...\n' "$1"
+}
+finish() { # TEXT
+    untick
+    printf '%s: done, %d s\n' "$1" $((SECONDS - since))
+}
+
 background=
 # A slow step, in a process group of its own so that stop_step reaches all of it. Its output is for
 # the case that it fails.
 step() { # TEXT COMMAND ...
-    local text=$1 since=$SECONDS status=0
+    local text=$1 since status=0
     shift
-    [ -n "$terminal" ] || printf '%s ...\n' "$text"
+    begin "$text"
     set -m
     "$@" >"$logs/step.log" 2>&1 </dev/null 8>&- &
     background=$!
@@ -42,13 +51,12 @@ step() { # TEXT COMMAND ...
     done
     wait "$background" || status=$?
     background=
-    untick
-    if [ $status = 0 ]; then
-        printf '%s: done, %d s\n' "$text" $((SECONDS - since))
-    else
+    [ $status = 0 ] || {
+        untick
         tail -n 40 "$logs/step.log"
         die "$text: failed (status $status)"
-    fi
+    }
+    finish "$text"
 }
 
 stop_step() {

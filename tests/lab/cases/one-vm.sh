@@ -46,7 +46,7 @@ define "$FRIGATE" frigate
 say "libvirt knows it by a UUID, as on a Synology; its title, which the rule uses, is frigate."
 show virsh list --all --title
 say "What virt-rules would do when it starts (a dry run, nothing is touched):"
-show virt-rules plan --domain-xml "/tmp/$FRIGATE.xml" frigate started
+show virt-rules plan frigate started
 
 stage "How long the VM takes to start without virt-rules"
 start_without "$STARTS"
@@ -68,7 +68,7 @@ show tail -n 1 "$LOG"
 check "it ended $(seconds $((ended - returned))) s after virsh start had returned" at_most "$returned" "$ended"
 check "libvirt's live description of the VM has the device" has_device "$FRIGATE" "$CORAL"
 check "and no other" hostdevs_are "$FRIGATE" 1
-show xpath "$FRIGATE" '//devices/hostdev'
+show_hostdevs "$FRIGATE"
 check "its driver is vfio-pci, which hands devices to VMs" driver_is "$CORAL" vfio-pci
 show lspci -nnk -s "$CORAL"
 check_within 60 "the system in the VM runs" guest_up "$FRIGATE"
