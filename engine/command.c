@@ -35,12 +35,17 @@ static void print_help(const struct command *command) {
         printf("\n%s", command->help);
 }
 
-/* getopt's own words lack the command and what is near. */
+/* getopt's own words lack the command and what is near. `found` and `optopt` are getopt's. */
 static int unknown_option(const struct command *command, const struct command_option *options,
-                          const char *text, bool lacks_argument) {
+                          const char *text, int found) {
     struct suggestion suggestion = {.word = text + strspn(text, "-")};
-    if (lacks_argument)
+    if (found == ':')
         return command_usage(command, "option '%s' needs an argument", text);
+    if (optopt == HELP || optopt >= FIRST)
+        return command_usage(command, "option '%.*s' takes no argument", (int)strcspn(text, "="),
+                             text);
+    if (optopt)
+        return command_usage(command, "unknown option '-%c'", optopt);
     for (; options->name; options++)
         suggest(&suggestion, options->name);
     if (suggestion.best)
@@ -74,7 +79,7 @@ int command_options(const struct command *command, int argc, char **argv,
             return -1;
         }
         if (found < FIRST)
-            *status = unknown_option(command, options, argv[optind - 1], found == ':');
+            *status = unknown_option(command, options, argv[optind - 1], found);
         else
             *status = take_option(&options[found - FIRST], optarg);
         if (*status)

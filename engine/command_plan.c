@@ -1,6 +1,7 @@
 /* virt-rules plan: what an event would do. The plan is the one that a run executes. */
 #include "engine/command.h"
 
+#include "engine/others.h"
 #include "engine/plan.h"
 #include "engine/plan_print.h"
 #include "engine/virt.h"
@@ -19,6 +20,12 @@ struct plan_options {
     const char *rules, *sysroot, *domain_xml;
     bool xml, json;
     enum event_name event;
+};
+
+/* What is known of VMs: the one of the plan, and who else may have a device. */
+struct vms {
+    struct domain domain;
+    struct others others;
 };
 
 static char *read_xml(const char *path, size_t *size) {
@@ -60,30 +67,38 @@ static int domain_from_file(const struct plan_options *options, struct domain *d
     return status;
 }
 
-static int domain_from_libvirt(const struct plan_options *options, struct virt *virt,
-                               struct domain *domain) {
+static int vms_from_libvirt(const struct plan_options *options, struct virt *virt,
+                            struct vms *vms) {
     struct virt_error error;
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, options->vm, &xml, &error) < 0)
         return command_fail(error.message, error.hint);
-    int status = parse_xml(domain, options->vm, xml, strlen(xml));
+    int status = parse_xml(&vms->domain, options->vm, xml, strlen(xml));
     free(xml);
+    if (status == EXIT_FINE && others_load(&vms->others, virt, vms->domain.uuid, &error) < 0)
+        fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
     return status;
+}
+
+static int known_by_name(const struct plan_options *options, struct domain *domain) {
+    return domain_from_name(domain, options->vm) == 0 ? EXIT_FINE
+                                                      : command_fail("out of memory", NULL);
 }
 
 /*
  * The VM as libvirt has it. A tree of another host has no libvirt, and a host where libvirt does
  * not answer can still be planned for: then all that is known of the VM is what was typed.
  */
-static int find_domain(const struct plan_options *options, struct domain *domain) {
+static int find_vms(const struct plan_options *options, struct vms *vms) {
     struct virt *virt = NULL;
     struct virt_error error;
+    *vms = (struct vms){0};
     if (options->domain_xml)
-        return domain_from_file(options, domain);
+        return domain_from_file(options, &vms->domain);
     if (options->sysroot)
-        return domain_from_name(domain, options->vm) < 0 ? EXIT_PROBLEM : EXIT_FINE;
+        return known_by_name(options, &vms->domain);
     if (virt_libvirt_open(&virt, NULL, &error) == 0) {
-        int status = domain_from_libvirt(options, virt, domain);
+        int status = vms_from_libvirt(options, virt, vms);
         virt_close(virt);
         return status;
     }
@@ -91,7 +106,9 @@ static int find_domain(const struct plan_options *options, struct domain *domain
             "virt-rules: libvirt does not answer, so all that is known of the VM is that it is "
             "called '%s': %s\n",
             options->vm, error.message);
-    return domain_from_name(domain, options->vm) < 0 ? EXIT_PROBLEM : EXIT_FINE;
+    if (*error.hint)
+        fprintf(stderr, "  hint: %s\n", error.hint);
+    return known_by_name(options, &vms->domain);
 }
 
 static int print_plan(const struct plan_options *options, const struct plan_request *request) {
@@ -106,12 +123,12 @@ static int print_plan(const struct plan_options *options, const struct plan_requ
     return refused ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-static int plan_domain(const struct plan_options *options, const struct domain *domain) {
+static int plan_vm(const struct plan_options *options, const struct vms *vms) {
     char error[512];
     struct host host;
     struct ruleset ruleset;
     struct program program;
-    struct event event = {options->event, domain};
+    struct event event = {options->event, &vms->domain};
     if (host_init(&host, options->sysroot, error, sizeof error) < 0)
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
     ruleset_init(&ruleset);
@@ -119,7 +136,11 @@ static int plan_domain(const struct plan_options *options, const struct domain *
     ruleset_load(&ruleset, NULL);
     bool wrong = command_report(&ruleset);
     program_init(&program, &ruleset);
-    int status = print_plan(options, &(struct plan_request){&program, &event, &host, NULL, 0});
+    int status = print_plan(options, &(struct plan_request){.program = &program,
+                                                            .event = &event,
+                                                            .host = &host,
+                                                            .others = vms->others.list,
+                                                            .other_count = vms->others.count});
     program_finish(&program);
     ruleset_finish(&ruleset);
     host_finish(&host);
@@ -157,15 +178,18 @@ int command_plan(const struct command *command, int argc, char **argv) {
         return command_usage(command, argc - first < 2 ? "a VM and an event are needed"
                                                        : "too many words: one VM, one event");
     options.vm = argv[first];
+    if (!*options.vm)
+        return command_usage(command, "a VM's name cannot be empty");
     options.event_word = argv[first + 1];
     options.event = event_from_text(options.event_word);
     if (options.event == EVENT_COUNT)
         return unknown_event(&options);
-    struct domain domain;
-    status = find_domain(&options, &domain);
+    struct vms vms;
+    status = find_vms(&options, &vms);
     if (status != EXIT_FINE)
         return status;
-    status = plan_domain(&options, &domain);
-    domain_finish(&domain);
+    status = plan_vm(&options, &vms);
+    others_finish(&vms.others);
+    domain_finish(&vms.domain);
     return status;
 }

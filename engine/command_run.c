@@ -26,7 +26,7 @@ static int log_failure(const struct run_options *options, const char *rule, cons
     return EXIT_PROBLEM;
 }
 
-/* One line a broken file: its first error, and how many more there are. */
+/* One line a broken file: its first error. */
 static bool log_broken_files(const struct run_options *options, const struct ruleset *ruleset) {
     const struct source *last = NULL;
     for (size_t i = 0; i < ruleset->diagnostics.count; i++) {
@@ -34,10 +34,12 @@ static bool log_broken_files(const struct run_options *options, const struct rul
         if (diagnostic->severity != SEVERITY_ERROR || diagnostic->source == last)
             continue;
         last = diagnostic->source;
+        bool directory = strstr(diagnostic->name, "directory") != NULL;
         char *line = diagnostic_line(diagnostic);
         char *message =
-            memory_printf("%s%s%s; the file is left out: see 'virt-rules check'", line,
-                          diagnostic->hint ? "; " : "", diagnostic->hint ? diagnostic->hint : "");
+            memory_printf("%s%s%s; %s: see 'virt-rules check'", line, diagnostic->hint ? "; " : "",
+                          diagnostic->hint ? diagnostic->hint : "",
+                          directory ? "no rule is in force" : "the file is left out");
         log_failure(options, last->path, message);
         free(message);
         free(line);
@@ -96,6 +98,11 @@ static int unknown_operation(const struct run_options *options) {
     return EXIT_USAGE;
 }
 
+/* As the hook calls: four words and no option. A VM may be called "--help". */
+static bool is_hook_call(int argc, char **argv) {
+    return argc == 5 && *argv[1] == '-' && event_from_text(argv[2]) != EVENT_COUNT;
+}
+
 int command_run(const struct command *command, int argc, char **argv) {
     struct run_options options = {0};
     const struct command_option table[] = {
@@ -103,7 +110,8 @@ int command_run(const struct command *command, int argc, char **argv) {
         {.name = "state", .value = &options.state},
         {0},
     };
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    int status = EXIT_FINE;
+    int first = is_hook_call(argc, argv) ? 1 : command_options(command, argc, argv, table, &status);
     if (first < 0)
         return status;
     if (argc - first < 2 || argc - first > 4)

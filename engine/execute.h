@@ -25,6 +25,7 @@ struct executor {
     const char *state;         /* directory of the lock */
     struct journal *journal;
     struct clock *clock;
+    int program_limit_ms; /* of a program of a rule; 0: SPAWN_LIMIT_MS */
     /* Called at the first need of libvirt, and not at all for an event that needs none. */
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
 };

@@ -3,13 +3,22 @@
 #include "engine/hostdev_xml.h"
 #include "parser/syntax.h"
 
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum mark {
+    MARK_ATTACH = 1, /* has an entry that attaches it, or that says it is attached */
+    MARK_DETACH = 2,
+    MARK_CHOSEN = 4, /* while `any` chooses */
+};
 
 struct planner {
     const struct plan_request *request;
     struct plan *plan;
     size_t free_ports; /* left in the VM for PCI devices; SIZE_MAX: unknown */
+    uint8_t *marks;    /* one for each device of the host */
 };
 
 /* Where in the rules an entry comes from. */
@@ -69,22 +78,30 @@ uint32_t plan_option_ms(const struct action *action, enum option_kind kind) {
     return 0;
 }
 
-/* The rule's own words, without the quantifier, on one line. */
-static char *wanted_text(const struct origin *origin) {
-    const struct criterion *last = origin->target->device;
-    if (!last)
+/* A device in the words of its file, on one line. */
+static char *criteria_text(const struct source *source, const struct criterion *first) {
+    const struct criterion *last = first;
+    if (!first)
         return memory_strdup("");
-    uint32_t start = last->span.start;
     while (last->next)
         last = last->next;
-    char *text = memory_strndup(origin->rule->source->text + start, last->span.end - start);
+    char *text =
+        memory_strndup(source->text + first->span.start, last->span.end - first->span.start);
     for (char *at = text; *at; at++)
-        if (*at == '\n' || *at == '\r' || *at == '\\' || *at == '\t')
+        if (*at == '\n' || *at == '\r' || *at == '\t' || (*at == '\\' && strchr("\r\n", at[1])))
             *at = ' ';
     return text;
 }
 
+static char *wanted_text(const struct origin *origin) {
+    return criteria_text(origin->rule->source, origin->target->device);
+}
+
 /* --- entries */
+
+static uint8_t *mark_of(const struct planner *planner, const struct host_device *device) {
+    return &planner->marks[device - planner->request->host->devices];
+}
 
 static struct plan_entry *add_entry(struct planner *planner, const struct origin *origin,
                                     enum plan_kind kind, const struct host_device *device) {
@@ -97,6 +114,9 @@ static struct plan_entry *add_entry(struct planner *planner, const struct origin
                                  .target = origin->target,
                                  .device = device,
                                  .wanted = origin->target ? wanted_text(origin) : NULL};
+    if (device && kind != PLAN_REFUSED)
+        *mark_of(planner, device) |=
+            origin->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH;
     return entry;
 }
 
@@ -146,13 +166,25 @@ static struct device_list on_bus(const struct device_list *devices, enum bus bus
     return kept;
 }
 
+/* Appends to a text that belongs to the caller. */
+__attribute__((format(printf, 2, 3))) static void append(char **text, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *more = memory_vprintf(format, arguments);
+    va_end(arguments);
+    char *longer = memory_printf("%s%s", *text, more);
+    free(more);
+    free(*text);
+    *text = longer;
+}
+
 static char *addresses(const struct device_list *devices) {
+    enum { LISTED = 16 }; /* enough to choose from; a line must stay one */
     char *text = memory_strdup("");
-    for (size_t i = 0; i < devices->count; i++) {
-        char *longer = memory_printf("%s%s%s", text, i ? ", " : "", devices->list[i]->address);
-        free(text);
-        text = longer;
-    }
+    for (size_t i = 0; i < devices->count && i < LISTED; i++)
+        append(&text, "%s%s", i ? ", " : "", devices->list[i]->address);
+    if (devices->count > LISTED)
+        append(&text, " and %zu more", devices->count - LISTED);
     return text;
 }
 
@@ -171,54 +203,113 @@ static bool is_attached(const struct planner *planner, const struct host_device 
     return domain_holds(planner->request->event->domain, device) != NULL;
 }
 
-static bool is_planned(const struct planner *planner, const struct host_device *device,
-                       enum verb verb) {
-    const struct plan *plan = planner->plan;
-    for (size_t i = 0; i < plan->count; i++)
-        if (plan->entries[i].device == device && plan->entries[i].kind != PLAN_REFUSED &&
-            plan->entries[i].action->verb == verb)
-            return true;
-    return false;
+/* Nothing is left to judge or to do: the VM has it, or this plan gives it. */
+static bool is_settled(const struct planner *planner, const struct host_device *device) {
+    return *mark_of(planner, device) & (MARK_ATTACH | MARK_CHOSEN) || is_attached(planner, device);
+}
+
+static bool is_beside(const struct host_device *device, const struct host_device *other) {
+    return other != device && other->bus == BUS_PCI && !other->is_bridge &&
+           other->iommu_group >= 0 && other->iommu_group == device->iommu_group;
+}
+
+static struct verdict refuse_blocked(const struct host_device *device,
+                                     const struct host_device *blocker) {
+    return verdict(
+        REFUSED_GROUP,
+        memory_printf("IOMMU group %d also holds %s (%s), which the host's driver %s has",
+                      device->iommu_group, blocker->address, blocker->name, blocker->driver),
+        blocker->use
+            ? memory_printf("a group goes as a whole, and the host %s: move one of the two cards "
+                            "to another slot",
+                            blocker->use)
+            : memory_strdup("a group goes as a whole: write 'with group', or move the card to "
+                            "another slot"));
+}
+
+/* A group belongs to one VM: what another VM has of it keeps this device from going. */
+static struct verdict judge_siblings(const struct planner *planner,
+                                     const struct host_device *device) {
+    const struct host *host = planner->request->host;
+    const struct host_device *blocker = host_group_blocker(host, device);
+    if (blocker)
+        return refuse_blocked(device, blocker);
+    for (size_t i = 0; i < host->count; i++) {
+        const struct host_device *other = &host->devices[i];
+        const struct domain *holder = is_beside(device, other) ? holder_of(planner, other) : NULL;
+        if (holder)
+            return verdict(REFUSED_GROUP,
+                           memory_printf("IOMMU group %d also holds %s (%s), which VM '%s' has",
+                                         device->iommu_group, other->address, other->name,
+                                         domain_label(holder)),
+                           memory_strdup("a group goes to one VM: stop that VM, or move one of "
+                                         "the two cards to another slot"));
+    }
+    return (struct verdict){0};
 }
 
 static struct verdict judge_group(const struct planner *planner, const struct host_device *device,
                                   bool with_group) {
-    const struct host *host = planner->request->host;
-    if (device->iommu_group < 0 && !host->has_iommu)
+    if (device->iommu_group < 0 && !planner->request->host->has_iommu)
         return verdict(REFUSED_NO_IOMMU, memory_strdup("the host has no IOMMU turned on"),
                        memory_strdup("turn on VT-d or AMD-Vi in the firmware, and on Intel boot "
                                      "the kernel with intel_iommu=on"));
     if (device->iommu_group < 0)
         return verdict(REFUSED_NO_IOMMU, memory_printf("%s is in no IOMMU group", device->address),
                        memory_strdup("the IOMMU does not reach this slot: move the card"));
-    const struct host_device *blocker = with_group ? NULL : host_group_blocker(host, device);
-    if (blocker)
-        return verdict(REFUSED_GROUP,
-                       memory_printf("IOMMU group %d also holds %s (%s), which the host's driver "
-                                     "%s has",
-                                     device->iommu_group, blocker->address, blocker->name,
-                                     blocker->driver),
-                       memory_strdup("a group goes as a whole: write 'with group', or move the "
-                                     "card to another slot"));
-    return (struct verdict){0};
+    return with_group ? (struct verdict){0} : judge_siblings(planner, device);
 }
 
-static struct verdict judge_port(const struct planner *planner, const struct host_device *device) {
+static struct verdict judge_usb(const struct planner *planner, const struct host_device *device) {
     const struct domain *domain = planner->request->event->domain;
-    if (device->bus == BUS_USB && domain->machine && !domain->has_usb_controller)
-        return verdict(REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
-                       memory_strdup("add to the VM while it is off: "
-                                     "<controller type='usb' model='qemu-xhci'/>"));
-    if (device->bus == BUS_PCI && planner->free_ports == 0 && domain->has_pcie_root)
-        return verdict(
-            REFUSED_NO_PORT,
-            memory_printf("the VM has no free PCIe root port (%u, all taken)", domain->root_ports),
-            memory_strdup("add to the VM while it is off: "
-                          "<controller type='pci' model='pcie-root-port'/>"));
-    if (device->bus == BUS_PCI && planner->free_ports == 0)
-        return verdict(REFUSED_NO_PORT, memory_strdup("the VM has no free PCI slot"),
-                       memory_strdup("add to the VM while it is off: "
-                                     "<controller type='pci' model='pci-bridge'/>"));
+    if (device->bus != BUS_USB || !domain->machine || domain->has_usb_controller)
+        return (struct verdict){0};
+    return verdict(REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
+                   memory_strdup("add to the VM while it is off: "
+                                 "<controller type='usb' model='qemu-xhci'/>"));
+}
+
+/* Every PCI device takes a port of its own. */
+static struct verdict judge_ports(const struct planner *planner, size_t needed) {
+    const struct domain *domain = planner->request->event->domain;
+    if (needed <= planner->free_ports)
+        return (struct verdict){0};
+    const char *kind = domain->has_pcie_root ? "PCIe root port" : "PCI slot";
+    const char *model = domain->has_pcie_root ? "pcie-root-port" : "pci-bridge";
+    char *message = needed == 1 && !planner->free_ports
+                        ? memory_printf("the VM has no free %s", kind)
+                        : memory_printf("%zu devices need a %s each, and the VM has %zu left",
+                                        needed, kind, planner->free_ports);
+    if (domain->has_pcie_root)
+        append(&message, " (it has %u in all)", domain->root_ports);
+    return verdict(REFUSED_NO_PORT, message,
+                   memory_printf("add to the VM while it is off: <controller type='pci' "
+                                 "model='%s'/>, one for each device",
+                                 model));
+}
+
+/* What libvirt said about the device in this run, when no VM's XML shows it. */
+static const char *claim_on(const struct planner *planner, const struct host_device *device) {
+    const struct plan_request *request = planner->request;
+    for (size_t i = 0; i < request->claim_count; i++)
+        if (request->claims[i].bus == device->bus &&
+            !strcmp(request->claims[i].address, device->address))
+            return request->claims[i].message;
+    return NULL;
+}
+
+static struct verdict judge_holders(const struct planner *planner,
+                                    const struct host_device *device) {
+    const struct domain *holder = holder_of(planner, device);
+    const char *claim = holder ? NULL : claim_on(planner, device);
+    if (holder)
+        return verdict(REFUSED_HELD, memory_printf("VM '%s' has it", domain_label(holder)),
+                       memory_strdup("stop that VM or detach the device there; 'any' takes the "
+                                     "next free one"));
+    if (claim)
+        return verdict(REFUSED_HELD, memory_strdup(claim),
+                       memory_strdup("a VM has it or another device of its IOMMU group: stop that "
+                                     "VM or detach the device there"));
     return (struct verdict){0};
 }
 
@@ -249,15 +340,11 @@ static struct verdict judge(const struct planner *planner, const struct host_dev
         return verdict(REFUSED_HOST_USE, memory_printf("the host %s", device->use),
                        memory_strdup("nothing overrides this: name another device, or free this "
                                      "one on the host first"));
-    const struct domain *holder = holder_of(planner, device);
-    if (holder)
-        return verdict(REFUSED_HELD, memory_printf("VM '%s' has it", domain_label(holder)),
-                       memory_strdup("stop that VM or detach the device there; 'any' takes the "
-                                     "next free one"));
-    struct verdict group = {0};
-    if (device->bus == BUS_PCI)
-        group = judge_group(planner, device, with_group);
-    return group.refusal ? group : judge_port(planner, device);
+    struct verdict held = judge_holders(planner, device);
+    if (held.refusal)
+        return held;
+    return device->bus == BUS_PCI ? judge_group(planner, device, with_group)
+                                  : judge_usb(planner, device);
 }
 
 /* --- attach */
@@ -285,47 +372,83 @@ static void add_attach(struct planner *planner, const struct origin *origin,
         planner->free_ports--;
 }
 
-/* Endpoints of the device's group, itself first. */
-static struct device_list group_of(const struct host *host, const struct host_device *device) {
+/* What goes with the device: with its group the group's endpoints, itself first; else itself. */
+static struct device_list unit_of(const struct planner *planner, const struct origin *origin,
+                                  const struct host_device *device) {
     struct device_list members = {0};
+    const struct host *host = planner->request->host;
     list_add(&members, device);
-    for (size_t i = 0; i < host->count; i++) {
-        const struct host_device *other = &host->devices[i];
-        if (other != device && other->bus == BUS_PCI && !other->is_bridge &&
-            other->iommu_group >= 0 && other->iommu_group == device->iommu_group)
-            list_add(&members, other);
-    }
+    for (size_t i = 0; origin->action->with_group && i < host->count; i++)
+        if (is_beside(device, &host->devices[i]))
+            list_add(&members, &host->devices[i]);
     return members;
+}
+
+static size_t ports_needed(const struct planner *planner, const struct device_list *unit) {
+    size_t needed = 0;
+    for (size_t i = 0; i < unit->count; i++)
+        needed += unit->list[i]->bus == BUS_PCI && !is_settled(planner, unit->list[i]);
+    return needed;
+}
+
+/* The first reason why the unit cannot go as a whole. */
+static struct verdict judge_unit(const struct planner *planner, const struct origin *origin,
+                                 const struct device_list *unit) {
+    for (size_t i = 0; i < unit->count; i++) {
+        if (is_settled(planner, unit->list[i]))
+            continue;
+        struct verdict no = judge(planner, unit->list[i], origin->action->with_group);
+        if (no.refusal)
+            return no;
+    }
+    return judge_ports(planner, ports_needed(planner, unit));
+}
+
+/* Every reason why the unit cannot go as a whole becomes an entry. */
+static bool refuse_unit(struct planner *planner, const struct origin *origin,
+                        const struct device_list *unit) {
+    bool refused = false;
+    for (size_t i = 0; i < unit->count; i++) {
+        if (is_settled(planner, unit->list[i]))
+            continue;
+        struct verdict no = judge(planner, unit->list[i], origin->action->with_group);
+        if (no.refusal)
+            refuse(planner, origin, unit->list[i], no);
+        refused |= no.refusal != REFUSED_NOT;
+    }
+    if (refused)
+        return true;
+    struct verdict ports = judge_ports(planner, ports_needed(planner, unit));
+    if (ports.refusal)
+        refuse(planner, origin, unit->list[0], ports);
+    return ports.refusal != REFUSED_NOT;
 }
 
 /* One device, or with its group: all of them or none. */
 static void attach_device(struct planner *planner, const struct origin *origin,
                           const struct host_device *device) {
-    struct device_list members = {0};
-    if (origin->action->with_group)
-        members = group_of(planner->request->host, device);
-    else
-        list_add(&members, device);
-    bool possible = true;
-    for (size_t i = 0; i < members.count; i++) {
-        if (is_attached(planner, members.list[i]) ||
-            is_planned(planner, members.list[i], VERB_ATTACH))
+    struct device_list unit = unit_of(planner, origin, device);
+    bool refused = refuse_unit(planner, origin, &unit);
+    for (size_t i = 0; !refused && i < unit.count; i++) {
+        if (*mark_of(planner, unit.list[i]) & MARK_ATTACH)
             continue;
-        struct verdict no = judge(planner, members.list[i], origin->action->with_group);
-        if (no.refusal) {
-            refuse(planner, origin, members.list[i], no);
-            possible = false;
-        }
-    }
-    for (size_t i = 0; possible && i < members.count; i++) {
-        if (is_planned(planner, members.list[i], VERB_ATTACH))
-            continue;
-        if (is_attached(planner, members.list[i]))
-            skip_attached(planner, origin, members.list[i]);
+        if (is_attached(planner, unit.list[i]))
+            skip_attached(planner, origin, unit.list[i]);
         else
-            add_attach(planner, origin, members.list[i]);
+            add_attach(planner, origin, unit.list[i]);
     }
-    list_finish(&members);
+    list_finish(&unit);
+}
+
+/* What stands behind a name, as " (1ac1:089a)"; else "". */
+static char *meaning_text(const struct target *target) {
+    const struct criterion *only = target->device;
+    if (!only || only->next || only->kind != CRITERION_NAME || !only->resolved)
+        return memory_strdup("");
+    char *text = criteria_text(only->definition->source, only->definition->device);
+    char *meaning = memory_printf(" (%s)", text);
+    free(text);
+    return meaning;
 }
 
 static void refuse_absent(struct planner *planner, const struct origin *origin) {
@@ -333,9 +456,11 @@ static void refuse_absent(struct planner *planner, const struct origin *origin) 
     struct plan_entry *entry =
         add_entry(planner, origin, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     entry->refusal = REFUSED_ABSENT;
-    entry->message =
-        memory_printf("the host has no %s device %s",
-                      origin->action->backend == BACKEND_USB ? "USB" : "PCI", entry->wanted);
+    char *meaning = meaning_text(origin->target);
+    entry->message = memory_printf("the host has no %s device %s%s",
+                                   origin->action->backend == BACKEND_USB ? "USB" : "PCI",
+                                   entry->wanted, meaning);
+    free(meaning);
     if (!optional)
         entry->hint = memory_printf("see %s; 'optional' allows it to be missing, 'within 30s' "
                                     "waits for it",
@@ -356,48 +481,70 @@ static void refuse_ambiguous(struct planner *planner, const struct origin *origi
                              const struct device_list *devices) {
     char *list = addresses(devices);
     char *wanted = wanted_text(origin);
-    const char *where = origin->action->backend == BACKEND_USB ? "port" : "at";
+    bool attach = origin->action->verb == VERB_ATTACH;
     refuse(planner, origin, NULL,
            verdict(REFUSED_AMBIGUOUS,
-                   memory_printf("%zu devices are %s: %s", devices->count, wanted, list),
-                   memory_printf("say which: '%s %s' for one of them, 'any' for the first free "
-                                 "one, 'all' for all",
-                                 where, devices->list[0]->address)));
+                   memory_printf("%zu devices%s are %s: %s", devices->count,
+                                 attach ? "" : " that the VM has", wanted, list),
+                   memory_printf("say which: '%s %s' for one of them, 'any' for the first%s one, "
+                                 "'all' for all",
+                                 devices->list[0]->bus == BUS_USB ? "port" : "at",
+                                 devices->list[0]->address, attach ? " free" : "")));
     free(wanted);
     free(list);
 }
 
-/* Of `devices` those that the VM has, then the free ones, up to `wanted`. */
-static struct device_list choose(const struct planner *planner, const struct origin *origin,
+static void list_choice(struct planner *planner, const struct origin *origin,
+                        struct device_list *chosen, const struct host_device *device, char **why) {
+    struct device_list unit = unit_of(planner, origin, device);
+    struct verdict no = judge_unit(planner, origin, &unit);
+    if (no.refusal) {
+        append(why, "; %s: %s", device->address, no.message);
+    } else {
+        if (planner->free_ports != SIZE_MAX)
+            planner->free_ports -= ports_needed(planner, &unit);
+        for (size_t i = 0; i < unit.count; i++)
+            *mark_of(planner, unit.list[i]) |= MARK_CHOSEN;
+        list_add(chosen, device);
+    }
+    verdict_finish(&no);
+    list_finish(&unit);
+}
+
+/*
+ * Of `devices` those that the VM has or this plan gives it, then the free ones, up to `wanted`. So
+ * two rules that take any device take the same one, and a plan made anew half way comes out alike.
+ */
+static struct device_list choose(struct planner *planner, const struct origin *origin,
                                  const struct device_list *devices, size_t wanted, char **why) {
     struct device_list chosen = {0};
+    size_t free_ports = planner->free_ports;
     for (size_t i = 0; i < devices->count && chosen.count < wanted; i++)
-        if (is_attached(planner, devices->list[i]))
+        if (is_settled(planner, devices->list[i]))
             list_add(&chosen, devices->list[i]);
-    for (size_t i = 0; i < devices->count && chosen.count < wanted; i++) {
-        if (is_attached(planner, devices->list[i]) ||
-            is_planned(planner, devices->list[i], VERB_ATTACH))
-            continue;
-        struct verdict no = judge(planner, devices->list[i], origin->action->with_group);
-        if (no.refusal) {
-            char *longer = memory_printf("%s; %s: %s", *why, devices->list[i]->address, no.message);
-            free(*why);
-            *why = longer;
-        } else {
-            list_add(&chosen, devices->list[i]);
-        }
-        verdict_finish(&no);
-    }
+    for (size_t i = 0; i < devices->count && chosen.count < wanted; i++)
+        if (!is_settled(planner, devices->list[i]))
+            list_choice(planner, origin, &chosen, devices->list[i], why);
+    for (size_t i = 0; i < planner->request->host->count; i++)
+        planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
+    planner->free_ports = free_ports;
     return chosen;
 }
 
-static void refuse_too_few(struct planner *planner, const struct origin *origin, size_t free_count,
-                           const char *why) {
-    refuse(planner, origin, NULL,
-           verdict(REFUSED_TOO_FEW,
-                   memory_printf("%zu of the %u wanted are free%s", free_count,
-                                 origin->target->count, why),
-                   memory_strdup("ask for fewer, or free one; 'optional' takes what is there")));
+/* What `optional` allows to be missing is no refusal. */
+static void miss_some(struct planner *planner, const struct origin *origin, size_t count,
+                      const char *why) {
+    bool optional = plan_has_option(origin->action, OPTION_OPTIONAL);
+    struct plan_entry *entry =
+        add_entry(planner, origin, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
+    unsigned wanted = origin->target->count;
+    entry->refusal = REFUSED_TOO_FEW;
+    entry->message = wanted == 1
+                         ? memory_printf("none is free%s", why)
+                         : memory_printf("%zu of the %u wanted can be had%s", count, wanted, why);
+    if (!optional)
+        entry->hint = memory_printf("free one%s; 'optional' takes what is there",
+                                    wanted == 1 ? "" : ", or ask for fewer");
 }
 
 static void attach_any(struct planner *planner, const struct origin *origin,
@@ -405,11 +552,11 @@ static void attach_any(struct planner *planner, const struct origin *origin,
     char *why = memory_strdup("");
     struct device_list chosen = choose(planner, origin, devices, origin->target->count, &why);
     bool enough = chosen.count == origin->target->count;
-    if (enough || plan_has_option(origin->action, OPTION_OPTIONAL))
-        for (size_t i = 0; i < chosen.count; i++)
+    for (size_t i = 0; i < chosen.count; i++)
+        if (enough || plan_has_option(origin->action, OPTION_OPTIONAL))
             attach_device(planner, origin, chosen.list[i]);
-    else
-        refuse_too_few(planner, origin, chosen.count, why);
+    if (!enough)
+        miss_some(planner, origin, chosen.count, why);
     list_finish(&chosen);
     free(why);
 }
@@ -435,22 +582,35 @@ static void plan_attach(struct planner *planner, const struct origin *origin) {
 
 /* --- detach and run */
 
+static struct device_list attached(const struct planner *planner,
+                                   const struct device_list *devices) {
+    struct device_list kept = {0};
+    for (size_t i = 0; i < devices->count; i++)
+        if (is_attached(planner, devices->list[i]))
+            list_add(&kept, devices->list[i]);
+    return kept;
+}
+
+static void detach_devices(struct planner *planner, const struct origin *origin,
+                           const struct device_list *devices) {
+    bool any = origin->target->quantifier == QUANTIFIER_ANY;
+    for (size_t i = 0; i < devices->count && !(any && i == origin->target->count); i++)
+        if (!(*mark_of(planner, devices->list[i]) & MARK_DETACH))
+            add_entry(planner, origin, PLAN_STEP, devices->list[i])->xml =
+                hostdev_xml(devices->list[i], NULL);
+}
+
 static void plan_detach(struct planner *planner, const struct origin *origin) {
     struct device_list found = matching(planner, origin->target);
-    size_t held = 0;
-    struct hostdev_options options = {0};
-    for (size_t i = 0; i < found.count; i++) {
-        const struct host_device *device = found.list[i];
-        if (!is_attached(planner, device) || is_planned(planner, device, VERB_DETACH))
-            continue;
-        if (origin->target->quantifier == QUANTIFIER_ANY && held == origin->target->count)
-            break;
-        held++;
-        add_entry(planner, origin, PLAN_STEP, device)->xml = hostdev_xml(device, &options);
-    }
-    if (!held)
+    struct device_list held = attached(planner, &found);
+    if (!held.count)
         add_entry(planner, origin, PLAN_SKIPPED, NULL)->message =
             memory_strdup("the VM does not have it");
+    else if (origin->target->quantifier == QUANTIFIER_ONE && held.count > 1)
+        refuse_ambiguous(planner, origin, &held);
+    else
+        detach_devices(planner, origin, &held);
+    list_finish(&held);
     list_finish(&found);
 }
 
@@ -491,11 +651,13 @@ static size_t free_ports(const struct domain *domain) {
 
 void plan_init(struct plan *plan, const struct plan_request *request) {
     *plan = (struct plan){.event = request->event};
-    struct planner planner = {request, plan, free_ports(request->event->domain)};
+    struct planner planner = {request, plan, free_ports(request->event->domain),
+                              memory_zalloc(request->host->count + 1)};
     struct wanted_list wanted = match_event(request->program, request->event);
     for (size_t i = 0; i < wanted.count; i++)
         plan_action(&planner, &wanted.list[i]);
     free(wanted.list);
+    free(planner.marks);
 }
 
 void plan_finish(struct plan *plan) {

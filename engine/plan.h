@@ -9,12 +9,21 @@
 #include "engine/host.h"
 #include "engine/match.h"
 
+/* A device that libvirt would not give although no VM's XML showed why. */
+struct claim {
+    enum bus bus;
+    char *address;
+    char *message; /* libvirt's words */
+};
+
 struct plan_request {
     const struct program *program;
     const struct event *event;
     const struct host *host;
     const struct domain *others; /* running VMs other than the event's; may be NULL */
     size_t other_count;
+    const struct claim *claims; /* may be NULL */
+    size_t claim_count;
 };
 
 /* Why something is refused; the names in --json are those of refusal_name(). */
@@ -43,8 +52,8 @@ enum plan_kind {
 
 struct plan_entry {
     enum plan_kind kind;
-    enum refusal
-        refusal; /* of PLAN_SKIPPED: REFUSED_ABSENT, or REFUSED_NOT when it is attached already */
+    enum refusal refusal; /* of PLAN_SKIPPED: REFUSED_ABSENT or REFUSED_TOO_FEW with `optional`;
+                             else REFUSED_NOT */
     const struct rule *rule;
     const struct action *action;
     const struct target *target;      /* NULL: run */

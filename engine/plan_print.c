@@ -26,7 +26,8 @@ static void print_title(const struct domain *domain, enum event_name event, FILE
 }
 
 static void print_device(const struct host_device *device, FILE *out) {
-    fprintf(out, "%s %04x:%04x ", device->address, device->id.vendor, device->id.device);
+    print(out, device->address);
+    fprintf(out, " %04x:%04x ", device->id.vendor, device->id.device);
     print(out, device->name);
 }
 
@@ -36,7 +37,8 @@ static void print_facts(const struct host_device *device, enum backend backend, 
         fprintf(out, "IOMMU group %d, ", device->iommu_group);
     if (device->bus == BUS_USB)
         fprintf(out, "bus %u device %u, ", device->bus_number, device->device_number);
-    fprintf(out, "host driver %s", device->driver ? device->driver : "none");
+    fputs("host driver ", out);
+    print(out, device->driver ? device->driver : "none");
     if (backend)
         fprintf(out, ", as %s", backend_text(backend));
 }

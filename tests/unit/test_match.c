@@ -1,0 +1,259 @@
+/* Which rules an event concerns, and which devices a rule means. */
+#include "tests/unit/sample.h"
+
+#include "engine/match.h"
+
+#include <sys/stat.h>
+
+/* --- devices */
+
+static struct host_device devices[] = {
+    {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000), .iommu_group = 1},
+    {SAMPLE_PCI("0000:01:00.1", 0x10de, 0x228b, 0x040300), .iommu_group = 1},
+    {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x089a, 0x088000), .subsystem = {0x1ac1, 0x089a},
+     .iommu_group = 2},
+    {SAMPLE_PCI("0000:05:00.1", 0x8086, 0x10fb, 0x020000), .subsystem = {0x8086, 0x0003},
+     .iommu_group = 3},
+    {SAMPLE_PCI("0001:05:00.1", 0x8086, 0x10fb, 0x020000), .iommu_group = 4},
+    {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 4)},
+    {SAMPLE_USB("1-1", 0x0bda, 0x8153, 1, 7), .class_code = 0x020600,
+     .serial = SAMPLE_TEXT("AB 1")},
+};
+
+enum { DEVICE_COUNT = sizeof devices / sizeof *devices };
+
+/* The addresses of what `device` means, after `definitions`. */
+static const char *meant(const char *definitions, const char *device) {
+    static char found[512];
+    struct sample_rules rules;
+    char *text = memory_printf("%son vm any started detach all %s\n", definitions, device);
+    sample_rules_init(&rules, text);
+    free(text);
+    *found = 0;
+    const struct criterion *criteria = rules.program.rules[0]->actions->targets->device;
+    for (size_t i = 0; i < DEVICE_COUNT; i++)
+        if (match_device(criteria, &devices[i]))
+            snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", *found ? " " : "",
+                     devices[i].address);
+    sample_rules_finish(&rules);
+    return found;
+}
+
+static void every_kind_of_criterion(void **state) {
+    (void)state;
+    static const struct {
+        const char *device, *found;
+    } cases[] = {
+        {"1ac1:089a", "0000:03:00.0"},
+        {"1AC1:089A", "0000:03:00.0"},
+        {"*:089a", "0000:03:00.0 1-1.4"},
+        {"8086:*", "0000:05:00.1 0001:05:00.1"},
+        {"ffff:089a", ""},
+        {"at 0000:05:00.1", "0000:05:00.1"},
+        {"05:00.1", "0000:05:00.1"},
+        {"at 0000:01:00.*", "0000:01:00.0 0000:01:00.1"},
+        {"at *:05:00.1", "0000:05:00.1 0001:05:00.1"},
+        {"class 03", "0000:01:00.0"},
+        {"class 0403", "0000:01:00.1"},
+        {"class 040300", "0000:01:00.1"},
+        {"class 0404", ""},
+        {"class 0880", "0000:03:00.0"},
+        {"class 02", "0000:05:00.1 0001:05:00.1 1-1"},
+        {"class 00", "1-1.4"},
+        {"subsystem 8086:0003", "0000:05:00.1"},
+        {"subsystem 1ac1:*", "0000:03:00.0"},
+        {"subsystem *:0000", "0000:01:00.0 0000:01:00.1 0001:05:00.1"},
+        {"port 1-1.4", "1-1.4"},
+        {"port 1-1", "1-1"},
+        {"serial \"AB 1\"", "1-1"},
+        {"serial \"ab 1\"", ""},
+        {"serial \"AB*\"", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (strcmp(meant("", cases[i].device), cases[i].found) != 0)
+            fail_msg("%s means '%s'", cases[i].device, meant("", cases[i].device));
+    }
+}
+
+static void all_criteria_of_an_alternative_hold(void **state) {
+    (void)state;
+    assert_string_equal(meant("", "8086:10fb at 0001:05:00.1"), "0001:05:00.1");
+    assert_string_equal(meant("", "8086:10fb class 03"), "");
+    assert_string_equal(meant("", "10de:* class 03"), "0000:01:00.0");
+    assert_string_equal(meant("", "0bda:8153 port 1-1 serial \"AB 1\""), "1-1");
+    assert_string_equal(meant("", "0bda:8153 port 1-1.4"), "");
+}
+
+static void one_alternative_is_enough(void **state) {
+    (void)state;
+    assert_string_equal(meant("", "1ac1:089a or 1a6e:089a"), "0000:03:00.0 1-1.4");
+    assert_string_equal(meant("", "ffff:ffff or 1a6e:089a"), "1-1.4");
+    assert_string_equal(meant("", "1a6e:089a or ffff:ffff"), "1-1.4");
+    /* "or" binds weaker than the criteria beside it */
+    assert_string_equal(meant("", "8086:10fb at 0000:05:00.1 or 10de:* class 04"),
+                        "0000:01:00.1 0000:05:00.1");
+    assert_string_equal(meant("", "8086:10fb class 04 or 10de:* class 02"), "");
+    assert_string_equal(meant("", "8086:10fb class 04 or 10de:* class 02 or 1ac1:*"),
+                        "0000:03:00.0");
+}
+
+static void names_stand_for_their_definition(void **state) {
+    (void)state;
+    static const char definitions[] = "device tpu is 1a6e:089a or 18d1:9302\n"
+                                      "device nic is 8086:10fb\n"
+                                      "device either is tpu or nic\n";
+    assert_string_equal(meant(definitions, "tpu"), "1-1.4");
+    assert_string_equal(meant(definitions, "nic at 0001:05:00.*"), "0001:05:00.1");
+    assert_string_equal(meant(definitions, "either"), "0000:05:00.1 0001:05:00.1 1-1.4");
+    assert_string_equal(meant(definitions, "nic class 03 or tpu"), "1-1.4");
+}
+
+/* --- VMs */
+
+static const char UUID[] = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0";
+
+/* Whether a rule for `vms` is for a VM of that name and title. */
+static bool is_for(const char *vms, const char *name, const char *title) {
+    struct sample_rules rules;
+    char *text = memory_printf("on vm %s started run \"/x\"\n", vms);
+    struct domain domain = {.name = (char *)(uintptr_t)name,
+                            .title = (char *)(uintptr_t)title,
+                            .uuid = (char *)(uintptr_t)UUID};
+    struct event event = {EVENT_STARTED, &domain};
+    sample_rules_init(&rules, text);
+    struct wanted_list wanted = match_event(&rules.program, &event);
+    bool is = wanted.count == 1;
+    free(wanted.list);
+    free(text);
+    sample_rules_finish(&rules);
+    return is;
+}
+
+static void a_vm_by_name_title_and_uuid(void **state) {
+    (void)state;
+    assert_true(is_for("frigate", "frigate", NULL));
+    assert_false(is_for("frigate", "frigate2", NULL));
+    assert_false(is_for("Frigate", "frigate", NULL));
+    assert_true(is_for("\"Home Assistant\"", "vm1", "Home Assistant"));
+    assert_false(is_for("\"home assistant\"", "vm1", "Home Assistant"));
+    assert_true(is_for("4dea22b3-1d52-d8f3-2516-782e98ab3fa0", "vm1", NULL));
+    assert_true(is_for("4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", "vm1", NULL));
+    assert_true(is_for("\"4DEA22B3-1d52-D8F3-2516-782E98AB3FA0\"", "vm1", NULL));
+    assert_false(is_for("4dea22b3-1d52-d8f3-2516-782e98ab3fa1", "vm1", NULL));
+    assert_true(is_for("other, frigate", "frigate", NULL));
+    assert_true(is_for("7", "7", NULL));
+}
+
+static void a_bare_word_may_be_a_glob(void **state) {
+    (void)state;
+    assert_true(is_for("fri*", "frigate", NULL));
+    assert_true(is_for("*", "frigate", NULL));
+    assert_true(is_for("f?igate", "frigate", NULL));
+    assert_true(is_for("[ef]rigate", "frigate", NULL));
+    assert_false(is_for("[!f]rigate", "frigate", NULL));
+    assert_false(is_for("frig", "frigate", NULL));
+    assert_false(is_for("Fri*", "frigate", NULL));
+    assert_true(is_for("Home*", "vm1", "Home Assistant"));
+    assert_true(is_for("4DEA22B3-*", "vm1", NULL));
+    assert_true(is_for("*gate", "../a/gate", NULL));
+    assert_true(is_for("*", ".hidden", NULL));
+}
+
+static void a_quoted_word_is_only_itself(void **state) {
+    (void)state;
+    assert_false(is_for("\"fri*\"", "frigate", NULL));
+    assert_true(is_for("\"fri*\"", "fri*", NULL));
+    assert_false(is_for("\"any\"", "frigate", NULL));
+    assert_true(is_for("\"any\"", "any", NULL));
+    assert_true(is_for("any", "frigate", NULL));
+    assert_true(is_for("\"a \\\"b\\\" %s ../c\"", "x", "a \"b\" %s ../c"));
+}
+
+static void a_vm_that_has_only_a_name(void **state) {
+    (void)state;
+    struct domain domain = {.name = SAMPLE_TEXT("frigate")};
+    struct word glob = {.text = "*-*", .kind = WORD_GLOB},
+                plain = {.text = "frigate", .kind = WORD_PLAIN};
+    assert_false(match_vm(&glob, &domain));
+    assert_true(match_vm(&plain, &domain));
+    assert_false(match_vms(NULL, &domain));
+}
+
+/* --- rules and guards */
+
+/* What an event asks for, as "LINE LINE": the lines of the actions in their order. */
+static const char *asked(const struct program *program, enum event_name name) {
+    static char lines[256];
+    struct domain domain = {.name = SAMPLE_TEXT("frigate")};
+    struct event event = {name, &domain};
+    struct wanted_list wanted = match_event(program, &event);
+    *lines = 0;
+    for (size_t i = 0; i < wanted.count; i++)
+        snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "%s%zu", i ? " " : "",
+                 program_line(wanted.list[i].rule, wanted.list[i].action));
+    free(wanted.list);
+    return lines;
+}
+
+static void all_rules_of_the_event_in_order(void **state) {
+    (void)state;
+    struct sample_rules rules;
+    sample_rules_init(&rules, "on vm frigate stopped run \"/a\"\n"
+                              "on vm * started, stopped {\n"
+                              "  run \"/b\"\n"
+                              "  run \"/c\"\n"
+                              "}\n"
+                              "on vm other started run \"/d\"\n"
+                              "on vm other, any release run \"/e\"\n"
+                              "on vm any started run \"/f\"\n");
+    assert_string_equal(asked(&rules.program, EVENT_STARTED), "3 4 8");
+    assert_string_equal(asked(&rules.program, EVENT_STOPPED), "1 3 4");
+    assert_string_equal(asked(&rules.program, EVENT_RELEASE), "7");
+    assert_string_equal(asked(&rules.program, EVENT_MIGRATE), "");
+    sample_rules_finish(&rules);
+}
+
+static const struct guard *guard_of(const char *guards, const char *vm,
+                                    const struct host_device *device) {
+    static struct guard copy;
+    struct sample_rules rules;
+    struct domain domain = {.name = (char *)(uintptr_t)vm};
+    sample_rules_init(&rules, guards);
+    const struct guard *guard = match_guard(&rules.program, &domain, device);
+    if (guard)
+        copy = *guard;
+    sample_rules_finish(&rules);
+    return guard ? &copy : NULL;
+}
+
+static void guards_with_and_without_vms(void **state) {
+    (void)state;
+    const struct host_device *gpu = &devices[0], *coral = &devices[2];
+    assert_non_null(guard_of("never attach class 03\n", "frigate", gpu));
+    assert_null(guard_of("never attach class 03\n", "frigate", coral));
+    assert_non_null(guard_of("never attach class 03 to vm frigate, win*\n", "windows", gpu));
+    assert_non_null(guard_of("never attach class 03 to vm any\n", "windows", gpu));
+    assert_null(guard_of("never attach class 03 to vm frigate\n", "windows", gpu));
+    assert_null(guard_of("", "windows", gpu));
+    assert_int_equal(
+        guard_of("never attach 1ac1:*\nnever attach class 03\nnever attach 10de:*\n", "x", gpu)
+            ->span.start,
+        strlen("never attach 1ac1:*\n"));
+    assert_non_null(guard_of("device g is 10de:*\nnever attach g or 8086:*\n", "x", gpu));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_kind_of_criterion),
+        cmocka_unit_test(all_criteria_of_an_alternative_hold),
+        cmocka_unit_test(one_alternative_is_enough),
+        cmocka_unit_test(names_stand_for_their_definition),
+        cmocka_unit_test(a_vm_by_name_title_and_uuid),
+        cmocka_unit_test(a_bare_word_may_be_a_glob),
+        cmocka_unit_test(a_quoted_word_is_only_itself),
+        cmocka_unit_test(a_vm_that_has_only_a_name),
+        cmocka_unit_test(all_rules_of_the_event_in_order),
+        cmocka_unit_test(guards_with_and_without_vms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,731 @@
+/* What an event would do: every refusal, every quantifier, and what devices have to do with each
+ * other. */
+#include "tests/unit/sample.h"
+
+#include "engine/plan.h"
+
+enum { GPU, SOUND, CORAL, CORAL2, CORAL3, NIC, DISK, BRIDGE, STICK, STICK2, HUB, DEVICE_COUNT };
+
+static struct host_device devices[DEVICE_COUNT];
+static struct host host;
+static struct domain domain;
+static struct domain others[2];
+static struct sample_rules rules;
+static struct plan plan;
+static bool planned;
+
+static const char VM[] =
+    "<domain id='3'><name>frigate</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>"
+    "<title>NVR</title><os><type machine='pc-q35-7.2'>hvm</type></os><devices>"
+    "<controller type='usb' model='qemu-xhci'/><controller type='pci' model='pcie-root'/>"
+    "%s%s</devices></domain>";
+#define PORT_OF(INDEX) "<controller type='pci' model='pcie-root-port' index='" INDEX "'/>"
+#define PORT PORT_OF("1")
+#define PORTS PORT PORT_OF("2") PORT_OF("3") PORT_OF("4") PORT_OF("5")
+#define HAS_PCI(BUS)                                                                               \
+    "<hostdev type='pci' mode='subsystem'><source><address domain='0' bus='" BUS                   \
+    "' slot='0' function='0'/></source></hostdev>"
+#define HAS_STICK                                                                                  \
+    "<hostdev type='usb' mode='subsystem'><source><vendor id='0x1a6e'/><product id='0x089a'/>"     \
+    "<address bus='1' device='4'/></source></hostdev>"
+
+static int set_up(void **state) {
+    (void)state;
+    const struct host_device fresh[] = {
+        [GPU] = {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000), .iommu_group = 1,
+                 .driver = SAMPLE_TEXT("nouveau")},
+        [SOUND] = {SAMPLE_PCI("0000:01:00.1", 0x10de, 0x228b, 0x040300), .iommu_group = 1,
+                   .driver = SAMPLE_TEXT("snd_hda_intel")},
+        [CORAL] = {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x089a, 0x088000), .iommu_group = 2},
+        [CORAL2] = {SAMPLE_PCI("0000:04:00.0", 0x1ac1, 0x089a, 0x088000), .iommu_group = 3},
+        [CORAL3] = {SAMPLE_PCI("0000:05:00.0", 0x1ac1, 0x089a, 0x088000), .iommu_group = 4},
+        [NIC] = {SAMPLE_PCI("0000:06:00.0", 0x8086, 0x10fb, 0x020000), .iommu_group = 5,
+                 .driver = SAMPLE_TEXT("ixgbe")},
+        [DISK] = {SAMPLE_PCI("0000:07:00.0", 0x144d, 0xa808, 0x010802), .iommu_group = 6,
+                  .use = SAMPLE_TEXT("mounts / from it (nvme0n1)")},
+        [BRIDGE] = {SAMPLE_PCI("0000:08:00.0", 0x8086, 0x1901, 0x060400), .iommu_group = 7,
+                    .is_bridge = true},
+        [STICK] = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 4), .serial = SAMPLE_TEXT("A")},
+        [STICK2] = {SAMPLE_USB("1-1.5", 0x1a6e, 0x089a, 1, 5), .serial = SAMPLE_TEXT("B")},
+        [HUB] = {SAMPLE_USB("1-1", 0x05e3, 0x0610, 1, 2), .is_bridge = true},
+    };
+    memcpy(devices, fresh, sizeof devices);
+    host = (struct host){
+        .root = SAMPLE_TEXT(""), .devices = devices, .count = DEVICE_COUNT, .has_iommu = true};
+    return 0;
+}
+
+static void forget_plan(void) {
+    if (!planned)
+        return;
+    plan_finish(&plan);
+    sample_rules_finish(&rules);
+    planned = false;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    forget_plan();
+    if (domain.name)
+        domain_finish(&domain);
+    domain = (struct domain){0};
+    for (size_t i = 0; i < 2; i++)
+        if (others[i].name) {
+            domain_finish(&others[i]);
+            others[i] = (struct domain){0};
+        }
+    return 0;
+}
+
+static void vm(const char *ports, const char *devices_xml) {
+    char *xml = memory_printf(VM, ports, devices_xml);
+    if (domain.name)
+        domain_finish(&domain);
+    sample_domain(&domain, xml);
+    free(xml);
+}
+
+static void vm_of(const char *xml) {
+    if (domain.name)
+        domain_finish(&domain);
+    sample_domain(&domain, xml);
+}
+
+static void other_vm(size_t index, const char *name, const char *devices_xml) {
+    char *xml = memory_printf("<domain id='9'><name>%s</name><devices>%s</devices></domain>", name,
+                              devices_xml);
+    sample_domain(&others[index], xml);
+    free(xml);
+}
+
+static const struct claim *claims;
+static size_t claim_count;
+
+/* An entry as "attach 0000:03:00.0", "refused never 0000:03:00.0", "skipped 1ac1:089a". */
+static void print_entry(char *text, size_t size, const struct plan_entry *entry) {
+    const char *device = entry->device   ? entry->device->address
+                         : entry->wanted ? entry->wanted
+                                         : entry->action->command->text;
+    const char *kind = entry->kind == PLAN_STEP      ? verb_text(entry->action->verb)
+                       : entry->kind == PLAN_SKIPPED ? "skipped"
+                                                     : "refused";
+    snprintf(text, size, "%s%s%s %s\n", kind, entry->refusal ? " " : "",
+             entry->refusal ? refusal_name(entry->refusal) : "", device);
+}
+
+static const char *planned_at(enum event_name name, const char *text) {
+    static char result[2048];
+    static struct event event;
+    event = (struct event){name, &domain};
+    forget_plan();
+    if (!domain.name)
+        vm(PORTS, "");
+    sample_rules_init(&rules, text);
+    struct plan_request request = {.program = &rules.program,
+                                   .event = &event,
+                                   .host = &host,
+                                   .others = others,
+                                   .other_count = others[1].name   ? 2
+                                                  : others[0].name ? 1
+                                                                   : 0,
+                                   .claims = claims,
+                                   .claim_count = claim_count};
+    plan_init(&plan, &request);
+    planned = true;
+    *result = 0;
+    for (size_t i = 0; i < plan.count; i++)
+        print_entry(result + strlen(result), sizeof result - strlen(result), &plan.entries[i]);
+    return result;
+}
+
+/* The plan for `on vm frigate started ACTION`. */
+static const char *plan_of(const char *action) {
+    char *text = memory_printf("on vm frigate started %s\n", action);
+    const char *result = planned_at(EVENT_STARTED, text);
+    free(text);
+    return result;
+}
+
+static void assert_has(const char *text, const char *part) {
+    if (!text || !strstr(text, part))
+        fail_msg("no \"%s\" in: %s", part, text ? text : "(null)");
+}
+
+static void assert_says(size_t entry, const char *message, const char *hint) {
+    assert_true(entry < plan.count);
+    assert_has(plan.entries[entry].message, message);
+    if (hint)
+        assert_has(plan.entries[entry].hint, hint);
+    else
+        assert_null(plan.entries[entry].hint);
+}
+
+/* --- one device */
+
+static void the_first_rule_of_all(void **state) {
+    (void)state;
+    devices[CORAL2].id.device = devices[CORAL3].id.device = 0x1111;
+    assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "attach 0000:03:00.0\n");
+    assert_int_equal(plan.count, 1);
+    assert_string_equal(plan.entries[0].xml,
+                        "<hostdev mode='subsystem' type='pci' managed='yes'>\n"
+                        "  <driver name='vfio'/>\n"
+                        "  <source>\n"
+                        "    <address domain='0x0000' bus='0x03' slot='0x00' function='0x0'/>\n"
+                        "  </source>\n"
+                        "</hostdev>");
+    assert_null(plan.entries[0].message);
+    char *rule = plan_rule_text(&plan.entries[0]), *device = plan_device_text(&plan.entries[0]);
+    assert_string_equal(rule, "t.rules:1");
+    assert_string_equal(device, "0000:03:00.0 1ac1:089a");
+    free(rule);
+    free(device);
+}
+
+static void options_reach_the_xml(void **state) {
+    (void)state;
+    plan_of("attach at 03:00.0 as vfio unmanaged rom off");
+    assert_has(plan.entries[0].xml, "managed='no'");
+    assert_has(plan.entries[0].xml, "<rom bar='off'/>");
+    plan_of("attach at 03:00.0 as vfio rom \"/a&b.rom\"");
+    assert_has(plan.entries[0].xml, "managed='yes'");
+    assert_has(plan.entries[0].xml, "<rom file='/a&amp;b.rom'/>");
+}
+
+static void usb_goes_by_its_number_now(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach port 1-1.5 as usb"), "attach 1-1.5\n");
+    assert_has(plan.entries[0].xml, "<vendor id='0x1a6e'/>");
+    assert_has(plan.entries[0].xml, "<product id='0x089a'/>");
+    assert_has(plan.entries[0].xml, "<address bus='1' device='5'/>");
+    assert_string_equal(plan_of("attach serial \"A\" as usb"), "attach 1-1.4\n");
+}
+
+/* --- refusals */
+
+static void absent(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach ffff:* as vfio"), "refused absent ffff:*\n");
+    assert_says(0, "the host has no PCI device ffff:*", "'within 30s' waits for it");
+    assert_has(plan.entries[0].hint, "lspci");
+    assert_string_equal(plan_of("attach port 1-9 as usb"), "refused absent port 1-9\n");
+    assert_says(0, "the host has no USB device port 1-9", "lsusb");
+}
+
+static void absent_by_name(void **state) {
+    (void)state;
+    assert_string_equal(planned_at(EVENT_STARTED, "device tpu is ffff:0001 or ffff:0002\n"
+                                                  "on vm any started attach tpu as vfio\n"),
+                        "refused absent tpu\n");
+    assert_says(0, "no PCI device tpu (ffff:0001 or ffff:0002)", "optional");
+    char *device = plan_device_text(&plan.entries[0]);
+    assert_string_equal(device, "tpu");
+    free(device);
+}
+
+static void optional_may_be_absent(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach ffff:* as vfio optional"), "skipped absent ffff:*\n");
+    assert_says(0, "the host has no PCI device", NULL);
+    assert_int_equal(plan_count(&plan, PLAN_REFUSED), 0);
+    assert_int_equal(plan_count(&plan, PLAN_SKIPPED), 1);
+}
+
+static void ambiguous(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
+    assert_says(0, "3 devices are 1ac1:089a: 0000:03:00.0, 0000:04:00.0, 0000:05:00.0",
+                "'at 0000:03:00.0'");
+    assert_has(plan.entries[0].hint, "'any'");
+    assert_has(plan.entries[0].hint, "'all'");
+    assert_string_equal(plan_of("attach 1a6e:089a as usb"), "refused ambiguous 1a6e:089a\n");
+    assert_says(0, "2 devices are 1a6e:089a: 1-1.4, 1-1.5", "'port 1-1.4'");
+}
+
+static void ambiguous_although_only_one_is_free(void **state) {
+    (void)state;
+    devices[CORAL2].use = devices[CORAL3].use = SAMPLE_TEXT("uses it");
+    assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
+}
+
+static void many_addresses_stay_one_line(void **state) {
+    (void)state;
+    static struct host_device crowd[40];
+    static char names[40][16];
+    for (size_t i = 0; i < 40; i++) {
+        snprintf(names[i], sizeof names[i], "0000:%02zx:00.0", i);
+        crowd[i] = devices[CORAL];
+        crowd[i].address = names[i];
+    }
+    host.devices = crowd;
+    host.count = 40;
+    plan_of("attach 1ac1:089a as vfio");
+    assert_says(0, "40 devices are 1ac1:089a: 0000:00:00.0, ", "'any'");
+    assert_has(plan.entries[0].message, "0000:0f:00.0 and 24 more");
+}
+
+static void never(void **state) {
+    (void)state;
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach at 03:00.0 as vfio\n"
+                                                  "never attach 1ac1:*\n"),
+                        "refused never 0000:03:00.0\n");
+    assert_says(0, "'never' at t.rules:2", "'never' wins");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach at 03:00.0 as vfio\n"
+                                                  "never attach 1ac1:* to vm windows\n"),
+                        "attach 0000:03:00.0\n");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach at 03:00.0 as vfio\n"
+                                                  "never attach 1ac1:* to vm NVR\n"),
+                        "refused never 0000:03:00.0\n");
+}
+
+static void wrong_bus(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach 10de:2484 as usb"), "refused wrong-bus 0000:01:00.0\n");
+    assert_says(0, "0000:01:00.0 is a PCI device, and the rule says 'as usb'", "write 'as vfio'");
+    assert_string_equal(plan_of("attach all 1a6e:089a as vfio"), "refused wrong-bus 1-1.4\n");
+    assert_says(0, "1-1.4 is a USB device", "write 'as usb'");
+    /* only those of the bus count */
+    assert_string_equal(plan_of("attach all *:089a class 08 as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+}
+
+static void bridge_and_hub(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach 8086:1901 as vfio"), "refused bridge 0000:08:00.0\n");
+    assert_says(0, "0000:08:00.0 is a bridge", "behind it");
+    assert_string_equal(plan_of("attach 05e3:0610 as usb"), "refused bridge 1-1\n");
+    assert_says(0, "1-1 is a hub", "behind it");
+}
+
+static void used_by_the_host(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach 144d:a808 as vfio"),
+                        "refused in-use-by-host 0000:07:00.0\n");
+    assert_says(0, "the host mounts / from it (nvme0n1)", "nothing overrides this");
+    devices[STICK].use = SAMPLE_TEXT("mounts /media from it (sda1)");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused in-use-by-host 1-1.4\n");
+}
+
+static void held_by_another_vm(void **state) {
+    (void)state;
+    other_vm(0, "nobody", "");
+    other_vm(1, "windows", HAS_PCI("3") HAS_STICK);
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
+    assert_says(0, "VM 'windows' has it", "stop that VM");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused held 1-1.4\n");
+    /* the twin is another device */
+    assert_string_equal(plan_of("attach port 1-1.5 as usb"), "attach 1-1.5\n");
+}
+
+static void held_by_the_word_of_libvirt(void **state) {
+    (void)state;
+    const struct claim claim = {BUS_PCI, SAMPLE_TEXT("0000:03:00.0"),
+                                SAMPLE_TEXT("PCI device 0000:03:00.0 is in use by driver QEMU")};
+    claims = &claim;
+    claim_count = 1;
+    assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
+                        "attach 0000:04:00.0\nattach 0000:05:00.0\n");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
+    assert_says(0, "is in use by driver QEMU", "detach");
+    claims = NULL;
+    claim_count = 0;
+}
+
+static void no_iommu(void **state) {
+    (void)state;
+    devices[CORAL].iommu_group = -1;
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-iommu 0000:03:00.0\n");
+    assert_says(0, "0000:03:00.0 is in no IOMMU group", "move the card");
+    host.has_iommu = false;
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-iommu 0000:03:00.0\n");
+    assert_says(0, "no IOMMU turned on", "intel_iommu=on");
+    /* USB needs none */
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
+}
+
+static void a_group_on_host_drivers(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach 10de:2484 as vfio"), "refused group 0000:01:00.0\n");
+    assert_says(0, "IOMMU group 1 also holds 0000:01:00.1 (Some card)", "write 'with group'");
+    assert_has(plan.entries[0].message, "snd_hda_intel");
+    devices[SOUND].use = SAMPLE_TEXT("plays on it");
+    plan_of("attach 10de:2484 as vfio");
+    assert_says(0, "IOMMU group 1", "the host plays on it: move one");
+    devices[SOUND].driver = NULL;
+    devices[SOUND].use = NULL;
+    assert_string_equal(plan_of("attach 10de:2484 as vfio"), "attach 0000:01:00.0\n");
+}
+
+static void a_group_that_another_vm_has(void **state) {
+    (void)state;
+    devices[CORAL2].iommu_group = devices[CORAL].iommu_group;
+    other_vm(0, "windows", HAS_PCI("4"));
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused group 0000:03:00.0\n");
+    assert_says(0, "IOMMU group 2 also holds 0000:04:00.0 (Some card), which VM 'windows' has",
+                "stop that VM");
+    assert_string_equal(plan_of("attach any 1ac1:* as vfio"), "attach 0000:05:00.0\n");
+}
+
+static void no_free_port(void **state) {
+    (void)state;
+    vm("", "");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-port 0000:03:00.0\n");
+    assert_says(0, "no free PCIe root port (it has 0 in all)", "model='pcie-root-port'");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
+}
+
+static void no_usb_controller(void **state) {
+    (void)state;
+    vm_of("<domain><name>frigate</name><os><type machine='pc'>hvm</type></os>"
+          "<devices/></domain>");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused no-usb 1-1.4\n");
+    assert_says(0, "no USB controller", "qemu-xhci");
+}
+
+static void a_wrong_event(void **state) {
+    (void)state;
+    struct sample_rules wrong;
+    struct domain any = {.name = SAMPLE_TEXT("frigate")};
+    struct event event = {EVENT_PREPARE, &any};
+    ruleset_init(&wrong.ruleset);
+    sample_add(&wrong.ruleset, "t.rules",
+               "on vm any prepare, started { \n attach ffff:* as vfio\n detach ffff:*\n}\n");
+    struct check_config config;
+    check_config_init(&config);
+    ruleset_load(&wrong.ruleset, &config);
+    wrong.ruleset.sources[0]->broken =
+        false; /* the check forbids it; the plan does not rely on it */
+    program_init(&wrong.program, &wrong.ruleset);
+    plan_init(&plan,
+              &(struct plan_request){.program = &wrong.program, .event = &event, .host = &host});
+    assert_int_equal(plan.count, 2);
+    assert_int_equal(plan.entries[0].refusal, REFUSED_EVENT);
+    assert_says(0, "nothing can be attached at 'prepare'", "use 'started'");
+    assert_says(1, "nothing can be detached at 'prepare'", "use 'started'");
+    plan_finish(&plan);
+    check_config_finish(&config);
+    sample_rules_finish(&wrong);
+}
+
+static void the_strongest_reason_first(void **state) {
+    (void)state;
+    host.has_iommu = false;
+    devices[CORAL].iommu_group = -1;
+    devices[CORAL].use = SAMPLE_TEXT("uses it");
+    other_vm(0, "windows", HAS_PCI("3"));
+    vm("", "");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"),
+                        "refused in-use-by-host 0000:03:00.0\n");
+    devices[CORAL].use = NULL;
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
+    domain_finish(&others[0]);
+    others[0] = (struct domain){0};
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-iommu 0000:03:00.0\n");
+}
+
+/* --- quantifiers */
+
+static void all_takes_all(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach all 1ac1:089a as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+    devices[CORAL2].use = SAMPLE_TEXT("uses it");
+    assert_string_equal(
+        plan_of("attach all 1ac1:089a as vfio"),
+        "attach 0000:03:00.0\nrefused in-use-by-host 0000:04:00.0\nattach 0000:05:00.0\n");
+    assert_string_equal(plan_of("attach all ffff:* as vfio"), "refused absent ffff:*\n");
+}
+
+static void any_takes_the_first_free_ones(void **state) {
+    (void)state;
+    assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "attach 0000:03:00.0\n");
+    assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\n");
+    assert_string_equal(plan_of("attach any 3 1ac1:089a as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+}
+
+static void any_goes_past_what_it_cannot_have(void **state) {
+    (void)state;
+    devices[CORAL].use = SAMPLE_TEXT("uses it");
+    other_vm(0, "windows", HAS_PCI("4"));
+    assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "attach 0000:05:00.0\n");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach any 1ac1:089a as vfio\n"
+                                                  "never attach at 05:00.0\n"),
+                        "refused too-few 1ac1:089a\n");
+    assert_says(0,
+                "none is free; 0000:03:00.0: the host uses it; 0000:04:00.0: VM 'windows' has it; "
+                "0000:05:00.0: 'never' at t.rules:2 forbids it",
+                "'optional' takes what is there");
+}
+
+static void any_takes_none_when_there_are_too_few(void **state) {
+    (void)state;
+    devices[CORAL2].use = SAMPLE_TEXT("uses it");
+    assert_string_equal(plan_of("attach any 3 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
+    assert_says(0, "2 of the 3 wanted can be had; 0000:04:00.0: the host uses it", "ask for fewer");
+    assert_string_equal(plan_of("attach any 4 1ac1:089a as vfio optional"),
+                        "attach 0000:03:00.0\nattach 0000:05:00.0\nskipped too-few 1ac1:089a\n");
+    assert_says(2, "2 of the 4 wanted can be had", NULL);
+    assert_string_equal(plan_of("attach any 144d:* as vfio optional"), "skipped too-few 144d:*\n");
+}
+
+static void any_counts_what_the_vm_has(void **state) {
+    (void)state;
+    vm(PORTS, HAS_PCI("5"));
+    assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "skipped 0000:05:00.0\n");
+    assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
+                        "skipped 0000:05:00.0\nattach 0000:03:00.0\n");
+}
+
+static void two_rules_take_the_same_any(void **state) {
+    (void)state;
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach any 1ac1:* as vfio\n"
+                                                  "on vm * started attach any 2 1ac1:* as vfio\n"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\n");
+    /* and so does the plan that is made anew half way */
+    vm(PORTS, HAS_PCI("3"));
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach any 1ac1:* as vfio\n"
+                                                  "on vm * started attach any 2 1ac1:* as vfio\n"),
+                        "skipped 0000:03:00.0\nattach 0000:04:00.0\n");
+}
+
+static void any_leaves_no_half_of_it_for_want_of_ports(void **state) {
+    (void)state;
+    vm(PORT, "");
+    assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
+    assert_says(0, "1 of the 2 wanted can be had; 0000:04:00.0: the VM has no free PCIe root port",
+                "free one");
+}
+
+/* --- idempotence */
+
+static void attached_already(void **state) {
+    (void)state;
+    vm("", HAS_PCI("3") HAS_STICK);
+    devices[CORAL].use = SAMPLE_TEXT("whatever");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "skipped 0000:03:00.0\n");
+    assert_says(0, "the VM has it already", NULL);
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "skipped 1-1.4\n");
+    assert_string_equal(plan_of("attach port 1-1.5 as usb"), "attach 1-1.5\n");
+}
+
+static void one_device_of_two_rules_goes_once(void **state) {
+    (void)state;
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started {\n"
+                                                  "  attach at 03:00.0, 1ac1:089a at 03:00.* as "
+                                                  "vfio\n"
+                                                  "  attach all 1ac1:089a as vfio\n"
+                                                  "}\n"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+}
+
+/* --- groups */
+
+static void with_group_takes_every_endpoint(void **state) {
+    (void)state;
+    devices[BRIDGE].iommu_group = 1;
+    assert_string_equal(plan_of("attach 10de:2484 with group as vfio"),
+                        "attach 0000:01:00.0\nattach 0000:01:00.1\n");
+    assert_string_equal(plan_of("attach 10de:228b with group as vfio"),
+                        "attach 0000:01:00.1\nattach 0000:01:00.0\n");
+    assert_string_equal(plan_of("attach at 03:00.0 with group as vfio"), "attach 0000:03:00.0\n");
+}
+
+static void with_group_takes_all_or_none(void **state) {
+    (void)state;
+    devices[SOUND].use = SAMPLE_TEXT("plays on it");
+    assert_string_equal(plan_of("attach 10de:2484 with group as vfio"),
+                        "refused in-use-by-host 0000:01:00.1\n");
+    devices[SOUND].use = NULL;
+    vm(PORT, "");
+    assert_string_equal(plan_of("attach 10de:2484 with group as vfio"),
+                        "refused no-port 0000:01:00.0\n");
+    assert_says(0, "2 devices need a PCIe root port each, and the VM has 1 left",
+                "one for each device");
+}
+
+static void with_group_adds_what_is_missing(void **state) {
+    (void)state;
+    vm(PORT, HAS_PCI("1"));
+    assert_string_equal(plan_of("attach 10de:2484 with group as vfio"),
+                        "skipped 0000:01:00.0\nattach 0000:01:00.1\n");
+}
+
+static void any_with_group_judges_the_group(void **state) {
+    (void)state;
+    devices[NIC].iommu_group = devices[CORAL].iommu_group;
+    devices[NIC].use = SAMPLE_TEXT("uses it");
+    assert_string_equal(plan_of("attach any 1ac1:* with group as vfio"), "attach 0000:04:00.0\n");
+    devices[NIC].iommu_group = devices[CORAL2].iommu_group = devices[CORAL].iommu_group;
+    devices[NIC].use = NULL;
+    assert_string_equal(plan_of("attach any 2 1ac1:* with group as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:06:00.0\n"
+                        "attach 0000:05:00.0\n");
+}
+
+/* --- ports */
+
+static void ports_are_counted_over_all_rules(void **state) {
+    (void)state;
+    vm(PORT PORT_OF("2"), "");
+    assert_string_equal(
+        planned_at(EVENT_STARTED, "on vm any started attach at 03:00.0 as vfio\n"
+                                  "on vm any started attach port 1-1.4 as usb\n"
+                                  "on vm any started attach at 04:00.0 as vfio\n"
+                                  "on vm any started attach at 05:00.0 as vfio\n"),
+        "attach 0000:03:00.0\nattach 1-1.4\nattach 0000:04:00.0\nrefused no-port 0000:05:00.0\n");
+    assert_says(3, "no free PCIe root port (it has 2 in all)", "pcie-root-port");
+}
+
+static void slots_of_an_old_machine(void **state) {
+    (void)state;
+    vm_of("<domain><name>frigate</name><os><type machine='pc'>hvm</type></os>"
+          "<devices><controller type='pci' model='pci-root'/></devices></domain>");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "attach 0000:03:00.0\n");
+    domain.free_pci_slots = 0;
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-port 0000:03:00.0\n");
+    assert_says(0, "no free PCI slot", "model='pci-bridge'");
+}
+
+static void a_vm_of_which_only_the_name_is_known(void **state) {
+    (void)state;
+    assert_int_equal(domain_from_name(&domain, "frigate"), 0);
+    assert_string_equal(plan_of("attach all 1ac1:*, at 06:00.0 as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n"
+                        "attach 0000:06:00.0\n");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
+}
+
+/* --- detach and run */
+
+static void detach_what_the_vm_has(void **state) {
+    (void)state;
+    vm(PORTS, HAS_PCI("3") HAS_PCI("5") HAS_STICK);
+    assert_string_equal(plan_of("detach at 03:00.0"), "detach 0000:03:00.0\n");
+    assert_has(plan.entries[0].xml, "bus='0x03'");
+    assert_string_equal(plan_of("detach all 1ac1:*"), "detach 0000:03:00.0\ndetach 0000:05:00.0\n");
+    assert_string_equal(plan_of("detach any 1ac1:*"), "detach 0000:03:00.0\n");
+    assert_string_equal(plan_of("detach 1a6e:089a"), "detach 1-1.4\n");
+    assert_string_equal(plan_of("detach at 04:00.0"), "skipped at 04:00.0\n");
+    assert_says(0, "the VM does not have it", NULL);
+}
+
+static void detach_is_as_strict_as_attach(void **state) {
+    (void)state;
+    vm(PORTS, HAS_PCI("3") HAS_PCI("5"));
+    assert_string_equal(plan_of("detach 1ac1:*"), "refused ambiguous 1ac1:*\n");
+    assert_says(0, "2 devices that the VM has are 1ac1:*: 0000:03:00.0, 0000:05:00.0",
+                "'at 0000:03:00.0'");
+}
+
+static void detach_once(void **state) {
+    (void)state;
+    vm(PORTS, HAS_PCI("3"));
+    assert_string_equal(plan_of("detach at 03:00.0, 1ac1:*"), "detach 0000:03:00.0\n");
+}
+
+static void programs_run_at_every_event(void **state) {
+    (void)state;
+    assert_string_equal(planned_at(EVENT_RELEASE, "on vm any release run \"/bin/x\" a \"b c\"\n"),
+                        "run /bin/x\n");
+    assert_null(plan.entries[0].device);
+    assert_null(plan.entries[0].xml);
+    assert_null(plan.entries[0].wanted);
+    assert_null(plan_device_text(&plan.entries[0]));
+}
+
+static void entries_stand_in_the_order_of_rules(void **state) {
+    (void)state;
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started run \"/first\"\n"
+                                                  "on vm any started {\n"
+                                                  "  attach at 05:00.0, at 03:00.0 as vfio\n"
+                                                  "  attach ffff:* as vfio\n"
+                                                  "  run \"/second\"\n"
+                                                  "}\n"
+                                                  "on vm other started run \"/no\"\n"
+                                                  "on vm any started attach port 1-1.4 as usb\n"),
+                        "run /first\nattach 0000:05:00.0\nattach 0000:03:00.0\n"
+                        "refused absent ffff:*\nrun /second\nattach 1-1.4\n");
+    char *rule = plan_rule_text(&plan.entries[4]);
+    assert_string_equal(rule, "t.rules:5");
+    free(rule);
+}
+
+static void durations_of_an_action(void **state) {
+    (void)state;
+    plan_of("attach at 03:00.0 as vfio within 2m after 500ms optional");
+    const struct action *action = plan.entries[0].action;
+    assert_int_equal(plan_option_ms(action, OPTION_WITHIN), 120000);
+    assert_int_equal(plan_option_ms(action, OPTION_AFTER), 500);
+    assert_true(plan_has_option(action, OPTION_OPTIONAL));
+    assert_false(plan_has_option(action, OPTION_UNMANAGED));
+}
+
+static void many_rules_take_no_time(void **state) {
+    (void)state;
+    size_t size = 0;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+    for (int i = 0; i < 20000; i++)
+        fprintf(out, "on vm any started attach all class 01, at 03:00.0 as vfio within %dms\n",
+                i + 1);
+    fclose(out);
+    planned_at(EVENT_STARTED, text);
+    assert_int_equal(plan_count(&plan, PLAN_STEP), 1);
+    assert_int_equal(plan_count(&plan, PLAN_REFUSED), 20000);
+    free(text);
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_first_rule_of_all),
+        TEST(options_reach_the_xml),
+        TEST(usb_goes_by_its_number_now),
+        TEST(absent),
+        TEST(absent_by_name),
+        TEST(optional_may_be_absent),
+        TEST(ambiguous),
+        TEST(ambiguous_although_only_one_is_free),
+        TEST(many_addresses_stay_one_line),
+        TEST(never),
+        TEST(wrong_bus),
+        TEST(bridge_and_hub),
+        TEST(used_by_the_host),
+        TEST(held_by_another_vm),
+        TEST(held_by_the_word_of_libvirt),
+        TEST(no_iommu),
+        TEST(a_group_on_host_drivers),
+        TEST(a_group_that_another_vm_has),
+        TEST(no_free_port),
+        TEST(no_usb_controller),
+        TEST(a_wrong_event),
+        TEST(the_strongest_reason_first),
+        TEST(all_takes_all),
+        TEST(any_takes_the_first_free_ones),
+        TEST(any_goes_past_what_it_cannot_have),
+        TEST(any_takes_none_when_there_are_too_few),
+        TEST(any_counts_what_the_vm_has),
+        TEST(two_rules_take_the_same_any),
+        TEST(any_leaves_no_half_of_it_for_want_of_ports),
+        TEST(attached_already),
+        TEST(one_device_of_two_rules_goes_once),
+        TEST(with_group_takes_every_endpoint),
+        TEST(with_group_takes_all_or_none),
+        TEST(with_group_adds_what_is_missing),
+        TEST(any_with_group_judges_the_group),
+        TEST(ports_are_counted_over_all_rules),
+        TEST(slots_of_an_old_machine),
+        TEST(a_vm_of_which_only_the_name_is_known),
+        TEST(detach_what_the_vm_has),
+        TEST(detach_is_as_strict_as_attach),
+        TEST(detach_once),
+        TEST(programs_run_at_every_event),
+        TEST(entries_stand_in_the_order_of_rules),
+        TEST(durations_of_an_action),
+        TEST(many_rules_take_no_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
