@@ -93,6 +93,11 @@ lint: ## clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@$(MAKE) --no-print-directory $(GENERATED)
 	@tests/lint -I. -I$(B)
 
+bench: ## time and memory of check, beside doas -C
+	@tests/install-packages build bench
+	@$(MAKE) --no-print-directory all
+	@tests/bench/bench
+
 golden: all ## write the golden files anew; read the diff before you commit it
 	@BUILD=$(B) tests/golden/run --write $(T)
 
@@ -110,6 +115,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-.PHONY: all test run-tests lab demo lint golden install dist clean help
+.PHONY: all test run-tests lab demo lint bench golden install dist clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
