@@ -9,10 +9,12 @@ struct pci_names;
 
 /*
  * Names of PCI devices from the tree's own usr/share/misc/pci.ids, else from what libpci finds on
- * this system. Nothing is loaded before the first question.
+ * this system. Nothing is loaded before the first question, and then the names of this host's
+ * devices only; `host` and `tree` must last.
  */
-struct pci_names *pci_names_create(const struct tree *tree);
-/* "Vendor Device", or "Device 1ac1:089a" without libpci or where it knows none. */
+struct pci_names *pci_names_create(const struct tree *tree, const struct host *host);
+/* Of a device of the host: "Vendor Device", or "Device 1ac1:089a" without libpci or where it knows
+ * none. */
 char *pci_names_find(struct pci_names *names, struct device_id id);
 void pci_names_destroy(struct pci_names *names);
 

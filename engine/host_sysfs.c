@@ -403,7 +403,7 @@ static void find_groups(struct host *host, const struct tree *tree) {
 }
 
 static void find_names(struct host *host, const struct tree *tree) {
-    struct pci_names *names = pci_names_create(tree);
+    struct pci_names *names = pci_names_create(tree, host);
 
     for (size_t i = 0; i < host->count; i++)
         if (!host->devices[i].name)

@@ -87,11 +87,13 @@ char *tree_resolve(const struct tree *tree, const char *path) {
 }
 
 static int open_below(const struct tree *tree, const char *path, int flags) {
+    flags |= O_CLOEXEC | O_NONBLOCK;
+    if (!*tree->root) /* no link leads out of "/", and the kernel walks faster */
+        return openat(tree->fd, path, flags);
     char *resolved = tree_resolve(tree, path);
     if (!resolved)
         return -1;
-    int fd =
-        openat(tree->fd, *resolved ? resolved : ".", flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(tree->fd, *resolved ? resolved : ".", flags | O_NOFOLLOW);
     free(resolved);
     return fd;
 }
@@ -106,9 +108,9 @@ static char *read_and_close(int fd) {
     size_t length = 0;
     ssize_t size = fd < 0 ? -1 : 1;
 
-    while (size > 0) {
-        text = memory_resize(text, length + PAGE + 1, 1);
-        size = read(fd, text + length, PAGE);
+    for (size_t room = PAGE; size > 0; room = length > PAGE ? length : PAGE) {
+        text = memory_resize(text, length + room + 1, 1);
+        size = read(fd, text + length, room);
         if (size < 0 && errno == EINTR)
             size = 1;
         else if (size > 0)
