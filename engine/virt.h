@@ -44,6 +44,9 @@ struct virt_ops {
     /* Every running VM; not one that stops meanwhile. The caller ends the list with
      * virt_list_free(). */
     int (*list)(struct virt *virt, struct virt_vm **vms, size_t *count, struct virt_error *error);
+    /* Every VM that libvirt knows, running or not. */
+    int (*list_all)(struct virt *virt, struct virt_vm **vms, size_t *count,
+                    struct virt_error *error);
     /* Attach to and detach from the running VM; its configuration stays as it is. */
     int (*attach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
     int (*detach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);

@@ -402,8 +402,9 @@ static int read_vms(struct libvirt *self, virDomainPtr *domains, int count, stru
     return read;
 }
 
-static int libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
-                        struct virt_error *error) {
+/* `flags` are of virConnectListAllDomainsFlags. */
+static int list_vms(struct virt *virt, unsigned flags, struct virt_vm **vms, size_t *count,
+                    struct virt_error *error) {
     struct libvirt *self = of(virt);
     virDomainPtr *domains = NULL;
     int found, read = -1;
@@ -412,7 +413,7 @@ static int libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
     *count = 0;
     if (connect_once(self, error) != 0)
         return -1;
-    found = self->api.list_domains(self->connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+    found = self->api.list_domains(self->connection, &domains, flags);
     if (found < 0)
         return failed(self, error);
     *vms = calloc((size_t)found + 1, sizeof **vms);
@@ -428,6 +429,16 @@ static int libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
     free(*vms);
     *vms = NULL;
     return -1;
+}
+
+static int libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                        struct virt_error *error) {
+    return list_vms(virt, VIR_CONNECT_LIST_DOMAINS_ACTIVE, vms, count, error);
+}
+
+static int libvirt_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                            struct virt_error *error) {
+    return list_vms(virt, 0, vms, count, error);
 }
 
 /* One step on one VM; `xml` is only for those that take it. */
@@ -496,6 +507,7 @@ static void libvirt_close(struct virt *virt) {
 static const struct virt_ops operations = {
     .domain_xml = libvirt_domain_xml,
     .list = libvirt_list,
+    .list_all = libvirt_list_all,
     .attach = libvirt_attach,
     .detach = libvirt_detach,
     .reset = libvirt_reset,

@@ -331,8 +331,8 @@ static int double_domain_xml(struct virt *virt, const char *name, char **xml,
     return 0;
 }
 
-static int double_list(struct virt *virt, struct virt_vm **vms, size_t *count,
-                       struct virt_error *error) {
+static int list_vms(struct virt *virt, bool all, struct virt_vm **vms, size_t *count,
+                    struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
 
     *vms = NULL;
@@ -343,12 +343,22 @@ static int double_list(struct virt *virt, struct virt_vm **vms, size_t *count,
     if (!*vms)
         give_up("out of memory");
     for (size_t i = 0; i < hypervisor->vm_count; i++) {
-        if (!hypervisor->vms[i].runs)
+        if (!hypervisor->vms[i].runs && !all)
             continue;
         snprintf((*vms)[*count].uuid, sizeof(*vms)->uuid, "%s", hypervisor->vms[i].uuid);
         (*vms)[(*count)++].xml = copy(hypervisor->vms[i].xml);
     }
     return 0;
+}
+
+static int double_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                       struct virt_error *error) {
+    return list_vms(virt, false, vms, count, error);
+}
+
+static int double_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                           struct virt_error *error) {
+    return list_vms(virt, true, vms, count, error);
 }
 
 static const struct vm *holder_of(const struct double_virt *hypervisor,
@@ -440,6 +450,7 @@ static void double_close(struct virt *virt) {
 static const struct virt_ops operations = {
     .domain_xml = double_domain_xml,
     .list = double_list,
+    .list_all = double_list_all,
     .attach = double_attach,
     .detach = double_detach,
     .reset = double_reset,
