@@ -35,6 +35,7 @@ finish() { # TEXT
 }
 
 background=
+as_root=() # see lab
 # A slow step, in a process group of its own so that stop_step reaches all of it. Its output is for
 # the case that it fails.
 step() { # TEXT COMMAND ...
@@ -61,7 +62,7 @@ step() { # TEXT COMMAND ...
 
 stop_step() {
     [ -n "$background" ] || return 0
-    as_root kill -TERM -- "-$background" 2>/dev/null
+    "${as_root[@]}" kill -TERM -- "-$background" 2>/dev/null
     wait "$background" 2>/dev/null
     background=
 }
