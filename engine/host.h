@@ -2,9 +2,10 @@
  * The host's devices, read once into a snapshot that everything else only looks at.
  *
  * Facts come from the kernel's own files below one root: sysfs
- * (Documentation/ABI/testing/sysfs-bus-pci and sysfs-bus-usb), /proc/self/mountinfo, /proc/swaps,
- * /proc/net/route and /proc/net/ipv6_route. Names come from libpci's and the device's own strings.
- * A file that an old kernel lacks makes a fact unknown, never an error.
+ * (Documentation/ABI/testing/sysfs-bus-pci and sysfs-bus-usb), the mountinfo of every mount
+ * namespace, /proc/swaps, /proc/mdstat and /proc/net. Names come from libpci's list and the
+ * device's own strings. A file that an old kernel lacks makes a fact unknown, never an error. Texts
+ * are UTF-8 without control characters.
  */
 #ifndef ENGINE_HOST_H
 #define ENGINE_HOST_H
@@ -27,12 +28,12 @@ struct host_device {
     char *address;
     struct device_id id;
     struct device_id subsystem; /* PCI only; 0:0 when unknown */
-    uint32_t class_code;        /* 24 bits: class, subclass, interface */
+    uint32_t class_code;        /* 24 bits; USB: the first interface's where the device has none */
     char *name;                 /* for people; never NULL */
-    char *driver;               /* bound host driver, NULL for none */
+    char *driver;               /* bound host driver (USB: of an interface), NULL for none */
     int iommu_group;            /* -1: none */
     int numa_node;              /* -1: none or unknown */
-    bool is_bridge;             /* PCI header type 1 or 2: no endpoint */
+    bool is_bridge; /* never passed: PCI header type 1 or 2, PCI class 06, or a USB hub */
     bool boot_vga;
     char *reset_methods; /* "flr bus"; NULL when unknown */
     char *power_state;   /* "D0"; NULL when unknown */
@@ -68,8 +69,8 @@ bool host_driver(const struct host *host, const struct host_device *device, char
 
 /*
  * Why a member of its IOMMU group keeps `device` from being passed, or NULL when none does: the
- * first other endpoint that is bound to a host driver (not vfio-pci or pci-stub; bridges on
- * pcieport do not count).
+ * first other endpoint that is bound to a host driver (not vfio-pci, a *_vfio_pci or pci-stub; PCI
+ * and host bridges do not count).
  */
 const struct host_device *host_group_blocker(const struct host *host,
                                              const struct host_device *device);

@@ -934,6 +934,23 @@ static void test_multipath_known_from_its_hidden_paths(void **state) {
     assert_use(tree, "0000:00:01.0", "mounts /mnt from it (nvme0n1)");
 }
 
+static void test_multipath_known_from_its_controllers(void **state) {
+    struct tree_of_test *tree = *state;
+    put_base(tree);
+    put(tree, SATA "/nvme/nvme3/cntlid", "3\n");
+    put_block(tree, "sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1", "259:0");
+    put_link(tree, "sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme3",
+             "../../../pci0000:00/0000:00:01.0/nvme/nvme3");
+    put_mounts(tree, "30 1 259:0 / /mnt rw - ext4 /dev/nvme0n1 rw\n");
+    assert_use(tree, "0000:00:01.0", "mounts /mnt from it (nvme0n1)");
+}
+
+static void test_mount_point_is_made_safe(void **state) {
+    put_disk(*state);
+    put_mounts(*state, "30 1 8:1 / /a\\012b\033[2J rw - ext4 /dev/sda1 rw\n");
+    assert_use(*state, "0000:00:01.0", "mounts /a?b?[2J from it (sda1)");
+}
+
 static void test_disk_on_a_virtual_function_holds_the_physical_one(void **state) {
     struct tree_of_test *tree = *state;
     put_disk(tree);
@@ -1491,6 +1508,8 @@ int main(void) {
         OWN(test_plain_directories_with_a_device_link),
         OWN(test_twelve_is_no_partition_of_one),
         OWN(test_multipath_known_from_its_hidden_paths),
+        OWN(test_multipath_known_from_its_controllers),
+        OWN(test_mount_point_is_made_safe),
         OWN(test_disk_on_a_virtual_function_holds_the_physical_one),
         OWN(test_virtual_functions_hold_the_physical_one),
         OWN(test_zfs_member_of_an_imported_pool),
