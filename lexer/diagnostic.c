@@ -210,10 +210,21 @@ static void print_one(const struct diagnostic *diagnostic, FILE *out, bool colou
         print_note(&diagnostic->notes[i], out, colour);
 }
 
-void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+static void print_all(const struct diagnostics *diagnostics, FILE *out, bool colour) {
     for (size_t i = 0; i < diagnostics->count; i++)
         if (diagnostics->list[i].severity != SEVERITY_IGNORE)
             print_one(&diagnostics->list[i], out, colour);
+}
+
+/* Standard error has no buffer of its own, and every character would be a system call. */
+void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *buffer = open_memstream(&text, &size);
+    print_all(diagnostics, buffer ? buffer : out, colour);
+    if (buffer && fclose(buffer) == 0)
+        fwrite(text, 1, size, out);
+    free(text);
 }
 
 char *diagnostic_line(const struct diagnostic *diagnostic) {
