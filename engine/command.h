@@ -20,6 +20,7 @@ struct command {
 int command_check(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
 int command_run(const struct command *command, int argc, char **argv);
+int command_explain(const struct command *command, int argc, char **argv);
 int command_fmt(const struct command *command, int argc, char **argv);
 int command_dump(const struct command *command, int argc, char **argv);
 

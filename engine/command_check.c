@@ -1,6 +1,8 @@
 /* virt-rules check: the same parser and checks that a run uses, and no libvirt. */
 #include "engine/command.h"
 
+#include "engine/host_check.h"
+#include "engine/vms.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -61,40 +63,81 @@ static void add_paths(struct ruleset *ruleset, char **paths) {
         ruleset_add_path(ruleset, *paths);
 }
 
-static int check_paths(char **paths, const struct check_config *config, bool json) {
+struct check_options {
+    struct check_config config;
+    bool host, json, list;
+    const char *sysroot;
+};
+
+/* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
+static bool find_vms(const struct check_options *options, struct vms *vms) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (options->sysroot)
+        return vms_from_tree(vms, options->sysroot);
+    bool known =
+        virt_libvirt_open(&virt, NULL, &error) == 0 && vms_from_libvirt(vms, virt, &error) == 0;
+    if (!known)
+        fprintf(stderr, "virt-rules: names of VMs are not judged, libvirt does not answer: %s\n",
+                error.message);
+    virt_close(virt);
+    return known;
+}
+
+static int check_host(const struct check_options *options, struct ruleset *ruleset) {
+    char error[512];
+    struct host host;
+    struct vms vms = {0};
+    if (host_init(&host, options->sysroot, error, sizeof error) < 0)
+        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    bool known = find_vms(options, &vms);
+    host_check(ruleset, &options->config, &host, known, vms.list, vms.count);
+    vms_finish(&vms);
+    host_finish(&host);
+    return EXIT_FINE;
+}
+
+static int check_paths(const struct check_options *options, char **paths) {
     struct ruleset ruleset;
+    int status = EXIT_FINE;
     ruleset_init(&ruleset);
     add_paths(&ruleset, paths);
-    ruleset_load(&ruleset, config);
-    bool wrong = diagnostics_errors(&ruleset.diagnostics) > 0;
-    if (json)
+    ruleset_load(&ruleset, &options->config);
+    if (options->host)
+        status = check_host(options, &ruleset);
+    if (diagnostics_errors(&ruleset.diagnostics))
+        status = EXIT_PROBLEM;
+    if (options->json)
         print_json(&ruleset);
     else
         command_report(&ruleset);
     ruleset_finish(&ruleset);
-    return wrong ? EXIT_PROBLEM : EXIT_FINE;
+    return status;
 }
 
 int command_check(const struct command *command, int argc, char **argv) {
-    struct check_config config;
-    bool json = false, list = false;
+    struct check_options options = {0};
     int status = EXIT_FINE;
-    check_config_init(&config);
-    struct severity_option error = {command, &config, SEVERITY_ERROR},
-                           warning = {command, &config, SEVERITY_WARNING},
-                           ignore = {command, &config, SEVERITY_IGNORE};
-    const struct command_option options[] = {
-        {.name = "strict", .flag = &config.strict},
-        {.name = "json", .flag = &json},
-        {.name = "list", .flag = &list},
+    check_config_init(&options.config);
+    struct severity_option error = {command, &options.config, SEVERITY_ERROR},
+                           warning = {command, &options.config, SEVERITY_WARNING},
+                           ignore = {command, &options.config, SEVERITY_IGNORE};
+    const struct command_option table[] = {
+        {.name = "strict", .flag = &options.config.strict},
+        {.name = "host", .flag = &options.host},
+        {.name = "sysroot", .value = &options.sysroot},
+        {.name = "json", .flag = &options.json},
+        {.name = "list", .flag = &options.list},
         {.name = "error", .take = take_severity, .context = &error},
         {.name = "warn", .take = take_severity, .context = &warning},
         {.name = "ignore", .take = take_severity, .context = &ignore},
         {0},
     };
-    int first = command_options(command, argc, argv, options, &status);
-    if (first >= 0)
-        status = list ? list_checks() : check_paths(argv + first, &config, json);
-    check_config_finish(&config);
+    int first = command_options(command, argc, argv, table, &status);
+    if (first >= 0 && options.sysroot && !options.host)
+        status = command_usage(command, "--sysroot goes with --host");
+    else if (first >= 0)
+        status = options.list ? list_checks() : check_paths(&options, argv + first);
+    check_config_finish(&options.config);
     return status;
 }

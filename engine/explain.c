@@ -102,6 +102,11 @@ static void one_criterion(FILE *out, const void *node) {
     const struct criterion *criterion = node;
     fputs(criterion->alternative ? "" : "and ", out);
     print_criterion(out, criterion);
+    if (criterion->kind == CRITERION_NAME && criterion->resolved) {
+        fputs(" (", out);
+        print_device(out, criterion->definition->device, true);
+        putc(')', out);
+    }
 }
 
 static void explain_for_device(struct explained_target *explained,

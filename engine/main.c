@@ -7,12 +7,15 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"check", "[--strict] [--json] [FILE or DIRECTORY ...]", "Say what is wrong with rule files.",
+    {"check", "[--strict] [--host] [--json] [FILE or DIRECTORY ...]",
+     "Say what is wrong with rule files.",
      "Without a file: the rules directory. '-' is standard input.\n"
      "  --strict        warnings count as errors\n"
      "  --error NAME    make a check an error\n"
      "  --warn NAME     make a check a warning\n"
      "  --ignore NAME   turn a check off\n"
+     "  --host          also what only this host can say: its VMs and devices\n"
+     "  --sysroot DIR   with --host: read the host below DIR (sys/, proc/, etc/libvirt/)\n"
      "  --list          print the checks\n"
      "  --json          one JSON document on standard output\n",
      command_check},
@@ -24,6 +27,14 @@ static const struct command commands[] = {
      "  --xml              also the <hostdev> text of each step\n"
      "  --json             one JSON object\n",
      command_plan},
+    {"explain", "VM EVENT [DEVICE] [--rules DIR] [--sysroot DIR] [--domain-xml FILE] [--json]",
+     "Show why each rule matches or not, condition by condition.",
+     "DEVICE is an address (03:00.0), a USB port (1-1.4) or an id (1ac1:089a).\n"
+     "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"
+     "  --domain-xml FILE  the VM as libvirt's XML; '-' is standard input\n"
+     "  --json             one JSON document\n",
+     command_explain},
     {"fmt", "[--check] [FILE or DIRECTORY ...]", "Give rule files their one layout.",
      "Without a file: the rules directory. '-' is standard input, to standard output.\n"
      "  --check   change nothing, name the files that would change, exit 1 if there are any\n",

@@ -79,6 +79,13 @@ static const struct {
      NULL /* with duplicate-device */},
     {{"void-by-never", SEVERITY_WARNING, false, "an attach that a 'never' forbids"}, check_guards},
     {{"empty-block", SEVERITY_WARNING, false, "a block without an action"}, check_blocks},
+    /* With --host, see engine/host_check.c. */
+    {{"vm-unknown", SEVERITY_ERROR, false, "--host: a VM that no domain is called"}, NULL},
+    {{"device-absent", SEVERITY_ERROR, false, "--host: a device that the host does not have"},
+     NULL},
+    {{"device-ambiguous", SEVERITY_ERROR, false, "--host: several devices where one is asked"},
+     NULL},
+    {{"device-unpassable", SEVERITY_ERROR, false, "--host: a device that cannot be passed"}, NULL},
 };
 
 enum { CHECK_COUNT = sizeof checks / sizeof *checks };
@@ -443,8 +450,7 @@ static void apply_severity(const struct check_config *config, struct diagnostic 
         diagnostic->severity = SEVERITY_ERROR;
 }
 
-static void apply_severities(const struct check_config *config, struct diagnostics *diagnostics,
-                             size_t from) {
+void check_apply(const struct check_config *config, struct diagnostics *diagnostics, size_t from) {
     for (size_t i = from; i < diagnostics->count; i++) {
         struct diagnostic *diagnostic = &diagnostics->list[i];
         apply_severity(config, diagnostic);
@@ -457,13 +463,13 @@ void check_rules(struct syntax *syntax, const struct check_config *config,
                  struct diagnostics *diagnostics) {
     struct checker checker = {syntax, diagnostics};
     resolve_names(syntax, diagnostics);
-    apply_severities(config, diagnostics, 0);
+    check_apply(config, diagnostics, 0);
     size_t done = diagnostics->count;
     for (size_t i = 0; i < CHECK_COUNT; i++)
         if (checks[i].run)
             checks[i].run(&checker);
     do {
-        apply_severities(config, diagnostics, done);
+        check_apply(config, diagnostics, done);
         done = diagnostics->count;
     } while (resolve_broken(syntax, diagnostics));
 }

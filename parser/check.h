@@ -42,4 +42,11 @@ int check_config_set(struct check_config *config, const char *name, enum severit
 void check_rules(struct syntax *syntax, const struct check_config *config,
                  struct diagnostics *diagnostics);
 
+/*
+ * Gives the diagnostics from the number `from` on the severity that the configuration (NULL: the
+ * table) says, and marks their sources. For checks that are made elsewhere, such as those against a
+ * host.
+ */
+void check_apply(const struct check_config *config, struct diagnostics *diagnostics, size_t from);
+
 #endif

@@ -1,0 +1,123 @@
+#include "engine/host_check.h"
+
+#include "engine/plan.h"
+#include "parser/suggest.h"
+
+#include <stdlib.h>
+
+struct host_checker {
+    struct ruleset *ruleset;
+    const struct host *host;
+    bool vms_known;
+    const struct domain *vms;
+    size_t vm_count;
+};
+
+/* --- VMs */
+
+static bool is_known(const struct host_checker *checker, const struct word *vm) {
+    for (size_t i = 0; i < checker->vm_count; i++)
+        if (match_vm(vm, &checker->vms[i]))
+            return true;
+    return false;
+}
+
+static void report_vm(struct host_checker *checker, struct source *source, const struct word *vm) {
+    struct diagnostic *diagnostic =
+        diagnose(&checker->ruleset->diagnostics, source, vm->span, "vm-unknown",
+                 vm->kind == WORD_GLOB ? "no VM of this host matches '%s'"
+                                       : "no VM of this host is called '%s'",
+                 vm->text);
+    struct suggestion suggestion = {.word = vm->text};
+    for (size_t i = 0; i < checker->vm_count; i++) {
+        suggest(&suggestion, checker->vms[i].name);
+        if (checker->vms[i].title)
+            suggest(&suggestion, checker->vms[i].title);
+    }
+    if (suggestion.best)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
+    else
+        diagnostic_hint(diagnostic, "'virsh list --all --title' shows names and titles");
+}
+
+static void check_vms(struct host_checker *checker, struct source *source, const struct word *vms) {
+    for (const struct word *vm = vms; checker->vms_known && vm; vm = vm->next)
+        if (vm->kind != WORD_ANY && !is_known(checker, vm))
+            report_vm(checker, source, vm);
+}
+
+/* --- devices */
+
+/* The check that a refusal belongs to; NULL for those that are no matter of the host. */
+static const char *check_of(enum refusal refusal) {
+    switch (refusal) {
+    case REFUSED_ABSENT:
+    case REFUSED_TOO_FEW:
+        return "device-absent";
+    case REFUSED_AMBIGUOUS:
+        return "device-ambiguous";
+    case REFUSED_BUS:
+    case REFUSED_BRIDGE:
+    case REFUSED_HOST_USE:
+    case REFUSED_NO_IOMMU:
+    case REFUSED_GROUP:
+        return "device-unpassable";
+    default:
+        return NULL;
+    }
+}
+
+static void report_entry(struct host_checker *checker, const struct plan_entry *entry) {
+    const char *name = check_of(entry->refusal);
+    if (entry->kind != PLAN_REFUSED || !name)
+        return;
+    const char *address = entry->device ? entry->device->address : "";
+    struct diagnostic *diagnostic =
+        diagnose(&checker->ruleset->diagnostics, entry->rule->source, entry->target->span, name,
+                 "%s%s%s", address, *address ? ": " : "", entry->message);
+    diagnostic_hint(diagnostic, "%s", entry->hint);
+}
+
+/*
+ * The rule alone, for a VM of which nothing is known, at an event where it may attach: what a plan
+ * then refuses is the host's doing.
+ */
+static void check_rule_devices(struct host_checker *checker, const struct rule *rule) {
+    struct word any = {.text = "any", .kind = WORD_ANY};
+    struct event_list started = {.event = EVENT_STARTED};
+    struct rule alone = *rule;
+    const struct rule *rules[] = {&alone};
+    struct program program = {.rules = rules, .rule_count = 1};
+    struct domain domain;
+    struct plan plan;
+    if (domain_from_name(&domain, "any") < 0)
+        return;
+    alone.next = NULL;
+    alone.vms = &any;
+    alone.events = &started;
+    struct event event = {EVENT_STARTED, &domain};
+    plan_init(&plan,
+              &(struct plan_request){.program = &program, .event = &event, .host = checker->host});
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.entries[i].action->verb == VERB_ATTACH)
+            report_entry(checker, &plan.entries[i]);
+    plan_finish(&plan);
+    domain_finish(&domain);
+}
+
+void host_check(struct ruleset *ruleset, const struct check_config *config, const struct host *host,
+                bool vms_known, const struct domain *vms, size_t vm_count) {
+    struct host_checker checker = {ruleset, host, vms_known, vms, vm_count};
+    size_t before = ruleset->diagnostics.count;
+    for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next) {
+        if (rule->source->broken)
+            continue;
+        check_vms(&checker, rule->source, rule->vms);
+        check_rule_devices(&checker, rule);
+    }
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+        if (!guard->source->broken)
+            check_vms(&checker, guard->source, guard->vms);
+    check_apply(config, &ruleset->diagnostics, before);
+    diagnostics_sort(&ruleset->diagnostics);
+}

@@ -1,0 +1,156 @@
+#include "engine/inquiry.h"
+
+#include "engine/virt.h"
+#include "parser/suggest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
+
+static char *read_xml(const char *path, size_t *size) {
+    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *text = in ? command_read_all(in, DOMAIN_XML_LIMIT, size) : NULL;
+    int error = errno;
+    if (in && in != stdin)
+        fclose(in);
+    errno = error;
+    return text;
+}
+
+static int parse_xml(struct domain *domain, const char *path, const char *xml, size_t size) {
+    char error[512];
+    if (domain_parse(domain, xml, size, error, sizeof error) == 0)
+        return EXIT_FINE;
+    char *message = memory_printf("%s: %s", path, error);
+    int status = command_fail(message, NULL);
+    free(message);
+    return status;
+}
+
+static int domain_from_file(const struct inquiry *inquiry, struct domain *domain) {
+    size_t size = 0;
+    char *xml = read_xml(inquiry->domain_xml, &size);
+    if (!xml) {
+        char *message = memory_printf("%s: %s", inquiry->domain_xml, strerror(errno));
+        int status = command_fail(message, "--domain-xml takes what 'virsh dumpxml VM' prints");
+        free(message);
+        return status;
+    }
+    int status = parse_xml(domain, inquiry->domain_xml, xml, size);
+    free(xml);
+    if (status == EXIT_FINE && !domain_is_called(domain, inquiry->vm)) {
+        status = command_usage(inquiry->command, "%s is of VM '%s', not of '%s'",
+                               inquiry->domain_xml, domain_label(domain), inquiry->vm);
+        domain_finish(domain);
+    }
+    return status;
+}
+
+static int vms_from_libvirt(struct inquiry *inquiry, struct virt *virt) {
+    struct virt_error error;
+    char *xml = NULL;
+    if (virt->ops->domain_xml(virt, inquiry->vm, &xml, &error) < 0)
+        return command_fail(error.message, error.hint);
+    int status = parse_xml(&inquiry->domain, inquiry->vm, xml, strlen(xml));
+    free(xml);
+    if (status == EXIT_FINE &&
+        others_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0)
+        fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
+    return status;
+}
+
+static int known_by_name(const struct inquiry *inquiry, struct domain *domain) {
+    return domain_from_name(domain, inquiry->vm) == 0 ? EXIT_FINE
+                                                      : command_fail("out of memory", NULL);
+}
+
+/*
+ * The VM as libvirt has it. A tree of another host has no libvirt, and a host where libvirt does
+ * not answer can still be planned for: then all that is known of the VM is what was typed.
+ */
+static int find_vms(struct inquiry *inquiry) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (inquiry->domain_xml)
+        return domain_from_file(inquiry, &inquiry->domain);
+    if (inquiry->sysroot)
+        return known_by_name(inquiry, &inquiry->domain);
+    if (virt_libvirt_open(&virt, NULL, &error) == 0) {
+        int status = vms_from_libvirt(inquiry, virt);
+        virt_close(virt);
+        return status;
+    }
+    fprintf(stderr,
+            "virt-rules: libvirt does not answer, so all that is known of the VM is that it is "
+            "called '%s': %s\n",
+            inquiry->vm, error.message);
+    if (*error.hint)
+        fprintf(stderr, "  hint: %s\n", error.hint);
+    return known_by_name(inquiry, &inquiry->domain);
+}
+
+static int unknown_event(const struct inquiry *inquiry) {
+    struct suggestion suggestion = {.word = inquiry->event_word};
+    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+        suggest(&suggestion, event_text(event));
+    if (suggestion.best)
+        return command_usage(inquiry->command, "unknown event '%s'; did you mean '%s'?",
+                             inquiry->event_word, suggestion.best);
+    return command_usage(inquiry->command,
+                         "unknown event '%s'; the events are prepare, start, "
+                         "started, stopped, release, migrate, restore, "
+                         "reconnect, plugged and unplugged",
+                         inquiry->event_word);
+}
+
+static int name_event(struct inquiry *inquiry) {
+    if (!*inquiry->vm)
+        return command_usage(inquiry->command, "a VM's name cannot be empty");
+    inquiry->event.name = event_from_text(inquiry->event_word);
+    inquiry->event.domain = &inquiry->domain;
+    return inquiry->event.name == EVENT_COUNT ? unknown_event(inquiry) : EXIT_FINE;
+}
+
+static int load_host(struct inquiry *inquiry) {
+    char error[512];
+    if (host_init(&inquiry->host, inquiry->sysroot, error, sizeof error) == 0)
+        return EXIT_FINE;
+    others_finish(&inquiry->others);
+    domain_finish(&inquiry->domain);
+    return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+}
+
+static void load_rules(struct inquiry *inquiry) {
+    ruleset_init(&inquiry->ruleset);
+    ruleset_add_directory(&inquiry->ruleset, rules_directory(inquiry->rules));
+    ruleset_load(&inquiry->ruleset, NULL);
+    inquiry->broken_rules = command_report(&inquiry->ruleset);
+    program_init(&inquiry->program, &inquiry->ruleset);
+}
+
+int inquiry_init(struct inquiry *inquiry) {
+    int status = name_event(inquiry);
+    if (status == EXIT_FINE)
+        status = find_vms(inquiry);
+    if (status == EXIT_FINE)
+        status = load_host(inquiry);
+    if (status != EXIT_FINE)
+        return status;
+    load_rules(inquiry);
+    inquiry->request = (struct plan_request){.program = &inquiry->program,
+                                             .event = &inquiry->event,
+                                             .host = &inquiry->host,
+                                             .others = inquiry->others.list,
+                                             .other_count = inquiry->others.count};
+    return EXIT_FINE;
+}
+
+void inquiry_finish(struct inquiry *inquiry) {
+    program_finish(&inquiry->program);
+    ruleset_finish(&inquiry->ruleset);
+    host_finish(&inquiry->host);
+    others_finish(&inquiry->others);
+    domain_finish(&inquiry->domain);
+}

@@ -1,0 +1,40 @@
+/*
+ * A question about an event that changes nothing: which VM, which event, which rules, which host.
+ * plan and explain ask it in the same words, so that both see what a run would see.
+ */
+#ifndef ENGINE_INQUIRY_H
+#define ENGINE_INQUIRY_H
+
+#include "engine/command.h"
+#include "engine/others.h"
+#include "engine/plan.h"
+
+struct inquiry {
+    const struct command *command;
+    const char *vm, *event_word; /* as typed */
+    const char *rules, *sysroot, *domain_xml;
+    struct domain domain;
+    struct others others;
+    struct event event;
+    struct host host;
+    struct ruleset ruleset;
+    struct program program;
+    struct plan_request request; /* all of the above */
+    bool broken_rules;           /* said on stderr already */
+};
+
+/* The rows of a command's option table that an inquiry takes. */
+#define INQUIRY_OPTIONS(inquiry)                                                                   \
+    {.name = "rules", .value = &(inquiry)->rules},                                                 \
+        {.name = "sysroot", .value = &(inquiry)->sysroot}, {                                       \
+        .name = "domain-xml", .value = &(inquiry)->domain_xml                                      \
+    }
+
+/*
+ * Fills the rest from `command`, `vm`, `event_word` and the options. Returns EXIT_FINE; or the
+ * status to end with, said on stderr, and nothing to finish.
+ */
+int inquiry_init(struct inquiry *inquiry);
+void inquiry_finish(struct inquiry *inquiry);
+
+#endif

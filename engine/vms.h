@@ -1,0 +1,25 @@
+/* Every VM of a host, running or not, for its names. */
+#ifndef ENGINE_VMS_H
+#define ENGINE_VMS_H
+
+#include "engine/domain.h"
+#include "engine/virt.h"
+
+struct vms {
+    struct domain *list;
+    size_t count;
+};
+
+/* From libvirt. Returns 0, or -1 with `error` and nothing to finish. */
+int vms_from_libvirt(struct vms *vms, struct virt *virt, struct virt_error *error);
+
+/*
+ * From the definitions that libvirt's qemu driver keeps below a root:
+ * ROOT/etc/libvirt/qemu/NAME.xml. Returns false when there is no such directory, and nothing to
+ * finish.
+ */
+bool vms_from_tree(struct vms *vms, const char *root);
+
+void vms_finish(struct vms *vms);
+
+#endif
