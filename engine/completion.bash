@@ -1,0 +1,125 @@
+# bash completion for virt-rules(1). Commands, options and checks are what the program itself says it has.
+# shellcheck shell=bash
+
+# The program as it was typed, or the installed one.
+_virt_rules_ask() {
+    local program=${COMP_WORDS[0]}
+    type -P "$program" >/dev/null || program=virt-rules
+    "$program" "$@" 2>/dev/null
+}
+
+_virt_rules_commands() {
+    _virt_rules_ask help | sed -n 's/^  \([a-z]*\)  *[A-Z].*/\1/p'
+    echo help
+}
+
+# COMMAND: its options, one a line, with the word for its argument where it takes one.
+_virt_rules_options() {
+    _virt_rules_ask "$1" --help | sed -n 's/^  \(--[a-z-]*\) \([A-Z][A-Z]*\)  .*/\1 \2/p; s/^  \(--[a-z-]*\)  .*/\1/p'
+    echo --help
+}
+
+# Names and titles of all VMs, one a line. libvirt may keep its callers waiting: two seconds, no more.
+_virt_rules_vms() {
+    local virsh table name line state='(no state|running|idle|paused|in shutdown|shut off|crashed|dying|pmsuspended)'
+    virsh=$(type -P virsh) || virsh=/var/packages/Virtualization/target/usr/local/bin/virsh
+    [ -x "$virsh" ] || return 0
+    set -- "$virsh" -r -q -c "${LIBVIRT_DEFAULT_URI:-qemu:///system}" list --all
+    if type -P timeout >/dev/null; then set -- timeout 2 "$@"; fi
+    table=$(LC_ALL=C "$@" --title 2>/dev/null </dev/null) || return 0
+    while IFS= read -r name; do
+        [ -n "$name" ] && printf '%s\n' "$name"
+        while IFS= read -r line; do
+            [[ $line =~ ^\ *(-|[0-9]+)\ +"$name"\ +$state\ +(.*[^ ])\ *$ ]] || continue
+            printf '%s\n' "${BASH_REMATCH[3]}"
+            break
+        done <<<"$table"
+    done < <(LC_ALL=C "$@" --name 2>/dev/null </dev/null)
+}
+
+# CURRENT: those lines of standard input that continue it, quoted as the shell needs it.
+_virt_rules_reply() {
+    local current=$1 quote='' line
+    case $current in
+    [\"\']*) quote=${current:0:1} current=${current:1} ;;
+    *) current=${current//\\/} ;;
+    esac
+    while IFS= read -r line; do
+        [[ -n $line && $line == "$current"* ]] || continue
+        [ -n "$quote" ] || printf -v line %q "$line"
+        COMPREPLY+=("$line")
+    done
+}
+
+# CURRENT PATTERN: directories, and files that match.
+_virt_rules_files() {
+    local file
+    while IFS= read -r file; do
+        # shellcheck disable=SC2053 # a pattern
+        if [ -d "$file" ] || [[ $file == $2 ]]; then COMPREPLY+=("$file"); fi
+    done < <(compgen -f -- "$1")
+    compopt -o filenames 2>/dev/null
+}
+
+# WHAT CURRENT: completes a word by what it is, as the help calls it.
+_virt_rules_word() {
+    case $1 in
+    COMMAND) _virt_rules_reply "$2" < <(_virt_rules_commands) ;;
+    OPTION) _virt_rules_reply "$2" < <(_virt_rules_options "$command" | sed 's/ .*//') ;;
+    VM) _virt_rules_reply "$2" < <(_virt_rules_vms) ;;
+    EVENT)
+        _virt_rules_reply "$2" < <(printf '%s\n' prepare start started stopped release migrate restore \
+            reconnect plugged unplugged)
+        ;;
+    NAME) _virt_rules_reply "$2" < <(_virt_rules_ask check --list | sed -n '/^$/q; s/ .*//p') ;;
+    DEVICE) _virt_rules_reply "$2" < <(cd /sys/bus/pci/devices 2>/dev/null && printf '%s\n' *) ;;
+    DIR) _virt_rules_files "$2" '' ;;
+    RULES) _virt_rules_files "$2" '*.rules' ;;
+    FILE) _virt_rules_files "$2" '*' ;;
+    esac
+}
+
+# What the operand number $2 of command $1 is.
+_virt_rules_operand() {
+    case $1:$2 in
+    plan:1 | explain:1 | run:1) echo VM ;;
+    plan:2 | explain:2 | run:2) echo EVENT ;;
+    explain:3) echo DEVICE ;;
+    check:* | fmt:*) echo RULES ;;
+    help:1) echo COMMAND ;;
+    esac
+}
+
+_virt_rules() {
+    local cur=${COMP_WORDS[COMP_CWORD]} cword=$COMP_CWORD words=("${COMP_WORDS[@]}") command argument='' i count=1
+    COMPREPLY=()
+    # Addresses have colons, at which readline parts words.
+    if declare -F _get_comp_words_by_ref >/dev/null; then _get_comp_words_by_ref -n : cur words cword; fi
+    command=${words[1]-}
+    if [ "$cword" = 1 ]; then
+        case $cur in
+        -*) _virt_rules_reply "$cur" <<<$'--help\n--version' ;;
+        *) _virt_rules_word COMMAND "$cur" ;;
+        esac
+        return
+    fi
+    for ((i = 2; i < cword; i++)); do
+        if [ -n "$argument" ]; then
+            argument=''
+        elif [[ ${words[i]} == --* ]]; then
+            argument=$(_virt_rules_options "$command" | sed -n "s/^${words[i]//[^a-z-]/} //p")
+        else
+            count=$((count + 1))
+        fi
+    done
+    if [ -n "$argument" ]; then
+        _virt_rules_word "$argument" "$cur"
+    elif [[ $cur == -* ]]; then
+        _virt_rules_word OPTION "$cur"
+    else
+        _virt_rules_word "$(_virt_rules_operand "$command" "$count")" "$cur"
+    fi
+    if declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions "$cur"; fi
+}
+
+complete -F _virt_rules virt-rules
