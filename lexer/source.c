@@ -113,8 +113,11 @@ int source_read(struct source *source, const char *path, enum source_trust trust
     /* O_NONBLOCK: a FIFO must not hold us; the type is looked at after opening, so nothing can be
      * swapped. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == ENOENT)
+            snprintf(hint, 256, "is the name right?");
         return fail(error, hint, "cannot be opened: %s", strerror(errno));
+    }
     size_t expected = 0;
     int status = check_file(fd, trust, untrusted, &expected, error, hint);
     if (status == 0)

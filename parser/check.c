@@ -362,8 +362,7 @@ static void check_criteria_words(struct checker *checker, struct source *source,
                                  const struct criterion *criteria) {
     for (; criteria; criteria = criteria->next)
         if (criteria->kind == CRITERION_SERIAL && !*criteria->text)
-            empty_word(checker, source, criteria->span,
-                       "'virt-rules devices' shows serial numbers");
+            empty_word(checker, source, criteria->span, "'lsusb -v' shows it as iSerial");
 }
 
 static void relative_path(struct checker *checker, struct source *source, struct span span,

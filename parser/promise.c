@@ -22,6 +22,10 @@ struct promises {
 
 /* --- equality and hash of what is promised, places aside */
 
+static bool is_whole(const struct criterion *device) {
+    return device && !device->incomplete;
+}
+
 static uint64_t mix(uint64_t hash, uint64_t value) {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
     return hash ^ hash >> 29;
@@ -166,7 +170,7 @@ static void add_action(struct promises *promises, const struct rule *rule,
         else
             for (promise.target = action->targets; promise.target;
                  promise.target = promise.target->next)
-                if (promise.target->device)
+                if (is_whole(promise.target->device))
                     add(promises, &promise);
     }
 }
@@ -288,8 +292,9 @@ static bool covers_match(const struct criterion *guard, const struct criterion *
 /* The definition behind a match that is nothing but a name; else NULL. */
 static const struct criterion *behind_name(const struct criterion *match, size_t *budget) {
     bool alone = match->next == next_alternative(match, budget);
-    return match->kind == CRITERION_NAME && match->resolved && alone ? match->definition->device
-                                                                     : NULL;
+    if (match->kind != CRITERION_NAME || !match->resolved || !alone)
+        return NULL;
+    return is_whole(match->definition->device) ? match->definition->device : NULL;
 }
 
 static bool some_alternative_covers(const struct criterion *guard, const struct criterion *match,
@@ -336,7 +341,8 @@ static void check_target(struct diagnostics *diagnostics, const struct syntax *s
                          const struct rule *rule, const struct target *target, size_t *budget) {
     for (const struct guard *guard = syntax->guards; guard && *budget; guard = guard->next) {
         spend(budget);
-        if (!target->device || !guard->device || !covers_vms(guard, rule, budget) ||
+        if (!is_whole(target->device) || !is_whole(guard->device) ||
+            !covers_vms(guard, rule, budget) ||
             !covers_device(guard->device, target->device, budget))
             continue;
         struct diagnostic *diagnostic = diagnose(diagnostics, rule->source, target->span,

@@ -43,10 +43,13 @@ static void index_definitions(struct resolver *resolver) {
     resolver->slots = memory_zalloc(resolver->size * sizeof *resolver->slots);
     for (struct definition *one = resolver->syntax->definitions; one; one = one->next) {
         struct definition **slot = slot_of(resolver, one->name);
-        if (*slot)
-            report_second(resolver, one, *slot);
-        else
+        if (!*slot) {
             *slot = one;
+            continue;
+        }
+        if (one->device && (*slot)->device)
+            report_second(resolver, one, *slot);
+        one->used = true;
     }
 }
 

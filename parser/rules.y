@@ -32,6 +32,7 @@ struct parser {
     size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
                                 what follows may be its block */
     bool error_on_line;
+    bool incomplete;         /* the device that is being read */
     struct seen_token previous, found; /* the token before the one looked at, and this one */
     struct seen_token head[LINE_HEAD]; /* how this line begins */
     size_t line_tokens;
@@ -43,6 +44,8 @@ struct parser {
 }
 
 %code {
+#include <string.h>
+
 static int yylex(union parser_value *value, struct span *span, struct parser *parser);
 static void yyerror(const struct span *span, struct parser *parser, const char *message);
 
@@ -315,10 +318,18 @@ static struct event_list *new_event(struct parser *parser, struct span span, enu
     return item;
 }
 
+static struct diagnostic *numbered(struct parser *parser, size_t number) {
+    return &parser->values.diagnostics->list[number - 1];
+}
+
 static void unknown_event(struct parser *parser, struct span span, const char *text) {
     parser->vm.end = span.end;
+    bool glued = parser->previous.token == TOKEN_STRING && parser->previous.span.end == span.start;
     if (!report_unknown_event(&parser->values, span, text))
         parser->stray_word = parser->values.diagnostics->count;
+    if (glued)
+        diagnostic_hint(numbered(parser, parser->values.diagnostics->count),
+                        "a quoted word ends right before it: is a '\"' missing?");
 }
 
 static struct criterion *new_criterion(struct parser *parser, struct span span, struct span value_span,
@@ -326,7 +337,10 @@ static struct criterion *new_criterion(struct parser *parser, struct span span, 
     struct criterion *criterion = node(parser, sizeof *criterion);
     criterion->span = span;
     criterion->kind = CRITERION_ID;
-    return read(&parser->values, criterion, value_span, text) ? criterion : NULL;
+    if (read(&parser->values, criterion, value_span, text))
+        return criterion;
+    parser->incomplete = true;
+    return NULL;
 }
 
 static struct criterion *text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
@@ -336,6 +350,15 @@ static struct criterion *text_criterion(struct parser *parser, struct span span,
     criterion->kind = (uint8_t)kind;
     criterion->text = text;
     return criterion;
+}
+
+/* A device that lacks a word that was not understood would mean more than its writer does. */
+static struct criterion *open_device(struct parser *parser, struct criterion *last) {
+    struct criterion *device = OPENED(struct criterion, last);
+    if (device)
+        device->incomplete = parser->incomplete;
+    parser->incomplete = false;
+    return device;
 }
 
 /* Joins two rings: all of `match` comes behind `last`. */
@@ -354,7 +377,7 @@ static struct target *new_target(struct parser *parser, struct span span, enum q
     target->span = span;
     target->quantifier = kind;
     target->count = count & 0xffffff;
-    target->device = OPENED(struct criterion, device);
+    target->device = open_device(parser, device);
     return target;
 }
 
@@ -392,7 +415,7 @@ static void add_guard(struct parser *parser, struct span span, struct criterion 
     struct guard *guard = node(parser, sizeof *guard);
     guard->source = parser->values.source;
     guard->span = span;
-    guard->device = OPENED(struct criterion, device);
+    guard->device = open_device(parser, device);
     guard->vms = OPENED(struct word, vms);
     *parser->values.syntax->guards_end = guard;
     parser->values.syntax->guards_end = &guard->next;
@@ -405,7 +428,7 @@ static struct definition *add_definition(struct parser *parser, struct span span
     definition->span = span;
     definition->name_span = name_span;
     definition->name = name;
-    definition->device = OPENED(struct criterion, device);
+    definition->device = open_device(parser, device);
     *parser->values.syntax->definitions_end = definition;
     parser->values.syntax->definitions_end = &definition->next;
     return definition;
@@ -433,6 +456,7 @@ static void remember(struct parser *parser, enum token token, const union token_
     if (parser->found.token == TOKEN_NEWLINE) {
         parser->line_tokens = 0;
         parser->error_on_line = false;
+        parser->incomplete = false;
     }
     parser->previous = parser->found;
     parser->found = (struct seen_token){token, text_of(token, value), span};
@@ -497,20 +521,19 @@ static enum token token_of(yysymbol_kind_t symbol) {
     return TOKEN_COUNT;
 }
 
-static struct diagnostic *numbered(struct parser *parser, size_t number) {
-    return &parser->values.diagnostics->list[number - 1];
-}
-
 /* "on vm Home Assistant started": the words that are no event belong to the name. */
 static void hint_stray_word(struct parser *parser) {
     if (parser->found.token == TOKEN_WORD)
         parser->vm.end = parser->found.span.end;
     else if (parser->found.token != TOKEN_EVENT)
         return;
+    const char *name = parser->values.source->text + parser->vm.start;
+    size_t length = parser->vm.end - parser->vm.start;
+    if (memchr(name, '\n', length) || memchr(name, '"', length))
+        return;
     diagnostic_hint(numbered(parser, parser->stray_word),
                     "a name with a blank in it is written in quotes: \"%.*s\"",
-                    (int)(parser->vm.end - parser->vm.start),
-                    parser->values.source->text + parser->vm.start);
+                    (int)length, name);
 }
 
 /* True for what only follows from a mistake that was reported: on the same line, or the lines of a block whose

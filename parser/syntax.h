@@ -67,6 +67,7 @@ struct criterion {
     bool alternative;
     bool any_vendor, any_device; /* of an id: '*' */
     bool resolved;               /* of a name: `definition` is set */
+    bool incomplete;             /* of a device's first: one of its words was not understood */
 };
 
 enum quantifier { QUANTIFIER_ONE, QUANTIFIER_ANY, QUANTIFIER_ALL };

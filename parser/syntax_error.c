@@ -44,9 +44,29 @@ static void say_categories(struct phrases *phrases, bool expected[TOKEN_COUNT]) 
     expected[TOKEN_EVENT] = expected[TOKEN_WORD] = expected[TOKEN_NUMBER] = false;
 }
 
-static void say_tokens(struct phrases *phrases, const bool expected[TOKEN_COUNT]) {
+/* A word behind a keyword has a name of its own. */
+static const char *word_behind(enum token previous) {
+    switch (previous) {
+    case TOKEN_WITHIN:
+    case TOKEN_AFTER:
+        return "a duration (5s)";
+    case TOKEN_AT:
+        return "an address (0000:03:00.0)";
+    case TOKEN_CLASS:
+        return "a class (0300)";
+    case TOKEN_SUBSYSTEM:
+        return "an id (10de:1234)";
+    case TOKEN_PORT:
+        return "a port (1-1.4)";
+    default:
+        return "a word";
+    }
+}
+
+static void say_tokens(struct phrases *phrases, const bool expected[TOKEN_COUNT],
+                       enum token previous) {
     if (expected[TOKEN_WORD] && expected[TOKEN_NUMBER])
-        say(phrases, "%s", "a word");
+        say(phrases, "%s", word_behind(previous));
     else if (expected[TOKEN_WORD])
         say(phrases, "%s", "a name");
     if (expected[TOKEN_STRING])
@@ -77,10 +97,10 @@ static char *describe_expected(const struct syntax_error *error) {
     bool expected[TOKEN_COUNT];
     memcpy(expected, error->expected, sizeof expected);
     struct phrases phrases = {.count = 0};
-    if (expected[TOKEN_ON]) /* the start of a line */
+    if (expected[TOKEN_ON] || (expected[TOKEN_RUN] && expected[TOKEN_CLOSE])) /* a line's start */
         expected[TOKEN_NEWLINE] = false;
     say_categories(&phrases, expected);
-    say_tokens(&phrases, expected);
+    say_tokens(&phrases, expected, error->previous.token);
     return join(&phrases);
 }
 
@@ -160,6 +180,9 @@ static void hint_device(struct diagnostic *diagnostic, const struct syntax_error
                         const char *word) {
     if (error->found.token == TOKEN_NUMBER && error->expected[TOKEN_ANY])
         diagnostic_hint(diagnostic, "did you mean 'any %s'?", word);
+    else if (error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL)
+        diagnostic_hint(diagnostic,
+                        "leave it out: 'any' and 'all' stand behind 'attach' in a rule");
     else if (error->found.token == TOKEN_DEVICE)
         diagnostic_hint(diagnostic, "leave out 'device': attach 1ac1:089a as vfio");
     else if (is_backend(error->found.token))
@@ -180,6 +203,30 @@ static void hint_after_device(struct diagnostic *diagnostic, const struct syntax
         diagnostic_hint(diagnostic, "'%s' stands behind 'as vfio' or 'as usb'", word);
 }
 
+/* Behind a device in a guard or a definition. */
+static void hint_condition(struct diagnostic *diagnostic, const struct syntax_error *error) {
+    if (error->expected[TOKEN_TO] && error->found.token == TOKEN_ON)
+        diagnostic_hint(diagnostic, "did you mean 'to'?");
+    else if (error->expected[TOKEN_TO] && error->found.token == TOKEN_AS)
+        diagnostic_hint(diagnostic, "leave it out: a 'never' forbids every way");
+    else if (error->found.token == TOKEN_COMMA)
+        diagnostic_hint(diagnostic, "'or' stands between two ways to find one device; several "
+                                    "devices are several lines");
+    else if (is_keyword(error->found.token))
+        diagnostic_hint(diagnostic, "one statement or action stands on a line");
+}
+
+/* Where a definition's name is wanted. */
+static void hint_name(struct diagnostic *diagnostic, const struct syntax_error *error,
+                      const char *word) {
+    if (error->found.token == TOKEN_STRING)
+        diagnostic_hint(diagnostic, "a device's name has no quotes");
+    else if (error->found.token == TOKEN_IS || error->found.token == TOKEN_NEWLINE)
+        diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
+    else
+        diagnostic_hint(diagnostic, "'%s' means something else: take another name", word);
+}
+
 static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *error,
                       const char *word) {
     if (error->expected[TOKEN_OFF] && is_keyword(error->found.token))
@@ -188,7 +235,7 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, error->expected[TOKEN_OFF]
                                         ? "write 'rom off', or the whole path of a file in quotes"
                                         : "write it in quotes: \"...\"");
-    else if (strchr("'`", *word))
+    else if (error->found.text && strchr("'`", *word))
         diagnostic_hint(diagnostic, "quotes are '\"'");
     else
         diagnostic_hint(diagnostic, "write it in quotes: \"%s\"", word);
@@ -197,7 +244,9 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
 static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
     const char *word = error->found.text ? error->found.text : token_text(error->found.token);
     const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (error->expected[TOKEN_COMMA] && is_and(error->found.text))
+    if (error->found.token == TOKEN_CLOSE)
+        diagnostic_hint(diagnostic, "there is no '{' that it could end here");
+    else if (error->expected[TOKEN_COMMA] && is_and(error->found.text))
         diagnostic_hint(diagnostic, "%s", PARTED);
     else if (near)
         diagnostic_hint(diagnostic, "did you mean '%s'?", near);
@@ -211,6 +260,11 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
         diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
     else if (expects_only(error, TOKEN_VM))
         diagnostic_hint(diagnostic, "'vm' comes before a VM's name: vm frigate");
+    else if (expects_only(error, TOKEN_ATTACH))
+        diagnostic_hint(diagnostic, "a guard is: never attach DEVICE, or never attach DEVICE to vm "
+                                    "NAME");
+    else if (expects_only(error, TOKEN_WORD))
+        hint_name(diagnostic, error, word);
     else if (expects_only(error, TOKEN_IS))
         diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
     else if (error->expected[TOKEN_VFIO])
@@ -224,7 +278,12 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
         diagnostic_hint(diagnostic, "two devices are parted by ',', two names of one by 'or'");
     else if (error->expected[TOKEN_AS])
         hint_after_device(diagnostic, error, word);
-    else if (error->expected[TOKEN_STRING])
+    else if (error->expected[TOKEN_OR])
+        hint_condition(diagnostic, error);
+    else if (error->expected[TOKEN_WITHIN] && error->found.token == TOKEN_WORD && *word >= '0' &&
+             *word <= '9')
+        diagnostic_hint(diagnostic, "did you mean 'within %s'?", word);
+    else if (error->expected[TOKEN_STRING] && error->found.token != TOKEN_OPEN)
         hint_text(diagnostic, error, word);
     else if (error->found.token == TOKEN_COMMA && error->expected[TOKEN_OPTIONAL])
         diagnostic_hint(diagnostic, "options are parted by blanks; every action has its own line");

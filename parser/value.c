@@ -87,7 +87,9 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
     bool short_halves = left == 2 && length == 5 && all_hex(text, 2) && all_hex(text + 3, 2);
     char *vendor = left < length ? mended_half(text, left) : NULL;
     char *device = vendor ? mended_half(colon + 1, length - left - 1) : NULL;
-    if (short_halves)
+    if (is_glob(text))
+        diagnostic_hint(diagnostic, "'*' stands for a whole half: 10de:*");
+    else if (short_halves)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%.5s.0', or '%.5s.*' for all",
                         text, text);
     else if (vendor && device)

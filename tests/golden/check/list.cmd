@@ -1,0 +1,1 @@
+virt-rules check --list

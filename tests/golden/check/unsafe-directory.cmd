@@ -1,0 +1,3 @@
+mkdir unsafe && chmod 777 unsafe
+printf 'not looked at\n' >unsafe/a.rules
+virt-rules check unsafe
