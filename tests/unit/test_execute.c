@@ -1,0 +1,842 @@
+/* An event from rules to results, with the hypervisor's double, a clock that only jumps, and a copy
+ * of the sample host with two TPUs. */
+#include "tests/unit/double_virt.h"
+#include "tests/unit/sample.h"
+
+#include "engine/execute.h"
+#include "engine/hostdev_xml.h"
+
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FRIGATE "00000000-0000-4000-8000-000000000001"
+#define WINDOWS "00000000-0000-4000-8000-000000000002"
+#define FIRST "0000:03:00.0"
+#define SECOND "0000:04:00.0"
+#define OTHER_XML "domain_xml " FRIGATE "\nlist\n"
+
+/* --- the world */
+
+struct jumping_clock {
+    struct clock clock;
+    int64_t now;
+    char slept[4096]; /* each sleep in milliseconds */
+    int64_t at;       /* when `then` is called, once */
+    void (*then)(void);
+};
+
+static struct jumping_clock hours;
+static struct double_virt *hypervisor;
+static char directory[64], host_root[96];
+static struct domain told; /* the VM as the hook told it */
+static unsigned opened, refused_opens;
+static int open_code;
+
+static int64_t jump_now(struct clock *clock) {
+    return ((struct jumping_clock *)clock)->now;
+}
+
+static void jump(struct clock *clock, int64_t milliseconds) {
+    struct jumping_clock *jumping = (struct jumping_clock *)clock;
+    size_t used = strlen(jumping->slept);
+    assert_true(milliseconds > 0);
+    snprintf(jumping->slept + used, sizeof jumping->slept - used, "%d ", (int)milliseconds);
+    jumping->now += milliseconds;
+    if (jumping->then && jumping->now >= jumping->at) {
+        jumping->then();
+        jumping->then = NULL;
+    }
+}
+
+static int open_double(struct virt **virt, const char *uri, struct virt_error *error) {
+    assert_null(uri);
+    opened++;
+    if (refused_opens) {
+        refused_opens--;
+        *virt = NULL;
+        *error = (struct virt_error){.failure = VIRT_UNREACHABLE,
+                                     .code = open_code,
+                                     .message = "no libvirt here",
+                                     .hint = "install it"};
+        return -1;
+    }
+    *virt = double_virt_port(hypervisor);
+    return 0;
+}
+
+static void shell(const char *format, const char *one, const char *two) {
+    char command[512];
+    snprintf(command, sizeof command, format, one, two);
+    if (system(command) != 0) /* NOLINT(cert-env33-c): paths of this test */
+        fail_msg("%s", command);
+}
+
+/* Takes a PCI device from the sample host, or puts it back. */
+static void set_present(const char *address, bool present) {
+    char link[256], hidden[256];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s", host_root, address);
+    snprintf(hidden, sizeof hidden, "%s/%s", directory, address);
+    assert_int_equal(present ? rename(hidden, link) : rename(link, hidden), 0);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(host_root, sizeof host_root, "%s/host", directory);
+    shell("cp -a tests/hosts/dual-tpu %s%s", host_root, "");
+    /* each TPU in a group of its own */
+    shell("cd %s/sys/devices && t=$(find . -type d -name %s) && ln -sfn 99 \"$t/iommu_group\"",
+          host_root, SECOND);
+    hypervisor = double_virt_create();
+    double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
+    double_virt_add(hypervisor, WINDOWS, "windows", NULL);
+    sample_domain(&told, double_virt_xml(hypervisor, FRIGATE));
+    hours = (struct jumping_clock){.clock = {jump_now, jump}, .now = 5000};
+    opened = refused_opens = 0;
+    open_code = 0;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    double_virt_destroy(hypervisor);
+    domain_finish(&told);
+    shell("rm -rf %s%s", directory, "");
+    return 0;
+}
+
+static const char *state_path(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/state%s", directory, name);
+    return path;
+}
+
+static int program_limit_ms;
+
+static bool run_at(enum event_name name, const char *text) {
+    struct sample_rules rules;
+    struct event event = {name, &told};
+    sample_rules_init(&rules, text);
+    struct journal *journal = journal_open(state_path(""), false);
+    assert_non_null(journal);
+    char *state = memory_strdup(state_path(""));
+    bool good = execute_event(&(struct executor){.program = &rules.program,
+                                                 .event = &event,
+                                                 .sysroot = host_root,
+                                                 .state = state,
+                                                 .journal = journal,
+                                                 .clock = &hours.clock,
+                                                 .program_limit_ms = program_limit_ms,
+                                                 .open_virt = open_double});
+    journal_close(journal);
+    free(state);
+    sample_rules_finish(&rules);
+    return good;
+}
+
+/* `on vm frigate started ACTION` */
+static bool run_of(const char *action) {
+    char *text = memory_printf("on vm frigate started %s\n", action);
+    bool good = run_at(EVENT_STARTED, text);
+    free(text);
+    return good;
+}
+
+/* --- the log */
+
+static const char *field(struct json_object *line, const char *key) {
+    struct json_object *value = NULL;
+    assert_true(json_object_object_get_ex(line, key, &value));
+    return value ? json_object_get_string(value) : "-";
+}
+
+/* Line `index` of the log, from 0, or NULL; the caller puts it. */
+static struct json_object *log_line(size_t index) {
+    char line[20000];
+    FILE *in = fopen(state_path("/virt-rules.log"), "re");
+    struct json_object *object = NULL;
+    for (size_t i = 0; in && fgets(line, sizeof line, in); i++)
+        if (i == index) {
+            object = json_tokener_parse(line);
+            assert_non_null(object);
+        }
+    if (in)
+        fclose(in);
+    return object;
+}
+
+/* Every line as "RESULT ACTION DEVICE". */
+static const char *results(void) {
+    static char text[4096];
+    struct json_object *line;
+    *text = 0;
+    for (size_t i = 0; (line = log_line(i)); i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s %s %s\n", field(line, "result"),
+                 field(line, "action"), field(line, "device"));
+        json_object_put(line);
+    }
+    return text;
+}
+
+static void assert_message(size_t index, const char *part) {
+    struct json_object *line = log_line(index);
+    if (!line || !strstr(field(line, "message"), part))
+        fail_msg("no \"%s\" in line %zu: %s", part, index,
+                 line ? json_object_to_json_string(line) : "none");
+    json_object_put(line);
+}
+
+#define ATTACHED(ADDRESS) "attached attach " ADDRESS " 1ac1:089a\n"
+#define REFUSED(ADDRESS) "refused attach " ADDRESS " 1ac1:089a\n"
+#define FAILED(ADDRESS) "failed attach " ADDRESS " 1ac1:089a\n"
+#define ALREADY(ADDRESS) "already attach " ADDRESS " 1ac1:089a\n"
+
+static char *hostdev_of(const char *address) {
+    struct host_device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
+    device.address = (char *)address;
+    return hostdev_xml(&device, NULL);
+}
+
+static void give(const char *uuid, const char *address) {
+    char *xml = hostdev_of(address);
+    double_virt_give(hypervisor, uuid, xml);
+    free(xml);
+}
+
+static void take(const char *uuid, const char *address) {
+    char *xml = hostdev_of(address);
+    double_virt_take(hypervisor, uuid, xml);
+    free(xml);
+}
+
+/* --- when all is well */
+
+static void attach_in_exact_order(void **state) {
+    (void)state;
+    assert_true(run_of("attach all 1ac1:089a as vfio"));
+    assert_string_equal(double_virt_calls(hypervisor),
+                        OTHER_XML "attach frigate " FIRST "\ndomain_xml " FRIGATE "\n"
+                                  "attach frigate " SECOND "\ndomain_xml " FRIGATE "\nclose\n");
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND));
+    assert_string_equal(hours.slept, "");
+    assert_int_equal(opened, 1);
+}
+
+static void a_line_of_the_log_as_promised(void **state) {
+    (void)state;
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    struct json_object *line = log_line(0);
+    assert_non_null(line);
+    assert_int_equal(json_object_object_length(line), 8);
+    const char *time = field(line, "time");
+    char zone[8] = "";
+    int year;
+    double seconds;
+    assert_int_equal(sscanf(time, "%4d-%*2d-%*2dT%*2d:%*2d:%lf%6[0-9Z:+-]", &year, &seconds, zone),
+                     3);
+    assert_true(!strcmp(zone, "Z") || (strlen(zone) == 6 && zone[3] == ':'));
+    assert_string_equal(field(line, "vm"), "NVR");
+    assert_string_equal(field(line, "event"), "started");
+    assert_string_equal(field(line, "action"), "attach");
+    assert_string_equal(field(line, "device"), FIRST " 1ac1:089a");
+    assert_string_equal(field(line, "rule"), "t.rules:1");
+    assert_string_equal(field(line, "result"), "attached");
+    assert_non_null(strstr(field(line, "message"), "host driver was"));
+    json_object_put(line);
+    assert_null(log_line(1));
+}
+
+static void the_same_event_twice_changes_nothing(void **state) {
+    (void)state;
+    assert_true(run_of("attach any 1ac1:089a as vfio then reset"));
+    double_virt_forget_calls(hypervisor);
+    assert_true(run_of("attach any 1ac1:089a as vfio then reset"));
+    assert_string_equal(double_virt_calls(hypervisor), OTHER_XML "close\n");
+    assert_string_equal(results(), ATTACHED(FIRST) "ran - -\n" ALREADY(FIRST));
+}
+
+static void an_event_without_a_rule_opens_nothing(void **state) {
+    (void)state;
+    assert_true(run_at(EVENT_STARTED, "on vm other started attach all 1ac1:089a as vfio\n"));
+    assert_true(run_at(EVENT_RECONNECT, "on vm any started attach all 1ac1:089a as vfio\n"));
+    assert_true(run_at(EVENT_STARTED, ""));
+    assert_int_equal(opened, 0);
+    assert_string_equal(double_virt_calls(hypervisor), "");
+    assert_string_equal(results(), "");
+    assert_int_not_equal(access(state_path("/lock"), F_OK), 0);
+}
+
+/* --- errors that pass */
+
+static void passing_errors_are_tried_again(void **state) {
+    (void)state;
+    for (unsigned i = 1; i <= 7; i++)
+        double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_PASSES,
+                         "cannot acquire state change lock");
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(hours.slept, "250 500 1000 2000 4000 5000 5000 ");
+    assert_string_equal(results(), ATTACHED(FIRST));
+}
+
+static void passing_errors_have_an_end(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_PASSES, "cannot acquire state change lock");
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), FAILED(FIRST));
+    assert_message(0, "cannot acquire state change lock (tried until");
+    assert_in_range(hours.now - 5000, 50000, 60000);
+}
+
+static void within_is_the_time_to_try(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_PASSES, "cannot acquire state change lock");
+    assert_false(run_of("attach at 03:00.0 as vfio within 2s"));
+    assert_string_equal(hours.slept, "250 500 1000 ");
+    assert_string_equal(results(), FAILED(FIRST));
+}
+
+static void a_running_vm_may_not_be_ready(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_NOT_RUNNING, "domain is not running");
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+}
+
+static void an_error_for_good_is_not_tried_again(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "group 18 is not viable");
+    assert_false(run_of("attach all 1ac1:089a as vfio"));
+    assert_string_equal(results(), FAILED(FIRST) ATTACHED(SECOND));
+    assert_message(0, "group 18 is not viable");
+    assert_string_equal(hours.slept, "");
+}
+
+/* The card is pulled while libvirt is busy. */
+static void first_goes(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    set_present(FIRST, false);
+}
+
+static void between_two_tries_the_world_is_looked_at(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change lock");
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, first_goes, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), "absent attach at 03:00.0\n");
+    assert_non_null(strstr(double_virt_calls(hypervisor), "attach frigate " FIRST "\n"));
+    assert_null(strstr(strstr(double_virt_calls(hypervisor), "attach ") + 1, "attach "));
+}
+
+static void one_that_waits_does_not_hold_the_others(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change lock");
+    assert_true(run_of("attach at 03:00.0, at 04:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(SECOND) ATTACHED(FIRST));
+}
+
+/* --- held */
+
+static void give_to_frigate(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    give(FRIGATE, FIRST);
+}
+
+static void give_to_windows(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    give(WINDOWS, FIRST);
+}
+
+static void held_by_itself_is_a_success(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, give_to_frigate, NULL);
+    assert_true(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(results(), ALREADY(FIRST));
+    assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+}
+
+static void another_vm_was_faster_and_any_goes_on(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, give_to_windows, NULL);
+    assert_true(run_of("attach any 1ac1:089a as vfio"));
+    assert_string_equal(results(), ATTACHED(SECOND));
+}
+
+static void another_vm_was_faster_and_it_is_refused(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, give_to_windows, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), REFUSED(FIRST));
+    assert_message(0, "VM 'windows' has it");
+}
+
+static void held_and_nobody_shows_it(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_HELD, "is in use by driver QEMU, domain x");
+    assert_true(run_of("attach any 1ac1:089a as vfio"));
+    assert_string_equal(results(), ATTACHED(SECOND));
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_HELD, "is in use by driver QEMU, domain x");
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_message(1, "is in use by driver QEMU, domain x");
+    assert_string_equal(results(), ATTACHED(SECOND) REFUSED(FIRST));
+    assert_true(hours.now < 10000);
+}
+
+static void held_by_another_vm_from_the_beginning(void **state) {
+    (void)state;
+    give(WINDOWS, FIRST);
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_true(run_of("attach any 1ac1:089a as vfio"));
+    assert_string_equal(results(), REFUSED(FIRST) ATTACHED(SECOND));
+    assert_null(strstr(double_virt_calls(hypervisor), "attach frigate " FIRST));
+}
+
+/* --- another life of the VM */
+
+static void stop_frigate(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    double_virt_stop(hypervisor, FRIGATE);
+}
+
+static void start_frigate_again(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    double_virt_add_xml(hypervisor,
+                        "<domain type='kvm' id='77'><name>frigate</name><uuid>" FRIGATE "</uuid>"
+                        "<os><type machine='pc-q35-7.2'>hvm</type></os><devices>"
+                        "<controller type='pci' model='pcie-root'/>"
+                        "<controller type='pci' model='pcie-root-port' index='1'/>"
+                        "<controller type='pci' model='pcie-root-port' index='2'/>"
+                        "</devices></domain>");
+}
+
+static void a_vm_that_stopped_gets_nothing(void **state) {
+    (void)state;
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_false(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(double_virt_calls(hypervisor), "domain_xml " FRIGATE "\nclose\n");
+    assert_string_equal(results(), "failed - -\n");
+    assert_message(0, "the VM has stopped; nothing more is done");
+}
+
+static void a_vm_that_was_started_again_gets_nothing(void **state) {
+    (void)state;
+    start_frigate_again(NULL, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(double_virt_calls(hypervisor), "domain_xml " FRIGATE "\nclose\n");
+    assert_message(0, "started again since");
+}
+
+static void a_vm_that_is_gone(void **state) {
+    (void)state;
+    double_virt_remove(hypervisor, FRIGATE);
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), "failed - -\n");
+    assert_message(0, "no domain with matching uuid");
+}
+
+static void stopped_while_it_waits(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    double_virt_before(hypervisor, DOUBLE_XML, 3, stop_frigate, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio within 1m"));
+    assert_string_equal(results(), "failed - -\n");
+    assert_message(0, "the VM has stopped");
+    assert_string_equal(hours.slept, "250 250 ");
+}
+
+static void a_new_life_is_never_reset(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_XML, 3, start_frigate_again, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+    assert_string_equal(results(), ATTACHED(FIRST) "failed - -\n");
+}
+
+static void stopped_right_after_the_attach(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_XML, 2, stop_frigate, NULL);
+    assert_false(run_of("attach all 1ac1:089a as vfio then reset"));
+    assert_string_equal(results(), "failed - -\n" FAILED(FIRST));
+    assert_message(1, "could not be seen any more");
+    assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+    assert_null(strstr(double_virt_calls(hypervisor), "attach frigate " SECOND));
+}
+
+/* --- absent */
+
+static void put_first_back(void) {
+    set_present(FIRST, true);
+}
+
+static void an_absent_device_is_said(void **state) {
+    (void)state;
+    assert_false(run_of("attach ffff:0001 as vfio"));
+    assert_true(run_of("attach ffff:0002 as vfio optional"));
+    assert_string_equal(results(), "absent attach ffff:0001\nabsent attach ffff:0002\n");
+    assert_string_equal(hours.slept, "");
+}
+
+static void a_device_that_comes_within_its_time(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    hours.at = 5000 + 9000;
+    hours.then = put_first_back;
+    assert_true(run_of("attach at 03:00.0 as vfio within 10s"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_in_range(hours.now - 5000, 9000, 10000);
+}
+
+static void a_device_that_does_not_come(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    assert_false(run_of("attach at 03:00.0 as vfio within 10s"));
+    assert_string_equal(results(), "absent attach at 03:00.0\n");
+    assert_int_equal(hours.now, 15000);
+    assert_true(strlen(hours.slept) < 200); /* more seldom the longer it lasts */
+}
+
+static void any_two_wait_for_the_second(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    hours.at = 5000 + 1500;
+    hours.then = put_first_back;
+    assert_true(run_of("attach any 2 1ac1:089a as vfio within 10s"));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND));
+}
+
+static void after_is_a_delay(void **state) {
+    (void)state;
+    assert_true(run_of("{\n attach at 03:00.0 as vfio after 3s\n attach at 04:00.0 as vfio\n}"));
+    assert_string_equal(hours.slept, "3000 ");
+    assert_string_equal(results(), ATTACHED(SECOND) ATTACHED(FIRST));
+}
+
+static void within_begins_after_after(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    assert_false(run_of("attach at 03:00.0 as vfio after 3s within 2s"));
+    assert_int_equal(hours.now, 10000);
+}
+
+/* --- the look after the attach */
+
+static void take_first_from_frigate(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    take(FRIGATE, FIRST);
+}
+
+static void the_guest_gave_it_back(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_XML, 2, take_first_from_frigate, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(results(), FAILED(FIRST));
+    assert_message(0, "libvirt took the device and the VM does not have it");
+    assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+}
+
+/* --- libvirt */
+
+static void no_libvirt_at_all(void **state) {
+    (void)state;
+    refused_opens = 1000;
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_int_equal(opened, 1);
+    assert_string_equal(results(), "failed - -\n");
+    assert_message(0, "no libvirt here; install it");
+    assert_string_equal(hours.slept, "");
+}
+
+static void a_libvirt_that_refuses_the_connection(void **state) {
+    (void)state;
+    refused_opens = 1000;
+    open_code = 38;
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), "failed - -\n");
+    assert_in_range(hours.now - 5000, 9000, 10000);
+}
+
+static void a_libvirt_that_is_starting(void **state) {
+    (void)state;
+    refused_opens = 4;
+    open_code = 38;
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+}
+
+static void programs_run_without_libvirt(void **state) {
+    (void)state;
+    refused_opens = 1000;
+    assert_false(run_of("{\n attach at 03:00.0 as vfio\n run \"/bin/true\"\n}"));
+    assert_string_equal(results(), "failed - -\nran run -\n");
+}
+
+static void libvirt_dies_in_mid_call(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_UNREACHABLE, "client socket is closed");
+    assert_true(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(results(), ATTACHED(FIRST) "ran - -\n");
+}
+
+static void libvirt_dies_after_it_got_the_call(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_UNREACHABLE, "client socket is closed");
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, give_to_frigate, NULL);
+    assert_true(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(results(), ATTACHED(FIRST) "ran - -\n");
+    assert_message(0, "answer was lost");
+    assert_null(strstr(strstr(double_virt_calls(hypervisor), "attach ") + 1, "attach "));
+}
+
+static void libvirt_stays_away(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_UNREACHABLE, "client socket is closed");
+    assert_false(run_of("{\n run \"/bin/true\"\n attach at 03:00.0 as vfio\n}"));
+    assert_string_equal(results(), "failed - -\nran run -\n");
+    assert_in_range(hours.now - 5000, 9000, 10000);
+}
+
+static void the_list_fails_once(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_UNREACHABLE, "client socket is closed");
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_FAILED, "access denied");
+    assert_false(run_of("attach at 04:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST) "failed - -\n");
+}
+
+static void a_lock_that_cannot_be_made(void **state) {
+    (void)state;
+    assert_int_equal(mkdir(state_path(""), 0700), 0);
+    assert_int_equal(mkdir(state_path("/lock"), 0700), 0);
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), "failed - -\n" ATTACHED(FIRST));
+    assert_message(0, "going on without a lock");
+}
+
+static void a_host_without_sysfs(void **state) {
+    (void)state;
+    shell("rm -rf %s/sys%s", host_root, "");
+    assert_false(run_of("{\n attach at 03:00.0 as vfio\n run \"/bin/true\"\n}"));
+    assert_string_equal(results(), "failed - -\nran run -\n");
+    assert_message(0, "no devices to read");
+}
+
+/* --- restart of the guest */
+
+static void reset_once_after_the_last(void **state) {
+    (void)state;
+    assert_true(run_of("attach all 1ac1:089a as vfio then reset"));
+    const char *calls = double_virt_calls(hypervisor);
+    assert_non_null(strstr(calls, "attach frigate " SECOND "\ndomain_xml " FRIGATE
+                                  "\ndomain_xml " FRIGATE "\nreset frigate\nclose\n"));
+    assert_null(strstr(strstr(calls, "reset ") + 1, "reset "));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND) "ran - -\n");
+}
+
+static void reboot_asks_the_guest(void **state) {
+    (void)state;
+    assert_true(run_of("attach at 03:00.0 as vfio then reboot"));
+    assert_non_null(strstr(double_virt_calls(hypervisor), "reboot frigate\n"));
+    assert_message(1, "asked to reboot");
+}
+
+static void an_unrelated_wait_delays_no_reset(void **state) {
+    (void)state;
+    assert_false(run_of("{\n attach at 03:00.0 as vfio then reset\n"
+                        " attach ffff:0001 as vfio within 2m\n}"));
+    assert_string_equal(results(), ATTACHED(FIRST) "ran - -\nabsent attach ffff:0001\n");
+}
+
+static void a_related_wait_does(void **state) {
+    (void)state;
+    set_present(SECOND, false);
+    assert_false(run_of("{\n attach at 03:00.0 as vfio then reset\n"
+                        " attach at 04:00.0 as vfio within 5s then reset\n}"));
+    assert_string_equal(results(), ATTACHED(FIRST) "absent attach at 04:00.0\nran - -\n");
+}
+
+static void a_reset_that_fails_is_said(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_RESET, 1, VIRT_FAILED, "no reset today");
+    assert_false(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_message(1, "no reset today");
+}
+
+/* --- detach */
+
+static void detach_and_see_it_go(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    assert_true(run_of("detach at 03:00.0"));
+    assert_string_equal(results(), "detached detach " FIRST " 1ac1:089a\n");
+    assert_string_equal(double_virt_calls(hypervisor),
+                        OTHER_XML "detach frigate " FIRST "\ndomain_xml " FRIGATE "\nclose\n");
+}
+
+static void a_guest_that_keeps_it(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    assert_false(run_of("detach at 03:00.0"));
+    assert_string_equal(results(), "failed detach " FIRST " 1ac1:089a\n");
+    assert_message(0, "the guest does not let it go");
+    assert_int_equal(hours.now, 65000);
+}
+
+static void detach_is_tried_again_too(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_PASSES, "state change lock");
+    assert_true(run_of("detach at 03:00.0"));
+    assert_string_equal(results(), "detached detach " FIRST " 1ac1:089a\n");
+    assert_string_equal(hours.slept, "250 ");
+}
+
+static void nothing_to_detach(void **state) {
+    (void)state;
+    assert_true(run_of("detach at 03:00.0"));
+    assert_string_equal(results(), "already detach at 03:00.0\n");
+}
+
+/* --- programs */
+
+static const char *script(const char *body) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/script", directory);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fprintf(out, "#!/bin/sh\n%s\n", body);
+    fclose(out);
+    assert_int_equal(chmod(path, 0700), 0);
+    return path;
+}
+
+static bool run_script(const char *body, const char *arguments) {
+    char *action = memory_printf("run \"%s\" %s", script(body), arguments);
+    bool good = run_of(action);
+    free(action);
+    return good;
+}
+
+static void a_program_gets_its_words_and_nothing_else(void **state) {
+    (void)state;
+    assert_int_equal(setenv("VIRT_RULES_SECRET", "x", 1), 0);
+    assert_true(run_script("printf '<%s>' \"$#\" \"$@\"; env | grep -v _= | sort; pwd; cat",
+                           "plain \"a  b\" \"$(reboot) `x` ; * %s \\\" \\\\\""));
+    struct json_object *line = log_line(0);
+    assert_string_equal(field(line, "result"), "ran");
+    assert_string_equal(field(line, "action"), "run");
+    assert_string_equal(field(line, "device"), "-");
+    char *wanted =
+        memory_printf("%s/script ended with status 0: <3><plain><a  b><$(reboot) `x` ; * %%s \" \\>"
+                      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nPWD=/\n"
+                      "VIRT_RULES_EVENT=started\nVIRT_RULES_TITLE=NVR\nVIRT_RULES_UUID=" FRIGATE
+                      "\nVIRT_RULES_VM=frigate\n/\n",
+                      directory);
+    assert_string_equal(field(line, "message"), wanted);
+    free(wanted);
+    json_object_put(line);
+    assert_int_equal(opened, 0);
+    unsetenv("VIRT_RULES_SECRET");
+}
+
+static void a_program_that_fails(void **state) {
+    (void)state;
+    assert_false(run_script("echo no; echo never >&2; exit 3", ""));
+    assert_string_equal(results(), "failed run -\n");
+    assert_message(0, "script ended with status 3: no\nnever\n");
+}
+
+static void a_program_that_is_not_there(void **state) {
+    (void)state;
+    assert_false(run_of("run \"/nonexistent/program\""));
+    assert_message(0, "/nonexistent/program could not be run: No such file or directory; is its");
+}
+
+static void a_program_that_takes_too_long(void **state) {
+    (void)state;
+    program_limit_ms = 300;
+    assert_false(run_script("echo begun; sleep 1000 & sleep 1000", ""));
+    program_limit_ms = 0;
+    assert_message(0, "was ended after 0.3 s, the time limit: begun");
+}
+
+static void a_program_with_devices(void **state) {
+    (void)state;
+    assert_true(run_of("{\n run \"/bin/echo\" one\n attach at 03:00.0 as vfio\n run \"/bin/echo\" "
+                       "two\n}"));
+    assert_string_equal(results(), "ran run -\n" ATTACHED(FIRST) "ran run -\n");
+    assert_message(2, "/bin/echo ended with status 0: two");
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(attach_in_exact_order),
+        TEST(a_line_of_the_log_as_promised),
+        TEST(the_same_event_twice_changes_nothing),
+        TEST(an_event_without_a_rule_opens_nothing),
+        TEST(passing_errors_are_tried_again),
+        TEST(passing_errors_have_an_end),
+        TEST(within_is_the_time_to_try),
+        TEST(a_running_vm_may_not_be_ready),
+        TEST(an_error_for_good_is_not_tried_again),
+        TEST(between_two_tries_the_world_is_looked_at),
+        TEST(one_that_waits_does_not_hold_the_others),
+        TEST(held_by_itself_is_a_success),
+        TEST(another_vm_was_faster_and_any_goes_on),
+        TEST(another_vm_was_faster_and_it_is_refused),
+        TEST(held_and_nobody_shows_it),
+        TEST(held_by_another_vm_from_the_beginning),
+        TEST(a_vm_that_stopped_gets_nothing),
+        TEST(a_vm_that_was_started_again_gets_nothing),
+        TEST(a_vm_that_is_gone),
+        TEST(stopped_while_it_waits),
+        TEST(a_new_life_is_never_reset),
+        TEST(stopped_right_after_the_attach),
+        TEST(an_absent_device_is_said),
+        TEST(a_device_that_comes_within_its_time),
+        TEST(a_device_that_does_not_come),
+        TEST(any_two_wait_for_the_second),
+        TEST(after_is_a_delay),
+        TEST(within_begins_after_after),
+        TEST(the_guest_gave_it_back),
+        TEST(no_libvirt_at_all),
+        TEST(a_libvirt_that_refuses_the_connection),
+        TEST(a_libvirt_that_is_starting),
+        TEST(programs_run_without_libvirt),
+        TEST(libvirt_dies_in_mid_call),
+        TEST(libvirt_dies_after_it_got_the_call),
+        TEST(libvirt_stays_away),
+        TEST(the_list_fails_once),
+        TEST(a_lock_that_cannot_be_made),
+        TEST(a_host_without_sysfs),
+        TEST(reset_once_after_the_last),
+        TEST(reboot_asks_the_guest),
+        TEST(an_unrelated_wait_delays_no_reset),
+        TEST(a_related_wait_does),
+        TEST(a_reset_that_fails_is_said),
+        TEST(detach_and_see_it_go),
+        TEST(a_guest_that_keeps_it),
+        TEST(detach_is_tried_again_too),
+        TEST(nothing_to_detach),
+        TEST(a_program_gets_its_words_and_nothing_else),
+        TEST(a_program_that_fails),
+        TEST(a_program_that_is_not_there),
+        TEST(a_program_that_takes_too_long),
+        TEST(a_program_with_devices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

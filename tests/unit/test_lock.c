@@ -1,0 +1,155 @@
+/* One engine at a time works on a VM. */
+#include "engine/lock.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FRIGATE "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
+
+static char directory[64], state_path[96], error[256];
+
+static int set_up(void **state) {
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
+    snprintf(state_path, sizeof state_path, "%s/state", mkdtemp(directory) ? directory : "");
+    return 0;
+}
+
+static int tear_down(void **state) {
+    char path[128];
+    (void)state;
+    snprintf(path, sizeof path, "%s/lock", state_path);
+    unlink(path);
+    rmdir(path);
+    rmdir(state_path);
+    return rmdir(directory);
+}
+
+/* A child that takes the lock, writes a byte when it has it, and holds it until its input ends. */
+static pid_t hold(const char *uuid, int tell, int until) {
+    pid_t child = fork();
+    char byte = 'x';
+    if (child == 0) {
+        int lock = lock_vm(state_path, uuid, error, sizeof error);
+        if (lock < 0 || write(tell, &byte, 1) != 1)
+            _exit(1);
+        _exit(read(until, &byte, 1) == 1 ? 0 : 2);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+/* Another process waits in the kernel for a lock (fcntl(2)); or not within 10 s. */
+static bool is_waiting(pid_t process) {
+    char path[64], where[64];
+    snprintf(path, sizeof path, "/proc/%d/syscall", (int)process);
+    for (int i = 0; i < 10000; i++, usleep(1000)) {
+        FILE *in = fopen(path, "re");
+        bool waits = in && fgets(where, sizeof where, in) && !strncmp(where, "72 ", 3);
+        if (in)
+            fclose(in);
+        if (waits)
+            return true;
+    }
+    return false;
+}
+
+static void the_same_vm_waits(void **state) {
+    (void)state;
+    int tell[2], until[2], status;
+    char byte = 'x';
+    assert_int_equal(pipe(tell) + pipe(until), 0);
+    int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
+    assert_true(lock >= 0);
+    pid_t child = hold("4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", tell[1], until[0]);
+#ifdef __x86_64__
+    assert_true(is_waiting(child));
+#else
+    (void)is_waiting;
+#endif
+    lock_release(lock);
+    assert_int_equal(read(tell[0], &byte, 1), 1);
+    assert_int_equal(write(until[1], &byte, 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    for (int i = 0; i < 2; i++) {
+        close(tell[i]);
+        close(until[i]);
+    }
+}
+
+static void another_vm_does_not_wait(void **state) {
+    (void)state;
+    int one = lock_vm(state_path, FRIGATE, error, sizeof error);
+    int two = lock_vm(state_path, "windows", error, sizeof error);
+    assert_true(one >= 0 && two >= 0);
+    lock_release(one);
+    lock_release(two);
+}
+
+static void a_killed_engine_leaves_no_lock(void **state) {
+    (void)state;
+    int tell[2], until[2];
+    char byte;
+    assert_int_equal(pipe(tell) + pipe(until), 0);
+    pid_t child = hold(FRIGATE, tell[1], until[0]);
+    assert_int_equal(read(tell[0], &byte, 1), 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
+    assert_true(lock >= 0);
+    lock_release(lock);
+    for (int i = 0; i < 2; i++) {
+        close(tell[i]);
+        close(until[i]);
+    }
+}
+
+static void the_file_is_for_root_alone(void **state) {
+    (void)state;
+    char path[128];
+    struct stat status;
+    lock_release(lock_vm(state_path, FRIGATE, error, sizeof error));
+    snprintf(path, sizeof path, "%s/lock", state_path);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    assert_int_equal(status.st_size, 0);
+    assert_int_equal(stat(state_path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+}
+
+static void what_cannot_be_made_is_said(void **state) {
+    (void)state;
+    char path[128];
+    assert_int_equal(lock_vm("/proc/nonexistent", FRIGATE, error, sizeof error), -1);
+    assert_non_null(strstr(error, "/proc/nonexistent/lock: "));
+    assert_int_equal(mkdir(state_path, 0700), 0);
+    snprintf(path, sizeof path, "%s/lock", state_path);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    assert_int_equal(lock_vm(state_path, FRIGATE, error, sizeof error), -1);
+    lock_release(-1);
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_same_vm_waits),
+        TEST(another_vm_does_not_wait),
+        TEST(a_killed_engine_leaves_no_lock),
+        TEST(the_file_is_for_root_alone),
+        TEST(what_cannot_be_made_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+/* Programs of rules: no shell, nothing left behind, and always an end. */
+#include "engine/spawn.h"
+
+#include "lexer/memory.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char *output, error[256];
+
+static int run_for(int limit_ms, const char *program, const char *one, const char *two) {
+    const char *arguments[] = {program, one, two, NULL};
+    const char *environment[] = {"PATH=/usr/bin:/bin", "GREETING=hello", NULL};
+    free(output);
+    *error = 0;
+    return spawn(arguments, environment, limit_ms, &output, error, sizeof error);
+}
+
+static int shell(const char *script) {
+    return run_for(20000, "/bin/sh", "-c", script);
+}
+
+static int finish(void **state) {
+    (void)state;
+    free(output);
+    output = NULL;
+    return 0;
+}
+
+static void success(void **state) {
+    (void)state;
+    assert_int_equal(shell("echo out; echo err >&2"), 0);
+    assert_string_equal(output, "out\nerr\n");
+    assert_int_equal(run_for(20000, "/bin/true", NULL, NULL), 0);
+    assert_string_equal(output, "");
+}
+
+static void status_and_signal(void **state) {
+    (void)state;
+    assert_int_equal(shell("echo x; exit 5"), -1);
+    assert_string_equal(error, "ended with status 5");
+    assert_string_equal(output, "x\n");
+    assert_int_equal(shell("kill -TERM $$"), -1);
+    assert_string_equal(error, "was ended by signal 15 (Terminated)");
+    /* a shell's own "not found" is no failure to run the shell */
+    assert_int_equal(shell("/nonexistent/x"), -1);
+    assert_string_equal(error, "ended with status 127");
+}
+
+static void cannot_be_run(void **state) {
+    (void)state;
+    assert_int_equal(run_for(20000, "/nonexistent", NULL, NULL), -1);
+    assert_non_null(
+        strstr(error, "could not be run: No such file or directory; is its path right"));
+    assert_string_equal(output, "");
+    assert_int_equal(run_for(20000, "/etc/passwd", NULL, NULL), -1);
+    assert_non_null(strstr(error, "could not be run: Permission denied; make it executable"));
+}
+
+static void no_first_line(void **state) {
+    (void)state;
+    char path[] = "/tmp/virt-rules-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "echo x\n", 7), 7);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    assert_int_equal(run_for(20000, path, NULL, NULL), -1);
+    assert_non_null(strstr(error, "Exec format error; a script needs a first line"));
+    unlink(path);
+}
+
+static void arguments_are_not_read_by_a_shell(void **state) {
+    (void)state;
+    assert_int_equal(run_for(20000, "/bin/echo", "$HOME `id` ; > x", "*"), 0);
+    assert_string_equal(output, "$HOME `id` ; > x *\n");
+}
+
+static void a_clean_environment(void **state) {
+    (void)state;
+    assert_int_equal(setenv("LD_LIBRARY_PATH", "/nonexistent", 1), 0);
+    assert_int_equal(run_for(20000, "/usr/bin/env", NULL, NULL), 0);
+    unsetenv("LD_LIBRARY_PATH");
+    assert_string_equal(output, "PATH=/usr/bin:/bin\nGREETING=hello\n");
+}
+
+static void nothing_to_read_and_no_place_of_ours(void **state) {
+    (void)state;
+    assert_int_equal(shell("readlink /proc/$$/fd/0; pwd; cat"), 0);
+    assert_string_equal(output, "/dev/null\n/\n");
+}
+
+static void much_output_is_cut_and_does_not_block(void **state) {
+    (void)state;
+    assert_int_equal(shell("head -c 1000000 /dev/zero | tr '\\0' x"), 0);
+    assert_int_equal(strlen(output), SPAWN_OUTPUT_LIMIT - 1);
+}
+
+static void the_time_limit(void **state) {
+    (void)state;
+    assert_int_equal(run_for(200, "/bin/sh", "-c", "echo begun; exec sleep 1000"), -1);
+    assert_string_equal(error, "was ended after 0.2 s, the time limit");
+    assert_string_equal(output, "begun\n");
+    /* also for one that has closed its output */
+    assert_int_equal(run_for(200, "/bin/sh", "-c", "exec >&- 2>&-; exec sleep 1000"), -1);
+    assert_string_equal(error, "was ended after 0.2 s, the time limit");
+}
+
+/* Waits for the end of a process that is not our child; its signal is in order to be sent. */
+static void assert_ends(pid_t process) {
+    char path[64], state = 'R';
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    for (int i = 0; i < 20000 && state != 'Z'; i++) {
+        FILE *in = fopen(path, "re");
+        if (!in)
+            return;
+        if (fscanf(in, "%*d %*s %c", &state) != 1) /* NOLINT(cert-err34-c) */
+            state = 'Z';
+        fclose(in);
+        usleep(500);
+    }
+    assert_int_equal(state, 'Z');
+}
+
+static void its_group_ends_with_it(void **state) {
+    (void)state;
+    assert_int_equal(shell("sleep 1000 & echo $!"), 0);
+    assert_ends((pid_t)strtol(output, NULL, 10));
+    assert_int_equal(run_for(200, "/bin/sh", "-c", "sleep 1000 & echo $!; wait"), -1);
+    assert_ends((pid_t)strtol(output, NULL, 10));
+}
+
+static void who_left_its_group_does_not_hold_us(void **state) {
+    (void)state;
+    assert_int_equal(
+        shell("setsid sleep 1000 & echo $!; while [ \"$(ps -o sid= -p $! | tr -d ' ')\" "
+              "!= $! ]; do :; done"),
+        0);
+    pid_t left = (pid_t)strtol(output, NULL, 10);
+    assert_int_equal(kill(left, 0), 0);
+    kill(left, SIGKILL);
+}
+
+static void signals_are_as_at_the_start(void **state) {
+    (void)state;
+    sigset_t before, after;
+    signal(SIGCHLD, SIG_IGN); /* as it may be inherited */
+    sigprocmask(SIG_BLOCK, NULL, &before);
+    assert_int_equal(shell("exit 4"), -1);
+    assert_string_equal(error, "ended with status 4");
+    sigprocmask(SIG_BLOCK, NULL, &after);
+    assert_int_equal(sigismember(&before, SIGCHLD), sigismember(&after, SIGCHLD));
+    assert_int_equal(shell("grep SigBlk /proc/self/status"), 0);
+    assert_string_equal(output, "SigBlk:\t0000000000000000\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(success),
+        cmocka_unit_test(status_and_signal),
+        cmocka_unit_test(cannot_be_run),
+        cmocka_unit_test(no_first_line),
+        cmocka_unit_test(arguments_are_not_read_by_a_shell),
+        cmocka_unit_test(a_clean_environment),
+        cmocka_unit_test(nothing_to_read_and_no_place_of_ours),
+        cmocka_unit_test(much_output_is_cut_and_does_not_block),
+        cmocka_unit_test(the_time_limit),
+        cmocka_unit_test(its_group_ends_with_it),
+        cmocka_unit_test(who_left_its_group_does_not_hold_us),
+        cmocka_unit_test(signals_are_as_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, finish);
+}
