@@ -42,11 +42,16 @@ _virt_rules_reply() {
     local current=$1 quote='' line
     case $current in
     [\"\']*) quote=${current:0:1} current=${current:1} ;;
-    *) current=${current//\\/} ;;
     esac
+    [ "$quote" = "'" ] || current=${current//\\/}
     while IFS= read -r line; do
         [[ -n $line && $line == "$current"* ]] || continue
-        [ -n "$quote" ] || printf -v line %q "$line"
+        # shellcheck disable=SC2001 # what stands for the match in a pattern differs between versions of bash
+        case $quote in
+        \") line=$(sed 's/[\\"$`]/\\&/g' <<<"$line") ;;
+        \') line=${line//\'/\'\\\'\'} ;;
+        *) printf -v line %q "$line" ;;
+        esac
         COMPREPLY+=("$line")
     done
 }
