@@ -36,11 +36,14 @@ static int tear_down(void **state) {
     return rmdir(directory);
 }
 
-/* A child that takes the lock, writes a byte when it has it, and holds it until its input ends. */
-static pid_t hold(const char *uuid, int tell, int until) {
+/* A child that takes the lock, writes a byte when it has it, and holds it until it reads one. What
+ * it inherits it lets go: the lock belongs to the open file. */
+static pid_t hold(const char *uuid, int inherited, int tell, int until) {
     pid_t child = fork();
     char byte = 'x';
     if (child == 0) {
+        alarm(60);
+        lock_release(inherited);
         int lock = lock_vm(state_path, uuid, error, sizeof error);
         if (lock < 0 || write(tell, &byte, 1) != 1)
             _exit(1);
@@ -72,7 +75,7 @@ static void the_same_vm_waits(void **state) {
     assert_int_equal(pipe(tell) + pipe(until), 0);
     int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
     assert_true(lock >= 0);
-    pid_t child = hold("4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", tell[1], until[0]);
+    pid_t child = hold("4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", lock, tell[1], until[0]);
 #ifdef __x86_64__
     assert_true(is_waiting(child));
 #else
@@ -103,7 +106,7 @@ static void a_killed_engine_leaves_no_lock(void **state) {
     int tell[2], until[2];
     char byte;
     assert_int_equal(pipe(tell) + pipe(until), 0);
-    pid_t child = hold(FRIGATE, tell[1], until[0]);
+    pid_t child = hold(FRIGATE, -1, tell[1], until[0]);
     assert_int_equal(read(tell[0], &byte, 1), 1);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
