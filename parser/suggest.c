@@ -39,8 +39,9 @@ void suggest(struct suggestion *suggestion, const char *candidate) {
     size_t limit = length < 4 ? 1 : length < 6 ? 2 : 1 + length / 4;
     if (other > length + limit || length > other + limit)
         return;
-    bool same = !strcasecmp(suggestion->word, candidate);
-    size_t far = same ? 1 : distance(suggestion->word, length, candidate, other);
+    size_t far = distance(suggestion->word, length, candidate, other);
+    if (far > 1 && !strcasecmp(suggestion->word, candidate))
+        far = 1;
     if (far > limit || far >= length || (suggestion->best && far >= suggestion->distance))
         return;
     suggestion->best = candidate;

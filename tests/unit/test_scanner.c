@@ -1,0 +1,314 @@
+#include "front.h"
+
+struct seen {
+    enum token token;
+    const char *text;   /* of words, numbers, quoted words and events; else NULL */
+    const char *source; /* what the span covers */
+};
+
+static void assert_tokens(const char *text, size_t size, const struct seen *expected) {
+    struct front front;
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, size);
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    for (size_t i = 0;; i++) {
+        union token_value value = {.text = NULL};
+        struct span span = {0, 0};
+        enum token token = scanner_next(scanner, &value, &span);
+        if (token != expected[i].token)
+            fail_msg("token %zu of '%s' is %s, not %s", i, text, token_text(token),
+                     token_text(expected[i].token));
+        if (token == TOKEN_EVENT)
+            assert_string_equal(event_text(value.event), expected[i].text);
+        else if (expected[i].text)
+            assert_string_equal(value.text, expected[i].text);
+        if (expected[i].source) {
+            /* The source is looked at when the scanner has gone on: its text is whole then. */
+            struct span covered = span;
+            char *copy = memory_strndup(text + covered.start, covered.end - covered.start);
+            assert_string_equal(copy, expected[i].source);
+            free(copy);
+        }
+        if (token == TOKEN_END)
+            break;
+    }
+    scanner_destroy(scanner);
+    assert_memory_equal(source->text, text, size);
+    front_finish(&front);
+}
+
+static void tokens(const char *text, const struct seen *expected) {
+    assert_tokens(text, strlen(text), expected);
+}
+
+#define SEEN(...)                                                                                  \
+    (const struct seen[]) {                                                                        \
+        __VA_ARGS__, {                                                                             \
+            TOKEN_END, NULL, ""                                                                    \
+        }                                                                                          \
+    }
+#define LINE                                                                                       \
+    { TOKEN_NEWLINE, NULL, NULL }
+
+static void test_every_keyword(void **state) {
+    (void)state;
+    static const struct {
+        enum token token;
+        const char *text;
+    } keywords[] = {
+#define X(name, text) {TOKEN_##name, text},
+        KEYWORDS(X)
+#undef X
+    };
+    char longer[64];
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+        tokens(keywords[i].text, SEEN({keywords[i].token, NULL, keywords[i].text}, LINE));
+        assert_string_equal(token_text(keywords[i].token), keywords[i].text);
+        snprintf(longer, sizeof longer, "%ss", keywords[i].text);
+        tokens(longer, SEEN({TOKEN_WORD, longer, longer}, LINE));
+        snprintf(longer, sizeof longer, "\"%s\"", keywords[i].text);
+        tokens(longer, SEEN({TOKEN_STRING, keywords[i].text, longer}, LINE));
+    }
+}
+
+static void test_every_event(void **state) {
+    (void)state;
+    for (enum event_name event = 0; event < EVENT_COUNT; event++) {
+        tokens(event_text(event), SEEN({TOKEN_EVENT, event_text(event), event_text(event)}, LINE));
+        assert_int_equal(event_from_text(event_text(event)), event);
+    }
+    assert_int_equal(event_from_text("boot"), EVENT_COUNT);
+    assert_int_equal(event_from_text(""), EVENT_COUNT);
+    assert_int_equal(event_from_text("Started"), EVENT_COUNT);
+}
+
+/* Near misses are one word each, never a word and a stray colon. */
+static void test_lumps(void **state) {
+    (void)state;
+    static const char *const lumps[] = {
+        "1ac1:089a",
+        "1ac1:89a",
+        "0x1ac1:0x089a",
+        "*:*",
+        "10de:*",
+        "0000:05:00.*",
+        "1-1.4",
+        "ha*",
+        "v?[12]",
+        "5s",
+        "500ms",
+        "2m",
+        "1440m",
+        "-1",
+        "+",
+        "=",
+        "a=b",
+        "/usr/bin/x",
+        "'x'",
+        "x;",
+        "(x)",
+        "a!b@c$d%e^f&g",
+        "4f0b1d1e-0000-4000-8000-00000000cafe",
+        "frigate",
+        "Ünïcödé",
+        "\xff\xfe",
+        "onn",
+        "On",
+        "STARTED",
+        "started:",
+        "1x",
+        "0x10",
+        "..",
+        "\xc2\xa0",
+    };
+    for (size_t i = 0; i < sizeof lumps / sizeof *lumps; i++)
+        tokens(lumps[i], SEEN({TOKEN_WORD, lumps[i], lumps[i]}, LINE));
+    tokens("7", SEEN({TOKEN_NUMBER, "7", "7"}, LINE));
+    tokens("0106", SEEN({TOKEN_NUMBER, "0106", "0106"}, LINE));
+}
+
+static void test_what_ends_a_lump(void **state) {
+    (void)state;
+    tokens("a,b",
+           SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_COMMA, NULL, ","}, {TOKEN_WORD, "b", "b"}, LINE));
+    tokens("a{b}c", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_OPEN, NULL, "{"}, {TOKEN_WORD, "b", "b"},
+                         {TOKEN_CLOSE, NULL, "}"}, {TOKEN_WORD, "c", "c"}, LINE));
+    tokens("a\"b\"c", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_STRING, "b", "\"b\""},
+                           {TOKEN_WORD, "c", "c"}, LINE));
+    tokens("a#b\nc",
+           SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_NEWLINE, NULL, "\n"}, {TOKEN_WORD, "c", "c"}, LINE));
+    tokens("a\tb", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_WORD, "b", "b"}, LINE));
+    tokens("a\\\nb", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_WORD, "b", "b"}, LINE));
+}
+
+static void test_strings(void **state) {
+    (void)state;
+    tokens("\"\"", SEEN({TOKEN_STRING, "", "\"\""}, LINE));
+    tokens("\"Home Assistant\"", SEEN({TOKEN_STRING, "Home Assistant", NULL}, LINE));
+    tokens("\"a\\\"b\\\\\"", SEEN({TOKEN_STRING, "a\"b\\", "\"a\\\"b\\\\\""}, LINE));
+    tokens("\"# { } , *\"", SEEN({TOKEN_STRING, "# { } , *", NULL}, LINE));
+    tokens("\"\\\\\" x", SEEN({TOKEN_STRING, "\\", "\"\\\\\""}, {TOKEN_WORD, "x", "x"}, LINE));
+    tokens("\"a\"\"b\"", SEEN({TOKEN_STRING, "a", "\"a\""}, {TOKEN_STRING, "b", "\"b\""}, LINE));
+    tokens("\"a\tb\"", SEEN({TOKEN_STRING, "a\tb", NULL}, LINE));
+}
+
+static void test_lines(void **state) {
+    (void)state;
+    tokens("", SEEN({TOKEN_END, NULL, ""}));
+    tokens("\n", SEEN({TOKEN_NEWLINE, NULL, "\n"}));
+    tokens("\n\r\n", SEEN({TOKEN_NEWLINE, NULL, "\n"}, {TOKEN_NEWLINE, NULL, "\r\n"}));
+    tokens("a\r\nb", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_NEWLINE, NULL, "\r\n"},
+                          {TOKEN_WORD, "b", "b"}, {TOKEN_NEWLINE, NULL, ""}));
+    tokens("a \t \n", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_NEWLINE, NULL, "\n"}));
+    tokens("a\\\n", SEEN({TOKEN_WORD, "a", "a"}, LINE));
+    tokens("a\\ \t\r\n\\\nb", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_WORD, "b", "b"}, LINE));
+    tokens("a\\", SEEN({TOKEN_WORD, "a", "a"}, LINE));
+    tokens("# c \\\nb", SEEN({TOKEN_NEWLINE, NULL, "\n"}, {TOKEN_WORD, "b", "b"}, LINE));
+    tokens("a # c\r\n", SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_NEWLINE, NULL, "\n"}));
+    tokens("#", SEEN({TOKEN_END, NULL, ""}));
+    tokens("\xef\xbb\xbfon", SEEN({TOKEN_ON, NULL, "on"}, LINE));
+    tokens("\xef\xbb\xbf", SEEN({TOKEN_END, NULL, ""}));
+}
+
+/* "name@what" of each mistake. */
+static void assert_mistakes(const char *text, size_t size, const char *expected) {
+    struct front front;
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, size);
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    union token_value value;
+    struct span span;
+    while (scanner_next(scanner, &value, &span) != TOKEN_END)
+        assert_true(span.start <= span.end && span.end <= size);
+    assert_int_equal(scanner_next(scanner, &value, &span), TOKEN_END);
+    scanner_destroy(scanner);
+    assert_memory_equal(source->text, text, size);
+    assert_summary(&front, text, expected);
+    front_finish(&front);
+}
+
+static void mistakes(const char *text, const char *expected) {
+    assert_mistakes(text, strlen(text), expected);
+}
+
+static void test_mistakes(void **state) {
+    (void)state;
+    mistakes("\"open\nx", "unterminated-string@\"open");
+    mistakes("\"open\r\nx", "unterminated-string@\"open");
+    mistakes("\"", "unterminated-string@\"");
+    mistakes("\"\r", "unterminated-string@\"");
+    mistakes("\"a\\", "unterminated-string@\"a\\");
+    mistakes("\"a\\\nb\"", "unterminated-string@\"a\\ unterminated-string@\"");
+    mistakes("\"a\\\"", "unterminated-string@\"a\\\"");
+    mistakes("\"\\n\\t\\\\\"", "bad-escape@\\n bad-escape@\\t");
+    mistakes("a\\b", "stray-backslash@\\");
+    mistakes("a \\ # c", "stray-backslash@\\");
+    mistakes("\\\\\n", "stray-backslash@\\");
+    mistakes("a\001b\033\x7f", "control-character@\001 control-character@\033 "
+                               "control-character@\x7f");
+    mistakes("\"a\033b\"", "control-character@\033");
+    mistakes("a\rb", "control-character@\r");
+    mistakes("# a\rb", "control-character@\r");
+    mistakes("a\r\r\n# b\r\r\n\"c\"\r\n", "");
+    mistakes("# \033[31m", "");
+    mistakes("a\v\fb", "control-character@\v control-character@\f");
+}
+
+static void test_nul_bytes(void **state) {
+    (void)state;
+    struct front front;
+    static const char text[] = "a\0\0b # c\0\n\"d\0e\" \"f\\\0g\" \"h\0i\n\0";
+    assert_tokens(text, sizeof text - 1,
+                  SEEN({TOKEN_WORD, "a", "a"}, {TOKEN_WORD, "b", "b"}, LINE,
+                       {TOKEN_STRING, "d", NULL}, {TOKEN_STRING, "f\\", NULL},
+                       {TOKEN_STRING, "h", NULL}, LINE));
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, sizeof text - 1);
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    union token_value value;
+    struct span span;
+    while (scanner_next(scanner, &value, &span) != TOKEN_END)
+        ;
+    scanner_destroy(scanner);
+    size_t nuls = 0;
+    for (size_t i = 0; i < front.diagnostics.count; i++)
+        nuls += !strcmp(front.diagnostics.list[i].name, "nul-byte");
+    assert_int_equal(nuls, 5); /* a run of them is one, and one in each word or comment */
+    front_finish(&front);
+}
+
+static void test_interning(void **state) {
+    (void)state;
+    struct front front;
+    static const char text[] = "frigate \"frigate\" frigat frigate7 \"fri\\gate\" 7 \"7\"";
+    const char *texts[7];
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, strlen(text));
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    for (size_t i = 0; i < 7; i++) {
+        union token_value value;
+        struct span span;
+        scanner_next(scanner, &value, &span);
+        texts[i] = value.text;
+    }
+    scanner_destroy(scanner);
+    assert_ptr_equal(texts[0], texts[1]);
+    assert_ptr_not_equal(texts[0], texts[2]);
+    assert_ptr_not_equal(texts[0], texts[3]);
+    assert_ptr_equal(texts[5], texts[6]);
+    front_finish(&front);
+}
+
+static void test_interner_grows(void **state) {
+    (void)state;
+    struct arena arena = {0};
+    struct interner interner = {.arena = &arena};
+    enum { COUNT = 5000 };
+    const char **texts = memory_zalloc(COUNT * sizeof *texts);
+    char name[32];
+    for (int i = 0; i < COUNT; i++)
+        texts[i] = intern(&interner, name, (size_t)snprintf(name, sizeof name, "vm-%d-tail", i));
+    for (int i = 0; i < COUNT; i++) {
+        size_t length = (size_t)snprintf(name, sizeof name, "vm-%d-tail and more", i);
+        assert_ptr_equal(texts[i], intern(&interner, name, length - strlen(" and more")));
+    }
+    assert_int_equal(interner.used, COUNT);
+    assert_string_equal(intern(&interner, "x", 0), "");
+    interner_finish(&interner);
+    assert_null(interner.slots);
+    free((void *)texts);
+    arena_finish(&arena);
+}
+
+static void test_comments(void **state) {
+    (void)state;
+    struct front front;
+    static const char text[] = "# one\na # two\n\"# three\"\n";
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, strlen(text));
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    union token_value value;
+    struct span span;
+    size_t count = 0;
+    scanner_keep_comments(scanner);
+    while (scanner_next(scanner, &value, &span) != TOKEN_END)
+        ;
+    const struct span *comments = scanner_comments(scanner, &count);
+    assert_int_equal(count, 2);
+    assert_covers(source, comments[0], "# one");
+    assert_covers(source, comments[1], "# two");
+    scanner_destroy(scanner);
+    front_finish(&front);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_keyword), cmocka_unit_test(test_every_event),
+        cmocka_unit_test(test_lumps),         cmocka_unit_test(test_what_ends_a_lump),
+        cmocka_unit_test(test_strings),       cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_interning),     cmocka_unit_test(test_interner_grows),
+        cmocka_unit_test(test_comments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
