@@ -102,8 +102,8 @@ golden: all ## write the golden files anew; read the diff before you commit it
 	@BUILD=$(B) tests/golden/run --write $(T)
 
 install: all ## install into DESTDIR: engine, hook, example rules
-	hook/install $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --rulesdir $(RULESDIR) \
-		--hookdir $(HOOKDIR) $(B)
+	hook/install $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --mandir $(MANDIR) \
+		--rulesdir $(RULESDIR) --hookdir $(HOOKDIR) $(B)
 
 dist: ## a source archive in build/
 	@mkdir -p build

@@ -154,6 +154,8 @@ static void explain_criteria(const struct explainer *explainer, struct explained
 
 static char *entry_result(const struct plan_entry *entry) {
     const char *address = entry->device ? entry->device->address : "";
+    if (entry->kind == PLAN_STEP && entry->action->verb == VERB_RUN)
+        return memory_strdup("run it");
     if (entry->kind == PLAN_STEP)
         return memory_printf("%s %s", verb_text(entry->action->verb), address);
     return memory_printf("%s%s%s%s%s%s: %s", entry->kind == PLAN_REFUSED ? "refused" : "nothing",

@@ -67,9 +67,19 @@ static const char *check_of(enum refusal refusal) {
     }
 }
 
-static void report_entry(struct host_checker *checker, const struct plan_entry *entry) {
+/* A rule that waits for the device, or acts when it is plugged, is right while it is not there. */
+static bool may_be_absent(const struct rule *rule, const struct action *action) {
+    const struct event_list *event = rule->events;
+    while (event && event->event != EVENT_PLUGGED)
+        event = event->next;
+    return event || plan_has_option(action, OPTION_WITHIN);
+}
+
+static void report_entry(struct host_checker *checker, const struct rule *rule,
+                         const struct plan_entry *entry) {
     const char *name = check_of(entry->refusal);
-    if (entry->kind != PLAN_REFUSED || !name)
+    if (entry->kind != PLAN_REFUSED || !name ||
+        (entry->refusal == REFUSED_ABSENT && may_be_absent(rule, entry->action)))
         return;
     const char *address = entry->device ? entry->device->address : "";
     struct diagnostic *diagnostic =
@@ -100,7 +110,7 @@ static void check_rule_devices(struct host_checker *checker, const struct rule *
               &(struct plan_request){.program = &program, .event = &event, .host = checker->host});
     for (size_t i = 0; i < plan.count; i++)
         if (plan.entries[i].action->verb == VERB_ATTACH)
-            report_entry(checker, &plan.entries[i]);
+            report_entry(checker, rule, &plan.entries[i]);
     plan_finish(&plan);
     domain_finish(&domain);
 }

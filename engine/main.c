@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"check", "[--strict] [--host] [--json] [FILE or DIRECTORY ...]",
+    {"check", "[OPTION ...] [FILE or DIRECTORY ...]",
      "Say what is wrong with rule files.",
      "Without a file: the rules directory. '-' is standard input.\n"
      "  --strict        warnings count as errors\n"

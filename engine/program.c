@@ -12,8 +12,6 @@ void program_init(struct program *program, const struct ruleset *ruleset) {
         program->rules[program->rule_count++] = rule;
     }
     for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next) {
-        if (guard->source->broken)
-            continue;
         program->guards =
             memory_grow((void *)program->guards, program->guard_count, sizeof(struct guard *));
         program->guards[program->guard_count++] = guard;

@@ -1,4 +1,7 @@
-/* The rules that count: those of files without an error, in file order. */
+/*
+ * The rules that count: those of files without an error, in file order. A `never` counts also in a
+ * file with an error: a typing mistake elsewhere must not give away what a line forbids.
+ */
 #ifndef ENGINE_PROGRAM_H
 #define ENGINE_PROGRAM_H
 

@@ -35,14 +35,15 @@ static void all_files_in_their_order(void **state) {
     assert_string_equal(program.guards[1]->source->path, "b");
 }
 
-static void a_broken_file_contributes_nothing(void **state) {
+static void a_broken_file_contributes_no_rule_but_still_forbids(void **state) {
     (void)state;
     sample_add(&ruleset, "a", "on vm a started run \"/1\"\nnever attach class 03\nnonsense\n");
     sample_add(&ruleset, "b", "on vm a started run \"/2\"\n");
     load();
     assert_int_equal(program.rule_count, 1);
     assert_string_equal(program.rules[0]->source->path, "b");
-    assert_int_equal(program.guard_count, 0);
+    assert_int_equal(program.guard_count, 1);
+    assert_string_equal(program.guards[0]->source->path, "a");
 }
 
 static void nor_do_files_that_need_it(void **state) {
@@ -68,7 +69,7 @@ static void lines_of_rules_and_actions(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(all_files_in_their_order),
-        TEST(a_broken_file_contributes_nothing),
+        TEST(a_broken_file_contributes_no_rule_but_still_forbids),
         TEST(nor_do_files_that_need_it),
         TEST(lines_of_rules_and_actions),
     };
