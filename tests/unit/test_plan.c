@@ -6,7 +6,7 @@
 
 enum { GPU, SOUND, CORAL, CORAL2, CORAL3, NIC, DISK, BRIDGE, STICK, STICK2, HUB, DEVICE_COUNT };
 
-static struct host_device devices[DEVICE_COUNT];
+static struct host_device *devices; /* of the test, by the names above */
 static struct host host;
 static struct domain domain;
 static struct domain others[2];
@@ -31,7 +31,7 @@ static const char VM[] =
 
 static int set_up(void **state) {
     (void)state;
-    const struct host_device fresh[] = {
+    const struct host_device *fresh = (const struct host_device[]){
         [GPU] = {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000), .iommu_group = 1,
                  .driver = SAMPLE_TEXT("nouveau")},
         [SOUND] = {SAMPLE_PCI("0000:01:00.1", 0x10de, 0x228b, 0x040300), .iommu_group = 1,
@@ -49,7 +49,8 @@ static int set_up(void **state) {
         [STICK2] = {SAMPLE_USB("1-1.5", 0x1a6e, 0x089a, 1, 5), .serial = SAMPLE_TEXT("B")},
         [HUB] = {SAMPLE_USB("1-1", 0x05e3, 0x0610, 1, 2), .is_bridge = true},
     };
-    memcpy(devices, fresh, sizeof devices);
+    devices = memory_zalloc(DEVICE_COUNT * sizeof *devices);
+    memcpy(devices, fresh, DEVICE_COUNT * sizeof *devices);
     host = (struct host){
         .root = SAMPLE_TEXT(""), .devices = devices, .count = DEVICE_COUNT, .has_iommu = true};
     return 0;
@@ -66,6 +67,7 @@ static void forget_plan(void) {
 static int tear_down(void **state) {
     (void)state;
     forget_plan();
+    free(devices);
     if (domain.name)
         domain_finish(&domain);
     domain = (struct domain){0};
@@ -250,7 +252,7 @@ static void ambiguous_although_only_one_is_free(void **state) {
 
 static void many_addresses_stay_one_line(void **state) {
     (void)state;
-    static struct host_device crowd[40];
+    struct host_device *crowd = memory_zalloc(40 * sizeof *crowd);
     static char names[40][16];
     for (size_t i = 0; i < 40; i++) {
         snprintf(names[i], sizeof names[i], "0000:%02zx:00.0", i);
@@ -262,6 +264,7 @@ static void many_addresses_stay_one_line(void **state) {
     plan_of("attach 1ac1:089a as vfio");
     assert_says(0, "40 devices are 1ac1:089a: 0000:00:00.0, ", "'any'");
     assert_has(plan.entries[0].message, "0000:0f:00.0 and 24 more");
+    free(crowd);
 }
 
 static void never(void **state) {
