@@ -136,7 +136,10 @@ int check_config_set(struct check_config *config, const char *name, enum severit
 
 /* --- single rules */
 
+/* Only over files that were understood: a line that was not may be the one that uses it. */
 static void check_definitions(struct checker *checker) {
+    if (diagnostics_errors(checker->diagnostics) > 0)
+        return;
     for (struct definition *one = checker->syntax->definitions; one; one = one->next)
         if (!one->used)
             diagnostic_hint(diagnose(checker->diagnostics, one->source, one->name_span,

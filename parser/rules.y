@@ -29,6 +29,7 @@ struct parser {
     struct scanner *scanner;
     struct span open_block;  /* the '{' that has no '}' yet */
     bool in_block;
+    bool stray_block;        /* its '{' stands behind a mistake, and may be one itself */
     size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
                                 what follows may be its block */
     bool error_on_line;
@@ -166,7 +167,11 @@ event: EVENT                { $$ = new_event(parser, @$, $EVENT.event); }
     | lump                  { $$ = NULL; unknown_event(parser, @$, $lump.text); }
     ;
 
-block: OPEN { parser->open_block = @OPEN; parser->in_block = true; }
+block: OPEN {
+        parser->open_block = @OPEN;
+        parser->in_block = true;
+        parser->stray_block = parser->error_on_line;
+    }
        block_actions last_action CLOSE {
         $$ = APPEND($block_actions, $last_action);
         parser->in_block = false;
@@ -493,7 +498,8 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         parser->error_on_line = true;
     if (!ends_open_block(parser))
         return codes[token];
-    report_open_block(&parser->values, &parser->found, parser->open_block);
+    if (!parser->stray_block)
+        report_open_block(&parser->values, &parser->found, parser->open_block);
     parser->in_block = false;
     parser->hold = HOLD_NEWLINE;
     parser->held = *value;

@@ -1,0 +1,605 @@
+/* The tree of every construct, with the place of every node, and what the parser says of the rest.
+ */
+#include "front.h"
+
+static struct front front;
+static struct source *source;
+
+static void parse(const char *text) {
+    front_parse(&front, text);
+    source = &front.sources[0];
+    if (front.diagnostics.count) {
+        diagnostics_print(&front.diagnostics, stderr, false);
+        fail_msg("refused: %s", text);
+    }
+}
+
+static int finish(void **state) {
+    (void)state;
+    front_finish(&front);
+    return 0;
+}
+
+static void covers(struct span span, const char *text) {
+    assert_covers(source, span, text);
+}
+
+static void assert_word(const struct word *word, enum word_kind kind, const char *text,
+                        const char *covered) {
+    assert_non_null(word);
+    assert_int_equal(word->kind, kind);
+    assert_string_equal(word->text, text);
+    covers(word->span, covered);
+}
+
+static void assert_criterion(const struct criterion *one, enum criterion_kind kind,
+                             bool alternative, const char *covered) {
+    assert_non_null(one);
+    assert_int_equal(one->kind, kind);
+    assert_int_equal(one->alternative, alternative);
+    assert_false(one->resolved);
+    covers(one->span, covered);
+}
+
+static void test_definition(void **state) {
+    (void)state;
+    parse("  device tpu is 1a6e:089a serial \"a b\" or coral at 05:00.* class 0c # x\n"
+          "device b is port 1-1.4 subsystem 1ac1:*\n");
+    const struct definition *one = front.syntax.definitions;
+    assert_string_equal(one->name, "tpu");
+    assert_ptr_equal(one->source, source);
+    covers(one->name_span, "tpu");
+    covers(one->span, "device tpu is 1a6e:089a serial \"a b\" or coral at 05:00.* class 0c");
+    assert_false(one->used);
+    const struct criterion *criterion = one->device;
+    assert_criterion(criterion, CRITERION_ID, true, "1a6e:089a");
+    criterion = criterion->next;
+    assert_criterion(criterion, CRITERION_SERIAL, false, "serial \"a b\"");
+    assert_string_equal(criterion->text, "a b");
+    criterion = criterion->next;
+    assert_criterion(criterion, CRITERION_NAME, true, "coral");
+    assert_string_equal(criterion->text, "coral");
+    criterion = criterion->next;
+    assert_criterion(criterion, CRITERION_ADDRESS, false, "at 05:00.*");
+    criterion = criterion->next;
+    assert_criterion(criterion, CRITERION_CLASS, false, "class 0c");
+    assert_null(criterion->next);
+    one = one->next;
+    assert_criterion(one->device, CRITERION_PORT, true, "port 1-1.4");
+    assert_criterion(one->device->next, CRITERION_SUBSYSTEM, false, "subsystem 1ac1:*");
+    assert_null(one->device->next->next);
+    assert_null(one->next);
+}
+
+/* The rule that must stay valid to the letter. */
+static void test_first_rule(void **state) {
+    (void)state;
+    parse("on vm frigate started attach 1ac1:089a as vfio");
+    const struct rule *rule = front.syntax.rules;
+    covers(rule->span, "on vm frigate started attach 1ac1:089a as vfio");
+    assert_false(rule->block);
+    assert_word(rule->vms, WORD_PLAIN, "frigate", "frigate");
+    assert_null(rule->vms->next);
+    assert_int_equal(rule->events->event, EVENT_STARTED);
+    covers(rule->events->span, "started");
+    assert_null(rule->events->next);
+    const struct action *action = rule->actions;
+    assert_int_equal(action->verb, VERB_ATTACH);
+    assert_int_equal(action->backend, BACKEND_VFIO);
+    assert_false(action->with_group);
+    assert_null(action->options);
+    covers(action->span, "attach 1ac1:089a as vfio");
+    covers(action->targets->span, "1ac1:089a");
+    assert_int_equal(action->targets->quantifier, QUANTIFIER_ONE);
+    assert_int_equal(action->targets->count, 1);
+    assert_criterion(action->targets->device, CRITERION_ID, true, "1ac1:089a");
+    assert_null(action->next);
+    assert_null(rule->next);
+    assert_null(front.syntax.guards);
+    assert_null(front.syntax.definitions);
+}
+
+static void test_vms_and_events(void **state) {
+    (void)state;
+    parse("on vm any, ha*, \"ha*\", v?[12], 7, \"Home \\\"A\\\"\" started,plugged , migrate run "
+          "\"/x\"");
+    const struct word *vm = front.syntax.rules->vms;
+    assert_word(vm, WORD_ANY, "any", "any");
+    assert_word(vm = vm->next, WORD_GLOB, "ha*", "ha*");
+    assert_word(vm = vm->next, WORD_QUOTED, "ha*", "\"ha*\"");
+    assert_word(vm = vm->next, WORD_GLOB, "v?[12]", "v?[12]");
+    assert_word(vm = vm->next, WORD_PLAIN, "7", "7");
+    assert_word(vm = vm->next, WORD_QUOTED, "Home \"A\"", "\"Home \\\"A\\\"\"");
+    assert_null(vm->next);
+    const struct event_list *event = front.syntax.rules->events;
+    assert_int_equal(event->event, EVENT_STARTED);
+    covers(event->span, "started");
+    event = event->next;
+    assert_int_equal(event->event, EVENT_PLUGGED);
+    covers(event->span, "plugged");
+    event = event->next;
+    assert_int_equal(event->event, EVENT_MIGRATE);
+    covers(event->span, "migrate");
+    assert_null(event->next);
+}
+
+static void test_targets(void **state) {
+    (void)state;
+    parse("on vm a started attach all  class 02, any 8086:1520 at 05:00.0,any 3 x or y , z with "
+          "group "
+          "as usb");
+    const struct action *action = front.syntax.rules->actions;
+    const struct target *target = action->targets;
+    assert_true(action->with_group);
+    assert_int_equal(action->backend, BACKEND_USB);
+    assert_int_equal(target->quantifier, QUANTIFIER_ALL);
+    covers(target->span, "all  class 02");
+    target = target->next;
+    assert_int_equal(target->quantifier, QUANTIFIER_ANY);
+    assert_int_equal(target->count, 1);
+    covers(target->span, "any 8086:1520 at 05:00.0");
+    assert_criterion(target->device->next, CRITERION_ADDRESS, false, "at 05:00.0");
+    target = target->next;
+    assert_int_equal(target->quantifier, QUANTIFIER_ANY);
+    assert_int_equal(target->count, 3);
+    covers(target->span, "any 3 x or y");
+    assert_criterion(target->device, CRITERION_NAME, true, "x");
+    assert_criterion(target->device->next, CRITERION_NAME, true, "y");
+    target = target->next;
+    assert_int_equal(target->quantifier, QUANTIFIER_ONE);
+    covers(target->span, "z");
+    assert_null(target->next);
+}
+
+static void test_options(void **state) {
+    (void)state;
+    parse("on vm a started attach x as vfio optional unmanaged within 2m after 500ms rom off "
+          "rom \"/x.rom\" then reset then reboot");
+    static const struct {
+        enum option_kind kind;
+        const char *covered;
+    } rows[] = {
+        {OPTION_OPTIONAL, "optional"},     {OPTION_UNMANAGED, "unmanaged"},
+        {OPTION_WITHIN, "within 2m"},      {OPTION_AFTER, "after 500ms"},
+        {OPTION_ROM_OFF, "rom off"},       {OPTION_ROM_FILE, "rom \"/x.rom\""},
+        {OPTION_THEN_RESET, "then reset"}, {OPTION_THEN_REBOOT, "then reboot"},
+    };
+    const struct action_option *option = front.syntax.rules->actions->options;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++, option = option->next) {
+        assert_non_null(option);
+        assert_int_equal(option->kind, rows[i].kind);
+        covers(option->span, rows[i].covered);
+        if (option->kind == OPTION_WITHIN)
+            assert_int_equal(option->milliseconds, 120000);
+        if (option->kind == OPTION_AFTER)
+            assert_int_equal(option->milliseconds, 500);
+        if (option->kind == OPTION_ROM_FILE)
+            assert_string_equal(option->text, "/x.rom");
+    }
+    assert_null(option);
+}
+
+static void test_run(void **state) {
+    (void)state;
+    parse("on vm a started run \"/usr/bin/x y\" bare 7 \"on\" ha* \"\"\n");
+    const struct action *action = front.syntax.rules->actions;
+    assert_int_equal(action->verb, VERB_RUN);
+    covers(action->span, "run \"/usr/bin/x y\" bare 7 \"on\" ha* \"\"");
+    const struct word *word = action->command;
+    assert_word(word, WORD_QUOTED, "/usr/bin/x y", "\"/usr/bin/x y\"");
+    assert_word(word = word->next, WORD_PLAIN, "bare", "bare");
+    assert_word(word = word->next, WORD_PLAIN, "7", "7");
+    assert_word(word = word->next, WORD_QUOTED, "on", "\"on\"");
+    assert_word(word = word->next, WORD_PLAIN, "ha*", "ha*"); /* no glob: an argument */
+    assert_word(word = word->next, WORD_QUOTED, "", "\"\"");
+    assert_null(word->next);
+}
+
+static void test_block(void **state) {
+    (void)state;
+    parse("on vm a started {\n\n  attach x as vfio # one\n\tdetach y, z\n  run \"/x\" }\n"
+          "on vm b stopped{}\non vm c started {\n}\non vm d started { run \"/y\" }");
+    const struct rule *rule = front.syntax.rules;
+    assert_true(rule->block);
+    covers(rule->span, "on vm a started");
+    const struct action *action = rule->actions;
+    covers(action->span, "attach x as vfio");
+    action = action->next;
+    covers(action->span, "detach y, z");
+    assert_int_equal(action->verb, VERB_DETACH);
+    assert_int_equal(action->backend, BACKEND_NONE);
+    covers(action->targets->next->span, "z");
+    action = action->next;
+    covers(action->span, "run \"/x\"");
+    assert_null(action->next);
+    rule = rule->next;
+    assert_true(rule->block);
+    assert_null(rule->actions);
+    covers(rule->span, "on vm b stopped");
+    rule = rule->next;
+    assert_true(rule->block);
+    assert_null(rule->actions);
+    rule = rule->next;
+    covers(rule->actions->span, "run \"/y\"");
+    assert_null(rule->next);
+}
+
+static void test_guards(void **state) {
+    (void)state;
+    parse("never attach class 0106\nnever attach x or 1ac1:* to vm win*, any, \"a\"\n");
+    const struct guard *guard = front.syntax.guards;
+    covers(guard->span, "never attach class 0106");
+    assert_criterion(guard->device, CRITERION_CLASS, true, "class 0106");
+    assert_null(guard->vms);
+    guard = guard->next;
+    covers(guard->span, "never attach x or 1ac1:* to vm win*, any, \"a\"");
+    assert_criterion(guard->device->next, CRITERION_ID, true, "1ac1:*");
+    assert_word(guard->vms, WORD_GLOB, "win*", "win*");
+    assert_word(guard->vms->next, WORD_ANY, "any", "any");
+    assert_word(guard->vms->next->next, WORD_QUOTED, "a", "\"a\"");
+    assert_null(guard->next);
+}
+
+static void test_a_statement_over_lines(void **state) {
+    (void)state;
+    parse("on vm a, \\\n   b \\  \r\nstarted\\\nattach x\\\nas vfio \\\n\n# end");
+    const struct rule *rule = front.syntax.rules;
+    covers(rule->span, "on vm a, \\\n   b \\  \r\nstarted\\\nattach x\\\nas vfio");
+    covers(rule->vms->next->span, "b");
+    covers(rule->actions->span, "attach x\\\nas vfio");
+}
+
+static void test_mark(void **state) {
+    (void)state;
+    parse("\xef\xbb\xbfon vm a started run \"/x\"\r\n");
+    assert_int_equal(front.syntax.rules->span.start, 3);
+    covers(front.syntax.rules->span, "on vm a started run \"/x\"");
+}
+
+static void test_nothing(void **state) {
+    (void)state;
+    static const char *const texts[] = {"",      "\n", "\n\n\r\n", "# only", "\xef\xbb\xbf",
+                                        "  \t ", "\\", "\\\n",     "#\\\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        parse(texts[i]);
+        assert_null(front.syntax.rules);
+        front_finish(&front);
+    }
+    front_init(&front);
+}
+
+static void test_several_files_in_order(void **state) {
+    (void)state;
+    front_init(&front);
+    parse_rules(&front.syntax, front_add(&front, "a", "on vm a started run \"/x\"", 24),
+                &front.diagnostics);
+    parse_rules(&front.syntax, front_add(&front, "b", "on vm a started run \"/y\"", 24),
+                &front.diagnostics);
+    assert_string_equal(front.syntax.rules->source->path, "a");
+    assert_string_equal(front.syntax.rules->next->source->path, "b");
+    assert_ptr_equal(front.syntax.rules->vms->text, front.syntax.rules->next->vms->text);
+}
+
+/* --- words */
+
+#define X(name, text) text,
+static const char *const keywords[] = {KEYWORDS(X) EVENTS(X)};
+#undef X
+
+/* The hint of the only mistake. */
+static void assert_hint(const char *rules, const char *name, const char *hint) {
+    front_check(&front, rules);
+    if (front.diagnostics.count != 1 || strcmp(front.diagnostics.list[0].name, name) != 0 ||
+        !front.diagnostics.list[0].hint || !strstr(front.diagnostics.list[0].hint, hint)) {
+        diagnostics_print(&front.diagnostics, stderr, false);
+        fail_msg("'%s' does not give one %s with the hint '%s'", rules, name, hint);
+    }
+    front_finish(&front);
+}
+
+static void test_every_keyword_as_a_vm(void **state) {
+    (void)state;
+    char rules[200], quoted[32];
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+        snprintf(quoted, sizeof quoted, "\"%s\"", keywords[i]);
+        snprintf(rules, sizeof rules, "on vm x, \"%s\" started run \"/x\" \"%s\"\n", keywords[i],
+                 keywords[i]);
+        parse(rules);
+        assert_word(front.syntax.rules->vms->next, WORD_QUOTED, keywords[i], quoted);
+        assert_word(front.syntax.rules->actions->command->next, WORD_QUOTED, keywords[i], quoted);
+        front_finish(&front);
+        if (!strcmp(keywords[i], "any"))
+            continue;
+        snprintf(rules, sizeof rules, "on vm %s started run \"/x\"\n", keywords[i]);
+        assert_hint(rules, "syntax", quoted);
+        snprintf(rules, sizeof rules, "never attach 1ac1:089a to vm b, %s\n", keywords[i]);
+        assert_hint(rules, "syntax", quoted);
+    }
+    front_init(&front);
+}
+
+static void test_every_lump_as_a_vm(void **state) {
+    (void)state;
+    static const char *const names[] = {"7",
+                                        "2m",
+                                        "500ms",
+                                        "cafe",
+                                        "0106",
+                                        "1ac1:089a",
+                                        "0000:05:00.0",
+                                        "1-1.4",
+                                        "-",
+                                        "a.b-c_d",
+                                        "4f0b1d1e-0000-4000-8000-00000000cafe",
+                                        "Büro",
+                                        "onn",
+                                        "Started",
+                                        "/",
+                                        "=",
+                                        "a'b"};
+    char rules[200];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(rules, sizeof rules, "on vm %s started run \"/x\"\n", names[i]);
+        parse(rules);
+        assert_word(front.syntax.rules->vms, WORD_PLAIN, names[i], names[i]);
+        front_finish(&front);
+    }
+    front_init(&front);
+}
+
+/* --- one mistake, one error, one hint that helps */
+
+static void test_hints(void **state) {
+    (void)state;
+    static const char *const rows[][3] = {
+        {"on vm a strated run \"/x\"", "unknown-event", "did you mean 'started'?"},
+        {"on vm a Started run \"/x\"", "unknown-event", "did you mean 'started'?"},
+        {"on vm a boot run \"/x\"", "unknown-event", "the events are prepare, start"},
+        {"on vm a 7 run \"/x\"", "unknown-event", "the events are"},
+        {"on vm Home Assistant started run \"/x\"", "unknown-event", "\"Home Assistant\""},
+        {"on vm My Home Assistant started run \"/x\"", "unknown-event", "\"My Home Assistant\""},
+        {"on vm x, My Home started run \"/x\"", "unknown-event", "\"My Home\""},
+        {"on vm a and b started run \"/x\"", "unknown-event", "parted by ','"},
+        {"on vm \"frigate\"s started run \"/x\"", "unknown-event", "is a '\"' missing"},
+        {"on vm a \"b\" started run \"/x\"", "syntax", "parted by ','"},
+        {"on vm a, started run \"/x\"", "syntax", "no ',' stands before the event"},
+        {"on vm started run \"/x\"", "syntax", "the VM's name comes first"},
+        {"on vm", "syntax", "'any' for every VM"},
+        {"on", "syntax", "'vm' comes before"},
+        {"on frigate started run \"/x\"", "syntax", "'vm' comes before"},
+        {"on vm a", "syntax", "the events are"},
+        {"on vm a attach x as vfio", "syntax", "the events are"},
+        {"on vm a started", "syntax", "say what to do"},
+        {"on vm a started, run \"/x\"", "syntax", "the events are"},
+        {"on vm a started and plugged run \"/x\"", "syntax", "parted by ','"},
+        {"on vm a started atach 1ac1:089a as vfio", "syntax", "did you mean 'attach'?"},
+        {"on vm a started attach 1ac1:089a", "syntax", "'as vfio' for PCI"},
+        {"on vm a started attach 1ac1:089a vfio", "syntax", "did you mean 'as vfio'?"},
+        {"on vm a started attach 1ac1:089a sa usb", "syntax", "did you mean 'as'?"},
+        {"on vm a started attach 1ac1:089a as", "syntax", "'vfio' for PCI"},
+        {"on vm a started attach 1ac1:089a as pci", "syntax", "'vfio' for PCI"},
+        {"on vm a started attach 1ac1:089a as vifo", "syntax", "did you mean 'vfio'?"},
+        {"on vm a started attach 1ac1:089a as VFIO", "syntax", "did you mean 'vfio'?"},
+        {"on vm a started attach 1ac1:089a as vfio;", "syntax", "did you mean 'vfio'?"},
+        {"on vm a started attach 1ac1:089a wiht group as vfio", "syntax", "did you mean 'with'?"},
+        {"on vm a started attach 1ac1:089a as vfio with group", "syntax", "before 'as'"},
+        {"on vm a started attach 1ac1:089a optional as vfio", "syntax", "behind 'as vfio'"},
+        {"on vm a started attach 1ac1:089a as vfio optinal", "syntax", "did you mean 'optional'?"},
+        {"on vm a started attach 1ac1:089a as vfio optional, rom off", "syntax", "by blanks"},
+        {"on vm a started attach 1ac1:089a as vfio 5s", "syntax", "did you mean 'within 5s'?"},
+        {"on vm a started attach 1ac1:089a as vfio rom on", "syntax", "'rom off'"},
+        {"on vm a started attach 1ac1:089a as vfio rom", "syntax", "'rom off'"},
+        {"on vm a started attach 1ac1:089a as vfio rom /x", "syntax", "in quotes: \"/x\""},
+        {"on vm a started attach 2 1ac1:089a as vfio", "syntax", "did you mean 'any 2'?"},
+        {"on vm a started attach", "syntax", "a device is an id"},
+        {"on vm a started attach device 1ac1:089a as vfio", "syntax", "leave out 'device'"},
+        {"on vm a started attach usb 1a6e:089a", "syntax", "the device comes first"},
+        {"on vm a started attach clas 03 as vfio", "syntax", "did you mean 'class'?"},
+        {"on vm a started attach serail \"x\" as usb", "syntax", "did you mean 'serial'?"},
+        {"on vm a started attach serial x as usb", "syntax", "in quotes: \"x\""},
+        {"on vm a started run", "syntax", "in quotes"},
+        {"on vm a started run /bin/x", "syntax", "in quotes: \"/bin/x\""},
+        {"on vm a started run '/bin/x'", "syntax", "quotes are '\"'"},
+        {"on vm a started run \"/x\" on", "syntax", "in quotes: \"on\""},
+        {"on vm a started run \"/x\" {", "syntax", "a block follows the events"},
+        {"on vm a started run \"/x\" }", "syntax", "there is no '{'"},
+        {"on vm a started { run \"/x\" } run \"/y\"", "syntax", "one statement or action"},
+        {"on vm 'a' started run \"/x\"", "syntax", "write \"...\""},
+        {"on vm `a` started run \"/x\"", "syntax", "write \"...\""},
+        {"on vm a started run \"/x\" 'y'", "syntax", "write \"...\""},
+        {"on vm \"a started run /x", "unterminated-string", "close it with '\"'"},
+        {"on vm a started run \"/x", "unterminated-string", "close it with '\"'"},
+        {"onn vm a started run \"/x\"", "syntax", "did you mean 'on'?"},
+        {"ON vm a started run \"/x\"", "syntax", "did you mean 'on'?"},
+        {"include \"x\"", "syntax", "a rule is: on vm NAME"},
+        {"attach 1ac1:089a as vfio", "syntax", "a rule is: on vm NAME"},
+        {"}", "syntax", "a block is: on vm NAME EVENT { ... }"},
+        {"{", "syntax", "a rule is: on vm NAME"},
+        {"device", "syntax", "a definition is"},
+        {"device is 1ac1:089a", "syntax", "a definition is"},
+        {"device x = 1ac1:089a", "syntax", "a definition is"},
+        {"device x", "syntax", "a definition is"},
+        {"device x is", "syntax", "a device is an id"},
+        {"device x is any 1ac1:089a", "syntax", "leave it out"},
+        {"device x is 1ac1:089a, 1ac1:089b", "syntax", "'or' stands between"},
+        {"device \"x\" is 1ac1:089a", "syntax", "no quotes"},
+        {"device usb is 1ac1:089a", "syntax", "take another name"},
+        {"never 1ac1:089a", "syntax", "a guard is"},
+        {"never attach", "syntax", "a device is an id"},
+        {"never attach 1ac1:089a to a", "syntax", "'vm' comes before"},
+        {"never attach 1ac1:089a on vm a", "syntax", "did you mean 'to'?"},
+        {"never attach 1ac1:089a as vfio", "syntax", "leave it out"},
+        {"on vm a started attach 1ac1:089a as vfio on vm b started run \"/x\"", "syntax",
+         "one statement or action"},
+        {"on vm a started attach 1ac1:089a 1ac1 as vfio", "bad-device", "a device is an id"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_hint(rows[i][0], rows[i][1], rows[i][2]);
+    front_init(&front);
+}
+
+static void test_expected(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"x", "expected 'on', 'device' or 'never', found 'x'"},
+        {"on x", "expected 'vm', found 'x'"},
+        {"on vm ,", "expected a VM, found ','"},
+        {"on vm a ,,", "expected a VM, found ','"},
+        {"on vm a", "expected an event or ',', found end of line"},
+        {"on vm a started x", "expected 'attach', 'detach', 'run', ',' or '{', found 'x'"},
+        {"on vm a started attach ,", "expected a device, found ','"},
+        {"on vm a started attach x,", "expected a device, found end of line"},
+        {"on vm a started attach x or ,", "expected a device, found ','"},
+        {"on vm a started attach x {", "expected 'with', 'as', 'or' or ',', found '{'"},
+        {"on vm a started attach x with x", "expected 'group', found 'x'"},
+        {"on vm a started attach x as \"vfio\"", "expected 'vfio' or 'usb', found \"vfio\""},
+        {"on vm a started attach x as vfio x",
+         "expected 'optional', 'unmanaged', 'within', 'after', 'rom', 'then' or end of line, found "
+         "'x'"},
+        {"on vm a started attach x as vfio within", "expected a duration (5s), found end of line"},
+        {"on vm a started attach x as vfio after rom", "expected a duration (5s), found 'rom'"},
+        {"on vm a started attach at as", "expected an address (0000:03:00.0), found 'as'"},
+        {"on vm a started attach class \"03\"", "expected a class (0300), found \"03\""},
+        {"on vm a started attach subsystem as", "expected an id (10de:1234), found 'as'"},
+        {"on vm a started attach port as", "expected a port (1-1.4), found 'as'"},
+        {"on vm a started attach serial 7", "expected a quoted word, found '7'"},
+        {"on vm a started attach x as vfio rom x", "expected a quoted word or 'off', found 'x'"},
+        {"on vm a started attach x as vfio then",
+         "expected 'reset' or 'reboot', found end of line"},
+        {"on vm a started run x", "expected a quoted word, found 'x'"},
+        {"on vm a started { x }", "expected 'attach', 'detach', 'run' or '}', found 'x'"},
+        {"on vm a started { run \"/x\" } x", "expected end of line, found 'x'"},
+        {"device 7", "expected a name, found '7'"},
+        {"device x 7", "expected 'is', found '7'"},
+        {"device x is x as", "expected 'or' or end of line, found 'as'"},
+        {"never x", "expected 'attach', found 'x'"},
+        {"never attach x {", "expected 'to', 'or' or end of line, found '{'"},
+        {"never attach x to any", "expected 'vm', found 'any'"},
+        {"never attach x to vm started", "expected a VM, found 'started'"},
+        {"never attach x to vm a b", "expected ',' or end of line, found 'b'"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        front_parse(&front, rows[i][0]);
+        if (front.diagnostics.count != 1 ||
+            strcmp(front.diagnostics.list[0].message, rows[i][1]) != 0) {
+            diagnostics_print(&front.diagnostics, stderr, false);
+            fail_msg("'%s' does not say: %s", rows[i][0], rows[i][1]);
+        }
+        front_finish(&front);
+    }
+    front_init(&front);
+}
+
+/* --- going on */
+
+static void test_every_wrong_line(void **state) {
+    (void)state;
+    assert_says("device a is 1ac1:89a\nx\non vm a strated run \"/x\"\non vm a started run \"/x\"\n"
+                "y\r\n\non vm b started attach a as vifo",
+                "bad-id@1ac1:89a syntax@x unknown-event@strated syntax@y syntax@vifo");
+    front_init(&front);
+}
+
+/* At most one syntax error a line; bad values each, where they are no consequence. */
+static void test_one_syntax_error_a_line(void **state) {
+    (void)state;
+    assert_says("on vm a started attach x as vfoi optinal withn x", "syntax@vfoi");
+    assert_says("on vm a strated attach x as vfoi", "unknown-event@strated");
+    assert_says("on vm a strated, stoped run \"/x\"", "unknown-event@strated unknown-event@stoped");
+    assert_says("on vm a started attach 1:1, 2:2 as vfoi", "bad-id@1:1 bad-id@2:2");
+    assert_says("on vm a started {\n  x y\n  z\n}", "syntax@x syntax@z");
+    assert_says("on vm a started { x y z }", "syntax@x");
+    assert_says("on vm a started run \"/x\" \\z as", "stray-backslash@\\");
+    assert_says("on vm a\001 started x", "control-character@\001");
+    front_init(&front);
+}
+
+static void test_blocks_go_on(void **state) {
+    (void)state;
+    /* in the head */
+    assert_says("on a started {\n attach x y\n attach 1:1 as vfio\n}\nz",
+                "syntax@a syntax@\n bad-id@1:1 syntax@z");
+    assert_says("on vm a, {\n run \"/x\"\n}\nz", "syntax@{ syntax@z");
+    /* without '}' */
+    assert_says("on vm a started {\n run \"/x\"\non vm b started {\n x\n}\nz",
+                "syntax@on syntax@x syntax@z");
+    assert_says("on vm a started {\n x\ndevice y is 1:1\nz",
+                "syntax@x syntax@device bad-id@1:1 syntax@z");
+    assert_says("on vm a started {\nnever attach 1:1", "syntax@never bad-id@1:1");
+    assert_says("on vm a started {", "syntax@");
+    assert_says("on vm a started {\n x", "syntax@x syntax@");
+    assert_says("on vm a started { run \"/x\"\non vm a started { run \"/y\"\n",
+                "syntax@on syntax@");
+    /* without '{' */
+    assert_says("on vm a started\n{\n run \"/x\"\n x\n}\nz", "syntax@\n syntax@x syntax@z");
+    assert_says("on vm a started\n\n  # here\n run \"/x\"\n attach x\n}\nz", "syntax@\n syntax@z");
+    assert_says("on vm a started\non vm b started run \"/x\"\nattach x", "syntax@\n syntax@attach");
+    /* too many */
+    assert_says("}\non vm a started {\n run \"/x\"\n}\n}\n", "syntax@} syntax@}");
+    front_init(&front);
+}
+
+static void test_the_block_that_is_open(void **state) {
+    (void)state;
+    front_parse(&front, "on vm a started {\n run \"/x\"\non vm b started run \"/y\"\n");
+    const struct diagnostic *one = &front.diagnostics.list[0];
+    assert_string_equal(one->message, "a block is still open at 'on'");
+    assert_int_equal(one->note_count, 1);
+    assert_covers(one->source, one->notes[0].span, "{");
+    /* Both rules are there all the same. */
+    assert_non_null(front.syntax.rules->next);
+    front_finish(&front);
+    front_parse(&front, "on vm a started\n{\n run \"/x\"\n}\n");
+    assert_non_null(strstr(front.diagnostics.list[0].hint, "put '{' at the end of this line"));
+}
+
+/* A definition that failed still gives its name. */
+static void test_failed_definitions(void **state) {
+    (void)state;
+    assert_says("device x = 1ac1:089a\non vm a started attach x as vfio", "syntax@=");
+    assert_says("devcie x is 1ac1:089a\non vm a started attach x as vfio", "syntax@devcie");
+    assert_says("device x is\non vm a started attach x as vfio", "syntax@\n");
+    assert_says("device x\ndevice x is y\non vm a started attach x as vfio",
+                "syntax@\n undefined-device@y");
+    assert_says("device x is 1:1\non vm a started attach x as vfio", "bad-id@1:1");
+    assert_says("x y z\non vm a started attach y as vfio", "syntax@x undefined-device@y");
+    front_init(&front);
+}
+
+static void test_order_of_criteria(void **state) {
+    (void)state;
+    assert_says("device x is 1ac1:089a\non vm a started attach 1ac1:089a x as vfio", "syntax@x");
+    assert_says("on vm a started attach 1ac1:089a and 1ac1:089b and c as vfio", "syntax@and");
+    assert_says("device x is 1ac1:089a\ndevice y is 1ac1:089b\n"
+                "on vm a started attach x y, x or y as vfio",
+                "syntax@y");
+    front_init(&front);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_definition, finish),
+        cmocka_unit_test_teardown(test_first_rule, finish),
+        cmocka_unit_test_teardown(test_vms_and_events, finish),
+        cmocka_unit_test_teardown(test_targets, finish),
+        cmocka_unit_test_teardown(test_options, finish),
+        cmocka_unit_test_teardown(test_run, finish),
+        cmocka_unit_test_teardown(test_block, finish),
+        cmocka_unit_test_teardown(test_guards, finish),
+        cmocka_unit_test_teardown(test_a_statement_over_lines, finish),
+        cmocka_unit_test_teardown(test_mark, finish),
+        cmocka_unit_test_teardown(test_nothing, finish),
+        cmocka_unit_test_teardown(test_several_files_in_order, finish),
+        cmocka_unit_test_teardown(test_every_keyword_as_a_vm, finish),
+        cmocka_unit_test_teardown(test_every_lump_as_a_vm, finish),
+        cmocka_unit_test_teardown(test_hints, finish),
+        cmocka_unit_test_teardown(test_expected, finish),
+        cmocka_unit_test_teardown(test_every_wrong_line, finish),
+        cmocka_unit_test_teardown(test_one_syntax_error_a_line, finish),
+        cmocka_unit_test_teardown(test_blocks_go_on, finish),
+        cmocka_unit_test_teardown(test_the_block_that_is_open, finish),
+        cmocka_unit_test_teardown(test_failed_definitions, finish),
+        cmocka_unit_test_teardown(test_order_of_criteria, finish),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
