@@ -1,0 +1,560 @@
+/* Every check: what it must find, and what it must leave alone. */
+#include "front.h"
+
+struct row {
+    const char *rules, *expected;
+};
+
+static void assert_rows(const struct row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        assert_says(rows[i].rules, rows[i].expected);
+}
+
+#define ASSERT_ROWS(rows) assert_rows(rows, sizeof(rows) / sizeof *(rows))
+
+static void test_definitions(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"device a is 1ac1:089a\n", "unused-definition@a"},
+        {"device a is 1ac1:089a\nnever attach a\n", ""},
+        {"device a is 1ac1:089a\non vm v started attach a as vfio\n", ""},
+        {"device a is 1ac1:089a\non vm v started detach a\n", ""},
+        {"on vm v started attach a as vfio\ndevice a is b\ndevice b is 1ac1:089a\n", ""},
+        {"device a is 1ac1:089a\ndevice b is a\n", "unused-definition@b"},
+        /* a line that was not understood may be the one that uses it */
+        {"device a is 1ac1:089a\non vm v started attach a as vfoi\n", "syntax@vfoi"},
+        {"on vm v started attach x as vfio\n", "undefined-device@x"},
+        {"on vm v started attach x, y or z as vfio\n",
+         "undefined-device@x undefined-device@y undefined-device@z"},
+        {"never attach x\n", "undefined-device@x"},
+        {"device a is x\nnever attach a\n", "undefined-device@x"},
+        {"device a is 1ac1:089a\nnever attach A\n", "undefined-device@A"},
+        {"device a is 1ac1:089a\ndevice a is 1ac1:089b\nnever attach a\n",
+         "duplicate-definition@a"},
+        {"device a is 1ac1:089a\ndevice a is 1ac1:089b\ndevice a is x\nnever attach a\n",
+         "duplicate-definition@a duplicate-definition@a undefined-device@x"},
+        {"device a is a\nnever attach a\n", "circular-definition@a"},
+        {"device a is b\ndevice b is a\nnever attach a\n", "circular-definition@a"},
+        {"device a is 1ac1:089a or b\ndevice b is c or 1ac1:089b\ndevice c is a\nnever attach c\n",
+         "circular-definition@a"},
+        /* no circle: the same name by two ways */
+        {"device a is b or c\ndevice b is d\ndevice c is d\ndevice d is 1ac1:089a\nnever attach "
+         "a\n",
+         ""},
+    };
+    ASSERT_ROWS(rows);
+}
+
+/* Definitions in a row, the last of them an id. */
+static void assert_chain(unsigned length, bool backwards, const char *expected) {
+    char *rules = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&rules, &size);
+    assert_non_null(out);
+    for (unsigned i = 0; i < length; i++) {
+        unsigned at = backwards ? length - 1 - i : i;
+        if (at + 1 == length)
+            fprintf(out, "device d%u is 1ac1:089a\n", at);
+        else
+            fprintf(out, "device d%u is d%u\n", at, at + 1);
+    }
+    fprintf(out, "never attach d0\n");
+    fclose(out);
+    assert_says(rules, expected);
+    free(rules);
+}
+
+static void test_chains(void **state) {
+    (void)state;
+    assert_chain(2, false, "");
+    assert_chain(65, false, "");
+    assert_chain(66, false, "circular-definition@d65");
+    assert_chain(66, true, ""); /* each stands on one that is known */
+    assert_chain(1000, true, "");
+}
+
+/* Names that double at every step: refused, and in no time. */
+static void test_doubling(void **state) {
+    (void)state;
+    char *rules = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&rules, &size);
+    assert_non_null(out);
+    fprintf(out, "device d0 is 1ac1:089a\n");
+    for (unsigned i = 1; i < 60; i++)
+        fprintf(out, "device d%u is d%u or d%u\n", i, i - 1, i - 1);
+    fprintf(out, "on vm a started attach d59 as vfio\nnever attach d58 or class 01\n");
+    fclose(out);
+    struct front front;
+    front_check(&front, rules);
+    assert_true(front.diagnostics.count >= 1);
+    for (size_t i = 0; i < front.diagnostics.count; i++)
+        assert_true(!strcmp(front.diagnostics.list[i].name, "circular-definition") ||
+                    !strcmp(front.diagnostics.list[i].name, "void-by-never"));
+    assert_covers(front.diagnostics.list[0].source, front.diagnostics.list[0].span, "d20");
+    front_finish(&front);
+    free(rules);
+}
+
+static void test_resolved_tree(void **state) {
+    (void)state;
+    struct front front;
+    front_check(&front, "on vm a started attach x at 05:00.0 as vfio\ndevice x is y\n"
+                        "device y is 1ac1:089a\nnever attach y port 1-1\n");
+    assert_int_equal(front.diagnostics.count, 0);
+    const struct criterion *x = front.syntax.rules->actions->targets->device;
+    assert_true(x->resolved);
+    assert_string_equal(x->definition->name, "x");
+    assert_true(x->definition->device->resolved);
+    assert_string_equal(x->definition->device->definition->name, "y");
+    assert_true(x->definition->used);
+    assert_false(front.sources[0].broken);
+    assert_true(front.syntax.guards->device->resolved);
+    front_finish(&front);
+}
+
+static void test_suggestions(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"device coral is 1ac1:089a\non vm a started attach corral, coral as vfio\n",
+         "did you mean 'coral'?"},
+        {"on vm a started attach gpu as vfio\n", "define it: device gpu is 1ac1:089a"},
+        {"on vm a started attach pci_0000_05_00_0 as vfio\n", "did you mean '0000:05:00.0'?"},
+        {"on vm a started attach clas as vfio\n", "did you mean 'class'?"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct front front;
+        front_check(&front, rows[i][0]);
+        assert_int_equal(front.diagnostics.count, 1);
+        assert_string_equal(front.diagnostics.list[0].hint, rows[i][1]);
+        front_finish(&front);
+    }
+}
+
+static void test_files(void **state) {
+    (void)state;
+    struct front front;
+    /* any order of files */
+    front_check_files(&front, NULL,
+                      (const char *const[]){"on vm a started attach coral as vfio\n",
+                                            "device coral is 1ac1:089a\n", NULL});
+    assert_int_equal(front.diagnostics.count, 0);
+    front_finish(&front);
+    /* the second definition is the one in the later file, with a note of the first */
+    front_check_files(&front, NULL,
+                      (const char *const[]){"device a is 1ac1:089a\nnever attach a\n",
+                                            "device a is 1ac1:089b\n", NULL});
+    assert_summary(&front, "two files", "duplicate-definition@a");
+    assert_ptr_equal(front.diagnostics.list[0].source, &front.sources[1]);
+    assert_ptr_equal(front.diagnostics.list[0].notes[0].source, &front.sources[0]);
+    assert_false(front.sources[0].broken);
+    assert_true(front.sources[1].broken);
+    front_finish(&front);
+    /* a file with an error contributes nothing, by way of others too */
+    front_check_files(&front, NULL,
+                      (const char *const[]){"on vm a started attach b as vfio\n", "device b is c\n",
+                                            "device c is 1ac1:089a\nx\n",
+                                            "on vm a started run \"/x\"\n", NULL});
+    assert_summary(&front, "four files", "undefined-device@b undefined-device@c syntax@x");
+    assert_string_equal(front.diagnostics.list[0].hint, "mend 1.rules first");
+    assert_string_equal(front.diagnostics.list[1].hint, "mend 2.rules first");
+    assert_true(front.sources[0].broken && front.sources[1].broken && front.sources[2].broken);
+    assert_false(front.sources[3].broken);
+    front_finish(&front);
+}
+
+static void test_events(void **state) {
+    (void)state;
+    static const struct {
+        enum event_name event;
+        bool attach;
+    } rows[] = {
+        {EVENT_PREPARE, false},  {EVENT_START, false},    {EVENT_STARTED, true},
+        {EVENT_STOPPED, false},  {EVENT_RELEASE, false},  {EVENT_MIGRATE, false},
+        {EVENT_RESTORE, false},  {EVENT_RECONNECT, true}, {EVENT_PLUGGED, true},
+        {EVENT_UNPLUGGED, true},
+    };
+    static const char *const actions[] = {"attach 1ac1:089a as vfio", "detach 1ac1:089a",
+                                          "{ run \"/x\"", "run \"/x\""};
+    assert_int_equal(sizeof rows / sizeof *rows, EVENT_COUNT);
+    for (size_t i = 0; i < EVENT_COUNT; i++)
+        for (size_t j = 0; j < 4; j++) {
+            char rules[200], expected[64] = "";
+            const char *name = event_text(rows[i].event);
+            bool attach = j != 3;
+            snprintf(rules, sizeof rules, "on vm a %s %s%s\n", name, actions[j],
+                     j == 2 ? "\ndetach 1ac1:089a\n}" : "");
+            if (attach && !rows[i].attach)
+                snprintf(expected, sizeof expected, "event-without-attach@%s", name);
+            assert_says(rules, expected);
+        }
+    assert_says("on vm a started, stopped, release attach 1ac1:089a as vfio\n",
+                "event-without-attach@stopped event-without-attach@release");
+}
+
+static void test_backends(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm a started attach 1ac1:089a as usb\n", ""},
+        {"on vm a started attach 1ac1:089a as vfio\n", ""},
+        {"on vm a started attach class 0c as usb\n", ""},
+        {"on vm a started attach at 05:00.0 as usb\n", "backend-mismatch@at 05:00.0"},
+        {"on vm a started attach 05:00.0 as vfio\n", ""},
+        {"on vm a started attach 1ac1:089a subsystem 1:1 as usb\n", "bad-id@1:1"},
+        {"on vm a started attach subsystem 1ac1:089a as usb\n",
+         "backend-mismatch@subsystem 1ac1:089a"},
+        {"on vm a started attach port 1-1 as vfio\n", "backend-mismatch@port 1-1"},
+        {"on vm a started attach serial \"7\" as vfio\n", "backend-mismatch@serial \"7\""},
+        {"on vm a started attach serial \"7\" port 1-1 as usb\n", ""},
+        {"on vm a started detach port 1-1, 05:00.0\n", ""},
+        {"never attach port 1-1\nnever attach 05:00.0\n", ""},
+        {"device p is port 1-1\ndevice q is p\non vm a started attach q as vfio\n",
+         "backend-mismatch@q"},
+        {"device p is 1ac1:089a at 05:00.0\non vm a started attach p as usb\n",
+         "backend-mismatch@p"},
+        {"device p is 1ac1:089a at 05:00.0\non vm a started attach p as vfio\n", ""},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_options(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm a started attach 1ac1:089a as vfio optional unmanaged within 5s after 5s rom off "
+         "then reset\n",
+         ""},
+        {"on vm a started attach 1ac1:089a as usb optional within 5s after 5s then reboot\n", ""},
+        {"on vm a started attach 1ac1:089a as usb unmanaged\n", "option-mismatch@unmanaged"},
+        {"on vm a started attach 1ac1:089a as usb rom off\n", "option-mismatch@rom off"},
+        {"on vm a started attach 1ac1:089a as usb rom \"/x\"\n", "option-mismatch@rom \"/x\""},
+        {"on vm a started attach 1ac1:089a with group as usb\n",
+         "option-mismatch@attach 1ac1:089a with group as usb"},
+        {"on vm a started attach 1ac1:089a with group as vfio\n", ""},
+        {"on vm a plugged attach 1ac1:089a as vfio then reset\n", "option-mismatch@then reset"},
+        {"on vm a plugged, started attach 1ac1:089a as vfio then reset\n", ""},
+        {"on vm a strated attach 1ac1:089a as vfio then reset\n", "unknown-event@strated"},
+        {"on vm a started attach 1ac1:089a as vfio then reset then reboot\n",
+         "option-mismatch@then reboot"},
+        {"on vm a started attach 1ac1:089a as vfio rom \"/x\" rom off\n",
+         "option-mismatch@rom off"},
+        {"on vm a started detach 1ac1:089a optional\n", "option-mismatch@optional"},
+        {"on vm a started detach 1ac1:089a as vfio\n", "option-mismatch@detach 1ac1:089a as vfio"},
+        {"on vm a started detach 1ac1:089a with group\n",
+         "option-mismatch@detach 1ac1:089a with group"},
+        {"on vm a started run \"/x\" within 5s\n", "option-mismatch@within 5s"},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_repeated(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm a, b, a started run \"/x\"\n", "repeated-word@a"},
+        {"on vm a, a, a started run \"/x\"\n", "repeated-word@a repeated-word@a"},
+        {"on vm a, \"a\" started run \"/x\"\n", ""},
+        {"on vm ha*, \"ha*\", h* started run \"/x\"\n", ""},
+        {"on vm any, any started run \"/x\"\n", "repeated-word@any"},
+        {"on vm any, \"any\" started run \"/x\"\n", ""},
+        {"on vm a started, plugged, started run \"/x\"\n", "repeated-word@started"},
+        {"on vm a started attach 1ac1:089a as vfio optional optional\n", "repeated-word@optional"},
+        {"on vm a started attach 1ac1:089a as vfio within 5s within 6s\n",
+         "repeated-word@within 6s"},
+        {"on vm a started attach 1ac1:089a as vfio within 5s after 5s\n", ""},
+        {"on vm a started run \"/x\" a a\n", ""},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_words(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm \"\" started run \"/x\"\n", "empty-word@\"\""},
+        {"on vm a started run \"/x\" \"\"\n", ""},
+        {"on vm a started attach serial \"\" as usb\n", "empty-word@serial \"\""},
+        {"on vm a started detach 1ac1:089a serial \"\"\n", "empty-word@serial \"\""},
+        {"never attach serial \"\" to vm \"\"\n", "empty-word@serial \"\" empty-word@\"\""},
+        {"device a is serial \"\"\nnever attach a\n", "empty-word@serial \"\""},
+        {"on vm \" \" started run \"/x\"\n", ""},
+        {"on vm a started run \"x\"\n", "relative-path@\"x\""},
+        {"on vm a started run \"\"\n", "relative-path@\"\""},
+        {"on vm a started run \"./x\"\n", "relative-path@\"./x\""},
+        {"on vm a started run \"~/x\"\n", "relative-path@\"~/x\""},
+        {"on vm a started attach 1ac1:089a as vfio rom \"x.rom\"\n", "relative-path@rom \"x.rom\""},
+        {"on vm a started attach 1ac1:089a as vfio rom \"/x.rom\"\n", ""},
+        {"on vm a started run \"/x\" relative\n", ""},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_every_vm(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm any started attach all 1ac1:089a as vfio\n", "every-vm-all@all 1ac1:089a"},
+        {"on vm a, * started attach all 1ac1:089a as vfio\n", "every-vm-all@all 1ac1:089a"},
+        {"on vm *** started attach 1ac1:089b, all 1ac1:089a as vfio\n",
+         "every-vm-all@all 1ac1:089a"},
+        {"on vm any started attach any 1ac1:089a as vfio\n", ""},
+        {"on vm any started attach 1ac1:089a as vfio\n", ""},
+        {"on vm any started detach all 1ac1:089a\n", ""},
+        {"on vm a* started attach all 1ac1:089a as vfio\n", ""},
+        {"on vm \"*\" started attach all 1ac1:089a as vfio\n", ""},
+        {"on vm a started attach all 1ac1:089a as vfio\n", ""},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_duplicates(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm a started attach 1ac1:089a, 1AC1:089A as vfio\n", "duplicate-device@1AC1:089A"},
+        {"on vm a started attach 05:00.0, 0000:05:00.0 as vfio\n", "duplicate-device@0000:05:00.0"},
+        {"on vm a started {\nattach 1ac1:089a as vfio\nattach 1ac1:089a as vfio rom off\n}\n",
+         "duplicate-device@1ac1:089a"},
+        {"on vm a started, plugged attach 1ac1:089a, 1ac1:089b as vfio\n", ""},
+        {"on vm a started attach 1ac1:*, 1ac1:089a, class 0300, class 03 as vfio\n", ""},
+        {"on vm a started attach 1ac1:089a or 1ac1:089b, 1ac1:089a as vfio\n", ""},
+        {"on vm a started attach 1ac1:089a at 05:00.0, 1ac1:089a at 06:00.0 as vfio\n", ""},
+        {"on vm a started {\nattach 1ac1:089a as vfio\ndetach 1ac1:089a\n}\n", ""},
+        {"on vm a started {\nrun \"/x\" 1\nrun \"/x\" 1\n}\n", "duplicate-rule@run \"/x\" 1"},
+        {"on vm a started {\nrun \"/x\" 1\nrun \"/x\" 2\nrun \"/x\"\n}\n", ""},
+        {"on vm a started run \"/x\"\non vm a started run \"/x\"\n", "duplicate-rule@run \"/x\""},
+        {"on vm a started run \"/x\"\non vm a stopped run \"/x\"\n", ""},
+        {"on vm a started run \"/x\"\non vm b started run \"/x\"\n", ""},
+        {"on vm a started attach 1ac1:089a as vfio\non vm a started attach 1ac1:089a as vfio\n",
+         "duplicate-rule@1ac1:089a"},
+        {"on vm a started attach 1ac1:089a as vfio\non vm a plugged attach 1ac1:089a as vfio\n",
+         ""},
+        {"on vm a started attach 1ac1:089a as vfio\non vm a started attach any 1ac1:089a as vfio\n",
+         "duplicate-rule@any 1ac1:089a"},
+        /* what was not understood is not compared */
+        {"on vm a started attach 1ac1:089a at 1 as vfio\non vm a started attach 1ac1:089a as "
+         "vfio\n",
+         "bad-address@1"},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_shared(void **state) {
+    (void)state;
+    static const char uuid[] = "4f0b1d1e-0000-4000-8000-00000000cafe";
+    static const struct row rows[] = {
+        {"on vm a started attach 1ac1:089a as vfio\non vm b started attach 1ac1:089a as vfio\n",
+         "shared-device@1ac1:089a"},
+        {"on vm a, b started attach 1ac1:089a as vfio\n", "shared-device@1ac1:089a"},
+        {"on vm a started attach 1ac1:089a as vfio\non vm b plugged attach 1ac1:089a as vfio\n",
+         ""},
+        {"on vm a started attach any 1ac1:089a as vfio\non vm b started attach 1ac1:089a as vfio\n",
+         ""},
+        {"on vm a, b started attach any 1ac1:089a as vfio\n", ""},
+        {"on vm a started attach 1ac1:089a as vfio\non vm b started attach 1ac1:089b as vfio\n",
+         ""},
+        {"on vm a started attach 1ac1:089a as vfio\non vm b* started attach 1ac1:089a as vfio\n",
+         ""},
+        {"on vm a started attach 1ac1:089a as vfio\non vm any started attach 1ac1:089a as vfio\n",
+         ""},
+        {"on vm a started detach 1ac1:089a\non vm b started detach 1ac1:089a\n", ""},
+        {"on vm a started run \"/x\"\non vm b started run \"/x\"\n", ""},
+    };
+    ASSERT_ROWS(rows);
+    /* A name and a UUID may be one VM. */
+    char rules[200];
+    snprintf(
+        rules, sizeof rules,
+        "on vm a started attach 1ac1:089a as vfio\non vm %s started attach 1ac1:089a as vfio\n",
+        uuid);
+    assert_says(rules, "");
+    snprintf(rules, sizeof rules, "on vm a, %s started attach 1ac1:089a as vfio\n", uuid);
+    assert_says(rules, "");
+}
+
+static void test_guards(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"never attach 1ac1:089a\non vm a started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"never attach 1ac1:*\non vm a started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"never attach *:089a\non vm a started attach any 1ac1:089a as vfio\n",
+         "void-by-never@any 1ac1:089a"},
+        {"never attach 1ac1:089a\non vm a started attach 1ac1:* as vfio\n", ""},
+        {"never attach 1ac1:089a\non vm a started attach 1ac1:089b as vfio\n", ""},
+        {"never attach class 01\non vm a started attach class 0106 as vfio\n",
+         "void-by-never@class 0106"},
+        {"never attach class 0106\non vm a started attach class 01 as vfio\n", ""},
+        {"never attach class 0106\non vm a started attach class 010601 8086:* as vfio\n",
+         "void-by-never@class 010601 8086:*"},
+        {"never attach class 0106 8086:*\non vm a started attach class 0106 as vfio\n", ""},
+        {"never attach 05:00.*\non vm a started attach 0000:05:00.1 as vfio\n",
+         "void-by-never@0000:05:00.1"},
+        {"never attach 05:00.*\non vm a started attach 05:*.1 as vfio\n", ""},
+        {"never attach 05:00.1\non vm a started attach 05:00.1 or 05:00.2 as vfio\n", ""},
+        {"never attach 05:00.1 or 05:00.2\non vm a started attach 05:00.2 or 05:00.1 as vfio\n",
+         "void-by-never@05:00.2 or 05:00.1"},
+        {"device d is 1ac1:089a\nnever attach d\non vm a started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"device d is 1ac1:089a\nnever attach d\non vm a started attach d as vfio\n",
+         "void-by-never@d"},
+        {"device d is 1ac1:089a\nnever attach 1ac1:*\non vm a started attach d as vfio\n",
+         "void-by-never@d"},
+        {"device d is 1ac1:089a or 10de:2204\nnever attach 1ac1:*\non vm a started attach d as "
+         "vfio\n",
+         ""},
+        {"never attach 1ac1:* to vm a\non vm a started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"never attach 1ac1:* to vm b\non vm a started attach 1ac1:089a as vfio\n", ""},
+        {"never attach 1ac1:* to vm a*\non vm ab started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"never attach 1ac1:* to vm a*\non vm a* started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"never attach 1ac1:* to vm \"a*\"\non vm ab started attach 1ac1:089a as vfio\n", ""},
+        {"never attach 1ac1:* to vm any\non vm any started attach 1ac1:089a as vfio\n",
+         "void-by-never@1ac1:089a"},
+        {"never attach 1ac1:* to vm a\non vm any started attach 1ac1:089a as vfio\n", ""},
+        {"never attach 1ac1:*\non vm a started detach 1ac1:089a\n", ""},
+        {"never attach port 1-1\non vm a started attach port 1-1 as usb\n",
+         "void-by-never@port 1-1"},
+        {"never attach serial \"a\"\non vm a started attach serial \"b\" as usb\n", ""},
+        {"never attach class 01 at x\non vm a started attach class 0106 as vfio\n",
+         "bad-address@x"},
+        {"device d is class 01 at x\nnever attach d\non vm a started attach class 0106 as vfio\n",
+         "bad-address@x"},
+    };
+    ASSERT_ROWS(rows);
+}
+
+static void test_blocks(void **state) {
+    (void)state;
+    static const struct row rows[] = {
+        {"on vm a started {\n}\n", "empty-block@on vm a started"},
+        {"on vm a started {\n# x\n\n}\n", "empty-block@on vm a started"},
+        {"on vm a started {\nrun \"/x\"\n}\n", ""},
+        {"on vm a started {\nx\n}\n", "syntax@x"},
+    };
+    ASSERT_ROWS(rows);
+}
+
+/* --- severities */
+
+static void assert_severity(const char *name, enum severity severity, int status,
+                            const char *suggestion) {
+    struct check_config config;
+    const char *near = NULL;
+    check_config_init(&config);
+    assert_int_equal(check_config_set(&config, name, severity, &near), status);
+    if (suggestion)
+        assert_string_equal(near, suggestion);
+    else
+        assert_null(near);
+    check_config_finish(&config);
+}
+
+static void test_table(void **state) {
+    (void)state;
+    assert_true(check_count() > 30);
+    for (size_t i = 0; i < check_count(); i++) {
+        const struct check_row *row = check_row(i);
+        assert_int_equal(strspn(row->name, "abcdefghijklmnopqrstuvwxyz-"), strlen(row->name));
+        assert_true(*row->summary && row->summary[strlen(row->summary) - 1] != '.');
+        assert_true(!row->fixed || row->severity == SEVERITY_ERROR);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(row->name, check_row(j)->name);
+        assert_severity(row->name, SEVERITY_ERROR, 0, NULL);
+        assert_severity(row->name, SEVERITY_WARNING, row->fixed ? -2 : 0, NULL);
+        assert_severity(row->name, SEVERITY_IGNORE, row->fixed ? -2 : 0, NULL);
+    }
+    assert_severity("unknown-evnt", SEVERITY_ERROR, -1, "unknown-event");
+    assert_severity("nothing-like-it", SEVERITY_ERROR, -1, NULL);
+    assert_severity("", SEVERITY_ERROR, -1, NULL);
+}
+
+static void test_configuration(void **state) {
+    (void)state;
+    static const char *const texts[] = {"on vm a, a started run \"x\"\n", NULL};
+    struct check_config config;
+    struct front front;
+    const char *near;
+    check_config_init(&config);
+    front_check_files(&front, &config, texts);
+    assert_int_equal(diagnostics_errors(&front.diagnostics), 1);
+    assert_int_equal(diagnostics_warnings(&front.diagnostics), 1);
+    assert_true(front.sources[0].broken);
+    front_finish(&front);
+
+    check_config_set(&config, "relative-path", SEVERITY_WARNING, &near);
+    front_check_files(&front, &config, texts);
+    assert_int_equal(diagnostics_errors(&front.diagnostics), 0);
+    assert_int_equal(diagnostics_warnings(&front.diagnostics), 2);
+    assert_false(front.sources[0].broken);
+    front_finish(&front);
+
+    config.strict = true;
+    check_config_set(&config, "repeated-word", SEVERITY_IGNORE, &near);
+    front_check_files(&front, &config, texts);
+    assert_int_equal(diagnostics_errors(&front.diagnostics), 1);
+    assert_int_equal(diagnostics_warnings(&front.diagnostics), 0);
+    assert_true(front.sources[0].broken);
+    front_finish(&front);
+
+    config.strict = false;
+    check_config_set(&config, "relative-path", SEVERITY_IGNORE, &near);
+    check_config_set(&config, "repeated-word", SEVERITY_ERROR, &near);
+    front_check_files(&front, &config, texts);
+    assert_int_equal(diagnostics_errors(&front.diagnostics), 1);
+    front_finish(&front);
+    check_config_finish(&config);
+}
+
+static void test_a_warning_breaks_no_file(void **state) {
+    (void)state;
+    struct front front;
+    front_check(&front, "on vm a, a started run \"/x\"\n");
+    assert_int_equal(front.diagnostics.list[0].severity, SEVERITY_WARNING);
+    assert_false(front.sources[0].broken);
+    front_finish(&front);
+}
+
+/* Every name that a diagnostic has stands in the table, else there is no severity for it. */
+static void test_every_name_is_in_the_table(void **state) {
+    (void)state;
+    static const char text[] =
+        "on vm \"a started\non vm a\001 x\\y \"\\q\"\ndevice 1 is 2\ndevice 3x is *:* at 1\n"
+        "on vm a started attach 1:1, 2x, class 1, port 1, any 0 z as vfio within 1\n";
+    struct front front;
+    front_check(&front, text);
+    assert_true(front.diagnostics.count > 8);
+    for (size_t i = 0; i < front.diagnostics.count; i++) {
+        size_t row = 0;
+        while (row < check_count() &&
+               strcmp(check_row(row)->name, front.diagnostics.list[i].name) != 0)
+            row++;
+        assert_true(row < check_count());
+        assert_int_equal(front.diagnostics.list[i].severity, check_row(row)->severity);
+    }
+    front_finish(&front);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_definitions),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_doubling),
+        cmocka_unit_test(test_resolved_tree),
+        cmocka_unit_test(test_suggestions),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_backends),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_every_vm),
+        cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_a_warning_breaks_no_file),
+        cmocka_unit_test(test_every_name_is_in_the_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
