@@ -1,0 +1,191 @@
+/* check --host: what a host says of rules, on the sample hosts; and the VMs of a host. */
+#include "engine/host_check.h"
+#include "engine/vms.h"
+
+#include "unit/double_virt.h"
+#include "unit/sample.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char FRIGATE[] = "<domain><name>3f2c</name><title>frigate</title></domain>";
+static const char ASSISTANT[] = "<domain><name>Home Assistant</name></domain>";
+
+struct judged {
+    struct ruleset ruleset;
+    struct host host;
+    struct domain vms[2];
+};
+
+static void judge(struct judged *judged, const char *host, const char *text, bool vms_known) {
+    char error[256];
+    assert_int_equal(host_init(&judged->host, host, error, sizeof error), 0);
+    ruleset_init(&judged->ruleset);
+    sample_add(&judged->ruleset, "t.rules", text);
+    ruleset_load(&judged->ruleset, NULL);
+    assert_int_equal(diagnostics_errors(&judged->ruleset.diagnostics), 0);
+    sample_domain(&judged->vms[0], FRIGATE);
+    sample_domain(&judged->vms[1], ASSISTANT);
+    host_check(&judged->ruleset, NULL, &judged->host, vms_known, judged->vms, 2);
+}
+
+static void judged_finish(struct judged *judged) {
+    domain_finish(&judged->vms[0]);
+    domain_finish(&judged->vms[1]);
+    ruleset_finish(&judged->ruleset);
+    host_finish(&judged->host);
+}
+
+/* Nothing is found, or exactly one thing: by that check, on that column, with these words. */
+static void says(const char *host, const char *text, const char *name, unsigned column,
+                 const char *message) {
+    struct judged judged;
+    judge(&judged, host, text, true);
+    struct diagnostics *found = &judged.ruleset.diagnostics;
+    if (!name) {
+        assert_int_equal(found->count, 0);
+    } else {
+        assert_int_equal(found->count, 1);
+        assert_string_equal(found->list[0].name, name);
+        assert_int_equal(source_position(found->list[0].source, found->list[0].span.start).column,
+                         column);
+        assert_non_null(strstr(found->list[0].message, message));
+        assert_non_null(found->list[0].hint);
+        assert_true(found->list[0].source->broken);
+    }
+    judged_finish(&judged);
+}
+
+static void right_rules_pass(void **state) {
+    (void)state;
+    says("tests/hosts/nas", "on vm frigate started attach 1ac1:089a as vfio", NULL, 0, NULL);
+    says("tests/hosts/nas", "on vm any, 3f2c, \"Home Assistant\" stopped run \"/x\"", NULL, 0,
+         NULL);
+    says("tests/hosts/nas", "on vm fri* started attach any 1ac1:089a as vfio", NULL, 0, NULL);
+}
+
+static void vms_that_nobody_is_called(void **state) {
+    (void)state;
+    says("tests/hosts/nas", "on vm frigte stopped run \"/x\"", "vm-unknown", 7, "'frigte'");
+    says("tests/hosts/nas", "on vm x* stopped run \"/x\"", "vm-unknown", 7, "matches 'x*'");
+    says("tests/hosts/nas", "on vm \"fri*\" stopped run \"/x\"", "vm-unknown", 7, "called 'fri*'");
+    says("tests/hosts/nas", "never attach class 03 to vm nobody", "vm-unknown", 29, "'nobody'");
+}
+
+static void a_near_name_is_suggested(void **state) {
+    (void)state;
+    struct judged judged;
+    judge(&judged, "tests/hosts/nas", "on vm \"Home Asistant\" stopped run \"/x\"", true);
+    assert_string_equal(judged.ruleset.diagnostics.list[0].hint, "did you mean 'Home Assistant'?");
+    judged_finish(&judged);
+}
+
+static void unknown_vms_are_not_judged(void **state) {
+    (void)state;
+    struct judged judged;
+    judge(&judged, "tests/hosts/nas", "on vm nobody stopped run \"/x\"", false);
+    assert_int_equal(judged.ruleset.diagnostics.count, 0);
+    judged_finish(&judged);
+}
+
+static void devices(void **state) {
+    (void)state;
+    says("tests/hosts/nas", "on vm frigate started attach 1234:5678 as vfio", "device-absent", 30,
+         "no PCI device");
+    says("tests/hosts/dual-tpu", "on vm frigate started attach 1ac1:089a as vfio",
+         "device-ambiguous", 30, "0000:03:00.0");
+    says("tests/hosts/nas", "on vm frigate started attach class 0106 as vfio", "device-unpassable",
+         30, "the host");
+    says("tests/hosts/nas", "on vm frigate started attach 10c4:ea60 as vfio", "device-unpassable",
+         30, "USB");
+    says("tests/hosts/no-iommu", "on vm frigate started attach any 1ac1:089a as vfio",
+         "device-absent", 30, "IOMMU");
+}
+
+static void devices_that_may_be_away(void **state) {
+    (void)state;
+    says("tests/hosts/nas", "on vm frigate started attach 1234:5678 as vfio optional", NULL, 0,
+         NULL);
+    says("tests/hosts/nas", "on vm frigate started attach 1234:5678 as vfio within 2m", NULL, 0,
+         NULL);
+    says("tests/hosts/nas", "on vm frigate started, plugged attach 1234:5678 as usb", NULL, 0,
+         NULL);
+}
+
+static void severities_are_the_users(void **state) {
+    (void)state;
+    struct judged judged;
+    struct check_config config;
+    const char *suggestion = NULL;
+    check_config_init(&config);
+    check_config_set(&config, "vm-unknown", SEVERITY_IGNORE, &suggestion);
+    judge(&judged, "tests/hosts/nas", "", true);
+    sample_add(&judged.ruleset, "u.rules", "on vm nobody stopped run \"/x\"");
+    parse_rules(&judged.ruleset.syntax, judged.ruleset.sources[1], &judged.ruleset.diagnostics);
+    host_check(&judged.ruleset, &config, &judged.host, true, judged.vms, 2);
+    assert_int_equal(judged.ruleset.diagnostics.count, 1);
+    assert_int_equal(diagnostics_errors(&judged.ruleset.diagnostics), 0);
+    judged_finish(&judged);
+    check_config_finish(&config);
+}
+
+static void vms_of_libvirt_running_or_not(void **state) {
+    (void)state;
+    struct double_virt *hypervisor = double_virt_create();
+    struct virt_error error;
+    struct vms vms;
+    double_virt_add(hypervisor, "11111111-1111-1111-1111-111111111111", "a", NULL);
+    double_virt_add(hypervisor, "22222222-2222-2222-2222-222222222222", "b", "title");
+    double_virt_stop(hypervisor, "22222222-2222-2222-2222-222222222222");
+    assert_int_equal(vms_from_libvirt(&vms, double_virt_port(hypervisor), &error), 0);
+    assert_int_equal(vms.count, 2);
+    assert_string_equal(vms.list[1].title, "title");
+    vms_finish(&vms);
+    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_UNREACHABLE, "gone");
+    assert_int_equal(vms_from_libvirt(&vms, double_virt_port(hypervisor), &error), -1);
+    double_virt_destroy(hypervisor);
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void vms_of_a_tree(void **state) {
+    (void)state;
+    char root[] = "/tmp/vms-XXXXXX", command[128];
+    struct vms vms;
+    assert_non_null(mkdtemp(root));
+    assert_false(vms_from_tree(&vms, root));
+    snprintf(command, sizeof command, "mkdir -p %s/etc/libvirt/qemu/networks", root);
+    assert_int_equal(system(command), 0);
+    char *good = memory_printf("%s/etc/libvirt/qemu/frigate.xml", root);
+    char *bad = memory_printf("%s/etc/libvirt/qemu/broken.xml", root);
+    write_file(good, FRIGATE);
+    write_file(bad, "<domain");
+    assert_true(vms_from_tree(&vms, root));
+    assert_int_equal(vms.count, 1);
+    assert_string_equal(vms.list[0].title, "frigate");
+    vms_finish(&vms);
+    free(good);
+    free(bad);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(right_rules_pass),
+        cmocka_unit_test(vms_that_nobody_is_called),
+        cmocka_unit_test(a_near_name_is_suggested),
+        cmocka_unit_test(unknown_vms_are_not_judged),
+        cmocka_unit_test(devices),
+        cmocka_unit_test(devices_that_may_be_away),
+        cmocka_unit_test(severities_are_the_users),
+        cmocka_unit_test(vms_of_libvirt_running_or_not),
+        cmocka_unit_test(vms_of_a_tree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
