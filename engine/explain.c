@@ -164,6 +164,14 @@ static char *entry_result(const struct plan_entry *entry) {
                          entry->refusal ? "]" : "", entry->message ? entry->message : "");
 }
 
+/* An entry without a device, such as an ambiguous one, is about every device that the target means.
+ */
+static bool concerns(const struct plan_entry *entry, const struct host_device *device) {
+    if (!device || !entry->target || entry->device == device)
+        return true;
+    return !entry->device && match_device(entry->target->device, device);
+}
+
 /* What the plan says of the target, and of the device where one was asked about. */
 static char *find_result(const struct explainer *explainer,
                          const struct explained_target *explained, bool rule_matches) {
@@ -171,7 +179,7 @@ static char *find_result(const struct explainer *explainer,
     for (size_t i = 0; i < explainer->plan.count; i++) {
         const struct plan_entry *entry = &explainer->plan.entries[i];
         if (entry->action != explained->action || entry->target != explained->target ||
-            (explained->device && entry->device && entry->device != explained->device))
+            !concerns(entry, explained->device))
             continue;
         char *one = entry_result(entry);
         char *longer = result ? memory_printf("%s; %s", result, one) : memory_strdup(one);

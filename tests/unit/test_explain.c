@@ -1,0 +1,152 @@
+/* explain: every condition with what was seen, and what comes of it. */
+#include "engine/explain.h"
+
+#include "unit/sample.h"
+
+#include <json-c/json.h>
+
+static const char FRIGATE[] = "<domain><name>3f2c</name><title>frigate</title></domain>";
+
+struct explained {
+    struct sample_rules rules;
+    struct domain domain;
+    struct host host;
+    struct event event;
+    struct explanation explanation;
+};
+
+static void explain(struct explained *explained, const char *rules, const char *host,
+                    const char *device) {
+    char error[256];
+    const struct host_device *asked[1] = {NULL};
+    sample_rules_init(&explained->rules, rules);
+    sample_domain(&explained->domain, FRIGATE);
+    assert_int_equal(host_init(&explained->host, host, error, sizeof error), 0);
+    explained->event = (struct event){EVENT_STARTED, &explained->domain};
+    if (device)
+        asked[0] = host_find(&explained->host, BUS_PCI, device);
+    struct plan_request request = {
+        .program = &explained->rules.program, .event = &explained->event, .host = &explained->host};
+    explain_init(&explained->explanation, &request, asked, device ? 1 : 0);
+}
+
+static void explained_finish(struct explained *explained) {
+    explain_finish(&explained->explanation);
+    host_finish(&explained->host);
+    domain_finish(&explained->domain);
+    sample_rules_finish(&explained->rules);
+}
+
+static void prints(const char *rules, const char *host, const char *device, const char *expected) {
+    struct explained explained;
+    char *text = NULL;
+    size_t size = 0;
+    explain(&explained, rules, host, device);
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    explain_print(&explained.explanation, out, false);
+    fclose(out);
+    assert_string_equal(text, expected);
+    free(text);
+    explained_finish(&explained);
+}
+
+static void a_rule_that_matches(void **state) {
+    (void)state;
+    prints("on vm frigate started attach 1ac1:089a as vfio\n", "tests/hosts/nas", NULL,
+           "t.rules:1: on vm frigate started\n"
+           "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
+           "  pass  event started               the event is 'started'\n"
+           "  attach 1ac1:089a as vfio\n"
+           "    pass  1ac1:089a                   0000:03:00.0\n"
+           "    =>    attach 0000:03:00.0\n");
+}
+
+static void a_rule_for_another_vm_and_event(void **state) {
+    (void)state;
+    prints("on vm ha*, \"b\" reconnect attach 1ac1:089a as vfio\n", "tests/hosts/nas", NULL,
+           "t.rules:1: on vm ha*, \"b\" reconnect\n"
+           "  FAIL  vm ha*, \"b\"                 name '3f2c', title 'frigate', UUID none\n"
+           "  FAIL  event reconnect             the event is 'started'\n"
+           "  attach 1ac1:089a as vfio\n"
+           "    pass  1ac1:089a                   0000:03:00.0\n"
+           "    =>    nothing: the rule is not for this VM and event\n");
+}
+
+static void one_device_against_every_condition(void **state) {
+    (void)state;
+    prints("device card is 8086:* class 0200\n"
+           "on vm frigate started attach card at 0000:07:00.0 as vfio\n"
+           "never attach class 02 to vm frigate\n",
+           "tests/hosts/nas", "0000:05:00.0",
+           "t.rules:2: on vm frigate started\n"
+           "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
+           "  pass  event started               the event is 'started'\n"
+           "  attach card at 0000:07:00.0 as vfio, asked of 0000:05:00.0\n"
+           "    pass  card (8086:* class 0200)    the id is 8086:10fb\n"
+           "    FAIL  and at 0000:07:00.0         the address is 0000:05:00.0\n"
+           "    =>    nothing: not for this device\n"
+           "t.rules:3: never attach class 02 to vm frigate\n"
+           "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
+           "  never attach, asked of 0000:05:00.0\n"
+           "    pass  class 02                    the class is 020000\n"
+           "    =>    forbidden\n");
+}
+
+static void refusals_programs_and_no_device(void **state) {
+    (void)state;
+    prints(
+        "on vm frigate started {\n attach class 0106, 1234:5678 as vfio\n run \"/x\" \"a b\"\n}\n",
+        "tests/hosts/no-iommu", NULL,
+        "t.rules:1: on vm frigate started\n"
+        "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
+        "  pass  event started               the event is 'started'\n"
+        "  attach class 0106 as vfio\n"
+        "    pass  class 0106                  0000:00:12.0\n"
+        "    =>    refused 0000:00:12.0 [in-use-by-host]: the host mounts / from it (sda1); "
+        "swaps on it (sda2)\n"
+        "  attach 1234:5678 as vfio\n"
+        "    FAIL  1234:5678                   no device of the host\n"
+        "    =>    refused [absent]: the host has no PCI device 1234:5678\n"
+        "  run \"/x\" \"a b\"\n"
+        "    =>    run it\n");
+}
+
+static void no_rules(void **state) {
+    (void)state;
+    prints("", "tests/hosts/nas", NULL, "there are no rules\n");
+}
+
+static void json(void **state) {
+    (void)state;
+    struct explained explained;
+    explain(&explained, "on vm x started attach 1ac1:089a as vfio\n", "tests/hosts/nas", NULL);
+    struct json_object *document = explain_json(&explained.explanation);
+    struct json_object *rules = json_object_object_get(document, "rules");
+    assert_int_equal(json_object_array_length(rules), 1);
+    struct json_object *rule = json_object_array_get_idx(rules, 0);
+    assert_string_equal(json_object_get_string(json_object_object_get(rule, "path")), "t.rules");
+    assert_int_equal(json_object_get_int(json_object_object_get(rule, "line")), 1);
+    struct json_object *vm =
+        json_object_array_get_idx(json_object_object_get(rule, "conditions"), 0);
+    assert_string_equal(json_object_get_string(json_object_object_get(vm, "condition")), "vm x");
+    assert_false(json_object_get_boolean(json_object_object_get(vm, "pass")));
+    struct json_object *target =
+        json_object_array_get_idx(json_object_object_get(rule, "targets"), 0);
+    assert_non_null(strstr(json_object_get_string(json_object_object_get(target, "result")),
+                           "not for this VM"));
+    json_object_put(document);
+    explained_finish(&explained);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rule_that_matches),
+        cmocka_unit_test(a_rule_for_another_vm_and_event),
+        cmocka_unit_test(one_device_against_every_condition),
+        cmocka_unit_test(refusals_programs_and_no_device),
+        cmocka_unit_test(no_rules),
+        cmocka_unit_test(json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
