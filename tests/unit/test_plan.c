@@ -493,6 +493,17 @@ static void two_rules_take_the_same_any(void **state) {
                         "skipped 0000:03:00.0\nattach 0000:04:00.0\n");
 }
 
+static void what_any_did_not_take_is_judged_anew(void **state) {
+    (void)state;
+    vm(PORT PORT_OF("2"), "");
+    assert_string_equal(plan_of("{\n"
+                                "  attach any 3 1ac1:089a as vfio\n"
+                                "  attach at 05:00.0, at 04:00.0, at 03:00.0 as vfio\n"
+                                "}"),
+                        "refused too-few 1ac1:089a\nattach 0000:05:00.0\nattach 0000:04:00.0\n"
+                        "refused no-port 0000:03:00.0\n");
+}
+
 static void any_leaves_no_half_of_it_for_want_of_ports(void **state) {
     (void)state;
     vm(PORT, "");
@@ -712,6 +723,7 @@ int main(void) {
         TEST(any_takes_none_when_there_are_too_few),
         TEST(any_counts_what_the_vm_has),
         TEST(two_rules_take_the_same_any),
+        TEST(what_any_did_not_take_is_judged_anew),
         TEST(any_leaves_no_half_of_it_for_want_of_ports),
         TEST(attached_already),
         TEST(one_device_of_two_rules_goes_once),
