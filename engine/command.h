@@ -22,6 +22,7 @@ int command_plan(const struct command *command, int argc, char **argv);
 int command_run(const struct command *command, int argc, char **argv);
 int command_explain(const struct command *command, int argc, char **argv);
 int command_fmt(const struct command *command, int argc, char **argv);
+int command_devices(const struct command *command, int argc, char **argv);
 int command_dump(const struct command *command, int argc, char **argv);
 
 /* Says what is wrong with the command line and how it is right, on stderr; returns EXIT_USAGE. */

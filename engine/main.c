@@ -7,8 +7,7 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"check", "[OPTION ...] [FILE or DIRECTORY ...]",
-     "Say what is wrong with rule files.",
+    {"check", "[OPTION ...] [FILE or DIRECTORY ...]", "Say what is wrong with rule files.",
      "Without a file: the rules directory. '-' is standard input.\n"
      "  --strict        warnings count as errors\n"
      "  --error NAME    make a check an error\n"
@@ -35,6 +34,11 @@ static const struct command commands[] = {
      "  --domain-xml FILE  the VM as libvirt's XML; '-' is standard input\n"
      "  --json             one JSON document\n",
      command_explain},
+    {"devices", "[--sysroot DIR] [--json]",
+     "List the host's devices: what may be passed, what not and why.",
+     "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
+     "  --json          one JSON document\n",
+     command_devices},
     {"fmt", "[--check] [FILE or DIRECTORY ...]", "Give rule files their one layout.",
      "Without a file: the rules directory. '-' is standard input, to standard output.\n"
      "  --check   change nothing, name the files that would change, exit 1 if there are any\n",

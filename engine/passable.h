@@ -1,0 +1,26 @@
+/* May a device be passed to a VM at all, and how would a rule name it? Judged by the planner
+ * itself. */
+#ifndef ENGINE_PASSABLE_H
+#define ENGINE_PASSABLE_H
+
+#include "engine/plan.h"
+
+struct passable {
+    enum refusal refusal; /* REFUSED_NOT: it may */
+    char *message;        /* of a refusal; else NULL */
+    char *hint;
+};
+
+/* `others` are the running VMs, which may hold the device. The caller ends it with
+ * passable_finish(). */
+struct passable passable_judge(const struct host *host, const struct host_device *device,
+                               const struct domain *others, size_t other_count);
+void passable_finish(struct passable *passable);
+
+/*
+ * The shortest words that mean this device alone: "1ac1:089a", "8086:1520 at 0000:01:00.1",
+ * "10c4:ea60 serial "0001"". The caller frees it.
+ */
+char *passable_selector(const struct host *host, const struct host_device *device);
+
+#endif
