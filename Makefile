@@ -98,6 +98,10 @@ bench: ## time and memory of check, beside doas -C
 	@$(MAKE) --no-print-directory all
 	@tests/bench/bench
 
+fuzz: ## fuzz every target for FUZZ_SECONDS (default 60) under ASan and UBSan
+	@tests/install-packages build fuzz
+	@tests/fuzz/fuzz $(or $(FUZZ_SECONDS),60) $(T)
+
 golden: all ## write the golden files anew; read the diff before you commit it
 	@BUILD=$(B) tests/golden/run --write $(T)
 
@@ -115,6 +119,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-.PHONY: all test run-tests lab demo lint bench golden install dist clean help
+.PHONY: all test run-tests lab demo lint bench fuzz golden install dist clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
