@@ -257,7 +257,9 @@ static struct verdict judge_group(const struct planner *planner, const struct ho
     if (device->iommu_group < 0)
         return verdict(REFUSED_NO_IOMMU, memory_printf("%s is in no IOMMU group", device->address),
                        memory_strdup("the IOMMU does not reach this slot: move the card"));
-    return with_group ? (struct verdict){0} : judge_siblings(planner, device);
+    if (with_group)
+        return (struct verdict){0};
+    return judge_siblings(planner, device);
 }
 
 static struct verdict judge_usb(const struct planner *planner, const struct host_device *device) {
