@@ -47,15 +47,12 @@ static char *make_message(const char *format, va_list arguments) {
 }
 
 static struct diagnostic *add(struct diagnostics *diagnostics, struct source *source,
-                              const char *name, char *message) {
+                              const char *name) {
     diagnostics->list =
         memory_grow(diagnostics->list, diagnostics->count, sizeof *diagnostics->list);
     struct diagnostic *diagnostic = &diagnostics->list[diagnostics->count];
-    *diagnostic = (struct diagnostic){.source = source,
-                                      .severity = SEVERITY_ERROR,
-                                      .name = name,
-                                      .message = message,
-                                      .number = diagnostics->count++};
+    *diagnostic = (struct diagnostic){
+        .source = source, .severity = SEVERITY_ERROR, .name = name, .number = diagnostics->count++};
     return diagnostic;
 }
 
@@ -63,7 +60,8 @@ struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *sour
                             struct span span, const char *name, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic = add(diagnostics, source, name, make_message(format, arguments));
+    struct diagnostic *diagnostic = add(diagnostics, source, name);
+    diagnostic->message = make_message(format, arguments);
     va_end(arguments);
     diagnostic->span = span;
     return diagnostic;
@@ -73,7 +71,8 @@ struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source 
                                  const char *name, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic = add(diagnostics, source, name, make_message(format, arguments));
+    struct diagnostic *diagnostic = add(diagnostics, source, name);
+    diagnostic->message = make_message(format, arguments);
     va_end(arguments);
     diagnostic->whole_file = true;
     return diagnostic;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static const size_t FLEX_END = 2; /* NULs that flex wants behind a buffer in place */
-static const uint32_t BLOCK = 1024;
+static const size_t BLOCK = 1024;
 
 static void start_source(struct source *source, const char *path, char *text, size_t size) {
     *source = (struct source){.path = memory_strdup(path), .text = text, .size = size};
@@ -178,7 +178,7 @@ static size_t find_line(const struct source *source, uint32_t offset) {
 }
 
 static unsigned characters_before(const struct source *source, uint32_t offset) {
-    uint32_t block = offset / BLOCK;
+    size_t block = offset / BLOCK;
     return source->characters[block] +
            count_characters(source->text + block * BLOCK, offset % BLOCK);
 }

@@ -76,7 +76,7 @@ static bool same_vms(const struct word *a, const struct word *b) {
 static bool same_promise(const struct promise *a, const struct promise *b) {
     if (a->event != b->event || a->action->verb != b->action->verb)
         return false;
-    if (a->action->verb == VERB_RUN)
+    if (!a->target || !b->target)
         return same_command(a->action->command, b->action->command) &&
                same_vms(a->rule->vms, b->rule->vms);
     return same_criteria(a->target->device, b->target->device);

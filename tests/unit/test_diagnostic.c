@@ -125,14 +125,20 @@ static void test_caret_below_its_character(void **state) {
                    "        ^~~~\n");
 }
 
+/* So many letters of two bytes each. */
+static void fill(char *text, size_t letters) {
+    for (size_t i = 0; i < 2 * letters; i++)
+        text[i] = (char)(i % 2 ? 0xa9 : 0xc3);
+}
+
 /* A long line is clipped around the span, in characters, with the caret still below it. */
 static void test_clipping(void **state) {
     (void)state;
     enum { LETTERS = 1000, SIZE = 2 * LETTERS };
     char text[SIZE];
-    for (size_t i = 0; i < LETTERS; i++)
-        memcpy(text + 2 * i, "é", 2);
-    memcpy(text + 1000, "WRONG!", 6);
+    static const char wrong[6] = {'W', 'R', 'O', 'N', 'G', '!'};
+    fill(text, LETTERS);
+    memcpy(text + 1000, wrong, sizeof wrong);
     use(text, SIZE);
     at(1000, 1006);
     at(0, 2);
@@ -183,8 +189,7 @@ static void test_long_messages(void **state) {
     char *word = memory_zalloc(100001);
     memset(word, 'a', 100000);
     diagnose(&list, &first, (struct span){0, 1}, "a-check", "'%s' is wrong", word);
-    for (size_t i = 0; i < 100000; i += 2)
-        memcpy(word + i, "é", 2);
+    fill(word, 50000);
     diagnostic_hint(&list.list[0], "'%s' is right", word);
     diagnostic_note(&list.list[0], &first, (struct span){0, 1}, "x%s!", word);
     assert_in_range(strlen(list.list[0].message), 300, 410);
@@ -209,7 +214,8 @@ static void test_control_characters(void **state) {
     char *shown = printed(false);
     for (const char *byte = shown; *byte; byte++)
         assert_true(*byte == '\n' || (unsigned char)*byte >= ' ');
-    assert_non_null(strstr(shown, "'?[2J?" "?' [a-check]\n  ?]0;x?\n"));
+    assert_non_null(strstr(shown, "'?[2J?"
+                                  "?' [a-check]\n  ?]0;x?\n"));
     assert_non_null(strstr(shown, "hint: ??x?\n"));
     free(shown);
 }
