@@ -85,8 +85,8 @@ static void leave_line(struct parser *parser);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions, bool block);
 static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
-static struct definition *add_definition(struct parser *parser, struct span span, struct span name_span,
-                                         const char *name, struct criterion *device);
+static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
+                           struct criterion *device);
 }
 
 %define api.pure full
@@ -426,8 +426,8 @@ static void add_guard(struct parser *parser, struct span span, struct criterion 
     parser->values.syntax->guards_end = &guard->next;
 }
 
-static struct definition *add_definition(struct parser *parser, struct span span, struct span name_span,
-                                         const char *name, struct criterion *device) {
+static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
+                           struct criterion *device) {
     struct definition *definition = node(parser, sizeof *definition);
     definition->source = parser->values.source;
     definition->span = span;
@@ -436,7 +436,6 @@ static struct definition *add_definition(struct parser *parser, struct span span
     definition->device = open_device(parser, device);
     *parser->values.syntax->definitions_end = definition;
     parser->values.syntax->definitions_end = &definition->next;
-    return definition;
 }
 
 /* Token codes of the scanner to those of the grammar; the same order, so that a missing one does not compile. */
@@ -500,7 +499,6 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         return codes[token];
     if (!parser->stray_block)
         report_open_block(&parser->values, &parser->found, parser->open_block);
-    parser->in_block = false;
     parser->hold = HOLD_NEWLINE;
     parser->held = *value;
     *span = (struct span){span->start, span->start};
@@ -512,7 +510,7 @@ static void leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
     if (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD &&
         (head[0].token == TOKEN_DEVICE || head[2].token == TOKEN_IS))
-        add_definition(parser, head[1].span, head[1].span, head[1].text, NULL)->used = true;
+        add_definition(parser, head[1].span, head[1].span, head[1].text, NULL);
 }
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
