@@ -387,6 +387,7 @@ static void test_guards(void **state) {
         {"never attach 05:00.*\non vm a started attach 0000:05:00.1 as vfio\n",
          "void-by-never@0000:05:00.1"},
         {"never attach 05:00.*\non vm a started attach 05:*.1 as vfio\n", ""},
+        {"never attach 05:0?.1\non vm a started attach 05:0*.1 as vfio\n", ""},
         {"never attach 05:00.1\non vm a started attach 05:00.1 or 05:00.2 as vfio\n", ""},
         {"never attach 05:00.1 or 05:00.2\non vm a started attach 05:00.2 or 05:00.1 as vfio\n",
          "void-by-never@05:00.2 or 05:00.1"},

@@ -284,7 +284,7 @@ static void test_json(void **state) {
     use("é strated\nB\xfcro \\\nx\n", 19);
     struct diagnostic *one = at(3, 10);
     diagnostic_note(one, &second, (struct span){7, 12}, "here");
-    diagnostic_hint(at(11, 17), "a \"hint\"\n\xff");
+    diagnostic_hint(at(11, 19), "a \"hint\"\n\xff");
     at(0, 1)->severity = SEVERITY_IGNORE;
     diagnose_file(&list, &first, "unsafe-file", "may be changed")->severity = SEVERITY_WARNING;
     struct json_object *made = diagnostics_json(&list);

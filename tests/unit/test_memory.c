@@ -96,6 +96,7 @@ static void test_arena_takes_what_is_larger_than_a_chunk(void **state) {
     enum { LARGE = 1000000 };
     char *before = arena_text(&arena, "before", 6), *large = arena_alloc(&arena, LARGE);
     memset(large, 'x', LARGE);
+    assert_true(arena.next <= arena.end);
     char *after = arena_text(&arena, "after", 5);
     assert_string_equal(before, "before");
     assert_string_equal(after, "after");

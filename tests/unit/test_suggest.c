@@ -46,7 +46,7 @@ static void test_near(void **state) {
 /* A wrong suggestion is worse than none. */
 static void test_far(void **state) {
     (void)state;
-    static const char *const far[] = {"boot", "", "x", "migration", "7", "foo", "pci", "-"};
+    static const char *const far[] = {"boot", "", "x", "migration", "7", "foo", "pci", "-", "s"};
     for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
         const char *best = nearest(far[i], i < 4 ? events : keywords);
         if (best)
