@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_CHUNK = 64 * 1024, ALIGNMENT = sizeof(void *) };
+enum { ARENA_CHUNK = 1024 * 1024, ALIGNMENT = sizeof(void *) };
 
 struct arena_chunk {
     struct arena_chunk *next;

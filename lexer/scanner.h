@@ -90,8 +90,13 @@ const char *event_text(enum event_name event);
 /* The event of that name, or EVENT_COUNT. */
 enum event_name event_from_text(const char *text);
 
-/* Text of a WORD, NUMBER or STRING: one copy for each different text, so that equal texts are one
- * pointer. */
+/*
+ * Text of a WORD, NUMBER or STRING: one copy for each different text, so that equal texts are one
+ * pointer. A word that is an id is hardly ever kept as text, and is only lent: until BRIEF_TEXTS
+ * more of them were read.
+ */
+enum { BRIEF_TEXTS = 8 };
+
 union token_value {
     const char *text;
     enum event_name event;

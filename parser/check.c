@@ -173,7 +173,7 @@ static void check_rule_events(struct checker *checker, const struct rule *rule) 
         return;
     for (const struct event_list *event = rule->events; event; event = event->next)
         if (why_no_attach(event->event))
-            diagnostic_hint(diagnose(checker->diagnostics, rule->source, event->span,
+            diagnostic_hint(diagnose(checker->diagnostics, rule->source, event_span(event),
                                      "event-without-attach", "nothing can be %sed at '%s': %s",
                                      verb_text(action->verb), event_text(event->event),
                                      why_no_attach(event->event)),
@@ -207,7 +207,6 @@ static void check_backend(struct checker *checker, struct source *source,
     }
 }
 
-/* The action's own bounds: where an action of a block begins and ends. */
 static void misfit(struct checker *checker, struct source *source, struct span span,
                    const char *hint, const char *what, const char *with) {
     diagnostic_hint(diagnose(checker->diagnostics, source, span, "option-mismatch",
@@ -285,7 +284,7 @@ static void check_repeated_events(struct checker *checker, const struct rule *ru
     const struct event_list *seen[EVENT_COUNT] = {0};
     for (const struct event_list *event = rule->events; event; event = event->next) {
         if (seen[event->event])
-            repeated(checker, rule->source, event->span, seen[event->event]->span,
+            repeated(checker, rule->source, event_span(event), event_span(seen[event->event]),
                      event_text(event->event));
         else
             seen[event->event] = event;
@@ -427,7 +426,7 @@ static void check_every_vm(struct checker *checker) {
 
 static void check_blocks(struct checker *checker) {
     for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
-        if (rule->block && !rule->actions && !rule->source->broken)
+        if (!rule->actions && !rule->source->broken)
             diagnostic_hint(diagnose(checker->diagnostics, rule->source, rule->span, "empty-block",
                                      "a rule that does nothing"),
                             "write attach, detach or run between '{' and '}'");

@@ -12,10 +12,19 @@ struct promise {
     const struct action *action;
     const struct target *target; /* NULL: run */
     enum event_name event;
+    bool said; /* at an earlier event of the rule */
 };
 
+/*
+ * Most promises stand alone. So a first pass keeps only four bytes of each one's hash, and marks
+ * those that come again; the second looks at these alone. A mark too many costs a comparison, no
+ * more.
+ */
 struct promises {
-    struct promise *slots; /* the first of its kind; open addressing */
+    uint32_t *marks; /* open addressing; 0: free, bit 0: came again */
+    size_t mark_count;
+    size_t again;          /* promises that the second pass will look at, at most */
+    struct promise *slots; /* of those, the first of its kind; open addressing */
     size_t size;
     struct diagnostics *diagnostics;
 };
@@ -129,10 +138,11 @@ static bool promises_to_two(const struct promise *first, const struct promise *s
     return are_two_vms(first->rule->vms, second->rule->vms);
 }
 
-static void compare(const struct promises *promises, const struct promise *second,
+/* Returns false after a report. */
+static bool compare(const struct promises *promises, const struct promise *second,
                     const struct promise *first) {
     if (!first->rule->vms || !second->rule->vms)
-        return;
+        return true;
     if (first->rule == second->rule)
         report(promises, second, first, second->target ? "duplicate-device" : "duplicate-rule",
                second->target ? "this device stands twice in one rule"
@@ -145,36 +155,76 @@ static void compare(const struct promises *promises, const struct promise *secon
         report(promises, second, first, "shared-device",
                "this device is promised to two VMs at the same event",
                "only one can have it; 'any' takes one of several");
+    else
+        return true;
+    return false;
 }
 
-static void add(struct promises *promises, const struct promise *promise) {
-    size_t at = hash_promise(promise) & (promises->size - 1);
+/* Returns false after a report. */
+static bool add(struct promises *promises, const struct promise *promise, uint64_t hash) {
+    size_t at = hash & (promises->size - 1);
     for (; promises->slots[at].rule; at = (at + 1) & (promises->size - 1))
-        if (same_promise(&promises->slots[at], promise)) {
-            compare(promises, promise, &promises->slots[at]);
-            return;
-        }
+        if (same_promise(&promises->slots[at], promise))
+            return promise->said || compare(promises, promise, &promises->slots[at]);
     promises->slots[at] = *promise;
+    return true;
 }
 
-static void add_action(struct promises *promises, const struct rule *rule,
-                       const struct action *action) {
+static uint32_t *mark_of(const struct promises *promises, uint64_t hash) {
+    uint32_t print = (uint32_t)(hash >> 32) | 1;
+    size_t at = hash & (promises->mark_count - 1);
+    while (promises->marks[at] && (promises->marks[at] | 1) != print)
+        at = (at + 1) & (promises->mark_count - 1);
+    return &promises->marks[at];
+}
+
+typedef bool visitor(struct promises *promises, const struct promise *promise);
+
+static bool note(struct promises *promises, const struct promise *promise) {
+    uint64_t hash = hash_promise(promise);
+    uint32_t *mark = mark_of(promises, hash);
+    if (!*mark) {
+        uint32_t print = (uint32_t)(hash >> 32) & ~1U;
+        *mark = print ? print : 2;
+        return true;
+    }
+    promises->again += *mark & 1 ? 1 : 2;
+    *mark |= 1;
+    return true;
+}
+
+static bool look_again(struct promises *promises, const struct promise *promise) {
+    uint64_t hash = hash_promise(promise);
+    return !(*mark_of(promises, hash) & 1) || add(promises, promise, hash);
+}
+
+/* At each event once; what is said of one event is not said of the next. */
+static void visit_events(struct promises *promises, struct promise promise, visitor *visit) {
     unsigned seen = 0;
-    for (const struct event_list *event = rule->events; event; event = event->next) {
+    for (const struct event_list *event = promise.rule->events; event; event = event->next) {
         if (seen & 1U << event->event)
             continue;
         seen |= 1U << event->event;
-        struct promise promise = {rule, action, NULL, event->event};
-        if (action->verb == VERB_RUN)
-            add(promises, &promise);
-        else
-            for (promise.target = action->targets; promise.target;
-                 promise.target = promise.target->next)
-                if (is_whole(promise.target->device))
-                    add(promises, &promise);
+        promise.event = event->event;
+        promise.said |= !visit(promises, &promise);
     }
 }
 
+static void visit_all(struct promises *promises, const struct syntax *syntax, visitor *visit) {
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            struct promise promise = {.rule = rule, .action = action};
+            if (action->verb == VERB_RUN)
+                visit_events(promises, promise, visit);
+            else
+                for (promise.target = action->targets; promise.target;
+                     promise.target = promise.target->next)
+                    if (is_whole(promise.target->device))
+                        visit_events(promises, promise, visit);
+        }
+}
+
+/* No fewer than there are. */
 static size_t count_promises(const struct syntax *syntax) {
     size_t count = 0;
     for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
@@ -182,15 +232,22 @@ static size_t count_promises(const struct syntax *syntax) {
         for (const struct event_list *event = rule->events; event && events < EVENT_COUNT;
              event = event->next)
             events++;
-        for (const struct action *action = rule->actions; action; action = action->next) {
-            things++;
-            if (action->verb != VERB_RUN)
+        for (const struct action *action = rule->actions; action; action = action->next)
+            if (action->verb == VERB_RUN)
+                things++;
+            else
                 for (const struct target *one = action->targets; one; one = one->next)
                     things++;
-        }
         count += events * things;
     }
     return count;
+}
+
+static size_t room_for(size_t count) {
+    size_t size = 16;
+    while (size < count + count / 2)
+        size *= 2;
+    return size;
 }
 
 /* One rule that names two VMs for one device. */
@@ -213,17 +270,18 @@ static void check_one_rule(const struct promises *promises, const struct rule *r
 }
 
 void promise_check(struct syntax *syntax, struct diagnostics *diagnostics) {
-    struct promises promises = {.size = 16, .diagnostics = diagnostics};
-    size_t count = count_promises(syntax);
-    while (promises.size < count + count / 2)
-        promises.size *= 2;
-    promises.slots = memory_zalloc(promises.size * sizeof *promises.slots);
-    for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
+    struct promises promises = {.mark_count = room_for(count_promises(syntax)),
+                                .diagnostics = diagnostics};
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
         check_one_rule(&promises, rule);
-        for (const struct action *action = rule->actions; action; action = action->next)
-            add_action(&promises, rule, action);
-    }
+    promises.marks = memory_zalloc(promises.mark_count * sizeof *promises.marks);
+    visit_all(&promises, syntax, note);
+    promises.size = room_for(promises.again);
+    promises.slots = memory_zalloc(promises.size * sizeof *promises.slots);
+    if (promises.again)
+        visit_all(&promises, syntax, look_again);
     free(promises.slots);
+    free(promises.marks);
 }
 
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */

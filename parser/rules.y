@@ -75,6 +75,7 @@ static struct criterion *new_criterion(struct parser *parser, struct span span, 
                                        value_reader *read, const char *text);
 static struct criterion *text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
                                         const char *text);
+static struct criterion *alternative(struct criterion *last);
 static struct criterion *append_match(struct criterion *last, struct criterion *match);
 static struct target *new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
                                  struct criterion *device);
@@ -83,13 +84,14 @@ static struct action *new_action(struct parser *parser, struct span span, enum v
                                  struct action_option *options);
 static void leave_line(struct parser *parser);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
-                     struct action *actions, bool block);
+                     struct action *actions);
 static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
 static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
                            struct criterion *device);
 }
 
 %define api.pure full
+%define api.token.raw
 %define api.value.type {union parser_value}
 %define api.location.type {struct span}
 %define parse.error custom
@@ -107,7 +109,7 @@ static void add_definition(struct parser *parser, struct span span, struct span 
 
 %type <word> vm vms guarded argument arguments
 %type <event> event events
-%type <criterion> device match criteria criterion
+%type <criterion> device criteria criterion
 %type <target> target targets
 %type <option> option options
 %type <action> action block_actions block last_action
@@ -122,12 +124,12 @@ static void add_definition(struct parser *parser, struct span span, struct span 
 file: %empty | file line;
 
 line: NEWLINE
-    | statement NEWLINE
+    | definition NEWLINE
+    | rule NEWLINE
+    | guard NEWLINE
     | error NEWLINE         { yyerrok; leave_line(parser); }
     | error block NEWLINE   { yyerrok; leave_line(parser); }
     ;
-
-statement: definition | rule | guard;
 
 definition: DEVICE WORD IS device {
         if (value_name(&parser->values, @WORD, $WORD.text))
@@ -135,10 +137,10 @@ definition: DEVICE WORD IS device {
     };
 
 rule: ON VM vms events action {
-        add_rule(parser, @$, $vms, $events, $action, false);
+        add_rule(parser, @$, $vms, $events, $action);
     }
     | ON VM vms events block {
-        add_rule(parser, (struct span){@ON.start, @events.end}, $vms, $events, $block, true);
+        add_rule(parser, (struct span){@ON.start, @events.end}, $vms, $events, $block);
     }
     ;
 
@@ -153,7 +155,8 @@ vms: vm                     { $$ = RING($vm); }
     ;
 
 vm: ANY                     { $$ = new_word(parser, @$, WORD_ANY, "any"); }
-    | lump                  { $$ = bare_word(parser, @$, $lump.text); parser->vm = @$; }
+    | WORD                  { $$ = bare_word(parser, @$, $WORD.text); parser->vm = @$; }
+    | NUMBER                { $$ = bare_word(parser, @$, $NUMBER.text); parser->vm = @$; }
     | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
     ;
 
@@ -188,10 +191,15 @@ last_action: %empty         { $$ = NULL; }
     | error                 { $$ = NULL; }
     ;
 
-action: ATTACH targets with_group AS backend options {
+action: ATTACH targets AS backend options {
         $$ = new_action(parser, @$, VERB_ATTACH, $options);
         $$->targets = OPENED(struct target, $targets);
-        $$->with_group = $with_group;
+        $$->backend = $backend;
+    }
+    | ATTACH targets WITH GROUP AS backend options {
+        $$ = new_action(parser, @$, VERB_ATTACH, $options);
+        $$->targets = OPENED(struct target, $targets);
+        $$->with_group = true;
         $$->backend = $backend;
     }
     | DETACH targets with_group any_backend options {
@@ -235,11 +243,9 @@ quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
     }
     ;
 
-device: match
-    | device[last] OR match { $$ = append_match($last, $match); }
+device: criteria           { $$ = alternative($criteria); }
+    | device[last] OR criteria { $$ = append_match($last, alternative($criteria)); }
     ;
-
-match: criteria             { $$ = $criteria; if ($$) $$->next->alternative = true; };
 
 criteria: criterion         { $$ = RING($criterion); }
     | criteria[last] criterion { $$ = APPEND($last, $criterion); }
@@ -313,12 +319,13 @@ static struct word *new_word(struct parser *parser, struct span span, enum word_
 static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
     if (*text == '\'' || *text == '`')
         report_wrong_quotes(&parser->values, span);
+    text = intern(&parser->values.syntax->texts, text, strlen(text));
     return new_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
 static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event) {
     struct event_list *item = node(parser, sizeof *item);
-    item->span = span;
+    item->start = span.start;
     item->event = event;
     return item;
 }
@@ -366,6 +373,12 @@ static struct criterion *open_device(struct parser *parser, struct criterion *la
     return device;
 }
 
+static struct criterion *alternative(struct criterion *last) {
+    if (last)
+        last->next->alternative = true;
+    return last;
+}
+
 /* Joins two rings: all of `match` comes behind `last`. */
 static struct criterion *append_match(struct criterion *last, struct criterion *match) {
     if (!last || !match)
@@ -404,14 +417,13 @@ static struct action *new_action(struct parser *parser, struct span span, enum v
 }
 
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
-                     struct action *actions, bool block) {
+                     struct action *actions) {
     struct rule *rule = node(parser, sizeof *rule);
     rule->source = parser->values.source;
     rule->span = span;
     rule->vms = OPENED(struct word, vms);
     rule->events = OPENED(struct event_list, events);
     rule->actions = OPENED(struct action, actions);
-    rule->block = block;
     *parser->values.syntax->rules_end = rule;
     parser->values.syntax->rules_end = &rule->next;
 }
@@ -505,12 +517,18 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
     return CLOSE;
 }
 
+/* The text of a token that may be too long ago for its own to last. */
+static const char *word_at(struct parser *parser, struct span span) {
+    return intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
+                  span.end - span.start);
+}
+
 /* A definition that failed has a name all the same: its uses are no further mistakes. */
 static void leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
     if (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD &&
         (head[0].token == TOKEN_DEVICE || head[2].token == TOKEN_IS))
-        add_definition(parser, head[1].span, head[1].span, head[1].text, NULL);
+        add_definition(parser, head[1].span, head[1].span, word_at(parser, head[1].span), NULL);
 }
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
@@ -520,7 +538,7 @@ static void yyerror(const struct span *span, struct parser *parser, const char *
 
 static enum token token_of(yysymbol_kind_t symbol) {
     for (enum token token = 0; token < TOKEN_COUNT; token++)
-        if (yytranslate[codes[token]] == symbol)
+        if (codes[token] == (int)symbol)
             return token;
     return TOKEN_COUNT;
 }

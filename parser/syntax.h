@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* How a VM is named, and texts in general. */
 enum word_kind { WORD_ANY, WORD_PLAIN, WORD_GLOB, WORD_QUOTED };
@@ -26,9 +27,13 @@ struct word {
 
 struct event_list {
     struct event_list *next;
-    struct span span;
+    uint32_t start;
     enum event_name event;
 };
+
+static inline struct span event_span(const struct event_list *event) {
+    return (struct span){event->start, event->start + (uint32_t)strlen(event_text(event->event))};
+}
 
 enum criterion_kind {
     CRITERION_NAME,      /* text, and definition once resolved */
@@ -129,7 +134,6 @@ struct rule {
     struct event_list *events;
     struct action *actions;
     struct span span; /* the head; with one action on its line, the whole statement */
-    bool block;
 };
 
 /* A criterion that only one bus has, so that the other backend cannot mean it. */

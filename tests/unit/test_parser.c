@@ -77,11 +77,10 @@ static void test_first_rule(void **state) {
     parse("on vm frigate started attach 1ac1:089a as vfio");
     const struct rule *rule = front.syntax.rules;
     covers(rule->span, "on vm frigate started attach 1ac1:089a as vfio");
-    assert_false(rule->block);
     assert_word(rule->vms, WORD_PLAIN, "frigate", "frigate");
     assert_null(rule->vms->next);
     assert_int_equal(rule->events->event, EVENT_STARTED);
-    covers(rule->events->span, "started");
+    covers(event_span(rule->events), "started");
     assert_null(rule->events->next);
     const struct action *action = rule->actions;
     assert_int_equal(action->verb, VERB_ATTACH);
@@ -113,13 +112,13 @@ static void test_vms_and_events(void **state) {
     assert_null(vm->next);
     const struct event_list *event = front.syntax.rules->events;
     assert_int_equal(event->event, EVENT_STARTED);
-    covers(event->span, "started");
+    covers(event_span(event), "started");
     event = event->next;
     assert_int_equal(event->event, EVENT_PLUGGED);
-    covers(event->span, "plugged");
+    covers(event_span(event), "plugged");
     event = event->next;
     assert_int_equal(event->event, EVENT_MIGRATE);
-    covers(event->span, "migrate");
+    covers(event_span(event), "migrate");
     assert_null(event->next);
 }
 
@@ -200,7 +199,6 @@ static void test_block(void **state) {
     parse("on vm a started {\n\n  attach x as vfio # one\n\tdetach y, z\n  run \"/x\" }\n"
           "on vm b stopped{}\non vm c started {\n}\non vm d started { run \"/y\" }");
     const struct rule *rule = front.syntax.rules;
-    assert_true(rule->block);
     covers(rule->span, "on vm a started");
     const struct action *action = rule->actions;
     covers(action->span, "attach x as vfio");
@@ -213,11 +211,9 @@ static void test_block(void **state) {
     covers(action->span, "run \"/x\"");
     assert_null(action->next);
     rule = rule->next;
-    assert_true(rule->block);
     assert_null(rule->actions);
     covers(rule->span, "on vm b stopped");
     rule = rule->next;
-    assert_true(rule->block);
     assert_null(rule->actions);
     rule = rule->next;
     covers(rule->actions->span, "run \"/y\"");
