@@ -60,6 +60,15 @@ static void suggest_criterion(struct suggestion *suggestion) {
         suggest(suggestion, criterion_text(kinds[i]));
 }
 
+/* Words that people write before an id or an address. */
+static bool is_needless(const char *text) {
+    static const char *const words[] = {"pci", "id", "address", "addr", "bus", "slot"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(text, words[i]))
+            return true;
+    return false;
+}
+
 static void report_undefined(struct resolver *resolver, struct source *source,
                              const struct criterion *name) {
     struct diagnostic *diagnostic =
@@ -78,6 +87,8 @@ static void report_undefined(struct resolver *resolver, struct source *source,
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
     else if (address)
         diagnostic_hint(diagnostic, "did you mean '%s'?", address);
+    else if (is_needless(name->text))
+        diagnostic_hint(diagnostic, "leave it out: an id or an address stands alone, 1ac1:089a");
     else
         diagnostic_hint(diagnostic, "define it: device %s is 1ac1:089a", name->text);
     free(address);
@@ -111,9 +122,12 @@ unsigned resolve_buses(const struct criterion *criteria) {
 /* A name stands first in its match; elsewhere it is two devices with nothing between them. */
 static void report_second_name(struct resolver *resolver, struct source *source,
                                const struct criterion *name) {
-    diagnostic_hint(diagnose(resolver->diagnostics, source, name->span, "syntax",
-                             "a name of a device must come before other conditions"),
-                    "two devices are parted by ',', two ways to find one by 'or'");
+    diagnostic_hint(
+        diagnose(resolver->diagnostics, source, name->span, "syntax",
+                 "a name of a device must come before other conditions"),
+        !strcmp(name->text, "and")
+            ? "conditions of one device stand side by side; two devices are parted by ','"
+            : "two devices are parted by ',', two ways to find one by 'or'");
 }
 
 static void resolve_criteria(struct resolver *resolver, struct source *source,

@@ -144,6 +144,10 @@ static bool is_and(const char *text) {
     return text && (!strcmp(text, "and") || !strcmp(text, "&") || !strcmp(text, "+"));
 }
 
+static bool is_foreign_comment(const char *text) {
+    return !strncmp(text, "//", 2) || !strncmp(text, "--", 2) || *text == ';';
+}
+
 static const char *nearest_keyword(const struct syntax_error *error) {
     struct suggestion suggestion = {.word = error->found.text};
     for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
@@ -207,6 +211,8 @@ static void hint_after_device(struct diagnostic *diagnostic, const struct syntax
 static void hint_condition(struct diagnostic *diagnostic, const struct syntax_error *error) {
     if (error->expected[TOKEN_TO] && error->found.token == TOKEN_ON)
         diagnostic_hint(diagnostic, "did you mean 'to'?");
+    else if (error->expected[TOKEN_TO] && error->found.token == TOKEN_VM)
+        diagnostic_hint(diagnostic, "did you mean 'to vm'?");
     else if (error->expected[TOKEN_TO] && error->found.token == TOKEN_AS)
         diagnostic_hint(diagnostic, "leave it out: a 'never' forbids every way");
     else if (error->found.token == TOKEN_COMMA)
@@ -244,7 +250,9 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
 static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
     const char *word = error->found.text ? error->found.text : token_text(error->found.token);
     const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (error->found.token == TOKEN_CLOSE)
+    if (error->found.text && is_foreign_comment(error->found.text))
+        diagnostic_hint(diagnostic, "a comment begins with '#'");
+    else if (error->found.token == TOKEN_CLOSE)
         diagnostic_hint(diagnostic, "there is no '{' that it could end here");
     else if (error->expected[TOKEN_COMMA] && is_and(error->found.text))
         diagnostic_hint(diagnostic, "%s", PARTED);
@@ -358,12 +366,27 @@ void report_syntax_error(struct parse_context *context, const struct syntax_erro
     hint(diagnostic, error);
 }
 
+/* What other tools call it. */
+static const char *event_of_synonym(const char *text) {
+    static const char *const synonyms[][2] = {{"stop", "stopped"},     {"shutdown", "stopped"},
+                                              {"shutoff", "stopped"},  {"boot", "started"},
+                                              {"running", "started"},  {"plug", "plugged"},
+                                              {"hotplug", "plugged"},  {"add", "plugged"},
+                                              {"unplug", "unplugged"}, {"remove", "unplugged"}};
+    for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++)
+        if (!strcmp(text, synonyms[i][0]))
+            return synonyms[i][1];
+    return NULL;
+}
+
 bool report_unknown_event(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                              "unknown-event", "unknown event '%s'", text);
     struct suggestion suggestion = {.word = text};
     for (enum event_name event = 0; event < EVENT_COUNT; event++)
         suggest(&suggestion, event_text(event));
+    if (event_of_synonym(text))
+        suggestion.best = event_of_synonym(text);
     if (is_and(text))
         diagnostic_hint(diagnostic, "%s", PARTED);
     else if (suggestion.best)
