@@ -144,6 +144,11 @@ static bool is_and(const char *text) {
     return text && (!strcmp(text, "and") || !strcmp(text, "&") || !strcmp(text, "+"));
 }
 
+static bool lacks_comma(const struct syntax_error *error) {
+    return (error->expected[TOKEN_COMMA] && is_and(error->found.text)) ||
+           (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING);
+}
+
 static bool is_foreign_comment(const char *text) {
     return !strncmp(text, "//", 2) || !strncmp(text, "--", 2) || *text == ';';
 }
@@ -250,11 +255,11 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
 static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
     const char *word = error->found.text ? error->found.text : token_text(error->found.token);
     const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (error->found.text && is_foreign_comment(error->found.text))
+    if (error->found.token == TOKEN_WORD && is_foreign_comment(word))
         diagnostic_hint(diagnostic, "a comment begins with '#'");
     else if (error->found.token == TOKEN_CLOSE)
         diagnostic_hint(diagnostic, "there is no '{' that it could end here");
-    else if (error->expected[TOKEN_COMMA] && is_and(error->found.text))
+    else if (lacks_comma(error))
         diagnostic_hint(diagnostic, "%s", PARTED);
     else if (near)
         diagnostic_hint(diagnostic, "did you mean '%s'?", near);
@@ -262,8 +267,6 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
         hint_vm(diagnostic, error, word);
     else if (expects_device(error))
         hint_device(diagnostic, error, word);
-    else if (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING)
-        diagnostic_hint(diagnostic, "%s", PARTED);
     else if (error->expected[TOKEN_EVENT])
         diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
     else if (expects_only(error, TOKEN_VM))
