@@ -33,9 +33,17 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
 all: $(B)/virt-rules $(B)/virt-rules-hook ## build the engine and the hook (the default)
 
+# What is compiled in: a change of a directory or a flag builds anew.
+CONFIG := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS)
+$(B)/config: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CONFIG))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(CONFIG))' >$@
+$(OBJECTS) $(TESTS) $(TEST_HELPERS) $(B)/virt-rules-hook: $(B)/config
+FORCE:
+
 $(B)/virt-rules: $(OBJECTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LDLIBS)
 
 # The hook is on a VM's start path: static, and nothing but libc in it.
 $(B)/virt-rules-hook: hook/hook.c
@@ -109,6 +117,10 @@ install: all ## install into DESTDIR: engine, hook, example rules
 	hook/install $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --mandir $(MANDIR) \
 		--rulesdir $(RULESDIR) --hookdir $(HOOKDIR) $(B)
 
+uninstall: ## take away what install put there; rules and log stay
+	hook/install --remove $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --mandir $(MANDIR) \
+		--rulesdir $(RULESDIR) --hookdir $(HOOKDIR) $(B)
+
 dist: ## a source archive in build/
 	@mkdir -p build
 	git archive --prefix=virt-rules-$(VERSION)/ -o build/virt-rules-$(VERSION).tar.gz HEAD
@@ -119,6 +131,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-.PHONY: all test run-tests lab demo lint bench fuzz golden install dist clean help
+.PHONY: all test run-tests lab demo lint bench fuzz golden install uninstall dist clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

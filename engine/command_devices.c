@@ -82,6 +82,11 @@ static void print_verdict(const struct listing *listing, const struct host_devic
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         print(passable.message);
         printf(" [%s]\n", refusal_name(passable.refusal));
+        if (passable.refusal == REFUSED_GROUP) {
+            fputs("          ", stdout);
+            print(passable.hint);
+            putchar('\n');
+        }
     } else {
         char *selector = passable_selector(&listing->host, device);
         printf("      %smay be passed:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
@@ -105,7 +110,9 @@ static void print_text(const struct listing *listing, bool colour) {
         before = device;
     }
     if (!listing->host.has_iommu)
-        puts("The host has no IOMMU turned on: no PCI device can be passed.");
+        puts("The host has no IOMMU turned on, so no PCI device can be passed: turn on VT-d or "
+             "AMD-Vi "
+             "in the firmware, and on Intel boot the kernel with intel_iommu=on.");
 }
 
 /* --- JSON */

@@ -33,8 +33,11 @@ static FILE *open_text(char **text, size_t *size) {
 static void add(struct dump *dump, struct source *source, struct span span, const char *kind,
                 char *text) {
     dump->list = memory_grow(dump->list, dump->count, sizeof *dump->list);
-    dump->list[dump->count++] =
-        (struct statement){source, source_position(source, span.start).line, kind, text};
+    struct statement *statement = &dump->list[dump->count++];
+    statement->source = source;
+    statement->line = source_position(source, span.start).line;
+    statement->kind = kind;
+    statement->text = text;
 }
 
 /* Each action by itself, with the head of its rule: as they are matched. */
@@ -60,11 +63,20 @@ static void add_guard(struct dump *dump, const struct guard *guard) {
     add(dump, guard->source, guard->span, "never", text);
 }
 
+static int by_place(const void *left, const void *right) {
+    const struct statement *a = left, *b = right;
+    if (a->source != b->source)
+        return a->source->number < b->source->number ? -1 : 1;
+    return a->line < b->line ? -1 : a->line > b->line;
+}
+
 static void collect(struct dump *dump, const struct program *program) {
     for (size_t i = 0; i < program->rule_count; i++)
         add_rule(dump, program->rules[i]);
     for (size_t i = 0; i < program->guard_count; i++)
         add_guard(dump, program->guards[i]);
+    if (dump->count)
+        qsort(dump->list, dump->count, sizeof *dump->list, by_place);
 }
 
 static void print_clean(const char *text) {

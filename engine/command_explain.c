@@ -71,7 +71,8 @@ int command_explain(const struct command *command, int argc, char **argv) {
     if (argc - first < 2 || argc - first > 3)
         return command_usage(command, argc - first < 2
                                           ? "a VM and an event are needed"
-                                          : "too many words: one VM, one event, one device");
+                                          : "too many words: one VM (in quotes when its "
+                                            "name has a blank), one event, one device");
     inquiry.vm = argv[first];
     inquiry.event_word = argv[first + 1];
     status = inquiry_init(&inquiry);

@@ -108,6 +108,7 @@ static int format_paths(struct fmt_options *options, char **paths) {
             strcmp(ruleset.diagnostics.list[i].name, "unsafe-file") != 0;
     for (size_t i = 0; i < ruleset.count; i++)
         format_source(options, &ruleset, ruleset.sources[i]);
+    check_apply(NULL, &ruleset.diagnostics, 0);
     diagnostics_sort(&ruleset.diagnostics);
     if (command_report(&ruleset))
         options->status = EXIT_PROBLEM;

@@ -12,6 +12,8 @@ static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
         text_print_json(stdout, plan_json(&plan));
     else
         plan_print(&plan, stdout, xml, command_colour(stdout));
+    if (!json && inquiry->broken_rules)
+        puts("Not all rules are in it: those of files with an error are left out.");
     bool refused = plan_count(&plan, PLAN_REFUSED) > 0;
     plan_finish(&plan);
     return refused || inquiry->broken_rules ? EXIT_PROBLEM : EXIT_FINE;
@@ -28,8 +30,10 @@ int command_plan(const struct command *command, int argc, char **argv) {
     if (first < 0)
         return status;
     if (argc - first != 2)
-        return command_usage(command, argc - first < 2 ? "a VM and an event are needed"
-                                                       : "too many words: one VM, one event");
+        return command_usage(command, argc - first < 2
+                                          ? "a VM and an event are needed"
+                                          : "too many words: one VM (in quotes when its name has a "
+                                            "blank), one event");
     inquiry.vm = argv[first];
     inquiry.event_word = argv[first + 1];
     status = inquiry_init(&inquiry);

@@ -83,7 +83,14 @@ static int run_event(const struct run_options *options, enum event_name name) {
     free(xml);
     if (status < 0)
         return log_failure(options, NULL, error);
-    status = execute(options, &(struct event){name, &domain});
+    if (domain_is_called(&domain, options->vm)) {
+        status = execute(options, &(struct event){name, &domain});
+    } else {
+        char *message =
+            memory_printf("the domain XML is of VM '%s'; nothing is done", domain_label(&domain));
+        status = log_failure(options, NULL, message);
+        free(message);
+    }
     domain_finish(&domain);
     return status;
 }
@@ -115,8 +122,8 @@ int command_run(const struct command *command, int argc, char **argv) {
     if (first < 0)
         return status;
     if (argc - first < 2 || argc - first > 4)
-        return command_usage(command, "libvirt's hook gives a VM, an operation, a suboperation "
-                                      "and an extra word");
+        return command_usage(command, "a VM and an operation are needed; libvirt's hook adds a "
+                                      "suboperation and an extra word");
     options.vm = argv[first];
     options.operation = argv[first + 1];
     options.journal = journal_open(options.state, isatty(STDERR_FILENO));

@@ -1,5 +1,6 @@
 #include "engine/explain.h"
 
+#include "engine/passable.h"
 #include "lexer/text.h"
 #include "parser/print.h"
 
@@ -36,7 +37,10 @@ __attribute__((format(printf, 5, 6))) static void add_condition(struct condition
     va_list arguments;
     va_start(arguments, seen);
     *list = memory_grow(*list, *count, sizeof **list);
-    (*list)[(*count)++] = (struct condition){text, memory_vprintf(seen, arguments), pass};
+    struct condition *condition = &(*list)[(*count)++];
+    condition->text = text;
+    condition->seen = memory_vprintf(seen, arguments);
+    condition->pass = pass;
     va_end(arguments);
 }
 
@@ -78,6 +82,8 @@ static void explain_event(const struct explainer *explainer, const struct rule *
 static char *value_of(const struct criterion *criterion, const struct host_device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
+        return memory_printf("the id is %04x:%04x, the class %06x", device->id.vendor,
+                             device->id.device, device->class_code);
     case CRITERION_ID:
         return memory_printf("the id is %04x:%04x", device->id.vendor, device->id.device);
     case CRITERION_ADDRESS:
@@ -169,7 +175,29 @@ static char *entry_result(const struct plan_entry *entry) {
 static bool concerns(const struct plan_entry *entry, const struct host_device *device) {
     if (!device || !entry->target || entry->device == device)
         return true;
+    if (entry->device && entry->action->with_group && device->iommu_group >= 0 &&
+        entry->device->iommu_group == device->iommu_group)
+        return entry->kind == PLAN_REFUSED;
     return !entry->device && match_device(entry->target->device, device);
+}
+
+/* The target means the device, and the plan neither takes nor refuses it: 'any' went on to others.
+ */
+static char *why_passed_over(const struct explainer *explainer, const struct host_device *device) {
+    const struct plan_request *request = explainer->request;
+    const struct guard *guard = match_guard(request->program, request->event->domain, device);
+    if (guard)
+        return memory_printf("passed over [never]: 'never' at %s:%zu forbids it",
+                             guard->source->path,
+                             source_position(guard->source, guard->span.start).line);
+    struct passable passable =
+        passable_judge(request->host, device, request->others, request->other_count);
+    char *text = passable.refusal
+                     ? memory_printf("passed over [%s]: %s", refusal_name(passable.refusal),
+                                     passable.message)
+                     : memory_strdup("passed over: enough others were taken before it");
+    passable_finish(&passable);
+    return text;
 }
 
 /* What the plan says of the target, and of the device where one was asked about. */
@@ -187,12 +215,21 @@ static char *find_result(const struct explainer *explainer,
         free(one);
         result = longer;
     }
+    if (result && explained->device && explained->target &&
+        !match_device(explained->target->device, explained->device)) {
+        char *longer = memory_printf("%s (it goes with its group)", result);
+        free(result);
+        result = longer;
+    }
     if (result)
         return result;
     if (!rule_matches)
         return memory_strdup("nothing: the rule is not for this VM and event");
-    return memory_strdup(explained->device ? "nothing: not for this device"
-                                           : "nothing: another rule does it already");
+    if (!explained->device)
+        return memory_strdup("nothing: another rule does it already");
+    if (match_device(explained->target->device, explained->device))
+        return why_passed_over(explainer, explained->device);
+    return memory_strdup("nothing: not for this device");
 }
 
 /* --- rules */

@@ -11,6 +11,8 @@ struct host_checker {
     bool vms_known;
     const struct domain *vms;
     size_t vm_count;
+    const struct guard **guards; /* those for every VM: nothing is known of the VM of a rule */
+    size_t guard_count;
 };
 
 /* --- VMs */
@@ -56,6 +58,8 @@ static const char *check_of(enum refusal refusal) {
         return "device-absent";
     case REFUSED_AMBIGUOUS:
         return "device-ambiguous";
+    case REFUSED_NEVER:
+        return "void-by-never";
     case REFUSED_BUS:
     case REFUSED_BRIDGE:
     case REFUSED_HOST_USE:
@@ -97,7 +101,10 @@ static void check_rule_devices(struct host_checker *checker, const struct rule *
     struct event_list started = {.event = EVENT_STARTED};
     struct rule alone = *rule;
     const struct rule *rules[] = {&alone};
-    struct program program = {.rules = rules, .rule_count = 1};
+    struct program program = {.rules = rules,
+                              .rule_count = 1,
+                              .guards = checker->guards,
+                              .guard_count = checker->guard_count};
     struct domain domain;
     struct plan plan;
     if (domain_from_name(&domain, "any") < 0)
@@ -117,8 +124,15 @@ static void check_rule_devices(struct host_checker *checker, const struct rule *
 
 void host_check(struct ruleset *ruleset, const struct check_config *config, const struct host *host,
                 bool vms_known, const struct domain *vms, size_t vm_count) {
-    struct host_checker checker = {ruleset, host, vms_known, vms, vm_count};
+    struct host_checker checker = {
+        .ruleset = ruleset, .host = host, .vms_known = vms_known, .vms = vms, .vm_count = vm_count};
     size_t before = ruleset->diagnostics.count;
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+        if (!guard->vms) {
+            checker.guards =
+                memory_grow((void *)checker.guards, checker.guard_count, sizeof(struct guard *));
+            checker.guards[checker.guard_count++] = guard;
+        }
     for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next) {
         if (rule->source->broken)
             continue;
@@ -128,6 +142,7 @@ void host_check(struct ruleset *ruleset, const struct check_config *config, cons
     for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
         if (!guard->source->broken)
             check_vms(&checker, guard->source, guard->vms);
+    free((void *)checker.guards);
     check_apply(config, &ruleset->diagnostics, before);
     diagnostics_sort(&ruleset->diagnostics);
 }

@@ -292,6 +292,9 @@ static bool write_line(const struct journal *journal, const char *line) {
 static void say_failure(struct journal *journal) {
     if (!journal->failed)
         syslog(LOG_ERR, "the log %s cannot be written: %s", journal->path, strerror(errno));
+    if (!journal->failed && journal->echo)
+        fprintf(stderr, "virt-rules: the log %s cannot be written: %s\n", journal->path,
+                strerror(errno));
     journal->failed = true;
 }
 

@@ -47,7 +47,7 @@ static const struct command commands[] = {
      "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --json        one JSON document\n",
      command_dump},
-    {"run", "VM OPERATION SUBOPERATION EXTRA < DOMAIN.xml",
+    {"run", "[--rules DIR] [--state DIR] VM OPERATION [SUBOPERATION [EXTRA]] < DOMAIN.xml",
      "Do what the rules want at an event; what libvirt's hook calls.",
      "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --state DIR   log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
@@ -67,7 +67,9 @@ static void print_overview(FILE *out) {
     fprintf(out, "usage: virt-rules COMMAND [ARGUMENT ...]\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\n'virt-rules COMMAND --help' says more. Rules are in " RULESDIR "/*.rules.\n");
+    fprintf(out,
+            "\n'virt-rules COMMAND --help' says more, 'virt-rules --version' which one this is. "
+            "Rules are in\n" RULESDIR "/*.rules.\n");
 }
 
 static int unknown_command(const char *name) {

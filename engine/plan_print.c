@@ -1,6 +1,7 @@
 #include "engine/plan_print.h"
 
 #include "lexer/text.h"
+#include "parser/print.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -25,13 +26,20 @@ static void print_title(const struct domain *domain, enum event_name event, FILE
     fprintf(out, ", event %s\n", event_text(event));
 }
 
-static void print_device(const struct host_device *device, FILE *out) {
+static void print_host_device(const struct host_device *device, FILE *out) {
     print(out, device->address);
     fprintf(out, " %04x:%04x ", device->id.vendor, device->id.device);
     print(out, device->name);
 }
 
-static void print_facts(const struct host_device *device, enum backend backend, FILE *out) {
+/* How a step attaches: the backend, and all that the rule's options change of it. */
+static void print_how(const struct action *action, FILE *out) {
+    if (action->backend)
+        fprintf(out, ", as %s", backend_text(action->backend));
+    print_options(out, action);
+}
+
+static void print_facts(const struct host_device *device, FILE *out) {
     fputs("\n          ", out);
     if (device->bus == BUS_PCI && device->iommu_group >= 0)
         fprintf(out, "IOMMU group %d, ", device->iommu_group);
@@ -39,8 +47,6 @@ static void print_facts(const struct host_device *device, enum backend backend, 
         fprintf(out, "bus %u device %u, ", device->bus_number, device->device_number);
     fputs("host driver ", out);
     print(out, device->driver ? device->driver : "none");
-    if (backend)
-        fprintf(out, ", as %s", backend_text(backend));
 }
 
 static void print_command(const struct word *command, FILE *out) {
@@ -54,7 +60,7 @@ static void print_subject(const struct plan_entry *entry, FILE *out) {
     if (entry->action->verb == VERB_RUN)
         print_command(entry->action->command, out);
     else if (entry->device)
-        print_device(entry->device, out);
+        print_host_device(entry->device, out);
     else
         print(out, entry->wanted);
 }
@@ -75,7 +81,7 @@ static void print_xml(const char *xml, FILE *out) {
     }
 }
 
-static void print_rule(const struct plan_entry *entry, FILE *out, bool colour) {
+static void print_entry_rule(const struct plan_entry *entry, FILE *out, bool colour) {
     char *rule = plan_rule_text(entry);
     fprintf(out, "\n          %srule ", colour ? DIM : "");
     print(out, rule);
@@ -91,14 +97,16 @@ static void print_entry(const struct plan_entry *entry, FILE *out, bool xml, boo
     fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
     print_subject(entry, out);
     if (entry->device)
-        print_facts(entry->device, entry->kind == PLAN_STEP ? entry->action->backend : 0, out);
+        print_facts(entry->device, out);
+    if (entry->device && entry->kind == PLAN_STEP)
+        print_how(entry->action, out);
     print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
         fprintf(out, " [%s]", refusal_name(entry->refusal));
     print_line("hint: ", entry->hint, out);
     if (xml)
         print_xml(entry->xml, out);
-    print_rule(entry, out, colour);
+    print_entry_rule(entry, out, colour);
 }
 
 static void print_sum(const struct plan *plan, FILE *out) {
@@ -154,6 +162,33 @@ static struct json_object *device_json(const struct plan_entry *entry) {
     return object;
 }
 
+static void put_duration(struct json_object *object, const char *key, const struct action *action,
+                         enum option_kind kind) {
+    json_object_object_add(
+        object, key,
+        plan_has_option(action, kind) ? json_object_new_int64(plan_option_ms(action, kind)) : NULL);
+}
+
+static struct json_object *options_json(const struct action *action) {
+    struct json_object *object = json_object_new_object();
+    const char *rom = plan_has_option(action, OPTION_ROM_OFF) ? "off" : NULL;
+    for (const struct action_option *one = action->options; one; one = one->next)
+        if (one->kind == OPTION_ROM_FILE)
+            rom = one->text;
+    json_object_object_add(object, "optional",
+                           json_object_new_boolean(plan_has_option(action, OPTION_OPTIONAL)));
+    json_object_object_add(object, "unmanaged",
+                           json_object_new_boolean(plan_has_option(action, OPTION_UNMANAGED)));
+    put_duration(object, "within_ms", action, OPTION_WITHIN);
+    put_duration(object, "after_ms", action, OPTION_AFTER);
+    put(object, "rom", rom);
+    put(object, "then",
+        plan_has_option(action, OPTION_THEN_RESET)    ? "reset"
+        : plan_has_option(action, OPTION_THEN_REBOOT) ? "reboot"
+                                                      : NULL);
+    return object;
+}
+
 static struct json_object *command_json(const struct word *command) {
     struct json_object *array = json_object_new_array();
     for (; command; command = command->next)
@@ -176,6 +211,8 @@ static struct json_object *entry_json(const struct plan_entry *entry) {
     put(object, "backend", entry->action->backend ? backend_text(entry->action->backend) : NULL);
     json_object_object_add(object, "device", run ? NULL : device_json(entry));
     json_object_object_add(object, "rule", rule_json(entry));
+    if (!run)
+        json_object_object_add(object, "options", options_json(entry->action));
     if (run)
         json_object_object_add(object, "command", command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {

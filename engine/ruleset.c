@@ -74,8 +74,8 @@ static int by_bytes(const struct dirent **left, const struct dirent **right) {
 static void fail_directory(struct ruleset *ruleset, const char *path, int error) {
     char *message = memory_printf("cannot be opened: %s", strerror(error));
     diagnostic_hint(fail_path(ruleset, path, "unreadable-directory", message),
-                    error == ENOENT ? "make it (mkdir -p) and put your *.rules files there, or "
-                                      "name another with --rules"
+                    error == ENOENT ? "make it (mkdir -p) and put your *.rules files there; "
+                                      "$VIRT_RULES_DIR may name another"
                                     : "it must be a directory that this user can read");
     free(message);
 }

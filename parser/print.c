@@ -124,6 +124,11 @@ static void print_option(FILE *out, const struct action_option *option) {
         print_string(out, option->text);
 }
 
+void print_options(FILE *out, const struct action *action) {
+    for (const struct action_option *one = action->options; one; one = one->next)
+        print_option(out, one);
+}
+
 void print_action(FILE *out, const struct action *action, bool expand) {
     fprintf(out, "%s ", verb_text(action->verb));
     if (action->verb == VERB_RUN)
@@ -136,8 +141,7 @@ void print_action(FILE *out, const struct action *action, bool expand) {
     fputs(action->with_group ? " with group" : "", out);
     if (action->backend)
         fprintf(out, " as %s", backend_text(action->backend));
-    for (const struct action_option *one = action->options; one; one = one->next)
-        print_option(out, one);
+    print_options(out, action);
 }
 
 void print_head(FILE *out, const struct rule *rule) {

@@ -18,6 +18,8 @@ void print_criterion(FILE *out, const struct criterion *criterion);
 void print_device(FILE *out, const struct criterion *criteria, bool expand);
 void print_target(FILE *out, const struct target *target, bool expand);
 void print_action(FILE *out, const struct action *action, bool expand);
+/* " within 2m rom off": each option behind a blank. */
+void print_options(FILE *out, const struct action *action);
 /* "on vm frigate started" */
 void print_head(FILE *out, const struct rule *rule);
 void print_guard(FILE *out, const struct guard *guard, bool expand);
