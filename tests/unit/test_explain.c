@@ -112,6 +112,29 @@ static void refusals_programs_and_no_device(void **state) {
         "    =>    run it\n");
 }
 
+static void result_is(const char *rules, const char *host, const char *device,
+                      const char *expected) {
+    struct explained explained;
+    explain(&explained, rules, host, device);
+    assert_string_equal(explained.explanation.rules[0].targets[0].result, expected);
+    explained_finish(&explained);
+}
+
+static void who_was_passed_over_and_why(void **state) {
+    (void)state;
+    static const char any[] = "on vm any started attach any 2 8086:1521 as vfio\n";
+    result_is(any, "tests/hosts/server", "0000:01:00.0",
+              "passed over [in-use-by-host]: the host uses it in bridge br0 (eno1), which carries "
+              "the default route");
+    result_is(any, "tests/hosts/server", "0000:01:00.1", "attach 0000:01:00.1");
+    result_is(any, "tests/hosts/server", "0000:01:00.3",
+              "passed over: enough others were taken before it");
+    result_is("on vm any started attach any 2 8086:1521 as vfio\n"
+              "never attach at 0000:01:00.1\n",
+              "tests/hosts/server", "0000:01:00.1",
+              "passed over [never]: 'never' at t.rules:2 forbids it");
+}
+
 static void no_rules(void **state) {
     (void)state;
     prints("", "tests/hosts/nas", NULL, "there are no rules\n");
@@ -145,6 +168,7 @@ int main(void) {
         cmocka_unit_test(a_rule_for_another_vm_and_event),
         cmocka_unit_test(one_device_against_every_condition),
         cmocka_unit_test(refusals_programs_and_no_device),
+        cmocka_unit_test(who_was_passed_over_and_why),
         cmocka_unit_test(no_rules),
         cmocka_unit_test(json),
     };

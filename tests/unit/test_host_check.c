@@ -112,6 +112,17 @@ static void devices_that_may_be_away(void **state) {
          NULL);
 }
 
+static void what_never_forbids(void **state) {
+    (void)state;
+    struct judged judged;
+    judge(&judged, "tests/hosts/nas",
+          "on vm frigate started attach at 0000:03:00.0 as vfio\nnever attach 1ac1:089a\n", true);
+    assert_int_equal(judged.ruleset.diagnostics.count, 1);
+    assert_string_equal(judged.ruleset.diagnostics.list[0].name, "void-by-never");
+    assert_int_equal(judged.ruleset.diagnostics.list[0].severity, SEVERITY_WARNING);
+    judged_finish(&judged);
+}
+
 static void severities_are_the_users(void **state) {
     (void)state;
     struct judged judged;
@@ -183,6 +194,7 @@ int main(void) {
         cmocka_unit_test(unknown_vms_are_not_judged),
         cmocka_unit_test(devices),
         cmocka_unit_test(devices_that_may_be_away),
+        cmocka_unit_test(what_never_forbids),
         cmocka_unit_test(severities_are_the_users),
         cmocka_unit_test(vms_of_libvirt_running_or_not),
         cmocka_unit_test(vms_of_a_tree),
