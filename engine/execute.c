@@ -1,5 +1,6 @@
 #include "engine/execute.h"
 
+#include "engine/hostdev_xml.h"
 #include "engine/lock.h"
 #include "engine/others.h"
 #include "engine/plan.h"
@@ -13,6 +14,7 @@
 
 enum {
     PASSING_LIMIT_MS = 60000, /* how long errors that pass are tried again without 'within' */
+    RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
     CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
     FIRST_WAIT_MS = 250,
     LONGEST_WAIT_MS = 5000,
@@ -31,8 +33,17 @@ struct task {
     const struct target *target;
     char *address;                /* "" when no device was found */
     bool done;                    /* its result is in the journal */
+    bool went;                    /* this run attached it */
+    bool failed;                  /* this run tried, and will not again */
     bool lost;                    /* libvirt may have got the call: its answer never came */
     int64_t wait, next, deadline; /* of trying again; 0: not tried yet */
+};
+
+/* A device that this run took from the host, or found without a driver, for its group to go. */
+struct taken {
+    char *address;
+    char *driver; /* the host's; NULL: it had none */
+    bool told;    /* the journal has it that it stays without */
 };
 
 struct execution {
@@ -42,13 +53,15 @@ struct execution {
     void *tasks; /* tree of struct task */
     struct claim *claims;
     size_t claim_count;
+    struct taken *taken;
+    size_t taken_count;
     struct domain domain; /* as libvirt has it now */
     struct others others;
     struct host host;
     struct plan plan;
     int64_t wake; /* when to look again at what waits; INT64_MAX: nothing waits */
     bool blind;   /* the world cannot be read: only programs can be run */
-    bool wants_reset, wants_reboot, restarted;
+    bool restarted;
     bool restart_waits; /* a device that the guest is to find at its boot is still to come */
     bool problem;
 };
@@ -277,18 +290,17 @@ static enum outcome finish(struct execution *run, const struct plan_entry *entry
                            enum result result, const char *message, const char *hint) {
     log_entry(run, entry, result, message, hint);
     task->done = true;
+    task->failed = result == RESULT_FAILED;
     return OUTCOME_NEXT;
+}
+
+static const struct binder *binder_of(const struct execution *run) {
+    static const struct binder kernel = {host_release, host_give_back};
+    return run->executor->binder ? run->executor->binder : &kernel;
 }
 
 static const char *uuid_of(const struct execution *run) {
     return run->domain.uuid ? run->domain.uuid : run->domain.name;
-}
-
-static void note_restart(struct execution *run, const struct action *action) {
-    if (run->executor->event->name != EVENT_STARTED)
-        return;
-    run->wants_reset |= plan_has_option(action, OPTION_THEN_RESET);
-    run->wants_reboot |= plan_has_option(action, OPTION_THEN_REBOOT);
 }
 
 static enum outcome finish_attached(struct execution *run, const struct plan_entry *entry,
@@ -299,8 +311,8 @@ static enum outcome finish_attached(struct execution *run, const struct plan_ent
                                         entry->device->name)
                         : memory_printf("%s (host driver was %s)", entry->device->name, driver);
     finish(run, entry, task, RESULT_ATTACHED, message, NULL);
+    task->went = true;
     free(message);
-    note_restart(run, entry->action);
     return OUTCOME_NEXT;
 }
 
@@ -375,24 +387,242 @@ static enum outcome do_attach(struct execution *run, const struct plan_entry *en
     return OUTCOME_OVER;
 }
 
+#define GUEST_KEEPS_IT                                                                             \
+    "the guest does not let it go", "stop its use in the guest, or shut the VM down"
+
+/* Asks the guest to let it go and waits for that. Returns -1 when it could not be asked. */
+static int ask_to_let_go(struct execution *run, const struct host_device *device, const char *xml,
+                         enum holding *has, struct virt_error *error) {
+    int64_t deadline = now(run) + PASSING_LIMIT_MS;
+    if (run->virt->ops->detach(run->virt, uuid_of(run), xml, error) < 0)
+        return -1;
+    while ((*has = holds(run, device)) == HOLDS && now(run) < deadline)
+        sleep_until(run, now(run) + FIRST_WAIT_MS);
+    return 0;
+}
+
 static enum outcome do_detach(struct execution *run, const struct plan_entry *entry,
                               struct task *task) {
     struct virt_error error;
     enum holding has;
-    int64_t deadline = now(run) + PASSING_LIMIT_MS;
-    if (run->virt->ops->detach(run->virt, uuid_of(run), entry->xml, &error) < 0)
+    if (ask_to_let_go(run, entry->device, entry->xml, &has, &error) < 0)
         return failed_call(run, entry, task, &error);
-    while ((has = holds(run, entry->device)) == HOLDS && now(run) < deadline)
-        sleep_until(run, now(run) + FIRST_WAIT_MS);
     if (has == HOLDS_NOT)
         return finish(run, entry, task, RESULT_DETACHED, "the guest let it go", NULL);
     if (has == HOLDS)
-        return finish(run, entry, task, RESULT_FAILED, "the guest does not let it go",
-                      "stop its use in the guest, or shut the VM down");
+        return finish(run, entry, task, RESULT_FAILED, GUEST_KEEPS_IT);
     finish(run, entry, task, RESULT_FAILED,
            "the guest was asked to let it go, and then the VM could not be seen any more",
            "see 'virsh dumpxml' for what it has");
     return OUTCOME_OVER;
+}
+
+/* --- groups: all or none */
+
+#define NOT_ALL_WENT "another of its IOMMU group did not go"
+
+/* Whether the entry's device goes together with that of `one`, or has gone. */
+static bool is_of_unit(const struct plan_entry *one, const struct plan_entry *entry) {
+    return entry->kind != PLAN_REFUSED && entry->action == one->action &&
+           entry->target == one->target && entry->device &&
+           entry->device->iommu_group == one->device->iommu_group;
+}
+
+static bool goes_as_unit(const struct plan_entry *entry) {
+    return entry->action->with_group && entry->device->bus == BUS_PCI &&
+           !plan_has_option(entry->action, OPTION_UNMANAGED);
+}
+
+static void note_taken(struct execution *run, const struct host_device *device) {
+    for (size_t i = 0; i < run->taken_count; i++)
+        if (!strcmp(run->taken[i].address, device->address))
+            return;
+    run->taken = memory_grow(run->taken, run->taken_count, sizeof *run->taken);
+    run->taken[run->taken_count++] =
+        (struct taken){.address = memory_strdup(device->address),
+                       .driver = device->driver ? memory_strdup(device->driver) : NULL};
+}
+
+/* libvirt takes one device from its host driver, and can do so only when no other of the group is
+ * on one. Those get none: what libvirt finds so, it gives back itself when the VM ends. */
+static bool take_siblings(struct execution *run, const struct plan_entry *entry, char *error,
+                          size_t error_size) {
+    const struct binder *binder = binder_of(run);
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        if (other == entry || !is_of_unit(entry, other) || other->kind != PLAN_STEP)
+            continue;
+        if (!other->device->driver || host_blocks_group(other->device))
+            note_taken(run, other->device);
+        if (host_blocks_group(other->device) && !task_of(run, other)->went &&
+            binder->release(&run->host, other->device, error, error_size) < 0)
+            return false;
+    }
+    return true;
+}
+
+static bool has_driver(const struct execution *run, const struct host_device *device) {
+    char driver[64];
+    return !host_driver(&run->host, device, driver, sizeof driver) || *driver;
+}
+
+/* Whether some VM still has one of the device's group, as far as the host shows it. */
+static bool is_group_in_use(const struct execution *run, const struct host_device *device) {
+    char driver[64];
+    for (size_t i = 0; i < run->host.count; i++) {
+        const struct host_device *other = &run->host.devices[i];
+        if (other->bus == BUS_PCI && other->iommu_group == device->iommu_group &&
+            host_driver(&run->host, other, driver, sizeof driver) && strstr(driver, "vfio"))
+            return true;
+    }
+    return false;
+}
+
+static void log_device(struct execution *run, const struct host_device *device, enum result result,
+                       const char *message, const char *hint) {
+    char *text = memory_printf("%s%s%s", message, hint ? "; " : "", hint ? hint : "");
+    char *name =
+        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
+                                  .event = event_name_of(run),
+                                  .device = name,
+                                  .result = result,
+                                  .message = text};
+    journal_write(run->executor->journal, &entry);
+    free(text);
+    free(name);
+    run->problem |= result == RESULT_FAILED;
+}
+
+static void probe(struct execution *run, struct taken *taken, const struct host_device *device) {
+    static const char hint[] = "when the VM has ended, write the address to "
+                               "/sys/bus/pci/drivers_probe, or start a VM that takes the group";
+    char error[512];
+    if (is_group_in_use(run, device))
+        snprintf(error, sizeof error, "it has no driver, and a VM has others of its IOMMU group");
+    else if (binder_of(run)->give_back(&run->host, device, error, sizeof error) == 0) {
+        if (has_driver(run, device)) {
+            log_device(run, device, RESULT_DETACHED, "back on its host driver", NULL);
+            return;
+        }
+        if (!taken->driver)
+            return;
+        snprintf(error, sizeof error, "its host driver %s did not take it back", taken->driver);
+    }
+    if (!taken->told)
+        log_device(run, device, RESULT_FAILED, error, hint);
+    taken->told = true;
+}
+
+/* libvirt may be about to give back others of the group, or this one. */
+static void give_back(struct execution *run, struct taken *taken,
+                      const struct host_device *device) {
+    int64_t deadline = now(run) + RELEASE_LIMIT_MS;
+    while (!has_driver(run, device) && is_group_in_use(run, device) && now(run) < deadline)
+        sleep_until(run, now(run) + FIRST_WAIT_MS);
+    if (!has_driver(run, device))
+        probe(run, taken, device);
+}
+
+/* Whatever was taken and went to no VM; those of `group`, or all when it is -1. */
+static void give_all_back(struct execution *run, int group) {
+    for (size_t i = 0; i < run->taken_count; i++) {
+        const struct host_device *device = host_find(&run->host, BUS_PCI, run->taken[i].address);
+        if (device && (group < 0 || device->iommu_group == group))
+            give_back(run, &run->taken[i], device);
+    }
+}
+
+static void finish_taken(struct execution *run) {
+    for (size_t i = 0; i < run->taken_count; i++) {
+        free(run->taken[i].address);
+        free(run->taken[i].driver);
+    }
+    free(run->taken);
+}
+
+/* Returns false when the VM cannot be seen any more. */
+static bool take_out(struct execution *run, const struct plan_entry *entry) {
+    struct virt_error error;
+    enum holding has = HOLDS;
+    int64_t since = now(run);
+    char *xml = hostdev_xml(entry->device, NULL);
+    while (ask_to_let_go(run, entry->device, xml, &has, &error) < 0)
+        if (!ask_again(run, &error, since)) {
+            log_entry(run, entry, RESULT_FAILED, error.message, error.hint);
+            free(xml);
+            return true;
+        }
+    free(xml);
+    if (has == HOLDS)
+        log_entry(run, entry, RESULT_FAILED, GUEST_KEEPS_IT);
+    else if (has == HOLDS_NOT)
+        log_entry(run, entry, RESULT_DETACHED, NOT_ALL_WENT, NULL);
+    return has != UNKNOWN;
+}
+
+/* How many of the unit of `entry` the VM has, by this run or an earlier one. */
+static size_t count_held(struct execution *run, const struct plan_entry *entry) {
+    size_t count = 0;
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        if (is_of_unit(entry, other))
+            count += other->kind == PLAN_SKIPPED || task_of(run, other)->went;
+    }
+    return count;
+}
+
+/* What this run attached of the unit of `entry` is taken out again, the last first. */
+static bool take_unit_out(struct execution *run, const struct plan_entry *entry) {
+    bool may_split = count_held(run, entry) < 2 || host_may_split_group(&run->host);
+    for (size_t i = run->plan.count; i-- > 0;) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        struct task *task = is_of_unit(entry, other) ? task_of(run, other) : NULL;
+        if (!task || !task->went)
+            continue;
+        task->went = false;
+        if (!may_split)
+            log_entry(run, other, RESULT_FAILED, NOT_ALL_WENT ", and this one stays in the VM",
+                      "Linux before 5.19 cannot take a group apart: shut the VM down");
+        else if (!take_out(run, other))
+            return false;
+    }
+    return true;
+}
+
+static void drop_rest(struct execution *run, const struct plan_entry *entry) {
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        struct task *task = is_of_unit(entry, other) ? task_of(run, other) : NULL;
+        if (task && !task->done && other->kind == PLAN_STEP)
+            finish(run, other, task, RESULT_FAILED, NOT_ALL_WENT, NULL);
+    }
+}
+
+/* One of the unit will not go. */
+static enum outcome fail_unit(struct execution *run, const struct plan_entry *entry,
+                              enum outcome outcome) {
+    if (!take_unit_out(run, entry))
+        return OUTCOME_OVER;
+    give_all_back(run, entry->device->iommu_group);
+    return outcome;
+}
+
+static enum outcome attach_member(struct execution *run, const struct plan_entry *entry,
+                                  struct task *task) {
+    char message[512];
+    enum outcome outcome = OUTCOME_NEXT;
+    size_t claims = run->claim_count;
+    if (take_siblings(run, entry, message, sizeof message))
+        outcome = do_attach(run, entry, task);
+    else
+        finish(run, entry, task, RESULT_FAILED, message, "see dmesg");
+    if (run->claim_count > claims)
+        return fail_unit(run, entry, outcome);
+    if (outcome == OUTCOME_OVER || !task->failed)
+        return outcome;
+    drop_rest(run, entry);
+    return fail_unit(run, entry, outcome);
 }
 
 /* --- programs */
@@ -452,7 +682,7 @@ static enum outcome do_step(struct execution *run, const struct plan_entry *entr
                             struct task *task) {
     switch (entry->action->verb) {
     case VERB_ATTACH:
-        return do_attach(run, entry, task);
+        return goes_as_unit(entry) ? attach_member(run, entry, task) : do_attach(run, entry, task);
     case VERB_DETACH:
         return do_detach(run, entry, task);
     case VERB_RUN:
@@ -519,25 +749,35 @@ static enum outcome walk_plan(struct execution *run, bool only_programs) {
     return outcome;
 }
 
+/* Whether the VM got something new in this event that asks for such a restart. */
+static bool went_with(struct execution *run, enum option_kind kind) {
+    bool found = false;
+    for (size_t i = 0; run->executor->event->name == EVENT_STARTED && i < run->plan.count; i++)
+        found |= plan_has_option(run->plan.entries[i].action, kind) &&
+                 task_of(run, &run->plan.entries[i])->went;
+    return found;
+}
+
 /* Once an event, and only when what the guest is to find at its boot is all there: an unrelated
  * device that is waited for must not reset a guest that has long come up. */
 static bool restart_guest(struct execution *run) {
     struct virt_error error;
     struct domain domain;
-    if ((!run->wants_reset && !run->wants_reboot) || run->restarted || run->restart_waits)
+    bool reset = went_with(run, OPTION_THEN_RESET);
+    if ((!reset && !went_with(run, OPTION_THEN_REBOOT)) || run->restarted || run->restart_waits)
         return true;
     if (!load_domain(run, &domain))
         return false;
     domain_finish(&domain);
     run->restarted = true;
-    int status = run->wants_reset ? run->virt->ops->reset(run->virt, uuid_of(run), &error)
-                                  : run->virt->ops->reboot(run->virt, uuid_of(run), &error);
+    int status = reset ? run->virt->ops->reset(run->virt, uuid_of(run), &error)
+                       : run->virt->ops->reboot(run->virt, uuid_of(run), &error);
     if (status < 0)
         log_event(run, RESULT_FAILED, error.message, error.hint);
     else
         log_event(run, RESULT_RAN,
-                  run->wants_reset ? "the guest was reset, to find its device at its boot"
-                                   : "the guest was asked to reboot, to find its device",
+                  reset ? "the guest was reset, to find its device at its boot"
+                        : "the guest was asked to reboot, to find its device",
                   NULL);
     return true;
 }
@@ -594,6 +834,15 @@ static bool open_virt(struct execution *run) {
     return true;
 }
 
+/* However the run ended, the VM with what was taken for it, or without: then the host has it. */
+static void leave_host(struct execution *run) {
+    if (!run->taken_count || !load_host(run))
+        return;
+    give_all_back(run, -1);
+    host_finish(&run->host);
+    run->host = (struct host){0};
+}
+
 static void execute_devices(struct execution *run) {
     char message[512];
     int lock = lock_vm(run->executor->state, vm_key(run), message, sizeof message);
@@ -603,6 +852,7 @@ static void execute_devices(struct execution *run) {
         enum outcome outcome;
         while ((outcome = one_pass(run)) != OUTCOME_OVER)
             sleep_until(run, outcome == OUTCOME_AGAIN ? now(run) + FIRST_WAIT_MS : run->wake);
+        leave_host(run);
         virt_close(run->virt);
     } else {
         run->blind = true;
@@ -626,6 +876,7 @@ static void finish_run(struct execution *run) {
         free(run->claims[i].message);
     }
     free(run->claims);
+    finish_taken(run);
 }
 
 bool execute_event(const struct executor *executor) {

@@ -4,6 +4,7 @@
 #define ENGINE_EXECUTE_H
 
 #include "engine/event.h"
+#include "engine/host.h"
 #include "engine/journal.h"
 #include "engine/program.h"
 #include "engine/virt.h"
@@ -18,6 +19,14 @@ struct clock {
 
 struct clock *clock_monotonic(void);
 
+/* What changes a host's driver bindings, so that a test can be the kernel. */
+struct binder {
+    int (*release)(const struct host *host, const struct host_device *device, char *error,
+                   size_t error_size);
+    int (*give_back)(const struct host *host, const struct host_device *device, char *error,
+                     size_t error_size);
+};
+
 struct executor {
     const struct program *program;
     const struct event *event; /* as the hook told it */
@@ -25,7 +34,8 @@ struct executor {
     const char *state;         /* directory of the lock */
     struct journal *journal;
     struct clock *clock;
-    int program_limit_ms; /* of a program of a rule; 0: SPAWN_LIMIT_MS */
+    const struct binder *binder; /* NULL: host_release() and host_give_back() */
+    int program_limit_ms;        /* of a program of a rule; 0: SPAWN_LIMIT_MS */
     /* Called at the first need of libvirt, and not at all for an event that needs none. */
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
 };

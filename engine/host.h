@@ -75,6 +75,31 @@ bool host_driver(const struct host *host, const struct host_device *device, char
 const struct host_device *host_group_blocker(const struct host *host,
                                              const struct host_device *device);
 
+/* What of a group's endpoints keeps the others from being passed: see host_group_blocker(). */
+bool host_blocks_group(const struct host_device *device);
+
+/*
+ * Takes a PCI device from the host driver that the snapshot has, and leaves it without one: enough
+ * for the rest of its IOMMU group to be passed, and libvirt then takes it, and gives it back to its
+ * host driver when the VM ends, as any other (it would leave one on vfio-pci that it found there).
+ * Nothing is done to a bridge, to what the host uses, nor when it has another driver by now.
+ * Returns 0, or -1 with a message.
+ */
+int host_release(const struct host *host, const struct host_device *device, char *error,
+                 size_t error_size);
+
+/*
+ * Lets the kernel find a driver for a PCI device that has none. No device of its group may be in
+ * use by a VM: Linux from 5.19 refuses (EBUSY), and an older one halts on it (a BUG in
+ * drivers/vfio). Returns 0, also when no driver wants it, or -1 with a message.
+ */
+int host_give_back(const struct host *host, const struct host_device *device, char *error,
+                   size_t error_size);
+
+/* Whether the kernel survives that a device goes back to its host driver, as libvirt makes it at a
+ * detach, while another of its group is in a VM; see host_give_back(). */
+bool host_may_split_group(const struct host *host);
+
 /* "0000:03:00.0" or "1-1.4" as people write it on a command line: "03:00.0" gets its domain. */
 bool host_address_normalise(const char *text, char *address, size_t size);
 

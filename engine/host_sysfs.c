@@ -509,7 +509,7 @@ static bool ends_with(const char *text, const char *end) {
  * hands, vfio's own drivers ("vfio-pci", "mlx5_vfio_pci") and pci-stub leave it alone, and what
  * only passes traffic on does not count.
  */
-static bool blocks_group(const struct host_device *device) {
+bool host_blocks_group(const struct host_device *device) {
     const char *driver = device->driver;
 
     if (!driver || strcmp(driver, "pcieport") == 0 || strcmp(driver, "pci-stub") == 0)
@@ -527,7 +527,7 @@ const struct host_device *host_group_blocker(const struct host *host,
         const struct host_device *other = &host->devices[i];
         bool is_beside = other->bus == BUS_PCI && other->iommu_group == device->iommu_group &&
                          strcmp(other->address, device->address) != 0;
-        if (is_beside && blocks_group(other))
+        if (is_beside && host_blocks_group(other))
             return other;
     }
     return NULL;

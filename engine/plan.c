@@ -248,6 +248,25 @@ static struct verdict judge_siblings(const struct planner *planner,
     return (struct verdict){0};
 }
 
+/* What stays on the host when the rest of its group goes, as an ISA bridge does. */
+static struct verdict judge_bridges(const struct planner *planner,
+                                    const struct host_device *device) {
+    const struct host *host = planner->request->host;
+    for (size_t i = 0; i < host->count; i++) {
+        const struct host_device *other = &host->devices[i];
+        if (other->is_bridge && other->bus == BUS_PCI &&
+            other->iommu_group == device->iommu_group && host_blocks_group(other))
+            return verdict(REFUSED_GROUP,
+                           memory_printf("IOMMU group %d also holds %s (%s), which the host's "
+                                         "driver %s has",
+                                         device->iommu_group, other->address, other->name,
+                                         other->driver),
+                           memory_strdup("it cannot be passed, so nothing of its group can: move "
+                                         "the card to another slot"));
+    }
+    return (struct verdict){0};
+}
+
 static struct verdict judge_group(const struct planner *planner, const struct host_device *device,
                                   bool with_group) {
     if (device->iommu_group < 0 && !planner->request->host->has_iommu)
@@ -257,9 +276,7 @@ static struct verdict judge_group(const struct planner *planner, const struct ho
     if (device->iommu_group < 0)
         return verdict(REFUSED_NO_IOMMU, memory_printf("%s is in no IOMMU group", device->address),
                        memory_strdup("the IOMMU does not reach this slot: move the card"));
-    if (with_group)
-        return (struct verdict){0};
-    return judge_siblings(planner, device);
+    return with_group ? judge_bridges(planner, device) : judge_siblings(planner, device);
 }
 
 static struct verdict judge_usb(const struct planner *planner, const struct host_device *device) {
@@ -366,9 +383,12 @@ static struct hostdev_options hostdev_options_of(const struct action *action) {
     return options;
 }
 
+/* A ROM is the selected device's own, not that of what goes with it. */
 static void add_attach(struct planner *planner, const struct origin *origin,
                        const struct host_device *device) {
     struct hostdev_options options = hostdev_options_of(origin->action);
+    if (!match_device(origin->target->device, device))
+        options.rom = NULL;
     add_entry(planner, origin, PLAN_STEP, device)->xml = hostdev_xml(device, &options);
     if (device->bus == BUS_PCI && planner->free_ports != SIZE_MAX && planner->free_ports)
         planner->free_ports--;

@@ -72,7 +72,7 @@ static const struct meaning {
      "the VM's qemu ended: see /var/log/libvirt/qemu/"},
     {ANY, ANY, "is not viable", VIRT_FAILED,
      "another device of its IOMMU group is still on a host driver: pass the whole group ('with "
-     "group'), or take that one from the host with 'virsh nodedev-detach'"},
+     "group'), or move the card to another slot"},
     {ANY, ANY, "no more available pci", VIRT_FAILED,
      "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "
      "with 'virsh edit', start it"},

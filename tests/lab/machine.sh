@@ -4,13 +4,19 @@
 
 machine='' requests='' answers=''
 
-# Each spare device has a root port, and so an IOMMU group, of its own. inside/functions knows the order.
+# Each spare device has a root port, and so an IOMMU group, of its own; "A B" is one with two functions,
+# which share a group. inside/functions knows the order.
 spare_devices() {
-    local number=0 device
+    local number=0 device function several
+    local -a functions
     for device; do
         number=$((number + 1))
-        echo "-device pcie-root-port,id=port$number,chassis=$number,slot=$number,bus=pcie.0,addr=$((0x10 + number))"
-        echo "-device $device,bus=port$number"
+        read -r -a functions <<<"$device"
+        [ ${#functions[@]} -gt 1 ] && several=,multifunction=on || several=
+        echo "-device pcie-root-port,id=port$number,chassis=$number,slot=$number,bus=pcie.0,addr=0x1$number"
+        for function in "${!functions[@]}"; do
+            echo "-device ${functions[function]},bus=port$number,addr=0.$function$several"
+        done
     done
 }
 
@@ -23,7 +29,8 @@ machine_start() {
     mapfile -t arguments < <(spare_devices \
         e1000e,romfile=,subsys_ven=0x1ac1,subsys=0x089a \
         nvme,serial=spare,drive=nvme \
-        qemu-xhci | tr ' ' '\n')
+        qemu-xhci \
+        "vmxnet3,romfile= qemu-xhci" | tr ' ' '\n')
     # A copied qemu finds its modules and firmware only when told where they are. The signal: whatever
     # becomes of this script, the PC does not outlive it.
     QEMU_MODULE_DIR=/usr/lib/$(uname -m)-linux-gnu/qemu setpriv --pdeathsig KILL "$program" \

@@ -116,6 +116,7 @@ static const char *state_path(const char *name) {
 }
 
 static int program_limit_ms;
+static const struct binder *binder; /* NULL, so the real one, but in the tests of groups */
 
 static bool run_at(enum event_name name, const char *text) {
     struct sample_rules rules;
@@ -130,6 +131,7 @@ static bool run_at(enum event_name name, const char *text) {
                                                  .state = state,
                                                  .journal = journal,
                                                  .clock = &hours.clock,
+                                                 .binder = binder,
                                                  .program_limit_ms = program_limit_ms,
                                                  .open_virt = open_double});
     journal_close(journal);
@@ -710,6 +712,349 @@ static void nothing_to_detach(void **state) {
     assert_string_equal(results(), "already detach at 03:00.0\n");
 }
 
+/* --- groups: all or none. The test is the kernel and what libvirt does with drivers. */
+
+#define THIRD "0000:05:00.0"
+#define DETACHED(ADDRESS) "detached attach " ADDRESS " 1ac1:089a\n"
+#define BACK(ADDRESS) "detached - " ADDRESS " 1ac1:089a\n"
+#define WITH_GROUP "attach at 03:00.0 with group as vfio"
+
+static char kernel_calls[1024];
+static unsigned failing_attach, attaches;
+static const char *stubborn; /* has a host driver that does not let go */
+static bool no_driver_comes;
+
+static void set_driver(const char *address, const char *driver) {
+    char link[256], target[128];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
+    snprintf(target, sizeof target, "/sys/bus/pci/drivers/%s", driver);
+    unlink(link);
+    if (*driver)
+        assert_int_equal(symlink(target, link), 0);
+}
+
+static const char *driver_of(const char *address) {
+    static char target[128];
+    char link[256];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    target[length < 0 ? 0 : length] = '\0';
+    return length < 0 ? "none" : strrchr(target, '/') + 1;
+}
+
+static void assert_drivers(const char *first, const char *second, const char *third) {
+    assert_string_equal(driver_of(FIRST), first);
+    assert_string_equal(driver_of(SECOND), second);
+    assert_string_equal(driver_of(THIRD), third);
+}
+
+static bool one_is_on(const char *driver) {
+    return !strcmp(driver_of(FIRST), driver) || !strcmp(driver_of(SECOND), driver) ||
+           !strcmp(driver_of(THIRD), driver);
+}
+
+static void note_kernel(const char *what, const char *address) {
+    size_t used = strlen(kernel_calls);
+    snprintf(kernel_calls + used, sizeof kernel_calls - used, "%s %s after %u\n", what, address,
+             attaches);
+}
+
+static int test_release(const struct host *host, const struct host_device *device, char *error,
+                        size_t error_size) {
+    (void)host;
+    assert_string_equal(device->driver, "apex");
+    if (strcmp(driver_of(device->address), "apex") != 0)
+        return 0;
+    note_kernel("release", device->address);
+    if (stubborn && !strcmp(stubborn, device->address)) {
+        snprintf(error, error_size, "it clings");
+        return -1;
+    }
+    set_driver(device->address, "");
+    return 0;
+}
+
+static int test_give_back(const struct host *host, const struct host_device *device, char *error,
+                          size_t error_size) {
+    (void)host;
+    (void)error;
+    (void)error_size;
+    note_kernel("give back", device->address);
+    assert_string_equal(driver_of(device->address), "none");
+    assert_false(one_is_on("vfio-pci")); /* or an old kernel halts */
+    if (!no_driver_comes)
+        set_driver(device->address, "apex");
+    return 0;
+}
+
+static const char *address_of_call(void) {
+    const char *xml = double_virt_last_xml(hypervisor);
+    return strstr(xml, "bus='0x03'") ? FIRST : strstr(xml, "bus='0x04'") ? SECOND : THIRD;
+}
+
+static void bind_to_vfio(struct double_virt *unused, void *context) {
+    const char *address = address_of_call();
+    (void)unused;
+    (void)context;
+    if (++attaches == failing_attach)
+        return;
+    set_driver(address, "vfio-pci");
+    assert_false(one_is_on("apex")); /* not viable */
+}
+
+/* As in the lab: the kernel does not let the host have one while another is in a VM. */
+static void bind_to_host(struct double_virt *unused, void *context) {
+    const char *address = address_of_call();
+    (void)unused;
+    (void)context;
+    set_driver(address, "");
+    if (!one_is_on("vfio-pci"))
+        set_driver(address, "apex");
+}
+
+static int set_up_group(void **state) {
+    static const struct binder test = {test_release, test_give_back};
+    char path[128];
+    set_up(state);
+    shell("cd %s/sys/devices && t=$(find . -type d -name %s) && cp -a \"$t\" \"${t%%/*}/" THIRD
+          "\" && ln -s ../../../devices/$t/../" THIRD " ../bus/pci/devices/" THIRD,
+          host_root, SECOND);
+    shell("cd %s/sys/bus/pci/devices && for i in 03 04 05; do ln -sfn /groups/99 "
+          "0000:$i:00.0/iommu_group; done; mkdir -p %s/proc/sys/kernel",
+          host_root, host_root);
+    snprintf(path, sizeof path, "%s/proc/sys/kernel/osrelease", host_root);
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    fputs("6.1.0\n", out);
+    fclose(out);
+    binder = &test;
+    *kernel_calls = '\0';
+    failing_attach = attaches = 0;
+    stubborn = NULL;
+    no_driver_comes = false;
+    set_driver(THIRD, "apex");
+    assert_drivers("apex", "apex", "apex");
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 0, bind_to_vfio, NULL);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 0, bind_to_host, NULL);
+    return 0;
+}
+
+static int tear_down_group(void **state) {
+    binder = NULL;
+    return tear_down(state);
+}
+
+static void fail_attach(unsigned nth, enum virt_failure failure, const char *message) {
+    failing_attach = nth;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, nth, failure, message);
+}
+
+static void the_others_are_taken_before_the_first_goes(void **state) {
+    (void)state;
+    assert_true(run_of(WITH_GROUP));
+    assert_string_equal(kernel_calls, "release " SECOND " after 0\nrelease " THIRD " after 0\n");
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND) ATTACHED(THIRD));
+    assert_drivers("vfio-pci", "vfio-pci", "vfio-pci");
+    assert_string_equal(hours.slept, "");
+    assert_true(run_of(WITH_GROUP));
+    assert_int_equal(attaches, 3);
+}
+
+static void without_group_nothing_is_taken(void **state) {
+    (void)state;
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(kernel_calls, "");
+    assert_string_equal(results(), REFUSED(FIRST));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void unmanaged_means_that_drivers_are_left_alone(void **state) {
+    (void)state;
+    set_driver(FIRST, "vfio-pci");
+    set_driver(SECOND, "vfio-pci");
+    set_driver(THIRD, "vfio-pci");
+    assert_true(run_of(WITH_GROUP " unmanaged"));
+    assert_string_equal(kernel_calls, "");
+}
+
+static void a_group_that_is_refused_is_not_touched(void **state) {
+    (void)state;
+    give(WINDOWS, THIRD);
+    assert_false(run_of(WITH_GROUP));
+    assert_string_equal(kernel_calls, "");
+    assert_string_equal(results(), REFUSED(THIRD));
+    assert_int_equal(attaches, 0);
+}
+
+static void the_first_fails(void **state) {
+    (void)state;
+    fail_attach(1, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP " then reset"));
+    assert_string_equal(results(),
+                        FAILED(FIRST) FAILED(SECOND) FAILED(THIRD) BACK(SECOND) BACK(THIRD));
+    assert_message(0, "no luck");
+    assert_message(1, "another of its IOMMU group did not go");
+    assert_drivers("apex", "apex", "apex");
+    assert_int_equal(attaches, 1);
+}
+
+static void the_second_fails(void **state) {
+    (void)state;
+    fail_attach(2, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP " then reset"));
+    assert_string_equal(results(), ATTACHED(FIRST) FAILED(SECOND) FAILED(THIRD) DETACHED(FIRST)
+                                       BACK(SECOND) BACK(THIRD));
+    assert_drivers("apex", "apex", "apex");
+    assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
+static void the_last_fails(void **state) {
+    (void)state;
+    fail_attach(3, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND) FAILED(THIRD) DETACHED(SECOND)
+                                       DETACHED(FIRST) BACK(SECOND) BACK(THIRD));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void an_old_kernel_cannot_take_a_group_apart(void **state) {
+    (void)state;
+    shell("echo 4.4.302+ >%s/proc/sys/kernel/osrelease%s", host_root, "");
+    fail_attach(3, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_null(strstr(double_virt_calls(hypervisor), "detach"));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND) FAILED(THIRD) FAILED(SECOND)
+                                       FAILED(FIRST) "failed - " THIRD " 1ac1:089a\n");
+    assert_message(5, "a VM has others of its IOMMU group; when the VM has ended, write");
+    assert_drivers("vfio-pci", "vfio-pci", "none");
+}
+
+static void an_old_kernel_and_one_of_an_earlier_run(void **state) {
+    (void)state;
+    shell("echo 5.10.55 >%s/proc/sys/kernel/osrelease%s", host_root, "");
+    give(FRIGATE, FIRST);
+    set_driver(FIRST, "vfio-pci");
+    fail_attach(2, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP " then reset"));
+    assert_null(strstr(double_virt_calls(hypervisor), "detach"));
+    assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+    assert_drivers("vfio-pci", "vfio-pci", "none");
+}
+
+/* Its own one goes, and what an earlier run attached stays. */
+static void one_of_an_earlier_run_stays(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    set_driver(FIRST, "vfio-pci");
+    fail_attach(2, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_string_equal(results(),
+                        ALREADY(FIRST) ATTACHED(SECOND) FAILED(THIRD)
+                            DETACHED(SECOND) "failed - " THIRD " 1ac1:089a\nfailed - " SECOND
+                                             " 1ac1:089a\n");
+    assert_drivers("vfio-pci", "none", "none");
+    assert_null(strstr(kernel_calls, "give back"));
+}
+
+static void an_old_kernel_takes_one_out(void **state) {
+    (void)state;
+    shell("echo 4.4.302+ >%s/proc/sys/kernel/osrelease%s", host_root, "");
+    fail_attach(2, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void what_passes_is_tried_again_and_nothing_given_back(void **state) {
+    (void)state;
+    fail_attach(2, VIRT_PASSES, "state change lock");
+    assert_true(run_of(WITH_GROUP));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(THIRD) ATTACHED(SECOND));
+    assert_null(strstr(kernel_calls, "give back"));
+    assert_drivers("vfio-pci", "vfio-pci", "vfio-pci");
+}
+
+static void what_passes_at_last_does_not(void **state) {
+    (void)state;
+    failing_attach = 2;
+    for (unsigned i = 2; i < 25; i++)
+        if (i != 3)
+            double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_PASSES, "state change lock");
+    assert_false(run_of(WITH_GROUP));
+    assert_non_null(strstr(results(), ATTACHED(FIRST) ATTACHED(THIRD) FAILED(SECOND) DETACHED(THIRD)
+                                          DETACHED(FIRST)));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
+static void another_vm_takes_one_meanwhile(void **state) {
+    (void)state;
+    fail_attach(2, VIRT_HELD, "is in use by driver QEMU, domain x");
+    assert_false(run_of(WITH_GROUP));
+    assert_string_equal(results(),
+                        ATTACHED(FIRST) DETACHED(FIRST) BACK(SECOND) BACK(THIRD) REFUSED(SECOND));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void a_driver_clings(void **state) {
+    (void)state;
+    stubborn = THIRD;
+    assert_false(run_of(WITH_GROUP));
+    assert_string_equal(results(), FAILED(FIRST) FAILED(SECOND) FAILED(THIRD) BACK(SECOND));
+    assert_message(0, "it clings");
+    assert_int_equal(attaches, 0);
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void the_engine_was_killed_in_the_middle(void **state) {
+    (void)state;
+    set_driver(SECOND, "");
+    assert_true(run_of(WITH_GROUP));
+    assert_string_equal(kernel_calls, "release " THIRD " after 0\n");
+    assert_drivers("vfio-pci", "vfio-pci", "vfio-pci");
+}
+
+static void killed_in_the_middle_and_then_it_fails(void **state) {
+    (void)state;
+    set_driver(SECOND, "");
+    set_driver(THIRD, "");
+    fail_attach(1, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void a_host_driver_that_does_not_come(void **state) {
+    (void)state;
+    no_driver_comes = true;
+    fail_attach(1, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_message(3, "its host driver apex did not take it back; when the VM has ended");
+}
+
+/* What libvirt gives back when the VM ends is waited for, then the rest goes back. */
+static void first_is_back(void) {
+    set_driver(FIRST, "apex");
+}
+
+static void the_vm_stops_in_the_middle(void **state) {
+    (void)state;
+    hours.at = 5000 + 2000;
+    hours.then = first_is_back;
+    double_virt_before(hypervisor, DOUBLE_XML, 2, stop_frigate, NULL);
+    assert_false(run_of(WITH_GROUP));
+    assert_int_equal(attaches, 1);
+    assert_string_equal(results(), "failed - -\n" FAILED(FIRST) BACK(SECOND) BACK(THIRD));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void a_guest_that_keeps_the_first(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    fail_attach(2, VIRT_FAILED, "no luck");
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_FAILED, "not now");
+    assert_false(run_of(WITH_GROUP));
+    assert_message(3, "not now");
+}
+
 /* --- programs */
 
 static const char *script(const char *body) {
@@ -782,6 +1127,7 @@ static void a_program_with_devices(void **state) {
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+#define GROUP(NAME) cmocka_unit_test_setup_teardown(NAME, set_up_group, tear_down_group)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -833,6 +1179,26 @@ int main(void) {
         TEST(a_guest_that_keeps_it),
         TEST(detach_is_tried_again_too),
         TEST(nothing_to_detach),
+        GROUP(the_others_are_taken_before_the_first_goes),
+        GROUP(without_group_nothing_is_taken),
+        GROUP(unmanaged_means_that_drivers_are_left_alone),
+        GROUP(a_group_that_is_refused_is_not_touched),
+        GROUP(the_first_fails),
+        GROUP(the_second_fails),
+        GROUP(the_last_fails),
+        GROUP(an_old_kernel_cannot_take_a_group_apart),
+        GROUP(an_old_kernel_and_one_of_an_earlier_run),
+        GROUP(one_of_an_earlier_run_stays),
+        GROUP(an_old_kernel_takes_one_out),
+        GROUP(what_passes_is_tried_again_and_nothing_given_back),
+        GROUP(what_passes_at_last_does_not),
+        GROUP(another_vm_takes_one_meanwhile),
+        GROUP(a_driver_clings),
+        GROUP(the_engine_was_killed_in_the_middle),
+        GROUP(killed_in_the_middle_and_then_it_fails),
+        GROUP(a_host_driver_that_does_not_come),
+        GROUP(the_vm_stops_in_the_middle),
+        GROUP(a_guest_that_keeps_the_first),
         TEST(a_program_gets_its_words_and_nothing_else),
         TEST(a_program_that_fails),
         TEST(a_program_that_is_not_there),

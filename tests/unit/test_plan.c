@@ -546,6 +546,33 @@ static void with_group_takes_every_endpoint(void **state) {
     assert_string_equal(plan_of("attach at 03:00.0 with group as vfio"), "attach 0000:03:00.0\n");
 }
 
+static void a_bridge_keeps_its_group_on_the_host(void **state) {
+    (void)state;
+    devices[BRIDGE].iommu_group = 1;
+    devices[BRIDGE].driver = SAMPLE_TEXT("lpc_ich");
+    devices[BRIDGE].class_code = 0x060100;
+    assert_string_equal(plan_of("attach 10de:2484 with group as vfio"),
+                        "refused group 0000:01:00.0\nrefused group 0000:01:00.1\n");
+    assert_says(0,
+                "IOMMU group 1 also holds 0000:08:00.0 (Some card), which the host's driver "
+                "lpc_ich has",
+                "it cannot be passed");
+}
+
+static void a_rom_is_for_the_selected_device_only(void **state) {
+    (void)state;
+    plan_of("attach 10de:2484 with group as vfio rom \"/gpu.rom\"");
+    assert_has(plan.entries[0].xml, "<rom file='/gpu.rom'/>");
+    assert_null(strstr(plan.entries[1].xml, "<rom"));
+    plan_of("attach 10de:228b with group as vfio rom \"/gpu.rom\"");
+    assert_has(plan.entries[0].xml, "<rom file='/gpu.rom'/>");
+    assert_null(strstr(plan.entries[1].xml, "<rom"));
+    plan_of("attach all 10de:* with group as vfio rom \"/gpu.rom\"");
+    assert_has(plan.entries[1].xml, "<rom file='/gpu.rom'/>");
+    plan_of("attach 10de:2484 with group as vfio rom off");
+    assert_has(plan.entries[1].xml, "<rom bar='off'/>");
+}
+
 static void with_group_takes_all_or_none(void **state) {
     (void)state;
     devices[SOUND].use = SAMPLE_TEXT("plays on it");
@@ -728,6 +755,8 @@ int main(void) {
         TEST(attached_already),
         TEST(one_device_of_two_rules_goes_once),
         TEST(with_group_takes_every_endpoint),
+        TEST(a_bridge_keeps_its_group_on_the_host),
+        TEST(a_rom_is_for_the_selected_device_only),
         TEST(with_group_takes_all_or_none),
         TEST(with_group_adds_what_is_missing),
         TEST(any_with_group_judges_the_group),
