@@ -83,7 +83,7 @@ static void one_device_against_every_condition(void **state) {
            "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
            "  pass  event started               the event is 'started'\n"
            "  attach card at 0000:07:00.0 as vfio, asked of 0000:05:00.0\n"
-           "    pass  card (8086:* class 0200)    the id is 8086:10fb\n"
+           "    pass  card (8086:* class 0200)    the id is 8086:10fb, the class 020000\n"
            "    FAIL  and at 0000:07:00.0         the address is 0000:05:00.0\n"
            "    =>    nothing: not for this device\n"
            "t.rules:3: never attach class 02 to vm frigate\n"
