@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { CLIP_WIDTH = 100, CLIP_BEFORE = 40 };     /* characters of a long line that are shown */
+enum { PRINT_LIMIT = 1000 };                     /* errors and warnings of one file */
 enum { MESSAGE_LIMIT = 400, MESSAGE_END = 150 }; /* bytes of a message, and of its end */
 
 static const char RED[] = "\033[1;31m", MAGENTA[] = "\033[1;35m", BOLD[] = "\033[1m",
@@ -153,12 +154,13 @@ static void print_excerpt(struct source *source, struct span span, FILE *out, bo
     fprintf(out, "  %s", before);
     text_print(out, source->text + shown.start, shown.end - shown.start);
     fprintf(out, "%s\n", shown.end < line.end ? "..." : "");
-    fprintf(out, "%*s", (int)(2 + strlen(before) + source_characters(source, shown.start, start)),
+    fprintf(out, "%*s",
+            (int)(2 + strlen(before) + text_width(source->text + shown.start, start - shown.start)),
             "");
     uint32_t end = span.end > shown.end ? shown.end : span.end;
     fputs(colour ? RED : "", out);
     putc('^', out);
-    for (unsigned i = end > start ? source_characters(source, start, end) : 1; i > 1; i--)
+    for (size_t i = end > start ? text_width(source->text + start, end - start) : 1; i > 1; i--)
         putc('~', out);
     fprintf(out, "%s\n", colour ? PLAIN : "");
 }
@@ -209,10 +211,21 @@ static void print_one(const struct diagnostic *diagnostic, FILE *out, bool colou
         print_note(&diagnostic->notes[i], out, colour);
 }
 
+/* Nobody reads thousands: of each file the first are shown, and how many more there are. */
 static void print_all(const struct diagnostics *diagnostics, FILE *out, bool colour) {
-    for (size_t i = 0; i < diagnostics->count; i++)
-        if (diagnostics->list[i].severity != SEVERITY_IGNORE)
-            print_one(&diagnostics->list[i], out, colour);
+    size_t shown = 0;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct diagnostic *one = &diagnostics->list[i];
+        if (one->severity != SEVERITY_IGNORE && shown++ < PRINT_LIMIT)
+            print_one(one, out, colour);
+        if (i + 1 < diagnostics->count && one->source == one[1].source)
+            continue;
+        if (shown > PRINT_LIMIT) {
+            text_print(out, one->source->path, strlen(one->source->path));
+            fprintf(out, ": %zu more, which --json shows\n", shown - PRINT_LIMIT);
+        }
+        shown = 0;
+    }
 }
 
 /* Standard error has no buffer of its own, and every character would be a system call. */

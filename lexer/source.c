@@ -195,6 +195,26 @@ uint32_t source_mark(const struct source *source) {
     return source->size >= 3 && !memcmp(source->text, "\xef\xbb\xbf", 3) ? 3 : 0;
 }
 
+/* By its mark, or by every other byte of its beginning. */
+bool source_is_utf16(const struct source *source) {
+    const char *text = source->text;
+    size_t end = source->size < BLOCK ? source->size : BLOCK, zeros[2] = {0};
+    if (end >= 2 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2)))
+        return true;
+    for (size_t i = 0; i < end; i++)
+        zeros[i % 2] += !text[i];
+    return end >= 16 && ((zeros[0] > end / 3 && !zeros[1]) || (zeros[1] > end / 3 && !zeros[0]));
+}
+
+/* A tenth of its beginning is bytes that no text has. */
+bool source_is_binary(const struct source *source) {
+    size_t end = source->size < BLOCK ? source->size : BLOCK, strange = 0;
+    for (size_t i = 0; i < end; i++)
+        strange +=
+            (unsigned char)source->text[i] < ' ' && !memchr("\t\n\v\f\r\033", source->text[i], 6);
+    return end >= 64 && strange > end / 10;
+}
+
 static struct span line_text(const struct source *source, size_t line) {
     uint32_t start = source->lines[line];
     uint32_t end = line + 1 < source->line_count ? source->lines[line + 1] - 1 //

@@ -57,6 +57,10 @@ bool source_is_trusted(unsigned owner, unsigned mode);
 /* Length of the byte order mark that the text begins with: 0 or 3. */
 uint32_t source_mark(const struct source *source);
 
+/* What is no file of rules as a whole, so that one error says it. */
+bool source_is_utf16(const struct source *source);
+bool source_is_binary(const struct source *source);
+
 struct position source_position(struct source *source, uint32_t offset);
 
 /* Characters (UTF-8) between two offsets. */

@@ -43,6 +43,46 @@ size_t text_character(const char *text, size_t size) {
     return length;
 }
 
+uint32_t text_code_point(const char *text, size_t size) {
+    uint32_t code = (unsigned char)*text;
+    if (size > 1)
+        code &= 0xffU >> (size + 1);
+    for (size_t i = 1; i < size; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    return code;
+}
+
+/* Characters that a terminal draws over the one before, or over two columns. */
+static const struct {
+    uint32_t first, last;
+    unsigned columns;
+} widths[] = {
+    {0x0300, 0x036f, 0},   {0x1100, 0x115f, 2},   {0x200b, 0x200f, 0},   {0x2028, 0x202e, 0},
+    {0x2060, 0x2064, 0},   {0x2e80, 0x303e, 2},   {0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},
+    {0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},   {0xfe30, 0xfe6f, 2},   {0xfeff, 0xfeff, 0},
+    {0xff01, 0xff60, 2},   {0xffe0, 0xffe6, 2},   {0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2},
+    {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
+};
+
+static unsigned columns_of(uint32_t code) {
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        if (code >= widths[i].first && code <= widths[i].last)
+            return widths[i].columns;
+    return 1;
+}
+
+size_t text_width(const char *text, size_t length) {
+    size_t width = 0;
+    for (size_t i = 0, size; i < length; i += size ? size : 1) {
+        size = text_character(text + i, length - i);
+        if (size > 1)
+            width += columns_of(text_code_point(text + i, size));
+        else
+            width += size == 1 || !is_continuation((unsigned char)text[i]);
+    }
+    return width;
+}
+
 static bool is_control(const char *text, size_t length) {
     unsigned char first = (unsigned char)text[0];
     return (length == 1 && (first < ' ' || first == 0x7f)) ||

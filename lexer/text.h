@@ -4,12 +4,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct json_object;
 
 /* How many bytes at `text` are one well-formed character of UTF-8 (Unicode, table 3-7), or 0. */
 size_t text_character(const char *text, size_t size);
+
+/* The character that those bytes, as many as text_character() says, stand for. */
+uint32_t text_code_point(const char *text, size_t size);
+
+/* Columns that text_print() takes for the text on a terminal. */
+size_t text_width(const char *text, size_t length);
 
 /*
  * Writes text so that it cannot steer a terminal: control characters (C0, DEL, C1) and what is no

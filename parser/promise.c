@@ -27,6 +27,7 @@ struct promises {
     struct promise *slots; /* of those, the first of its kind; open addressing */
     size_t size;
     struct diagnostics *diagnostics;
+    size_t known; /* diagnostics that the checks before found */
 };
 
 /* --- equality and hash of what is promised, places aside */
@@ -138,10 +139,55 @@ static bool promises_to_two(const struct promise *first, const struct promise *s
     return are_two_vms(first->rule->vms, second->rule->vms);
 }
 
+static bool same_options(const struct action_option *a, const struct action_option *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (a->kind != b->kind || (a->kind == OPTION_ROM_FILE && a->text != b->text) ||
+            ((a->kind == OPTION_WITHIN || a->kind == OPTION_AFTER) &&
+             a->milliseconds != b->milliseconds))
+            return false;
+    return !a && !b;
+}
+
+/* True when the second says more than the first, and it is not known which of the two is meant. */
+static bool differs(const struct promise *first, const struct promise *second) {
+    return second->action->verb == VERB_ATTACH &&
+           (first->action->backend != second->action->backend ||
+            first->action->with_group != second->action->with_group ||
+            first->target->quantifier != second->target->quantifier ||
+            first->target->count != second->target->count ||
+            !same_options(first->action->options, second->action->options));
+}
+
+static void report_rule(const struct promises *promises, const struct promise *second,
+                        const struct promise *first) {
+    if (differs(first, second))
+        report(promises, second, first, "duplicate-rule",
+               "another rule attaches this device already, in another way",
+               "a device is attached once, as the first rule says: make one rule of the two");
+    else
+        report(promises, second, first, "duplicate-rule", "another rule says this already",
+               "take one of the two out");
+}
+
+/* True when an option or event of the action's line was found wrong: what it means is not known.
+ * Looked for among the last ones only, so that many of both stay cheap. */
+static bool is_in_doubt(const struct promises *promises, const struct promise *promise) {
+    enum { LOOKED_AT = 1000 };
+    size_t from = promises->known > LOOKED_AT ? promises->known - LOOKED_AT : 0;
+    struct span span = promise->action->span;
+    for (size_t i = from; i < promises->known; i++) {
+        const struct diagnostic *one = &promises->diagnostics->list[i];
+        if (one->source == promise->rule->source && one->span.start >= span.start &&
+            one->span.start < span.end)
+            return true;
+    }
+    return false;
+}
+
 /* Returns false after a report. */
 static bool compare(const struct promises *promises, const struct promise *second,
                     const struct promise *first) {
-    if (!first->rule->vms || !second->rule->vms)
+    if (!first->rule->vms || !second->rule->vms || is_in_doubt(promises, second))
         return true;
     if (first->rule == second->rule)
         report(promises, second, first, second->target ? "duplicate-device" : "duplicate-rule",
@@ -149,8 +195,7 @@ static bool compare(const struct promises *promises, const struct promise *secon
                               : "this command stands twice in one rule",
                "take one out");
     else if (same_vms(first->rule->vms, second->rule->vms))
-        report(promises, second, first, "duplicate-rule", "another rule says this already",
-               "take one of the two out");
+        report_rule(promises, second, first);
     else if (second->action->verb == VERB_ATTACH && promises_to_two(first, second))
         report(promises, second, first, "shared-device",
                "this device is promised to two VMs at the same event",
@@ -271,7 +316,8 @@ static void check_one_rule(const struct promises *promises, const struct rule *r
 
 void promise_check(struct syntax *syntax, struct diagnostics *diagnostics) {
     struct promises promises = {.mark_count = room_for(count_promises(syntax)),
-                                .diagnostics = diagnostics};
+                                .diagnostics = diagnostics,
+                                .known = diagnostics->count};
     for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
         check_one_rule(&promises, rule);
     promises.marks = memory_zalloc(promises.mark_count * sizeof *promises.marks);

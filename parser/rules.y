@@ -33,6 +33,7 @@ struct parser {
     size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
                                 what follows may be its block */
     bool error_on_line;
+    bool quotes_on_line;     /* a shell's quotes were reported on it */
     bool incomplete;         /* the device that is being read */
     struct seen_token previous, found; /* the token before the one looked at, and this one */
     struct seen_token head[LINE_HEAD]; /* how this line begins */
@@ -68,6 +69,7 @@ static void *open_ring(void *last);
 static void *node(struct parser *parser, size_t size);
 static struct word *new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text);
 static struct word *bare_word(struct parser *parser, struct span span, const char *text);
+static struct word *bare_argument(struct parser *parser, struct span span, const char *text);
 static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event);
 static void unknown_event(struct parser *parser, struct span span, const char *text);
 typedef bool value_reader(struct parse_context *, struct criterion *, struct span, const char *);
@@ -220,7 +222,7 @@ arguments: %empty           { $$ = NULL; }
     | arguments[last] argument { $$ = APPEND($last, $argument); }
     ;
 
-argument: lump              { $$ = bare_word(parser, @$, $lump.text); $$->kind = WORD_PLAIN; }
+argument: lump              { $$ = bare_argument(parser, @$, $lump.text); }
     | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); }
     ;
 
@@ -316,9 +318,24 @@ static struct word *new_word(struct parser *parser, struct span span, enum word_
 }
 
 /* People who know a shell try its other quotes, and would name a VM that never comes. */
-static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
-    if (*text == '\'' || *text == '`')
+static bool report_quotes(struct parser *parser, struct span span, const char *text) {
+    if (*text != '\'' && *text != '`')
+        return false;
+    if (!parser->quotes_on_line)
         report_wrong_quotes(&parser->values, span);
+    return parser->quotes_on_line = true;
+}
+
+static struct word *bare_argument(struct parser *parser, struct span span, const char *text) {
+    if (!report_quotes(parser, span, text))
+        report_shell_word(&parser->values, span, text);
+    return new_word(parser, span, WORD_PLAIN, intern(&parser->values.syntax->texts, text, strlen(text)));
+}
+
+/* A word with more than a name in it, or one that is no name though it looks like one. */
+static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
+    if (!report_quotes(parser, span, text))
+        report_odd_name(&parser->values, span, text);
     text = intern(&parser->values.syntax->texts, text, strlen(text));
     return new_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
@@ -336,6 +353,8 @@ static struct diagnostic *numbered(struct parser *parser, size_t number) {
 
 static void unknown_event(struct parser *parser, struct span span, const char *text) {
     parser->vm.end = span.end;
+    if (parser->quotes_on_line || scanner_met_odd(parser->scanner))
+        return;
     bool glued = parser->previous.token == TOKEN_STRING && parser->previous.span.end == span.start;
     if (!report_unknown_event(&parser->values, span, text))
         parser->stray_word = parser->values.diagnostics->count;
@@ -472,6 +491,7 @@ static void remember(struct parser *parser, enum token token, const union token_
     if (parser->found.token == TOKEN_NEWLINE) {
         parser->line_tokens = 0;
         parser->error_on_line = false;
+        parser->quotes_on_line = false;
         parser->incomplete = false;
     }
     parser->previous = parser->found;
@@ -595,6 +615,16 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
 }
 
 void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
+    if (source_is_utf16(source)) {
+        diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is UTF-16"),
+                        "rule files are UTF-8: save it as such");
+        return;
+    }
+    if (source_is_binary(source)) {
+        diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is no text"),
+                        "is it a rule file?");
+        return;
+    }
     struct parser parser = {.values = {source, diagnostics, syntax}, .found.token = TOKEN_NEWLINE};
     parser.scanner = scanner_create(source, &syntax->texts, diagnostics);
     yyparse(&parser);

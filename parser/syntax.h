@@ -184,6 +184,9 @@ const char *verb_text(enum verb verb);
 /* True when the bare word holds one of * ? [ */
 bool is_glob(const char *text);
 
+/* True when a '[' of a glob has no ']', and so would only mean itself. */
+bool has_open_bracket(const char *text);
+
 /* --- values from words: each returns true, or adds one diagnostic at `span` and returns false */
 struct parse_context {
     struct source *source;
@@ -204,6 +207,8 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
 /* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
  * frees it. */
 char *value_mended_address(const char *text);
+/* The word of the language that the text is but for upper case; else NULL. */
+const char *value_lower_case(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);
 bool value_count(struct parse_context *context, unsigned *count, struct span span,

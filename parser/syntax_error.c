@@ -93,10 +93,18 @@ static char *join(struct phrases *phrases) {
     return text;
 }
 
+static bool expects_argument(const struct syntax_error *error) {
+    return error->expected[TOKEN_STRING] && error->expected[TOKEN_NUMBER] &&
+           error->expected[TOKEN_OPTIONAL];
+}
+
 static char *describe_expected(const struct syntax_error *error) {
     bool expected[TOKEN_COUNT];
     memcpy(expected, error->expected, sizeof expected);
     struct phrases phrases = {.count = 0};
+    if (expects_argument(error)) /* the options, which 'run' has none of */
+        for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
+            expected[token] = false;
     if (expected[TOKEN_ON] || (expected[TOKEN_RUN] && expected[TOKEN_CLOSE])) /* a line's start */
         expected[TOKEN_NEWLINE] = false;
     say_categories(&phrases, expected);
@@ -118,6 +126,8 @@ static char *describe_token(const struct seen_token *found) {
 
 static const char EVENT_NAMES[] = "the events are prepare, start, started, stopped, release, "
                                   "migrate, restore, reconnect, plugged and unplugged";
+static const char NO_SEMICOLON[] =
+    "There is no ';': every action has its own line in a block, between '{' and '}'";
 static const char PARTED[] = "several are parted by ','";
 
 static bool expects_vm(const struct syntax_error *error) {
@@ -177,6 +187,9 @@ static void hint_vm(struct diagnostic *diagnostic, const struct syntax_error *er
                         "the VM's name comes first, 'any' for every VM; a VM that is called '%s' "
                         "is written in quotes: \"%s\"",
                         word, word);
+    else if (error->found.token == TOKEN_ALL)
+        diagnostic_hint(diagnostic, "did you mean 'any'? A VM that is called 'all' is written in "
+                                    "quotes: \"all\"");
     else if (is_keyword(error->found.token))
         diagnostic_hint(diagnostic, "a VM that is called '%s' is written in quotes: \"%s\"", word,
                         word);
@@ -192,6 +205,8 @@ static void hint_device(struct diagnostic *diagnostic, const struct syntax_error
     else if (error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL)
         diagnostic_hint(diagnostic,
                         "leave it out: 'any' and 'all' stand behind 'attach' in a rule");
+    else if (error->found.token == TOKEN_STRING && *word)
+        diagnostic_hint(diagnostic, "leave out the quotes: %s", word);
     else if (error->found.token == TOKEN_DEVICE)
         diagnostic_hint(diagnostic, "leave out 'device': attach 1ac1:089a as vfio");
     else if (is_backend(error->found.token))
@@ -238,6 +253,8 @@ static void hint_name(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, "'%s' means something else: take another name", word);
 }
 
+static bool hint_quotes(struct diagnostic *diagnostic, const struct source *source, uint32_t start);
+
 static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *error,
                       const char *word) {
     if (error->expected[TOKEN_OFF] && is_keyword(error->found.token))
@@ -246,16 +263,21 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, error->expected[TOKEN_OFF]
                                         ? "write 'rom off', or the whole path of a file in quotes"
                                         : "write it in quotes: \"...\"");
-    else if (error->found.text && strchr("'`", *word))
-        diagnostic_hint(diagnostic, "quotes are '\"'");
-    else
+    else if (error->found.text && *word && strchr("'`", *word)) {
+        if (!hint_quotes(diagnostic, diagnostic->source, error->found.span.start))
+            diagnostic_hint(diagnostic, "quotes are '\"'");
+    } else
         diagnostic_hint(diagnostic, "write it in quotes: \"%s\"", word);
 }
 
 static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
     const char *word = error->found.text ? error->found.text : token_text(error->found.token);
     const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (error->found.token == TOKEN_WORD && is_foreign_comment(word))
+    if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
+        error->previous.token != TOKEN_NEWLINE)
+        diagnostic_hint(diagnostic, "%s%s%s%s", near ? "did you mean '" : "", near ? near : "",
+                        near ? "'? " : "", NO_SEMICOLON);
+    else if (error->found.token == TOKEN_WORD && is_foreign_comment(word))
         diagnostic_hint(diagnostic, "a comment begins with '#'");
     else if (error->found.token == TOKEN_CLOSE)
         diagnostic_hint(diagnostic, "there is no '{' that it could end here");
@@ -294,6 +316,12 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
     else if (error->expected[TOKEN_WITHIN] && error->found.token == TOKEN_WORD && *word >= '0' &&
              *word <= '9')
         diagnostic_hint(diagnostic, "did you mean 'within %s'?", word);
+    else if (expects_argument(error) &&
+             (is_keyword(error->found.token) || error->found.token == TOKEN_EVENT))
+        diagnostic_hint(
+            diagnostic,
+            "an action has its own line; as an argument the word is written in quotes: \"%s\"",
+            word);
     else if (error->expected[TOKEN_STRING] && error->found.token != TOKEN_OPEN)
         hint_text(diagnostic, error, word);
     else if (error->found.token == TOKEN_COMMA && error->expected[TOKEN_OPTIONAL])
@@ -340,9 +368,59 @@ void report_open_block(struct parse_context *context, const struct seen_token *f
     diagnostic_note(diagnostic, context->source, open, "the block begins here");
 }
 
+/* 'Home Assistant', as the source has it from its first quote on: the name in plain quotes. */
+static bool hint_quotes(struct diagnostic *diagnostic, const struct source *source,
+                        uint32_t start) {
+    const char *name = source->text + start + 1, *end = name;
+    while (*end && !strchr("'`\"\n", *end))
+        end++;
+    if (end == name || (*end != '\'' && *end != '`'))
+        return false;
+    diagnostic_hint(diagnostic, "quotes are '\"': \"%.*s\"", (int)(end - name), name);
+    return true;
+}
+
 void report_wrong_quotes(struct parse_context *context, struct span span) {
-    diagnostic_hint(syntax(context, span, "only '\"' begins a quoted word"),
-                    "write \"...\", also around a name that really begins so");
+    struct diagnostic *diagnostic = syntax(context, span, "only '\"' begins a quoted word");
+    if (!hint_quotes(diagnostic, context->source, span.start))
+        diagnostic_hint(diagnostic, "write \"...\", also around a name that really begins so");
+}
+
+void report_odd_name(struct parse_context *context, struct span span, const char *text) {
+    const char *lower = value_lower_case(text);
+    size_t length = strlen(text);
+    if (has_open_bracket(text))
+        diagnostic_hint(syntax(context, span, "a '[' without a ']'"),
+                        "a name that has a '[' in it is written in quotes: \"%s\"", text);
+    else if (lower)
+        diagnostic_hint(syntax(context, span, "a word of the language in upper case"),
+                        "did you mean '%s'? A VM that is called so is written in quotes: \"%s\"",
+                        lower, text);
+    else if (length > 1 && text[length - 1] == ':')
+        diagnostic_hint(syntax(context, span, "a name that ends with ':'"),
+                        "did you mean '%.*s'? A VM that is called so is written in quotes: \"%s\"",
+                        (int)length - 1, text, text);
+    else if (length > 1 && text[length - 1] == ';')
+        diagnostic_hint(syntax(context, span, "a name that ends with ';'"), "%s", NO_SEMICOLON);
+}
+
+void report_shell_word(struct parse_context *context, struct span span, const char *text) {
+    static const char *const words[] = {";", "&", "&&", "|", "||", ">", ">>", "<", "//", "2>&1"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(text, words[i])) {
+            struct diagnostic *diagnostic =
+                diagnose(context->diagnostics, context->source, span, "syntax",
+                         "'%s' has no meaning here: no shell reads the command", text);
+            if (*text == ';')
+                diagnostic_hint(diagnostic, "%s", NO_SEMICOLON);
+            else if (*text == '/')
+                diagnostic_hint(diagnostic, "a comment begins with '#'");
+            else
+                diagnostic_hint(diagnostic,
+                                "write a script; an argument is written in quotes: "
+                                "\"%s\"",
+                                text);
+        }
 }
 
 void report_syntax_error(struct parse_context *context, const struct syntax_error *error) {
@@ -386,11 +464,16 @@ bool report_unknown_event(struct parse_context *context, struct span span, const
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                              "unknown-event", "unknown event '%s'", text);
     struct suggestion suggestion = {.word = text};
-    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+    /* From the last on: 'started' is meant more often than 'start', which is as near. */
+    for (enum event_name event = EVENT_COUNT; event-- > 0;)
         suggest(&suggestion, event_text(event));
     if (event_of_synonym(text))
         suggestion.best = event_of_synonym(text);
-    if (is_and(text))
+    if (!strncmp(text, "//", 2))
+        diagnostic_hint(diagnostic, "a comment begins with '#'");
+    else if (strchr(text, ';'))
+        diagnostic_hint(diagnostic, "%s", NO_SEMICOLON);
+    else if (is_and(text))
         diagnostic_hint(diagnostic, "%s", PARTED);
     else if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);

@@ -27,4 +27,10 @@ bool report_unknown_event(struct parse_context *context, struct span span, const
 /* A bare word that begins with a shell's other quotes. */
 void report_wrong_quotes(struct parse_context *context, struct span span);
 
+/* A bare word that is a VM's name to the grammar, and to its writer surely something else. */
+void report_odd_name(struct parse_context *context, struct span span, const char *text);
+
+/* A bare argument of a command that only a shell would make something of. */
+void report_shell_word(struct parse_context *context, struct span span, const char *text);
+
 #endif

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char ID_FORM[] = "a PCI or USB id has four hex digits on each side";
 
@@ -101,7 +102,10 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
     bool short_halves = left == 2 && length == 5 && all_hex(text, 2) && all_hex(text + 3, 2);
     char *vendor = left < length ? mended_half(text, left) : NULL;
     char *device = vendor ? mended_half(colon + 1, length - left - 1) : NULL;
-    if (is_glob(text))
+    if (is_glob(text) && left == 2 && all_hex(text, 2) && strlen(colon + 1) <= 2)
+        diagnostic_hint(diagnostic, "a PCI address has its function: '%s.*'; an id has four digits",
+                        text);
+    else if (is_glob(text))
         diagnostic_hint(diagnostic, "'*' stands for a whole half: 10de:*");
     else if (short_halves)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%.5s.0', or '%.5s.*' for all",
@@ -154,7 +158,19 @@ static bool address_part(const char *text, size_t length, size_t digits, unsigne
     return length == digits && strtoul(text, NULL, 16) <= limit;
 }
 
+bool has_open_bracket(const char *text) {
+    for (const char *open = text; (open = strchr(open, '['));) {
+        const char *first = open + 1 + (open[1] == '!' || open[1] == '^');
+        open = *first ? strchr(first + 1, ']') : NULL;
+        if (!open)
+            return true;
+    }
+    return false;
+}
+
 static bool is_address(const char *text) {
+    if (has_open_bracket(text))
+        return false;
     const char *dot = strrchr(text, '.');
     if (!dot || !address_part(dot + 1, strlen(dot + 1), 1, 7))
         return false;
@@ -321,6 +337,33 @@ bool value_name(struct parse_context *context, struct span span, const char *tex
     return false;
 }
 
+/* The word of the language that the text is in other letters; NULL when there is none. */
+const char *value_lower_case(const char *text) {
+    for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
+        if (!strcasecmp(text, token_text(token)) && strcmp(text, token_text(token)) != 0)
+            return token_text(token);
+    return NULL;
+}
+
+/* Marks and words of other languages; returns false when it is none that people try. */
+static bool hint_foreign(struct diagnostic *diagnostic, const char *text) {
+    const char *lower = value_lower_case(text);
+    size_t length = strlen(text);
+    if (!strncmp(text, "//", 2))
+        diagnostic_hint(diagnostic, "a comment begins with '#'");
+    else if (!strcmp(text, "|") || !strcmp(text, "||"))
+        diagnostic_hint(diagnostic, "write 'or' between two ways to find one device");
+    else if (!strcmp(text, "with-group") || !strcmp(text, "with_group"))
+        diagnostic_hint(diagnostic, "did you mean 'with group'?");
+    else if (lower)
+        diagnostic_hint(diagnostic, "did you mean '%s'? It is written in lower case", lower);
+    else if ((*text == '\'' || *text == '`') && length > 2 && strchr("'`", text[length - 1]))
+        diagnostic_hint(diagnostic, "leave out the quotes: %.*s", (int)length - 2, text + 1);
+    else
+        return false;
+    return true;
+}
+
 static bool bad_device(struct parse_context *context, struct span span, const char *text) {
     if (continues_mistake(context, span))
         return false;
@@ -328,7 +371,9 @@ static bool bad_device(struct parse_context *context, struct span span, const ch
                                              "bad-device", "'%s' is no device", text);
     size_t length = strlen(text), digits = strspn(text, "0123456789abcdefABCDEF");
     char *address = value_mended_address(text);
-    if (is_port(text))
+    if (hint_foreign(diagnostic, text))
+        ;
+    else if (is_port(text))
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
     else if (length == 9 && digits == 4 && all_hex(text + 5, 4))
         diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", text, text + 5);
@@ -347,13 +392,31 @@ static bool bad_device(struct parse_context *context, struct span span, const ch
 bool value_criterion(struct parse_context *context, struct criterion *criterion, struct span span,
                      const char *text) {
     size_t colons = count_of(text, ':');
+    if (*text == '\'' || *text == '`' || !strncmp(text, "//", 2))
+        return bad_device(context, span, text);
     if (colons > 1 || (colons && strchr(text, '.')))
         return value_address(context, criterion, span, text);
     if (colons)
         return value_id(context, criterion, span, text);
     criterion->kind = CRITERION_NAME;
     criterion->text = text;
-    return is_name(text) || bad_device(context, span, text);
+    bool foreign =
+        value_lower_case(text) || !strcmp(text, "with-group") || !strcmp(text, "with_group");
+    return (is_name(text) && !foreign) || bad_device(context, span, text);
+}
+
+/* The unit that another spelling means; NULL when it means none. */
+static const char *known_unit(const char *unit) {
+    static const char *const units[][2] = {
+        {"", "s"},        {"sec", "s"},   {"secs", "s"},   {"second", "s"},
+        {"seconds", "s"}, {"min", "m"},   {"mins", "m"},   {"minute", "m"},
+        {"minutes", "m"}, {"msec", "ms"}, {"msecs", "ms"}, {"S", "s"},
+        {"M", "m"},       {"h", "h"},     {"hour", "h"},   {"hours", "h"},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (!strcmp(unit, units[i][0]))
+            return units[i][1];
+    return NULL;
 }
 
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
@@ -367,8 +430,11 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
     if (!isdigit((unsigned char)*text) || !scale) {
         struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                                  "bad-duration", "'%s' is no duration", text);
-        if (isdigit((unsigned char)*text) && !*unit)
-            diagnostic_hint(diagnostic, "did you mean '%ss'?", text);
+        const char *known = isdigit((unsigned char)*text) ? known_unit(unit) : NULL;
+        if (known && *known == 'h' && number < 100)
+            diagnostic_hint(diagnostic, "did you mean '%llum'?", number * 60);
+        else if (known && *known != 'h')
+            diagnostic_hint(diagnostic, "did you mean '%llu%s'?", number, known);
         else
             diagnostic_hint(diagnostic,
                             "a duration is a whole number and its unit: 500ms, 5s or 2m");

@@ -122,7 +122,25 @@ static void test_caret_below_its_character(void **state) {
     at(9, 13);
     assert_printed("50-frigate.rules:1:7: error: wrong [a-check]\n"
                    "   é東?? word\n"
-                   "        ^~~~\n");
+                   "         ^~~~\n");
+}
+
+static void test_double_width(void **state) {
+    (void)state;
+    use("東京 🎮 e\xcc\x81 x", 17);
+    at(7, 11);
+    assert_printed("50-frigate.rules:1:4: error: wrong [a-check]\n"
+                   "  東京 🎮 e\xcc\x81 x\n"
+                   "       ^~\n");
+}
+
+static void test_behind_double_width(void **state) {
+    (void)state;
+    use("東京 🎮 e\xcc\x81 x", 17);
+    at(16, 17);
+    assert_printed("50-frigate.rules:1:9: error: wrong [a-check]\n"
+                   "  東京 🎮 e\xcc\x81 x\n"
+                   "            ^\n");
 }
 
 /* So many letters of two bytes each. */
@@ -325,6 +343,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_spans_at_the_edges, finish),
         cmocka_unit_test_teardown(test_mark, finish),
         cmocka_unit_test_teardown(test_caret_below_its_character, finish),
+        cmocka_unit_test_teardown(test_double_width, finish),
+        cmocka_unit_test_teardown(test_behind_double_width, finish),
         cmocka_unit_test_teardown(test_clipping, finish),
         cmocka_unit_test_teardown(test_a_line_of_the_width_is_whole, finish),
         cmocka_unit_test_teardown(test_long_messages, finish),

@@ -353,6 +353,34 @@ static void test_hints(void **state) {
         {"on vm a awake run \"/x\"", "unknown-event", "the events are prepare, start"},
         {"on vm a boot run \"/x\"", "unknown-event", "did you mean 'started'?"},
         {"on vm a shutdown run \"/x\"", "unknown-event", "did you mean 'stopped'?"},
+        {"on vm a startd run \"/x\"", "unknown-event", "did you mean 'started'?"},
+        {"on vm a; started run \"/x\"", "syntax", "There is no ';'"},
+        {"on vm a started; run \"/x\"", "unknown-event", "There is no ';'"},
+        {"on vm a started run \"/x\"; run \"/y\"", "syntax", "There is no ';'"},
+        {"on vm a started run \"/x\" // comment", "syntax", "begins with '#'"},
+        {"on vm a started run \"/x\" > /dev/null", "syntax", "\">\""},
+        {"on vm a started run \"/x\" started", "syntax", "written in quotes: \"started\""},
+        {"on vm a started attach 1ac1:089a | 1ac1:089b as vfio", "bad-device", "write 'or'"},
+        {"on vm a started attach \"1ac1:089a\" as vfio", "syntax", "the quotes: 1ac1:089a"},
+        {"on vm a started attach '1ac1:089a' as vfio", "bad-device", "the quotes: 1ac1:089a"},
+        {"on vm a started attach 1ac1:089a with-group as vfio", "bad-device", "'with group'"},
+        {"on vm a started attach ANY 1ac1:089a as vfio", "bad-device", "did you mean 'any'?"},
+        {"on vm all started run \"/x\"", "syntax", "did you mean 'any'?"},
+        {"on vm ANY started run \"/x\"", "syntax", "did you mean 'any'?"},
+        {"on vm frigate: started run \"/x\"", "syntax", "did you mean 'frigate'?"},
+        {"on vm a[ started run \"/x\"", "syntax", "\"a[\""},
+        {"on vm a[] started run \"/x\"", "syntax", "\"a[]\""},
+        {"on vm a[!] started run \"/x\"", "syntax", "\"a[!]\""},
+        {"never attach 03:*", "bad-id", "'03:*.*'"},
+        {"never attach at 0000:[03:00.0", "bad-address", "lspci -D"},
+        {"on vm 'Home Assistant' started run \"/x\"", "syntax", "\"Home Assistant\""},
+        {"on vm `Home' started run \"/x\"", "syntax", "\"Home\""},
+        {"on vm 'Home started run \"/x\"", "syntax", "around a name"},
+        {"on vm “Home Assistant” started run \"/x\"", "syntax", "plain '\"': \"Home Assistant\""},
+        {"on vm «Home started run \"/x\"", "syntax", "plain '\"'"},
+        {"on vm \"Home” started run \"/x\"", "unterminated-string", "'”' does not end it"},
+        {"on vm \"Home” started", "unterminated-string", "'”' does not end it"},
+        {"on vm \"Home\"” started run \"/x\"", "syntax", "plain '\"'"},
         {"on vm a unplug run \"/x\"", "unknown-event", "did you mean 'unplugged'?"},
         {"on vm a started run \"/x\"\n// comment", "syntax", "begins with '#'"},
         {"on vm a started attach 1ac1:089a as vfio -- comment", "syntax", "begins with '#'"},
@@ -409,9 +437,9 @@ static void test_hints(void **state) {
         {"on vm a started run \"/x\" {", "syntax", "a block follows the events"},
         {"on vm a started run \"/x\" }", "syntax", "there is no '{'"},
         {"on vm a started { run \"/x\" } run \"/y\"", "syntax", "one statement or action"},
-        {"on vm 'a' started run \"/x\"", "syntax", "write \"...\""},
-        {"on vm `a` started run \"/x\"", "syntax", "write \"...\""},
-        {"on vm a started run \"/x\" 'y'", "syntax", "write \"...\""},
+        {"on vm 'a' started run \"/x\"", "syntax", "\"a\""},
+        {"on vm `a` started run \"/x\"", "syntax", "\"a\""},
+        {"on vm a started run \"/x\" 'y'", "syntax", "\"y\""},
         {"on vm \"a started run /x", "unterminated-string", "close it with '\"'"},
         {"on vm a started run \"/x", "unterminated-string", "close it with '\"'"},
         {"onn vm a started run \"/x\"", "syntax", "did you mean 'on'?"},
@@ -571,6 +599,67 @@ static void test_failed_definitions(void **state) {
     front_init(&front);
 }
 
+static void test_excluding_criteria(void **state) {
+    (void)state;
+    static const char *const bad[] = {"1ac1:089a 1ac1:089b",
+                                      "1ac1:089a 1ac2:*",
+                                      "*:089a 1ac1:089b",
+                                      "at 03:00.0 at 03:00.1",
+                                      "x or port 1-1 port 1-2",
+                                      "serial \"a\" serial \"b\"",
+                                      "subsystem 1ac1:0001 subsystem 1ac1:0002"};
+    static const char *const fine[] = {"1ac1:089a *:089a",
+                                       "1ac1:089a 1ac1:089a",
+                                       "1ac1:089a or 1ac1:089b",
+                                       "at 03:00.* at 03:00.1",
+                                       "at 03:00.1 at 0000:03:00.1",
+                                       "port 1-1 or port 1-2",
+                                       "1ac1:089a subsystem 1ac1:089b"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "device x is 1ac1:1111\nnever attach x\nnever attach %s",
+                 bad[i]);
+        front_check(&front, text);
+        assert_int_equal(front.diagnostics.count, 1);
+        assert_string_equal(front.diagnostics.list[0].name, "syntax");
+        front_finish(&front);
+    }
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "never attach %s", fine[i]);
+        front_check(&front, text);
+        assert_int_equal(front.diagnostics.count, 0);
+        front_finish(&front);
+    }
+    front_init(&front);
+}
+
+static void test_no_text(void **state) {
+    (void)state;
+    static const char utf16[] = "o\0n\0 \0v\0m\0 \0a\0 \0s\0t\0a\0r\0t\0e\0d\0";
+    static const char marked[] = "\xff\xfe";
+    char binary[200] = "\x7f";
+    memset(binary + 100, 'a', 100);
+    const struct {
+        const char *text;
+        size_t size;
+        const char *message;
+    } rows[] = {{utf16, sizeof utf16 - 1, "this is UTF-16"},
+                {utf16 + 1, sizeof utf16 - 2, "this is UTF-16"},
+                {marked, 2, "this is UTF-16"},
+                {binary, sizeof binary, "this is no text"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        front_init(&front);
+        parse_rules(&front.syntax, front_add(&front, "0.rules", rows[i].text, rows[i].size),
+                    &front.diagnostics);
+        assert_int_equal(front.diagnostics.count, 1);
+        assert_true(front.diagnostics.list[0].whole_file);
+        assert_string_equal(front.diagnostics.list[0].message, rows[i].message);
+        front_finish(&front);
+    }
+    front_init(&front);
+}
+
 static void test_order_of_criteria(void **state) {
     (void)state;
     assert_says("device x is 1ac1:089a\non vm a started attach 1ac1:089a x as vfio", "syntax@x");
@@ -605,6 +694,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_the_block_that_is_open, finish),
         cmocka_unit_test_teardown(test_failed_definitions, finish),
         cmocka_unit_test_teardown(test_order_of_criteria, finish),
+        cmocka_unit_test_teardown(test_excluding_criteria, finish),
+        cmocka_unit_test_teardown(test_no_text, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

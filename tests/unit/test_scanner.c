@@ -111,7 +111,6 @@ static void test_lumps(void **state) {
         "4f0b1d1e-0000-4000-8000-00000000cafe",
         "frigate",
         "Ünïcödé",
-        "\xff\xfe",
         "onn",
         "On",
         "STARTED",
@@ -119,7 +118,7 @@ static void test_lumps(void **state) {
         "1x",
         "0x10",
         "..",
-        "\xc2\xa0",
+        "a\u200db",
     };
     for (size_t i = 0; i < sizeof lumps / sizeof *lumps; i++)
         tokens(lumps[i], SEEN({TOKEN_WORD, lumps[i], lumps[i]}, LINE));
@@ -214,6 +213,72 @@ static void test_mistakes(void **state) {
     mistakes("a\v\fb", "control-character@\v control-character@\f");
 }
 
+static void test_odd_characters(void **state) {
+    (void)state;
+    mistakes("on\u00a0vm", "control-character@\u00a0");
+    mistakes("a\u200bb\u200b", "control-character@\u200b"); /* one a line */
+    mistakes("\ufeffa\n\ufeffb", "control-character@\ufeff");
+    mistakes("a\xfc", "control-character@\xfc");
+    mistakes("\xe2\x80", "control-character@\xe2");
+    mistakes("\xed\xa0\x80", "control-character@\xed");
+    mistakes("\"a\xfc\"", "control-character@\xfc");
+    mistakes("\"a\u200bb\u200b\"", "control-character@\u200b");
+    mistakes("\"a\u00a0“b”\u3000\"", "");
+    mistakes("# \xfc “ \u200b", "");
+    mistakes("“a” “b”\n‘c’", "syntax@“ syntax@‘");
+    mistakes("\"a” \"b\"", "unterminated-string@\"a” \"");
+    mistakes("\"a”\n\"b\"", "unterminated-string@\"a”");
+    mistakes("“a\" b", "syntax@“");
+    tokens("on\u00a0vm", SEEN({TOKEN_ON, NULL, "on"}, {TOKEN_VM, NULL, "vm"}, LINE));
+    tokens("“a”", SEEN({TOKEN_WORD, "a", "a"}, LINE));
+    tokens("\xff\xfe", SEEN({TOKEN_END, NULL, ""}));
+}
+
+static char *put_character(char *at, uint32_t code) {
+    if (code < 0x800) {
+        *at++ = (char)(0xc0 | code >> 6);
+    } else {
+        if (code < 0x10000) {
+            *at++ = (char)(0xe0 | code >> 12);
+        } else {
+            *at++ = (char)(0xf0 | code >> 18);
+            *at++ = (char)(0x80 | (code >> 12 & 0x3f));
+        }
+        *at++ = (char)(0x80 | (code >> 6 & 0x3f));
+    }
+    *at++ = (char)(0x80 | (code & 0x3f));
+    return at;
+}
+
+/* Every character of Unicode either stands in a word or is told by its name. */
+static void test_every_character(void **state) {
+    (void)state;
+    enum { LAST = 0x110000, ODD = 61, CONTROL = 32 };
+    char *text = malloc((size_t)LAST * 8), *end = text;
+    for (uint32_t code = 0x80; code < LAST; code++)
+        if (code < 0xd800 || code > 0xdfff) {
+            *end++ = 'a';
+            end = put_character(end, code);
+            *end++ = '\n';
+        }
+    struct front front;
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, (size_t)(end - text));
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    union token_value value;
+    struct span span;
+    size_t whole = 0, named = 0;
+    while (scanner_next(scanner, &value, &span) != TOKEN_END)
+        whole += span.end - span.start > 2;
+    for (size_t i = 0; i < front.diagnostics.count; i++)
+        named += front.diagnostics.list[i].hint != NULL;
+    scanner_destroy(scanner);
+    front_finish(&front);
+    free(text);
+    assert_int_equal(named, ODD);
+    assert_int_equal(whole, LAST - 0x80 - 0x800 - ODD - CONTROL);
+}
+
 static void test_nul_bytes(void **state) {
     (void)state;
     struct front front;
@@ -303,12 +368,13 @@ static void test_comments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_keyword), cmocka_unit_test(test_every_event),
-        cmocka_unit_test(test_lumps),         cmocka_unit_test(test_what_ends_a_lump),
-        cmocka_unit_test(test_strings),       cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_nul_bytes),
-        cmocka_unit_test(test_interning),     cmocka_unit_test(test_interner_grows),
-        cmocka_unit_test(test_comments),
+        cmocka_unit_test(test_every_keyword),   cmocka_unit_test(test_every_event),
+        cmocka_unit_test(test_lumps),           cmocka_unit_test(test_what_ends_a_lump),
+        cmocka_unit_test(test_strings),         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_interning),       cmocka_unit_test(test_interner_grows),
+        cmocka_unit_test(test_comments),        cmocka_unit_test(test_odd_characters),
+        cmocka_unit_test(test_every_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
