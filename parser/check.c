@@ -56,6 +56,7 @@ static const struct {
     {{"undefined-device", SEVERITY_ERROR, true, "a name that no definition gives"}, NULL},
     {{"duplicate-definition", SEVERITY_ERROR, true, "a name that is defined twice"}, NULL},
     {{"circular-definition", SEVERITY_ERROR, true, "a device that is defined by itself"}, NULL},
+    {{"impossible-device", SEVERITY_ERROR, true, "conditions that no device meets together"}, NULL},
     {{"unused-definition", SEVERITY_WARNING, false, "a definition that nothing uses"},
      check_definitions},
     {{"event-without-attach", SEVERITY_ERROR, false,

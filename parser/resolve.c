@@ -168,9 +168,10 @@ static void check_excluding(struct resolver *resolver, struct source *source,
             first[one->kind] = one;
         } else if (!told && excludes(first[one->kind], one)) {
             told = true;
-            struct diagnostic *diagnostic = diagnose(
-                resolver->diagnostics, source, one->span, "syntax", "no device has both %ss",
-                one->kind == CRITERION_ADDRESS ? "addresse" : criterion_text(one->kind));
+            struct diagnostic *diagnostic =
+                diagnose(resolver->diagnostics, source, one->span, "impossible-device",
+                         "no device has both %ss",
+                         one->kind == CRITERION_ADDRESS ? "addresse" : criterion_text(one->kind));
             diagnostic_hint(diagnostic, "write ',' between two devices, 'or' between two ways to "
                                         "find one");
             diagnostic_note(diagnostic, source, first[one->kind]->span, "the first");
