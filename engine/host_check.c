@@ -4,6 +4,7 @@
 #include "parser/suggest.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct host_checker {
     struct ruleset *ruleset;
@@ -86,6 +87,8 @@ static void report_entry(struct host_checker *checker, const struct rule *rule,
         (entry->refusal == REFUSED_ABSENT && may_be_absent(rule, entry->action)))
         return;
     const char *address = entry->device ? entry->device->address : "";
+    if (!strncmp(entry->message, address, strlen(address)))
+        address = "";
     struct diagnostic *diagnostic =
         diagnose(&checker->ruleset->diagnostics, entry->rule->source, entry->target->span, name,
                  "%s%s%s", address, *address ? ": " : "", entry->message);

@@ -143,16 +143,27 @@ static enum bus wanted_bus(const struct plan_entry *entry) {
     return entry->action->backend == BACKEND_USB ? BUS_USB : BUS_PCI;
 }
 
-/* A device that was not found has the bus and the words of its rule, and nothing else. */
+/* The id that the rule asks for, when it asks for one id and nothing else. */
+static bool wanted_id(const struct target *target, char id[16]) {
+    const struct criterion *only = target ? target->device : NULL;
+    if (!only || only->next || only->kind != CRITERION_ID || only->any_vendor || only->any_device)
+        return false;
+    snprintf(id, 16, "%04x:%04x", only->id.vendor, only->id.device);
+    return true;
+}
+
+/* A device that was not found has the bus and the words of its rule, and the id where that is all
+ * of them. */
 static struct json_object *device_json(const struct plan_entry *entry) {
     const struct host_device *device = entry->device;
     struct json_object *object = json_object_new_object();
     char id[16] = "";
+    bool has_id = device || wanted_id(entry->target, id);
     if (device)
         snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
     put(object, "bus", bus_text(device ? device->bus : wanted_bus(entry)));
     put(object, "address", device ? device->address : NULL);
-    put(object, "id", device ? id : NULL);
+    put(object, "id", has_id ? id : NULL);
     put(object, "name", device ? device->name : NULL);
     put(object, "driver", device ? device->driver : NULL);
     json_object_object_add(
