@@ -1,5 +1,7 @@
 #include "engine/journal.h"
 
+#include "lexer/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -55,59 +57,36 @@ const char *state_directory(const char *option) {
 
 /* ---- text ---- */
 
-/* How many bytes of `text` are one well-formed character of UTF-8 (Unicode, table 3-7), or 0. */
-static size_t character(const char *text, size_t size) {
-    const unsigned char *bytes = (const unsigned char *)text;
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length;
+/* How much of a text is kept: whole characters, at most SIZE_MAX_TEXT bytes and what one may have
+ * beyond. */
+static size_t kept(const char *text) {
+    size_t size = strlen(text), end = 0;
 
-    if (bytes[0] < 0x80)
-        return 1;
-    if (bytes[0] < 0xc2 || bytes[0] > 0xf4)
-        return 0;
-    length = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-    if (bytes[0] == 0xe0)
-        low = 0xa0;
-    else if (bytes[0] == 0xed)
-        high = 0x9f;
-    else if (bytes[0] == 0xf0)
-        low = 0x90;
-    else if (bytes[0] == 0xf4)
-        high = 0x8f;
-    if (length > size || bytes[1] < low || bytes[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (bytes[i] < 0x80 || bytes[i] > 0xbf)
-            return 0;
-    return length;
-}
-
-/* C0, DEL and C1: what a terminal or a syslog daemon could take for an instruction. */
-static bool is_control(const char *text, size_t length) {
-    unsigned char first = (unsigned char)text[0];
-
-    return (length == 1 && (first < ' ' || first == 0x7f)) ||
-           (length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0);
-}
-
-static void put_text(FILE *out, const char *text, bool escape_control) {
-    size_t size = strlen(text);
-
-    for (size_t i = 0; i < size;) {
-        size_t length = character(text + i, size - i);
-
-        if (i >= SIZE_MAX_TEXT) {
-            fputs("...", out);
-            return;
-        }
-        if (length == 0)
-            fputs("\xef\xbf\xbd", out);
-        else if (escape_control && is_control(text + i, length))
-            fprintf(out, "\\x%02x", (unsigned char)text[i + length - 1]);
-        else
-            fwrite(text + i, 1, length, out);
-        i += length ? length : 1;
+    while (end < size && end < SIZE_MAX_TEXT) {
+        size_t length = text_character(text + end, size - end);
+        end += length ? length : 1;
     }
+    return end;
+}
+
+static void put_text(FILE *out, const char *text) {
+    size_t end = kept(text);
+
+    text_escape(out, text, end);
+    fputs(text[end] ? "..." : "", out);
+}
+
+static struct json_object *json_text(const char *text) {
+    char *cut;
+    struct json_object *json;
+
+    if (!text || !text[kept(text)])
+        return text_json(text);
+    if (asprintf(&cut, "%.*s...", (int)kept(text), text) < 0)
+        return NULL;
+    json = text_json(cut);
+    free(cut);
+    return json;
 }
 
 /* The memory that `out`, an open_memstream(), wrote; NULL when it was short. */
@@ -118,21 +97,6 @@ static char *memory_of(FILE *out, char **text) {
         return *text;
     free(*text);
     return NULL;
-}
-
-static struct json_object *json_text(const char *text) {
-    char *valid = NULL;
-    size_t size = 0;
-    FILE *out = text ? open_memstream(&valid, &size) : NULL;
-    struct json_object *json;
-
-    if (!out)
-        return NULL;
-    put_text(out, text, false);
-    valid = memory_of(out, &valid);
-    json = valid ? json_object_new_string(valid) : NULL;
-    free(valid);
-    return json;
 }
 
 static void put_now(char *text, size_t size) {
@@ -185,14 +149,14 @@ char *journal_text(const struct journal_entry *entry) {
         if (!before[i])
             continue;
         fputs(separator, out);
-        put_text(out, before[i], true);
+        put_text(out, before[i]);
         separator = " ";
     }
     fprintf(out, "%s%s: ", *separator ? ": " : "", result_name(entry->result));
-    put_text(out, entry->message, true);
+    put_text(out, entry->message);
     if (entry->rule) {
         fputs(" (", out);
-        put_text(out, entry->rule, true);
+        put_text(out, entry->rule);
         fputc(')', out);
     }
     return memory_of(out, &text);
