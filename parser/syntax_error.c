@@ -270,44 +270,10 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, "write it in quotes: \"%s\"", word);
 }
 
-static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
-    const char *word = error->found.text ? error->found.text : token_text(error->found.token);
-    const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
-        error->previous.token != TOKEN_NEWLINE)
-        diagnostic_hint(diagnostic, "%s%s%s%s", near ? "did you mean '" : "", near ? near : "",
-                        near ? "'? " : "", NO_SEMICOLON);
-    else if (error->found.token == TOKEN_WORD && is_foreign_comment(word))
-        diagnostic_hint(diagnostic, "a comment begins with '#'");
-    else if (error->found.token == TOKEN_CLOSE)
-        diagnostic_hint(diagnostic, "there is no '{' that it could end here");
-    else if (lacks_comma(error))
-        diagnostic_hint(diagnostic, "%s", PARTED);
-    else if (near)
-        diagnostic_hint(diagnostic, "did you mean '%s'?", near);
-    else if (expects_vm(error))
-        hint_vm(diagnostic, error, word);
-    else if (expects_device(error))
-        hint_device(diagnostic, error, word);
-    else if (error->expected[TOKEN_EVENT])
-        diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
-    else if (expects_only(error, TOKEN_VM))
-        diagnostic_hint(diagnostic, "'vm' comes before a VM's name: vm frigate");
-    else if (expects_only(error, TOKEN_ATTACH))
-        diagnostic_hint(diagnostic, "a guard is: never attach DEVICE, or never attach DEVICE to vm "
-                                    "NAME");
-    else if (expects_only(error, TOKEN_WORD))
-        hint_name(diagnostic, error, word);
-    else if (expects_only(error, TOKEN_IS))
-        diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
-    else if (error->expected[TOKEN_VFIO])
-        diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
-    else if (error->expected[TOKEN_OPEN])
-        diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
-                                    "\"/PROGRAM\", or a block of these between '{' and '}'");
-    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER])
-        diagnostic_hint(diagnostic, "a rule is: on vm NAME EVENT attach DEVICE as vfio");
-    else if (error->found.token == TOKEN_WORD && error->expected[TOKEN_OR])
+/* Behind the device of an action. */
+static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *error,
+                      const char *word) {
+    if (error->found.token == TOKEN_WORD && error->expected[TOKEN_OR])
         diagnostic_hint(diagnostic, "two devices are parted by ',', two names of one by 'or'");
     else if (error->expected[TOKEN_AS])
         hint_after_device(diagnostic, error, word);
@@ -332,6 +298,54 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
         diagnostic_hint(diagnostic, "a block follows the events of a rule");
     else if (error->expected[TOKEN_NEWLINE] && is_keyword(error->found.token))
         diagnostic_hint(diagnostic, "one statement or action stands on a line");
+}
+
+/* Where one kind of word alone is right, or a statement begins. */
+static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *error,
+                     const char *word) {
+    if (expects_only(error, TOKEN_VM))
+        diagnostic_hint(diagnostic, "'vm' comes before a VM's name: vm frigate");
+    else if (expects_only(error, TOKEN_ATTACH))
+        diagnostic_hint(diagnostic, "a guard is: never attach DEVICE, or never attach DEVICE to vm "
+                                    "NAME");
+    else if (expects_only(error, TOKEN_WORD))
+        hint_name(diagnostic, error, word);
+    else if (expects_only(error, TOKEN_IS))
+        diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
+    else if (error->expected[TOKEN_VFIO])
+        diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
+    else if (error->expected[TOKEN_OPEN])
+        diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
+                                    "\"/PROGRAM\", or a block of these between '{' and '}'");
+    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER])
+        diagnostic_hint(diagnostic, "a rule is: on vm NAME EVENT attach DEVICE as vfio");
+    else
+        hint_rest(diagnostic, error, word);
+}
+
+static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
+    const char *word = error->found.text ? error->found.text : token_text(error->found.token);
+    const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
+    if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
+        error->previous.token != TOKEN_NEWLINE)
+        diagnostic_hint(diagnostic, "%s%s%s%s", near ? "did you mean '" : "", near ? near : "",
+                        near ? "'? " : "", NO_SEMICOLON);
+    else if (error->found.token == TOKEN_WORD && is_foreign_comment(word))
+        diagnostic_hint(diagnostic, "a comment begins with '#'");
+    else if (error->found.token == TOKEN_CLOSE)
+        diagnostic_hint(diagnostic, "there is no '{' that it could end here");
+    else if (lacks_comma(error))
+        diagnostic_hint(diagnostic, "%s", PARTED);
+    else if (near)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", near);
+    else if (expects_vm(error))
+        hint_vm(diagnostic, error, word);
+    else if (expects_device(error))
+        hint_device(diagnostic, error, word);
+    else if (error->expected[TOKEN_EVENT])
+        diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
+    else
+        hint_one(diagnostic, error, word);
 }
 
 /* --- a keyword that was mistyped where a device may stand passes as a name; what follows it tells
