@@ -210,8 +210,8 @@ bool source_is_utf16(const struct source *source) {
 bool source_is_binary(const struct source *source) {
     size_t end = source->size < BLOCK ? source->size : BLOCK, strange = 0;
     for (size_t i = 0; i < end; i++)
-        strange +=
-            (unsigned char)source->text[i] < ' ' && !memchr("\t\n\v\f\r\033", source->text[i], 6);
+        strange += (unsigned char)source->text[i] < ' ' &&
+                   (!source->text[i] || !strchr("\t\n\v\f\r\033", source->text[i]));
     return end >= 64 && strange > end / 10;
 }
 

@@ -164,9 +164,10 @@ static void check_excluding(struct resolver *resolver, struct source *source,
             told = false;
         }
         told |= one->kind == CRITERION_NAME && !one->alternative; /* see report_second_name() */
-        if (!first[one->kind]) {
+        const struct criterion *before = first[one->kind];
+        if (!before) {
             first[one->kind] = one;
-        } else if (!told && excludes(first[one->kind], one)) {
+        } else if (!told && excludes(before, one)) {
             told = true;
             struct diagnostic *diagnostic =
                 diagnose(resolver->diagnostics, source, one->span, "impossible-device",
@@ -174,7 +175,7 @@ static void check_excluding(struct resolver *resolver, struct source *source,
                          one->kind == CRITERION_ADDRESS ? "addresse" : criterion_text(one->kind));
             diagnostic_hint(diagnostic, "write ',' between two devices, 'or' between two ways to "
                                         "find one");
-            diagnostic_note(diagnostic, source, first[one->kind]->span, "the first");
+            diagnostic_note(diagnostic, source, before->span, "the first");
         }
     }
 }

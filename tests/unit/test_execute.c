@@ -774,6 +774,7 @@ static int test_release(const struct host *host, const struct host_device *devic
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
 static int test_give_back(const struct host *host, const struct host_device *device, char *error,
                           size_t error_size) {
     (void)host;
