@@ -1,8 +1,11 @@
 # one VM and one device: everything that is promised of them; also the demo
 
-# The same start without and with the hook, one after the other: the machine's other work changes a
-# start by seconds, but not from one minute to the next.
-differences=()
+# The same start without and with the hook, in turn. Other work of the machine only ever makes a start longer, by
+# seconds, so the fastest of each are compared, and more starts are made while they are too far apart.
+fastest_without='' fastest_with='' pairs=0
+faster() { # TIME FASTEST: the lesser; FASTEST may be empty
+    if [ -z "$2" ] || [ "$1" -lt "$2" ]; then echo "$1"; else echo "$2"; fi
+}
 compare_starts() {
     local without
     put_aside "$HOOK"
@@ -15,11 +18,11 @@ compare_starts() {
     libvirt_restart
     start_and_destroy "$FRIGATE"
     say "$(seconds "$without") s without, $(seconds "$start_took") s with"
-    differences+=($((start_took - without)))
+    fastest_without=$(faster "$without" "$fastest_without")
+    fastest_with=$(faster "$start_took" "$fastest_with")
+    pairs=$((pairs + 1))
 }
-middle_difference() {
-    printf '%s\n' "${differences[@]}" | sort -n | sed -n "$(((${#differences[@]} + 1) / 2))p"
-}
+difference() { echo $((fastest_with - fastest_without)); }
 at_most_a_second() { [ "$1" -le 1000000 ]; }
 
 stage "A rule"
@@ -73,5 +76,5 @@ show lspci -nnk -s "$CORAL"
 
 stage "Does virt-rules make a start longer?"
 for ((i = 0; i < STARTS; i++)); do compare_starts; done
-until at_most_a_second "$(middle_difference)" || [ ${#differences[@]} -ge 9 ]; do compare_starts; done
-check "by $(seconds "$(middle_difference)") s, which is a second at most" at_most_a_second "$(middle_difference)"
+until at_most_a_second "$(difference)" || [ "$pairs" -ge 9 ]; do compare_starts; done
+check "the fastest of each differ by $(seconds "$(difference)") s, which is a second at most" at_most_a_second "$(difference)"
