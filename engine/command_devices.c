@@ -36,10 +36,6 @@ static void order(struct listing *listing) {
 
 /* --- text */
 
-static void print(const char *text) {
-    text_print(stdout, text, strlen(text));
-}
-
 static void print_group(const struct host_device *device, const struct host_device *before,
                         bool colour) {
     if (before && before->bus == device->bus && before->iommu_group == device->iommu_group)
@@ -63,7 +59,7 @@ static void print_facts(const struct host_device *device) {
         printf(", bus %u device %u", device->bus_number, device->device_number);
     if (device->serial) {
         fputs(", serial ", stdout);
-        print(device->serial);
+        text_print_string(stdout, device->serial);
     }
     if (device->reset_methods)
         printf(", reset %s", device->reset_methods);
@@ -80,17 +76,17 @@ static void print_verdict(const struct listing *listing, const struct host_devic
         passable_judge(&listing->host, device, listing->others.list, listing->others.count);
     if (passable.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
-        print(passable.message);
+        text_print_string(stdout, passable.message);
         printf(" [%s]\n", refusal_name(passable.refusal));
         if (passable.refusal == REFUSED_GROUP) {
             fputs("          ", stdout);
-            print(passable.hint);
+            text_print_string(stdout, passable.hint);
             putchar('\n');
         }
     } else {
         char *selector = passable_selector(&listing->host, device);
         printf("      %smay be passed:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
-        print(selector);
+        text_print_string(stdout, selector);
         printf(" as %s\n", device->bus == BUS_USB ? "usb" : "vfio");
         free(selector);
     }
@@ -103,7 +99,7 @@ static void print_text(const struct listing *listing, bool colour) {
         const struct host_device *device = listing->order[i];
         print_group(device, before, colour);
         printf("  %-13s %04x:%04x ", device->address, device->id.vendor, device->id.device);
-        print(device->name);
+        text_print_string(stdout, device->name);
         putchar('\n');
         print_facts(device);
         print_verdict(listing, device, colour);
@@ -117,14 +113,10 @@ static void print_text(const struct listing *listing, bool colour) {
 
 /* --- JSON */
 
-static void put(struct json_object *object, const char *key, const char *text) {
-    json_object_object_add(object, key, text_json(text));
-}
-
 static void put_id(struct json_object *object, const char *key, struct device_id id) {
     char text[16];
     snprintf(text, sizeof text, "%04x:%04x", id.vendor, id.device);
-    put(object, key, id.vendor || id.device ? text : NULL);
+    text_put_json(object, key, id.vendor || id.device ? text : NULL);
 }
 
 static void put_number(struct json_object *object, const char *key, int number) {
@@ -135,7 +127,7 @@ static void put_place(struct json_object *object, const struct host_device *devi
     bool usb = device->bus == BUS_USB;
     put_number(object, "iommu_group", device->iommu_group);
     put_number(object, "numa_node", device->numa_node);
-    put(object, "port", usb ? device->address : NULL);
+    text_put_json(object, "port", usb ? device->address : NULL);
     put_number(object, "bus_number", usb ? (int)device->bus_number : -1);
     put_number(object, "device_number", usb ? (int)device->device_number : -1);
 }
@@ -143,20 +135,20 @@ static void put_place(struct json_object *object, const struct host_device *devi
 static void put_facts(struct json_object *object, const struct host_device *device) {
     char class_code[16];
     snprintf(class_code, sizeof class_code, "%06x", device->class_code);
-    put(object, "bus", bus_text(device->bus));
-    put(object, "address", device->address);
+    text_put_json(object, "bus", bus_text(device->bus));
+    text_put_json(object, "address", device->address);
     put_id(object, "id", device->id);
-    put(object, "class", class_code);
+    text_put_json(object, "class", class_code);
     put_id(object, "subsystem", device->subsystem);
-    put(object, "name", device->name);
-    put(object, "driver", device->driver);
+    text_put_json(object, "name", device->name);
+    text_put_json(object, "driver", device->driver);
     put_place(object, device);
-    put(object, "serial", device->serial);
-    put(object, "reset_methods", device->reset_methods);
-    put(object, "power_state", device->power_state);
+    text_put_json(object, "serial", device->serial);
+    text_put_json(object, "reset_methods", device->reset_methods);
+    text_put_json(object, "power_state", device->power_state);
     json_object_object_add(object, "bridge", json_object_new_boolean(device->is_bridge));
     json_object_object_add(object, "boot_vga", json_object_new_boolean(device->boot_vga));
-    put(object, "use", device->use);
+    text_put_json(object, "use", device->use);
 }
 
 static struct json_object *device_json(const struct listing *listing,
@@ -167,10 +159,10 @@ static struct json_object *device_json(const struct listing *listing,
     char *selector = passable_selector(&listing->host, device);
     put_facts(object, device);
     json_object_object_add(object, "passable", json_object_new_boolean(!passable.refusal));
-    put(object, "reason", passable.refusal ? refusal_name(passable.refusal) : NULL);
-    put(object, "message", passable.message);
-    put(object, "hint", passable.hint);
-    put(object, "selector", selector);
+    text_put_json(object, "reason", passable.refusal ? refusal_name(passable.refusal) : NULL);
+    text_put_json(object, "message", passable.message);
+    text_put_json(object, "hint", passable.hint);
+    text_put_json(object, "selector", selector);
     free(selector);
     passable_finish(&passable);
     return object;

@@ -79,21 +79,17 @@ static void collect(struct dump *dump, const struct program *program) {
         qsort(dump->list, dump->count, sizeof *dump->list, by_place);
 }
 
-static void print_clean(const char *text) {
-    text_print(stdout, text, strlen(text));
-}
-
 static void print_text(const struct dump *dump) {
     for (size_t i = 0; i < dump->ruleset->count; i++) {
         const struct source *source = dump->ruleset->sources[i];
         printf("file %zu: ", i + 1);
-        print_clean(source->path);
+        text_print_string(stdout, source->path);
         puts(source->broken ? " (left out: it has an error)" : "");
     }
     for (size_t i = 0; i < dump->count; i++) {
-        print_clean(dump->list[i].source->path);
+        text_print_string(stdout, dump->list[i].source->path);
         printf(":%zu: ", dump->list[i].line);
-        print_clean(dump->list[i].text);
+        text_print_string(stdout, dump->list[i].text);
         putchar('\n');
     }
 }

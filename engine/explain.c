@@ -345,10 +345,6 @@ void explain_finish(struct explanation *explanation) {
 
 static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
 
-static void print(FILE *out, const char *text) {
-    text_print(out, text, strlen(text));
-}
-
 static void print_condition(const struct condition *condition, const char *indent, FILE *out,
                             bool colour) {
     fprintf(out, "%s%s%s%s  ", indent,
@@ -356,10 +352,10 @@ static void print_condition(const struct condition *condition, const char *inden
             : condition->pass ? GREEN
                               : RED,
             condition->pass ? "pass" : "FAIL", colour ? PLAIN : "");
-    print(out, condition->text);
+    text_print_string(out, condition->text);
     int padding = 26 - (int)strlen(condition->text);
     fprintf(out, "%*s  ", padding > 0 ? padding : 0, "");
-    print(out, condition->seen);
+    text_print_string(out, condition->seen);
     putc('\n', out);
 }
 
@@ -383,13 +379,13 @@ static void target_text(FILE *out, const void *node) {
 static void print_explained_target(const struct explained_target *target, FILE *out, bool colour) {
     char *text = text_of(target_text, target);
     fputs("  ", out);
-    print(out, text);
+    text_print_string(out, text);
     putc('\n', out);
     free(text);
     for (size_t i = 0; i < target->count; i++)
         print_condition(&target->conditions[i], "    ", out, colour);
     fputs("    =>    ", out);
-    print(out, target->result);
+    text_print_string(out, target->result);
     putc('\n', out);
 }
 
@@ -413,9 +409,9 @@ static void head_text(FILE *out, const void *node) {
 static void print_explained_rule(const struct explained_rule *rule, FILE *out, bool colour) {
     char *head = text_of(head_text, rule);
     fputs(colour ? BOLD : "", out);
-    print(out, source_of(rule)->path);
+    text_print_string(out, source_of(rule)->path);
     fprintf(out, ":%zu:%s ", line_of(rule), colour ? PLAIN : "");
-    print(out, head);
+    text_print_string(out, head);
     putc('\n', out);
     free(head);
     for (size_t i = 0; i < rule->count; i++)

@@ -11,25 +11,21 @@ static const char GREEN[] = "\033[32m", RED[] = "\033[31m", DIM[] = "\033[2m", P
 
 /* --- text */
 
-static void print(FILE *out, const char *text) {
-    text_print(out, text, strlen(text));
-}
-
 static void print_title(const struct domain *domain, enum event_name event, FILE *out) {
     fputs("VM ", out);
-    print(out, domain_label(domain));
+    text_print_string(out, domain_label(domain));
     if (domain->title && strcmp(domain->name, domain->title) != 0) {
         fputs(" (", out);
-        print(out, domain->name);
+        text_print_string(out, domain->name);
         fputs(")", out);
     }
     fprintf(out, ", event %s\n", event_text(event));
 }
 
 static void print_host_device(const struct host_device *device, FILE *out) {
-    print(out, device->address);
+    text_print_string(out, device->address);
     fprintf(out, " %04x:%04x ", device->id.vendor, device->id.device);
-    print(out, device->name);
+    text_print_string(out, device->name);
 }
 
 /* How a step attaches: the backend, and all that the rule's options change of it. */
@@ -46,13 +42,13 @@ static void print_facts(const struct host_device *device, FILE *out) {
     if (device->bus == BUS_USB)
         fprintf(out, "bus %u device %u, ", device->bus_number, device->device_number);
     fputs("host driver ", out);
-    print(out, device->driver ? device->driver : "none");
+    text_print_string(out, device->driver ? device->driver : "none");
 }
 
 static void print_command(const struct word *command, FILE *out) {
     for (const struct word *word = command; word; word = word->next) {
         fputs(word == command ? "" : " ", out);
-        print(out, word->text);
+        text_print_string(out, word->text);
     }
 }
 
@@ -62,14 +58,14 @@ static void print_subject(const struct plan_entry *entry, FILE *out) {
     else if (entry->device)
         print_host_device(entry->device, out);
     else
-        print(out, entry->wanted);
+        text_print_string(out, entry->wanted);
 }
 
 static void print_line(const char *label, const char *text, FILE *out) {
     if (!text)
         return;
     fprintf(out, "\n          %s", label);
-    print(out, text);
+    text_print_string(out, text);
 }
 
 static void print_xml(const char *xml, FILE *out) {
@@ -84,7 +80,7 @@ static void print_xml(const char *xml, FILE *out) {
 static void print_entry_rule(const struct plan_entry *entry, FILE *out, bool colour) {
     char *rule = plan_rule_text(entry);
     fprintf(out, "\n          %srule ", colour ? DIM : "");
-    print(out, rule);
+    text_print_string(out, rule);
     fprintf(out, "%s\n", colour ? PLAIN : "");
     free(rule);
 }
@@ -127,15 +123,11 @@ void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
 
 /* --- JSON */
 
-static void put(struct json_object *object, const char *key, const char *text) {
-    json_object_object_add(object, key, text_json(text));
-}
-
 static struct json_object *vm_json(const struct domain *domain) {
     struct json_object *object = json_object_new_object();
-    put(object, "name", domain->name);
-    put(object, "title", domain->title);
-    put(object, "uuid", domain->uuid);
+    text_put_json(object, "name", domain->name);
+    text_put_json(object, "title", domain->title);
+    text_put_json(object, "uuid", domain->uuid);
     return object;
 }
 
@@ -161,15 +153,15 @@ static struct json_object *device_json(const struct plan_entry *entry) {
     bool has_id = device || wanted_id(entry->target, id);
     if (device)
         snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
-    put(object, "bus", bus_text(device ? device->bus : wanted_bus(entry)));
-    put(object, "address", device ? device->address : NULL);
-    put(object, "id", has_id ? id : NULL);
-    put(object, "name", device ? device->name : NULL);
-    put(object, "driver", device ? device->driver : NULL);
+    text_put_json(object, "bus", bus_text(device ? device->bus : wanted_bus(entry)));
+    text_put_json(object, "address", device ? device->address : NULL);
+    text_put_json(object, "id", has_id ? id : NULL);
+    text_put_json(object, "name", device ? device->name : NULL);
+    text_put_json(object, "driver", device ? device->driver : NULL);
     json_object_object_add(
         object, "iommu_group",
         device && device->iommu_group >= 0 ? json_object_new_int(device->iommu_group) : NULL);
-    put(object, "wanted", entry->wanted);
+    text_put_json(object, "wanted", entry->wanted);
     return object;
 }
 
@@ -192,11 +184,11 @@ static struct json_object *options_json(const struct action *action) {
                            json_object_new_boolean(plan_has_option(action, OPTION_UNMANAGED)));
     put_duration(object, "within_ms", action, OPTION_WITHIN);
     put_duration(object, "after_ms", action, OPTION_AFTER);
-    put(object, "rom", rom);
-    put(object, "then",
-        plan_has_option(action, OPTION_THEN_RESET)    ? "reset"
-        : plan_has_option(action, OPTION_THEN_REBOOT) ? "reboot"
-                                                      : NULL);
+    text_put_json(object, "rom", rom);
+    text_put_json(object, "then",
+                  plan_has_option(action, OPTION_THEN_RESET)    ? "reset"
+                  : plan_has_option(action, OPTION_THEN_REBOOT) ? "reboot"
+                                                                : NULL);
     return object;
 }
 
@@ -209,7 +201,7 @@ static struct json_object *command_json(const struct word *command) {
 
 static struct json_object *rule_json(const struct plan_entry *entry) {
     struct json_object *object = json_object_new_object();
-    put(object, "path", entry->rule->source->path);
+    text_put_json(object, "path", entry->rule->source->path);
     json_object_object_add(
         object, "line", json_object_new_int64((int64_t)program_line(entry->rule, entry->action)));
     return object;
@@ -218,8 +210,9 @@ static struct json_object *rule_json(const struct plan_entry *entry) {
 static struct json_object *entry_json(const struct plan_entry *entry) {
     struct json_object *object = json_object_new_object();
     bool run = entry->action->verb == VERB_RUN;
-    put(object, "action", verb_text(entry->action->verb));
-    put(object, "backend", entry->action->backend ? backend_text(entry->action->backend) : NULL);
+    text_put_json(object, "action", verb_text(entry->action->verb));
+    text_put_json(object, "backend",
+                  entry->action->backend ? backend_text(entry->action->backend) : NULL);
     json_object_object_add(object, "device", run ? NULL : device_json(entry));
     json_object_object_add(object, "rule", rule_json(entry));
     if (!run)
@@ -227,12 +220,12 @@ static struct json_object *entry_json(const struct plan_entry *entry) {
     if (run)
         json_object_object_add(object, "command", command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {
-        put(object, "xml", entry->xml);
+        text_put_json(object, "xml", entry->xml);
         return object;
     }
-    put(object, "reason", entry->refusal ? refusal_name(entry->refusal) : "already");
-    put(object, "message", entry->message);
-    put(object, "hint", entry->hint);
+    text_put_json(object, "reason", entry->refusal ? refusal_name(entry->refusal) : "already");
+    text_put_json(object, "message", entry->message);
+    text_put_json(object, "hint", entry->hint);
     return object;
 }
 
@@ -247,7 +240,7 @@ static struct json_object *entries_json(const struct plan *plan, enum plan_kind 
 struct json_object *plan_json(const struct plan *plan) {
     struct json_object *object = json_object_new_object();
     json_object_object_add(object, "vm", vm_json(plan->event->domain));
-    put(object, "event", event_text(plan->event->name));
+    text_put_json(object, "event", event_text(plan->event->name));
     json_object_object_add(object, "steps", entries_json(plan, PLAN_STEP));
     json_object_object_add(object, "refusals", entries_json(plan, PLAN_REFUSED));
     json_object_object_add(object, "skipped", entries_json(plan, PLAN_SKIPPED));

@@ -252,10 +252,6 @@ char *diagnostic_line(const struct diagnostic *diagnostic) {
 
 /* --- JSON */
 
-static void put(struct json_object *object, const char *key, const char *text) {
-    json_object_object_add(object, key, text_json(text));
-}
-
 static void put_number(struct json_object *object, const char *key, size_t number) {
     json_object_object_add(object, key, json_object_new_int64((int64_t)number));
 }
@@ -273,16 +269,16 @@ static void put_place(struct json_object *object, struct source *source, struct 
 
 static struct json_object *note_json(const struct note *note) {
     struct json_object *object = json_object_new_object();
-    put(object, "path", note->source->path);
+    text_put_json(object, "path", note->source->path);
     put_place(object, note->source, note->span);
-    put(object, "message", note->message);
+    text_put_json(object, "message", note->message);
     return object;
 }
 
 static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) {
     struct json_object *object = json_object_new_object();
     struct json_object *notes = json_object_new_array();
-    put(object, "path", diagnostic->source->path);
+    text_put_json(object, "path", diagnostic->source->path);
     if (diagnostic->whole_file) {
         json_object_object_add(object, "line", NULL);
         json_object_object_add(object, "column", NULL);
@@ -290,10 +286,10 @@ static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) 
     } else {
         put_place(object, diagnostic->source, diagnostic->span);
     }
-    put(object, "severity", severity_word(diagnostic->severity));
-    put(object, "name", diagnostic->name);
-    put(object, "message", diagnostic->message);
-    put(object, "hint", diagnostic->hint);
+    text_put_json(object, "severity", severity_word(diagnostic->severity));
+    text_put_json(object, "name", diagnostic->name);
+    text_put_json(object, "message", diagnostic->message);
+    text_put_json(object, "hint", diagnostic->hint);
     for (size_t i = 0; i < diagnostic->note_count; i++)
         json_object_array_add(notes, note_json(&diagnostic->notes[i]));
     json_object_object_add(object, "notes", notes);

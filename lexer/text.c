@@ -103,6 +103,10 @@ void text_print(FILE *out, const char *text, size_t length) {
     }
 }
 
+void text_print_string(FILE *out, const char *text) {
+    text_print(out, text, strlen(text));
+}
+
 void text_escape(FILE *out, const char *text, size_t length) {
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
         size = text_character(text + i, length - i);
@@ -139,6 +143,10 @@ struct json_object *text_json(const char *text) {
     struct json_object *json = json_object_new_string_len(valid, (int)used);
     free(valid);
     return json;
+}
+
+void text_put_json(struct json_object *object, const char *key, const char *text) {
+    json_object_object_add(object, key, text_json(text));
 }
 
 void text_print_json(FILE *out, struct json_object *object) {

@@ -25,11 +25,17 @@ size_t text_width(const char *text, size_t length);
  */
 void text_print(FILE *out, const char *text, size_t length);
 
+/* The same for a whole string. */
+void text_print_string(FILE *out, const char *text);
+
 /* Writes text with control characters as \xNN and what is no UTF-8 as U+FFFD. */
 void text_escape(FILE *out, const char *text, size_t length);
 
 /* A JSON string, what is no UTF-8 replaced by U+FFFD; JSON null for NULL. The caller owns it. */
 struct json_object *text_json(const char *text);
+
+/* Sets a key of a JSON object to text_json(text). */
+void text_put_json(struct json_object *object, const char *key, const char *text);
 
 /* Writes a JSON document for programs, and a newline; takes the object. */
 void text_print_json(FILE *out, struct json_object *object);
