@@ -12,7 +12,7 @@ enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
 
 struct run_options {
     const char *vm, *operation;
-    const char *rules, *state;
+    const char *rules, *sysroot, *state;
     struct journal *journal;
 };
 
@@ -57,6 +57,7 @@ static int execute(const struct run_options *options, const struct event *event)
     program_init(&program, &ruleset);
     struct executor executor = {.program = &program,
                                 .event = event,
+                                .sysroot = options->sysroot,
                                 .state = state_directory(options->state),
                                 .journal = options->journal,
                                 .clock = clock_monotonic(),
@@ -115,6 +116,7 @@ int command_run(const struct command *command, int argc, char **argv) {
     const struct command_option table[] = {
         {.name = "rules", .value = &options.rules},
         {.name = "state", .value = &options.state},
+        {.name = "sysroot", .value = &options.sysroot},
         {0},
     };
     int status = EXIT_FINE;

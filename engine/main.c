@@ -47,10 +47,12 @@ static const struct command commands[] = {
      "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --json        one JSON document\n",
      command_dump},
-    {"run", "[--rules DIR] [--state DIR] VM OPERATION [SUBOPERATION [EXTRA]] < DOMAIN.xml",
+    {"run",
+     "[--rules DIR] [--state DIR] [--sysroot DIR] VM OPERATION [SUBOPERATION [EXTRA]] < DOMAIN.xml",
      "Do what the rules want at an event; what libvirt's hook calls.",
-     "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
-     "  --state DIR   log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
      command_run},
 };
 
