@@ -85,7 +85,7 @@ static int run_event(const struct run_options *options, enum event_name name) {
     if (status < 0)
         return log_failure(options, NULL, error);
     if (domain_is_called(&domain, options->vm)) {
-        status = execute(options, &(struct event){name, &domain});
+        status = execute(options, &(struct event){.name = name, .domain = &domain});
     } else {
         char *message =
             memory_printf("the domain XML is of VM '%s'; nothing is done", domain_label(&domain));

@@ -571,7 +571,7 @@ static bool id_is_same(const struct device_id *a, const struct device_id *b) {
     return a->vendor == b->vendor && a->device == b->device;
 }
 
-static bool is_same(const struct domain_hostdev *hostdev, const struct host_device *device) {
+bool domain_hostdev_is(const struct domain_hostdev *hostdev, const struct host_device *device) {
     bool has_id = hostdev->id.vendor || hostdev->id.device;
 
     if (hostdev->bus != device->bus)
@@ -589,7 +589,7 @@ static bool is_same(const struct domain_hostdev *hostdev, const struct host_devi
 const struct domain_hostdev *domain_holds(const struct domain *domain,
                                           const struct host_device *device) {
     for (size_t i = 0; i < domain->hostdev_count; i++)
-        if (is_same(&domain->hostdevs[i], device))
+        if (domain_hostdev_is(&domain->hostdevs[i], device))
             return &domain->hostdevs[i];
     return NULL;
 }

@@ -59,6 +59,9 @@ void domain_finish(struct domain *domain);
 const struct domain_hostdev *domain_holds(const struct domain *domain,
                                           const struct host_device *device);
 
+/* Whether the hostdev is that device; see domain_holds(). */
+bool domain_hostdev_is(const struct domain_hostdev *hostdev, const struct host_device *device);
+
 /* What people call the VM: its title, else its name. */
 const char *domain_label(const struct domain *domain);
 

@@ -8,6 +8,11 @@
 struct event {
     enum event_name name;
     const struct domain *domain; /* borrowed */
+    /* Of plugged the device as it is, of unplugged as it was; borrowed. NULL: not known, or
+     * another event. */
+    const struct host_device *device;
+    /* The VM has run for a while, and its rules are applied anew: devices only, no program. */
+    bool settled;
 };
 
 /* At these the VM has a process and libvirt lets go of it: devices may be attached and detached. */

@@ -126,7 +126,7 @@ static void log_entry(struct execution *run, const struct plan_entry *planned, e
     char *device = plan_device_text(planned), *rule = plan_rule_text(planned);
     struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
                                   .event = event_name_of(run),
-                                  .action = verb_text(planned->action->verb),
+                                  .action = verb_text(plan_verb(planned)),
                                   .device = device,
                                   .rule = rule,
                                   .result = result,
@@ -680,7 +680,7 @@ static enum outcome do_run(struct execution *run, const struct plan_entry *entry
 
 static enum outcome do_step(struct execution *run, const struct plan_entry *entry,
                             struct task *task) {
-    switch (entry->action->verb) {
+    switch (plan_verb(entry)) {
     case VERB_ATTACH:
         return goes_as_unit(entry) ? attach_member(run, entry, task) : do_attach(run, entry, task);
     case VERB_DETACH:
@@ -783,7 +783,8 @@ static bool restart_guest(struct execution *run) {
 }
 
 static enum outcome walk_devices(struct execution *run) {
-    struct event live = {run->executor->event->name, &run->domain};
+    struct event live = *run->executor->event;
+    live.domain = &run->domain;
     struct plan_request request = {.program = run->executor->program,
                                    .event = &live,
                                    .host = &run->host,

@@ -115,7 +115,7 @@ static void check_rule_devices(struct host_checker *checker, const struct rule *
     alone.next = NULL;
     alone.vms = &any;
     alone.events = &started;
-    struct event event = {EVENT_STARTED, &domain};
+    struct event event = {.name = EVENT_STARTED, .domain = &domain};
     plan_init(&plan,
               &(struct plan_request){.program = &program, .event = &event, .host = checker->host});
     for (size_t i = 0; i < plan.count; i++)

@@ -24,11 +24,41 @@ bool match_vms(const struct word *vms, const struct domain *domain) {
     return false;
 }
 
+bool match_target(const struct target *target, const struct event *event) {
+    return !event->device || match_device(target->device, event->device);
+}
+
+static const struct target *targets_of(const struct action *action) {
+    return action->verb == VERB_RUN ? NULL : action->targets;
+}
+
+static bool selects(const struct action *action, const struct event *event) {
+    const struct target *target = targets_of(action);
+    while (target && !match_target(target, event))
+        target = target->next;
+    return target != NULL;
+}
+
+/* A rule that names no device is meant at every device's coming and going. */
+static bool concerns_device(const struct rule *rule, const struct event *event) {
+    bool names = false;
+    for (const struct action *action = rule->actions; action; action = action->next) {
+        if (selects(action, event))
+            return true;
+        names |= targets_of(action) != NULL;
+    }
+    return !names;
+}
+
 bool match_rule(const struct rule *rule, const struct event *event) {
     const struct event_list *named = rule->events;
     while (named && named->event != event->name)
         named = named->next;
-    return named && match_vms(rule->vms, event->domain);
+    return named && match_vms(rule->vms, event->domain) && concerns_device(rule, event);
+}
+
+static bool match_action(const struct action *action, const struct event *event) {
+    return action->verb == VERB_RUN ? !event->settled : selects(action, event);
 }
 
 struct wanted_list match_event(const struct program *program, const struct event *event) {
@@ -38,6 +68,8 @@ struct wanted_list match_event(const struct program *program, const struct event
         if (!match_rule(rule, event))
             continue;
         for (const struct action *action = rule->actions; action; action = action->next) {
+            if (!match_action(action, event))
+                continue;
             wanted.list = memory_grow(wanted.list, wanted.count, sizeof *wanted.list);
             wanted.list[wanted.count++] = (struct wanted){rule, action};
         }
@@ -75,14 +107,55 @@ bool match_criterion(const struct criterion *criterion, const struct host_device
     return false;
 }
 
-bool match_device(const struct criterion *criteria, const struct host_device *device) {
+typedef bool criterion_matcher(const struct criterion *, const struct host_device *);
+
+static bool match_alternatives(const struct criterion *criteria, const struct host_device *device,
+                               criterion_matcher *match) {
     bool holds = false;
     for (const struct criterion *one = criteria; one; one = one->next) {
         if (one->alternative && holds)
             return true;
-        holds = (one->alternative || holds) && match_criterion(one, device);
+        holds = (one->alternative || holds) && match(one, device);
     }
     return holds;
+}
+
+bool match_device(const struct criterion *criteria, const struct host_device *device) {
+    return match_alternatives(criteria, device, match_criterion);
+}
+
+/* For a USB device of which only the id is known. */
+static bool could_match(const struct criterion *criterion, const struct host_device *device) {
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+        return criterion->resolved &&
+               match_alternatives(criterion->definition->device, device, could_match);
+    case CRITERION_CLASS:
+    case CRITERION_PORT:
+    case CRITERION_SERIAL:
+        return true;
+    default:
+        return match_criterion(criterion, device);
+    }
+}
+
+static struct origin giver_of(const struct rule *rule, const struct host_device *device) {
+    for (const struct action *action = rule->actions; action; action = action->next)
+        if (action->verb == VERB_ATTACH && action->backend == BACKEND_USB)
+            for (const struct target *target = action->targets; target; target = target->next)
+                if (match_alternatives(target->device, device, could_match))
+                    return (struct origin){rule, action, target};
+    return (struct origin){0};
+}
+
+struct origin match_giver(const struct program *program, const struct domain *domain,
+                          struct device_id id) {
+    struct origin origin = {0};
+    struct host_device device = {.bus = BUS_USB, .id = id};
+    for (size_t i = 0; i < program->rule_count && !origin.rule; i++)
+        if (match_vms(program->rules[i]->vms, domain))
+            origin = giver_of(program->rules[i], &device);
+    return origin;
 }
 
 const struct guard *match_guard(const struct program *program, const struct domain *domain,

@@ -23,7 +23,26 @@ struct wanted_list match_event(const struct program *program, const struct event
 
 bool match_vm(const struct word *vm, const struct domain *domain);
 bool match_vms(const struct word *vms, const struct domain *domain);
+/* The event's name and VM; and, where the event is of a device, that the rule names no device or
+ * selects this one. */
 bool match_rule(const struct rule *rule, const struct event *event);
+/* Whether the target is meant: the event is of no device, or of one that it selects. */
+bool match_target(const struct target *target, const struct event *event);
+
+/* Where in the rules a device is wanted. */
+struct origin {
+    const struct rule *rule;
+    const struct action *action;
+    const struct target *target; /* NULL: run */
+};
+
+/*
+ * The first that gives the VM a USB device of that id, at whatever event; its rule is NULL when
+ * there is none. Of a device that is gone no more is known than its id: port, serial and class
+ * count as fulfilled.
+ */
+struct origin match_giver(const struct program *program, const struct domain *domain,
+                          struct device_id id);
 
 /* One criterion; a name matches when its definition does. */
 bool match_criterion(const struct criterion *criterion, const struct host_device *device);

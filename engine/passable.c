@@ -24,7 +24,7 @@ struct passable passable_judge(const struct host *host, const struct host_device
     struct program program = {.rules = rules, .rule_count = 1};
     struct passable passable = {.refusal = REFUSED_NOT};
     struct domain domain = {.name = memory_strdup("any"), .id = -1};
-    struct event event = {EVENT_STARTED, &domain};
+    struct event event = {.name = EVENT_STARTED, .domain = &domain};
     struct plan plan;
     plan_init(&plan, &(struct plan_request){.program = &program,
                                             .event = &event,

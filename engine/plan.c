@@ -21,13 +21,6 @@ struct planner {
     uint8_t *marks;    /* one for each device of the host */
 };
 
-/* Where in the rules an entry comes from. */
-struct origin {
-    const struct rule *rule;
-    const struct action *action;
-    const struct target *target;
-};
-
 struct device_list {
     const struct host_device **list;
     size_t count;
@@ -62,6 +55,10 @@ char *plan_device_text(const struct plan_entry *entry) {
         return memory_printf("%s %04x:%04x", entry->device->address, entry->device->id.vendor,
                              entry->device->id.device);
     return entry->wanted ? memory_strdup(entry->wanted) : NULL;
+}
+
+enum verb plan_verb(const struct plan_entry *entry) {
+    return entry->gone ? VERB_DETACH : entry->action->verb;
 }
 
 bool plan_has_option(const struct action *action, enum option_kind kind) {
@@ -638,6 +635,52 @@ static void plan_detach(struct planner *planner, const struct origin *origin) {
     list_finish(&found);
 }
 
+/* --- what has left the host and not the VM */
+
+static bool is_on_host(const struct host *host, const struct domain_hostdev *hostdev) {
+    bool found = false, has_usb = false;
+    for (size_t i = 0; i < host->count && !found; i++) {
+        has_usb |= host->devices[i].bus == BUS_USB;
+        found = domain_hostdev_is(hostdev, &host->devices[i]);
+    }
+    return found || !has_usb; /* a host without so much as a root hub shows nothing of its USB */
+}
+
+static struct host_device *gone_device(const struct domain_hostdev *hostdev) {
+    struct host_device *device = memory_zalloc(sizeof *device);
+    *device = (struct host_device){
+        .bus = BUS_USB,
+        .address = memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number),
+        .id = hostdev->id,
+        .name = memory_strdup("(gone from the host)"),
+        .iommu_group = -1,
+        .numa_node = -1,
+        .bus_number = hostdev->bus_number,
+        .device_number = hostdev->device_number};
+    return device;
+}
+
+/* libvirt keeps a USB device that was pulled out; it would stand in the way of the one that comes
+ * back under the same number. */
+static void plan_gone(struct planner *planner, const struct domain_hostdev *hostdev) {
+    const struct plan_request *request = planner->request;
+    struct origin origin = match_giver(request->program, request->event->domain, hostdev->id);
+    if (!origin.rule || hostdev->bus != BUS_USB || is_on_host(request->host, hostdev))
+        return;
+    struct host_device *device = gone_device(hostdev);
+    struct plan_entry *entry = add_entry(planner, &origin, PLAN_STEP, NULL);
+    entry->device = entry->gone = device;
+    entry->xml = hostdev_xml(device, NULL);
+    entry->message = memory_strdup("the device has left the host, and the VM still has it");
+}
+
+static void plan_all_gone(struct planner *planner) {
+    const struct domain *domain = planner->request->event->domain;
+    for (size_t i = 0; i < domain->hostdev_count; i++)
+        if (event_can_attach(planner->request->event->name))
+            plan_gone(planner, &domain->hostdevs[i]);
+}
+
 static void plan_run(struct planner *planner, const struct origin *origin) {
     add_entry(planner, origin, PLAN_STEP, NULL);
 }
@@ -659,7 +702,9 @@ static void plan_action(struct planner *planner, const struct wanted *wanted) {
     }
     for (origin.target = wanted->action->targets; origin.target;
          origin.target = origin.target->next)
-        if (!event_can_attach(planner->request->event->name))
+        if (!match_target(origin.target, planner->request->event))
+            continue;
+        else if (!event_can_attach(planner->request->event->name))
             refuse_event(planner, &origin);
         else if (wanted->action->verb == VERB_ATTACH)
             plan_attach(planner, &origin);
@@ -678,6 +723,7 @@ void plan_init(struct plan *plan, const struct plan_request *request) {
     struct planner planner = {request, plan, free_ports(request->event->domain),
                               memory_zalloc(request->host->count + 1)};
     struct wanted_list wanted = match_event(request->program, request->event);
+    plan_all_gone(&planner);
     for (size_t i = 0; i < wanted.count; i++)
         plan_action(&planner, &wanted.list[i]);
     free(wanted.list);
@@ -687,6 +733,11 @@ void plan_init(struct plan *plan, const struct plan_request *request) {
 void plan_finish(struct plan *plan) {
     for (size_t i = 0; i < plan->count; i++) {
         struct plan_entry *entry = &plan->entries[i];
+        if (entry->gone) {
+            free(entry->gone->address);
+            free(entry->gone->name);
+            free(entry->gone);
+        }
         free(entry->wanted);
         free(entry->xml);
         verdict_finish(&(struct verdict){.message = entry->message, .hint = entry->hint});

@@ -58,9 +58,12 @@ struct plan_entry {
     const struct action *action;
     const struct target *target;      /* NULL: run */
     const struct host_device *device; /* NULL: run, or none was found */
-    char *wanted;                     /* the device as the rule has it: "1ac1:089a"; NULL: run */
-    char *xml;                        /* <hostdev> text of a step; else NULL */
-    char *message;                    /* of a refusal or a skip */
+    struct host_device
+        *gone;     /* `device` of a step that takes out of the VM what has left the host;
+                      made up from the VM's XML: "bus/device" is its address. Else NULL */
+    char *wanted;  /* the device as the rule has it: "1ac1:089a"; NULL: run */
+    char *xml;     /* <hostdev> text of a step; else NULL */
+    char *message; /* of a refusal or a skip */
     char *hint;
 };
 
@@ -78,6 +81,9 @@ void plan_finish(struct plan *plan);
 size_t plan_count(const struct plan *plan, enum plan_kind kind);
 const char *refusal_name(enum refusal refusal);
 const char *bus_text(enum bus bus);
+
+/* What the entry does: its action's verb, but for a device that has left the host. */
+enum verb plan_verb(const struct plan_entry *entry);
 
 /* The value of an action's option, or 0 / false. */
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind);

@@ -87,14 +87,13 @@ static void print_entry_rule(const struct plan_entry *entry, FILE *out, bool col
 
 static void print_entry(const struct plan_entry *entry, FILE *out, bool xml, bool colour) {
     static const char *const words[] = {[PLAN_REFUSED] = "refused", [PLAN_SKIPPED] = "nothing"};
-    const char *word =
-        entry->kind == PLAN_STEP ? verb_text(entry->action->verb) : words[entry->kind];
+    const char *word = entry->kind == PLAN_STEP ? verb_text(plan_verb(entry)) : words[entry->kind];
     const char *paint = entry->kind == PLAN_STEP ? GREEN : entry->kind == PLAN_REFUSED ? RED : DIM;
     fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
     print_subject(entry, out);
-    if (entry->device)
+    if (entry->device && !entry->gone)
         print_facts(entry->device, out);
-    if (entry->device && entry->kind == PLAN_STEP)
+    if (entry->device && entry->kind == PLAN_STEP && !entry->gone)
         print_how(entry->action, out);
     print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
@@ -210,12 +209,12 @@ static struct json_object *rule_json(const struct plan_entry *entry) {
 static struct json_object *entry_json(const struct plan_entry *entry) {
     struct json_object *object = json_object_new_object();
     bool run = entry->action->verb == VERB_RUN;
-    text_put_json(object, "action", verb_text(entry->action->verb));
+    text_put_json(object, "action", verb_text(plan_verb(entry)));
     text_put_json(object, "backend",
                   entry->action->backend ? backend_text(entry->action->backend) : NULL);
     json_object_object_add(object, "device", run ? NULL : device_json(entry));
     json_object_object_add(object, "rule", rule_json(entry));
-    if (!run)
+    if (!run && !entry->gone)
         json_object_object_add(object, "options", options_json(entry->action));
     if (run)
         json_object_object_add(object, "command", command_json(entry->action->command));

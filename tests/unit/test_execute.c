@@ -120,7 +120,7 @@ static const struct binder *binder; /* NULL, so the real one, but in the tests o
 
 static bool run_at(enum event_name name, const char *text) {
     struct sample_rules rules;
-    struct event event = {name, &told};
+    struct event event = {.name = name, .domain = &told};
     sample_rules_init(&rules, text);
     struct journal *journal = journal_open(state_path(""), false);
     assert_non_null(journal);

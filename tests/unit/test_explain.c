@@ -22,7 +22,7 @@ static void explain(struct explained *explained, const char *rules, const char *
     sample_rules_init(&explained->rules, rules);
     sample_domain(&explained->domain, FRIGATE);
     assert_int_equal(host_init(&explained->host, host, error, sizeof error), 0);
-    explained->event = (struct event){EVENT_STARTED, &explained->domain};
+    explained->event = (struct event){.name = EVENT_STARTED, .domain = &explained->domain};
     if (device)
         asked[0] = host_find(&explained->host, BUS_PCI, device);
     struct plan_request request = {

@@ -119,7 +119,7 @@ static bool is_for(const char *vms, const char *name, const char *title) {
     struct domain domain = {.name = (char *)(uintptr_t)name,
                             .title = (char *)(uintptr_t)title,
                             .uuid = (char *)(uintptr_t)UUID};
-    struct event event = {EVENT_STARTED, &domain};
+    struct event event = {.name = EVENT_STARTED, .domain = &domain};
     sample_rules_init(&rules, text);
     struct wanted_list wanted = match_event(&rules.program, &event);
     bool is = wanted.count == 1;
@@ -182,10 +182,10 @@ static void a_vm_that_has_only_a_name(void **state) {
 /* --- rules and guards */
 
 /* What an event asks for, as "LINE LINE": the lines of the actions in their order. */
-static const char *asked(const struct program *program, enum event_name name) {
+static const char *asked_of(const struct program *program, struct event event) {
     static char lines[256];
     struct domain domain = {.name = SAMPLE_TEXT("frigate")};
-    struct event event = {name, &domain};
+    event.domain = &domain;
     struct wanted_list wanted = match_event(program, &event);
     *lines = 0;
     for (size_t i = 0; i < wanted.count; i++)
@@ -193,6 +193,10 @@ static const char *asked(const struct program *program, enum event_name name) {
                  program_line(wanted.list[i].rule, wanted.list[i].action));
     free(wanted.list);
     return lines;
+}
+
+static const char *asked(const struct program *program, enum event_name name) {
+    return asked_of(program, (struct event){.name = name});
 }
 
 static void all_rules_of_the_event_in_order(void **state) {
@@ -211,6 +215,76 @@ static void all_rules_of_the_event_in_order(void **state) {
     assert_string_equal(asked(&rules.program, EVENT_RELEASE), "7");
     assert_string_equal(asked(&rules.program, EVENT_MIGRATE), "");
     sample_rules_finish(&rules);
+}
+
+static void only_what_selects_the_device_of_the_event(void **state) {
+    (void)state;
+    struct sample_rules rules;
+    sample_rules_init(&rules, "device stick is 1a6e:089a or 18d1:9302\n"
+                              "on vm frigate started, plugged attach stick as usb\n"
+                              "on vm frigate plugged attach 0bda:8153 as usb\n"
+                              "on vm frigate plugged {\n"
+                              "  run \"/with-the-stick\"\n"
+                              "  attach 1ac1:089a as vfio\n"
+                              "  attach 10c4:ea60, port 1-1.4 as usb\n"
+                              "}\n"
+                              "on vm frigate plugged run \"/at-every-device\"\n");
+    struct event event = {.name = EVENT_PLUGGED};
+    assert_string_equal(asked_of(&rules.program, event), "2 3 5 6 7 9");
+    for (size_t i = 0; i < DEVICE_COUNT; i++) {
+        event.device = &devices[i];
+        bool stick = !strcmp(devices[i].address, "1-1.4"), net = !strcmp(devices[i].address, "1-1"),
+             coral = devices[i].id.vendor == 0x1ac1;
+        assert_string_equal(asked_of(&rules.program, event), stick   ? "2 5 7 9"
+                                                             : net   ? "3 9"
+                                                             : coral ? "5 6 9"
+                                                                     : "9");
+    }
+    sample_rules_finish(&rules);
+}
+
+static void a_settled_vm_gets_devices_only(void **state) {
+    (void)state;
+    struct sample_rules rules;
+    sample_rules_init(&rules, "on vm frigate started {\n"
+                              "  run \"/x\"\n"
+                              "  attach 1ac1:089a as vfio\n"
+                              "  detach 8086:10fb\n"
+                              "}\n");
+    assert_string_equal(asked_of(&rules.program, (struct event){.name = EVENT_STARTED}), "2 3 4");
+    assert_string_equal(
+        asked_of(&rules.program, (struct event){.name = EVENT_STARTED, .settled = true}), "3 4");
+    sample_rules_finish(&rules);
+}
+
+/* The line of the rule that gives the VM a USB device of that id, 0 for none. */
+static size_t giver(const char *text, const char *vm, uint16_t vendor, uint16_t device) {
+    struct sample_rules rules;
+    struct domain domain = {.name = (char *)(uintptr_t)vm};
+    sample_rules_init(&rules, text);
+    struct origin origin = match_giver(&rules.program, &domain, (struct device_id){vendor, device});
+    size_t line = origin.rule ? program_line(origin.rule, origin.action) : 0;
+    assert_true(!origin.rule == !origin.target);
+    sample_rules_finish(&rules);
+    return line;
+}
+
+static void who_gives_a_device_that_is_gone(void **state) {
+    (void)state;
+    static const char text[] = "device stick is 1a6e:089a or 18d1:9302\n"
+                               "on vm frigate started, plugged attach stick serial \"A\" as usb\n"
+                               "on vm other started attach 10c4:ea60 as usb\n"
+                               "on vm frigate stopped run \"/x\"\n"
+                               "on vm frigate reconnect attach 0bda:* port 1-1 class 02 as usb\n"
+                               "on vm frigate started attach 1ac1:089a as vfio\n"
+                               "on vm frigate started detach 1234:5678\n";
+    assert_int_equal(giver(text, "frigate", 0x18d1, 0x9302), 2);
+    assert_int_equal(giver(text, "frigate", 0x1a6e, 0x089a), 2);
+    assert_int_equal(giver(text, "frigate", 0x0bda, 0x8153), 5);
+    assert_int_equal(giver(text, "frigate", 0x10c4, 0xea60), 0);
+    assert_int_equal(giver(text, "other", 0x10c4, 0xea60), 3);
+    assert_int_equal(giver(text, "frigate", 0x1ac1, 0x089a), 0);
+    assert_int_equal(giver(text, "frigate", 0x1234, 0x5678), 0);
 }
 
 static const struct guard *guard_of(const char *guards, const char *vm,
@@ -253,6 +327,9 @@ int main(void) {
         cmocka_unit_test(a_quoted_word_is_only_itself),
         cmocka_unit_test(a_vm_that_has_only_a_name),
         cmocka_unit_test(all_rules_of_the_event_in_order),
+        cmocka_unit_test(only_what_selects_the_device_of_the_event),
+        cmocka_unit_test(a_settled_vm_gets_devices_only),
+        cmocka_unit_test(who_gives_a_device_that_is_gone),
         cmocka_unit_test(guards_with_and_without_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@ static struct domain others[2];
 static struct sample_rules rules;
 static struct plan plan;
 static bool planned;
+static const struct host_device *came; /* at plugged */
 
 static const char VM[] =
     "<domain id='3'><name>frigate</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>"
@@ -67,6 +68,7 @@ static void forget_plan(void) {
 static int tear_down(void **state) {
     (void)state;
     forget_plan();
+    came = NULL;
     free(devices);
     if (domain.name)
         domain_finish(&domain);
@@ -108,7 +110,7 @@ static void print_entry(char *text, size_t size, const struct plan_entry *entry)
     const char *device = entry->device   ? entry->device->address
                          : entry->wanted ? entry->wanted
                                          : entry->action->command->text;
-    const char *kind = entry->kind == PLAN_STEP      ? verb_text(entry->action->verb)
+    const char *kind = entry->kind == PLAN_STEP      ? verb_text(plan_verb(entry))
                        : entry->kind == PLAN_SKIPPED ? "skipped"
                                                      : "refused";
     snprintf(text, size, "%s%s%s %s\n", kind, entry->refusal ? " " : "",
@@ -118,7 +120,7 @@ static void print_entry(char *text, size_t size, const struct plan_entry *entry)
 static const char *planned_at(enum event_name name, const char *text) {
     static char result[2048];
     static struct event event;
-    event = (struct event){name, &domain};
+    event = (struct event){.name = name, .domain = &domain, .device = came};
     forget_plan();
     if (!domain.name)
         vm(PORTS, "");
@@ -389,7 +391,7 @@ static void a_wrong_event(void **state) {
     (void)state;
     struct sample_rules wrong;
     struct domain any = {.name = SAMPLE_TEXT("frigate")};
-    struct event event = {EVENT_PREPARE, &any};
+    struct event event = {.name = EVENT_PREPARE, .domain = &any};
     ruleset_init(&wrong.ruleset);
     sample_add(&wrong.ruleset, "t.rules",
                "on vm any prepare, started { \n attach ffff:* as vfio\n detach ffff:*\n}\n");
@@ -718,6 +720,54 @@ static void many_rules_take_no_time(void **state) {
     free(text);
 }
 
+/* --- coming and going */
+
+static void only_targets_that_select_what_came(void **state) {
+    (void)state;
+    static const char text[] = "on vm frigate plugged attach port 1-1.4, 10de:ffff as usb\n"
+                               "on vm frigate plugged attach all 1a6e:089a as usb\n"
+                               "on vm frigate plugged attach all 1ac1:089a as vfio\n";
+    came = &devices[STICK2];
+    assert_string_equal(planned_at(EVENT_PLUGGED, text), "attach 1-1.4\nattach 1-1.5\n");
+    came = &devices[CORAL];
+    assert_string_equal(planned_at(EVENT_PLUGGED, text),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+    came = NULL;
+    assert_string_equal(planned_at(EVENT_PLUGGED, text),
+                        "attach 1-1.4\nrefused absent 10de:ffff\nattach 1-1.5\n"
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+}
+
+#define HAS_OLD_STICK                                                                              \
+    "<hostdev type='usb' mode='subsystem'><source><vendor id='0x1a6e'/><product id='0x089a'/>"     \
+    "<address bus='1' device='99'/></source></hostdev>"
+
+static void what_left_the_host_leaves_the_vm(void **state) {
+    (void)state;
+    static const char text[] =
+        "on vm frigate started, plugged attach port 1-1.4 1a6e:089a as usb\n";
+    vm(PORTS, HAS_OLD_STICK);
+    assert_string_equal(planned_at(EVENT_STARTED, text), "detach 1/99\nattach 1-1.4\n");
+    assert_string_equal(plan.entries[0].xml, "<hostdev mode='subsystem' type='usb'>\n"
+                                             "  <source>\n"
+                                             "    <vendor id='0x1a6e'/>\n"
+                                             "    <product id='0x089a'/>\n"
+                                             "    <address bus='1' device='99'/>\n"
+                                             "  </source>\n"
+                                             "</hostdev>");
+    assert_says(0, "has left the host", NULL);
+    assert_int_equal(program_line(plan.entries[0].rule, plan.entries[0].action), 1);
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");
+    assert_string_equal(planned_at(EVENT_STOPPED, text), "");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm other started attach 1a6e:089a as usb\n"),
+                        "");
+    vm(PORTS, HAS_STICK);
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
+    host.count = STICK; /* nothing is known of USB */
+    vm(PORTS, HAS_OLD_STICK);
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
@@ -769,6 +819,8 @@ int main(void) {
         TEST(programs_run_at_every_event),
         TEST(entries_stand_in_the_order_of_rules),
         TEST(durations_of_an_action),
+        TEST(only_targets_that_select_what_came),
+        TEST(what_left_the_host_leaves_the_vm),
         TEST(many_rules_take_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@ static void make(const char *title, const char *text) {
         .title = SAMPLE_TEXT(title),
         .uuid = SAMPLE_TEXT("4dea22b3-1d52-d8f3-2516-782e98ab3fa0"),
     };
-    event = (struct event){EVENT_STARTED, &domain};
+    event = (struct event){.name = EVENT_STARTED, .domain = &domain};
     sample_rules_init(&rules, text);
     plan_init(&plan,
               &(struct plan_request){.program = &rules.program, .event = &event, .host = &host});
