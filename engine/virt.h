@@ -33,6 +33,19 @@ struct virt_vm {
     char *xml;
 };
 
+/* What happened to the VM that is watched. */
+enum virt_news_kind {
+    VIRT_NEWS_NONE,
+    VIRT_NEWS_REMOVED, /* the guest let a device go: the VM does not have it any more */
+    VIRT_NEWS_REFUSED, /* the guest keeps the device; libvirt tells since 1.3.4 */
+    VIRT_NEWS_STOPPED, /* the VM is not running any more */
+};
+
+struct virt_news {
+    enum virt_news_kind kind;
+    char alias[64]; /* of the device, for REMOVED and REFUSED; else "" */
+};
+
 struct virt;
 
 /* Every function returns 0, or -1 with `error` filled in. */
@@ -52,6 +65,16 @@ struct virt_ops {
     int (*detach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
     int (*reset)(struct virt *virt, const char *uuid, struct virt_error *error);
     int (*reboot)(struct virt *virt, const char *uuid, struct virt_error *error);
+    /* From here on keeps what happens to the running VM, for wait(): at most one VM at a time, anew
+     * at each call. Call it before what is to be waited for. */
+    int (*watch)(struct virt *virt, const char *uuid, struct virt_error *error);
+    /*
+     * The next thing that happened to the watched VM, or VIRT_NEWS_NONE when there was none within
+     * `timeout_ms` (0: only what is there already). Always NONE, after all of the time, where
+     * libvirt cannot tell: so look at the VM too. VIRT_UNREACHABLE: nothing is watched any more.
+     */
+    int (*wait)(struct virt *virt, int timeout_ms, struct virt_news *news,
+                struct virt_error *error);
     void (*close)(struct virt *virt);
 };
 

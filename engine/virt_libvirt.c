@@ -1,6 +1,7 @@
 #include "engine/virt_libvirt.h"
 
 #include "engine/domain.h"
+#include "lexer/memory.h"
 
 #include <ctype.h>
 #include <dlfcn.h>
@@ -10,15 +11,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYNOLOGY "/var/packages/Virtualization/target"
+
+enum { EVENT_KINDS = 3 };
+
+/*
+ * Events come on a connection of their own, which lives from one watch() to the next. With an event
+ * loop libvirtd sends a connection "are you there?" every 5 s and closes it when 5 of them were not
+ * answered; the answer comes from the loop, which runs in wait() only. A connection made before the
+ * loop is registered is not asked: the engine may sleep for minutes between two calls. Another
+ * connection costs two milliseconds, and only those who wait for a guest pay it.
+ */
+struct watcher {
+    virConnectPtr connection;   /* NULL: nothing is watched, or libvirt cannot tell */
+    int callbacks[EVENT_KINDS]; /* -1: the daemon does not know the event */
+    struct virt_news *news;     /* came and was not asked for yet; the first `told` were */
+    size_t count, told;
+};
 
 struct libvirt {
     struct virt virt;
     struct libvirt_api api;
     char *uri;
     virConnectPtr connection; /* NULL after it was lost: the next call makes it anew */
+    struct watcher watcher;
 };
 
 /* ---- what an error means ---- */
@@ -91,6 +110,8 @@ static const struct meaning {
      "several devices have that id: say which by its 'port' or 'serial'"},
     {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
      "a bridge cannot be passed: name the device behind it"},
+    {ANY, ANY, "rejected by the guest", VIRT_FAILED,
+     "stop its use in the guest, or shut the VM down"},
     {ANY, ANY, "cause is unknown", VIRT_FAILED,
      "most often the device's address is gone: see 'virt-rules devices'"},
     {ANY, ANY, "failed to bind", VIRT_FAILED,
@@ -160,10 +181,12 @@ __attribute__((format(printf, 4, 5))) static int fail(struct virt_error *error,
 #define SYMBOL(name, member)                                                                       \
     { name, offsetof(struct libvirt_api, member) }
 
-static const struct symbol {
+struct symbol {
     const char *name;
     size_t offset;
-} symbols[] = {
+};
+
+static const struct symbol symbols[] = {
     SYMBOL("virInitialize", initialize),
     SYMBOL("virSetErrorFunc", set_error_function),
     SYMBOL("virGetLastError", last_error),
@@ -180,6 +203,17 @@ static const struct symbol {
     SYMBOL("virDomainReset", reset),
     SYMBOL("virDomainReboot", reboot),
     SYMBOL("virDomainFree", free),
+};
+
+/* Nothing but wait() is less without them. */
+static const struct symbol event_symbols[] = {
+    SYMBOL("virConnectIsAlive", is_alive),
+    SYMBOL("virConnectDomainEventRegisterAny", register_event),
+    SYMBOL("virConnectDomainEventDeregisterAny", deregister_event),
+    SYMBOL("virEventRegisterDefaultImpl", register_loop),
+    SYMBOL("virEventRunDefaultImpl", run_loop),
+    SYMBOL("virEventAddTimeout", add_timeout),
+    SYMBOL("virEventRemoveTimeout", remove_timeout),
 };
 
 /* The library stays loaded to the end of the process: libvirt cannot be unloaded. */
@@ -206,17 +240,20 @@ static void *load(const char *const *libraries, struct virt_error *error) {
     return NULL;
 }
 
-static int resolve(struct libvirt_api *api, void *library, struct virt_error *error) {
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *address = dlsym(library, symbols[i].name);
+static bool resolve_one(struct libvirt_api *api, void *library, const struct symbol *symbol) {
+    void *address = dlsym(library, symbol->name);
 
-        if (!address) {
-            fail(error, VIRT_UNREACHABLE, "libvirt 0.9.13 or newer is needed",
-                 "the libvirt library has no %s", symbols[i].name);
-            return -1;
-        }
-        memcpy((char *)api + symbols[i].offset, &address, sizeof address);
-    }
+    memcpy((char *)api + symbol->offset, &address, sizeof address);
+    return address;
+}
+
+static int resolve(struct libvirt_api *api, void *library, struct virt_error *error) {
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
+        if (!resolve_one(api, library, &symbols[i]))
+            return fail(error, VIRT_UNREACHABLE, "libvirt 0.9.13 or newer is needed",
+                        "the libvirt library has no %s", symbols[i].name);
+    for (size_t i = 0; i < sizeof event_symbols / sizeof *event_symbols; i++)
+        resolve_one(api, library, &event_symbols[i]);
     return 0;
 }
 
@@ -232,29 +269,41 @@ static void disconnect(struct libvirt *self) {
     self->connection = NULL;
 }
 
-/* What the call that has just failed says. A lost connection is closed. */
-static int failed(struct libvirt *self, struct virt_error *error) {
+/* What the call that has just failed says. Returns -1. */
+static int explain(const struct libvirt *self, struct virt_error *error) {
     virErrorPtr last = self->api.last_error();
 
     virt_libvirt_error(error, last ? last->domain : 0, last ? last->code : 0,
                        last ? last->message : NULL);
     self->api.reset_last_error();
+    return -1;
+}
+
+/* The same, and a lost connection is closed. */
+static int failed(struct libvirt *self, struct virt_error *error) {
+    explain(self, error);
     if (error->failure == VIRT_UNREACHABLE)
         disconnect(self);
     return -1;
 }
 
-static int connect_once(struct libvirt *self, struct virt_error *error) {
-    if (self->connection)
-        return 0;
-    self->connection = self->api.open(self->uri);
-    if (self->connection)
-        return 0;
-    failed(self, error);
+/* Returns NULL with `error`. */
+static virConnectPtr connect_to(const struct libvirt *self, struct virt_error *error) {
+    virConnectPtr connection = self->api.open(self->uri);
+
+    if (connection)
+        return connection;
+    explain(self, error);
     error->failure = VIRT_UNREACHABLE;
     if (!*error->hint)
         snprintf(error->hint, sizeof error->hint, "%s", HINT_CONNECTION);
-    return -1;
+    return NULL;
+}
+
+static int connect_once(struct libvirt *self, struct virt_error *error) {
+    if (!self->connection)
+        self->connection = connect_to(self, error);
+    return self->connection ? 0 : -1;
 }
 
 /* libvirt would print to stderr what we report ourselves. */
@@ -496,9 +545,191 @@ static int libvirt_reboot(struct virt *virt, const char *uuid, struct virt_error
     return do_step(virt, uuid, step_reboot, NULL, error);
 }
 
+/* ---- events ---- */
+
+static bool has_events(const struct libvirt_api *api) {
+    return api->is_alive && api->register_event && api->deregister_event && api->register_loop &&
+           api->run_loop && api->add_timeout && api->remove_timeout;
+}
+
+static void note_time_over(int timer, void *over) {
+    (void)timer;
+    *(bool *)over = true;
+}
+
+/* A process has one loop for all connections, and only a timer says whether it is there. Returns
+ * the timer, or -1. */
+static int add_timer(const struct libvirt_api *api, int milliseconds, bool *over) {
+    int timer = api->add_timeout(milliseconds, note_time_over, over, NULL);
+
+    if (timer < 0 && api->register_loop() == 0)
+        timer = api->add_timeout(milliseconds, note_time_over, over, NULL);
+    api->reset_last_error();
+    return timer;
+}
+
+/* Must be there before the connection is made that is to use it. */
+static bool start_loop(const struct libvirt_api *api) {
+    int timer = add_timer(api, -1, NULL);
+
+    if (timer >= 0)
+        api->remove_timeout(timer);
+    return timer >= 0;
+}
+
+static bool has_news(const struct watcher *watcher) {
+    return watcher->told < watcher->count;
+}
+
+/* Runs the loop until its time is over, there are news, or the connection is lost (NULL: for the
+ * time alone). At least 1 ms: a timer that has fired already would leave no turn to the sockets.
+ * Returns -1 when the loop does not work. */
+static int run_loop(const struct libvirt *self, int milliseconds, virConnectPtr connection) {
+    const struct libvirt_api *api = &self->api;
+    bool over = false;
+    int timer = add_timer(api, milliseconds > 0 ? milliseconds : 1, &over), status = 0;
+
+    if (timer < 0)
+        return -1;
+    while (status == 0 && !over &&
+           (!connection || (!has_news(&self->watcher) && api->is_alive(connection) == 1)))
+        status = api->run_loop();
+    api->remove_timeout(timer);
+    return status;
+}
+
+static void add_news(struct watcher *watcher, enum virt_news_kind kind, const char *alias) {
+    struct virt_news *news;
+
+    watcher->news = memory_grow(watcher->news, watcher->count, sizeof *watcher->news);
+    news = &watcher->news[watcher->count++];
+    *news = (struct virt_news){.kind = kind};
+    snprintf(news->alias, sizeof news->alias, "%s", alias ? alias : "");
+}
+
+/* A guest that crashed may be kept as it is, and a running VM whose definition is taken away runs
+ * on: only this is the end. */
+static void hear_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
+                           void *watcher) {
+    (void)connection, (void)domain, (void)detail;
+    if (event == VIR_DOMAIN_EVENT_STOPPED)
+        add_news(watcher, VIRT_NEWS_STOPPED, NULL);
+}
+
+static void hear_removed(virConnectPtr connection, virDomainPtr domain, const char *alias,
+                         void *watcher) {
+    (void)connection, (void)domain;
+    add_news(watcher, VIRT_NEWS_REMOVED, alias);
+}
+
+static void hear_refused(virConnectPtr connection, virDomainPtr domain, const char *alias,
+                         void *watcher) {
+    (void)connection, (void)domain;
+    add_news(watcher, VIRT_NEWS_REFUSED, alias);
+}
+
+static void watch_nothing(struct libvirt *self) {
+    struct watcher *watcher = &self->watcher;
+
+    if (watcher->connection) {
+        for (int i = 0; i < EVENT_KINDS; i++)
+            if (watcher->callbacks[i] >= 0)
+                self->api.deregister_event(watcher->connection, watcher->callbacks[i]);
+        self->api.close(watcher->connection);
+        run_loop(self, 1, NULL); /* which closes the socket */
+        self->api.reset_last_error();
+    }
+    free(watcher->news);
+    *watcher = (struct watcher){0};
+}
+
+/* An event that the daemon does not know does not come. */
+static int listen_to(struct libvirt *self, virDomainPtr domain, struct virt_error *error) {
+    static const struct {
+        int id;
+        void (*function)(void); /* each kind of event has a type of its own */
+    } events[EVENT_KINDS] = {
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, (void (*)(void))hear_lifecycle},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, (void (*)(void))hear_removed},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, (void (*)(void))hear_refused},
+    };
+    struct watcher *watcher = &self->watcher;
+
+    for (int i = 0; i < EVENT_KINDS; i++) {
+        watcher->callbacks[i] = self->api.register_event(
+            watcher->connection, domain, events[i].id,
+            (virConnectDomainEventGenericCallback)events[i].function, watcher, NULL);
+        if (watcher->callbacks[i] < 0 && explain(self, error) < 0 &&
+            error->failure == VIRT_UNREACHABLE)
+            return -1;
+    }
+    return 0;
+}
+
+static int watch_on(struct libvirt *self, const char *uuid, struct virt_error *error) {
+    virDomainPtr domain = self->api.lookup_by_uuid(self->watcher.connection, uuid);
+    int status;
+
+    if (!domain)
+        return explain(self, error);
+    status = listen_to(self, domain, error);
+    self->api.free(domain);
+    return status;
+}
+
+static int libvirt_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    struct watcher *watcher = &self->watcher;
+
+    watch_nothing(self);
+    if (!has_events(&self->api) || !start_loop(&self->api))
+        return 0;
+    watcher->connection = connect_to(self, error);
+    if (!watcher->connection)
+        return -1;
+    for (int i = 0; i < EVENT_KINDS; i++)
+        watcher->callbacks[i] = -1;
+    if (watch_on(self, uuid, error) == 0)
+        return 0;
+    watch_nothing(self);
+    return -1;
+}
+
+static void sleep_for(int milliseconds) {
+    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
+
+static int libvirt_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                        struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    struct watcher *watcher = &self->watcher;
+    bool broken, lost;
+
+    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    if (!watcher->connection) {
+        sleep_for(timeout_ms);
+        return 0;
+    }
+    broken = !has_news(watcher) && run_loop(self, timeout_ms, watcher->connection) != 0;
+    if (has_news(watcher)) {
+        *news = watcher->news[watcher->told++];
+        return 0;
+    }
+    lost = self->api.is_alive(watcher->connection) != 1;
+    if (!broken && !lost)
+        return 0;
+    watch_nothing(self);
+    return lost ? fail(error, VIRT_UNREACHABLE, HINT_CONNECTION, "libvirt closed the connection")
+                : fail(error, VIRT_FAILED, "", "libvirt's event loop does not work");
+}
+
 static void libvirt_close(struct virt *virt) {
     struct libvirt *self = of(virt);
 
+    watch_nothing(self);
     disconnect(self);
     free(self->uri);
     free(self);
@@ -512,6 +743,8 @@ static const struct virt_ops operations = {
     .detach = libvirt_detach,
     .reset = libvirt_reset,
     .reboot = libvirt_reboot,
+    .watch = libvirt_watch,
+    .wait = libvirt_wait,
     .close = libvirt_close,
 };
 

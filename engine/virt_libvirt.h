@@ -25,6 +25,14 @@ struct libvirt_api {
     __typeof__(virDomainReset) *reset;
     __typeof__(virDomainReboot) *reboot;
     __typeof__(virDomainFree) *free;
+    /* For watch() and wait(), which tell of nothing when one of them is NULL. */
+    __typeof__(virConnectIsAlive) *is_alive;
+    __typeof__(virConnectDomainEventRegisterAny) *register_event;
+    __typeof__(virConnectDomainEventDeregisterAny) *deregister_event;
+    __typeof__(virEventRegisterDefaultImpl) *register_loop;
+    __typeof__(virEventRunDefaultImpl) *run_loop;
+    __typeof__(virEventAddTimeout) *add_timeout;
+    __typeof__(virEventRemoveTimeout) *remove_timeout;
 };
 
 /* virt_libvirt_open() with the places to look for the library, tried in order until one loads;

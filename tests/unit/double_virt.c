@@ -1,6 +1,7 @@
 #include "tests/unit/double_virt.h"
 
 #include "engine/domain.h"
+#include "engine/execute.h"
 #include "engine/virt_libvirt.h"
 
 #include <stdarg.h>
@@ -9,11 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_VMS = 16, MAX_PLANS = 32, CALL_KINDS = DOUBLE_REBOOT + 1 };
+enum { MAX_VMS = 16, MAX_PLANS = 32, MAX_NEWS = 64, CALL_KINDS = DOUBLE_WAIT + 1 };
 
 struct vm {
     char *uuid, *name, *title, *xml;
-    bool runs, deaf;
+    bool runs, deaf, refuses;
 };
 
 /* What happens at a call: `callback`, or else a failure. */
@@ -34,6 +35,11 @@ struct double_virt {
     unsigned made[CALL_KINDS]; /* calls of each kind; DOUBLE_ANY counts them all */
     char *calls, *last_xml;
     unsigned aliases;
+    struct clock *clock;
+    bool mute;
+    char *watched; /* UUID; NULL: none */
+    struct virt_news news[MAX_NEWS];
+    size_t news_count, news_told;
 };
 
 __attribute__((noreturn)) static void give_up(const char *why) {
@@ -87,6 +93,24 @@ static void finish_vm(struct vm *vm) {
     free(vm->xml);
 }
 
+static void tell(struct double_virt *hypervisor, const struct vm *vm, enum virt_news_kind kind,
+                 const char *alias) {
+    struct virt_news *news = &hypervisor->news[hypervisor->news_count];
+
+    if (hypervisor->mute || !hypervisor->watched || strcasecmp(hypervisor->watched, vm->uuid) != 0)
+        return;
+    if (hypervisor->news_count++ == MAX_NEWS)
+        give_up("too much news");
+    *news = (struct virt_news){.kind = kind};
+    snprintf(news->alias, sizeof news->alias, "%s", alias);
+}
+
+static void watch(struct double_virt *hypervisor, const char *uuid) {
+    free(hypervisor->watched);
+    hypervisor->watched = copy(uuid);
+    hypervisor->news_count = hypervisor->news_told = 0;
+}
+
 void double_virt_add_xml(struct double_virt *hypervisor, const char *xml) {
     struct domain domain;
     struct vm *vm;
@@ -99,8 +123,13 @@ void double_virt_add_xml(struct double_virt *hypervisor, const char *xml) {
         finish_vm(vm);
     else
         vm = &hypervisor->vms[hypervisor->vm_count++];
-    *vm = (struct vm){copy(domain.uuid), copy(domain.name), copy(domain.title),
-                      copy(xml),         domain.id >= 0,    false};
+    *vm = (struct vm){copy(domain.uuid),
+                      copy(domain.name),
+                      copy(domain.title),
+                      copy(xml),
+                      domain.id >= 0,
+                      false,
+                      false};
     domain_finish(&domain);
 }
 
@@ -131,18 +160,25 @@ static void cut(char *text, const char *end) {
     memmove(text, end, strlen(end) + 1);
 }
 
+static void end_vm(struct double_virt *hypervisor, struct vm *vm) {
+    if (vm->runs)
+        tell(hypervisor, vm, VIRT_NEWS_STOPPED, "");
+    vm->runs = false;
+}
+
 void double_virt_stop(struct double_virt *hypervisor, const char *uuid) {
     struct vm *vm = must_find(hypervisor, uuid);
     char *id = strstr(vm->xml, " id='"), *root_end = strchr(strstr(vm->xml, "<domain"), '>');
 
     if (id && id < root_end)
         cut(id, strchr(id + strlen(" id='"), '\'') + 1);
-    vm->runs = false;
+    end_vm(hypervisor, vm);
 }
 
 void double_virt_remove(struct double_virt *hypervisor, const char *uuid) {
     struct vm *vm = must_find(hypervisor, uuid);
 
+    end_vm(hypervisor, vm);
     finish_vm(vm);
     *vm = hypervisor->vms[--hypervisor->vm_count];
 }
@@ -153,6 +189,10 @@ const char *double_virt_xml(const struct double_virt *hypervisor, const char *uu
 
 void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool deaf) {
     must_find(hypervisor, uuid)->deaf = deaf;
+}
+
+void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool refuses) {
+    must_find(hypervisor, uuid)->refuses = refuses;
 }
 
 /* ---- host devices ---- */
@@ -184,12 +224,13 @@ static bool is_same(const struct domain_hostdev *a, const struct domain_hostdev 
     return a->id.vendor == b->id.vendor && a->id.device == b->id.device;
 }
 
-/* The text of the VM's <hostdev> that is the device, up to `end`; NULL when it has none. */
-static char *hostdev_in(const struct vm *vm, const struct domain_hostdev *wanted, char **end) {
+/* The text of the VM's <hostdev> that is the device, up to `end`, and all that it says in `found`;
+ * NULL when it has none. */
+static char *hostdev_in(const struct vm *vm, const struct domain_hostdev *wanted, char **end,
+                        struct domain_hostdev *found) {
     static const char closing[] = "</hostdev>";
 
     for (char *start = vm->xml; (start = strstr(start, "<hostdev")); start = *end) {
-        struct domain_hostdev hostdev;
         char *one;
         bool same;
 
@@ -198,7 +239,7 @@ static char *hostdev_in(const struct vm *vm, const struct domain_hostdev *wanted
             return NULL;
         *end += strlen(closing);
         one = strndup(start, (size_t)(*end - start));
-        same = one && read_hostdev(one, &hostdev) && is_same(&hostdev, wanted);
+        same = one && read_hostdev(one, found) && is_same(found, wanted);
         free(one);
         if (same)
             return start;
@@ -222,11 +263,12 @@ void double_virt_give(struct double_virt *hypervisor, const char *uuid, const ch
 
 void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev) {
     struct vm *vm = must_find(hypervisor, uuid);
-    struct domain_hostdev device;
+    struct domain_hostdev device, held;
     char *start, *end;
 
-    if (!read_hostdev(hostdev, &device) || !(start = hostdev_in(vm, &device, &end)))
+    if (!read_hostdev(hostdev, &device) || !(start = hostdev_in(vm, &device, &end, &held)))
         give_up("the VM has no such hostdev");
+    tell(hypervisor, vm, VIRT_NEWS_REMOVED, held.alias);
     cut(start, end + (*end == '\n'));
 }
 
@@ -249,7 +291,24 @@ static bool is_due(const struct double_virt *hypervisor, const struct plan *plan
            (plan->nth == 0 || plan->nth == hypervisor->made[plan->call]);
 }
 
-/* Writes the call down and does what was planned for it: first all callbacks, then a failure. */
+/* Does what was planned for the call: first all callbacks, then a failure. */
+static int happens(struct double_virt *hypervisor, enum double_call call,
+                   struct virt_error *error) {
+    hypervisor->made[DOUBLE_ANY]++;
+    hypervisor->made[call]++;
+    for (size_t i = 0; i < hypervisor->plan_count; i++)
+        if (hypervisor->plans[i].callback && is_due(hypervisor, &hypervisor->plans[i], call))
+            hypervisor->plans[i].callback(hypervisor, hypervisor->plans[i].context);
+    for (size_t i = 0; i < hypervisor->plan_count; i++) {
+        if (!hypervisor->plans[i].callback && is_due(hypervisor, &hypervisor->plans[i], call)) {
+            *error = hypervisor->plans[i].error;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Writes the call down too. */
 static int begin(struct double_virt *hypervisor, enum double_call call, const char *verb,
                  const char *vm, const char *xml, struct virt_error *error) {
     char *device = xml ? describe(xml) : NULL;
@@ -263,18 +322,7 @@ static int begin(struct double_virt *hypervisor, enum double_call call, const ch
         free(hypervisor->last_xml);
         hypervisor->last_xml = copy(xml);
     }
-    hypervisor->made[DOUBLE_ANY]++;
-    hypervisor->made[call]++;
-    for (size_t i = 0; i < hypervisor->plan_count; i++)
-        if (hypervisor->plans[i].callback && is_due(hypervisor, &hypervisor->plans[i], call))
-            hypervisor->plans[i].callback(hypervisor, hypervisor->plans[i].context);
-    for (size_t i = 0; i < hypervisor->plan_count; i++) {
-        if (!hypervisor->plans[i].callback && is_due(hypervisor, &hypervisor->plans[i], call)) {
-            *error = hypervisor->plans[i].error;
-            return -1;
-        }
-    }
-    return 0;
+    return happens(hypervisor, call, error);
 }
 
 static struct double_virt *of(struct virt *virt) {
@@ -363,10 +411,11 @@ static int double_list_all(struct virt *virt, struct virt_vm **vms, size_t *coun
 
 static const struct vm *holder_of(const struct double_virt *hypervisor,
                                   const struct domain_hostdev *hostdev) {
+    struct domain_hostdev held;
     char *end;
 
     for (size_t i = 0; i < hypervisor->vm_count; i++)
-        if (hypervisor->vms[i].runs && hostdev_in(&hypervisor->vms[i], hostdev, &end))
+        if (hypervisor->vms[i].runs && hostdev_in(&hypervisor->vms[i], hostdev, &end, &held))
             return &hypervisor->vms[i];
     return NULL;
 }
@@ -404,7 +453,7 @@ static int double_attach(struct virt *virt, const char *uuid, const char *xml,
 static int double_detach(struct virt *virt, const char *uuid, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
-    struct domain_hostdev hostdev;
+    struct domain_hostdev hostdev, held;
     const struct vm *vm;
     char *end;
 
@@ -413,12 +462,14 @@ static int double_detach(struct virt *virt, const char *uuid, const char *xml,
     vm = running(hypervisor, uuid, error);
     if (!vm)
         return -1;
-    if (!read_hostdev(xml, &hostdev) || !hostdev_in(vm, &hostdev, &end)) {
+    if (!read_hostdev(xml, &hostdev) || !hostdev_in(vm, &hostdev, &end, &held)) {
         virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_DEVICE_MISSING,
                            "device not found: host device not found");
         return -1;
     }
-    if (!vm->deaf)
+    if (vm->refuses)
+        tell(hypervisor, vm, VIRT_NEWS_REFUSED, held.alias);
+    else if (!vm->deaf)
         double_virt_take(hypervisor, uuid, xml);
     return 0;
 }
@@ -439,6 +490,34 @@ static int double_reboot(struct virt *virt, const char *uuid, struct virt_error 
     return running(hypervisor, uuid, error) ? 0 : -1;
 }
 
+static int double_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+
+    watch(hypervisor, NULL);
+    if (begin(hypervisor, DOUBLE_WATCH, "watch", name_of(hypervisor, uuid), NULL, error) != 0)
+        return -1;
+    if (!find(hypervisor, uuid))
+        return no_domain(error, uuid);
+    watch(hypervisor, uuid);
+    return 0;
+}
+
+static int double_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                       struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+
+    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    if (happens(hypervisor, DOUBLE_WAIT, error) != 0) {
+        watch(hypervisor, NULL);
+        return -1;
+    }
+    if (hypervisor->news_told == hypervisor->news_count && timeout_ms > 0 && hypervisor->clock)
+        hypervisor->clock->sleep_ms(hypervisor->clock, timeout_ms);
+    if (hypervisor->news_told < hypervisor->news_count)
+        *news = hypervisor->news[hypervisor->news_told++];
+    return 0;
+}
+
 static void double_close(struct virt *virt) {
     struct double_virt *hypervisor = of(virt);
     char *calls = print("%sclose\n", hypervisor->calls);
@@ -455,6 +534,8 @@ static const struct virt_ops operations = {
     .detach = double_detach,
     .reset = double_reset,
     .reboot = double_reboot,
+    .watch = double_watch,
+    .wait = double_wait,
     .close = double_close,
 };
 
@@ -476,7 +557,16 @@ void double_virt_destroy(struct double_virt *hypervisor) {
         finish_vm(&hypervisor->vms[i]);
     free(hypervisor->calls);
     free(hypervisor->last_xml);
+    free(hypervisor->watched);
     free(hypervisor);
+}
+
+void double_virt_clock(struct double_virt *hypervisor, struct clock *clock) {
+    hypervisor->clock = clock;
+}
+
+void double_virt_mute(struct double_virt *hypervisor) {
+    hypervisor->mute = true;
 }
 
 struct virt *double_virt_port(struct double_virt *hypervisor) {

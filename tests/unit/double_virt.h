@@ -22,6 +22,7 @@
 #include <stdbool.h>
 
 struct double_virt;
+struct clock;
 
 enum double_call {
     DOUBLE_ANY,
@@ -30,7 +31,9 @@ enum double_call {
     DOUBLE_ATTACH,
     DOUBLE_DETACH,
     DOUBLE_RESET,
-    DOUBLE_REBOOT
+    DOUBLE_REBOOT,
+    DOUBLE_WATCH,
+    DOUBLE_WAIT
 };
 
 struct double_virt *double_virt_create(void);
@@ -39,7 +42,12 @@ void double_virt_destroy(struct double_virt *hypervisor);
 /* What the code under test gets. Its close() only writes "close" down. */
 struct virt *double_virt_port(struct double_virt *hypervisor);
 
-/* ---- the VMs ---- */
+/* Whose sleep_ms() a wait() with no news calls, with its timeout; without one, no time goes by. */
+void double_virt_clock(struct double_virt *hypervisor, struct clock *clock);
+/* A libvirt that tells of nothing: wait() never has news. */
+void double_virt_mute(struct double_virt *hypervisor);
+
+/* ---- the VMs: one that is watched gives news of what happens to it ---- */
 
 /* A running q35 VM with an xHCI controller and four free root ports. `title` may be NULL. */
 void double_virt_add(struct double_virt *hypervisor, const char *uuid, const char *name,
@@ -56,6 +64,8 @@ void double_virt_give(struct double_virt *hypervisor, const char *uuid, const ch
 void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
 /* A guest that does not answer: detach succeeds, and the device stays. */
 void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool deaf);
+/* A guest that refuses: the same, and news of it. */
+void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool refuses);
 
 /* ---- what happens at a call ---- */
 
@@ -72,9 +82,9 @@ void double_virt_before(struct double_virt *hypervisor, enum double_call call, u
 
 /*
  * All calls in order, each with a newline: "domain_xml VM" (as the caller wrote it), "list",
- * "attach NAME DEVICE", "detach NAME DEVICE", "reset NAME", "reboot NAME", "close". NAME is the
- * VM's name, or the UUID when there is no such VM. DEVICE is "0000:03:00.0", "1/4 1a6e:089a", or
- * "?".
+ * "attach NAME DEVICE", "detach NAME DEVICE", "reset NAME", "reboot NAME", "watch NAME", "close";
+ * no word of wait(). NAME is the VM's name, or the UUID when there is no such VM. DEVICE is
+ * "0000:03:00.0", "1/4 1a6e:089a", or "?".
  */
 const char *double_virt_calls(const struct double_virt *hypervisor);
 void double_virt_forget_calls(struct double_virt *hypervisor);

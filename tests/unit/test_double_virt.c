@@ -2,6 +2,7 @@
 #include "tests/unit/double_virt.h"
 
 #include "engine/domain.h"
+#include "engine/execute.h"
 #include "engine/hostdev_xml.h"
 
 #include <setjmp.h>
@@ -197,13 +198,113 @@ static void keeps_what_a_deaf_guest_holds(void **state) {
     assert_false(holds(FRIGATE, &coral));
 }
 
+/* ---- news ---- */
+
+static struct virt_news heard(int timeout_ms) {
+    struct virt_news news = {.kind = (enum virt_news_kind) - 1};
+
+    assert_int_equal(virt->ops->wait(virt, timeout_ms, &news, &error), 0);
+    return news;
+}
+
+static void tells_of_the_watched_vm_alone(void **state) {
+    struct virt_news news;
+
+    (void)state;
+    assert_int_equal(attach(FRIGATE, &coral) + attach(FRIGATE, &stick) + attach(WINDOWS, &gpu), 0);
+    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->watch(virt, FRIGATE, &error), 0);
+    assert_int_equal(detach(WINDOWS, &gpu) + detach(FRIGATE, &stick), 0);
+    double_virt_stop(hypervisor, WINDOWS);
+    news = heard(0);
+    assert_int_equal(news.kind, VIRT_NEWS_REMOVED);
+    assert_string_equal(news.alias, "hostdev1");
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    assert_int_equal(detach(FRIGATE, &coral), 0);
+    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    double_virt_refuse(hypervisor, FRIGATE, true);
+    assert_int_equal(detach(FRIGATE, &coral), 0);
+    assert_true(holds(FRIGATE, &coral));
+    news = heard(0);
+    assert_int_equal(news.kind, VIRT_NEWS_REFUSED);
+    assert_string_equal(news.alias, "hostdev0");
+    double_virt_stop(hypervisor, FRIGATE);
+    double_virt_remove(hypervisor, FRIGATE); /* does not stop again */
+    news = heard(0);
+    assert_int_equal(news.kind, VIRT_NEWS_STOPPED);
+    assert_string_equal(news.alias, "");
+    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->watch(virt, NOBODY, &error), -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+}
+
+static void begins_to_watch_anew(void **state) {
+    (void)state;
+    assert_int_equal(attach(FRIGATE, &coral) + attach(WINDOWS, &gpu), 0);
+    assert_int_equal(virt->ops->watch(virt, FRIGATE, &error), 0);
+    assert_int_equal(detach(FRIGATE, &coral), 0);
+    assert_int_equal(virt->ops->watch(virt, WINDOWS, &error), 0);
+    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    double_virt_fail(hypervisor, DOUBLE_WAIT, 2, VIRT_UNREACHABLE, "gone");
+    assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_news){0}, &error), -1);
+    assert_int_equal(detach(WINDOWS, &gpu), 0);
+    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE); /* watches nothing any more */
+    double_virt_mute(hypervisor);
+    assert_int_equal(virt->ops->watch(virt, WINDOWS, &error), 0);
+    double_virt_stop(hypervisor, WINDOWS);
+    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+}
+
+struct test_clock {
+    struct clock clock;
+    int64_t slept;
+};
+
+/* The windows VM stops while the time goes by. */
+static void test_sleep(struct clock *clock, int64_t milliseconds) {
+    ((struct test_clock *)clock)->slept += milliseconds;
+    if (milliseconds == 40)
+        double_virt_stop(hypervisor, WINDOWS);
+}
+
+static void give_coral(struct double_virt *self, void *context) {
+    char *xml = hostdev_xml(&coral, NULL);
+
+    (void)context;
+    double_virt_give(self, WINDOWS, xml);
+    double_virt_take(self, WINDOWS, xml);
+    free(xml);
+}
+
+static void lets_time_go_by(void **state) {
+    struct test_clock clock = {.clock = {.sleep_ms = test_sleep}};
+
+    (void)state;
+    double_virt_clock(hypervisor, &clock.clock);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 2, give_coral, NULL);
+    assert_int_equal(virt->ops->watch(virt, WINDOWS, &error), 0);
+    assert_int_equal(heard(30).kind, VIRT_NEWS_NONE);
+    assert_int_equal(clock.slept, 30);
+    assert_int_equal(heard(30).kind, VIRT_NEWS_REMOVED);
+    assert_int_equal(clock.slept, 30);
+    assert_int_equal(heard(40).kind, VIRT_NEWS_STOPPED);
+    assert_int_equal(clock.slept, 70);
+    assert_string_equal(double_virt_calls(hypervisor), "watch windows\n");
+}
+
 #define DOUBLE_TEST(test) cmocka_unit_test_setup_teardown(test, create, destroy)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        DOUBLE_TEST(attaches_and_detaches),        DOUBLE_TEST(refuses_as_libvirt_does),
-        DOUBLE_TEST(gives_and_lists_xml),          DOUBLE_TEST(fails_when_told),
-        DOUBLE_TEST(changes_the_world_in_between), DOUBLE_TEST(keeps_what_a_deaf_guest_holds),
+        DOUBLE_TEST(attaches_and_detaches),
+        DOUBLE_TEST(refuses_as_libvirt_does),
+        DOUBLE_TEST(gives_and_lists_xml),
+        DOUBLE_TEST(fails_when_told),
+        DOUBLE_TEST(changes_the_world_in_between),
+        DOUBLE_TEST(keeps_what_a_deaf_guest_holds),
+        DOUBLE_TEST(tells_of_the_watched_vm_alone),
+        DOUBLE_TEST(begins_to_watch_anew),
+        DOUBLE_TEST(lets_time_go_by),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

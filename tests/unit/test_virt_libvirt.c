@@ -2,6 +2,7 @@
 
 #include "engine/domain.h"
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -80,6 +82,8 @@ static const struct {
     {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_FAILED, "lsusb"},
     {VIR_FROM_NONE, 9, "Multiple USB devices for 627:1, use <address> to specify one", VIRT_FAILED,
      "serial"},
+    {VIR_FROM_QEMU, 9, "operation failed: unplug of device was rejected by the guest", VIRT_FAILED,
+     "in the guest"},
     {VIR_FROM_NONE, 1, "An error occurred, but the cause is unknown", VIRT_FAILED, "address"},
     {VIR_FROM_QEMU, 55, "Requested operation is not valid: cannot do that", VIRT_FAILED, NULL},
     {VIR_FROM_QEMU, 27, "XML error: PCI address 0000:00:02.0 is in use", VIRT_FAILED, NULL},
@@ -122,6 +126,14 @@ static void puts_messages_on_one_line(void **state) {
 
 enum { DOMAINS = 4 };
 
+struct happening {
+    int event; /* virDomainEventID; LOSS: of the connection; OVER: the last */
+    int detail;
+    const char *alias;
+};
+
+enum { LOSS = -2, OVER = -1 };
+
 /* libvirt's types are opaque: a domain is the address of one of these. */
 struct fake_domain {
     const char *uuid, *name, *xml;
@@ -138,6 +150,17 @@ static struct {
     unsigned opened, open; /* connections made, and those not closed */
     int references;        /* of domains, not freed */
     char uri[64], calls[256];
+    /* The event loop: each turn gives the next of `script`, then the timer fires. */
+    bool loop, dead, loop_fails;
+    virEventTimeoutCallback timer;
+    void *timer_data;
+    int timers, turns;
+    struct {
+        virConnectDomainEventGenericCallback function;
+        void *data;
+    } callbacks[VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED + 1];
+    int callback_count, unknown_event;
+    const struct happening *script;
 } fake;
 
 static void fake_set_error(int domain, int code, const char *message) {
@@ -282,6 +305,86 @@ static int fake_free(virDomainPtr domain) {
     return 0;
 }
 
+/* ---- its events ---- */
+
+static int fake_is_alive(virConnectPtr connection) {
+    assert_ptr_equal(connection, &fake);
+    return !fake.dead;
+}
+
+static int fake_register_event(virConnectPtr connection, virDomainPtr domain, int event,
+                               virConnectDomainEventGenericCallback function, void *data,
+                               virFreeCallback free_data) {
+    assert_ptr_equal(connection, &fake);
+    assert_string_equal(of(domain)->name, "frigate");
+    assert_true(fake.loop && !free_data && !fake.callbacks[event].function);
+    if (event == fake.unknown_event)
+        fake_set_error(VIR_FROM_REMOTE, VIR_ERR_INVALID_ARG, "unsupported event ID");
+    if (event == fake.unknown_event || fails("register_event"))
+        return -1;
+    fake.callbacks[event].function = function;
+    fake.callbacks[event].data = data;
+    fake.callback_count++;
+    return event;
+}
+
+static int fake_deregister_event(virConnectPtr connection, int event) {
+    assert_ptr_equal(connection, &fake);
+    assert_true(fake.callbacks[event].function && fake.open == 2);
+    fake.callbacks[event].function = NULL;
+    fake.callback_count--;
+    return 0;
+}
+
+static int fake_register_loop(void) {
+    assert_false(fake.loop); /* once a process */
+    fake.loop = !fails("register_loop");
+    return fake.loop ? 0 : -1;
+}
+
+static int fake_add_timeout(int milliseconds, virEventTimeoutCallback timer, void *data,
+                            virFreeCallback free_data) {
+    assert_true(milliseconds != 0 && !free_data && fake.timers == 0);
+    if (!fake.loop)
+        return -1;
+    fake.timer = timer;
+    fake.timer_data = data;
+    fake.timers++;
+    return 7;
+}
+
+static int fake_remove_timeout(int timer) {
+    assert_int_equal(timer, 7);
+    fake.timers--;
+    return 0;
+}
+
+static void happen(const struct happening *happening) {
+    int event = happening->event;
+    virConnectDomainEventGenericCallback function =
+        event < 0 ? NULL : fake.callbacks[event].function;
+
+    if (event == LOSS)
+        fake.dead = true;
+    else if (event == VIR_DOMAIN_EVENT_ID_LIFECYCLE)
+        ((virConnectDomainEventCallback)(void (*)(void))function)(NULL, NULL, happening->detail, 0,
+                                                                  fake.callbacks[event].data);
+    else
+        ((virConnectDomainEventDeviceRemovedCallback)(void (*)(void))function)(
+            NULL, NULL, happening->alias, fake.callbacks[event].data);
+}
+
+static int fake_run_loop(void) {
+    fake.turns++;
+    if (fake.loop_fails)
+        return -1;
+    if (fake.open == 2 && fake.script && fake.script->event != OVER)
+        happen(fake.script++);
+    else
+        fake.timer(7, fake.timer_data);
+    return 0;
+}
+
 static const struct libvirt_api api = {
     .initialize = fake_initialize,
     .set_error_function = fake_set_error_function,
@@ -299,6 +402,13 @@ static const struct libvirt_api api = {
     .reset = fake_reset,
     .reboot = fake_reboot,
     .free = fake_free,
+    .is_alive = fake_is_alive,
+    .register_event = fake_register_event,
+    .deregister_event = fake_deregister_event,
+    .register_loop = fake_register_loop,
+    .run_loop = fake_run_loop,
+    .add_timeout = fake_add_timeout,
+    .remove_timeout = fake_remove_timeout,
 };
 
 #define UUID1 "00000000-0000-4000-8000-000000000001"
@@ -319,6 +429,7 @@ static int open_fake(void **state) {
 
     (void)state;
     memset(&fake, 0, sizeof fake);
+    fake.unknown_event = -1;
     memcpy(domains, all, sizeof domains);
     return virt_libvirt_create(&virt, "fake:///", &api, &error);
 }
@@ -326,7 +437,7 @@ static int open_fake(void **state) {
 static int close_fake(void **state) {
     (void)state;
     virt_close(virt);
-    return fake.open || fake.references;
+    return fake.open || fake.references || fake.timers || fake.callback_count;
 }
 
 static void assert_finds(const char *vm, size_t domain) {
@@ -496,6 +607,164 @@ static void chooses_the_uri(void **state) {
     virt_close(NULL);
 }
 
+/* ---- news ---- */
+
+static void assert_news(enum virt_news_kind kind, const char *alias) {
+    struct virt_news news;
+
+    memset(&news, 'x', sizeof news);
+    assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), 0);
+    assert_int_equal(news.kind, kind);
+    assert_string_equal(news.alias, alias);
+}
+
+static void assert_no_wait(enum virt_failure failure, const char *words) {
+    struct virt_news news;
+
+    assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), -1);
+    assert_int_equal(error.failure, failure);
+    if (!strstr(error.message, words))
+        fail_msg("'%s'", error.message);
+}
+
+static void hears_what_happens_to_the_vm(void **state) {
+    static const struct happening script[] = {
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_SUSPENDED, NULL},
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_UNDEFINED, NULL},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev3"},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, 0, "hostdev12"},
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_STOPPED, NULL},
+        {OVER, 0, NULL},
+    };
+
+    (void)state;
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    assert_int_equal(fake.opened, 2); /* its own connection */
+    fake.script = script;
+    assert_news(VIRT_NEWS_REMOVED, "hostdev3");
+    assert_news(VIRT_NEWS_REFUSED, "hostdev12");
+    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+    assert_int_equal(fake.opened, 2);
+    assert_news(VIRT_NEWS_STOPPED, "");
+    assert_news(VIRT_NEWS_NONE, "");
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    assert_int_equal(fake.open, 2);
+    assert_int_equal(fake.callback_count, 3);
+    fake.script = script;
+    assert_int_equal(virt->ops->watch(virt, "none", &error), -1);
+    assert_int_equal(fake.open, 1);
+}
+
+static void forgets_older_news(void **state) {
+    static const struct happening script[] = {{VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev1"},
+                                              {OVER, 0, NULL}};
+
+    (void)state;
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    happen(script);
+    happen(script);
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    assert_news(VIRT_NEWS_NONE, "");
+    happen(script);
+    happen(script);
+    fake.turns = 0;
+    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    assert_int_equal(fake.turns, 0); /* they were there */
+    assert_news(VIRT_NEWS_NONE, "");
+}
+
+static void does_without_an_event_that_is_not_known(void **state) {
+    static const struct happening script[] = {{VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev1"},
+                                              {OVER, 0, NULL}};
+
+    (void)state;
+    fake.unknown_event = VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED;
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    assert_int_equal(fake.callback_count, 2);
+    fake.script = script;
+    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    assert_null(fake_last_error());
+}
+
+static void reports_a_loss_while_it_waits(void **state) {
+    static const struct happening script[] = {
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev1"}, {LOSS, 0, NULL}, {OVER, 0, NULL}};
+    struct virt_news news;
+
+    (void)state;
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    fake.script = script;
+    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    fake.turns = 0;
+    assert_no_wait(VIRT_UNREACHABLE, "closed the connection");
+    assert_int_equal(fake.turns, 2); /* and one to close the socket */
+    assert_int_equal(fake.open, 1);
+    assert_int_equal(virt->ops->wait(virt, 1, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    fake.dead = false;
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    assert_int_equal(fake.open, 2);
+    fake.loop_fails = true;
+    fake.turns = 0;
+    assert_no_wait(VIRT_FAILED, "event loop");
+    assert_int_equal(fake.turns, 2);
+}
+
+static void reports_that_it_cannot_watch(void **state) {
+    static const char *const failing[] = {"open", "by_uuid", "register_event"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof failing / sizeof *failing; i++) {
+        fake_fail(failing[i], VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Cannot recv data");
+        assert_int_equal(virt->ops->watch(virt, UUID1, &error), -1);
+        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(fake.open, 1);
+        assert_null(fake_last_error());
+    }
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void assert_sleeps(void) {
+    struct virt_news news = {.kind = VIRT_NEWS_STOPPED};
+    int64_t start = now_ms();
+
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
+    assert_int_equal(virt->ops->wait(virt, 20, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_true(now_ms() - start >= 20);
+    assert_int_equal(fake.open, 1);
+}
+
+static void works_with_a_library_without_events(void **state) {
+    struct libvirt_api older[] = {api, api, api, api, api, api, api};
+
+    (void)state;
+    older[0].is_alive = NULL;
+    older[1].register_event = NULL;
+    older[2].deregister_event = NULL;
+    older[3].register_loop = NULL;
+    older[4].run_loop = NULL;
+    older[5].add_timeout = NULL;
+    older[6].remove_timeout = NULL;
+    virt_close(virt);
+    for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
+        assert_int_equal(virt_libvirt_create(&virt, "fake:///", &older[i], &error), 0);
+        assert_sleeps();
+        assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+        virt_close(virt);
+    }
+    assert_int_equal(virt_libvirt_create(&virt, "fake:///", &api, &error), 0);
+    fake_fail("register_loop", 0, 0, NULL);
+    assert_sleeps();
+}
+
 /* ---- the real library ---- */
 
 static const char *const installed[] = {"libvirt.so.0", NULL};
@@ -548,6 +817,53 @@ static void works_with_the_real_library(void **state) {
     assert_int_equal(error.failure, VIRT_NO_DOMAIN);
     assert_int_equal(virt->ops->reboot(virt, vms[0].uuid, &error), 0);
     domain_finish(&domain);
+    virt_list_free(vms, count);
+    virt_close(virt);
+}
+
+/* The test driver's VMs are the same on every connection of a process. */
+static void act_on_test_vm(const char *function) {
+    void *library = dlopen("libvirt.so.0", RTLD_NOW | RTLD_LOCAL), *address;
+    __typeof__(virConnectOpen) *open;
+    __typeof__(virDomainLookupByName) *lookup;
+    __typeof__(virDomainDestroy) *act; /* or another of that type */
+    virConnectPtr connection;
+
+    assert_non_null(library);
+    address = dlsym(library, "virConnectOpen");
+    memcpy((void *)&open, &address, sizeof address);
+    address = dlsym(library, "virDomainLookupByName");
+    memcpy((void *)&lookup, &address, sizeof address);
+    address = dlsym(library, function);
+    memcpy((void *)&act, &address, sizeof address);
+    connection = open("test:///default");
+    assert_non_null(connection);
+    assert_int_equal(act(lookup(connection, "test")), 0);
+}
+
+static void hears_of_the_end_of_a_real_vm(void **state) {
+    struct virt_news news;
+    struct virt_vm *vms;
+    size_t count;
+
+    (void)state;
+    assert_int_equal(virt_libvirt_open_from(&virt, "test:///default", installed, &error), 0);
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
+    assert_int_equal(virt->ops->wait(virt, 1, &news, &error), 0);
+    assert_int_equal(virt->ops->watch(virt, vms[0].uuid, &error), 0);
+    assert_int_equal(virt->ops->wait(virt, 0, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    act_on_test_vm("virDomainSuspend");
+    assert_int_equal(virt->ops->wait(virt, 20, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    act_on_test_vm("virDomainDestroy");
+    assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_STOPPED);
+    assert_int_equal(virt->ops->wait(virt, 0, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->watch(virt, vms[0].uuid, &error), 0);
+    assert_int_equal(virt->ops->watch(virt, UUID1, &error), -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
     virt_list_free(vms, count);
     virt_close(virt);
 }
@@ -624,10 +940,17 @@ int main(void) {
         FAKE_TEST(reports_failed_acts),
         FAKE_TEST(connects_anew_after_a_loss),
         FAKE_TEST(reports_a_loss_in_mid_lookup),
+        FAKE_TEST(hears_what_happens_to_the_vm),
+        FAKE_TEST(forgets_older_news),
+        FAKE_TEST(does_without_an_event_that_is_not_known),
+        FAKE_TEST(reports_a_loss_while_it_waits),
+        FAKE_TEST(reports_that_it_cannot_watch),
+        FAKE_TEST(works_with_a_library_without_events),
         cmocka_unit_test(reports_that_it_cannot_start),
         cmocka_unit_test(chooses_the_uri),
         cmocka_unit_test(says_which_libraries_it_tried),
         cmocka_unit_test(works_with_the_real_library),
+        cmocka_unit_test(hears_of_the_end_of_a_real_vm),
         cmocka_unit_test(reports_that_nobody_listens),
         cmocka_unit_test(survives_a_daemon_that_dies),
     };
