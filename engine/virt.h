@@ -46,6 +46,12 @@ struct virt_news {
     char alias[64]; /* of the device, for REMOVED and REFUSED; else "" */
 };
 
+/* Who is at the other end of a connection. */
+struct virt_about {
+    unsigned long version; /* libvirt's: 9000000 is 9.0.0 */
+    char uri[256];
+};
+
 struct virt;
 
 /* Every function returns 0, or -1 with `error` filled in. */
@@ -75,6 +81,8 @@ struct virt_ops {
      */
     int (*wait)(struct virt *virt, int timeout_ms, struct virt_news *news,
                 struct virt_error *error);
+    /* NULL in a stand-in. */
+    int (*about)(struct virt *virt, struct virt_about *about, struct virt_error *error);
     void (*close)(struct virt *virt);
 };
 
@@ -92,6 +100,15 @@ struct virt {
  * `virt` is NULL.
  */
 int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
+
+/* The library that virt_libvirt_open() loads. */
+struct virt_library {
+    char path[512];
+    unsigned long version; /* 9000000 is 9.0.0 */
+};
+
+/* Loads it, and connects to nothing. Returns 0, or -1 with `error`. */
+int virt_libvirt_library(struct virt_library *library, struct virt_error *error);
 
 void virt_close(struct virt *virt);
 void virt_list_free(struct virt_vm *vms, size_t count);

@@ -203,6 +203,9 @@ static const struct symbol symbols[] = {
     SYMBOL("virDomainReset", reset),
     SYMBOL("virDomainReboot", reboot),
     SYMBOL("virDomainFree", free),
+    SYMBOL("virGetVersion", version),
+    SYMBOL("virConnectGetLibVersion", daemon_version),
+    SYMBOL("virConnectGetURI", connection_uri),
 };
 
 /* Nothing but wait() is less without them. */
@@ -726,6 +729,22 @@ static int libvirt_wait(struct virt *virt, int timeout_ms, struct virt_news *new
                 : fail(error, VIRT_FAILED, "", "libvirt's event loop does not work");
 }
 
+static int libvirt_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+    struct libvirt *self = of(virt);
+
+    *about = (struct virt_about){0};
+    if (connect_once(self, error) != 0)
+        return -1;
+    char *uri = self->api.connection_uri(self->connection);
+    if (!uri || self->api.daemon_version(self->connection, &about->version) != 0) {
+        free(uri);
+        return failed(self, error);
+    }
+    snprintf(about->uri, sizeof about->uri, "%s", uri);
+    free(uri);
+    return 0;
+}
+
 static void libvirt_close(struct virt *virt) {
     struct libvirt *self = of(virt);
 
@@ -745,6 +764,7 @@ static const struct virt_ops operations = {
     .reboot = libvirt_reboot,
     .watch = libvirt_watch,
     .wait = libvirt_wait,
+    .about = libvirt_about,
     .close = libvirt_close,
 };
 
@@ -792,14 +812,28 @@ int virt_libvirt_open_from(struct virt **virt, const char *uri, const char *cons
     return virt_libvirt_create(virt, uri, &api, error);
 }
 
-int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
-    static const char *const libraries[] = {
-        "libvirt.so.0",
-        SYNOLOGY "/usr/local/lib/libvirt.so.0",
-        SYNOLOGY "/usr/lib/libvirt.so.0",
-        SYNOLOGY "/lib/libvirt.so.0",
-        NULL,
-    };
+static const char *const libraries_of_hosts[] = {
+    "libvirt.so.0",
+    SYNOLOGY "/usr/local/lib/libvirt.so.0",
+    SYNOLOGY "/usr/lib/libvirt.so.0",
+    SYNOLOGY "/lib/libvirt.so.0",
+    NULL,
+};
 
-    return virt_libvirt_open_from(virt, uri, libraries, error);
+int virt_libvirt_library(struct virt_library *library, struct virt_error *error) {
+    struct libvirt_api api;
+    void *loaded = load(libraries_of_hosts, error);
+    Dl_info place;
+
+    *library = (struct virt_library){0};
+    if (!loaded || resolve(&api, loaded, error) != 0)
+        return -1;
+    if (dladdr(dlsym(loaded, "virInitialize"), &place) && place.dli_fname)
+        snprintf(library->path, sizeof library->path, "%s", place.dli_fname);
+    api.version(&library->version, NULL, NULL);
+    return 0;
+}
+
+int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
+    return virt_libvirt_open_from(virt, uri, libraries_of_hosts, error);
 }

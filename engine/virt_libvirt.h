@@ -25,6 +25,9 @@ struct libvirt_api {
     __typeof__(virDomainReset) *reset;
     __typeof__(virDomainReboot) *reboot;
     __typeof__(virDomainFree) *free;
+    __typeof__(virGetVersion) *version;
+    __typeof__(virConnectGetLibVersion) *daemon_version;
+    __typeof__(virConnectGetURI) *connection_uri;
     /* For watch() and wait(), which tell of nothing when one of them is NULL. */
     __typeof__(virConnectIsAlive) *is_alive;
     __typeof__(virConnectDomainEventRegisterAny) *register_event;

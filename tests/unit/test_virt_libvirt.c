@@ -385,6 +385,17 @@ static int fake_run_loop(void) {
     return 0;
 }
 
+static int fake_daemon_version(virConnectPtr connection, unsigned long *version) {
+    assert_ptr_equal(connection, &fake);
+    *version = 9000000;
+    return fails("daemon_version") ? -1 : 0;
+}
+
+static char *fake_connection_uri(virConnectPtr connection) {
+    assert_ptr_equal(connection, &fake);
+    return fails("connection_uri") ? NULL : strdup("fake:///");
+}
+
 static const struct libvirt_api api = {
     .initialize = fake_initialize,
     .set_error_function = fake_set_error_function,
@@ -402,6 +413,8 @@ static const struct libvirt_api api = {
     .reset = fake_reset,
     .reboot = fake_reboot,
     .free = fake_free,
+    .daemon_version = fake_daemon_version,
+    .connection_uri = fake_connection_uri,
     .is_alive = fake_is_alive,
     .register_event = fake_register_event,
     .deregister_event = fake_deregister_event,
@@ -765,6 +778,21 @@ static void works_with_a_library_without_events(void **state) {
     assert_sleeps();
 }
 
+static void says_who_answers(void **state) {
+    struct virt_about about;
+
+    (void)state;
+    assert_int_equal(virt->ops->about(virt, &about, &error), 0);
+    assert_int_equal(about.version, 9000000);
+    assert_string_equal(about.uri, "fake:///");
+    fake_fail("daemon_version", VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, "no version");
+    assert_int_equal(virt->ops->about(virt, &about, &error), -1);
+    assert_string_equal(error.message, "no version");
+    fake_fail("connection_uri", VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, "no uri");
+    assert_int_equal(virt->ops->about(virt, &about, &error), -1);
+    assert_string_equal(error.message, "no uri");
+}
+
 /* ---- the real library ---- */
 
 static const char *const installed[] = {"libvirt.so.0", NULL};
@@ -802,6 +830,14 @@ static void works_with_the_real_library(void **state) {
         domain_parse(&domain, vms[0].xml, strlen(vms[0].xml), error.message, sizeof error.message),
         0);
     assert_string_equal(domain.name, "test");
+    struct virt_library library;
+    struct virt_about about;
+    assert_int_equal(virt_libvirt_library(&library, &error), 0);
+    assert_non_null(strstr(library.path, "/libvirt.so.0"));
+    assert_int_equal(virt->ops->about(virt, &about, &error), 0);
+    assert_int_equal(about.version, library.version); /* that driver has no daemon */
+    assert_true(about.version >= 1000000);
+    assert_string_equal(about.uri, "test:///default");
     assert_string_equal(domain.uuid, vms[0].uuid);
     assert_int_equal(domain.id, 1);
     assert_int_equal(virt->ops->domain_xml(virt, "test", &xml, &error), 0);
@@ -946,6 +982,7 @@ int main(void) {
         FAKE_TEST(reports_a_loss_while_it_waits),
         FAKE_TEST(reports_that_it_cannot_watch),
         FAKE_TEST(works_with_a_library_without_events),
+        FAKE_TEST(says_who_answers),
         cmocka_unit_test(reports_that_it_cannot_start),
         cmocka_unit_test(chooses_the_uri),
         cmocka_unit_test(says_which_libraries_it_tried),
