@@ -14,6 +14,7 @@ enum virt_failure {
     VIRT_PASSES,      /* job lock: try again */
     VIRT_NO_DOMAIN,   /* no VM is called that */
     VIRT_NOT_RUNNING, /* the VM has stopped, or has not started yet: libvirt's words are the same */
+    VIRT_REFUSED,     /* the guest does not let the device go */
     VIRT_HELD,        /* the device is in use by a VM, this or another */
     /* No libvirt library, no connection, connection lost, perhaps after libvirt got the call. The
      * next call connects anew, once; after a daemon's restart the first call fails. */

@@ -82,8 +82,12 @@ static const struct {
     {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_FAILED, "lsusb"},
     {VIR_FROM_NONE, 9, "Multiple USB devices for 627:1, use <address> to specify one", VIRT_FAILED,
      "serial"},
-    {VIR_FROM_QEMU, 9, "operation failed: unplug of device was rejected by the guest", VIRT_FAILED,
+    {VIR_FROM_QEMU, 9, "operation failed: unplug of device was rejected by the guest", VIRT_REFUSED,
      "in the guest"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_del': Device hostdev0 is already in "
+     "the process of unplug",
+     VIRT_PASSES, "asked"},
     {VIR_FROM_NONE, 1, "An error occurred, but the cause is unknown", VIRT_FAILED, "address"},
     {VIR_FROM_QEMU, 55, "Requested operation is not valid: cannot do that", VIRT_FAILED, NULL},
     {VIR_FROM_QEMU, 27, "XML error: PCI address 0000:00:02.0 is in use", VIRT_FAILED, NULL},
