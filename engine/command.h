@@ -21,6 +21,8 @@ int command_check(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
 int command_run(const struct command *command, int argc, char **argv);
 int command_explain(const struct command *command, int argc, char **argv);
+int command_status(const struct command *command, int argc, char **argv);
+int command_log(const struct command *command, int argc, char **argv);
 int command_fmt(const struct command *command, int argc, char **argv);
 int command_devices(const struct command *command, int argc, char **argv);
 int command_dump(const struct command *command, int argc, char **argv);

@@ -87,7 +87,7 @@ _virt_rules_word() {
 # What the operand number $2 of command $1 is.
 _virt_rules_operand() {
     case $1:$2 in
-    plan:1 | explain:1 | run:1) echo VM ;;
+    plan:1 | explain:1 | status:1 | log:1 | run:1) echo VM ;;
     plan:2 | explain:2 | run:2) echo EVENT ;;
     explain:3) echo DEVICE ;;
     check:* | fmt:*) echo RULES ;;

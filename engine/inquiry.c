@@ -29,20 +29,21 @@ static int parse_xml(struct domain *domain, const char *path, const char *xml, s
     return status;
 }
 
-static int domain_from_file(const struct inquiry *inquiry, struct domain *domain) {
+int inquiry_read_domain(const struct command *command, struct domain *domain, const char *path,
+                        const char *vm) {
     size_t size = 0;
-    char *xml = read_xml(inquiry->domain_xml, &size);
+    char *xml = read_xml(path, &size);
     if (!xml) {
-        char *message = memory_printf("%s: %s", inquiry->domain_xml, strerror(errno));
+        char *message = memory_printf("%s: %s", path, strerror(errno));
         int status = command_fail(message, "--domain-xml takes what 'virsh dumpxml VM' prints");
         free(message);
         return status;
     }
-    int status = parse_xml(domain, inquiry->domain_xml, xml, size);
+    int status = parse_xml(domain, path, xml, size);
     free(xml);
-    if (status == EXIT_FINE && !domain_is_called(domain, inquiry->vm)) {
-        status = command_usage(inquiry->command, "%s is of VM '%s', not of '%s'",
-                               inquiry->domain_xml, domain_label(domain), inquiry->vm);
+    if (status == EXIT_FINE && vm && !domain_is_called(domain, vm)) {
+        status =
+            command_usage(command, "%s is of VM '%s', not of '%s'", path, domain_label(domain), vm);
         domain_finish(domain);
     }
     return status;
@@ -74,7 +75,8 @@ static int find_vms(struct inquiry *inquiry) {
     struct virt *virt = NULL;
     struct virt_error error;
     if (inquiry->domain_xml)
-        return domain_from_file(inquiry, &inquiry->domain);
+        return inquiry_read_domain(inquiry->command, &inquiry->domain, inquiry->domain_xml,
+                                   inquiry->vm);
     if (inquiry->sysroot)
         return known_by_name(inquiry, &inquiry->domain);
     if (virt_libvirt_open(&virt, NULL, &error) == 0) {

@@ -37,4 +37,9 @@ struct inquiry {
 int inquiry_init(struct inquiry *inquiry);
 void inquiry_finish(struct inquiry *inquiry);
 
+/* The VM of a file that --domain-xml names ("-": standard input), which must be called `vm` unless
+ * that is NULL. Returns as inquiry_init(). */
+int inquiry_read_domain(const struct command *command, struct domain *domain, const char *path,
+                        const char *vm);
+
 #endif

@@ -39,6 +39,21 @@ static const struct command commands[] = {
      "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
      "  --json          one JSON document\n",
      command_devices},
+    {"status", "[VM] [--rules DIR] [--state DIR] [--sysroot DIR] [--domain-xml FILE] [--json]",
+     "Show which VM has which device now, and what it lacks.",
+     "Without a VM: all that run.\n"
+     "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --state DIR        log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"
+     "  --domain-xml FILE  the one VM as libvirt's XML; '-' is standard input\n"
+     "  --json             one JSON document\n",
+     command_status},
+    {"log", "[VM] [--follow] [--json] [--state DIR]", "Show what was done for VMs.",
+     "Without a VM: for all.\n"
+     "  --follow      go on with what is added, until interrupted\n"
+     "  --json        the log's JSON objects, one a line\n"
+     "  --state DIR   the log in DIR instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     command_log},
     {"fmt", "[--check] [FILE or DIRECTORY ...]", "Give rule files their one layout.",
      "Without a file: the rules directory. '-' is standard input, to standard output.\n"
      "  --check   change nothing, name the files that would change, exit 1 if there are any\n",

@@ -1,0 +1,361 @@
+#include "engine/status.h"
+
+#include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *device_state_name(enum device_state state) {
+    static const char *const names[] = {"attached", "absent",  "refused", "lost",
+                                        "failed",   "waiting", "off"};
+    return names[state];
+}
+
+char *status_device_text(const struct status_row *row) {
+    if (row->device)
+        return memory_printf("%s %04x:%04x", row->device->address, row->device->id.vendor,
+                             row->device->id.device);
+    if (!row->hostdev)
+        return NULL;
+    if (row->hostdev->bus == BUS_PCI)
+        return memory_strdup(row->hostdev->address);
+    return memory_printf("bus %u device %u %04x:%04x", row->hostdev->bus_number,
+                         row->hostdev->device_number, row->hostdev->id.vendor,
+                         row->hostdev->id.device);
+}
+
+char *status_rule_text(const struct status_row *row) {
+    return row->rule ? memory_printf("%s:%zu", row->rule->source->path,
+                                     program_line(row->rule, row->action))
+                     : NULL;
+}
+
+/* --- what the log says of a device */
+
+/* Words of the results that say the same: it is there, it was tried in vain, there is none. */
+enum outcome { OUTCOME_OTHER, OUTCOME_HAS, OUTCOME_FAILED, OUTCOME_ABSENT, OUTCOME_DETACHED };
+
+static enum outcome outcome_of(const struct history_entry *entry) {
+    static const struct {
+        const char *result;
+        enum outcome outcome;
+    } outcomes[] = {{"attached", OUTCOME_HAS},   {"already", OUTCOME_HAS},
+                    {"refused", OUTCOME_FAILED}, {"failed", OUTCOME_FAILED},
+                    {"absent", OUTCOME_ABSENT},  {"detached", OUTCOME_DETACHED}};
+    for (size_t i = 0; entry->result && i < sizeof outcomes / sizeof *outcomes; i++)
+        if (!strcmp(entry->result, outcomes[i].result))
+            return outcomes[i].outcome;
+    return OUTCOME_OTHER;
+}
+
+static bool is_text(const char *text, const char *word) {
+    return text && !strcmp(text, word);
+}
+
+/* What is before the end of a VM, or before its next start, is of a life that is over. */
+static bool ends_life(const struct history_entry *entry) {
+    static const char *const events[] = {"stopped", "release", "prepare",
+                                         "start",   "migrate", "restore"};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (is_text(entry->event, events[i]))
+            return true;
+    return false;
+}
+
+/* The device itself; under another id only when the same rule gave it, for a stick may take another
+ * one in use, and another stick its port. Before it was there it had the words of the rule. */
+static bool is_about(const struct history_entry *entry, const struct status_row *row,
+                     const char *device, const char *rule) {
+    if (!entry->device || is_text(entry->action, "run"))
+        return false;
+    if (device && !strcmp(entry->device, device))
+        return true;
+    if (row->wanted && !strcmp(entry->device, row->wanted))
+        return true;
+    size_t length = row->device ? strlen(row->device->address) : 0;
+    return length && !strncmp(entry->device, row->device->address, length) &&
+           entry->device[length] == ' ' && rule && is_text(entry->rule, rule);
+}
+
+/* libvirt did not answer, say: then nothing was tried for any device. */
+static bool is_about_all(const struct history_entry *entry) {
+    return !entry->action && !entry->device && !entry->rule && outcome_of(entry) == OUTCOME_FAILED;
+}
+
+/* The entries of one device in the VM's present life, the newest first. */
+struct past {
+    const struct history_entry **list;
+    size_t count;
+};
+
+static struct past past_of(const struct history *history, const struct domain *domain,
+                           const struct status_row *row, bool with_all) {
+    struct past past = {0};
+    char *device = status_device_text(row), *rule = status_rule_text(row);
+    for (size_t i = history->count; i-- > 0;) {
+        const struct history_entry *entry = &history->list[i];
+        if (!history_is_of_domain(entry, domain))
+            continue;
+        if (ends_life(entry))
+            break;
+        if (!is_about(entry, row, device, rule) && !(with_all && is_about_all(entry)))
+            continue;
+        past.list = memory_grow((void *)past.list, past.count, sizeof *past.list);
+        past.list[past.count++] = entry;
+    }
+    free(device);
+    free(rule);
+    return past;
+}
+
+static enum outcome last_outcome(const struct past *past) {
+    return past->count ? outcome_of(past->list[0]) : OUTCOME_OTHER;
+}
+
+/* When what the last entries say began; NULL when they say something else. */
+static const char *since_outcome(const struct past *past, enum outcome outcome) {
+    const char *since = NULL;
+    for (size_t i = 0; i < past->count && outcome_of(past->list[i]) == outcome; i++)
+        since = past->list[i]->time;
+    return since;
+}
+
+/* When the VM got what it has: what it got from elsewhere was only found. */
+static const char *since_attached(const struct past *past) {
+    const char *found = NULL;
+    for (size_t i = 0; i < past->count; i++) {
+        if (outcome_of(past->list[i]) == OUTCOME_DETACHED)
+            break;
+        if (is_text(past->list[i]->result, "attached"))
+            return past->list[i]->time;
+        if (outcome_of(past->list[i]) == OUTCOME_HAS)
+            found = past->list[i]->time;
+    }
+    return found;
+}
+
+/* The newest failure since the VM last had the device; the caller frees it. */
+static char *last_error(const struct past *past) {
+    for (size_t i = 0; i < past->count && outcome_of(past->list[i]) != OUTCOME_HAS; i++) {
+        const struct history_entry *entry = past->list[i];
+        enum outcome outcome = outcome_of(entry);
+        if (entry->message && (outcome == OUTCOME_FAILED || outcome == OUTCOME_ABSENT))
+            return memory_strdup(entry->message);
+    }
+    return NULL;
+}
+
+/* --- rows */
+
+struct maker {
+    const struct status_request *request;
+    struct status_vm *vm;
+};
+
+static struct status_row *add_row(const struct maker *maker) {
+    struct status_vm *vm = maker->vm;
+    vm->rows = memory_grow(vm->rows, vm->count, sizeof *vm->rows);
+    struct status_row *row = &vm->rows[vm->count++];
+    *row = (struct status_row){.state = STATE_OFF};
+    return row;
+}
+
+static char *copy(const char *text) {
+    return text ? memory_strdup(text) : NULL;
+}
+
+static void set_attached(struct status_row *row, const struct past *past) {
+    row->state = STATE_ATTACHED;
+    row->since = since_attached(past);
+    row->error = last_error(past);
+}
+
+/* Wanted, possible, and the VM does not have it. */
+static void set_missing(struct status_row *row, const struct past *past) {
+    enum outcome last = last_outcome(past);
+    row->state = last == OUTCOME_HAS      ? STATE_LOST
+                 : last == OUTCOME_FAILED ? STATE_FAILED
+                                          : STATE_WAITING;
+    row->since = row->state == STATE_FAILED ? since_outcome(past, last) : NULL;
+    row->error = row->state == STATE_LOST
+                     ? memory_strdup("the VM had it, and does not have it any more")
+                     : last_error(past);
+    row->hint = memory_strdup("'virt-rules apply' attaches it");
+}
+
+/* The plan knows more of the reason than the log. */
+static void set_impossible(struct status_row *row, const struct past *past,
+                           const struct plan_entry *entry) {
+    bool absent = entry->kind == PLAN_SKIPPED || entry->refusal == REFUSED_ABSENT;
+    row->state = absent ? STATE_ABSENT : STATE_REFUSED;
+    row->since = since_outcome(past, absent ? OUTCOME_ABSENT : OUTCOME_FAILED);
+    row->error = copy(entry->message);
+    row->hint = copy(entry->hint);
+}
+
+static void set_state(const struct maker *maker, struct status_row *row,
+                      const struct plan_entry *entry) {
+    const struct domain *domain = maker->vm->domain;
+    struct past past =
+        past_of(maker->request->history, domain, row, entry && entry->kind == PLAN_STEP);
+    if (!entry || (entry->kind == PLAN_SKIPPED && !entry->refusal))
+        set_attached(row, &past);
+    else if (entry->kind == PLAN_STEP)
+        set_missing(row, &past);
+    else
+        set_impossible(row, &past, entry);
+    free((void *)past.list);
+}
+
+static void add_entry(const struct maker *maker, const struct plan_entry *entry) {
+    struct status_row *row = add_row(maker);
+    row->device = entry->device;
+    row->rule = entry->rule;
+    row->action = entry->action;
+    row->wanted = copy(entry->wanted);
+    row->refusal = maker->vm->running ? entry->refusal : REFUSED_NOT;
+    row->optional = plan_has_option(entry->action, OPTION_OPTIONAL);
+    if (maker->vm->running)
+        set_state(maker, row, entry);
+}
+
+static bool has_row(const struct status_vm *vm, const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < vm->count; i++)
+        if (vm->rows[i].device && domain_hostdev_is(hostdev, vm->rows[i].device))
+            return true;
+    return false;
+}
+
+static const struct host_device *device_of(const struct host *host,
+                                           const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < host->count; i++)
+        if (domain_hostdev_is(hostdev, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
+}
+
+/* What the VM has and no rule wants. */
+static void add_hostdevs(const struct maker *maker) {
+    const struct domain *domain = maker->vm->domain;
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &domain->hostdevs[i];
+        if (has_row(maker->vm, hostdev))
+            continue;
+        struct status_row *row = add_row(maker);
+        row->hostdev = hostdev;
+        row->device = device_of(maker->request->host, hostdev);
+        set_state(maker, row, NULL);
+        if (row->device)
+            continue;
+        free(row->error);
+        row->error = memory_strdup("the host does not have it any more");
+    }
+}
+
+/* --- VMs */
+
+/* The running VMs other than this one, as borrowed copies; the caller frees the list. */
+static struct domain *others_of(const struct status_request *request, const struct domain *own,
+                                size_t *count) {
+    struct domain *others = memory_zalloc((request->domain_count + 1) * sizeof *others);
+    *count = 0;
+    for (size_t i = 0; i < request->domain_count; i++)
+        if (&request->domains[i] != own && request->domains[i].id >= 0)
+            others[(*count)++] = request->domains[i];
+    return others;
+}
+
+static void add_plan(const struct maker *maker) {
+    const struct status_request *request = maker->request;
+    const struct event event = {
+        .name = EVENT_STARTED, .domain = maker->vm->domain, .settled = true};
+    struct plan plan;
+    size_t other_count;
+    struct domain *others = others_of(request, event.domain, &other_count);
+    plan_init(&plan, &(struct plan_request){.program = request->program,
+                                            .event = &event,
+                                            .host = request->host,
+                                            .others = others,
+                                            .other_count = other_count});
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan_verb(&plan.entries[i]) == VERB_ATTACH)
+            add_entry(maker, &plan.entries[i]);
+    plan_finish(&plan);
+    free(others);
+}
+
+static bool names(const struct rule *rule, const struct domain *domain) {
+    const struct word *vm = rule->vms;
+    while (vm && (vm->kind == WORD_ANY || !match_vm(vm, domain)))
+        vm = vm->next;
+    return vm != NULL;
+}
+
+/* "any" means no VM in particular. */
+static bool has_named_row(const struct status_vm *vm) {
+    for (size_t i = 0; i < vm->count; i++)
+        if (vm->rows[i].rule && names(vm->rows[i].rule, vm->domain))
+            return true;
+    return false;
+}
+
+static void finish_vm(struct status_vm *vm) {
+    for (size_t i = 0; i < vm->count; i++) {
+        free(vm->rows[i].wanted);
+        free(vm->rows[i].error);
+        free(vm->rows[i].hint);
+    }
+    free(vm->rows);
+}
+
+static void add_vm(struct status *status, const struct status_request *request,
+                   const struct domain *domain) {
+    struct status_vm vm = {.domain = domain, .running = domain->id >= 0};
+    const struct maker maker = {request, &vm};
+    add_plan(&maker);
+    if (vm.running)
+        add_hostdevs(&maker);
+    if (!vm.running && !request->vm && !has_named_row(&vm)) {
+        finish_vm(&vm);
+        return;
+    }
+    status->vms = memory_grow(status->vms, status->count, sizeof *status->vms);
+    status->vms[status->count++] = vm;
+}
+
+/* libvirt lists them in no order. */
+static int by_name(const void *left, const void *right) {
+    const struct status_vm *a = left, *b = right;
+    int order = strcmp(domain_label(a->domain), domain_label(b->domain));
+    return order ? order : strcmp(a->domain->name, b->domain->name);
+}
+
+void status_init(struct status *status, const struct status_request *request) {
+    *status = (struct status){0};
+    for (size_t i = 0; i < request->domain_count; i++)
+        if (!request->vm || domain_is_called(&request->domains[i], request->vm))
+            add_vm(status, request, &request->domains[i]);
+    if (status->count)
+        qsort(status->vms, status->count, sizeof *status->vms, by_name);
+}
+
+void status_finish(struct status *status) {
+    for (size_t i = 0; i < status->count; i++)
+        finish_vm(&status->vms[i]);
+    free(status->vms);
+    *status = (struct status){0};
+}
+
+static bool is_problem(const struct status_row *row) {
+    bool good = row->state == STATE_ATTACHED || row->state == STATE_OFF ||
+                (row->state == STATE_ABSENT && row->optional);
+    return row->rule && !good;
+}
+
+size_t status_problems(const struct status *status) {
+    size_t count = 0;
+    for (size_t i = 0; i < status->count; i++)
+        for (size_t j = 0; j < status->vms[i].count; j++)
+            count += is_problem(&status->vms[i].rows[j]);
+    return count;
+}

@@ -1,0 +1,491 @@
+/* The log read back: lines, files that are rotated while they are read, broken ones. */
+#include "engine/history.h"
+#include "engine/journal.h"
+#include "lexer/memory.h"
+#include "tests/unit/sample.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/test_history.XXXXXX";
+static char path[64], rotated[64];
+
+static int set_up(void **state) {
+    (void)state;
+    strcpy(directory, "/tmp/test_history.XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/virt-rules.log", directory);
+    snprintf(rotated, sizeof rotated, "%s/virt-rules.log.1", directory);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    remove(path);
+    remove(rotated);
+    assert_int_equal(rmdir(directory), 0);
+    return 0;
+}
+
+static void put(const char *file, const char *mode, const char *text, size_t size) {
+    FILE *out = fopen(file, mode);
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void append(const char *text) {
+    put(path, "a", text, strlen(text));
+}
+
+static void rotate(void) {
+    assert_int_equal(rename(path, rotated), 0);
+}
+
+/* The next line is that; NULL: there is none. */
+static void expect(struct history_reader *reader, const char *text) {
+    const char *line = NULL;
+    size_t size = 0;
+    bool is = history_next(reader, &line, &size);
+    if (!text && is)
+        fail_msg("a line that was not expected: %.*s", (int)size, line);
+    if (!text)
+        return;
+    if (!is)
+        fail_msg("no line, where '%s' was expected", text);
+    if (size != strlen(text) || memcmp(line, text, size) != 0)
+        fail_msg("'%.*s', not '%s'", (int)size, line, text);
+}
+
+/* --- entries */
+
+static const char ENTRY[] =
+    "{\"time\":\"2026-11-22T10:18:07.214+01:00\",\"vm\":\"frigate\",\"event\":\"started\","
+    "\"action\":\"attach\",\"device\":\"0000:03:00.0 1ac1:089a\",\"rule\":\"a.rules:1\","
+    "\"result\":\"attached\",\"message\":\"\xc3\xbc\\n\"}";
+
+static void an_entry_has_its_texts(void **state) {
+    (void)state;
+    struct history_entry entry;
+    assert_true(history_parse(&entry, ENTRY, strlen(ENTRY)));
+    assert_string_equal(entry.time, "2026-11-22T10:18:07.214+01:00");
+    assert_string_equal(entry.vm, "frigate");
+    assert_string_equal(entry.event, "started");
+    assert_string_equal(entry.action, "attach");
+    assert_string_equal(entry.device, "0000:03:00.0 1ac1:089a");
+    assert_string_equal(entry.rule, "a.rules:1");
+    assert_string_equal(entry.result, "attached");
+    assert_string_equal(entry.message, "\xc3\xbc\n");
+    history_entry_finish(&entry);
+}
+
+static void what_is_null_or_missing_is_null(void **state) {
+    (void)state;
+    static const char line[] = "{\"vm\":null,\"result\":\"ran\"}";
+    struct history_entry entry;
+    assert_true(history_parse(&entry, line, strlen(line)));
+    assert_null(entry.vm);
+    assert_null(entry.time);
+    assert_string_equal(entry.result, "ran");
+    history_entry_finish(&entry);
+}
+
+static void broken_lines_are_none(void **state) {
+    (void)state;
+    static const char *const broken[] = {
+        "",
+        " ",
+        "{",
+        "[]",
+        "3",
+        "\"vm\"",
+        "null",
+        "{\"vm\":}",
+        "{}{}",
+        "{} x",
+        "{\"a\":1",
+        "{\"a\":\"\x1b\"}",
+        "{\"a\":\"\xff\"}",
+
+    };
+    struct history_entry entry;
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        if (history_parse(&entry, broken[i], strlen(broken[i])))
+            fail_msg("an entry: %s", broken[i]);
+    for (size_t size = 0; size < strlen(ENTRY); size++)
+        assert_false(history_parse(&entry, ENTRY, size));
+    assert_false(history_parse(&entry, "{}\0\0\0", 5));
+    history_entry_finish(&entry);
+}
+
+static void of_which_vm(void **state) {
+    (void)state;
+    static const char uuid[] = "{\"vm\":\"4dea22b3-1d52-d8f3-2516-782e98ab3fa0\"}";
+    struct domain domain;
+    struct history_entry entry;
+    assert_true(history_parse(&entry, ENTRY, strlen(ENTRY)));
+    assert_true(history_is_of(&entry, "frigate"));
+    assert_false(history_is_of(&entry, "Frigate"));
+    assert_false(history_is_of(&entry, "friga"));
+    sample_domain(&domain, "<domain><name>x</name><title>frigate</title></domain>");
+    assert_true(history_is_of_domain(&entry, &domain));
+    domain_finish(&domain);
+    sample_domain(&domain, "<domain><name>y</name></domain>");
+    assert_false(history_is_of_domain(&entry, &domain));
+    domain_finish(&domain);
+    history_entry_finish(&entry);
+    assert_true(history_parse(&entry, uuid, strlen(uuid)));
+    assert_true(history_is_of(&entry, "4DEA22B31D52D8F32516782E98AB3FA0"));
+    history_entry_finish(&entry);
+    assert_true(history_parse(&entry, "{}", 2));
+    assert_false(history_is_of(&entry, "frigate"));
+    history_entry_finish(&entry);
+}
+
+static void times_for_people(void **state) {
+    (void)state;
+    static const char *const times[][2] = {
+        {"2026-11-22T10:18:07.214+01:00", "2026-11-22 10:18:07"},
+        {"2026-11-22T10:18:07+01:00", "2026-11-22 10:18:07"},
+        {"2026-11-22T10:18:07", "2026-11-22 10:18:07"},
+        {"2026-11-22T10:18", "2026-11-22T10:18"},
+        {"yesterday", "yesterday"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        char *text = history_time_text(times[i][0]);
+        assert_string_equal(text, times[i][1]);
+        free(text);
+    }
+}
+
+/* --- files that nobody writes to */
+
+static void no_log(void **state) {
+    (void)state;
+    struct history_reader *reader = history_reader_create(directory, false);
+    expect(reader, NULL);
+    assert_false(history_found(reader));
+    assert_int_equal(history_error(reader), 0);
+    assert_string_equal(history_path(reader), path);
+    history_reader_destroy(reader);
+    reader = history_reader_create("/nonexistent/state", true);
+    expect(reader, NULL);
+    assert_int_equal(history_error(reader), 0);
+    history_reader_destroy(reader);
+}
+
+static void the_older_file_first(void **state) {
+    (void)state;
+    put(rotated, "w", "1\n2\n", 4);
+    append("3\n");
+    append("\n4");
+    struct history_reader *reader = history_reader_create(directory, false);
+    expect(reader, "1");
+    expect(reader, "2");
+    expect(reader, "3");
+    expect(reader, "");
+    expect(reader, "4"); /* torn, and nothing comes behind it */
+    expect(reader, NULL);
+    expect(reader, NULL);
+    assert_true(history_found(reader));
+    history_reader_destroy(reader);
+}
+
+static void the_older_file_alone(void **state) {
+    (void)state;
+    put(rotated, "w", "1\n2", 3);
+    struct history_reader *reader = history_reader_create(directory, false);
+    expect(reader, "1");
+    expect(reader, "2");
+    expect(reader, NULL);
+    history_reader_destroy(reader);
+}
+
+static void any_bytes(void **state) {
+    (void)state;
+    put(path, "w", "a\0b\n\n\xff\n", 7);
+    struct history_reader *reader = history_reader_create(directory, false);
+    const char *line;
+    size_t size;
+    assert_true(history_next(reader, &line, &size));
+    assert_int_equal(size, 3);
+    assert_memory_equal(line, "a\0b", 3);
+    expect(reader, "");
+    expect(reader, "\xff");
+    expect(reader, NULL);
+    history_reader_destroy(reader);
+}
+
+static void long_lines(void **state) {
+    (void)state;
+    static const size_t lengths[] = {65535,
+                                     65536,
+                                     200000,
+                                     HISTORY_LINE_LIMIT,
+                                     HISTORY_LINE_LIMIT + 1,
+                                     3 * (size_t)HISTORY_LINE_LIMIT};
+    enum { COUNT = sizeof lengths / sizeof *lengths };
+    char *text = memory_resize(NULL, 3 * (size_t)HISTORY_LINE_LIMIT, 1);
+    memset(text, 'x', 3 * (size_t)HISTORY_LINE_LIMIT);
+    for (int follow = 0; follow < 2; follow++) {
+        remove(path);
+        for (size_t i = 0; i < COUNT; i++) {
+            put(path, "a", text, lengths[i]);
+            append("\nend\n");
+        }
+        struct history_reader *reader = history_reader_create(directory, follow);
+        for (size_t i = 0; i < COUNT; i++) {
+            const char *line;
+            size_t size, most = lengths[i] < HISTORY_LINE_LIMIT ? lengths[i] : HISTORY_LINE_LIMIT;
+            assert_true(history_next(reader, &line, &size));
+            assert_int_equal(size, most);
+            expect(reader, "end");
+        }
+        expect(reader, NULL);
+        history_reader_destroy(reader);
+    }
+    free(text);
+}
+
+static void what_is_no_file(void **state) {
+    (void)state;
+    assert_int_equal(mkdir(path, 0700), 0);
+    struct history_reader *reader = history_reader_create(directory, false);
+    expect(reader, NULL);
+    assert_int_equal(history_error(reader), EINVAL);
+    history_reader_destroy(reader);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    reader = history_reader_create(directory, false);
+    expect(reader, NULL);
+    assert_int_equal(history_error(reader), ELOOP);
+    history_reader_destroy(reader);
+    remove(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    reader = history_reader_create(directory, false);
+    expect(reader, NULL);
+    assert_int_equal(history_error(reader), EINVAL);
+    history_reader_destroy(reader);
+}
+
+static void an_older_one_that_is_no_file(void **state) {
+    (void)state;
+    assert_int_equal(mkdir(rotated, 0700), 0);
+    append("1\n");
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, "1");
+    expect(reader, NULL);
+    append("2\n");
+    expect(reader, "2");
+    assert_int_equal(history_error(reader), EINVAL);
+    history_reader_destroy(reader);
+}
+
+/* --- files that grow */
+
+static void what_is_appended(void **state) {
+    (void)state;
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, NULL);
+    append("1\n");
+    expect(reader, "1");
+    expect(reader, NULL);
+    append("2");
+    expect(reader, NULL); /* not whole yet */
+    append("2\n3\n");
+    expect(reader, "22");
+    expect(reader, "3");
+    expect(reader, NULL);
+    history_reader_destroy(reader);
+}
+
+/* A writer takes out what got in only in part. */
+static void a_part_that_is_taken_out_again(void **state) {
+    (void)state;
+    append("1\npart");
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, "1");
+    expect(reader, NULL);
+    assert_int_equal(truncate(path, 2), 0);
+    expect(reader, NULL);
+    append("2\n");
+    expect(reader, "2");
+    history_reader_destroy(reader);
+}
+
+static void a_log_that_is_emptied(void **state) {
+    (void)state;
+    append("1\n2\n");
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, "1");
+    expect(reader, "2");
+    expect(reader, NULL);
+    put(path, "w", "3\n", 2);
+    expect(reader, NULL); /* seen to be shorter */
+    expect(reader, "3");
+    history_reader_destroy(reader);
+}
+
+static void one_rotation(void **state) {
+    (void)state;
+    put(rotated, "w", "0\n", 2);
+    append("1\n");
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, "0");
+    expect(reader, "1");
+    expect(reader, NULL);
+    append("2\n");
+    rotate();
+    expect(reader, "2");
+    expect(reader, NULL); /* no new one yet */
+    append("3\n");
+    expect(reader, "3");
+    expect(reader, NULL);
+    append("torn");
+    rotate();
+    append("4\n");
+    expect(reader, "torn");
+    expect(reader, "4");
+    expect(reader, NULL);
+    history_reader_destroy(reader);
+}
+
+static void two_rotations_between_looks(void **state) {
+    (void)state;
+    append("1\n");
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, "1");
+    for (int i = 0; i < 3; i++) {
+        append("2\n");
+        rotate();
+        append("3\n4\n");
+        rotate();
+        append("5\n");
+        expect(reader, "2");
+        expect(reader, "3");
+        expect(reader, "4");
+        expect(reader, "5");
+        expect(reader, NULL);
+        expect(reader, NULL);
+    }
+    history_reader_destroy(reader);
+}
+
+/* The older file was read before; the new one is not behind it. */
+static void a_log_that_is_removed(void **state) {
+    (void)state;
+    put(rotated, "w", "0\n", 2);
+    append("1\n");
+    struct history_reader *reader = history_reader_create(directory, true);
+    expect(reader, "0");
+    expect(reader, "1");
+    expect(reader, NULL);
+    remove(path);
+    expect(reader, NULL);
+    append("2\n");
+    expect(reader, "2");
+    expect(reader, NULL);
+    history_reader_destroy(reader);
+}
+
+static void write_many(int writer, int count) {
+    struct journal *journal = journal_open(directory, false);
+    char filling[8001];
+    memset(filling, 'x', sizeof filling - 1);
+    filling[sizeof filling - 1] = '\0';
+    for (int i = 0; i < count; i++) {
+        char *vm = memory_printf("%d-%d", writer, i);
+        struct journal_entry entry = {
+            .vm = vm, .event = "started", .result = RESULT_RAN, .message = filling};
+        journal_write(journal, &entry);
+        free(vm);
+    }
+    journal_close(journal);
+}
+
+/* Every line of every writer once and in its order, through several rotations. */
+static void nothing_lost_and_nothing_twice(void **state) {
+    (void)state;
+    enum { WRITERS = 2, COUNT = 300 };
+    pid_t writers[WRITERS];
+    int next[WRITERS] = {0}, rest = WRITERS * COUNT;
+    struct history_reader *reader = history_reader_create(directory, true);
+    for (int i = 0; i < WRITERS; i++)
+        if (!(writers[i] = fork())) {
+            write_many(i, COUNT);
+            _exit(0);
+        }
+    int running = WRITERS;
+    while (rest) {
+        const char *line;
+        size_t size;
+        struct history_entry entry;
+        if (!history_next(reader, &line, &size)) {
+            assert_true(running); /* else something was lost */
+            running -= waitpid(-1, NULL, WNOHANG) > 0;
+            continue;
+        }
+        assert_true(history_parse(&entry, line, size));
+        int writer = entry.vm[0] - '0';
+        assert_in_range(writer, 0, WRITERS - 1);
+        assert_int_equal(strtol(entry.vm + 2, NULL, 10), next[writer]);
+        next[writer]++;
+        rest--;
+        history_entry_finish(&entry);
+    }
+    while (running)
+        running -= waitpid(-1, NULL, 0) > 0;
+    expect(reader, NULL);
+    assert_int_equal(access(rotated, F_OK), 0);
+    history_reader_destroy(reader);
+}
+
+/* --- all at once */
+
+static void the_whole_without_broken_lines(void **state) {
+    (void)state;
+    struct history history;
+    put(rotated, "w", "{\"vm\":\"a\"}\n{\"v", 14);
+    append("{\"vm\":\"b\"}\nrubbish\n{\"vm\":\"c\"}\n");
+    assert_int_equal(history_load(&history, directory), 0);
+    assert_int_equal(history.count, 3);
+    assert_string_equal(history.list[0].vm, "a");
+    assert_string_equal(history.list[2].vm, "c");
+    history_finish(&history);
+    assert_int_equal(history_load(&history, "/nonexistent"), 0);
+    assert_int_equal(history.count, 0);
+    history_finish(&history);
+    assert_int_equal(history_load(&history, "/dev/null"), ENOTDIR);
+    history_finish(&history);
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(an_entry_has_its_texts),
+        TEST(what_is_null_or_missing_is_null),
+        TEST(broken_lines_are_none),
+        TEST(of_which_vm),
+        TEST(times_for_people),
+        TEST(no_log),
+        TEST(the_older_file_first),
+        TEST(the_older_file_alone),
+        TEST(any_bytes),
+        TEST(long_lines),
+        TEST(what_is_no_file),
+        TEST(an_older_one_that_is_no_file),
+        TEST(what_is_appended),
+        TEST(a_part_that_is_taken_out_again),
+        TEST(a_log_that_is_emptied),
+        TEST(one_rotation),
+        TEST(two_rotations_between_looks),
+        TEST(a_log_that_is_removed),
+        TEST(nothing_lost_and_nothing_twice),
+        TEST(the_whole_without_broken_lines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
