@@ -83,7 +83,19 @@ test: ## every fast test (T=unit/test_match for one; SANITIZE=1 under ASan and U
 	@tests/install-packages build test
 	@$(MAKE) --no-print-directory run-tests
 
-run-tests: all $(TESTS)
+# What the tests of faults put in place of libvirt, and before libc. Without sanitizers: a preloaded
+# library cannot have them.
+FAKES := $(B)/tests/fake/libvirt.so.0 $(B)/tests/fake/killer.so
+$(FAKES): tests/fake/world.c tests/fake/world.h tests/fake/killer.h $(B)/config
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) $(FAKE_FLAGS) -fPIC -shared -o $@ $(filter %.c,$^) -ldl
+$(B)/tests/fake/libvirt.so.0: tests/fake/libvirt.c
+$(B)/tests/fake/libvirt.so.0: FAKE_FLAGS = -Wl,-soname,libvirt.so.0
+$(B)/tests/fake/killer.so: tests/fake/killer.c
+$(B)/tests/fake/killer.so: FAKE_FLAGS = -fvisibility=hidden
+
+run-tests: all $(TESTS) $(FAKES)
 	@BUILD=$(B) tests/run $(T)
 
 lab: ## real passthrough in an emulated PC, every case (T=case for one)

@@ -31,7 +31,8 @@ enum {
     PCI_DOMAIN_DIGITS = 8,
     PCI_BUS_MAX = 0xFF,
     PCI_SLOT_MAX = 0x1F,
-    USB_NUMBER_MAX = 255
+    USB_NUMBER_MAX = 255,
+    DESCRIPTORS = 16 /* more than are open at a time */
 };
 
 /* ---- Addresses ---- */
@@ -429,6 +430,18 @@ static void read_host(struct host *host, const struct tree *tree) {
     host_use_find(host, tree);
 }
 
+/* A file that cannot be opened makes a fact unknown, and a disk that the host mounts would look
+ * free: there must be descriptors for all files that are open at a time. */
+static bool has_descriptors(const struct tree *tree) {
+    int list[DESCRIPTORS], count = 0;
+    while (count < DESCRIPTORS && (list[count] = fcntl(tree->fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+        count++;
+    bool enough = count == DESCRIPTORS;
+    while (count > 0)
+        close(list[--count]);
+    return enough;
+}
+
 int host_init(struct host *host, const char *root, char *error, size_t error_size) {
     struct tree tree;
 
@@ -437,7 +450,13 @@ int host_init(struct host *host, const char *root, char *error, size_t error_siz
     if (!ok)
         snprintf(error, error_size, "cannot read the devices below %s: %s", host->root,
                  strerror(errno));
-    else if (!tree_has(&tree, "sys/bus/pci") && !tree_has(&tree, "sys/bus/usb")) {
+    else if (!has_descriptors(&tree)) {
+        snprintf(error, error_size,
+                 "cannot read the devices below %s: too many open files: raise the limit, ulimit "
+                 "-n",
+                 host->root);
+        ok = false;
+    } else if (!tree_has(&tree, "sys/bus/pci") && !tree_has(&tree, "sys/bus/usb")) {
         snprintf(error, error_size,
                  "no devices to read: there is neither %s/sys/bus/pci nor %s/sys/bus/usb",
                  host->root, host->root);

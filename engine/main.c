@@ -3,6 +3,7 @@
 #include "parser/suggest.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,7 @@ static int close_output(int status) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a limit on a file's size is a failed write, not our death */
     /* A glob must mean the same by hand and in the hook, which libvirt gives LC_ALL=C. */
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
         setlocale(LC_CTYPE, "");

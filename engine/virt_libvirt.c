@@ -62,6 +62,8 @@ static const struct meaning {
     {ANY, VIR_ERR_AUTH_FAILED, NULL, VIRT_UNREACHABLE, "run it as root"},
     {ANY, VIR_ERR_AUTH_CANCELLED, NULL, VIRT_UNREACHABLE, "run it as root"},
     {ANY, VIR_ERR_AUTH_UNAVAILABLE, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {VIR_FROM_RPC, ANY, "too many open files", VIRT_UNREACHABLE,
+     "raise the limit on open files: ulimit -n"},
     {VIR_FROM_RPC, ANY, "permission denied", VIRT_UNREACHABLE, "run it as root"},
     {VIR_FROM_RPC, ANY, NULL, VIRT_UNREACHABLE, HINT_CONNECTION},
     {ANY, VIR_ERR_RPC, NULL, VIRT_UNREACHABLE, HINT_CONNECTION},

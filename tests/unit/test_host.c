@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -1412,6 +1413,23 @@ static void test_text_clean(void **state) {
     }
 }
 
+static void test_few_descriptors_are_an_error(void **state) {
+    struct host host;
+    struct rlimit before, few;
+    char error[TEXT_SIZE] = "";
+
+    (void)state;
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = (struct rlimit){10, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    int status = host_init(&host, "tests/hosts/nas", error, sizeof error);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(status, -1);
+    assert_non_null(strstr(error, "ulimit -n"));
+    assert_int_equal(host_init(&host, "tests/hosts/nas", error, sizeof error), 0);
+    host_finish(&host);
+}
+
 static void test_running_system(void **state) {
     struct host host;
     char error[TEXT_SIZE] = "", driver[64];
@@ -1547,6 +1565,7 @@ int main(void) {
         OWN(test_many_disks_on_one_controller),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_text_clean),
+        cmocka_unit_test(test_few_descriptors_are_an_error),
         cmocka_unit_test(test_running_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,6 +161,12 @@ static void signals_are_as_at_the_start(void **state) {
     assert_int_equal(sigismember(&before, SIGCHLD), sigismember(&after, SIGCHLD));
     assert_int_equal(shell("grep SigBlk /proc/self/status"), 0);
     assert_string_equal(output, "SigBlk:\t0000000000000000\n");
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(shell("grep SigIgn /proc/self/status"), 0);
+    assert_string_equal(output, "SigIgn:\t0000000000000000\n");
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
 }
 
 int main(void) {

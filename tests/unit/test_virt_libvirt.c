@@ -59,6 +59,8 @@ static const struct {
     {VIR_FROM_RPC, 38, "Cannot write data: Broken pipe", VIRT_UNREACHABLE, "libvirtd"},
     {VIR_FROM_RPC, 38, "Failed to connect socket to '/x': Permission denied", VIRT_UNREACHABLE,
      "root"},
+    {VIR_FROM_RPC, 38, "Failed to create socket: Too many open files", VIRT_UNREACHABLE,
+     "ulimit -n"},
     {VIR_FROM_RPC, 39, "Cannot encode", VIRT_UNREACHABLE, "libvirtd"},
     {VIR_FROM_NONE, 1, "internal error: received hangup / error event on socket; Cannot recv data",
      VIRT_UNREACHABLE, "libvirtd"},

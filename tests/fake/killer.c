@@ -1,0 +1,296 @@
+/*
+ * Preloaded into the engine:
+ * - FAKE_KILL_AT=N: SIGKILL before the Nth step that others could see. A step is a call of libc
+ * with a side effect, a wait, or a call of libvirt. What it was goes to killed in the world.
+ * - FAKE_SPEED=N: the monotonic clock goes N times as fast, and waits take as much less.
+ * - FAKE_SYSLOG=FD: what syslog is told, a line each.
+ * - The kernel behind the files of the world's host: a PCI device whose address is written to
+ * unbind or drivers_probe changes its driver.
+ */
+#include "tests/fake/killer.h"
+#include "tests/fake/world.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The function of that name that is hidden by ours. */
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+#define SHOWN __attribute__((visibility("default")))
+
+static long number_of(const char *variable) {
+    const char *text = getenv(variable);
+    return text ? strtol(text, NULL, 10) : 0;
+}
+
+/* ---- steps ---- */
+
+static unsigned paused; /* how many have asked for it */
+
+SHOWN void killer_pause(bool on) {
+    paused += on ? 1U : -1U;
+}
+
+__attribute__((noreturn)) static void die(const char *what) {
+    char path[WORLD_PATH];
+    killer_pause(true);
+    world_write(world_path(path, "killed"), what);
+    raise(SIGKILL);
+    abort();
+}
+
+SHOWN void killer_step(const char *what) {
+    static long steps;
+    if (!paused && ++steps == number_of("FAKE_KILL_AT"))
+        die(what);
+}
+
+static bool may_change(int flags) {
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
+}
+
+#define MODE_OF(flags, mode)                                                                       \
+    mode_t mode = 0;                                                                               \
+    if ((flags) & (O_CREAT | O_TMPFILE)) {                                                         \
+        va_list rest;                                                                              \
+        va_start(rest, flags);                                                                     \
+        mode = va_arg(rest, mode_t);                                                               \
+        va_end(rest);                                                                              \
+    }
+
+SHOWN int open(const char *path, int flags, ...) {
+    MODE_OF(flags, mode)
+    if (may_change(flags))
+        killer_step("open");
+    return NEXT(open)(path, flags, mode);
+}
+
+SHOWN int openat(int directory, const char *path, int flags, ...) {
+    MODE_OF(flags, mode)
+    if (may_change(flags))
+        killer_step("openat");
+    return NEXT(openat)(directory, path, flags, mode);
+}
+
+SHOWN int mkostemp(char *template, int flags) {
+    killer_step("mkostemp");
+    return NEXT(mkostemp)(template, flags);
+}
+
+SHOWN ssize_t writev(int fd, const struct iovec *parts, int count) {
+    killer_step("writev");
+    return NEXT(writev)(fd, parts, count);
+}
+
+SHOWN int rename(const char *old, const char *new) {
+    killer_step("rename");
+    return NEXT(rename)(old, new);
+}
+
+SHOWN int renameat(int old_directory, const char *old, int new_directory, const char *new) {
+    killer_step("renameat");
+    return NEXT(renameat)(old_directory, old, new_directory, new);
+}
+
+SHOWN int unlink(const char *path) {
+    killer_step("unlink");
+    return NEXT(unlink)(path);
+}
+
+SHOWN int unlinkat(int directory, const char *path, int flags) {
+    killer_step("unlinkat");
+    return NEXT(unlinkat)(directory, path, flags);
+}
+
+SHOWN int mkdir(const char *path, mode_t mode) {
+    killer_step("mkdir");
+    return NEXT(mkdir)(path, mode);
+}
+
+SHOWN int ftruncate(int fd, off_t size) {
+    killer_step("ftruncate");
+    return NEXT(ftruncate)(fd, size);
+}
+
+SHOWN int fsync(int fd) {
+    killer_step("fsync");
+    return NEXT(fsync)(fd);
+}
+
+SHOWN int flock(int fd, int operation) {
+    killer_step("flock");
+    return NEXT(flock)(fd, operation);
+}
+
+SHOWN int connect(int fd, const struct sockaddr *address, socklen_t size) {
+    killer_step("connect");
+    return NEXT(connect)(fd, address, size);
+}
+
+/* Locks alone are seen by others. */
+SHOWN int fcntl(int fd, int command, ...) {
+    va_list rest;
+    va_start(rest, command);
+    void *argument = va_arg(rest, void *);
+    va_end(rest);
+    if (command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK ||
+        command == F_OFD_SETLKW)
+        killer_step("fcntl");
+    return NEXT(fcntl)(fd, command, argument);
+}
+
+SHOWN pid_t fork(void) {
+    killer_step("fork");
+    return NEXT(fork)();
+}
+
+/* ---- the kernel ---- */
+
+static bool has_vfio(void *context, const char *member) {
+    char driver[64];
+    (void)context;
+    return world_driver(member, driver) && strcmp(driver, "vfio-pci") == 0;
+}
+
+/* As Linux from 5.19: no host driver for a device while a VM has another of its group. */
+static ssize_t probe(const char *address, size_t size) {
+    char driver[64];
+    if (!world_driver(address, driver)) {
+        errno = ENODEV;
+        return -1;
+    }
+    if (world_group(address, has_vfio, NULL)) {
+        errno = EBUSY;
+        return -1;
+    }
+    world_bind_native(address);
+    return (ssize_t)size;
+}
+
+/* The last part of the path of an open file when it is one of the host's, else NULL. */
+static const char *host_file(int fd, char path[WORLD_PATH]) {
+    char link[64], host[WORLD_PATH];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, WORLD_PATH - 1);
+    if (length <= 0 || !getenv("FAKE_LIBVIRT"))
+        return NULL;
+    path[length] = '\0';
+    world_path(host, "host/sys/bus/pci/");
+    return strncmp(path, host, strlen(host)) == 0 ? strrchr(path, '/') + 1 : NULL;
+}
+
+static ssize_t write_to_kernel(const char *file, const char *text, size_t size) {
+    char address[64];
+    ssize_t written = (ssize_t)size;
+    killer_pause(true);
+    snprintf(address, sizeof address, "%.*s", (int)size, text);
+    int lock = world_lock("lock");
+    if (strcmp(file, "drivers_probe") == 0)
+        written = probe(address, size);
+    else
+        world_bind(address, "");
+    world_unlock(lock);
+    killer_pause(false);
+    return written;
+}
+
+SHOWN ssize_t write(int fd, const void *bytes, size_t size) {
+    char path[WORLD_PATH];
+    if (paused)
+        return NEXT(write)(fd, bytes, size);
+    killer_step("write");
+    const char *file = host_file(fd, path);
+    if (file && (strcmp(file, "unbind") == 0 || strcmp(file, "drivers_probe") == 0))
+        return write_to_kernel(file, bytes, size);
+    return NEXT(write)(fd, bytes, size);
+}
+
+/* ---- time ---- */
+
+static int64_t speed(void) {
+    long number = paused ? 1 : number_of("FAKE_SPEED");
+    return number > 1 ? number : 1;
+}
+
+static int64_t nanoseconds(const struct timespec *time) {
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+static struct timespec timespec_of(int64_t ns) {
+    return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+SHOWN int clock_gettime(clockid_t clock, struct timespec *now) {
+    int status = NEXT(clock_gettime)(clock, now);
+    if (status == 0 && clock == CLOCK_MONOTONIC)
+        *now = timespec_of(nanoseconds(now) * speed());
+    return status;
+}
+
+SHOWN int clock_nanosleep(clockid_t clock, int flags, const struct timespec *wanted,
+                          struct timespec *left) {
+    killer_step("clock_nanosleep");
+    struct timespec shorter = timespec_of(nanoseconds(wanted) / speed());
+    int status = NEXT(clock_nanosleep)(clock, flags, &shorter, left);
+    if (left && status != 0)
+        *left = timespec_of(nanoseconds(left) * speed());
+    return status;
+}
+
+SHOWN int nanosleep(const struct timespec *wanted, struct timespec *left) {
+    int status = clock_nanosleep(CLOCK_MONOTONIC, 0, wanted, left);
+    errno = status ? status : errno;
+    return status ? -1 : 0;
+}
+
+SHOWN int poll(struct pollfd *fds, nfds_t count, int milliseconds) {
+    killer_step("poll");
+    return NEXT(poll)(fds, count, milliseconds > 0 ? (int)(milliseconds / speed()) : milliseconds);
+}
+
+/* ---- syslog ---- */
+
+__attribute__((format(printf, 1, 0))) static void tell(const char *format, va_list values) {
+    char line[4096];
+    long fd = number_of("FAKE_SYSLOG");
+    int size = vsnprintf(line, sizeof line - 1, format, values);
+    size_t length = size < (int)sizeof line - 1 ? (size_t)size : sizeof line - 2;
+    line[length] = '\n';
+    killer_step("syslog");
+    if (fd > 0)
+        (void)!NEXT(write)((int)fd, line, length + 1);
+}
+
+SHOWN void syslog(int priority, const char *format, ...) {
+    va_list values;
+    (void)priority;
+    va_start(values, format);
+    tell(format, values);
+    va_end(values);
+}
+
+/* What syslog is called where the sources are fortified. */
+SHOWN void fortified_syslog(int priority, int flag, const char *format, ...) __asm__("__syslog_chk")
+    __attribute__((format(printf, 3, 4)));
+
+void fortified_syslog(int priority, int flag, const char *format, ...) {
+    va_list values;
+    (void)priority, (void)flag;
+    va_start(values, format);
+    tell(format, values);
+    va_end(values);
+}

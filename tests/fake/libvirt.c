@@ -1,0 +1,794 @@
+/*
+ * A stand-in for libvirt.so.0: the calls that the engine makes, on VMs that are files (world.h).
+ * Whatever libvirtd would do is done by the caller's own process, under a lock, so that it is done
+ * wholly or not at all. Texts and codes are those of libvirt 9.0.
+ *
+ * The file faults says what goes wrong, a line each:
+ *
+ *     CALL NTH before|after ACTION
+ *
+ * CALL is open, list, lookup, xml, attach, detach, reset or reboot; NTH a number, counted over all
+ * processes, or a span "2-5", or "*". "before" is before it had any effect, "after" when it has.
+ *
+ *     fail DOMAIN CODE TEXT   the call fails (virErrorDomain, virErrorNumber)
+ *     lose                    the daemon starts anew: all connections are lost, this one's too
+ *     wait GATE               waits until someone opens the FIFO GATE to read, and another time
+ *                             until someone opens it to write
+ *     linger                  the daemon goes on although the caller may die
+ *     deaf                    the guest does nothing, and libvirt says that it worked
+ *     drop                    (after attach) the guest gives the device back
+ */
+#include "tests/fake/killer.h"
+#include "tests/fake/world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct _virConnect {
+    long daemon; /* the start of the daemon that it is to */
+    bool told;   /* the caller knows that it is lost */
+    int socket;
+};
+
+struct _virDomain {
+    virConnectPtr connection;
+    char name[256];
+    char uuid[VIR_UUID_STRING_BUFLEN];
+};
+
+enum { JOB_MS = 30000, JOB_STEP_NS = 2000000, FAULTS = 16 };
+
+/* ---- errors ---- */
+
+static char error_text[1024];
+static virError error_now;
+
+__attribute__((format(printf, 3, 4))) static int fail(int domain, int code, const char *format,
+                                                      ...) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(error_text, sizeof error_text, format, values);
+    va_end(values);
+    error_now =
+        (virError){.domain = domain, .code = code, .message = error_text, .level = VIR_ERR_ERROR};
+    return -1;
+}
+
+virErrorPtr virGetLastError(void) {
+    return error_now.code ? &error_now : NULL;
+}
+
+void virResetLastError(void) {
+    error_now = (virError){0};
+}
+
+void virSetErrorFunc(void *data, virErrorFunc handler) {
+    (void)data, (void)handler;
+}
+
+int virInitialize(void) {
+    return 0;
+}
+
+/* ---- a call ---- */
+
+struct call {
+    const char *name, *vm;
+    const char *device; /* its XML, or NULL */
+    char faults[FAULTS][256];
+    size_t fault_count;
+    bool over;   /* it has been done, or failed */
+    int status;  /* then */
+    int job;     /* the lock of the VM's job */
+    int results; /* of the daemon that goes on: where its caller waits; else -1 */
+    bool left;   /* to that daemon */
+    struct rlimit files, size;
+};
+
+/* The daemon has limits of its own. */
+static void raise_limit(int what, struct rlimit *before) {
+    getrlimit(what, before);
+    struct rlimit more = {before->rlim_max, before->rlim_max};
+    setrlimit(what, &more);
+}
+
+static unsigned long count(const char *name) {
+    char path[WORLD_PATH], text[32];
+    char *old = world_read(world_path(path, "counts/%s", name));
+    unsigned long number = (old ? strtoul(old, NULL, 10) : 0) + 1;
+    free(old);
+    snprintf(text, sizeof text, "%lu", number);
+    world_write(path, text);
+    return number;
+}
+
+static bool is_nth(const char *span, unsigned long n) {
+    char *end;
+    unsigned long first = strtoul(span, &end, 10),
+                  last = *end == '-' ? strtoul(end + 1, NULL, 10) : first;
+    return *span == '*' || (n >= first && n <= last);
+}
+
+/* Those of this very call, of which `count` says which it is. */
+static void find_faults(struct call *call) {
+    char path[WORLD_PATH], *rest;
+    char *text = world_read(world_path(path, "faults"));
+    if (!text)
+        return;
+    unsigned long n = count(call->name);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char name[32], span[32];
+        int at = 0;
+        /* NOLINTNEXTLINE(cert-err34-c): words only */
+        if (sscanf(line, "%31s %31s %n", name, span, &at) != 2 || strcmp(name, call->name) != 0 ||
+            !is_nth(span, n) || call->fault_count == FAULTS)
+            continue;
+        snprintf(call->faults[call->fault_count++], sizeof *call->faults, "%s", line + at);
+    }
+    free(text);
+}
+
+static long daemon_now(void) {
+    char path[WORLD_PATH];
+    char *text = world_read(world_path(path, "daemon"));
+    long number = text ? strtol(text, NULL, 10) : 0;
+    free(text);
+    return number;
+}
+
+static void restart_daemon(void) {
+    char path[WORLD_PATH], text[32];
+    snprintf(text, sizeof text, "%ld", daemon_now() + 1);
+    world_write(world_path(path, "daemon"), text);
+}
+
+static void settle(struct call *call, int status) {
+    call->over = true;
+    call->status = status;
+}
+
+static bool is_alive(virConnectPtr connection) {
+    return connection->daemon == daemon_now();
+}
+
+/* What the first call and the later ones on a lost connection get. */
+static int lost(virConnectPtr connection, bool sent) {
+    bool told = connection->told;
+    connection->told = true;
+    if (told)
+        return fail(VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR,
+                    "internal error: client socket is closed");
+    if (sent)
+        return fail(VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR,
+                    "End of file while reading data: Input/output error");
+    return fail(VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Cannot write data: Broken pipe");
+}
+
+/* ---- the VM's XML ---- */
+
+static bool runs(const char *xml) {
+    const char *root = strstr(xml, "<domain"), *end = root ? strchr(root, '>') : NULL;
+    const char *id = root ? strstr(root, " id='") : NULL;
+    return id && id < end;
+}
+
+/* One of its hostdevs, or the one that is to be attached. */
+struct device {
+    bool pci;
+    char address[32]; /* PCI */
+    unsigned bus, number, vendor, product;
+};
+
+/* The number behind `name` between the two, 0 without. */
+static unsigned attribute(const char *from, const char *end, const char *name) {
+    const char *found = strstr(from, name);
+    return found && found < end ? (unsigned)strtoul(found + strlen(name), NULL, 0) : 0;
+}
+
+/* False when it is no hostdev. */
+static bool read_device(const char *xml, struct device *device) {
+    const char *source = strstr(xml, "<source"), *end = source ? strstr(source, "</source>") : NULL;
+    const char *address = source ? strstr(source, "<address") : NULL;
+    const char *type = strstr(xml, " type='");
+    *device = (struct device){.pci = type && strncmp(type, " type='pci'", 11) == 0};
+    if (!end || !type)
+        return false;
+    if (!address || address > end)
+        address = end;
+    device->bus = attribute(address, end, " bus='");
+    device->number = attribute(address, end, " device='");
+    device->vendor = attribute(source, end, "<vendor id='");
+    device->product = attribute(source, end, "<product id='");
+    snprintf(device->address, sizeof device->address, "%04x:%02x:%02x.%x",
+             attribute(address, end, " domain='"), device->bus, attribute(address, end, " slot='"),
+             attribute(address, end, " function='"));
+    return true;
+}
+
+static bool is_same(const struct device *a, const struct device *b) {
+    if (a->pci != b->pci)
+        return false;
+    if (a->pci)
+        return strcmp(a->address, b->address) == 0;
+    if (a->bus && b->bus)
+        return a->bus == b->bus && a->number == b->number;
+    return a->vendor == b->vendor && a->product == b->product;
+}
+
+/* The start of the VM's hostdev that is the device, its end in `end`; or NULL. */
+static char *hostdev_of(char *xml, const struct device *wanted, char **end) {
+    static const char closing[] = "</hostdev>\n";
+    struct device device;
+    for (char *start = xml; (start = strstr(start, "<hostdev")); start = *end) {
+        *end = strstr(start, closing) + strlen(closing);
+        if (read_device(start, &device) && is_same(&device, wanted))
+            return start;
+    }
+    return NULL;
+}
+
+/* ---- what a device needs to go ---- */
+
+struct search {
+    const struct device *device;
+    const char *own_name; /* of the VM that it is to go to; NULL: any counts */
+    char holder[256];
+};
+
+static bool holds(void *context, const char *name, char *xml) {
+    struct search *search = context;
+    char *end;
+    if (!runs(xml) || (search->own_name && strcmp(name, search->own_name) == 0) ||
+        !hostdev_of(xml, search->device, &end))
+        return false;
+    snprintf(search->holder, sizeof search->holder, "%s", name);
+    return true;
+}
+
+static int in_use(const struct device *device, const char *holder) {
+    if (device->pci)
+        return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+                    "Requested operation is not valid: PCI device %s is in use by driver QEMU, "
+                    "domain %s",
+                    device->address, holder);
+    return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+                "Requested operation is not valid: USB device %.3o:%.3o is in use by driver QEMU, "
+                "domain %s",
+                device->bus, device->number, holder);
+}
+
+struct member {
+    const char *address, *vm;
+};
+
+/* Fails when a member of the group is another VM's, or the host's. */
+static bool keeps_group(void *context, const char *address) {
+    const struct member *own = context;
+    struct device device = {.pci = true};
+    struct search search = {.device = &device, .own_name = own->vm};
+    char driver[64];
+    if (strcmp(address, own->address) == 0 || !world_driver(address, driver))
+        return false;
+    snprintf(device.address, sizeof device.address, "%s", address);
+    if (world_vms(holds, &search)) {
+        in_use(&device, search.holder);
+        return true;
+    }
+    if (!*driver || strcmp(driver, "vfio-pci") == 0)
+        return false;
+    fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
+         "internal error: unable to execute QEMU command 'device_add': vfio %s: group is not "
+         "viable\nPlease ensure all devices within the iommu_group are bound to their vfio bus "
+         "driver.",
+         own->address);
+    return true;
+}
+
+/* The number of the first root port that nothing sits on; 0: none. */
+static unsigned free_port(const char *xml) {
+    for (const char *port = xml; (port = strstr(port, "model='pcie-root-port'")); port++) {
+        const char *start = port;
+        char taken[64];
+        while (*start != '<')
+            start--;
+        unsigned index = attribute(start, strchr(port, '>'), " index='");
+        snprintf(taken, sizeof taken, "<address type='pci' domain='0x0000' bus='0x%02x'", index);
+        if (index && !strstr(xml, taken))
+            return index;
+    }
+    return 0;
+}
+
+static int check_pci(const struct call *call, const char *xml, const struct device *device) {
+    struct member member = {device->address, call->vm};
+    char driver[64];
+    if (!world_driver(device->address, driver))
+        return fail(VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR,
+                    "An error occurred, but the cause is unknown");
+    if (world_group(device->address, keeps_group, &member))
+        return -1;
+    if (!free_port(xml))
+        return fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
+                    "internal error: No more available PCI slots");
+    return 0;
+}
+
+static int check_usb(const char *xml, const struct device *device) {
+    char path[WORLD_PATH];
+    if (!strstr(xml, "<controller type='usb'"))
+        return fail(VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR,
+                    "internal error: Domain has no USB bus support");
+    world_path(path, "usb/%u-%u", device->bus, device->number);
+    if (device->bus && access(path, F_OK) != 0)
+        return fail(VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR,
+                    "internal error: Did not find USB device %04x:%04x bus:%u device:%u",
+                    device->vendor, device->product, device->bus, device->number);
+    return 0;
+}
+
+static int check_attach(const struct call *call, const char *xml, const struct device *device) {
+    struct search search = {.device = device};
+    if (world_vms(holds, &search))
+        return in_use(device, search.holder);
+    return device->pci ? check_pci(call, xml, device) : check_usb(xml, device);
+}
+
+static unsigned next_alias(const char *xml) {
+    char text[64];
+    unsigned number = 0;
+    do
+        snprintf(text, sizeof text, "<alias name='hostdev%u'/>", number++);
+    while (strstr(xml, text));
+    return number - 1;
+}
+
+/* The VM's XML with the device in it, for the caller to free. */
+static char *with_device(const char *xml, const char *hostdev, const struct device *device) {
+    const char *devices_end = strstr(xml, "</devices>"), *end = strstr(hostdev, "</hostdev>");
+    unsigned alias = next_alias(xml);
+    char address[128], *text;
+    if (device->pci)
+        snprintf(address, sizeof address,
+                 "<address type='pci' domain='0x0000' bus='0x%02x' slot='0x00' function='0x0'/>",
+                 free_port(xml));
+    else
+        snprintf(address, sizeof address, "<address type='usb' bus='0' port='%u'/>", alias + 1);
+    if (asprintf(&text, "%.*s%.*s  <alias name='hostdev%u'/>\n  %s\n</hostdev>\n%s",
+                 (int)(devices_end - xml), xml, (int)(end - hostdev), hostdev, alias, address,
+                 devices_end) < 0)
+        abort();
+    return text;
+}
+
+/* ---- effects ---- */
+
+/* The XML of the VM when it runs; else NULL and an error. The caller frees it. */
+static char *running_vm(const char *vm) {
+    char path[WORLD_PATH];
+    char *xml = world_read(world_path(path, "vms/%s.xml", vm));
+    if (xml && runs(xml))
+        return xml;
+    if (xml)
+        fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+             "Requested operation is not valid: domain is not running");
+    else
+        fail(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN,
+             "Domain not found: no domain with matching name '%s'", vm);
+    free(xml);
+    return NULL;
+}
+
+static int attach(const struct call *call, char *xml, const struct device *device) {
+    char path[WORLD_PATH];
+    if (check_attach(call, xml, device) != 0)
+        return -1;
+    char *text = with_device(xml, call->device, device);
+    world_write(world_path(path, "vms/%s.xml", call->vm), text);
+    free(text);
+    if (device->pci)
+        world_bind(device->address, "vfio-pci");
+    return 0;
+}
+
+static int detach(const struct call *call, char *xml, const struct device *device) {
+    char path[WORLD_PATH], *end, *start = hostdev_of(xml, device, &end);
+    if (!start)
+        return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED,
+                    "device not found: host device %s not found", device->address);
+    memmove(start, end, strlen(end) + 1);
+    world_write(world_path(path, "vms/%s.xml", call->vm), xml);
+    if (device->pci)
+        world_bind_native(device->address);
+    return 0;
+}
+
+static int restart_guest(const struct call *call, char *xml, const struct device *device) {
+    (void)call, (void)xml, (void)device;
+    return 0;
+}
+
+typedef int vm_effect(const struct call *call, char *xml, const struct device *device);
+
+/* Does it in one step, as others see it. */
+static int affect(const struct call *call, vm_effect *effect) {
+    struct device device;
+    int lock = world_lock("lock"), status = -1;
+    char *xml = running_vm(call->vm);
+    if (xml && call->device && !read_device(call->device, &device))
+        fail(VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, "XML error: that is no host device");
+    else if (xml)
+        status = effect(call, xml, &device);
+    free(xml);
+    world_unlock(lock);
+    return status;
+}
+
+/* ---- faults ---- */
+
+/* Twice: it is here; it goes on. */
+static void wait_at(const char *gate) {
+    char path[WORLD_PATH], byte;
+    world_path(path, "%s", gate);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    close(fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    (void)!read(fd, &byte, 1);
+    close(fd);
+}
+
+/* The parent stays the caller and waits for the result; the child is the daemon. */
+static void leave_to_daemon(struct call *call) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        abort();
+    pid_t child = fork();
+    if (child == 0) {
+        setsid();
+        call->results = ends[1];
+        return;
+    }
+    close(ends[1]);
+    bool whole = read(ends[0], &call->status, sizeof call->status) == sizeof call->status &&
+                 read(ends[0], &error_now, sizeof error_now) == sizeof error_now &&
+                 read(ends[0], error_text, sizeof error_text) == sizeof error_text;
+    if (!whole)
+        abort();
+    close(ends[0]);
+    waitpid(child, NULL, 0);
+    call->left = true;
+    settle(call, call->status);
+}
+
+static void fail_as_told(struct call *call, const char *words) {
+    char *end;
+    int domain = (int)strtol(words, &end, 10), code = (int)strtol(end, &end, 10);
+    settle(call, fail(domain, code, "%s", end + strspn(end, " ")));
+}
+
+static void drop(const struct call *call) {
+    affect(call, detach);
+}
+
+static void go_wrong(struct call *call, virConnectPtr connection, const char *action, bool after) {
+    size_t word = strcspn(action, " ");
+    const char *rest = action[word] ? action + word + 1 : "";
+    if (strncmp(action, "wait", word) == 0) {
+        wait_at(rest);
+    } else if (strncmp(action, "fail", word) == 0) {
+        fail_as_told(call, rest);
+    } else if (strncmp(action, "lose", word) == 0) {
+        restart_daemon();
+        settle(call, lost(connection, after));
+    } else if (strncmp(action, "deaf", word) == 0) {
+        settle(call, 0);
+    } else if (strncmp(action, "drop", word) == 0) {
+        drop(call);
+    } else if (strncmp(action, "linger", word) == 0) {
+        leave_to_daemon(call);
+    } else {
+        fprintf(stderr, "the stand-in for libvirt: no such fault: %s\n", action);
+        abort();
+    }
+}
+
+static void go_through(struct call *call, virConnectPtr connection, const char *when) {
+    size_t length = strlen(when);
+    for (size_t i = 0; i < call->fault_count; i++)
+        if (strncmp(call->faults[i], when, length) == 0 && (!call->over || *when == 'a'))
+            go_wrong(call, connection, call->faults[i] + length + 1, *when == 'a');
+}
+
+/* ---- begin and end of a call ---- */
+
+static void begin(struct call *call, virConnectPtr connection, const char *name, const char *vm) {
+    killer_step ? killer_step(name) : (void)0;
+    killer_pause ? killer_pause(true) : (void)0;
+    *call = (struct call){.name = name, .vm = vm, .job = -1, .results = -1};
+    virResetLastError();
+    raise_limit(RLIMIT_NOFILE, &call->files);
+    raise_limit(RLIMIT_FSIZE, &call->size);
+    int lock = world_lock("lock");
+    find_faults(call);
+    world_unlock(lock);
+    if (connection && !is_alive(connection))
+        settle(call, lost(connection, false));
+}
+
+static void put_result(const struct call *call) {
+    char path[WORLD_PATH], line[2048], device[64] = "";
+    struct device read;
+    if (call->device && read_device(call->device, &read)) {
+        if (read.pci)
+            snprintf(device, sizeof device, " %s", read.address);
+        else
+            snprintf(device, sizeof device, " %u-%u", read.bus, read.number);
+    }
+    int size = snprintf(line, sizeof line, "%s%s%s%s: %s\n", call->name, call->vm ? " " : "",
+                        call->vm ? call->vm : "", device, call->status < 0 ? error_text : "done");
+    int fd = open(world_path(path, "calls"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    (void)!write(fd, line, (size_t)size);
+    close(fd);
+}
+
+/* The daemon that went on without its caller, who may be gone. */
+__attribute__((noreturn)) static void end_daemon(const struct call *call) {
+    signal(SIGPIPE, SIG_IGN);
+    (void)!write(call->results, &call->status, sizeof call->status);
+    (void)!write(call->results, &error_now, sizeof error_now);
+    (void)!write(call->results, error_text, sizeof error_text);
+    _exit(0);
+}
+
+static int end(struct call *call, virConnectPtr connection) {
+    if (!call->left && call->status == 0)
+        go_through(call, connection, "after");
+    if (!call->left)
+        put_result(call);
+    world_unlock(call->job);
+    if (call->results >= 0)
+        end_daemon(call);
+    setrlimit(RLIMIT_NOFILE, &call->files);
+    setrlimit(RLIMIT_FSIZE, &call->size);
+    killer_pause ? killer_pause(false) : (void)0;
+    return call->status;
+}
+
+/* Returns true when the call is still to be done. */
+static bool go_ahead(struct call *call, virConnectPtr connection) {
+    if (!call->over)
+        go_through(call, connection, "before");
+    return !call->over;
+}
+
+/* ---- connections ---- */
+
+/* A client of libvirt needs descriptors, the daemon none of the caller's. */
+static int open_socket(void) {
+    int ends[2];
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && pipe2(ends, O_CLOEXEC) == 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return fd;
+    }
+    fail(VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Failed to create socket: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static int connect_daemon(virConnectPtr connection) {
+    connection->daemon = daemon_now();
+    if (connection->daemon == 0)
+        return fail(VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR,
+                    "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Connection "
+                    "refused");
+    return 0;
+}
+
+virConnectPtr virConnectOpen(const char *uri) {
+    struct call call;
+    virConnectPtr connection = calloc(1, sizeof *connection);
+    int fd = open_socket();
+    (void)uri;
+    if (!connection || fd < 0) {
+        free(connection);
+        return NULL;
+    }
+    connection->socket = fd;
+    begin(&call, NULL, "open", NULL);
+    if (go_ahead(&call, connection))
+        settle(&call, connect_daemon(connection));
+    if (end(&call, connection) == 0)
+        return connection;
+    close(fd);
+    free(connection);
+    return NULL;
+}
+
+int virConnectClose(virConnectPtr connection) {
+    close(connection->socket);
+    free(connection);
+    return 0;
+}
+
+/* ---- VMs ---- */
+
+struct lookup {
+    const char *tag, *wanted; /* NULL: all */
+    bool only_running;
+    virConnectPtr connection;
+    virDomainPtr *found;
+    int count;
+};
+
+static bool is_wanted(const struct lookup *lookup, const char *xml) {
+    size_t length = lookup->wanted ? strlen(lookup->wanted) : 0;
+    const char *text = lookup->wanted ? strstr(xml, lookup->tag) : NULL;
+    if (lookup->only_running && !runs(xml))
+        return false;
+    if (!lookup->wanted)
+        return true;
+    text = text ? text + strlen(lookup->tag) : "";
+    return strncasecmp(text, lookup->wanted, length) == 0 && text[length] == '<';
+}
+
+static bool look(void *context, const char *name, char *xml) {
+    struct lookup *lookup = context;
+    if (!is_wanted(lookup, xml))
+        return false;
+    virDomainPtr domain = calloc(1, sizeof *domain);
+    lookup->found = realloc(lookup->found, (size_t)(lookup->count + 2) * sizeof(*lookup->found));
+    if (!domain || !lookup->found)
+        abort();
+    domain->connection = lookup->connection;
+    snprintf(domain->name, sizeof domain->name, "%s", name);
+    const char *uuid = strstr(xml, "<uuid>");
+    snprintf(domain->uuid, sizeof domain->uuid, "%.36s", uuid ? uuid + strlen("<uuid>") : "");
+    lookup->found[lookup->count++] = domain;
+    return lookup->wanted != NULL;
+}
+
+static int look_up(struct lookup *lookup) {
+    world_vms(look, lookup);
+    if (lookup->wanted && lookup->count == 0)
+        return fail(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN,
+                    "Domain not found: no domain with matching %s '%s'",
+                    strcmp(lookup->tag, "<uuid>") == 0 ? "uuid" : "name", lookup->wanted);
+    return 0;
+}
+
+static virDomainPtr find_one(struct lookup *lookup) {
+    struct call call;
+    virDomainPtr domain = NULL;
+    begin(&call, lookup->connection, "lookup", lookup->wanted);
+    if (go_ahead(&call, lookup->connection))
+        settle(&call, look_up(lookup));
+    if (end(&call, lookup->connection) == 0)
+        domain = lookup->found[0];
+    free(lookup->found);
+    return domain;
+}
+
+virDomainPtr virDomainLookupByUUIDString(virConnectPtr connection, const char *uuid) {
+    struct lookup lookup = {.tag = "<uuid>", .wanted = uuid, .connection = connection};
+    if (strlen(uuid) == VIR_UUID_STRING_BUFLEN - 1)
+        return find_one(&lookup);
+    fail(VIR_FROM_NONE, VIR_ERR_INVALID_ARG,
+         "invalid argument: uuidstr in virDomainLookupByUUIDString must be a valid UUID");
+    return NULL;
+}
+
+virDomainPtr virDomainLookupByName(virConnectPtr connection, const char *name) {
+    struct lookup lookup = {.tag = "<name>", .wanted = name, .connection = connection};
+    return find_one(&lookup);
+}
+
+int virConnectListAllDomains(virConnectPtr connection, virDomainPtr **domains, unsigned int flags) {
+    struct call call;
+    struct lookup lookup = {.only_running = flags & VIR_CONNECT_LIST_DOMAINS_ACTIVE,
+                            .connection = connection,
+                            .found = calloc(1, sizeof(virDomainPtr))};
+    begin(&call, connection, "list", NULL);
+    if (go_ahead(&call, connection))
+        settle(&call, look_up(&lookup));
+    if (end(&call, connection) == 0) {
+        *domains = lookup.found;
+        return lookup.count;
+    }
+    free(lookup.found);
+    return -1;
+}
+
+int virDomainFree(virDomainPtr domain) {
+    free(domain);
+    return 0;
+}
+
+int virDomainGetUUIDString(virDomainPtr domain, char *text) {
+    snprintf(text, VIR_UUID_STRING_BUFLEN, "%s", domain->uuid);
+    return 0;
+}
+
+char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags) {
+    char path[WORLD_PATH], *xml = NULL;
+    struct call call;
+    (void)flags;
+    begin(&call, domain->connection, "xml", domain->name);
+    if (go_ahead(&call, domain->connection)) {
+        xml = world_read(world_path(path, "vms/%s.xml", domain->name));
+        settle(&call, xml ? 0
+                          : fail(VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN,
+                                 "Domain not found: no domain with matching uuid '%s' (%s)",
+                                 domain->uuid, domain->name));
+    }
+    if (end(&call, domain->connection) == 0)
+        return xml;
+    free(xml);
+    return NULL;
+}
+
+/* ---- what changes a VM ---- */
+
+/* The VM's job, which one call at a time may have. */
+static void take_job(struct call *call) {
+    static const struct timespec pause = {.tv_nsec = JOB_STEP_NS};
+    const char *limit = getenv("FAKE_JOB_MS");
+    char path[WORLD_PATH];
+    long left = (limit ? strtol(limit, NULL, 10) : JOB_MS) * 1000000 / JOB_STEP_NS;
+    call->job = open(world_path(path, "job.%s", call->vm), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    while (flock(call->job, LOCK_EX | LOCK_NB) != 0) {
+        if (left-- <= 0) {
+            settle(call, fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_TIMEOUT,
+                              "Timed out during operation: cannot acquire state change lock (held "
+                              "by monitor=remoteDispatchDomainAttachDeviceFlags)"));
+            return;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+static int change(virDomainPtr domain, const char *name, const char *device, vm_effect *effect) {
+    struct call call;
+    begin(&call, domain->connection, name, domain->name);
+    call.device = device;
+    if (!call.over)
+        take_job(&call);
+    if (go_ahead(&call, domain->connection))
+        settle(&call, affect(&call, effect));
+    return end(&call, domain->connection);
+}
+
+int virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags) {
+    (void)flags;
+    return change(domain, "attach", xml, attach);
+}
+
+int virDomainDetachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags) {
+    (void)flags;
+    return change(domain, "detach", xml, detach);
+}
+
+int virDomainReset(virDomainPtr domain, unsigned int flags) {
+    (void)flags;
+    return change(domain, "reset", NULL, restart_guest);
+}
+
+int virDomainReboot(virDomainPtr domain, unsigned int flags) {
+    (void)flags;
+    return change(domain, "reboot", NULL, restart_guest);
+}

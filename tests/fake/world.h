@@ -1,0 +1,50 @@
+/*
+ * The world that the stand-in for libvirt and its host live in: a directory, $FAKE_LIBVIRT, that
+ * any number of processes look at and change.
+ *
+ *     vms/NAME.xml   a VM as libvirt tells of it; it runs when its <domain> has an id
+ *     host/          the host's files (sys/, proc/): what the engine gets as --sysroot
+ *     native/ADDRESS the host driver that wants a PCI device, as the kernel would find it
+ *     daemon         a number, another after each start of the daemon; no file: it does not run
+ *     faults         what goes wrong, see libvirt.c
+ *     counts/CALL    how often that has been called
+ *     calls          a line each call with what came of it
+ *     lock           held by whoever changes something (flock)
+ */
+#ifndef TESTS_FAKE_WORLD_H
+#define TESTS_FAKE_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { WORLD_PATH = 1024 };
+
+/* A path in the world; `path` is returned. */
+char *world_path(char path[WORLD_PATH], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The text of a file, which the caller frees; NULL when there is none. */
+char *world_read(const char *path);
+
+/* Replaces a file in one step. */
+void world_write(const char *path, const char *text);
+
+/* Returns a descriptor, or -1 when there are none left. */
+int world_lock(const char *name);
+void world_unlock(int lock);
+
+/* The driver that a PCI device of the host is bound to, "" for none. False: no such device. */
+bool world_driver(const char *address, char driver[64]);
+/* Binds it to another, "" for none, or to the one that wants it. */
+void world_bind(const char *address, const char *driver);
+void world_bind_native(const char *address);
+
+/* Calls `take` with each endpoint of the device's IOMMU group, itself too, until one returns true;
+ * then returns true. */
+bool world_group(const char *address, bool (*take)(void *context, const char *member),
+                 void *context);
+
+/* Each VM's XML, as above. */
+bool world_vms(bool (*take)(void *context, const char *name, char *xml), void *context);
+
+#endif
