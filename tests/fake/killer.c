@@ -63,24 +63,25 @@ static bool may_change(int flags) {
     return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
 }
 
-#define MODE_OF(flags, mode)                                                                       \
-    mode_t mode = 0;                                                                               \
-    if ((flags) & (O_CREAT | O_TMPFILE)) {                                                         \
-        va_list rest;                                                                              \
-        va_start(rest, flags);                                                                     \
-        mode = va_arg(rest, mode_t);                                                               \
-        va_end(rest);                                                                              \
-    }
+static mode_t mode_of(int flags, va_list rest) {
+    return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(rest, mode_t) : 0;
+}
 
 SHOWN int open(const char *path, int flags, ...) {
-    MODE_OF(flags, mode)
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = mode_of(flags, rest);
+    va_end(rest);
     if (may_change(flags))
         killer_step("open");
     return NEXT(open)(path, flags, mode);
 }
 
 SHOWN int openat(int directory, const char *path, int flags, ...) {
-    MODE_OF(flags, mode)
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = mode_of(flags, rest);
+    va_end(rest);
     if (may_change(flags))
         killer_step("openat");
     return NEXT(openat)(directory, path, flags, mode);

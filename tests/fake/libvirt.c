@@ -7,8 +7,9 @@
  *
  *     CALL NTH before|after ACTION
  *
- * CALL is open, list, lookup, xml, attach, detach, reset or reboot; NTH a number, counted over all
- * processes, or a span "2-5", or "*". "before" is before it had any effect, "after" when it has.
+ * CALL is open, list, lookup, xml, attach, detach, reset, reboot or watch; NTH a number, counted
+ * over all processes, or a span "2-5", or "*". "before" is before it had any effect, "after" when
+ * it has.
  *
  *     fail DOMAIN CODE TEXT   the call fails (virErrorDomain, virErrorNumber)
  *     lose                    the daemon starts anew: all connections are lost, this one's too
@@ -16,6 +17,7 @@
  *                             until someone opens it to write
  *     linger                  the daemon goes on although the caller may die
  *     deaf                    the guest does nothing, and libvirt says that it worked
+ *     refuse                  (before detach) the guest says that it keeps the device
  *     drop                    (after attach) the guest gives the device back
  */
 #include "tests/fake/killer.h"
@@ -34,6 +36,7 @@
 #include <strings.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +85,26 @@ void virSetErrorFunc(void *data, virErrorFunc handler) {
 
 int virInitialize(void) {
     return 0;
+}
+
+enum { VERSION_OF_LIBVIRT = 9000000 };
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): libvirt's own */
+int virGetVersion(unsigned long *version, const char *type, unsigned long *type_version) {
+    (void)type, (void)type_version;
+    *version = VERSION_OF_LIBVIRT;
+    return 0;
+}
+
+int virConnectGetLibVersion(virConnectPtr connection, unsigned long *version) {
+    (void)connection;
+    *version = VERSION_OF_LIBVIRT;
+    return 0;
+}
+
+char *virConnectGetURI(virConnectPtr connection) {
+    (void)connection;
+    return strdup("qemu:///system");
 }
 
 /* ---- a call ---- */
@@ -239,6 +262,23 @@ static char *hostdev_of(char *xml, const struct device *wanted, char **end) {
             return start;
     }
     return NULL;
+}
+
+/* What happens to a VM is told by a line "KIND VM ALIAS" in the file events, which only grows. */
+static void tell(const char *kind, const char *vm, const char *alias) {
+    char path[WORLD_PATH], line[512];
+    int size = snprintf(line, sizeof line, "%s %s %s\n", kind, vm, alias);
+    int fd = open(world_path(path, "events"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    (void)!write(fd, line, (size_t)size);
+    close(fd);
+}
+
+/* The alias of the hostdev that starts there. */
+static void alias_of(const char *hostdev, char alias[64]) {
+    const char *found = strstr(hostdev, "<alias name='");
+    /* NOLINTNEXTLINE(cert-err34-c): words only */
+    if (!found || sscanf(found, "<alias name='%63[^']", alias) != 1)
+        *alias = '\0';
 }
 
 /* ---- what a device needs to go ---- */
@@ -405,17 +445,30 @@ static int attach(const struct call *call, char *xml, const struct device *devic
 }
 
 static int detach(const struct call *call, char *xml, const struct device *device) {
-    char path[WORLD_PATH], *end, *start = hostdev_of(xml, device, &end);
+    char path[WORLD_PATH], alias[64], *end, *start = hostdev_of(xml, device, &end);
     if (!start)
         return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED,
                     "device not found: host device %s not found", device->address);
+    alias_of(start, alias);
     memmove(start, end, strlen(end) + 1);
     world_write(world_path(path, "vms/%s.xml", call->vm), xml);
     if (device->pci)
         world_bind_native(device->address);
+    tell("removed", call->vm, alias);
     return 0;
 }
 
+/* The guest says that it keeps it: libvirt's answer to the call came before. */
+static int refuse(const struct call *call, char *xml, const struct device *device) {
+    char alias[64], *end, *start = hostdev_of(xml, device, &end);
+    if (!start)
+        return -1;
+    alias_of(start, alias);
+    tell("refused", call->vm, alias);
+    return 0;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): as the others */
 static int restart_guest(const struct call *call, char *xml, const struct device *device) {
     (void)call, (void)xml, (void)device;
     return 0;
@@ -479,10 +532,6 @@ static void fail_as_told(struct call *call, const char *words) {
     settle(call, fail(domain, code, "%s", end + strspn(end, " ")));
 }
 
-static void drop(const struct call *call) {
-    affect(call, detach);
-}
-
 static void go_wrong(struct call *call, virConnectPtr connection, const char *action, bool after) {
     size_t word = strcspn(action, " ");
     const char *rest = action[word] ? action + word + 1 : "";
@@ -495,8 +544,10 @@ static void go_wrong(struct call *call, virConnectPtr connection, const char *ac
         settle(call, lost(connection, after));
     } else if (strncmp(action, "deaf", word) == 0) {
         settle(call, 0);
+    } else if (strncmp(action, "refuse", word) == 0) {
+        settle(call, affect(call, refuse));
     } else if (strncmp(action, "drop", word) == 0) {
-        drop(call);
+        affect(call, detach);
     } else if (strncmp(action, "linger", word) == 0) {
         leave_to_daemon(call);
     } else {
@@ -791,4 +842,171 @@ int virDomainReset(virDomainPtr domain, unsigned int flags) {
 int virDomainReboot(virDomainPtr domain, unsigned int flags) {
     (void)flags;
     return change(domain, "reboot", NULL, restart_guest);
+}
+
+/* ---- events ---- */
+
+enum { CALLBACKS = 16, TIMERS = 16, TURN_NS = 1000000 };
+
+static struct callback {
+    virConnectPtr connection; /* NULL: free */
+    char vm[256];
+    int event;
+    virConnectDomainEventGenericCallback function;
+    void *data;
+} callbacks[CALLBACKS];
+
+static struct timer {
+    virEventTimeoutCallback function; /* NULL: free */
+    int64_t due;                      /* milliseconds; -1: never */
+    void *data;
+} timers[TIMERS];
+
+static bool has_loop;
+static size_t told; /* bytes of the file events */
+
+int virEventRegisterDefaultImpl(void) {
+    has_loop = true;
+    return 0;
+}
+
+/* As the caller sees time. */
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int virEventAddTimeout(int milliseconds, virEventTimeoutCallback function, void *data,
+                       virFreeCallback free_data) {
+    (void)free_data;
+    for (int i = 0; has_loop && i < TIMERS; i++)
+        if (!timers[i].function) {
+            timers[i] =
+                (struct timer){function, milliseconds < 0 ? -1 : now_ms() + milliseconds, data};
+            return i;
+        }
+    return fail(VIR_FROM_EVENT, VIR_ERR_NO_SUPPORT, "no event loop");
+}
+
+int virEventRemoveTimeout(int timer) {
+    timers[timer].function = NULL;
+    return 0;
+}
+
+int virConnectIsAlive(virConnectPtr connection) {
+    return is_alive(connection);
+}
+
+static size_t events_size(void) {
+    char path[WORLD_PATH];
+    struct stat events;
+    return stat(world_path(path, "events"), &events) == 0 ? (size_t)events.st_size : 0;
+}
+
+static int listen_to(const struct callback *callback) {
+    bool first = true;
+    for (int i = 0; i < CALLBACKS; i++)
+        first = first && !callbacks[i].connection;
+    if (first)
+        told = events_size();
+    for (int i = 0; i < CALLBACKS; i++)
+        if (!callbacks[i].connection) {
+            callbacks[i] = *callback;
+            return i;
+        }
+    return fail(VIR_FROM_REMOTE, VIR_ERR_INTERNAL_ERROR, "too many callbacks");
+}
+
+int virConnectDomainEventRegisterAny(virConnectPtr connection, virDomainPtr domain, int event,
+                                     virConnectDomainEventGenericCallback function, void *data,
+                                     virFreeCallback free_data) {
+    struct callback callback = {
+        .connection = connection, .event = event, .function = function, .data = data};
+    struct call call;
+    (void)free_data;
+    snprintf(callback.vm, sizeof callback.vm, "%s", domain->name);
+    begin(&call, connection, "watch", domain->name);
+    if (go_ahead(&call, connection))
+        settle(&call, listen_to(&callback));
+    if (call.status >= 0) {
+        int number = call.status;
+        call.status = 0;
+        return end(&call, connection) == 0 ? number : -1;
+    }
+    return end(&call, connection);
+}
+
+int virConnectDomainEventDeregisterAny(virConnectPtr connection, int number) {
+    (void)connection;
+    callbacks[number].connection = NULL;
+    return 0;
+}
+
+static void dispatch(const struct callback *callback, const char *kind, const char *alias) {
+    /* Each kind of event has a type of its own. */
+    void (*function)(void) = (void (*)(void))callback->function;
+    bool removed = callback->event == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED;
+    bool refused = callback->event == VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED;
+    if (callback->event == VIR_DOMAIN_EVENT_ID_LIFECYCLE && strcmp(kind, "stopped") == 0)
+        ((virConnectDomainEventCallback)function)(callback->connection, NULL,
+                                                  VIR_DOMAIN_EVENT_STOPPED, 0, callback->data);
+    if ((removed && strcmp(kind, "removed") == 0) || (refused && strcmp(kind, "refused") == 0))
+        ((virConnectDomainEventDeviceRemovedCallback)function)(callback->connection, NULL, alias,
+                                                               callback->data);
+}
+
+static void dispatch_line(const char *line) {
+    char kind[32], vm[256], alias[64] = "";
+    /* NOLINTNEXTLINE(cert-err34-c): words only */
+    if (sscanf(line, "%31s %255s %63s", kind, vm, alias) < 2)
+        return;
+    for (int i = 0; i < CALLBACKS; i++)
+        if (callbacks[i].connection && strcmp(callbacks[i].vm, vm) == 0 &&
+            is_alive(callbacks[i].connection))
+            dispatch(&callbacks[i], kind, alias);
+}
+
+/* Returns whether there was anything. */
+static bool dispatch_events(void) {
+    char path[WORLD_PATH], *rest;
+    size_t size = events_size();
+    if (size <= told)
+        return false;
+    char *text = world_read(world_path(path, "events"));
+    text[size] = '\0';
+    for (char *line = strtok_r(text + told, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        dispatch_line(line);
+    told = size;
+    free(text);
+    return true;
+}
+
+static bool fire_timers(void) {
+    bool fired = false;
+    for (int i = 0; i < TIMERS; i++)
+        if (timers[i].function && timers[i].due >= 0 && timers[i].due <= now_ms()) {
+            timers[i].due = -1;
+            timers[i].function(i, timers[i].data);
+            fired = true;
+        }
+    return fired;
+}
+
+static bool is_one_lost(void) {
+    for (int i = 0; i < CALLBACKS; i++)
+        if (callbacks[i].connection && !is_alive(callbacks[i].connection))
+            return true;
+    return false;
+}
+
+int virEventRunDefaultImpl(void) {
+    static const struct timespec turn = {.tv_nsec = TURN_NS};
+    killer_step ? killer_step("events") : (void)0;
+    while (!dispatch_events() && !fire_timers() && !is_one_lost()) {
+        killer_pause ? killer_pause(true) : (void)0;
+        nanosleep(&turn, NULL);
+        killer_pause ? killer_pause(false) : (void)0;
+    }
+    return 0;
 }
