@@ -36,6 +36,8 @@ struct executor {
     struct clock *clock;
     const struct binder *binder; /* NULL: host_release() and host_give_back() */
     int program_limit_ms;        /* of a program of a rule; 0: SPAWN_LIMIT_MS */
+    int boot_ms; /* how long a guest boots, before it is looked whether it kept what it got; 0: 30
+                    s; -1: that look is left out */
     /* Called at the first need of libvirt, and not at all for an event that needs none. */
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
 };

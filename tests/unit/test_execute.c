@@ -1,220 +1,8 @@
 /* An event from rules to results, with the hypervisor's double, a clock that only jumps, and a copy
  * of the sample host with two TPUs. */
-#include "tests/unit/double_virt.h"
-#include "tests/unit/sample.h"
+#include "tests/unit/execute_world.h"
 
-#include "engine/execute.h"
-#include "engine/hostdev_xml.h"
-
-#include <fcntl.h>
-#include <json-c/json.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define FRIGATE "00000000-0000-4000-8000-000000000001"
-#define WINDOWS "00000000-0000-4000-8000-000000000002"
-#define FIRST "0000:03:00.0"
-#define SECOND "0000:04:00.0"
-#define OTHER_XML "domain_xml " FRIGATE "\nlist\n"
-
-/* --- the world */
-
-struct jumping_clock {
-    struct clock clock;
-    int64_t now;
-    char slept[4096]; /* each sleep in milliseconds */
-    int64_t at;       /* when `then` is called, once */
-    void (*then)(void);
-};
-
-static struct jumping_clock hours;
-static struct double_virt *hypervisor;
-static char directory[64], host_root[96];
-static struct domain told; /* the VM as the hook told it */
-static unsigned opened, refused_opens;
-static int open_code;
-
-static int64_t jump_now(struct clock *clock) {
-    return ((struct jumping_clock *)clock)->now;
-}
-
-static void jump(struct clock *clock, int64_t milliseconds) {
-    struct jumping_clock *jumping = (struct jumping_clock *)clock;
-    size_t used = strlen(jumping->slept);
-    assert_true(milliseconds > 0);
-    snprintf(jumping->slept + used, sizeof jumping->slept - used, "%d ", (int)milliseconds);
-    jumping->now += milliseconds;
-    if (jumping->then && jumping->now >= jumping->at) {
-        jumping->then();
-        jumping->then = NULL;
-    }
-}
-
-static int open_double(struct virt **virt, const char *uri, struct virt_error *error) {
-    assert_null(uri);
-    opened++;
-    if (refused_opens) {
-        refused_opens--;
-        *virt = NULL;
-        *error = (struct virt_error){.failure = VIRT_UNREACHABLE,
-                                     .code = open_code,
-                                     .message = "no libvirt here",
-                                     .hint = "install it"};
-        return -1;
-    }
-    *virt = double_virt_port(hypervisor);
-    return 0;
-}
-
-static void shell(const char *format, const char *one, const char *two) {
-    char command[512];
-    snprintf(command, sizeof command, format, one, two);
-    if (system(command) != 0) /* NOLINT(cert-env33-c): paths of this test */
-        fail_msg("%s", command);
-}
-
-/* Takes a PCI device from the sample host, or puts it back. */
-static void set_present(const char *address, bool present) {
-    char link[256], hidden[256];
-    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s", host_root, address);
-    snprintf(hidden, sizeof hidden, "%s/%s", directory, address);
-    assert_int_equal(present ? rename(hidden, link) : rename(link, hidden), 0);
-}
-
-static int set_up(void **state) {
-    (void)state;
-    snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    snprintf(host_root, sizeof host_root, "%s/host", directory);
-    shell("cp -a tests/hosts/dual-tpu %s%s", host_root, "");
-    /* each TPU in a group of its own */
-    shell("cd %s/sys/devices && t=$(find . -type d -name %s) && ln -sfn 99 \"$t/iommu_group\"",
-          host_root, SECOND);
-    hypervisor = double_virt_create();
-    double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
-    double_virt_add(hypervisor, WINDOWS, "windows", NULL);
-    sample_domain(&told, double_virt_xml(hypervisor, FRIGATE));
-    hours = (struct jumping_clock){.clock = {jump_now, jump}, .now = 5000};
-    opened = refused_opens = 0;
-    open_code = 0;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    double_virt_destroy(hypervisor);
-    domain_finish(&told);
-    shell("rm -rf %s%s", directory, "");
-    return 0;
-}
-
-static const char *state_path(const char *name) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/state%s", directory, name);
-    return path;
-}
-
-static int program_limit_ms;
-static const struct binder *binder; /* NULL, so the real one, but in the tests of groups */
-
-static bool run_at(enum event_name name, const char *text) {
-    struct sample_rules rules;
-    struct event event = {.name = name, .domain = &told};
-    sample_rules_init(&rules, text);
-    struct journal *journal = journal_open(state_path(""), false);
-    assert_non_null(journal);
-    char *state = memory_strdup(state_path(""));
-    bool good = execute_event(&(struct executor){.program = &rules.program,
-                                                 .event = &event,
-                                                 .sysroot = host_root,
-                                                 .state = state,
-                                                 .journal = journal,
-                                                 .clock = &hours.clock,
-                                                 .binder = binder,
-                                                 .program_limit_ms = program_limit_ms,
-                                                 .open_virt = open_double});
-    journal_close(journal);
-    free(state);
-    sample_rules_finish(&rules);
-    return good;
-}
-
-/* `on vm frigate started ACTION` */
-static bool run_of(const char *action) {
-    char *text = memory_printf("on vm frigate started %s\n", action);
-    bool good = run_at(EVENT_STARTED, text);
-    free(text);
-    return good;
-}
-
-/* --- the log */
-
-static const char *field(struct json_object *line, const char *key) {
-    struct json_object *value = NULL;
-    assert_true(json_object_object_get_ex(line, key, &value));
-    return value ? json_object_get_string(value) : "-";
-}
-
-/* Line `index` of the log, from 0, or NULL; the caller puts it. */
-static struct json_object *log_line(size_t index) {
-    char line[20000];
-    FILE *in = fopen(state_path("/virt-rules.log"), "re");
-    struct json_object *object = NULL;
-    for (size_t i = 0; in && fgets(line, sizeof line, in); i++)
-        if (i == index) {
-            object = json_tokener_parse(line);
-            assert_non_null(object);
-        }
-    if (in)
-        fclose(in);
-    return object;
-}
-
-/* Every line as "RESULT ACTION DEVICE". */
-static const char *results(void) {
-    static char text[4096];
-    struct json_object *line;
-    *text = 0;
-    for (size_t i = 0; (line = log_line(i)); i++) {
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s %s %s\n", field(line, "result"),
-                 field(line, "action"), field(line, "device"));
-        json_object_put(line);
-    }
-    return text;
-}
-
-static void assert_message(size_t index, const char *part) {
-    struct json_object *line = log_line(index);
-    if (!line || !strstr(field(line, "message"), part))
-        fail_msg("no \"%s\" in line %zu: %s", part, index,
-                 line ? json_object_to_json_string(line) : "none");
-    json_object_put(line);
-}
-
-#define ATTACHED(ADDRESS) "attached attach " ADDRESS " 1ac1:089a\n"
-#define REFUSED(ADDRESS) "refused attach " ADDRESS " 1ac1:089a\n"
-#define FAILED(ADDRESS) "failed attach " ADDRESS " 1ac1:089a\n"
-#define ALREADY(ADDRESS) "already attach " ADDRESS " 1ac1:089a\n"
-
-static char *hostdev_of(const char *address) {
-    struct host_device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
-    device.address = (char *)address;
-    return hostdev_xml(&device, NULL);
-}
-
-static void give(const char *uuid, const char *address) {
-    char *xml = hostdev_of(address);
-    double_virt_give(hypervisor, uuid, xml);
-    free(xml);
-}
-
-static void take(const char *uuid, const char *address) {
-    char *xml = hostdev_of(address);
-    double_virt_take(hypervisor, uuid, xml);
-    free(xml);
-}
+#include "engine/life.h"
 
 /* --- when all is well */
 
@@ -541,10 +329,20 @@ static void take_first_from_frigate(struct double_virt *unused, void *context) {
 static void the_guest_gave_it_back(void **state) {
     (void)state;
     double_virt_before(hypervisor, DOUBLE_XML, 2, take_first_from_frigate, NULL);
+    assert_true(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(results(), ATTACHED(FIRST) "ran - -\n");
+    assert_message(0, "again: the guest had let it go while it booted");
+    assert_string_equal(hours.slept, "250 ");
+}
+
+static void the_guest_gives_it_back_always(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_XML, 0, take_first_from_frigate, NULL);
     assert_false(run_of("attach at 03:00.0 as vfio then reset"));
     assert_string_equal(results(), FAILED(FIRST));
     assert_message(0, "libvirt took the device and the VM does not have it");
     assert_null(strstr(double_virt_calls(hypervisor), "reset"));
+    assert_in_range(hours.now - 5000, 50000, 60000);
 }
 
 /* --- libvirt */
@@ -1127,6 +925,106 @@ static void a_program_with_devices(void **state) {
     assert_message(2, "/bin/echo ended with status 0: two");
 }
 
+/* --- an engine was killed when it had taken one from the host */
+
+static void keep_taken(unsigned long long started) {
+    char error[256];
+    struct life life = {.id = 1, .started = started};
+    life_take(&life, SECOND, "apex");
+    assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    life_finish(&life);
+    set_driver(SECOND, "");
+}
+
+static void the_end_of_the_vm_gives_it_back(void **state) {
+    (void)state;
+    keep_taken(life_now());
+    assert_true(run_at(EVENT_STOPPED, ""));
+    assert_drivers("apex", "none", "apex");
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_drivers("apex", "apex", "apex");
+    assert_string_equal(results(), BACK(SECOND));
+    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_int_equal(opened, 0);
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(kernel_calls, "give back " SECOND " after 0\n");
+}
+
+static void the_next_start_gives_it_back(void **state) {
+    (void)state;
+    keep_taken(life_now());
+    assert_true(run_at(EVENT_PREPARE, ""));
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void a_late_engine_leaves_the_next_life_alone(void **state) {
+    (void)state;
+    keep_taken(life_now() + 1);
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_drivers("apex", "none", "apex");
+    assert_true(life_exists(state_path(""), FRIGATE));
+}
+
+static void a_group_in_use_is_waited_for_and_kept_in_mind(void **state) {
+    (void)state;
+    keep_taken(life_now());
+    set_driver(FIRST, "vfio-pci");
+    assert_false(run_at(EVENT_RELEASE, ""));
+    assert_drivers("vfio-pci", "none", "apex");
+    assert_message(0, "a VM has others of its IOMMU group");
+    assert_in_range(hours.now - 5000, 9000, 10500);
+    set_driver(FIRST, "apex");
+    assert_true(run_at(EVENT_PREPARE, ""));
+    assert_drivers("apex", "apex", "apex");
+    assert_false(life_exists(state_path(""), FRIGATE));
+}
+
+static void what_another_took_up_is_left_alone(void **state) {
+    (void)state;
+    keep_taken(life_now());
+    set_driver(SECOND, "other");
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(driver_of(SECOND), "other");
+    assert_string_equal(results(), "");
+    assert_false(life_exists(state_path(""), FRIGATE));
+}
+
+static bool kept_at_release; /* as the kernel is asked */
+
+static int release_and_look(const struct host *host, const struct host_device *device, char *error,
+                            size_t error_size) {
+    struct life life;
+    kept_at_release = life_load(&life, state_path(""), FRIGATE) && life.taken_count == 1 &&
+                      !strcmp(life.taken[0].address, device->address) &&
+                      !strcmp(life.taken[0].driver, "apex");
+    life_finish(&life);
+    return test_release(host, device, error, error_size);
+}
+
+static void it_is_noted_before_it_is_taken(void **state) {
+    (void)state;
+    static const struct binder looking = {release_and_look, test_give_back};
+    binder = &looking;
+    set_driver(THIRD, "pcieport");
+    set_driver(THIRD, "");
+    assert_true(run_of(WITH_GROUP));
+    assert_true(kept_at_release);
+    assert_true(life_exists(state_path(""), FRIGATE));
+    set_driver(FIRST, "apex");
+    set_driver(SECOND, "apex");
+    set_driver(THIRD, "apex");
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_false(life_exists(state_path(""), FRIGATE));
+}
+
+static void what_was_given_back_is_forgotten(void **state) {
+    (void)state;
+    fail_attach(1, VIRT_FAILED, "no luck");
+    assert_false(run_of(WITH_GROUP));
+    assert_drivers("apex", "apex", "apex");
+    assert_false(life_exists(state_path(""), FRIGATE));
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 #define GROUP(NAME) cmocka_unit_test_setup_teardown(NAME, set_up_group, tear_down_group)
 
@@ -1161,6 +1059,7 @@ int main(void) {
         TEST(after_is_a_delay),
         TEST(within_begins_after_after),
         TEST(the_guest_gave_it_back),
+        TEST(the_guest_gives_it_back_always),
         TEST(no_libvirt_at_all),
         TEST(a_libvirt_that_refuses_the_connection),
         TEST(a_libvirt_that_is_starting),
@@ -1194,6 +1093,13 @@ int main(void) {
         GROUP(what_passes_is_tried_again_and_nothing_given_back),
         GROUP(what_passes_at_last_does_not),
         GROUP(another_vm_takes_one_meanwhile),
+        GROUP(the_end_of_the_vm_gives_it_back),
+        GROUP(the_next_start_gives_it_back),
+        GROUP(a_late_engine_leaves_the_next_life_alone),
+        GROUP(a_group_in_use_is_waited_for_and_kept_in_mind),
+        GROUP(what_another_took_up_is_left_alone),
+        GROUP(it_is_noted_before_it_is_taken),
+        GROUP(what_was_given_back_is_forgotten),
         GROUP(a_driver_clings),
         GROUP(the_engine_was_killed_in_the_middle),
         GROUP(killed_in_the_middle_and_then_it_fails),

@@ -1,0 +1,47 @@
+/*
+ * What engines must know of what others did in the VM's present life, the time from one start of it
+ * to its end: STATE/vms/UUID, some lines of text, written to a temporary file and renamed. Whoever
+ * changes it holds the VM's lock (lock.h).
+ */
+#ifndef ENGINE_LIFE_H
+#define ENGINE_LIFE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A device that was taken from its host driver, so that the rest of its IOMMU group can go. */
+struct life_taken {
+    char *address;
+    char *driver; /* the host's; NULL: it had none */
+};
+
+struct life {
+    int id;                     /* libvirt's, of the running VM; -1: not known */
+    unsigned long long started; /* when the engine that began the file was started, in clock ticks
+                                   since the host's boot (proc(5): starttime) */
+    bool restarted;             /* the guest was restarted for its devices */
+    struct life_taken *taken;
+    size_t taken_count;
+};
+
+/* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
+ * false when there is nothing: the life is then empty. The caller ends both with life_finish(). */
+bool life_load(struct life *life, const char *state, const char *uuid);
+void life_finish(struct life *life);
+
+/* Adds to the list, unless it is there. */
+void life_take(struct life *life, const char *address, const char *driver);
+/* Takes it from the list. */
+void life_give_back(struct life *life, const char *address);
+
+/* An empty life is no file. Returns 0, or -1 with a message. */
+int life_save(const struct life *life, const char *state, const char *uuid, char *error,
+              size_t error_size);
+
+/* Whether there is a file for the VM, cheaply. */
+bool life_exists(const char *state, const char *uuid);
+
+/* When this process was started, in the unit of `started`; 0: not known. */
+unsigned long long life_now(void);
+
+#endif

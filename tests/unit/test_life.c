@@ -1,0 +1,166 @@
+/* What is kept of a VM's life, on disk. */
+#include "tests/unit/sample.h"
+
+#include "engine/life.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
+
+static char directory[64], path[128], error[256];
+
+static int set_up(void **state) {
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/vms/" UUID, directory);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    char command[128];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command); /* NOLINT(cert-env33-c): a path of this test */
+}
+
+static void save(const struct life *life) {
+    assert_int_equal(life_save(life, directory, UUID, error, sizeof error), 0);
+}
+
+/* Puts a text in the place of another in the file. */
+static void change(const char *old, const char *fresh) {
+    char text[1024] = "";
+    FILE *file = fopen(path, "r+e");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+    char *at = strstr(text, old);
+    assert_non_null(at);
+    char *changed = memory_printf("%.*s%s%s", (int)(at - text), text, fresh, at + strlen(old));
+    rewind(file);
+    assert_int_equal(ftruncate(fileno(file), 0), 0);
+    fputs(changed, file);
+    fclose(file);
+    free(changed);
+}
+
+static void nothing_is_known_at_first(void **state) {
+    (void)state;
+    struct life life;
+    assert_false(life_exists(directory, UUID));
+    assert_false(life_load(&life, directory, UUID));
+    assert_int_equal(life.id, -1);
+    assert_false(life.restarted);
+    assert_int_equal(life.taken_count, 0);
+}
+
+static void what_is_saved_is_read(void **state) {
+    (void)state;
+    struct stat file;
+    struct life life = {.id = 7, .started = 123456789012, .restarted = true}, read;
+    life_take(&life, "0000:03:00.0", "apex");
+    life_take(&life, "0000:03:00.0", "again");
+    life_take(&life, "0000:04:00.0", NULL);
+    save(&life);
+    life_finish(&life);
+    assert_true(life_exists(directory, UUID));
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(file.st_mode & 0777, 0600);
+    assert_true(life_load(&read, directory, UUID));
+    assert_int_equal(read.id, 7);
+    assert_true(read.started == 123456789012);
+    assert_true(read.restarted);
+    assert_int_equal(read.taken_count, 2);
+    assert_string_equal(read.taken[0].address, "0000:03:00.0");
+    assert_string_equal(read.taken[0].driver, "apex");
+    assert_string_equal(read.taken[1].address, "0000:04:00.0");
+    assert_null(read.taken[1].driver);
+    life_give_back(&read, "0000:03:00.0");
+    life_give_back(&read, "0000:09:00.0");
+    assert_int_equal(read.taken_count, 1);
+    assert_string_equal(read.taken[0].address, "0000:04:00.0");
+    life_finish(&read);
+}
+
+static void an_empty_life_is_no_file(void **state) {
+    (void)state;
+    struct life life = {.id = 7, .restarted = true};
+    save(&life);
+    assert_true(life_exists(directory, UUID));
+    life.restarted = false;
+    save(&life);
+    assert_false(life_exists(directory, UUID));
+    save(&life);
+}
+
+static void no_temporary_file_stays(void **state) {
+    (void)state;
+    struct life life = {.id = 7, .restarted = true};
+    char folder[128];
+    int found = 0;
+    save(&life);
+    snprintf(folder, sizeof folder, "%s/vms", directory);
+    DIR *list = opendir(folder);
+    assert_non_null(list);
+    for (struct dirent *entry; (entry = readdir(list));)
+        found += *entry->d_name != '.';
+    closedir(list);
+    assert_int_equal(found, 1);
+}
+
+static void another_boot_is_another_life(void **state) {
+    (void)state;
+    struct life life = {.id = 7, .restarted = true};
+    save(&life);
+    change("life ", "life 0");
+    assert_false(life_load(&life, directory, UUID));
+    assert_false(life.restarted);
+}
+
+static void broken_files_count_as_nothing(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "", "\n", "restarted\n", "life\n", "life x\nrestarted\n", "life x 1 y\nrestarted\n"};
+    struct life life = {.id = 7, .restarted = true};
+    save(&life);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        FILE *out = fopen(path, "we");
+        assert_non_null(out);
+        fputs(texts[i], out);
+        fclose(out);
+        assert_false(life_load(&life, directory, UUID));
+        assert_false(life.restarted);
+    }
+}
+
+static void a_place_that_cannot_be_written(void **state) {
+    (void)state;
+    struct life life = {.id = 7, .restarted = true};
+    char file[128];
+    snprintf(file, sizeof file, "%s/vms", directory);
+    FILE *out = fopen(file, "we");
+    assert_non_null(out);
+    fclose(out);
+    assert_int_equal(life_save(&life, directory, UUID, error, sizeof error), -1);
+    assert_non_null(strstr(error, "vms/" UUID));
+}
+
+static void time_goes_on(void **state) {
+    (void)state;
+    assert_true(life_now() > 0);
+    assert_true(life_now() == life_now());
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_is_known_at_first),      TEST(what_is_saved_is_read),
+        TEST(an_empty_life_is_no_file),       TEST(no_temporary_file_stays),
+        TEST(another_boot_is_another_life),   TEST(broken_files_count_as_nothing),
+        TEST(a_place_that_cannot_be_written), TEST(time_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
