@@ -1,6 +1,5 @@
 #include "engine/host_check.h"
 
-#include "engine/plan.h"
 #include "parser/suggest.h"
 
 #include <stdlib.h>
@@ -72,8 +71,7 @@ static const char *check_of(enum refusal refusal) {
     }
 }
 
-/* A rule that waits for the device, or acts when it is plugged, is right while it is not there. */
-static bool may_be_absent(const struct rule *rule, const struct action *action) {
+bool rule_may_lack(const struct rule *rule, const struct action *action) {
     const struct event_list *event = rule->events;
     while (event && event->event != EVENT_PLUGGED)
         event = event->next;
@@ -84,7 +82,7 @@ static void report_entry(struct host_checker *checker, const struct rule *rule,
                          const struct plan_entry *entry) {
     const char *name = check_of(entry->refusal);
     if (entry->kind != PLAN_REFUSED || !name ||
-        (entry->refusal == REFUSED_ABSENT && may_be_absent(rule, entry->action)))
+        (entry->refusal == REFUSED_ABSENT && rule_may_lack(rule, entry->action)))
         return;
     const char *address = entry->device ? entry->device->address : "";
     if (!strncmp(entry->message, address, strlen(address)))
@@ -95,34 +93,42 @@ static void report_entry(struct host_checker *checker, const struct rule *rule,
     diagnostic_hint(diagnostic, "%s", entry->hint);
 }
 
-/*
- * The rule alone, for a VM of which nothing is known, at an event where it may attach: what a plan
- * then refuses is the host's doing.
- */
+int lone_plan_init(struct lone_plan *lone, const struct rule *rule, const struct program *program,
+                   const struct host *host) {
+    lone->any = (struct word){.text = "any", .kind = WORD_ANY};
+    lone->started = (struct event_list){.event = EVENT_STARTED};
+    lone->rule = *rule;
+    lone->rule.next = NULL;
+    lone->rule.vms = &lone->any;
+    lone->rule.events = &lone->started;
+    lone->rules[0] = &lone->rule;
+    lone->program = (struct program){.rules = lone->rules,
+                                     .rule_count = 1,
+                                     .guards = program->guards,
+                                     .guard_count = program->guard_count};
+    if (domain_from_name(&lone->domain, "any") < 0)
+        return -1;
+    lone->event = (struct event){.name = EVENT_STARTED, .domain = &lone->domain};
+    plan_init(&lone->plan, &(struct plan_request){
+                               .program = &lone->program, .event = &lone->event, .host = host});
+    return 0;
+}
+
+void lone_plan_finish(struct lone_plan *lone) {
+    plan_finish(&lone->plan);
+    domain_finish(&lone->domain);
+}
+
+/* What a plan refuses a VM of which nothing is known is the host's doing. */
 static void check_rule_devices(struct host_checker *checker, const struct rule *rule) {
-    struct word any = {.text = "any", .kind = WORD_ANY};
-    struct event_list started = {.event = EVENT_STARTED};
-    struct rule alone = *rule;
-    const struct rule *rules[] = {&alone};
-    struct program program = {.rules = rules,
-                              .rule_count = 1,
-                              .guards = checker->guards,
-                              .guard_count = checker->guard_count};
-    struct domain domain;
-    struct plan plan;
-    if (domain_from_name(&domain, "any") < 0)
+    struct program program = {.guards = checker->guards, .guard_count = checker->guard_count};
+    struct lone_plan lone;
+    if (lone_plan_init(&lone, rule, &program, checker->host) < 0)
         return;
-    alone.next = NULL;
-    alone.vms = &any;
-    alone.events = &started;
-    struct event event = {.name = EVENT_STARTED, .domain = &domain};
-    plan_init(&plan,
-              &(struct plan_request){.program = &program, .event = &event, .host = checker->host});
-    for (size_t i = 0; i < plan.count; i++)
-        if (plan.entries[i].action->verb == VERB_ATTACH)
-            report_entry(checker, rule, &plan.entries[i]);
-    plan_finish(&plan);
-    domain_finish(&domain);
+    for (size_t i = 0; i < lone.plan.count; i++)
+        if (lone.plan.entries[i].action->verb == VERB_ATTACH)
+            report_entry(checker, rule, &lone.plan.entries[i]);
+    lone_plan_finish(&lone);
 }
 
 void host_check(struct ruleset *ruleset, const struct check_config *config, const struct host *host,

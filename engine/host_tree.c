@@ -169,6 +169,31 @@ char *tree_link_name(const struct tree *tree, const char *path, const char *name
     return text;
 }
 
+bool tree_stat(const struct tree *tree, const char *path, struct stat *status) {
+    char *resolved = tree_resolve(tree, path);
+    bool is_there =
+        resolved && fstatat(tree->fd, *resolved ? resolved : ".", status, AT_SYMLINK_NOFOLLOW) == 0;
+    free(resolved);
+    return is_there;
+}
+
+char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t *size) {
+    struct stat status;
+    *size = 0;
+    /* Opening a FIFO or a tape drive does something; so look first. */
+    int fd = tree_stat(tree, path, &status) && S_ISREG(status.st_mode)
+                 ? open_below(tree, path, O_RDONLY)
+                 : -1;
+    if (fd < 0)
+        return NULL;
+    char *text = memory_resize(NULL, limit + 1, 1);
+    for (ssize_t got = 1; got > 0 && *size<limit; *size += got> 0 ? (size_t)got : 0)
+        got = read(fd, text + *size, limit - *size);
+    close(fd);
+    text[*size] = '\0';
+    return text;
+}
+
 bool tree_has(const struct tree *tree, const char *path) {
     int fd = open_below(tree, path, O_PATH);
     if (fd >= 0)

@@ -40,6 +40,13 @@ static const struct command commands[] = {
      "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
      "  --json          one JSON document\n",
      command_devices},
+    {"doctor", "[--rules DIR] [--state DIR] [--sysroot DIR] [--json]",
+     "Say whether this host is ready for its rules, and what to do.",
+     "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --sysroot DIR   look at the host below DIR (sys/, proc/, etc/ ...); libvirt is not asked\n"
+     "  --json          one JSON document\n",
+     command_doctor},
     {"status", "[VM] [--rules DIR] [--state DIR] [--sysroot DIR] [--domain-xml FILE] [--json]",
      "Show which VM has which device now, and what it lacks.",
      "Without a VM: all that run.\n"

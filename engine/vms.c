@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add(struct vms *vms, const char *xml, size_t size) {
+void vms_add(struct vms *vms, const char *xml, size_t size) {
     struct domain domain;
     char ignored[512];
     if (domain_parse(&domain, xml, size, ignored, sizeof ignored) < 0)
@@ -23,7 +23,7 @@ int vms_from_libvirt(struct vms *vms, struct virt *virt, struct virt_error *erro
     if (virt->ops->list_all(virt, &found, &count, error) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        add(vms, found[i].xml, strlen(found[i].xml));
+        vms_add(vms, found[i].xml, strlen(found[i].xml));
     virt_list_free(found, count);
     return 0;
 }
@@ -38,7 +38,7 @@ static void add_file(struct vms *vms, const char *directory, const char *name) {
     struct source file;
     char *path = memory_printf("%s/%s", directory, name);
     if (source_read(&file, path, TRUST_ANY, NULL, error, hint) == 0) {
-        add(vms, file.text, file.size);
+        vms_add(vms, file.text, file.size);
         source_finish(&file);
     }
     free(path);

@@ -20,6 +20,9 @@ int vms_from_libvirt(struct vms *vms, struct virt *virt, struct virt_error *erro
  */
 bool vms_from_tree(struct vms *vms, const char *root);
 
+/* One more from its XML; nothing when that cannot be parsed. */
+void vms_add(struct vms *vms, const char *xml, size_t size);
+
 void vms_finish(struct vms *vms);
 
 #endif

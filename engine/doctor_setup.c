@@ -1,0 +1,280 @@
+/* Conditions of what surrounds the engine: who asks, the state directory, what else is installed.
+ */
+#include "engine/doctor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_LIMIT = 1024 * 1024 };
+
+/* --- who asks */
+
+void condition_user(struct doctor *doctor, struct findings *findings) {
+    if (doctor->is_root) {
+        doctor_ok(findings, "root, as the hook is");
+        return;
+    }
+    doctor_warning(findings, "not root, as the hook is: some of what follows may be wrong");
+    doctor_hint(findings, "'sudo virt-rules doctor'");
+}
+
+/* --- the state directory */
+
+enum { MIB = 1024 * 1024, SPACE_NEEDED = 4 * MIB, SPACE_GOOD = 32 * MIB };
+
+static void judge_space(const struct doctor *doctor, struct findings *findings) {
+    const struct state_facts *facts = &doctor->facts;
+    unsigned long long free_mib = facts->free_bytes / MIB;
+    if (facts->free_bytes < SPACE_NEEDED || !facts->has_free_files) {
+        doctor_failed(findings, "%s: its file system is full (%llu MiB free%s)", doctor->state,
+                      free_mib, facts->has_free_files ? "" : ", no file can be added");
+        doctor_hint(findings, "free space there, or the log loses lines: 'df -h %s'",
+                    doctor->state);
+    } else if (facts->free_bytes < SPACE_GOOD) {
+        doctor_warning(findings, "%s: its file system is nearly full (%llu MiB free)",
+                       doctor->state, free_mib);
+        doctor_hint(findings, "free space there: 'df -h %s'", doctor->state);
+    } else {
+        doctor_ok(findings, "%s %s", doctor->state,
+                  facts->exists ? "can be written and has space" : "is made at the first event");
+    }
+}
+
+void condition_state(struct doctor *doctor, struct findings *findings) {
+    const struct state_facts *facts = &doctor->facts;
+    if (facts->error) {
+        doctor_failed(findings, "%s cannot be looked at: %s", doctor->state,
+                      strerror(facts->error));
+        doctor_hint(findings,
+                    "log and lock are kept there: make it a directory that root can write");
+    } else if (!facts->is_directory) {
+        doctor_failed(findings, "%s is no directory, or lies below what is none", doctor->state);
+        doctor_hint(findings, "move away what is there; the first event makes it anew");
+    } else if (!facts->is_writable && !doctor->is_root) {
+        doctor_warning(findings, "%s cannot be written by this user", doctor->state);
+        doctor_hint(findings, "the hook is root: ask as root, 'sudo virt-rules doctor'");
+    } else if (!facts->is_writable) {
+        doctor_failed(findings, "%s cannot be written", doctor->state);
+        doctor_hint(findings, "is its file system read-only? 'findmnt -T %s'", doctor->state);
+    } else if (!facts->is_log_usable) {
+        doctor_failed(findings, "%s/virt-rules.log is no regular file, so nothing is logged",
+                      doctor->state);
+        doctor_hint(findings, "move it away; the next event makes it anew");
+    } else if (facts->is_shared) {
+        doctor_warning(findings, "%s may be changed by others than root", doctor->state);
+        doctor_hint(findings, "chown root %s; chmod 700 %s", doctor->state, doctor->state);
+    } else {
+        judge_space(doctor, findings);
+    }
+}
+
+/* --- the udev rule that tells of what is plugged */
+
+static bool any_event(const struct program *program, enum event_name name) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct event_list *event = program->rules[i]->events; event; event = event->next)
+            if (event->event == name)
+                return true;
+    return false;
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* The udev rule file that names us; the caller frees it. NULL: none. */
+static char *find_udev_rule(const struct tree *tree) {
+    static const char *const places[] = {"etc/udev/rules.d", "run/udev/rules.d",
+                                         "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d",
+                                         "lib/udev/rules.d"};
+    char *found = NULL;
+    for (size_t i = 0; !found && i < sizeof places / sizeof *places; i++) {
+        struct names files = tree_list(tree, places[i]);
+        for (size_t j = 0; !found && j < files.count; j++) {
+            size_t size;
+            char *path = memory_printf("%s/%s", places[i], files.items[j]);
+            char *text =
+                ends_with(path, ".rules") ? tree_load(tree, path, FILE_LIMIT, &size) : NULL;
+            if (text && strstr(text, "virt-rules"))
+                found = memory_strdup(path);
+            free(text);
+            free(path);
+        }
+        names_finish(&files);
+    }
+    return found;
+}
+
+void condition_plugged(struct doctor *doctor, struct findings *findings) {
+    bool wanted =
+        any_event(doctor->program, EVENT_PLUGGED) || any_event(doctor->program, EVENT_UNPLUGGED);
+    char *rule = wanted ? find_udev_rule(&doctor->tree) : NULL;
+    if (!wanted) {
+        doctor_ok(findings, "no matter: no rule is for plugged or unplugged");
+    } else if (rule) {
+        doctor_ok(findings, "/%s tells of what is plugged", rule);
+    } else {
+        doctor_warning(findings,
+                       "rules are for plugged or unplugged, and no udev rule tells of that");
+        doctor_hint(findings,
+                    "'make install' puts one into /etc/udev/rules.d; until then such rules "
+                    "act at the VM's start only, where they say started too");
+    }
+    free(rule);
+}
+
+/* --- what older set-ups did */
+
+enum old { OLD_NEW_ID = 1, OLD_ATTACH = 2, OLD_MODPROBE = 4, OLD_ALL = 7 };
+
+static const struct old_words {
+    enum old kind;
+    const char *first, *second; /* both stand in the line, in this order; NULL: one is enough */
+    const char *why;
+} old_words[] = {
+    {OLD_NEW_ID, "/new_id", NULL, "writes new_id, which takes every device with that id"},
+    {OLD_ATTACH, "virsh", "attach-device", "calls virsh attach-device, which a hook must not"},
+    {OLD_ATTACH, "virsh", "detach-device", "calls virsh detach-device, which a hook must not"},
+    {OLD_MODPROBE, "modprobe -r", "vfio", "unloads vfio, which other VMs may use"},
+    {OLD_MODPROBE, "rmmod", "vfio", "unloads vfio, which other VMs may use"},
+};
+
+/* Virtual Machine Manager's own file unloads modules with good reason. */
+static const struct {
+    const char *path;
+    bool is_directory;
+    enum old kinds;
+} old_places[] = {
+    {"etc/libvirt/hooks", true, OLD_ALL},
+    {"etc/libvirt/hooks/qemu.d", true, OLD_ALL},
+    {"usr/local/libvirt", true, OLD_ALL},
+    {"usr/local/libvirt/hooks", true, OLD_ALL},
+    {"usr/local/etc/rc.d", true, OLD_ALL},
+    {"etc/rc.local", false, OLD_ALL},
+    {"etc/rc.d/rc.local", false, OLD_ALL},
+    {"etc/crontab", false, OLD_ALL},
+    {"etc/systemd/system", true, OLD_ALL},
+    {"var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", false,
+     OLD_NEW_ID | OLD_ATTACH},
+};
+
+static bool has_words(const char *line, const struct old_words *words) {
+    const char *at = strstr(line, words->first);
+    return at && (!words->second || strstr(at, words->second));
+}
+
+static const struct old_words *judge_line(const char *line, enum old kinds) {
+    if (line[strspn(line, " \t")] == '#')
+        return NULL;
+    for (size_t i = 0; i < sizeof old_words / sizeof *old_words; i++)
+        if (old_words[i].kind & kinds && has_words(line, &old_words[i]))
+            return &old_words[i];
+    return NULL;
+}
+
+static void judge_file(const struct tree *tree, const char *path, enum old kinds,
+                       struct findings *findings) {
+    size_t size = 0, number = 0;
+    char *text = tree_load(tree, path, FILE_LIMIT, &size), *rest = text;
+    const struct old_words *found = NULL;
+    if (text && memchr(text, '\0', size)) /* a program */
+        rest = NULL;
+    for (const char *line; !found && (line = next_line(&rest)); number++)
+        found = judge_line(line, kinds);
+    if (found) {
+        doctor_warning(findings, "/%s:%zu %s", path, number, found->why);
+        doctor_hint(findings,
+                    "when a rule does its work, take it away; the two would fight over the "
+                    "device");
+    }
+    free(text);
+}
+
+static void judge_old_directory(const struct tree *tree, const char *directory, enum old kinds,
+                                struct findings *findings) {
+    struct names files = tree_list(tree, directory);
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = memory_printf("%s/%s", directory, files.items[i]);
+        judge_file(tree, path, kinds, findings);
+        free(path);
+    }
+    names_finish(&files);
+}
+
+void condition_old_setup(struct doctor *doctor, struct findings *findings) {
+    size_t before = findings->count;
+    for (size_t i = 0; i < sizeof old_places / sizeof *old_places; i++)
+        if (old_places[i].is_directory)
+            judge_old_directory(&doctor->tree, old_places[i].path, old_places[i].kinds, findings);
+        else
+            judge_file(&doctor->tree, old_places[i].path, old_places[i].kinds, findings);
+    if (findings->count == before)
+        doctor_ok(findings, "no script of an older set-up is left in the usual places");
+}
+
+/* --- Synology's Virtual Machine Manager */
+
+#define PACKAGE "var/packages/Virtualization"
+
+/* The value of KEY="value" in a file of a package; NULL when there is none. */
+static char *package_value(const struct tree *tree, const char *path, const char *key) {
+    size_t size, length = strlen(key);
+    char *text = tree_load(tree, path, FILE_LIMIT, &size), *rest = text, *value = NULL;
+    for (char *line; !value && (line = next_line(&rest));)
+        if (!strncmp(line, key, length) && line[length] == '=') {
+            line += length + 1;
+            line += *line == '"';
+            value = memory_strndup(line, strcspn(line, "\"\r"));
+        }
+    free(text);
+    return value ? value : memory_strdup("of unknown version");
+}
+
+/* The first of the places below the package that is there; the caller frees it. NULL: none. */
+static char *find_in_package(const struct tree *tree, const char *const *directories,
+                             const char *name) {
+    for (; *directories; directories++) {
+        char *path = memory_printf(PACKAGE "/target/%s/%s", *directories, name);
+        if (tree_has(tree, path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+static void judge_package(const struct tree *tree, const char *versions,
+                          struct findings *findings) {
+    static const char *const programs[] = {"usr/local/bin", "usr/bin", "bin", NULL};
+    static const char *const libraries[] = {"usr/local/lib", "usr/lib", "lib", "usr/local/lib64",
+                                            "usr/lib64",     "lib64",   NULL};
+    char *virsh = find_in_package(tree, programs, "virsh");
+    char *qemu = find_in_package(tree, programs, "qemu-system-x86_64");
+    char *library = find_in_package(tree, libraries, "libvirt.so.0");
+    if (library) {
+        doctor_ok(findings, "%s: /%s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
+                  virsh ? virsh : "not found", qemu ? "/" : "", qemu ? qemu : "not found");
+    } else {
+        doctor_warning(findings, "%s: libvirt.so.0 is in none of the places that are known",
+                       versions);
+        doctor_hint(findings,
+                    "'find /" PACKAGE "/target/ -name \"libvirt.so*\"', and put its folder "
+                    "into LD_LIBRARY_PATH");
+    }
+    free(virsh);
+    free(qemu);
+    free(library);
+}
+
+void condition_synology(struct doctor *doctor, struct findings *findings) {
+    const struct tree *tree = &doctor->tree;
+    if (!tree_has(tree, PACKAGE))
+        return;
+    char *package = package_value(tree, PACKAGE "/INFO", "version");
+    char *system = package_value(tree, "etc.defaults/VERSION", "productversion");
+    char *versions = memory_printf("Virtual Machine Manager %s, DSM %s", package, system);
+    judge_package(tree, versions, findings);
+    free(versions);
+    free(package);
+    free(system);
+}
