@@ -21,11 +21,30 @@ static char *place(const char *sysroot, const char *option, const char *environm
     return memory_printf("%s%s", sysroot && !is_named ? sysroot : "", standard);
 }
 
-static void load_rules(struct ruleset *ruleset, struct program *program, const char *directory) {
-    ruleset_init(ruleset);
-    ruleset_add_directory(ruleset, directory);
-    ruleset_load(ruleset, NULL);
-    program_init(program, ruleset);
+/* What a doctor borrows. */
+struct ward {
+    struct doctor doctor;
+    struct host host;
+    struct ruleset ruleset;
+    struct program program;
+    char *rules, *state;
+    char error[512];
+};
+
+static void load_rules(struct ward *ward) {
+    ruleset_init(&ward->ruleset);
+    ruleset_add_directory(&ward->ruleset, ward->rules);
+    ruleset_load(&ward->ruleset, NULL);
+    program_init(&ward->program, &ward->ruleset);
+    ward->doctor.ruleset = &ward->ruleset;
+    ward->doctor.program = &ward->program;
+    ward->doctor.rules = ward->rules;
+}
+
+static void read_host(struct ward *ward, const char *sysroot) {
+    int status = host_init(&ward->host, sysroot, ward->error, sizeof ward->error);
+    ward->doctor.host = status == 0 ? &ward->host : NULL;
+    ward->doctor.host_error = ward->error;
 }
 
 static void ask_libvirt(struct libvirt_answer *answer, const char *sysroot) {
@@ -48,40 +67,32 @@ static int report(struct doctor *doctor, bool json) {
 }
 
 /* With the tree open. */
-static int examine(struct doctor *doctor, const struct doctor_options *options) {
-    char error[512];
-    struct host host;
-    struct ruleset ruleset;
-    struct program program;
-    char *rules = place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
+static int examine(struct ward *ward, const struct doctor_options *options) {
+    struct doctor *doctor = &ward->doctor;
+    ward->rules = place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
                         rules_directory(options->rules));
-    char *state = place(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
+    ward->state = place(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
                         state_directory(options->state));
-    bool has_host = host_init(&host, options->sysroot, error, sizeof error) == 0;
-    load_rules(&ruleset, &program, rules);
-    doctor->host = has_host ? &host : NULL;
-    doctor->host_error = error;
-    doctor->ruleset = &ruleset;
-    doctor->program = &program;
-    doctor->rules = rules;
-    doctor->state = state;
+    read_host(ward, options->sysroot);
+    load_rules(ward);
+    doctor->state = ward->state;
     doctor->is_root = geteuid() == 0;
-    state_facts_read(&doctor->facts, state);
+    state_facts_read(&doctor->facts, ward->state);
     ask_libvirt(&doctor->libvirt, options->sysroot);
     int status = report(doctor, options->json);
     libvirt_answer_finish(&doctor->libvirt);
-    program_finish(&program);
-    ruleset_finish(&ruleset);
-    if (has_host)
-        host_finish(&host);
-    free(rules);
-    free(state);
+    program_finish(&ward->program);
+    ruleset_finish(&ward->ruleset);
+    if (doctor->host)
+        host_finish(&ward->host);
+    free(ward->rules);
+    free(ward->state);
     return status;
 }
 
 int command_doctor(const struct command *command, int argc, char **argv) {
     struct doctor_options options = {0};
-    struct doctor doctor = {0};
+    struct ward ward = {0};
     const struct command_option table[] = {{.name = "rules", .value = &options.rules},
                                            {.name = "state", .value = &options.state},
                                            {.name = "sysroot", .value = &options.sysroot},
@@ -92,13 +103,13 @@ int command_doctor(const struct command *command, int argc, char **argv) {
         return status;
     if (argv[first])
         return command_usage(command, "no word is needed: it looks at all of the host");
-    if (!tree_open(&doctor.tree, options.sysroot ? options.sysroot : "")) {
+    if (!tree_open(&ward.doctor.tree, options.sysroot ? options.sysroot : "")) {
         char *message = memory_printf("%s cannot be read", options.sysroot);
         status = command_fail(message, "--sysroot takes a directory that holds sys/ and proc/");
         free(message);
         return status;
     }
-    status = examine(&doctor, &options);
-    tree_close(&doctor.tree);
+    status = examine(&ward, &options);
+    tree_close(&ward.doctor.tree);
     return status;
 }

@@ -379,7 +379,7 @@ void condition_groups(struct doctor *doctor, struct findings *findings) {
 static const struct device_id coral = {0x1ac1, 0x089a};
 
 static bool wants_coral(const struct doctor *doctor) {
-    bool with_group;
+    bool with_group = false;
     for (size_t i = 0; doctor->host && i < doctor->host->count; i++)
         if (doctor->host->devices[i].bus == BUS_PCI &&
             doctor->host->devices[i].id.vendor == coral.vendor &&

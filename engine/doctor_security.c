@@ -58,14 +58,14 @@ static bool glob_star(const char *pattern, const char *text) {
     }
 }
 
-static bool in_class(const char *class, const char *end, char c) {
-    bool not = *class == '^', is = false;
-    for (class += not ; class < end; class ++) {
-        bool range = class + 2 < end && class[1] == '-';
-        is = is || (range ? c >= class[0] && c <= class[2] : c == *class);
-        class += range ? 2 : 0;
+static bool in_set(const char *set, const char *end, char c) {
+    bool excludes = *set == '^', is = false;
+    for (set += excludes; set < end; set++) {
+        bool range = set + 2 < end && set[1] == '-';
+        is = is || (range ? c >= set[0] && c <= set[2] : c == *set);
+        set += range ? 2 : 0;
     }
-    return is != not ;
+    return is != excludes;
 }
 
 static bool glob(const char *pattern, const char *text) {
@@ -80,7 +80,7 @@ static bool glob(const char *pattern, const char *text) {
         if (!*text)
             return false;
         if (*pattern == '[' && rest) {
-            if (!in_class(pattern + 1, rest - 1, *text))
+            if (!in_set(pattern + 1, rest - 1, *text))
                 return false;
             pattern = rest - 1;
         } else if (*pattern == '?' ? *text == '/'
