@@ -31,25 +31,25 @@ TEST_HELPERS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/double_*.c))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-all: $(B)/virt-rules $(B)/virt-rules-hook ## build the engine and the hook (the default)
+all: $(B)/virt-rules $(B)/virt-rules-hook $(B)/virt-rules-plug ## build the engine and the hook (the default)
 
 # What is compiled in: a change of a directory or a flag builds anew.
 CONFIG := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS)
 $(B)/config: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(CONFIG))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(CONFIG))' >$@
-$(OBJECTS) $(TESTS) $(TEST_HELPERS) $(B)/virt-rules-hook: $(B)/config
+$(OBJECTS) $(TESTS) $(TEST_HELPERS) $(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/config
 FORCE:
 
 $(B)/virt-rules: $(OBJECTS)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LDLIBS)
 
-# The hook is on a VM's start path: static, and nothing but libc in it.
-$(B)/virt-rules-hook: hook/hook.c
+# The hook is on a VM's start path, its like on udev's: static, and nothing but libc in them.
+$(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/detach.c hook/detach.h
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -MMD -MP -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $(filter %.c,$^)
 
 $(B)/lexer/rules.lex.c: lexer/rules.l
 	@mkdir -p $(@D)
@@ -77,7 +77,7 @@ $(B)/tests/%: tests/%.c $(LIBRARY) $(TEST_HELPERS)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -Itests $(ALL_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(TEST_HELPERS) $(LIBRARY) -lcmocka $(LDLIBS)
 
--include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TEST_HELPERS:.o=.d) $(B)/virt-rules-hook.d
+-include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TEST_HELPERS:.o=.d)
 
 test: ## every fast test (T=unit/test_match for one; SANITIZE=1 under ASan and UBSan)
 	@tests/install-packages build test

@@ -19,6 +19,8 @@ struct command {
 
 int command_check(const struct command *command, int argc, char **argv);
 int command_plan(const struct command *command, int argc, char **argv);
+int command_plug(const struct command *command, int argc, char **argv);
+int command_watch(const struct command *command, int argc, char **argv);
 int command_run(const struct command *command, int argc, char **argv);
 int command_explain(const struct command *command, int argc, char **argv);
 int command_status(const struct command *command, int argc, char **argv);

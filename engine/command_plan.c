@@ -19,6 +19,22 @@ static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
     return refused || inquiry->broken_rules ? EXIT_PROBLEM : EXIT_FINE;
 }
 
+static bool is_of_one_device(const struct inquiry *inquiry) {
+    return !inquiry->device_word || inquiry->event.device;
+}
+
+/* Several devices have the id, or the event is of no device. */
+static int ask_for_one(const struct inquiry *inquiry) {
+    if (inquiry->event.name != EVENT_PLUGGED && inquiry->event.name != EVENT_UNPLUGGED)
+        return command_usage(inquiry->command,
+                             "a device came or went at plugged and unplugged only, not at %s",
+                             inquiry->event_word);
+    return command_usage(inquiry->command,
+                         "%zu devices are %s: name one by its address, such as %s",
+                         inquiry->device_count, inquiry->device_word,
+                         inquiry->devices[0]->address);
+}
+
 int command_plan(const struct command *command, int argc, char **argv) {
     struct inquiry inquiry = {.command = command};
     bool xml = false, json = false;
@@ -29,17 +45,18 @@ int command_plan(const struct command *command, int argc, char **argv) {
     int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
     if (first < 0)
         return status;
-    if (argc - first != 2)
+    if (argc - first < 2 || argc - first > 3)
         return command_usage(command, argc - first < 2
                                           ? "a VM and an event are needed"
                                           : "too many words: one VM (in quotes when its name has a "
-                                            "blank), one event");
+                                            "blank), one event, one device");
     inquiry.vm = argv[first];
     inquiry.event_word = argv[first + 1];
+    inquiry.device_word = argv[first + 2];
     status = inquiry_init(&inquiry);
     if (status != EXIT_FINE)
         return status;
-    status = print_plan(&inquiry, xml, json);
+    status = is_of_one_device(&inquiry) ? print_plan(&inquiry, xml, json) : ask_for_one(&inquiry);
     inquiry_finish(&inquiry);
     return status;
 }

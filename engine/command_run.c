@@ -1,6 +1,7 @@
 /* virt-rules run: what libvirt's hook starts, detached; standard input is the domain XML. */
 #include "engine/command.h"
 
+#include "engine/broken.h"
 #include "engine/execute.h"
 
 #include <errno.h>
@@ -16,35 +17,13 @@ struct run_options {
     struct journal *journal;
 };
 
-static int log_failure(const struct run_options *options, const char *rule, const char *message) {
+static int log_failure(const struct run_options *options, const char *message) {
     struct journal_entry entry = {.vm = options->vm,
                                   .event = options->operation,
-                                  .rule = rule,
                                   .result = RESULT_FAILED,
                                   .message = message};
     journal_write(options->journal, &entry);
     return EXIT_PROBLEM;
-}
-
-/* One line a broken file: its first error. */
-static bool log_broken_files(const struct run_options *options, const struct ruleset *ruleset) {
-    const struct source *last = NULL;
-    for (size_t i = 0; i < ruleset->diagnostics.count; i++) {
-        const struct diagnostic *diagnostic = &ruleset->diagnostics.list[i];
-        if (diagnostic->severity != SEVERITY_ERROR || diagnostic->source == last)
-            continue;
-        last = diagnostic->source;
-        bool directory = strstr(diagnostic->name, "directory") != NULL;
-        char *line = diagnostic_line(diagnostic);
-        char *message =
-            memory_printf("%s%s%s; %s: see 'virt-rules check'", line, diagnostic->hint ? "; " : "",
-                          diagnostic->hint ? diagnostic->hint : "",
-                          directory ? "no rule is in force" : "the file is left out");
-        log_failure(options, last->path, message);
-        free(message);
-        free(line);
-    }
-    return last != NULL;
 }
 
 static int execute(const struct run_options *options, const struct event *event) {
@@ -53,7 +32,8 @@ static int execute(const struct run_options *options, const struct event *event)
     ruleset_init(&ruleset);
     ruleset_add_directory(&ruleset, rules_directory(options->rules));
     ruleset_load(&ruleset, NULL);
-    bool wrong = log_broken_files(options, &ruleset);
+    bool wrong =
+        broken_files_log(options->journal, options->vm, options->operation, &ruleset);
     program_init(&program, &ruleset);
     struct executor executor = {.program = &program,
                                 .event = event,
@@ -76,20 +56,20 @@ static int run_event(const struct run_options *options, enum event_name name) {
     if (!xml) {
         char *message =
             memory_printf("the domain XML on standard input cannot be read: %s", strerror(errno));
-        int status = log_failure(options, NULL, message);
+        int status = log_failure(options, message);
         free(message);
         return status;
     }
     int status = domain_parse(&domain, xml, size, error, sizeof error);
     free(xml);
     if (status < 0)
-        return log_failure(options, NULL, error);
+        return log_failure(options, error);
     if (domain_is_called(&domain, options->vm)) {
         status = execute(options, &(struct event){.name = name, .domain = &domain});
     } else {
         char *message =
             memory_printf("the domain XML is of VM '%s'; nothing is done", domain_label(&domain));
-        status = log_failure(options, NULL, message);
+        status = log_failure(options, message);
         free(message);
     }
     domain_finish(&domain);
@@ -101,7 +81,7 @@ static int unknown_operation(const struct run_options *options) {
     char *message = memory_printf("unknown operation '%s'; nothing is done: is libvirt newer than "
                                   "this virt-rules?",
                                   options->operation);
-    log_failure(options, NULL, message);
+    log_failure(options, message);
     free(message);
     return EXIT_USAGE;
 }

@@ -77,7 +77,13 @@ _virt_rules_word() {
             reconnect plugged unplugged)
         ;;
     NAME) _virt_rules_reply "$2" < <(_virt_rules_ask check --list | sed -n '/^$/q; s/ .*//p') ;;
-    DEVICE) _virt_rules_reply "$2" < <(cd /sys/bus/pci/devices 2>/dev/null && printf '%s\n' *) ;;
+    DEVICE)
+        _virt_rules_reply "$2" < <(
+            cd /sys/bus/pci/devices 2>/dev/null && printf '%s\n' *
+            cd /sys/bus/usb/devices 2>/dev/null && printf '%s\n' [0-9]* | grep -v :
+        )
+        ;;
+    ACTION) _virt_rules_reply "$2" <<<$'add\nremove' ;;
     DIR) _virt_rules_files "$2" '' ;;
     RULES) _virt_rules_files "$2" '*.rules' ;;
     FILE) _virt_rules_files "$2" '*' ;;
@@ -89,7 +95,8 @@ _virt_rules_operand() {
     case $1:$2 in
     plan:1 | explain:1 | status:1 | log:1 | run:1) echo VM ;;
     plan:2 | explain:2 | run:2) echo EVENT ;;
-    explain:3) echo DEVICE ;;
+    plan:3 | explain:3 | plug:2) echo DEVICE ;;
+    plug:1) echo ACTION ;;
     check:* | fmt:*) echo RULES ;;
     help:1) echo COMMAND ;;
     esac

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
 
@@ -124,6 +125,68 @@ static int load_host(struct inquiry *inquiry) {
     return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
 }
 
+/* A device as people name it: an address ("03:00.0"), a USB port ("1-1.4") or an id ("1ac1:089a").
+ */
+static bool is_called(const struct host_device *device, const char *text) {
+    char address[64], id[16];
+    snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
+    return !strcmp(device->address, text) || !strcasecmp(id, text) ||
+           (host_address_normalise(text, address, sizeof address) &&
+            !strcmp(device->address, address));
+}
+
+static void find_devices(struct inquiry *inquiry) {
+    for (size_t i = 0; i < inquiry->host.count; i++) {
+        const struct host_device *device = &inquiry->host.devices[i];
+        if (!is_called(device, inquiry->device_word))
+            continue;
+        inquiry->devices = memory_grow((void *)inquiry->devices, inquiry->device_count,
+                                       sizeof *inquiry->devices);
+        inquiry->devices[inquiry->device_count++] = device;
+    }
+}
+
+/* What has gone is known by the word alone: its id, or where it was. */
+static bool name_gone_device(struct inquiry *inquiry) {
+    char address[64] = "";
+    unsigned vendor = 0, device = 0;
+    int end = 0;
+    const char *word = inquiry->device_word;
+    bool is_address = host_address_normalise(word, address, sizeof address);
+    bool is_id = strlen(word) == 9 && sscanf(word, "%4x:%4x%n", &vendor, &device, &end) == 2 &&
+                 end == 9;
+    if (!is_address && !is_id)
+        return false;
+    inquiry->gone = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+                                         .address = memory_strdup(address),
+                                         .id = {(uint16_t)vendor, (uint16_t)device},
+                                         .name = memory_strdup("(gone from the host)"),
+                                         .iommu_group = -1,
+                                         .numa_node = -1};
+    inquiry->event.device = &inquiry->gone;
+    return true;
+}
+
+static int unknown_device(const struct inquiry *inquiry) {
+    char *message = memory_printf("the host has no device '%s'", inquiry->device_word);
+    int status = command_fail(message, "name it by its address (03:00.0), USB port (1-1.4) or id "
+                                       "(1ac1:089a): see lspci -nn and lsusb");
+    free(message);
+    return status;
+}
+
+static int name_device(struct inquiry *inquiry) {
+    bool came = inquiry->event.name == EVENT_PLUGGED, went = inquiry->event.name == EVENT_UNPLUGGED;
+    if (!inquiry->device_word)
+        return EXIT_FINE;
+    find_devices(inquiry);
+    if (inquiry->device_count == 1 && (came || went))
+        inquiry->event.device = inquiry->devices[0];
+    if (inquiry->device_count || (went && name_gone_device(inquiry)))
+        return EXIT_FINE;
+    return unknown_device(inquiry);
+}
+
 static void load_rules(struct inquiry *inquiry) {
     ruleset_init(&inquiry->ruleset);
     ruleset_add_directory(&inquiry->ruleset, rules_directory(inquiry->rules));
@@ -141,6 +204,11 @@ int inquiry_init(struct inquiry *inquiry) {
     if (status != EXIT_FINE)
         return status;
     load_rules(inquiry);
+    status = name_device(inquiry);
+    if (status != EXIT_FINE) {
+        inquiry_finish(inquiry);
+        return status;
+    }
     inquiry->request = (struct plan_request){.program = &inquiry->program,
                                              .event = &inquiry->event,
                                              .host = &inquiry->host,
@@ -150,6 +218,9 @@ int inquiry_init(struct inquiry *inquiry) {
 }
 
 void inquiry_finish(struct inquiry *inquiry) {
+    free((void *)inquiry->devices);
+    free(inquiry->gone.address);
+    free(inquiry->gone.name);
     program_finish(&inquiry->program);
     ruleset_finish(&inquiry->ruleset);
     host_finish(&inquiry->host);

@@ -12,6 +12,7 @@
 struct inquiry {
     const struct command *command;
     const char *vm, *event_word; /* as typed */
+    const char *device_word;     /* as typed; NULL: no device was named */
     const char *rules, *sysroot, *domain_xml;
     struct domain domain;
     struct others others;
@@ -21,6 +22,9 @@ struct inquiry {
     struct program program;
     struct plan_request request; /* all of the above */
     bool broken_rules;           /* said on stderr already */
+    const struct host_device **devices; /* of the host, that the device's word means */
+    size_t device_count;
+    struct host_device gone; /* the device of unplugged, of which there is only the word */
 };
 
 /* The rows of a command's option table that an inquiry takes. */
@@ -31,8 +35,9 @@ struct inquiry {
     }
 
 /*
- * Fills the rest from `command`, `vm`, `event_word` and the options. Returns EXIT_FINE; or the
- * status to end with, said on stderr, and nothing to finish.
+ * Fills the rest from `command`, `vm`, `event_word`, `device_word` and the options. One device, and
+ * plugged or unplugged: the event is of that device. Returns EXIT_FINE; or the status to end with,
+ * said on stderr, and nothing to finish.
  */
 int inquiry_init(struct inquiry *inquiry);
 void inquiry_finish(struct inquiry *inquiry);

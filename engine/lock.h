@@ -1,10 +1,11 @@
 /*
- * One engine at a time works on a VM. All locks are ranges of one file, STATE/lock, held by an open
+ * One engine at a time works on a VM, and on what comes and goes at one place of the host. All locks are ranges of one file, STATE/lock, held by an open
  * file description (fcntl(2), F_OFD_SETLKW): nothing is left behind by an engine that is killed.
  */
 #ifndef ENGINE_LOCK_H
 #define ENGINE_LOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -13,6 +14,21 @@
  * itself refuses a device twice.
  */
 int lock_vm(const char *state, const char *uuid, char *error, size_t error_size);
+
+/* Whether another process has the VM now. False also when that cannot be known. */
+bool lock_vm_is_taken(const char *state, const char *uuid);
+
+enum turn {
+    TURN_MINE,   /* `*lock` is for lock_release() */
+    TURN_MERGED, /* another waits already: it will see all that there is to see by now */
+    TURN_FAILED, /* with a message, as lock_vm() */
+};
+
+/* Waits until what comes and goes at `place` (text that names it) is this process's alone, unless
+ * another process waits for that too. */
+enum turn lock_turn(const char *state, const char *place, int *lock, char *error,
+                    size_t error_size);
+
 void lock_release(int lock);
 
 #endif

@@ -19,8 +19,9 @@ static const struct command commands[] = {
      "  --list          print the checks\n"
      "  --json          one JSON document on standard output\n",
      command_check},
-    {"plan", "VM EVENT [--rules DIR] [--sysroot DIR] [--domain-xml FILE] [--xml] [--json]",
+    {"plan", "VM EVENT [DEVICE] [--rules DIR] [--sysroot DIR] [--domain-xml FILE] [--xml] [--json]",
      "Show what an event would do, and why; change nothing.",
+     "DEVICE is what was plugged or unplugged: an address (03:00.0), a USB port (1-1.4) or an id.\n"
      "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"
      "  --domain-xml FILE  the VM as libvirt's XML; '-' is standard input\n"
@@ -77,6 +78,21 @@ static const struct command commands[] = {
      "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
      "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
      command_run},
+    {"plug", "[--rules DIR] [--state DIR] [--sysroot DIR] [ACTION DEVICE [ID]]",
+     "Do what the rules want when a device came or went; what udev calls.",
+     "The event is in the environment, as udev sets it. By hand: ACTION is 'add' or 'remove',\n"
+     "DEVICE a PCI address or USB port, ID that of a device that is gone.\n"
+     "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
+     command_plug},
+    {"watch", "[--rules DIR] [--state DIR] [--sysroot DIR]",
+     "Hear of devices that come and go from the kernel itself, where udev does not run.",
+     "It stays in the foreground until SIGTERM or SIGINT.\n"
+     "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
+     command_watch},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

@@ -14,23 +14,17 @@
  * The VM starts only after the hook: hence static, no library but libc, and nothing looked up.
  * It runs from Linux 4.4 on, which has memfd_create (3.17) and no close_range (5.9).
  */
-#include <dirent.h>
+#include "hook/detach.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The installer knows our file by this text; a foreign hook that only calls us lacks it. */
@@ -40,137 +34,6 @@ static const size_t xml_limit = (size_t)64 << 20;
 
 /* Places in the engine's argv. */
 enum { ENGINE, RUN, VM, EVENT, LAST = EVENT + 2, ARGV_SIZE = LAST + 2 };
-
-static const char *state_directory(void) {
-    const char *path = getenv("VIRT_RULES_STATE");
-    return path && *path ? path : "/var/lib/virt-rules";
-}
-
-/* The length of the valid UTF-8 sequence at `s`, 0 when there is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s) {
-    size_t length = *s < 0x80                  ? 1
-                    : *s >= 0xc2 && *s <= 0xdf ? 2
-                    : *s >= 0xe0 && *s <= 0xef ? 3
-                    : *s >= 0xf0 && *s <= 0xf4 ? 4
-                                               : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xf0 && s[1] < 0x90);
-    bool surrogate = *s == 0xed && s[1] > 0x9f, beyond = *s == 0xf4 && s[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
-static size_t put_character(FILE *out, const unsigned char *s) {
-    size_t length = utf8_length(s);
-    if (length == 0)
-        fputs("\\ufffd", out);
-    else if (*s < 0x20 || *s == 0x7f)
-        fprintf(out, "\\u%04x", *s);
-    else
-        fprintf(out, "%s%.*s", *s == '"' || *s == '\\' ? "\\" : "", (int)length, (const char *)s);
-    return length ? length : 1;
-}
-
-/* `text` as a JSON string with its quotes; the caller frees it. */
-static char *quoted(const char *text) {
-    char *result = NULL;
-    size_t size;
-    FILE *out = open_memstream(&result, &size);
-    if (!out)
-        return NULL;
-    fputc('"', out);
-    for (const unsigned char *s = (const unsigned char *)text; *s;)
-        s += put_character(out, s);
-    fputc('"', out);
-    fclose(out);
-    return result;
-}
-
-static void append_to_log(const char *line, size_t size) {
-    char *path = NULL;
-    mkdir(state_directory(), 0700);
-    if (asprintf(&path, "%s/virt-rules.log", state_directory()) < 0)
-        return;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    free(path);
-    if (fd < 0)
-        return;
-    ssize_t written = write(fd, line, size);
-    (void)written; /* nobody is left to tell */
-    close(fd);
-}
-
-/* Local time as RFC 3339 writes it. */
-static void stamp(char text[32]) {
-    struct tm local;
-    time_t now = time(NULL);
-    size_t n = localtime_r(&now, &local) ? strftime(text, 31, "%Y-%m-%dT%H:%M:%S%z", &local) : 0;
-    if (n < 5)
-        return;
-    memmove(text + n - 1, text + n - 2, 3);
-    text[n - 2] = ':';
-}
-
-/* One line in the engine's log and, once we are detached, in syslog: a stuck syslog daemon blocks
- * its callers, and the VM must not wait for it. Best effort, for a lost line must not cost a VM. */
-__attribute__((format(printf, 3, 4))) static void report(char *const *call, bool detached,
-                                                         const char *format, ...) {
-    va_list values;
-    va_start(values, format);
-    char *plain = NULL, *line = NULL, time_text[32] = "";
-    int size = vasprintf(&plain, format, values);
-    va_end(values);
-    if (size < 0)
-        return;
-    char *vm = quoted(call[VM]), *event = quoted(call[EVENT]), *message = quoted(plain);
-    stamp(time_text);
-    if (vm && event && message && detached) {
-        openlog("virt-rules-hook", LOG_PID, LOG_DAEMON);
-        syslog(LOG_ERR, "vm %s, event %s: %s", vm, event, message);
-    }
-    if (vm && event && message)
-        size = asprintf(&line,
-                        "{\"time\":\"%s\",\"vm\":%s,\"event\":%s,\"action\":null,\"device\":null,"
-                        "\"rule\":null,\"result\":\"failed\",\"message\":%s}\n",
-                        time_text, vm, event, message);
-    if (line && size > 0)
-        append_to_log(line, (size_t)size);
-    free(plain), free(line), free(vm), free(event), free(message);
-}
-
-/* Closes what close_range would, through /proc, or number by number where that is not mounted. */
-static void close_one_by_one(void) {
-    struct rlimit limit = {0};
-    DIR *list = opendir("/proc/self/fd");
-    for (struct dirent *entry; list && (entry = readdir(list));) {
-        int fd = (int)strtol(entry->d_name, NULL, 10); /* "." and ".." give 0 */
-        if (fd > STDERR_FILENO && fd != dirfd(list))
-            close(fd);
-    }
-    if (list) {
-        closedir(list);
-        return;
-    }
-    getrlimit(RLIMIT_NOFILE, &limit);
-    for (int fd = STDERR_FILENO + 1; fd < 65536 && (rlim_t)fd < limit.rlim_max; fd++)
-        close(fd);
-}
-
-/* Leaves stdin as it is, or /dev/null if closed; /dev/null as stdout and stderr; nothing else. From
- * here on nothing can reach a pipe of libvirt's, so there is no SIGPIPE either. */
-static void settle_descriptors(void) {
-    int fd;
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) != 0)
-#endif
-        close_one_by_one();
-    close(STDOUT_FILENO), close(STDERR_FILENO);
-    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
-        ;
-    if (fd >= 0)
-        close(fd);
-}
 
 /* A nameless file for the XML; -1 and errno when there is none to be had. */
 static int open_store(void) {
@@ -239,15 +102,22 @@ static struct document drain(void) {
     return xml;
 }
 
-static void report_loss(char *const *call, const struct document *xml) {
-    if (xml->error)
-        report(call, true,
+/* What libvirt called us for, and what the engine gets of it. */
+struct call {
+    char *words[ARGV_SIZE];
+    struct report_subject subject;
+    struct document xml;
+};
+
+static void report_loss(const struct call *call) {
+    if (call->xml.error)
+        report(&call->subject, true,
                "the domain XML cannot be kept, so the engine runs without it: %s; free "
                "memory or space in %s",
-               strerror(xml->error), state_directory());
-    else if (xml->cut)
-        report(call, true, "the domain XML is cut at %zu MiB, the most that the hook keeps",
-               xml_limit >> 20);
+               strerror(call->xml.error), state_directory());
+    else if (call->xml.cut)
+        report(&call->subject, true,
+               "the domain XML is cut at %zu MiB, the most that the hook keeps", xml_limit >> 20);
 }
 
 /* libvirt passes its own LD_PRELOAD and LD_LIBRARY_PATH on. What is preloaded into the daemon is
@@ -258,60 +128,27 @@ static void prepare_environment(void) {
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
 }
 
-static void reset_signals(void) {
-    sigset_t none;
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-_Noreturn static void become_engine(char *const *call, const struct document *xml) {
-    report_loss(call, xml);
+_Noreturn static void run_engine(void *context) {
+    const struct call *call = context;
+    report_loss(call);
     prepare_environment();
-    reset_signals();
-    umask(077);
-    if (dup2(xml->error ? STDOUT_FILENO : xml->fd, STDIN_FILENO) == STDIN_FILENO && chdir("/") == 0)
-        execv(call[ENGINE], call);
-    report(call, true, "engine %s cannot be run: %s; install it or set VIRT_RULES_ENGINE",
-           call[ENGINE], strerror(errno));
+    if (dup2(call->xml.error ? STDOUT_FILENO : call->xml.fd, STDIN_FILENO) == STDIN_FILENO)
+        become_engine(&call->subject, call->words, environ);
+    report(&call->subject, true, "engine %s cannot be run: %s", call->words[ENGINE],
+           strerror(errno));
     _exit(0);
-}
-
-static void report_fork(char *const *call) {
-    report(call, false, "engine %s cannot be started: fork: %s", call[ENGINE], strerror(errno));
-}
-
-_Noreturn static void leave_session(char *const *call, const struct document *xml) {
-    setsid();
-    pid_t engine = fork();
-    if (engine == 0)
-        become_engine(call, xml);
-    if (engine < 0)
-        report_fork(call);
-    _exit(0);
-}
-
-static void start_engine(char *const *call, const struct document *xml) {
-    pid_t child = fork();
-    if (child == 0)
-        leave_session(call, xml);
-    if (child < 0)
-        report_fork(call);
-    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
 }
 
 int main(int argc, char **argv) {
-    static char default_engine[] = BINDIR "/virt-rules", run[] = "run", missing[] = "-";
-    char *path = getenv("VIRT_RULES_ENGINE"), *call[ARGV_SIZE] = {0};
-    call[ENGINE] = path && *path ? path : default_engine;
-    call[RUN] = run;
+    static char run[] = "run", missing[] = "-";
+    struct call call = {.words = {[ENGINE] = engine_path(), [RUN] = run}};
     for (int i = VM; i <= LAST; i++)
-        call[i] = i - RUN < argc ? argv[i - RUN] : missing;
+        call.words[i] = i - RUN < argc ? argv[i - RUN] : missing;
+    call.subject =
+        (struct report_subject){"virt-rules-hook", call.words[VM], call.words[EVENT], NULL};
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, not our death */
     settle_descriptors();
-    struct document xml = drain();
-    start_engine(call, &xml);
+    call.xml = drain();
+    detach(&call.subject, run_engine, &call);
     _exit(0);
 }

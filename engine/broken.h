@@ -1,0 +1,12 @@
+/* Rule files with errors, as an event that finds them says so in the log. */
+#ifndef ENGINE_BROKEN_H
+#define ENGINE_BROKEN_H
+
+#include "engine/journal.h"
+#include "engine/ruleset.h"
+
+/* One line a broken file: its first error. Returns true when there is one. `vm` may be NULL. */
+bool broken_files_log(struct journal *journal, const char *vm, const char *event,
+                      const struct ruleset *ruleset);
+
+#endif

@@ -1,0 +1,122 @@
+/* virt-rules plug: what udev's rule starts, detached; the environment is the kernel's event. */
+#include "engine/command.h"
+
+#include "engine/plug.h"
+#include "engine/presence.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct plug_options {
+    const struct command *command;
+    const char *rules, *sysroot, *state;
+    const char *action, *device, *id; /* by hand */
+};
+
+static bool read_id(const char *text, struct device_id *id) {
+    unsigned vendor = 0, device = 0;
+    int end = 0;
+    if (strlen(text) != 9 || sscanf(text, "%4x:%4x%n", &vendor, &device, &end) != 2 || end != 9)
+        return false;
+    *id = (struct device_id){(uint16_t)vendor, (uint16_t)device};
+    return true;
+}
+
+/* What is there now, or what the VMs were told of last: what a person means by an address. */
+static void find_device(const struct plug_options *options, struct host_device *device) {
+    struct host host;
+    struct presence presence;
+    char error[512], *place = presence_place(device), *boot = uevent_boot(options->sysroot);
+    if (host_init(&host, options->sysroot, error, sizeof error) == 0) {
+        const struct host_device *found = host_find(&host, device->bus, device->address);
+        presence_read(&presence, state_directory(options->state), place, boot);
+        if (!found && presence.has_gone)
+            found = &presence.gone;
+        if (!found && presence.is_here)
+            found = &presence.here;
+        if (found) {
+            device_finish(device);
+            *device = device_copy(found);
+        }
+        presence_finish(&presence);
+        host_finish(&host);
+    }
+    free(boot);
+    free(place);
+}
+
+static int uevent_by_hand(const struct plug_options *options, struct uevent *uevent) {
+    char address[64];
+    struct device_id id = {0};
+    bool removed = !strcmp(options->action, "remove");
+    if (!removed && strcmp(options->action, "add") != 0)
+        return command_usage(options->command, "'%s' is neither 'add' nor 'remove'",
+                             options->action);
+    if (!host_address_normalise(options->device, address, sizeof address))
+        return command_usage(options->command,
+                             "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
+                             options->device);
+    if (options->id && !read_id(options->id, &id))
+        return command_usage(options->command, "'%s' is no id, such as 1a6e:089a", options->id);
+    *uevent = (struct uevent){.removed = removed};
+    uevent->device = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+                                          .address = memory_strdup(address),
+                                          .name = memory_strdup(address),
+                                          .iommu_group = -1,
+                                          .numa_node = -1};
+    find_device(options, &uevent->device);
+    if (options->id)
+        uevent->device.id = id;
+    return EXIT_FINE;
+}
+
+static int handle(const struct plug_options *options, const struct uevent *uevent) {
+    struct plug plug = {.rules = rules_directory(options->rules),
+                        .sysroot = options->sysroot,
+                        .state = state_directory(options->state),
+                        .journal = journal_open(options->state, isatty(STDERR_FILENO)),
+                        .clock = clock_monotonic(),
+                        .open_virt = virt_libvirt_open};
+    if (!plug.journal)
+        return command_fail("out of memory", NULL);
+    bool good = plug_event(&plug, uevent);
+    journal_close(plug.journal);
+    return good ? EXIT_FINE : EXIT_PROBLEM;
+}
+
+static int from_environment(const struct plug_options *options, struct uevent *uevent) {
+    if (!getenv("ACTION") || !getenv("DEVPATH"))
+        return command_usage(options->command,
+                             "there is no event: udev sets ACTION, DEVPATH and more; by hand name "
+                             "what happened and the device, as in 'plug add 1-1.4'");
+    return uevent_init(uevent, (const char *const *)environ) ? EXIT_FINE : -1;
+}
+
+int command_plug(const struct command *command, int argc, char **argv) {
+    struct plug_options options = {.command = command};
+    struct uevent uevent = {0};
+    const struct command_option table[] = {
+        {.name = "rules", .value = &options.rules},
+        {.name = "state", .value = &options.state},
+        {.name = "sysroot", .value = &options.sysroot},
+        {0},
+    };
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    int words = argc - first;
+    if (words == 1 || words > 3)
+        return command_usage(command, "by hand it takes what happened ('add' or 'remove'), the "
+                                      "device, and for one that is gone its id");
+    if (words) {
+        options.action = argv[first];
+        options.device = argv[first + 1];
+        options.id = words == 3 ? argv[first + 2] : NULL;
+    }
+    status = words ? uevent_by_hand(&options, &uevent) : from_environment(&options, &uevent);
+    if (status == EXIT_FINE)
+        status = handle(&options, &uevent);
+    uevent_finish(&uevent);
+    return status < 0 ? EXIT_FINE : status; /* an event of something else */
+}

@@ -1,0 +1,207 @@
+#include "hook/detach.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *state_directory(void) {
+    const char *path = getenv("VIRT_RULES_STATE");
+    return path && *path ? path : "/var/lib/virt-rules";
+}
+
+char *engine_path(void) {
+    static char installed[] = BINDIR "/virt-rules";
+    char *path = getenv("VIRT_RULES_ENGINE");
+    return path && *path ? path : installed;
+}
+
+/* The length of the valid UTF-8 sequence at `s`, 0 when there is none (RFC 3629). */
+static size_t utf8_length(const unsigned char *s) {
+    size_t length = *s < 0x80                  ? 1
+                    : *s >= 0xc2 && *s <= 0xdf ? 2
+                    : *s >= 0xe0 && *s <= 0xef ? 3
+                    : *s >= 0xf0 && *s <= 0xf4 ? 4
+                                               : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xf0 && s[1] < 0x90);
+    bool surrogate = *s == 0xed && s[1] > 0x9f, beyond = *s == 0xf4 && s[1] > 0x8f;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+static size_t put_character(FILE *out, const unsigned char *s) {
+    size_t length = utf8_length(s);
+    if (length == 0)
+        fputs("\\ufffd", out);
+    else if (*s < 0x20 || *s == 0x7f)
+        fprintf(out, "\\u%04x", *s);
+    else
+        fprintf(out, "%s%.*s", *s == '"' || *s == '\\' ? "\\" : "", (int)length, (const char *)s);
+    return length ? length : 1;
+}
+
+/* `text` as a JSON string with its quotes, NULL as null; the caller frees it. */
+static char *quoted(const char *text) {
+    if (!text)
+        return strdup("null");
+    char *result = NULL;
+    size_t size;
+    FILE *out = open_memstream(&result, &size);
+    if (!out)
+        return NULL;
+    fputc('"', out);
+    for (const unsigned char *s = (const unsigned char *)text; *s;)
+        s += put_character(out, s);
+    fputc('"', out);
+    fclose(out);
+    return result;
+}
+
+static void append_to_log(const char *line, size_t size) {
+    char *path = NULL;
+    mkdir(state_directory(), 0700);
+    if (asprintf(&path, "%s/virt-rules.log", state_directory()) < 0)
+        return;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    free(path);
+    if (fd < 0)
+        return;
+    ssize_t written = write(fd, line, size);
+    (void)written; /* nobody is left to tell */
+    close(fd);
+}
+
+/* Local time as RFC 3339 writes it. */
+static void stamp(char text[32]) {
+    struct tm local;
+    time_t now = time(NULL);
+    size_t n = localtime_r(&now, &local) ? strftime(text, 31, "%Y-%m-%dT%H:%M:%S%z", &local) : 0;
+    if (n < 5)
+        return;
+    memmove(text + n - 1, text + n - 2, 3);
+    text[n - 2] = ':';
+}
+
+/* The texts are JSON's already. */
+static void write_report(const struct report_subject *subject, bool detached, const char *vm,
+                         const char *event, const char *device, const char *message) {
+    char *line = NULL, time_text[32] = "";
+    stamp(time_text);
+    if (detached) {
+        openlog(subject->program, LOG_PID, LOG_DAEMON);
+        syslog(LOG_ERR, "%s %s, event %s: %s", subject->vm ? "vm" : "device",
+               subject->vm ? vm : device, event, message);
+    }
+    int size = asprintf(&line,
+                        "{\"time\":\"%s\",\"vm\":%s,\"event\":%s,\"action\":null,\"device\":%s,"
+                        "\"rule\":null,\"result\":\"failed\",\"message\":%s}\n",
+                        time_text, vm, event, device, message);
+    if (size > 0)
+        append_to_log(line, (size_t)size);
+    if (size >= 0)
+        free(line);
+}
+
+void report(const struct report_subject *subject, bool detached, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    char *plain = NULL;
+    int size = vasprintf(&plain, format, values);
+    va_end(values);
+    if (size < 0)
+        return;
+    char *vm = quoted(subject->vm), *event = quoted(subject->event),
+         *device = quoted(subject->device), *message = quoted(plain);
+    if (vm && event && device && message)
+        write_report(subject, detached, vm, event, device, message);
+    free(plain), free(vm), free(event), free(device), free(message);
+}
+
+/* Closes what close_range would, through /proc, or number by number where that is not mounted. */
+static void close_one_by_one(void) {
+    struct rlimit limit = {0};
+    DIR *list = opendir("/proc/self/fd");
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        int fd = (int)strtol(entry->d_name, NULL, 10); /* "." and ".." give 0 */
+        if (fd > STDERR_FILENO && fd != dirfd(list))
+            close(fd);
+    }
+    if (list) {
+        closedir(list);
+        return;
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = STDERR_FILENO + 1; fd < 65536 && (rlim_t)fd < limit.rlim_max; fd++)
+        close(fd);
+}
+
+void settle_descriptors(void) {
+    int fd;
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) != 0)
+#endif
+        close_one_by_one();
+    close(STDOUT_FILENO), close(STDERR_FILENO);
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd >= 0)
+        close(fd);
+}
+
+static void reset_signals(void) {
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void become_engine(const struct report_subject *subject, char *const *call,
+                   char *const *environment) {
+    reset_signals();
+    umask(077);
+    if (chdir("/") == 0)
+        execve(call[0], call, environment);
+    report(subject, true, "engine %s cannot be run: %s; install it or set VIRT_RULES_ENGINE",
+           call[0], strerror(errno));
+    _exit(0);
+}
+
+static void report_fork(const struct report_subject *subject) {
+    report(subject, false, "engine %s cannot be started: fork: %s", engine_path(),
+           strerror(errno));
+}
+
+_Noreturn static void leave_session(const struct report_subject *subject, void (*become)(void *),
+                                    void *context) {
+    setsid();
+    pid_t engine = fork();
+    if (engine == 0)
+        become(context);
+    if (engine < 0)
+        report_fork(subject);
+    _exit(0);
+}
+
+void detach(const struct report_subject *subject, void (*become)(void *), void *context) {
+    pid_t child = fork();
+    if (child == 0)
+        leave_session(subject, become, context);
+    if (child < 0)
+        report_fork(subject);
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}

@@ -1,0 +1,113 @@
+/*
+ * What udev runs when a PCI or USB device came or went (90-virt-rules.rules): it hands udev's
+ * properties of the device to the engine, as the environment of `virt-rules plug`, and goes.
+ *
+ * What udev does, read in systemd 252 (src/udev/udev-event.c, udevd.c, units/systemd-udevd.service)
+ * and tried on it:
+ * - The worker waits for the program's end, and other events of the device wait for the worker:
+ *   hence the engine is started fully detached, as from libvirt's hook.
+ * - When udevd has been idle for some seconds, it kills whatever is left in its control group
+ *   (SIGKILL; udev(7): "detached or not"), in the middle of an attach: hence the control group is
+ *   left, and that before the forks, for afterwards udev may have forgotten us. The root group is
+ *   there on every host, and nothing needs to run that makes one, as a transient unit would.
+ * - The unit lets it: the control groups stay writable. With the group, IPAddressDeny and the device
+ *   list are left behind. What a process keeps for life goes on to the engine and the programs of
+ *   its rules: the filter of system calls (no mount, no clock) and of address families (unix,
+ *   netlink, inet stay), MemoryDenyWriteExecute, the smaller bounding set, and a mount namespace
+ *   that sees the host's mounts but shows it none of its own. libvirt's client needs none of that.
+ * - A property may be anything that the device says of itself: hence a list of those that go on.
+ * Where udev runs without systemd, there is no control group to leave and nothing is killed.
+ */
+#include "hook/detach.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The installer knows our file by this text. */
+__attribute__((used)) static const char marker[] = "@(#)virt-rules-plug " VERSION;
+
+#define CGROUPS "/sys/fs/cgroup/"
+
+static bool enter(const char *procs) {
+    int fd = open(procs, O_WRONLY | O_CLOEXEC);
+    bool moved = fd >= 0 && write(fd, "0", 1) == 1;
+    if (fd >= 0)
+        close(fd);
+    return moved;
+}
+
+/* cgroups(7): version 2 alone, its place beside version 1, and systemd's own hierarchy of version
+ * 1. A container's root group may take no process: then a group beside udevd's. */
+static void leave_control_group(void) {
+    bool unified = enter(CGROUPS "cgroup.procs") || enter(CGROUPS "unified/cgroup.procs");
+    bool named = enter(CGROUPS "systemd/cgroup.procs");
+    if (unified || named)
+        return;
+    mkdir(CGROUPS "virt-rules", 0755);
+    enter(CGROUPS "virt-rules/cgroup.procs");
+}
+
+/* What the engine reads of the event, and its own settings. */
+static const char *const passed_on[] = {
+    "ACTION",        "DEVPATH",          "SUBSYSTEM",           "DEVTYPE",
+    "SEQNUM",        "SYNTH_UUID",       "PRODUCT",             "TYPE",
+    "BUSNUM",        "DEVNUM",           "ID_SERIAL_SHORT",     "ID_USB_INTERFACES",
+    "PCI_ID",        "PCI_CLASS",        "PCI_SUBSYS_ID",       "PCI_SLOT_NAME",
+    "PATH",          "LD_LIBRARY_PATH",  "LIBVIRT_DEFAULT_URI", "VIRT_RULES_DIR",
+    "VIRT_RULES_STATE"};
+
+enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
+
+static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+struct call {
+    struct report_subject subject;
+    char *environment[PASSED_ON + 2];
+};
+
+static char *variable(const char *name) {
+    size_t length = strlen(name);
+    for (char **one = environ; *one; one++)
+        if (!strncmp(*one, name, length) && (*one)[length] == '=')
+            return *one;
+    return NULL;
+}
+
+static void choose_environment(struct call *call) {
+    size_t count = 0;
+    for (size_t i = 0; i < PASSED_ON; i++)
+        if ((call->environment[count] = variable(passed_on[i])))
+            count++;
+    if (!variable("PATH"))
+        call->environment[count] = (char *)path;
+}
+
+_Noreturn static void run_engine(void *context) {
+    struct call *call = context;
+    static char plug[] = "plug";
+    char *words[] = {engine_path(), plug, NULL};
+    become_engine(&call->subject, words, call->environment);
+}
+
+static const char *device_name(void) {
+    const char *devpath = getenv("DEVPATH"), *slash = devpath ? strrchr(devpath, '/') : NULL;
+    return slash ? slash + 1 : "-";
+}
+
+int main(void) {
+    const char *action = getenv("ACTION");
+    bool removed = action && !strcmp(action, "remove");
+    struct call call = {.subject = {.program = "virt-rules-plug",
+                                    .event = removed ? "unplugged" : "plugged",
+                                    .device = device_name()}};
+    close(STDIN_FILENO);
+    settle_descriptors();
+    leave_control_group();
+    choose_environment(&call);
+    detach(&call.subject, run_engine, &call);
+    _exit(0);
+}
