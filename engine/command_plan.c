@@ -19,20 +19,15 @@ static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
     return refused || inquiry->broken_rules ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-static bool is_of_one_device(const struct inquiry *inquiry) {
-    return !inquiry->device_word || inquiry->event.device;
+static bool takes_device(const char *event) {
+    enum event_name name = event_from_text(event);
+    return name == EVENT_PLUGGED || name == EVENT_UNPLUGGED || name == EVENT_COUNT;
 }
 
-/* Several devices have the id, or the event is of no device. */
 static int ask_for_one(const struct inquiry *inquiry) {
-    if (inquiry->event.name != EVENT_PLUGGED && inquiry->event.name != EVENT_UNPLUGGED)
-        return command_usage(inquiry->command,
-                             "a device came or went at plugged and unplugged only, not at %s",
-                             inquiry->event_word);
     return command_usage(inquiry->command,
                          "%zu devices are %s: name one by its address, such as %s",
-                         inquiry->device_count, inquiry->device_word,
-                         inquiry->devices[0]->address);
+                         inquiry->device_count, inquiry->device_word, inquiry->devices[0]->address);
 }
 
 int command_plan(const struct command *command, int argc, char **argv) {
@@ -50,13 +45,17 @@ int command_plan(const struct command *command, int argc, char **argv) {
                                           ? "a VM and an event are needed"
                                           : "too many words: one VM (in quotes when its name has a "
                                             "blank), one event, one device");
+    if (argc - first == 3 && !takes_device(argv[first + 1]))
+        return command_usage(command,
+                             "a device comes or goes at plugged and unplugged only, not at %s",
+                             argv[first + 1]);
     inquiry.vm = argv[first];
     inquiry.event_word = argv[first + 1];
     inquiry.device_word = argv[first + 2];
     status = inquiry_init(&inquiry);
     if (status != EXIT_FINE)
         return status;
-    status = is_of_one_device(&inquiry) ? print_plan(&inquiry, xml, json) : ask_for_one(&inquiry);
+    status = inquiry.device_count > 1 ? ask_for_one(&inquiry) : print_plan(&inquiry, xml, json);
     inquiry_finish(&inquiry);
     return status;
 }

@@ -56,8 +56,8 @@ static int listen_until_signal(struct plug *plug) {
                  strerror(errno));
         return command_fail(error, "it takes root, and a network namespace of the host's");
     }
-    int status = watch_run(&watch, error, sizeof error) == 0 ? EXIT_FINE
-                                                              : command_fail(error, NULL);
+    int status =
+        watch_run(&watch, error, sizeof error) == 0 ? EXIT_FINE : command_fail(error, NULL);
     tell_manager("STOPPING=1");
     close(watch.socket);
     return status;

@@ -140,8 +140,8 @@ static void find_devices(struct inquiry *inquiry) {
         const struct host_device *device = &inquiry->host.devices[i];
         if (!is_called(device, inquiry->device_word))
             continue;
-        inquiry->devices = memory_grow((void *)inquiry->devices, inquiry->device_count,
-                                       sizeof *inquiry->devices);
+        inquiry->devices =
+            memory_grow((void *)inquiry->devices, inquiry->device_count, sizeof *inquiry->devices);
         inquiry->devices[inquiry->device_count++] = device;
     }
 }
@@ -153,8 +153,8 @@ static bool name_gone_device(struct inquiry *inquiry) {
     int end = 0;
     const char *word = inquiry->device_word;
     bool is_address = host_address_normalise(word, address, sizeof address);
-    bool is_id = strlen(word) == 9 && sscanf(word, "%4x:%4x%n", &vendor, &device, &end) == 2 &&
-                 end == 9;
+    bool is_id =
+        strlen(word) == 9 && sscanf(word, "%4x:%4x%n", &vendor, &device, &end) == 2 && end == 9;
     if (!is_address && !is_id)
         return false;
     inquiry->gone = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,

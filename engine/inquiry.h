@@ -20,8 +20,8 @@ struct inquiry {
     struct host host;
     struct ruleset ruleset;
     struct program program;
-    struct plan_request request; /* all of the above */
-    bool broken_rules;           /* said on stderr already */
+    struct plan_request request;        /* all of the above */
+    bool broken_rules;                  /* said on stderr already */
     const struct host_device **devices; /* of the host, that the device's word means */
     size_t device_count;
     struct host_device gone; /* the device of unplugged, of which there is only the word */

@@ -58,8 +58,7 @@ bool lock_vm_is_taken(const char *state, const char *uuid) {
     struct flock range = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte_of(uuid), .l_len = 1};
     int file = open_file(state, ignored, sizeof ignored);
-    bool is_taken =
-        file >= 0 && fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+    bool is_taken = file >= 0 && fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
     lock_release(file);
     return is_taken;
 }

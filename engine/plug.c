@@ -63,8 +63,7 @@ static void anyone_finish(struct anyone *anyone) {
 
 static bool names_event(const struct program *program, enum event_name name) {
     for (size_t i = 0; i < program->rule_count; i++)
-        for (const struct event_list *named = program->rules[i]->events; named;
-             named = named->next)
+        for (const struct event_list *named = program->rules[i]->events; named; named = named->next)
             if (named->event == name)
                 return true;
     return false;
@@ -134,11 +133,10 @@ static void log_failure(struct plugging *plugging, enum event_name name,
     char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
     char *subject =
         memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
-    journal_write(plugging->plug->journal,
-                  &(struct journal_entry){.event = event_text(name),
-                                          .device = subject,
-                                          .result = RESULT_FAILED,
-                                          .message = text});
+    journal_write(plugging->plug->journal, &(struct journal_entry){.event = event_text(name),
+                                                                   .device = subject,
+                                                                   .result = RESULT_FAILED,
+                                                                   .message = text});
     free(text);
     free(subject);
     plugging->problem = true;
@@ -165,8 +163,8 @@ static void find_vms(struct plugging *plugging, enum event_name name,
     plugging->listed = true;
     while (load_vms(plugging, &error) < 0) {
         plugging->vms = (struct others){0};
-        bool passes = error.code && (error.failure == VIRT_UNREACHABLE ||
-                                     error.failure == VIRT_PASSES);
+        bool passes =
+            error.code && (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
         if (!passes || clock->now_ms(clock) >= deadline) {
             log_failure(plugging, name, device, error.message, error.hint);
             return;
@@ -200,8 +198,8 @@ static struct domain *next_vm(const struct plugging *plugging, const struct even
     for (size_t i = 0; i < plugging->vms.count; i++) {
         struct event event = *told;
         event.domain = &plugging->vms.list[i];
-        size_t rank = done[i] ? SIZE_MAX
-                              : rank_of(&plugging->program, &event, plugging->uevent->stands);
+        size_t rank =
+            done[i] ? SIZE_MAX : rank_of(&plugging->program, &event, plugging->uevent->stands);
         if (rank >= best ||
             (!busy && lock_vm_is_taken(plugging->plug->state, vm_key(event.domain))))
             continue;
@@ -280,13 +278,12 @@ static bool has_config(const struct tree *tree, const char *path) {
 static enum sight look(const struct tree *tree, const struct uevent *uevent) {
     const struct host_device *device = &uevent->device;
     bool pci = device->bus == BUS_PCI;
-    char *path =
-        memory_printf("sys/bus/%s/devices/%s", pci ? "pci" : "usb", device->address);
+    char *path = memory_printf("sys/bus/%s/devices/%s", pci ? "pci" : "usb", device->address);
     int directory = tree_directory(tree, path);
     enum sight sight = ABSENT;
     if (directory >= 0) {
-        bool ready = pci ? has_config(tree, path)
-                         : has_interfaces(tree, path, device->address, directory);
+        bool ready =
+            pci ? has_config(tree, path) : has_interfaces(tree, path, device->address, directory);
         sight = is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
         close(directory);
     }
@@ -322,8 +319,8 @@ static void remember(struct plugging *plugging, struct presence *presence, const
         return;
     presence_update(presence, plugging->uevent, news);
     if (presence_write(presence, plugging->plug->state, place) < 0) {
-        char *message = memory_printf("%s/devices/%s: %s", plugging->plug->state, place,
-                                      strerror(errno));
+        char *message =
+            memory_printf("%s/devices/%s: %s", plugging->plug->state, place, strerror(errno));
         log_failure(plugging, news->plugged ? EVENT_PLUGGED : EVENT_UNPLUGGED,
                     &plugging->uevent->device, message, "the event may be told twice");
         free(message);

@@ -21,8 +21,8 @@ struct plug {
 
 /*
  * Does what the rules want at the event: for every running VM that they concern, `unplugged` for
- * what has gone and then `plugged` for what is there. Returns true when everything that they want is
- * so, or another process will see to it.
+ * what has gone and then `plugged` for what is there. Returns true when everything that they want
+ * is so, or another process will see to it.
  */
 bool plug_event(const struct plug *plug, const struct uevent *uevent);
 

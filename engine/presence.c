@@ -37,20 +37,20 @@ static bool read_device(struct host_device *device, const char *line) {
                &product, &subvendor, &subdevice, &class, &bus_number, &device_number, &bridge,
                &rest) != 10)
         return false;
-    *device = (struct host_device){
-        .bus = !strcmp(bus, "pci") ? BUS_PCI : BUS_USB,
-        .address = memory_strdup(address),
-        .id = {(uint16_t)vendor, (uint16_t)product},
-        .subsystem = {(uint16_t)subvendor, (uint16_t)subdevice},
-        .class_code = class,
-        .bus_number = bus_number,
-        .device_number = device_number,
-        .is_bridge = bridge,
-        .iommu_group = -1,
-        .numa_node = -1,
-        .serial = rest && line[rest] ? memory_strdup(line + rest) : NULL,
-        .name = memory_printf("%s device %04x:%04x", !strcmp(bus, "pci") ? "PCI" : "USB", vendor,
-                              product)};
+    *device = (struct host_device){.bus = !strcmp(bus, "pci") ? BUS_PCI : BUS_USB,
+                                   .address = memory_strdup(address),
+                                   .id = {(uint16_t)vendor, (uint16_t)product},
+                                   .subsystem = {(uint16_t)subvendor, (uint16_t)subdevice},
+                                   .class_code = class,
+                                   .bus_number = bus_number,
+                                   .device_number = device_number,
+                                   .is_bridge = bridge,
+                                   .iommu_group = -1,
+                                   .numa_node = -1,
+                                   .serial = rest && line[rest] ? memory_strdup(line + rest) : NULL,
+                                   .name = memory_printf("%s device %04x:%04x",
+                                                         !strcmp(bus, "pci") ? "PCI" : "USB",
+                                                         vendor, product)};
     return true;
 }
 
@@ -95,8 +95,7 @@ void presence_finish(struct presence *presence) {
 }
 
 static void write_lines(const struct presence *presence, FILE *out) {
-    fprintf(out, "boot %s %" PRIu64 "\n", *presence->boot ? presence->boot : "-",
-            presence->number);
+    fprintf(out, "boot %s %" PRIu64 "\n", *presence->boot ? presence->boot : "-", presence->number);
     if (presence->is_here)
         write_device(out, "here", &presence->here);
     if (presence->has_gone)

@@ -1,8 +1,8 @@
 #include "engine/uevent.h"
 
+#include "engine/host_names.h"
 #include "engine/host_tree.h"
 #include "lexer/memory.h"
-#include "engine/host_names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,8 +56,7 @@ static void read_pci(struct host_device *device, const char *const *variables) {
     device->subsystem = pci_id(value_of(variables, "PCI_SUBSYS_ID"));
     parse_hex(value_of(variables, "PCI_CLASS"), 0xFFFFFF, &device->class_code);
     device->is_bridge = device->class_code >> 16 == CLASS_BRIDGE;
-    device->name =
-        memory_printf("PCI device %04x:%04x", device->id.vendor, device->id.device);
+    device->name = memory_printf("PCI device %04x:%04x", device->id.vendor, device->id.device);
 }
 
 /* The device's own class, or where it has none that of its first interface, which udev has from
@@ -96,8 +95,8 @@ bool uevent_init(struct uevent *uevent, const char *const *variables) {
     if ((!added && !removed) || (!pci && !usb) || value_of(variables, "SYNTH_UUID"))
         return false;
     struct host_device *device = &uevent->device;
-    *device = (struct host_device){
-        .bus = pci ? BUS_PCI : BUS_USB, .iommu_group = -1, .numa_node = -1};
+    *device =
+        (struct host_device){.bus = pci ? BUS_PCI : BUS_USB, .iommu_group = -1, .numa_node = -1};
     device->address = address_of(variables, device->bus);
     if (!device->address)
         return false;
@@ -112,8 +111,7 @@ bool uevent_init(struct uevent *uevent, const char *const *variables) {
 
 void uevent_of(struct uevent *uevent, const struct host_device *device, bool removed,
                uint64_t number) {
-    *uevent = (struct uevent){
-        .removed = removed, .number = number, .device = device_copy(device)};
+    *uevent = (struct uevent){.removed = removed, .number = number, .device = device_copy(device)};
 }
 
 void uevent_finish(struct uevent *uevent) {
@@ -136,8 +134,8 @@ const char **uevent_split(char *message, size_t size) {
 
 static char *read_below(const char *sysroot, const char *directory, const char *name) {
     struct tree tree;
-    char *text = tree_open(&tree, sysroot ? sysroot : "") ? tree_attribute(&tree, directory, name)
-                                                          : NULL;
+    char *text =
+        tree_open(&tree, sysroot ? sysroot : "") ? tree_attribute(&tree, directory, name) : NULL;
     tree_close(&tree);
     return text;
 }
@@ -184,6 +182,6 @@ void device_finish(struct host_device *device) {
 bool device_is_same(const struct host_device *one, const struct host_device *other) {
     return one->bus == other->bus && !strcmp(one->address, other->address) &&
            one->id.vendor == other->id.vendor && one->id.device == other->id.device &&
-           (one->bus == BUS_PCI || (one->bus_number == other->bus_number &&
-                                    one->device_number == other->device_number));
+           (one->bus == BUS_PCI ||
+            (one->bus_number == other->bus_number && one->device_number == other->device_number));
 }

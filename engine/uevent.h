@@ -1,7 +1,7 @@
 /*
- * What the kernel tells of a device that came or went: the variables of its uevent (kobject_uevent()
- * of lib/kobject_uevent.c, usb_uevent() and usb_dev_uevent() of drivers/usb/core, pci_uevent() of
- * drivers/pci/pci-driver.c), which udev hands on with some of its own.
+ * What the kernel tells of a device that came or went: the variables of its uevent
+ * (kobject_uevent() of lib/kobject_uevent.c, usb_uevent() and usb_dev_uevent() of drivers/usb/core,
+ * pci_uevent() of drivers/pci/pci-driver.c), which udev hands on with some of its own.
  */
 #ifndef ENGINE_UEVENT_H
 #define ENGINE_UEVENT_H

@@ -22,8 +22,8 @@ static void widen(int file) {
 int uevent_socket_open(void) {
     struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = KERNEL_GROUP};
     int on = 1;
-    int file = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                      NETLINK_KOBJECT_UEVENT);
+    int file =
+        socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
     if (file < 0)
         return -1;
     widen(file);

@@ -11,9 +11,9 @@ enum { UEVENT_MESSAGE_SIZE = 8192 }; /* the kernel's are 2 KiB at most, and a he
 int uevent_socket_open(void);
 
 /*
- * One message with a NUL behind it; `size` counts that one in. Returns its length; 0 for one that is
- * not the kernel's, or cut off; -1 with errno: EAGAIN when there is none, ENOBUFS when the kernel
- * threw some away.
+ * One message with a NUL behind it; `size` counts that one in. Returns its length; 0 for one that
+ * is not the kernel's, or cut off; -1 with errno: EAGAIN when there is none, ENOBUFS when the
+ * kernel threw some away.
  */
 ssize_t uevent_socket_read(int socket, char *message, size_t size);
 

@@ -91,8 +91,7 @@ static void forget(struct watcher *watcher, size_t i) {
 }
 
 static void note(struct watcher *watcher, const struct host_device *device) {
-    watcher->devices =
-        memory_grow(watcher->devices, watcher->count, sizeof *watcher->devices);
+    watcher->devices = memory_grow(watcher->devices, watcher->count, sizeof *watcher->devices);
     watcher->devices[watcher->count++] = device_copy(device);
 }
 

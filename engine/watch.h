@@ -1,4 +1,5 @@
-/* Hears of devices that come and go, and starts a process for each event, until a signal ends it. */
+/* Hears of devices that come and go, and starts a process for each event, until a signal ends it.
+ */
 #ifndef ENGINE_WATCH_H
 #define ENGINE_WATCH_H
 

@@ -181,8 +181,7 @@ void become_engine(const struct report_subject *subject, char *const *call,
 }
 
 static void report_fork(const struct report_subject *subject) {
-    report(subject, false, "engine %s cannot be started: fork: %s", engine_path(),
-           strerror(errno));
+    report(subject, false, "engine %s cannot be started: fork: %s", engine_path(), strerror(errno));
 }
 
 _Noreturn static void leave_session(const struct report_subject *subject, void (*become)(void *),

@@ -1,7 +1,7 @@
 /*
  * What the programs that libvirt and udev call have in common: they must not keep their caller
- * waiting, so they hand the work to the engine in a process that has nothing of the caller's. Static,
- * and nothing but libc.
+ * waiting, so they hand the work to the engine in a process that has nothing of the caller's.
+ * Static, and nothing but libc.
  */
 #ifndef HOOK_DETACH_H
 #define HOOK_DETACH_H
@@ -29,8 +29,8 @@ char *engine_path(void);
  * here on nothing can reach a pipe of the caller's, so there is no SIGPIPE either. */
 void settle_descriptors(void);
 
-/* Calls `become`, which does not return, in a process that is nobody's child and in a session of its
- * own, with signals, umask and directory as a daemon has them. */
+/* Calls `become`, which does not return, in a process that is nobody's child and in a session of
+ * its own, with signals, umask and directory as a daemon has them. */
 void detach(const struct report_subject *subject, void (*become)(void *context), void *context);
 
 /* Replaces the process by `call`, or reports why it cannot and ends. */

@@ -10,9 +10,9 @@
  *   (SIGKILL; udev(7): "detached or not"), in the middle of an attach: hence the control group is
  *   left, and that before the forks, for afterwards udev may have forgotten us. The root group is
  *   there on every host, and nothing needs to run that makes one, as a transient unit would.
- * - The unit lets it: the control groups stay writable. With the group, IPAddressDeny and the device
- *   list are left behind. What a process keeps for life goes on to the engine and the programs of
- *   its rules: the filter of system calls (no mount, no clock) and of address families (unix,
+ * - The unit lets it: the control groups stay writable. With the group, IPAddressDeny and the
+ * device list are left behind. What a process keeps for life goes on to the engine and the programs
+ * of its rules: the filter of system calls (no mount, no clock) and of address families (unix,
  *   netlink, inet stay), MemoryDenyWriteExecute, the smaller bounding set, and a mount namespace
  *   that sees the host's mounts but shows it none of its own. libvirt's client needs none of that.
  * - A property may be anything that the device says of itself: hence a list of those that go on.
@@ -52,13 +52,27 @@ static void leave_control_group(void) {
 }
 
 /* What the engine reads of the event, and its own settings. */
-static const char *const passed_on[] = {
-    "ACTION",        "DEVPATH",          "SUBSYSTEM",           "DEVTYPE",
-    "SEQNUM",        "SYNTH_UUID",       "PRODUCT",             "TYPE",
-    "BUSNUM",        "DEVNUM",           "ID_SERIAL_SHORT",     "ID_USB_INTERFACES",
-    "PCI_ID",        "PCI_CLASS",        "PCI_SUBSYS_ID",       "PCI_SLOT_NAME",
-    "PATH",          "LD_LIBRARY_PATH",  "LIBVIRT_DEFAULT_URI", "VIRT_RULES_DIR",
-    "VIRT_RULES_STATE"};
+static const char *const passed_on[] = {"ACTION",
+                                        "DEVPATH",
+                                        "SUBSYSTEM",
+                                        "DEVTYPE",
+                                        "SEQNUM",
+                                        "SYNTH_UUID",
+                                        "PRODUCT",
+                                        "TYPE",
+                                        "BUSNUM",
+                                        "DEVNUM",
+                                        "ID_SERIAL_SHORT",
+                                        "ID_USB_INTERFACES",
+                                        "PCI_ID",
+                                        "PCI_CLASS",
+                                        "PCI_SUBSYS_ID",
+                                        "PCI_SLOT_NAME",
+                                        "PATH",
+                                        "LD_LIBRARY_PATH",
+                                        "LIBVIRT_DEFAULT_URI",
+                                        "VIRT_RULES_DIR",
+                                        "VIRT_RULES_STATE"};
 
 enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
 
