@@ -32,8 +32,7 @@ static int execute(const struct run_options *options, const struct event *event)
     ruleset_init(&ruleset);
     ruleset_add_directory(&ruleset, rules_directory(options->rules));
     ruleset_load(&ruleset, NULL);
-    bool wrong =
-        broken_files_log(options->journal, options->vm, options->operation, &ruleset);
+    bool wrong = broken_files_log(options->journal, options->vm, options->operation, &ruleset);
     program_init(&program, &ruleset);
     struct executor executor = {.program = &program,
                                 .event = event,
