@@ -1,0 +1,1058 @@
+/* The doctor: each condition on trees that have and lack what it looks for. */
+#include "engine/doctor.h"
+
+#include "unit/sample.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WALK_FDS = 16, WIDTH = 23 };
+
+#define HOOKS "etc/libvirt/hooks/"
+#define MARK                                                                                       \
+    "\x7f"                                                                                         \
+    "ELF@(#)virt-rules-hook "
+#define ENGINE (BINDIR "/virt-rules")
+#define VFIO "on vm frigate started attach 1ac1:089a as vfio"
+#define USB "on vm frigate started attach 10c4:ea60 as usb"
+
+/* --- a host of one's own */
+
+struct bed {
+    char root[PATH_MAX];
+    struct doctor doctor;
+    struct host host;
+    struct sample_rules rules;
+    struct findings findings;
+};
+
+static void make_parents(char *path) {
+    for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+}
+
+static const char *full(const struct bed *bed, const char *path) {
+    static char text[2 * PATH_MAX];
+    snprintf(text, sizeof text, "%s/%s", bed->root, path);
+    return text;
+}
+
+static void put_bytes(const struct bed *bed, const char *path, const char *text, size_t size) {
+    char *name = memory_strdup(full(bed, path));
+    make_parents(name);
+    FILE *out = fopen(name, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    assert_int_equal(fclose(out), 0);
+    free(name);
+}
+
+static void put(const struct bed *bed, const char *path, const char *text) {
+    put_bytes(bed, path, text, strlen(text));
+}
+
+static void drop(const struct bed *bed, const char *path) {
+    assert_int_equal(unlink(full(bed, path)), 0);
+}
+
+static void set_mode(const struct bed *bed, const char *path, mode_t mode) {
+    assert_int_equal(chmod(full(bed, path), mode), 0);
+}
+
+/* An executable file, a NUL before its text as a program has. */
+static void put_program(const struct bed *bed, const char *path, const char *text) {
+    char *bytes = memory_printf("#%s", text);
+    size_t size = strlen(bytes);
+    *bytes = '\0';
+    put_bytes(bed, path, bytes, size);
+    free(bytes);
+    set_mode(bed, path, 0755);
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place) {
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
+static void use_rules(struct bed *bed, const char *text) {
+    sample_rules_finish(&bed->rules);
+    sample_rules_init(&bed->rules, text);
+    bed->doctor.ruleset = &bed->rules.ruleset;
+    bed->doctor.program = &bed->rules.program;
+}
+
+static void use_root(struct bed *bed, const char *root) {
+    snprintf(bed->root, sizeof bed->root, "%s", root);
+    bed->doctor = (struct doctor){.rules = "/rules.d",
+                                  .state = "/state",
+                                  .host_error = "no devices to read",
+                                  .facts = {.exists = true,
+                                            .is_directory = true,
+                                            .is_writable = true,
+                                            .is_log_usable = true,
+                                            .has_free_files = true,
+                                            .free_bytes = 1ULL << 30},
+                                  .is_root = true};
+    assert_true(tree_open(&bed->doctor.tree, bed->root));
+    sample_rules_init(&bed->rules, "");
+    use_rules(bed, "");
+}
+
+/* With the devices of the tree. */
+static void use_host(struct bed *bed) {
+    char error[512];
+    assert_int_equal(host_init(&bed->host, bed->root, error, sizeof error), 0);
+    bed->doctor.host = &bed->host;
+}
+
+static int open_bed(void **state) {
+    struct bed *bed = memory_zalloc(sizeof *bed);
+    char root[] = "/tmp/test_doctor.XXXXXX";
+    assert_non_null(mkdtemp(root));
+    chmod(root, 0755);
+    use_root(bed, root);
+    *state = bed;
+    return 0;
+}
+
+static void leave_root(struct bed *bed) {
+    if (bed->doctor.host)
+        host_finish(&bed->host);
+    libvirt_answer_finish(&bed->doctor.libvirt);
+    findings_finish(&bed->findings);
+    sample_rules_finish(&bed->rules);
+    tree_close(&bed->doctor.tree);
+}
+
+static int close_bed(void **state) {
+    struct bed *bed = *state;
+    leave_root(bed);
+    nftw(bed->root, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS);
+    free(bed);
+    return 0;
+}
+
+/* A bed on a sample host, which is not removed. */
+static void lie_on(struct bed *bed, const char *host, const char *rules) {
+    *bed = (struct bed){0};
+    use_root(bed, host);
+    use_rules(bed, rules);
+    use_host(bed);
+}
+
+/* --- what is found */
+
+static void look(struct bed *bed, condition_function *condition) {
+    findings_finish(&bed->findings);
+    bed->findings.name = "test";
+    condition(&bed->doctor, &bed->findings);
+}
+
+static void has(const char *text, const char *part) {
+    if (!text || !strstr(text, part))
+        fail_msg("'%s' lacks '%s'", text ? text : "(null)", part);
+}
+
+static void found(const struct bed *bed, size_t index, enum doctor_state state, const char *message,
+                  const char *hint) {
+    assert_in_range(index, 0, bed->findings.count - 1);
+    const struct finding *finding = &bed->findings.list[index];
+    has(finding->message, message);
+    if (finding->state != state)
+        fail_msg("state %d, not %d: %s", finding->state, state, finding->message);
+    if (state == DOCTOR_OK)
+        assert_null(finding->hint);
+    else
+        has(finding->hint, hint);
+}
+
+/* The condition finds this one thing; `hint` NULL: it is well. */
+static void finds(struct bed *bed, condition_function *condition, enum doctor_state state,
+                  const char *message, const char *hint) {
+    look(bed, condition);
+    assert_int_equal(bed->findings.count, 1);
+    found(bed, 0, state, message, hint);
+}
+
+#define OK(condition, message) finds(bed, condition, DOCTOR_OK, message, NULL)
+#define WARNS(condition, message, hint) finds(bed, condition, DOCTOR_WARNING, message, hint)
+#define FAILS(condition, message, hint) finds(bed, condition, DOCTOR_FAILED, message, hint)
+
+/* --- the kernel */
+
+static void iommu(void **state) {
+    struct bed *bed = *state;
+    FAILS(condition_iommu, "the kernel made no IOMMU group", "VT-d");
+    put(bed, "sys/firmware/acpi/tables/DSDT", "");
+    FAILS(condition_iommu, "no ACPI table DMAR or IVRS", "AMD-Vi");
+    put(bed, "proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm\n");
+    FAILS(condition_iommu, "offers none", "this is a VM itself");
+    put(bed, "sys/firmware/acpi/tables/IVRS", "");
+    FAILS(condition_iommu, "ACPI table IVRS", "dmesg");
+    put(bed, "sys/firmware/acpi/tables/DMAR", "");
+    put(bed, "proc/cmdline", "BOOT_IMAGE=/vmlinuz quiet -- intel_iommu=on\n");
+    FAILS(condition_iommu, "ACPI table DMAR", "put intel_iommu=on");
+    put(bed, "proc/cmdline", "BOOT_IMAGE=/vmlinuz intel_iommu=on,sm_on\n");
+    FAILS(condition_iommu, "ACPI table DMAR", "dmesg");
+    put(bed, "proc/cmdline", "quiet intel_iommu=off\n");
+    FAILS(condition_iommu, "turns it off (intel_iommu=off)", "put intel_iommu=on");
+    put(bed, "proc/cmdline", "iommu=off");
+    FAILS(condition_iommu, "turns it off (iommu=off)", "take iommu=off away, and boot again");
+    use_rules(bed, USB);
+    OK(condition_iommu, "no rule needs it");
+    use_rules(bed, USB "\n" VFIO);
+    FAILS(condition_iommu, "turns it off", "boot again");
+    put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
+    OK(condition_iommu, "the kernel made 1 IOMMU group");
+    put(bed, "sys/kernel/iommu_groups/17/type", "DMA\n");
+    OK(condition_iommu, "the kernel made 2 IOMMU groups");
+}
+
+static void vfio_pci(void **state) {
+    struct bed *bed = *state;
+    WARNS(condition_vfio_pci, "/lib/modules/VERSION/modules.dep", "modprobe vfio-pci");
+    put(bed, "proc/sys/kernel/osrelease", "6.1.0-9-amd64\n");
+    WARNS(condition_vfio_pci, "/lib/modules/6.1.0-9-amd64/modules.dep", "modprobe vfio-pci");
+    put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
+        "kernel/drivers/vfio/vfio.ko:\nkernel/x/not-vfio-pci.ko: "
+        "kernel/drivers/vfio/vfio-pci.ko\n");
+    FAILS(condition_vfio_pci, "the kernel 6.1.0-9-amd64 has no module vfio-pci", "install");
+    put(bed, "lib/modules/6.1.0-9-amd64/modules.builtin", "kernel/drivers/vfio/pci/vfio-pci.ko\n");
+    OK(condition_vfio_pci, "libvirt loads it");
+    drop(bed, "lib/modules/6.1.0-9-amd64/modules.builtin");
+    put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
+        "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
+    OK(condition_vfio_pci, "libvirt loads it");
+    put(bed, "etc/modprobe.d/gpu.conf", "# blacklist vfio-pci\nblacklist nouveau\n");
+    put(bed, "etc/modprobe.d/gpu.conf.old", "blacklist vfio-pci\n");
+    OK(condition_vfio_pci, "libvirt loads it");
+    put(bed, "etc/modprobe.d/gpu.conf", "blacklist nouveau\n  blacklist\tvfio_pci\n");
+    FAILS(condition_vfio_pci, "forbids", "grep -r vfio");
+    put(bed, "etc/modprobe.d/gpu.conf", "install vfio-pci /bin/false\n");
+    FAILS(condition_vfio_pci, "forbids", "grep -r vfio");
+    put(bed, "etc/modprobe.d/gpu.conf", "install vfio-pci /sbin/prepare-gpu\n");
+    OK(condition_vfio_pci, "libvirt loads it");
+    put(bed, "proc/sys/kernel/modules_disabled", "1\n");
+    FAILS(condition_vfio_pci, "loads no module any more", "modules-load.d");
+    use_rules(bed, USB);
+    OK(condition_vfio_pci, "no rule needs it");
+    use_rules(bed, "");
+    put(bed, "sys/bus/pci/drivers/vfio-pci/new_id", "");
+    OK(condition_vfio_pci, "loaded");
+}
+
+static void vfio_pci_of_a_nas(void **state) {
+    struct bed *bed = *state;
+    put(bed, "proc/sys/kernel/osrelease", "4.4.302+\n");
+    put(bed, "var/packages/Virtualization/INFO", "");
+    WARNS(condition_vfio_pci, "Virtual Machine Manager loads it", "start a VM");
+    put(bed, "lib/modules/vfio-pci.ko", "");
+    OK(condition_vfio_pci, "libvirt loads it");
+}
+
+static void remapping(void **state) {
+    struct bed *bed = *state;
+    OK(condition_remapping, "while there is no IOMMU");
+    put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
+    OK(condition_remapping, "not known");
+    put(bed, "proc/interrupts", "  0: 9  IO-APIC   2-edge  timer\n 24: 1  DMAR-MSI 0-edge dmar0\n");
+    FAILS(condition_remapping, "off: the kernel gives no PCI device", "allow_unsafe_interrupts=1");
+    put(bed, "proc/cmdline", "quiet intremap=off\n");
+    FAILS(condition_remapping, "off (intremap=off on", "take intremap=off away");
+    put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n");
+    WARNS(condition_remapping, "vfio does without it", "take allow_unsafe_interrupts out");
+    put(bed, "proc/interrupts", "  0: 9  IR-IO-APIC   2-edge  timer\n");
+    OK(condition_remapping, "on: ");
+    put(bed, "proc/interrupts", "  0: 9  PCI-MSI 2-edge  timer\n");
+    put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
+    FAILS(condition_remapping, "off (intremap=off on", "take intremap=off away");
+    use_rules(bed, USB);
+    OK(condition_remapping, "USB devices only");
+}
+
+static void groups(void **state) {
+    struct bed *bed = *state;
+    OK(condition_groups, "while there is no IOMMU");
+    put(bed, "sys/bus/pci/devices/.keep", "");
+    use_host(bed);
+    OK(condition_groups, "while there is no IOMMU");
+    struct bed host;
+    bed = &host;
+    lie_on(bed, "tests/hosts/nas", VFIO);
+    OK(condition_groups, "each device that a rule wants can leave its group (13 in all)");
+    use_rules(bed, USB);
+    OK(condition_groups, "no rule wants a PCI device");
+    leave_root(bed);
+    lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach at 0000:03:00.0 as vfio");
+    WARNS(condition_groups, "0000:03:00.0 shares group 15 with 0000:04:00.0", "another slot");
+    use_rules(bed, "on vm a started attach at 0000:03:00.0 with group as vfio");
+    OK(condition_groups, "can leave its group");
+    leave_root(bed);
+}
+
+static void groups_that_the_hardware_does_not_make(void **state) {
+    struct bed *bed = *state;
+    put(bed, "sys/bus/pci/devices/.keep", "");
+    put(bed, "sys/kernel/iommu_groups/1/type", "DMA\n");
+    put(bed, "proc/cmdline", "pcie_acs_override=downstream,multifunction\n");
+    use_host(bed);
+    bed->host.has_iommu = true;
+    WARNS(condition_groups, "pcie_acs_override=downstream,multifunction makes", "trusted");
+}
+
+static void idle_d3(void **state) {
+    struct bed *bed = *state;
+    OK(condition_idle_d3, "no rule wants a PCI Coral");
+    use_rules(bed, "on vm a started attach 1a6e:089a as usb");
+    OK(condition_idle_d3, "no rule wants a PCI Coral");
+    use_rules(bed, "device tpu is 1ac1:*\non vm a started attach tpu as vfio");
+    WARNS(condition_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
+    put(bed, "etc/modprobe.d/a.conf", "options vfio-pci ids=1:2 disable_idle_d3=0\n");
+    WARNS(condition_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
+    put(bed, "etc/modprobe.d/a.conf", "options vfio-pci ids=1:2 disable_idle_d3=1\n");
+    OK(condition_idle_d3, "does not let");
+    put(bed, "sys/module/vfio_pci/parameters/disable_idle_d3", "N\n");
+    WARNS(condition_idle_d3, "sleep (D3)", "boot again: modprobe.d says");
+    put(bed, "sys/module/vfio_pci/parameters/disable_idle_d3", "Y\n");
+    OK(condition_idle_d3, "does not let");
+}
+
+/* --- libvirt's daemon */
+
+/* One that has started `seconds` after now (before: negative). */
+static void put_daemon(const struct bed *bed, unsigned pid, const char *name, unsigned uid,
+                       long seconds) {
+    char path[64], text[256];
+    long start = 5000, boot = (long)time(NULL) + seconds - start;
+    snprintf(text, sizeof text, "cpu 1 2 3\nintr 0\nbtime %ld\nprocesses 3\n", boot);
+    put(bed, "proc/stat", text);
+    snprintf(path, sizeof path, "proc/%u/comm", pid);
+    snprintf(text, sizeof text, "%s\n", name);
+    put(bed, path, text);
+    snprintf(path, sizeof path, "proc/%u/status", pid);
+    snprintf(text, sizeof text, "Name:\t%s\nUid:\t%u\t%u\n", name, uid, uid);
+    put(bed, path, text);
+    snprintf(path, sizeof path, "proc/%u/stat", pid);
+    snprintf(text, sizeof text,
+             "%u (a) b) S 1 1 1 0 -1 4194560 1 0 0 0 7 8 0 0 20 0 17 0 %ld 1 1\n", pid,
+             start * sysconf(_SC_CLK_TCK));
+    put(bed, path, text);
+}
+
+static void finds_the_daemon(void **state) {
+    struct bed *bed = *state;
+    struct daemon daemon = doctor_daemon(&bed->doctor.tree);
+    assert_int_equal(daemon.pid, 0);
+    put_daemon(bed, 7, "bash", 0, 0);
+    put_daemon(bed, 8, "libvirtd", 1000, 0);
+    put(bed, "proc/self/comm", "libvirtd\n");
+    daemon = doctor_daemon(&bed->doctor.tree);
+    assert_int_equal(daemon.pid, 0);
+    put_daemon(bed, 812, "virtqemud", 0, -60);
+    daemon = doctor_daemon(&bed->doctor.tree);
+    assert_int_equal(daemon.pid, 812);
+    assert_string_equal(daemon.name, "virtqemud");
+    assert_in_range(daemon.start, time(NULL) - 62, time(NULL) - 59);
+    assert_string_equal(daemon.label, "");
+    free(daemon.label);
+    put(bed, "proc/812/attr/current", "libvirtd (enforce)\n");
+    put(bed, "proc/812/stat", "812 (virtqemud");
+    daemon = doctor_daemon(&bed->doctor.tree);
+    assert_int_equal(daemon.start, 0);
+    assert_string_equal(daemon.label, "libvirtd (enforce)");
+    free(daemon.label);
+    put(bed, "proc/812/attr/apparmor/current", "x (complain)\n");
+    daemon = doctor_daemon(&bed->doctor.tree);
+    assert_string_equal(daemon.label, "x (complain)");
+    free(daemon.label);
+}
+
+/* --- the hook */
+
+static void hook(void **state) {
+    struct bed *bed = *state;
+    FAILS(condition_hook, "there is no /etc/libvirt/hooks/qemu", "make install");
+    put_program(bed, HOOKS "qemu", MARK VERSION);
+    OK(condition_hook, "/etc/libvirt/hooks/qemu, version " VERSION);
+    put_program(bed, HOOKS "qemu", MARK "0.0.9");
+    WARNS(condition_hook, "is of version 0.0.9, this program of " VERSION, "make install");
+    set_mode(bed, HOOKS "qemu", 0644);
+    FAILS(condition_hook, "not executable", "chmod 755 /etc/libvirt/hooks/qemu");
+    set_mode(bed, HOOKS "qemu", 0757);
+    FAILS(condition_hook, "may be changed by others", "chown root");
+    put_program(bed, HOOKS "qemu", MARK VERSION);
+    put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
+    WARNS(condition_hook, "2 times", "remove /etc/libvirt/hooks/qemu.d/virt-rules");
+    drop(bed, HOOKS "qemu");
+    OK(condition_hook, "/etc/libvirt/hooks/qemu.d/virt-rules, version " VERSION);
+    drop(bed, HOOKS "qemu.d/virt-rules");
+    assert_int_equal(symlink("nowhere", full(bed, HOOKS "qemu")), 0);
+    FAILS(condition_hook, "there is no", "make install");
+    drop(bed, HOOKS "qemu");
+    assert_int_equal(mkdir(full(bed, HOOKS "qemu"), 0755), 0);
+    FAILS(condition_hook, "is a directory", "qemu.d");
+}
+
+static void hook_beside_another(void **state) {
+    struct bed *bed = *state;
+    put(bed, HOOKS "qemu", "#!/bin/sh\nexit 0 # @(#)virt-rules\n");
+    FAILS(condition_hook, "another program's", "make install");
+    put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
+    OK(condition_hook, "qemu.d/virt-rules, version");
+    bed->doctor.libvirt.library_version = 6004999;
+    FAILS(condition_hook, "libvirt 6.4.999 does not run", "let /etc/libvirt/hooks/qemu run");
+    bed->doctor.libvirt.version = 6005000;
+    OK(condition_hook, "qemu.d/virt-rules, version");
+    bed->doctor.libvirt.version = 4000000;
+    put(bed, HOOKS "qemu", "#!/bin/sh\n/etc/libvirt/hooks/qemu.d/virt-rules \"$@\"\n");
+    OK(condition_hook, "qemu.d/virt-rules, version");
+    drop(bed, HOOKS "qemu");
+    FAILS(condition_hook, "libvirt 4.0.0 does not run", "move it to /etc/libvirt/hooks/qemu");
+    drop(bed, HOOKS "qemu.d/virt-rules");
+    put(bed, HOOKS "qemu", "#!/bin/sh\nexec /opt/virt-rules-hook \"$@\"\n");
+    OK(condition_hook, "which calls ours");
+}
+
+static void engine(void **state) {
+    struct bed *bed = *state;
+    FAILS(condition_engine, "there is no", "make install");
+    put_program(bed, ENGINE, "virt-rules " VERSION);
+    OK(condition_engine, ENGINE);
+    put_program(bed, ENGINE, "virt-rules 0.0.0");
+    WARNS(condition_engine, "not of this program's version", VERSION);
+    set_mode(bed, ENGINE, 0777);
+    FAILS(condition_engine, "may be changed by others", "chmod 755");
+    set_mode(bed, ENGINE, 0644);
+    FAILS(condition_engine, "is no program", "chmod 755");
+}
+
+static void whether_libvirt_knows_of_the_hook(void **state) {
+    struct bed *bed = *state;
+    OK(condition_hook_known, "no hook of ours");
+    put_program(bed, HOOKS "qemu", MARK VERSION);
+    OK(condition_hook_known, "when it starts");
+    put_daemon(bed, 812, "libvirtd", 0, 1000);
+    OK(condition_hook_known, "libvirtd (process 812) has started since");
+    put_daemon(bed, 812, "libvirtd", 0, -1000);
+    WARNS(condition_hook_known, "started before it", "kill -HUP 812");
+    bed->doctor.facts.log_time = time(NULL) - 500;
+    WARNS(condition_hook_known, "started before it", "kill -HUP 812");
+    bed->doctor.facts.log_time = time(NULL) + 5;
+    OK(condition_hook_known, "the log has entries");
+    drop(bed, "proc/stat");
+    WARNS(condition_hook_known, "not known", "kill -HUP 812");
+}
+
+/* --- security modules */
+
+static const char PROFILE[] = "#include <tunables/global>\n"
+                              "profile libvirtd /usr/sbin/libvirtd flags=(attach_disconnected) {\n"
+                              "  capability kill,\n"
+                              "  ptrace (read,trace) peer=unconfined,\n"
+                              "  / r,\n"
+                              "  /** rwmkl,\n"
+                              "  /bin/* PUx,\n"
+                              "  /usr/{lib,lib64,lib/qemu,libexec}/virtiofsd PUx,\n"
+                              "  audit deny /{usr/,}sbin/apparmor_parser rwxl,\n"
+                              "  /{usr/,}sbin/* PUx,\n"
+                              "  \"/opt/a b/*\" ix,\n"
+                              "  @{bin}/mdevctl Ux, # as later ones have it\n"
+                              "  rix /srv/tool[0-9],\n"
+                              "  profile child {\n"
+                              "    /usr/local/bin/* rix,\n"
+                              "  }\n"
+                              "  #include <local/usr.sbin.libvirtd>\n"
+                              "}\n";
+
+static void what_a_profile_allows(void **state) {
+    static const char *const allowed[] = {
+        "/bin/sh",      "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd", "/sbin/ip",
+        "/usr/sbin/ip", "/usr/bin/mdevctl",        "/sbin/mdevctl",      "/srv/tool7"};
+    static const char *const denied[] = {"/usr/local/bin/virt-rules",
+                                         "/bin/x/y",
+                                         "/usr/sbin/apparmor_parser",
+                                         "/sbin/apparmor_parser",
+                                         "/usr/lib/qemu",
+                                         "/srv/toolx",
+                                         "/",
+                                         ""};
+    (void)state;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+        if (!apparmor_allows(PROFILE, allowed[i]))
+            fail_msg("%s is not allowed", allowed[i]);
+    for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
+        if (apparmor_allows(PROFILE, denied[i]))
+            fail_msg("%s is allowed", denied[i]);
+}
+
+static void patterns_of_profiles(void **state) {
+    static const struct {
+        const char *line, *path;
+        bool allowed;
+    } rows[] = {
+        {"/usr/local/** PUx,", "/usr/local/a/b", true},
+        {"/usr/local/* PUx,", "/usr/local/a/b", false},
+        {"/a? ix,", "/ab", true},
+        {"/a? ix,", "/a/", false},
+        {"/a[^b-d]e ix,", "/axe", true},
+        {"/a[^b-d]e ix,", "/ace", false},
+        {"/{a,{b,c}d}e ix,", "/cde", true},
+        {"/{a,{b,c}d}e ix,", "/ce", false},
+        {"/a{,b}c ix,", "/ac", true},
+        {"/a\\*c ix,", "/abc", false},
+        {"/a\\*c ix,", "/a*c", true},
+        {"owner file /a Cx -> b,", "/a", true},
+        {"/a r,", "/a", false},
+        {"#/a ix,", "/a", false},
+        {"/a ix, # b", "/a", true},
+        {"/{a ix,", "/{a", true},
+        {"/[a ix,", "/[a", true},
+        {"deny /a x,\n/a ix,", "/a", false},
+        {"/** ix,\ndeny /a x,", "/a", false},
+        {"\"/a ix,", "/a", true},
+        {"\" ix,", "", true},
+        {"x", "/a", false},
+        {"ix", "/a", false},
+        {"", "/a", false},
+        {"/a\tix,\r", "/a", true},
+        {"}\n}\n/a ix,", "/a", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (apparmor_allows(rows[i].line, rows[i].path) != rows[i].allowed)
+            fail_msg("'%s' %s", rows[i].line, rows[i].path);
+}
+
+static void apparmor(void **state) {
+    struct bed *bed = *state;
+    OK(condition_security, "neither AppArmor nor SELinux is seen");
+    put(bed, "sys/module/apparmor/parameters/enabled", "Y\n");
+    WARNS(condition_security, "AppArmor is on, and no libvirtd", "start it");
+    put_daemon(bed, 9, "libvirtd", 0, 0);
+    OK(condition_security, "confines libvirtd");
+    put(bed, "proc/9/attr/current", "unconfined\n");
+    OK(condition_security, "confines libvirtd");
+    put(bed, "proc/9/attr/current", "libvirtd (complain)\n");
+    OK(condition_security, "confines libvirtd");
+    put(bed, "proc/9/attr/current", "libvirtd (enforce)\n");
+    WARNS(condition_security, "its profile is not in /etc/apparmor.d/", "dmesg");
+    put(bed, "etc/apparmor.d/usr.sbin.libvirtd", PROFILE);
+    FAILS(condition_security, "does not let libvirtd run " BINDIR "/virt-rules",
+          "local/usr.sbin.libvirtd, then: apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd");
+    put(bed, "etc/apparmor.d/local/usr.sbin.libvirtd", "# site\n" BINDIR "/virt-rules PUx,\n");
+    OK(condition_security, "lets it run");
+    drop(bed, "etc/apparmor.d/usr.sbin.libvirtd");
+    put(bed, "etc/apparmor.d/libvirtd", PROFILE);
+    FAILS(condition_security, "does not let", "local/libvirtd");
+}
+
+static void selinux(void **state) {
+    struct bed *bed = *state;
+    put(bed, "sys/fs/selinux/enforce", "1");
+    WARNS(condition_security, "SELinux is on, and no libvirtd", "start it");
+    put_daemon(bed, 9, "virtqemud", 0, 0);
+    put(bed, "proc/9/attr/current", "system_u:system_r:virtqemud_t:s0");
+    WARNS(condition_security, "SELinux confines virtqemud (system_u:system_r:virtqemud_t:s0)",
+          "ausearch");
+    has(bed->findings.list[0].message, "(no label)");
+    put(bed, "proc/9/attr/current", "system_u:system_r:unconfined_service_t:s0");
+    OK(condition_security, "does not confine");
+    put(bed, "proc/9/attr/current", "system_u:system_r:virtqemud_t:s0");
+    put(bed, "sys/fs/selinux/enforce", "0");
+    OK(condition_security, "confines virtqemud");
+}
+
+/* --- what surrounds the engine */
+
+static void user(void **state) {
+    struct bed *bed = *state;
+    OK(condition_user, "root");
+    bed->doctor.is_root = false;
+    WARNS(condition_user, "not root", "sudo");
+}
+
+static void state_directory_of(void **state) {
+    struct bed *bed = *state;
+    struct state_facts *facts = &bed->doctor.facts, good = *facts;
+    OK(condition_state, "/state can be written and has space");
+    facts->exists = false;
+    OK(condition_state, "is made at the first event");
+    facts->free_bytes = 20 << 20;
+    WARNS(condition_state, "nearly full (20 MiB free)", "df -h /state");
+    facts->free_bytes = 1 << 20;
+    FAILS(condition_state, "is full (1 MiB free)", "free space");
+    *facts = good;
+    facts->has_free_files = false;
+    FAILS(condition_state, "no file can be added", "free space");
+    *facts = good;
+    facts->is_shared = true;
+    WARNS(condition_state, "may be changed by others", "chmod 700 /state");
+    facts->is_log_usable = false;
+    FAILS(condition_state, "virt-rules.log is no regular file", "move it away");
+    facts->is_writable = false;
+    FAILS(condition_state, "cannot be written", "read-only");
+    bed->doctor.is_root = false;
+    WARNS(condition_state, "cannot be written by this user", "sudo");
+    facts->is_directory = false;
+    FAILS(condition_state, "is no directory", "move away");
+    facts->error = EACCES;
+    FAILS(condition_state, "Permission denied", "directory");
+}
+
+static void reads_the_state_directory(void **state) {
+    struct bed *bed = *state;
+    struct state_facts facts;
+    char *path = memory_strdup(full(bed, "a/b"));
+    state_facts_read(&facts, path);
+    assert_false(facts.exists);
+    assert_true(facts.is_directory && facts.is_writable && facts.is_log_usable);
+    assert_false(facts.is_shared);
+    assert_int_equal(facts.error, 0);
+    assert_true(facts.free_bytes > 0 && facts.has_free_files);
+    put(bed, "a/b/virt-rules.log", "{}\n");
+    state_facts_read(&facts, path);
+    assert_true(facts.exists && facts.is_log_usable && !facts.is_shared);
+    assert_in_range(facts.log_time, time(NULL) - 60, time(NULL) + 1);
+    set_mode(bed, "a/b", 0777);
+    drop(bed, "a/b/virt-rules.log");
+    assert_int_equal(symlink("/etc/passwd", full(bed, "a/b/virt-rules.log")), 0);
+    state_facts_read(&facts, path);
+    assert_true(facts.exists && facts.is_shared && !facts.is_log_usable);
+    assert_int_equal(facts.log_time, 0);
+    free(path);
+    path = memory_strdup(full(bed, "a/b/virt-rules.log/c/d"));
+    state_facts_read(&facts, path);
+    assert_false(facts.exists || facts.is_directory);
+    free(path);
+    state_facts_read(&facts, "no-such-directory/state");
+    assert_true(facts.is_directory && !facts.exists && facts.free_bytes > 0);
+    state_facts_read(&facts, "");
+    assert_false(facts.is_directory);
+}
+
+static void plugged(void **state) {
+    struct bed *bed = *state;
+    OK(condition_plugged, "no rule is for plugged");
+    use_rules(bed, "on vm a started, plugged attach 1a6e:089a as usb");
+    WARNS(condition_plugged, "no udev rule tells", "make install");
+    put(bed, "etc/udev/rules.d/60-other.rules", "RUN+=\"/bin/true\"\n");
+    put(bed, "etc/udev/rules.d/90-virt-rules.rules.off", "RUN+=\"virt-rules\"\n");
+    WARNS(condition_plugged, "no udev rule tells", "make install");
+    put(bed, "usr/lib/udev/rules.d/90-x.rules", "RUN+=\"/usr/local/bin/virt-rules\"\n");
+    OK(condition_plugged, "/usr/lib/udev/rules.d/90-x.rules tells");
+    use_rules(bed, "on vm a unplugged run \"/bin/true\"");
+    OK(condition_plugged, "/usr/lib/udev/rules.d/90-x.rules tells");
+}
+
+static void old_setup(void **state) {
+    struct bed *bed = *state;
+    OK(condition_old_setup, "no script");
+    put_program(bed, HOOKS "qemu", MARK VERSION "\nvirsh attach-device\n");
+    put(bed, "usr/local/etc/rc.d/a.sh", "#!/bin/sh\n# echo 1 > /sys/x/new_id\nmodprobe vfio-pci\n");
+    put(bed, "etc/rc.local", "virsh start frigate\n");
+    OK(condition_old_setup, "no script");
+    put(bed, "usr/local/etc/rc.d/a.sh",
+        "#!/bin/sh\necho 1ac1 089a > /sys/bus/pci/drivers/vfio-pci/new_id\nmodprobe -r vfio_pci\n");
+    WARNS(condition_old_setup, "/usr/local/etc/rc.d/a.sh:2 writes new_id", "take it away");
+    put(bed, HOOKS "qemu", "#!/bin/bash\n\n  virsh attach-device \"$1\" /tmp/x.xml");
+    look(bed, condition_old_setup);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_WARNING, "/etc/libvirt/hooks/qemu:3 calls virsh attach-device", "rule");
+    drop(bed, HOOKS "qemu");
+    put(bed, "usr/local/etc/rc.d/a.sh", "modprobe -r vfio_pci\n");
+    WARNS(condition_old_setup, "a.sh:1 unloads vfio", "take it away");
+    drop(bed, "usr/local/etc/rc.d/a.sh");
+    put(bed, "var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", "rmmod vfio_pci\n");
+    OK(condition_old_setup, "no script");
+    assert_int_equal(mkfifo(full(bed, "etc/crontab"), 0600), 0);
+    OK(condition_old_setup, "no script");
+}
+
+static void synology(void **state) {
+    struct bed *bed = *state;
+    look(bed, condition_synology);
+    assert_int_equal(bed->findings.count, 0);
+    put(bed, "var/packages/Virtualization/INFO",
+        "package=\"Virtualization\"\nversion=\"2.6.5-12202\"\n");
+    WARNS(condition_synology, "Virtual Machine Manager 2.6.5-12202, DSM of unknown version",
+          "LD_LIBRARY_PATH");
+    put(bed, "etc.defaults/VERSION", "majorversion=\"7\"\r\nproductversion=\"7.2.1\"\r\n");
+    put(bed, "var/packages/Virtualization/target/usr/local/bin/virsh", "");
+    put(bed, "var/packages/Virtualization/target/usr/lib/libvirt.so.0", "");
+    OK(condition_synology,
+       "DSM 7.2.1: /var/packages/Virtualization/target/usr/lib/libvirt.so.0, virsh "
+       "/var/packages/Virtualization/target/usr/local/bin/virsh, qemu not found");
+}
+
+/* --- rules, and what they want */
+
+static void rules(void **state) {
+    struct bed *bed = *state;
+    WARNS(condition_rules, "there is no rule in /rules.d", "virt-rules devices");
+    use_rules(bed, VFIO);
+    OK(condition_rules, "1 rule in 1 file of /rules.d");
+    use_rules(bed, "device unused is 1ac1:089a\n" USB);
+    WARNS(condition_rules, "t.rules:1:8: warning:", "");
+    sample_add(bed->doctor.ruleset, "bad.rules", "on vm a strated run \"/x\"\non vm\n");
+    parse_rules(&bed->doctor.ruleset->syntax, bed->doctor.ruleset->sources[1],
+                &bed->doctor.ruleset->diagnostics);
+    FAILS(condition_rules, "unknown event 'strated' [unknown-event] (and 1 more)",
+          "'virt-rules check /rules.d' shows all");
+    ruleset_finish(bed->doctor.ruleset);
+    ruleset_init(bed->doctor.ruleset);
+    ruleset_add_directory(bed->doctor.ruleset, "/nowhere");
+    ruleset_load(bed->doctor.ruleset, NULL);
+    FAILS(condition_rules, "/nowhere: error: cannot be opened", "make it");
+}
+
+static void libvirt(void **state) {
+    struct bed *bed = *state;
+    OK(condition_libvirt, "not asked");
+    bed->doctor.libvirt = (struct libvirt_answer){.asked = true,
+                                                  .uri = memory_strdup("qemu:///system"),
+                                                  .version = 9000001,
+                                                  .library = memory_strdup("/lib/libvirt.so.0"),
+                                                  .library_version = 10002003};
+    OK(condition_libvirt,
+       "9.0.1 answers at qemu:///system; the library is 10.2.3, /lib/libvirt.so.0");
+    bed->doctor.libvirt.error = memory_strdup("no socket");
+    FAILS(condition_libvirt, "no socket (library /lib/libvirt.so.0)", "virsh list");
+    bed->doctor.libvirt.hint = memory_strdup("run it as root");
+    FAILS(condition_libvirt, "no socket", "run it as root");
+}
+
+static void know_vm(struct bed *bed, const char *xml) {
+    bed->doctor.libvirt.vms_known = true;
+    vms_add(&bed->doctor.libvirt.vms, xml, strlen(xml));
+}
+
+static void vms(void **state) {
+    struct bed *bed = *state;
+    OK(condition_vms, "no rule names one");
+    use_rules(bed, VFIO);
+    OK(condition_vms, "not known");
+    know_vm(bed, "<domain><name>3f2c</name><title>frigate</title></domain>");
+    OK(condition_vms, "each name in the rules is that of a VM (there is 1)");
+    use_rules(bed, "on vm frigat, win started run \"/bin/true\"");
+    look(bed, condition_vms);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_FAILED, "t.rules:1:7: error: no VM of this host is called 'frigat'",
+          "did you mean 'frigate'?");
+    found(bed, 1, DOCTOR_FAILED, "'win'", "virsh list");
+}
+
+#define Q35(id, ports)                                                                             \
+    "<domain" id "><name>frigate</name><os><type machine='pc-q35-7.2'>hvm</type></os><devices>"    \
+    "<controller type='pci' index='0' model='pcie-root'/>" ports                                   \
+    "<controller type='usb' index='0' model='none'/></devices></domain>"
+#define PORT "<controller type='pci' index='1' model='pcie-root-port'/>"
+
+static void ports(void **state) {
+    struct bed *bed = *state;
+    OK(condition_ports, "no rule needs one");
+    use_rules(bed, VFIO);
+    OK(condition_ports, "not known");
+    bed = &(struct bed){0};
+    lie_on(bed, "tests/hosts/nas", VFIO "\n" USB);
+    know_vm(bed, Q35("", PORT));
+    FAILS(condition_ports, "VM frigate cannot take 1-1 10c4:ea60: the VM has no USB controller",
+          "qemu-xhci");
+    use_rules(bed, VFIO);
+    OK(condition_ports, "each VM has a free port");
+    vms_finish(&bed->doctor.libvirt.vms);
+    know_vm(bed, Q35(" id='3'", ""));
+    FAILS(condition_ports, "VM frigate cannot take 0000:03:00.0 1ac1:089a: the VM has no free PCIe",
+          "pcie-root-port");
+    leave_root(bed);
+}
+
+static void devices(void **state) {
+    struct bed *bed = *state;
+    FAILS(condition_devices, "no devices to read", "container");
+    bed = &(struct bed){0};
+    lie_on(bed, "tests/hosts/nas", "");
+    OK(condition_devices, "no rule wants one");
+    use_rules(bed, VFIO "\non vm b started attach 1ac1:089a as vfio\n");
+    OK(condition_devices,
+       "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU may be passed");
+    use_rules(bed, "on vm a started attach class 0106 as vfio\nnever attach class 07\n");
+    FAILS(condition_devices, "the host mounts / from it", "");
+    has(bed->findings.list[0].message, "(t.rules:1)");
+    use_rules(bed, "on vm a started {\nattach 1234:5678 as vfio\nattach 0001:0002 as usb optional\n"
+                   "attach 0003:0004 as usb within 1m\n}\n");
+    look(bed, condition_devices);
+    assert_int_equal(bed->findings.count, 3);
+    found(bed, 0, DOCTOR_FAILED, "1234:5678: the host has no PCI device", "optional");
+    found(bed, 1, DOCTOR_OK, "0001:0002 is not there, which t.rules:3 allows", NULL);
+    found(bed, 2, DOCTOR_OK, "0003:0004 is not there now; t.rules:4 waits for it", NULL);
+    leave_root(bed);
+    lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach all 1ac1:089a with group as vfio");
+    look(bed, condition_devices);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 1, DOCTOR_OK, "0000:04:00.0", NULL);
+    leave_root(bed);
+}
+
+static void devices_that_vms_have(void **state) {
+    struct bed *bed = &(struct bed){0};
+    (void)state;
+    lie_on(bed, "tests/hosts/nas", "on vm frigate started attach any 1 1ac1:089a as vfio");
+    know_vm(bed,
+            "<domain id='4'><name>frigate</name><devices><hostdev type='pci'><source><address "
+            "domain='0' bus='3' slot='0' function='0'/></source></hostdev></devices></domain>");
+    OK(condition_devices, "Coral Edge TPU: VM 'frigate' has it");
+    leave_root(bed);
+}
+
+/* --- what libvirt answers */
+
+static void answers_well(FILE *out) {
+    fputs("{\"library\":\"/lib/libvirt.so.0\",\"version\":9000000}\n"
+          "{\"uri\":\"qemu:///system\",\"version\":8000000}\n"
+          "{\"vms\":[\"<domain><name>a</name></domain>\",\"<no\"]}\n",
+          out);
+}
+
+static void answers_no(FILE *out) {
+    fputs(
+        "noise\n[]\n{\"library\":\"/l\",\"version\":1}\n{\"error\":\"no socket\",\"hint\":\"\"}\n",
+        out);
+}
+
+static void answers_half(FILE *out) {
+    fputs("{\"library\":\"/l\",\"version\":1}\n{\"uri\":\"qemu:", out);
+}
+
+static void hangs(FILE *out) {
+    answers_half(out);
+    fflush(out);
+    for (;;)
+        pause();
+}
+
+static void crashes(FILE *out) {
+    answers_half(out);
+    fflush(out);
+    signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
+static void what_libvirt_answers(void **state) {
+    struct libvirt_answer answer;
+    (void)state;
+    libvirt_answer_collect(&answer, answers_well, 60000);
+    assert_null(answer.error);
+    assert_true(answer.asked && answer.vms_known);
+    assert_string_equal(answer.library, "/lib/libvirt.so.0");
+    assert_int_equal(answer.library_version, 9000000);
+    assert_string_equal(answer.uri, "qemu:///system");
+    assert_int_equal(answer.version, 8000000);
+    assert_int_equal(answer.vms.count, 1);
+    libvirt_answer_finish(&answer);
+    libvirt_answer_collect(&answer, answers_no, 60000);
+    assert_string_equal(answer.error, "no socket");
+    assert_null(answer.hint);
+    assert_false(answer.vms_known);
+    libvirt_answer_finish(&answer);
+    libvirt_answer_collect(&answer, answers_half, 60000);
+    assert_string_equal(answer.error, "libvirt said nothing");
+    assert_null(answer.uri);
+    libvirt_answer_finish(&answer);
+}
+
+static void a_libvirt_that_hangs_or_crashes(void **state) {
+    struct libvirt_answer answer;
+    (void)state;
+    libvirt_answer_collect(&answer, hangs, 50);
+    assert_string_equal(answer.error, "libvirt does not answer within 1 s");
+    assert_string_equal(answer.library, "/l");
+    assert_non_null(answer.hint);
+    libvirt_answer_finish(&answer);
+    libvirt_answer_collect(&answer, crashes, 60000);
+    assert_string_equal(answer.error, "the libvirt library crashed (signal 6)");
+    libvirt_answer_finish(&answer);
+}
+
+static void asks_the_real_libvirt(void **state) {
+    struct libvirt_answer answer;
+    (void)state;
+    setenv("LIBVIRT_DEFAULT_URI", "test:///default", 1);
+    libvirt_answer_get(&answer);
+    assert_null(answer.error);
+    assert_string_equal(answer.uri, "test:///default");
+    assert_true(answer.vms_known);
+    assert_string_equal(answer.vms.list[0].name, "test");
+    libvirt_answer_finish(&answer);
+    setenv("LIBVIRT_DEFAULT_URI", "nonsense:///", 1);
+    libvirt_answer_get(&answer);
+    assert_non_null(answer.error);
+    assert_non_null(answer.hint);
+    assert_non_null(answer.library);
+    libvirt_answer_finish(&answer);
+    unsetenv("LIBVIRT_DEFAULT_URI");
+}
+
+/* --- the whole */
+
+/* Every line is said, names its condition, and tells what to do where something is not well. */
+static void judge_all(const struct findings *findings) {
+    assert_true(findings->count >= 17);
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->list[i];
+        assert_true(strlen(finding->name) < WIDTH - 9 && *finding->message);
+        assert_null(strchr(finding->message, '\n'));
+        if (finding->state == DOCTOR_OK)
+            assert_null(finding->hint);
+        else
+            assert_true(finding->hint && *finding->hint);
+    }
+}
+
+static void every_sample_host(void **state) {
+    static const char *const hosts[] = {"desktop", "dual-tpu", "nas",      "no-iommu",
+                                        "server",  "usb",      "usb-after"};
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        struct bed bed;
+        char root[64];
+        snprintf(root, sizeof root, "tests/hosts/%s", hosts[i]);
+        lie_on(&bed, root, VFIO "\n" USB "\non vm any started attach any class 03 as vfio\n");
+        doctor_examine(&bed.doctor, &bed.findings);
+        judge_all(&bed.findings);
+        leave_root(&bed);
+    }
+}
+
+static void an_empty_tree(void **state) {
+    struct bed *bed = *state;
+    doctor_examine(&bed->doctor, &bed->findings);
+    judge_all(&bed->findings);
+}
+
+/* Files with anything in them: nothing crashes. */
+static void noise(void **state) {
+    static const char *const files[] = {"proc/cmdline",
+                                        "proc/cpuinfo",
+                                        "proc/interrupts",
+                                        "proc/stat",
+                                        "proc/9/stat",
+                                        "proc/9/status",
+                                        "proc/9/attr/current",
+                                        "proc/sys/kernel/osrelease",
+                                        "lib/modules/vfio/modules.dep",
+                                        "etc/modprobe.d/a.conf",
+                                        "etc/apparmor.d/usr.sbin.libvirtd",
+                                        "etc/udev/rules.d/a.rules",
+                                        "etc/rc.local",
+                                        "etc/libvirt/hooks/qemu",
+                                        "sys/module/vfio_pci/parameters/disable_idle_d3",
+                                        "sys/fs/selinux/enforce",
+                                        "var/packages/Virtualization/INFO"};
+    struct bed *bed = *state;
+    unsigned seed = 1;
+    put_daemon(bed, 9, "libvirtd", 0, 0);
+    use_rules(bed, VFIO);
+    for (size_t round = 0; round < 40; round++) {
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+            char bytes[200];
+            size_t size = (size_t)rand_r(&seed) % sizeof bytes;
+            for (size_t j = 0; j < size; j++)
+                bytes[j] = rand_r(&seed) % 3 ? "()[]{}*=:\"\\,@#/x \n\r\t-0Y"[rand_r(&seed) % 23]
+                                             : (char)rand_r(&seed);
+            put_bytes(bed, files[i], bytes, size);
+        }
+        doctor_examine(&bed->doctor, &bed->findings);
+        judge_all(&bed->findings);
+        findings_finish(&bed->findings);
+    }
+}
+
+static void printed(void **state) {
+    struct findings findings = {.name = "iommu"};
+    char *text = NULL;
+    size_t size = 0;
+    (void)state;
+    doctor_ok(&findings, "the kernel made %d IOMMU groups", 14);
+    findings.name = "hook";
+    doctor_warning(&findings, "old\033[31m");
+    doctor_hint(&findings, "first");
+    doctor_hint(&findings, "install %s", "anew");
+    doctor_failed(&findings, "none");
+    FILE *out = open_memstream(&text, &size);
+    findings_print(&findings, out, false);
+    fclose(out);
+    assert_string_equal(text, "ok       iommu         the kernel made 14 IOMMU groups\n"
+                              "warning  hook          old?[31m\n"
+                              "         hint: install anew\n"
+                              "failed   hook          none\n"
+                              "1 ok, 1 warning, 1 failed\n");
+    free(text);
+    out = open_memstream(&text, &size);
+    findings_print(&findings, out, true);
+    fclose(out);
+    has(text, "\033[32mok\033[0m       iommu         the kernel");
+    has(text, "\033[33mwarning\033[0m  hook");
+    has(text, "\033[31mfailed\033[0m   hook");
+    free(text);
+    struct json_object *json = findings_json(&findings);
+    has(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN),
+        "{\"conditions\":[{\"name\":\"iommu\",\"state\":\"ok\",\"message\":\"the kernel made 14 "
+        "IOMMU "
+        "groups\",\"hint\":null},{\"name\":\"hook\",\"state\":\"warning\"");
+    json_object_put(json);
+    assert_int_equal(findings_count(&findings, DOCTOR_FAILED), 1);
+    findings_finish(&findings);
+}
+
+#define BED(test) cmocka_unit_test_setup_teardown(test, open_bed, close_bed)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        BED(iommu),
+        BED(vfio_pci),
+        BED(vfio_pci_of_a_nas),
+        BED(remapping),
+        BED(groups),
+        BED(groups_that_the_hardware_does_not_make),
+        BED(idle_d3),
+        BED(finds_the_daemon),
+        BED(hook),
+        BED(hook_beside_another),
+        BED(engine),
+        BED(whether_libvirt_knows_of_the_hook),
+        cmocka_unit_test(what_a_profile_allows),
+        cmocka_unit_test(patterns_of_profiles),
+        BED(apparmor),
+        BED(selinux),
+        BED(user),
+        BED(state_directory_of),
+        BED(reads_the_state_directory),
+        BED(plugged),
+        BED(old_setup),
+        BED(synology),
+        BED(rules),
+        BED(libvirt),
+        BED(vms),
+        BED(ports),
+        BED(devices),
+        cmocka_unit_test(devices_that_vms_have),
+        cmocka_unit_test(what_libvirt_answers),
+        cmocka_unit_test(a_libvirt_that_hangs_or_crashes),
+        cmocka_unit_test(asks_the_real_libvirt),
+        cmocka_unit_test(every_sample_host),
+        BED(an_empty_tree),
+        BED(noise),
+        cmocka_unit_test(printed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
