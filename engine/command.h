@@ -28,6 +28,7 @@ int command_log(const struct command *command, int argc, char **argv);
 int command_fmt(const struct command *command, int argc, char **argv);
 int command_devices(const struct command *command, int argc, char **argv);
 int command_doctor(const struct command *command, int argc, char **argv);
+int command_detach(const struct command *command, int argc, char **argv);
 int command_dump(const struct command *command, int argc, char **argv);
 
 /* Says what is wrong with the command line and how it is right, on stderr; returns EXIT_USAGE. */

@@ -27,6 +27,8 @@ struct journal {
     char *path;    /* STATE/virt-rules.log */
     char *rotated; /* STATE/virt-rules.log.1 */
     bool echo;
+    FILE *copy; /* NULL: none */
+    bool copy_json;
     bool failed; /* syslog knows that the file cannot be written */
 };
 
@@ -256,7 +258,7 @@ static bool write_line(const struct journal *journal, const char *line) {
 static void say_failure(struct journal *journal) {
     if (!journal->failed)
         syslog(LOG_ERR, "the log %s cannot be written: %s", journal->path, strerror(errno));
-    if (!journal->failed && journal->echo)
+    if (!journal->failed && (journal->echo || journal->copy))
         fprintf(stderr, "virt-rules: the log %s cannot be written: %s\n", journal->path,
                 strerror(errno));
     journal->failed = true;
@@ -285,12 +287,21 @@ struct journal *journal_open(const char *state, bool echo) {
     return journal;
 }
 
+void journal_copy(struct journal *journal, FILE *out, bool json) {
+    journal->copy = out;
+    journal->copy_json = json;
+}
+
 void journal_write(struct journal *journal, const struct journal_entry *entry) {
     char *line = json_line(entry), *text = journal_text(entry);
 
     errno = ENOMEM;
     if (!line || !write_line(journal, line))
         say_failure(journal);
+    if (journal->copy && journal->copy_json)
+        fputs(line ? line : "", journal->copy);
+    else if (journal->copy && text)
+        fprintf(journal->copy, "%s\n", text);
     if (text) {
         syslog(results[entry->result].priority, "%s", text);
         if (journal->echo)

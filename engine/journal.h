@@ -7,6 +7,7 @@
 #define ENGINE_JOURNAL_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /* What came of one action; the words in the log are the names in lower case. */
 enum result {
@@ -41,6 +42,9 @@ struct journal;
  */
 struct journal *journal_open(const char *state, bool echo);
 void journal_write(struct journal *journal, const struct journal_entry *entry);
+
+/* Each entry from here on also to `out`, which is borrowed: its line for people, or of the log. */
+void journal_copy(struct journal *journal, FILE *out, bool json);
 
 /* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
  * caller frees it; NULL when memory is short. */

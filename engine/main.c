@@ -71,6 +71,15 @@ static const struct command commands[] = {
      "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --json        one JSON document\n",
      command_dump},
+    {"detach", "VM DEVICE [--dry-run] [--json] [--sysroot DIR] [--state DIR]",
+     "Take a device out of a running VM.",
+     "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or the VM's\n"
+     "alias for it (hostdev0).\n"
+     "  --dry-run       say what would be done, and change nothing\n"
+     "  --json          one JSON object\n"
+     "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     command_detach},
     {"run",
      "[--rules DIR] [--state DIR] [--sysroot DIR] VM OPERATION [SUBOPERATION [EXTRA]] < DOMAIN.xml",
      "Do what the rules want at an event; what libvirt's hook calls.",

@@ -325,6 +325,32 @@ static void echoes_for_people(void **state) {
     free(text);
 }
 
+static void copies_what_it_writes(void **state) {
+    struct journal *journal = open_here();
+    char *copied = NULL, *text;
+    size_t size = 0;
+    FILE *out = open_memstream(&copied, &size);
+
+    (void)state;
+    assert_non_null(out);
+    journal_write(journal, &attached);
+    journal_copy(journal, out, false);
+    journal_write(journal, &attached);
+    assert_int_equal(fflush(out), 0);
+    assert_string_equal(copied, "Home Assistant started attach 0000:03:00.0 1ac1:089a: attached: "
+                                "in 2.6 s (/rules.d/50-a.rules:3)\n");
+    rewind(out);
+    journal_copy(journal, out, true);
+    journal_write(journal, &attached);
+    fclose(out);
+    text = contents(path);
+    assert_int_equal(count_lines(text), 3);
+    assert_string_equal(copied, strchr(strchr(text, '\n') + 1, '\n') + 1);
+    free(text);
+    free(copied);
+    journal_close(journal);
+}
+
 static void starts_a_line_after_a_torn_one(void **state) {
     struct journal *journal = open_here();
     FILE *out = fopen(path, "we");
@@ -605,6 +631,7 @@ int main(void) {
         JOURNAL_TEST(cuts_long_texts),
         JOURNAL_TEST(tells_syslog),
         JOURNAL_TEST(echoes_for_people),
+        JOURNAL_TEST(copies_what_it_writes),
         JOURNAL_TEST(starts_a_line_after_a_torn_one),
         JOURNAL_TEST(takes_a_partial_line_out),
         JOURNAL_TEST(says_once_that_it_cannot_write),
