@@ -83,12 +83,25 @@ static bool ends_with(const char *text, const char *end) {
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* The udev rule file that names us; the caller frees it. NULL: none. */
-static char *find_udev_rule(const struct tree *tree) {
+/* The program that a udev rule of ours runs: RUN+="PROGRAM"; the caller frees it. NULL: none. */
+static char *program_of(const char *rule) {
+    const char *run = rule;
+    while ((run = strstr(run, "RUN+=\""))) {
+        run += strlen("RUN+=\"");
+        size_t length = strcspn(run, "\" \n");
+        if (memmem(run, length, "virt-rules", strlen("virt-rules")))
+            return memory_strndup(run, length);
+    }
+    return NULL;
+}
+
+/* The udev rule file that names us, and its program; the caller frees both. NULL: none. */
+static char *find_udev_rule(const struct tree *tree, char **program) {
     static const char *const places[] = {"etc/udev/rules.d", "run/udev/rules.d",
                                          "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d",
                                          "lib/udev/rules.d"};
     char *found = NULL;
+    *program = NULL;
     for (size_t i = 0; !found && i < sizeof places / sizeof *places; i++) {
         struct names files = tree_list(tree, places[i]);
         for (size_t j = 0; !found && j < files.count; j++) {
@@ -96,7 +109,8 @@ static char *find_udev_rule(const struct tree *tree) {
             char *path = memory_printf("%s/%s", places[i], files.items[j]);
             char *text =
                 ends_with(path, ".rules") ? tree_load(tree, path, FILE_LIMIT, &size) : NULL;
-            if (text && strstr(text, "virt-rules"))
+            *program = text ? program_of(text) : NULL;
+            if (*program)
                 found = memory_strdup(path);
             free(text);
             free(path);
@@ -106,22 +120,68 @@ static char *find_udev_rule(const struct tree *tree) {
     return found;
 }
 
-void condition_plugged(struct doctor *doctor, struct findings *findings) {
-    bool wanted =
-        any_event(doctor->program, EVENT_PLUGGED) || any_event(doctor->program, EVENT_UNPLUGGED);
-    char *rule = wanted ? find_udev_rule(&doctor->tree) : NULL;
-    if (!wanted) {
-        doctor_ok(findings, "no matter: no rule is for plugged or unplugged");
-    } else if (rule) {
-        doctor_ok(findings, "/%s tells of what is plugged", rule);
+/* Whether the process is `virt-rules watch`. */
+static bool is_watch(const struct tree *tree, const char *process) {
+    size_t size = 0;
+    char *path = memory_printf("proc/%s/cmdline", process);
+    char *words = tree_load(tree, path, FILE_LIMIT, &size);
+    size_t first = words ? strlen(words) + 1 : 0;
+    bool is =
+        words && ends_with(words, "virt-rules") && first < size && !strcmp(words + first, "watch");
+    free(words);
+    free(path);
+    return is;
+}
+
+/* Its process, or 0. */
+static unsigned find_watch(const struct tree *tree) {
+    struct names processes = tree_list(tree, "proc");
+    uint32_t pid = 0, found = 0;
+    for (size_t i = 0; !found && i < processes.count; i++)
+        if (parse_decimal(processes.items[i], INT32_MAX, &pid) &&
+            is_watch(tree, processes.items[i]))
+            found = pid;
+    names_finish(&processes);
+    return found;
+}
+
+static bool is_executable(const struct tree *tree, const char *path) {
+    struct stat status;
+    return tree_stat(tree, path, &status) && S_ISREG(status.st_mode) && (status.st_mode & 0111);
+}
+
+static void judge_udev_rule(const struct tree *tree, const char *rule, const char *program,
+                            struct findings *findings) {
+    if (!is_executable(tree, program)) {
+        doctor_failed(findings, "/%s runs %s, which is no program", rule, program);
+        doctor_hint(findings, "'make install' puts both there");
+    } else if (tree_has(tree, "run") && !tree_has(tree, "run/udev")) {
+        doctor_warning(findings, "/%s is there, but udev does not run (no /run/udev)", rule);
+        doctor_hint(findings, "run 'virt-rules watch' as a service instead");
     } else {
-        doctor_warning(findings,
-                       "rules are for plugged or unplugged, and no udev rule tells of that");
-        doctor_hint(findings,
-                    "'make install' puts one into /etc/udev/rules.d; until then such rules "
-                    "act at the VM's start only, where they say started too");
+        doctor_ok(findings, "/%s tells of what comes and goes", rule);
+    }
+}
+
+void condition_plugged(struct doctor *doctor, struct findings *findings) {
+    const struct tree *tree = &doctor->tree;
+    char *program = NULL;
+    unsigned watch = find_watch(tree);
+    char *rule = find_udev_rule(tree, &program);
+    if (!any_event(doctor->program, EVENT_PLUGGED) &&
+        !any_event(doctor->program, EVENT_UNPLUGGED)) {
+        doctor_ok(findings, "no matter: no rule is for plugged or unplugged");
+    } else if (watch) {
+        doctor_ok(findings, "'virt-rules watch' (process %u) tells of what comes and goes", watch);
+    } else if (rule) {
+        judge_udev_rule(tree, rule, program, findings);
+    } else {
+        doctor_failed(findings, "rules are for plugged or unplugged, and nothing tells of that");
+        doctor_hint(findings, "'make install' puts a udev rule into /etc/udev/rules.d; on a host "
+                              "without udev run 'virt-rules watch' as a service");
     }
     free(rule);
+    free(program);
 }
 
 /* --- what older set-ups did */

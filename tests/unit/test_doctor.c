@@ -639,18 +639,39 @@ static void reads_the_state_directory(void **state) {
     assert_false(facts.is_directory);
 }
 
+#define PLUG "usr/local/libexec/virt-rules-plug"
+#define RULE "etc/udev/rules.d/90-virt-rules.rules"
+
 static void plugged(void **state) {
     struct bed *bed = *state;
     OK(condition_plugged, "no rule is for plugged");
     use_rules(bed, "on vm a started, plugged attach 1a6e:089a as usb");
-    WARNS(condition_plugged, "no udev rule tells", "make install");
-    put(bed, "etc/udev/rules.d/60-other.rules", "RUN+=\"/bin/true\"\n");
-    put(bed, "etc/udev/rules.d/90-virt-rules.rules.off", "RUN+=\"virt-rules\"\n");
-    WARNS(condition_plugged, "no udev rule tells", "make install");
-    put(bed, "usr/lib/udev/rules.d/90-x.rules", "RUN+=\"/usr/local/bin/virt-rules\"\n");
-    OK(condition_plugged, "/usr/lib/udev/rules.d/90-x.rules tells");
+    FAILS(condition_plugged, "nothing tells of that", "make install");
+    put(bed, "etc/udev/rules.d/60-other.rules", "# virt-rules\nRUN+=\"/bin/true\"\n");
+    put(bed, "etc/udev/rules.d/90-virt-rules.rules.off", "RUN+=\"/" PLUG "\"\n");
+    FAILS(condition_plugged, "nothing tells of that", "make install");
+    put(bed, RULE, "RUN+=\"/bin/true\"\nSUBSYSTEM==\"usb\", RUN+=\"/" PLUG " -x\"\n");
+    FAILS(condition_plugged, "runs /" PLUG ", which is no program", "make install");
+    put_program(bed, PLUG, "");
+    OK(condition_plugged, "/" RULE " tells");
+    assert_int_equal(mkdir(full(bed, "run"), 0755), 0);
+    WARNS(condition_plugged, "udev does not run", "virt-rules watch");
+    put(bed, "run/udev/control", "");
+    OK(condition_plugged, "/" RULE " tells");
     use_rules(bed, "on vm a unplugged run \"/bin/true\"");
-    OK(condition_plugged, "/usr/lib/udev/rules.d/90-x.rules tells");
+    OK(condition_plugged, "/" RULE " tells");
+}
+
+static void plugged_without_udev(void **state) {
+    struct bed *bed = *state;
+    use_rules(bed, "on vm a plugged attach 1a6e:089a as usb");
+    put_bytes(bed, "proc/70/cmdline", "/usr/local/bin/virt-rules\0log\0watch", 36);
+    put_bytes(bed, "proc/71/cmdline", "vi\0watch", 9);
+    put(bed, "proc/72/cmdline", "/usr/local/bin/virt-rules");
+    put(bed, "proc/73/cmdline", "");
+    FAILS(condition_plugged, "nothing tells of that", "virt-rules watch");
+    put_bytes(bed, "proc/74/cmdline", "/usr/local/bin/virt-rules\0watch", 32);
+    OK(condition_plugged, "'virt-rules watch' (process 74) tells");
 }
 
 static void old_setup(void **state) {
@@ -1037,6 +1058,7 @@ int main(void) {
         BED(state_directory_of),
         BED(reads_the_state_directory),
         BED(plugged),
+        BED(plugged_without_udev),
         BED(old_setup),
         BED(synology),
         BED(rules),
