@@ -731,6 +731,8 @@ static virDomainPtr find_one(struct lookup *lookup) {
         settle(&call, look_up(lookup));
     if (end(&call, lookup->connection) == 0)
         domain = lookup->found[0];
+    else if (lookup->count > 0)
+        free(lookup->found[0]);
     free(lookup->found);
     return domain;
 }
@@ -761,6 +763,8 @@ int virConnectListAllDomains(virConnectPtr connection, virDomainPtr **domains, u
         *domains = lookup.found;
         return lookup.count;
     }
+    while (lookup.count > 0)
+        free(lookup.found[--lookup.count]);
     free(lookup.found);
     return -1;
 }
