@@ -252,4 +252,6 @@ void execute_end_life(struct execution *run) {
     struct life life;
     if (life_load(&life, run->executor->state, execution_vm(run)))
         end_life(run, &life);
+    else
+        execution_save_life(run, &life); /* of an earlier boot, or not whole: it goes */
 }

@@ -43,8 +43,9 @@ static char *path_of(const char *state, const char *uuid, const char *suffix) {
 }
 
 bool life_exists(const char *state, const char *uuid) {
-    char *path = path_of(state, uuid, "");
-    bool exists = access(path, F_OK) == 0;
+    char *path = path_of(state, uuid, ""), *temporary = path_of(state, uuid, ".new");
+    bool exists = access(path, F_OK) == 0 || access(temporary, F_OK) == 0;
+    free(temporary);
     free(path);
     return exists;
 }
@@ -152,6 +153,12 @@ static int replace(const struct life *life, const char *path, const char *tempor
     return rename(temporary, path);
 }
 
+/* Also what an engine that was killed left. */
+static int forget(const char *path, const char *temporary) {
+    unlink(temporary);
+    return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
 static void make_directory(const char *state) {
     char *path = path_of(state, "", "");
     mkdir(state, 0700);
@@ -165,7 +172,7 @@ int life_save(const struct life *life, const char *state, const char *uuid, char
     int status;
     make_directory(state);
     if (!life->restarted && !life->taken_count)
-        status = unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+        status = forget(path, temporary);
     else
         status = replace(life, path, temporary);
     if (status < 0)

@@ -38,7 +38,7 @@ void life_give_back(struct life *life, const char *address);
 int life_save(const struct life *life, const char *state, const char *uuid, char *error,
               size_t error_size);
 
-/* Whether there is a file for the VM, cheaply. */
+/* Whether there is a file for the VM, or the beginning of one, cheaply. */
 bool life_exists(const char *state, const char *uuid);
 
 /* When this process was started, in the unit of `started`; 0: not known. */

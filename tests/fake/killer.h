@@ -10,4 +10,7 @@ __attribute__((weak)) void killer_step(const char *what);
 /* What is done from now on is not the process's own doing. */
 __attribute__((weak)) void killer_pause(bool on);
 
+/* The process has waited for so long, and takes it for longer (FAKE_SPEED). */
+__attribute__((weak)) void killer_waited(long nanoseconds);
+
 #endif

@@ -1011,6 +1011,7 @@ int virEventRunDefaultImpl(void) {
         killer_pause ? killer_pause(true) : (void)0;
         nanosleep(&turn, NULL);
         killer_pause ? killer_pause(false) : (void)0;
+        killer_waited ? killer_waited(turn.tv_nsec) : (void)0;
     }
     return 0;
 }

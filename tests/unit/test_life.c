@@ -153,10 +153,25 @@ static void time_goes_on(void **state) {
     assert_true(life_now() == life_now());
 }
 
+static void what_a_killed_engine_left_goes_with_the_life(void **state) {
+    (void)state;
+    struct life life = {.id = 1, .restarted = true};
+    char temporary[sizeof path + 8];
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    save(&life);
+    assert_int_equal(rename(path, temporary), 0);
+    assert_true(life_exists(directory, UUID));
+    assert_false(life_load(&life, directory, UUID));
+    save(&life);
+    assert_false(life_exists(directory, UUID));
+    assert_int_not_equal(access(temporary, F_OK), 0);
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(what_a_killed_engine_left_goes_with_the_life),
         TEST(nothing_is_known_at_first),      TEST(what_is_saved_is_read),
         TEST(an_empty_life_is_no_file),       TEST(no_temporary_file_stays),
         TEST(another_boot_is_another_life),   TEST(broken_files_count_as_nothing),
