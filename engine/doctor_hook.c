@@ -301,15 +301,15 @@ static void judge_times(const struct doctor *doctor, const struct daemon *daemon
     } else if (doctor->facts.log_time >= changed) {
         doctor_ok(findings, "the log has entries since the hook was put there");
     } else {
-        doctor_warning(
+        doctor_warning(findings,
+                       "%s (process %u) runs since %s and the hook is of %s, so it may not know of "
+                       "the hook",
+                       daemon->name, daemon->pid, start, change);
+        doctor_hint(
             findings,
-            "the hook is of %s, %s (process %u) started before it, at %s: it knows of the "
-            "hook only if there was one before, or if it got SIGHUP since",
-            change, daemon->name, daemon->pid, start);
-        doctor_hint(findings,
-                    "'kill -HUP %u' (or 'systemctl reload %s') makes sure; it harms no VM. "
-                    "This stays until the first event is logged",
-                    daemon->pid, daemon->name);
+            "'kill -HUP %u' (or 'systemctl reload %s') makes it look, and harms no VM; this "
+            "line stays until the log has its first event",
+            daemon->pid, daemon->name);
     }
     free(start);
     free(change);

@@ -367,7 +367,7 @@ void condition_groups(struct doctor *doctor, struct findings *findings) {
     judge_override(&doctor->tree, findings);
     if (findings->count > before)
         return;
-    doctor_ok(findings, "%s (%zu in all)",
+    doctor_ok(findings, "%s (%zu groups)",
               doctor_wants(doctor, BACKEND_VFIO)
                   ? "each device that a rule wants can leave its group"
                   : "no rule wants a PCI device out of its group",

@@ -288,7 +288,7 @@ static void groups(void **state) {
     struct bed host;
     bed = &host;
     lie_on(bed, "tests/hosts/nas", VFIO);
-    OK(condition_groups, "each device that a rule wants can leave its group (13 in all)");
+    OK(condition_groups, "each device that a rule wants can leave its group (13 groups)");
     use_rules(bed, USB);
     OK(condition_groups, "no rule wants a PCI device");
     leave_root(bed);
@@ -443,9 +443,9 @@ static void whether_libvirt_knows_of_the_hook(void **state) {
     put_daemon(bed, 812, "libvirtd", 0, 1000);
     OK(condition_hook_known, "libvirtd (process 812) has started since");
     put_daemon(bed, 812, "libvirtd", 0, -1000);
-    WARNS(condition_hook_known, "started before it", "kill -HUP 812");
+    WARNS(condition_hook_known, "may not know of the hook", "kill -HUP 812");
     bed->doctor.facts.log_time = time(NULL) - 500;
-    WARNS(condition_hook_known, "started before it", "kill -HUP 812");
+    WARNS(condition_hook_known, "may not know of the hook", "kill -HUP 812");
     bed->doctor.facts.log_time = time(NULL) + 5;
     OK(condition_hook_known, "the log has entries");
     drop(bed, "proc/stat");
