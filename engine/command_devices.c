@@ -3,6 +3,7 @@
 
 #include "engine/others.h"
 #include "engine/passable.h"
+#include "engine/record.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -192,18 +193,42 @@ static void load_others(struct listing *listing, const char *sysroot) {
     virt_close(virt);
 }
 
+static int record(const char *sysroot, const char *directory) {
+    char error[512];
+    struct record done;
+    if (record_host(&done, sysroot, directory, error, sizeof error) < 0)
+        return command_fail(error, NULL);
+    printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of volumes "
+           "and mount points are stand-ins.\n"
+           "See it with 'virt-rules devices --sysroot %s', pack it with 'tar -czf host.tar.gz "
+           "%s'.\n",
+           directory, done.files, directory, directory);
+    if (done.skipped)
+        fprintf(stderr, "virt-rules: %zu file%s could not be read and %s left out\n", done.skipped,
+                done.skipped == 1 ? "" : "s", done.skipped == 1 ? "is" : "are");
+    return EXIT_FINE;
+}
+
 int command_devices(const struct command *command, int argc, char **argv) {
-    const char *sysroot = NULL;
+    const char *sysroot = NULL, *directory = NULL;
     bool json = false;
     char error[512];
     struct listing listing = {0};
     const struct command_option table[] = {
-        {.name = "sysroot", .value = &sysroot}, {.name = "json", .flag = &json}, {0}};
+        {.name = "sysroot", .value = &sysroot},
+        {.name = "record", .value = &directory},
+        {.name = "json", .flag = &json},
+        {0},
+    };
     int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
     if (first < 0)
         return status;
     if (argv[first])
         return command_usage(command, "no word is needed: it lists every device");
+    if (directory && json)
+        return command_usage(command, "--json and --record exclude each other");
+    if (directory)
+        return record(sysroot, directory);
     if (host_init(&listing.host, sysroot, error, sizeof error) < 0)
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
     load_others(&listing, sysroot);

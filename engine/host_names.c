@@ -193,6 +193,18 @@ char *pci_names_find(struct pci_names *names, struct device_id id) {
     return name;
 }
 
+char *pci_names_list(struct pci_names *names) {
+    const struct tree here = {"", AT_FDCWD};
+    if (!names->is_loaded)
+        names_load(names);
+    if (!names->excerpt)
+        return NULL;
+    char *path = memory_printf("/proc/self/fd/%d", fileno(names->excerpt));
+    char *list = tree_read(&here, path);
+    free(path);
+    return list;
+}
+
 void pci_names_destroy(struct pci_names *names) {
     if (names->access)
         names->library.cleanup(names->access);

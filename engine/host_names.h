@@ -16,6 +16,9 @@ struct pci_names *pci_names_create(const struct tree *tree, const struct host *h
 /* Of a device of the host: "Vendor Device", or "Device 1ac1:089a" without libpci or where it knows
  * none. */
 char *pci_names_find(struct pci_names *names, struct device_id id);
+/* The lines of the list that are about devices of the host, for the caller to free; NULL: there is
+ * no list, or it is compressed. */
+char *pci_names_list(struct pci_names *names);
 void pci_names_destroy(struct pci_names *names);
 
 /*

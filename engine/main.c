@@ -36,9 +36,10 @@ static const struct command commands[] = {
      "  --domain-xml FILE  the VM as libvirt's XML; '-' is standard input\n"
      "  --json             one JSON document\n",
      command_explain},
-    {"devices", "[--sysroot DIR] [--json]",
+    {"devices", "[--sysroot DIR] [--json | --record DIR]",
      "List the host's devices: what may be passed, what not and why.",
      "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
+     "  --record DIR    write what DIR needs to be such a tree, for a bug report\n"
      "  --json          one JSON document\n",
      command_devices},
     {"doctor", "[--rules DIR] [--state DIR] [--sysroot DIR] [--json]",

@@ -1,0 +1,478 @@
+/* A host as a tree of files: everything that counts is in it, and no secret. */
+#include "engine/host.h"
+#include "engine/record.h"
+#include "engine/standins.h"
+#include "lexer/memory.h"
+#include "tests/unit/sample.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[64], from[96], to[96], again[96];
+
+static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *where) {
+    (void)status;
+    (void)flag;
+    (void)where;
+    return remove(path);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    strcpy(directory, "/tmp/test_record.XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(from, sizeof from, "%s/from", directory);
+    snprintf(to, sizeof to, "%s/to", directory);
+    snprintf(again, sizeof again, "%s/again", directory);
+    assert_int_equal(mkdir(from, 0755), 0);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    return nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- stand-ins */
+
+static void expect_words(struct standins *standins, const char *text, const char *expected) {
+    char *words = standins_words(standins, text), *twice = standins_words(standins, words);
+    assert_string_equal(words, expected);
+    assert_string_equal(twice, expected);
+    free(twice);
+    free(words);
+}
+
+static void words_of_people(void **state) {
+    (void)state;
+    struct standins *standins = standins_create();
+    expect_words(standins, "/", "/");
+    expect_words(standins, "/boot/efi", "/boot/efi");
+    expect_words(standins, "vg1-syno_vg_reserved_area", "vg1-syno_vg_reserved_area");
+    expect_words(standins, "/volumeUSB1/usbshare", "/volumeUSB1/usbshare");
+    expect_words(standins, "/home/johanna", "/home/name001");
+    expect_words(standins, "/srv/johanna smith", "/srv/name001 name2");
+    expect_words(standins, "al-bob-x", "x3-x04-x");
+    expect_words(standins, "/mnt/B\xc3\xbc\x63her/2026/20261122", "/mnt/name005/2026/name0006");
+    expect_words(standins, "luks-6f1c2a34-6f0e-4c7e-9f57-0a6f5a2d9b11",
+                 "luks-00000000-0000-0000-0000-000000000001");
+    expect_words(standins, "johanna", "name001");
+    expect_words(standins, "", "");
+    standins_destroy(standins);
+}
+
+static void expect_name(struct standins *standins, const char *text, const char *expected) {
+    char *name = standins_path(standins, text), *twice = standins_path(standins, name);
+    assert_string_equal(name, expected);
+    assert_string_equal(twice, expected);
+    free(twice);
+    free(name);
+}
+
+static void names_of_the_kernel(void **state) {
+    (void)state;
+    struct standins *standins = standins_create();
+    expect_name(standins, "sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0",
+                "sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0");
+    expect_name(standins, "enx00e04c680001/upper_br0", "enx000000000001/upper_br0");
+    expect_name(standins, "ovs_enx00e04c680001", "ovs_enx000000000001");
+    expect_name(standins, "wlx00e04c680002", "wlx000000000002");
+    expect_name(standins, "hci0:aa:bb:cc:dd:ee:ff", "hci0:00:00:00:00:00:01");
+    expect_name(standins, "sys/fs/btrfs/5c8f1a34-6f0e-4c7e-9f57-0a6f5a2d9b11/devices",
+                "sys/fs/btrfs/00000000-0000-0000-0000-000000000001/devices");
+    expect_name(standins, "md_johanna/md127/md0", "md_name001/md127/md0");
+    expect_name(standins, "1-1.4:1.0", "1-1.4:1.0");
+    standins_destroy(standins);
+}
+
+static void the_same_serial_the_same_standin(void **state) {
+    (void)state;
+    static const char *const serials[][2] = {{"A", "SERIAL1"},
+                                             {"B c", "SERIAL2"},
+                                             {"A", "SERIAL1"},
+                                             {"SERIAL7", "SERIAL7"},
+                                             {"a", "SERIAL3"}};
+    struct standins *standins = standins_create();
+    for (size_t i = 0; i < sizeof serials / sizeof *serials; i++) {
+        char *serial = standins_serial(standins, serials[i][0]);
+        assert_string_equal(serial, serials[i][1]);
+        free(serial);
+    }
+    standins_destroy(standins);
+}
+
+/* --- hosts by hand */
+
+static void make_parents(const char *path) {
+    char *copy = memory_strdup(path);
+    for (char *slash = copy + strlen(directory) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        assert_true(mkdir(copy, 0755) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+    free(copy);
+}
+
+static void file(const char *path, const char *text) {
+    char *whole = memory_printf("%s/%s", from, path);
+    make_parents(whole);
+    FILE *out = fopen(whole, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+    free(whole);
+}
+
+static void link_to(const char *path, const char *target) {
+    char *whole = memory_printf("%s/%s", from, path);
+    make_parents(whole);
+    assert_int_equal(symlink(target, whole), 0);
+    free(whole);
+}
+
+#define PCI "sys/devices/pci0000:00/"
+#define SATA PCI "0000:00:17.0"
+#define NIC PCI "0000:00:1f.6"
+#define XHCI PCI "0000:00:14.0"
+
+static void pci(const char *address, const char *id) {
+    char *place = memory_printf(PCI "%s", address);
+    char *names[] = {memory_printf("%s/vendor", place), memory_printf("%s/device", place),
+                     memory_printf("sys/bus/pci/devices/%s", address), memory_printf("/%s", place)};
+    file(names[0], "0x8086\n");
+    file(names[1], id);
+    link_to(names[2], names[3]); /* absolute: inside the root all the same */
+    for (size_t i = 0; i < 4; i++)
+        free(names[i]);
+    free(place);
+}
+
+static void usb(const char *port, const char *serial) {
+    char *place = memory_printf(XHCI "/usb1/%s", port);
+    char *names[] = {memory_printf("%s/idVendor", place),
+                     memory_printf("%s/idProduct", place),
+                     memory_printf("%s/serial", place),
+                     memory_printf("%s/product", place),
+                     memory_printf("%s/%s:1.0/bInterfaceClass", place, port),
+                     memory_printf("%s/%s:1.0/driver", place, port),
+                     memory_printf("sys/bus/usb/devices/%s", port),
+                     memory_printf("../../../../%s", place)};
+    file(names[0], "10c4\n");
+    file(names[1], "ea60\n");
+    file(names[2], serial);
+    file(names[3], "CP2102\n");
+    file(names[4], "ff\n");
+    link_to(names[5], "../../../../../../../bus/usb/drivers/cp210x");
+    link_to(names[6], names[7]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        free(names[i]);
+    free(place);
+}
+
+static void block(const char *name, const char *place, const char *number) {
+    char *whole = memory_printf("%s/dev", place), *link = memory_printf("sys/class/block/%s", name),
+         *target = memory_printf("../../../%s", place);
+    file(whole, number);
+    link_to(link, target);
+    free(target);
+    free(link);
+    free(whole);
+}
+
+/* Everything that a host may have and a report must not. */
+static void make_host(void) {
+    static const char disk[] = SATA "/ata1/host0/block/sda";
+    pci("0000:00:14.0", "0xa36d\n");
+    pci("0000:00:17.0", "0xa352\n");
+    pci("0000:00:1f.6", "0x15bc\n");
+    usb("1-1", "SECRET-1\n");
+    usb("1-2", "SECRET-2\n");
+    usb("1-3", "SECRET-1\n");
+    block("sda", disk, "8:0\n");
+    block("sda1", SATA "/ata1/host0/block/sda/sda1", "8:1\n");
+    block("sda2", SATA "/ata1/host0/block/sda/sda2", "8:2\n");
+    block("sda3", SATA "/ata1/host0/block/sda/sda3", "8:3\n");
+    file(SATA "/ata1/host0/block/sda/sda3/uevent", "DEVNAME=sda3\nPARTNAME=zfs-5ec1e7\n");
+    block("md_secret", "sys/devices/virtual/block/md_secret", "9:1\n");
+    link_to("sys/devices/virtual/block/md_secret/slaves/sda2",
+            "/" SATA "/ata1/host0/block/sda/sda2");
+    block("dm-0", "sys/devices/virtual/block/dm-0", "253:0\n");
+    file("sys/devices/virtual/block/dm-0/dm/name", "secret-root\n");
+    link_to("sys/devices/virtual/block/dm-0/slaves/sda1", "/" SATA "/ata1/host0/block/sda/sda1");
+    block("loop0", "sys/devices/virtual/block/loop0", "7:0\n");
+    file("sys/devices/virtual/block/loop0/loop/backing_file", "/home/secret/image\n");
+    file("sys/fs/btrfs/5ec1e7ff-6f0e-4c7e-9f57-0a6f5a2d9b11/devices/md_secret/x", "");
+    file("sys/fs/btrfs/5ec1e7ff-6f0e-4c7e-9f57-0a6f5a2d9b11/label", "secret");
+    link_to("dev/disk/by-uuid/5ec1e7ff-0000-4c7e-9f57-0a6f5a2d9b11", "../../dm-0");
+    file("proc/cmdline", "root=/dev/disk/by-uuid/5ec1e7ff-0000-4c7e-9f57-0a6f5a2d9b11 secret=1\n");
+    file("proc/self/mountinfo",
+         "1 1 0:30 / / rw - btrfs /dev/disk/by-uuid/5ec1e7ff-0000-4c7e-9f57-0a6f5a2d9b11 rw\n"
+         "2 1 8:1 /@secret /srv/secret\\040box rw shared:1 - ext4 /dev/sda1 rw\n"
+         "3 1 0:40 / /secret rw - nfs4 secret.example:/secret rw\n"
+         "4 1 0:41 / /tank rw - zfs tank/secret rw\n");
+    link_to("proc/self/ns/mnt", "mnt:[1]");
+    file("proc/77/mountinfo", "1 1 9:1 / /secret rw - ext4 /dev/md_secret rw\n");
+    link_to("proc/77/ns/mnt", "mnt:[2]");
+    file("proc/swaps",
+         "Filename Type\n/home/secret/swap file 1 1 1\n/dev/mapper/secret-root p 1 1 1\n");
+    file("proc/mdstat", "Personalities : [raid1]\nmd_secret : active raid1 sda2[0]\n");
+    file("proc/spl/kstat/zfs/tank/state", "");
+    file("run/udev/data/b8:3",
+         "E:ID_FS_UUID=5ec1e7ff\nE:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=tank\n"
+         "E:ID_SERIAL=SECRET\n");
+    file("sys/class/net/bonding_masters", "secret\n");
+    file(NIC "/net/enx5ec1e7ffffff/flags", "0x1003\n");
+    file(NIC "/net/enx5ec1e7ffffff/address", "5e:c1:e7:ff:ff:ff\n");
+    file(NIC "/net/enx5ec1e7ffffff/uevent", "INTERFACE=enx5ec1e7ffffff\n");
+    link_to("sys/class/net/enx5ec1e7ffffff",
+            "../../devices/pci0000:00/0000:00:1f.6/net/enx5ec1e7ffffff");
+    file("sys/devices/virtual/net/br0/bridge/id", "");
+    file("sys/devices/virtual/net/br0/flags", "0x1003\n");
+    link_to("sys/class/net/br0", "../../devices/virtual/net/br0");
+    link_to(NIC "/net/enx5ec1e7ffffff/master", "../../../../virtual/net/br0");
+    file("proc/net/route", "Iface Destination Gateway Flags RefCnt Use Metric Mask\n"
+                           "br0 00000000 5EC1E7FF 0003 0 0 0 00000000\n"
+                           "br0 005EC1E7 00000000 0001 0 0 0 00FFFFFF\n");
+    file("proc/net/if_inet6", "5ec1e7ff000000000000000000000001 02 40 00 80 br0\n");
+    file("proc/net/ipv6_route",
+         "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+         "5ec1e7ff000000000000000000000001 0 0 0 00000003 br0\n");
+    file("proc/sys/kernel/osrelease", "6.1.0-18-secret\n");
+    file("etc/hostname", "secret\n");
+    link_to("sys/bus/pci/devices/0000:00:1e.0", "/etc/../../../../../../etc");
+}
+
+static bool has_secret(const char *text) {
+    return strcasestr(text, "secret") || strcasestr(text, "5ec1e7");
+}
+
+static size_t looked_at;
+
+static int look_for_secrets(const char *path, const struct stat *status, int flag,
+                            struct FTW *where) {
+    char text[8192] = "";
+    (void)where;
+    looked_at++;
+    if (has_secret(path))
+        fail_msg("a secret in a name: %s", path);
+    if (flag == FTW_SL) {
+        ssize_t size = readlink(path, text, sizeof text - 1);
+        assert_true(size > 0);
+        if (has_secret(text) || *text == '/')
+            fail_msg("a link: %s -> %s", path, text);
+    } else if (flag == FTW_F) {
+        FILE *in = fopen(path, "r");
+        assert_non_null(in);
+        size_t size = fread(text, 1, sizeof text - 1, in);
+        text[size] = '\0';
+        fclose(in);
+        if (has_secret(text))
+            fail_msg("a secret in %s: %s", path, text);
+        assert_true(S_ISREG(status->st_mode));
+    }
+    return 0;
+}
+
+static struct record record_to(const char *root, const char *target) {
+    char error[512] = "";
+    struct record record;
+    if (record_host(&record, root, target, error, sizeof error) != 0)
+        fail_msg("%s", error);
+    return record;
+}
+
+static const struct host_device *device_at(const struct host *host, const char *address) {
+    const struct host_device *device =
+        host_find(host, strchr(address, ':') ? BUS_PCI : BUS_USB, address);
+    assert_non_null(device);
+    return device;
+}
+
+static void no_secret_and_every_use(void **state) {
+    (void)state;
+    struct host host;
+    char error[512];
+    make_host();
+    struct record record = record_to(from, to);
+    assert_true(record.files > 60);
+    looked_at = 0;
+    assert_int_equal(nftw(to, look_for_secrets, 16, FTW_PHYS), 0);
+    assert_true(looked_at > record.files);
+    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    assert_int_equal(host.count, 7);
+    assert_string_equal(
+        device_at(&host, "0000:00:17.0")->use,
+        "mounts / from it (sda1, name01-root); mounts /name01 from it (sda2, md_name01); "
+        "mounts /srv/name01 x02 from it (sda1); mounts /tank from it (sda3, ZFS "
+        "pool tank); swaps on it (sda1, name01-root)");
+    assert_string_equal(device_at(&host, "0000:00:1f.6")->use,
+                        "uses it in bridge br0 (enx000000000001), which carries the default route");
+    assert_string_equal(device_at(&host, "1-1")->serial, "SERIAL1");
+    assert_string_equal(device_at(&host, "1-2")->serial, "SERIAL2");
+    assert_string_equal(device_at(&host, "1-3")->serial, "SERIAL1");
+    assert_string_equal(device_at(&host, "1-3")->driver, "cp210x");
+    assert_int_equal(device_at(&host, "1-3")->class_code, 0xff0000);
+    assert_true(host_may_split_group(&host));
+    host_finish(&host);
+}
+
+/* --- the same facts */
+
+static void expect_text(const char *what, const char *address, const char *text,
+                        const char *other) {
+    if (strcmp(text ? text : "(none)", other ? other : "(none)") != 0)
+        fail_msg("%s of %s: '%s', recorded '%s'", what, address, text, other);
+}
+
+static void expect_same(const struct host_device *a, const struct host_device *b) {
+    expect_text("address", a->address, a->address, b->address);
+    expect_text("name", a->address, a->name, b->name);
+    expect_text("driver", a->address, a->driver, b->driver);
+    expect_text("reset methods", a->address, a->reset_methods, b->reset_methods);
+    expect_text("power state", a->address, a->power_state, b->power_state);
+    expect_text("use", a->address, a->use, b->use);
+    assert_int_equal(a->bus, b->bus);
+    assert_memory_equal(&a->id, &b->id, sizeof a->id);
+    assert_memory_equal(&a->subsystem, &b->subsystem, sizeof a->subsystem);
+    assert_int_equal(a->class_code, b->class_code);
+    assert_int_equal(a->iommu_group, b->iommu_group);
+    assert_int_equal(a->numa_node, b->numa_node);
+    assert_int_equal(a->is_bridge, b->is_bridge);
+    assert_int_equal(a->boot_vga, b->boot_vga);
+    assert_int_equal(a->bus_number, b->bus_number);
+    assert_int_equal(a->device_number, b->device_number);
+    assert_int_equal(!a->serial, !b->serial);
+}
+
+static void expect_same_host(const char *root, const char *other) {
+    struct host a, b;
+    char error[512];
+    assert_int_equal(host_init(&a, root, error, sizeof error), 0);
+    assert_int_equal(host_init(&b, other, error, sizeof error), 0);
+    assert_int_equal(a.count, b.count);
+    assert_int_equal(a.has_iommu, b.has_iommu);
+    for (size_t i = 0; i < a.count; i++)
+        expect_same(&a.devices[i], &b.devices[i]);
+    host_finish(&b);
+    host_finish(&a);
+}
+
+static void clean(void) {
+    assert_int_equal(nftw(to, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(nftw(again, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void a_record_says_the_same(void **state) {
+    (void)state;
+    static const char *const hosts[] = {"nas",       "server",   "desktop", "usb",
+                                        "usb-after", "dual-tpu", "no-iommu"};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        char *root = memory_printf("tests/hosts/%s", hosts[i]);
+        record_to(root, to);
+        expect_same_host(root, to);
+        struct record second = record_to(to, again);
+        assert_true(second.files > 0);
+        assert_int_equal(second.skipped, 0);
+        expect_same_host(to, again);
+        clean();
+        free(root);
+    }
+    make_host();
+    record_to(from, to);
+    record_to(to, again);
+    expect_same_host(to, again);
+}
+
+/* The header type tells a bridge that has no bridge's class. */
+static void the_configuration_space(void **state) {
+    (void)state;
+    struct host host;
+    char error[512];
+    pci("0000:00:01.0", "0x1234\n");
+    char *path = memory_printf("%s/" PCI "0000:00:01.0/config", from);
+    FILE *out = fopen(path, "w");
+    static const char bytes[64] = {[14] = 1, [63] = 1};
+    assert_non_null(out);
+    fwrite(bytes, 1, sizeof bytes, out);
+    fclose(out);
+    free(path);
+    record_to(from, to);
+    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    assert_true(host.devices[0].is_bridge);
+    host_finish(&host);
+}
+
+/* --- what goes wrong */
+
+static void refuses(const char *root, const char *target, const char *part) {
+    struct record record;
+    char error[512] = "";
+    assert_int_equal(record_host(&record, root, target, error, sizeof error), -1);
+    if (!strstr(error, part))
+        fail_msg("'%s' lacks '%s'", error, part);
+}
+
+static void a_directory_that_will_not_do(void **state) {
+    (void)state;
+    make_host();
+    refuses(from, from, "is not empty");
+    refuses(from, "/dev/null", "cannot be opened: Not a directory");
+    refuses(from, "/nonexistent/x/y", "cannot be made: No such file");
+    refuses("/nonexistent", to, "/nonexistent");
+    refuses(directory, to, "no devices to read");
+    assert_int_equal(access(to, F_OK), -1);
+    assert_int_equal(mkdir(to, 0755), 0);
+    record_to(from, to); /* there, and empty */
+}
+
+static void a_disk_that_is_full(void **state) {
+    (void)state;
+    struct rlimit limit, none = {0, RLIM_INFINITY};
+    make_host();
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    none.rlim_max = limit.rlim_max;
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    refuses(from, to, "cannot be written: File too large");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, before);
+}
+
+/* Root may read everything. */
+static void what_may_not_be_read_is_counted(void **state) {
+    (void)state;
+    bool is_root = geteuid() == 0;
+    make_host();
+    char *path = memory_printf("%s/" XHCI "/usb1/1-1/serial", from);
+    assert_int_equal(chmod(path, 0), 0);
+    assert_int_equal(chmod(directory, 0777), 0);
+    if (is_root)
+        assert_int_equal(seteuid(65534), 0);
+    struct record record = record_to(from, to);
+    if (is_root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(record.skipped, 1);
+    free(path);
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(words_of_people),
+        TEST(names_of_the_kernel),
+        TEST(the_same_serial_the_same_standin),
+        TEST(no_secret_and_every_use),
+        TEST(a_record_says_the_same),
+        TEST(the_configuration_space),
+        TEST(a_directory_that_will_not_do),
+        TEST(a_disk_that_is_full),
+        TEST(what_may_not_be_read_is_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
