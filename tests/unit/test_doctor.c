@@ -728,10 +728,8 @@ static void rules(void **state) {
                 &bed->doctor.ruleset->diagnostics);
     FAILS(condition_rules, "unknown event 'strated' [unknown-event] (and 1 more)",
           "'virt-rules check /rules.d' shows all");
-    ruleset_finish(bed->doctor.ruleset);
-    ruleset_init(bed->doctor.ruleset);
+    use_rules(bed, "");
     ruleset_add_directory(bed->doctor.ruleset, "/nowhere");
-    ruleset_load(bed->doctor.ruleset, NULL);
     FAILS(condition_rules, "/nowhere: error: cannot be opened", "make it");
 }
 
