@@ -64,21 +64,22 @@ static bool is_virtual_machine(const struct tree *tree) {
 
 /* What the command line turns off. The caller frees it; NULL: nothing. */
 static char *turned_off(const struct tree *tree) {
-    static const char *const words[] = {"intel_iommu=off", "amd_iommu=off", "iommu=off"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        char *word = command_line_word(tree, words[i]);
-        if (word)
+    static const char *const keys[] = {"intel_iommu=", "amd_iommu=", "iommu="};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char *word = command_line_word(tree, keys[i]);
+        if (word && !strncmp(word + strlen(keys[i]), "off", 3))
             return word;
+        free(word);
     }
     return NULL;
 }
 
 /* The firmware offers one, and the kernel made no group. */
 static void explain_unused(const struct tree *tree, struct findings *findings, const char *table) {
-    char *asked = command_line_word(tree, "intel_iommu=on");
+    char *asked = command_line_word(tree, "intel_iommu=");
     doctor_failed(findings, "the firmware has one (ACPI table %s), but the kernel made no group",
                   table);
-    if (!strcmp(table, "DMAR") && !asked)
+    if (!strcmp(table, "DMAR") && !(asked && !strncmp(asked, "intel_iommu=on", 14)))
         doctor_hint(findings, "put intel_iommu=on" BOOT_WITH);
     else
         doctor_hint(findings, "'dmesg | grep -i -e iommu -e dmar -e amd-vi' says why");
@@ -265,7 +266,7 @@ static enum remapping read_remapping(const struct tree *tree) {
     enum remapping remapping = REMAPPING_UNKNOWN;
     if (text && (strstr(text, " IR-IO-APIC") || strstr(text, " IR-PCI-MSI")))
         remapping = REMAPPING_ON;
-    else if (text && (strstr(text, " IO-APIC") || strstr(text, " PCI-MSI")))
+    else if (text && strstr(text, " IO-APIC")) /* of x86 alone */
         remapping = REMAPPING_OFF;
     free(text);
     return remapping;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINES_LIMIT = 100 }; /* of one condition: nobody reads more */
+
 /* --- rules */
 
 static size_t count_rules(const struct program *program, size_t *files) {
@@ -81,12 +83,25 @@ void condition_libvirt(struct doctor *doctor, struct findings *findings) {
     }
 }
 
+/* Whether enough is said; then that there is more. */
+static bool is_enough(const struct doctor *doctor, struct findings *findings, size_t first) {
+    if (findings->count - first < LINES_LIMIT)
+        return false;
+    doctor_warning(findings, "there is more, which is not shown");
+    doctor_hint(findings, "'virt-rules check --host %s' shows all of it", doctor->rules);
+    return true;
+}
+
 /* --- VMs that rules name */
 
-static void report_vms(const struct diagnostics *all, struct findings *findings) {
+static void report_vms(const struct doctor *doctor, struct findings *findings) {
+    const struct diagnostics *all = &doctor->ruleset->diagnostics;
+    size_t first = findings->count;
     for (size_t i = 0; i < all->count; i++) {
         if (strcmp(all->list[i].name, "vm-unknown") != 0)
             continue;
+        if (is_enough(doctor, findings, first))
+            return;
         char *line = diagnostic_line(&all->list[i]);
         doctor_failed(findings, "%s", line);
         doctor_hint(findings, "%s", all->list[i].hint);
@@ -108,7 +123,7 @@ void condition_vms(struct doctor *doctor, struct findings *findings) {
     }
     host_check(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
                vms->count);
-    report_vms(&doctor->ruleset->diagnostics, findings);
+    report_vms(doctor, findings);
     if (findings->count == before)
         doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
                   vms->count == 1 ? "is" : "are", vms->count);
@@ -171,7 +186,7 @@ void condition_ports(struct doctor *doctor, struct findings *findings) {
                       : "no rule needs one");
         return;
     }
-    for (size_t i = 0; i < doctor->libvirt.vms.count; i++)
+    for (size_t i = 0; i < doctor->libvirt.vms.count && !is_enough(doctor, findings, before); i++)
         judge_room(doctor, i, findings);
     if (findings->count == before)
         doctor_ok(findings, "each VM has a free port for what rules give it at its start");
@@ -257,7 +272,7 @@ void condition_devices(struct doctor *doctor, struct findings *findings) {
         doctor_hint(findings, "in a container: ask on the host itself");
         return;
     }
-    for (size_t i = 0; i < program->rule_count; i++)
+    for (size_t i = 0; i < program->rule_count && !is_enough(doctor, findings, before); i++)
         judge_rule(doctor, program->rules[i], before, findings);
     if (findings->count == before)
         doctor_ok(findings, "no rule wants one");

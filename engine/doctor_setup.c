@@ -12,10 +12,12 @@ enum { FILE_LIMIT = 1024 * 1024 };
 void condition_user(struct doctor *doctor, struct findings *findings) {
     if (doctor->is_root) {
         doctor_ok(findings, "root, as the hook is");
-        return;
+    } else if (*doctor->tree.root) {
+        doctor_ok(findings, "no matter: this is another host's tree");
+    } else {
+        doctor_warning(findings, "not root, as the hook is: some of what follows may be wrong");
+        doctor_hint(findings, "'sudo virt-rules doctor'");
     }
-    doctor_warning(findings, "not root, as the hook is: some of what follows may be wrong");
-    doctor_hint(findings, "'sudo virt-rules doctor'");
 }
 
 /* --- the state directory */
@@ -123,12 +125,17 @@ static char *find_udev_rule(const struct tree *tree, char **program) {
 /* Whether the process is `virt-rules watch`. */
 static bool is_watch(const struct tree *tree, const char *process) {
     size_t size = 0;
-    char *path = memory_printf("proc/%s/cmdline", process);
-    char *words = tree_load(tree, path, FILE_LIMIT, &size);
+    char *path = memory_printf("proc/%s", process);
+    char *name = tree_attribute(tree, path, "comm");
+    free(path);
+    path = memory_printf("proc/%s/cmdline", process);
+    /* Of a process that hangs, reading the words may hang too: none but our own is asked. */
+    char *words =
+        name && !strcmp(name, "virt-rules") ? tree_load(tree, path, FILE_LIMIT, &size) : NULL;
     size_t first = words ? strlen(words) + 1 : 0;
-    bool is =
-        words && ends_with(words, "virt-rules") && first < size && !strcmp(words + first, "watch");
+    bool is = words && first < size && !strcmp(words + first, "watch");
     free(words);
+    free(name);
     free(path);
     return is;
 }

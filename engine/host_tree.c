@@ -186,6 +186,8 @@ char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t 
                  : -1;
     if (fd < 0)
         return NULL;
+    if (status.st_size > 0 && (uintmax_t)status.st_size < limit) /* in procfs it is 0 */
+        limit = (size_t)status.st_size;
     char *text = memory_resize(NULL, limit + 1, 1);
     for (ssize_t got = 1; got > 0 && *size<limit; *size += got> 0 ? (size_t)got : 0)
         got = read(fd, text + *size, limit - *size);

@@ -205,7 +205,9 @@ static void iommu(void **state) {
     FAILS(condition_iommu, "ACPI table DMAR", "dmesg");
     put(bed, "proc/cmdline", "quiet intel_iommu=off\n");
     FAILS(condition_iommu, "turns it off (intel_iommu=off)", "put intel_iommu=on");
-    put(bed, "proc/cmdline", "iommu=off");
+    put(bed, "proc/cmdline", "quiet intel_iommu=off intel_iommu=on\n");
+    FAILS(condition_iommu, "ACPI table DMAR", "dmesg");
+    put(bed, "proc/cmdline", "iommu=pt iommu=off");
     FAILS(condition_iommu, "turns it off (iommu=off)", "take iommu=off away, and boot again");
     use_rules(bed, USB);
     OK(condition_iommu, "no rule needs it");
@@ -272,9 +274,11 @@ static void remapping(void **state) {
     WARNS(condition_remapping, "vfio does without it", "take allow_unsafe_interrupts out");
     put(bed, "proc/interrupts", "  0: 9  IR-IO-APIC   2-edge  timer\n");
     OK(condition_remapping, "on: ");
-    put(bed, "proc/interrupts", "  0: 9  PCI-MSI 2-edge  timer\n");
+    put(bed, "proc/interrupts", "  0: 9  IO-APIC 2-edge  timer\n");
     put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
     FAILS(condition_remapping, "off (intremap=off on", "take intremap=off away");
+    put(bed, "proc/interrupts", "  0: 9  ITS-PCI-MSI 2  PCI-MSI 3 eth0\n"); /* arm64 */
+    OK(condition_remapping, "not known");
     use_rules(bed, USB);
     OK(condition_remapping, "USB devices only");
 }
@@ -577,6 +581,8 @@ static void user(void **state) {
     struct bed *bed = *state;
     OK(condition_user, "root");
     bed->doctor.is_root = false;
+    OK(condition_user, "another host's tree");
+    bed->doctor.tree.root = "";
     WARNS(condition_user, "not root", "sudo");
 }
 
@@ -666,11 +672,16 @@ static void plugged_without_udev(void **state) {
     struct bed *bed = *state;
     use_rules(bed, "on vm a plugged attach 1a6e:089a as usb");
     put_bytes(bed, "proc/70/cmdline", "/usr/local/bin/virt-rules\0log\0watch", 36);
+    put(bed, "proc/70/comm", "virt-rules\n");
     put_bytes(bed, "proc/71/cmdline", "vi\0watch", 9);
+    put(bed, "proc/71/comm", "vi\n");
     put(bed, "proc/72/cmdline", "/usr/local/bin/virt-rules");
+    put(bed, "proc/72/comm", "virt-rules\n");
     put(bed, "proc/73/cmdline", "");
+    put(bed, "proc/73/comm", "virt-rules\n");
     FAILS(condition_plugged, "nothing tells of that", "virt-rules watch");
     put_bytes(bed, "proc/74/cmdline", "/usr/local/bin/virt-rules\0watch", 32);
+    put(bed, "proc/74/comm", "virt-rules\n");
     OK(condition_plugged, "'virt-rules watch' (process 74) tells");
 }
 
@@ -819,6 +830,27 @@ static void devices(void **state) {
     assert_int_equal(bed->findings.count, 2);
     found(bed, 1, DOCTOR_OK, "0000:04:00.0", NULL);
     leave_root(bed);
+}
+
+static void more_than_anybody_reads(void **state) {
+    struct bed *bed = &(struct bed){0};
+    char *text = NULL;
+    size_t size;
+    (void)state;
+    FILE *out = open_memstream(&text, &size);
+    for (unsigned i = 0; i < 300; i++)
+        fprintf(out, "on vm a%u started attach 1234:%04x as vfio\n", i, i);
+    fclose(out);
+    lie_on(bed, "tests/hosts/nas", text);
+    know_vm(bed, "<domain><name>frigate</name></domain>");
+    look(bed, condition_devices);
+    assert_int_equal(bed->findings.count, 101);
+    found(bed, 100, DOCTOR_WARNING, "there is more", "virt-rules check --host /rules.d");
+    look(bed, condition_vms);
+    assert_int_equal(bed->findings.count, 101);
+    found(bed, 100, DOCTOR_WARNING, "there is more", "virt-rules check --host /rules.d");
+    leave_root(bed);
+    free(text);
 }
 
 static void devices_that_vms_have(void **state) {
@@ -1065,6 +1097,7 @@ int main(void) {
         BED(ports),
         BED(devices),
         cmocka_unit_test(devices_that_vms_have),
+        cmocka_unit_test(more_than_anybody_reads),
         cmocka_unit_test(what_libvirt_answers),
         cmocka_unit_test(a_libvirt_that_hangs_or_crashes),
         cmocka_unit_test(asks_the_real_libvirt),
