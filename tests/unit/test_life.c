@@ -172,10 +172,14 @@ static void what_a_killed_engine_left_goes_with_the_life(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(what_a_killed_engine_left_goes_with_the_life),
-        TEST(nothing_is_known_at_first),      TEST(what_is_saved_is_read),
-        TEST(an_empty_life_is_no_file),       TEST(no_temporary_file_stays),
-        TEST(another_boot_is_another_life),   TEST(broken_files_count_as_nothing),
-        TEST(a_place_that_cannot_be_written), TEST(time_goes_on),
+        TEST(nothing_is_known_at_first),
+        TEST(what_is_saved_is_read),
+        TEST(an_empty_life_is_no_file),
+        TEST(no_temporary_file_stays),
+        TEST(another_boot_is_another_life),
+        TEST(broken_files_count_as_nothing),
+        TEST(a_place_that_cannot_be_written),
+        TEST(time_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
