@@ -50,6 +50,7 @@ struct host {
     struct host_device *devices; /* PCI by address, then USB by port path in number order */
     size_t count;
     bool has_iommu; /* the kernel made at least one IOMMU group */
+    bool has_usb;   /* the kernel shows its USB: at least a root hub, which is none of `devices` */
 };
 
 /*

@@ -342,6 +342,7 @@ static void read_bus(struct host *host, const struct tree *tree, enum bus bus) {
     struct names all = tree_list(tree, path);
     bool has_domain = false;
 
+    host->has_usb |= bus == BUS_USB && all.count > 0;
     for (size_t i = 0; i < all.count; i++) {
         const char *name = all.items[i];
         if (bus == BUS_PCI ? !is_pci_address(name, &has_domain) || !has_domain

@@ -638,12 +638,10 @@ static void plan_detach(struct planner *planner, const struct origin *origin) {
 /* --- what has left the host and not the VM */
 
 static bool is_on_host(const struct host *host, const struct domain_hostdev *hostdev) {
-    bool found = false, has_usb = false;
-    for (size_t i = 0; i < host->count && !found; i++) {
-        has_usb |= host->devices[i].bus == BUS_USB;
-        found = domain_hostdev_is(hostdev, &host->devices[i]);
-    }
-    return found || !has_usb; /* a host without so much as a root hub shows nothing of its USB */
+    for (size_t i = 0; i < host->count; i++)
+        if (domain_hostdev_is(hostdev, &host->devices[i]))
+            return true;
+    return !host->has_usb; /* a host without so much as a root hub shows nothing of its USB */
 }
 
 static struct host_device *gone_device(const struct domain_hostdev *hostdev) {

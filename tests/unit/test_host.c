@@ -262,6 +262,7 @@ static void test_nas_has_iommu_and_bridges(void **state) {
     const struct tree_of_test *tree = *state;
 
     assert_true(tree->host.has_iommu);
+    assert_true(tree->host.has_usb);
     assert_true(pci(tree, "0000:00:01.3")->is_bridge);
     assert_string_equal(pci(tree, "0000:00:01.3")->driver, "pcieport");
     assert_null(host_group_blocker(&tree->host, pci(tree, "0000:03:00.0")));

@@ -52,8 +52,11 @@ static int set_up(void **state) {
     };
     devices = memory_zalloc(DEVICE_COUNT * sizeof *devices);
     memcpy(devices, fresh, DEVICE_COUNT * sizeof *devices);
-    host = (struct host){
-        .root = SAMPLE_TEXT(""), .devices = devices, .count = DEVICE_COUNT, .has_iommu = true};
+    host = (struct host){.root = SAMPLE_TEXT(""),
+                         .devices = devices,
+                         .count = DEVICE_COUNT,
+                         .has_iommu = true,
+                         .has_usb = true};
     return 0;
 }
 
@@ -763,8 +766,10 @@ static void what_left_the_host_leaves_the_vm(void **state) {
                         "");
     vm(PORTS, HAS_STICK);
     assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
-    host.count = STICK; /* nothing is known of USB */
+    host.count = STICK; /* but for root hubs nothing is there, */
     vm(PORTS, HAS_OLD_STICK);
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");
+    host.has_usb = false; /* or nothing is known of USB */
     assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
 }
 
