@@ -28,6 +28,7 @@ int command_log(const struct command *command, int argc, char **argv);
 int command_fmt(const struct command *command, int argc, char **argv);
 int command_devices(const struct command *command, int argc, char **argv);
 int command_doctor(const struct command *command, int argc, char **argv);
+int command_apply(const struct command *command, int argc, char **argv);
 int command_detach(const struct command *command, int argc, char **argv);
 int command_dump(const struct command *command, int argc, char **argv);
 

@@ -302,6 +302,8 @@ void journal_write(struct journal *journal, const struct journal_entry *entry) {
         fputs(line ? line : "", journal->copy);
     else if (journal->copy && text)
         fprintf(journal->copy, "%s\n", text);
+    if (journal->copy)
+        fflush(journal->copy);
     if (text) {
         syslog(results[entry->result].priority, "%s", text);
         if (journal->echo)

@@ -72,6 +72,15 @@ static const struct command commands[] = {
      "  --rules DIR   rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --json        one JSON document\n",
      command_dump},
+    {"apply", "[VM ...] [--dry-run] [--json] [--rules DIR] [--sysroot DIR] [--state DIR]",
+     "Bring running VMs to what their rules want.",
+     "Without a VM: every running one that a rule is for.\n"
+     "  --dry-run       show the plans, and change nothing\n"
+     "  --json          one JSON document\n"
+     "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
+     "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     command_apply},
     {"detach", "VM DEVICE [--dry-run] [--json] [--sysroot DIR] [--state DIR]",
      "Take a device out of a running VM.",
      "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or the VM's\n"
