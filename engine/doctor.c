@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { CONFIGURATION_LIMIT = 1024 * 1024 };
+
 /* --- the table: in the order in which things must be right */
 
 static const struct {
@@ -157,6 +159,38 @@ bool doctor_wants(const struct doctor *doctor, enum backend backend) {
 
 bool doctor_wants_usb_only(const struct doctor *doctor) {
     return doctor_wants(doctor, BACKEND_USB) && !doctor_wants(doctor, BACKEND_VFIO);
+}
+
+bool text_ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* The path when that file is it; else NULL. */
+static char *judge_file(const struct tree *tree, const char *directory, const char *name,
+                        text_judge *is, void *context) {
+    size_t size;
+    char *path = memory_printf("%s/%s", directory, name);
+    char *text = tree_load(tree, path, CONFIGURATION_LIMIT, &size);
+    bool found = text && is(context, text);
+    free(text);
+    if (found)
+        return path;
+    free(path);
+    return NULL;
+}
+
+char *doctor_find_file(const struct tree *tree, const char *const *directories, const char *ending,
+                       text_judge *is, void *context) {
+    char *found = NULL;
+    for (; !found && *directories; directories++) {
+        struct names files = tree_list(tree, *directories);
+        for (size_t i = 0; !found && i < files.count; i++)
+            if (text_ends_with(files.items[i], ending))
+                found = judge_file(tree, *directories, files.items[i], is, context);
+        names_finish(&files);
+    }
+    return found;
 }
 
 /* --- the state directory */

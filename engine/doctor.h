@@ -78,10 +78,20 @@ DOCTOR_FORMAT void doctor_failed(struct findings *findings, const char *format, 
 /* Of the last finding. */
 DOCTOR_FORMAT void doctor_hint(struct findings *findings, const char *format, ...);
 
+bool text_ends_with(const char *text, const char *end);
+
 /* Some rule attaches with that backend. */
 bool doctor_wants(const struct doctor *doctor, enum backend backend);
 /* No rule needs the IOMMU: there are rules that attach, and all of them USB. */
 bool doctor_wants_usb_only(const struct doctor *doctor);
+
+/* Looks at a file's text, which it may change. */
+typedef bool text_judge(void *context, char *text);
+
+/* The path of the first file in those directories (NULL ends them), by name in each, that ends so
+ * and that `is` says yes to; the caller frees it. NULL: none. */
+char *doctor_find_file(const struct tree *tree, const char *const *directories, const char *ending,
+                       text_judge *is, void *context);
 
 /* A daemon that runs libvirt's qemu driver. */
 struct daemon {

@@ -3,11 +3,8 @@
 
 #include "engine/match.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CONFIGURATION_LIMIT = 1024 * 1024 };
 
 /* --- the kernel's command line and parameters */
 
@@ -162,28 +159,25 @@ static bool is_loadable(const struct tree *tree, const char *release, bool *know
     return has;
 }
 
-/* Calls for each line of each file of modprobe.d, comments left out; true ends it and is returned.
- */
+struct line_judge {
+    bool (*is)(char *line);
+};
+
+static bool any_line(void *context, char *text) {
+    const struct line_judge *judge = context;
+    bool is = false;
+    for (char *line; !is && (line = next_line(&text));)
+        is = judge->is(line);
+    return is;
+}
+
+/* Whether a line of modprobe.d is what is looked for; it may change the line. */
 static bool any_modprobe_line(const struct tree *tree, bool (*is)(char *line)) {
     static const char *const places[] = {"etc/modprobe.d", "run/modprobe.d", "usr/lib/modprobe.d",
-                                         "lib/modprobe.d"};
-    bool found = false;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        struct names files = tree_list(tree, places[i]);
-        for (size_t j = 0; !found && j < files.count; j++) {
-            size_t size;
-            char *path = memory_printf("%s/%s", places[i], files.items[j]);
-            char *text = fnmatch("*.conf", files.items[j], 0) == 0
-                             ? tree_load(tree, path, CONFIGURATION_LIMIT, &size)
-                             : NULL;
-            char *rest = text;
-            for (char *line; !found && (line = next_line(&rest));)
-                found = is(line);
-            free(text);
-            free(path);
-        }
-        names_finish(&files);
-    }
+                                         "lib/modprobe.d", NULL};
+    char *path = doctor_find_file(tree, places, ".conf", any_line, &(struct line_judge){is});
+    bool found = path;
+    free(path);
     return found;
 }
 

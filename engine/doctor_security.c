@@ -208,11 +208,6 @@ static void judge_profile(const struct tree *tree, const struct daemon *daemon,
     free(name);
 }
 
-static bool ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
-
 /* --- SELinux */
 
 /* The context of a file; the caller frees it. */
@@ -275,7 +270,7 @@ void condition_security(struct doctor *doctor, struct findings *findings) {
     struct daemon daemon = doctor_daemon(tree);
     if (!daemon.pid)
         judge_without_daemon(tree, findings);
-    else if (ends_with(daemon.label, " (enforce)"))
+    else if (text_ends_with(daemon.label, " (enforce)"))
         judge_profile(tree, &daemon, findings);
     else if (selinux_enforces(tree) && strchr(daemon.label, ':'))
         judge_contexts(tree, &daemon, findings);

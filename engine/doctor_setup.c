@@ -80,11 +80,6 @@ static bool any_event(const struct program *program, enum event_name name) {
     return false;
 }
 
-static bool ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
-
 /* The program that a udev rule of ours runs: RUN+="PROGRAM"; the caller frees it. NULL: none. */
 static char *program_of(const char *rule) {
     const char *run = rule;
@@ -97,29 +92,19 @@ static char *program_of(const char *rule) {
     return NULL;
 }
 
-/* The udev rule file that names us, and its program; the caller frees both. NULL: none. */
+static bool runs_us(void *context, char *text) {
+    char **program = context;
+    *program = program_of(text);
+    return *program;
+}
+
+/* The udev rule file that runs a program of ours, and that; the caller frees both. NULL: none. */
 static char *find_udev_rule(const struct tree *tree, char **program) {
-    static const char *const places[] = {"etc/udev/rules.d", "run/udev/rules.d",
+    static const char *const places[] = {"etc/udev/rules.d",           "run/udev/rules.d",
                                          "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d",
-                                         "lib/udev/rules.d"};
-    char *found = NULL;
+                                         "lib/udev/rules.d",           NULL};
     *program = NULL;
-    for (size_t i = 0; !found && i < sizeof places / sizeof *places; i++) {
-        struct names files = tree_list(tree, places[i]);
-        for (size_t j = 0; !found && j < files.count; j++) {
-            size_t size;
-            char *path = memory_printf("%s/%s", places[i], files.items[j]);
-            char *text =
-                ends_with(path, ".rules") ? tree_load(tree, path, FILE_LIMIT, &size) : NULL;
-            *program = text ? program_of(text) : NULL;
-            if (*program)
-                found = memory_strdup(path);
-            free(text);
-            free(path);
-        }
-        names_finish(&files);
-    }
-    return found;
+    return doctor_find_file(tree, places, ".rules", runs_us, program);
 }
 
 /* Whether the process is `virt-rules watch`. */
@@ -333,6 +318,30 @@ static void judge_package(const struct tree *tree, const char *versions,
     free(library);
 }
 
+static bool names_us(void *context, char *text) {
+    (void)context;
+    return strstr(text, "virt-rules");
+}
+
+/* /etc/libvirt does not outlive a boot there. */
+static void judge_boot(const struct tree *tree, struct findings *findings) {
+    static const char *const places[] = {"usr/local/etc/rc.d", PACKAGE "/conf/systemd",
+                                         "usr/local/lib/systemd/system", "etc/systemd/system",
+                                         NULL};
+    char *file = doctor_find_file(tree, places, "", names_us, NULL);
+    if (file) {
+        doctor_ok(findings, "/%s, which DSM runs at boot, is about virt-rules", file);
+    } else {
+        doctor_warning(findings,
+                       "DSM makes /etc/libvirt anew at each boot, and nothing is seen that "
+                       "puts the hook back");
+        doctor_hint(findings,
+                    "let a boot-up task of root (Control Panel, Task Scheduler) install it "
+                    "again; if there is one, this line does not see it");
+    }
+    free(file);
+}
+
 void condition_synology(struct doctor *doctor, struct findings *findings) {
     const struct tree *tree = &doctor->tree;
     if (!tree_has(tree, PACKAGE))
@@ -341,6 +350,7 @@ void condition_synology(struct doctor *doctor, struct findings *findings) {
     char *system = package_value(tree, "etc.defaults/VERSION", "productversion");
     char *versions = memory_printf("Virtual Machine Manager %s, DSM %s", package, system);
     judge_package(tree, versions, findings);
+    judge_boot(tree, findings);
     free(versions);
     free(package);
     free(system);

@@ -232,6 +232,9 @@ static void vfio_pci(void **state) {
     OK(condition_vfio_pci, "libvirt loads it");
     drop(bed, "lib/modules/6.1.0-9-amd64/modules.builtin");
     put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
+        "kernel/drivers/vfio/pci/vfio_pci.ko.zst: kernel/drivers/vfio/vfio.ko.zst\n");
+    OK(condition_vfio_pci, "libvirt loads it");
+    put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
         "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
     OK(condition_vfio_pci, "libvirt loads it");
     put(bed, "etc/modprobe.d/gpu.conf", "# blacklist vfio-pci\nblacklist nouveau\n");
@@ -688,7 +691,7 @@ static void plugged_without_udev(void **state) {
 static void old_setup(void **state) {
     struct bed *bed = *state;
     OK(condition_old_setup, "no script");
-    put_program(bed, HOOKS "qemu", MARK VERSION "\nvirsh attach-device\n");
+    put_bytes(bed, HOOKS "qemu", "#\nvirsh attach-device\n\0 a program", 34);
     put(bed, "usr/local/etc/rc.d/a.sh", "#!/bin/sh\n# echo 1 > /sys/x/new_id\nmodprobe vfio-pci\n");
     put(bed, "etc/rc.local", "virsh start frigate\n");
     OK(condition_old_setup, "no script");
@@ -715,14 +718,23 @@ static void synology(void **state) {
     assert_int_equal(bed->findings.count, 0);
     put(bed, "var/packages/Virtualization/INFO",
         "package=\"Virtualization\"\nversion=\"2.6.5-12202\"\n");
-    WARNS(condition_synology, "Virtual Machine Manager 2.6.5-12202, DSM of unknown version",
+    look(bed, condition_synology);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_WARNING, "Virtual Machine Manager 2.6.5-12202, DSM of unknown version",
           "LD_LIBRARY_PATH");
+    found(bed, 1, DOCTOR_WARNING, "nothing is seen that puts the hook back", "boot-up task");
     put(bed, "etc.defaults/VERSION", "majorversion=\"7\"\r\nproductversion=\"7.2.1\"\r\n");
     put(bed, "var/packages/Virtualization/target/usr/local/bin/virsh", "");
     put(bed, "var/packages/Virtualization/target/usr/lib/libvirt.so.0", "");
-    OK(condition_synology,
-       "DSM 7.2.1: /var/packages/Virtualization/target/usr/lib/libvirt.so.0, virsh "
-       "/var/packages/Virtualization/target/usr/local/bin/virsh, qemu not found");
+    put(bed, "var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", "insmod x\n");
+    put(bed, "usr/local/etc/rc.d/hook.sh", "/usr/local/virt-rules/put-back\n");
+    look(bed, condition_synology);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_OK,
+          "DSM 7.2.1: /var/packages/Virtualization/target/usr/lib/libvirt.so.0, virsh "
+          "/var/packages/Virtualization/target/usr/local/bin/virsh, qemu not found",
+          NULL);
+    found(bed, 1, DOCTOR_OK, "/usr/local/etc/rc.d/hook.sh, which DSM runs at boot", NULL);
 }
 
 /* --- rules, and what they want */
