@@ -5,6 +5,7 @@
 #include "engine/execute.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,13 @@ static int log_failure(const struct run_options *options, const char *message) {
     return EXIT_PROBLEM;
 }
 
+/* 0: as usual. */
+static int boot_ms(void) {
+    const char *text = getenv("VIRT_RULES_BOOT_MS");
+    long number = text && *text ? strtol(text, NULL, 10) : 0;
+    return number > 0 && number < INT_MAX ? (int)number : text && *text ? -1 : 0;
+}
+
 static int execute(const struct run_options *options, const struct event *event) {
     struct ruleset ruleset;
     struct program program;
@@ -40,6 +48,7 @@ static int execute(const struct run_options *options, const struct event *event)
                                 .state = state_directory(options->state),
                                 .journal = options->journal,
                                 .clock = clock_monotonic(),
+                                .boot_ms = boot_ms(),
                                 .open_virt = virt_libvirt_open};
     bool good = execute_event(&executor);
     program_finish(&program);

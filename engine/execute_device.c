@@ -88,37 +88,37 @@ enum outcome execute_attach(struct execution *run, const struct plan_entry *entr
     return OUTCOME_OVER;
 }
 
-int execute_ask_guest(struct execution *run, const struct host_device *device, const char *xml,
-                      enum holding *has, struct virt_error *error) {
-    int64_t deadline = execution_now(run) + PASSING_LIMIT_MS;
-    if (run->virt->ops->detach(run->virt, execution_vm(run), xml, error) < 0)
-        return -1;
-    while ((*has = execution_holds(run, device)) == HOLDS && execution_now(run) < deadline)
-        execution_sleep_until(run, execution_now(run) + FIRST_WAIT_MS);
-    return 0;
-}
-
-/* What is gone from the VM by now needs no detach: its guest or another may have been faster. */
-static enum outcome failed_detach(struct execution *run, const struct plan_entry *entry,
-                                  struct task *task, const struct virt_error *error) {
-    if (error->failure == VIRT_FAILED && execution_holds(run, entry->device) == HOLDS_NOT)
-        return execution_finish(run, entry, task, RESULT_DETACHED,
-                                "the VM does not have it any more", NULL);
-    return failed_call(run, entry, task, error);
+enum guest_answer execute_ask_guest(struct execution *run, const struct plan_entry *entry,
+                                    const char *xml, struct virt_error *result) {
+    struct domain domain;
+    if (!execution_load_domain(run, &domain))
+        return GUEST_STOPPED;
+    struct guest_release release = {.virt = run->virt,
+                                    .clock = run->executor->clock,
+                                    .domain = &domain,
+                                    .hostdev = domain_holds(&domain, entry->device),
+                                    .xml = xml};
+    *result = (struct virt_error){.message = "the VM does not have it any more"};
+    enum guest_answer answer = release.hostdev ? guest_release(&release, result) : GUEST_LET_GO;
+    domain_finish(&domain);
+    return answer;
 }
 
 enum outcome execute_detach(struct execution *run, const struct plan_entry *entry,
                             struct task *task) {
-    struct virt_error error;
-    enum holding has;
-    if (execute_ask_guest(run, entry->device, entry->xml, &has, &error) < 0)
-        return failed_detach(run, entry, task, &error);
-    if (has == HOLDS_NOT)
-        return execution_finish(run, entry, task, RESULT_DETACHED, "the guest let it go", NULL);
-    if (has == HOLDS)
-        return execution_finish(run, entry, task, RESULT_FAILED, GUEST_KEEPS_IT);
-    execution_finish(run, entry, task, RESULT_FAILED,
-                     "the guest was asked to let it go, and then the VM could not be seen any more",
-                     "see 'virsh dumpxml' for what it has");
+    struct virt_error result = {.message = "the VM could not be seen any more"};
+    switch (execute_ask_guest(run, entry, entry->xml, &result)) {
+    case GUEST_LET_GO:
+        return execution_finish(run, entry, task, RESULT_DETACHED, result.message, result.hint);
+    case GUEST_NOT_ASKED:
+        return failed_call(run, entry, task, &result);
+    case GUEST_KEEPS_IT:
+    case GUEST_IS_SILENT:
+        return execution_finish(run, entry, task, RESULT_FAILED, result.message, result.hint);
+    case GUEST_STOPPED:
+    case GUEST_UNSEEN:
+        break;
+    }
+    execution_finish(run, entry, task, RESULT_FAILED, result.message, result.hint);
     return OUTCOME_OVER;
 }

@@ -134,22 +134,19 @@ void execute_give_back(struct execution *run, int group) {
 
 /* Returns false when the VM cannot be seen any more. */
 static bool take_out(struct execution *run, const struct plan_entry *entry) {
-    struct virt_error error;
-    enum holding has = HOLDS;
+    struct virt_error result = {.message = "the VM could not be seen any more"};
     int64_t since = execution_now(run);
     char *xml = hostdev_xml(entry->device, NULL);
-    while (execute_ask_guest(run, entry->device, xml, &has, &error) < 0)
-        if (!execution_ask_again(run, &error, since)) {
-            execution_log_entry(run, entry, RESULT_FAILED, error.message, error.hint);
-            free(xml);
-            return true;
-        }
+    enum guest_answer answer;
+    while ((answer = execute_ask_guest(run, entry, xml, &result)) == GUEST_NOT_ASKED &&
+           execution_ask_again(run, &result, since))
+        ;
     free(xml);
-    if (has == HOLDS)
-        execution_log_entry(run, entry, RESULT_FAILED, GUEST_KEEPS_IT);
-    else if (has == HOLDS_NOT)
+    if (answer == GUEST_LET_GO)
         execution_log_entry(run, entry, RESULT_DETACHED, NOT_ALL_WENT, NULL);
-    return has != UNKNOWN;
+    else if (answer != GUEST_STOPPED)
+        execution_log_entry(run, entry, RESULT_FAILED, result.message, result.hint);
+    return answer != GUEST_STOPPED && answer != GUEST_UNSEEN;
 }
 
 /* How many of the unit of `entry` the VM has, by this run or an earlier one. */

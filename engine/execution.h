@@ -8,6 +8,7 @@
 #define ENGINE_EXECUTION_H
 
 #include "engine/execute.h"
+#include "engine/guest_release.h"
 #include "engine/life.h"
 #include "engine/others.h"
 #include "engine/plan.h"
@@ -128,12 +129,10 @@ enum outcome execute_detach(struct execution *run, const struct plan_entry *entr
 enum outcome execute_attached(struct execution *run, const struct plan_entry *entry,
                               struct task *task);
 
-#define GUEST_KEEPS_IT                                                                             \
-    "the guest does not let it go", "stop its use in the guest, or shut the VM down"
-
-/* Asks the guest to let it go and waits for that. Returns -1 when it could not be asked. */
-int execute_ask_guest(struct execution *run, const struct host_device *device, const char *xml,
-                      enum holding *has, struct virt_error *error);
+/* Asks the guest to let it go and waits for that, see guest_release(). GUEST_STOPPED comes after a
+ * line in the journal when the VM could not be seen before. */
+enum guest_answer execute_ask_guest(struct execution *run, const struct plan_entry *entry,
+                                    const char *xml, struct virt_error *result);
 
 /* --- execute_group.c */
 

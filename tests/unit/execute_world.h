@@ -96,6 +96,7 @@ static inline int set_up(void **state) {
     shell("cd %s/sys/devices && t=$(find . -type d -name %s) && ln -sfn 99 \"$t/iommu_group\"",
           host_root, SECOND);
     hypervisor = double_virt_create();
+    double_virt_clock(hypervisor, &hours.clock);
     double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
     double_virt_add(hypervisor, WINDOWS, "windows", NULL);
     sample_domain(&told, double_virt_xml(hypervisor, FRIGATE));

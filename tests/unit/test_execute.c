@@ -482,7 +482,8 @@ static void detach_and_see_it_go(void **state) {
     assert_true(run_of("detach at 03:00.0"));
     assert_string_equal(results(), "detached detach " FIRST " 1ac1:089a\n");
     assert_string_equal(double_virt_calls(hypervisor),
-                        OTHER_XML "detach frigate " FIRST "\ndomain_xml " FRIGATE "\nclose\n");
+                        OTHER_XML "domain_xml " FRIGATE "\nwatch frigate\ndetach frigate " FIRST
+                                  "\ndomain_xml " FRIGATE "\nclose\n");
 }
 
 static void a_guest_that_keeps_it(void **state) {
