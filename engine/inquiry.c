@@ -170,7 +170,7 @@ static bool name_gone_device(struct inquiry *inquiry) {
 static int unknown_device(const struct inquiry *inquiry) {
     char *message = memory_printf("the host has no device '%s'", inquiry->device_word);
     int status = command_fail(message, "name it by its address (03:00.0), USB port (1-1.4) or id "
-                                       "(1ac1:089a): see lspci -nn and lsusb");
+                                       "(1ac1:089a): see 'virt-rules devices'");
     free(message);
     return status;
 }

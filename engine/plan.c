@@ -483,9 +483,8 @@ static void refuse_absent(struct planner *planner, const struct origin *origin) 
     if (plan_option_ms(origin->action, OPTION_WITHIN))
         entry->hint = memory_printf("a run waits for it as long as 'within' says");
     else if (!optional)
-        entry->hint = memory_printf("see %s; 'optional' allows it to be missing, 'within 30s' "
-                                    "waits for it",
-                                    origin->action->backend == BACKEND_USB ? "lsusb" : "lspci -nn");
+        entry->hint = memory_strdup("see 'virt-rules devices'; 'optional' allows it to be missing, "
+                                    "'within 30s' waits for it");
 }
 
 static void refuse_bus(struct planner *planner, const struct origin *origin,
