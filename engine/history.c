@@ -41,7 +41,6 @@ static struct json_object *parse_object(const char *line, size_t size) {
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
     struct json_object *object = json_tokener_parse_ex(tokener, line, (int)size);
     bool good = json_tokener_get_error(tokener) == json_tokener_success &&
-                json_tokener_get_parse_end(tokener) == size &&
                 json_object_is_type(object, json_type_object);
     json_tokener_free(tokener);
     if (good)
@@ -312,12 +311,11 @@ bool history_next(struct history_reader *reader, const char **line, size_t *size
     for (;;) {
         if (reader->now >= 0 && take_line(reader, false, line, size))
             return true;
-        if (reader->next < 0) {
+        if (reader->next < 0)
             reader->next = open_next(reader);
-            if (reader->next < 0)
-                return reader->now >= 0 && !reader->follow && take_line(reader, true, line, size);
-            continue; /* what was written before the other file was there */
-        }
+        if (reader->next < 0)
+            return reader->now >= 0 && !reader->follow && take_line(reader, true, line, size);
+        /* Nobody writes to the file any more, so what is left of it is all there will be. */
         if (reader->now >= 0 && take_line(reader, true, line, size))
             return true;
         go_on_to(reader, reader->next);

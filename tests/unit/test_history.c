@@ -104,6 +104,7 @@ static void broken_lines_are_none(void **state) {
         "null",
         "{\"vm\":}",
         "{}{}",
+        "{\"a\":1,}",
         "{} x",
         "{\"a\":1",
         "{\"a\":\"\x1b\"}",
