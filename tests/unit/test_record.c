@@ -388,6 +388,86 @@ static void a_record_says_the_same(void **state) {
     expect_same_host(to, again);
 }
 
+/* A network card at an address of its own, whose interface is up. */
+static void nic(const char *address, const char *name) {
+    char *place = memory_printf(PCI "%s/net/%s", address, name);
+    char *names[] = {memory_printf("%s/flags", place), memory_printf("sys/class/net/%s", name),
+                     memory_printf("../../../%s", place)};
+    pci(address, "0x1533\n");
+    file(names[0], "0x1003\n");
+    link_to(names[1], names[2]);
+    for (size_t i = 0; i < 3; i++)
+        free(names[i]);
+    free(place);
+}
+
+/* Each device is in use for another reason, which only one file tells. */
+static void make_many_uses(void) {
+    nic("0000:01:00.0", "eth1");
+    nic("0000:02:00.0", "eth2");
+    file("proc/net/ipv6_route",
+         "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+         "fe800000000000000000000000000001 0 0 0 00000003 eth1\n");
+    file("proc/net/if_inet6", "2a000000000000000000000000000001 02 40 00 80 eth2\n");
+    pci("0000:03:00.0", "0xa352\n");
+    block("sdb", PCI "0000:03:00.0/block/sdb", "8:16\n");
+    file("sys/fs/ext4/sdb/x", "");
+    file("sys/fs/ext4/features/x", "");
+    pci("0000:04:00.0", "0x1521\n");
+    nic("0000:04:10.0", "eth4");
+    link_to(PCI "0000:04:10.0/physfn", "../0000:04:00.0");
+    file("proc/net/route", "eth4 00000000 01020304 0003 0 0 0 00000000\n");
+    pci("0000:05:00.0", "0xa352\n");
+    file(PCI "0000:05:00.0/block/sdc/dev", "8:32\n");
+    link_to("sys/block/sdc", "../devices/pci0000:00/0000:05:00.0/block/sdc");
+    pci("0000:06:00.0", "0xa352\n");
+    block("sdd", PCI "0000:06:00.0/block/sdd", "8:48\n");
+    block("dm-3", "sys/devices/virtual/block/dm-3", "253:3\n");
+    file("sys/devices/virtual/block/dm-3/dm/name", "vg--0-swap\n");
+    link_to("sys/devices/virtual/block/dm-3/slaves/sdd", "../../../../x/sdd");
+    file("proc/swaps", "Filename Type\n/dev/vg-0/swap partition 1 1 1\n");
+    pci("0000:07:00.0", "0xa352\n");
+    file(PCI "0000:07:00.0/block/sde/size", "1\n");
+    link_to("sys/class/block/sde", "../../devices/pci0000:00/0000:07:00.0/block/sde");
+    link_to("sys/dev/block/8:64", "../../devices/pci0000:00/0000:07:00.0/block/sde");
+    pci("0000:08:00.0", "0xa80a\n");
+    link_to("sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0",
+            "/" PCI "0000:08:00.0/nvme/nvme0");
+    block("nvme0n1", "sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1", "259:0\n");
+    pci("0000:09:00.0", "0xa352\n");
+    block("sdf", PCI "0000:09:00.0/block/sdf", "8:80\n");
+    block("loop1", "sys/devices/virtual/block/loop1", "7:1\n");
+    file("sys/devices/virtual/block/loop1/loop/backing_file", "/dev/sdf\n");
+    pci("0000:0a:00.0", "0xa352\n");
+    block("sdg", PCI "0000:0a:00.0/block/sdg", "8:96\n");
+    file("proc/1/mountinfo", "1 1 8:96 / /boot rw - ext4 /dev/sdg rw\n");
+    file("proc/mounts", "/dev/sdc / ext4 rw 0 0\nproc /proc proc rw 0 0\n"
+                        "/dev/sde /var ext4 rw 0 0\n");
+    file("proc/self/mountinfo", "1 1 8:32 / / rw - ext4 /dev/sdc rw\n"
+                                "2 1 8:64 / /var rw - ext4 /dev/nothing rw\n"
+                                "3 1 259:0 / /srv rw - ext4 /dev/nvme0n1 rw\n"
+                                "4 1 7:1 / /mnt rw - ext4 /dev/loop1 rw\n");
+    file("sys/kernel/iommu_groups/3/devices/0000:01:00.0/x", "");
+}
+
+static void every_reason_is_recorded(void **state) {
+    (void)state;
+    static const char *const used[] = {
+        "0000:01:00.0", "0000:02:00.0", "0000:03:00.0", "0000:04:00.0", "0000:05:00.0",
+        "0000:06:00.0", "0000:07:00.0", "0000:08:00.0", "0000:09:00.0", "0000:0a:00.0"};
+    struct host host;
+    char error[512];
+    make_many_uses();
+    record_to(from, to);
+    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++)
+        if (!device_at(&host, used[i])->use)
+            fail_msg("nothing uses %s", used[i]);
+    assert_int_equal(device_at(&host, "0000:01:00.0")->iommu_group, 3);
+    host_finish(&host);
+    expect_same_host(from, to);
+}
+
 /* The header type tells a bridge that has no bridge's class. */
 static void the_configuration_space(void **state) {
     (void)state;
@@ -469,6 +549,7 @@ int main(void) {
         TEST(the_same_serial_the_same_standin),
         TEST(no_secret_and_every_use),
         TEST(a_record_says_the_same),
+        TEST(every_reason_is_recorded),
         TEST(the_configuration_space),
         TEST(a_directory_that_will_not_do),
         TEST(a_disk_that_is_full),
