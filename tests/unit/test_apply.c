@@ -226,6 +226,16 @@ static void a_name_that_is_wrong_is_a_problem(void **state) {
     assert_printed("NVR started attach 1-1.4 1a6e:089a: attached: ");
 }
 
+static void a_vm_that_is_named_twice_is_one(void **state) {
+    char name[] = "frigate", title[] = "NVR";
+    char *const names[] = {title, name};
+    (void)state;
+    request.names = names;
+    request.name_count = 2;
+    assert_true(execute());
+    assert_int_equal(count_lines(read_out()), 1);
+}
+
 static struct json_object *read_json(const char *key) {
     struct json_object *object = json_tokener_parse(read_out()), *list = NULL;
     assert_non_null(object);
@@ -342,6 +352,7 @@ int main(void) {
         APPLY_TEST(does_nothing_twice),
         APPLY_TEST(one_vm_fails_and_another_goes_on),
         APPLY_TEST(a_name_that_is_wrong_is_a_problem),
+        APPLY_TEST(a_vm_that_is_named_twice_is_one),
         APPLY_TEST(prints_one_document),
         APPLY_TEST(reports_a_process_that_dies),
         APPLY_TEST(works_on_all_at_once),

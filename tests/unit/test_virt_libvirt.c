@@ -659,6 +659,7 @@ static void hears_what_happens_to_the_vm(void **state) {
     (void)state;
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
     assert_int_equal(fake.opened, 2); /* its own connection */
+    assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_news){0}, &error), 0);
     fake.script = script;
     assert_news(VIRT_NEWS_REMOVED, "hostdev3");
     assert_news(VIRT_NEWS_REFUSED, "hostdev12");
