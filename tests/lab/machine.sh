@@ -22,14 +22,17 @@ spare_devices() {
 
 machine_start() {
     local program=$1 arguments
-    mkfifo "$run/channel.in" "$run/channel.out"
+    mkfifo "$run"/{channel,hardware}.{in,out}
+    # A port of the PC that is joined to the monitor of its own qemu, so that a case can plug and unplug.
+    ln -s hardware.out "$run/monitor.in"
+    ln -s hardware.in "$run/monitor.out"
     truncate -s 64M "$run/nvme"
     # Both ends read and write, so that neither opening one waits for the other side.
     exec {requests}<>"$run/channel.in" {answers}<>"$run/channel.out"
     mapfile -t arguments < <(spare_devices \
-        e1000e,romfile=,subsys_ven=0x1ac1,subsys=0x089a \
+        e1000e,id=coral,romfile=,subsys_ven=0x1ac1,subsys=0x089a \
         nvme,serial=spare,drive=nvme \
-        qemu-xhci \
+        qemu-xhci,id=usb \
         "vmxnet3,romfile= qemu-xhci" | tr ' ' '\n')
     # A copied qemu finds its modules and firmware only when told where they are. The signal: whatever
     # becomes of this script, the PC does not outlive it.
@@ -48,6 +51,10 @@ machine_start() {
         -fsdev "local,id=lab,path=$run/lab,security_model=none" \
         -device virtio-9p-pci,fsdev=lab,mount_tag=lab,bus=pcie.0,addr=0x3 \
         -drive "if=none,id=nvme,file=$run/nvme,format=raw" \
+        -blockdev driver=null-co,node-name=stick,size=1048576,read-zeroes=on \
+        -chardev "pipe,id=hardware,path=$run/hardware" -chardev "pipe,id=monitor,path=$run/monitor" \
+        -mon chardev=monitor,mode=control \
+        -device virtio-serial-pci,bus=pcie.0,addr=0x4 -device virtserialport,chardev=hardware,name=hardware \
         "${arguments[@]}" >"$logs/qemu" 2>&1 </dev/null 8>&- &
     machine=$!
 }

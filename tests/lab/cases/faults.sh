@@ -1,0 +1,74 @@
+# faults in the middle of an attach: libvirtd killed, the VM destroyed, the device pulled; and what may be in the way
+rule() { # the words behind the device
+    rules 50-faults.rules <<END
+on vm frigate, camera started, reconnect attach $CORAL_ID as vfio $1
+END
+}
+# libvirt gives the device to vfio-pci first, and seconds later to the VM.
+in_the_middle() { # COMMAND ...: as soon as the attach is there
+    local end=$((SECONDS + 90))
+    rm -f "$LOG"
+    start "$FRIGATE"
+    until driver_is "$CORAL" vfio-pci >/dev/null; do
+        [ $SECONDS -lt $end ] || fail "the attach begins"
+    done
+    "$@" || fail "in the middle of the attach: $*"
+    check_not "that was in the middle of the attach" logged attached
+}
+pulled() { [ ! -e "/sys/bus/pci/devices/$CORAL" ]; }
+no_ports() { sed -i "/model='pcie-root-port'/{/index='1'/!d}" "/tmp/$1.xml" && virsh -q define "/tmp/$1.xml"; }
+
+rule ""
+define "$FRIGATE" frigate
+
+stage "libvirtd is killed"
+in_the_middle libvirt_stop KILL
+libvirt_start
+check_within 120 "the device is in the VM" has_device "$FRIGATE" "$CORAL"
+settle
+check "once" hostdevs_are "$FRIGATE" 1
+check "the VM runs" running "$FRIGATE"
+check "virt-rules status finds nothing amiss" virt-rules status frigate
+
+stage "Another VM wants it, too"
+define "$CAMERA" camera
+start "$CAMERA"
+check_within 90 "the log says who has it" logged refused camera "VM 'frigate' has it"
+check "the other VM runs" running "$CAMERA"
+virsh -q destroy "$CAMERA"
+virsh -q destroy "$FRIGATE"
+check_within 30 "the device is back on its host driver" on_host "$CORAL"
+check_nothing_left
+
+stage "No port is free"
+no_ports "$CAMERA"
+start "$CAMERA"
+check_within 90 "the log says what to add" logged refused camera "<controller type='pci' model='pcie-root-port'/>"
+check "the VM runs" running "$CAMERA"
+check "the device is on its host driver" on_host "$CORAL"
+virsh -q destroy "$CAMERA"
+
+stage "The VM is destroyed"
+in_the_middle virsh -q destroy "$FRIGATE"
+check_within 60 "the device is back on its host driver" on_host "$CORAL"
+check_nothing_left
+
+stage "The device is pulled"
+in_the_middle unplug coral
+check_within 60 "it is gone from the host" pulled
+settle
+check "the VM runs" running "$FRIGATE"
+check_within 60 "and has it no longer" hostdevs_are "$FRIGATE" 0
+
+stage "It comes back while the rule waits for it"
+rule "within 2m"
+rm -f "$LOG"
+check "the event comes again" deliver "$FRIGATE" reconnect
+check_within 30 "the engine waits" engine_sleeps
+check "it is plugged in" plug coral "$CORAL_DEVICE"
+check_within 90 "the log says attached" logged attached frigate "$CORAL"
+check "the device is in the VM" has_device "$FRIGATE" "$CORAL"
+check "once" hostdevs_are "$FRIGATE" 1
+virsh -q destroy "$FRIGATE"
+check_within 30 "the device is back on its host driver" on_host "$CORAL"
+check_nothing_left

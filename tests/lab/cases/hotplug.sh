@@ -1,0 +1,91 @@
+# devices that come and go while their VM runs: without udev, through virt-rules watch, and through udev
+KEYBOARD=0627:0001 STICK=46f4:0001 # qemu's
+rules 50-hotplug.rules <<END
+device stick is $KEYBOARD or $STICK # one thing with two ids
+on vm frigate plugged attach stick as usb
+on vm frigate plugged attach $CORAL_ID as vfio
+END
+plug_keyboard() { plug keyboard usb-kbd,bus=usb.0,port=1; }
+plug_stick() { plug stick usb-storage,drive=stick,bus=usb.0,port=1; }
+has_usb() { # VM ID: in the live XML, and no second USB device
+    [ "$(xpath "$1" "count(//hostdev[@type='usb'])")" = 1 ] &&
+        xpath "$1" "//hostdev[@type='usb']/source[vendor/@id='0x${2%:*}' and product/@id='0x${2#*:}']"
+}
+# The kernel makes a device's node just before it tells of the device.
+event_time() { # ID: in microseconds
+    local device node time
+    for device in /sys/bus/usb/devices/*; do
+        [ "$(cat "$device/idVendor"):$(cat "$device/idProduct")" = "$1" ] || continue
+        printf -v node /dev/bus/usb/%03d/%03d "$(cat "$device/busnum")" "$(cat "$device/devnum")"
+        time=$(stat -c %.6Y "$node") && echo "${time/./}"
+    done 2>/dev/null
+}
+attached_time() { # in microseconds, from the log's line
+    local time
+    time=$(date -d "$(logged_lines attached frigate | tail -n 1 | sed 's/.*"time":"\([^"]*\)".*/\1/')" +%s.%6N) &&
+        echo "${time/./}"
+}
+one_round() {
+    rm -f "$LOG"
+    plug_keyboard || fail "the keyboard is plugged in"
+    wait_for 60 logged attached frigate "$KEYBOARD" || fail "the log says attached" "$(cat "$LOG")"
+    has_usb "$FRIGATE" "$KEYBOARD" >/dev/null || fail "the keyboard is in the VM"
+    times+=("$(($(attached_time) - $(event_time "$KEYBOARD")))")
+    unplug keyboard || fail "the keyboard is unplugged"
+    wait_for 60 hostdevs_are "$FRIGATE" 0 || fail "the VM has it no longer" "$(cat "$LOG")"
+}
+rounds() {
+    local times=() sorted
+    while [ ${#times[@]} -lt "$ROUNDS" ]; do one_round; done
+    mapfile -t sorted < <(printf '%s\n' "${times[@]}" | sort -n)
+    say "from the kernel's event to the log's 'attached', $ROUNDS times: least $(seconds "${sorted[0]}") s," \
+        "median $(seconds "${sorted[ROUNDS / 2]}") s, most $(seconds "${sorted[-1]}") s"
+    passed "a keyboard came and went $ROUNDS times"
+}
+check_usb() {
+    line=$(guest_now "$FRIGATE")
+    check "a keyboard is plugged in" plug_keyboard
+    check_within 60 "it is in the VM" has_usb "$FRIGATE" "$KEYBOARD"
+    check_within 30 "the guest sees it come" guest_told "$FRIGATE" "add usb .* $KEYBOARD" "$line"
+    check "it is unplugged, and at its port is now what has the other id" turn_into_stick
+    check_within 90 "that is in the VM, and alone" has_usb "$FRIGATE" "$STICK"
+    check_within 30 "the guest saw the one go" guest_told "$FRIGATE" "remove usb .* $KEYBOARD" "$line"
+    check_within 30 "and the other come" guest_told "$FRIGATE" "add usb .* $STICK" "$line"
+    check "it is unplugged" unplug stick
+    check_within 60 "it is in the VM no longer" hostdevs_are "$FRIGATE" 0
+    check_within 30 "the guest saw it go" guest_told "$FRIGATE" "remove usb .* $STICK" "$line"
+}
+turn_into_stick() { unplug keyboard && plug_stick; }
+check_pci() {
+    line=$(guest_now "$FRIGATE")
+    check "the PCI device is plugged in" plug coral "$CORAL_DEVICE"
+    check_within 90 "it is in the VM" has_device "$FRIGATE" "$CORAL"
+    check_within 30 "the guest sees it come" guest_told "$FRIGATE" "add pci .* $CORAL_ID" "$line"
+    check "it is unplugged" unplug coral
+    check_within 60 "it is in the VM no longer" hostdevs_are "$FRIGATE" 0
+    check_within 30 "the guest saw it go" guest_told "$FRIGATE" "remove pci .* $CORAL_ID" "$line"
+    check_within 30 "the host has it no longer" gone "$CORAL"
+}
+gone() { [ ! -e "/sys/bus/pci/devices/$1" ]; }
+
+check "the PCI device is unplugged" unplug coral
+define_linux "$FRIGATE" frigate
+start "$FRIGATE"
+check_within 300 "the guest is up" guest_up "$FRIGATE"
+check "it has no device" hostdevs_are "$FRIGATE" 0
+
+stage "virt-rules watch"
+virt-rules watch >/tmp/watch 2>&1 &
+echo $! >/tmp/watcher
+check_usb
+rounds
+check_pci
+kill "$(cat /tmp/watcher)"
+check_within 30 "it ends when told to" ended "$(cat /tmp/watcher)"
+
+stage "udev"
+check "udevd starts" /lib/systemd/systemd-udevd --daemon
+check_usb
+rounds
+check_pci
+check "the VM runs" running "$FRIGATE"

@@ -1,0 +1,158 @@
+/*
+ * The only program of a VM with a real kernel (the lab's small Linux): it says on the first serial
+ * port what this system sees of its hardware, a line each.
+ *
+ *     GUEST-BOOT                        the program has started
+ *     GUEST boot pci 0000:01:00.0 1ac1:089a   there when it looked first
+ *     GUEST-UP                          from here on it tells what comes and goes
+ *     GUEST add usb 2-1 0627:0001       as the kernel says so
+ *     GUEST remove usb 2-1 0627:0001
+ *
+ * Coming and going themselves are the kernel's work: nothing here has to answer.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { EVENT_SIZE = 8192 };
+
+/* The words of a uevent that matter; NULL where it has none. They point into its text. */
+struct uevent {
+    const char *action, *subsystem, *type, *path, *pci_id, *product, *slot;
+};
+
+static void fail(const char *what) {
+    printf("GUEST-FAILED %s: %s\n", what, strerror(errno));
+    for (;;)
+        pause();
+}
+
+static void read_word(struct uevent *event, const char *word) {
+    const struct {
+        const char *key;
+        const char **value;
+    } words[] = {{"ACTION=", &event->action},  {"SUBSYSTEM=", &event->subsystem},
+                 {"DEVTYPE=", &event->type},   {"DEVPATH=", &event->path},
+                 {"PCI_ID=", &event->pci_id},  {"PCI_SLOT_NAME=", &event->slot},
+                 {"PRODUCT=", &event->product}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(word, words[i].key, strlen(words[i].key)) == 0)
+            *words[i].value = word + strlen(words[i].key);
+}
+
+/* "1AC1:89A" or "627/1/0": PCI and USB devices write their ids differently. */
+static void tell_device(const char *action, const char *bus, const char *place, const char *id) {
+    char *rest;
+    unsigned long vendor = strtoul(id, &rest, 16);
+    unsigned long device = *rest ? strtoul(rest + 1, NULL, 16) : 0;
+    printf("GUEST %s %s %s %04lx:%04lx\n", action, bus, place, vendor, device);
+}
+
+static void tell(const char *action, const struct uevent *event) {
+    if (event->slot && event->pci_id)
+        tell_device(action, "pci", event->slot, event->pci_id);
+    if (event->type && strcmp(event->type, "usb_device") == 0 && event->product && event->path)
+        tell_device(action, "usb", strrchr(event->path, '/') + 1, event->product);
+}
+
+static void tell_file(const char *folder, const char *name) {
+    char path[512], text[EVENT_SIZE];
+    snprintf(path, sizeof path, "%s/%s/uevent", folder, name);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return; /* gone meanwhile */
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    struct uevent event = {.path = path};
+    path[strlen(path) - strlen("/uevent")] = '\0';
+    for (char *rest = text, *word; (word = strsep(&rest, "\n"));)
+        read_word(&event, word);
+    tell("boot", &event);
+}
+
+static void tell_folder(const char *folder) {
+    DIR *directory = opendir(folder);
+    if (!directory)
+        fail(folder);
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (entry->d_name[0] != '.')
+            tell_file(folder, entry->d_name);
+    closedir(directory);
+}
+
+static void tell_message(char *text, size_t length) {
+    struct uevent event = {0};
+    text[length] = '\0';
+    for (size_t at = 0; at < length; at += strlen(text + at) + 1)
+        read_word(&event, text + at);
+    if (event.action && event.subsystem &&
+        (strcmp(event.action, "add") == 0 || strcmp(event.action, "remove") == 0))
+        tell(event.action, &event);
+}
+
+static int listen_to_kernel(void) {
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    int kernel = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+    if (kernel < 0 || bind(kernel, (struct sockaddr *)&address, sizeof address) != 0)
+        fail("netlink");
+    return kernel;
+}
+
+static void tell_changes(int kernel) {
+    char text[EVENT_SIZE];
+    for (;;) {
+        ssize_t length = recv(kernel, text, sizeof text - 1, 0);
+        if (length > 0)
+            tell_message(text, (size_t)length);
+        else if (errno != ENOBUFS && errno != EINTR)
+            fail("recv");
+    }
+}
+
+static void load_modules(void) {
+    char name[256];
+    FILE *order = fopen("/modules/order", "re");
+    if (!order || chdir("/modules") != 0)
+        fail("/modules/order");
+    while (fscanf(order, "%255s", name) == 1) {
+        int module = open(name, O_RDONLY | O_CLOEXEC);
+        if (syscall(SYS_finit_module, module, "", 0) != 0)
+            fail(name);
+        close(module);
+    }
+    fclose(order);
+}
+
+static void open_console(void) {
+    mkdir("/dev", 0755);
+    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+    int console = open("/dev/ttyS0", O_RDWR);
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(console, fd);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+int main(void) {
+    open_console();
+    puts("GUEST-BOOT");
+    mkdir("/sys", 0755);
+    if (mount("sysfs", "/sys", "sysfs", 0, NULL) != 0)
+        fail("/sys");
+    int kernel = listen_to_kernel();
+    load_modules();
+    tell_folder("/sys/bus/pci/devices");
+    tell_folder("/sys/bus/usb/devices");
+    puts("GUEST-UP");
+    tell_changes(kernel);
+}
