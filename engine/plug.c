@@ -242,12 +242,12 @@ static bool is_number(int directory, const char *name, unsigned wanted) {
 }
 
 /* Whether all its interfaces are there. The kernel announces a device before it has chosen a
- * configuration; without one there is an empty line. */
+ * configuration: then bNumInterfaces is an empty line, and a number of two places later. */
 static bool has_interfaces(const struct tree *tree, const char *path, const char *address,
                            int directory) {
     uint32_t wanted = 0, found = 0;
     char *text = dir_attribute(directory, "bNumInterfaces");
-    bool is_set_up = !text || parse_decimal(text, UINT8_MAX, &wanted);
+    bool is_set_up = !text || parse_decimal(text + strspn(text, " "), UINT8_MAX, &wanted);
     struct names names = is_set_up && wanted ? tree_list(tree, path) : (struct names){0};
     size_t length = strlen(address);
     for (size_t i = 0; i < names.count; i++)

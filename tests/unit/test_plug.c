@@ -1,0 +1,444 @@
+/* A device that came or went, from the kernel's event to the VMs, with the hypervisor's double and
+ * a copy of the sample host with a USB Coral and two sticks of one make. */
+#include "tests/unit/double_virt.h"
+#include "tests/unit/sample.h"
+
+#include "engine/lock.h"
+#include "engine/plug.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FRIGATE "00000000-0000-4000-8000-000000000001"
+#define WINDOWS "00000000-0000-4000-8000-000000000002"
+#define TPU "device tpu is 1a6e:089a or 18d1:9302\n"
+#define PORT "1-1.4"
+
+/* --- the world */
+
+struct jumping_clock {
+    struct clock clock;
+    int64_t now;
+    int64_t at; /* when `then` is called, once */
+    void (*then)(void);
+};
+
+static struct jumping_clock hours;
+static struct double_virt *hypervisor;
+static char directory[64], host_root[96], state_path[96], rules_path[96];
+static unsigned opened;
+static bool refuses;
+static int open_code;
+
+static int64_t jump_now(struct clock *clock) {
+    return ((struct jumping_clock *)clock)->now;
+}
+
+static void jump(struct clock *clock, int64_t milliseconds) {
+    struct jumping_clock *jumping = (struct jumping_clock *)clock;
+    assert_true(milliseconds > 0);
+    jumping->now += milliseconds;
+    void (*then)(void) = jumping->then;
+    if (then && jumping->now >= jumping->at) {
+        jumping->then = NULL;
+        then();
+    }
+}
+
+static int open_double(struct virt **virt, const char *uri, struct virt_error *error) {
+    assert_null(uri);
+    opened++;
+    if (refuses) {
+        *virt = NULL;
+        *error = (struct virt_error){.failure = VIRT_UNREACHABLE,
+                                     .code = open_code,
+                                     .message = "no libvirt here",
+                                     .hint = "install it"};
+        return -1;
+    }
+    *virt = double_virt_port(hypervisor);
+    return 0;
+}
+
+__attribute__((format(printf, 1, 2))) static void shell(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    char *command = memory_vprintf(format, values);
+    va_end(values);
+    if (system(command) != 0) /* NOLINT(cert-env33-c): paths of this test */
+        fail_msg("%s", command);
+    free(command);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(host_root, sizeof host_root, "%s/host", directory);
+    snprintf(state_path, sizeof state_path, "%s/state", directory);
+    snprintf(rules_path, sizeof rules_path, "%s/rules", directory);
+    shell("cp -a tests/hosts/usb %s && mkdir -m 755 %s", host_root, rules_path);
+    hypervisor = double_virt_create();
+    double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
+    double_virt_add(hypervisor, WINDOWS, "windows", NULL);
+    hours = (struct jumping_clock){.clock = {jump_now, jump}, .now = 5000};
+    opened = 0;
+    refuses = false;
+    open_code = 38;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    double_virt_destroy(hypervisor);
+    shell("rm -rf %s", directory);
+    return 0;
+}
+
+/* Where a USB device of the sample host lies. */
+#define FIND "d=$(find %s/sys/devices -type d -name %s) && "
+
+static void set_device(const char *port, const char *vendor, const char *product, int number) {
+    shell(FIND "echo %s >$d/idVendor && echo %s >$d/idProduct && echo %d >$d/devnum", host_root,
+          port, vendor, product, number);
+}
+
+static void pull(const char *port) {
+    shell("cd %s/sys/bus/usb/devices && rm %s %s:*", host_root, port, port);
+}
+
+static void set_rules(const char *text) {
+    shell("cat >%s/a.rules <<'END'\n%s\nEND\nchmod 644 %s/a.rules", rules_path, text, rules_path);
+}
+
+static const char *log_text(void) {
+    static char text[65536];
+    char path[128];
+    snprintf(path, sizeof path, "%s/virt-rules.log", state_path);
+    FILE *in = fopen(path, "re");
+    size_t size = in ? fread(text, 1, sizeof text - 1, in) : 0;
+    text[size] = '\0';
+    if (in)
+        fclose(in);
+    return text;
+}
+
+static void assert_logged(const char *text) {
+    if (!strstr(log_text(), text))
+        fail_msg("the log lacks: %s\n%s", text, log_text());
+}
+
+static bool handle(const struct uevent *uevent) {
+    struct journal *journal = journal_open(state_path, false);
+    assert_non_null(journal);
+    bool good = plug_event(&(struct plug){.rules = rules_path,
+                                          .sysroot = host_root,
+                                          .state = state_path,
+                                          .journal = journal,
+                                          .clock = &hours.clock,
+                                          .open_virt = open_double},
+                           uevent);
+    journal_close(journal);
+    return good;
+}
+
+static struct host_device stick(const char *port, unsigned vendor, unsigned product,
+                                unsigned number) {
+    return (struct host_device){SAMPLE_USB(port, (uint16_t)vendor, (uint16_t)product, 1, number)};
+}
+
+static bool tell(bool removed, struct host_device device, uint64_t number) {
+    struct uevent uevent;
+    uevent_of(&uevent, &device, removed, number);
+    bool good = handle(&uevent);
+    uevent_finish(&uevent);
+    return good;
+}
+
+static bool came(struct host_device device, uint64_t number) {
+    return tell(false, device, number);
+}
+
+static bool went(struct host_device device, uint64_t number) {
+    return tell(true, device, number);
+}
+
+#define CORAL stick(PORT, 0x1a6e, 0x089a, 5)
+#define LOADED stick(PORT, 0x18d1, 0x9302, 6)
+
+/* The attaches and detaches among the calls. */
+static const char *changes(void) {
+    static char text[2048];
+    size_t used = 0;
+    char *calls = memory_strdup(double_virt_calls(hypervisor)), *rest = calls;
+    *text = '\0';
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (!strncmp(line, "attach ", 7) || !strncmp(line, "detach ", 7))
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s\n", line);
+    free(calls);
+    double_virt_forget_calls(hypervisor);
+    return text;
+}
+
+/* --- which events are looked at */
+
+static void a_device_that_no_rule_is_about(void **state) {
+    (void)state;
+    set_rules("on vm frigate started attach 1ac1:089a as vfio");
+    assert_true(came(CORAL, 10));
+    assert_true(went(CORAL, 11));
+    assert_int_equal(opened, 0);
+    assert_int_equal(access(state_path, F_OK), 0); /* of the log */
+    shell("test -z \"$(find %s -name lock)\"", state_path);
+    set_rules("on vm frigate started, plugged attach 10c4:ea60 as usb");
+    assert_true(came(CORAL, 12));
+    assert_int_equal(opened, 0);
+    assert_string_equal(log_text(), "");
+    shell("test -z \"$(find %s -name 'usb-*')\"", state_path);
+}
+
+static void it_goes_to_its_vm(void **state) {
+    (void)state;
+    set_rules(TPU "on vm frigate plugged attach tpu as usb");
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_logged("\"event\":\"plugged\",\"action\":\"attach\",\"device\":\"1-1.4 1a6e:089a\"");
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "");
+}
+
+static void only_rules_of_this_device_apply(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach 1cf1:0030 serial \"DE00212F10\" as usb\n"
+              "on vm windows plugged attach port 1-1.1 as usb");
+    assert_true(came(CORAL, 10));
+    assert_int_equal(opened, 0);
+    assert_true(came(stick("1-1.1", 0x1cf1, 0x0030, 3), 11));
+    assert_string_equal(changes(), "attach windows 1/3 1cf1:0030\n");
+    assert_true(came(stick("1-1.2", 0x1cf1, 0x0030, 4), 12));
+    assert_string_equal(changes(), "attach frigate 1/4 1cf1:0030\n");
+    assert_true(came(stick("1-1", 0x05e3, 0x0608, 2), 13));
+    assert_string_equal(changes(), "");
+}
+
+static void a_port_takes_whatever_is_there(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach port 1-1.4 as usb");
+    set_device(PORT, "dead", "beef", 77);
+    assert_true(came(stick(PORT, 0xdead, 0xbeef, 77), 10));
+    assert_string_equal(changes(), "attach frigate 1/77 dead:beef\n");
+}
+
+/* --- what has gone */
+
+static void what_left_the_host_leaves_the_vm(void **state) {
+    (void)state;
+    set_rules(TPU "on vm frigate started attach tpu as usb");
+    double_virt_give(hypervisor, FRIGATE,
+                     "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1a6e'/>"
+                     "<product id='0x089a'/><address bus='1' device='5'/></source></hostdev>");
+    pull(PORT);
+    assert_true(went(CORAL, 10));
+    assert_string_equal(changes(), "detach frigate 1/5 1a6e:089a\n");
+}
+
+static void it_comes_back_with_another_id(void **state) {
+    (void)state;
+    set_rules(TPU "on vm frigate started, plugged attach tpu as usb");
+    double_virt_give(hypervisor, FRIGATE,
+                     "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1a6e'/>"
+                     "<product id='0x089a'/><address bus='1' device='5'/></source></hostdev>");
+    set_device(PORT, "18d1", "9302", 6);
+    assert_true(went(CORAL, 10));
+    assert_string_equal(changes(), "detach frigate 1/5 1a6e:089a\nattach frigate 1/6 18d1:9302\n");
+    assert_true(came(LOADED, 11));
+    assert_string_equal(changes(), "");
+}
+
+static void what_went_is_known_as_it_was(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged, unplugged {\n"
+              "    detach serial \"DE00212F10\"\n"
+              "    run \"/bin/echo\" seen\n}\n");
+    assert_true(came(stick("1-1.2", 0x1cf1, 0x0030, 4), 10));
+    assert_logged("seen");
+    shell("rm %s/virt-rules.log", state_path);
+    pull("1-1.2");
+    assert_true(went(stick("1-1.2", 0x1cf1, 0x0030, 4), 11)); /* nothing of its serial */
+    assert_logged("\"event\":\"unplugged\",\"action\":\"run\"");
+}
+
+static void a_program_runs_once_a_device(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged, unplugged run \"/bin/echo\" seen");
+    assert_true(came(CORAL, 10));
+    assert_true(came(CORAL, 10));
+    shell("test $(wc -l <%s/virt-rules.log) = 1", state_path);
+    pull(PORT);
+    assert_true(went(CORAL, 11));
+    assert_true(went(CORAL, 11));
+    shell("test $(wc -l <%s/virt-rules.log) = 2", state_path);
+}
+
+static void what_stands_runs_no_program(void **state) {
+    (void)state;
+    struct host_device coral = CORAL;
+    struct uevent uevent;
+    uevent_of(&uevent, &coral, false, 10);
+    uevent.stands = true;
+    set_rules("on vm frigate plugged run \"/bin/echo\" seen");
+    assert_true(handle(&uevent));
+    assert_int_equal(opened, 0);
+    set_rules("on vm frigate plugged run \"/bin/echo\" seen\n"
+              "on vm windows plugged attach 1a6e:089a as usb");
+    assert_true(handle(&uevent));
+    assert_string_equal(changes(), "attach windows 1/5 1a6e:089a\n");
+    assert_null(strstr(log_text(), "seen"));
+    uevent_finish(&uevent);
+}
+
+/* --- waiting for the kernel */
+
+static void put_interface(void) {
+    shell(FIND "mv %s/hidden \"$d/" PORT ":1.0\"", host_root, PORT, directory);
+}
+
+static void its_interfaces_are_waited_for(void **state) {
+    (void)state;
+    shell(FIND "echo ' 1' >$d/bNumInterfaces && mv \"$d/" PORT ":1.0\" %s/hidden", host_root, PORT,
+          directory);
+    set_rules("on vm frigate plugged attach class ff as usb");
+    hours.at = hours.now + 300;
+    hours.then = put_interface;
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_true(hours.now >= 5300 && hours.now < 5400);
+}
+
+/* Too much power for its hub: it has no configuration, and never will. */
+static void but_not_for_ever(void **state) {
+    (void)state;
+    shell(FIND "echo >$d/bNumInterfaces", host_root, PORT);
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    assert_true(came(CORAL, 10));
+    assert_true(hours.now >= 6000 && hours.now < 6100);
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+}
+
+static void pull_coral(void) {
+    pull(PORT);
+}
+
+static void a_device_that_goes_is_waited_for(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged, unplugged run \"/bin/echo\" \"is seen\"");
+    hours.at = hours.now + 200;
+    hours.then = pull_coral;
+    assert_true(went(CORAL, 10));
+    assert_true(hours.now >= 5200 && hours.now < 5300);
+    assert_logged("\"event\":\"unplugged\"");
+    assert_null(strstr(log_text(), "\"event\":\"plugged\""));
+}
+
+/* --- several VMs */
+
+static void the_first_rule_wins(void **state) {
+    (void)state;
+    set_rules("on vm windows plugged attach 1a6e:089a as usb\n"
+              "on vm frigate plugged attach 1a6e:089a as usb");
+    assert_false(came(CORAL, 10));
+    assert_string_equal(changes(), "attach windows 1/5 1a6e:089a\n");
+    assert_logged("\"vm\":\"NVR\",\"event\":\"plugged\",\"action\":\"attach\",\"device\":\"1-1.4 "
+                  "1a6e:089a\",\"rule\"");
+    assert_logged("\"result\":\"refused\"");
+}
+
+static int held;
+
+static void let_go(struct double_virt *ignored, void *context) {
+    (void)ignored;
+    (void)context;
+    lock_release(held);
+}
+
+static void a_vm_that_is_busy_comes_last(void **state) {
+    (void)state;
+    char error[256];
+    set_rules("on vm windows plugged attach 1a6e:089a as usb\n"
+              "on vm frigate plugged attach 1a6e:089a as usb");
+    held = lock_vm(state_path, WINDOWS, error, sizeof error);
+    assert_true(held >= 0);
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, let_go, NULL);
+    assert_false(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+}
+
+static void a_vm_that_does_not_run_gets_nothing(void **state) {
+    (void)state;
+    set_rules("on vm any plugged attach 1a6e:089a as usb");
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "attach windows 1/5 1a6e:089a\n");
+}
+
+/* --- what goes wrong */
+
+static void no_libvirt(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    refuses = true;
+    assert_false(came(CORAL, 10));
+    assert_logged("no libvirt here; install it");
+    assert_logged("\"device\":\"1-1.4 1a6e:089a\"");
+    assert_true(hours.now >= 15000); /* a daemon may be starting anew */
+    assert_true(opened > 10);
+    open_code = 0; /* but no library will come */
+    opened = 0;
+    assert_false(came(CORAL, 0));
+    assert_int_equal(opened, 1);
+}
+
+static void a_broken_file_is_said(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    shell("echo 'on vm frigate plgged attach 1:2' >%s/b.rules && chmod 644 %s/b.rules", rules_path,
+          rules_path);
+    assert_false(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_logged("the file is left out");
+}
+
+static void no_room_for_the_memory(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    shell("mkdir -p %s && touch %s/devices", state_path, state_path);
+    assert_false(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_logged("the event may be told twice");
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_device_that_no_rule_is_about),
+        TEST(it_goes_to_its_vm),
+        TEST(only_rules_of_this_device_apply),
+        TEST(a_port_takes_whatever_is_there),
+        TEST(what_left_the_host_leaves_the_vm),
+        TEST(it_comes_back_with_another_id),
+        TEST(what_went_is_known_as_it_was),
+        TEST(a_program_runs_once_a_device),
+        TEST(what_stands_runs_no_program),
+        TEST(its_interfaces_are_waited_for),
+        TEST(but_not_for_ever),
+        TEST(a_device_that_goes_is_waited_for),
+        TEST(the_first_rule_wins),
+        TEST(a_vm_that_is_busy_comes_last),
+        TEST(a_vm_that_does_not_run_gets_nothing),
+        TEST(no_libvirt),
+        TEST(a_broken_file_is_said),
+        TEST(no_room_for_the_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
