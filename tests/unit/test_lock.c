@@ -144,6 +144,84 @@ static void what_cannot_be_made_is_said(void **state) {
     lock_release(-1);
 }
 
+static void whether_a_vm_is_taken(void **state) {
+    (void)state;
+    assert_false(lock_vm_is_taken(state_path, FRIGATE));
+    int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
+    assert_true(lock_vm_is_taken(state_path, "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0"));
+    assert_false(lock_vm_is_taken(state_path, "windows"));
+    lock_release(lock);
+    assert_false(lock_vm_is_taken(state_path, FRIGATE));
+    assert_false(lock_vm_is_taken("/proc/nonexistent", FRIGATE));
+}
+
+/* Takes its turn, says 'm' for merged or 't' for its turn, and keeps it until it reads a byte. */
+static pid_t take_turn(const char *place, int inherited, int tell, int until) {
+    pid_t child = fork();
+    if (child == 0) {
+        int lock = -1;
+        alarm(60);
+        lock_release(inherited);
+        enum turn turn = lock_turn(state_path, place, &lock, error, sizeof error);
+        char byte = turn == TURN_MINE ? 't' : turn == TURN_MERGED ? 'm' : 'f';
+        if (write(tell, &byte, 1) != 1)
+            _exit(1);
+        _exit(turn != TURN_MINE || read(until, &byte, 1) == 1 ? 0 : 2);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+static char next_byte(int from) {
+    char byte = 0;
+    assert_int_equal(read(from, &byte, 1), 1);
+    return byte;
+}
+
+/* One works, one waits, and whoever comes then is sent away; when the one that waits has its turn,
+ * there is room for another to wait. */
+static void one_works_and_one_waits(void **state) {
+    (void)state;
+    int tell[2], until[2], own = -1, other = -1;
+    assert_int_equal(pipe(tell) + pipe(until), 0);
+    assert_int_equal(lock_turn(state_path, "usb-1-1", &own, error, sizeof error), TURN_MINE);
+    pid_t waiter = take_turn("usb-1-1", own, tell[1], until[0]);
+#ifdef __x86_64__
+    assert_true(is_waiting(waiter));
+#endif
+    pid_t third = take_turn("usb-1-1", own, tell[1], until[0]);
+    assert_int_equal(next_byte(tell[0]), 'm');
+    assert_int_equal(waitpid(third, NULL, 0), third);
+    assert_int_equal(lock_turn(state_path, "usb-1-2", &other, error, sizeof error), TURN_MINE);
+    lock_release(other);
+    lock_release(own);
+    assert_int_equal(next_byte(tell[0]), 't');
+    pid_t fourth = take_turn("usb-1-1", -1, tell[1], until[0]);
+#ifdef __x86_64__
+    assert_true(is_waiting(fourth));
+#endif
+    for (pid_t one = waiter;; one = fourth) {
+        assert_int_equal(write(until[1], "x", 1), 1);
+        assert_int_equal(waitpid(one, NULL, 0), one);
+        if (one == fourth)
+            break;
+        assert_int_equal(next_byte(tell[0]), 't');
+    }
+    for (int i = 0; i < 2; i++) {
+        close(tell[i]);
+        close(until[i]);
+    }
+}
+
+static void a_turn_that_cannot_be_had(void **state) {
+    (void)state;
+    int lock = -1;
+    assert_int_equal(lock_turn("/proc/nonexistent", "usb-1-1", &lock, error, sizeof error),
+                     TURN_FAILED);
+    assert_non_null(strstr(error, "/proc/nonexistent/lock: "));
+    assert_int_equal(lock, -1);
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
@@ -153,6 +231,9 @@ int main(void) {
         TEST(a_killed_engine_leaves_no_lock),
         TEST(the_file_is_for_root_alone),
         TEST(what_cannot_be_made_is_said),
+        TEST(whether_a_vm_is_taken),
+        TEST(one_works_and_one_waits),
+        TEST(a_turn_that_cannot_be_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
