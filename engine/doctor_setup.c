@@ -325,9 +325,9 @@ static bool names_us(void *context, char *text) {
 
 /* /etc/libvirt does not outlive a boot there. */
 static void judge_boot(const struct tree *tree, struct findings *findings) {
-    static const char *const places[] = {"usr/local/etc/rc.d", PACKAGE "/conf/systemd",
-                                         "usr/local/lib/systemd/system", "etc/systemd/system",
-                                         NULL};
+    static const char *const places[] = {
+        "usr/local/etc/rc.d", "var/packages/Virtualization/conf/systemd",
+        "usr/local/lib/systemd/system", "etc/systemd/system", NULL};
     char *file = doctor_find_file(tree, places, "", names_us, NULL);
     if (file) {
         doctor_ok(findings, "/%s, which DSM runs at boot, is about virt-rules", file);

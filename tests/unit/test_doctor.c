@@ -187,6 +187,30 @@ static void finds(struct bed *bed, condition_function *condition, enum doctor_st
 #define WARNS(condition, message, hint) finds(bed, condition, DOCTOR_WARNING, message, hint)
 #define FAILS(condition, message, hint) finds(bed, condition, DOCTOR_FAILED, message, hint)
 
+static void loads_regular_files_only(void **state) {
+    struct bed *bed = *state;
+    size_t size = 1;
+    put_bytes(bed, "a/b", "12\00056", 5);
+    char *text = tree_load(&bed->doctor.tree, "a/b", 100, &size);
+    assert_int_equal(size, 5);
+    assert_memory_equal(text, "12\00056", 6);
+    free(text);
+    text = tree_load(&bed->doctor.tree, "a/b", 2, &size);
+    assert_int_equal(size, 2);
+    assert_string_equal(text, "12");
+    free(text);
+    assert_null(tree_load(&bed->doctor.tree, "a", 100, &size));
+    assert_null(tree_load(&bed->doctor.tree, "c", 100, &size));
+    assert_int_equal(mkfifo(full(bed, "f"), 0600), 0);
+    assert_null(tree_load(&bed->doctor.tree, "f", 100, &size));
+    struct tree running;
+    assert_true(tree_open(&running, ""));
+    text = tree_load(&running, "proc/self/comm", 100, &size); /* its size is said to be 0 */
+    assert_string_equal(text, "test_doctor\n");
+    free(text);
+    tree_close(&running);
+}
+
 /* --- the kernel */
 
 static void iommu(void **state) {
@@ -1001,6 +1025,17 @@ static void an_empty_tree(void **state) {
     judge_all(&bed->findings);
 }
 
+/* Bytes that mean something somewhere, and others. */
+static void fill(char *bytes, size_t size, unsigned *seed) {
+    static const char special[] = "()[]{}*=:\"\\,@#/x \n\r\t-0Y";
+    for (size_t i = 0; i < size; i++) {
+        unsigned number = (unsigned)rand_r(seed);
+        unsigned char any = (number >> 8) & 0xff;
+        memcpy(&bytes[i], number % 3 ? (const void *)&special[number % (sizeof special - 1)] : &any,
+               1);
+    }
+}
+
 /* Files with anything in them: nothing crashes. */
 static void noise(void **state) {
     static const char *const files[] = {"proc/cmdline",
@@ -1028,9 +1063,7 @@ static void noise(void **state) {
         for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
             char bytes[200];
             size_t size = (size_t)rand_r(&seed) % sizeof bytes;
-            for (size_t j = 0; j < size; j++)
-                bytes[j] = rand_r(&seed) % 3 ? "()[]{}*=:\"\\,@#/x \n\r\t-0Y"[rand_r(&seed) % 23]
-                                             : (char)rand_r(&seed);
+            fill(bytes, size, &seed);
             put_bytes(bed, files[i], bytes, size);
         }
         doctor_examine(&bed->doctor, &bed->findings);
@@ -1080,6 +1113,7 @@ static void printed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        BED(loads_regular_files_only),
         BED(iommu),
         BED(vfio_pci),
         BED(vfio_pci_of_a_nas),
