@@ -468,6 +468,21 @@ static void every_reason_is_recorded(void **state) {
     expect_same_host(from, to);
 }
 
+/* A tree, or a kernel, without mountinfo. */
+static void only_proc_mounts(void **state) {
+    (void)state;
+    struct host host;
+    char error[512];
+    pci("0000:03:00.0", "0xa352\n");
+    block("sdb", PCI "0000:03:00.0/block/sdb", "8:16\n");
+    file("proc/mounts", "/dev/sdb /secret ext4 rw 0 0\n");
+    record_to(from, to);
+    assert_int_equal(nftw(to, look_for_secrets, 16, FTW_PHYS), 0);
+    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    assert_string_equal(host.devices[0].use, "mounts /name01 from it (sdb)");
+    host_finish(&host);
+}
+
 /* The header type tells a bridge that has no bridge's class. */
 static void the_configuration_space(void **state) {
     (void)state;
@@ -550,6 +565,7 @@ int main(void) {
         TEST(no_secret_and_every_use),
         TEST(a_record_says_the_same),
         TEST(every_reason_is_recorded),
+        TEST(only_proc_mounts),
         TEST(the_configuration_space),
         TEST(a_directory_that_will_not_do),
         TEST(a_disk_that_is_full),
