@@ -447,14 +447,18 @@ static void make_many_uses(void) {
                                 "2 1 8:64 / /var rw - ext4 /dev/nothing rw\n"
                                 "3 1 259:0 / /srv rw - ext4 /dev/nvme0n1 rw\n"
                                 "4 1 7:1 / /mnt rw - ext4 /dev/loop1 rw\n");
+    pci("0000:0b:00.0", "0xa352\n");
+    block("sdh", PCI "0000:0b:00.0/block/sdh", "8:112\n");
+    file("sys/fs/btrfs/5c8f1a34-6f0e-4c7e-9f57-0a6f5a2d9b11/devices/sdh/x", "");
     file("sys/kernel/iommu_groups/3/devices/0000:01:00.0/x", "");
 }
 
 static void every_reason_is_recorded(void **state) {
     (void)state;
-    static const char *const used[] = {
-        "0000:01:00.0", "0000:02:00.0", "0000:03:00.0", "0000:04:00.0", "0000:05:00.0",
-        "0000:06:00.0", "0000:07:00.0", "0000:08:00.0", "0000:09:00.0", "0000:0a:00.0"};
+    static const char *const used[] = {"0000:01:00.0", "0000:02:00.0", "0000:03:00.0",
+                                       "0000:04:00.0", "0000:05:00.0", "0000:06:00.0",
+                                       "0000:07:00.0", "0000:08:00.0", "0000:09:00.0",
+                                       "0000:0a:00.0", "0000:0b:00.0"};
     struct host host;
     char error[512];
     make_many_uses();
