@@ -14,15 +14,6 @@ struct plug_options {
     const char *action, *device, *id; /* by hand */
 };
 
-static bool read_id(const char *text, struct device_id *id) {
-    unsigned vendor = 0, device = 0;
-    int end = 0;
-    if (strlen(text) != 9 || sscanf(text, "%4x:%4x%n", &vendor, &device, &end) != 2 || end != 9)
-        return false;
-    *id = (struct device_id){(uint16_t)vendor, (uint16_t)device};
-    return true;
-}
-
 /* What is there now, or what the VMs were told of last: what a person means by an address. */
 static void find_device(const struct plug_options *options, struct host_device *device) {
     struct host host;
@@ -57,7 +48,7 @@ static int uevent_by_hand(const struct plug_options *options, struct uevent *uev
         return command_usage(options->command,
                              "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
                              options->device);
-    if (options->id && !read_id(options->id, &id))
+    if (options->id && !device_id_parse(options->id, &id))
         return command_usage(options->command, "'%s' is no id, such as 1a6e:089a", options->id);
     *uevent = (struct uevent){.removed = removed};
     uevent->device = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,

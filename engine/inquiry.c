@@ -1,5 +1,6 @@
 #include "engine/inquiry.h"
 
+#include "engine/uevent.h"
 #include "engine/virt.h"
 #include "parser/suggest.h"
 
@@ -149,17 +150,15 @@ static void find_devices(struct inquiry *inquiry) {
 /* What has gone is known by the word alone: its id, or where it was. */
 static bool name_gone_device(struct inquiry *inquiry) {
     char address[64] = "";
-    unsigned vendor = 0, device = 0;
-    int end = 0;
+    struct device_id id = {0};
     const char *word = inquiry->device_word;
     bool is_address = host_address_normalise(word, address, sizeof address);
-    bool is_id =
-        strlen(word) == 9 && sscanf(word, "%4x:%4x%n", &vendor, &device, &end) == 2 && end == 9;
+    bool is_id = device_id_parse(word, &id);
     if (!is_address && !is_id)
         return false;
     inquiry->gone = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
                                          .address = memory_strdup(address),
-                                         .id = {(uint16_t)vendor, (uint16_t)device},
+                                         .id = id,
                                          .name = memory_strdup("(gone from the host)"),
                                          .iommu_group = -1,
                                          .numa_node = -1};

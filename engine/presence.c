@@ -1,5 +1,6 @@
 #include "engine/presence.h"
 
+#include "engine/host_tree.h"
 #include "lexer/memory.h"
 
 #include <dirent.h>
@@ -28,50 +29,61 @@ static void write_device(FILE *out, const char *what, const struct host_device *
             device->is_bridge ? 1 : 0, device->serial ? device->serial : "");
 }
 
-/* Behind the last blank stands the serial number, which may have blanks. */
-static bool read_device(struct host_device *device, const char *line) {
-    char bus[4], address[64];
-    unsigned vendor, product, subvendor, subdevice, class, bus_number, device_number, bridge;
-    int rest = 0;
-    if (sscanf(line, "%*4s %3s %63s %4x:%4x %4x:%4x %6x %u/%u %1u %n", bus, address, &vendor,
-               &product, &subvendor, &subdevice, &class, &bus_number, &device_number, &bridge,
-               &rest) != 10)
+static bool read_numbers(struct host_device *device, char **line) {
+    uint32_t place[2], class;
+    const char *id = next_field(line), *subsystem = next_field(line), *code = next_field(line),
+               *where = next_field(line), *bridge = next_field(line);
+    if (!bridge || !device_id_parse(id, &device->id) ||
+        !device_id_parse(subsystem, &device->subsystem) || !parse_hex(code, 0xFFFFFF, &class) ||
+        !numbers_parse(where, 10, '/', place, 2))
         return false;
-    *device = (struct host_device){.bus = !strcmp(bus, "pci") ? BUS_PCI : BUS_USB,
-                                   .address = memory_strdup(address),
-                                   .id = {(uint16_t)vendor, (uint16_t)product},
-                                   .subsystem = {(uint16_t)subvendor, (uint16_t)subdevice},
-                                   .class_code = class,
-                                   .bus_number = bus_number,
-                                   .device_number = device_number,
-                                   .is_bridge = bridge,
-                                   .iommu_group = -1,
-                                   .numa_node = -1,
-                                   .serial = rest && line[rest] ? memory_strdup(line + rest) : NULL,
-                                   .name = memory_printf("%s device %04x:%04x",
-                                                         !strcmp(bus, "pci") ? "PCI" : "USB",
-                                                         vendor, product)};
+    device->class_code = class;
+    device->bus_number = place[0];
+    device->device_number = place[1];
+    device->is_bridge = *bridge == '1';
     return true;
 }
 
-static void read_line(struct presence *presence, const char *line) {
-    if (!strncmp(line, "here ", 5) && !presence->is_here)
+/* Behind the last blank stands the serial number, which may have blanks. */
+static bool read_device(struct host_device *device, char *line) {
+    const char *bus = next_field(&line), *address = next_field(&line);
+    *device = (struct host_device){.iommu_group = -1, .numa_node = -1};
+    if (!address || !read_numbers(device, &line))
+        return false;
+    bool pci = !strcmp(bus, "pci");
+    device->bus = pci ? BUS_PCI : BUS_USB;
+    device->address = memory_strdup(address);
+    device->serial = line && *line ? memory_strdup(line) : NULL;
+    device->name = memory_printf("%s device %04x:%04x", pci ? "PCI" : "USB", device->id.vendor,
+                                 device->id.device);
+    return true;
+}
+
+static void read_line(struct presence *presence, char *line) {
+    const char *what = next_field(&line);
+    if (what && !strcmp(what, "here") && !presence->is_here)
         presence->is_here = read_device(&presence->here, line);
-    if (!strncmp(line, "gone ", 5) && !presence->has_gone)
+    else if (what && !strcmp(what, "gone") && !presence->has_gone)
         presence->has_gone = read_device(&presence->gone, line);
 }
 
+/* Returns false when the file is of another start of the kernel. */
+static bool read_start(struct presence *presence, char *line, const char *boot) {
+    const char *word = next_field(&line), *written = next_field(&line), *number = next_field(&line);
+    if (!number || strcmp(word, "boot") != 0 || strcmp(written, *boot ? boot : "-") != 0)
+        return false;
+    presence->number = strtoull(number, NULL, 10);
+    return true;
+}
+
 static void read_lines(struct presence *presence, FILE *in, const char *boot) {
-    char line[1024], written[64] = "";
-    uint64_t number = 0;
-    if (!fgets(line, sizeof line, in) ||
-        sscanf(line, "boot %63s %" SCNu64, written, &number) != 2 ||
-        strcmp(written, *boot ? boot : "-") != 0)
-        return;
-    presence->number = number;
-    while (fgets(line, sizeof line, in)) {
+    char line[1024];
+    for (bool first = true; fgets(line, sizeof line, in); first = false) {
         line[strcspn(line, "\n")] = '\0';
-        read_line(presence, line);
+        if (!first)
+            read_line(presence, line);
+        else if (!read_start(presence, line, boot))
+            return;
     }
 }
 

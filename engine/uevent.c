@@ -4,7 +4,7 @@
 #include "engine/host_tree.h"
 #include "lexer/memory.h"
 
-#include <inttypes.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,17 +43,41 @@ static char *address_of(const char *const *variables, enum bus bus) {
     return is_usb == (bus == BUS_USB) ? memory_strdup(address) : NULL;
 }
 
-/* "8086:A36D" */
-static struct device_id pci_id(const char *text) {
-    unsigned vendor = 0, device = 0;
-    if (!text || sscanf(text, "%4x:%4x", &vendor, &device) != 2)
+const char *numbers_parse(const char *text, int base, char separator, uint32_t *numbers,
+                          size_t count) {
+    for (size_t i = 0; text && i < count; i++) {
+        char *end = NULL;
+        if (i > 0 && *text++ != separator)
+            return NULL;
+        unsigned long number = strtoul(text, &end, base); /* takes blanks and signs too */
+        if (!isxdigit((unsigned char)*text) || end == text || number > UINT32_MAX)
+            return NULL;
+        numbers[i] = (uint32_t)number;
+        text = end;
+    }
+    return text;
+}
+
+bool device_id_parse(const char *text, struct device_id *id) {
+    uint32_t numbers[2];
+    const char *end = numbers_parse(text, 16, ':', numbers, 2);
+    if (!end || *end || end != text + 9 || text[4] != ':')
+        return false;
+    *id = (struct device_id){(uint16_t)numbers[0], (uint16_t)numbers[1]};
+    return true;
+}
+
+/* "8086:A36D", or "1a6e/89a/100" with what follows. */
+static struct device_id id_of(const char *text, char separator) {
+    uint32_t numbers[2];
+    if (!numbers_parse(text, 16, separator, numbers, 2))
         return (struct device_id){0};
-    return (struct device_id){(uint16_t)vendor, (uint16_t)device};
+    return (struct device_id){(uint16_t)numbers[0], (uint16_t)numbers[1]};
 }
 
 static void read_pci(struct host_device *device, const char *const *variables) {
-    device->id = pci_id(value_of(variables, "PCI_ID"));
-    device->subsystem = pci_id(value_of(variables, "PCI_SUBSYS_ID"));
+    device->id = id_of(value_of(variables, "PCI_ID"), ':');
+    device->subsystem = id_of(value_of(variables, "PCI_SUBSYS_ID"), ':');
     parse_hex(value_of(variables, "PCI_CLASS"), 0xFFFFFF, &device->class_code);
     device->is_bridge = device->class_code >> 16 == CLASS_BRIDGE;
     device->name = memory_printf("PCI device %04x:%04x", device->id.vendor, device->id.device);
@@ -62,20 +86,18 @@ static void read_pci(struct host_device *device, const char *const *variables) {
 /* The device's own class, or where it has none that of its first interface, which udev has from
  * the descriptors: ":080650:030101:". */
 static uint32_t usb_class(const char *const *variables) {
-    unsigned class = 0, subclass = 0, protocol = 0;
-    const char *type = value_of(variables, "TYPE");
+    uint32_t own[3], class = 0;
     const char *interfaces = value_of(variables, "ID_USB_INTERFACES");
-    if (type && sscanf(type, "%3u/%3u/%3u", &class, &subclass, &protocol) == 3 && class)
-        return (class & 0xFF) << 16 | (subclass & 0xFF) << 8 | (protocol & 0xFF);
-    return interfaces && sscanf(interfaces, ":%6x:", &class) == 1 ? class : 0;
+    if (numbers_parse(value_of(variables, "TYPE"), 10, '/', own, 3) && own[0])
+        return (own[0] & 0xFF) << 16 | (own[1] & 0xFF) << 8 | (own[2] & 0xFF);
+    const char *end =
+        interfaces && *interfaces == ':' ? numbers_parse(interfaces + 1, 16, ':', &class, 1) : NULL;
+    return end && *end == ':' ? class & 0xFFFFFF : 0;
 }
 
 static void read_usb(struct host_device *device, const char *const *variables) {
-    unsigned vendor = 0, product = 0;
-    const char *ids = value_of(variables, "PRODUCT"),
-               *serial = value_of(variables, "ID_SERIAL_SHORT");
-    if (ids && sscanf(ids, "%4x/%4x/", &vendor, &product) == 2)
-        device->id = (struct device_id){(uint16_t)vendor, (uint16_t)product};
+    const char *serial = value_of(variables, "ID_SERIAL_SHORT");
+    device->id = id_of(value_of(variables, "PRODUCT"), '/');
     device->class_code = usb_class(variables);
     device->is_bridge = device->class_code >> 16 == CLASS_HUB;
     device->bus_number = number_of(variables, "BUSNUM");
@@ -84,7 +106,7 @@ static void read_usb(struct host_device *device, const char *const *variables) {
     if (device->serial)
         text_clean(device->serial);
     device->iommu_group = -1;
-    device->name = memory_printf("USB device %04x:%04x", vendor, product);
+    device->name = memory_printf("USB device %04x:%04x", device->id.vendor, device->id.device);
 }
 
 bool uevent_init(struct uevent *uevent, const char *const *variables) {

@@ -41,6 +41,14 @@ const char **uevent_split(char *message, size_t size);
 uint64_t uevent_last_number(const char *sysroot);
 char *uevent_boot(const char *sysroot);
 
+/* `count` numbers with `separator` between them, as "1a6e/89a"; base is 10 or 16. Returns what
+ * stands behind, or NULL. */
+const char *numbers_parse(const char *text, int base, char separator, uint32_t *numbers,
+                          size_t count);
+
+/* "1a6e:089a", two times four digits and nothing else. */
+bool device_id_parse(const char *text, struct device_id *id);
+
 /* Texts and all; device_finish() ends it. */
 struct host_device device_copy(const struct host_device *device);
 void device_finish(struct host_device *device);

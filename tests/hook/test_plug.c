@@ -1,8 +1,8 @@
 /*
  * udev's program as udev runs it: the real one, with a device's properties for its environment, and
  * this program once more as the engine behind it. The engine writes what it finds below
- * $VIRT_RULES_STATE, and waits at a FIFO there where a test wants it to be still at work. As a child
- * subreaper the test sees every process that is left.
+ * $VIRT_RULES_STATE, and waits at a FIFO there where a test wants it to be still at work. As a
+ * child subreaper the test sees every process that is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -236,8 +236,8 @@ static void what_the_engine_reads_goes_on_and_nothing_else(void **state) {
     run_once(own_path, NULL);
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         assert_in("environment", wanted[i]);
-    static const char *const others[] = {"ID_MODEL", "LD_PRELOAD", "BASH_ENV", "ACTIONS", "MAJOR",
-                                         "VIRT_RULES_ENGINE"};
+    static const char *const others[] = {"ID_MODEL", "LD_PRELOAD", "BASH_ENV",
+                                         "ACTIONS",  "MAJOR",      "VIRT_RULES_ENGINE"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_not_in("environment", others[i]);
 }
@@ -319,7 +319,8 @@ static bool make_groups(void) {
 
 static void remove_groups(void) {
     for (int i = 0; i < HIERARCHIES; i++)
-        for (int try = 0; *groups[i] && rmdir(groups[i]) != 0 && errno == EBUSY && try < 1000; try++)
+        for (int try = 0; *groups[i] && rmdir(groups[i]) != 0 && errno == EBUSY && try < 1000;
+             try++)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 

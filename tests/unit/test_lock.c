@@ -163,7 +163,7 @@ static pid_t take_turn(const char *place, int inherited, int tell, int until) {
         alarm(60);
         lock_release(inherited);
         enum turn turn = lock_turn(state_path, place, &lock, error, sizeof error);
-        char byte = turn == TURN_MINE ? 't' : turn == TURN_MERGED ? 'm' : 'f';
+        char byte = "tmf"[turn];
         if (write(tell, &byte, 1) != 1)
             _exit(1);
         _exit(turn != TURN_MINE || read(until, &byte, 1) == 1 ? 0 : 2);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define USB_PATH "DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1.4"
+#define INTERFACE_PATH USB_PATH "/1-1.4:1.0"
+#define NIC_PATH PCI_PATH "/net/eth0"
 #define USB "SUBSYSTEM=usb", "DEVTYPE=usb_device", USB_PATH
 #define PCI_PATH "DEVPATH=/devices/pci0000:00/0000:00:1c.0/0000:03:00.0"
 
@@ -97,11 +99,11 @@ static void what_is_none_of_ours(void **state) {
     assert_false(read_event(&uevent, EVENT("ACTION=bind", USB)));
     assert_false(read_event(&uevent, EVENT("ACTION=change", "SUBSYSTEM=pci", PCI_PATH)));
     assert_false(read_event(&uevent, EVENT(USB)));
-    assert_false(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=usb", "DEVTYPE=usb_interface",
-                                           USB_PATH "/1-1.4:1.0")));
+    assert_false(read_event(
+        &uevent, EVENT("ACTION=add", "SUBSYSTEM=usb", "DEVTYPE=usb_interface", INTERFACE_PATH)));
     assert_false(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=usb", "DEVTYPE=usb_device",
                                            "DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1")));
-    assert_false(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=net", PCI_PATH "/net/eth0")));
+    assert_false(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=net", NIC_PATH)));
     assert_false(read_event(&uevent, EVENT("ACTION=add", USB, "SYNTH_UUID=0")));
     assert_false(
         read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=pci", "DEVTYPE=usb_device", USB_PATH)));

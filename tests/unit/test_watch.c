@@ -1,5 +1,5 @@
-/* Events from a socket to a process each. The kernel is a pair of sockets here; a test of uevent_socket
- * has the real one. What a child is told it writes to a file, a line each. */
+/* Events from a socket to a process each. The kernel is a pair of sockets here; a test of
+ * uevent_socket has the real one. What a child is told it writes to a file, a line each. */
 #include "tests/unit/sample.h"
 
 #include "engine/presence.h"
@@ -42,11 +42,11 @@ static void tell(void *context, const struct uevent *uevent) {
     char line[256];
     const char *gate = context;
     int out = open(told_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    int size = snprintf(line, sizeof line, "%s%s %s %04x:%04x %u %s\n",
-                        uevent->removed ? "remove" : "add", uevent->stands ? " stands" : "",
-                        uevent->device.address, uevent->device.id.vendor,
-                        uevent->device.id.device, uevent->device.device_number,
-                        uevent->device.serial ? uevent->device.serial : "-");
+    int size =
+        snprintf(line, sizeof line, "%s%s %s %04x:%04x %u %s\n", uevent->removed ? "remove" : "add",
+                 uevent->stands ? " stands" : "", uevent->device.address, uevent->device.id.vendor,
+                 uevent->device.id.device, uevent->device.device_number,
+                 uevent->device.serial ? uevent->device.serial : "-");
     if (out < 0 || write(out, line, (size_t)size) != size)
         _exit(1);
     if (gate) { /* until the test opens it too */
