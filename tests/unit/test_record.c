@@ -441,8 +441,7 @@ static void make_many_uses(void) {
     pci("0000:0a:00.0", "0xa352\n");
     block("sdg", PCI "0000:0a:00.0/block/sdg", "8:96\n");
     file("proc/1/mountinfo", "1 1 8:96 / /boot rw - ext4 /dev/sdg rw\n");
-    file("proc/mounts", "/dev/sdc / ext4 rw 0 0\nproc /proc proc rw 0 0\n"
-                        "/dev/sde /var ext4 rw 0 0\n");
+    file("proc/mounts", "/dev/sdc / ext4 rw 0 0\nproc /proc proc rw 0 0\n");
     file("proc/self/mountinfo", "1 1 8:32 / / rw - ext4 /dev/sdc rw\n"
                                 "2 1 8:64 / /var rw - ext4 /dev/nothing rw\n"
                                 "3 1 259:0 / /srv rw - ext4 /dev/nvme0n1 rw\n"
