@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ARENA_CHUNK = 1024 * 1024, ALIGNMENT = sizeof(void *) };
+enum { ARENA_FIRST = 256 * 1024, ARENA_LAST = 16 * 1024 * 1024 }; /* sizes of chunks */
+enum { HUGE_PAGE = 2 * 1024 * 1024 };
 
 struct arena_chunk {
     struct arena_chunk *next;
+    size_t room;
     char bytes[];
 };
 
@@ -21,6 +24,15 @@ static void *checked(void *block) {
 
 void *memory_zalloc(size_t size) {
     return checked(calloc(1, size ? size : 1));
+}
+
+void *memory_large(size_t size) {
+    size_t whole = size / HUGE_PAGE * HUGE_PAGE;
+    if (!whole)
+        return memory_resize(NULL, size, 1);
+    char *block = checked(aligned_alloc(HUGE_PAGE, whole + HUGE_PAGE));
+    madvise(block, whole, MADV_HUGEPAGE); /* a system without them has none */
+    return block;
 }
 
 void *memory_resize(void *block, size_t count, size_t item_size) {
@@ -55,33 +67,22 @@ void *memory_grow(void *list, size_t count, size_t item_size) {
     return memory_resize(list, count ? 2 * count : 1, item_size);
 }
 
-static void add_chunk(struct arena *arena, size_t size) {
-    size_t room = size > ARENA_CHUNK ? size : ARENA_CHUNK;
-    struct arena_chunk *chunk = memory_zalloc(sizeof *chunk + room);
-    chunk->next = arena->chunks;
+void *arena_refill(struct arena *arena, size_t size) {
+    size_t room = arena->chunks ? 4 * arena->chunks->room : ARENA_FIRST;
+    room = room > ARENA_LAST ? ARENA_LAST : room;
+    room = room > size ? room : size;
+    struct arena_chunk *chunk = memory_large(sizeof *chunk + room);
+    *chunk = (struct arena_chunk){arena->chunks, room};
     arena->chunks = chunk;
-    arena->next = chunk->bytes;
+    arena->next = chunk->bytes + size;
     arena->end = chunk->bytes + room;
-}
-
-static char *take(struct arena *arena, size_t size, size_t padding) {
-    size_t left = (size_t)(arena->end - arena->next);
-    if (left < padding || left - padding < size) {
-        add_chunk(arena, size);
-        padding = 0;
-    }
-    char *block = arena->next + padding;
-    arena->next = block + size;
-    return block;
-}
-
-void *arena_alloc(struct arena *arena, size_t size) {
-    return take(arena, size, -(uintptr_t)arena->next % ALIGNMENT);
+    return chunk->bytes;
 }
 
 char *arena_text(struct arena *arena, const char *text, size_t length) {
-    char *copy = take(arena, length + 1, 0);
+    char *copy = arena_take(arena, length + 1, 0);
     memcpy(copy, text, length);
+    copy[length] = 0;
     return copy;
 }
 

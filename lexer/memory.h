@@ -7,6 +7,8 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 void *memory_zalloc(size_t size);
 void *memory_resize(void *block, size_t count, size_t item_size);
@@ -14,6 +16,9 @@ char *memory_strdup(const char *text);
 char *memory_strndup(const char *text, size_t length);
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *memory_vprintf(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+
+/* Not zeroed; for what may be many megabytes: in huge pages, where there are any. */
+void *memory_large(size_t size);
 
 /* Room for one more item in a list that grows by doubling; returns the list. */
 void *memory_grow(void *list, size_t count, size_t item_size);
@@ -23,8 +28,23 @@ struct arena {
     char *next, *end;
 };
 
+/* `size` bytes of a new chunk. */
+void *arena_refill(struct arena *arena, size_t size);
+
+static inline void *arena_take(struct arena *arena, size_t size, size_t padding) {
+    size_t left = (size_t)(arena->end - arena->next);
+    if (left < padding || left - padding < size)
+        return arena_refill(arena, size);
+    char *block = arena->next + padding;
+    arena->next = block + size;
+    return block;
+}
+
 /* Zeroed and aligned for any node; lives until arena_finish(). An arena of zero bytes is empty. */
-void *arena_alloc(struct arena *arena, size_t size);
+static inline void *arena_alloc(struct arena *arena, size_t size) {
+    return memset(arena_take(arena, size, -(uintptr_t)arena->next % sizeof(void *)), 0, size);
+}
+
 /* A copy of `length` bytes with a final NUL, unaligned. */
 char *arena_text(struct arena *arena, const char *text, size_t length);
 void arena_finish(struct arena *arena);

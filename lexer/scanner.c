@@ -29,45 +29,73 @@ enum event_name event_from_text(const char *text) {
     return event;
 }
 
-/* FNV-1a */
-static size_t hash(const char *text, size_t length) {
-    uint64_t value = 0xcbf29ce484222325;
-    for (size_t i = 0; i < length; i++)
-        value = (value ^ (unsigned char)text[i]) * 0x100000001b3;
-    return (size_t)(value ^ value >> 32);
+static uint64_t mix(uint64_t hash, uint64_t value) {
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
+    return hash ^ hash >> 32;
 }
 
-static const char **slot_of(const struct interner *interner, const char *text, size_t length) {
-    size_t at = hash(text, length) & (interner->size - 1);
-    for (;; at = (at + 1) & (interner->size - 1)) {
-        const char *have = interner->slots[at];
-        if (!have || (!strncmp(have, text, length) && !have[length]))
-            return &interner->slots[at];
+/* Eight bytes at a time; never 0. */
+uint32_t text_hash(const char *text, size_t length) {
+    uint64_t hash = length, piece;
+    for (; length >= sizeof piece; text += sizeof piece, length -= sizeof piece) {
+        memcpy(&piece, text, sizeof piece);
+        hash = mix(hash, piece);
     }
+    for (piece = 0; length > 0; length--)
+        piece = piece << 8 | (unsigned char)*text++;
+    hash = mix(hash, piece);
+    return (uint32_t)hash ? (uint32_t)hash : 1;
+}
+
+static bool is_text(const char *have, const char *text, size_t length) {
+    return !strncmp(have, text, length) && !have[length];
+}
+
+/* The text's slot, or the free one where it belongs. */
+static size_t slot_of(const struct interner *interner, uint32_t hash, const char *text,
+                      size_t length) {
+    size_t last = interner->size - 1, at = hash & last;
+    while (interner->hashes[at] &&
+           (interner->hashes[at] != hash || !is_text(interner->slots[at], text, length)))
+        at = (at + 1) & last;
+    return at;
+}
+
+static void put(struct interner *interner, size_t at, uint32_t hash, const char *text) {
+    interner->hashes[at] = hash;
+    interner->slots[at] = text;
 }
 
 static void grow(struct interner *interner) {
     struct interner old = *interner;
     interner->size = old.size ? 2 * old.size : 64;
     interner->slots = memory_zalloc(interner->size * sizeof *interner->slots);
+    interner->hashes = memory_zalloc(interner->size * sizeof *interner->hashes);
     for (size_t i = 0; i < old.size; i++)
-        if (old.slots[i])
-            *slot_of(interner, old.slots[i], strlen(old.slots[i])) = old.slots[i];
-    free(old.slots);
+        if (old.hashes[i]) {
+            size_t at = old.hashes[i] & (interner->size - 1);
+            while (interner->hashes[at])
+                at = (at + 1) & (interner->size - 1);
+            put(interner, at, old.hashes[i], old.slots[i]);
+        }
+    free((void *)old.slots);
+    free(old.hashes);
 }
 
 const char *intern(struct interner *interner, const char *text, size_t length) {
     if (2 * interner->used >= interner->size)
         grow(interner);
-    const char **slot = slot_of(interner, text, length);
-    if (!*slot) {
-        *slot = arena_text(interner->arena, text, length);
+    uint32_t hash = text_hash(text, length);
+    size_t at = slot_of(interner, hash, text, length);
+    if (!interner->hashes[at]) {
+        put(interner, at, hash, arena_text(interner->arena, text, length));
         interner->used++;
     }
-    return *slot;
+    return interner->slots[at];
 }
 
 void interner_finish(struct interner *interner) {
-    free(interner->slots);
+    free((void *)interner->slots);
+    free(interner->hashes);
     *interner = (struct interner){0};
 }

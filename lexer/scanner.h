@@ -91,11 +91,10 @@ const char *event_text(enum event_name event);
 enum event_name event_from_text(const char *text);
 
 /*
- * Text of a WORD, NUMBER or STRING: one copy for each different text, so that equal texts are one
- * pointer. A word that is an id is hardly ever kept as text, and is only lent: until BRIEF_TEXTS
- * more of them were read.
+ * Text of a WORD, NUMBER or STRING. That of a string is interned; the others are only lent, until
+ * LENT_TEXTS more of them were read: hardly any is kept as it is.
  */
-enum { BRIEF_TEXTS = 8 };
+enum { LENT_TEXTS = 8 };
 
 union token_value {
     const char *text;
@@ -106,9 +105,11 @@ union token_value {
 struct interner {
     struct arena *arena;
     const char **slots; /* open addressing, a power of two */
+    uint32_t *hashes;   /* of each slot's text, so that hardly one is looked at in vain; 0: free */
     size_t size, used;
 };
 
+uint32_t text_hash(const char *text, size_t length);
 const char *intern(struct interner *interner, const char *text, size_t length);
 void interner_finish(struct interner *interner);
 

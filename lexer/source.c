@@ -67,7 +67,7 @@ static int check_file(int fd, enum source_trust trust, bool *untrusted, size_t *
 /* Reads to the end, also of what grows or has no size (a pipe on standard input). */
 static char *read_all(int fd, size_t expected, size_t *size) {
     size_t room = expected + 1;
-    char *text = memory_resize(NULL, room + FLEX_END, 1);
+    char *text = memory_large(room + FLEX_END);
     *size = 0;
     for (;;) {
         ssize_t got = read(fd, text + *size, room - *size);

@@ -15,15 +15,9 @@ struct checker {
 typedef void check_function(struct checker *checker);
 
 static void check_definitions(struct checker *checker);
-static void check_events(struct checker *checker);
-static void check_backends(struct checker *checker);
-static void check_options(struct checker *checker);
-static void check_repeated(struct checker *checker);
-static void check_words(struct checker *checker);
-static void check_every_vm(struct checker *checker);
+static void check_each(struct checker *checker);
 static void check_promises(struct checker *checker);
 static void check_guards(struct checker *checker);
-static void check_blocks(struct checker *checker);
 
 /* --- the table: what is found, how bad it is, and who finds it (NULL: scanner, parser or loader)
  */
@@ -61,25 +55,27 @@ static const struct {
      check_definitions},
     {{"event-without-attach", SEVERITY_ERROR, false,
       "attach or detach at an event where it cannot work"},
-     check_events},
+     check_each},
     {{"backend-mismatch", SEVERITY_ERROR, false, "a backend that does not fit its device"},
-     check_backends},
+     NULL /* with event-without-attach */},
     {{"option-mismatch", SEVERITY_ERROR, false, "an option that does not fit its action"},
-     check_options},
+     NULL /* with event-without-attach */},
     {{"repeated-word", SEVERITY_WARNING, false, "a VM, event or option twice in one rule"},
-     check_repeated},
-    {{"empty-word", SEVERITY_ERROR, false, "a quoted word with nothing in it"}, check_words},
+     NULL /* with event-without-attach */},
+    {{"empty-word", SEVERITY_ERROR, false, "a quoted word with nothing in it"},
+     NULL /* with event-without-attach */},
     {{"relative-path", SEVERITY_ERROR, false, "a program or ROM file without its whole path"},
      NULL /* with empty-word */},
     {{"every-vm-all", SEVERITY_WARNING, false, "all devices of a kind for every VM"},
-     check_every_vm},
+     NULL /* with event-without-attach */},
     {{"duplicate-device", SEVERITY_WARNING, false, "a device twice in one rule"}, check_promises},
     {{"duplicate-rule", SEVERITY_WARNING, false, "what another rule says already"},
      NULL /* with duplicate-device */},
     {{"shared-device", SEVERITY_WARNING, false, "one device promised to two VMs at one event"},
      NULL /* with duplicate-device */},
     {{"void-by-never", SEVERITY_WARNING, false, "an attach that a 'never' forbids"}, check_guards},
-    {{"empty-block", SEVERITY_WARNING, false, "a block without an action"}, check_blocks},
+    {{"empty-block", SEVERITY_WARNING, false, "a block without an action"},
+     NULL /* with event-without-attach */},
     /* With --host, see engine/host_check.c. */
     {{"vm-unknown", SEVERITY_ERROR, false, "--host: a VM that no domain is called"}, NULL},
     {{"device-absent", SEVERITY_ERROR, false, "--host: a device that the host does not have"},
@@ -166,7 +162,7 @@ static const char *why_no_attach(enum event_name event) {
     }
 }
 
-static void check_rule_events(struct checker *checker, const struct rule *rule) {
+static void check_events(struct checker *checker, const struct rule *rule) {
     const struct action *action = rule->actions;
     while (action && action->verb == VERB_RUN)
         action = action->next;
@@ -181,11 +177,6 @@ static void check_rule_events(struct checker *checker, const struct rule *rule) 
                             "'%s' is right for a VM that runs; libvirt itself gives devices back "
                             "when a VM stops",
                             event_text(EVENT_STARTED));
-}
-
-static void check_events(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
-        check_rule_events(checker, rule);
 }
 
 static void check_backend(struct checker *checker, struct source *source,
@@ -215,14 +206,6 @@ static void misfit(struct checker *checker, struct source *source, struct span s
                     "%s", hint);
 }
 
-static void check_backends(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
-        for (struct action *action = rule->actions; action; action = action->next)
-            if (action->verb == VERB_ATTACH)
-                for (struct target *target = action->targets; target; target = target->next)
-                    check_backend(checker, rule->source, target, action->backend);
-}
-
 static const char *option_text(enum option_kind kind) {
     static const char *const texts[] = {"optional", "unmanaged", "within",     "after",
                                         "rom off",  "rom",       "then reset", "then reboot"};
@@ -250,8 +233,8 @@ static void check_attach_option(struct checker *checker, const struct rule *rule
                option_text(option->kind), event_text(rule->events->event));
 }
 
-static void check_action_options(struct checker *checker, const struct rule *rule,
-                                 const struct action *action) {
+static void check_options(struct checker *checker, const struct rule *rule,
+                          const struct action *action) {
     for (const struct action_option *option = action->options; option; option = option->next)
         if (action->verb == VERB_ATTACH)
             check_attach_option(checker, rule, action, option);
@@ -265,12 +248,6 @@ static void check_action_options(struct checker *checker, const struct rule *rul
     if (action->verb == VERB_DETACH && action->backend)
         misfit(checker, rule->source, action->span, "'detach' knows how the device is attached",
                "as", "detach");
-}
-
-static void check_options(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
-        for (struct action *action = rule->actions; action; action = action->next)
-            check_action_options(checker, rule, action);
 }
 
 static void repeated(struct checker *checker, struct source *source, struct span second,
@@ -323,29 +300,21 @@ static int by_text(const void *left, const void *right) {
     return order ? order : (a->span.start > b->span.start) - (a->span.start < b->span.start);
 }
 
-static void check_repeated_vms(struct checker *checker, struct source *source, struct word *vms) {
+static void check_repeated_vms(struct checker *checker, struct source *source,
+                               const struct word *vms) {
     size_t count = 0;
     const struct word **sorted = NULL;
     if (!vms || !vms->next)
         return;
-    for (struct word *vm = vms; vm; vm = vm->next) {
+    for (const struct word *vm = vms; vm; vm = vm->next) {
         sorted = memory_grow((void *)sorted, count, sizeof *sorted);
         sorted[count++] = vm;
     }
     qsort((void *)sorted, count, sizeof *sorted, by_text);
     for (size_t i = 1; i < count; i++)
-        if (sorted[i]->text == sorted[i - 1]->text && sorted[i]->kind == sorted[i - 1]->kind)
+        if (same_text(sorted[i], sorted[i - 1]) && sorted[i]->kind == sorted[i - 1]->kind)
             repeated(checker, source, sorted[i]->span, sorted[i - 1]->span, sorted[i]->text);
     free((void *)sorted);
-}
-
-static void check_repeated(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next) {
-        check_repeated_vms(checker, rule->source, rule->vms);
-        check_repeated_events(checker, rule);
-        for (struct action *action = rule->actions; action; action = action->next)
-            check_repeated_options(checker, rule, action);
-    }
 }
 
 static void empty_word(struct checker *checker, struct source *source, struct span span,
@@ -376,31 +345,16 @@ static void relative_path(struct checker *checker, struct source *source, struct
                         "begin it with '/': no shell and no PATH looks for it");
 }
 
-static void check_action_words(struct checker *checker, const struct rule *rule,
-                               const struct action *action) {
-    if (action->verb == VERB_RUN) {
-        relative_path(checker, rule->source, action->command->span, action->command->text);
-        return;
-    }
-    for (const struct target *target = action->targets; target; target = target->next)
-        check_criteria_words(checker, rule->source, target->device);
-    for (const struct action_option *option = action->options; option; option = option->next)
-        if (option->kind == OPTION_ROM_FILE)
-            relative_path(checker, rule->source, option->span, option->text);
-}
-
-static void check_words(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next) {
-        check_vm_words(checker, rule->source, rule->vms);
-        for (struct action *action = rule->actions; action; action = action->next)
-            check_action_words(checker, rule, action);
-    }
-    for (struct guard *guard = checker->syntax->guards; guard; guard = guard->next) {
-        check_vm_words(checker, guard->source, guard->vms);
-        check_criteria_words(checker, guard->source, guard->device);
-    }
-    for (struct definition *one = checker->syntax->definitions; one; one = one->next)
-        check_criteria_words(checker, one->source, one->device);
+static void check_target(struct checker *checker, const struct rule *rule,
+                         const struct action *action, const struct target *target, bool every_vm) {
+    if (action->verb == VERB_ATTACH)
+        check_backend(checker, rule->source, target, action->backend);
+    check_criteria_words(checker, rule->source, target->device);
+    if (action->verb == VERB_ATTACH && every_vm && target->quantifier == QUANTIFIER_ALL)
+        diagnostic_hint(diagnose(checker->diagnostics, rule->source, target->span, "every-vm-all",
+                                 "'all' for every VM: the first that starts takes every one of "
+                                 "these devices"),
+                        "name the VM, or write 'any' for one device each");
 }
 
 static bool is_every_vm(const struct word *vm) {
@@ -408,29 +362,46 @@ static bool is_every_vm(const struct word *vm) {
                                     strspn(vm->text, "*") == strlen(vm->text));
 }
 
-static void check_every_vm(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next) {
-        const struct word *vm = rule->vms;
-        while (vm && !is_every_vm(vm))
-            vm = vm->next;
-        for (const struct action *action = rule->actions; vm && action; action = action->next)
-            if (action->verb == VERB_ATTACH)
-                for (const struct target *target = action->targets; target; target = target->next)
-                    if (target->quantifier == QUANTIFIER_ALL)
-                        diagnostic_hint(diagnose(checker->diagnostics, rule->source, target->span,
-                                                 "every-vm-all",
-                                                 "'all' for every VM: the first that starts takes "
-                                                 "every one of these devices"),
-                                        "name the VM, or write 'any' for one device each");
-    }
+static void check_action(struct checker *checker, const struct rule *rule,
+                         const struct action *action, bool every_vm) {
+    if (action->verb == VERB_RUN)
+        relative_path(checker, rule->source, action->command->span, action->command->text);
+    else
+        for (const struct target *target = action->targets; target; target = target->next)
+            check_target(checker, rule, action, target, every_vm);
+    check_options(checker, rule, action);
+    check_repeated_options(checker, rule, action);
+    for (const struct action_option *option = action->options; option; option = option->next)
+        if (option->kind == OPTION_ROM_FILE && action->verb != VERB_RUN)
+            relative_path(checker, rule->source, option->span, option->text);
 }
 
-static void check_blocks(struct checker *checker) {
-    for (struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
-        if (!rule->actions && !rule->source->broken)
-            diagnostic_hint(diagnose(checker->diagnostics, rule->source, rule->span, "empty-block",
-                                     "a rule that does nothing"),
-                            "write attach, detach or run between '{' and '}'");
+static void check_rule(struct checker *checker, const struct rule *rule) {
+    const struct word *vm = rule->vms;
+    while (vm && !is_every_vm(vm))
+        vm = vm->next;
+    check_events(checker, rule);
+    check_repeated_vms(checker, rule->source, rule->vms);
+    check_repeated_events(checker, rule);
+    check_vm_words(checker, rule->source, rule->vms);
+    for (const struct action *action = rule->actions; action; action = action->next)
+        check_action(checker, rule, action, vm != NULL);
+    if (!rule->actions && !rule->source->broken)
+        diagnostic_hint(diagnose(checker->diagnostics, rule->source, rule->span, "empty-block",
+                                 "a rule that does nothing"),
+                        "write attach, detach or run between '{' and '}'");
+}
+
+/* One walk for all that is said of one statement alone: a million rules do not fit into a cache. */
+static void check_each(struct checker *checker) {
+    for (const struct rule *rule = checker->syntax->rules; rule; rule = rule->next)
+        check_rule(checker, rule);
+    for (const struct guard *guard = checker->syntax->guards; guard; guard = guard->next) {
+        check_vm_words(checker, guard->source, guard->vms);
+        check_criteria_words(checker, guard->source, guard->device);
+    }
+    for (const struct definition *one = checker->syntax->definitions; one; one = one->next)
+        check_criteria_words(checker, one->source, one->device);
 }
 
 /* --- rules against each other: see promise.c */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { GUARD_BUDGET = 20000000 }; /* pairs of conditions that are compared */
+enum { WAITING = 16 };
 
 /* What one rule says it will do at one event: attach a target, detach it, or run a command. */
 struct promise {
@@ -26,6 +27,8 @@ struct promises {
     size_t again;          /* promises that the second pass will look at, at most */
     struct promise *slots; /* of those, the first of its kind; open addressing */
     size_t size;
+    size_t noted;              /* promises in the first pass */
+    uint64_t waiting[WAITING]; /* the last hashes, whose marks are on their way from memory */
     struct diagnostics *diagnostics;
     size_t known; /* diagnostics that the checks before found */
 };
@@ -71,14 +74,14 @@ static bool same_criteria(const struct criterion *a, const struct criterion *b) 
 
 static bool same_command(const struct word *a, const struct word *b) {
     for (; a && b; a = a->next, b = b->next)
-        if (a->text != b->text)
+        if (!same_text(a, b))
             return false;
     return !a && !b;
 }
 
 static bool same_vms(const struct word *a, const struct word *b) {
     for (; a && b; a = a->next, b = b->next)
-        if (a->text != b->text || (a->kind == WORD_ANY) != (b->kind == WORD_ANY))
+        if (!same_text(a, b) || (a->kind == WORD_ANY) != (b->kind == WORD_ANY))
             return false;
     return !a && !b;
 }
@@ -94,7 +97,7 @@ static bool same_promise(const struct promise *a, const struct promise *b) {
 
 static uint64_t hash_vms(uint64_t hash, const struct word *vms) {
     for (; vms; vms = vms->next)
-        hash = mix(hash, (uint64_t)(uintptr_t)vms->text);
+        hash = mix(hash, vms->hash);
     return hash;
 }
 
@@ -130,7 +133,7 @@ static bool is_uuid(const char *text) {
 static bool are_two_vms(const struct word *a, const struct word *b) {
     if (a->kind == WORD_ANY || b->kind == WORD_ANY || a->kind == WORD_GLOB || b->kind == WORD_GLOB)
         return false;
-    return a->text != b->text && is_uuid(a->text) == is_uuid(b->text);
+    return !same_text(a, b) && is_uuid(a->text) == is_uuid(b->text);
 }
 
 static bool promises_to_two(const struct promise *first, const struct promise *second) {
@@ -223,19 +226,33 @@ static uint32_t *mark_of(const struct promises *promises, uint64_t hash) {
     return &promises->marks[at];
 }
 
-typedef bool visitor(struct promises *promises, const struct promise *promise);
-
-static bool note(struct promises *promises, const struct promise *promise) {
-    uint64_t hash = hash_promise(promise);
+static void set_mark(struct promises *promises, uint64_t hash) {
     uint32_t *mark = mark_of(promises, hash);
     if (!*mark) {
         uint32_t print = (uint32_t)(hash >> 32) & ~1U;
         *mark = print ? print : 2;
-        return true;
+    } else {
+        promises->again += *mark & 1 ? 1 : 2;
+        *mark |= 1;
     }
-    promises->again += *mark & 1 ? 1 : 2;
-    *mark |= 1;
+}
+
+typedef bool visitor(struct promises *promises, const struct promise *promise);
+
+/* The mark of a hash lies anywhere: it is asked for now, and set some promises later. */
+static bool note(struct promises *promises, const struct promise *promise) {
+    uint64_t hash = hash_promise(promise);
+    size_t place = promises->noted++ % WAITING;
+    __builtin_prefetch(&promises->marks[hash & (promises->mark_count - 1)], 1);
+    if (promises->noted > WAITING)
+        set_mark(promises, promises->waiting[place]);
+    promises->waiting[place] = hash;
     return true;
+}
+
+static void note_rest(struct promises *promises) {
+    for (size_t i = 0; i < WAITING && i < promises->noted; i++)
+        set_mark(promises, promises->waiting[i]);
 }
 
 static bool look_again(struct promises *promises, const struct promise *promise) {
@@ -269,23 +286,19 @@ static void visit_all(struct promises *promises, const struct syntax *syntax, vi
         }
 }
 
-/* No fewer than there are. */
-static size_t count_promises(const struct syntax *syntax) {
-    size_t count = 0;
-    for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
-        size_t events = 0, things = 0;
-        for (const struct event_list *event = rule->events; event && events < EVENT_COUNT;
-             event = event->next)
-            events++;
-        for (const struct action *action = rule->actions; action; action = action->next)
-            if (action->verb == VERB_RUN)
+/* Promises of one rule, no fewer than there are. */
+static size_t count_promises(const struct rule *rule) {
+    size_t events = 0, things = 0;
+    for (const struct event_list *event = rule->events; event && events < EVENT_COUNT;
+         event = event->next)
+        events++;
+    for (const struct action *action = rule->actions; action; action = action->next)
+        if (action->verb == VERB_RUN)
+            things++;
+        else
+            for (const struct target *one = action->targets; one; one = one->next)
                 things++;
-            else
-                for (const struct target *one = action->targets; one; one = one->next)
-                    things++;
-        count += events * things;
-    }
-    return count;
+    return events * things;
 }
 
 static size_t room_for(size_t count) {
@@ -315,13 +328,17 @@ static void check_one_rule(const struct promises *promises, const struct rule *r
 }
 
 void promise_check(struct syntax *syntax, struct diagnostics *diagnostics) {
-    struct promises promises = {.mark_count = room_for(count_promises(syntax)),
-                                .diagnostics = diagnostics,
-                                .known = diagnostics->count};
-    for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
+    struct promises promises = {.diagnostics = diagnostics, .known = diagnostics->count};
+    size_t count = 0;
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
         check_one_rule(&promises, rule);
-    promises.marks = memory_zalloc(promises.mark_count * sizeof *promises.marks);
+        count += count_promises(rule);
+    }
+    promises.mark_count = room_for(count);
+    promises.marks = memory_large(promises.mark_count * sizeof *promises.marks);
+    memset(promises.marks, 0, promises.mark_count * sizeof *promises.marks);
     visit_all(&promises, syntax, note);
+    note_rest(&promises);
     promises.size = room_for(promises.again);
     promises.slots = memory_zalloc(promises.size * sizeof *promises.slots);
     if (promises.again)
@@ -425,7 +442,7 @@ static bool covers_device(const struct criterion *guard, const struct criterion 
 
 static bool covers_vm(const struct word *guard, const struct word *vm, size_t *budget) {
     for (; guard && *budget; guard = guard->next, spend(budget))
-        if (guard->kind == WORD_ANY || (guard->text == vm->text && vm->kind != WORD_ANY) ||
+        if (guard->kind == WORD_ANY || (vm->kind != WORD_ANY && same_text(guard, vm)) ||
             (guard->kind == WORD_GLOB && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED) &&
              fnmatch(guard->text, vm->text, 0) == 0))
             return true;

@@ -35,6 +35,8 @@ struct parser {
     bool error_on_line;
     bool quotes_on_line;     /* a shell's quotes were reported on it */
     bool incomplete;         /* the device that is being read */
+    bool begins_alternative; /* its next criterion */
+    struct action_option **options_end; /* of the last action */
     struct seen_token previous, found; /* the token before the one looked at, and this one */
     struct seen_token head[LINE_HEAD]; /* how this line begins */
     size_t line_tokens;
@@ -54,8 +56,10 @@ static void yyerror(const struct span *span, struct parser *parser, const char *
 #define YYLLOC_DEFAULT(now, rhs, n)                                                                \
     do {                                                                                           \
         (now).start = (n) ? YYRHSLOC(rhs, 1).start : YYRHSLOC(rhs, 0).end;                         \
-        (now).end = YYRHSLOC(rhs, (n) ? (n) : 0).end;                                              \
+        (now).end = YYRHSLOC(rhs, n).end;                                                          \
     } while (0)
+
+#define JOINED(from, to) ((struct span){(from).start, (to).end})
 
 /* Rings: `last->next` is the first node. A NULL node, of something that could not be built, is left out. */
 #define RING(node) ((node) ? ((node)->next = (node)) : NULL)
@@ -77,18 +81,20 @@ static struct criterion *new_criterion(struct parser *parser, struct span span, 
                                        value_reader *read, const char *text);
 static struct criterion *text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
                                         const char *text);
-static struct criterion *alternative(struct criterion *last);
-static struct criterion *append_match(struct criterion *last, struct criterion *match);
+static struct criterion *begin_alternative(struct parser *parser, struct criterion *last,
+                                           struct criterion *criterion);
+static struct criterion *append_criterion(struct parser *parser, struct criterion *last,
+                                          struct criterion *criterion);
 static struct target *new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
                                  struct criterion *device);
 static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind);
-static struct action *new_action(struct parser *parser, struct span span, enum verb verb,
-                                 struct action_option *options);
+static struct action *new_action(struct parser *parser, struct span span, enum verb verb);
 static void leave_line(struct parser *parser);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions);
 static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
-static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
+static const char *word_at(struct parser *parser, struct span span);
+static void add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device);
 }
 
@@ -111,9 +117,9 @@ static void add_definition(struct parser *parser, struct span span, struct span 
 
 %type <word> vm vms guarded argument arguments
 %type <event> event events
-%type <criterion> device criteria criterion
+%type <criterion> device criterion
 %type <target> target targets
-%type <option> option options
+%type <option> option
 %type <action> action block_actions block last_action
 %type <quantifier> quantifier
 %type <backend> backend any_backend
@@ -123,30 +129,32 @@ static void add_definition(struct parser *parser, struct span span, struct span 
 
 %%
 
-file: %empty | file line;
-
-line: NEWLINE
-    | definition NEWLINE
-    | rule NEWLINE
-    | guard NEWLINE
-    | error NEWLINE         { yyerrok; leave_line(parser); }
-    | error block NEWLINE   { yyerrok; leave_line(parser); }
+file: %empty
+    | file NEWLINE
+    | file definition
+    | file rule
+    | file block_rule NEWLINE
+    | file guard
+    | file error NEWLINE    { yyerrok; leave_line(parser); }
+    | file error block NEWLINE { yyerrok; leave_line(parser); }
     ;
 
-definition: DEVICE WORD IS device {
-        if (value_name(&parser->values, @WORD, $WORD.text))
-            add_definition(parser, @$, @WORD, $WORD.text, $device);
+definition: DEVICE WORD IS device NEWLINE {
+        if (value_name(&parser->values, @WORD, word_at(parser, @WORD)))
+            add_definition(parser, JOINED(@DEVICE, @device), @WORD, $device);
     };
 
-rule: ON VM vms events action {
-        add_rule(parser, @$, $vms, $events, $action);
-    }
-    | ON VM vms events block {
-        add_rule(parser, (struct span){@ON.start, @events.end}, $vms, $events, $block);
-    }
-    ;
+rule: ON VM vms events action NEWLINE {
+        add_rule(parser, JOINED(@ON, @action), $vms, $events, $action);
+    };
 
-guard: NEVER ATTACH device guarded { add_guard(parser, @$, $device, $guarded); };
+block_rule: ON VM vms events block {
+        add_rule(parser, JOINED(@ON, @events), $vms, $events, $block);
+    };
+
+guard: NEVER ATTACH device guarded NEWLINE {
+        add_guard(parser, JOINED(@NEVER, @guarded), $device, $guarded);
+    };
 
 guarded: %empty             { $$ = NULL; }
     | TO VM vms             { $$ = $vms; }
@@ -193,28 +201,34 @@ last_action: %empty         { $$ = NULL; }
     | error                 { $$ = NULL; }
     ;
 
-action: ATTACH targets AS backend options {
-        $$ = new_action(parser, @$, VERB_ATTACH, $options);
+action: ATTACH targets AS backend {
+        $$ = new_action(parser, @$, VERB_ATTACH);
         $$->targets = OPENED(struct target, $targets);
         $$->backend = $backend;
     }
-    | ATTACH targets WITH GROUP AS backend options {
-        $$ = new_action(parser, @$, VERB_ATTACH, $options);
+    | ATTACH targets WITH GROUP AS backend {
+        $$ = new_action(parser, @$, VERB_ATTACH);
         $$->targets = OPENED(struct target, $targets);
         $$->with_group = true;
         $$->backend = $backend;
     }
-    | DETACH targets with_group any_backend options {
-        $$ = new_action(parser, @$, VERB_DETACH, $options);
+    | DETACH targets with_group any_backend {
+        $$ = new_action(parser, @$, VERB_DETACH);
         $$->targets = OPENED(struct target, $targets);
         $$->with_group = $with_group;
         $$->backend = $any_backend;
     }
-    | RUN STRING arguments options {
+    | RUN STRING arguments {
         struct word *program = new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
         program->next = OPENED(struct word, $arguments);
-        $$ = new_action(parser, @$, VERB_RUN, $options);
+        $$ = new_action(parser, @$, VERB_RUN);
         $$->command = program;
+    }
+    | action[last] option {
+        $$ = $last;
+        $$->span = @$;
+        *parser->options_end = $option;
+        parser->options_end = &$option->next;
     }
     ;
 
@@ -230,12 +244,9 @@ targets: target             { $$ = RING($target); }
     | targets[last] COMMA target { $$ = APPEND($last, $target); }
     ;
 
-target: device {
-        $$ = new_target(parser, @$, QUANTIFIER_ONE, 1, $device);
-    }
-    | quantifier device {
-        $$ = new_target(parser, @$, $quantifier.kind, $quantifier.count, $device);
-    };
+target: device              { $$ = new_target(parser, @$, QUANTIFIER_ONE, 1, $device); }
+    | quantifier device     { $$ = new_target(parser, @$, $quantifier.kind, $quantifier.count, $device); }
+    ;
 
 quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
     | ANY                   { $$.kind = QUANTIFIER_ANY; $$.count = 1; }
@@ -245,12 +256,9 @@ quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
     }
     ;
 
-device: criteria           { $$ = alternative($criteria); }
-    | device[last] OR criteria { $$ = append_match($last, alternative($criteria)); }
-    ;
-
-criteria: criterion         { $$ = RING($criterion); }
-    | criteria[last] criterion { $$ = APPEND($last, $criterion); }
+device: criterion           { $$ = begin_alternative(parser, NULL, $criterion); }
+    | device[last] criterion { $$ = append_criterion(parser, $last, $criterion); }
+    | device[last] OR criterion { $$ = begin_alternative(parser, $last, $criterion); }
     ;
 
 criterion: WORD             { $$ = new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
@@ -275,10 +283,6 @@ any_backend: %empty         { $$ = BACKEND_NONE; }
 
 backend: VFIO               { $$ = BACKEND_VFIO; }
     | USB                   { $$ = BACKEND_USB; }
-    ;
-
-options: %empty             { $$ = NULL; }
-    | options[last] option  { $$ = APPEND($last, $option); }
     ;
 
 option: OPTIONAL            { $$ = new_option(parser, @$, OPTION_OPTIONAL); }
@@ -309,12 +313,24 @@ static void *open_ring(void *last) {
     return first;
 }
 
-static struct word *new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
+static struct word *make_word(struct parser *parser, struct span span, enum word_kind kind, const char *text,
+                              size_t length) {
     struct word *word = node(parser, sizeof *word);
     word->text = text;
     word->span = span;
     word->kind = kind;
+    word->hash = text_hash(text, length);
     return word;
+}
+
+static struct word *new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
+    return make_word(parser, span, kind, text, strlen(text));
+}
+
+/* Of a text that is only lent. */
+static struct word *copy_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
+    size_t length = strlen(text);
+    return make_word(parser, span, kind, arena_text(&parser->values.syntax->arena, text, length), length);
 }
 
 /* People who know a shell try its other quotes, and would name a VM that never comes. */
@@ -329,15 +345,23 @@ static bool report_quotes(struct parser *parser, struct span span, const char *t
 static struct word *bare_argument(struct parser *parser, struct span span, const char *text) {
     if (!report_quotes(parser, span, text))
         report_shell_word(&parser->values, span, text);
-    return new_word(parser, span, WORD_PLAIN, intern(&parser->values.syntax->texts, text, strlen(text)));
+    return copy_word(parser, span, WORD_PLAIN, text);
+}
+
+/* Nothing else could be meant: most names are such, and need no closer look. */
+static bool is_everyday_name(const char *text) {
+    while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' || *text == '_')
+        text++;
+    return !*text;
 }
 
 /* A word with more than a name in it, or one that is no name though it looks like one. */
 static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
+    if (is_everyday_name(text))
+        return copy_word(parser, span, WORD_PLAIN, text);
     if (!report_quotes(parser, span, text))
         report_odd_name(&parser->values, span, text);
-    text = intern(&parser->values.syntax->texts, text, strlen(text));
-    return new_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
+    return copy_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
 static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event) {
@@ -392,20 +416,20 @@ static struct criterion *open_device(struct parser *parser, struct criterion *la
     return device;
 }
 
-static struct criterion *alternative(struct criterion *last) {
-    if (last)
-        last->next->alternative = true;
-    return last;
+/* One that was not understood is NULL; then the next begins the alternative. */
+static struct criterion *append_criterion(struct parser *parser, struct criterion *last,
+                                          struct criterion *criterion) {
+    if (!criterion)
+        return last;
+    criterion->alternative = parser->begins_alternative;
+    parser->begins_alternative = false;
+    return APPEND(last, criterion);
 }
 
-/* Joins two rings: all of `match` comes behind `last`. */
-static struct criterion *append_match(struct criterion *last, struct criterion *match) {
-    if (!last || !match)
-        return last ? last : match;
-    struct criterion *first = last->next;
-    last->next = match->next;
-    match->next = first;
-    return match;
+static struct criterion *begin_alternative(struct parser *parser, struct criterion *last,
+                                           struct criterion *criterion) {
+    parser->begins_alternative = true;
+    return append_criterion(parser, last, criterion);
 }
 
 static struct target *new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
@@ -425,13 +449,12 @@ static struct action_option *new_option(struct parser *parser, struct span span,
     return option;
 }
 
-static struct action *new_action(struct parser *parser, struct span span, enum verb verb,
-                                 struct action_option *options) {
+static struct action *new_action(struct parser *parser, struct span span, enum verb verb) {
     struct action *action = node(parser, sizeof *action);
     action->span = span;
     action->verb = verb;
-    action->options = OPENED(struct action_option, options);
     action->next = action;
+    parser->options_end = &action->options;
     return action;
 }
 
@@ -457,13 +480,19 @@ static void add_guard(struct parser *parser, struct span span, struct criterion 
     parser->values.syntax->guards_end = &guard->next;
 }
 
-static void add_definition(struct parser *parser, struct span span, struct span name_span, const char *name,
+/* The text of a token that was read too long ago to be lent still. */
+static const char *word_at(struct parser *parser, struct span span) {
+    return intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
+                  span.end - span.start);
+}
+
+static void add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device) {
     struct definition *definition = node(parser, sizeof *definition);
     definition->source = parser->values.source;
     definition->span = span;
     definition->name_span = name_span;
-    definition->name = name;
+    definition->name = word_at(parser, name_span);
     definition->device = open_device(parser, device);
     *parser->values.syntax->definitions_end = definition;
     parser->values.syntax->definitions_end = &definition->next;
@@ -476,17 +505,11 @@ static const short codes[] = {
 #undef X
 };
 
-static const char *text_of(enum token token, const union token_value *value) {
-    if (token == TOKEN_EVENT)
-        return event_text(value->event);
-    return token == TOKEN_WORD || token == TOKEN_NUMBER || token == TOKEN_STRING ? value->text : NULL;
-}
-
 static bool is_action(enum token token) {
     return token == TOKEN_ATTACH || token == TOKEN_DETACH || token == TOKEN_RUN;
 }
 
-static void remember(struct parser *parser, enum token token, const union token_value *value,
+static void remember(struct parser *parser, enum token token, union token_value value,
                      struct span span) {
     if (parser->found.token == TOKEN_NEWLINE) {
         parser->line_tokens = 0;
@@ -495,7 +518,7 @@ static void remember(struct parser *parser, enum token token, const union token_
         parser->incomplete = false;
     }
     parser->previous = parser->found;
-    parser->found = (struct seen_token){token, text_of(token, value), span};
+    parser->found = (struct seen_token){token, value, span};
     if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
         !is_action(token))
         parser->open_missing = 0;
@@ -510,21 +533,24 @@ static bool ends_open_block(const struct parser *parser) {
             parser->found.token == TOKEN_NEVER || parser->found.token == TOKEN_END);
 }
 
-static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
+static int held_token(struct parser *parser, union parser_value *value, struct span *span) {
     if (parser->hold == HOLD_NEWLINE) {
         parser->hold = HOLD_TOKEN;
         *span = (struct span){parser->found.span.start, parser->found.span.start};
         return NEWLINE;
     }
-    if (parser->hold == HOLD_TOKEN) {
-        parser->hold = HOLD_NOTHING;
-        *value = parser->held;
-        *span = parser->found.span;
-        return codes[parser->found.token];
-    }
+    parser->hold = HOLD_NOTHING;
+    *value = parser->held;
+    *span = parser->found.span;
+    return codes[parser->found.token];
+}
+
+static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
+    if (parser->hold != HOLD_NOTHING)
+        return held_token(parser, value, span);
     size_t before = parser->values.diagnostics->count;
     enum token token = scanner_next(parser->scanner, &value->token, span);
-    remember(parser, token, &value->token, *span);
+    remember(parser, token, value->token, *span);
     if (parser->values.diagnostics->count > before)
         parser->error_on_line = true;
     if (!ends_open_block(parser))
@@ -537,18 +563,12 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
     return CLOSE;
 }
 
-/* The text of a token that may be too long ago for its own to last. */
-static const char *word_at(struct parser *parser, struct span span) {
-    return intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
-                  span.end - span.start);
-}
-
 /* A definition that failed has a name all the same: its uses are no further mistakes. */
 static void leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
     if (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD &&
         (head[0].token == TOKEN_DEVICE || head[2].token == TOKEN_IS))
-        add_definition(parser, head[1].span, head[1].span, word_at(parser, head[1].span), NULL);
+        add_definition(parser, head[1].span, head[1].span, NULL);
 }
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */

@@ -1,7 +1,7 @@
 /*
  * The syntax tree of a set of rule files. Nodes live in the set's arena, hold spans into their own
- * file, and are kept small: a set may have a million rules. Equal texts are one pointer (see
- * lexer/scanner.h).
+ * file, and are kept small: a set may have a million rules. Equal texts of criteria and options are
+ * one pointer (see intern()); words have their hash, for names of VMs are seldom told twice.
  */
 #ifndef PARSER_SYNTAX_H
 #define PARSER_SYNTAX_H
@@ -23,7 +23,12 @@ struct word {
     const char *text;
     struct span span;
     enum word_kind kind;
+    uint32_t hash; /* of the text */
 };
+
+static inline bool same_text(const struct word *a, const struct word *b) {
+    return a->hash == b->hash && !strcmp(a->text, b->text);
+}
 
 struct event_list {
     struct event_list *next;

@@ -112,13 +112,26 @@ static char *describe_expected(const struct syntax_error *error) {
     return join(&phrases);
 }
 
+/* NULL for tokens that are their own text. */
+static const char *text_of(const struct seen_token *seen) {
+    switch (seen->token) {
+    case TOKEN_EVENT:
+        return event_text(seen->value.event);
+    case TOKEN_WORD:
+    case TOKEN_NUMBER:
+    case TOKEN_STRING:
+        return seen->value.text;
+    default:
+        return NULL;
+    }
+}
+
 static char *describe_token(const struct seen_token *found) {
+    const char *text = text_of(found);
     if (found->token == TOKEN_STRING)
-        return memory_printf("\"%s\"", found->text);
-    if (found->text)
-        return memory_printf("'%s'", found->text);
-    if (is_keyword(found->token))
-        return memory_printf("'%s'", token_text(found->token));
+        return memory_printf("\"%s\"", text);
+    if (text || is_keyword(found->token))
+        return memory_printf("'%s'", text ? text : token_text(found->token));
     return memory_strdup(token_text(found->token));
 }
 
@@ -155,7 +168,7 @@ static bool is_and(const char *text) {
 }
 
 static bool lacks_comma(const struct syntax_error *error) {
-    return (error->expected[TOKEN_COMMA] && is_and(error->found.text)) ||
+    return (error->expected[TOKEN_COMMA] && is_and(text_of(&error->found))) ||
            (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING);
 }
 
@@ -164,7 +177,7 @@ static bool is_foreign_comment(const char *text) {
 }
 
 static const char *nearest_keyword(const struct syntax_error *error) {
-    struct suggestion suggestion = {.word = error->found.text};
+    struct suggestion suggestion = {.word = text_of(&error->found)};
     for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
         if (error->expected[token])
             suggest(&suggestion, token_text(token));
@@ -263,7 +276,7 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, error->expected[TOKEN_OFF]
                                         ? "write 'rom off', or the whole path of a file in quotes"
                                         : "write it in quotes: \"...\"");
-    else if (error->found.text && *word && strchr("'`", *word)) {
+    else if (text_of(&error->found) && *word && strchr("'`", *word)) {
         if (!hint_quotes(diagnostic, diagnostic->source, error->found.span.start))
             diagnostic_hint(diagnostic, "quotes are '\"'");
     } else
@@ -324,7 +337,8 @@ static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *e
 }
 
 static void hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
-    const char *word = error->found.text ? error->found.text : token_text(error->found.token);
+    const char *word =
+        text_of(&error->found) ? text_of(&error->found) : token_text(error->found.token);
     const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
     if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
         error->previous.token != TOKEN_NEWLINE)
@@ -352,7 +366,7 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
  */
 
 static const char *mistyped(const struct syntax_error *error) {
-    struct suggestion suggestion = {.word = error->previous.text};
+    struct suggestion suggestion = {.word = text_of(&error->previous)};
     if (error->previous.token != TOKEN_WORD || !error->expected[TOKEN_OR])
         return NULL;
     if (is_backend(error->found.token))
@@ -447,7 +461,7 @@ void report_syntax_error(struct parse_context *context, const struct syntax_erro
     if (meant) {
         diagnostic_hint(diagnose(context->diagnostics, context->source, error->previous.span,
                                  "syntax", "expected '%s', found '%s'", meant,
-                                 error->previous.text),
+                                 text_of(&error->previous)),
                         "did you mean '%s'?", meant);
         return;
     }

@@ -6,7 +6,7 @@
 
 struct seen_token {
     enum token token;
-    const char *text; /* NULL for tokens that are their own text */
+    union token_value value;
     struct span span;
 };
 

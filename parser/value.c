@@ -28,10 +28,8 @@ static bool all_hex(const char *text, size_t length) {
 }
 
 static int hex_digit(char digit) {
-    return digit >= '0' && digit <= '9'   ? digit - '0'
-           : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-           : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
-                                          : -1;
+    unsigned number = (unsigned char)digit - '0', letter = ((unsigned char)digit | 0x20) - 'a';
+    return number < 10 ? (int)number : letter < 6 ? (int)letter + 10 : -1;
 }
 
 /* By hand, and not with strtoul(): most rules have an id, and it is the slower half of reading one.
@@ -120,6 +118,15 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
 
 static struct diagnostic *bad_id(struct parse_context *context, struct span span) {
     return diagnose(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM);
+}
+
+/* Four hex digits, a colon and four hex digits: most devices are written so. */
+static bool plain_id(struct criterion *criterion, const char *text) {
+    bool any = false;
+    criterion->kind = CRITERION_ID;
+    return strnlen(text, 10) == 9 && text[4] == ':' &&
+           id_half(text, 4, &criterion->id.vendor, &any) &&
+           id_half(text + 5, 4, &criterion->id.device, &any);
 }
 
 bool value_id(struct parse_context *context, struct criterion *criterion, struct span span,
@@ -310,7 +317,7 @@ static bool is_port(const char *text) {
 bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
                 const char *text) {
     criterion->kind = CRITERION_PORT;
-    criterion->text = text;
+    criterion->text = intern(&context->syntax->texts, text, strlen(text));
     if (is_port(text))
         return true;
     diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-port",
@@ -337,10 +344,18 @@ bool value_name(struct parse_context *context, struct span span, const char *tex
     return false;
 }
 
+static bool has_upper_case(const char *text) {
+    while (*text && !(*text >= 'A' && *text <= 'Z'))
+        text++;
+    return *text;
+}
+
 /* The word of the language that the text is in other letters; NULL when there is none. */
 const char *value_lower_case(const char *text) {
+    if (!has_upper_case(text))
+        return NULL;
     for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
-        if (!strcasecmp(text, token_text(token)) && strcmp(text, token_text(token)) != 0)
+        if (!strcasecmp(text, token_text(token)))
             return token_text(token);
     return NULL;
 }
@@ -391,6 +406,8 @@ static bool bad_device(struct parse_context *context, struct span span, const ch
 /* What a bare word in the place of a device is, told from its shape alone. */
 bool value_criterion(struct parse_context *context, struct criterion *criterion, struct span span,
                      const char *text) {
+    if (plain_id(criterion, text))
+        return true;
     size_t colons = count_of(text, ':');
     if (*text == '\'' || *text == '`' || !strncmp(text, "//", 2))
         return bad_device(context, span, text);
@@ -399,7 +416,7 @@ bool value_criterion(struct parse_context *context, struct criterion *criterion,
     if (colons)
         return value_id(context, criterion, span, text);
     criterion->kind = CRITERION_NAME;
-    criterion->text = text;
+    criterion->text = intern(&context->syntax->texts, text, strlen(text));
     bool foreign =
         value_lower_case(text) || !strcmp(text, "with-group") || !strcmp(text, "with_group");
     return (is_name(text) && !foreign) || bad_device(context, span, text);

@@ -514,6 +514,29 @@ static void test_a_warning_breaks_no_file(void **state) {
     front_finish(&front);
 }
 
+/* Every rule stands there twice, one after the other or far apart: each second one is found, no
+ * other. */
+static void test_many_duplicates(void **state) {
+    (void)state;
+    for (size_t count = 1; count < 100; count++) {
+        struct front front;
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        assert_non_null(out);
+        for (size_t i = 0; i < 2 * count; i++)
+            fprintf(out, "on vm a started attach 1ac1:%04zx as vfio\n",
+                    count % 2 ? i / 2 : i % count);
+        fclose(out);
+        front_check(&front, text);
+        assert_int_equal(front.diagnostics.count, count);
+        for (size_t i = 0; i < count; i++)
+            assert_string_equal(front.diagnostics.list[i].name, "duplicate-rule");
+        front_finish(&front);
+        free(text);
+    }
+}
+
 /* Every name that a diagnostic has stands in the table, else there is no severity for it. */
 static void test_every_name_is_in_the_table(void **state) {
     (void)state;
@@ -549,6 +572,7 @@ int main(void) {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_every_vm),
         cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_many_duplicates),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_guards),
         cmocka_unit_test(test_blocks),

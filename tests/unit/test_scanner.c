@@ -302,26 +302,64 @@ static void test_nul_bytes(void **state) {
     front_finish(&front);
 }
 
-static void test_interning(void **state) {
+static const char *next_text(struct scanner *scanner) {
+    union token_value value = {.text = NULL};
+    struct span span;
+    scanner_next(scanner, &value, &span);
+    return value.text;
+}
+
+static void test_strings_are_interned(void **state) {
     (void)state;
     struct front front;
-    static const char text[] = "frigate \"frigate\" frigat frigate7 \"fri\\gate\" 7 \"7\"";
-    const char *texts[7];
+    static const char text[] = "\"frigate\" \"frigate\" \"frigat\" \"fri\\gate\" \"frigate7\"";
+    const char *texts[5];
     front_init(&front);
     struct source *source = front_add(&front, "t", text, strlen(text));
     struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
-    for (size_t i = 0; i < 7; i++) {
-        union token_value value;
-        struct span span;
-        scanner_next(scanner, &value, &span);
-        texts[i] = value.text;
-    }
+    for (size_t i = 0; i < 5; i++)
+        texts[i] = next_text(scanner);
     scanner_destroy(scanner);
     assert_ptr_equal(texts[0], texts[1]);
-    assert_ptr_not_equal(texts[0], texts[2]);
-    assert_ptr_not_equal(texts[0], texts[3]);
-    assert_ptr_equal(texts[5], texts[6]);
+    for (size_t i = 2; i < 5; i++)
+        assert_ptr_not_equal(texts[0], texts[i]);
     front_finish(&front);
+}
+
+/* Words of every length around what fits: each lasts until as many more were read. */
+static void test_words_are_lent(void **state) {
+    (void)state;
+    enum { WORDS = 60 };
+    struct front front;
+    char text[WORDS * (WORDS + 3) / 2], *end = text;
+    for (size_t i = 1; i <= WORDS; i++) {
+        memset(end, 'x', i);
+        end += i;
+        *end++ = ' ';
+    }
+    front_init(&front);
+    struct source *source = front_add(&front, "t", text, (size_t)(end - text));
+    struct scanner *scanner = scanner_create(source, &front.syntax.texts, &front.diagnostics);
+    const char *texts[WORDS];
+    for (size_t i = 0; i < WORDS; i++) {
+        texts[i] = next_text(scanner);
+        for (size_t j = i < LENT_TEXTS ? 0 : i + 1 - LENT_TEXTS; j <= i; j++)
+            assert_int_equal(strlen(texts[j]), j + 1);
+    }
+    scanner_destroy(scanner);
+    front_finish(&front);
+}
+
+/* What stands before and between odd characters is what it would be alone. */
+static void test_words_of_a_run(void **state) {
+    (void)state;
+    tokens("on\xc2\xa0vm\xe2\x80\x9c"
+           "42\xff\xffstarted\xe3\x80\x80\xc3\xa4x\xe2\x80\x8b# none",
+           SEEN({TOKEN_ON, NULL, "on"}, {TOKEN_VM, NULL, "vm"}, {TOKEN_NUMBER, "42", "42"},
+                {TOKEN_EVENT, "started", "started"}, {TOKEN_WORD, "\xc3\xa4x", "\xc3\xa4x"}, LINE));
+    tokens("on\xc3\xa4 \xc3\xa4on, any\xe2\x80",
+           SEEN({TOKEN_WORD, "on\xc3\xa4", NULL}, {TOKEN_WORD, "\xc3\xa4on", NULL},
+                {TOKEN_COMMA, NULL, NULL}, {TOKEN_ANY, NULL, "any"}, LINE));
 }
 
 static void test_interner_grows(void **state) {
@@ -368,12 +406,20 @@ static void test_comments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_keyword),   cmocka_unit_test(test_every_event),
-        cmocka_unit_test(test_lumps),           cmocka_unit_test(test_what_ends_a_lump),
-        cmocka_unit_test(test_strings),         cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_nul_bytes),
-        cmocka_unit_test(test_interning),       cmocka_unit_test(test_interner_grows),
-        cmocka_unit_test(test_comments),        cmocka_unit_test(test_odd_characters),
+        cmocka_unit_test(test_every_keyword),
+        cmocka_unit_test(test_every_event),
+        cmocka_unit_test(test_lumps),
+        cmocka_unit_test(test_what_ends_a_lump),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_strings_are_interned),
+        cmocka_unit_test(test_words_are_lent),
+        cmocka_unit_test(test_words_of_a_run),
+        cmocka_unit_test(test_interner_grows),
+        cmocka_unit_test(test_comments),
+        cmocka_unit_test(test_odd_characters),
         cmocka_unit_test(test_every_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
