@@ -48,7 +48,9 @@ SHOWN void killer_pause(bool on) {
 __attribute__((noreturn)) static void die(const char *what) {
     char path[WORLD_PATH];
     killer_pause(true);
-    world_write(world_path(path, "killed"), what);
+    int fd =
+        open(world_path(path, "killed"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600); /* others die too */
+    (void)!write(fd, what, strlen(what));
     raise(SIGKILL);
     abort();
 }
