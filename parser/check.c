@@ -66,6 +66,10 @@ static const struct {
      NULL /* with event-without-attach */},
     {{"relative-path", SEVERITY_ERROR, false, "a program or ROM file without its whole path"},
      NULL /* with empty-word */},
+    {{"words-in-program", SEVERITY_WARNING, false, "a program and its arguments in one word"},
+     NULL /* with event-without-attach */},
+    {{"shell-variable", SEVERITY_WARNING, false, "an argument that only a shell would expand"},
+     NULL /* with event-without-attach */},
     {{"every-vm-all", SEVERITY_WARNING, false, "all devices of a kind for every VM"},
      NULL /* with event-without-attach */},
     {{"duplicate-device", SEVERITY_WARNING, false, "a device twice in one rule"}, check_promises},
@@ -362,10 +366,35 @@ static bool is_every_vm(const struct word *vm) {
                                     strspn(vm->text, "*") == strlen(vm->text));
 }
 
+/* $NAME or ${NAME}, alone or with more around it. */
+static bool has_variable(const char *text) {
+    for (; (text = strchr(text, '$')); text++) {
+        const char *name = text + 1 + (text[1] == '{');
+        if (*name == '_' || (*name >= 'A' && *name <= 'Z') || (*name >= 'a' && *name <= 'z'))
+            return true;
+    }
+    return false;
+}
+
+static void check_command(struct checker *checker, const struct rule *rule,
+                          const struct word *program) {
+    relative_path(checker, rule->source, program->span, program->text);
+    if (!program->next && *program->text == '/' && strchr(program->text, ' '))
+        diagnostic_hint(diagnose(checker->diagnostics, rule->source, program->span,
+                                 "words-in-program", "the program's name has a blank in it"),
+                        "no shell takes it apart: each argument is a word of its own");
+    for (const struct word *one = program->next; one; one = one->next)
+        if (has_variable(one->text))
+            diagnostic_hint(diagnose(checker->diagnostics, rule->source, one->span,
+                                     "shell-variable", "no shell expands '%s'", one->text),
+                            "the program finds VM and event in its environment: VIRT_RULES_VM, "
+                            "VIRT_RULES_EVENT");
+}
+
 static void check_action(struct checker *checker, const struct rule *rule,
                          const struct action *action, bool every_vm) {
     if (action->verb == VERB_RUN)
-        relative_path(checker, rule->source, action->command->span, action->command->text);
+        check_command(checker, rule, action->command);
     else
         for (const struct target *target = action->targets; target; target = target->next)
             check_target(checker, rule, action, target, every_vm);
