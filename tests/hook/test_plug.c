@@ -25,6 +25,17 @@
 
 #include <cmocka.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define PRELOAD "LD_PRELOAD=" /* the program is dynamic then, and ASan must come first */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PRELOAD "LD_PRELOAD="
+#endif
+#endif
+#ifndef PRELOAD
+#define PRELOAD "LD_PRELOAD=/nonexistent.so"
+#endif
+
 enum { LIMIT_SECONDS = 30 };
 
 static char plug_path[PATH_MAX], own_path[PATH_MAX], directory[64];
@@ -125,8 +136,8 @@ static void assert_not_in(const char *name, const char *part) {
     "ACTION=add", "DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1.4", "SUBSYSTEM=usb",      \
         "DEVTYPE=usb_device", "SEQNUM=4711", "PRODUCT=1a6e/89a/100", "TYPE=0/0/0", "BUSNUM=001",   \
         "DEVNUM=005", "ID_SERIAL_SHORT=x y", "ID_USB_INTERFACES=:ff0000:", "MAJOR=189",            \
-        "ID_MODEL=; rm -rf /", "LD_PRELOAD=/nonexistent.so", "BASH_ENV=/x", "ACTIONS=9",           \
-        "VIRT_RULES_DIR=/my rules", "LIBVIRT_DEFAULT_URI=test:///default", "PCI_ID=1:2"
+        "ID_MODEL=; rm -rf /", PRELOAD, "BASH_ENV=/x", "ACTIONS=9", "VIRT_RULES_DIR=/my rules",    \
+        "LIBVIRT_DEFAULT_URI=test:///default", "PCI_ID=1:2"
 
 /* udev's side: its end of the pipes that it reads a program's words from. */
 struct run {
