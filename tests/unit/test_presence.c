@@ -119,6 +119,16 @@ static void a_card_that_comes_back_is_new(void **state) {
     presence_finish(&presence);
 }
 
+/* It came in between, and its event was merged with another's. */
+static void a_card_goes_twice(void **state) {
+    (void)state;
+    struct presence presence = {0};
+    assert_string_equal(WENT(&card, 11, NULL), "-1ac1(0) ");
+    assert_string_equal(WENT(&card, 11, NULL), "");
+    assert_string_equal(WENT(&card, 13, NULL), "-1ac1(0) ");
+    presence_finish(&presence);
+}
+
 static void by_hand_it_is_told_again(void **state) {
     (void)state;
     struct presence presence = {0};
@@ -275,6 +285,7 @@ int main(void) {
         cmocka_unit_test(what_came_and_went),
         cmocka_unit_test(a_device_that_lingers_has_gone),
         cmocka_unit_test(a_card_that_comes_back_is_new),
+        cmocka_unit_test(a_card_goes_twice),
         cmocka_unit_test(by_hand_it_is_told_again),
         TEST(it_is_kept),
         TEST(of_another_start_nothing_counts),
