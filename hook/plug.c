@@ -2,8 +2,8 @@
  * What udev runs when a PCI or USB device came or went (90-virt-rules.rules): it hands udev's
  * properties of the device to the engine, as the environment of `virt-rules plug`, and goes.
  *
- * What udev does, read in systemd 252 (src/udev/udev-event.c, udevd.c, units/systemd-udevd.service);
- * its udevd was tried alone, without systemd around it:
+ * What udev does, read in systemd 252 (src/udev/udev-event.c, udevd.c,
+ * units/systemd-udevd.service); its udevd was tried alone, without systemd around it:
  * - The worker waits for the program's end, and other events of the device wait for the worker:
  *   hence the engine is started fully detached, as from libvirt's hook.
  * - When udevd has been idle for some seconds, it kills whatever is left in its control group
