@@ -4,11 +4,14 @@ rule() { # the words behind the device
 on vm frigate, camera started, reconnect attach $CORAL_ID as vfio $1
 END
 }
+start_anew() {
+    rm -f "$LOG"
+    start "$FRIGATE"
+}
 # libvirt gives the device to vfio-pci first, and seconds later to the VM.
 in_the_middle() { # COMMAND ...: as soon as the attach is there
     local end=$((SECONDS + 90))
-    rm -f "$LOG"
-    start "$FRIGATE"
+    start_anew
     until driver_is "$CORAL" vfio-pci >/dev/null; do
         [ $SECONDS -lt $end ] || fail "the attach begins"
     done
@@ -21,13 +24,22 @@ no_ports() { sed -i "/model='pcie-root-port'/{/index='1'/!d}" "/tmp/$1.xml" && v
 rule ""
 define "$FRIGATE" frigate
 
+# qemu then has the device and libvirt does not know of it, for as long as this VM runs: no attach can help, and the
+# device stays on vfio-pci after the VM's end, unless the kill came very early.
 stage "libvirtd is killed"
 in_the_middle libvirt_stop KILL
 libvirt_start
-check_within 120 "the device is in the VM" has_device "$FRIGATE" "$CORAL"
+check_within 120 "the log says how it ended" logged '(attached|failed)' frigate "$CORAL"
 settle
-check "once" hostdevs_are "$FRIGATE" 1
 check "the VM runs" running "$FRIGATE"
+virsh -q destroy "$FRIGATE"
+take_back
+check_within 30 "the device is back on its host driver" on_host "$CORAL"
+check_nothing_left
+start_anew
+check_within 90 "the next start gives it to the VM" logged attached frigate "$CORAL"
+check "the device is in the VM" has_device "$FRIGATE" "$CORAL"
+check "once" hostdevs_are "$FRIGATE" 1
 check "virt-rules status finds nothing amiss" virt-rules status frigate
 
 stage "Another VM wants it, too"

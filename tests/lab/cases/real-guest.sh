@@ -11,6 +11,8 @@ check_within 60 "it sees the device" guest_told "$FRIGATE" "(boot|add) pci .* $C
 check "the device is in the VM" has_device "$FRIGATE" "$CORAL"
 check "virt-rules status says so" virt-rules status frigate
 
+check_within 90 "the engine, which looks again after the boot, has ended" no_engine
+
 line=$(guest_now "$FRIGATE")
 check "virt-rules detach takes it out" virt-rules detach frigate "$CORAL"
 check_within 30 "the guest saw it go" guest_told "$FRIGATE" "remove pci .* $CORAL_ID" "$line"
