@@ -3,6 +3,7 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 RULESDIR ?= /usr/local/libvirt/rules.d
+STATEDIR ?= /var/lib/virt-rules
 HOOKDIR ?= /etc/libvirt/hooks
 DESTDIR ?=
 VERSION := 0.1.0
@@ -15,12 +16,12 @@ HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DBINDIR='"$(BINDIR)"' \
-	-DRULESDIR='"$(RULESDIR)"' -I. -I$(B) $(CPPFLAGS)
+	-DRULESDIR='"$(RULESDIR)"' -DSTATEDIR='"$(STATEDIR)"' -I. -I$(B) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDENING) $(SANITIZERS) $(CFLAGS)
 # expat and json-c go into the program, so that one binary serves hosts without them.
 LDLIBS = -l:libexpat.a -l:libjson-c.a -ldl
 
-SOURCES := $(wildcard lexer/*.c parser/*.c engine/*.c)
+SOURCES := $(sort $(wildcard lexer/*.c parser/*.c engine/*.c))
 GENERATED := $(B)/lexer/rules.lex.c $(B)/parser/rules.tab.c
 OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(GENERATED:.c=.o)
 LIBRARY := $(filter-out $(B)/engine/main.o,$(OBJECTS))
@@ -133,9 +134,15 @@ uninstall: ## take away what install put there; rules and log stay
 	hook/install --remove $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --mandir $(MANDIR) \
 		--rulesdir $(RULESDIR) --hookdir $(HOOKDIR) $(B)
 
-dist: ## a source archive in build/
-	@mkdir -p build
-	git archive --prefix=virt-rules-$(VERSION)/ -o build/virt-rules-$(VERSION).tar.gz HEAD
+# Everything below one directory of its own, which outlives an update of the NAS; no path of this
+# machine in the programs, so that the same source gives the same bytes.
+DIST_DIR := /usr/local/libvirt
+dist: ## archives in build/: programs for hosts without a compiler, and the source
+	@tests/install-packages build dist
+	@$(MAKE) --no-print-directory B=build/dist SANITIZE= BINDIR=$(DIST_DIR)/bin RULESDIR=$(DIST_DIR)/rules.d \
+		STATEDIR=$(DIST_DIR)/state CPPFLAGS= CFLAGS='-O2 -ffile-prefix-map="$(CURDIR)"=.' \
+		LDFLAGS='-s -Wl,--build-id=none' all
+	@hook/dist build/dist $(VERSION) build
 
 clean: ## remove build/
 	rm -rf build

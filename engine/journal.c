@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_STATE "/var/lib/virt-rules"
+#define DEFAULT_STATE STATEDIR
 
 enum {
     SIZE_MAX_LOG = 1 << 20,    /* one file; the one before it is kept as .log.1 */

@@ -45,7 +45,7 @@ static const struct command commands[] = {
     {"doctor", "[--rules DIR] [--state DIR] [--sysroot DIR] [--json]",
      "Say whether this host is ready for its rules, and what to do.",
      "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
-     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
      "  --sysroot DIR   look at the host below DIR (sys/, proc/, etc/ ...); libvirt is not asked\n"
      "  --json          one JSON document\n",
      command_doctor},
@@ -53,7 +53,7 @@ static const struct command commands[] = {
      "Show which VM has which device now, and what it lacks.",
      "Without a VM: all that run.\n"
      "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
-     "  --state DIR        log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --state DIR        log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
      "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"
      "  --domain-xml FILE  the one VM as libvirt's XML; '-' is standard input\n"
      "  --json             one JSON document\n",
@@ -62,7 +62,7 @@ static const struct command commands[] = {
      "Without a VM: for all.\n"
      "  --follow      go on with what is added, until interrupted\n"
      "  --json        the log's JSON objects, one a line\n"
-     "  --state DIR   the log in DIR instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     "  --state DIR   the log in DIR instead of $VIRT_RULES_STATE or " STATEDIR "\n",
      command_log},
     {"fmt", "[--check] [FILE or DIRECTORY ...]", "Give rule files their one layout.",
      "Without a file: the rules directory. '-' is standard input, to standard output.\n"
@@ -79,7 +79,7 @@ static const struct command commands[] = {
      "  --json          one JSON document\n"
      "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
-     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n",
      command_apply},
     {"detach", "VM DEVICE [--dry-run] [--json] [--sysroot DIR] [--state DIR]",
      "Take a device out of a running VM.",
@@ -88,13 +88,13 @@ static const struct command commands[] = {
      "  --dry-run       say what would be done, and change nothing\n"
      "  --json          one JSON object\n"
      "  --sysroot DIR   read the host's devices below DIR (sys/ and proc/)\n"
-     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n",
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n",
      command_detach},
     {"run",
      "[--rules DIR] [--state DIR] [--sysroot DIR] VM OPERATION [SUBOPERATION [EXTRA]] < DOMAIN.xml",
      "Do what the rules want at an event; what libvirt's hook calls.",
      "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
-     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
      "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
      command_run},
     {"plug", "[--rules DIR] [--state DIR] [--sysroot DIR] [ACTION DEVICE [ID]]",
@@ -102,14 +102,14 @@ static const struct command commands[] = {
      "The event is in the environment, as udev sets it. By hand: ACTION is 'add' or 'remove',\n"
      "DEVICE a PCI address or USB port, ID that of a device that is gone.\n"
      "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
-     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
      "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
      command_plug},
     {"watch", "[--rules DIR] [--state DIR] [--sysroot DIR]",
      "Hear of devices that come and go from the kernel itself, where udev does not run.",
      "It stays in the foreground until SIGTERM or SIGINT.\n"
      "  --rules DIR     rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
-     "  --state DIR     log and state instead of $VIRT_RULES_STATE or /var/lib/virt-rules\n"
+     "  --state DIR     log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
      "  --sysroot DIR   the host's devices are below DIR (sys/ and proc/): for tests\n",
      command_watch},
 };

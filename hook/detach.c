@@ -18,7 +18,7 @@
 
 const char *state_directory(void) {
     const char *path = getenv("VIRT_RULES_STATE");
-    return path && *path ? path : "/var/lib/virt-rules";
+    return path && *path ? path : STATEDIR;
 }
 
 char *engine_path(void) {
