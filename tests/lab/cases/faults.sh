@@ -19,7 +19,10 @@ in_the_middle() { # COMMAND ...: as soon as the attach is there
     check_not "that was in the middle of the attach" logged attached
 }
 pulled() { [ ! -e "/sys/bus/pci/devices/$CORAL" ]; }
-no_ports() { sed -i "/model='pcie-root-port'/{/index='1'/!d}" "/tmp/$1.xml" && virsh -q define "/tmp/$1.xml"; }
+no_ports() { # VM: but the one that its disk is at
+    sed -i "/model='pcie-root-port'/{/index='1'/!d}" "/tmp/$1.xml"
+    virsh -q undefine "$1" && virsh -q define "/tmp/$1.xml"
+}
 
 rule ""
 define "$FRIGATE" frigate

@@ -31,6 +31,7 @@ one_round() {
     wait_for 60 logged attached frigate "$KEYBOARD" || fail "the log says attached" "$(cat "$LOG")"
     has_usb "$FRIGATE" "$KEYBOARD" >/dev/null || fail "the keyboard is in the VM"
     times+=("$(($(attached_time) - $(event_time "$KEYBOARD")))")
+    say "$(seconds "${times[-1]}") s"
     unplug keyboard || fail "the keyboard is unplugged"
     wait_for 60 hostdevs_are "$FRIGATE" 0 || fail "the VM has it no longer" "$(cat "$LOG")"
 }
@@ -81,7 +82,7 @@ check_usb
 rounds
 check_pci
 kill "$(cat /tmp/watcher)"
-check_within 30 "it ends when told to" ended "$(cat /tmp/watcher)"
+check_within 60 "it ends when told to" ended "$(cat /tmp/watcher)"
 
 stage "udev"
 check "udevd starts" /lib/systemd/systemd-udevd --daemon
