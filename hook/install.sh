@@ -6,6 +6,8 @@
 #   --dry-run    only say what it would do
 #   --uninstall  take out what it put in; rules of yours and the log stay
 #   --root DIR   the host below DIR instead of this one (for tests)
+# What a NAS calls: --put-hook (before libvirt starts), --boot (waits for libvirt, puts back what an
+# update took away, runs `virt-rules apply`); neither asks, and syslog has what went wrong.
 #
 # All lies below $prefix, which the programs have compiled in. $manifest has a line for whatever was
 # put in: `file`, `link`, `dir` (made by us, removed when empty), `before` (somebody's hook, moved),
@@ -20,9 +22,13 @@ extra=$hooks/qemu.d/virt-rules
 before=$hooks/qemu.before-virt-rules
 beside=$hooks/virt-rules-hook # where AppArmor lets libvirtd run it
 package=/var/packages/Virtualization
+ko_script=$package/conf/systemd/insert_libvirtd_ko.sh # run before libvirtd; an update makes it anew
+boot_script=/usr/local/etc/rc.d/virt-rules.sh         # run at boot; outlives updates
 manifest=$prefix/installed
 hook_mark='@(#)virt-rules-hook '      # in hook.c
 wrapper_mark='@(#)virt-rules-wrapper' # in the wrapper below
+call_mark='# virt-rules: puts its hook back'
+call_line="$prefix/install.sh --put-hook </dev/null >/dev/null 2>\&1 || : $call_mark"
 engine_line="$prefix/bin/virt-rules PUx,"
 newline='
 '
@@ -43,14 +49,14 @@ while [ $# -gt 0 ]; do
     case $1 in
     --yes) yes=yes ;;
     --dry-run) dry=yes ;;
-    --uninstall) action=uninstall ;;
+    --uninstall | --put-hook | --boot) action=${1#--} ;;
     --root)
         [ $# -ge 2 ] || usage
         root=${2%/}
         shift
         ;;
     -h | --help)
-        sed -n '2,7s/^# \{0,1\}//p' "$0"
+        sed -n '2,9s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage ;;
@@ -81,6 +87,14 @@ record() { # KIND PATH: before it is done, so that a power cut leaves nothing un
     current="$current$1 $2$newline"
     [ "$pass" = act ] || return 0
     has_lines "$1 $2" || echo "$1 $2" >>"$root$manifest"
+}
+
+forget() { # LINE
+    [ "$pass" = act ] && has_lines "$1" || return 0
+    new=$root$manifest.new
+    grep -vxF -- "$1" "$root$manifest" >"$new" || :
+    mv -f "$new" "$root$manifest"
+    new=''
 }
 
 make_directory() { # DIRECTORY, and those above it
@@ -254,6 +268,7 @@ use_directory() {
     put "$here/libexec/virt-rules-hook" "$extra" 755 "$hooks"
     if marked "$wrapper_mark" "$main"; then restore_earlier_hook; fi
     if marked "$hook_mark" "$main" || marked "$wrapper_mark" "$main"; then take "$main"; fi
+    forget "file $main"
 }
 
 use_main() {
@@ -266,6 +281,7 @@ use_main() {
         put "$here/libexec/virt-rules-hook" "$main" 755
     fi
     if marked "$hook_mark" "$extra"; then take "$extra"; fi
+    forget "file $extra"
 }
 
 place_hook() {
@@ -324,6 +340,71 @@ forbid_engine() { # LOCAL
     if has_lines "new $1" && [ -e "$root$1" ] && [ ! -s "$root$1" ]; then rm -f "$root$1"; fi
 }
 
+# ---- Synology: /etc/libvirt is made anew at each boot, and after boot scripts have started. A unit of
+# ours with an order against the package's would make DSM report a broken dependency.
+
+put_on_nas() {
+    [ -d "$root$package" ] || return 0
+    put "$here/boot/virt-rules-dsm" "$boot_script" 755
+    if [ ! -f "$root$ko_script" ]; then
+        [ "$pass" = act ] || echo "  note: there is no $ko_script; after a boot the hook is put back only when libvirt runs"
+        return 0
+    fi
+    record call "$ko_script"
+    ! marked "$call_mark" "$ko_script" || return 0
+    step "add a call of ours to $ko_script" || return 0
+    # Before whatever may leave the script, and after the line that says whose it is.
+    case $(sed -n 1p "$root$ko_script") in
+    '#!'*) edit "$ko_script" "1s,\$,\\$newline$call_line," ;;
+    *) edit "$ko_script" "1s,^,$call_line\\$newline," ;;
+    esac
+}
+
+take_call() { # FILE
+    marked "$call_mark" "$1" || return 0
+    step "remove our call from $1" || return 0
+    edit "$1" "/$call_mark\$/d"
+}
+
+note() { # PRIORITY TEXT
+    logger -t virt-rules -p "daemon.$1" "$2" 2>/dev/null || :
+}
+
+# Before libvirt starts: where the hook was, for asking libvirt its version takes time.
+put_hook_back() {
+    if has_lines "file $extra"; then use_directory; else use_main; fi
+}
+
+wait_for_libvirt() {
+    tries=900
+    while process=$(daemon_process); [ -z "$process" ] || ! catches_hangup "$process"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 1
+    done
+}
+
+# A daemon that has just started may not answer yet.
+apply_rules() {
+    [ -z "$root" ] || return 0 # the programs know one host
+    for _ in 1 2 3 4 5 6; do
+        said=$("$root$prefix/bin/virt-rules" apply 2>&1) && return
+        case $said in *"failed to connect"* | *"cannot connect"*) sleep 5 ;; *) break ;; esac
+    done
+    note warning "virt-rules apply: $(printf '%s' "$said" | tr '\n' ' ')"
+}
+
+boot() {
+    wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; its hook is put back when it does"; exit 0; }
+    place_hook
+    put_on_nas
+    put_udev_rule
+    put_link
+    [ "$hook_changed" = no ] || tell_libvirt >/dev/null
+    [ "$changes" = 0 ] || note warning "put back what was gone, after an update perhaps: $done_steps"
+    apply_rules
+}
+
 # ---- all of it
 
 check_archive() {
@@ -364,6 +445,7 @@ install_all() {
     put_link
     each_profile allow_engine
     put_udev_rule
+    put_on_nas
     place_hook
     [ "$hook_changed" = no ] || tell_libvirt
     take_stale
@@ -375,7 +457,10 @@ take_stale() {
     stale=$(grep '^file ' "$root$manifest" | while read -r _ path; do
         case $current in *"file $path$newline"*) ;; *) echo "$path" ;; esac
     done)
-    for path in $stale; do take_ours "$path"; done
+    for path in $stale; do
+        take_ours "$path"
+        forget "file $path"
+    done
 }
 
 take_ours() { # FILE: a hook may be somebody else's by now
@@ -391,13 +476,14 @@ undo() { # KIND PATH
     file) take_ours "$2" ;;
     link) case $(readlink "$root$2") in "$prefix"/*) take "$2" ;; esac ;;
     profile) forbid_engine "$2" ;;
+    call) take_call "$2" ;;
     esac
 }
 
 uninstall_all() {
     [ -f "$root$manifest" ] || return 0
     had_hook=$(grep -c "^file $hooks/" "$root$manifest" || :)
-    for kind in before file link profile; do
+    for kind in before call file link profile; do
         paths=$(sed -n "s/^$kind //p" "$root$manifest")
         for path in $paths; do undo $kind "$path"; done
     done
@@ -431,6 +517,16 @@ twice() { # COMMAND WORDS-WHEN-THERE-IS-NOTHING: plan, ask, do
 }
 
 case $action in
+put-hook)
+    pass=act
+    put_hook_back || :
+    marked "$hook_mark" "$main" || marked "$hook_mark" "$extra" || marked "$wrapper_mark" "$main" ||
+        note warning "the hook could not be put back: $main"
+    ;;
+boot)
+    pass=act
+    boot
+    ;;
 install)
     check_archive
     twice install_all "everything is in place already"
