@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define USB_PATH "DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1.4"
-#define INTERFACE_PATH USB_PATH "/1-1.4:1.0"
-#define NIC_PATH PCI_PATH "/net/eth0"
+#define INTERFACE_PATH "DEVPATH=/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1.4/1-1.4:1.0"
+#define NIC_PATH "DEVPATH=/devices/pci0000:00/0000:00:1c.0/0000:03:00.0/net/eth0"
 #define USB "SUBSYSTEM=usb", "DEVTYPE=usb_device", USB_PATH
 #define PCI_PATH "DEVPATH=/devices/pci0000:00/0000:00:1c.0/0000:03:00.0"
 
