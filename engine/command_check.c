@@ -56,11 +56,33 @@ static void print_json(const struct ruleset *ruleset) {
     text_print_json(stdout, document);
 }
 
+/* No error; but silence would look like praise for rules that nobody read. */
+static void tell_of_empty(const char *path) {
+    char *near = NULL;
+    if (!ruleset_is_empty(path, &near))
+        return;
+    fputs("virt-rules: ", stderr);
+    text_print_string(stderr, path);
+    fputs(": no file in it ends in .rules, none was read\n  hint: ", stderr);
+    if (near) {
+        fputs("is '", stderr);
+        text_print_string(stderr, near);
+        fputs("' meant? Give it a name that ends in .rules and does not begin with a dot\n",
+              stderr);
+    } else {
+        fputs("name the directory that has your *.rules files, or a file\n", stderr);
+    }
+    free(near);
+}
+
 static void add_paths(struct ruleset *ruleset, char **paths) {
+    char *usual[] = {(char *)rules_directory(NULL), NULL};
     if (!*paths)
-        ruleset_add_directory(ruleset, rules_directory(NULL));
-    for (; *paths; paths++)
-        ruleset_add_path(ruleset, *paths);
+        ruleset_add_directory(ruleset, *usual);
+    for (char **path = paths; *path; path++)
+        ruleset_add_path(ruleset, *path);
+    for (char **path = *paths ? paths : usual; *path; path++)
+        tell_of_empty(*path);
 }
 
 struct check_options {

@@ -105,6 +105,7 @@ static int format_paths(struct fmt_options *options, char **paths) {
         ruleset_add_path(&ruleset, *paths);
     for (size_t i = 0; i < ruleset.diagnostics.count; i++) /* what could not be read */
         ruleset.diagnostics.list[i].source->broken |=
+            ruleset.diagnostics.list[i].fixed ||
             strcmp(ruleset.diagnostics.list[i].name, "unsafe-file") != 0;
     for (size_t i = 0; i < ruleset.count; i++)
         format_source(options, &ruleset, ruleset.sources[i]);

@@ -45,13 +45,31 @@ static struct diagnostic *fail_path(struct ruleset *ruleset, const char *path, c
     return diagnose_file(&ruleset->diagnostics, source, name, "%s", message);
 }
 
+/* Named twice, say by itself and by its directory: it would be a duplicate of itself. */
+static bool is_read(const struct ruleset *ruleset, const struct source *source) {
+    for (size_t i = 0; source->inode && i < ruleset->count; i++)
+        if (ruleset->sources[i]->inode == source->inode &&
+            ruleset->sources[i]->device == source->device)
+            return true;
+    return false;
+}
+
 static void add_file(struct ruleset *ruleset, const char *path, enum source_trust trust) {
     char error[256], hint[256];
     bool untrusted = false;
     struct source *source = add_source(ruleset);
     if (source_read(source, path, trust, &untrusted, error, hint) < 0) {
+        bool refused = untrusted && trust == TRUST_OWNER;
         free(source);
-        diagnostic_hint(fail_path(ruleset, path, "unreadable-file", error), "%s", hint);
+        struct diagnostic *failure =
+            fail_path(ruleset, path, refused ? "unsafe-file" : "unreadable-file", error);
+        failure->fixed = true;
+        diagnostic_hint(failure, "%s", hint);
+        return;
+    }
+    if (is_read(ruleset, source)) {
+        source_finish(source);
+        free(source);
         return;
     }
     number_source(ruleset, source);
@@ -121,6 +139,30 @@ void ruleset_add_path(struct ruleset *ruleset, const char *path) {
         ruleset_add_directory(ruleset, path);
     else
         add_file(ruleset, path, TRUST_ANY);
+}
+
+/* "20-gpu.rule", "20-gpu.rules.bak", "GPU.RULES" */
+static int is_nearly_rule_file(const struct dirent *entry) {
+    return strcasestr(entry->d_name, ".rule") != NULL;
+}
+
+bool ruleset_is_empty(const char *path, char **near) {
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, is_nearly_rule_file, by_bytes);
+    bool empty = count >= 0;
+    *near = NULL;
+    for (int i = 0; i < count; i++) {
+        empty = empty && !is_rule_file(entries[i]);
+        if (!*near)
+            *near = memory_strdup(entries[i]->d_name);
+        free(entries[i]);
+    }
+    free((void *)entries);
+    if (!empty) {
+        free(*near);
+        *near = NULL;
+    }
+    return empty;
 }
 
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config) {

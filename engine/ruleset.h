@@ -19,13 +19,19 @@ void ruleset_finish(struct ruleset *ruleset);
 /*
  * Adds every *.rules file of a directory, in byte order of the names. Directory and files must
  * belong to root or to this user and be writable by nobody else. What is wrong becomes a
- * diagnostic.
+ * diagnostic. A file that was added before, by whatever path, is not read again.
  */
 void ruleset_add_directory(struct ruleset *ruleset, const char *path);
 
 /* Adds what a person named: a directory as above; a file, or "-" for standard input, whoever owns
  * it. */
 void ruleset_add_path(struct ruleset *ruleset, const char *path);
+
+/*
+ * Whether a directory can be read and has no *.rules file. Then `near` is a name that nearly is one
+ * (the caller frees it), or NULL.
+ */
+bool ruleset_is_empty(const char *path, char **near);
 
 /* Parses and checks what was added, and sorts the diagnostics. */
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config);

@@ -23,6 +23,7 @@ struct diagnostic {
     struct source *source;
     struct span span; /* nothing when the file as a whole is meant */
     bool whole_file;
+    bool fixed; /* an error whatever severity its check has */
     enum severity severity;
     const char *name; /* of the check, a static string */
     char *message;

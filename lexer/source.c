@@ -39,29 +39,27 @@ __attribute__((format(printf, 3, 4))) static int fail(char error[256], char hint
     return -1;
 }
 
-static int check_file(int fd, enum source_trust trust, bool *untrusted, size_t *size,
+static int check_file(int fd, enum source_trust trust, bool *untrusted, struct stat *status,
                       char error[256], char hint[256]) {
-    struct stat status;
-    if (fstat(fd, &status) < 0)
+    if (fstat(fd, status) < 0)
         return fail(error, hint, "cannot be read: %s", strerror(errno));
-    if (!S_ISREG(status.st_mode))
+    if (!S_ISREG(status->st_mode))
         return fail(error, hint, "is %s, not a regular file",
-                    S_ISDIR(status.st_mode)    ? "a directory"
-                    : S_ISFIFO(status.st_mode) ? "a FIFO"
-                                               : "a special file");
-    if (status.st_size > SOURCE_LIMIT) {
+                    S_ISDIR(status->st_mode)    ? "a directory"
+                    : S_ISFIFO(status->st_mode) ? "a FIFO"
+                                                : "a special file");
+    if (status->st_size > SOURCE_LIMIT) {
         snprintf(hint, 256, "split it, or take it away if it is no rule file");
         return fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
     }
-    *size = (size_t)status.st_size;
-    bool trusted = source_is_trusted(status.st_uid, status.st_mode);
+    bool trusted = source_is_trusted(status->st_uid, status->st_mode);
     if (untrusted)
         *untrusted = !trusted;
     if (trusted || trust == TRUST_ANY)
         return 0;
     snprintf(hint, 256, "chown root and chmod go-w the file");
     return fail(error, hint, "may be changed by others than root (owner %u, mode %04o)",
-                (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
+                (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U);
 }
 
 /* Reads to the end, also of what grows or has no size (a pipe on standard input). */
@@ -118,12 +116,16 @@ int source_read(struct source *source, const char *path, enum source_trust trust
             snprintf(hint, 256, "is the name right?");
         return fail(error, hint, "cannot be opened: %s", strerror(errno));
     }
-    size_t expected = 0;
-    int status = check_file(fd, trust, untrusted, &expected, error, hint);
-    if (status == 0)
-        status = read_open(source, path, fd, expected, error, hint);
+    struct stat status;
+    int result = check_file(fd, trust, untrusted, &status, error, hint);
+    if (result == 0)
+        result = read_open(source, path, fd, (size_t)status.st_size, error, hint);
+    if (result == 0) {
+        source->device = status.st_dev;
+        source->inode = status.st_ino;
+    }
     close(fd);
-    return status;
+    return result;
 }
 
 void source_finish(struct source *source) {

@@ -18,8 +18,9 @@ struct source {
     char *path; /* as people know the file: what was given, or "<stdin>" */
     char *text; /* `size` bytes and two NULs; the scanner works in place */
     size_t size;
-    size_t number; /* place among the files of one run, from 0 */
-    bool broken;   /* has an error: contributes nothing */
+    size_t number;          /* place among the files of one run, from 0 */
+    bool broken;            /* has an error: contributes nothing */
+    uint64_t device, inode; /* of the file; 0: of standard input, or of a text */
     /* Made at the first question: */
     uint32_t *lines; /* start of each line */
     size_t line_count;

@@ -31,7 +31,9 @@ static const struct {
     {{"unreadable-file", SEVERITY_ERROR, true, "a rule file that cannot be read"}, NULL},
     {{"unsafe-directory", SEVERITY_ERROR, true, "a directory of rules that others may change"},
      NULL},
-    {{"unsafe-file", SEVERITY_WARNING, false, "a rule file that others may change"}, NULL},
+    {{"unsafe-file", SEVERITY_WARNING, false,
+      "a rule file that others may change; error! in a directory"},
+     NULL},
     {{"nul-byte", SEVERITY_ERROR, true, "a NUL byte"}, NULL},
     {{"control-character", SEVERITY_ERROR, true, "a control character"}, NULL},
     {{"stray-backslash", SEVERITY_ERROR, true, "a backslash that does not end its line"}, NULL},
@@ -447,6 +449,8 @@ static void check_guards(struct checker *checker) {
 
 static void apply_severity(const struct check_config *config, struct diagnostic *diagnostic) {
     size_t index = find_check(diagnostic->name);
+    if (diagnostic->fixed)
+        return;
     diagnostic->severity = config ? config->severities[index] : checks[index].row.severity;
     if (config && config->strict && diagnostic->severity == SEVERITY_WARNING)
         diagnostic->severity = SEVERITY_ERROR;

@@ -107,6 +107,49 @@ static void an_empty_directory_is_fine(void **state) {
     assert_int_equal(ruleset.diagnostics.count, 0);
 }
 
+static void assert_near(const char *wanted) {
+    char *near = NULL;
+    assert_true(ruleset_is_empty(directory, &near));
+    if (wanted)
+        assert_string_equal(near, wanted);
+    else
+        assert_null(near);
+    free(near);
+}
+
+static void an_empty_directory_has_its_near_miss(void **state) {
+    char *near = NULL;
+    (void)state;
+    write_file("README", "");
+    assert_near(NULL);
+    write_file("B.RULES", RULE);
+    write_file("a.rules.bak", RULE);
+    assert_near("B.RULES");
+    write_file("a.rules", RULE);
+    assert_false(ruleset_is_empty(directory, &near));
+    assert_null(near);
+    assert_false(ruleset_is_empty(path_of("nowhere"), &near));
+    assert_false(ruleset_is_empty(path_of("a.rules"), &near));
+}
+
+static void a_file_is_read_once(void **state) {
+    (void)state;
+    write_file("a.rules", "on vm a started run \"/bin/true\"\n");
+    write_file("b.rules", "on vm b started run \"/bin/true\"\n");
+    char *first = memory_strdup(path_of("a.rules"));
+    assert_int_equal(link(first, path_of("hard")), 0);
+    free(first);
+    assert_int_equal(symlink("b.rules", path_of("soft")), 0);
+    ruleset_add_path(&ruleset, path_of("b.rules"));
+    ruleset_add_path(&ruleset, directory);
+    ruleset_add_path(&ruleset, path_of("hard"));
+    ruleset_add_path(&ruleset, path_of("soft"));
+    ruleset_load(&ruleset, NULL);
+    assert_string_equal(sources(), "b.rules a.rules");
+    assert_int_equal(ruleset.diagnostics.count, 0);
+    assert_int_equal(rule_count(), 2);
+}
+
 static void a_slash_at_the_end_is_no_part_of_the_name(void **state) {
     (void)state;
     write_file("a.rules", RULE);
@@ -160,7 +203,7 @@ static void a_file_that_others_may_write(void **state) {
         write_file("x.rules", RULE);
         assert_int_equal(chmod(path_of("x.rules"), modes[i]), 0);
         load();
-        assert_only("unreadable-file", "may be changed by others than root");
+        assert_only("unsafe-file", "may be changed by others than root");
         assert_int_equal(rule_count(), 0);
         ruleset_finish(&ruleset);
         ruleset_init(&ruleset);
@@ -174,7 +217,7 @@ static void a_file_of_somebody_else(void **state) {
     write_file("x.rules", RULE);
     assert_int_equal(chown(path_of("x.rules"), 12345, 0), 0);
     load();
-    assert_only("unreadable-file", "owner 12345, mode 0644");
+    assert_only("unsafe-file", "owner 12345, mode 0644");
 }
 
 static void a_directory_that_others_may_write(void **state) {
@@ -254,6 +297,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(files_in_byte_order),
         TEST(an_empty_directory_is_fine),
+        TEST(an_empty_directory_has_its_near_miss),
+        TEST(a_file_is_read_once),
         TEST(a_slash_at_the_end_is_no_part_of_the_name),
         TEST(a_broken_file_takes_no_other_with_it),
         TEST(what_is_no_file),
