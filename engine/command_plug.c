@@ -14,27 +14,45 @@ struct plug_options {
     const char *action, *device, *id; /* by hand */
 };
 
-/* What is there now, or what the VMs were told of last: what a person means by an address. */
-static void find_device(const struct plug_options *options, struct host_device *device) {
-    struct host host;
+/* What the VMs were told of last at this place: it is gone, or nobody told of its going. */
+static void recall_device(const struct plug_options *options, struct host_device *device) {
     struct presence presence;
-    char error[512], *place = presence_place(device), *boot = uevent_boot(options->sysroot);
-    if (host_init(&host, options->sysroot, error, sizeof error) == 0) {
-        const struct host_device *found = host_find(&host, device->bus, device->address);
-        presence_read(&presence, state_directory(options->state), place, boot);
-        if (!found && presence.has_gone)
-            found = &presence.gone;
-        if (!found && presence.is_here)
-            found = &presence.here;
-        if (found) {
-            device_finish(device);
-            *device = device_copy(found);
-        }
-        presence_finish(&presence);
-        host_finish(&host);
+    char *place = presence_place(device), *boot = uevent_boot(options->sysroot);
+    presence_read(&presence, state_directory(options->state), place, boot);
+    const struct host_device *found = presence.has_gone  ? &presence.gone
+                                      : presence.is_here ? &presence.here
+                                                         : NULL;
+    if (found) {
+        device_finish(device);
+        *device = device_copy(found);
     }
+    presence_finish(&presence);
     free(boot);
     free(place);
+}
+
+/* What is there now, or for one that went what was: what a person means by an address. */
+static int find_device(const struct plug_options *options, struct uevent *uevent) {
+    struct host host;
+    char error[512];
+    struct host_device *device = &uevent->device;
+    if (host_init(&host, options->sysroot, error, sizeof error) < 0)
+        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    const struct host_device *found = host_find(&host, device->bus, device->address);
+    if (found) {
+        struct host_device copy = device_copy(found);
+        device_finish(device);
+        *device = copy;
+    } else if (uevent->removed) {
+        recall_device(options, device);
+    }
+    host_finish(&host);
+    if (found || uevent->removed)
+        return EXIT_FINE;
+    char *message = memory_printf("the host has no device '%s'", options->device);
+    int status = command_fail(message, "'virt-rules devices' lists those that it has");
+    free(message);
+    return status;
 }
 
 static int uevent_by_hand(const struct plug_options *options, struct uevent *uevent) {
@@ -56,22 +74,36 @@ static int uevent_by_hand(const struct plug_options *options, struct uevent *uev
                                           .name = memory_strdup(address),
                                           .iommu_group = -1,
                                           .numa_node = -1};
-    find_device(options, &uevent->device);
+    int status = find_device(options, uevent);
     if (options->id)
         uevent->device.id = id;
-    return EXIT_FINE;
+    if (status == EXIT_FINE && !uevent->device.id.vendor && !uevent->device.id.device)
+        return command_usage(options->command,
+                             "nothing is known of a device that was at '%s': add its id, as in "
+                             "'plug remove 1-1.4 1a6e:089a'",
+                             options->device);
+    return status;
 }
 
+/* A person is told whatever comes of it, where udev's program reads nothing. */
 static int handle(const struct plug_options *options, const struct uevent *uevent) {
+    bool by_hand = options->device != NULL;
     struct plug plug = {.rules = rules_directory(options->rules),
                         .sysroot = options->sysroot,
                         .state = state_directory(options->state),
-                        .journal = journal_open(options->state, isatty(STDERR_FILENO)),
+                        .by_hand = by_hand,
+                        .journal = journal_open(options->state, by_hand || isatty(STDERR_FILENO)),
                         .clock = clock_monotonic(),
                         .open_virt = virt_libvirt_open};
     if (!plug.journal)
         return command_fail("out of memory", NULL);
     bool good = plug_event(&plug, uevent);
+    if (by_hand && good && !journal_count(plug.journal))
+        fprintf(stderr,
+                "virt-rules: nothing to do: no rule of a running VM is about '%s'; 'virt-rules "
+                "explain VM %s %s' says why\n",
+                options->device, event_text(uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED),
+                options->device);
     journal_close(plug.journal);
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }

@@ -30,6 +30,7 @@ struct journal {
     FILE *copy; /* NULL: none */
     bool copy_json;
     bool failed; /* syslog knows that the file cannot be written */
+    size_t count;
 };
 
 static const struct {
@@ -295,6 +296,7 @@ void journal_copy(struct journal *journal, FILE *out, bool json) {
 void journal_write(struct journal *journal, const struct journal_entry *entry) {
     char *line = json_line(entry), *text = journal_text(entry);
 
+    journal->count++;
     errno = ENOMEM;
     if (!line || !write_line(journal, line))
         say_failure(journal);
@@ -311,6 +313,10 @@ void journal_write(struct journal *journal, const struct journal_entry *entry) {
     }
     free(line);
     free(text);
+}
+
+size_t journal_count(const struct journal *journal) {
+    return journal->count;
 }
 
 void journal_close(struct journal *journal) {

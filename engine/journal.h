@@ -42,6 +42,7 @@ struct journal;
  */
 struct journal *journal_open(const char *state, bool echo);
 void journal_write(struct journal *journal, const struct journal_entry *entry);
+size_t journal_count(const struct journal *journal); /* of what was written to it */
 
 /* Each entry from here on also to `out`, which is borrowed: its line for people, or of the log. */
 void journal_copy(struct journal *journal, FILE *out, bool json);

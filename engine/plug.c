@@ -165,7 +165,7 @@ static void find_vms(struct plugging *plugging, enum event_name name,
         plugging->vms = (struct others){0};
         bool passes =
             error.code && (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
-        if (!passes || clock->now_ms(clock) >= deadline) {
+        if (!passes || plugging->plug->by_hand || clock->now_ms(clock) >= deadline) {
             log_failure(plugging, name, device, error.message, error.hint);
             return;
         }
