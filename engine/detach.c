@@ -1,6 +1,7 @@
 #include "engine/detach.h"
 
 #include "engine/hostdev_xml.h"
+#include "engine/life.h"
 #include "engine/lock.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
@@ -282,6 +283,22 @@ static bool log_result(const struct detach *detach, enum result result, const ch
     return result == RESULT_DETACHED;
 }
 
+/* Before the lock is let go of: an engine that looks after the guest's boot would attach it again.
+ */
+static void dismiss(const struct detach *detach) {
+    struct life life;
+    const char *state = detach->request->state, *key = key_of(&detach->domain);
+    char message[512];
+    if (!state || !detach->device)
+        return;
+    life_open(&life, state, key, detach->domain.id);
+    life_dismiss(&life, detach->device->address);
+    if (life_save(&life, state, key, message, sizeof message) < 0)
+        log_result(detach, RESULT_FAILED, message,
+                   "an engine that looks after the VM's start may attach the device again");
+    life_finish(&life);
+}
+
 bool detach_execute(struct detach *detach) {
     struct guest_release release = {.virt = detach->request->virt,
                                     .clock = detach->request->clock,
@@ -300,6 +317,8 @@ bool detach_execute(struct detach *detach) {
     do
         answer = guest_release(&release, &error);
     while (answer == GUEST_NOT_ASKED && ask_again(detach, &error, since, &pause));
+    if (answer == GUEST_LET_GO)
+        dismiss(detach);
     return log_result(detach, answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
                       error.message, error.hint);
 }

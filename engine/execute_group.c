@@ -223,7 +223,7 @@ static void note_all_taken(struct execution *run, const struct life *life) {
 
 /* What has a driver is not ours any more; nor is what left the host. */
 static void forget_rest(struct execution *run, struct life *life) {
-    life->restarted = false;
+    life_end(life);
     for (size_t i = 0; i < run->taken_count; i++) {
         const struct host_device *device = host_find(&run->host, BUS_PCI, run->taken[i].address);
         if (!device || has_driver(run, device))

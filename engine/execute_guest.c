@@ -101,14 +101,25 @@ enum outcome execute_let_go(struct execution *run, const struct plan_entry *entr
     return OUTCOME_NEXT;
 }
 
+/* By a person, with 'virt-rules detach'. */
+static bool was_dismissed(struct execution *run, const struct plan_entry *entry) {
+    struct life life;
+    if (!life_exists(run->executor->state, execution_vm(run)))
+        return false;
+    execution_load_life(run, &life);
+    bool dismissed = life_has_dismissed(&life, entry->device->address);
+    life_finish(&life);
+    return dismissed;
+}
+
 /* A guest that boots can take a plug for an unplug. */
 enum outcome execute_look_again(struct execution *run, const struct plan_entry *entry,
                                 struct task *task) {
     if (!task->look)
         return OUTCOME_NEXT;
-    if (entry->kind == PLAN_STEP)
+    if (entry->kind == PLAN_STEP && !was_dismissed(run, entry))
         return execute_let_go(run, entry, task);
-    if (execution_now(run) < task->look)
+    if (entry->kind != PLAN_STEP && execution_now(run) < task->look)
         run->look = execution_at_most(task->look, run->look);
     else
         task->look = 0;

@@ -98,12 +98,7 @@ void execution_log_device(struct execution *run, const struct host_device *devic
 /* --- what outlives the run */
 
 void execution_load_life(struct execution *run, struct life *life) {
-    int id = run->executor->event->domain->id;
-    if (life_load(life, run->executor->state, execution_vm(run)) && life->id == id)
-        return;
-    life->id = id;
-    life->restarted = false;
-    life->started = life_now();
+    life_open(life, run->executor->state, execution_vm(run), run->executor->event->domain->id);
 }
 
 void execution_save_life(struct execution *run, struct life *life) {

@@ -78,10 +78,34 @@ void life_give_back(struct life *life, const char *address) {
     *taken = life->taken[--life->taken_count];
 }
 
+bool life_has_dismissed(const struct life *life, const char *address) {
+    for (size_t i = 0; i < life->dismissed_count; i++)
+        if (!strcmp(life->dismissed[i], address))
+            return true;
+    return false;
+}
+
+void life_dismiss(struct life *life, const char *address) {
+    if (life_has_dismissed(life, address))
+        return;
+    life->dismissed =
+        memory_grow((void *)life->dismissed, life->dismissed_count, sizeof *life->dismissed);
+    life->dismissed[life->dismissed_count++] = memory_strdup(address);
+}
+
+static void forget_dismissed(struct life *life) {
+    for (size_t i = 0; i < life->dismissed_count; i++)
+        free(life->dismissed[i]);
+    free((void *)life->dismissed);
+    life->dismissed = NULL;
+    life->dismissed_count = 0;
+}
+
 void life_finish(struct life *life) {
     for (size_t i = 0; i < life->taken_count; i++)
         finish_taken(&life->taken[i]);
     free(life->taken);
+    forget_dismissed(life);
     *life = (struct life){.id = -1};
 }
 
@@ -102,6 +126,8 @@ static void read_line(struct life *life, const char *line) {
         life->restarted = true;
     else if (sscanf(line, "taken %63s %63s", address, driver) >= 1)
         life_take(life, address, driver);
+    else if (sscanf(line, "dismissed %63s", address) == 1)
+        life_dismiss(life, address);
 }
 
 bool life_load(struct life *life, const char *state, const char *uuid) {
@@ -120,6 +146,19 @@ bool life_load(struct life *life, const char *state, const char *uuid) {
     return good;
 }
 
+void life_end(struct life *life) {
+    life->restarted = false;
+    forget_dismissed(life);
+}
+
+void life_open(struct life *life, const char *state, const char *uuid, int id) {
+    if (life_load(life, state, uuid) && life->id == id)
+        return;
+    life_end(life);
+    life->id = id;
+    life->started = life_now();
+}
+
 static void put(const struct life *life, FILE *out) {
     char boot_id[BOOT_ID_SIZE];
     read_boot_id(boot_id);
@@ -129,6 +168,8 @@ static void put(const struct life *life, FILE *out) {
     for (size_t i = 0; i < life->taken_count; i++)
         fprintf(out, "taken %s %s\n", life->taken[i].address,
                 life->taken[i].driver ? life->taken[i].driver : "");
+    for (size_t i = 0; i < life->dismissed_count; i++)
+        fprintf(out, "dismissed %s\n", life->dismissed[i]);
 }
 
 static bool write_file(const struct life *life, const char *path) {
@@ -171,7 +212,7 @@ int life_save(const struct life *life, const char *state, const char *uuid, char
     char *path = path_of(state, uuid, ""), *temporary = path_of(state, uuid, ".new");
     int status;
     make_directory(state);
-    if (!life->restarted && !life->taken_count)
+    if (!life->restarted && !life->taken_count && !life->dismissed_count)
         status = forget(path, temporary);
     else
         status = replace(life, path, temporary);

@@ -22,12 +22,23 @@ struct life {
     bool restarted;             /* the guest was restarted for its devices */
     struct life_taken *taken;
     size_t taken_count;
+    char **dismissed; /* addresses of devices that a person took out: not to be attached again */
+    size_t dismissed_count;
 };
 
 /* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
  * false when there is nothing: the life is then empty. The caller ends both with life_finish(). */
 bool life_load(struct life *life, const char *state, const char *uuid);
 void life_finish(struct life *life);
+
+/* Reads what is kept of the life with that id, or begins one. */
+void life_open(struct life *life, const char *state, const char *uuid, int id);
+
+/* Only what was taken from the host outlives it. */
+void life_end(struct life *life);
+
+void life_dismiss(struct life *life, const char *address);
+bool life_has_dismissed(const struct life *life, const char *address);
 
 /* Adds to the list, unless it is there. */
 void life_take(struct life *life, const char *address, const char *driver);

@@ -91,6 +91,10 @@ static const struct meaning {
      "the VM's qemu ended: see /var/log/libvirt/qemu/"},
     {ANY, ANY, "unable to write to monitor", VIRT_NOT_RUNNING,
      "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "duplicate device id", VIRT_FAILED,
+     "libvirt lost sight of a device that the VM has, as when its daemon was killed in the middle "
+     "of "
+     "an attach: shut the VM down and start it again"},
     {ANY, ANY, "is not viable", VIRT_FAILED,
      "another device of its IOMMU group is still on a host driver: pass the whole group ('with "
      "group'), or move the card to another slot"},

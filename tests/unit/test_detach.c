@@ -4,6 +4,7 @@
 
 #include "engine/detach.h"
 #include "engine/hostdev_xml.h"
+#include "engine/life.h"
 #include "engine/lock.h"
 
 #include <fcntl.h>
@@ -230,6 +231,22 @@ static void takes_out(void **state) {
     assert_non_null(strstr(double_virt_calls(hypervisor), "detach frigate 1/4 1cf1:0030\n"));
     assert_non_null(strstr(double_virt_calls(hypervisor), "detach frigate 1/9 1a6e:089a\n"));
     assert_non_null(strstr(double_virt_calls(hypervisor), "detach frigate 000a:0b:00.1\n"));
+}
+
+static void tells_the_engines_of_this_start(void **state) {
+    (void)state;
+    struct life life;
+    request.state = directory;
+    give_sticks();
+    double_virt_refuse(hypervisor, FRIGATE, true);
+    assert_false(execute("1-1.1"));
+    assert_false(life_load(&life, directory, FRIGATE));
+    double_virt_refuse(hypervisor, FRIGATE, false);
+    assert_true(execute("1-1.2"));
+    assert_true(life_load(&life, directory, FRIGATE));
+    assert_true(life_has_dismissed(&life, "1-1.2"));
+    assert_int_equal(life.dismissed_count, 1);
+    life_finish(&life);
 }
 
 static void reports_what_the_guest_does(void **state) {

@@ -76,6 +76,27 @@ static void a_guest_that_does_not_want_it(void **state) {
     assert_in_range(hours.now - 5000, 10000, 20000);
 }
 
+static void dismiss_first(void) {
+    char error[256];
+    struct life life;
+    take(FRIGATE, FIRST);
+    life_open(&life, state_path(""), FRIGATE, told.id);
+    life_dismiss(&life, FIRST);
+    assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    life_finish(&life);
+}
+
+static void what_a_person_took_out_stays_out(void **state) {
+    (void)state;
+    hours.at = 5001;
+    hours.then = dismiss_first;
+    assert_true(run_of("attach all 1ac1:089a as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND));
+    assert_true(run_of("attach all 1ac1:089a as vfio")); /* who asks for it gets it */
+    assert_string_equal(results(),
+                        ATTACHED(FIRST) ATTACHED(SECOND) ATTACHED(FIRST) ALREADY(SECOND));
+}
+
 static void stop(void) {
     double_virt_stop(hypervisor, FRIGATE);
 }
@@ -291,6 +312,7 @@ int main(void) {
         TEST(what_the_guest_lets_go_is_attached_again),
         TEST(news_of_it_are_not_waited_for),
         TEST(a_guest_that_does_not_want_it),
+        TEST(what_a_person_took_out_stays_out),
         TEST(a_vm_that_ends_while_it_is_looked_at),
         TEST(a_libvirt_that_goes_while_it_is_looked_at),
         TEST(only_a_start_is_looked_after),

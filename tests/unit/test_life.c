@@ -84,6 +84,31 @@ static void what_is_saved_is_read(void **state) {
     life_finish(&read);
 }
 
+static void what_a_person_took_out_is_of_one_life(void **state) {
+    (void)state;
+    struct life life = {.id = 7}, read;
+    life_take(&life, "0000:03:00.0", "apex");
+    life_dismiss(&life, "0000:04:00.0");
+    life_dismiss(&life, "1-1.4");
+    life_dismiss(&life, "1-1.4");
+    assert_int_equal(life.dismissed_count, 2);
+    save(&life);
+    life_finish(&life);
+    life_open(&read, directory, UUID, 7);
+    assert_true(life_has_dismissed(&read, "0000:04:00.0"));
+    assert_true(life_has_dismissed(&read, "1-1.4"));
+    assert_false(life_has_dismissed(&read, "0000:03:00.0"));
+    life_finish(&read);
+    life_open(&read, directory, UUID, 8);
+    assert_int_equal(read.id, 8);
+    assert_int_equal(read.dismissed_count, 0);
+    assert_int_equal(read.taken_count, 1);
+    life_give_back(&read, "0000:03:00.0");
+    save(&read);
+    assert_false(life_exists(directory, UUID));
+    life_finish(&read);
+}
+
 static void an_empty_life_is_no_file(void **state) {
     (void)state;
     struct life life = {.id = 7, .restarted = true};
@@ -174,6 +199,7 @@ int main(void) {
         TEST(what_a_killed_engine_left_goes_with_the_life),
         TEST(nothing_is_known_at_first),
         TEST(what_is_saved_is_read),
+        TEST(what_a_person_took_out_is_of_one_life),
         TEST(an_empty_life_is_no_file),
         TEST(no_temporary_file_stays),
         TEST(another_boot_is_another_life),

@@ -70,6 +70,9 @@ static const struct {
      "internal error: unable to execute QEMU command 'device_add': vfio 0000:08:00.0: group 18 is "
      "not viable",
      VIRT_FAILED, "with group"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': Duplicate device ID 'hostdev0'",
+     VIRT_FAILED, "shut the VM down"},
     {VIR_FROM_QEMU, 1, "internal error: No more available PCI slots", VIRT_FAILED,
      "pcie-root-port"},
     {VIR_FROM_QEMU, 67,
