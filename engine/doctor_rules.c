@@ -213,23 +213,26 @@ static const struct domain *holder(const struct doctor *doctor, const struct hos
 }
 
 static void report_step(const struct doctor *doctor, const struct plan_entry *entry,
-                        const char *device, struct findings *findings) {
+                        const char *device, const char *where, struct findings *findings) {
     const struct domain *vm = holder(doctor, entry->device);
     if (vm)
-        doctor_ok(findings, "%s: VM '%s' has it", device, domain_label(vm));
+        doctor_ok(findings, "%s: VM '%s' has it (%s)", device, domain_label(vm), where);
     else
-        doctor_ok(findings, "%s may be passed", device);
+        doctor_ok(findings, "%s may be passed (%s)", device, where);
 }
 
 static void report_device(const struct doctor *doctor, const struct plan_entry *entry,
                           const struct rule *rule, struct findings *findings) {
     char *device = describe(entry), *where = plan_rule_text(entry);
-    bool absent = entry->refusal == REFUSED_ABSENT || entry->refusal == REFUSED_TOO_FEW;
     if (entry->kind == PLAN_STEP) {
-        report_step(doctor, entry, device, findings);
+        report_step(doctor, entry, device, where, findings);
+    } else if (entry->refusal == REFUSED_TOO_FEW &&
+               (entry->kind == PLAN_SKIPPED || rule_may_lack(rule, entry->action))) {
+        doctor_ok(findings, "%s: %s; %s %s", device, entry->message, where,
+                  entry->kind == PLAN_SKIPPED ? "allows it" : "waits for more");
     } else if (entry->kind == PLAN_SKIPPED) {
         doctor_ok(findings, "%s is not there, which %s allows", device, where);
-    } else if (absent && rule_may_lack(rule, entry->action)) {
+    } else if (entry->refusal == REFUSED_ABSENT && rule_may_lack(rule, entry->action)) {
         doctor_ok(findings, "%s is not there now; %s waits for it", device, where);
     } else {
         doctor_failed(findings, "%s: %s (%s)", device, entry->message, where);

@@ -51,7 +51,8 @@ static const struct command commands[] = {
      command_doctor},
     {"status", "[VM] [--rules DIR] [--state DIR] [--sysroot DIR] [--domain-xml FILE] [--json]",
      "Show which VM has which device now, and what it lacks.",
-     "Without a VM: all that run.\n"
+     "Without a VM, by name, title or UUID: all that run, and those off that a rule names.\n"
+     "Exit 1: a VM that runs lacks what a rule wants and does not call 'optional'.\n"
      "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --state DIR        log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
      "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"

@@ -186,9 +186,10 @@ static void set_missing(struct status_row *row, const struct past *past) {
 /* The plan knows more of the reason than the log. */
 static void set_impossible(struct status_row *row, const struct past *past,
                            const struct plan_entry *entry) {
-    bool absent = entry->kind == PLAN_SKIPPED || entry->refusal == REFUSED_ABSENT;
+    bool absent = entry->refusal == REFUSED_ABSENT;
+    bool logged_absent = absent || entry->kind == PLAN_SKIPPED;
     row->state = absent ? STATE_ABSENT : STATE_REFUSED;
-    row->since = since_outcome(past, absent ? OUTCOME_ABSENT : OUTCOME_FAILED);
+    row->since = since_outcome(past, logged_absent ? OUTCOME_ABSENT : OUTCOME_FAILED);
     row->error = copy(entry->message);
     row->hint = copy(entry->hint);
 }
@@ -347,9 +348,8 @@ void status_finish(struct status *status) {
 }
 
 static bool is_problem(const struct status_row *row) {
-    bool good = row->state == STATE_ATTACHED || row->state == STATE_OFF ||
-                (row->state == STATE_ABSENT && row->optional);
-    return row->rule && !good;
+    bool good = row->state == STATE_ATTACHED || row->state == STATE_OFF;
+    return row->rule && !row->optional && !good;
 }
 
 size_t status_problems(const struct status *status) {

@@ -848,8 +848,12 @@ static void devices(void **state) {
     lie_on(bed, "tests/hosts/nas", "");
     OK(condition_devices, "no rule wants one");
     use_rules(bed, VFIO "\non vm b started attach 1ac1:089a as vfio\n");
-    OK(condition_devices,
-       "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU may be passed");
+    look(bed, condition_devices);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_OK,
+          "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU may be passed (t.rules:1)",
+          NULL);
+    found(bed, 1, DOCTOR_OK, "Coral Edge TPU may be passed (t.rules:2)", NULL);
     use_rules(bed, "on vm a started attach class 0106 as vfio\nnever attach class 07\n");
     FAILS(condition_devices, "the host mounts / from it", "");
     has(bed->findings.list[0].message, "(t.rules:1)");
@@ -865,6 +869,20 @@ static void devices(void **state) {
     look(bed, condition_devices);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 1, DOCTOR_OK, "0000:04:00.0", NULL);
+    leave_root(bed);
+}
+
+static void too_few_devices(void **state) {
+    struct bed *bed = &(struct bed){0};
+    (void)state;
+    lie_on(bed, "tests/hosts/nas", "on vm a started attach any 2 1ac1:089a as vfio optional");
+    look(bed, condition_devices);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 1, DOCTOR_OK, "1 of the 2 wanted can be had; t.rules:1 allows it", NULL);
+    use_rules(bed, "on vm a started attach any 2 1ac1:089a as vfio within 1m\n");
+    OK(condition_devices, "1 of the 2 wanted can be had; t.rules:1 waits for more");
+    use_rules(bed, "on vm a started attach any 2 1ac1:089a as vfio\n");
+    FAILS(condition_devices, "1 of the 2 wanted can be had (t.rules:1)", "ask for fewer");
     leave_root(bed);
 }
 
@@ -896,7 +914,7 @@ static void devices_that_vms_have(void **state) {
     know_vm(bed,
             "<domain id='4'><name>frigate</name><devices><hostdev type='pci'><source><address "
             "domain='0' bus='3' slot='0' function='0'/></source></hostdev></devices></domain>");
-    OK(condition_devices, "Coral Edge TPU: VM 'frigate' has it");
+    OK(condition_devices, "Coral Edge TPU: VM 'frigate' has it (t.rules:1)");
     leave_root(bed);
 }
 
@@ -1143,6 +1161,7 @@ int main(void) {
         BED(ports),
         BED(devices),
         cmocka_unit_test(devices_that_vms_have),
+        cmocka_unit_test(too_few_devices),
         cmocka_unit_test(more_than_anybody_reads),
         cmocka_unit_test(what_libvirt_answers),
         cmocka_unit_test(a_libvirt_that_hangs_or_crashes),
