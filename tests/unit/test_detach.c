@@ -349,6 +349,7 @@ int main(void) {
         DETACH_TEST(says_what_is_wrong_with_the_vm),
         DETACH_TEST(reads_the_vm_once_it_has_the_lock),
         DETACH_TEST(takes_out),
+        DETACH_TEST(tells_the_engines_of_this_start),
         DETACH_TEST(reports_what_the_guest_does),
         DETACH_TEST(asks_again_what_passes),
         DETACH_TEST(gives_up_asking),
