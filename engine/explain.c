@@ -162,12 +162,25 @@ static char *entry_result(const struct plan_entry *entry) {
     const char *address = entry->device ? entry->device->address : "";
     if (entry->kind == PLAN_STEP && entry->action->verb == VERB_RUN)
         return memory_strdup("run it");
+    if (entry->gone)
+        return memory_printf("%s %s: it left the host, and this rule %s",
+                             verb_text(plan_verb(entry)), address,
+                             entry->action->verb == VERB_ATTACH ? "gives it" : "takes it");
     if (entry->kind == PLAN_STEP)
-        return memory_printf("%s %s", verb_text(entry->action->verb), address);
+        return memory_printf("%s %s", verb_text(plan_verb(entry)), address);
     return memory_printf("%s%s%s%s%s%s: %s", entry->kind == PLAN_REFUSED ? "refused" : "nothing",
                          *address ? " " : "", address, entry->refusal ? " [" : "",
                          entry->refusal ? refusal_name(entry->refusal) : "",
                          entry->refusal ? "]" : "", entry->message ? entry->message : "");
+}
+
+/* Whether what is taken out of the VM, as its XML has it, is the device. */
+static bool is_gone(const struct plan_entry *entry, const struct host_device *device) {
+    const struct domain_hostdev hostdev = {.bus = entry->gone->bus,
+                                           .id = entry->gone->id,
+                                           .bus_number = entry->gone->bus_number,
+                                           .device_number = entry->gone->device_number};
+    return domain_hostdev_is(&hostdev, device);
 }
 
 /* An entry without a device, such as an ambiguous one, is about every device that the target means.
@@ -175,6 +188,8 @@ static char *entry_result(const struct plan_entry *entry) {
 static bool concerns(const struct plan_entry *entry, const struct host_device *device) {
     if (!device || !entry->target || entry->device == device)
         return true;
+    if (entry->gone)
+        return is_gone(entry, device);
     if (entry->device && entry->action->with_group && device->iommu_group >= 0 &&
         entry->device->iommu_group == device->iommu_group)
         return entry->kind == PLAN_REFUSED;

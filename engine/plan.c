@@ -19,6 +19,7 @@ struct planner {
     struct plan *plan;
     size_t free_ports; /* left in the VM for PCI devices; SIZE_MAX: unknown */
     uint8_t *marks;    /* one for each device of the host */
+    struct wanted_list wanted;
 };
 
 struct device_list {
@@ -134,6 +135,24 @@ static void verdict_finish(struct verdict *verdict) {
     free(verdict->hint);
 }
 
+/* The device that unplugged is about, or NULL. */
+static const struct host_device *leaver(const struct planner *planner) {
+    const struct event *event = planner->request->event;
+    return event->name == EVENT_UNPLUGGED ? event->device : NULL;
+}
+
+/*
+ * The kernel may show a device for a moment after it told that it went, and one may ask what would
+ * be if it went. What came back in its place has another number.
+ */
+static bool is_leaving(const struct planner *planner, const struct host_device *device) {
+    const struct host_device *leaving = leaver(planner);
+    return leaving && leaving->bus == device->bus && !strcmp(leaving->address, device->address) &&
+           leaving->id.vendor == device->id.vendor && leaving->id.device == device->id.device &&
+           leaving->bus_number == device->bus_number &&
+           leaving->device_number == device->device_number;
+}
+
 /* --- lists of devices */
 
 static void list_add(struct device_list *devices, const struct host_device *device) {
@@ -153,6 +172,15 @@ static struct device_list matching(const struct planner *planner, const struct t
         if (match_device(target->device, &host->devices[i]))
             list_add(&found, &host->devices[i]);
     return found;
+}
+
+static struct device_list staying(const struct planner *planner,
+                                  const struct device_list *devices) {
+    struct device_list kept = {0};
+    for (size_t i = 0; i < devices->count; i++)
+        if (!is_leaving(planner, devices->list[i]))
+            list_add(&kept, devices->list[i]);
+    return kept;
 }
 
 static struct device_list on_bus(const struct device_list *devices, enum bus bus) {
@@ -398,7 +426,7 @@ static struct device_list unit_of(const struct planner *planner, const struct or
     const struct host *host = planner->request->host;
     list_add(&members, device);
     for (size_t i = 0; origin->action->with_group && i < host->count; i++)
-        if (is_beside(device, &host->devices[i]))
+        if (is_beside(device, &host->devices[i]) && !is_leaving(planner, &host->devices[i]))
             list_add(&members, &host->devices[i]);
     return members;
 }
@@ -468,6 +496,15 @@ static char *meaning_text(const struct target *target) {
     char *meaning = memory_printf(" (%s)", text);
     free(text);
     return meaning;
+}
+
+/* No fault of the rule: its device is the one that leaves, and there is no other. */
+static void skip_leaving(struct planner *planner, const struct origin *origin) {
+    struct plan_entry *entry = add_entry(planner, origin, PLAN_SKIPPED, NULL);
+    entry->refusal = REFUSED_ABSENT;
+    entry->message =
+        memory_printf("the device leaves the host, which has no other %s %s",
+                      origin->action->backend == BACKEND_USB ? "USB" : "PCI", entry->wanted);
 }
 
 static void refuse_absent(struct planner *planner, const struct origin *origin) {
@@ -583,9 +620,11 @@ static void attach_any(struct planner *planner, const struct origin *origin,
 
 static void plan_attach(struct planner *planner, const struct origin *origin) {
     enum bus bus = origin->action->backend == BACKEND_USB ? BUS_USB : BUS_PCI;
-    struct device_list found = matching(planner, origin->target);
-    struct device_list devices = on_bus(&found, bus);
-    if (!found.count)
+    struct device_list matched = matching(planner, origin->target);
+    struct device_list found = staying(planner, &matched), devices = on_bus(&found, bus);
+    if (!found.count && leaver(planner) && !plan_has_option(origin->action, OPTION_WITHIN))
+        skip_leaving(planner, origin);
+    else if (!found.count)
         refuse_absent(planner, origin);
     else if (!devices.count)
         refuse_bus(planner, origin, found.list[0]);
@@ -598,6 +637,7 @@ static void plan_attach(struct planner *planner, const struct origin *origin) {
             attach_device(planner, origin, devices.list[i]);
     list_finish(&devices);
     list_finish(&found);
+    list_finish(&matched);
 }
 
 /* --- detach and run */
@@ -620,10 +660,24 @@ static void detach_devices(struct planner *planner, const struct origin *origin,
                 hostdev_xml(devices->list[i], NULL);
 }
 
+/* The device that leaves is taken out of the VM already: see plan_gone(). */
+static bool takes_leaver(const struct planner *planner) {
+    size_t i = 0;
+    while (i < planner->plan->count && !planner->plan->entries[i].gone)
+        i++;
+    return leaver(planner) && i < planner->plan->count;
+}
+
 static void plan_detach(struct planner *planner, const struct origin *origin) {
-    struct device_list found = matching(planner, origin->target);
+    bool taken = takes_leaver(planner);
+    if (taken && origin->target->quantifier != QUANTIFIER_ALL)
+        return;
+    struct device_list matched = matching(planner, origin->target);
+    struct device_list found = taken ? staying(planner, &matched) : matched;
     struct device_list held = attached(planner, &found);
-    if (!held.count)
+    if (!held.count && taken)
+        ; /* it was the only one */
+    else if (!held.count)
         add_entry(planner, origin, PLAN_SKIPPED, NULL)->message =
             memory_strdup("the VM does not have it");
     else if (origin->target->quantifier == QUANTIFIER_ONE && held.count > 1)
@@ -631,14 +685,18 @@ static void plan_detach(struct planner *planner, const struct origin *origin) {
     else
         detach_devices(planner, origin, &held);
     list_finish(&held);
-    list_finish(&found);
+    if (taken)
+        list_finish(&found);
+    list_finish(&matched);
 }
 
 /* --- what has left the host and not the VM */
 
-static bool is_on_host(const struct host *host, const struct domain_hostdev *hostdev) {
+static bool is_on_host(const struct planner *planner, const struct domain_hostdev *hostdev) {
+    const struct host *host = planner->request->host;
     for (size_t i = 0; i < host->count; i++)
-        if (domain_hostdev_is(hostdev, &host->devices[i]))
+        if (domain_hostdev_is(hostdev, &host->devices[i]) &&
+            !is_leaving(planner, &host->devices[i]))
             return true;
     return !host->has_usb; /* a host without so much as a root hub shows nothing of its USB */
 }
@@ -657,12 +715,33 @@ static struct host_device *gone_device(const struct domain_hostdev *hostdev) {
     return device;
 }
 
+static const struct target *selecting(const struct action *action, const struct event *event) {
+    const struct target *target = action->targets;
+    while (target && !match_target(target, event))
+        target = target->next;
+    return target;
+}
+
+/* What takes it out of the VM: the rule that gives it, or one that detaches it now that it goes. */
+static struct origin taker_of(const struct planner *planner, const struct domain_hostdev *hostdev) {
+    const struct event *event = planner->request->event;
+    struct origin origin = match_giver(planner->request->program, event->domain, hostdev->id);
+    for (size_t i = 0; leaver(planner) && i < planner->wanted.count && !origin.rule; i++) {
+        const struct wanted *wanted = &planner->wanted.list[i];
+        if (wanted->action->verb == VERB_DETACH)
+            origin =
+                (struct origin){wanted->rule, wanted->action, selecting(wanted->action, event)};
+    }
+    return origin;
+}
+
 /* libvirt keeps a USB device that was pulled out; it would stand in the way of the one that comes
  * back under the same number. */
 static void plan_gone(struct planner *planner, const struct domain_hostdev *hostdev) {
-    const struct plan_request *request = planner->request;
-    struct origin origin = match_giver(request->program, request->event->domain, hostdev->id);
-    if (!origin.rule || hostdev->bus != BUS_USB || is_on_host(request->host, hostdev))
+    if (hostdev->bus != BUS_USB || is_on_host(planner, hostdev))
+        return;
+    struct origin origin = taker_of(planner, hostdev);
+    if (!origin.rule)
         return;
     struct host_device *device = gone_device(hostdev);
     struct plan_entry *entry = add_entry(planner, &origin, PLAN_STEP, NULL);
@@ -671,10 +750,28 @@ static void plan_gone(struct planner *planner, const struct domain_hostdev *host
     entry->message = memory_strdup("the device has left the host, and the VM still has it");
 }
 
+/*
+ * Whether the hostdev is the device that left; what is unknown of either counts as the same. Where
+ * no device left, all are looked at: one that comes back may have another id.
+ */
+static bool may_have_left(const struct planner *planner, const struct domain_hostdev *hostdev) {
+    const struct host_device *left = leaver(planner);
+    if (!left)
+        return true;
+    if (left->bus != hostdev->bus)
+        return false;
+    if (left->bus_number && hostdev->bus_number)
+        return left->bus_number == hostdev->bus_number &&
+               left->device_number == hostdev->device_number;
+    return !(left->id.vendor || left->id.device) || !(hostdev->id.vendor || hostdev->id.device) ||
+           (left->id.vendor == hostdev->id.vendor && left->id.device == hostdev->id.device);
+}
+
 static void plan_all_gone(struct planner *planner) {
     const struct domain *domain = planner->request->event->domain;
     for (size_t i = 0; i < domain->hostdev_count; i++)
-        if (event_can_attach(planner->request->event->name))
+        if (event_can_attach(planner->request->event->name) &&
+            may_have_left(planner, &domain->hostdevs[i]))
             plan_gone(planner, &domain->hostdevs[i]);
 }
 
@@ -718,12 +815,12 @@ static size_t free_ports(const struct domain *domain) {
 void plan_init(struct plan *plan, const struct plan_request *request) {
     *plan = (struct plan){.event = request->event};
     struct planner planner = {request, plan, free_ports(request->event->domain),
-                              memory_zalloc(request->host->count + 1)};
-    struct wanted_list wanted = match_event(request->program, request->event);
+                              memory_zalloc(request->host->count + 1),
+                              match_event(request->program, request->event)};
     plan_all_gone(&planner);
-    for (size_t i = 0; i < wanted.count; i++)
-        plan_action(&planner, &wanted.list[i]);
-    free(wanted.list);
+    for (size_t i = 0; i < planner.wanted.count; i++)
+        plan_action(&planner, &planner.wanted.list[i]);
+    free(planner.wanted.list);
     free(planner.marks);
 }
 

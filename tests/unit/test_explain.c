@@ -51,6 +51,47 @@ static void prints(const char *rules, const char *host, const char *device, cons
     explained_finish(&explained);
 }
 
+static const char HAS_TPU[] =
+    "<domain id='1'><name>frigate</name><devices><hostdev type='usb' mode='subsystem'><source>"
+    "<vendor id='0x1a6e'/><product id='0x089a'/><address bus='1' device='5'/></source></hostdev>"
+    "</devices></domain>";
+
+/* What comes of the one rule at unplugged of a stick that the VM has, asked about or not. */
+static void unplugged_is(const char *rules_text, const char *host_path, bool asked,
+                         const char *expected) {
+    struct sample_rules rules;
+    struct domain vm;
+    struct host host;
+    struct explanation explanation;
+    char error[256];
+    sample_rules_init(&rules, rules_text);
+    sample_domain(&vm, HAS_TPU);
+    assert_int_equal(host_init(&host, host_path, error, sizeof error), 0);
+    struct host_device left = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 5)};
+    const struct host_device *there = host_find(&host, BUS_USB, "1-1.4");
+    struct event event = {.name = EVENT_UNPLUGGED, .domain = &vm, .device = asked ? there : &left};
+    explain_init(&explanation,
+                 &(struct plan_request){.program = &rules.program, .event = &event, .host = &host},
+                 &there, asked ? 1 : 0);
+    assert_string_equal(explanation.rules[0].targets[0].result, expected);
+    explain_finish(&explanation);
+    host_finish(&host);
+    domain_finish(&vm);
+    sample_rules_finish(&rules);
+}
+
+static void what_left_the_host_is_detached(void **state) {
+    (void)state;
+    static const char gives[] = "on vm frigate started, plugged attach 1a6e:089a as usb optional\n";
+    static const char takes[] = "on vm frigate unplugged detach 1a6e:089a\n";
+    unplugged_is(gives, "tests/hosts/usb-after", false,
+                 "detach 1/5: it left the host, and this rule gives it");
+    unplugged_is(gives, "tests/hosts/usb", true,
+                 "detach 1/5: it left the host, and this rule gives it");
+    unplugged_is(takes, "tests/hosts/usb", true,
+                 "detach 1/5: it left the host, and this rule takes it");
+}
+
 static void a_rule_that_matches(void **state) {
     (void)state;
     prints("on vm frigate started attach 1ac1:089a as vfio\n", "tests/hosts/nas", NULL,
@@ -165,6 +206,7 @@ static void json(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rule_that_matches),
+        cmocka_unit_test(what_left_the_host_is_detached),
         cmocka_unit_test(a_rule_for_another_vm_and_event),
         cmocka_unit_test(one_device_against_every_condition),
         cmocka_unit_test(refusals_programs_and_no_device),

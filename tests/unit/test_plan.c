@@ -773,6 +773,75 @@ static void what_left_the_host_leaves_the_vm(void **state) {
     assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
 }
 
+static const char TWO_STICKS[] = "on vm frigate started, plugged attach all 1a6e:089a as usb\n";
+
+/* Asked about, or not yet gone from sysfs. */
+static void what_is_still_there_counts_as_gone(void **state) {
+    (void)state;
+    vm(PORTS, HAS_STICK);
+    came = &devices[STICK];
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, TWO_STICKS), "detach 1/4\n");
+    assert_non_null(plan.entries[0].gone);
+    assert_string_equal(planned_at(EVENT_PLUGGED, TWO_STICKS), "skipped 1-1.4\nattach 1-1.5\n");
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged detach 1a6e:089a\n"),
+                        "detach 1/4\n");
+    assert_string_equal(
+        planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged detach all 1a6e:089a\n"),
+        "detach 1/4\n");
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged detach 10c4:ea60\n"),
+                        "");
+    struct host_device back = devices[STICK]; /* it came back: what is there is another one */
+    back.device_number = 3;
+    came = &back;
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, TWO_STICKS), "");
+}
+
+static void what_leaves_is_not_attached(void **state) {
+    (void)state;
+    static const char one[] = "on vm frigate unplugged attach port 1-1.4 as usb\n";
+    came = &devices[STICK];
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, one), "skipped absent port 1-1.4\n");
+    assert_says(0, "the device leaves the host", NULL);
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged attach 1a6e:089a as "
+                                                    "usb\n"),
+                        "attach 1-1.5\n");
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged attach port 1-1.4 as "
+                                                    "usb within 9s\n"),
+                        "refused absent port 1-1.4\n");
+    came = &devices[CORAL];
+    assert_string_equal(
+        planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged attach any 1ac1:089a as vfio\n"),
+        "attach 0000:04:00.0\n");
+    came = NULL;
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, one), "attach 1-1.4\n");
+}
+
+static void only_the_device_that_left_leaves_the_vm(void **state) {
+    (void)state;
+    static const char text[] =
+        "on vm frigate started, plugged attach all 1a6e:089a, 18d1:9302 as usb\n";
+    struct host_device left = {SAMPLE_USB("1-1.7", 0x18d1, 0x9302, 1, 98)};
+    vm(PORTS, HAS_OLD_STICK);
+    came = &left;
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
+    left.bus_number = left.device_number = 0; /* known by its id alone */
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
+    left.id = devices[STICK].id;
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");
+    left.id = (struct device_id){0}; /* by its port alone: this may be it */
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");
+    left.id = devices[STICK].id;
+    left.bus_number = 1; /* its number says that it is another one */
+    left.device_number = 98;
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
+    left.device_number = 99;
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");
+    came = &devices[CORAL];
+    assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "");
+    came = &devices[HUB]; /* what comes may be the stick under another id */
+    assert_string_equal(planned_at(EVENT_PLUGGED, text), "detach 1/99\n");
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
@@ -826,6 +895,9 @@ int main(void) {
         TEST(durations_of_an_action),
         TEST(only_targets_that_select_what_came),
         TEST(what_left_the_host_leaves_the_vm),
+        TEST(what_is_still_there_counts_as_gone),
+        TEST(what_leaves_is_not_attached),
+        TEST(only_the_device_that_left_leaves_the_vm),
         TEST(many_rules_take_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
