@@ -293,6 +293,13 @@ static void explain_rule(const struct explainer *explainer, struct explanation *
         explain_action(explainer, explained, action);
 }
 
+static bool forbids_some(const struct host *host, const struct guard *guard) {
+    size_t i = 0;
+    while (i < host->count && !match_device(guard->device, &host->devices[i]))
+        i++;
+    return i < host->count;
+}
+
 static void explain_guard_device(const struct explainer *explainer,
                                  struct explained_rule *explained,
                                  const struct host_device *device) {
@@ -304,6 +311,8 @@ static void explain_guard_device(const struct explainer *explainer,
     bool pass = !explained->count || explained->conditions[0].pass;
     if (device)
         pass = pass && match_device(explained->guard->device, device);
+    else
+        pass = pass && forbids_some(explainer->request->host, explained->guard);
     target->result = memory_strdup(!pass    ? "nothing: it forbids nothing here"
                                    : device ? "forbidden"
                                             : "forbids what passes");

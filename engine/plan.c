@@ -534,6 +534,39 @@ static void refuse_bus(struct planner *planner, const struct origin *origin,
                    memory_printf("write 'as %s'", usb ? "usb" : "vfio")));
 }
 
+/* The first that may be had, or NULL and why the first may not, which is the caller's. */
+static const struct host_device *first_choice(const struct planner *planner,
+                                              const struct origin *origin,
+                                              const struct device_list *devices, char **why) {
+    *why = NULL;
+    for (size_t i = 0; i < devices->count; i++) {
+        struct device_list unit = unit_of(planner, origin, devices->list[i]);
+        struct verdict no = {0};
+        if (origin->action->verb == VERB_ATTACH)
+            no = judge_unit(planner, origin, &unit);
+        if (no.refusal && !*why)
+            *why = memory_printf("%s: %s", devices->list[i]->address, no.message);
+        list_finish(&unit);
+        verdict_finish(&no);
+        if (!no.refusal)
+            return devices->list[i];
+    }
+    return NULL;
+}
+
+static char *choice_hint(const struct planner *planner, const struct origin *origin,
+                         const struct device_list *devices) {
+    char *why = NULL;
+    const struct host_device *first = first_choice(planner, origin, devices, &why);
+    char *hint = first ? memory_printf("say which: '%s %s' for one of them, 'any' for the first%s "
+                                       "one, 'all' for all",
+                                       first->bus == BUS_USB ? "port" : "at", first->address,
+                                       origin->action->verb == VERB_ATTACH ? " free" : "")
+                       : memory_printf("none of them can be had: %s", why);
+    free(why);
+    return hint;
+}
+
 static void refuse_ambiguous(struct planner *planner, const struct origin *origin,
                              const struct device_list *devices) {
     char *list = addresses(devices);
@@ -543,10 +576,7 @@ static void refuse_ambiguous(struct planner *planner, const struct origin *origi
            verdict(REFUSED_AMBIGUOUS,
                    memory_printf("%zu devices%s are %s: %s", devices->count,
                                  attach ? "" : " that the VM has", wanted, list),
-                   memory_printf("say which: '%s %s' for one of them, 'any' for the first%s one, "
-                                 "'all' for all",
-                                 devices->list[0]->bus == BUS_USB ? "port" : "at",
-                                 devices->list[0]->address, attach ? " free" : "")));
+                   choice_hint(planner, origin, devices)));
     free(wanted);
     free(list);
 }

@@ -92,6 +92,15 @@ static void what_left_the_host_is_detached(void **state) {
                  "detach 1/5: it left the host, and this rule takes it");
 }
 
+static void a_never_without_a_device(void **state) {
+    (void)state;
+    prints("never attach class 0c80\n", "tests/hosts/usb", NULL,
+           "t.rules:1: never attach class 0c80\n"
+           "  never attach\n"
+           "    FAIL  class 0c80                  no device of the host\n"
+           "    =>    nothing: it forbids nothing here\n");
+}
+
 static void a_rule_that_matches(void **state) {
     (void)state;
     prints("on vm frigate started attach 1ac1:089a as vfio\n", "tests/hosts/nas", NULL,
@@ -206,6 +215,7 @@ static void json(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rule_that_matches),
+        cmocka_unit_test(a_never_without_a_device),
         cmocka_unit_test(what_left_the_host_is_detached),
         cmocka_unit_test(a_rule_for_another_vm_and_event),
         cmocka_unit_test(one_device_against_every_condition),

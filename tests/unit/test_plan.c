@@ -253,6 +253,13 @@ static void ambiguous_although_only_one_is_free(void **state) {
     (void)state;
     devices[CORAL2].use = devices[CORAL3].use = SAMPLE_TEXT("uses it");
     assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
+    devices[CORAL].use = devices[CORAL2].use;
+    devices[CORAL3].use = NULL; /* the hint names one that may be had */
+    assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
+    assert_says(0, "3 devices are 1ac1:089a: 0000:03:00.0, ", "'at 0000:05:00.0'");
+    devices[CORAL3].use = devices[CORAL].use;
+    assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
+    assert_says(0, "3 devices", "none of them can be had: 0000:03:00.0: the host uses it");
 }
 
 static void many_addresses_stay_one_line(void **state) {
