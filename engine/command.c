@@ -88,6 +88,23 @@ int command_options(const struct command *command, int argc, char **argv,
     return optind;
 }
 
+int command_refuse_rules(void *context, const char *text) {
+    const struct command *command = context;
+    (void)text;
+    return command_usage(
+        command, "unknown option '--rules'; name the directory as a word: virt-rules %s DIR",
+        command->name);
+}
+
+bool command_has_empty_name(const struct command *command, char *const *words) {
+    for (; *words; words++)
+        if (!**words) {
+            command_usage(command, "an empty file name");
+            return true;
+        }
+    return false;
+}
+
 bool command_colour(FILE *out) {
     const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
     return !(no_colour && *no_colour) && !(terminal && !strcmp(terminal, "dumb")) &&

@@ -56,6 +56,12 @@ struct command_option {
 int command_options(const struct command *command, int argc, char **argv,
                     const struct command_option *options, int *status);
 
+/* For `take`, the context being the command: rules are named as words there. Returns EXIT_USAGE. */
+int command_refuse_rules(void *context, const char *text);
+
+/* Whether one of the words, up to NULL, is empty; that is said. */
+bool command_has_empty_name(const struct command *command, char *const *words);
+
 /* Colour: on a terminal, without NO_COLOR, unless the terminal is dumb. */
 bool command_colour(FILE *out);
 

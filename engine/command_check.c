@@ -153,11 +153,14 @@ int command_check(const struct command *command, int argc, char **argv) {
         {.name = "error", .take = take_severity, .context = &error},
         {.name = "warn", .take = take_severity, .context = &warning},
         {.name = "ignore", .take = take_severity, .context = &ignore},
+        {.name = "rules", .take = command_refuse_rules, .context = (void *)command},
         {0},
     };
     int first = command_options(command, argc, argv, table, &status);
     if (first >= 0 && options.sysroot && !options.host)
         status = command_usage(command, "--sysroot goes with --host");
+    else if (first >= 0 && command_has_empty_name(command, argv + first))
+        status = EXIT_USAGE;
     else if (first >= 0)
         status = options.list ? list_checks() : check_paths(&options, argv + first);
     check_config_finish(&options.config);

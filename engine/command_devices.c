@@ -187,9 +187,12 @@ static void load_others(struct listing *listing, const char *sysroot) {
     if (sysroot)
         return;
     if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
-        others_load(&listing->others, virt, NULL, &error) < 0)
-        fprintf(stderr, "virt-rules: what VMs have is not known, libvirt does not answer: %s\n",
-                error.message);
+        others_load(&listing->others, virt, NULL, &error) < 0) {
+        char *message =
+            memory_printf("what VMs have is not known, libvirt does not answer: %s", error.message);
+        command_fail(message, error.hint); /* only said: the list is good without it */
+        free(message);
+    }
     virt_close(virt);
 }
 

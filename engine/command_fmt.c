@@ -119,7 +119,15 @@ static int format_paths(struct fmt_options *options, char **paths) {
 
 int command_fmt(const struct command *command, int argc, char **argv) {
     struct fmt_options options = {.status = EXIT_FINE};
-    const struct command_option table[] = {{.name = "check", .flag = &options.check}, {0}};
+    const struct command_option table[] = {
+        {.name = "check", .flag = &options.check},
+        {.name = "rules", .take = command_refuse_rules, .context = (void *)command},
+        {0},
+    };
     int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    return first < 0 ? status : format_paths(&options, argv + first);
+    if (first < 0)
+        return status;
+    if (command_has_empty_name(command, argv + first))
+        return EXIT_USAGE;
+    return format_paths(&options, argv + first);
 }

@@ -285,23 +285,26 @@ static void say_nothing_there(const struct log *log) {
     if (!history_found(log->reader)) {
         fprintf(stderr,
                 "virt-rules: there is no log yet: %s is written when a VM starts or stops for "
-                "which a rule has something to do\n",
-                history_path(log->reader));
+                "which a rule has something to do%s\n",
+                history_path(log->reader), log->follow ? "; waiting for it" : "");
         return;
     }
     if (!log->vm) {
-        fprintf(stderr, "virt-rules: the log %s is empty\n", history_path(log->reader));
+        fprintf(stderr, "virt-rules: the log %s is empty%s\n", history_path(log->reader),
+                log->follow ? "; waiting for more" : "");
         return;
     }
     for (size_t i = 0; i < log->seen.count; i++)
         suggest(&suggestion, log->seen.list[i].vm);
     fputs("virt-rules: the log has nothing of VM '", stderr);
     text_print_string(stderr, log->vm);
-    fputs(suggestion.best ? "'; did you mean '" : "'\n", stderr);
+    fputs(log->follow ? "'; waiting for it" : "'", stderr);
     if (suggestion.best) {
+        fputs("; did you mean '", stderr);
         text_print_string(stderr, suggestion.best);
-        fputs("'?\n", stderr);
+        fputs("'?", stderr);
     }
+    putc('\n', stderr);
 }
 
 static int show(struct log *log) {

@@ -6,9 +6,11 @@
 #include "engine/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -63,6 +65,59 @@ static int listen_until_signal(struct plug *plug) {
     return status;
 }
 
+/* It goes on: rules may come later, and are read anew at each event. */
+static void look_at_rules(const char *directory) {
+    struct ruleset ruleset;
+    ruleset_init(&ruleset);
+    ruleset_add_directory(&ruleset, directory);
+    for (size_t i = 0; i < ruleset.diagnostics.count; i++) {
+        const struct diagnostic *found = &ruleset.diagnostics.list[i];
+        fprintf(stderr, "virt-rules watch: warning: %s: %s\n", found->source->path, found->message);
+        if (found->hint)
+            fprintf(stderr, "  hint: %s\n", found->hint);
+    }
+    ruleset_finish(&ruleset);
+}
+
+/* The directory is made where needed; false with errno. */
+static bool can_write(const char *directory) {
+    struct stat status;
+    if ((mkdir(directory, 0700) != 0 && errno != EEXIST) || stat(directory, &status) != 0)
+        return false;
+    if (!S_ISDIR(status.st_mode)) {
+        errno = ENOTDIR;
+        return false;
+    }
+    return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+/* Without log, lock and memory an event would be told twice, and nobody could see what was done. */
+static int look_at_state(const char *directory) {
+    if (can_write(directory))
+        return EXIT_FINE;
+    bool forbidden = errno == EACCES || errno == EPERM;
+    char *message =
+        memory_printf("the state directory %s cannot be written: %s", directory, strerror(errno));
+    int status =
+        command_fail(message, forbidden ? "run as root, or name another with --state"
+                                        : "name a directory that can be written with --state");
+    free(message);
+    return status;
+}
+
+static int watch_with(struct plug *plug) {
+    look_at_rules(plug->rules);
+    int status = look_at_state(plug->state);
+    if (status != EXIT_FINE)
+        return status;
+    plug->journal = journal_open(plug->state, isatty(STDERR_FILENO));
+    if (!plug->journal)
+        return command_fail("out of memory", NULL);
+    status = listen_until_signal(plug);
+    journal_close(plug->journal);
+    return status;
+}
+
 int command_watch(const struct command *command, int argc, char **argv) {
     const char *rules = NULL, *state = NULL, *sysroot = NULL;
     const struct command_option table[] = {
@@ -79,12 +134,7 @@ int command_watch(const struct command *command, int argc, char **argv) {
     struct plug plug = {.rules = rules_directory(rules),
                         .sysroot = sysroot,
                         .state = state_directory(state),
-                        .journal = journal_open(state, isatty(STDERR_FILENO)),
                         .clock = clock_monotonic(),
                         .open_virt = virt_libvirt_open};
-    if (!plug.journal)
-        return command_fail("out of memory", NULL);
-    status = listen_until_signal(&plug);
-    journal_close(plug.journal);
-    return status;
+    return watch_with(&plug);
 }

@@ -55,7 +55,8 @@ static const struct command commands[] = {
      "Exit 1: a VM that runs lacks what a rule wants and does not call 'optional'.\n"
      "  --rules DIR        rules to use instead of $VIRT_RULES_DIR or " RULESDIR "\n"
      "  --state DIR        log and state instead of $VIRT_RULES_STATE or " STATEDIR "\n"
-     "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/)\n"
+     "  --sysroot DIR      read the host's devices below DIR (sys/ and proc/); libvirt is still\n"
+     "                     asked for VMs, unless --domain-xml is given\n"
      "  --domain-xml FILE  the one VM as libvirt's XML; '-' is standard input\n"
      "  --json             one JSON document\n",
      command_status},
@@ -128,9 +129,9 @@ static void print_overview(FILE *out) {
     fprintf(out, "usage: virt-rules COMMAND [ARGUMENT ...]\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out,
-            "\n'virt-rules COMMAND --help' says more, 'virt-rules --version' which one this is. "
-            "Rules are in\n" RULESDIR "/*.rules.\n");
+    fprintf(out, "\n'virt-rules COMMAND --help' or 'virt-rules help COMMAND' says more,\n"
+                 "'virt-rules --version' which one this is. "
+                 "Rules are in\n" RULESDIR "/*.rules.\n");
 }
 
 static int unknown_command(const char *name) {
