@@ -148,9 +148,6 @@ void host_check(struct ruleset *ruleset, const struct check_config *config, cons
         check_vms(&checker, rule->source, rule->vms);
         check_rule_devices(&checker, rule);
     }
-    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
-        if (!guard->source->broken)
-            check_vms(&checker, guard->source, guard->vms);
     free((void *)checker.guards);
     check_apply(config, &ruleset->diagnostics, before);
     diagnostics_sort(&ruleset->diagnostics);

@@ -66,6 +66,8 @@ static const struct {
      NULL /* with event-without-attach */},
     {{"empty-word", SEVERITY_ERROR, false, "a quoted word with nothing in it"},
      NULL /* with event-without-attach */},
+    {{"quoted-glob", SEVERITY_WARNING, false, "a VM's quoted name with * ? or [, which is no glob"},
+     NULL /* with empty-word */},
     {{"relative-path", SEVERITY_ERROR, false, "a program or ROM file without its whole path"},
      NULL /* with empty-word */},
     {{"words-in-program", SEVERITY_WARNING, false, "a program and its arguments in one word"},
@@ -330,10 +332,21 @@ static void empty_word(struct checker *checker, struct source *source, struct sp
         hint);
 }
 
+/* Whoever has such a VM turns the check off. */
+static void quoted_glob(struct checker *checker, struct source *source, const struct word *vm) {
+    diagnostic_hint(diagnose(checker->diagnostics, source, vm->span, "quoted-glob",
+                             "in quotes this is no glob: only a VM called just '%s' is meant",
+                             vm->text),
+                    "take the quotes away (a '?' stands for a blank); if a VM is called so: "
+                    "'virt-rules check --ignore quoted-glob'");
+}
+
 static void check_vm_words(struct checker *checker, struct source *source, const struct word *vms) {
     for (; vms; vms = vms->next)
         if (!*vms->text)
             empty_word(checker, source, vms->span, "'any' means every VM");
+        else if (vms->kind == WORD_QUOTED && strpbrk(vms->text, "*?["))
+            quoted_glob(checker, source, vms);
 }
 
 static void check_criteria_words(struct checker *checker, struct source *source,

@@ -252,7 +252,7 @@ static void test_repeated(void **state) {
         {"on vm a, b, a started run \"/x\"\n", "repeated-word@a"},
         {"on vm a, a, a started run \"/x\"\n", "repeated-word@a repeated-word@a"},
         {"on vm a, \"a\" started run \"/x\"\n", ""},
-        {"on vm ha*, \"ha*\", h* started run \"/x\"\n", ""},
+        {"on vm ha*, \"ha*\", h* started run \"/x\"\n", "quoted-glob@\"ha*\""},
         {"on vm any, any started run \"/x\"\n", "repeated-word@any"},
         {"on vm any, \"any\" started run \"/x\"\n", ""},
         {"on vm a started, plugged, started run \"/x\"\n", "repeated-word@started"},
@@ -297,7 +297,7 @@ static void test_every_vm(void **state) {
         {"on vm any started attach 1ac1:089a as vfio\n", ""},
         {"on vm any started detach all 1ac1:089a\n", ""},
         {"on vm a* started attach all 1ac1:089a as vfio\n", ""},
-        {"on vm \"*\" started attach all 1ac1:089a as vfio\n", ""},
+        {"on vm \"*\" started attach all 1ac1:089a as vfio\n", "quoted-glob@\"*\""},
         {"on vm a started attach all 1ac1:089a as vfio\n", ""},
     };
     ASSERT_ROWS(rows);
@@ -407,7 +407,8 @@ static void test_guards(void **state) {
          "void-by-never@1ac1:089a"},
         {"never attach 1ac1:* to vm a*\non vm a* started attach 1ac1:089a as vfio\n",
          "void-by-never@1ac1:089a"},
-        {"never attach 1ac1:* to vm \"a*\"\non vm ab started attach 1ac1:089a as vfio\n", ""},
+        {"never attach 1ac1:* to vm \"a*\"\non vm ab started attach 1ac1:089a as vfio\n",
+         "quoted-glob@\"a*\""},
         {"never attach 1ac1:* to vm any\non vm any started attach 1ac1:089a as vfio\n",
          "void-by-never@1ac1:089a"},
         {"never attach 1ac1:* to vm a\non vm any started attach 1ac1:089a as vfio\n", ""},
