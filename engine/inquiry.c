@@ -212,7 +212,8 @@ int inquiry_init(struct inquiry *inquiry) {
                                              .event = &inquiry->event,
                                              .host = &inquiry->host,
                                              .others = inquiry->others.list,
-                                             .other_count = inquiry->others.count};
+                                             .other_count = inquiry->others.count,
+                                             .partial = inquiry->broken_rules};
     return EXIT_FINE;
 }
 

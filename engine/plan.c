@@ -843,7 +843,7 @@ static size_t free_ports(const struct domain *domain) {
 }
 
 void plan_init(struct plan *plan, const struct plan_request *request) {
-    *plan = (struct plan){.event = request->event};
+    *plan = (struct plan){.event = request->event, .partial = request->partial};
     struct planner planner = {request, plan, free_ports(request->event->domain),
                               memory_zalloc(request->host->count + 1),
                               match_event(request->program, request->event)};

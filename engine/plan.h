@@ -24,6 +24,7 @@ struct plan_request {
     size_t other_count;
     const struct claim *claims; /* may be NULL */
     size_t claim_count;
+    bool partial; /* files with errors are left out of the program */
 };
 
 /* Why something is refused; the names in --json are those of refusal_name(). */
@@ -72,6 +73,7 @@ struct plan {
     struct plan_entry
         *entries; /* in the order of rules and, within one, of targets and addresses */
     size_t count;
+    bool partial; /* of the request */
 };
 
 /* Everything borrowed by the request must outlive the plan. */

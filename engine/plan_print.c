@@ -28,11 +28,25 @@ static void print_host_device(const struct host_device *device, FILE *out) {
     text_print_string(out, device->name);
 }
 
+/* Not asked for, but of the same IOMMU group as what is: the ROM and the restart are not its. */
+static bool goes_along(const struct plan_entry *entry) {
+    return entry->action->with_group && entry->device && entry->target &&
+           !match_device(entry->target->device, entry->device);
+}
+
 /* How a step attaches: the backend, and all that the rule's options change of it. */
-static void print_how(const struct action *action, FILE *out) {
+static void print_how(const struct plan_entry *entry, FILE *out) {
+    const struct action *action = entry->action;
+    if (action->with_group)
+        fputs(", with group", out);
     if (action->backend)
-        fprintf(out, ", as %s", backend_text(action->backend));
-    print_options(out, action);
+        fprintf(out, "%s as %s", action->with_group ? "" : ",", backend_text(action->backend));
+    if (!goes_along(entry))
+        print_options(out, action);
+    else if (plan_has_option(action, OPTION_UNMANAGED))
+        fputs(" unmanaged", out);
+    if (goes_along(entry) && plan_has_option(action, OPTION_ROM_OFF))
+        fputs(" rom off", out);
 }
 
 static void print_facts(const struct host_device *device, FILE *out) {
@@ -94,7 +108,7 @@ static void print_entry(const struct plan_entry *entry, FILE *out, bool xml, boo
     if (entry->device && !entry->gone)
         print_facts(entry->device, out);
     if (entry->device && entry->kind == PLAN_STEP && !entry->gone)
-        print_how(entry->action, out);
+        print_how(entry, out);
     print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
         fprintf(out, " [%s]", refusal_name(entry->refusal));
@@ -106,7 +120,11 @@ static void print_entry(const struct plan_entry *entry, FILE *out, bool xml, boo
 
 static void print_sum(const struct plan *plan, FILE *out) {
     size_t steps = plan_count(plan, PLAN_STEP), refused = plan_count(plan, PLAN_REFUSED);
-    if (!plan->count)
+    if (!plan->count && plan->partial)
+        fputs("  nothing to do: no rule that counts is for this VM at this event; files with "
+              "errors are left out\n",
+              out);
+    else if (!plan->count)
         fputs("  nothing to do: no rule is for this VM at this event\n", out);
     else
         fprintf(out, "%zu step%s, %zu refusal%s\n", steps, steps == 1 ? "" : "s", refused,
@@ -171,11 +189,12 @@ static void put_duration(struct json_object *object, const char *key, const stru
         plan_has_option(action, kind) ? json_object_new_int64(plan_option_ms(action, kind)) : NULL);
 }
 
-static struct json_object *options_json(const struct action *action) {
+static struct json_object *options_json(const struct plan_entry *entry) {
+    const struct action *action = entry->action;
     struct json_object *object = json_object_new_object();
     const char *rom = plan_has_option(action, OPTION_ROM_OFF) ? "off" : NULL;
     for (const struct action_option *one = action->options; one; one = one->next)
-        if (one->kind == OPTION_ROM_FILE)
+        if (one->kind == OPTION_ROM_FILE && !goes_along(entry))
             rom = one->text;
     json_object_object_add(object, "optional",
                            json_object_new_boolean(plan_has_option(action, OPTION_OPTIONAL)));
@@ -215,7 +234,7 @@ static struct json_object *entry_json(const struct plan_entry *entry) {
     json_object_object_add(object, "device", run ? NULL : device_json(entry));
     json_object_object_add(object, "rule", rule_json(entry));
     if (!run && !entry->gone)
-        json_object_object_add(object, "options", options_json(entry->action));
+        json_object_object_add(object, "options", options_json(entry));
     if (run)
         json_object_object_add(object, "command", command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {

@@ -53,6 +53,41 @@ static char *printed(bool xml, bool colour) {
     return text;
 }
 
+static void a_group_member_goes_without_the_rom(void **state) {
+    (void)state;
+    int group = devices[1].iommu_group;
+    char *use = devices[1].use;
+    devices[1].iommu_group = devices[0].iommu_group;
+    devices[1].use = NULL;
+    make("NVR", "on vm any started attach 1ac1:089a with group as vfio unmanaged "
+                "rom \"/a.rom\" then reset\n");
+    char *text = printed(false, false);
+    assert_non_null(strstr(text, "apex, with group as vfio unmanaged rom \"/a.rom\" then reset\n"));
+    assert_non_null(strstr(text, "none, with group as vfio unmanaged\n"));
+    free(text);
+    struct json_object *json = plan_json(&plan);
+    const char *all = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN |
+                                                               JSON_C_TO_STRING_NOSLASHESCAPE);
+    const char *rom = strstr(all, "\"rom\":\"/a.rom\"");
+    assert_non_null(rom);
+    assert_non_null(strstr(rom, "\"rom\":null"));
+    json_object_put(json);
+    finish();
+    devices[1].iommu_group = group;
+    devices[1].use = use;
+}
+
+static void nothing_of_the_rules_that_count(void **state) {
+    (void)state;
+    make("NVR", "on vm other started attach 1ac1:089a as vfio\n");
+    plan.partial = true;
+    char *text = printed(false, false);
+    assert_non_null(strstr(text, "no rule that counts is for this VM at this event; files with "
+                                 "errors are left out\n"));
+    free(text);
+    finish();
+}
+
 static void text_for_people(void **state) {
     (void)state;
     make("NVR", RULES);
@@ -215,6 +250,8 @@ static void json_of_a_refusal_and_a_program(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_for_people),
+        cmocka_unit_test(a_group_member_goes_without_the_rom),
+        cmocka_unit_test(nothing_of_the_rules_that_count),
         cmocka_unit_test(xml_when_asked_for),
         cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(colour_is_only_paint),
