@@ -257,11 +257,13 @@ static bool write_line(const struct journal *journal, const char *line) {
 }
 
 static void say_failure(struct journal *journal) {
+    const char *hint = errno == EACCES || errno == EPERM ? "; run as root" : "";
+
     if (!journal->failed)
-        syslog(LOG_ERR, "the log %s cannot be written: %s", journal->path, strerror(errno));
+        syslog(LOG_ERR, "the log %s cannot be written: %s%s", journal->path, strerror(errno), hint);
     if (!journal->failed && (journal->echo || journal->copy))
-        fprintf(stderr, "virt-rules: the log %s cannot be written: %s\n", journal->path,
-                strerror(errno));
+        fprintf(stderr, "virt-rules: the log %s cannot be written: %s%s\n", journal->path,
+                strerror(errno), hint);
     journal->failed = true;
 }
 

@@ -32,10 +32,12 @@ static int set(int file, int command, short type, off_t byte) {
 
 static int open_file(const char *state, char *error, size_t error_size) {
     char *path = memory_printf("%s/lock", state);
-    mkdir(state, 0700);
+    bool forbidden = mkdir(state, 0700) < 0 && (errno == EACCES || errno == EPERM);
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    forbidden |= file < 0 && (errno == EACCES || errno == EPERM);
     if (file < 0)
-        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        snprintf(error, error_size, "%s: %s%s", path, strerror(forbidden ? EACCES : errno),
+                 forbidden ? "; run as root" : "");
     free(path);
     return file;
 }
