@@ -545,7 +545,7 @@ static const struct host_device *first_choice(const struct planner *planner,
         if (origin->action->verb == VERB_ATTACH)
             no = judge_unit(planner, origin, &unit);
         if (no.refusal && !*why)
-            *why = memory_printf("%s: %s", devices->list[i]->address, no.message);
+            *why = memory_printf("%s: %s; %s", devices->list[i]->address, no.message, no.hint);
         list_finish(&unit);
         verdict_finish(&no);
         if (!no.refusal)
