@@ -152,9 +152,11 @@ void life_end(struct life *life) {
 }
 
 void life_open(struct life *life, const char *state, const char *uuid, int id) {
-    if (life_load(life, state, uuid) && life->id == id)
+    bool found = life_load(life, state, uuid);
+    if (found && life->id == id)
         return;
-    life_end(life);
+    if (found)
+        life_end(life);
     life->id = id;
     life->started = life_now();
 }
