@@ -62,8 +62,8 @@ machine_start() {
 
 machine_stop() {
     [ -n "$machine" ] || return 0
-    kill -KILL "$machine" 2>/dev/null
-    wait "$machine" 2>/dev/null
+    kill -KILL "$machine" 2>/dev/null || :
+    wait "$machine" 2>/dev/null || : # it was killed
     machine=
     exec {requests}>&- {answers}>&-
     rm -f "$run"/{channel,hardware,monitor}.{in,out} "$run/nvme"
