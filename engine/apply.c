@@ -34,10 +34,6 @@ static int compare_names(const void *left, const void *right) {
     return strcmp(a->name, b->name);
 }
 
-static const char *key_of(const struct domain *domain) {
-    return domain->uuid ? domain->uuid : domain->name;
-}
-
 static void choose(struct apply *apply, size_t i) {
     apply->chosen_count += !apply->chosen[i];
     apply->chosen[i] = true;
@@ -47,7 +43,7 @@ static void choose(struct apply *apply, size_t i) {
 static void choose_domain(struct apply *apply, struct domain *domain) {
     struct others *running = &apply->running;
     size_t i = 0;
-    while (i < running->count && strcmp(key_of(&running->list[i]), key_of(domain)) != 0)
+    while (i < running->count && strcmp(domain_key(&running->list[i]), domain_key(domain)) != 0)
         i++;
     if (i < running->count) {
         domain_finish(domain);

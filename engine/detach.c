@@ -176,10 +176,6 @@ static int load_domain(struct detach *detach, struct virt_error *error) {
     return -1;
 }
 
-static const char *key_of(const struct domain *domain) {
-    return domain->uuid ? domain->uuid : domain->name;
-}
-
 /* The VM, and once it is this process's alone, the VM again: another may have worked on it. */
 static int load_locked(struct detach *detach, struct virt_error *error) {
     char message[512];
@@ -187,7 +183,7 @@ static int load_locked(struct detach *detach, struct virt_error *error) {
     if (status < 0 || !detach->request->state)
         return status;
     detach->lock =
-        lock_vm(detach->request->state, key_of(&detach->domain), message, sizeof message);
+        lock_vm(detach->request->state, domain_key(&detach->domain), message, sizeof message);
     if (detach->lock < 0)
         fprintf(stderr, "virt-rules: %s; going on without a lock\n", message);
     domain_finish(&detach->domain);
@@ -287,7 +283,7 @@ static bool log_result(const struct detach *detach, enum result result, const ch
  */
 static void dismiss(const struct detach *detach) {
     struct life life;
-    const char *state = detach->request->state, *key = key_of(&detach->domain);
+    const char *state = detach->request->state, *key = domain_key(&detach->domain);
     char message[512];
     if (!state || !detach->device)
         return;

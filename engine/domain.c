@@ -594,6 +594,10 @@ const struct domain_hostdev *domain_holds(const struct domain *domain,
     return NULL;
 }
 
+const char *domain_key(const struct domain *domain) {
+    return domain->uuid ? domain->uuid : domain->name;
+}
+
 const char *domain_label(const struct domain *domain) {
     return domain->title ? domain->title : domain->name;
 }

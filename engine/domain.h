@@ -62,6 +62,9 @@ const struct domain_hostdev *domain_holds(const struct domain *domain,
 /* Whether the hostdev is that device; see domain_holds(). */
 bool domain_hostdev_is(const struct domain_hostdev *hostdev, const struct host_device *device);
 
+/* By what libvirt, the locks and our files know the VM: its UUID, else its name. */
+const char *domain_key(const struct domain *domain);
+
 /* What people call the VM: its title, else its name. */
 const char *domain_label(const struct domain *domain);
 

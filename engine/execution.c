@@ -175,8 +175,7 @@ static bool is_same_life(const struct execution *run, const struct domain *domai
 }
 
 const char *execution_vm(const struct execution *run) {
-    const struct domain *domain = run->executor->event->domain;
-    return domain->uuid ? domain->uuid : domain->name;
+    return domain_key(run->executor->event->domain);
 }
 
 bool execution_ask_again(const struct execution *run, const struct virt_error *error,

@@ -43,14 +43,10 @@ static enum sight read_vm(const struct guest_release *release, const char *xml,
     return sight;
 }
 
-static const char *key_of(const struct guest_release *release) {
-    return release->domain->uuid ? release->domain->uuid : release->domain->name;
-}
-
 static enum sight look(const struct guest_release *release, struct virt_error *error) {
     char *xml = NULL;
     enum sight sight;
-    if (release->virt->ops->domain_xml(release->virt, key_of(release), &xml, error) < 0)
+    if (release->virt->ops->domain_xml(release->virt, domain_key(release->domain), &xml, error) < 0)
         return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING
                    ? SEES_NO_VM
                    : SEES_NOTHING;
@@ -70,7 +66,7 @@ static bool is_news(const struct guest_release *release, int64_t pause, enum vir
     struct virt_error ignored;
     if (release->virt->ops->wait(release->virt, (int)pause, &news, &ignored) < 0) {
         release->clock->sleep_ms(release->clock, pause);
-        release->virt->ops->watch(release->virt, key_of(release), &ignored);
+        release->virt->ops->watch(release->virt, domain_key(release->domain), &ignored);
         news.kind = VIRT_NEWS_NONE;
     }
     *kind = news.kind;
@@ -142,8 +138,8 @@ enum guest_answer guest_release(const struct guest_release *release, struct virt
     bool refused = false;
     enum sight sight;
     /* Without news the VM is looked at: what is wrong with libvirt, the next call says. */
-    virt->ops->watch(virt, key_of(release), result);
-    if (virt->ops->detach(virt, key_of(release), release->xml, result) < 0)
+    virt->ops->watch(virt, domain_key(release->domain), result);
+    if (virt->ops->detach(virt, domain_key(release->domain), release->xml, result) < 0)
         return explain(release, result);
     sight = wait_for_guest(release, &refused, result);
     return answer_of(sight, refused, result);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/host_names.h"
 #include "engine/host_use.h"
 #include "lexer/memory.h"
 
@@ -244,20 +245,6 @@ static struct node *find_by_name(const struct disks *disks, const char *name) {
     return node;
 }
 
-/* LVM's name in the device mapper: a hyphen between group and volume, those inside doubled. */
-static char *volume_label(const char *name) {
-    char *label = memory_zalloc(2 * strlen(name) + 1), *end = label;
-
-    for (; *name; name++) {
-        if (*name == '-')
-            *end++ = '-';
-        *end++ = *name;
-        if (*name == '/')
-            end[-1] = '-';
-    }
-    return label;
-}
-
 static struct node *find_by_path(const struct disks *disks, const char *path) {
     static const char mapper[] = "mapper/";
     const char *name = path + strlen("/dev/");
@@ -266,7 +253,7 @@ static struct node *find_by_path(const struct disks *disks, const char *path) {
     if (!node && strncmp(name, mapper, strlen(mapper)) == 0)
         node = find_by_label(disks, name + strlen(mapper));
     if (!node && strchr(name, '/')) {
-        char *label = volume_label(name);
+        char *label = host_volume_label(name);
         node = find_by_label(disks, label);
         free(label);
     }

@@ -247,3 +247,15 @@ void text_clean(char *text) {
     }
     *end = '\0';
 }
+
+char *host_volume_label(const char *name) {
+    char *label = memory_zalloc(2 * strlen(name) + 1), *end = label;
+    for (; *name; name++) {
+        if (*name == '-')
+            *end++ = '-';
+        *end++ = *name;
+        if (*name == '/')
+            end[-1] = '-';
+    }
+    return label;
+}

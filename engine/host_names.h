@@ -27,4 +27,8 @@ void pci_names_destroy(struct pci_names *names);
  */
 void text_clean(char *text);
 
+/* LVM's "group/volume" as the device mapper names it: a hyphen between the two, those inside
+ * doubled. The caller frees it. */
+char *host_volume_label(const char *name);
+
 #endif

@@ -173,10 +173,6 @@ static void find_vms(struct plugging *plugging, enum event_name name,
     }
 }
 
-static const char *vm_key(const struct domain *domain) {
-    return domain->uuid ? domain->uuid : domain->name;
-}
-
 static void execute(struct plugging *plugging, const struct event *event) {
     const struct plug *plug = plugging->plug;
     struct executor executor = {.program = &plugging->program,
@@ -201,7 +197,7 @@ static struct domain *next_vm(const struct plugging *plugging, const struct even
         size_t rank =
             done[i] ? SIZE_MAX : rank_of(&plugging->program, &event, plugging->uevent->stands);
         if (rank >= best ||
-            (!busy && lock_vm_is_taken(plugging->plug->state, vm_key(event.domain))))
+            (!busy && lock_vm_is_taken(plugging->plug->state, domain_key(event.domain))))
             continue;
         best = rank;
         next = &plugging->vms.list[i];

@@ -384,22 +384,9 @@ static bool knows_number(const struct recorder *recorder, const char *number) {
     return knows;
 }
 
-/* "vg-name/volume" as the device mapper has it: "vg--name-volume". */
-static char *volume_label(const char *name) {
-    char *label = memory_zalloc(2 * strlen(name) + 1), *end = label;
-    for (; *name; name++) {
-        if (*name == '-')
-            *end++ = '-';
-        *end++ = *name;
-        if (*name == '/')
-            end[-1] = '-';
-    }
-    return label;
-}
-
 static const struct block *find_by_path(const struct recorder *recorder, const char *path) {
     const char *name = path + strlen("/dev/");
-    char *kernel = memory_strdup(name), *label = volume_label(name);
+    char *kernel = memory_strdup(name), *label = host_volume_label(name);
     for (char *slash; (slash = strchr(kernel, '/'));)
         *slash = '!';
     const struct block *block = find_block(recorder, kernel);
