@@ -21,7 +21,7 @@ ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDENING) $(SANITIZERS) $(CFLAGS)
 # expat and json-c go into the program, so that one binary serves hosts without them.
 LDLIBS = -l:libexpat.a -l:libjson-c.a -ldl
 
-SOURCES := $(sort $(wildcard lexer/*.c parser/*.c engine/*.c))
+SOURCES := $(sort $(wildcard lexer/*.c parser/*.c engine/*.c engine/*/*.c))
 GENERATED := $(B)/lexer/rules.lex.c $(B)/parser/rules.tab.c
 OBJECTS := $(SOURCES:%.c=$(B)/%.o) $(GENERATED:.c=.o)
 LIBRARY := $(filter-out $(B)/engine/main.o,$(OBJECTS))

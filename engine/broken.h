@@ -2,8 +2,8 @@
 #ifndef ENGINE_BROKEN_H
 #define ENGINE_BROKEN_H
 
-#include "engine/journal.h"
 #include "engine/ruleset.h"
+#include "engine/state/journal.h"
 
 /* One line a broken file: its first error. Returns true when there is one. `vm` may be NULL. */
 bool broken_files_log(struct journal *journal, const char *vm, const char *event,

@@ -5,7 +5,7 @@
 #ifndef ENGINE_DOMAIN_H
 #define ENGINE_DOMAIN_H
 
-#include "engine/host.h"
+#include "engine/host/host.h"
 
 #include <stdbool.h>
 #include <stddef.h>

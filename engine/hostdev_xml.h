@@ -2,7 +2,7 @@
 #ifndef ENGINE_HOSTDEV_XML_H
 #define ENGINE_HOSTDEV_XML_H
 
-#include "engine/host.h"
+#include "engine/host/host.h"
 
 struct hostdev_options {
     bool unmanaged;  /* PCI: managed='no' */

@@ -1,4 +1,4 @@
-#include "engine/command.h"
+#include "engine/command/command.h"
 
 #include "parser/suggest.h"
 

@@ -4,7 +4,7 @@
 
 #include "engine/domain.h"
 #include "engine/event.h"
-#include "engine/host.h"
+#include "engine/host/host.h"
 #include "engine/program.h"
 
 /* One action of one rule that the event asks for. */

@@ -3,7 +3,7 @@
 #define ENGINE_OTHERS_H
 
 #include "engine/domain.h"
-#include "engine/virt.h"
+#include "engine/libvirt/virt.h"
 
 struct others {
     struct domain *list;

@@ -6,7 +6,7 @@
 #define ENGINE_PLAN_H
 
 #include "engine/event.h"
-#include "engine/host.h"
+#include "engine/host/host.h"
 #include "engine/match.h"
 
 /* A device that libvirt would not give although no VM's XML showed why. */

@@ -5,8 +5,8 @@
 #ifndef ENGINE_STATUS_H
 #define ENGINE_STATUS_H
 
-#include "engine/history.h"
 #include "engine/plan.h"
+#include "engine/state/history.h"
 
 enum device_state {
     STATE_ATTACHED, /* the VM has it */

@@ -3,7 +3,7 @@
 #define ENGINE_VMS_H
 
 #include "engine/domain.h"
-#include "engine/virt.h"
+#include "engine/libvirt/virt.h"
 
 struct vms {
     struct domain *list;

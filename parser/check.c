@@ -84,7 +84,7 @@ static const struct {
     {{"void-by-never", SEVERITY_WARNING, false, "an attach that a 'never' forbids"}, check_guards},
     {{"empty-block", SEVERITY_WARNING, false, "a block without an action"},
      NULL /* with event-without-attach */},
-    /* With --host, see engine/host_check.c. */
+    /* With --host, see engine/host/host_check.c. */
     {{"vm-unknown", SEVERITY_ERROR, false, "--host: a VM that no domain is called"}, NULL},
     {{"device-absent", SEVERITY_ERROR, false, "--host: a device that the host does not have"},
      NULL},

@@ -1,8 +1,8 @@
 #include "tests/unit/double_virt.h"
 
 #include "engine/domain.h"
-#include "engine/execute.h"
-#include "engine/virt_libvirt.h"
+#include "engine/execute/execute.h"
+#include "engine/libvirt/virt_libvirt.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /*
- * The hypervisor's double: VMs in memory behind the port of engine/virt.h. It attaches and detaches
- * as libvirt does (the VM's XML changes; a device that a running VM has is refused in libvirt's
- * words), writes down every call, and does what a test tells it to.
+ * The hypervisor's double: VMs in memory behind the port of engine/libvirt/virt.h. It attaches and
+ * detaches as libvirt does (the VM's XML changes; a device that a running VM has is refused in
+ * libvirt's words), writes down every call, and does what a test tells it to.
  *
  *     struct double_virt *hypervisor = double_virt_create();
  *     double_virt_add(hypervisor, UUID, "frigate", NULL);
@@ -17,7 +17,7 @@
 #ifndef TESTS_UNIT_DOUBLE_VIRT_H
 #define TESTS_UNIT_DOUBLE_VIRT_H
 
-#include "engine/virt.h"
+#include "engine/libvirt/virt.h"
 
 #include <stdbool.h>
 

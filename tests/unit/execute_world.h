@@ -6,7 +6,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/execute.h"
+#include "engine/execute/execute.h"
 #include "engine/hostdev_xml.h"
 
 #include <fcntl.h>

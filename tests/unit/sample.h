@@ -3,7 +3,7 @@
 #define TESTS_UNIT_SAMPLE_H
 
 #include "engine/domain.h"
-#include "engine/host.h"
+#include "engine/host/host.h"
 #include "engine/program.h"
 
 #include <setjmp.h>

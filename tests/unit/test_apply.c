@@ -3,7 +3,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/apply.h"
+#include "engine/execute/apply.h"
 #include "engine/hostdev_xml.h"
 
 #include <json-c/json.h>

@@ -1,5 +1,5 @@
 /* Command lines, whole streams, and when to paint. */
-#include "engine/command.h"
+#include "engine/command/command.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,10 +2,10 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/detach.h"
+#include "engine/execute/detach.h"
 #include "engine/hostdev_xml.h"
-#include "engine/life.h"
-#include "engine/lock.h"
+#include "engine/state/life.h"
+#include "engine/state/lock.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* The doctor: each condition on trees that have and lack what it looks for. */
-#include "engine/doctor.h"
+#include "engine/doctor/doctor.h"
 
 #include "unit/sample.h"
 

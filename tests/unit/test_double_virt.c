@@ -1,8 +1,8 @@
-/* The double keeps to what engine/virt.h and its own header promise. */
+/* The double keeps to what engine/libvirt/virt.h and its own header promise. */
 #include "tests/unit/double_virt.h"
 
 #include "engine/domain.h"
-#include "engine/execute.h"
+#include "engine/execute/execute.h"
 #include "engine/hostdev_xml.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  * of the sample host with two TPUs. */
 #include "tests/unit/execute_world.h"
 
-#include "engine/life.h"
+#include "engine/state/life.h"
 
 /* --- when all is well */
 

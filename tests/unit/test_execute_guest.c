@@ -2,8 +2,8 @@
  * come and go; and what is kept of a VM's life. */
 #include "tests/unit/execute_world.h"
 
-#include "engine/life.h"
-#include "engine/lock.h"
+#include "engine/state/life.h"
+#include "engine/state/lock.h"
 
 static int set_up_boot(void **state) {
     set_up(state);

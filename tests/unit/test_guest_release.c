@@ -2,7 +2,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/guest_release.h"
+#include "engine/execute/guest_release.h"
 #include "engine/hostdev_xml.h"
 
 #define FRIGATE "00000000-0000-4000-8000-000000000001"

@@ -1,6 +1,6 @@
 /* The log read back: lines, files that are rotated while they are read, broken ones. */
-#include "engine/history.h"
-#include "engine/journal.h"
+#include "engine/state/history.h"
+#include "engine/state/journal.h"
 #include "lexer/memory.h"
 #include "tests/unit/sample.h"
 

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/host.h"
-#include "engine/host_names.h"
+#include "engine/host/host.h"
+#include "engine/host/host_names.h"
 
 enum { TEXT_SIZE = 512, PATH_SIZE = 1024, WALK_FDS = 16 };
 

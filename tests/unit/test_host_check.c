@@ -1,5 +1,5 @@
 /* check --host: what a host says of rules, on the sample hosts; and the VMs of a host. */
-#include "engine/host_check.h"
+#include "engine/host/host_check.h"
 #include "engine/vms.h"
 
 #include "unit/double_virt.h"

@@ -1,4 +1,4 @@
-#include "engine/journal.h"
+#include "engine/state/journal.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* What is kept of a VM's life, on disk. */
 #include "tests/unit/sample.h"
 
-#include "engine/life.h"
+#include "engine/state/life.h"
 
 #include <dirent.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* One engine at a time works on a VM. */
-#include "engine/lock.h"
+#include "engine/state/lock.h"
 
 #include <setjmp.h>
 #include <signal.h>

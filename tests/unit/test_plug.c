@@ -3,8 +3,8 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/lock.h"
-#include "engine/plug.h"
+#include "engine/execute/plug.h"
+#include "engine/state/lock.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

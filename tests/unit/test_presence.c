@@ -1,7 +1,7 @@
 /* What came and went at one place: what of it is news, and that it is kept. */
 #include "tests/unit/sample.h"
 
-#include "engine/presence.h"
+#include "engine/state/presence.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

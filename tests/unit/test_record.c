@@ -1,7 +1,7 @@
 /* A host as a tree of files: everything that counts is in it, and no secret. */
-#include "engine/host.h"
-#include "engine/record.h"
-#include "engine/standins.h"
+#include "engine/host/host.h"
+#include "engine/host/record.h"
+#include "engine/host/standins.h"
 #include "lexer/memory.h"
 #include "tests/unit/sample.h"
 

@@ -2,8 +2,8 @@
  * of udev 252 on it. */
 #include "tests/unit/sample.h"
 
-#include "engine/uevent.h"
-#include "engine/uevent_socket.h"
+#include "engine/host/uevent.h"
+#include "engine/host/uevent_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

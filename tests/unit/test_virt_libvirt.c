@@ -1,4 +1,4 @@
-#include "engine/virt_libvirt.h"
+#include "engine/libvirt/virt_libvirt.h"
 
 #include "engine/domain.h"
 

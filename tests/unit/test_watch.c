@@ -2,9 +2,9 @@
  * uevent_socket has the real one. What a child is told it writes to a file, a line each. */
 #include "tests/unit/sample.h"
 
-#include "engine/presence.h"
-#include "engine/uevent_socket.h"
-#include "engine/watch.h"
+#include "engine/execute/watch.h"
+#include "engine/host/uevent_socket.h"
+#include "engine/state/presence.h"
 
 #include <errno.h>
 #include <fcntl.h>

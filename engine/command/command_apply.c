@@ -1,0 +1,81 @@
+/* virt-rules apply: brings running VMs to what their rules want. */
+#include "engine/command/command.h"
+
+#include "engine/execute/apply.h"
+
+#include <stdlib.h>
+
+struct apply_options {
+    const char *rules;
+    struct apply_request request;
+    bool dry;
+};
+
+static int show(const struct apply *apply) {
+    char error[512];
+    bool colour = !apply->request->json && command_colour(stdout);
+    int good = apply_show(apply, colour, error, sizeof error);
+    if (good < 0)
+        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    return good ? EXIT_FINE : EXIT_PROBLEM;
+}
+
+static void say_nothing_to_do(const struct apply *apply) {
+    if (apply->chosen_count || apply->request->json || apply->problem)
+        return;
+    printf("nothing to do: no rule is for %s at started\n",
+           apply->request->name_count ? "that VM" : "a running VM");
+}
+
+static int apply_rules(const struct apply_options *options) {
+    struct apply apply;
+    struct virt_error error;
+    int status;
+    if (apply_init(&apply, &options->request, &error) < 0)
+        return command_fail(error.message, error.hint);
+    say_nothing_to_do(&apply);
+    if (options->dry)
+        status = show(&apply);
+    else
+        status = apply_execute(&apply) ? EXIT_FINE : EXIT_PROBLEM;
+    apply_finish(&apply);
+    return status;
+}
+
+static int with_rules(struct apply_options *options) {
+    struct ruleset ruleset;
+    struct program program;
+    ruleset_init(&ruleset);
+    ruleset_add_directory(&ruleset, rules_directory(options->rules));
+    ruleset_load(&ruleset, NULL);
+    bool broken = command_report(&ruleset);
+    program_init(&program, &ruleset);
+    options->request.program = &program;
+    int status = apply_rules(options);
+    if (broken)
+        fputs("virt-rules: not all rules count: files with an error are left out\n", stderr);
+    program_finish(&program);
+    ruleset_finish(&ruleset);
+    return broken ? EXIT_PROBLEM : status;
+}
+
+int command_apply(const struct command *command, int argc, char **argv) {
+    struct apply_options options = {
+        .request = {.out = stdout, .clock = clock_monotonic(), .open_virt = virt_libvirt_open}};
+    const struct command_option table[] = {{.name = "dry-run", .flag = &options.dry},
+                                           {.name = "json", .flag = &options.request.json},
+                                           {.name = "rules", .value = &options.rules},
+                                           {.name = "sysroot", .value = &options.request.sysroot},
+                                           {.name = "state", .value = &options.request.state},
+                                           {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    options.request.names = argv + first;
+    options.request.name_count = (size_t)(argc - first);
+    for (int i = first; i < argc; i++)
+        if (!*argv[i])
+            return command_usage(command, "a VM's name cannot be empty");
+    options.request.state = state_directory(options.request.state);
+    return with_rules(&options);
+}

@@ -1,0 +1,168 @@
+/* virt-rules check: the same parser and checks that a run uses, and no libvirt. */
+#include "engine/command/command.h"
+
+#include "engine/host/host_check.h"
+#include "engine/vms.h"
+#include "lexer/text.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+
+struct severity_option {
+    const struct command *command;
+    struct check_config *config;
+    enum severity severity;
+};
+
+static int take_severity(void *context, const char *name) {
+    const struct severity_option *option = context;
+    const char *suggestion = NULL;
+    int status = check_config_set(option->config, name, option->severity, &suggestion);
+    if (status == -2)
+        return command_usage(option->command,
+                             "'%s' is always an error: without it the file cannot "
+                             "be understood",
+                             name);
+    if (status < 0 && suggestion)
+        return command_usage(option->command, "no check is called '%s'; did you mean '%s'?", name,
+                             suggestion);
+    if (status < 0)
+        return command_usage(option->command, "no check is called '%s'; see --list", name);
+    return 0;
+}
+
+static int list_checks(void) {
+    for (size_t i = 0; i < check_count(); i++) {
+        const struct check_row *row = check_row(i);
+        printf("%-22s %-8s %s\n", row->name,
+               row->fixed                        ? "error!"
+               : row->severity == SEVERITY_ERROR ? "error"
+                                                 : "warning",
+               row->summary);
+    }
+    puts("\nerror! cannot be changed; the others with --error, --warn and --ignore NAME");
+    return EXIT_FINE;
+}
+
+static void print_json(const struct ruleset *ruleset) {
+    struct json_object *document = json_object_new_object();
+    json_object_object_add(document, "diagnostics", diagnostics_json(&ruleset->diagnostics));
+    json_object_object_add(
+        document, "errors",
+        json_object_new_int64((int64_t)diagnostics_errors(&ruleset->diagnostics)));
+    json_object_object_add(
+        document, "warnings",
+        json_object_new_int64((int64_t)diagnostics_warnings(&ruleset->diagnostics)));
+    text_print_json(stdout, document);
+}
+
+/* No error; but silence would look like praise for rules that nobody read. */
+static void tell_of_empty(const char *path) {
+    char *near = NULL;
+    if (!ruleset_is_empty(path, &near))
+        return;
+    fputs("virt-rules: ", stderr);
+    text_print_string(stderr, path);
+    fputs(": no file in it ends in .rules, none was read\n  hint: ", stderr);
+    if (near) {
+        fputs("is '", stderr);
+        text_print_string(stderr, near);
+        fputs("' meant? Give it a name that ends in .rules and does not begin with a dot\n",
+              stderr);
+    } else {
+        fputs("name the directory that has your *.rules files, or a file\n", stderr);
+    }
+    free(near);
+}
+
+static void add_paths(struct ruleset *ruleset, char **paths) {
+    char *usual[] = {(char *)rules_directory(NULL), NULL};
+    if (!*paths)
+        ruleset_add_directory(ruleset, *usual);
+    for (char **path = paths; *path; path++)
+        ruleset_add_path(ruleset, *path);
+    for (char **path = *paths ? paths : usual; *path; path++)
+        tell_of_empty(*path);
+}
+
+struct check_options {
+    struct check_config config;
+    bool host, json, list;
+    const char *sysroot;
+};
+
+/* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
+static bool find_vms(const struct check_options *options, struct vms *vms) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (options->sysroot)
+        return vms_from_tree(vms, options->sysroot);
+    bool known =
+        virt_libvirt_open(&virt, NULL, &error) == 0 && vms_from_libvirt(vms, virt, &error) == 0;
+    if (!known)
+        fprintf(stderr, "virt-rules: names of VMs are not judged, libvirt does not answer: %s\n",
+                error.message);
+    virt_close(virt);
+    return known;
+}
+
+static int check_host(const struct check_options *options, struct ruleset *ruleset) {
+    char error[512];
+    struct host host;
+    struct vms vms = {0};
+    if (host_init(&host, options->sysroot, error, sizeof error) < 0)
+        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    bool known = find_vms(options, &vms);
+    host_check(ruleset, &options->config, &host, known, vms.list, vms.count);
+    vms_finish(&vms);
+    host_finish(&host);
+    return EXIT_FINE;
+}
+
+static int check_paths(const struct check_options *options, char **paths) {
+    struct ruleset ruleset;
+    int status = EXIT_FINE;
+    ruleset_init(&ruleset);
+    add_paths(&ruleset, paths);
+    ruleset_load(&ruleset, &options->config);
+    if (options->host)
+        status = check_host(options, &ruleset);
+    if (diagnostics_errors(&ruleset.diagnostics))
+        status = EXIT_PROBLEM;
+    if (options->json)
+        print_json(&ruleset);
+    else
+        command_report(&ruleset);
+    ruleset_finish(&ruleset);
+    return status;
+}
+
+int command_check(const struct command *command, int argc, char **argv) {
+    struct check_options options = {0};
+    int status = EXIT_FINE;
+    check_config_init(&options.config);
+    struct severity_option error = {command, &options.config, SEVERITY_ERROR},
+                           warning = {command, &options.config, SEVERITY_WARNING},
+                           ignore = {command, &options.config, SEVERITY_IGNORE};
+    const struct command_option table[] = {
+        {.name = "strict", .flag = &options.config.strict},
+        {.name = "host", .flag = &options.host},
+        {.name = "sysroot", .value = &options.sysroot},
+        {.name = "json", .flag = &options.json},
+        {.name = "list", .flag = &options.list},
+        {.name = "error", .take = take_severity, .context = &error},
+        {.name = "warn", .take = take_severity, .context = &warning},
+        {.name = "ignore", .take = take_severity, .context = &ignore},
+        {.name = "rules", .take = command_refuse_rules, .context = (void *)command},
+        {0},
+    };
+    int first = command_options(command, argc, argv, table, &status);
+    if (first >= 0 && options.sysroot && !options.host)
+        status = command_usage(command, "--sysroot goes with --host");
+    else if (first >= 0 && command_has_empty_name(command, argv + first))
+        status = EXIT_USAGE;
+    else if (first >= 0)
+        status = options.list ? list_checks() : check_paths(&options, argv + first);
+    check_config_finish(&options.config);
+    return status;
+}

@@ -1,0 +1,247 @@
+/* virt-rules devices: the host's devices by IOMMU group, what may be passed, what not and why. */
+#include "engine/command/command.h"
+
+#include "engine/host/record.h"
+#include "engine/others.h"
+#include "engine/passable.h"
+#include "lexer/text.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
+
+struct listing {
+    struct host host;
+    struct others others;
+    const struct host_device **order; /* by bus, group, and as the host has them */
+};
+
+static int by_group(const void *left, const void *right) {
+    const struct host_device *a = *(const struct host_device *const *)left;
+    const struct host_device *b = *(const struct host_device *const *)right;
+    if (a->bus != b->bus)
+        return a->bus < b->bus ? -1 : 1;
+    if (a->iommu_group != b->iommu_group)
+        return a->iommu_group < b->iommu_group ? -1 : 1;
+    return a < b ? -1 : a > b;
+}
+
+static void order(struct listing *listing) {
+    listing->order = memory_zalloc((listing->host.count + 1) * sizeof *listing->order);
+    for (size_t i = 0; i < listing->host.count; i++)
+        listing->order[i] = &listing->host.devices[i];
+    qsort((void *)listing->order, listing->host.count, sizeof *listing->order, by_group);
+}
+
+/* --- text */
+
+static void print_group(const struct host_device *device, const struct host_device *before,
+                        bool colour) {
+    if (before && before->bus == device->bus && before->iommu_group == device->iommu_group)
+        return;
+    fputs(colour ? BOLD : "", stdout);
+    if (device->bus == BUS_USB)
+        fputs("USB", stdout);
+    else if (device->iommu_group < 0)
+        fputs("no IOMMU group", stdout);
+    else
+        printf("IOMMU group %d", device->iommu_group);
+    puts(colour ? PLAIN : "");
+}
+
+static void print_facts(const struct host_device *device) {
+    printf("      class %06x", device->class_code);
+    if (device->subsystem.vendor || device->subsystem.device)
+        printf(", subsystem %04x:%04x", device->subsystem.vendor, device->subsystem.device);
+    printf(", driver %s", device->driver ? device->driver : "none");
+    if (device->bus == BUS_USB)
+        printf(", bus %u device %u", device->bus_number, device->device_number);
+    if (device->serial) {
+        fputs(", serial ", stdout);
+        text_print_string(stdout, device->serial);
+    }
+    if (device->reset_methods)
+        printf(", reset %s", device->reset_methods);
+    if (device->power_state)
+        printf(", power %s", device->power_state);
+    if (device->numa_node >= 0)
+        printf(", NUMA node %d", device->numa_node);
+    fputs(device->boot_vga ? ", boot display\n" : "\n", stdout);
+}
+
+static void print_verdict(const struct listing *listing, const struct host_device *device,
+                          bool colour) {
+    struct passable passable =
+        passable_judge(&listing->host, device, listing->others.list, listing->others.count);
+    if (passable.refusal) {
+        printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
+        text_print_string(stdout, passable.message);
+        printf(" [%s]\n", refusal_name(passable.refusal));
+        if (passable.refusal == REFUSED_GROUP) {
+            fputs("          ", stdout);
+            text_print_string(stdout, passable.hint);
+            putchar('\n');
+        }
+    } else {
+        char *selector = passable_selector(&listing->host, device);
+        printf("      %smay be passed:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
+        text_print_string(stdout, selector);
+        printf(" as %s\n", device->bus == BUS_USB ? "usb" : "vfio");
+        free(selector);
+    }
+    passable_finish(&passable);
+}
+
+static void print_text(const struct listing *listing, bool colour) {
+    const struct host_device *before = NULL;
+    for (size_t i = 0; i < listing->host.count; i++) {
+        const struct host_device *device = listing->order[i];
+        print_group(device, before, colour);
+        printf("  %-13s %04x:%04x ", device->address, device->id.vendor, device->id.device);
+        text_print_string(stdout, device->name);
+        putchar('\n');
+        print_facts(device);
+        print_verdict(listing, device, colour);
+        before = device;
+    }
+    if (!listing->host.has_iommu)
+        puts("The host has no IOMMU turned on, so no PCI device can be passed: turn on VT-d or "
+             "AMD-Vi "
+             "in the firmware, and on Intel boot the kernel with intel_iommu=on.");
+}
+
+/* --- JSON */
+
+static void put_id(struct json_object *object, const char *key, struct device_id id) {
+    char text[16];
+    snprintf(text, sizeof text, "%04x:%04x", id.vendor, id.device);
+    text_put_json(object, key, id.vendor || id.device ? text : NULL);
+}
+
+static void put_number(struct json_object *object, const char *key, int number) {
+    json_object_object_add(object, key, number < 0 ? NULL : json_object_new_int(number));
+}
+
+static void put_place(struct json_object *object, const struct host_device *device) {
+    bool usb = device->bus == BUS_USB;
+    put_number(object, "iommu_group", device->iommu_group);
+    put_number(object, "numa_node", device->numa_node);
+    text_put_json(object, "port", usb ? device->address : NULL);
+    put_number(object, "bus_number", usb ? (int)device->bus_number : -1);
+    put_number(object, "device_number", usb ? (int)device->device_number : -1);
+}
+
+static void put_facts(struct json_object *object, const struct host_device *device) {
+    char class_code[16];
+    snprintf(class_code, sizeof class_code, "%06x", device->class_code);
+    text_put_json(object, "bus", bus_text(device->bus));
+    text_put_json(object, "address", device->address);
+    put_id(object, "id", device->id);
+    text_put_json(object, "class", class_code);
+    put_id(object, "subsystem", device->subsystem);
+    text_put_json(object, "name", device->name);
+    text_put_json(object, "driver", device->driver);
+    put_place(object, device);
+    text_put_json(object, "serial", device->serial);
+    text_put_json(object, "reset_methods", device->reset_methods);
+    text_put_json(object, "power_state", device->power_state);
+    json_object_object_add(object, "bridge", json_object_new_boolean(device->is_bridge));
+    json_object_object_add(object, "boot_vga", json_object_new_boolean(device->boot_vga));
+    text_put_json(object, "use", device->use);
+}
+
+static struct json_object *device_json(const struct listing *listing,
+                                       const struct host_device *device) {
+    struct json_object *object = json_object_new_object();
+    struct passable passable =
+        passable_judge(&listing->host, device, listing->others.list, listing->others.count);
+    char *selector = passable_selector(&listing->host, device);
+    put_facts(object, device);
+    json_object_object_add(object, "passable", json_object_new_boolean(!passable.refusal));
+    text_put_json(object, "reason", passable.refusal ? refusal_name(passable.refusal) : NULL);
+    text_put_json(object, "message", passable.message);
+    text_put_json(object, "hint", passable.hint);
+    text_put_json(object, "selector", selector);
+    free(selector);
+    passable_finish(&passable);
+    return object;
+}
+
+static void print_json(const struct listing *listing) {
+    struct json_object *document = json_object_new_object(), *devices = json_object_new_array();
+    for (size_t i = 0; i < listing->host.count; i++)
+        json_object_array_add(devices, device_json(listing, listing->order[i]));
+    json_object_object_add(document, "iommu", json_object_new_boolean(listing->host.has_iommu));
+    json_object_object_add(document, "devices", devices);
+    text_print_json(stdout, document);
+}
+
+/* --- all of it */
+
+/* Which VM has what is only known while libvirt answers; the rest of the list does not need it. */
+static void load_others(struct listing *listing, const char *sysroot) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (sysroot)
+        return;
+    if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
+        others_load(&listing->others, virt, NULL, &error) < 0) {
+        char *message =
+            memory_printf("what VMs have is not known, libvirt does not answer: %s", error.message);
+        command_fail(message, error.hint); /* only said: the list is good without it */
+        free(message);
+    }
+    virt_close(virt);
+}
+
+static int record(const char *sysroot, const char *directory) {
+    char error[512];
+    struct record done;
+    if (record_host(&done, sysroot, directory, error, sizeof error) < 0)
+        return command_fail(error, NULL);
+    printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of volumes "
+           "and mount points are stand-ins.\n"
+           "See it with 'virt-rules devices --sysroot %s', pack it with 'tar -czf host.tar.gz "
+           "%s'.\n",
+           directory, done.files, directory, directory);
+    if (done.skipped)
+        fprintf(stderr, "virt-rules: %zu file%s could not be read and %s left out\n", done.skipped,
+                done.skipped == 1 ? "" : "s", done.skipped == 1 ? "is" : "are");
+    return EXIT_FINE;
+}
+
+int command_devices(const struct command *command, int argc, char **argv) {
+    const char *sysroot = NULL, *directory = NULL;
+    bool json = false;
+    char error[512];
+    struct listing listing = {0};
+    const struct command_option table[] = {
+        {.name = "sysroot", .value = &sysroot},
+        {.name = "record", .value = &directory},
+        {.name = "json", .flag = &json},
+        {0},
+    };
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argv[first])
+        return command_usage(command, "no word is needed: it lists every device");
+    if (directory && json)
+        return command_usage(command, "--json and --record exclude each other");
+    if (directory)
+        return record(sysroot, directory);
+    if (host_init(&listing.host, sysroot, error, sizeof error) < 0)
+        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    load_others(&listing, sysroot);
+    order(&listing);
+    if (json)
+        print_json(&listing);
+    else
+        print_text(&listing, command_colour(stdout));
+    free((void *)listing.order);
+    others_finish(&listing.others);
+    host_finish(&listing.host);
+    return EXIT_FINE;
+}

@@ -1,0 +1,115 @@
+/* virt-rules doctor: whether this host is ready for what its rules want, and what to do. */
+#include "engine/command/command.h"
+
+#include "engine/doctor/doctor.h"
+#include "engine/state/journal.h"
+#include "lexer/text.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct doctor_options {
+    const char *sysroot, *rules, *state;
+    bool json;
+};
+
+/* A directory that was named, or the default one, which lies below the other root. The caller frees
+ * it. */
+static char *place(const char *sysroot, const char *option, const char *environment,
+                   const char *standard) {
+    bool is_named = option || (environment && *environment);
+    return memory_printf("%s%s", sysroot && !is_named ? sysroot : "", standard);
+}
+
+/* What a doctor borrows. */
+struct ward {
+    struct doctor doctor;
+    struct host host;
+    struct ruleset ruleset;
+    struct program program;
+    char *rules, *state;
+    char error[512];
+};
+
+static void load_rules(struct ward *ward) {
+    ruleset_init(&ward->ruleset);
+    ruleset_add_directory(&ward->ruleset, ward->rules);
+    ruleset_load(&ward->ruleset, NULL);
+    program_init(&ward->program, &ward->ruleset);
+    ward->doctor.ruleset = &ward->ruleset;
+    ward->doctor.program = &ward->program;
+    ward->doctor.rules = ward->rules;
+}
+
+static void read_host(struct ward *ward, const char *sysroot) {
+    int status = host_init(&ward->host, sysroot, ward->error, sizeof ward->error);
+    ward->doctor.host = status == 0 ? &ward->host : NULL;
+    ward->doctor.host_error = ward->error;
+}
+
+static void ask_libvirt(struct libvirt_answer *answer, const char *sysroot) {
+    if (sysroot)
+        libvirt_answer_from_tree(answer, sysroot);
+    else
+        libvirt_answer_get(answer);
+}
+
+static int report(struct doctor *doctor, bool json) {
+    struct findings findings;
+    doctor_examine(doctor, &findings);
+    if (json)
+        text_print_json(stdout, findings_json(&findings));
+    else
+        findings_print(&findings, stdout, command_colour(stdout));
+    size_t failed = findings_count(&findings, DOCTOR_FAILED);
+    findings_finish(&findings);
+    return failed ? EXIT_PROBLEM : EXIT_FINE;
+}
+
+/* With the tree open. */
+static int examine(struct ward *ward, const struct doctor_options *options) {
+    struct doctor *doctor = &ward->doctor;
+    ward->rules = place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
+                        rules_directory(options->rules));
+    ward->state = place(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
+                        state_directory(options->state));
+    read_host(ward, options->sysroot);
+    load_rules(ward);
+    doctor->state = ward->state;
+    doctor->is_root = geteuid() == 0;
+    state_facts_read(&doctor->facts, ward->state);
+    ask_libvirt(&doctor->libvirt, options->sysroot);
+    int status = report(doctor, options->json);
+    libvirt_answer_finish(&doctor->libvirt);
+    program_finish(&ward->program);
+    ruleset_finish(&ward->ruleset);
+    if (doctor->host)
+        host_finish(&ward->host);
+    free(ward->rules);
+    free(ward->state);
+    return status;
+}
+
+int command_doctor(const struct command *command, int argc, char **argv) {
+    struct doctor_options options = {0};
+    struct ward ward = {0};
+    const struct command_option table[] = {{.name = "rules", .value = &options.rules},
+                                           {.name = "state", .value = &options.state},
+                                           {.name = "sysroot", .value = &options.sysroot},
+                                           {.name = "json", .flag = &options.json},
+                                           {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argv[first])
+        return command_usage(command, "no word is needed: it looks at all of the host");
+    if (!tree_open(&ward.doctor.tree, options.sysroot ? options.sysroot : "")) {
+        char *message = memory_printf("%s cannot be read", options.sysroot);
+        status = command_fail(message, "--sysroot takes a directory that holds sys/ and proc/");
+        free(message);
+        return status;
+    }
+    status = examine(&ward, &options);
+    tree_close(&ward.doctor.tree);
+    return status;
+}

@@ -1,0 +1,159 @@
+/* virt-rules dump: the files in their order and the rules as the engine has them. */
+#include "engine/command/command.h"
+
+#include "engine/program.h"
+#include "lexer/text.h"
+#include "parser/print.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Any of the three kinds of statement, and one action of a rule. */
+struct statement {
+    const struct source *source;
+    size_t line;
+    const char *kind; /* "rule", "never", "device" */
+    char *text;
+};
+
+struct dump {
+    const struct ruleset *ruleset;
+    struct statement *list;
+    size_t count;
+};
+
+static FILE *open_text(char **text, size_t *size) {
+    FILE *out = open_memstream(text, size);
+    if (!out)
+        abort();
+    return out;
+}
+
+static void add(struct dump *dump, struct source *source, struct span span, const char *kind,
+                char *text) {
+    dump->list = memory_grow(dump->list, dump->count, sizeof *dump->list);
+    struct statement *statement = &dump->list[dump->count++];
+    statement->source = source;
+    statement->line = source_position(source, span.start).line;
+    statement->kind = kind;
+    statement->text = text;
+}
+
+/* Each action by itself, with the head of its rule: as they are matched. */
+static void add_rule(struct dump *dump, const struct rule *rule) {
+    for (const struct action *action = rule->actions; action; action = action->next) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_text(&text, &size);
+        print_head(out, rule);
+        putc(' ', out);
+        print_action(out, action, true);
+        fclose(out);
+        add(dump, rule->source, action->span, "rule", text);
+    }
+}
+
+static void add_guard(struct dump *dump, const struct guard *guard) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_text(&text, &size);
+    print_guard(out, guard, true);
+    fclose(out);
+    add(dump, guard->source, guard->span, "never", text);
+}
+
+static int by_place(const void *left, const void *right) {
+    const struct statement *a = left, *b = right;
+    if (a->source != b->source)
+        return a->source->number < b->source->number ? -1 : 1;
+    return a->line < b->line ? -1 : a->line > b->line;
+}
+
+static void collect(struct dump *dump, const struct program *program) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        add_rule(dump, program->rules[i]);
+    for (size_t i = 0; i < program->guard_count; i++)
+        add_guard(dump, program->guards[i]);
+    if (dump->count)
+        qsort(dump->list, dump->count, sizeof *dump->list, by_place);
+}
+
+static void print_text(const struct dump *dump) {
+    for (size_t i = 0; i < dump->ruleset->count; i++) {
+        const struct source *source = dump->ruleset->sources[i];
+        printf("file %zu: ", i + 1);
+        text_print_string(stdout, source->path);
+        puts(source->broken ? " (left out: it has an error)" : "");
+    }
+    for (size_t i = 0; i < dump->count; i++) {
+        text_print_string(stdout, dump->list[i].source->path);
+        printf(":%zu: ", dump->list[i].line);
+        text_print_string(stdout, dump->list[i].text);
+        putchar('\n');
+    }
+}
+
+static struct json_object *file_json(const struct source *source) {
+    struct json_object *object = json_object_new_object();
+    json_object_object_add(object, "path", text_json(source->path));
+    json_object_object_add(object, "used", json_object_new_boolean(!source->broken));
+    return object;
+}
+
+static struct json_object *statement_json(const struct statement *statement) {
+    struct json_object *object = json_object_new_object();
+    json_object_object_add(object, "path", text_json(statement->source->path));
+    json_object_object_add(object, "line", json_object_new_int64((int64_t)statement->line));
+    json_object_object_add(object, "kind", text_json(statement->kind));
+    json_object_object_add(object, "text", text_json(statement->text));
+    return object;
+}
+
+static void print_json(const struct dump *dump) {
+    struct json_object *document = json_object_new_object();
+    struct json_object *files = json_object_new_array(), *statements = json_object_new_array();
+    for (size_t i = 0; i < dump->ruleset->count; i++)
+        json_object_array_add(files, file_json(dump->ruleset->sources[i]));
+    for (size_t i = 0; i < dump->count; i++)
+        json_object_array_add(statements, statement_json(&dump->list[i]));
+    json_object_object_add(document, "files", files);
+    json_object_object_add(document, "statements", statements);
+    text_print_json(stdout, document);
+}
+
+static int dump_ruleset(struct ruleset *ruleset, bool json) {
+    struct dump dump = {.ruleset = ruleset};
+    struct program program;
+    ruleset_load(ruleset, NULL);
+    bool wrong = command_report(ruleset);
+    program_init(&program, ruleset);
+    collect(&dump, &program);
+    if (json)
+        print_json(&dump);
+    else
+        print_text(&dump);
+    for (size_t i = 0; i < dump.count; i++)
+        free(dump.list[i].text);
+    free(dump.list);
+    program_finish(&program);
+    return wrong ? EXIT_PROBLEM : EXIT_FINE;
+}
+
+int command_dump(const struct command *command, int argc, char **argv) {
+    const char *rules = NULL;
+    bool json = false;
+    const struct command_option table[] = {
+        {.name = "rules", .value = &rules}, {.name = "json", .flag = &json}, {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argv[first])
+        return command_usage(command, "no word is needed; name the directory with --rules");
+    struct ruleset ruleset;
+    ruleset_init(&ruleset);
+    ruleset_add_directory(&ruleset, rules_directory(rules));
+    status = dump_ruleset(&ruleset, json);
+    ruleset_finish(&ruleset);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* virt-rules explain: why a rule did or did not match. */
+#include "engine/command/command.h"
+
+#include "engine/command/inquiry.h"
+#include "engine/explain.h"
+#include "lexer/text.h"
+
+static void print_explanation(const struct inquiry *inquiry, bool json) {
+    struct explanation explanation;
+    explain_init(&explanation, &inquiry->request, inquiry->devices, inquiry->device_count);
+    if (json)
+        text_print_json(stdout, explain_json(&explanation));
+    else
+        explain_print(&explanation, stdout, command_colour(stdout));
+    explain_finish(&explanation);
+}
+
+int command_explain(const struct command *command, int argc, char **argv) {
+    struct inquiry inquiry = {.command = command};
+    bool json = false;
+    const struct command_option table[] = {
+        INQUIRY_OPTIONS(&inquiry), {.name = "json", .flag = &json}, {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argc - first < 2 || argc - first > 3)
+        return command_usage(command, argc - first < 2
+                                          ? "a VM and an event are needed"
+                                          : "too many words: one VM (in quotes when its "
+                                            "name has a blank), one event, one device");
+    inquiry.vm = argv[first];
+    inquiry.event_word = argv[first + 1];
+    inquiry.device_word = argv[first + 2];
+    status = inquiry_init(&inquiry);
+    if (status != EXIT_FINE)
+        return status;
+    print_explanation(&inquiry, json);
+    status = inquiry.broken_rules ? EXIT_PROBLEM : EXIT_FINE;
+    inquiry_finish(&inquiry);
+    return status;
+}

@@ -1,0 +1,356 @@
+/* virt-rules log: what was done for the VMs, read from the log and followed as it grows. */
+#include "engine/command/command.h"
+
+#include "engine/state/history.h"
+#include "lexer/text.h"
+#include "parser/suggest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m",
+                  PLAIN[] = "\033[0m";
+
+enum {
+    PART = 4096,           /* bytes that a pipe takes at once when it takes any: PIPE_BUF */
+    FULL_PAGE = 64 * 1024, /* of output, kept back while there is more to read */
+    LOOK_AGAIN_MS = 1000,  /* where the kernel does not tell of changes */
+};
+
+struct log {
+    const char *vm; /* NULL: every VM */
+    const char *state;
+    bool follow, json, colour;
+    struct history_reader *reader;
+    struct history seen; /* one entry of each VM that is not asked for, to suggest its name */
+    size_t shown;
+    int signals; /* a descriptor; -1: they end the program by themselves */
+    FILE *page;  /* output that is not written yet */
+    char *text;
+    size_t size;
+};
+
+/* --- one line */
+
+static const char *colour_of(const char *result) {
+    if (!strcmp(result, "failed") || !strcmp(result, "refused"))
+        return RED;
+    return !strcmp(result, "absent") ? YELLOW : GREEN;
+}
+
+static void print_cell(const struct log *log, const char *text, size_t width, const char *colour) {
+    char *cell = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&cell, &size);
+    if (!out)
+        abort();
+    text_escape(out, text ? text : "-", text ? strlen(text) : 1);
+    fclose(out);
+    size_t used = text_width(cell, size);
+    bool painted = colour && log->colour;
+    fprintf(log->page, "%s%s%s%*s  ", painted ? colour : "", cell, painted ? PLAIN : "",
+            used < width ? (int)(width - used) : 0, "");
+    free(cell);
+}
+
+static void print_entry(const struct log *log, const struct history_entry *entry) {
+    char *time = entry->time ? history_time_text(entry->time) : NULL;
+    const char *message = entry->message ? entry->message : "-";
+    print_cell(log, time, 19, NULL);
+    print_cell(log, entry->vm, 14, NULL);
+    print_cell(log, entry->event, 9, NULL);
+    print_cell(log, entry->action, 6, NULL);
+    print_cell(log, entry->device, 22, NULL);
+    print_cell(log, entry->result, 8, entry->result ? colour_of(entry->result) : NULL);
+    text_escape(log->page, message, strlen(message));
+    if (entry->rule) {
+        fputs(" (", log->page);
+        text_escape(log->page, entry->rule, strlen(entry->rule));
+        putc(')', log->page);
+    }
+    putc('\n', log->page);
+    free(time);
+}
+
+/* For a program every line is an object with the same keys. */
+static void print_broken_json(const struct log *log, const char *line, size_t size) {
+    static const char *const keys[] = {"time",   "vm",   "event",  "action",
+                                       "device", "rule", "result", "message"};
+    struct json_object *object = json_object_new_object();
+    char *text = memory_strndup(line, size);
+    for (size_t i = 0; i < size; i++)
+        if (!text[i])
+            text[i] = '?'; /* a text ends there */
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        json_object_object_add(object, keys[i], NULL);
+    text_put_json(object, "broken", text);
+    fprintf(log->page, "%s\n",
+            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
+    free(text);
+}
+
+/* What was torn by a crash may still be about the VM. */
+static void take_broken(struct log *log, const char *line, size_t size) {
+    if (!size || (log->vm && !memmem(line, size, log->vm, strlen(log->vm))))
+        return;
+    log->shown++;
+    if (log->json) {
+        print_broken_json(log, line, size);
+    } else {
+        text_escape(log->page, line, size);
+        putc('\n', log->page);
+    }
+}
+
+static void keep_name(struct log *log, struct history_entry *entry) {
+    for (size_t i = 0; i < log->seen.count; i++)
+        if (!strcmp(log->seen.list[i].vm, entry->vm)) {
+            history_entry_finish(entry);
+            return;
+        }
+    log->seen.list = memory_grow(log->seen.list, log->seen.count, sizeof *log->seen.list);
+    log->seen.list[log->seen.count++] = *entry;
+}
+
+static void take_line(struct log *log, const char *line, size_t size) {
+    struct history_entry entry;
+    if (!history_parse(&entry, line, size)) {
+        take_broken(log, line, size);
+        return;
+    }
+    if (log->vm && !history_is_of(&entry, log->vm)) {
+        if (entry.vm)
+            keep_name(log, &entry);
+        else
+            history_entry_finish(&entry);
+        return;
+    }
+    log->shown++;
+    if (log->json)
+        fprintf(log->page, "%.*s\n", (int)size, line);
+    else
+        print_entry(log, &entry);
+    history_entry_finish(&entry);
+}
+
+/* --- output, which may be a pager that reads no more: it must not keep a signal waiting */
+
+enum outcome { GOES_ON, ENDS_WELL, ENDS_BADLY };
+
+static enum outcome write_part(const char **text, size_t *left) {
+    ssize_t done = write(STDOUT_FILENO, *text, *left < PART ? *left : PART);
+    if (done < 0)
+        return errno == EINTR || errno == EAGAIN ? GOES_ON
+               : errno == EPIPE                  ? ENDS_WELL
+                                                 : ENDS_BADLY;
+    *text += done;
+    *left -= (size_t)done;
+    return GOES_ON;
+}
+
+static enum outcome write_all(const struct log *log, const char *text, size_t left) {
+    while (left) {
+        struct pollfd ready[] = {{STDOUT_FILENO, POLLOUT, 0}, {log->signals, POLLIN, 0}};
+        if (poll(ready, 2, -1) < 0 && errno != EINTR)
+            return ENDS_BADLY;
+        if (ready[1].revents)
+            return ENDS_WELL;
+        enum outcome outcome = write_part(&text, &left);
+        if (outcome != GOES_ON)
+            return outcome;
+    }
+    return GOES_ON;
+}
+
+static void open_page(struct log *log) {
+    log->page = open_memstream(&log->text, &log->size);
+    if (!log->page)
+        abort();
+}
+
+static enum outcome write_page(struct log *log) {
+    fclose(log->page);
+    enum outcome outcome = write_all(log, log->text, log->size);
+    int error = errno;
+    free(log->text);
+    open_page(log);
+    errno = error;
+    return outcome;
+}
+
+static enum outcome read_all(struct log *log) {
+    const char *line;
+    size_t size;
+    while (history_next(log->reader, &line, &size)) {
+        take_line(log, line, size);
+        if (ftell(log->page) < FULL_PAGE)
+            continue;
+        enum outcome outcome = write_page(log);
+        if (outcome != GOES_ON)
+            return outcome;
+    }
+    return write_page(log);
+}
+
+/* --- waiting for more */
+
+/* A descriptor that is readable when something in the directory changes, or -1. */
+static int watch(const struct log *log) {
+    int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (notify >= 0 && inotify_add_watch(notify, history_directory(log->reader),
+                                         IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE_SELF |
+                                             IN_MOVE_SELF | IN_ONLYDIR) >= 0)
+        return notify;
+    if (notify >= 0)
+        close(notify);
+    return -1;
+}
+
+/* Returns true when the directory itself is gone or another by now. */
+static bool read_changes(int notify) {
+    char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool gone = false;
+    for (ssize_t size; (size = read(notify, buffer, sizeof buffer)) > 0;)
+        for (ssize_t at = 0; at < size;) {
+            struct inotify_event event;
+            memcpy(&event, buffer + at, sizeof event);
+            gone |= (event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+            at += (ssize_t)sizeof event + (ssize_t)event.len;
+        }
+    return gone;
+}
+
+/* Whoever reads us may go away while there is nothing to write. */
+static enum outcome wait_for_more(const struct log *log, int notify) {
+    struct pollfd ready[] = {{STDOUT_FILENO, 0, 0}, {log->signals, POLLIN, 0}, {notify, POLLIN, 0}};
+    int count = poll(ready, 3, notify < 0 ? LOOK_AGAIN_MS : -1);
+    if (count < 0 && errno != EINTR)
+        return ENDS_BADLY;
+    return count > 0 && (ready[0].revents || ready[1].revents) ? ENDS_WELL : GOES_ON;
+}
+
+/* The watch stands before the log is read, so that nothing is missed in between. */
+static enum outcome follow(struct log *log) {
+    int notify = -1;
+    enum outcome outcome = GOES_ON;
+    while (outcome == GOES_ON) {
+        if (notify < 0)
+            notify = watch(log);
+        outcome = read_all(log);
+        if (outcome == GOES_ON)
+            outcome = wait_for_more(log, notify);
+        if (notify >= 0 && read_changes(notify)) {
+            close(notify);
+            notify = -1;
+        }
+    }
+    if (notify >= 0)
+        close(notify);
+    return outcome;
+}
+
+static int catch_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* --- all of it */
+
+static int say_failure(const struct log *log) {
+    int error = history_error(log->reader);
+    char *message = memory_printf("the log %s cannot be read: %s", history_path(log->reader),
+                                  error == EINVAL ? "it is no file" : strerror(error));
+    int status = command_fail(message, error == EACCES || error == EPERM ? "run as root" : NULL);
+    free(message);
+    return status;
+}
+
+/* Says on stderr why nothing was printed. */
+static void say_nothing_there(const struct log *log) {
+    struct suggestion suggestion = {.word = log->vm};
+    if (!history_found(log->reader)) {
+        fprintf(stderr,
+                "virt-rules: there is no log yet: %s is written when a VM starts or stops for "
+                "which a rule has something to do%s\n",
+                history_path(log->reader), log->follow ? "; waiting for it" : "");
+        return;
+    }
+    if (!log->vm) {
+        fprintf(stderr, "virt-rules: the log %s is empty%s\n", history_path(log->reader),
+                log->follow ? "; waiting for more" : "");
+        return;
+    }
+    for (size_t i = 0; i < log->seen.count; i++)
+        suggest(&suggestion, log->seen.list[i].vm);
+    fputs("virt-rules: the log has nothing of VM '", stderr);
+    text_print_string(stderr, log->vm);
+    fputs(log->follow ? "'; waiting for it" : "'", stderr);
+    if (suggestion.best) {
+        fputs("; did you mean '", stderr);
+        text_print_string(stderr, suggestion.best);
+        fputs("'?", stderr);
+    }
+    putc('\n', stderr);
+}
+
+static int show(struct log *log) {
+    enum outcome outcome = read_all(log);
+    if (outcome == GOES_ON && history_error(log->reader) && (!log->shown || !log->follow))
+        return say_failure(log);
+    if (outcome == GOES_ON && !log->shown)
+        say_nothing_there(log);
+    if (outcome == GOES_ON && log->follow)
+        outcome = follow(log);
+    if (outcome != ENDS_BADLY)
+        return EXIT_FINE;
+    perror("virt-rules: standard output");
+    return EXIT_PROBLEM;
+}
+
+static int run(struct log *log) {
+    log->reader = history_reader_create(log->state, log->follow);
+    log->colour = !log->json && command_colour(stdout);
+    log->signals = log->follow ? catch_signals() : -1;
+    signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough is no error */
+    open_page(log);
+    int status = show(log);
+    fclose(log->page);
+    free(log->text);
+    if (log->signals >= 0)
+        close(log->signals);
+    history_finish(&log->seen);
+    history_reader_destroy(log->reader);
+    return status;
+}
+
+int command_log(const struct command *command, int argc, char **argv) {
+    struct log log = {0};
+    const struct command_option table[] = {{.name = "follow", .flag = &log.follow},
+                                           {.name = "json", .flag = &log.json},
+                                           {.name = "state", .value = &log.state},
+                                           {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argc - first > 1)
+        return command_usage(command,
+                             "too many words: one VM (in quotes when its name has a blank)");
+    log.vm = argv[first];
+    if (log.vm && !*log.vm)
+        return command_usage(command, "a VM's name cannot be empty");
+    return run(&log);
+}

@@ -1,0 +1,61 @@
+/* virt-rules plan: what an event would do. The plan is the one that a run executes. */
+#include "engine/command/command.h"
+
+#include "engine/command/inquiry.h"
+#include "engine/plan_print.h"
+#include "lexer/text.h"
+
+static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
+    struct plan plan;
+    plan_init(&plan, &inquiry->request);
+    if (json)
+        text_print_json(stdout, plan_json(&plan));
+    else
+        plan_print(&plan, stdout, xml, command_colour(stdout));
+    if (!json && inquiry->broken_rules)
+        puts("Not all rules are in it: those of files with an error are left out.");
+    bool refused = plan_count(&plan, PLAN_REFUSED) > 0;
+    plan_finish(&plan);
+    return refused || inquiry->broken_rules ? EXIT_PROBLEM : EXIT_FINE;
+}
+
+static bool takes_device(const char *event) {
+    enum event_name name = event_from_text(event);
+    return name == EVENT_PLUGGED || name == EVENT_UNPLUGGED || name == EVENT_COUNT;
+}
+
+static int ask_for_one(const struct inquiry *inquiry) {
+    return command_usage(inquiry->command,
+                         "%zu devices are %s: name one by its address, such as %s",
+                         inquiry->device_count, inquiry->device_word, inquiry->devices[0]->address);
+}
+
+int command_plan(const struct command *command, int argc, char **argv) {
+    struct inquiry inquiry = {.command = command};
+    bool xml = false, json = false;
+    const struct command_option table[] = {INQUIRY_OPTIONS(&inquiry),
+                                           {.name = "xml", .flag = &xml},
+                                           {.name = "json", .flag = &json},
+                                           {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argc - first < 2 || argc - first > 3)
+        return command_usage(command, argc - first < 2
+                                          ? "a VM and an event are needed"
+                                          : "too many words: one VM (in quotes when its name has a "
+                                            "blank), one event, one device");
+    if (argc - first == 3 && !takes_device(argv[first + 1]))
+        return command_usage(command,
+                             "a device comes or goes at plugged and unplugged only, not at %s",
+                             argv[first + 1]);
+    inquiry.vm = argv[first];
+    inquiry.event_word = argv[first + 1];
+    inquiry.device_word = argv[first + 2];
+    status = inquiry_init(&inquiry);
+    if (status != EXIT_FINE)
+        return status;
+    status = inquiry.device_count > 1 ? ask_for_one(&inquiry) : print_plan(&inquiry, xml, json);
+    inquiry_finish(&inquiry);
+    return status;
+}

@@ -1,0 +1,145 @@
+/* virt-rules plug: what udev's rule starts, detached; the environment is the kernel's event. */
+#include "engine/command/command.h"
+
+#include "engine/execute/plug.h"
+#include "engine/state/presence.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct plug_options {
+    const struct command *command;
+    const char *rules, *sysroot, *state;
+    const char *action, *device, *id; /* by hand */
+};
+
+/* What the VMs were told of last at this place: it is gone, or nobody told of its going. */
+static void recall_device(const struct plug_options *options, struct host_device *device) {
+    struct presence presence;
+    char *place = presence_place(device), *boot = uevent_boot(options->sysroot);
+    presence_read(&presence, state_directory(options->state), place, boot);
+    const struct host_device *found = presence.has_gone  ? &presence.gone
+                                      : presence.is_here ? &presence.here
+                                                         : NULL;
+    if (found) {
+        device_finish(device);
+        *device = device_copy(found);
+    }
+    presence_finish(&presence);
+    free(boot);
+    free(place);
+}
+
+/* What is there now, or for one that went what was: what a person means by an address. */
+static int find_device(const struct plug_options *options, struct uevent *uevent) {
+    struct host host;
+    char error[512];
+    struct host_device *device = &uevent->device;
+    if (host_init(&host, options->sysroot, error, sizeof error) < 0)
+        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    const struct host_device *found = host_find(&host, device->bus, device->address);
+    if (found) {
+        struct host_device copy = device_copy(found);
+        device_finish(device);
+        *device = copy;
+    } else if (uevent->removed) {
+        recall_device(options, device);
+    }
+    host_finish(&host);
+    if (found || uevent->removed)
+        return EXIT_FINE;
+    char *message = memory_printf("the host has no device '%s'", options->device);
+    int status = command_fail(message, "'virt-rules devices' lists those that it has");
+    free(message);
+    return status;
+}
+
+static int uevent_by_hand(const struct plug_options *options, struct uevent *uevent) {
+    char address[64];
+    struct device_id id = {0};
+    bool removed = !strcmp(options->action, "remove");
+    if (!removed && strcmp(options->action, "add") != 0)
+        return command_usage(options->command, "'%s' is neither 'add' nor 'remove'",
+                             options->action);
+    if (!host_address_normalise(options->device, address, sizeof address))
+        return command_usage(options->command,
+                             "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
+                             options->device);
+    if (options->id && !device_id_parse(options->id, &id))
+        return command_usage(options->command, "'%s' is no id, such as 1a6e:089a", options->id);
+    *uevent = (struct uevent){.removed = removed};
+    uevent->device = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+                                          .address = memory_strdup(address),
+                                          .name = memory_strdup(address),
+                                          .iommu_group = -1,
+                                          .numa_node = -1};
+    int status = find_device(options, uevent);
+    if (options->id)
+        uevent->device.id = id;
+    if (status == EXIT_FINE && !uevent->device.id.vendor && !uevent->device.id.device)
+        return command_usage(options->command,
+                             "nothing is known of a device that was at '%s': add its id, as in "
+                             "'plug remove 1-1.4 1a6e:089a'",
+                             options->device);
+    return status;
+}
+
+/* A person is told whatever comes of it, where udev's program reads nothing. */
+static int handle(const struct plug_options *options, const struct uevent *uevent) {
+    bool by_hand = options->device != NULL;
+    struct plug plug = {.rules = rules_directory(options->rules),
+                        .sysroot = options->sysroot,
+                        .state = state_directory(options->state),
+                        .by_hand = by_hand,
+                        .journal = journal_open(options->state, by_hand || isatty(STDERR_FILENO)),
+                        .clock = clock_monotonic(),
+                        .open_virt = virt_libvirt_open};
+    if (!plug.journal)
+        return command_fail("out of memory", NULL);
+    bool good = plug_event(&plug, uevent);
+    if (by_hand && good && !journal_count(plug.journal))
+        fprintf(stderr,
+                "virt-rules: nothing to do: no rule of a running VM is about '%s'; 'virt-rules "
+                "explain VM %s %s' says why\n",
+                options->device, event_text(uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED),
+                options->device);
+    journal_close(plug.journal);
+    return good ? EXIT_FINE : EXIT_PROBLEM;
+}
+
+static int from_environment(const struct plug_options *options, struct uevent *uevent) {
+    if (!getenv("ACTION") || !getenv("DEVPATH"))
+        return command_usage(options->command,
+                             "there is no event: udev sets ACTION, DEVPATH and more; by hand name "
+                             "what happened and the device, as in 'plug add 1-1.4'");
+    return uevent_init(uevent, (const char *const *)environ) ? EXIT_FINE : -1;
+}
+
+int command_plug(const struct command *command, int argc, char **argv) {
+    struct plug_options options = {.command = command};
+    struct uevent uevent = {0};
+    const struct command_option table[] = {
+        {.name = "rules", .value = &options.rules},
+        {.name = "state", .value = &options.state},
+        {.name = "sysroot", .value = &options.sysroot},
+        {0},
+    };
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    int words = argc - first;
+    if (words == 1 || words > 3)
+        return command_usage(command, "by hand it takes what happened ('add' or 'remove'), the "
+                                      "device, and for one that is gone its id");
+    if (words) {
+        options.action = argv[first];
+        options.device = argv[first + 1];
+        options.id = words == 3 ? argv[first + 2] : NULL;
+    }
+    status = words ? uevent_by_hand(&options, &uevent) : from_environment(&options, &uevent);
+    if (status == EXIT_FINE)
+        status = handle(&options, &uevent);
+    uevent_finish(&uevent);
+    return status < 0 ? EXIT_FINE : status; /* an event of something else */
+}

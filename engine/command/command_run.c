@@ -1,0 +1,126 @@
+/* virt-rules run: what libvirt's hook starts, detached; standard input is the domain XML. */
+#include "engine/command/command.h"
+
+#include "engine/broken.h"
+#include "engine/execute/execute.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
+
+struct run_options {
+    const char *vm, *operation;
+    const char *rules, *sysroot, *state;
+    struct journal *journal;
+};
+
+static int log_failure(const struct run_options *options, const char *message) {
+    struct journal_entry entry = {.vm = options->vm,
+                                  .event = options->operation,
+                                  .result = RESULT_FAILED,
+                                  .message = message};
+    journal_write(options->journal, &entry);
+    return EXIT_PROBLEM;
+}
+
+/* 0: as usual. */
+static int boot_ms(void) {
+    const char *text = getenv("VIRT_RULES_BOOT_MS");
+    long number = text && *text ? strtol(text, NULL, 10) : 0;
+    return number > 0 && number < INT_MAX ? (int)number : text && *text ? -1 : 0;
+}
+
+static int execute(const struct run_options *options, const struct event *event) {
+    struct ruleset ruleset;
+    struct program program;
+    ruleset_init(&ruleset);
+    ruleset_add_directory(&ruleset, rules_directory(options->rules));
+    ruleset_load(&ruleset, NULL);
+    bool wrong = broken_files_log(options->journal, options->vm, options->operation, &ruleset);
+    program_init(&program, &ruleset);
+    struct executor executor = {.program = &program,
+                                .event = event,
+                                .sysroot = options->sysroot,
+                                .state = state_directory(options->state),
+                                .journal = options->journal,
+                                .clock = clock_monotonic(),
+                                .boot_ms = boot_ms(),
+                                .open_virt = virt_libvirt_open};
+    bool good = execute_event(&executor);
+    program_finish(&program);
+    ruleset_finish(&ruleset);
+    return good && !wrong ? EXIT_FINE : EXIT_PROBLEM;
+}
+
+static int run_event(const struct run_options *options, enum event_name name) {
+    char error[512];
+    size_t size = 0;
+    struct domain domain;
+    char *xml = command_read_all(stdin, DOMAIN_XML_LIMIT, &size);
+    if (!xml) {
+        char *message =
+            memory_printf("the domain XML on standard input cannot be read: %s", strerror(errno));
+        int status = log_failure(options, message);
+        free(message);
+        return status;
+    }
+    int status = domain_parse(&domain, xml, size, error, sizeof error);
+    free(xml);
+    if (status < 0)
+        return log_failure(options, error);
+    if (domain_is_called(&domain, options->vm)) {
+        status = execute(options, &(struct event){.name = name, .domain = &domain});
+    } else {
+        char *message =
+            memory_printf("the domain XML is of VM '%s'; nothing is done", domain_label(&domain));
+        status = log_failure(options, message);
+        free(message);
+    }
+    domain_finish(&domain);
+    return status;
+}
+
+/* A newer libvirt may tell of more than this program knows: that is no fault of the VM. */
+static int unknown_operation(const struct run_options *options) {
+    char *message = memory_printf("unknown operation '%s'; nothing is done: is libvirt newer than "
+                                  "this virt-rules?",
+                                  options->operation);
+    log_failure(options, message);
+    free(message);
+    return EXIT_USAGE;
+}
+
+/* As the hook calls: four words and no option. A VM may be called "--help". */
+static bool is_hook_call(int argc, char **argv) {
+    return argc == 5 && *argv[1] == '-' && event_from_text(argv[2]) != EVENT_COUNT;
+}
+
+int command_run(const struct command *command, int argc, char **argv) {
+    struct run_options options = {0};
+    const struct command_option table[] = {
+        {.name = "rules", .value = &options.rules},
+        {.name = "state", .value = &options.state},
+        {.name = "sysroot", .value = &options.sysroot},
+        {0},
+    };
+    int status = EXIT_FINE;
+    int first = is_hook_call(argc, argv) ? 1 : command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argc - first < 2 || argc - first > 4)
+        return command_usage(command, "a VM and an operation are needed; libvirt's hook adds a "
+                                      "suboperation and an extra word");
+    options.vm = argv[first];
+    options.operation = argv[first + 1];
+    options.journal = journal_open(options.state, isatty(STDERR_FILENO));
+    if (!options.journal)
+        return command_fail("out of memory", NULL);
+    enum event_name event = event_from_text(options.operation);
+    status = event == EVENT_COUNT ? unknown_operation(&options) : run_event(&options, event);
+    journal_close(options.journal);
+    return status;
+}

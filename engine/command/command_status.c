@@ -1,0 +1,397 @@
+/* virt-rules status: which VM has which device now, which it lacks and why. */
+#include "engine/command/command.h"
+
+#include "engine/command/inquiry.h"
+#include "engine/status.h"
+#include "engine/vms.h"
+#include "lexer/text.h"
+#include "parser/suggest.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m",
+                  BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
+
+struct view {
+    const struct command *command;
+    const char *vm; /* as typed; NULL: every VM */
+    const char *rules, *state, *sysroot, *domain_xml;
+    bool json, broken_rules;
+    struct host host;
+    struct vms vms;
+    struct ruleset ruleset;
+    struct program program;
+    struct history history;
+};
+
+/* --- text */
+
+enum column { VM, DEVICE, RULE, STATE, SINCE, COLUMNS };
+
+struct table {
+    size_t widths[COLUMNS];
+    bool colour, terminal;
+    bool rule_below; /* too wide for a terminal otherwise */
+};
+
+/* The texts of a row, which the caller frees. */
+struct cells {
+    char *text[COLUMNS];
+};
+
+static char *clean(const char *text) {
+    char *copy = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&copy, &size);
+    if (!out)
+        abort();
+    text_print_string(out, text ? text : "-");
+    fclose(out);
+    return copy;
+}
+
+static struct cells cells_of(const struct status_vm *vm, const struct status_row *row) {
+    struct cells cells;
+    char *device = status_device_text(row), *rule = status_rule_text(row);
+    char *since = row->since ? history_time_text(row->since) : NULL;
+    cells.text[VM] = clean(domain_label(vm->domain));
+    cells.text[DEVICE] = clean(device ? device : row->wanted);
+    cells.text[RULE] = clean(rule);
+    cells.text[STATE] = clean(device_state_name(row->state));
+    cells.text[SINCE] = clean(since);
+    free(device);
+    free(rule);
+    free(since);
+    return cells;
+}
+
+static void cells_finish(struct cells *cells) {
+    for (size_t i = 0; i < COLUMNS; i++)
+        free(cells->text[i]);
+}
+
+static void widen(struct table *table, const struct cells *cells) {
+    for (size_t i = 0; i < COLUMNS; i++) {
+        size_t width = text_width(cells->text[i], strlen(cells->text[i]));
+        if (width > table->widths[i])
+            table->widths[i] = width;
+    }
+}
+
+static size_t terminal_width(void) {
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static const struct cells HEAD = {
+    {(char *)"VM", (char *)"DEVICE", (char *)"RULE", (char *)"STATE", (char *)"SINCE"}};
+
+static struct table measure(const struct status *status) {
+    struct table table = {.colour = command_colour(stdout), .terminal = isatty(STDOUT_FILENO)};
+    size_t sum = 0;
+    widen(&table, &HEAD);
+    for (size_t i = 0; i < status->count; i++)
+        for (size_t j = 0; j < status->vms[i].count; j++) {
+            struct cells cells = cells_of(&status->vms[i], &status->vms[i].rows[j]);
+            widen(&table, &cells);
+            cells_finish(&cells);
+        }
+    for (size_t i = 0; i < COLUMNS; i++)
+        sum += table.widths[i] + 2;
+    table.rule_below = table.terminal && sum - 2 > terminal_width();
+    return table;
+}
+
+static const char *colour_of(const struct status_row *row) {
+    switch (row->state) {
+    case STATE_ATTACHED:
+        return GREEN;
+    case STATE_OFF:
+        return "";
+    case STATE_WAITING:
+        return YELLOW;
+    case STATE_ABSENT:
+        return row->optional ? YELLOW : RED;
+    default:
+        return RED;
+    }
+}
+
+/* Without blanks at the end of the line. */
+static void print_cells(const struct table *table, const struct cells *cells, const char *colour,
+                        bool more) {
+    for (size_t i = 0; i < COLUMNS; i++) {
+        const char *text = cells->text[i];
+        bool painted = table->colour && *colour && (i == STATE || colour == BOLD);
+        size_t used = text_width(text, strlen(text));
+        if (i == RULE && table->rule_below)
+            continue;
+        printf("%s%s%s", painted ? colour : "", text, painted ? PLAIN : "");
+        if (i + 1 < COLUMNS || more)
+            printf("%*s", (int)(table->widths[i] - used + 2), "");
+    }
+}
+
+static void print_below(const char *name, const char *text) {
+    if (!text)
+        return;
+    printf("    %s", name);
+    text_print_string(stdout, text);
+    putchar('\n');
+}
+
+static void print_row(const struct table *table, const struct status_vm *vm,
+                      const struct status_row *row) {
+    struct cells cells = cells_of(vm, row);
+    print_cells(table, &cells, colour_of(row), !table->terminal && row->error);
+    if (!table->terminal && row->error) {
+        text_print_string(stdout, row->error);
+        fputs(row->hint ? "; hint: " : "", stdout);
+        text_print_string(stdout, row->hint ? row->hint : "");
+    }
+    putchar('\n');
+    if (table->rule_below && row->rule)
+        print_below("rule ", cells.text[RULE]);
+    if (table->terminal) {
+        print_below("", row->error);
+        print_below("hint: ", row->hint);
+    }
+    cells_finish(&cells);
+}
+
+static size_t count_rows(const struct status *status) {
+    size_t count = 0;
+    for (size_t i = 0; i < status->count; i++)
+        count += status->vms[i].count;
+    return count;
+}
+
+static void print_nothing(const struct view *view, const struct status *status) {
+    if (!view->vm && !view->domain_xml) {
+        puts("No VM that runs has a device, and no rule wants one for it.");
+        return;
+    }
+    const struct status_vm *vm = &status->vms[0];
+    fputs("VM ", stdout);
+    text_print_string(stdout, domain_label(vm->domain));
+    puts(vm->running ? " has no device, and no rule wants one for it."
+                     : " does not run, and no rule wants a device for it.");
+}
+
+static void print_text(const struct view *view, const struct status *status) {
+    struct table table = measure(status);
+    if (!count_rows(status)) {
+        print_nothing(view, status);
+        return;
+    }
+    print_cells(&table, &HEAD, BOLD, !table.terminal);
+    puts(table.terminal ? "" : "LAST ERROR");
+    for (size_t i = 0; i < status->count; i++)
+        for (size_t j = 0; j < status->vms[i].count; j++)
+            print_row(&table, &status->vms[i], &status->vms[i].rows[j]);
+}
+
+/* --- JSON */
+
+static void put_number(struct json_object *object, const char *key, int number) {
+    json_object_object_add(object, key, number < 0 ? NULL : json_object_new_int(number));
+}
+
+static struct json_object *device_json(const struct status_row *row) {
+    const struct host_device *device = row->device;
+    const struct domain_hostdev *hostdev = row->hostdev;
+    if (!device && !hostdev)
+        return NULL;
+    struct json_object *object = json_object_new_object();
+    struct device_id no = device ? device->id : hostdev->id;
+    char id[16];
+    snprintf(id, sizeof id, "%04x:%04x", no.vendor, no.device);
+    const char *address = device ? device->address : *hostdev->address ? hostdev->address : NULL;
+    text_put_json(object, "bus", bus_text(device ? device->bus : hostdev->bus));
+    text_put_json(object, "address", address);
+    text_put_json(object, "id", no.vendor ? id : NULL);
+    text_put_json(object, "name", device ? device->name : NULL);
+    text_put_json(object, "driver", device ? device->driver : NULL);
+    put_number(object, "iommu_group", device ? device->iommu_group : -1);
+    return object;
+}
+
+static struct json_object *rule_json(const struct status_row *row) {
+    if (!row->rule)
+        return NULL;
+    struct json_object *object = json_object_new_object();
+    text_put_json(object, "path", row->rule->source->path);
+    json_object_object_add(object, "line",
+                           json_object_new_int64((int64_t)program_line(row->rule, row->action)));
+    return object;
+}
+
+static struct json_object *row_json(const struct status_row *row) {
+    struct json_object *object = json_object_new_object();
+    json_object_object_add(object, "device", device_json(row));
+    text_put_json(object, "wanted", row->wanted);
+    json_object_object_add(object, "rule", rule_json(row));
+    json_object_object_add(object, "optional", json_object_new_boolean(row->optional));
+    text_put_json(object, "state", device_state_name(row->state));
+    text_put_json(object, "since", row->since);
+    text_put_json(object, "reason", row->refusal ? refusal_name(row->refusal) : NULL);
+    text_put_json(object, "error", row->error);
+    text_put_json(object, "hint", row->hint);
+    return object;
+}
+
+static struct json_object *vm_json(const struct status_vm *vm) {
+    struct json_object *object = json_object_new_object(), *rows = json_object_new_array();
+    for (size_t i = 0; i < vm->count; i++)
+        json_object_array_add(rows, row_json(&vm->rows[i]));
+    text_put_json(object, "vm", domain_label(vm->domain));
+    text_put_json(object, "name", vm->domain->name);
+    text_put_json(object, "title", vm->domain->title);
+    text_put_json(object, "uuid", vm->domain->uuid);
+    json_object_object_add(object, "running", json_object_new_boolean(vm->running));
+    json_object_object_add(object, "devices", rows);
+    return object;
+}
+
+static void print_json(const struct status *status) {
+    struct json_object *object = json_object_new_object(), *vms = json_object_new_array();
+    for (size_t i = 0; i < status->count; i++)
+        json_object_array_add(vms, vm_json(&status->vms[i]));
+    json_object_object_add(object, "vms", vms);
+    json_object_object_add(object, "problems",
+                           json_object_new_int64((int64_t)status_problems(status)));
+    text_print_json(stdout, object);
+}
+
+/* --- all of it */
+
+static int load_domain(struct view *view) {
+    struct domain domain;
+    int status = inquiry_read_domain(view->command, &domain, view->domain_xml, view->vm);
+    if (status != EXIT_FINE)
+        return status;
+    view->vms.list = memory_grow(NULL, 0, sizeof domain);
+    view->vms.list[view->vms.count++] = domain;
+    return EXIT_FINE;
+}
+
+static int unknown_vm(const struct view *view) {
+    struct suggestion suggestion = {.word = view->vm};
+    for (size_t i = 0; i < view->vms.count; i++) {
+        suggest(&suggestion, view->vms.list[i].name);
+        if (view->vms.list[i].title)
+            suggest(&suggestion, view->vms.list[i].title);
+    }
+    char *message = memory_printf("libvirt knows no VM '%s'", view->vm);
+    char *hint = suggestion.best ? memory_printf("did you mean '%s'?", suggestion.best)
+                                 : memory_strdup("see 'virsh list --all --title'");
+    int status = command_fail(message, hint);
+    free(message);
+    free(hint);
+    return status;
+}
+
+static bool knows(const struct view *view) {
+    for (size_t i = 0; i < view->vms.count; i++)
+        if (domain_is_called(&view->vms.list[i], view->vm))
+            return true;
+    return false;
+}
+
+static int load_vms(struct view *view) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    int status = EXIT_FINE;
+    if (view->domain_xml)
+        return load_domain(view);
+    if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
+        vms_from_libvirt(&view->vms, virt, &error) < 0)
+        status = command_fail(error.message, error.hint);
+    else if (view->vm && !knows(view))
+        status = unknown_vm(view);
+    virt_close(virt);
+    return status;
+}
+
+static int load_host(struct view *view) {
+    char error[512];
+    if (host_init(&view->host, view->sysroot, error, sizeof error) == 0)
+        return EXIT_FINE;
+    return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+}
+
+static void load_rules(struct view *view) {
+    ruleset_init(&view->ruleset);
+    ruleset_add_directory(&view->ruleset, rules_directory(view->rules));
+    ruleset_load(&view->ruleset, NULL);
+    view->broken_rules = command_report(&view->ruleset);
+    program_init(&view->program, &view->ruleset);
+}
+
+static void load_history(struct view *view) {
+    int error = history_load(&view->history, view->state);
+    if (error)
+        fprintf(stderr,
+                "virt-rules: since when and what failed is not known, the log cannot be read: %s\n",
+                strerror(error));
+}
+
+static int show(struct view *view) {
+    struct status status;
+    load_rules(view);
+    load_history(view);
+    status_init(&status, &(struct status_request){.program = &view->program,
+                                                  .host = &view->host,
+                                                  .domains = view->vms.list,
+                                                  .domain_count = view->vms.count,
+                                                  .vm = view->domain_xml && !view->vm
+                                                            ? view->vms.list[0].name
+                                                            : view->vm,
+                                                  .history = &view->history});
+    if (view->json)
+        print_json(&status);
+    else
+        print_text(view, &status);
+    if (!view->json && view->broken_rules)
+        puts("Not all rules are in it: those of files with an error are left out.");
+    bool problem = view->broken_rules || status_problems(&status) > 0;
+    status_finish(&status);
+    history_finish(&view->history);
+    program_finish(&view->program);
+    ruleset_finish(&view->ruleset);
+    return problem ? EXIT_PROBLEM : EXIT_FINE;
+}
+
+static int run(struct view *view) {
+    int status = load_vms(view);
+    if (status == EXIT_FINE && (status = load_host(view)) == EXIT_FINE) {
+        status = show(view);
+        host_finish(&view->host);
+    }
+    vms_finish(&view->vms);
+    return status;
+}
+
+int command_status(const struct command *command, int argc, char **argv) {
+    struct view view = {.command = command};
+    const struct command_option table[] = {{.name = "rules", .value = &view.rules},
+                                           {.name = "state", .value = &view.state},
+                                           {.name = "sysroot", .value = &view.sysroot},
+                                           {.name = "domain-xml", .value = &view.domain_xml},
+                                           {.name = "json", .flag = &view.json},
+                                           {0}};
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (argc - first > 1)
+        return command_usage(command,
+                             "too many words: one VM (in quotes when its name has a blank)");
+    view.vm = argv[first];
+    if (view.vm && !*view.vm)
+        return command_usage(command, "a VM's name cannot be empty");
+    return run(&view);
+}

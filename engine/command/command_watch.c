@@ -1,0 +1,140 @@
+/* virt-rules watch: the kernel's events at first hand, for hosts without udev. */
+#include "engine/command/command.h"
+
+#include "engine/execute/plug.h"
+#include "engine/execute/watch.h"
+#include "engine/host/uevent_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* As sd_notify(3) does: one datagram to the socket that the service manager names. */
+static void tell_manager(const char *text) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = path ? strlen(path) : 0;
+    if (!length || length >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, length);
+    if (*path == '@')
+        address.sun_path[0] = '\0';
+    int file = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (file < 0)
+        return;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    sendto(file, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+    close(file);
+}
+
+static void say_ready(void *context) {
+    const struct plug *plug = context;
+    printf("virt-rules watch: listening for devices; rules in %s, log in %s/virt-rules.log\n",
+           plug->rules, plug->state);
+    fflush(stdout);
+    tell_manager("READY=1");
+}
+
+static void handle(void *context, const struct uevent *uevent) {
+    plug_event(context, uevent);
+}
+
+static int listen_until_signal(struct plug *plug) {
+    char error[256];
+    struct watch watch = {.socket = uevent_socket_open(),
+                          .read = uevent_socket_read,
+                          .handle = handle,
+                          .context = plug,
+                          .sysroot = plug->sysroot,
+                          .state = plug->state,
+                          .ready = say_ready};
+    if (watch.socket < 0) {
+        snprintf(error, sizeof error, "the kernel's events cannot be listened to: %s",
+                 strerror(errno));
+        return command_fail(error, "it takes root, and a network namespace of the host's");
+    }
+    int status =
+        watch_run(&watch, error, sizeof error) == 0 ? EXIT_FINE : command_fail(error, NULL);
+    tell_manager("STOPPING=1");
+    close(watch.socket);
+    return status;
+}
+
+/* It goes on: rules may come later, and are read anew at each event. */
+static void look_at_rules(const char *directory) {
+    struct ruleset ruleset;
+    ruleset_init(&ruleset);
+    ruleset_add_directory(&ruleset, directory);
+    for (size_t i = 0; i < ruleset.diagnostics.count; i++) {
+        const struct diagnostic *found = &ruleset.diagnostics.list[i];
+        fprintf(stderr, "virt-rules watch: warning: %s: %s\n", found->source->path, found->message);
+        if (found->hint)
+            fprintf(stderr, "  hint: %s\n", found->hint);
+    }
+    ruleset_finish(&ruleset);
+}
+
+/* The directory is made where needed; false with errno. */
+static bool can_write(const char *directory) {
+    struct stat status;
+    if ((mkdir(directory, 0700) != 0 && errno != EEXIST) || stat(directory, &status) != 0)
+        return false;
+    if (!S_ISDIR(status.st_mode)) {
+        errno = ENOTDIR;
+        return false;
+    }
+    return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+/* Without log, lock and memory an event would be told twice, and nobody could see what was done. */
+static int look_at_state(const char *directory) {
+    if (can_write(directory))
+        return EXIT_FINE;
+    bool forbidden = errno == EACCES || errno == EPERM;
+    char *message =
+        memory_printf("the state directory %s cannot be written: %s", directory, strerror(errno));
+    int status =
+        command_fail(message, forbidden ? "run as root, or name another with --state"
+                                        : "name a directory that can be written with --state");
+    free(message);
+    return status;
+}
+
+static int watch_with(struct plug *plug) {
+    look_at_rules(plug->rules);
+    int status = look_at_state(plug->state);
+    if (status != EXIT_FINE)
+        return status;
+    plug->journal = journal_open(plug->state, isatty(STDERR_FILENO));
+    if (!plug->journal)
+        return command_fail("out of memory", NULL);
+    status = listen_until_signal(plug);
+    journal_close(plug->journal);
+    return status;
+}
+
+int command_watch(const struct command *command, int argc, char **argv) {
+    const char *rules = NULL, *state = NULL, *sysroot = NULL;
+    const struct command_option table[] = {
+        {.name = "rules", .value = &rules},
+        {.name = "state", .value = &state},
+        {.name = "sysroot", .value = &sysroot},
+        {0},
+    };
+    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
+    if (first < 0)
+        return status;
+    if (first < argc)
+        return command_usage(command, "it takes no words");
+    struct plug plug = {.rules = rules_directory(rules),
+                        .sysroot = sysroot,
+                        .state = state_directory(state),
+                        .clock = clock_monotonic(),
+                        .open_virt = virt_libvirt_open};
+    return watch_with(&plug);
+}

@@ -1,0 +1,229 @@
+#include "engine/command/inquiry.h"
+
+#include "engine/host/uevent.h"
+#include "engine/libvirt/virt.h"
+#include "parser/suggest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
+
+static char *read_xml(const char *path, size_t *size) {
+    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *text = in ? command_read_all(in, DOMAIN_XML_LIMIT, size) : NULL;
+    int error = errno;
+    if (in && in != stdin)
+        fclose(in);
+    errno = error;
+    return text;
+}
+
+static int parse_xml(struct domain *domain, const char *path, const char *xml, size_t size) {
+    char error[512];
+    if (domain_parse(domain, xml, size, error, sizeof error) == 0)
+        return EXIT_FINE;
+    char *message = memory_printf("%s: %s", path, error);
+    int status = command_fail(message, NULL);
+    free(message);
+    return status;
+}
+
+int inquiry_read_domain(const struct command *command, struct domain *domain, const char *path,
+                        const char *vm) {
+    size_t size = 0;
+    char *xml = read_xml(path, &size);
+    if (!xml) {
+        char *message = memory_printf("%s: %s", path, strerror(errno));
+        int status = command_fail(message, "--domain-xml takes what 'virsh dumpxml VM' prints");
+        free(message);
+        return status;
+    }
+    int status = parse_xml(domain, path, xml, size);
+    free(xml);
+    if (status == EXIT_FINE && vm && !domain_is_called(domain, vm)) {
+        status =
+            command_usage(command, "%s is of VM '%s', not of '%s'", path, domain_label(domain), vm);
+        domain_finish(domain);
+    }
+    return status;
+}
+
+static int vms_from_libvirt(struct inquiry *inquiry, struct virt *virt) {
+    struct virt_error error;
+    char *xml = NULL;
+    if (virt->ops->domain_xml(virt, inquiry->vm, &xml, &error) < 0)
+        return command_fail(error.message, error.hint);
+    int status = parse_xml(&inquiry->domain, inquiry->vm, xml, strlen(xml));
+    free(xml);
+    if (status == EXIT_FINE &&
+        others_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0)
+        fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
+    return status;
+}
+
+static int known_by_name(const struct inquiry *inquiry, struct domain *domain) {
+    return domain_from_name(domain, inquiry->vm) == 0 ? EXIT_FINE
+                                                      : command_fail("out of memory", NULL);
+}
+
+/*
+ * The VM as libvirt has it. A tree of another host has no libvirt, and a host where libvirt does
+ * not answer can still be planned for: then all that is known of the VM is what was typed.
+ */
+static int find_vms(struct inquiry *inquiry) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (inquiry->domain_xml)
+        return inquiry_read_domain(inquiry->command, &inquiry->domain, inquiry->domain_xml,
+                                   inquiry->vm);
+    if (inquiry->sysroot)
+        return known_by_name(inquiry, &inquiry->domain);
+    if (virt_libvirt_open(&virt, NULL, &error) == 0) {
+        int status = vms_from_libvirt(inquiry, virt);
+        virt_close(virt);
+        return status;
+    }
+    fprintf(stderr,
+            "virt-rules: libvirt does not answer, so all that is known of the VM is that it is "
+            "called '%s': %s\n",
+            inquiry->vm, error.message);
+    if (*error.hint)
+        fprintf(stderr, "  hint: %s\n", error.hint);
+    return known_by_name(inquiry, &inquiry->domain);
+}
+
+static int unknown_event(const struct inquiry *inquiry) {
+    struct suggestion suggestion = {.word = inquiry->event_word};
+    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+        suggest(&suggestion, event_text(event));
+    if (suggestion.best)
+        return command_usage(inquiry->command, "unknown event '%s'; did you mean '%s'?",
+                             inquiry->event_word, suggestion.best);
+    return command_usage(inquiry->command,
+                         "unknown event '%s'; the events are prepare, start, "
+                         "started, stopped, release, migrate, restore, "
+                         "reconnect, plugged and unplugged",
+                         inquiry->event_word);
+}
+
+static int name_event(struct inquiry *inquiry) {
+    if (!*inquiry->vm)
+        return command_usage(inquiry->command, "a VM's name cannot be empty");
+    inquiry->event.name = event_from_text(inquiry->event_word);
+    inquiry->event.domain = &inquiry->domain;
+    return inquiry->event.name == EVENT_COUNT ? unknown_event(inquiry) : EXIT_FINE;
+}
+
+static int load_host(struct inquiry *inquiry) {
+    char error[512];
+    if (host_init(&inquiry->host, inquiry->sysroot, error, sizeof error) == 0)
+        return EXIT_FINE;
+    others_finish(&inquiry->others);
+    domain_finish(&inquiry->domain);
+    return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+}
+
+/* A device as people name it: an address ("03:00.0"), a USB port ("1-1.4") or an id ("1ac1:089a").
+ */
+static bool is_called(const struct host_device *device, const char *text) {
+    char address[64], id[16];
+    snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
+    return !strcmp(device->address, text) || !strcasecmp(id, text) ||
+           (host_address_normalise(text, address, sizeof address) &&
+            !strcmp(device->address, address));
+}
+
+static void find_devices(struct inquiry *inquiry) {
+    for (size_t i = 0; i < inquiry->host.count; i++) {
+        const struct host_device *device = &inquiry->host.devices[i];
+        if (!is_called(device, inquiry->device_word))
+            continue;
+        inquiry->devices =
+            memory_grow((void *)inquiry->devices, inquiry->device_count, sizeof *inquiry->devices);
+        inquiry->devices[inquiry->device_count++] = device;
+    }
+}
+
+/* What has gone is known by the word alone: its id, or where it was. */
+static bool name_gone_device(struct inquiry *inquiry) {
+    char address[64] = "";
+    struct device_id id = {0};
+    const char *word = inquiry->device_word;
+    bool is_address = host_address_normalise(word, address, sizeof address);
+    bool is_id = device_id_parse(word, &id);
+    if (!is_address && !is_id)
+        return false;
+    inquiry->gone = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+                                         .address = memory_strdup(address),
+                                         .id = id,
+                                         .name = memory_strdup("(gone from the host)"),
+                                         .iommu_group = -1,
+                                         .numa_node = -1};
+    inquiry->event.device = &inquiry->gone;
+    return true;
+}
+
+static int unknown_device(const struct inquiry *inquiry) {
+    char *message = memory_printf("the host has no device '%s'", inquiry->device_word);
+    int status = command_fail(message, "name it by its address (03:00.0), USB port (1-1.4) or id "
+                                       "(1ac1:089a): see 'virt-rules devices'");
+    free(message);
+    return status;
+}
+
+static int name_device(struct inquiry *inquiry) {
+    bool came = inquiry->event.name == EVENT_PLUGGED, went = inquiry->event.name == EVENT_UNPLUGGED;
+    if (!inquiry->device_word)
+        return EXIT_FINE;
+    find_devices(inquiry);
+    if (inquiry->device_count == 1 && (came || went))
+        inquiry->event.device = inquiry->devices[0];
+    if (inquiry->device_count || (went && name_gone_device(inquiry)))
+        return EXIT_FINE;
+    return unknown_device(inquiry);
+}
+
+static void load_rules(struct inquiry *inquiry) {
+    ruleset_init(&inquiry->ruleset);
+    ruleset_add_directory(&inquiry->ruleset, rules_directory(inquiry->rules));
+    ruleset_load(&inquiry->ruleset, NULL);
+    inquiry->broken_rules = command_report(&inquiry->ruleset);
+    program_init(&inquiry->program, &inquiry->ruleset);
+}
+
+int inquiry_init(struct inquiry *inquiry) {
+    int status = name_event(inquiry);
+    if (status == EXIT_FINE)
+        status = find_vms(inquiry);
+    if (status == EXIT_FINE)
+        status = load_host(inquiry);
+    if (status != EXIT_FINE)
+        return status;
+    load_rules(inquiry);
+    status = name_device(inquiry);
+    if (status != EXIT_FINE) {
+        inquiry_finish(inquiry);
+        return status;
+    }
+    inquiry->request = (struct plan_request){.program = &inquiry->program,
+                                             .event = &inquiry->event,
+                                             .host = &inquiry->host,
+                                             .others = inquiry->others.list,
+                                             .other_count = inquiry->others.count,
+                                             .partial = inquiry->broken_rules};
+    return EXIT_FINE;
+}
+
+void inquiry_finish(struct inquiry *inquiry) {
+    free((void *)inquiry->devices);
+    free(inquiry->gone.address);
+    free(inquiry->gone.name);
+    program_finish(&inquiry->program);
+    ruleset_finish(&inquiry->ruleset);
+    host_finish(&inquiry->host);
+    others_finish(&inquiry->others);
+    domain_finish(&inquiry->domain);
+}

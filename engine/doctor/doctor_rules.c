@@ -1,0 +1,282 @@
+/* Conditions of the rules, and of what they want from libvirt and the host. */
+#include "engine/doctor/doctor.h"
+
+#include "engine/host/host_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINES_LIMIT = 100 }; /* of one condition: nobody reads more */
+
+/* --- rules */
+
+static size_t count_rules(const struct program *program, size_t *files) {
+    const struct source *last = NULL;
+    *files = 0;
+    for (size_t i = 0; i < program->rule_count; i++) {
+        *files += program->rules[i]->source != last;
+        last = program->rules[i]->source;
+    }
+    return program->rule_count;
+}
+
+static const struct diagnostic *first_of(const struct diagnostics *all, enum severity severity) {
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].severity == severity)
+            return &all->list[i];
+    return NULL;
+}
+
+/* The first of them, how many there are besides, and where all are. */
+static void report_rules(const struct doctor *doctor, enum severity severity, size_t count,
+                         struct findings *findings) {
+    const struct diagnostic *first = first_of(&doctor->ruleset->diagnostics, severity);
+    char *line = diagnostic_line(first);
+    char *more = count > 1 ? memory_printf(" (and %zu more)", count - 1) : memory_strdup("");
+    if (severity == SEVERITY_ERROR)
+        doctor_failed(findings, "%s%s", line, more);
+    else
+        doctor_warning(findings, "%s%s", line, more);
+    if (count > 1 || !first->hint)
+        doctor_hint(findings, "'virt-rules check %s' shows all of it", doctor->rules);
+    else
+        doctor_hint(findings, "%s", first->hint);
+    free(line);
+    free(more);
+}
+
+void condition_rules(struct doctor *doctor, struct findings *findings) {
+    size_t errors = diagnostics_errors(&doctor->ruleset->diagnostics);
+    size_t warnings = diagnostics_warnings(&doctor->ruleset->diagnostics);
+    size_t files, rules = count_rules(doctor->program, &files);
+    if (errors) {
+        report_rules(doctor, SEVERITY_ERROR, errors, findings);
+    } else if (warnings) {
+        report_rules(doctor, SEVERITY_WARNING, warnings, findings);
+    } else if (!rules) {
+        doctor_warning(findings, "there is no rule in %s", doctor->rules);
+        doctor_hint(findings,
+                    "write one, in a file that ends in .rules, as: on vm NAME started attach "
+                    "1ac1:089a as vfio; 'virt-rules devices' lists what there is");
+    } else {
+        doctor_ok(findings, "%zu rule%s in %zu file%s of %s, without a mistake", rules,
+                  rules == 1 ? "" : "s", files, files == 1 ? "" : "s", doctor->rules);
+    }
+}
+
+/* --- libvirt */
+
+void condition_libvirt(struct doctor *doctor, struct findings *findings) {
+    const struct libvirt_answer *answer = &doctor->libvirt;
+    unsigned long here = answer->library_version, there = answer->version;
+    if (!answer->asked) {
+        doctor_ok(findings, "not asked, as this is another host's tree");
+    } else if (answer->error) {
+        doctor_failed(findings, "%s%s%s%s", answer->error, answer->library ? " (library " : "",
+                      answer->library ? answer->library : "", answer->library ? ")" : "");
+        doctor_hint(findings, "%s",
+                    answer->hint ? answer->hint : "try 'virsh list' as the same user");
+    } else {
+        doctor_ok(findings, "%lu.%lu.%lu answers at %s; the library is %lu.%lu.%lu, %s",
+                  there / 1000000, there / 1000 % 1000, there % 1000, answer->uri, here / 1000000,
+                  here / 1000 % 1000, here % 1000, answer->library);
+    }
+}
+
+/* Whether enough is said; then that there is more. */
+static bool is_enough(const struct doctor *doctor, struct findings *findings, size_t first) {
+    if (findings->count - first < LINES_LIMIT)
+        return false;
+    doctor_warning(findings, "there is more, which is not shown");
+    doctor_hint(findings, "'virt-rules check --host %s' shows all of it", doctor->rules);
+    return true;
+}
+
+/* --- VMs that rules name */
+
+static void report_vms(const struct doctor *doctor, struct findings *findings) {
+    const struct diagnostics *all = &doctor->ruleset->diagnostics;
+    size_t first = findings->count;
+    for (size_t i = 0; i < all->count; i++) {
+        if (strcmp(all->list[i].name, "vm-unknown") != 0)
+            continue;
+        if (is_enough(doctor, findings, first))
+            return;
+        char *line = diagnostic_line(&all->list[i]);
+        doctor_failed(findings, "%s", line);
+        doctor_hint(findings, "%s", all->list[i].hint);
+        free(line);
+    }
+}
+
+void condition_vms(struct doctor *doctor, struct findings *findings) {
+    static const struct host nothing = {0};
+    const struct vms *vms = &doctor->libvirt.vms;
+    size_t before = findings->count;
+    if (!doctor->program->rule_count) {
+        doctor_ok(findings, "no rule names one");
+        return;
+    }
+    if (!doctor->libvirt.vms_known) {
+        doctor_ok(findings, "not known: whether the VMs that rules name exist");
+        return;
+    }
+    host_check(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
+               vms->count);
+    report_vms(doctor, findings);
+    if (findings->count == before)
+        doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
+                  vms->count == 1 ? "is" : "are", vms->count);
+}
+
+/* --- running VMs, which may hold devices */
+
+struct running {
+    struct domain *list; /* borrowed parts */
+    size_t count;
+};
+
+/* All but the one of that index. */
+static struct running running_but(const struct vms *vms, size_t but) {
+    struct running running = {memory_zalloc((vms->count + 1) * sizeof *running.list), 0};
+    for (size_t i = 0; i < vms->count; i++)
+        if (i != but && vms->list[i].id >= 0)
+            running.list[running.count++] = vms->list[i];
+    return running;
+}
+
+/* --- room in the VMs */
+
+static void report_room(const struct domain *vm, const struct plan *plan,
+                        struct findings *findings) {
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        if (entry->kind != PLAN_REFUSED ||
+            (entry->refusal != REFUSED_NO_PORT && entry->refusal != REFUSED_NO_USB))
+            continue;
+        char *device = plan_device_text(entry);
+        doctor_failed(findings, "VM %s cannot take %s: %s", domain_label(vm), device,
+                      entry->message);
+        doctor_hint(findings, "%s", entry->hint);
+        free(device);
+    }
+}
+
+static void judge_room(const struct doctor *doctor, size_t index, struct findings *findings) {
+    const struct vms *vms = &doctor->libvirt.vms;
+    struct running others = running_but(vms, index);
+    struct event event = {.name = EVENT_STARTED, .domain = &vms->list[index]};
+    struct plan plan;
+    plan_init(&plan, &(struct plan_request){.program = doctor->program,
+                                            .event = &event,
+                                            .host = doctor->host,
+                                            .others = others.list,
+                                            .other_count = others.count});
+    report_room(&vms->list[index], &plan, findings);
+    plan_finish(&plan);
+    free(others.list);
+}
+
+void condition_ports(struct doctor *doctor, struct findings *findings) {
+    size_t before = findings->count;
+    if (!doctor->program->rule_count || !doctor->libvirt.vms_known || !doctor->host) {
+        doctor_ok(findings, "%s",
+                  doctor->program->rule_count
+                      ? "not known: whether the VMs have a free port for their devices"
+                      : "no rule needs one");
+        return;
+    }
+    for (size_t i = 0; i < doctor->libvirt.vms.count && !is_enough(doctor, findings, before); i++)
+        judge_room(doctor, i, findings);
+    if (findings->count == before)
+        doctor_ok(findings, "each VM has a free port for what rules give it at its start");
+}
+
+/* --- devices */
+
+/* "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU" */
+static char *describe(const struct plan_entry *entry) {
+    char *device = plan_device_text(entry);
+    char *text = memory_printf("%s%s%s", device, entry->device ? " " : "",
+                               entry->device ? entry->device->name : "");
+    free(device);
+    return text;
+}
+
+/* What a running VM has is what rules wanted: they are judged as if no VM ran, and it is said. */
+static const struct domain *holder(const struct doctor *doctor, const struct host_device *device) {
+    const struct vms *vms = &doctor->libvirt.vms;
+    for (size_t i = 0; i < vms->count; i++)
+        if (vms->list[i].id >= 0 && domain_holds(&vms->list[i], device))
+            return &vms->list[i];
+    return NULL;
+}
+
+static void report_step(const struct doctor *doctor, const struct plan_entry *entry,
+                        const char *device, const char *where, struct findings *findings) {
+    const struct domain *vm = holder(doctor, entry->device);
+    if (vm)
+        doctor_ok(findings, "%s: VM '%s' has it (%s)", device, domain_label(vm), where);
+    else
+        doctor_ok(findings, "%s may be passed (%s)", device, where);
+}
+
+static void report_device(const struct doctor *doctor, const struct plan_entry *entry,
+                          const struct rule *rule, struct findings *findings) {
+    char *device = describe(entry), *where = plan_rule_text(entry);
+    if (entry->kind == PLAN_STEP) {
+        report_step(doctor, entry, device, where, findings);
+    } else if (entry->refusal == REFUSED_TOO_FEW &&
+               (entry->kind == PLAN_SKIPPED || rule_may_lack(rule, entry->action))) {
+        doctor_ok(findings, "%s: %s; %s %s", device, entry->message, where,
+                  entry->kind == PLAN_SKIPPED ? "allows it" : "waits for more");
+    } else if (entry->kind == PLAN_SKIPPED) {
+        doctor_ok(findings, "%s is not there, which %s allows", device, where);
+    } else if (entry->refusal == REFUSED_ABSENT && rule_may_lack(rule, entry->action)) {
+        doctor_ok(findings, "%s is not there now; %s waits for it", device, where);
+    } else {
+        doctor_failed(findings, "%s: %s (%s)", device, entry->message, where);
+        doctor_hint(findings, "%s", entry->hint ? entry->hint : "'virt-rules explain' says more");
+    }
+    free(device);
+    free(where);
+}
+
+/* The last finding is only kept when no earlier one of this condition says the same. */
+static void drop_repeated(struct findings *findings, size_t first) {
+    const struct finding *last = &findings->list[findings->count - 1];
+    for (size_t i = first; i + 1 < findings->count; i++)
+        if (!strcmp(findings->list[i].message, last->message)) {
+            free(last->message);
+            free(last->hint);
+            findings->count--;
+            return;
+        }
+}
+
+static void judge_rule(const struct doctor *doctor, const struct rule *rule, size_t first,
+                       struct findings *findings) {
+    struct lone_plan lone;
+    if (lone_plan_init(&lone, rule, doctor->program, doctor->host) < 0)
+        return;
+    for (size_t i = 0; i < lone.plan.count; i++)
+        if (lone.plan.entries[i].action->verb == VERB_ATTACH) {
+            report_device(doctor, &lone.plan.entries[i], rule, findings);
+            drop_repeated(findings, first);
+        }
+    lone_plan_finish(&lone);
+}
+
+void condition_devices(struct doctor *doctor, struct findings *findings) {
+    size_t before = findings->count;
+    const struct program *program = doctor->program;
+    if (!doctor->host) {
+        doctor_failed(findings, "%s", doctor->host_error);
+        doctor_hint(findings, "in a container: ask on the host itself");
+        return;
+    }
+    for (size_t i = 0; i < program->rule_count && !is_enough(doctor, findings, before); i++)
+        judge_rule(doctor, program->rules[i], before, findings);
+    if (findings->count == before)
+        doctor_ok(findings, "no rule wants one");
+}

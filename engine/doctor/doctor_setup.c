@@ -1,0 +1,357 @@
+/* Conditions of what surrounds the engine: who asks, the state directory, what else is installed.
+ */
+#include "engine/doctor/doctor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_LIMIT = 1024 * 1024 };
+
+/* --- who asks */
+
+void condition_user(struct doctor *doctor, struct findings *findings) {
+    if (doctor->is_root) {
+        doctor_ok(findings, "root, as the hook is");
+    } else if (*doctor->tree.root) {
+        doctor_ok(findings, "no matter: this is another host's tree");
+    } else {
+        doctor_warning(findings, "not root, as the hook is: some of what follows may be wrong");
+        doctor_hint(findings, "'sudo virt-rules doctor'");
+    }
+}
+
+/* --- the state directory */
+
+enum { MIB = 1024 * 1024, SPACE_NEEDED = 4 * MIB, SPACE_GOOD = 32 * MIB };
+
+static void judge_space(const struct doctor *doctor, struct findings *findings) {
+    const struct state_facts *facts = &doctor->facts;
+    unsigned long long free_mib = facts->free_bytes / MIB;
+    if (facts->free_bytes < SPACE_NEEDED || !facts->has_free_files) {
+        doctor_failed(findings, "%s: its file system is full (%llu MiB free%s)", doctor->state,
+                      free_mib, facts->has_free_files ? "" : ", no file can be added");
+        doctor_hint(findings, "free space there, or the log loses lines: 'df -h %s'",
+                    doctor->state);
+    } else if (facts->free_bytes < SPACE_GOOD) {
+        doctor_warning(findings, "%s: its file system is nearly full (%llu MiB free)",
+                       doctor->state, free_mib);
+        doctor_hint(findings, "free space there: 'df -h %s'", doctor->state);
+    } else {
+        doctor_ok(findings, "%s %s", doctor->state,
+                  facts->exists ? "can be written and has space" : "is made at the first event");
+    }
+}
+
+void condition_state(struct doctor *doctor, struct findings *findings) {
+    const struct state_facts *facts = &doctor->facts;
+    if (facts->error) {
+        doctor_failed(findings, "%s cannot be looked at: %s", doctor->state,
+                      strerror(facts->error));
+        doctor_hint(findings,
+                    "log and lock are kept there: make it a directory that root can write");
+    } else if (!facts->is_directory) {
+        doctor_failed(findings, "%s is no directory, or lies below what is none", doctor->state);
+        doctor_hint(findings, "move away what is there; the first event makes it anew");
+    } else if (!facts->is_writable && !doctor->is_root) {
+        doctor_warning(findings, "%s cannot be written by this user", doctor->state);
+        doctor_hint(findings, "the hook is root: ask as root, 'sudo virt-rules doctor'");
+    } else if (!facts->is_writable) {
+        doctor_failed(findings, "%s cannot be written", doctor->state);
+        doctor_hint(findings, "is its file system read-only? 'findmnt -T %s'", doctor->state);
+    } else if (!facts->is_log_usable) {
+        doctor_failed(findings, "%s/virt-rules.log is no regular file, so nothing is logged",
+                      doctor->state);
+        doctor_hint(findings, "move it away; the next event makes it anew");
+    } else if (facts->is_shared) {
+        doctor_warning(findings, "%s may be changed by others than root", doctor->state);
+        doctor_hint(findings, "chown root %s; chmod 700 %s", doctor->state, doctor->state);
+    } else {
+        judge_space(doctor, findings);
+    }
+}
+
+/* --- the udev rule that tells of what is plugged */
+
+static bool any_event(const struct program *program, enum event_name name) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct event_list *event = program->rules[i]->events; event; event = event->next)
+            if (event->event == name)
+                return true;
+    return false;
+}
+
+/* The program that a udev rule of ours runs: RUN+="PROGRAM"; the caller frees it. NULL: none. */
+static char *program_of(const char *rule) {
+    const char *run = rule;
+    while ((run = strstr(run, "RUN+=\""))) {
+        run += strlen("RUN+=\"");
+        size_t length = strcspn(run, "\" \n");
+        if (memmem(run, length, "virt-rules", strlen("virt-rules")))
+            return memory_strndup(run, length);
+    }
+    return NULL;
+}
+
+static bool runs_us(void *context, char *text) {
+    char **program = context;
+    *program = program_of(text);
+    return *program;
+}
+
+/* The udev rule file that runs a program of ours, and that; the caller frees both. NULL: none. */
+static char *find_udev_rule(const struct tree *tree, char **program) {
+    static const char *const places[] = {"etc/udev/rules.d",           "run/udev/rules.d",
+                                         "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d",
+                                         "lib/udev/rules.d",           NULL};
+    *program = NULL;
+    return doctor_find_file(tree, places, ".rules", runs_us, program);
+}
+
+/* Whether the process is `virt-rules watch`. */
+static bool is_watch(const struct tree *tree, const char *process) {
+    size_t size = 0;
+    char *path = memory_printf("proc/%s", process);
+    char *name = tree_attribute(tree, path, "comm");
+    free(path);
+    path = memory_printf("proc/%s/cmdline", process);
+    /* Of a process that hangs, reading the words may hang too: none but our own is asked. */
+    char *words =
+        name && !strcmp(name, "virt-rules") ? tree_load(tree, path, FILE_LIMIT, &size) : NULL;
+    size_t first = words ? strlen(words) + 1 : 0;
+    bool is = words && first < size && !strcmp(words + first, "watch");
+    free(words);
+    free(name);
+    free(path);
+    return is;
+}
+
+/* Its process, or 0. */
+static unsigned find_watch(const struct tree *tree) {
+    struct names processes = tree_list(tree, "proc");
+    uint32_t pid = 0, found = 0;
+    for (size_t i = 0; !found && i < processes.count; i++)
+        if (parse_decimal(processes.items[i], INT32_MAX, &pid) &&
+            is_watch(tree, processes.items[i]))
+            found = pid;
+    names_finish(&processes);
+    return found;
+}
+
+static bool is_executable(const struct tree *tree, const char *path) {
+    struct stat status;
+    return tree_stat(tree, path, &status) && S_ISREG(status.st_mode) && (status.st_mode & 0111);
+}
+
+static void judge_udev_rule(const struct tree *tree, const char *rule, const char *program,
+                            struct findings *findings) {
+    if (!is_executable(tree, program)) {
+        doctor_failed(findings, "/%s runs %s, which is no program", rule, program);
+        doctor_hint(findings, "'make install' puts both there");
+    } else if (tree_has(tree, "run") && !tree_has(tree, "run/udev")) {
+        doctor_warning(findings, "/%s is there, but udev does not run (no /run/udev)", rule);
+        doctor_hint(findings, "run 'virt-rules watch' as a service instead");
+    } else {
+        doctor_ok(findings, "/%s tells of what comes and goes", rule);
+    }
+}
+
+void condition_plugged(struct doctor *doctor, struct findings *findings) {
+    const struct tree *tree = &doctor->tree;
+    char *program = NULL;
+    unsigned watch = find_watch(tree);
+    char *rule = find_udev_rule(tree, &program);
+    if (!any_event(doctor->program, EVENT_PLUGGED) &&
+        !any_event(doctor->program, EVENT_UNPLUGGED)) {
+        doctor_ok(findings, "no matter: no rule is for plugged or unplugged");
+    } else if (watch) {
+        doctor_ok(findings, "'virt-rules watch' (process %u) tells of what comes and goes", watch);
+    } else if (rule) {
+        judge_udev_rule(tree, rule, program, findings);
+    } else {
+        doctor_failed(findings, "rules are for plugged or unplugged, and nothing tells of that");
+        doctor_hint(findings, "'make install' puts a udev rule into /etc/udev/rules.d; on a host "
+                              "without udev run 'virt-rules watch' as a service");
+    }
+    free(rule);
+    free(program);
+}
+
+/* --- what older set-ups did */
+
+enum old { OLD_NEW_ID = 1, OLD_ATTACH = 2, OLD_MODPROBE = 4, OLD_ALL = 7 };
+
+static const struct old_words {
+    enum old kind;
+    const char *first, *second; /* both stand in the line, in this order; NULL: one is enough */
+    const char *why;
+} old_words[] = {
+    {OLD_NEW_ID, "/new_id", NULL, "writes new_id, which takes every device with that id"},
+    {OLD_ATTACH, "virsh", "attach-device", "calls virsh attach-device, which a hook must not"},
+    {OLD_ATTACH, "virsh", "detach-device", "calls virsh detach-device, which a hook must not"},
+    {OLD_MODPROBE, "modprobe -r", "vfio", "unloads vfio, which other VMs may use"},
+    {OLD_MODPROBE, "rmmod", "vfio", "unloads vfio, which other VMs may use"},
+};
+
+/* Virtual Machine Manager's own file unloads modules with good reason. */
+static const struct {
+    const char *path;
+    bool is_directory;
+    enum old kinds;
+} old_places[] = {
+    {"etc/libvirt/hooks", true, OLD_ALL},
+    {"etc/libvirt/hooks/qemu.d", true, OLD_ALL},
+    {"usr/local/libvirt", true, OLD_ALL},
+    {"usr/local/libvirt/hooks", true, OLD_ALL},
+    {"usr/local/etc/rc.d", true, OLD_ALL},
+    {"etc/rc.local", false, OLD_ALL},
+    {"etc/rc.d/rc.local", false, OLD_ALL},
+    {"etc/crontab", false, OLD_ALL},
+    {"etc/systemd/system", true, OLD_ALL},
+    {"var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", false,
+     OLD_NEW_ID | OLD_ATTACH},
+};
+
+static bool has_words(const char *line, const struct old_words *words) {
+    const char *at = strstr(line, words->first);
+    return at && (!words->second || strstr(at, words->second));
+}
+
+static const struct old_words *judge_line(const char *line, enum old kinds) {
+    if (line[strspn(line, " \t")] == '#')
+        return NULL;
+    for (size_t i = 0; i < sizeof old_words / sizeof *old_words; i++)
+        if (old_words[i].kind & kinds && has_words(line, &old_words[i]))
+            return &old_words[i];
+    return NULL;
+}
+
+static void judge_file(const struct tree *tree, const char *path, enum old kinds,
+                       struct findings *findings) {
+    size_t size = 0, number = 0;
+    char *text = tree_load(tree, path, FILE_LIMIT, &size), *rest = text;
+    const struct old_words *found = NULL;
+    if (text && memchr(text, '\0', size)) /* a program */
+        rest = NULL;
+    for (const char *line; !found && (line = next_line(&rest)); number++)
+        found = judge_line(line, kinds);
+    if (found) {
+        doctor_warning(findings, "/%s:%zu %s", path, number, found->why);
+        doctor_hint(findings,
+                    "when a rule does its work, take it away; the two would fight over the "
+                    "device");
+    }
+    free(text);
+}
+
+static void judge_old_directory(const struct tree *tree, const char *directory, enum old kinds,
+                                struct findings *findings) {
+    struct names files = tree_list(tree, directory);
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = memory_printf("%s/%s", directory, files.items[i]);
+        judge_file(tree, path, kinds, findings);
+        free(path);
+    }
+    names_finish(&files);
+}
+
+void condition_old_setup(struct doctor *doctor, struct findings *findings) {
+    size_t before = findings->count;
+    for (size_t i = 0; i < sizeof old_places / sizeof *old_places; i++)
+        if (old_places[i].is_directory)
+            judge_old_directory(&doctor->tree, old_places[i].path, old_places[i].kinds, findings);
+        else
+            judge_file(&doctor->tree, old_places[i].path, old_places[i].kinds, findings);
+    if (findings->count == before)
+        doctor_ok(findings, "no script of an older set-up is left in the usual places");
+}
+
+/* --- Synology's Virtual Machine Manager */
+
+#define PACKAGE "var/packages/Virtualization"
+
+/* The value of KEY="value" in a file of a package; NULL when there is none. */
+static char *package_value(const struct tree *tree, const char *path, const char *key) {
+    size_t size, length = strlen(key);
+    char *text = tree_load(tree, path, FILE_LIMIT, &size), *rest = text, *value = NULL;
+    for (char *line; !value && (line = next_line(&rest));)
+        if (!strncmp(line, key, length) && line[length] == '=') {
+            line += length + 1;
+            line += *line == '"';
+            value = memory_strndup(line, strcspn(line, "\"\r"));
+        }
+    free(text);
+    return value ? value : memory_strdup("of unknown version");
+}
+
+/* The first of the places below the package that is there; the caller frees it. NULL: none. */
+static char *find_in_package(const struct tree *tree, const char *const *directories,
+                             const char *name) {
+    for (; *directories; directories++) {
+        char *path = memory_printf(PACKAGE "/target/%s/%s", *directories, name);
+        if (tree_has(tree, path))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+static void judge_package(const struct tree *tree, const char *versions,
+                          struct findings *findings) {
+    static const char *const programs[] = {"usr/local/bin", "usr/bin", "bin", NULL};
+    static const char *const libraries[] = {"usr/local/lib", "usr/lib", "lib", "usr/local/lib64",
+                                            "usr/lib64",     "lib64",   NULL};
+    char *virsh = find_in_package(tree, programs, "virsh");
+    char *qemu = find_in_package(tree, programs, "qemu-system-x86_64");
+    char *library = find_in_package(tree, libraries, "libvirt.so.0");
+    if (library) {
+        doctor_ok(findings, "%s: /%s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
+                  virsh ? virsh : "not found", qemu ? "/" : "", qemu ? qemu : "not found");
+    } else {
+        doctor_warning(findings, "%s: libvirt.so.0 is in none of the places that are known",
+                       versions);
+        doctor_hint(findings,
+                    "'find /" PACKAGE "/target/ -name \"libvirt.so*\"', and put its folder "
+                    "into LD_LIBRARY_PATH");
+    }
+    free(virsh);
+    free(qemu);
+    free(library);
+}
+
+static bool names_us(void *context, char *text) {
+    (void)context;
+    return strstr(text, "virt-rules");
+}
+
+/* /etc/libvirt does not outlive a boot there. */
+static void judge_boot(const struct tree *tree, struct findings *findings) {
+    static const char *const places[] = {
+        "usr/local/etc/rc.d", "var/packages/Virtualization/conf/systemd",
+        "usr/local/lib/systemd/system", "etc/systemd/system", NULL};
+    char *file = doctor_find_file(tree, places, "", names_us, NULL);
+    if (file) {
+        doctor_ok(findings, "/%s, which DSM runs at boot, is about virt-rules", file);
+    } else {
+        doctor_warning(findings,
+                       "DSM makes /etc/libvirt anew at each boot, and nothing is seen that "
+                       "puts the hook back");
+        doctor_hint(findings,
+                    "let a boot-up task of root (Control Panel, Task Scheduler) install it "
+                    "again; if there is one, this line does not see it");
+    }
+    free(file);
+}
+
+void condition_synology(struct doctor *doctor, struct findings *findings) {
+    const struct tree *tree = &doctor->tree;
+    if (!tree_has(tree, PACKAGE))
+        return;
+    char *package = package_value(tree, PACKAGE "/INFO", "version");
+    char *system = package_value(tree, "etc.defaults/VERSION", "productversion");
+    char *versions = memory_printf("Virtual Machine Manager %s, DSM %s", package, system);
+    judge_package(tree, versions, findings);
+    judge_boot(tree, findings);
+    free(versions);
+    free(package);
+    free(system);
+}

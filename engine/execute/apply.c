@@ -1,0 +1,288 @@
+#include "engine/execute/apply.h"
+
+#include "engine/command/command.h"
+#include "engine/plan.h"
+#include "engine/plan_print.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RESULTS_LIMIT = 64 * 1024 * 1024 }; /* of one VM */
+
+/* --- which VMs */
+
+static struct event event_of(const struct domain *domain) {
+    return (struct event){.name = EVENT_STARTED, .domain = domain, .settled = true};
+}
+
+static bool is_concerned(const struct apply *apply, const struct domain *domain) {
+    struct event event = event_of(domain);
+    struct wanted_list wanted = match_event(apply->request->program, &event);
+    free(wanted.list);
+    return wanted.count > 0;
+}
+
+static int compare_names(const void *left, const void *right) {
+    const struct domain *a = left, *b = right;
+    return strcmp(a->name, b->name);
+}
+
+static void choose(struct apply *apply, size_t i) {
+    apply->chosen_count += !apply->chosen[i];
+    apply->chosen[i] = true;
+}
+
+/* Takes the domain: the running one, or one that has started since they were listed. */
+static void choose_domain(struct apply *apply, struct domain *domain) {
+    struct others *running = &apply->running;
+    size_t i = 0;
+    while (i < running->count && strcmp(domain_key(&running->list[i]), domain_key(domain)) != 0)
+        i++;
+    if (i < running->count) {
+        domain_finish(domain);
+    } else {
+        running->list = memory_grow(running->list, i, sizeof *running->list);
+        running->list[running->count++] = *domain;
+    }
+    if (is_concerned(apply, &running->list[i]))
+        choose(apply, i);
+}
+
+static void say(struct apply *apply, char *message, const char *hint) {
+    command_fail(message, hint);
+    free(message);
+    apply->problem = true;
+}
+
+static void choose_xml(struct apply *apply, const char *name, const char *xml) {
+    struct domain domain;
+    char error[512];
+    if (domain_parse(&domain, xml, strlen(xml), error, sizeof error) < 0) {
+        say(apply, memory_printf("%s: %s", name, error), NULL);
+    } else if (domain.id < 0) {
+        say(apply, memory_printf("VM '%s' does not run", domain_label(&domain)),
+            "its rules count when it starts");
+        domain_finish(&domain);
+    } else {
+        choose_domain(apply, &domain);
+    }
+}
+
+/* Returns -1 with `error` when libvirt does not answer any more. */
+static int choose_name(struct apply *apply, struct virt *virt, const char *name,
+                       struct virt_error *error) {
+    char *xml = NULL;
+    if (virt->ops->domain_xml(virt, name, &xml, error) == 0)
+        choose_xml(apply, name, xml);
+    else if (error->failure == VIRT_UNREACHABLE)
+        return -1;
+    else
+        say(apply, memory_strdup(error->message), error->hint);
+    free(xml);
+    return 0;
+}
+
+static int choose_all(struct apply *apply, struct virt *virt, struct virt_error *error) {
+    const struct apply_request *request = apply->request;
+    for (size_t i = 0; i < request->name_count; i++)
+        if (choose_name(apply, virt, request->names[i], error) < 0)
+            return -1;
+    for (size_t i = 0; !request->name_count && i < apply->running.count; i++)
+        if (is_concerned(apply, &apply->running.list[i]))
+            choose(apply, i);
+    return 0;
+}
+
+int apply_init(struct apply *apply, const struct apply_request *request, struct virt_error *error) {
+    struct virt *virt = NULL;
+    *apply = (struct apply){.request = request};
+    if (request->open_virt(&virt, NULL, error) < 0)
+        return -1;
+    int status = others_load(&apply->running, virt, NULL, error);
+    if (status == 0) {
+        qsort(apply->running.list, apply->running.count, sizeof *apply->running.list,
+              compare_names);
+        apply->chosen = memory_zalloc(apply->running.count + request->name_count + 1);
+        status = choose_all(apply, virt, error);
+        if (status < 0)
+            apply_finish(apply);
+    }
+    virt_close(virt);
+    return status;
+}
+
+void apply_finish(struct apply *apply) {
+    others_finish(&apply->running);
+    free(apply->chosen);
+}
+
+/* --- doing it */
+
+/* The process of one VM. */
+struct worker {
+    const struct domain *domain;
+    pid_t pid;   /* -1: it could not be made */
+    int results; /* JSON, to read; -1: none */
+};
+
+static bool execute(const struct apply_request *request, const struct domain *domain, FILE *out) {
+    struct event event = event_of(domain);
+    struct executor executor = {.program = request->program,
+                                .event = &event,
+                                .sysroot = request->sysroot,
+                                .state = request->state,
+                                .journal = journal_open(request->state, false),
+                                .clock = request->clock,
+                                .open_virt = request->open_virt};
+    if (!executor.journal || !out)
+        return false;
+    journal_copy(executor.journal, out, request->json);
+    bool good = execute_event(&executor);
+    journal_close(executor.journal);
+    return fflush(out) == 0 && good;
+}
+
+/* Lines of people's length are one write each, so two VMs' do not mix; JSON comes by a pipe. */
+static struct worker start(const struct apply_request *request, const struct domain *domain) {
+    struct worker worker = {domain, -1, -1};
+    int results[2] = {-1, -1};
+    if (request->json && pipe2(results, O_CLOEXEC) < 0)
+        return worker;
+    fflush(request->out);
+    worker.pid = fork();
+    if (worker.pid == 0) {
+        FILE *out = request->json ? fdopen(results[1], "we") : request->out;
+        _exit(execute(request, domain, out) ? EXIT_FINE : EXIT_PROBLEM);
+    }
+    if (request->json)
+        close(results[1]);
+    worker.results = results[0];
+    return worker;
+}
+
+static void add_results(struct json_object *list, char *lines) {
+    char *rest = lines;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        struct json_object *result = *line ? json_tokener_parse(line) : NULL;
+        if (result)
+            json_object_array_add(list, result);
+    }
+}
+
+/* What the worker writes until its end. */
+static void collect(struct json_object *list, const struct worker *worker) {
+    FILE *in = worker->results < 0 ? NULL : fdopen(worker->results, "re");
+    size_t size = 0;
+    char *lines = in ? command_read_all(in, RESULTS_LIMIT - 1, &size) : NULL;
+    if (lines) {
+        lines = memory_resize(lines, size + 1, 1);
+        lines[size] = '\0';
+        add_results(list, lines);
+    }
+    free(lines);
+    if (in)
+        fclose(in);
+}
+
+static bool join(const struct worker *worker) {
+    int status = 0;
+    pid_t pid = -1;
+    while (worker->pid > 0 && (pid = waitpid(worker->pid, &status, 0)) < 0 && errno == EINTR)
+        ;
+    if (pid > 0 && WIFEXITED(status))
+        return WEXITSTATUS(status) == EXIT_FINE;
+    char *message = pid > 0 ? memory_printf("VM '%s': its process was ended by signal %d",
+                                            domain_label(worker->domain), WTERMSIG(status))
+                            : memory_printf("VM '%s': no process could be made for it",
+                                            domain_label(worker->domain));
+    command_fail(message, "try it again with this VM alone");
+    free(message);
+    return false;
+}
+
+static struct worker *start_all(const struct apply *apply) {
+    struct worker *workers = memory_zalloc((apply->chosen_count + 1) * sizeof *workers);
+    size_t count = 0;
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (apply->chosen[i])
+            workers[count++] = start(apply->request, &apply->running.list[i]);
+    return workers;
+}
+
+bool apply_execute(struct apply *apply) {
+    const struct apply_request *request = apply->request;
+    struct worker *workers = start_all(apply);
+    struct json_object *object = json_object_new_object(), *list = json_object_new_array();
+    bool good = !apply->problem;
+    for (size_t i = 0; i < apply->chosen_count; i++) {
+        collect(list, &workers[i]);
+        good &= join(&workers[i]);
+    }
+    free(workers);
+    json_object_object_add(object, "results", list);
+    if (request->json)
+        text_print_json(request->out, object);
+    else
+        json_object_put(object);
+    return good;
+}
+
+/* --- showing it */
+
+/* The running VMs without that one. Borrowed; the caller frees the list alone. */
+static struct domain *others_of(const struct apply *apply, size_t own) {
+    struct domain *list = memory_zalloc((apply->running.count + 1) * sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (i != own)
+            list[count++] = apply->running.list[i];
+    return list;
+}
+
+static bool show_one(const struct apply *apply, const struct host *host, size_t i, bool colour,
+                     struct json_object *plans) {
+    struct event event = event_of(&apply->running.list[i]);
+    struct domain *others = others_of(apply, i);
+    struct plan plan;
+    plan_init(&plan, &(struct plan_request){.program = apply->request->program,
+                                            .event = &event,
+                                            .host = host,
+                                            .others = others,
+                                            .other_count = apply->running.count - 1});
+    if (apply->request->json)
+        json_object_array_add(plans, plan_json(&plan));
+    else
+        plan_print(&plan, apply->request->out, false, colour);
+    bool good = plan_count(&plan, PLAN_REFUSED) == 0;
+    plan_finish(&plan);
+    free(others);
+    return good;
+}
+
+int apply_show(const struct apply *apply, bool colour, char *error, size_t error_size) {
+    const struct apply_request *request = apply->request;
+    struct json_object *object, *plans;
+    struct host host;
+    bool good = !apply->problem;
+    if (host_init(&host, request->sysroot, error, error_size) < 0)
+        return -1;
+    object = json_object_new_object();
+    plans = json_object_new_array();
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (apply->chosen[i])
+            good &= show_one(apply, &host, i, colour, plans);
+    json_object_object_add(object, "plans", plans);
+    if (request->json)
+        text_print_json(request->out, object);
+    else
+        json_object_put(object);
+    host_finish(&host);
+    return good;
+}

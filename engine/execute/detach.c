@@ -1,0 +1,354 @@
+#include "engine/execute/detach.h"
+
+#include "engine/hostdev_xml.h"
+#include "engine/state/life.h"
+#include "engine/state/lock.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    PASSING_LIMIT_MS = 60000, /* as long as an error that passes is tried again */
+    CONNECT_LIMIT_MS = 10000, /* and a libvirt that does not answer */
+    FIRST_PAUSE_MS = 250,
+    LONGEST_PAUSE_MS = 5000,
+};
+
+static int fail(struct virt_error *error, char *message, char *hint) {
+    *error = (struct virt_error){.failure = VIRT_FAILED};
+    snprintf(error->message, sizeof error->message, "%s", message);
+    snprintf(error->hint, sizeof error->hint, "%s", hint ? hint : "");
+    free(message);
+    free(hint);
+    return -1;
+}
+
+/* --- which device */
+
+static const struct host_device *find_on_host(const struct host *host,
+                                              const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < host->count; i++)
+        if (domain_hostdev_is(hostdev, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
+}
+
+static char *address_of(const struct domain_hostdev *hostdev, const struct host_device *device) {
+    if (device)
+        return memory_strdup(device->address);
+    return hostdev->bus == BUS_PCI
+               ? memory_strdup(hostdev->address)
+               : memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number);
+}
+
+/* As the log has it. What a PCI device was that the host has lost, nobody knows. */
+static char *text_of(const struct domain_hostdev *hostdev, const struct host_device *device) {
+    struct device_id id = device ? device->id : hostdev->id;
+    char *address = address_of(hostdev, device);
+    char *text = id.vendor || id.device
+                     ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
+                     : memory_strdup(address);
+    free(address);
+    return text;
+}
+
+static bool has_id(const struct device_id *id, const char *word) {
+    char text[16];
+    snprintf(text, sizeof text, "%04x:%04x", id->vendor, id->device);
+    return (id->vendor || id->device) && !strcasecmp(text, word);
+}
+
+static bool has_number(const struct domain_hostdev *hostdev, const char *word) {
+    char text[32];
+    snprintf(text, sizeof text, "%u/%u", hostdev->bus_number, hostdev->device_number);
+    return hostdev->bus == BUS_USB && !strcmp(text, word);
+}
+
+static bool has_address(const struct domain_hostdev *hostdev, const struct host_device *device,
+                        const char *word) {
+    char address[64];
+    if (!host_address_normalise(word, address, sizeof address))
+        snprintf(address, sizeof address, "%s", word);
+    return (hostdev->bus == BUS_PCI && !strcasecmp(hostdev->address, address)) ||
+           (device && !strcasecmp(device->address, address));
+}
+
+static bool is_called(const struct host *host, const struct domain_hostdev *hostdev,
+                      const char *word) {
+    const struct host_device *device = find_on_host(host, hostdev);
+    return !strcmp(hostdev->alias, word) || has_number(hostdev, word) ||
+           has_address(hostdev, device, word) || has_id(&hostdev->id, word) ||
+           (device && has_id(&device->id, word));
+}
+
+/* "0000:03:00.0 1ac1:089a (hostdev0), ..." of those that are called `word`, or of all when it is
+ * NULL; counts them. */
+static char *list_devices(const struct detach *detach, const char *word, size_t *count) {
+    char *list = memory_strdup("");
+    *count = 0;
+    for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &detach->domain.hostdevs[i];
+        if (word && !is_called(&detach->host, hostdev, word))
+            continue;
+        char *text = text_of(hostdev, find_on_host(&detach->host, hostdev));
+        char *longer = memory_printf("%s%s%s (%s)", list, (*count)++ ? ", " : "", text,
+                                     *hostdev->alias ? hostdev->alias : "no alias");
+        free(text);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+static int fail_none(const struct detach *detach, struct virt_error *error) {
+    size_t count;
+    const char *label = domain_label(&detach->domain);
+    char *list = list_devices(detach, NULL, &count);
+    fail(error, memory_printf("VM '%s' has no host device '%s'", label, detach->request->word),
+         count ? memory_printf("it has %s", list) : memory_strdup("it has none at all"));
+    free(list);
+    return -1;
+}
+
+static int fail_several(size_t count, char *list, const struct detach *detach,
+                        struct virt_error *error) {
+    fail(error,
+         memory_printf("'%s' is %zu devices of VM '%s': %s", detach->request->word, count,
+                       domain_label(&detach->domain), list),
+         memory_strdup("say which by its address or alias"));
+    free(list);
+    return -1;
+}
+
+static int choose(struct detach *detach, struct virt_error *error) {
+    size_t count;
+    const char *word = detach->request->word;
+    char *list = list_devices(detach, word, &count);
+    if (count > 1)
+        return fail_several(count, list, detach, error);
+    free(list);
+    for (size_t i = 0; i < detach->domain.hostdev_count; i++)
+        if (is_called(&detach->host, &detach->domain.hostdevs[i], word))
+            detach->hostdev = &detach->domain.hostdevs[i];
+    return detach->hostdev ? 0 : fail_none(detach, error);
+}
+
+/* libvirt compares the source only. */
+static char *xml_of(const struct domain_hostdev *hostdev) {
+    char address[sizeof hostdev->address];
+    struct host_device device = {.bus = hostdev->bus,
+                                 .address = address,
+                                 .id = hostdev->id,
+                                 .bus_number = hostdev->bus_number,
+                                 .device_number = hostdev->device_number};
+    snprintf(address, sizeof address, "%s", hostdev->address);
+    return hostdev_xml(&device, NULL);
+}
+
+static void describe(struct detach *detach) {
+    detach->device = find_on_host(&detach->host, detach->hostdev);
+    detach->text = text_of(detach->hostdev, detach->device);
+    detach->xml = xml_of(detach->hostdev);
+}
+
+/* --- the VM */
+
+static int load_domain(struct detach *detach, struct virt_error *error) {
+    struct virt *virt = detach->request->virt;
+    char *xml = NULL;
+    int status;
+    if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
+        return -1;
+    *error = (struct virt_error){.failure = VIRT_FAILED};
+    status = domain_parse(&detach->domain, xml, strlen(xml), error->message, sizeof error->message);
+    free(xml);
+    if (status < 0 || detach->domain.id >= 0)
+        return status;
+    fail(error, memory_printf("VM '%s' does not run", domain_label(&detach->domain)),
+         memory_strdup("only a running VM holds devices; what its definition has, 'virsh edit' "
+                       "changes"));
+    domain_finish(&detach->domain);
+    return -1;
+}
+
+/* The VM, and once it is this process's alone, the VM again: another may have worked on it. */
+static int load_locked(struct detach *detach, struct virt_error *error) {
+    char message[512];
+    int status = load_domain(detach, error);
+    if (status < 0 || !detach->request->state)
+        return status;
+    detach->lock =
+        lock_vm(detach->request->state, domain_key(&detach->domain), message, sizeof message);
+    if (detach->lock < 0)
+        fprintf(stderr, "virt-rules: %s; going on without a lock\n", message);
+    domain_finish(&detach->domain);
+    detach->domain = (struct domain){0};
+    return load_domain(detach, error);
+}
+
+static int load_host(struct detach *detach, struct virt_error *error) {
+    char message[512];
+    if (host_init(&detach->host, detach->request->sysroot, message, sizeof message) == 0)
+        return 0;
+    detach->host = (struct host){0};
+    return fail(error, memory_strdup(message),
+                memory_strdup("--sysroot takes a directory that holds sys/ and proc/"));
+}
+
+int detach_init(struct detach *detach, const struct detach_request *request,
+                struct virt_error *error) {
+    *detach = (struct detach){.request = request, .lock = -1};
+    if (load_locked(detach, error) == 0) {
+        if (load_host(detach, error) == 0 && choose(detach, error) == 0) {
+            describe(detach);
+            return 0;
+        }
+        host_finish(&detach->host);
+        domain_finish(&detach->domain);
+    }
+    lock_release(detach->lock);
+    return -1;
+}
+
+void detach_finish(struct detach *detach) {
+    free(detach->text);
+    free(detach->xml);
+    host_finish(&detach->host);
+    domain_finish(&detach->domain);
+    lock_release(detach->lock);
+}
+
+/* --- what is in the way */
+
+/* Another device of the VM in the same IOMMU group, or NULL. */
+static const struct host_device *find_sibling(const struct detach *detach) {
+    const struct host_device *device = detach->device;
+    for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
+        const struct host_device *other = find_on_host(&detach->host, &detach->domain.hostdevs[i]);
+        if (other && other != device && other->bus == BUS_PCI &&
+            other->iommu_group == device->iommu_group)
+            return other;
+    }
+    return NULL;
+}
+
+char *detach_obstacle(const struct detach *detach) {
+    const struct host_device *device = detach->device, *sibling;
+    if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
+        host_may_split_group(&detach->host) || !(sibling = find_sibling(detach)))
+        return NULL;
+    return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 cannot "
+                         "take a group apart: shut the VM down",
+                         sibling->address, device->iommu_group);
+}
+
+/* --- doing it */
+
+static int64_t now_of(const struct detach *detach) {
+    return detach->request->clock->now_ms(detach->request->clock);
+}
+
+/* Whether the guest may be asked once more, and waits until then. */
+static bool ask_again(const struct detach *detach, const struct virt_error *error, int64_t since,
+                      int64_t *pause) {
+    int64_t limit = error->failure == VIRT_PASSES        ? PASSING_LIMIT_MS
+                    : error->failure == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
+                                                         : 0;
+    if (now_of(detach) + *pause > since + limit)
+        return false;
+    detach->request->clock->sleep_ms(detach->request->clock, *pause);
+    *pause = *pause * 2 < LONGEST_PAUSE_MS ? *pause * 2 : LONGEST_PAUSE_MS;
+    return true;
+}
+
+static bool log_result(const struct detach *detach, enum result result, const char *message,
+                       const char *hint) {
+    char *text = memory_printf("%s%s%s", message, *hint ? "; " : "", hint);
+    struct journal_entry entry = {.vm = domain_label(&detach->domain),
+                                  .event = "detach",
+                                  .device = detach->text,
+                                  .result = result,
+                                  .message = text};
+    journal_write(detach->request->journal, &entry);
+    free(text);
+    return result == RESULT_DETACHED;
+}
+
+/* Before the lock is let go of: an engine that looks after the guest's boot would attach it again.
+ */
+static void dismiss(const struct detach *detach) {
+    struct life life;
+    const char *state = detach->request->state, *key = domain_key(&detach->domain);
+    char message[512];
+    if (!state || !detach->device)
+        return;
+    life_open(&life, state, key, detach->domain.id);
+    life_dismiss(&life, detach->device->address);
+    if (life_save(&life, state, key, message, sizeof message) < 0)
+        log_result(detach, RESULT_FAILED, message,
+                   "an engine that looks after the VM's start may attach the device again");
+    life_finish(&life);
+}
+
+bool detach_execute(struct detach *detach) {
+    struct guest_release release = {.virt = detach->request->virt,
+                                    .clock = detach->request->clock,
+                                    .domain = &detach->domain,
+                                    .hostdev = detach->hostdev,
+                                    .xml = detach->xml};
+    struct virt_error error;
+    enum guest_answer answer;
+    int64_t since = now_of(detach), pause = FIRST_PAUSE_MS;
+    char *obstacle = detach_obstacle(detach);
+    if (obstacle) {
+        log_result(detach, RESULT_REFUSED, obstacle, "");
+        free(obstacle);
+        return false;
+    }
+    do
+        answer = guest_release(&release, &error);
+    while (answer == GUEST_NOT_ASKED && ask_again(detach, &error, since, &pause));
+    if (answer == GUEST_LET_GO)
+        dismiss(detach);
+    return log_result(detach, answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
+                      error.message, error.hint);
+}
+
+/* --- showing it */
+
+static const char *name_of(const struct detach *detach) {
+    return detach->device ? detach->device->name : "(gone from the host)";
+}
+
+static void print_json(const struct detach *detach, FILE *out, const char *obstacle) {
+    struct json_object *object = json_object_new_object();
+    text_put_json(object, "vm", domain_label(&detach->domain));
+    text_put_json(object, "device", detach->text);
+    text_put_json(object, "name", name_of(detach));
+    text_put_json(object, "alias", detach->hostdev->alias);
+    text_put_json(object, "xml", detach->xml);
+    text_put_json(object, "refusal", obstacle);
+    text_print_json(out, object);
+}
+
+void detach_print(const struct detach *detach, FILE *out, bool json) {
+    char *obstacle = detach_obstacle(detach);
+    if (json) {
+        print_json(detach, out, obstacle);
+    } else {
+        text_print_string(out, domain_label(&detach->domain));
+        fprintf(out, ": would %s ", obstacle ? "refuse" : "take out");
+        text_print_string(out, detach->text);
+        fputc(' ', out);
+        text_print_string(out, name_of(detach));
+        if (*detach->hostdev->alias)
+            fprintf(out, " (%s)", detach->hostdev->alias);
+        fprintf(out, "%s%s\n", obstacle ? ": " : "", obstacle ? obstacle : "");
+    }
+    free(obstacle);
+}

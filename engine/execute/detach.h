@@ -1,0 +1,52 @@
+/* One device taken out of a running VM, because a person asks for it and not a rule. */
+#ifndef ENGINE_DETACH_H
+#define ENGINE_DETACH_H
+
+#include "engine/execute/guest_release.h"
+#include "engine/host/host.h"
+#include "engine/state/journal.h"
+
+struct detach_request {
+    struct virt *virt;
+    struct clock *clock;
+    struct journal *journal; /* for detach_execute() */
+    const char *sysroot;     /* of the host; NULL: the running system */
+    const char *state;       /* directory of the VM's lock; NULL: it is not taken */
+    const char *vm;          /* name, title or UUID */
+    /* Address ("03:00.0"), USB port ("1-1.4"), USB number ("1/4"), id ("1ac1:089a") or the VM's
+     * alias ("hostdev0"). */
+    const char *word;
+};
+
+struct detach {
+    const struct detach_request *request;
+    int lock;
+    struct host host;
+    struct domain domain;
+    const struct domain_hostdev *hostdev;
+    const struct host_device *device; /* NULL: the host does not have it any more */
+    char *text;                       /* "0000:03:00.0 1ac1:089a" */
+    char *xml;
+};
+
+/*
+ * Finds the device, and keeps other engines from the VM until detach_finish(). Returns 0, or -1
+ * with message and hint and nothing to finish: no such VM, it does not run, the word is none of its
+ * devices or several.
+ */
+int detach_init(struct detach *detach, const struct detach_request *request,
+                struct virt_error *error);
+void detach_finish(struct detach *detach);
+
+/* Why it must not be done, which the caller frees, or NULL. */
+char *detach_obstacle(const struct detach *detach);
+
+/* Asks the guest and waits. Returns true when the VM has let it go; the journal has what came of
+ * it. */
+bool detach_execute(struct detach *detach);
+
+/* What would be done, on one line; with `json` {"vm", "device", "name", "alias", "xml", "refusal"}.
+ */
+void detach_print(const struct detach *detach, FILE *out, bool json);
+
+#endif

@@ -1,0 +1,124 @@
+#include "engine/execute/execution.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum outcome execute_attached(struct execution *run, const struct plan_entry *entry,
+                              struct task *task) {
+    const char *driver = entry->device->driver ? entry->device->driver : "none";
+    char *message =
+        task->came_back    ? memory_printf("%s (again: the guest had let it go while it booted)",
+                                           entry->device->name)
+        : task->unanswered ? memory_printf("%s (libvirt's answer was lost, and the VM has it)",
+                                           entry->device->name)
+                           : memory_printf("%s (host driver was %s)", entry->device->name, driver);
+    execution_finish(run, entry, task, RESULT_ATTACHED, message, NULL);
+    task->went = true;
+    task->unanswered = false;
+    execute_note_boot(run, task);
+    free(message);
+    return OUTCOME_NEXT;
+}
+
+static void claim_device(struct execution *run, const struct host_device *device,
+                         const char *message) {
+    run->claims = memory_grow(run->claims, run->claim_count, sizeof *run->claims);
+    run->claims[run->claim_count++] =
+        (struct claim){device->bus, memory_strdup(device->address), memory_strdup(message)};
+}
+
+/* This VM has it, or another was faster: then the next plan refuses it, and `any` goes past it. */
+static enum outcome held_attach(struct execution *run, const struct plan_entry *entry,
+                                struct task *task, const struct virt_error *error) {
+    switch (execution_holds(run, entry->device)) {
+    case HOLDS:
+        return task->unanswered ? execute_attached(run, entry, task)
+                                : execution_finish(run, entry, task, RESULT_ALREADY,
+                                                   "the VM has it already", NULL);
+    case HOLDS_NOT:
+        claim_device(run, entry->device, error->message);
+        return OUTCOME_AGAIN;
+    case UNKNOWN:
+        break;
+    }
+    execution_finish(run, entry, task, RESULT_FAILED, error->message, error->hint);
+    return OUTCOME_OVER;
+}
+
+/* A call failed in a way that may pass. It is tried again in a plan made anew, because by then
+ * the device may be another VM's, the host's, or gone, and the VM may have stopped. */
+static enum outcome failed_passing(struct execution *run, const struct plan_entry *entry,
+                                   struct task *task, const struct virt_error *error) {
+    task->unanswered |= error->failure == VIRT_UNREACHABLE;
+    if (!execution_try_later(run, task)) {
+        char *message = memory_printf("%s (tried until the time for it was over)", error->message);
+        execution_finish(run, entry, task, RESULT_FAILED, message, error->hint);
+        free(message);
+    }
+    return error->failure == VIRT_PASSES ? OUTCOME_NEXT : OUTCOME_AGAIN;
+}
+
+static enum outcome failed_call(struct execution *run, const struct plan_entry *entry,
+                                struct task *task, const struct virt_error *error) {
+    if (error->failure == VIRT_PASSES || error->failure == VIRT_NOT_RUNNING ||
+        error->failure == VIRT_UNREACHABLE)
+        return failed_passing(run, entry, task, error);
+    execution_finish(run, entry, task, RESULT_FAILED, error->message, error->hint);
+    return error->failure == VIRT_NO_DOMAIN ? OUTCOME_AGAIN : OUTCOME_NEXT;
+}
+
+/* libvirt's word that it worked is looked at: a guest may have given the device back. */
+enum outcome execute_attach(struct execution *run, const struct plan_entry *entry,
+                            struct task *task) {
+    struct virt_error error;
+    if (run->virt->ops->attach(run->virt, execution_vm(run), entry->xml, &error) < 0)
+        return error.failure == VIRT_HELD ? held_attach(run, entry, task, &error)
+                                          : failed_call(run, entry, task, &error);
+    switch (execution_holds(run, entry->device)) {
+    case HOLDS:
+        return execute_attached(run, entry, task);
+    case HOLDS_NOT:
+        return execute_let_go(run, entry, task);
+    case UNKNOWN:
+        break;
+    }
+    execution_finish(run, entry, task, RESULT_FAILED,
+                     "libvirt took the device, and then the VM could not be seen any more",
+                     "see 'virsh dumpxml' for what it has");
+    return OUTCOME_OVER;
+}
+
+enum guest_answer execute_ask_guest(struct execution *run, const struct plan_entry *entry,
+                                    const char *xml, struct virt_error *result) {
+    struct domain domain;
+    if (!execution_load_domain(run, &domain))
+        return GUEST_STOPPED;
+    struct guest_release release = {.virt = run->virt,
+                                    .clock = run->executor->clock,
+                                    .domain = &domain,
+                                    .hostdev = domain_holds(&domain, entry->device),
+                                    .xml = xml};
+    *result = (struct virt_error){.message = "the VM does not have it any more"};
+    enum guest_answer answer = release.hostdev ? guest_release(&release, result) : GUEST_LET_GO;
+    domain_finish(&domain);
+    return answer;
+}
+
+enum outcome execute_detach(struct execution *run, const struct plan_entry *entry,
+                            struct task *task) {
+    struct virt_error result = {.message = "the VM could not be seen any more"};
+    switch (execute_ask_guest(run, entry, entry->xml, &result)) {
+    case GUEST_LET_GO:
+        return execution_finish(run, entry, task, RESULT_DETACHED, result.message, result.hint);
+    case GUEST_NOT_ASKED:
+        return failed_call(run, entry, task, &result);
+    case GUEST_KEEPS_IT:
+    case GUEST_IS_SILENT:
+        return execution_finish(run, entry, task, RESULT_FAILED, result.message, result.hint);
+    case GUEST_STOPPED:
+    case GUEST_UNSEEN:
+        break;
+    }
+    execution_finish(run, entry, task, RESULT_FAILED, result.message, result.hint);
+    return OUTCOME_OVER;
+}

@@ -1,0 +1,55 @@
+#include "engine/execute/execution.h"
+
+#include "engine/execute/spawn.h"
+
+#include <stdlib.h>
+
+static char *variable(const char *name, const char *value) {
+    return memory_printf("VIRT_RULES_%s=%s", name, value ? value : "");
+}
+
+/* The words of a command, ended by NULL; the caller frees the list. */
+static const char **command_arguments(const struct word *command) {
+    const char **arguments = NULL;
+    size_t count = 0;
+    for (const struct word *word = command; word; word = word->next) {
+        arguments = memory_grow((void *)arguments, count, sizeof *arguments);
+        arguments[count++] = word->text;
+    }
+    arguments = memory_grow((void *)arguments, count, sizeof *arguments);
+    arguments[count] = NULL;
+    return arguments;
+}
+
+static int spawn_for(const struct execution *run, const char *const *arguments, char **output,
+                     char error[512]) {
+    const struct domain *domain = run->executor->event->domain;
+    int limit = run->executor->program_limit_ms ? run->executor->program_limit_ms : SPAWN_LIMIT_MS;
+    char *own[] = {variable("VM", domain->name), variable("TITLE", domain->title),
+                   variable("UUID", domain->uuid),
+                   variable("EVENT", event_text(run->executor->event->name))};
+    const char *environment[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        own[0],
+        own[1],
+        own[2],
+        own[3],
+        NULL};
+    int status = spawn(arguments, environment, limit, output, error, 512);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        free(own[i]);
+    return status;
+}
+
+enum outcome execute_program(struct execution *run, const struct plan_entry *entry,
+                             struct task *task) {
+    const char **arguments = command_arguments(entry->action->command);
+    char *output = NULL, error[512] = "ended with status 0";
+    int status = spawn_for(run, arguments, &output, error);
+    char *message = memory_printf("%s %s%s%s", arguments[0], error, *output ? ": " : "", output);
+    execution_finish(run, entry, task, status < 0 ? RESULT_FAILED : RESULT_RAN, message, NULL);
+    free(message);
+    free(output);
+    free((void *)arguments);
+    return OUTCOME_NEXT;
+}

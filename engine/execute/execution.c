@@ -1,0 +1,275 @@
+#include "engine/execute/execution.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* --- time */
+
+static int64_t monotonic_now(struct clock *clock) {
+    (void)clock;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void monotonic_sleep(struct clock *clock, int64_t milliseconds) {
+    (void)clock;
+    struct timespec left = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = milliseconds % 1000 * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) != 0)
+        ;
+}
+
+struct clock *clock_monotonic(void) {
+    static struct clock clock = {monotonic_now, monotonic_sleep};
+    return &clock;
+}
+
+int64_t execution_now(const struct execution *run) {
+    return run->executor->clock->now_ms(run->executor->clock);
+}
+
+int64_t execution_at_most(int64_t value, int64_t limit) {
+    return value < limit ? value : limit;
+}
+
+void execution_sleep_until(const struct execution *run, int64_t time) {
+    int64_t left = time - execution_now(run);
+    if (left > 0)
+        run->executor->clock->sleep_ms(run->executor->clock, left);
+}
+
+/* --- results */
+
+static const char *event_name_of(const struct execution *run) {
+    return event_text(run->executor->event->name);
+}
+
+void execution_log_event(struct execution *run, enum result result, const char *message,
+                         const char *hint) {
+    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
+    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
+                                  .event = event_name_of(run),
+                                  .result = result,
+                                  .message = text};
+    journal_write(run->executor->journal, &entry);
+    free(text);
+    run->problem |= result == RESULT_FAILED || result == RESULT_REFUSED;
+}
+
+void execution_log_entry(struct execution *run, const struct plan_entry *planned,
+                         enum result result, const char *message, const char *hint) {
+    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
+    char *device = plan_device_text(planned), *rule = plan_rule_text(planned);
+    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
+                                  .event = event_name_of(run),
+                                  .action = verb_text(plan_verb(planned)),
+                                  .device = device,
+                                  .rule = rule,
+                                  .result = result,
+                                  .message = text};
+    journal_write(run->executor->journal, &entry);
+    free(text);
+    free(device);
+    free(rule);
+    bool optional = planned->kind == PLAN_SKIPPED;
+    run->problem |= !optional && (result == RESULT_FAILED || result == RESULT_REFUSED ||
+                                  result == RESULT_ABSENT);
+}
+
+void execution_log_device(struct execution *run, const struct host_device *device,
+                          enum result result, const char *message, const char *hint) {
+    char *text = memory_printf("%s%s%s", message, hint ? "; " : "", hint ? hint : "");
+    char *name =
+        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
+                                  .event = event_name_of(run),
+                                  .device = name,
+                                  .result = result,
+                                  .message = text};
+    journal_write(run->executor->journal, &entry);
+    free(text);
+    free(name);
+    run->problem |= result == RESULT_FAILED;
+}
+
+/* --- what outlives the run */
+
+void execution_load_life(struct execution *run, struct life *life) {
+    life_open(life, run->executor->state, execution_vm(run), run->executor->event->domain->id);
+}
+
+void execution_save_life(struct execution *run, struct life *life) {
+    char message[512];
+    if (life_save(life, run->executor->state, execution_vm(run), message, sizeof message) < 0)
+        execution_log_event(run, RESULT_FAILED, message,
+                            "free space there: a later event will not know of this one");
+    life_finish(life);
+}
+
+/* --- tasks */
+
+static int compare_tasks(const void *left, const void *right) {
+    const struct task *a = left, *b = right;
+    if (a->action != b->action)
+        return (uintptr_t)a->action < (uintptr_t)b->action ? -1 : 1;
+    if (a->target != b->target)
+        return (uintptr_t)a->target < (uintptr_t)b->target ? -1 : 1;
+    return strcmp(a->address, b->address);
+}
+
+struct task *execution_task(struct execution *run, const struct plan_entry *entry) {
+    struct task *task = memory_zalloc(sizeof *task);
+    *task = (struct task){.action = entry->action,
+                          .target = entry->target,
+                          .address = memory_strdup(entry->device ? entry->device->address : "")};
+    struct task **found = tsearch(task, &run->tasks, compare_tasks);
+    if (!found)
+        abort();
+    if (*found != task) {
+        free(task->address);
+        free(task);
+    }
+    return *found;
+}
+
+static void finish_task(void *item) {
+    struct task *task = item;
+    free(task->address);
+    free(task);
+}
+
+void execution_wait_for(struct execution *run, int64_t time) {
+    run->wake = execution_at_most(time, run->wake);
+}
+
+bool execution_try_later(struct execution *run, struct task *task) {
+    uint32_t within = plan_option_ms(task->action, OPTION_WITHIN);
+    if (!task->deadline)
+        task->deadline = execution_now(run) + (within ? within : PASSING_LIMIT_MS);
+    task->wait = task->wait ? execution_at_most(task->wait * 2, LONGEST_WAIT_MS) : FIRST_WAIT_MS;
+    task->next = execution_now(run) + task->wait;
+    if (task->next > task->deadline)
+        return false;
+    execution_wait_for(run, task->next);
+    return true;
+}
+
+enum outcome execution_finish(struct execution *run, const struct plan_entry *entry,
+                              struct task *task, enum result result, const char *message,
+                              const char *hint) {
+    execution_log_entry(run, entry, result, message, hint);
+    task->done = true;
+    task->failed = result == RESULT_FAILED;
+    return OUTCOME_NEXT;
+}
+
+/* --- the world */
+
+/* The id tells one run of a VM from the next. */
+static bool is_same_life(const struct execution *run, const struct domain *domain) {
+    int told = run->executor->event->domain->id;
+    return domain->id >= 0 && (told < 0 || told == domain->id);
+}
+
+const char *execution_vm(const struct execution *run) {
+    return domain_key(run->executor->event->domain);
+}
+
+bool execution_ask_again(const struct execution *run, const struct virt_error *error,
+                         int64_t since) {
+    int64_t limit = error->failure == VIRT_PASSES        ? PASSING_LIMIT_MS
+                    : error->failure == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
+                                                         : 0;
+    if (execution_now(run) + FIRST_WAIT_MS > since + limit)
+        return false;
+    execution_sleep_until(run, execution_now(run) + FIRST_WAIT_MS);
+    return true;
+}
+
+/* The world cannot be seen. When all is done, and only the guest's boot is waited for, that is no
+ * failure. */
+static void give_up(struct execution *run, const char *message, const char *hint) {
+    if (!run->looking)
+        execution_log_event(run, RESULT_FAILED, message, hint);
+}
+
+/* The VM's live XML, for the caller to free. Returns NULL after writing why it cannot be had. */
+static char *read_domain(struct execution *run) {
+    struct virt_error error;
+    char *xml = NULL;
+    int64_t since = execution_now(run);
+    while (run->virt->ops->domain_xml(run->virt, execution_vm(run), &xml, &error) < 0)
+        if (!execution_ask_again(run, &error, since)) {
+            give_up(run, error.message, error.hint);
+            run->blind = error.failure != VIRT_NO_DOMAIN;
+            return NULL;
+        }
+    return xml;
+}
+
+bool execution_load_domain(struct execution *run, struct domain *domain) {
+    char message[512], *xml = read_domain(run);
+    if (!xml)
+        return false;
+    int status = domain_parse(domain, xml, strlen(xml), message, sizeof message);
+    free(xml);
+    if (status < 0) {
+        give_up(run, message, "it is what libvirt says of the VM: see virsh dumpxml");
+        run->blind = true;
+        return false;
+    }
+    if (is_same_life(run, domain))
+        return true;
+    give_up(run, domain->id < 0 ? "the VM has stopped" : "the VM was started again since",
+            "nothing more is done for this event");
+    domain_finish(domain);
+    return false;
+}
+
+bool execution_load_host(struct execution *run) {
+    char error[512];
+    if (host_init(&run->host, run->executor->sysroot, error, sizeof error) == 0)
+        return true;
+    run->host = (struct host){0};
+    give_up(run, error, "is sysfs mounted on /sys?");
+    run->blind = true;
+    return false;
+}
+
+bool execution_load_others(struct execution *run) {
+    struct virt_error error;
+    int64_t since = execution_now(run);
+    while (others_load(&run->others, run->virt, run->domain.uuid, &error) < 0)
+        if (!execution_ask_again(run, &error, since)) {
+            give_up(run, error.message, error.hint);
+            run->blind = true;
+            return false;
+        }
+    return true;
+}
+
+enum holding execution_holds(struct execution *run, const struct host_device *device) {
+    struct domain domain;
+    if (!execution_load_domain(run, &domain))
+        return UNKNOWN;
+    enum holding has = domain_holds(&domain, device) ? HOLDS : HOLDS_NOT;
+    domain_finish(&domain);
+    return has;
+}
+
+void execution_finish_run(struct execution *run) {
+    tdestroy(run->tasks, finish_task);
+    for (size_t i = 0; i < run->claim_count; i++) {
+        free(run->claims[i].address);
+        free(run->claims[i].message);
+    }
+    free(run->claims);
+    for (size_t i = 0; i < run->taken_count; i++) {
+        free(run->taken[i].address);
+        free(run->taken[i].driver);
+    }
+    free(run->taken);
+}

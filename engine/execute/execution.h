@@ -1,0 +1,170 @@
+/*
+ * One run of an event, and what the files execute*.c do with it: execute.c plans and walks again
+ * and again until all is done, execute_device.c attaches and detaches one device, execute_group.c
+ * all of an IOMMU group or none, execute_guest.c restarts the guest and looks after its boot,
+ * execute_program.c runs programs. Nobody else includes this.
+ */
+#ifndef ENGINE_EXECUTION_H
+#define ENGINE_EXECUTION_H
+
+#include "engine/execute/execute.h"
+#include "engine/execute/guest_release.h"
+#include "engine/others.h"
+#include "engine/plan.h"
+#include "engine/state/life.h"
+
+enum {
+    PASSING_LIMIT_MS = 60000, /* how long errors that pass are tried again without 'within' */
+    RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
+    CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
+    BOOT_MS = 30000,          /* how long a guest boots: then it is looked at again */
+    FIRST_WAIT_MS = 250,
+    LONGEST_WAIT_MS = 5000,
+};
+
+/* How to go on after an entry, a walk or a pass. */
+enum outcome {
+    OUTCOME_NEXT,  /* with what comes next */
+    OUTCOME_AGAIN, /* the world is not as planned: plan anew */
+    OUTCOME_OVER,  /* not at all */
+};
+
+/* One wish of the rules, the same over all plans of a run: what has come of it so far. */
+struct task {
+    const struct action *action;
+    const struct target *target;
+    char *address;                /* "" when no device was found */
+    bool done;                    /* its result is in the journal */
+    bool went;                    /* this run attached it */
+    bool failed;                  /* this run tried, and will not again */
+    bool unanswered;              /* libvirt may have got the call: its answer never came */
+    bool came_back;               /* the guest let it go once */
+    int64_t wait, next, deadline; /* of trying again; 0: not tried yet */
+    int64_t look;                 /* when to look whether the guest has it still; 0: no more */
+};
+
+/* A device that this run took from the host, or found without a driver, for its group to go. */
+struct taken {
+    char *address;
+    char *driver; /* the host's; NULL: it had none */
+    bool told;    /* the journal has it that it stays without */
+};
+
+struct execution {
+    const struct executor *executor;
+    struct virt *virt;
+    int64_t start;
+    void *tasks; /* tree of struct task */
+    struct claim *claims;
+    size_t claim_count;
+    struct taken *taken;
+    size_t taken_count;
+    struct domain domain; /* as libvirt has it now */
+    struct others others;
+    struct host host;
+    struct plan plan;
+    int64_t wake;  /* when to look again at what waits; INT64_MAX: nothing waits */
+    int64_t look;  /* when to look after the guest's boot; INT64_MAX: no need */
+    bool watching; /* libvirt tells what happens to the VM */
+    bool looking;  /* all is done, and only the guest's boot is waited for */
+    bool blind;    /* the world cannot be read: only programs can be run */
+    bool unlocked; /* the journal has it that there is no lock */
+    bool restarted;
+    bool restart_waits; /* a device that the guest is to find at its boot is still to come */
+    bool problem;
+};
+
+/* --- execution.c: time, results, tasks, and the VM as it is now */
+
+int64_t execution_now(const struct execution *run);
+void execution_sleep_until(const struct execution *run, int64_t time);
+int64_t execution_at_most(int64_t value, int64_t limit);
+
+/* A line of the journal; `hint` may be NULL or "". */
+void execution_log_event(struct execution *run, enum result result, const char *message,
+                         const char *hint);
+void execution_log_entry(struct execution *run, const struct plan_entry *planned,
+                         enum result result, const char *message, const char *hint);
+void execution_log_device(struct execution *run, const struct host_device *device,
+                          enum result result, const char *message, const char *hint);
+
+/* What is kept of the VM's present life, a new one when there is none. The caller holds the VM's
+ * lock, and gives it to execution_save_life() or life_finish(). */
+void execution_load_life(struct execution *run, struct life *life);
+void execution_save_life(struct execution *run, struct life *life);
+
+struct task *execution_task(struct execution *run, const struct plan_entry *entry);
+/* Writes the result, and the task is done; returns OUTCOME_NEXT. */
+enum outcome execution_finish(struct execution *run, const struct plan_entry *entry,
+                              struct task *task, enum result result, const char *message,
+                              const char *hint);
+void execution_wait_for(struct execution *run, int64_t time);
+/* Plans the next try of what failed in a way that passes. Returns false when its time is over. */
+bool execution_try_later(struct execution *run, struct task *task);
+/* Whether a question may be asked once more, and waits until then. */
+bool execution_ask_again(const struct execution *run, const struct virt_error *error,
+                         int64_t since);
+
+/* By what libvirt knows the VM. */
+const char *execution_vm(const struct execution *run);
+/* Returns false after writing why the VM cannot be seen, or is not the one of the event any more;
+ * nothing is written when nothing is left to do but to look. */
+bool execution_load_domain(struct execution *run, struct domain *domain);
+bool execution_load_host(struct execution *run);
+bool execution_load_others(struct execution *run);
+
+enum holding { HOLDS_NOT, HOLDS, UNKNOWN };
+/* Whether the VM has the device now; UNKNOWN after writing why that cannot be said. */
+enum holding execution_holds(struct execution *run, const struct host_device *device);
+
+void execution_finish_run(struct execution *run);
+
+/* --- execute_device.c */
+
+enum outcome execute_attach(struct execution *run, const struct plan_entry *entry,
+                            struct task *task);
+enum outcome execute_detach(struct execution *run, const struct plan_entry *entry,
+                            struct task *task);
+/* It went, as the VM shows. */
+enum outcome execute_attached(struct execution *run, const struct plan_entry *entry,
+                              struct task *task);
+
+/* Asks the guest to let it go and waits for that, see guest_release(). GUEST_STOPPED comes after a
+ * line in the journal when the VM could not be seen before. */
+enum guest_answer execute_ask_guest(struct execution *run, const struct plan_entry *entry,
+                                    const char *xml, struct virt_error *result);
+
+/* --- execute_group.c */
+
+bool execute_is_unit(const struct plan_entry *entry);
+enum outcome execute_attach_member(struct execution *run, const struct plan_entry *entry,
+                                   struct task *task);
+/* Gives to the host what was taken from it and went to no VM; those of `group`, or all when it is
+ * -1. */
+void execute_give_back(struct execution *run, int group);
+/* At the end of the VM's life: what is left of it is given back, and it is forgotten. */
+void execute_end_life(struct execution *run);
+
+/* --- execute_guest.c */
+
+/* It went: when to look again. */
+void execute_note_boot(struct execution *run, struct task *task);
+/* A task that is done: has the guest still what it got? */
+enum outcome execute_look_again(struct execution *run, const struct plan_entry *entry,
+                                struct task *task);
+/* The VM does not have what it got: it is attached again, within its time. */
+enum outcome execute_let_go(struct execution *run, const struct plan_entry *entry,
+                            struct task *task);
+/* Waits for the next pass, or less when something happens to the VM. */
+void execute_wait_for_guest(struct execution *run, int64_t until);
+bool execute_is_boot_device(const struct action *action);
+/* Restarts the guest when something new asks for it; returns false when the VM cannot be seen any
+ * more. */
+bool execute_restart(struct execution *run);
+
+/* --- execute_program.c */
+
+enum outcome execute_program(struct execution *run, const struct plan_entry *entry,
+                             struct task *task);
+
+#endif

@@ -1,0 +1,383 @@
+#include "engine/execute/plug.h"
+
+#include "engine/broken.h"
+#include "engine/host/host_tree.h"
+#include "engine/match.h"
+#include "engine/others.h"
+#include "engine/state/lock.h"
+#include "engine/state/presence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SETTLE_LIMIT_MS = 1000, /* how long the kernel may take to set a device up or away */
+    SETTLE_WAIT_MS = 20,
+    CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
+    CONNECT_WAIT_MS = 250,
+};
+
+/* One event at work. */
+struct plugging {
+    const struct plug *plug;
+    const struct uevent *uevent;
+    struct ruleset ruleset;
+    struct program program;
+    struct others vms; /* that run */
+    bool listed;       /* `vms` was asked for */
+    bool told_broken;
+    bool problem;
+};
+
+/* --- which rules are about it */
+
+/* The rules as if each were for every VM: for questions before any VM is known. */
+struct anyone {
+    struct program program;
+    struct rule *rules;
+    struct word any;
+    struct domain domain;
+};
+
+static void anyone_init(struct anyone *anyone, const struct program *program) {
+    *anyone = (struct anyone){.any = {.kind = WORD_ANY},
+                              .domain = {.name = memory_strdup("any"), .id = -1}};
+    size_t count = program->rule_count;
+    anyone->rules = memory_zalloc((count + 1) * sizeof *anyone->rules);
+    anyone->program.rules = memory_zalloc((count + 1) * sizeof(struct rule *));
+    for (size_t i = 0; i < count; i++) {
+        anyone->rules[i] = *program->rules[i];
+        anyone->rules[i].vms = &anyone->any;
+        anyone->program.rules[i] = &anyone->rules[i];
+    }
+    anyone->program.rule_count = count;
+}
+
+static void anyone_finish(struct anyone *anyone) {
+    free((void *)anyone->program.rules);
+    free(anyone->rules);
+    domain_finish(&anyone->domain);
+}
+
+static bool names_event(const struct program *program, enum event_name name) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct event_list *named = program->rules[i]->events; named; named = named->next)
+            if (named->event == name)
+                return true;
+    return false;
+}
+
+/* A USB device that went is taken out of the VM that got it at whatever event. */
+static bool may_have_been_given(const struct program *program, const struct domain *domain,
+                                const struct host_device *device) {
+    return device->bus == BUS_USB && match_giver(program, domain, device->id).rule;
+}
+
+static bool has_device(const struct wanted_list *wanted) {
+    for (size_t i = 0; i < wanted->count; i++)
+        if (wanted->list[i].action->verb != VERB_RUN)
+            return true;
+    return false;
+}
+
+/* The first rule, by number, that the event concerns; the number of rules when it is only that what
+ * the VM has is gone; SIZE_MAX for none. */
+static size_t rank_of(const struct program *program, const struct event *event, bool stands) {
+    struct wanted_list wanted = match_event(program, event);
+    size_t rank = SIZE_MAX;
+    for (size_t i = program->rule_count; i-- > 0 && wanted.count;)
+        if (program->rules[i] == wanted.list[0].rule)
+            rank = i;
+    if (stands && !has_device(&wanted))
+        rank = SIZE_MAX;
+    free(wanted.list);
+    if (rank == SIZE_MAX && event->name == EVENT_UNPLUGGED &&
+        may_have_been_given(program, event->domain, event->device))
+        rank = program->rule_count;
+    return rank;
+}
+
+static bool concerns_anyone(const struct program *program, enum event_name name,
+                            const struct host_device *device, bool stands) {
+    struct anyone anyone;
+    anyone_init(&anyone, program);
+    struct event event = {.name = name, .domain = &anyone.domain, .device = device};
+    bool concerns = rank_of(&anyone.program, &event, stands) != SIZE_MAX;
+    anyone_finish(&anyone);
+    return concerns;
+}
+
+static bool concerns_some_vm(const struct plugging *plugging, enum event_name name,
+                             const struct host_device *device) {
+    return concerns_anyone(&plugging->program, name, device, plugging->uevent->stands);
+}
+
+bool plug_concerns(const struct program *program, const struct uevent *uevent) {
+    struct anyone anyone;
+    if (uevent->stands)
+        return concerns_anyone(program, EVENT_PLUGGED, &uevent->device, true);
+    if (names_event(program, EVENT_PLUGGED) || names_event(program, EVENT_UNPLUGGED))
+        return true;
+    anyone_init(&anyone, program);
+    bool given = may_have_been_given(&anyone.program, &anyone.domain, &uevent->device);
+    anyone_finish(&anyone);
+    return given;
+}
+
+/* --- the VMs */
+
+static void log_failure(struct plugging *plugging, enum event_name name,
+                        const struct host_device *device, const char *message, const char *hint) {
+    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
+    char *subject =
+        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    journal_write(plugging->plug->journal, &(struct journal_entry){.event = event_text(name),
+                                                                   .device = subject,
+                                                                   .result = RESULT_FAILED,
+                                                                   .message = text});
+    free(text);
+    free(subject);
+    plugging->problem = true;
+}
+
+static int load_vms(struct plugging *plugging, struct virt_error *error) {
+    struct virt *virt = NULL;
+    *error = (struct virt_error){0};
+    if (plugging->plug->open_virt(&virt, NULL, error) < 0)
+        return -1;
+    int status = others_load(&plugging->vms, virt, NULL, error);
+    virt_close(virt);
+    return status;
+}
+
+/* Once an event. A daemon that starts anew is waited for, a library that is not there is not. */
+static void find_vms(struct plugging *plugging, enum event_name name,
+                     const struct host_device *device) {
+    struct clock *clock = plugging->plug->clock;
+    struct virt_error error;
+    int64_t deadline = clock->now_ms(clock) + CONNECT_LIMIT_MS;
+    if (plugging->listed)
+        return;
+    plugging->listed = true;
+    while (load_vms(plugging, &error) < 0) {
+        plugging->vms = (struct others){0};
+        bool passes =
+            error.code && (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
+        if (!passes || plugging->plug->by_hand || clock->now_ms(clock) >= deadline) {
+            log_failure(plugging, name, device, error.message, error.hint);
+            return;
+        }
+        clock->sleep_ms(clock, CONNECT_WAIT_MS);
+    }
+}
+
+static void execute(struct plugging *plugging, const struct event *event) {
+    const struct plug *plug = plugging->plug;
+    struct executor executor = {.program = &plugging->program,
+                                .event = event,
+                                .sysroot = plug->sysroot,
+                                .state = plug->state,
+                                .journal = plug->journal,
+                                .clock = plug->clock,
+                                .open_virt = plug->open_virt};
+    plugging->problem |= !execute_event(&executor);
+}
+
+/* The next VM: in the order of the rules, and first those that no other engine works on, whose work
+ * may last as long as a rule waits for its device. */
+static struct domain *next_vm(const struct plugging *plugging, const struct event *told,
+                              const bool *done, bool busy) {
+    struct domain *next = NULL;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < plugging->vms.count; i++) {
+        struct event event = *told;
+        event.domain = &plugging->vms.list[i];
+        size_t rank =
+            done[i] ? SIZE_MAX : rank_of(&plugging->program, &event, plugging->uevent->stands);
+        if (rank >= best ||
+            (!busy && lock_vm_is_taken(plugging->plug->state, domain_key(event.domain))))
+            continue;
+        best = rank;
+        next = &plugging->vms.list[i];
+    }
+    return next;
+}
+
+static void tell(struct plugging *plugging, enum event_name name,
+                 const struct host_device *device) {
+    struct event event = {.name = name, .device = device};
+    if (!concerns_some_vm(plugging, name, device))
+        return;
+    if (!plugging->told_broken)
+        plugging->problem |=
+            broken_files_log(plugging->plug->journal, NULL, event_text(name), &plugging->ruleset);
+    plugging->told_broken = true;
+    find_vms(plugging, name, device);
+    bool *done = memory_zalloc(plugging->vms.count + 1);
+    for (int busy = 0; busy < 2; busy++)
+        for (struct domain *vm; (vm = next_vm(plugging, &event, done, busy));) {
+            done[vm - plugging->vms.list] = true;
+            event.domain = vm;
+            execute(plugging, &event);
+        }
+    free(done);
+}
+
+/* --- what is there */
+
+enum sight { ABSENT, LEAVING, COMING, READY };
+
+static bool is_number(int directory, const char *name, unsigned wanted) {
+    char *text = dir_attribute(directory, name);
+    uint32_t value = 0;
+    bool is = parse_decimal(text, UINT16_MAX, &value) && value == wanted;
+    free(text);
+    return is;
+}
+
+/* Whether all its interfaces are there. The kernel announces a device before it has chosen a
+ * configuration: then bNumInterfaces is an empty line, and a number of two places later. */
+static bool has_interfaces(const struct tree *tree, const char *path, const char *address,
+                           int directory) {
+    uint32_t wanted = 0, found = 0;
+    char *text = dir_attribute(directory, "bNumInterfaces");
+    bool is_set_up = !text || parse_decimal(text + strspn(text, " "), UINT8_MAX, &wanted);
+    struct names names = is_set_up && wanted ? tree_list(tree, path) : (struct names){0};
+    size_t length = strlen(address);
+    for (size_t i = 0; i < names.count; i++)
+        found += !strncmp(names.items[i], address, length) && names.items[i][length] == ':';
+    names_finish(&names);
+    free(text);
+    return is_set_up && found >= wanted;
+}
+
+/* The kernel tells of a removal before the device leaves sysfs. A PCI device that stays is a new
+ * one. */
+static bool is_leaving(const struct uevent *uevent, int directory) {
+    const struct host_device *device = &uevent->device;
+    if (!uevent->removed || !uevent->number)
+        return false;
+    return device->bus == BUS_PCI || (is_number(directory, "busnum", device->bus_number) &&
+                                      is_number(directory, "devnum", device->device_number));
+}
+
+/* An old kernel makes the files of a PCI device after it has announced it. */
+static bool has_config(const struct tree *tree, const char *path) {
+    char *file = memory_printf("%s/config", path);
+    bool has = tree_has(tree, file);
+    free(file);
+    return has;
+}
+
+static enum sight look(const struct tree *tree, const struct uevent *uevent) {
+    const struct host_device *device = &uevent->device;
+    bool pci = device->bus == BUS_PCI;
+    char *path = memory_printf("sys/bus/%s/devices/%s", pci ? "pci" : "usb", device->address);
+    int directory = tree_directory(tree, path);
+    enum sight sight = ABSENT;
+    if (directory >= 0) {
+        bool ready =
+            pci ? has_config(tree, path) : has_interfaces(tree, path, device->address, directory);
+        sight = is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
+        close(directory);
+    }
+    free(path);
+    return sight;
+}
+
+static void settle(const struct plug *plug, const struct uevent *uevent) {
+    struct tree tree;
+    int64_t deadline = plug->clock->now_ms(plug->clock) + SETTLE_LIMIT_MS;
+    if (tree_open(&tree, plug->sysroot ? plug->sysroot : ""))
+        for (enum sight sight; (sight = look(&tree, uevent)) == LEAVING || sight == COMING;) {
+            if (plug->clock->now_ms(plug->clock) >= deadline)
+                break;
+            plug->clock->sleep_ms(plug->clock, SETTLE_WAIT_MS);
+        }
+    tree_close(&tree);
+}
+
+/* --- an event */
+
+static bool concerns_news(const struct plugging *plugging, const struct host_device *device) {
+    return device && (concerns_some_vm(plugging, EVENT_PLUGGED, device) ||
+                      concerns_some_vm(plugging, EVENT_UNPLUGGED, device));
+}
+
+/* What concerns no rule is not kept. */
+static void remember(struct plugging *plugging, struct presence *presence, const char *place,
+                     const struct news *news) {
+    bool was_known = presence->number || presence->is_here || presence->has_gone;
+    if (!was_known && !concerns_news(plugging, news->plugged) &&
+        !concerns_news(plugging, news->unplugged_count ? news->unplugged[0] : NULL))
+        return;
+    presence_update(presence, plugging->uevent, news);
+    if (presence_write(presence, plugging->plug->state, place) < 0) {
+        char *message =
+            memory_printf("%s/devices/%s: %s", plugging->plug->state, place, strerror(errno));
+        log_failure(plugging, news->plugged ? EVENT_PLUGGED : EVENT_UNPLUGGED,
+                    &plugging->uevent->device, message, "the event may be told twice");
+        free(message);
+    }
+}
+
+/* It is remembered afterwards: what an engine that is killed at its work has not done, the next one
+ * does, and what was done already is no work. */
+static void tell_news(struct plugging *plugging, struct presence *presence, const char *place,
+                      const struct host_device *now) {
+    struct news news = presence_compare(presence, plugging->uevent, now);
+    for (size_t i = 0; i < news.unplugged_count; i++)
+        tell(plugging, EVENT_UNPLUGGED, news.unplugged[i]);
+    if (news.plugged)
+        tell(plugging, EVENT_PLUGGED, news.plugged);
+    remember(plugging, presence, place, &news);
+}
+
+static void look_and_tell(struct plugging *plugging, const char *place) {
+    const struct plug *plug = plugging->plug;
+    const struct host_device *device = &plugging->uevent->device;
+    struct host host;
+    struct presence presence;
+    char error[512], *boot = uevent_boot(plug->sysroot);
+    settle(plug, plugging->uevent);
+    if (host_init(&host, plug->sysroot, error, sizeof error) < 0) {
+        log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED, device,
+                    error, "is sysfs mounted on /sys?");
+    } else {
+        presence_read(&presence, plug->state, place, boot);
+        tell_news(plugging, &presence, place, host_find(&host, device->bus, device->address));
+        presence_finish(&presence);
+        host_finish(&host);
+    }
+    free(boot);
+}
+
+/* Returns at once when another process waits for the same place. */
+static void take_turn(struct plugging *plugging) {
+    char error[512], *place = presence_place(&plugging->uevent->device);
+    int lock = -1;
+    enum turn turn = lock_turn(plugging->plug->state, place, &lock, error, sizeof error);
+    if (turn == TURN_FAILED)
+        log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                    &plugging->uevent->device, error, "going on without a lock");
+    if (turn != TURN_MERGED)
+        look_and_tell(plugging, place);
+    lock_release(lock);
+    free(place);
+}
+
+bool plug_event(const struct plug *plug, const struct uevent *uevent) {
+    struct plugging plugging = {.plug = plug, .uevent = uevent};
+    ruleset_init(&plugging.ruleset);
+    ruleset_add_directory(&plugging.ruleset, plug->rules);
+    ruleset_load(&plugging.ruleset, NULL);
+    program_init(&plugging.program, &plugging.ruleset);
+    if (plug_concerns(&plugging.program, uevent))
+        take_turn(&plugging);
+    program_finish(&plugging.program);
+    ruleset_finish(&plugging.ruleset);
+    others_finish(&plugging.vms);
+    return !plugging.problem;
+}

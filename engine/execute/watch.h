@@ -1,0 +1,29 @@
+/* Hears of devices that come and go, and starts a process for each event, until a signal ends it.
+ */
+#ifndef ENGINE_WATCH_H
+#define ENGINE_WATCH_H
+
+#include "engine/host/uevent.h"
+
+#include <sys/types.h>
+
+struct watch {
+    int socket; /* that messages come from; poll(2) tells when */
+    /* As uevent_socket_read(). */
+    ssize_t (*read)(int socket, char *message, size_t size);
+    /* Called in a process of its own, which ends after it; any number may run at a time. */
+    void (*handle)(void *context, const struct uevent *uevent);
+    void *context;
+    const char *sysroot, *state;
+    void (*ready)(void *context); /* everything from here on is heard; may be NULL */
+};
+
+/*
+ * Runs until SIGTERM or SIGINT, and then waits some seconds for its processes. At its start, and
+ * when the kernel threw events away, it makes up those that must have been: at its start from what
+ * the VMs were told last (presence.h), later from what it knows to be there. Returns 0, or -1 when
+ * nothing can be heard any more, with one line in `error`.
+ */
+int watch_run(const struct watch *watch, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * What only a host can say of rules: a VM that no domain is called, a device that is not there,
+ * several where one is asked, one that cannot be passed. The devices come from the snapshot and the
+ * judgement that a plan uses.
+ */
+#ifndef ENGINE_HOST_CHECK_H
+#define ENGINE_HOST_CHECK_H
+
+#include "engine/domain.h"
+#include "engine/host/host.h"
+#include "engine/plan.h"
+#include "engine/ruleset.h"
+
+/*
+ * Adds to the diagnostics of a loaded set. `vms` are all VMs of the host, running or not; unless
+ * they are known, names of VMs are not judged.
+ */
+void host_check(struct ruleset *ruleset, const struct check_config *config, const struct host *host,
+                bool vms_known, const struct domain *vms, size_t vm_count);
+
+/* One rule by itself, as if a VM of which nothing is known had just started. */
+struct lone_plan {
+    struct plan plan;
+    struct rule rule;
+    const struct rule *rules[1];
+    struct word any;
+    struct event_list started;
+    struct program program;
+    struct domain domain;
+    struct event event;
+};
+
+/* Of `program` the guards count. The value must stay where it is. Returns 0, or -1 and nothing to
+ * finish. */
+int lone_plan_init(struct lone_plan *lone, const struct rule *rule, const struct program *program,
+                   const struct host *host);
+void lone_plan_finish(struct lone_plan *lone);
+
+/* A rule that waits for the device, or acts when it is plugged, is right while it is not there. */
+bool rule_may_lack(const struct rule *rule, const struct action *action);
+
+#endif

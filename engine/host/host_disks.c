@@ -1,0 +1,704 @@
+/* The block devices that the host keeps anything on, and the devices that carry them. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/host/host_names.h"
+#include "engine/host/host_use.h"
+#include "lexer/memory.h"
+
+#define BLOCK "sys/class/block"
+#define BTRFS "sys/fs/btrfs"
+#define ZFS_POOLS "proc/spl/kstat/zfs"
+
+enum {
+    MOUNTINFO_FIXED_FIELDS = 6, /* id, parent, device, root, mount point, options; then "-" */
+    MOUNTS_FIELDS = 3,          /* source, mount point, type */
+    OTHER_NAMESPACE = 1U << 30,
+    NOT_THE_ROOT = 1U << 29
+};
+
+struct disks {
+    struct uses *uses;
+    const struct tree *tree;
+    struct graph graph;
+};
+
+static char *join(const char *directory, const char *name) {
+    return memory_printf("%s/%s", directory, name);
+}
+
+static void replace(char **text, char *with) {
+    free(*text);
+    *text = with;
+}
+
+/* ---- What is made of what ---- */
+
+static void link_names(struct disks *disks, const char *lower, const char *upper) {
+    graph_link(graph_get(&disks->graph, lower), graph_get(&disks->graph, upper));
+}
+
+static void read_edges(struct disks *disks, const struct node *node, const char *directory) {
+    char *holders = join(directory, "holders"), *slaves = join(directory, "slaves");
+    struct names above = tree_list(disks->tree, holders), below = tree_list(disks->tree, slaves);
+
+    for (size_t i = 0; i < above.count; i++)
+        link_names(disks, node->name, above.items[i]);
+    for (size_t i = 0; i < below.count; i++)
+        link_names(disks, below.items[i], node->name);
+    names_finish(&above);
+    names_finish(&below);
+    free(holders);
+    free(slaves);
+}
+
+/* The controllers of an NVMe disk with native multipath are links beside it. */
+static void place_on_controllers(struct disks *disks, struct node *node, const char *directory) {
+    struct names files = tree_list(disks->tree, directory);
+
+    for (size_t i = 0; i < files.count; i++) {
+        uint32_t number = 0;
+        if (strncmp(files.items[i], "nvme", 4) != 0 ||
+            !parse_decimal(files.items[i] + 4, UINT32_MAX, &number))
+            continue;
+        char *link = join(directory, files.items[i]);
+        char *path = tree_resolve(disks->tree, link);
+        if (path)
+            uses_place(disks->uses, node, path);
+        free(path);
+        free(link);
+    }
+    names_finish(&files);
+}
+
+static void place_multipath(struct disks *disks, struct node *node) {
+    const char *name = strstr(node->path, "/nvme-subsys");
+    if (!name)
+        return;
+    /* "/nvme-subsystem/nvme-subsys0/nvme0n1": the subsystem comes after the class. */
+    const char *next = strstr(name + 1, "/nvme-subsys");
+    name = (next ? next : name) + 1;
+    size_t length = strcspn(name, "/");
+    char *directory = memory_strndup(node->path, (size_t)(name - node->path) + length);
+    char *by_class = memory_printf("sys/class/nvme-subsystem/%.*s", (int)length, name);
+
+    place_on_controllers(disks, node, directory);
+    place_on_controllers(disks, node, by_class);
+    free(directory);
+    free(by_class);
+}
+
+/* "nvme0n2" for "nvme0c1n2", the way to it through controller 1 that is never shown; else NULL. */
+static char *multipath_head(const char *name) {
+    static const char digits[] = "0123456789", nvme[] = "nvme";
+    if (strncmp(name, nvme, strlen(nvme)) != 0)
+        return NULL;
+    size_t subsystem = strlen(nvme) + strspn(name + strlen(nvme), digits);
+    const char *space = name + subsystem + 1;
+    if (name[subsystem] != 'c')
+        return NULL;
+    space += strspn(space, digits);
+    return *space == 'n' ? memory_printf("%.*s%s", (int)subsystem, name, space) : NULL;
+}
+
+static void link_multipath(struct disks *disks, struct node *node) {
+    char *name = multipath_head(node->name);
+    if (!name)
+        return;
+    struct node *head = graph_get(&disks->graph, name);
+    node->is_hidden = true;
+    graph_link(node, head);
+    uses_place(disks->uses, head, node->path);
+    free(name);
+}
+
+static void read_place(struct disks *disks, struct node *node, const char *directory) {
+    char *link = join(directory, "device");
+    char *device = tree_resolve(disks->tree, link);
+
+    uses_place(disks->uses, node, node->path);
+    if (device)
+        uses_place(disks->uses, node, device);
+    place_multipath(disks, node);
+    link_multipath(disks, node);
+    free(device);
+    free(link);
+}
+
+static void read_node(struct disks *disks, struct node *node, const char *directory) {
+    node->path = tree_resolve(disks->tree, directory);
+    if (!node->path)
+        return;
+    node->number = tree_attribute(disks->tree, directory, "dev");
+    if (strncmp(node->name, "dm-", 3) == 0)
+        node->label = tree_attribute(disks->tree, directory, "dm/name");
+    if (node->label && !*node->label)
+        replace(&node->label, NULL);
+    read_place(disks, node, directory);
+    read_edges(disks, node, directory);
+}
+
+static void add_partition(struct node *disk, struct node *partition) {
+    if (partition->disk || partition == disk)
+        return;
+    partition->disk = disk;
+    graph_link(disk, partition);
+}
+
+/* A partition's directory lies in that of its disk. */
+static void read_partitions(struct disks *disks, struct node *disk, const char *directory) {
+    struct names files = tree_list(disks->tree, directory);
+
+    for (size_t i = 0; i < files.count; i++) {
+        if (strncmp(files.items[i], disk->name, strlen(disk->name)) != 0)
+            continue;
+        char *path = join(directory, files.items[i]);
+        struct node *partition = graph_get(&disks->graph, files.items[i]);
+        if (!partition->path)
+            read_node(disks, partition, path);
+        add_partition(disk, partition);
+        free(path);
+    }
+    names_finish(&files);
+}
+
+static void read_class(struct disks *disks, const char *class) {
+    struct names names = tree_list(disks->tree, class);
+
+    for (size_t i = 0; i < names.count; i++) {
+        struct node *node = graph_get(&disks->graph, names.items[i]);
+        if (node->path)
+            continue;
+        char *directory = join(class, names.items[i]);
+        read_node(disks, node, directory);
+        read_partitions(disks, node, directory);
+        free(directory);
+    }
+    names_finish(&names);
+}
+
+/*
+ * The disk of a partition whose directory lies elsewhere, by the kernel's rule for names: sda1, but
+ * nvme0n1p1, with a "p" behind a digit.
+ */
+static void find_disk_by_name(struct disks *disks, struct node *node) {
+    size_t length = strlen(node->name), digits = length;
+
+    while (digits && strchr("0123456789", node->name[digits - 1]))
+        digits--;
+    bool has_p =
+        digits > 1 && node->name[digits - 1] == 'p' && strchr("0123456789", node->name[digits - 2]);
+    if (node->disk || digits == length)
+        return;
+    char *name = memory_strndup(node->name, has_p ? digits - 1 : digits);
+    struct node *disk = graph_find(&disks->graph, name);
+    if (disk)
+        add_partition(disk, node);
+    free(name);
+}
+
+static void read_blocks(struct disks *disks) {
+    read_class(disks, BLOCK);
+    read_class(disks, "sys/block");
+    for (size_t i = 0; i < disks->graph.nodes.count; i++)
+        find_disk_by_name(disks, disks->graph.nodes.items[i]);
+}
+
+/* "md0 : active raid1 sda1[0] sdb1[1](F)" */
+static void read_array(struct disks *disks, char *line) {
+    const char *name = next_field(&line), *field = name ? next_field(&line) : NULL;
+
+    if (!field || strcmp(field, ":") != 0)
+        return;
+    while ((field = next_field(&line))) {
+        size_t length = strcspn(field, "[");
+        if (!field[length])
+            continue;
+        char *member = memory_strndup(field, length);
+        if (graph_find(&disks->graph, member))
+            link_names(disks, member, name);
+        free(member);
+    }
+}
+
+/* ---- Which of them the host uses ---- */
+
+static struct node *find_by_label(const struct disks *disks, const char *label) {
+    for (size_t i = 0; i < disks->graph.nodes.count; i++) {
+        struct node *node = disks->graph.nodes.items[i];
+        if (node->label && strcmp(node->label, label) == 0)
+            return node;
+    }
+    return NULL;
+}
+
+/* The kernel writes "cciss/c0d0" as "cciss!c0d0". */
+static struct node *find_by_name(const struct disks *disks, const char *name) {
+    char *copy = memory_strdup(name);
+    for (char *slash; (slash = strchr(copy, '/'));)
+        *slash = '!';
+    struct node *node = graph_find(&disks->graph, copy);
+    free(copy);
+    return node;
+}
+
+static struct node *find_by_path(const struct disks *disks, const char *path) {
+    static const char mapper[] = "mapper/";
+    const char *name = path + strlen("/dev/");
+    struct node *node = find_by_name(disks, name);
+
+    if (!node && strncmp(name, mapper, strlen(mapper)) == 0)
+        node = find_by_label(disks, name + strlen(mapper));
+    if (!node && strchr(name, '/')) {
+        char *label = host_volume_label(name);
+        node = find_by_label(disks, label);
+        free(label);
+    }
+    return node;
+}
+
+/* What the kernel was told to start from stands for "/dev/root". */
+static struct node *find_root(const struct disks *disks) {
+    char *line = tree_read(disks->tree, "proc/cmdline"), *rest = line;
+    struct node *node = NULL;
+
+    for (char *word; rest && (word = next_field(&rest));)
+        if (strncmp(word, "root=/dev/", strlen("root=/dev/")) == 0) {
+            word[strcspn(word, "\n")] = '\0';
+            node = find_by_path(disks, word + strlen("root="));
+        }
+    free(line);
+    return node;
+}
+
+/* The block device called /dev/..., NULL when nothing tells. */
+static struct node *find_source(const struct disks *disks, const char *path) {
+    if (strncmp(path, "/dev/", strlen("/dev/")) != 0)
+        return NULL;
+    struct node *node = find_by_path(disks, path);
+    if (!node) {
+        char *resolved = tree_resolve(disks->tree, path);
+        char *target = resolved ? memory_printf("/%s", resolved) : NULL;
+        if (target && strncmp(target, "/dev/", strlen("/dev/")) == 0)
+            node = find_by_path(disks, target);
+        free(target);
+        free(resolved);
+    }
+    return node || strcmp(path, "/dev/root") != 0 ? node : find_root(disks);
+}
+
+static struct node *find_by_number(const struct disks *disks, const char *number) {
+    if (!number || strncmp(number, "0:", 2) == 0)
+        return NULL;
+    for (size_t i = 0; i < disks->graph.nodes.count; i++) {
+        struct node *node = disks->graph.nodes.items[i];
+        if (node->number && strcmp(node->number, number) == 0)
+            return node;
+    }
+    char *name = tree_link_name(disks->tree, "sys/dev/block", number);
+    struct node *node = name ? graph_find(&disks->graph, name) : NULL;
+    free(name);
+    return node;
+}
+
+/* A loop device on a whole disk leaves no trace in `holders`. */
+static void read_loop(struct disks *disks, struct node *node) {
+    if (strncmp(node->name, "loop", 4) != 0 || !node->path)
+        return;
+    char *file = tree_attribute(disks->tree, node->path, "loop/backing_file");
+    struct node *lower = file ? find_source(disks, file) : NULL;
+    if (lower)
+        graph_link(lower, node);
+    free(file);
+}
+
+static void read_loops(struct disks *disks) {
+    for (size_t i = 0; i < disks->graph.nodes.count; i++)
+        read_loop(disks, disks->graph.nodes.items[i]);
+}
+
+static bool is_octal(const char *text) {
+    return text[0] >= '0' && text[0] <= '3' && strspn(text, "01234567") >= 3;
+}
+
+/* "\040" for a blank, as the kernel writes it in mountinfo, mounts and swaps. */
+static char *unescape(const char *text) {
+    char *plain = memory_zalloc(strlen(text) + 1), *end = plain;
+
+    while (*text) {
+        if (*text == '\\' && is_octal(text + 1)) {
+            unsigned code = (unsigned)(text[1] - '0') << 6 | (unsigned)(text[2] - '0') << 3 |
+                            (unsigned)(text[3] - '0');
+            *end++ = (char)code;
+            text += 4;
+        } else {
+            *end++ = *text++;
+        }
+    }
+    return plain;
+}
+
+struct mount {
+    const char *number; /* NULL: unknown */
+    const char *root;
+    const char *type;
+    char *point, *source;
+    unsigned score; /* how little it says about the file system, the mount point's length aside */
+};
+
+/* A file system is called by its shortest mount point, in the host's own view where it has one. */
+static void note_mount(struct node *node, const struct mount *mount) {
+    unsigned score = mount->score + (unsigned)strlen(mount->point);
+
+    node->has_file_system = true;
+    if (strcmp(mount->root, "/") != 0 && strcmp(mount->point, "/") != 0)
+        score |= NOT_THE_ROOT;
+    if (node->mount_point && node->mount_score <= score)
+        return;
+    node->mount_score = score;
+    replace(&node->mount_point, memory_strdup(mount->point));
+}
+
+static struct node *get_pool(struct disks *disks, const char *name, size_t length) {
+    char *label = memory_printf("ZFS pool %.*s", (int)length, name);
+    struct node *pool = graph_get(&disks->graph, label);
+    free(label);
+    return pool;
+}
+
+/* A btrfs of several disks is mounted by the name of one. */
+static struct node *whole_file_system(struct node *node) {
+    for (size_t i = 0; i < node->above.count; i++)
+        if (node->above.items[i]->is_hidden && !node->above.items[i]->path)
+            return node->above.items[i];
+    return node;
+}
+
+static void read_mount(struct disks *disks, const struct mount *mount) {
+    struct node *node = find_by_number(disks, mount->number);
+
+    if (strcmp(mount->type, "zfs") == 0) {
+        note_mount(get_pool(disks, mount->source, strcspn(mount->source, "/")), mount);
+        return;
+    }
+    if (node) {
+        note_mount(whole_file_system(node), mount);
+        return;
+    }
+    /* btrfs has numbers of its own, and bcachefs names all its disks: "/dev/sda:/dev/sdb". */
+    char *rest = mount->source;
+    for (const char *source; (source = strsep(&rest, ":"));)
+        if ((node = find_source(disks, source)))
+            note_mount(whole_file_system(node), mount);
+}
+
+static bool split_mountinfo(char *line, struct mount *mount, char **point, char **source) {
+    char *fields[MOUNTINFO_FIXED_FIELDS], *field = NULL;
+
+    for (size_t i = 0; i < MOUNTINFO_FIXED_FIELDS; i++)
+        if (!(fields[i] = next_field(&line)))
+            return false;
+    do
+        field = next_field(&line);
+    while (field && strcmp(field, "-") != 0);
+    mount->number = fields[2];
+    mount->root = fields[3];
+    *point = fields[4];
+    mount->type = field ? next_field(&line) : NULL;
+    *source = mount->type ? next_field(&line) : NULL;
+    return *source;
+}
+
+static bool split_mounts(char *line, struct mount *mount, char **point, char **source) {
+    *source = next_field(&line);
+    *point = *source ? next_field(&line) : NULL;
+    mount->type = *point ? next_field(&line) : NULL;
+    mount->number = NULL;
+    mount->root = "/";
+    return mount->type;
+}
+
+static bool read_mounts(struct disks *disks, const char *path, unsigned score,
+                        bool (*split)(char *, struct mount *, char **, char **)) {
+    char *text = tree_read(disks->tree, path), *rest = text, *point = NULL, *source = NULL;
+    bool is_there = text;
+
+    for (char *line; rest && (line = next_line(&rest));) {
+        struct mount mount = {.score = score};
+        if (!split(line, &mount, &point, &source))
+            continue;
+        mount.point = unescape(point);
+        mount.source = unescape(source);
+        read_mount(disks, &mount);
+        free(mount.point);
+        free(mount.source);
+    }
+    free(text);
+    return is_there;
+}
+
+static bool contains(const struct names *names, const char *name) {
+    for (size_t i = 0; name && i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * A disk may be mounted where only a container sees it: every mount namespace is read, each once,
+ * the host's own and that of the first process before all others.
+ */
+static void read_other_namespaces(struct disks *disks, struct names *seen) {
+    struct names processes = tree_list(disks->tree, "proc");
+
+    for (size_t i = 0; i < processes.count; i++) {
+        uint32_t id = 0;
+        if (!parse_decimal(processes.items[i], UINT32_MAX, &id))
+            continue;
+        char *directory = join("proc", processes.items[i]);
+        char *space = tree_link_name(disks->tree, directory, "ns/mnt");
+        if (space && !contains(seen, space)) {
+            char *path = join(directory, "mountinfo");
+            read_mounts(disks, path, OTHER_NAMESPACE, split_mountinfo);
+            seen->items = memory_grow(seen->items, seen->count, sizeof *seen->items);
+            seen->items[seen->count++] = memory_strdup(space);
+            free(path);
+        }
+        free(space);
+        free(directory);
+    }
+    names_finish(&processes);
+}
+
+static void read_all_mounts(struct disks *disks) {
+    struct names seen = {0};
+    char *own = tree_link_name(disks->tree, "proc/self", "ns/mnt");
+
+    if (!read_mounts(disks, "proc/self/mountinfo", 0, split_mountinfo))
+        read_mounts(disks, "proc/mounts", 0, split_mounts);
+    if (own) {
+        seen.items = memory_grow(NULL, 0, sizeof *seen.items);
+        seen.items[seen.count++] = own;
+    } else {
+        /* A tree of files: what it holds is all there is. */
+        read_mounts(disks, "proc/1/mountinfo", 0, split_mountinfo);
+        read_mounts(disks, "proc/mounts", 0, split_mounts);
+    }
+    read_other_namespaces(disks, &seen);
+    names_finish(&seen);
+}
+
+static void read_swap(struct disks *disks, char *line) {
+    const char *field = next_field(&line);
+    char *path = field ? unescape(field) : NULL;
+    struct node *node = path ? find_source(disks, path) : NULL;
+
+    if (node)
+        node->is_swap = true;
+    free(path);
+}
+
+static void each_line(struct disks *disks, const char *path,
+                      void (*visit)(struct disks *disks, char *line)) {
+    char *text = tree_read(disks->tree, path), *rest = text;
+    for (char *line; rest && (line = next_line(&rest));)
+        visit(disks, line);
+    free(text);
+}
+
+/* The file systems that keep a list of what is mounted, whoever sees it. */
+static void read_file_systems(struct disks *disks) {
+    static const char *const lists[] = {"sys/fs/ext4", "sys/fs/xfs", "sys/fs/f2fs"};
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct names names = tree_list(disks->tree, lists[i]);
+        for (size_t j = 0; j < names.count; j++) {
+            struct node *node = graph_find(&disks->graph, names.items[j]);
+            if (node)
+                node->has_file_system = true;
+        }
+        names_finish(&names);
+    }
+}
+
+/* A btrfs is a stack of its own on all its disks; the kernel lists it while it is mounted. */
+static void read_btrfs(struct disks *disks) {
+    struct names systems = tree_list(disks->tree, BTRFS);
+
+    for (size_t i = 0; i < systems.count; i++) {
+        char *directory = memory_printf(BTRFS "/%s/devices", systems.items[i]);
+        struct names members = tree_list(disks->tree, directory);
+        for (size_t j = 0; j < members.count; j++) {
+            struct node *whole = graph_get(&disks->graph, directory);
+            whole->is_hidden = whole->has_file_system = true;
+            graph_link(graph_get(&disks->graph, members.items[j]), whole);
+        }
+        names_finish(&members);
+        free(directory);
+    }
+    names_finish(&systems);
+}
+
+/* ---- ZFS, which leaves no holder: its disks are known by their labels ---- */
+
+/* The value behind `key` at the start of a line; the caller frees it. */
+static char *value_of(const char *text, const char *key) {
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, strlen(key)) == 0)
+            return memory_strndup(line + strlen(key), strcspn(line + strlen(key), "\n"));
+        if (!*line)
+            break;
+    }
+    return NULL;
+}
+
+static bool is_imported(const struct disks *disks, const char *pool) {
+    char *directory = join(ZFS_POOLS, pool);
+    char *label = memory_printf("ZFS pool %s", pool);
+    bool is = tree_has(disks->tree, directory) || graph_find(&disks->graph, label);
+    free(label);
+    free(directory);
+    return is;
+}
+
+/* What udev read from the disk names the pool; without udev any pool may be the one. */
+static void link_pool_member(struct disks *disks, struct node *node) {
+    char *record = node->number ? memory_printf("run/udev/data/b%s", node->number) : NULL;
+    char *known = record ? tree_read(disks->tree, record) : NULL;
+    char *type = known ? value_of(known, "E:ID_FS_TYPE=") : NULL;
+    char *pool = known ? value_of(known, "E:ID_FS_LABEL=") : NULL;
+    char *uevent = tree_attribute(disks->tree, node->path, "uevent");
+    char *label = uevent ? value_of(uevent, "PARTNAME=") : NULL;
+
+    bool is_member = type ? strcmp(type, "zfs_member") == 0
+                          : label && strncmp(label, "zfs-", strlen("zfs-")) == 0;
+    if (is_member && !(type && pool))
+        graph_link(node, graph_get(&disks->graph, "a ZFS pool"));
+    else if (is_member && is_imported(disks, pool))
+        graph_link(node, get_pool(disks, pool, strlen(pool)));
+    free(label);
+    free(uevent);
+    free(pool);
+    free(type);
+    free(known);
+    free(record);
+}
+
+/* The module may be there without a pool. */
+static bool has_pools(const struct disks *disks) {
+    struct names files = tree_list(disks->tree, ZFS_POOLS);
+    bool has = false;
+
+    for (size_t i = 0; i < files.count && !has; i++) {
+        char *path = memory_printf(ZFS_POOLS "/%s", files.items[i]);
+        int directory = tree_directory(disks->tree, path);
+        has = directory >= 0;
+        if (directory >= 0)
+            close(directory);
+        free(path);
+    }
+    names_finish(&files);
+    if (!tree_has(disks->tree, ZFS_POOLS))
+        has = tree_has(disks->tree, "sys/module/zfs");
+    for (size_t i = 0; i < disks->graph.nodes.count && !has; i++)
+        has = strncmp(disks->graph.nodes.items[i]->name, "ZFS pool ", strlen("ZFS pool ")) == 0;
+    return has;
+}
+
+static void read_zfs(struct disks *disks) {
+    size_t count = disks->graph.nodes.count;
+
+    if (!has_pools(disks))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (disks->graph.nodes.items[i]->path && !disks->graph.nodes.items[i]->is_hidden)
+            link_pool_member(disks, disks->graph.nodes.items[i]);
+}
+
+/* ---- Sentences ---- */
+
+static void explain(const struct node_list *chain, size_t device) {
+    for (size_t i = 0; i < chain->count; i++)
+        chain->items[i]->explained = (unsigned)device + 1;
+}
+
+static void add_direct_uses(struct uses *uses, struct graph *graph, size_t device,
+                            struct node *top) {
+    if (!top->has_file_system && !top->is_swap)
+        return;
+    struct node_list chain = graph_chain(graph, top);
+    char *nodes = chain_text(&chain, NULL);
+
+    if (top->has_file_system)
+        uses_add(uses, device, USE_MOUNT,
+                 memory_printf("mounts %s from it (%s)",
+                               top->mount_point ? top->mount_point : "a file system", nodes));
+    if (top->is_swap)
+        uses_add(uses, device, USE_SWAP, memory_printf("swaps on it (%s)", nodes));
+    explain(&chain, device);
+    free(nodes);
+    free(chain.items);
+}
+
+static bool is_on(const struct node *node, size_t device) {
+    for (size_t i = 0; i < node->device_count; i++)
+        if (node->devices[i] == device)
+            return true;
+    return false;
+}
+
+/* A disk or partition of this device, and nothing that is made of it. */
+static bool is_physical(const struct node *node, size_t device) {
+    return is_on(node, device) || (node->disk && is_on(node->disk, device));
+}
+
+static bool is_idle_member(const struct node *node, const struct node *holder, size_t device) {
+    return !node->is_hidden && holder->disk != node && node->explained != device + 1 &&
+           is_physical(node, device);
+}
+
+/* The disks below `holder` that no mount and no swap explains. */
+static void add_membership(struct uses *uses, size_t device, const struct node *holder) {
+    struct node_list members = {0};
+
+    for (size_t i = 0; i < holder->below.count; i++)
+        if (is_idle_member(holder->below.items[i], holder, device))
+            node_list_add(&members, holder->below.items[i]);
+    if (members.count) {
+        char *nodes = chain_text(&members, NULL);
+        uses_add(uses, device, USE_MEMBER,
+                 memory_printf("keeps it in %s (%s)", node_label(holder), nodes));
+        free(nodes);
+    }
+    free(members.items);
+}
+
+static void visit_device(struct uses *uses, struct graph *graph, size_t device,
+                         const struct node_list *nodes) {
+    struct node_list reached = graph_reach_up(graph, nodes);
+
+    for (size_t i = 0; i < reached.count; i++)
+        add_direct_uses(uses, graph, device, reached.items[i]);
+    for (size_t i = 0; i < reached.count; i++)
+        add_membership(uses, device, reached.items[i]);
+    free(reached.items);
+}
+
+void disks_find_uses(struct uses *uses) {
+    struct disks disks = {.uses = uses, .tree = uses->tree};
+
+    read_blocks(&disks);
+    each_line(&disks, "proc/mdstat", read_array);
+    read_loops(&disks);
+    read_btrfs(&disks);
+    read_file_systems(&disks);
+    read_all_mounts(&disks);
+    each_line(&disks, "proc/swaps", read_swap);
+    read_zfs(&disks);
+    uses_each(uses, &disks.graph, visit_device);
+    graph_finish(&disks.graph);
+}

@@ -1,0 +1,261 @@
+#include "engine/host/host_names.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pci/pci.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+enum { NAME_SIZE = 1024 };
+
+/* libpci is loaded at run time, so that one program serves hosts that lack it. */
+struct library {
+    void *handle;
+    __typeof__(pci_alloc) *alloc;
+    __typeof__(pci_cleanup) *cleanup;
+    __typeof__(pci_lookup_name) *lookup;
+    __typeof__(pci_set_name_list_path) *set_list;
+};
+
+struct pci_names {
+    const struct host *host;
+    struct library library;
+    bool is_loaded;
+    char *own_list; /* of the tree; NULL: none */
+    struct pci_access *access;
+    FILE *excerpt; /* what libpci reads in place of the list; NULL: nothing */
+};
+
+struct pci_names *pci_names_create(const struct tree *tree, const struct host *host) {
+    struct pci_names *names = memory_zalloc(sizeof *names);
+    names->host = host;
+    char *path = *tree->root ? tree_resolve(tree, "usr/share/misc/pci.ids") : NULL;
+
+    if (path && tree_has(tree, path))
+        names->own_list = memory_printf("%s/%s", tree->root, path);
+    free(path);
+    return names;
+}
+
+static void library_load(struct library *library) {
+    library->handle = dlopen("libpci.so.3", RTLD_NOW | RTLD_LOCAL);
+    if (!library->handle)
+        return;
+    library->alloc = (__typeof__(library->alloc))dlsym(library->handle, "pci_alloc");
+    library->cleanup = (__typeof__(library->cleanup))dlsym(library->handle, "pci_cleanup");
+    library->lookup = (__typeof__(library->lookup))dlsym(library->handle, "pci_lookup_name");
+    library->set_list =
+        (__typeof__(library->set_list))dlsym(library->handle, "pci_set_name_list_path");
+}
+
+static bool library_is_whole(const struct library *library) {
+    return library->alloc && library->cleanup && library->lookup && library->set_list;
+}
+
+/*
+ * libpci ends the program when it cannot read a list, and its handler must not return: it leaves by
+ * the jump. The handler gets no context, hence the static. The list's file is closed by then.
+ */
+static _Thread_local jmp_buf on_error;
+
+/* NOLINTBEGIN(readability-non-const-parameter): the types are libpci's */
+__attribute__((noreturn)) static void leave(char *message, ...) {
+    (void)message;
+    longjmp(on_error, 1);
+}
+
+static void say_nothing(char *message, ...) {
+    (void)message;
+}
+/* NOLINTEND(readability-non-const-parameter) */
+
+/* pci_init() is left out: it looks for a way to reach the bus, and names need none. */
+static struct pci_access *access_create(const struct library *library, const char *list) {
+    struct pci_access *access = library->alloc();
+
+    access->error = leave;
+    access->warning = access->debug = say_nothing;
+    access->id_lookup_mode = 0; /* no cache in a home directory, no DNS */
+    if (list)
+        library->set_list(access, memory_strdup(list), 1);
+    return access;
+}
+
+static bool is_here(const struct host *host, long vendor, long device) {
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device_id *id = &host->devices[i].id;
+        if (host->devices[i].bus == BUS_PCI && id->vendor == vendor &&
+            (device < 0 || id->device == device))
+            return true;
+    }
+    return false;
+}
+
+/* The number that a line of the list starts with, or -1. */
+static long id_of(const char *line) {
+    bool has_digits = strspn(line, "0123456789abcdef") == 4 && line[4] == ' ';
+    return has_digits ? strtol(line, NULL, 16) : -1;
+}
+
+/* "vvvv  maker", below it "<tab>dddd  device", below that "<tab><tab>..." for its variants. */
+static void copy_what_is_here(FILE *out, char *list, const struct host *host) {
+    long vendor = -1;
+
+    for (const char *line; (line = next_line(&list));) {
+        bool is_device = *line == '\t';
+        if (!is_device) {
+            vendor = id_of(line);
+            vendor = is_here(host, vendor, -1) ? vendor : -1;
+        }
+        long device = is_device && vendor >= 0 ? id_of(line + 1) : -1;
+        if (vendor >= 0 && (!is_device || (device >= 0 && is_here(host, vendor, device))))
+            fprintf(out, "%s\n", line);
+    }
+}
+
+/* As libpci does it: "pci.ids" where there is no "pci.ids.gz". */
+static char *read_list(const char *path) {
+    static const char ending[] = ".gz";
+    const struct tree here = {"", AT_FDCWD};
+    char *list = tree_read(&here, path);
+    size_t length = strlen(path), tail = strlen(ending);
+
+    if (!list && length > tail && strcmp(path + length - tail, ending) == 0) {
+        char *plain = memory_strndup(path, length - tail);
+        list = tree_read(&here, plain);
+        free(plain);
+    }
+    return list;
+}
+
+/*
+ * libpci takes 15 ms for the whole list of 36,000 lines, most of it for memory that nobody looks
+ * at. It gets the few lines of this host instead, in a file without a name; whatever fails here,
+ * the whole list stays in place.
+ */
+static void shorten_list(struct pci_names *names) {
+    static const char gzip[] = "\x1f\x8b";
+    char *list = read_list(names->access->id_file_name);
+    bool is_plain = list && strncmp(list, gzip, strlen(gzip)) != 0;
+    int fd = is_plain ? memfd_create("pci.ids", MFD_CLOEXEC) : -1;
+
+    names->excerpt = fd < 0 ? NULL : fdopen(fd, "w");
+    if (names->excerpt) {
+        copy_what_is_here(names->excerpt, list, names->host);
+        if (fflush(names->excerpt) == 0)
+            names->library.set_list(names->access, memory_printf("/proc/self/fd/%d", fd), 1);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    free(list);
+}
+
+static void names_load(struct pci_names *names) {
+    names->is_loaded = true;
+    library_load(&names->library);
+    if (!library_is_whole(&names->library))
+        return;
+    names->access = access_create(&names->library, names->own_list);
+    shorten_list(names);
+}
+
+/*
+ * NULL when the list is broken. udev's database is left alone: libpci leaks where there is none,
+ * and it is made from the same list.
+ */
+static char *look_up(const struct pci_names *names, struct device_id id) {
+    char text[NAME_SIZE];
+
+    if (!names->access)
+        return NULL;
+    if (setjmp(on_error))
+        return NULL;
+    const char *name = names->library.lookup(
+        names->access, text, sizeof text,
+        PCI_LOOKUP_VENDOR | PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_HWDB, id.vendor, id.device);
+    return name ? memory_strdup(name) : NULL;
+}
+
+char *pci_names_find(struct pci_names *names, struct device_id id) {
+    if (!names->is_loaded)
+        names_load(names);
+    char *name = look_up(names, id);
+    if (!name)
+        return memory_printf("Device %04x:%04x", id.vendor, id.device);
+    text_clean(name);
+    return name;
+}
+
+char *pci_names_list(struct pci_names *names) {
+    const struct tree here = {"", AT_FDCWD};
+    if (!names->is_loaded)
+        names_load(names);
+    if (!names->excerpt)
+        return NULL;
+    char *path = memory_printf("/proc/self/fd/%d", fileno(names->excerpt));
+    char *list = tree_read(&here, path);
+    free(path);
+    return list;
+}
+
+void pci_names_destroy(struct pci_names *names) {
+    if (names->access)
+        names->library.cleanup(names->access);
+    if (names->excerpt)
+        fclose(names->excerpt);
+    if (names->library.handle)
+        dlclose(names->library.handle);
+    free(names->own_list);
+    free(names);
+}
+
+/* A control character, a line or paragraph separator, or one that turns the writing direction. */
+static bool moves_text(const unsigned char *character, size_t length) {
+    unsigned last = character[length - 1];
+
+    if (length == 1)
+        return last < 0x20 || last == 0x7F;
+    if (length == 2)
+        return (character[0] == 0xC2 && last < 0xA0) || (character[0] == 0xD8 && last == 0x9C);
+    if (length != 3 || character[0] != 0xE2)
+        return false;
+    return character[1] == 0x80 ? last == 0x8E || last == 0x8F || (last >= 0xA8 && last <= 0xAE)
+                                : character[1] == 0x81 && last >= 0xA6 && last <= 0xA9;
+}
+
+void text_clean(char *text) {
+    size_t left = strlen(text);
+    char *end = text;
+
+    while (left) {
+        size_t length = text_character(text, left);
+        if (length == 0 || moves_text((const unsigned char *)text, length)) {
+            *end++ = '?';
+        } else {
+            memmove(end, text, length);
+            end += length;
+        }
+        text += length ? length : 1;
+        left -= length ? length : 1;
+    }
+    *end = '\0';
+}
+
+char *host_volume_label(const char *name) {
+    char *label = memory_zalloc(2 * strlen(name) + 1), *end = label;
+    for (; *name; name++) {
+        if (*name == '-')
+            *end++ = '-';
+        *end++ = *name;
+        if (*name == '/')
+            end[-1] = '-';
+    }
+    return label;
+}

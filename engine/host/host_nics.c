@@ -1,0 +1,306 @@
+/* The network interfaces that the host talks through, and the devices that carry them. */
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/host/host_use.h"
+#include "lexer/memory.h"
+
+#define NET "sys/class/net"
+
+enum {
+    ROUTE_FIELDS = 8, /* Iface Destination Gateway Flags RefCnt Use Metric Mask */
+    ROUTE6_FIELDS =
+        10, /* destination, length, source, length, gateway, metric, 2 counts, flags, name */
+    ADDRESS6_FIELDS = 6, /* address, index, prefix length, scope, flags, name */
+    SCOPE_HOST = 0x10,
+    SCOPE_LINK = 0x20
+};
+
+struct nics {
+    struct uses *uses;
+    struct graph graph;
+};
+
+static char *interface_directory(const char *name) {
+    return memory_printf(NET "/%s", name);
+}
+
+static char *interface_attribute(const struct nics *nics, const char *name, const char *attribute) {
+    char *directory = interface_directory(name);
+    char *text = tree_attribute(nics->uses->tree, directory, attribute);
+    free(directory);
+    return text;
+}
+
+static bool interface_has(const struct nics *nics, const char *name, const char *file) {
+    char *path = memory_printf(NET "/%s/%s", name, file);
+    bool has = tree_has(nics->uses->tree, path);
+    free(path);
+    return has;
+}
+
+static void place(struct nics *nics, struct node *node, const char *link) {
+    char *path = memory_printf(NET "/%s%s", node->name, link);
+    char *resolved = tree_resolve(nics->uses->tree, path);
+
+    if (resolved)
+        uses_place(nics->uses, node, resolved);
+    free(resolved);
+    free(path);
+}
+
+/*
+ * Open vSwitch has one datapath for all its bridges, and sysfs does not say which port is in which.
+ * DSM makes a bridge ovs_eth0 for each eth0, which tells; elsewhere any port may carry the host.
+ */
+static void link_to_switch(struct nics *nics, struct node *lower, const char *datapath) {
+    char *name = memory_printf("ovs_%s", lower->name);
+    bool is_of_dsm = interface_has(nics, name, "");
+    struct node *upper = graph_get(&nics->graph, is_of_dsm ? name : datapath);
+
+    upper->is_switch = true;
+    if (!is_of_dsm)
+        upper->has_address = true;
+    graph_link(lower, upper);
+    free(name);
+}
+
+static void link_up(struct nics *nics, const char *lower, const char *upper) {
+    struct node *node = graph_get(&nics->graph, lower);
+    if (strcmp(upper, "ovs-system") == 0)
+        link_to_switch(nics, node, upper);
+    else
+        graph_link(node, graph_get(&nics->graph, upper));
+}
+
+static void read_stack(struct nics *nics, const char *name) {
+    static const char upper[] = "upper_", lower[] = "lower_";
+    char *directory = interface_directory(name);
+    struct names files = tree_list(nics->uses->tree, directory);
+    char *master = tree_link_name(nics->uses->tree, directory, "master");
+
+    for (size_t i = 0; i < files.count; i++) {
+        if (strncmp(files.items[i], upper, strlen(upper)) == 0)
+            link_up(nics, name, files.items[i] + strlen(upper));
+        if (strncmp(files.items[i], lower, strlen(lower)) == 0)
+            link_up(nics, files.items[i] + strlen(lower), name);
+    }
+    if (master)
+        link_up(nics, name, master);
+    free(master);
+    names_finish(&files);
+    free(directory);
+}
+
+static void read_bridge(struct nics *nics, const char *name) {
+    char *directory = memory_printf(NET "/%s/brif", name);
+    struct names ports = tree_list(nics->uses->tree, directory);
+
+    for (size_t i = 0; i < ports.count; i++)
+        link_up(nics, ports.items[i], name);
+    names_finish(&ports);
+    free(directory);
+}
+
+static void read_bond(struct nics *nics, const char *name) {
+    char *text = interface_attribute(nics, name, "bonding/slaves"), *rest = text;
+
+    for (const char *slave; rest && (slave = next_field(&rest));)
+        link_up(nics, slave, name);
+    free(text);
+}
+
+static void read_interfaces(struct nics *nics) {
+    struct names names = tree_list(nics->uses->tree, NET);
+
+    for (size_t i = 0; i < names.count; i++) {
+        struct node *node = graph_get(&nics->graph, names.items[i]);
+        place(nics, node, "");
+        place(nics, node, "/device");
+        read_stack(nics, node->name);
+        read_bridge(nics, node->name);
+        read_bond(nics, node->name);
+    }
+    names_finish(&names);
+}
+
+/* The interface called `name`, which may be an alias as "eth0:1". NULL: there is none. */
+static struct node *find_interface(const struct nics *nics, const char *name) {
+    char *plain = memory_strndup(name, strcspn(name, ":"));
+    struct node *node = graph_find(&nics->graph, plain);
+    free(plain);
+    return node;
+}
+
+static bool has_link(const struct nics *nics, const char *name) {
+    char *state = interface_attribute(nics, name, "operstate");
+    bool up = state && strcmp(state, "up") == 0;
+    free(state);
+    return up;
+}
+
+/* Where nothing says that it is down it is taken for up. */
+static bool is_up(const struct nics *nics, const char *name) {
+    char *flags = interface_attribute(nics, name, "flags");
+    char *state = interface_attribute(nics, name, "operstate");
+    uint32_t bits = 0;
+    bool up = state ? strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0 : true;
+
+    if (parse_hex(flags, UINT32_MAX, &bits))
+        up = (bits & IFF_UP) != 0;
+    free(state);
+    free(flags);
+    return up;
+}
+
+/* An address that an idle port gives itself (169.254.0.0/16) counts only with a cable in. */
+static void note_address(const struct nics *nics, const char *name, bool is_self_assigned) {
+    struct node *node = find_interface(nics, name);
+    if (node && is_up(nics, node->name) && (!is_self_assigned || has_link(nics, node->name)))
+        node->has_address = true;
+}
+
+static size_t split(char *line, char **fields, size_t max) {
+    size_t count = 0;
+    while (count < max && (fields[count] = next_field(&line)))
+        count++;
+    return count;
+}
+
+static void read_route(const struct nics *nics, char *line) {
+    char *fields[ROUTE_FIELDS];
+    uint32_t destination = 0, flags = 0, mask = 0;
+    size_t count = split(line, fields, ROUTE_FIELDS);
+
+    if (count < 4 || !parse_hex(fields[1], UINT32_MAX, &destination) ||
+        !parse_hex(fields[3], UINT32_MAX, &flags))
+        return;
+    if (!(flags & RTF_UP) || (flags & RTF_REJECT))
+        return;
+    if (count == ROUTE_FIELDS)
+        parse_hex(fields[ROUTE_FIELDS - 1], UINT32_MAX, &mask);
+    struct node *node = find_interface(nics, fields[0]);
+    if (node && destination == 0 && mask == 0)
+        node->has_default_route = true;
+    else
+        /* The kernel makes no route through an interface without an address. */
+        note_address(nics, fields[0], ntohl(destination) >> 16 == 0xA9FE);
+}
+
+static bool is_zero(const char *digits) {
+    return digits[strspn(digits, "0")] == '\0';
+}
+
+static void read_route6(const struct nics *nics, char *line) {
+    char *fields[ROUTE6_FIELDS];
+    uint32_t flags = 0;
+
+    if (split(line, fields, ROUTE6_FIELDS) < ROUTE6_FIELDS ||
+        !parse_hex(fields[8], UINT32_MAX, &flags))
+        return;
+    struct node *node = find_interface(nics, fields[9]);
+    if (node && is_zero(fields[0]) && is_zero(fields[1]) && (flags & RTF_UP) &&
+        !(flags & RTF_REJECT))
+        node->has_default_route = true;
+}
+
+static void read_address6(const struct nics *nics, char *line) {
+    char *fields[ADDRESS6_FIELDS];
+    uint32_t scope = 0;
+
+    if (split(line, fields, ADDRESS6_FIELDS) == ADDRESS6_FIELDS &&
+        parse_hex(fields[3], UINT32_MAX, &scope) && scope != SCOPE_HOST && scope != SCOPE_LINK)
+        note_address(nics, fields[5], false);
+}
+
+static void each_line(const struct nics *nics, const char *path,
+                      void (*visit)(const struct nics *nics, char *line)) {
+    char *text = tree_read(nics->uses->tree, path), *rest = text;
+    for (char *line; rest && (line = next_line(&rest));)
+        visit(nics, line);
+    free(text);
+}
+
+/* The running kernel tells the addresses themselves; a tree of files has no list of them for IPv4.
+ */
+static void ask_addresses(const struct nics *nics) {
+    struct ifaddrs *all = NULL;
+
+    if (getifaddrs(&all) != 0)
+        return;
+    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET)
+            continue;
+        struct sockaddr_in address;
+        memcpy(&address, one->ifa_addr, sizeof address);
+        note_address(nics, one->ifa_name, ntohl(address.sin_addr.s_addr) >> 16 == 0xA9FE);
+    }
+    freeifaddrs(all);
+}
+
+static const char *kind(const struct nics *nics, const struct node *node) {
+    char *uevent = interface_attribute(nics, node->name, "uevent");
+    const char *word = "interface";
+
+    if (node->is_switch)
+        word = "Open vSwitch bridge";
+    else if (interface_has(nics, node->name, "bridge"))
+        word = "bridge";
+    else if (interface_has(nics, node->name, "bonding"))
+        word = "bond";
+    else if (uevent && strstr(uevent, "DEVTYPE=vlan"))
+        word = "VLAN";
+    free(uevent);
+    return word;
+}
+
+static char *describe(const struct nics *nics, struct node *top, const struct node_list *chain) {
+    bool is_route = top->has_default_route;
+
+    if (top->device_count)
+        return is_route ? memory_printf("uses it as network uplink (%s, default route)", top->name)
+                        : memory_printf("has an address on it (%s)", top->name);
+    char *ports = chain_text(chain, top);
+    const char *why = is_route                               ? ", which carries the default route"
+                      : strcmp(top->name, "ovs-system") == 0 ? ""
+                                                             : ", which has an address";
+    char *text = memory_printf("uses it in %s %s (%s)%s", kind(nics, top), top->name, ports, why);
+    free(ports);
+    return text;
+}
+
+static void visit_device(struct uses *uses, struct graph *graph, size_t device,
+                         const struct node_list *nodes) {
+    const struct nics nics = {uses, *graph};
+    struct node_list reached = graph_reach_up(graph, nodes);
+
+    for (size_t i = 0; i < reached.count; i++) {
+        struct node *top = reached.items[i];
+        if (!top->has_default_route && !top->has_address)
+            continue;
+        struct node_list chain = graph_chain(graph, top);
+        uses_add(uses, device, top->has_default_route ? USE_DEFAULT_ROUTE : USE_ADDRESS,
+                 describe(&nics, top, &chain));
+        free(chain.items);
+    }
+    free(reached.items);
+}
+
+void nics_find_uses(struct uses *uses) {
+    struct nics nics = {.uses = uses};
+
+    read_interfaces(&nics);
+    each_line(&nics, "proc/net/route", read_route);
+    each_line(&nics, "proc/net/ipv6_route", read_route6);
+    each_line(&nics, "proc/net/if_inet6", read_address6);
+    if (*uses->tree->root == '\0')
+        ask_addresses(&nics);
+    uses_each(uses, &nics.graph, visit_device);
+    graph_finish(&nics.graph);
+}

@@ -1,0 +1,57 @@
+/* What the host itself does with its devices. Parts of the host snapshot; see engine/host/host.h.
+ */
+#ifndef ENGINE_HOST_USE_H
+#define ENGINE_HOST_USE_H
+
+#include "engine/host/host.h"
+#include "engine/host/host_graph.h"
+#include "engine/host/host_tree.h"
+
+/* The strongest first: the sentence about a device names its uses in this order. */
+enum use_rank {
+    USE_MOUNT,
+    USE_SWAP,
+    USE_MEMBER,
+    USE_DEFAULT_ROUTE,
+    USE_ADDRESS,
+    USE_FUNCTIONS,
+    USE_DISPLAY
+};
+
+struct use {
+    enum use_rank rank;
+    char *text;
+};
+
+struct use_list {
+    struct use *items;
+    size_t count;
+};
+
+struct uses {
+    const struct host *host;
+    const struct tree *tree;
+    struct use_list *of; /* by the index of the device */
+};
+
+/* Fills `use` of every device. */
+void host_use_find(struct host *host, const struct tree *tree);
+
+/* Takes `text`, which ends "the host ...". */
+void uses_add(struct uses *uses, size_t device, enum use_rank rank, char *text);
+
+/*
+ * Puts `node` on every PCI and USB device that `path`, resolved in sysfs, leads through: the device
+ * itself, the hubs and controllers above it, and the physical function of a virtual one.
+ */
+void uses_place(struct uses *uses, struct node *node, const char *path);
+
+/* Calls `visit` for each device that carries nodes of the graph, with all of these. */
+void uses_each(struct uses *uses, struct graph *graph,
+               void (*visit)(struct uses *uses, struct graph *graph, size_t device,
+                             const struct node_list *nodes));
+
+void disks_find_uses(struct uses *uses);
+void nics_find_uses(struct uses *uses);
+
+#endif

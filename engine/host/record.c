@@ -1,0 +1,1058 @@
+/* What is copied here is what host_sysfs.c, host_disks.c, host_nics.c and host_bind.c read. */
+#include "engine/host/record.h"
+
+#include "engine/host/host.h"
+#include "engine/host/host_names.h"
+#include "engine/host/host_tree.h"
+#include "engine/host/standins.h"
+#include "lexer/memory.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/route.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CONFIG_SIZE = 16 }; /* up to the header type, the only byte of it that is read */
+
+/* A block device, to resolve what is mounted and swapped on. */
+struct block {
+    char *name, *number, *label; /* the kernel's; "8:1"; of the device mapper, or NULL */
+};
+
+struct recorder {
+    struct tree from;
+    int to;
+    struct record *record;
+    struct standins *standins;
+    struct block *blocks;
+    size_t block_count;
+    int error; /* errno of the first that could not be written */
+    char *where;
+};
+
+static char *join(const char *directory, const char *name) {
+    return memory_printf("%s/%s", directory, name);
+}
+
+static bool starts_with(const char *text, const char *start) {
+    return !strncmp(text, start, strlen(start));
+}
+
+/* --- reading */
+
+/* What is not there is no loss; what may not be read is. */
+static void count_failure(const struct recorder *recorder, int error) {
+    if (error == EACCES || error == EPERM || error == EIO)
+        recorder->record->skipped++;
+}
+
+static char *read_text(const struct recorder *recorder, const char *path) {
+    errno = 0;
+    char *text = tree_read(&recorder->from, path);
+    if (!text)
+        count_failure(recorder, errno);
+    return text;
+}
+
+static char *read_attribute(const struct recorder *recorder, const char *directory,
+                            const char *name) {
+    int fd = tree_directory(&recorder->from, directory);
+    errno = fd < 0 ? errno : 0;
+    char *text = fd < 0 ? NULL : dir_attribute(fd, name);
+    if (!text)
+        count_failure(recorder, errno);
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+static bool is_directory(const struct recorder *recorder, const char *path) {
+    int fd = tree_directory(&recorder->from, path);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* --- writing; paths are those of the source, hidden on the way */
+
+static void fail(struct recorder *recorder, const char *path) {
+    if (recorder->error)
+        return;
+    recorder->error = errno;
+    recorder->where = memory_strdup(path);
+}
+
+/* Makes the directories of a hidden path up to its last slash, or all. */
+static void make_directories(struct recorder *recorder, const char *path, bool all) {
+    char *copy = memory_strdup(path);
+    for (char *end = copy; *end && !recorder->error; end++) {
+        end += strcspn(end, "/");
+        char kept = *end;
+        if (!kept && !all)
+            break;
+        *end = '\0';
+        if (*copy && mkdirat(recorder->to, copy, 0755) != 0 && errno != EEXIST)
+            fail(recorder, copy);
+        *end = kept;
+        if (!kept)
+            break;
+    }
+    free(copy);
+}
+
+static void put_directory(struct recorder *recorder, const char *path) {
+    char *hidden = standins_path(recorder->standins, path);
+    make_directories(recorder, hidden, true);
+    free(hidden);
+}
+
+static bool write_all(int fd, const char *bytes, size_t size) {
+    while (size) {
+        ssize_t done = write(fd, bytes, size);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        bytes += done;
+        size -= (size_t)done;
+    }
+    return true;
+}
+
+/* Of two ways to one file the first is enough. */
+static void put_bytes(struct recorder *recorder, const char *path, const char *bytes, size_t size) {
+    char *hidden = standins_path(recorder->standins, path);
+    make_directories(recorder, hidden, false);
+    int fd = recorder->error ? -1
+                             : openat(recorder->to, hidden,
+                                      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    bool good = fd >= 0 ? write_all(fd, bytes, size) : errno == EEXIST;
+    if (fd >= 0)
+        good &= close(fd) == 0;
+    if (!good)
+        fail(recorder, hidden);
+    recorder->record->files += fd >= 0;
+    free(hidden);
+}
+
+static void put_text(struct recorder *recorder, const char *path, const char *text) {
+    put_bytes(recorder, path, text, strlen(text));
+}
+
+static void put_line(struct recorder *recorder, const char *directory, const char *name,
+                     const char *text) {
+    char *path = join(directory, name), *line = memory_printf("%s\n", text);
+    put_text(recorder, path, line);
+    free(line);
+    free(path);
+}
+
+/* "../../devices/x" from the place of the link to the target, both below one root. */
+static char *relative(const char *link, const char *target) {
+    size_t common = 0;
+    for (size_t i = 0; link[i] && link[i] == target[i]; i++)
+        if (link[i] == '/')
+            common = i + 1;
+    char *path = memory_strdup("");
+    for (const char *up = link + common; (up = strchr(up, '/')); up++) {
+        char *longer = memory_printf("../%s", path);
+        free(path);
+        path = longer;
+    }
+    char *whole = memory_printf("%s%s", path, target + common);
+    free(path);
+    return whole;
+}
+
+static void put_raw_link(struct recorder *recorder, const char *hidden, const char *target) {
+    make_directories(recorder, hidden, false);
+    if (recorder->error)
+        return;
+    if (symlinkat(target, recorder->to, hidden) == 0)
+        recorder->record->files++;
+    else if (errno != EEXIST)
+        fail(recorder, hidden);
+}
+
+static void put_link(struct recorder *recorder, const char *path, const char *target) {
+    char *link = standins_path(recorder->standins, path);
+    char *end = standins_path(recorder->standins, target);
+    char *text = relative(link, end);
+    put_raw_link(recorder, link, text);
+    free(text);
+    free(end);
+    free(link);
+}
+
+/* --- copying */
+
+/* A link, or the directory that some trees have in its place. */
+static void copy_link(struct recorder *recorder, const char *directory, const char *name) {
+    char *path = join(directory, name);
+    char *parent = tree_resolve(&recorder->from, directory);
+    char *own = parent ? join(parent, name) : NULL;
+    char *target = tree_resolve(&recorder->from, path);
+    int fd = tree_directory(&recorder->from, directory);
+    char *text = fd < 0 ? NULL : dir_link_name(fd, name);
+    if (own && target && text)
+        put_link(recorder, own, target);
+    else if (own && is_directory(recorder, path))
+        put_directory(recorder, own);
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    free(target);
+    free(own);
+    free(parent);
+    free(path);
+}
+
+static void copy_links(struct recorder *recorder, const char *directory) {
+    struct names names = tree_list(&recorder->from, directory);
+    for (size_t i = 0; i < names.count; i++)
+        copy_link(recorder, directory, names.items[i]);
+    names_finish(&names);
+}
+
+static void copy_links_below(struct recorder *recorder, const char *directory, const char *name) {
+    char *path = join(directory, name);
+    copy_links(recorder, path);
+    free(path);
+}
+
+static void copy_attribute(struct recorder *recorder, const char *directory, const char *name) {
+    char *text = read_attribute(recorder, directory, name);
+    if (text)
+        put_line(recorder, directory, name, text);
+    free(text);
+}
+
+static void copy_attributes(struct recorder *recorder, const char *directory,
+                            const char *const *names) {
+    for (; *names; names++)
+        copy_attribute(recorder, directory, *names);
+}
+
+/* The directory that an entry of a class stands for, where the entry is one; the caller frees it.
+ */
+static char *copy_entry(struct recorder *recorder, const char *class, const char *name) {
+    char *path = join(class, name);
+    char *place = is_directory(recorder, path) ? tree_resolve(&recorder->from, path) : NULL;
+    if (place) {
+        put_directory(recorder, place);
+        copy_link(recorder, class, name);
+    }
+    free(path);
+    return place;
+}
+
+typedef void copier(struct recorder *recorder, const char *place, const char *name);
+
+static void copy_class(struct recorder *recorder, const char *class, copier *copy) {
+    struct names names = tree_list(&recorder->from, class);
+    if (is_directory(recorder, class))
+        put_directory(recorder, class);
+    for (size_t i = 0; i < names.count; i++) {
+        char *place = copy_entry(recorder, class, names.items[i]);
+        if (place)
+            copy(recorder, place, names.items[i]);
+        free(place);
+    }
+    names_finish(&names);
+}
+
+/* --- PCI and USB */
+
+static void copy_config(struct recorder *recorder, const char *place) {
+    char bytes[CONFIG_SIZE];
+    int directory = tree_directory(&recorder->from, place);
+    int fd = directory < 0
+                 ? -1
+                 : openat(directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    if (size < 0)
+        count_failure(recorder, errno);
+    if (size > 0) {
+        char *path = join(place, "config");
+        put_bytes(recorder, path, bytes, (size_t)size);
+        free(path);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (directory >= 0)
+        close(directory);
+}
+
+static void copy_pci(struct recorder *recorder, const char *place, const char *name) {
+    static const char *const attributes[] = {
+        "vendor",   "device",       "subsystem_vendor", "subsystem_device", "class", "numa_node",
+        "boot_vga", "reset_method", "power_state",      "sriov_numvfs",     NULL};
+    (void)name;
+    copy_attributes(recorder, place, attributes);
+    copy_config(recorder, place);
+    copy_link(recorder, place, "driver");
+    copy_link(recorder, place, "iommu_group");
+    copy_link(recorder, place, "physfn");
+}
+
+static void copy_serial(struct recorder *recorder, const char *place) {
+    char *serial = read_attribute(recorder, place, "serial");
+    char *hidden = serial && *serial ? standins_serial(recorder->standins, serial) : NULL;
+    if (hidden)
+        put_line(recorder, place, "serial", hidden);
+    free(hidden);
+    free(serial);
+}
+
+static void copy_interface(struct recorder *recorder, const char *place) {
+    static const char *const attributes[] = {"bInterfaceClass", "bInterfaceSubClass",
+                                             "bInterfaceProtocol", NULL};
+    put_directory(recorder, place);
+    copy_attributes(recorder, place, attributes);
+    copy_link(recorder, place, "driver");
+}
+
+static void copy_interfaces(struct recorder *recorder, const char *place, const char *name) {
+    struct names files = tree_list(&recorder->from, place);
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = join(place, files.items[i]);
+        if (starts_with(files.items[i], name) && files.items[i][strlen(name)] == ':' &&
+            is_directory(recorder, path))
+            copy_interface(recorder, path);
+        free(path);
+    }
+    names_finish(&files);
+}
+
+static void copy_usb(struct recorder *recorder, const char *place, const char *name) {
+    static const char *const attributes[] = {
+        "idVendor", "idProduct",    "manufacturer",    "product",         "busnum",
+        "devnum",   "bDeviceClass", "bDeviceSubClass", "bDeviceProtocol", NULL};
+    if (strchr(name, ':')) {
+        copy_interface(recorder, place);
+        return;
+    }
+    copy_attributes(recorder, place, attributes);
+    copy_interfaces(recorder, place, name);
+    if (!starts_with(name, "usb")) /* a root hub is no device to pass */
+        copy_serial(recorder, place);
+}
+
+static void copy_groups(struct recorder *recorder) {
+    static const char groups[] = "sys/kernel/iommu_groups";
+    struct names names = tree_list(&recorder->from, groups);
+    for (size_t i = 0; i < names.count; i++) {
+        char *group = join(groups, names.items[i]);
+        put_directory(recorder, group);
+        copy_links_below(recorder, group, "devices");
+        free(group);
+    }
+    names_finish(&names);
+}
+
+/* --- block devices */
+
+static struct block *find_block(const struct recorder *recorder, const char *name) {
+    for (size_t i = 0; i < recorder->block_count; i++)
+        if (!strcmp(recorder->blocks[i].name, name))
+            return &recorder->blocks[i];
+    return NULL;
+}
+
+static const struct block *find_by_label(const struct recorder *recorder, const char *label) {
+    for (size_t i = 0; i < recorder->block_count; i++)
+        if (recorder->blocks[i].label && !strcmp(recorder->blocks[i].label, label))
+            return &recorder->blocks[i];
+    return NULL;
+}
+
+static bool knows_number(const struct recorder *recorder, const char *number) {
+    for (size_t i = 0; i < recorder->block_count; i++)
+        if (recorder->blocks[i].number && !strcmp(recorder->blocks[i].number, number))
+            return true;
+    char *name = tree_link_name(&recorder->from, "sys/dev/block", number);
+    bool knows = name && find_block(recorder, name);
+    free(name);
+    return knows;
+}
+
+static const struct block *find_by_path(const struct recorder *recorder, const char *path) {
+    const char *name = path + strlen("/dev/");
+    char *kernel = memory_strdup(name), *label = host_volume_label(name);
+    for (char *slash; (slash = strchr(kernel, '/'));)
+        *slash = '!';
+    const struct block *block = find_block(recorder, kernel);
+    if (!block && starts_with(name, "mapper/"))
+        block = find_by_label(recorder, name + strlen("mapper/"));
+    if (!block && strchr(name, '/'))
+        block = find_by_label(recorder, label);
+    free(label);
+    free(kernel);
+    return block;
+}
+
+static const struct block *find_root(const struct recorder *recorder) {
+    char *line = read_text(recorder, "proc/cmdline"), *rest = line;
+    const struct block *block = NULL;
+    for (char *word; rest && (word = next_field(&rest));)
+        if (starts_with(word, "root=/dev/")) {
+            word[strcspn(word, "\n")] = '\0';
+            block = find_by_path(recorder, word + strlen("root="));
+        }
+    free(line);
+    return block;
+}
+
+/* The block device that a path means, by links of /dev too; NULL when nothing tells. */
+static const struct block *find_source(const struct recorder *recorder, const char *path) {
+    if (!starts_with(path, "/dev/"))
+        return NULL;
+    const struct block *block = find_by_path(recorder, path);
+    char *resolved = block ? NULL : tree_resolve(&recorder->from, path);
+    char *target = resolved ? memory_printf("/%s", resolved) : NULL;
+    if (target && starts_with(target, "/dev/"))
+        block = find_by_path(recorder, target);
+    free(target);
+    free(resolved);
+    return block || strcmp(path, "/dev/root") != 0 ? block : find_root(recorder);
+}
+
+static void note_block(struct recorder *recorder, const char *place, const char *name) {
+    if (find_block(recorder, name))
+        return;
+    recorder->blocks =
+        memory_grow(recorder->blocks, recorder->block_count, sizeof *recorder->blocks);
+    recorder->blocks[recorder->block_count++] =
+        (struct block){memory_strdup(name), tree_attribute(&recorder->from, place, "dev"),
+                       tree_attribute(&recorder->from, place, "dm/name")};
+}
+
+/* The controllers of a disk with native multipath are links beside it. */
+static void copy_controllers(struct recorder *recorder, const char *place, const char *name) {
+    struct names files = tree_list(&recorder->from, place);
+    (void)name;
+    for (size_t i = 0; i < files.count; i++) {
+        uint32_t number;
+        if (starts_with(files.items[i], "nvme") &&
+            parse_decimal(files.items[i] + 4, UINT32_MAX, &number))
+            copy_link(recorder, place, files.items[i]);
+    }
+    names_finish(&files);
+}
+
+static void copy_subsystem(struct recorder *recorder, const char *place) {
+    if (!strstr(place, "/nvme-subsys"))
+        return;
+    char *directory = memory_strndup(place, (size_t)(strrchr(place, '/') - place));
+    copy_controllers(recorder, directory, "");
+    free(directory);
+}
+
+/* Of a partition's name only whether ZFS gave it. */
+static void copy_partition_name(struct recorder *recorder, const char *place) {
+    static const char zfs[] = "PARTNAME=zfs-";
+    char *text = read_attribute(recorder, place, "uevent");
+    const char *name = text ? strstr(text, zfs) : NULL;
+    if (name && (name == text || name[-1] == '\n'))
+        put_line(recorder, place, "uevent", zfs);
+    free(text);
+}
+
+static void copy_label(struct recorder *recorder, const char *place) {
+    char *label = tree_attribute(&recorder->from, place, "dm/name");
+    char *hidden = label ? standins_words(recorder->standins, label) : NULL;
+    if (hidden)
+        put_line(recorder, place, "dm/name", hidden);
+    free(hidden);
+    free(label);
+}
+
+static void copy_block(struct recorder *recorder, const char *place, const char *name) {
+    note_block(recorder, place, name);
+    put_directory(recorder, place);
+    copy_attribute(recorder, place, "dev");
+    copy_partition_name(recorder, place);
+    copy_label(recorder, place);
+    copy_link(recorder, place, "device");
+    copy_links_below(recorder, place, "holders");
+    copy_links_below(recorder, place, "slaves");
+    copy_subsystem(recorder, place);
+}
+
+static void copy_disk(struct recorder *recorder, const char *place, const char *name) {
+    struct names files = tree_list(&recorder->from, place);
+    copy_block(recorder, place, name);
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = join(place, files.items[i]);
+        if (starts_with(files.items[i], name) && is_directory(recorder, path))
+            copy_block(recorder, path, files.items[i]);
+        free(path);
+    }
+    names_finish(&files);
+}
+
+/* The kernel writes "cciss/c0d0" as "cciss!c0d0". */
+static char *device_name(const struct recorder *recorder, const struct block *block) {
+    char *name = standins_name(recorder->standins, block->name);
+    for (char *at = name; (at = strchr(at, '!'));)
+        *at = '/';
+    return name;
+}
+
+/* Of a loop device's file only a block device that it is. */
+static void copy_loops(struct recorder *recorder) {
+    for (size_t i = 0; i < recorder->block_count; i++) {
+        const struct block *block = &recorder->blocks[i];
+        char *place = join("sys/class/block", block->name);
+        char *file = starts_with(block->name, "loop")
+                         ? tree_attribute(&recorder->from, place, "loop/backing_file")
+                         : NULL;
+        const struct block *lower = file ? find_source(recorder, file) : NULL;
+        char *resolved = lower ? tree_resolve(&recorder->from, place) : NULL;
+        if (resolved) {
+            char *hidden = device_name(recorder, lower);
+            char *path = memory_printf("/dev/%s", hidden);
+            put_line(recorder, resolved, "loop/backing_file", path);
+            free(path);
+            free(hidden);
+        }
+        free(resolved);
+        free(file);
+        free(place);
+    }
+}
+
+/* --- file systems */
+
+static void copy_btrfs(struct recorder *recorder) {
+    static const char class[] = "sys/fs/btrfs";
+    struct names names = tree_list(&recorder->from, class);
+    for (size_t i = 0; i < names.count; i++) {
+        char *system = join(class, names.items[i]);
+        copy_links_below(recorder, system, "devices");
+        free(system);
+    }
+    names_finish(&names);
+}
+
+static void copy_file_systems(struct recorder *recorder, const char *class) {
+    struct names names = tree_list(&recorder->from, class);
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = join(class, names.items[i]);
+        if (find_block(recorder, names.items[i]))
+            put_directory(recorder, path);
+        free(path);
+    }
+    names_finish(&names);
+}
+
+static void copy_pools(struct recorder *recorder) {
+    static const char pools[] = "proc/spl/kstat/zfs";
+    struct names names = tree_list(&recorder->from, pools);
+    if (tree_has(&recorder->from, "sys/module/zfs"))
+        put_directory(recorder, "sys/module/zfs");
+    if (is_directory(recorder, pools))
+        put_directory(recorder, pools);
+    for (size_t i = 0; i < names.count; i++) {
+        char *hidden = standins_words(recorder->standins, names.items[i]);
+        char *from = join(pools, names.items[i]), *to = join(pools, hidden);
+        if (is_directory(recorder, from))
+            put_directory(recorder, to);
+        free(to);
+        free(from);
+        free(hidden);
+    }
+    names_finish(&names);
+}
+
+/* Of udev's record of a disk only whether it is of a ZFS pool, and of which. */
+static void copy_udev(struct recorder *recorder, const struct block *block) {
+    static const char type[] = "E:ID_FS_TYPE=", label[] = "E:ID_FS_LABEL=";
+    char *path = memory_printf("run/udev/data/b%s", block->number);
+    char *text = read_text(recorder, path), *rest = text, *kept = memory_strdup("");
+    for (char *line; rest && (line = next_line(&rest));) {
+        bool is_label = starts_with(line, label);
+        if (!is_label && !starts_with(line, type))
+            continue;
+        char *hidden = is_label ? standins_words(recorder->standins, line + strlen(label)) : NULL;
+        char *longer =
+            memory_printf("%s%s%s\n", kept, is_label ? label : line, is_label ? hidden : "");
+        free(hidden);
+        free(kept);
+        kept = longer;
+    }
+    if (strstr(kept, "=zfs_member\n"))
+        put_text(recorder, path, kept);
+    else if (starts_with(kept, type) || strstr(kept, "\nE:ID_FS_TYPE="))
+        put_text(recorder, path, "E:ID_FS_TYPE=other\n");
+    free(kept);
+    free(text);
+    free(path);
+}
+
+/* --- mounts and swaps */
+
+static bool is_octal(const char *text) {
+    return text[0] >= '0' && text[0] <= '3' && strspn(text, "01234567") >= 3;
+}
+
+/* "\040" for a blank, as the kernel writes it. */
+static char *unescape(const char *text) {
+    char *plain = memory_zalloc(strlen(text) + 1), *end = plain;
+    while (*text)
+        if (*text == '\\' && is_octal(text + 1)) {
+            *end++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
+            text += 4;
+        } else {
+            *end++ = *text++;
+        }
+    return plain;
+}
+
+static char *escape(const char *text) {
+    char *escaped = memory_zalloc(4 * strlen(text) + 1), *end = escaped;
+    for (; *text; text++)
+        if (strchr(" \t\n\\#", *text))
+            end += sprintf(end, "\\%03o", (unsigned char)*text);
+        else
+            *end++ = *text;
+    return escaped;
+}
+
+static char *hide_point(const struct recorder *recorder, const char *point) {
+    char *plain = unescape(point), *hidden = standins_words(recorder->standins, plain);
+    char *escaped = escape(hidden);
+    free(hidden);
+    free(plain);
+    return escaped;
+}
+
+/* The block devices of a source, "/dev/sda1:/dev/sdb1", or a pool's name; NULL: neither. */
+static char *hide_source(const struct recorder *recorder, const char *source, const char *type) {
+    char *plain = unescape(source), *rest = plain, *hidden = NULL;
+    if (!strcmp(type, "zfs")) {
+        plain[strcspn(plain, "/")] = '\0';
+        hidden = standins_words(recorder->standins, plain);
+        rest = NULL;
+    }
+    for (const char *path; rest && (path = strsep(&rest, ":"));) {
+        const struct block *block = find_source(recorder, path);
+        char *name = block ? device_name(recorder, block) : NULL;
+        char *longer =
+            name ? memory_printf("%s%s/dev/%s", hidden ? hidden : "", hidden ? ":" : "", name)
+                 : hidden;
+        if (name)
+            free(hidden);
+        free(name);
+        hidden = longer;
+    }
+    free(plain);
+    return hidden;
+}
+
+struct mount {
+    const char *number, *root, *point, *type, *source;
+};
+
+static bool split_mountinfo(char *line, struct mount *mount) {
+    const char *fields[6], *field;
+    for (size_t i = 0; i < 6; i++)
+        if (!(fields[i] = next_field(&line)))
+            return false;
+    do
+        field = next_field(&line);
+    while (field && strcmp(field, "-") != 0);
+    const char *type = field ? next_field(&line) : NULL;
+    *mount = (struct mount){fields[2], fields[3], fields[4], type, type ? next_field(&line) : NULL};
+    return mount->source;
+}
+
+static bool split_mounts(char *line, struct mount *mount) {
+    const char *source = next_field(&line), *point = source ? next_field(&line) : NULL;
+    *mount = (struct mount){NULL, "/", point, point ? next_field(&line) : NULL, source};
+    return mount->type;
+}
+
+/* What is on none of the host's block devices stays out. */
+static void put_mount(const struct recorder *recorder, FILE *out, const struct mount *mount,
+                      unsigned number) {
+    char *source = hide_source(recorder, mount->source, mount->type);
+    char *point = hide_point(recorder, mount->point);
+    bool is_known =
+        mount->number && !starts_with(mount->number, "0:") && knows_number(recorder, mount->number);
+    if ((source || is_known) && mount->number)
+        fprintf(out, "%u 1 %s %s %s rw - %s %s rw\n", number, mount->number,
+                strcmp(mount->root, "/") != 0 ? "/x" : "/", point, mount->type,
+                source ? source : "none");
+    else if (source)
+        fprintf(out, "%s %s %s rw 0 0\n", source, point, mount->type);
+    free(point);
+    free(source);
+}
+
+static bool copy_mounts(struct recorder *recorder, const char *from, const char *to,
+                        bool (*split)(char *, struct mount *)) {
+    char *text = read_text(recorder, from), *rest = text, *kept = NULL;
+    size_t size = 0;
+    unsigned number = 20;
+    FILE *out = open_memstream(&kept, &size);
+    if (!out)
+        abort();
+    for (char *line; rest && (line = next_line(&rest));) {
+        struct mount mount;
+        if (split(line, &mount))
+            put_mount(recorder, out, &mount, number++);
+    }
+    fclose(out);
+    if (text)
+        put_text(recorder, to, kept);
+    free(kept);
+    free(text);
+    return text;
+}
+
+static char *read_namespace(const struct recorder *recorder, const char *process) {
+    char *directory = join("proc", process);
+    errno = 0;
+    char *name = tree_link_name(&recorder->from, directory, "ns/mnt");
+    if (!name)
+        count_failure(recorder, errno);
+    free(directory);
+    return name;
+}
+
+static void copy_namespace(struct recorder *recorder, const char *process, const char *name) {
+    char *info = memory_printf("proc/%s/mountinfo", process);
+    char *link = memory_printf("proc/%s/ns/mnt", process);
+    copy_mounts(recorder, info, info, split_mountinfo);
+    put_raw_link(recorder, link, name);
+    free(link);
+    free(info);
+}
+
+static bool contains(const struct names *names, const char *name) {
+    for (size_t i = 0; i < names->count; i++)
+        if (!strcmp(names->items[i], name))
+            return true;
+    return false;
+}
+
+static void add_name(struct names *names, char *name) {
+    names->items = memory_grow(names->items, names->count, sizeof *names->items);
+    names->items[names->count++] = name;
+}
+
+/* One process for each mount namespace, the first that is read. */
+static void copy_namespaces(struct recorder *recorder, struct names *seen) {
+    struct names processes = tree_list(&recorder->from, "proc");
+    for (size_t i = 0; i < processes.count; i++) {
+        uint32_t id;
+        char *name = parse_decimal(processes.items[i], UINT32_MAX, &id)
+                         ? read_namespace(recorder, processes.items[i])
+                         : NULL;
+        if (!name || contains(seen, name)) {
+            free(name);
+            continue;
+        }
+        copy_namespace(recorder, processes.items[i], name);
+        add_name(seen, name);
+    }
+    names_finish(&processes);
+}
+
+static void copy_all_mounts(struct recorder *recorder) {
+    struct names seen = {0};
+    char *own = read_namespace(recorder, "self");
+    bool has_info =
+        copy_mounts(recorder, "proc/self/mountinfo", "proc/self/mountinfo", split_mountinfo);
+    if (own) {
+        put_raw_link(recorder, "proc/self/ns/mnt", own);
+        add_name(&seen, own);
+    } else {
+        copy_mounts(recorder, "proc/1/mountinfo", "proc/1/mountinfo", split_mountinfo);
+    }
+    if (!has_info || !own)
+        copy_mounts(recorder, "proc/mounts", "proc/mounts", split_mounts);
+    copy_namespaces(recorder, &seen);
+    names_finish(&seen);
+}
+
+typedef void line_writer(struct recorder *recorder, FILE *out, char *line);
+
+/* A file of lines, of which `write` keeps what it may; nothing when the source has no such file. */
+static void copy_lines(struct recorder *recorder, const char *path, line_writer *write,
+                       void (*add)(struct recorder *recorder, FILE *out)) {
+    char *text = read_text(recorder, path), *rest = text, *kept = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&kept, &size);
+    if (!out)
+        abort();
+    for (char *line; rest && (line = next_line(&rest));)
+        write(recorder, out, line);
+    if (add)
+        add(recorder, out);
+    fclose(out);
+    if (text || size)
+        put_text(recorder, path, kept);
+    free(kept);
+    free(text);
+}
+
+static void write_swap(struct recorder *recorder, FILE *out, char *line) {
+    const char *path = next_field(&line);
+    char *source = path ? hide_source(recorder, path, "swap") : NULL;
+    if (source)
+        fprintf(out, "%s partition 0 0 -2\n", source);
+    free(source);
+}
+
+/* "md0 : active raid1 sda1[0] sdb1[1](F)" */
+static void write_array(struct recorder *recorder, FILE *out, char *line) {
+    const char *name = next_field(&line), *field = name ? next_field(&line) : NULL;
+    if (!field || strcmp(field, ":") != 0 || !starts_with(name, "md"))
+        return;
+    char *hidden = standins_name(recorder->standins, name);
+    fprintf(out, "%s :", hidden);
+    free(hidden);
+    while ((field = next_field(&line))) {
+        char *member = standins_name(recorder->standins, field);
+        fprintf(out, " %s", member);
+        free(member);
+    }
+    putc('\n', out);
+}
+
+/* --- network */
+
+static void copy_interface_names(struct recorder *recorder, const char *place) {
+    char *text = read_attribute(recorder, place, "bonding/slaves");
+    char *hidden = text ? standins_name(recorder->standins, text) : NULL;
+    if (hidden)
+        put_line(recorder, place, "bonding/slaves", hidden);
+    free(hidden);
+    free(text);
+}
+
+static void copy_kind(struct recorder *recorder, const char *place) {
+    static const char *const kinds[] = {"bridge", "bonding"};
+    char *text = read_attribute(recorder, place, "uevent");
+    if (text && strstr(text, "DEVTYPE=vlan"))
+        put_line(recorder, place, "uevent", "DEVTYPE=vlan");
+    free(text);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char *path = join(place, kinds[i]);
+        if (tree_has(&recorder->from, path))
+            put_directory(recorder, path);
+        free(path);
+    }
+}
+
+static void copy_nic(struct recorder *recorder, const char *place, const char *name) {
+    static const char *const attributes[] = {"flags", "operstate", NULL};
+    struct names files = tree_list(&recorder->from, place);
+    (void)name;
+    copy_attributes(recorder, place, attributes);
+    copy_kind(recorder, place);
+    copy_interface_names(recorder, place);
+    copy_link(recorder, place, "device");
+    copy_link(recorder, place, "master");
+    copy_links_below(recorder, place, "brif");
+    for (size_t i = 0; i < files.count; i++)
+        if (starts_with(files.items[i], "upper_") || starts_with(files.items[i], "lower_"))
+            copy_link(recorder, place, files.items[i]);
+    names_finish(&files);
+}
+
+/* Documentation's own addresses (RFC 5737, RFC 3849) stand for the host's. */
+static const char *network_of(uint32_t address) {
+    address = ntohl(address);
+    return address == 0 ? "0.0.0.0" : address >> 16 == 0xA9FE ? "169.254.0.0" : "192.0.2.0";
+}
+
+static void put_route(const struct recorder *recorder, FILE *out, const char *name,
+                      uint32_t destination, uint32_t flags, uint32_t mask) {
+    char *hidden = standins_name(recorder->standins, name);
+    fprintf(out, "%s\t%08X\t00000000\t%04X\t0\t0\t0\t%08X\t0\t0\t0\n", hidden,
+            (unsigned)inet_addr(network_of(destination)), flags, mask);
+    free(hidden);
+}
+
+static size_t split(char *line, char **fields, size_t most) {
+    size_t count = 0;
+    while (count < most && (fields[count] = next_field(&line)))
+        count++;
+    return count;
+}
+
+static void write_route(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[8];
+    uint32_t destination = 0, flags = 0, mask = 0;
+    size_t count = split(line, fields, 8);
+    if (count < 4 || !parse_hex(fields[1], UINT32_MAX, &destination) ||
+        !parse_hex(fields[3], UINT32_MAX, &flags))
+        return;
+    if (count == 8)
+        parse_hex(fields[7], UINT32_MAX, &mask);
+    put_route(recorder, out, fields[0], destination, flags, mask);
+}
+
+/* The running kernel tells its IPv4 addresses otherwise; in a tree a route stands for each. */
+static void add_addresses(struct recorder *recorder, FILE *out) {
+    struct ifaddrs *all = NULL;
+    if (*recorder->from.root || getifaddrs(&all) != 0)
+        return;
+    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
+        struct sockaddr_in address;
+        if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET)
+            continue;
+        memcpy(&address, one->ifa_addr, sizeof address);
+        put_route(recorder, out, one->ifa_name, address.sin_addr.s_addr, RTF_UP, UINT32_MAX);
+    }
+    freeifaddrs(all);
+}
+
+static bool is_zero(const char *digits) {
+    return digits[strspn(digits, "0")] == '\0';
+}
+
+/* Only default routes count. */
+static void write_route6(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[10];
+    if (split(line, fields, 10) < 10 || !is_zero(fields[0]) || !is_zero(fields[1]))
+        return;
+    char *hidden = standins_name(recorder->standins, fields[9]);
+    fprintf(out, "%032d 00 %032d 00 %032d 00000000 00000000 00000000 %s %s\n", 0, 0, 0, fields[8],
+            hidden);
+    free(hidden);
+}
+
+static void write_address6(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[6];
+    if (split(line, fields, 6) < 6)
+        return;
+    char *hidden = standins_name(recorder->standins, fields[5]);
+    fprintf(out, "20010db8%024d 00 40 %s 00 %s\n", 0, fields[3], hidden);
+    free(hidden);
+}
+
+/* --- the whole */
+
+static void copy_names(struct recorder *recorder, const struct host *host) {
+    struct pci_names *names = pci_names_create(&recorder->from, host);
+    char *text = pci_names_list(names);
+    if (text)
+        put_text(recorder, "usr/share/misc/pci.ids", text);
+    free(text);
+    pci_names_destroy(names);
+}
+
+/* "6.1.0" of "6.1.0-18-amd64": what somebody added may name them. */
+static void copy_release(struct recorder *recorder) {
+    static const char path[] = "proc/sys/kernel/osrelease";
+    char *text = read_text(recorder, path);
+    if (text) {
+        text[strspn(text, "0123456789.")] = '\0';
+        put_line(recorder, "proc/sys/kernel", "osrelease", text);
+    }
+    free(text);
+}
+
+static void copy_disks(struct recorder *recorder) {
+    copy_class(recorder, "sys/class/block", copy_disk);
+    copy_class(recorder, "sys/block", copy_disk);
+    copy_class(recorder, "sys/class/nvme-subsystem", copy_controllers);
+    copy_links(recorder, "sys/dev/block");
+    copy_loops(recorder);
+    copy_lines(recorder, "proc/mdstat", write_array, NULL);
+    copy_btrfs(recorder);
+    copy_file_systems(recorder, "sys/fs/ext4");
+    copy_file_systems(recorder, "sys/fs/xfs");
+    copy_file_systems(recorder, "sys/fs/f2fs");
+    copy_pools(recorder);
+    copy_all_mounts(recorder);
+    copy_lines(recorder, "proc/swaps", write_swap, NULL);
+    for (size_t i = 0; i < recorder->block_count; i++)
+        if (recorder->blocks[i].number)
+            copy_udev(recorder, &recorder->blocks[i]);
+}
+
+static void copy_network(struct recorder *recorder) {
+    copy_class(recorder, "sys/class/net", copy_nic);
+    copy_lines(recorder, "proc/net/route", write_route, add_addresses);
+    copy_lines(recorder, "proc/net/ipv6_route", write_route6, NULL);
+    copy_lines(recorder, "proc/net/if_inet6", write_address6, NULL);
+}
+
+static void copy_host(struct recorder *recorder, const struct host *host) {
+    copy_class(recorder, "sys/bus/pci/devices", copy_pci);
+    copy_class(recorder, "sys/bus/usb/devices", copy_usb);
+    copy_groups(recorder);
+    copy_disks(recorder);
+    copy_network(recorder);
+    copy_release(recorder);
+    copy_names(recorder, host);
+}
+
+/* The directory, new or empty; -1 with a message. */
+static int open_empty(const char *path, char *error, size_t size) {
+    if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+        snprintf(error, size, "%s cannot be made: %s", path, strerror(errno));
+        return -1;
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct tree here = {"", AT_FDCWD};
+    struct names names = tree_list(&here, path);
+    if (fd < 0) {
+        snprintf(error, size, "%s cannot be opened: %s", path, strerror(errno));
+    } else if (names.count) {
+        snprintf(error, size, "%s is not empty: name a directory that is, or that is not there yet",
+                 path);
+        close(fd);
+        fd = -1;
+    }
+    names_finish(&names);
+    return fd;
+}
+
+static void finish(struct recorder *recorder) {
+    for (size_t i = 0; i < recorder->block_count; i++) {
+        free(recorder->blocks[i].name);
+        free(recorder->blocks[i].number);
+        free(recorder->blocks[i].label);
+    }
+    free(recorder->blocks);
+    free(recorder->where);
+    standins_destroy(recorder->standins);
+    tree_close(&recorder->from);
+    close(recorder->to);
+}
+
+int record_host(struct record *record, const char *root, const char *directory, char *error,
+                size_t error_size) {
+    struct host host;
+    *record = (struct record){0};
+    if (host_init(&host, root, error, error_size) < 0)
+        return -1;
+    struct recorder recorder = {.to = open_empty(directory, error, error_size), .record = record};
+    if (recorder.to < 0 || !tree_open(&recorder.from, host.root)) {
+        host_finish(&host);
+        return -1;
+    }
+    recorder.standins = standins_create();
+    copy_host(&recorder, &host);
+    int status = recorder.error ? -1 : 0;
+    if (status < 0)
+        snprintf(error, error_size, "%s/%s cannot be written: %s", directory, recorder.where,
+                 strerror(recorder.error));
+    finish(&recorder);
+    host_finish(&host);
+    return status;
+}

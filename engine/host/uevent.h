@@ -1,0 +1,59 @@
+/*
+ * What the kernel tells of a device that came or went: the variables of its uevent
+ * (kobject_uevent() of lib/kobject_uevent.c, usb_uevent() and usb_dev_uevent() of drivers/usb/core,
+ * pci_uevent() of drivers/pci/pci-driver.c), which udev hands on with some of its own.
+ */
+#ifndef ENGINE_UEVENT_H
+#define ENGINE_UEVENT_H
+
+#include "engine/host/host.h"
+
+struct uevent {
+    bool removed;    /* went; else came */
+    bool stands;     /* nothing came: the device is there, and it may be that nobody was told */
+    uint64_t number; /* SEQNUM, in the order of the kernel; 0: told by hand */
+    /* What the event says of it. Of a USB device that came, that is neither serial nor the class
+     * of an interface; of one that went, only udev has kept those. */
+    struct host_device device;
+};
+
+/*
+ * Reads "NAME=VALUE" texts, which NULL ends. Returns false, with nothing to finish, for whatever is
+ * not the coming or going of a PCI device or of a USB device other than a root hub. That is so too
+ * for what the kernel was only asked to say again (SYNTH_UUID, from Linux 4.13).
+ */
+bool uevent_init(struct uevent *uevent, const char *const *variables);
+
+/* An event of a device that is known from elsewhere; it is copied. */
+void uevent_of(struct uevent *uevent, const struct host_device *device, bool removed,
+               uint64_t number);
+void uevent_finish(struct uevent *uevent);
+
+/*
+ * The variables of one message of the kernel's: "add@/devices/..." and the texts, each with a NUL.
+ * `message` must have a NUL at its end. Returns NULL when it is no such message. The caller frees
+ * the list; the texts stay in the message.
+ */
+const char **uevent_split(char *message, size_t size);
+
+/* The number of the kernel's last uevent below a root, and a word for the time since its start; ""
+ * when unknown. The caller frees it. */
+uint64_t uevent_last_number(const char *sysroot);
+char *uevent_boot(const char *sysroot);
+
+/* `count` numbers with `separator` between them, as "1a6e/89a"; base is 10 or 16. Returns what
+ * stands behind, or NULL. */
+const char *numbers_parse(const char *text, int base, char separator, uint32_t *numbers,
+                          size_t count);
+
+/* "1a6e:089a", two times four digits and nothing else. */
+bool device_id_parse(const char *text, struct device_id *id);
+
+/* Texts and all; device_finish() ends it. */
+struct host_device device_copy(const struct host_device *device);
+void device_finish(struct host_device *device);
+
+/* Whether it is the same device at the same place; for USB, since it was plugged in. */
+bool device_is_same(const struct host_device *one, const struct host_device *other);
+
+#endif

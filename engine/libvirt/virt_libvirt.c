@@ -1,0 +1,847 @@
+#include "engine/libvirt/virt_libvirt.h"
+
+#include "engine/domain.h"
+#include "lexer/memory.h"
+
+#include <ctype.h>
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SYNOLOGY "/var/packages/Virtualization/target"
+
+enum { EVENT_KINDS = 3 };
+
+/*
+ * Events come on a connection of their own, which lives from one watch() to the next. With an event
+ * loop libvirtd sends a connection "are you there?" every 5 s and closes it when 5 of them were not
+ * answered; the answer comes from the loop, which runs in wait() only. A connection made before the
+ * loop is registered is not asked: the engine may sleep for minutes between two calls. Another
+ * connection costs two milliseconds, and only those who wait for a guest pay it.
+ */
+struct watcher {
+    virConnectPtr connection;   /* NULL: nothing is watched, or libvirt cannot tell */
+    int callbacks[EVENT_KINDS]; /* -1: the daemon does not know the event */
+    struct virt_news *news;     /* came and was not asked for yet; the first `told` were */
+    size_t count, told;
+};
+
+struct libvirt {
+    struct virt virt;
+    struct libvirt_api api;
+    char *uri;
+    virConnectPtr connection; /* NULL after it was lost: the next call makes it anew */
+    struct watcher watcher;
+};
+
+/* ---- what an error means ---- */
+
+enum { ANY = -1 };
+
+#define HINT_CONNECTION                                                                            \
+    "is libvirtd (or virtqemud) running? Try 'virsh -c qemu:///system list' as the same user"
+
+/* The first row that matches counts; `text` is a part of the message, in any case. */
+static const struct meaning {
+    int domain, code;
+    const char *text; /* NULL: any */
+    enum virt_failure failure;
+    const char *hint;
+} meanings[] = {
+    {ANY, VIR_ERR_OPERATION_TIMEOUT, NULL, VIRT_PASSES,
+     "something else works on the VM; 'virsh domjobinfo VM' shows what"},
+    {ANY, ANY, "state change lock", VIRT_PASSES,
+     "something else works on the VM; 'virsh domjobinfo VM' shows what"},
+    {ANY, VIR_ERR_NO_DOMAIN, NULL, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs"},
+    {ANY, VIR_ERR_AUTH_FAILED, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {ANY, VIR_ERR_AUTH_CANCELLED, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {ANY, VIR_ERR_AUTH_UNAVAILABLE, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {VIR_FROM_RPC, ANY, "too many open files", VIRT_UNREACHABLE,
+     "raise the limit on open files: ulimit -n"},
+    {VIR_FROM_RPC, ANY, "permission denied", VIRT_UNREACHABLE, "run it as root"},
+    {VIR_FROM_RPC, ANY, NULL, VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, VIR_ERR_RPC, NULL, VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, VIR_ERR_NO_CONNECT, NULL, VIRT_UNREACHABLE,
+     "is the connection URI right, and the hypervisor's driver installed?"},
+    {ANY, VIR_ERR_INVALID_CONN, NULL, VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, ANY, "client socket is closed", VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, ANY, "end of file while reading data", VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, ANY, "cannot recv data", VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, ANY, "cannot write data", VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, ANY, "failed to connect socket", VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, ANY, "keepalive timeout", VIRT_UNREACHABLE, HINT_CONNECTION},
+    {ANY, VIR_ERR_OPERATION_INVALID, "is in use", VIRT_HELD,
+     "a VM has it, or another device of its IOMMU group: detach it there first"},
+    {ANY, ANY, "domain is not running", VIRT_NOT_RUNNING, "start the VM first"},
+    {ANY, ANY, "domain is no longer running", VIRT_NOT_RUNNING, "the VM stopped meanwhile"},
+    {ANY, ANY, "inactive domain", VIRT_NOT_RUNNING, "start the VM first"},
+    {ANY, ANY, "guest unexpectedly quit", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "unexpectedly closed the monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "end of file from qemu monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "unable to read from monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "unable to write to monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "duplicate device id", VIRT_FAILED,
+     "libvirt lost sight of a device that the VM has, as when its daemon was killed in the middle "
+     "of "
+     "an attach: shut the VM down and start it again"},
+    {ANY, ANY, "is not viable", VIRT_FAILED,
+     "another device of its IOMMU group is still on a host driver: pass the whole group ('with "
+     "group'), or move the card to another slot"},
+    {ANY, ANY, "no more available pci", VIRT_FAILED,
+     "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "
+     "with 'virsh edit', start it"},
+    {ANY, ANY, "support passthrough of host pci", VIRT_FAILED,
+     "turn on the IOMMU: VT-d or AMD-Vi in the firmware, and intel_iommu=on (Intel) on the "
+     "kernel's command line"},
+    {ANY, ANY, "support vfio", VIRT_FAILED,
+     "load vfio-pci ('modprobe vfio-pci') and turn on the IOMMU: VT-d or AMD-Vi in the firmware, "
+     "intel_iommu=on (Intel) on the kernel's command line"},
+    {ANY, ANY, "no usb bus", VIRT_FAILED,
+     "the VM has no USB controller: shut it down, add <controller type='usb' model='qemu-xhci'/> "
+     "with 'virsh edit', start it"},
+    {ANY, ANY, "did not find usb device", VIRT_FAILED,
+     "it was unplugged or came back with another number or id: see lsusb"},
+    {ANY, ANY, "multiple usb devices", VIRT_FAILED,
+     "several devices have that id: say which by its 'port' or 'serial'"},
+    {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
+     "a bridge cannot be passed: name the device behind it"},
+    {ANY, ANY, "already in the process of unplug", VIRT_PASSES,
+     "the guest was asked to let it go, and has not answered yet"},
+    {ANY, ANY, "rejected by the guest", VIRT_REFUSED,
+     "stop its use in the guest, or shut the VM down"},
+    {ANY, ANY, "cause is unknown", VIRT_FAILED,
+     "most often the device's address is gone: see 'virt-rules devices'"},
+    {ANY, ANY, "failed to bind", VIRT_FAILED,
+     "is vfio-pci loaded? 'modprobe vfio-pci', then see dmesg"},
+    {ANY, ANY, "vfio_map_dma", VIRT_FAILED,
+     "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"},
+    {ANY, ANY, NULL, VIRT_FAILED, ""},
+};
+
+static bool means(const struct meaning *meaning, int domain, int code, const char *message) {
+    return (meaning->domain == ANY || meaning->domain == domain) &&
+           (meaning->code == ANY || meaning->code == code) &&
+           (!meaning->text || strcasestr(message, meaning->text));
+}
+
+/* On one line and cut between two characters. */
+static void put_message(struct virt_error *error, const char *message) {
+    size_t length = strlen(message);
+
+    if (length >= sizeof error->message) {
+        length = sizeof error->message - 1;
+        while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
+            length--;
+    }
+    for (size_t i = 0; i < length; i++) {
+        char c = message[i];
+
+        error->message[i] = (char)(iscntrl((unsigned char)c) ? ' ' : c);
+    }
+    while (length > 0 && error->message[length - 1] == ' ')
+        length--;
+    error->message[length] = '\0';
+}
+
+void virt_libvirt_error(struct virt_error *error, int domain, int code, const char *message) {
+    const struct meaning *meaning = meanings;
+
+    if (!message)
+        message = "libvirt gave no reason";
+    while (!means(meaning, domain, code, message))
+        meaning++;
+    error->failure = meaning->failure;
+    error->code = code;
+    put_message(error, message);
+    snprintf(error->hint, sizeof error->hint, "%s", meaning->hint);
+}
+
+/* An error that is not libvirt's. */
+__attribute__((format(printf, 4, 5))) static int fail(struct virt_error *error,
+                                                      enum virt_failure failure, const char *hint,
+                                                      const char *format, ...) {
+    va_list arguments;
+    char message[2048];
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    error->failure = failure;
+    error->code = 0;
+    put_message(error, message);
+    snprintf(error->hint, sizeof error->hint, "%s", hint);
+    return -1;
+}
+
+/* ---- the library ---- */
+
+#define SYMBOL(name, member)                                                                       \
+    { name, offsetof(struct libvirt_api, member) }
+
+struct symbol {
+    const char *name;
+    size_t offset;
+};
+
+static const struct symbol symbols[] = {
+    SYMBOL("virInitialize", initialize),
+    SYMBOL("virSetErrorFunc", set_error_function),
+    SYMBOL("virGetLastError", last_error),
+    SYMBOL("virResetLastError", reset_last_error),
+    SYMBOL("virConnectOpen", open),
+    SYMBOL("virConnectClose", close),
+    SYMBOL("virConnectListAllDomains", list_domains),
+    SYMBOL("virDomainLookupByUUIDString", lookup_by_uuid),
+    SYMBOL("virDomainLookupByName", lookup_by_name),
+    SYMBOL("virDomainGetUUIDString", uuid),
+    SYMBOL("virDomainGetXMLDesc", xml),
+    SYMBOL("virDomainAttachDeviceFlags", attach),
+    SYMBOL("virDomainDetachDeviceFlags", detach),
+    SYMBOL("virDomainReset", reset),
+    SYMBOL("virDomainReboot", reboot),
+    SYMBOL("virDomainFree", free),
+    SYMBOL("virGetVersion", version),
+    SYMBOL("virConnectGetLibVersion", daemon_version),
+    SYMBOL("virConnectGetURI", connection_uri),
+};
+
+/* Nothing but wait() is less without them. */
+static const struct symbol event_symbols[] = {
+    SYMBOL("virConnectIsAlive", is_alive),
+    SYMBOL("virConnectDomainEventRegisterAny", register_event),
+    SYMBOL("virConnectDomainEventDeregisterAny", deregister_event),
+    SYMBOL("virEventRegisterDefaultImpl", register_loop),
+    SYMBOL("virEventRunDefaultImpl", run_loop),
+    SYMBOL("virEventAddTimeout", add_timeout),
+    SYMBOL("virEventRemoveTimeout", remove_timeout),
+};
+
+/* The library stays loaded to the end of the process: libvirt cannot be unloaded. */
+static void *load(const char *const *libraries, struct virt_error *error) {
+    char tried[1024] = "", why[512] = "";
+    size_t length = 0;
+
+    for (; *libraries; libraries++) {
+        void *library = dlopen(*libraries, RTLD_NOW | RTLD_LOCAL);
+
+        if (library)
+            return library;
+        /* A library that is there but does not load says more than the first that is not. */
+        if (!*why || access(*libraries, F_OK) == 0)
+            snprintf(why, sizeof why, "%s", dlerror());
+        if (length < sizeof tried)
+            length += (size_t)snprintf(tried + length, sizeof tried - length, "%s%s",
+                                       length ? ", " : "", *libraries);
+    }
+    fail(error, VIRT_UNREACHABLE,
+         "install libvirt (Debian: libvirt0; Synology: Virtual Machine Manager), or put its folder "
+         "into LD_LIBRARY_PATH",
+         "the libvirt library does not load: %s; tried %s", why, tried);
+    return NULL;
+}
+
+static bool resolve_one(struct libvirt_api *api, void *library, const struct symbol *symbol) {
+    void *address = dlsym(library, symbol->name);
+
+    memcpy((char *)api + symbol->offset, &address, sizeof address);
+    return address;
+}
+
+static int resolve(struct libvirt_api *api, void *library, struct virt_error *error) {
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
+        if (!resolve_one(api, library, &symbols[i]))
+            return fail(error, VIRT_UNREACHABLE, "libvirt 0.9.13 or newer is needed",
+                        "the libvirt library has no %s", symbols[i].name);
+    for (size_t i = 0; i < sizeof event_symbols / sizeof *event_symbols; i++)
+        resolve_one(api, library, &event_symbols[i]);
+    return 0;
+}
+
+/* ---- the connection ---- */
+
+static struct libvirt *of(struct virt *virt) {
+    return (struct libvirt *)virt;
+}
+
+static void disconnect(struct libvirt *self) {
+    if (self->connection)
+        self->api.close(self->connection);
+    self->connection = NULL;
+}
+
+/* What the call that has just failed says. Returns -1. */
+static int explain(const struct libvirt *self, struct virt_error *error) {
+    virErrorPtr last = self->api.last_error();
+
+    virt_libvirt_error(error, last ? last->domain : 0, last ? last->code : 0,
+                       last ? last->message : NULL);
+    self->api.reset_last_error();
+    return -1;
+}
+
+/* The same, and a lost connection is closed. */
+static int failed(struct libvirt *self, struct virt_error *error) {
+    explain(self, error);
+    if (error->failure == VIRT_UNREACHABLE)
+        disconnect(self);
+    return -1;
+}
+
+/* Returns NULL with `error`. */
+static virConnectPtr connect_to(const struct libvirt *self, struct virt_error *error) {
+    virConnectPtr connection = self->api.open(self->uri);
+
+    if (connection)
+        return connection;
+    explain(self, error);
+    error->failure = VIRT_UNREACHABLE;
+    if (!*error->hint)
+        snprintf(error->hint, sizeof error->hint, "%s", HINT_CONNECTION);
+    return NULL;
+}
+
+static int connect_once(struct libvirt *self, struct virt_error *error) {
+    if (!self->connection)
+        self->connection = connect_to(self, error);
+    return self->connection ? 0 : -1;
+}
+
+/* libvirt would print to stderr what we report ourselves. */
+static void ignore_error(void *data, virErrorPtr error) {
+    (void)data, (void)error;
+}
+
+static void ignore_signal(int number) {
+    (void)number;
+}
+
+/* libvirt writes to its socket without MSG_NOSIGNAL: a daemon that dies would kill us. A handler,
+ * and not SIG_IGN, is not inherited by programs that we start. */
+static void survive_broken_pipe(void) {
+    struct sigaction now, action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
+
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        sigaction(SIGPIPE, &action, NULL);
+}
+
+/* ---- the operations ---- */
+
+/* True when the lookup that has just failed failed because there is no such VM. */
+static bool no_such_domain(const struct libvirt *self) {
+    virErrorPtr last = self->api.last_error();
+
+    return last && (last->code == VIR_ERR_NO_DOMAIN || last->code == VIR_ERR_INVALID_ARG);
+}
+
+static void free_domains(const struct libvirt *self, virDomainPtr *domains, int count,
+                         virDomainPtr but) {
+    for (int i = 0; i < count; i++)
+        if (domains[i] != but)
+            self->api.free(domains[i]);
+    free(domains);
+}
+
+/* Returns 1 when it was read, 0 when the VM went away meanwhile, -1 for an error. */
+static int read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm,
+                   struct virt_error *error) {
+    vm->xml = self->api.uuid(domain, vm->uuid) == 0 ? self->api.xml(domain, 0) : NULL;
+    if (vm->xml)
+        return 1;
+    failed(self, error);
+    return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING ? 0 : -1;
+}
+
+static bool has_title(const char *xml, const char *title) {
+    struct domain domain;
+    char ignored[256];
+    bool has;
+
+    if (domain_parse(&domain, xml, strlen(xml), ignored, sizeof ignored) != 0)
+        return false;
+    has = domain.title && strcmp(domain.title, title) == 0;
+    domain_finish(&domain);
+    return has;
+}
+
+/* Returns how many of the VMs have the title, the first of them in `found`, or -1. */
+static int match_titles(struct libvirt *self, virDomainPtr *domains, int count, const char *title,
+                        virDomainPtr *found, struct virt_error *error) {
+    int matches = 0;
+
+    for (int i = 0; i < count; i++) {
+        struct virt_vm vm;
+        int status = read_vm(self, domains[i], &vm, error);
+
+        if (status < 0)
+            return -1;
+        if (status > 0 && has_title(vm.xml, title) && matches++ == 0)
+            *found = domains[i];
+        if (status > 0)
+            free(vm.xml);
+    }
+    return matches;
+}
+
+/* Running or not, so that the message about a stopped VM is not "no such VM". */
+static virDomainPtr find_by_title(struct libvirt *self, const char *title,
+                                  struct virt_error *error) {
+    virDomainPtr *domains = NULL, found = NULL;
+    int count = self->api.list_domains(self->connection, &domains, 0), matches;
+
+    if (count < 0) {
+        failed(self, error);
+        return NULL;
+    }
+    matches = match_titles(self, domains, count, title, &found, error);
+    if (matches == 0)
+        fail(error, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs",
+             "no VM has the UUID, name or title '%s'", title);
+    if (matches > 1)
+        fail(error, VIRT_FAILED, "name it by its name or UUID: 'virsh list --all --title'",
+             "%d VMs have the title '%s'", matches, title);
+    if (matches != 1)
+        found = NULL;
+    free_domains(self, domains, count, found);
+    return found;
+}
+
+static virDomainPtr find(struct libvirt *self, const char *vm, struct virt_error *error) {
+    virDomainPtr domain = self->api.lookup_by_uuid(self->connection, vm);
+
+    if (!domain && no_such_domain(self))
+        domain = self->api.lookup_by_name(self->connection, vm);
+    if (domain)
+        return domain;
+    if (no_such_domain(self))
+        return find_by_title(self, vm, error);
+    failed(self, error);
+    return NULL;
+}
+
+static int libvirt_domain_xml(struct virt *virt, const char *vm, char **xml,
+                              struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    virDomainPtr domain;
+
+    *xml = NULL;
+    if (connect_once(self, error) != 0 || !(domain = find(self, vm, error)))
+        return -1;
+    *xml = self->api.xml(domain, 0);
+    if (!*xml)
+        failed(self, error);
+    self->api.free(domain);
+    return *xml ? 0 : -1;
+}
+
+/* The VMs that can be read, in `vms`, which has room for all. Returns how many, or -1. */
+static int read_vms(struct libvirt *self, virDomainPtr *domains, int count, struct virt_vm *vms,
+                    struct virt_error *error) {
+    int read = 0;
+
+    for (int i = 0; i < count; i++) {
+        int status = read_vm(self, domains[i], &vms[read], error);
+
+        if (status < 0) {
+            for (int j = 0; j < read; j++)
+                free(vms[j].xml);
+            return -1;
+        }
+        read += status;
+    }
+    return read;
+}
+
+/* `flags` are of virConnectListAllDomainsFlags. */
+static int list_vms(struct virt *virt, unsigned flags, struct virt_vm **vms, size_t *count,
+                    struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    virDomainPtr *domains = NULL;
+    int found, read = -1;
+
+    *vms = NULL;
+    *count = 0;
+    if (connect_once(self, error) != 0)
+        return -1;
+    found = self->api.list_domains(self->connection, &domains, flags);
+    if (found < 0)
+        return failed(self, error);
+    *vms = calloc((size_t)found + 1, sizeof **vms);
+    if (*vms)
+        read = read_vms(self, domains, found, *vms, error);
+    else
+        fail(error, VIRT_FAILED, "", "out of memory");
+    free_domains(self, domains, found, NULL);
+    if (read >= 0) {
+        *count = (size_t)read;
+        return 0;
+    }
+    free(*vms);
+    *vms = NULL;
+    return -1;
+}
+
+static int libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                        struct virt_error *error) {
+    return list_vms(virt, VIR_CONNECT_LIST_DOMAINS_ACTIVE, vms, count, error);
+}
+
+static int libvirt_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                            struct virt_error *error) {
+    return list_vms(virt, 0, vms, count, error);
+}
+
+/* One step on one VM; `xml` is only for those that take it. */
+typedef int vm_step(const struct libvirt_api *api, virDomainPtr domain, const char *xml);
+
+static int do_step(struct virt *virt, const char *uuid, vm_step *step, const char *xml,
+                   struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    virDomainPtr domain;
+    int status;
+
+    if (connect_once(self, error) != 0)
+        return -1;
+    domain = self->api.lookup_by_uuid(self->connection, uuid);
+    if (!domain)
+        return failed(self, error);
+    status = step(&self->api, domain, xml) == 0 ? 0 : failed(self, error);
+    self->api.free(domain);
+    return status;
+}
+
+static int step_attach(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+    return api->attach(domain, xml, VIR_DOMAIN_AFFECT_LIVE);
+}
+
+static int step_detach(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+    return api->detach(domain, xml, VIR_DOMAIN_AFFECT_LIVE);
+}
+
+static int step_reset(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+    (void)xml;
+    return api->reset(domain, 0);
+}
+
+static int step_reboot(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+    (void)xml;
+    return api->reboot(domain, VIR_DOMAIN_REBOOT_DEFAULT);
+}
+
+static int libvirt_attach(struct virt *virt, const char *uuid, const char *xml,
+                          struct virt_error *error) {
+    return do_step(virt, uuid, step_attach, xml, error);
+}
+
+static int libvirt_detach(struct virt *virt, const char *uuid, const char *xml,
+                          struct virt_error *error) {
+    return do_step(virt, uuid, step_detach, xml, error);
+}
+
+static int libvirt_reset(struct virt *virt, const char *uuid, struct virt_error *error) {
+    return do_step(virt, uuid, step_reset, NULL, error);
+}
+
+static int libvirt_reboot(struct virt *virt, const char *uuid, struct virt_error *error) {
+    return do_step(virt, uuid, step_reboot, NULL, error);
+}
+
+/* ---- events ---- */
+
+static bool has_events(const struct libvirt_api *api) {
+    return api->is_alive && api->register_event && api->deregister_event && api->register_loop &&
+           api->run_loop && api->add_timeout && api->remove_timeout;
+}
+
+static void note_time_over(int timer, void *over) {
+    (void)timer;
+    *(bool *)over = true;
+}
+
+/* A process has one loop for all connections, and only a timer says whether it is there. Returns
+ * the timer, or -1. */
+static int add_timer(const struct libvirt_api *api, int milliseconds, bool *over) {
+    int timer = api->add_timeout(milliseconds, note_time_over, over, NULL);
+
+    if (timer < 0 && api->register_loop() == 0)
+        timer = api->add_timeout(milliseconds, note_time_over, over, NULL);
+    api->reset_last_error();
+    return timer;
+}
+
+/* Must be there before the connection is made that is to use it. */
+static bool start_loop(const struct libvirt_api *api) {
+    int timer = add_timer(api, -1, NULL);
+
+    if (timer >= 0)
+        api->remove_timeout(timer);
+    return timer >= 0;
+}
+
+static bool has_news(const struct watcher *watcher) {
+    return watcher->told < watcher->count;
+}
+
+/* Runs the loop until its time is over, there are news, or the connection is lost (NULL: for the
+ * time alone). At least 1 ms: a timer that has fired already would leave no turn to the sockets.
+ * Returns -1 when the loop does not work. */
+static int run_loop(const struct libvirt *self, int milliseconds, virConnectPtr connection) {
+    const struct libvirt_api *api = &self->api;
+    bool over = false;
+    int timer = add_timer(api, milliseconds > 0 ? milliseconds : 1, &over), status = 0;
+
+    if (timer < 0)
+        return -1;
+    while (status == 0 && !over &&
+           (!connection || (!has_news(&self->watcher) && api->is_alive(connection) == 1)))
+        status = api->run_loop();
+    api->remove_timeout(timer);
+    return status;
+}
+
+static void add_news(struct watcher *watcher, enum virt_news_kind kind, const char *alias) {
+    struct virt_news *news;
+
+    watcher->news = memory_grow(watcher->news, watcher->count, sizeof *watcher->news);
+    news = &watcher->news[watcher->count++];
+    *news = (struct virt_news){.kind = kind};
+    snprintf(news->alias, sizeof news->alias, "%s", alias ? alias : "");
+}
+
+/* A guest that crashed may be kept as it is, and a running VM whose definition is taken away runs
+ * on: only this is the end. */
+static void hear_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
+                           void *watcher) {
+    (void)connection, (void)domain, (void)detail;
+    if (event == VIR_DOMAIN_EVENT_STOPPED)
+        add_news(watcher, VIRT_NEWS_STOPPED, NULL);
+}
+
+static void hear_removed(virConnectPtr connection, virDomainPtr domain, const char *alias,
+                         void *watcher) {
+    (void)connection, (void)domain;
+    add_news(watcher, VIRT_NEWS_REMOVED, alias);
+}
+
+static void hear_refused(virConnectPtr connection, virDomainPtr domain, const char *alias,
+                         void *watcher) {
+    (void)connection, (void)domain;
+    add_news(watcher, VIRT_NEWS_REFUSED, alias);
+}
+
+static void watch_nothing(struct libvirt *self) {
+    struct watcher *watcher = &self->watcher;
+
+    if (watcher->connection) {
+        for (int i = 0; i < EVENT_KINDS; i++)
+            if (watcher->callbacks[i] >= 0)
+                self->api.deregister_event(watcher->connection, watcher->callbacks[i]);
+        self->api.close(watcher->connection);
+        run_loop(self, 1, NULL); /* which closes the socket */
+        self->api.reset_last_error();
+    }
+    free(watcher->news);
+    *watcher = (struct watcher){0};
+}
+
+/* An event that the daemon does not know does not come. */
+static int listen_to(struct libvirt *self, virDomainPtr domain, struct virt_error *error) {
+    static const struct {
+        int id;
+        void (*function)(void); /* each kind of event has a type of its own */
+    } events[EVENT_KINDS] = {
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, (void (*)(void))hear_lifecycle},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, (void (*)(void))hear_removed},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, (void (*)(void))hear_refused},
+    };
+    struct watcher *watcher = &self->watcher;
+
+    for (int i = 0; i < EVENT_KINDS; i++) {
+        watcher->callbacks[i] = self->api.register_event(
+            watcher->connection, domain, events[i].id,
+            (virConnectDomainEventGenericCallback)events[i].function, watcher, NULL);
+        if (watcher->callbacks[i] < 0 && explain(self, error) < 0 &&
+            error->failure == VIRT_UNREACHABLE)
+            return -1;
+    }
+    return 0;
+}
+
+static int watch_on(struct libvirt *self, const char *uuid, struct virt_error *error) {
+    virDomainPtr domain = self->api.lookup_by_uuid(self->watcher.connection, uuid);
+    int status;
+
+    if (!domain)
+        return explain(self, error);
+    status = listen_to(self, domain, error);
+    self->api.free(domain);
+    return status;
+}
+
+static int libvirt_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    struct watcher *watcher = &self->watcher;
+
+    watch_nothing(self);
+    if (!has_events(&self->api) || !start_loop(&self->api))
+        return 0;
+    watcher->connection = connect_to(self, error);
+    if (!watcher->connection)
+        return -1;
+    for (int i = 0; i < EVENT_KINDS; i++)
+        watcher->callbacks[i] = -1;
+    if (watch_on(self, uuid, error) == 0)
+        return 0;
+    watch_nothing(self);
+    return -1;
+}
+
+static void sleep_for(int milliseconds) {
+    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
+
+static int libvirt_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                        struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    struct watcher *watcher = &self->watcher;
+    bool broken, lost;
+
+    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    if (!watcher->connection) {
+        sleep_for(timeout_ms);
+        return 0;
+    }
+    broken = !has_news(watcher) && run_loop(self, timeout_ms, watcher->connection) != 0;
+    if (has_news(watcher)) {
+        *news = watcher->news[watcher->told++];
+        return 0;
+    }
+    lost = self->api.is_alive(watcher->connection) != 1;
+    if (!broken && !lost)
+        return 0;
+    watch_nothing(self);
+    return lost ? fail(error, VIRT_UNREACHABLE, HINT_CONNECTION, "libvirt closed the connection")
+                : fail(error, VIRT_FAILED, "", "libvirt's event loop does not work");
+}
+
+static int libvirt_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+    struct libvirt *self = of(virt);
+
+    *about = (struct virt_about){0};
+    if (connect_once(self, error) != 0)
+        return -1;
+    char *uri = self->api.connection_uri(self->connection);
+    if (!uri || self->api.daemon_version(self->connection, &about->version) != 0) {
+        free(uri);
+        return failed(self, error);
+    }
+    snprintf(about->uri, sizeof about->uri, "%s", uri);
+    free(uri);
+    return 0;
+}
+
+static void libvirt_close(struct virt *virt) {
+    struct libvirt *self = of(virt);
+
+    watch_nothing(self);
+    disconnect(self);
+    free(self->uri);
+    free(self);
+}
+
+static const struct virt_ops operations = {
+    .domain_xml = libvirt_domain_xml,
+    .list = libvirt_list,
+    .list_all = libvirt_list_all,
+    .attach = libvirt_attach,
+    .detach = libvirt_detach,
+    .reset = libvirt_reset,
+    .reboot = libvirt_reboot,
+    .watch = libvirt_watch,
+    .wait = libvirt_wait,
+    .about = libvirt_about,
+    .close = libvirt_close,
+};
+
+/* ---- public ---- */
+
+static const char *default_uri(void) {
+    const char *uri = getenv("LIBVIRT_DEFAULT_URI");
+
+    return uri && *uri ? uri : "qemu:///system";
+}
+
+int virt_libvirt_create(struct virt **virt, const char *uri, const struct libvirt_api *api,
+                        struct virt_error *error) {
+    struct libvirt *self = calloc(1, sizeof *self);
+
+    *virt = NULL;
+    if (!self)
+        return fail(error, VIRT_FAILED, "", "out of memory");
+    *self = (struct libvirt){.virt = {&operations}, .api = *api};
+    self->uri = strdup(uri ? uri : default_uri());
+    if (!self->uri) {
+        fail(error, VIRT_FAILED, "", "out of memory");
+    } else if (api->initialize() != 0) {
+        failed(self, error);
+        error->failure = VIRT_UNREACHABLE;
+    } else {
+        api->set_error_function(NULL, ignore_error);
+        survive_broken_pipe();
+        if (connect_once(self, error) == 0)
+            *virt = &self->virt;
+    }
+    if (!*virt)
+        libvirt_close(&self->virt);
+    return *virt ? 0 : -1;
+}
+
+int virt_libvirt_open_from(struct virt **virt, const char *uri, const char *const *libraries,
+                           struct virt_error *error) {
+    struct libvirt_api api;
+    void *library = load(libraries, error);
+
+    *virt = NULL;
+    if (!library || resolve(&api, library, error) != 0)
+        return -1;
+    return virt_libvirt_create(virt, uri, &api, error);
+}
+
+static const char *const libraries_of_hosts[] = {
+    "libvirt.so.0",
+    SYNOLOGY "/usr/local/lib/libvirt.so.0",
+    SYNOLOGY "/usr/lib/libvirt.so.0",
+    SYNOLOGY "/lib/libvirt.so.0",
+    NULL,
+};
+
+int virt_libvirt_library(struct virt_library *library, struct virt_error *error) {
+    struct libvirt_api api;
+    void *loaded = load(libraries_of_hosts, error);
+    Dl_info place;
+
+    *library = (struct virt_library){0};
+    if (!loaded || resolve(&api, loaded, error) != 0)
+        return -1;
+    if (dladdr(dlsym(loaded, "virInitialize"), &place) && place.dli_fname)
+        snprintf(library->path, sizeof library->path, "%s", place.dli_fname);
+    api.version(&library->version, NULL, NULL);
+    return 0;
+}
+
+int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
+    return virt_libvirt_open_from(virt, uri, libraries_of_hosts, error);
+}
