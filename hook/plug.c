@@ -8,7 +8,7 @@
  *   hence the engine is started fully detached, as from libvirt's hook.
  * - When udevd has been idle for some seconds, it kills whatever is left in its control group
  *   (SIGKILL; udev(7): "detached or not"), in the middle of an attach: hence the control group is
- *   left, and that before the forks, for afterwards udev may have forgotten us. The root group is
+ *   left, and that before the fork, for afterwards udev may have forgotten us. The root group is
  *   there on every host, and nothing needs to run that makes one, as a transient unit would.
  * - The unit lets it: the control groups stay writable. With the group, IPAddressDeny and the
  * device list are left behind. What a process keeps for life goes on to the engine and the programs

@@ -532,8 +532,14 @@ static bool allow_one_process(void *context) {
     return allow_processes(context, 1);
 }
 
-static bool allow_two_processes(void *context) {
-    return allow_processes(context, 2);
+/* As a shell starts it. */
+static bool lead_group(void *context) {
+    (void)context;
+    return setpgid(0, 0) == 0;
+}
+
+static bool allow_leader_two_processes(void *context) {
+    return lead_group(NULL) && allow_processes(context, 2);
 }
 
 static bool spoil_signals(void *context) {
@@ -579,6 +585,11 @@ static void detaches_while_the_engine_works(void **state) {
     assert_int_not_equal(session, getsid(0));
     assert_int_not_equal(session, process_number(run, "pid ")); /* no leader, never a terminal */
     assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+}
+
+static void detaches_as_the_leader_of_a_group(void **state) {
+    ((struct run *)*state)->prepare = lead_group;
+    detaches_while_the_engine_works(state);
 }
 
 static void passes_the_arguments_on(void **state) {
@@ -899,7 +910,7 @@ static void ends_without_any_descriptor(void **state) {
 static void survives_a_fork_that_fails(void **state) {
     struct run *run = *state;
     char *bytes = many_bytes(1 << 20);
-    bool (*const cases[])(void *) = {deny_fork, allow_one_process, allow_two_processes};
+    bool (*const cases[])(void *) = {deny_fork, allow_one_process, allow_leader_two_processes};
     run->input = bytes;
     run->size = 1 << 20;
     run->silent = true;
@@ -919,6 +930,7 @@ int main(int argc, char **argv) {
         return be_the_engine(argv);
     const struct CMUnitTest tests[] = {
         HOOK_TEST(detaches_while_the_engine_works),
+        HOOK_TEST(detaches_as_the_leader_of_a_group),
         HOOK_TEST(passes_the_arguments_on),
         HOOK_TEST(fills_missing_arguments),
         HOOK_TEST(passes_stdin_on),
