@@ -690,12 +690,30 @@ static void detach_devices(struct planner *planner, const struct origin *origin,
                 hostdev_xml(devices->list[i], NULL);
 }
 
+/*
+ * Whether it is the device that left, by its hostdev or as one made up from that; what is unknown
+ * of either counts as the same.
+ */
+static bool may_be_leaver(const struct planner *planner, enum bus bus, struct device_id id,
+                          unsigned bus_number, unsigned device_number) {
+    const struct host_device *left = leaver(planner);
+    if (!left || left->bus != bus)
+        return false;
+    if (left->bus_number && bus_number)
+        return left->bus_number == bus_number && left->device_number == device_number;
+    return !(left->id.vendor || left->id.device) || !(id.vendor || id.device) ||
+           (left->id.vendor == id.vendor && left->id.device == id.device);
+}
+
 /* The device that leaves is taken out of the VM already: see plan_gone(). */
 static bool takes_leaver(const struct planner *planner) {
-    size_t i = 0;
-    while (i < planner->plan->count && !planner->plan->entries[i].gone)
-        i++;
-    return leaver(planner) && i < planner->plan->count;
+    for (size_t i = 0; i < planner->plan->count; i++) {
+        const struct host_device *gone = planner->plan->entries[i].gone;
+        if (gone &&
+            may_be_leaver(planner, gone->bus, gone->id, gone->bus_number, gone->device_number))
+            return true;
+    }
+    return false;
 }
 
 static void plan_detach(struct planner *planner, const struct origin *origin) {
@@ -756,7 +774,9 @@ static const struct target *selecting(const struct action *action, const struct 
 static struct origin taker_of(const struct planner *planner, const struct domain_hostdev *hostdev) {
     const struct event *event = planner->request->event;
     struct origin origin = match_giver(planner->request->program, event->domain, hostdev->id);
-    for (size_t i = 0; leaver(planner) && i < planner->wanted.count && !origin.rule; i++) {
+    bool left = may_be_leaver(planner, hostdev->bus, hostdev->id, hostdev->bus_number,
+                              hostdev->device_number);
+    for (size_t i = 0; left && i < planner->wanted.count && !origin.rule; i++) {
         const struct wanted *wanted = &planner->wanted.list[i];
         if (wanted->action->verb == VERB_DETACH)
             origin =
@@ -780,28 +800,12 @@ static void plan_gone(struct planner *planner, const struct domain_hostdev *host
     entry->message = memory_strdup("the device has left the host, and the VM still has it");
 }
 
-/*
- * Whether the hostdev is the device that left; what is unknown of either counts as the same. Where
- * no device left, all are looked at: one that comes back may have another id.
- */
-static bool may_have_left(const struct planner *planner, const struct domain_hostdev *hostdev) {
-    const struct host_device *left = leaver(planner);
-    if (!left)
-        return true;
-    if (left->bus != hostdev->bus)
-        return false;
-    if (left->bus_number && hostdev->bus_number)
-        return left->bus_number == hostdev->bus_number &&
-               left->device_number == hostdev->device_number;
-    return !(left->id.vendor || left->id.device) || !(hostdev->id.vendor || hostdev->id.device) ||
-           (left->id.vendor == hostdev->id.vendor && left->id.device == hostdev->id.device);
-}
-
+/* One that comes back may have another id, and one may have come and gone unheard: all are looked
+ * at, whatever the event is about. */
 static void plan_all_gone(struct planner *planner) {
     const struct domain *domain = planner->request->event->domain;
     for (size_t i = 0; i < domain->hostdev_count; i++)
-        if (event_can_attach(planner->request->event->name) &&
-            may_have_left(planner, &domain->hostdevs[i]))
+        if (event_can_attach(planner->request->event->name))
             plan_gone(planner, &domain->hostdevs[i]);
 }
 

@@ -28,6 +28,7 @@ struct plugging {
     struct others vms; /* that run */
     bool listed;       /* `vms` was asked for */
     bool told_broken;
+    bool again; /* told for the second time: for the sake of devices alone */
     bool problem;
 };
 
@@ -109,9 +110,13 @@ static bool concerns_anyone(const struct program *program, enum event_name name,
     return concerns;
 }
 
+static bool devices_alone(const struct plugging *plugging) {
+    return plugging->uevent->stands || plugging->again;
+}
+
 static bool concerns_some_vm(const struct plugging *plugging, enum event_name name,
                              const struct host_device *device) {
-    return concerns_anyone(&plugging->program, name, device, plugging->uevent->stands);
+    return concerns_anyone(&plugging->program, name, device, devices_alone(plugging));
 }
 
 bool plug_concerns(const struct program *program, const struct uevent *uevent) {
@@ -195,7 +200,7 @@ static struct domain *next_vm(const struct plugging *plugging, const struct even
         struct event event = *told;
         event.domain = &plugging->vms.list[i];
         size_t rank =
-            done[i] ? SIZE_MAX : rank_of(&plugging->program, &event, plugging->uevent->stands);
+            done[i] ? SIZE_MAX : rank_of(&plugging->program, &event, devices_alone(plugging));
         if (rank >= best ||
             (!busy && lock_vm_is_taken(plugging->plug->state, domain_key(event.domain))))
             continue;
@@ -207,7 +212,7 @@ static struct domain *next_vm(const struct plugging *plugging, const struct even
 
 static void tell(struct plugging *plugging, enum event_name name,
                  const struct host_device *device) {
-    struct event event = {.name = name, .device = device};
+    struct event event = {.name = name, .device = device, .settled = plugging->again};
     if (!concerns_some_vm(plugging, name, device))
         return;
     if (!plugging->told_broken)
@@ -323,19 +328,30 @@ static void remember(struct plugging *plugging, struct presence *presence, const
     }
 }
 
+/* A device may have come and gone whose events were all sent away, and a VM may have got it. */
+static void tell_again(struct plugging *plugging, const struct host_device *now) {
+    plugging->again = true;
+    if (now)
+        tell(plugging, EVENT_PLUGGED, now);
+    else
+        tell(plugging, EVENT_UNPLUGGED, &plugging->uevent->device);
+}
+
 /* It is remembered afterwards: what an engine that is killed at its work has not done, the next one
  * does, and what was done already is no work. */
 static void tell_news(struct plugging *plugging, struct presence *presence, const char *place,
-                      const struct host_device *now) {
+                      const struct host_device *now, bool waited) {
     struct news news = presence_compare(presence, plugging->uevent, now);
     for (size_t i = 0; i < news.unplugged_count; i++)
         tell(plugging, EVENT_UNPLUGGED, news.unplugged[i]);
     if (news.plugged)
         tell(plugging, EVENT_PLUGGED, news.plugged);
+    if (waited && !news.unplugged_count && !news.plugged)
+        tell_again(plugging, now);
     remember(plugging, presence, place, &news);
 }
 
-static void look_and_tell(struct plugging *plugging, const char *place) {
+static void look_and_tell(struct plugging *plugging, const char *place, bool waited) {
     const struct plug *plug = plugging->plug;
     const struct host_device *device = &plugging->uevent->device;
     struct host host;
@@ -347,23 +363,29 @@ static void look_and_tell(struct plugging *plugging, const char *place) {
                     error, "is sysfs mounted on /sys?");
     } else {
         presence_read(&presence, plug->state, place, boot);
-        tell_news(plugging, &presence, place, host_find(&host, device->bus, device->address));
+        tell_news(plugging, &presence, place, host_find(&host, device->bus, device->address),
+                  waited);
         presence_finish(&presence);
         host_finish(&host);
     }
     free(boot);
 }
 
-/* Returns at once when another process waits for the same place. */
+/*
+ * Returns at once when another process waits for the same place. A removal waits first, until what
+ * it is about has left sysfs: who waits for the place shall see that.
+ */
 static void take_turn(struct plugging *plugging) {
     char error[512], *place = presence_place(&plugging->uevent->device);
     int lock = -1;
+    if (plugging->uevent->removed)
+        settle(plugging->plug, plugging->uevent);
     enum turn turn = lock_turn(plugging->plug->state, place, &lock, error, sizeof error);
     if (turn == TURN_FAILED)
         log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
                     &plugging->uevent->device, error, "going on without a lock");
     if (turn != TURN_MERGED)
-        look_and_tell(plugging, place);
+        look_and_tell(plugging, place, turn == TURN_WAITED);
     lock_release(lock);
     free(place);
 }

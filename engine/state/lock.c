@@ -80,17 +80,20 @@ enum turn lock_turn(const char *state, const char *place, int *lock, char *error
     int file = open_file(state, error, error_size);
     if (file < 0)
         return TURN_FAILED;
+    *lock = file;
+    if (set(file, F_OFD_SETLK, F_WRLCK, turn) == 0)
+        return TURN_MINE;
     if (set(file, F_OFD_SETLK, F_WRLCK, waiting) < 0 && (errno == EAGAIN || errno == EACCES)) {
         close(file);
+        *lock = -1;
         return TURN_MERGED;
     }
     if (set(file, F_OFD_SETLKW, F_WRLCK, turn) < 0 ||
         set(file, F_OFD_SETLK, F_UNLCK, waiting) < 0) {
-        fail(file, state, error, error_size);
+        *lock = fail(file, state, error, error_size);
         return TURN_FAILED;
     }
-    *lock = file;
-    return TURN_MINE;
+    return TURN_WAITED;
 }
 
 void lock_release(int lock) {

@@ -21,6 +21,7 @@ bool lock_vm_is_taken(const char *state, const char *uuid);
 
 enum turn {
     TURN_MINE,   /* `*lock` is for lock_release() */
+    TURN_WAITED, /* the same, but others came meanwhile, perhaps, and were sent away */
     TURN_MERGED, /* another waits already: it will see all that there is to see by now */
     TURN_FAILED, /* with a message, as lock_vm() */
 };

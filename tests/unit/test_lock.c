@@ -155,7 +155,8 @@ static void whether_a_vm_is_taken(void **state) {
     assert_false(lock_vm_is_taken("/proc/nonexistent", FRIGATE));
 }
 
-/* Takes its turn, says 'm' for merged or 't' for its turn, and keeps it until it reads a byte. */
+/* Takes its turn, says 'm' for merged, 't' for its turn or 'w' for that after waiting, and keeps it
+ * until it reads a byte. */
 static pid_t take_turn(const char *place, int inherited, int tell, int until) {
     pid_t child = fork();
     if (child == 0) {
@@ -163,10 +164,10 @@ static pid_t take_turn(const char *place, int inherited, int tell, int until) {
         alarm(60);
         lock_release(inherited);
         enum turn turn = lock_turn(state_path, place, &lock, error, sizeof error);
-        char byte = "tmf"[turn];
+        char byte = "twmf"[turn];
         if (write(tell, &byte, 1) != 1)
             _exit(1);
-        _exit(turn != TURN_MINE || read(until, &byte, 1) == 1 ? 0 : 2);
+        _exit((turn != TURN_MINE && turn != TURN_WAITED) || read(until, &byte, 1) == 1 ? 0 : 2);
     }
     assert_true(child > 0);
     return child;
@@ -195,7 +196,7 @@ static void one_works_and_one_waits(void **state) {
     assert_int_equal(lock_turn(state_path, "usb-1-2", &other, error, sizeof error), TURN_MINE);
     lock_release(other);
     lock_release(own);
-    assert_int_equal(next_byte(tell[0]), 't');
+    assert_int_equal(next_byte(tell[0]), 'w');
     pid_t fourth = take_turn("usb-1-1", -1, tell[1], until[0]);
 #ifdef __x86_64__
     assert_true(is_waiting(fourth));
@@ -205,7 +206,7 @@ static void one_works_and_one_waits(void **state) {
         assert_int_equal(waitpid(one, NULL, 0), one);
         if (one == fourth)
             break;
-        assert_int_equal(next_byte(tell[0]), 't');
+        assert_int_equal(next_byte(tell[0]), 'w');
     }
     for (int i = 0; i < 2; i++) {
         close(tell[i]);

@@ -325,7 +325,15 @@ static void but_not_for_ever(void **state) {
     assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
 }
 
+/* It waits before it takes its turn: otherwise its event could be merged with that of another, who
+ * would find the device that goes. */
 static void pull_coral(void) {
+    char error[256];
+    int lock = -1;
+    alarm(60); /* it would wait for itself */
+    assert_int_equal(lock_turn(state_path, "usb-" PORT, &lock, error, sizeof error), TURN_MINE);
+    alarm(0);
+    lock_release(lock);
     pull(PORT);
 }
 
