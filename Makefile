@@ -1,12 +1,27 @@
 # virt-rules. `make help` lists the targets; everything that is built goes to build/.
-PREFIX ?= /usr/local
+# All is below one directory of its own, but for what others look for at places of theirs; below a
+# prefix that is shared with others it is where the file hierarchy standard has it.
+PREFIX ?= /usr/local/libvirt
+OWN := $(if $(filter /usr /usr/local,$(PREFIX)),,yes)
+USR := $(filter /usr,$(PREFIX))
 BINDIR ?= $(PREFIX)/bin
-MANDIR ?= $(PREFIX)/share/man
+LIBEXECDIR ?= $(PREFIX)/libexec$(if $(OWN),,/virt-rules)
 RULESDIR ?= /usr/local/libvirt/rules.d
-STATEDIR ?= /var/lib/virt-rules
+STATEDIR ?= $(if $(OWN),$(PREFIX)/state,/var/lib/virt-rules)
+DATADIR ?= $(if $(filter /usr/local/libvirt,$(PREFIX)),/usr/local,$(PREFIX))/share
+MANDIR ?= $(DATADIR)/man
+EXAMPLESDIR ?= $(if $(OWN),$(PREFIX),$(DATADIR)/doc/virt-rules)/examples
 HOOKDIR ?= /etc/libvirt/hooks
+UDEVDIR ?= $(if $(USR),/usr/lib,/etc)/udev/rules.d
+UNITDIR ?= $(if $(USR),/usr/lib,/etc)/systemd/system
+TMPFILESDIR ?= $(if $(USR),/usr/lib,/etc)/tmpfiles.d
+# Where the shell finds it; nothing, where BINDIR is such a place.
+LINK ?= $(if $(filter /usr/local/libvirt,$(PREFIX)),/usr/local/bin/virt-rules)
 DESTDIR ?=
 VERSION := 0.1.0
+# Who keeps the files: make, archive (make dist) or deb; and what puts them back, as doctor says it.
+KIND := make
+INSTALLER := make install
 
 comma := ,
 B := build$(if $(SANITIZE),/sanitize)
@@ -16,7 +31,7 @@ HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DBINDIR='"$(BINDIR)"' \
-	-DRULESDIR='"$(RULESDIR)"' -DSTATEDIR='"$(STATEDIR)"' -I. -I$(B) $(CPPFLAGS)
+	-DRULESDIR='"$(RULESDIR)"' -DSTATEDIR='"$(STATEDIR)"' -DINSTALLER='"$(INSTALLER)"' -I. -I$(B) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDENING) $(SANITIZERS) $(CFLAGS)
 # expat and json-c go into the program, so that one binary serves hosts without them.
 LDLIBS = -l:libexpat.a -l:libjson-c.a -ldl
@@ -40,7 +55,6 @@ $(B)/config: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(CONFIG))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(CONFIG))' >$@
 $(OBJECTS) $(TESTS) $(TEST_HELPERS) $(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/config
-FORCE:
 
 $(B)/virt-rules: $(OBJECTS)
 	$(call say,LD)
@@ -126,23 +140,50 @@ fuzz: ## fuzz every target for FUZZ_SECONDS (default 60) under ASan and UBSan
 golden: all ## write the golden files anew; read the diff before you commit it
 	@BUILD=$(B) tests/golden/run --write $(T)
 
-install: all ## install into DESTDIR: engine, hook, example rules
-	hook/install $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --mandir $(MANDIR) \
-		--rulesdir $(RULESDIR) --hookdir $(HOOKDIR) $(B)
+# What hook/layout wants to know.
+PLACES = kind='$(KIND)' prefix='$(PREFIX)' bindir='$(BINDIR)' libexecdir='$(LIBEXECDIR)' \
+	installerdir='$(if $(OWN),$(PREFIX),$(LIBEXECDIR))' rulesdir='$(RULESDIR)' statedir='$(STATEDIR)' \
+	hookdir='$(HOOKDIR)' datadir='$(DATADIR)' mandir='$(MANDIR)' examples='$(EXAMPLESDIR)' \
+	udevdir='$(UDEVDIR)' unitdir='$(UNITDIR)' tmpfilesdir='$(TMPFILESDIR)' link='$(LINK)'
+INSTALL_OPTIONS = --yes $(if $(DESTDIR),--destdir '$(DESTDIR)')
+
+places: # for tests/hook
+	@echo "$(PLACES)"
+
+install: all ## install: engine, hook, udev rule, unit; for a package into DESTDIR
+	@$(PLACES) hook/layout $(B) $(B)/image
+	@sh $(B)/image/install.sh $(INSTALL_OPTIONS)
 
 uninstall: ## take away what install put there; rules and log stay
-	hook/install --remove $(if $(DESTDIR),--destdir $(DESTDIR)) --bindir $(BINDIR) --mandir $(MANDIR) \
-		--rulesdir $(RULESDIR) --hookdir $(HOOKDIR) $(B)
+	@mkdir -p $(B)
+	@$(PLACES) hook/layout >$(B)/install.sh
+	@sh $(B)/install.sh --uninstall $(INSTALL_OPTIONS)
 
-# Everything below one directory of its own, which outlives an update of the NAS; no path of this
+# A build of its own, with all places named: none of those that `make install` was told. No path of this
 # machine in the programs, so that the same source gives the same bytes.
-DIST_DIR := /usr/local/libvirt
+own_build = @$(MAKE) --no-print-directory B=build/$(1) KIND=$(1) SANITIZE= PREFIX=$(2) BINDIR=$(2)/bin \
+	RULESDIR=/usr/local/libvirt/rules.d HOOKDIR=/etc/libvirt/hooks INSTALLER='$(3)' \
+	CPPFLAGS= CFLAGS='-O2 -ffile-prefix-map="$(CURDIR)"=.' LDFLAGS='-s -Wl,--build-id=none' $(4)
+# Everything below one directory, which outlives an update of the NAS.
+ARCHIVE_DIR := /usr/local/libvirt
 dist: ## archives in build/: programs for hosts without a compiler, and the source
 	@tests/install-packages build dist
-	@$(MAKE) --no-print-directory B=build/dist SANITIZE= BINDIR=$(DIST_DIR)/bin RULESDIR=$(DIST_DIR)/rules.d \
-		STATEDIR=$(DIST_DIR)/state CPPFLAGS= CFLAGS='-O2 -ffile-prefix-map="$(CURDIR)"=.' \
-		LDFLAGS='-s -Wl,--build-id=none' all
-	@hook/dist build/dist $(VERSION) build
+	$(call own_build,archive,$(ARCHIVE_DIR),sudo sh $(ARCHIVE_DIR)/install.sh,pack-archive \
+		LIBEXECDIR=$(ARCHIVE_DIR)/libexec STATEDIR=$(ARCHIVE_DIR)/state DATADIR=/usr/local/share \
+		EXAMPLESDIR=$(ARCHIVE_DIR)/examples UDEVDIR=/etc/udev/rules.d UNITDIR=/etc/systemd/system \
+		TMPFILESDIR=/etc/tmpfiles.d LINK=/usr/local/bin/virt-rules)
+pack-archive: all
+	@$(PLACES) hook/dist $(B) $(VERSION) build
+
+DEB_ARCH = $(shell dpkg --print-architecture)
+deb: ## a Debian package in build/, that lintian finds no error in
+	@tests/install-packages build deb
+	$(call own_build,deb,/usr,dpkg -i virt-rules_$(VERSION)_$(DEB_ARCH).deb,pack-deb \
+		LIBEXECDIR=/usr/libexec/virt-rules STATEDIR=/var/lib/virt-rules DATADIR=/usr/share MANDIR=/usr/share/man \
+		EXAMPLESDIR=/usr/share/doc/virt-rules/examples UDEVDIR=/usr/lib/udev/rules.d \
+		UNITDIR=/usr/lib/systemd/system TMPFILESDIR=/usr/lib/tmpfiles.d LINK=)
+pack-deb: all
+	@$(PLACES) hook/deb $(B) $(VERSION) build
 
 clean: ## remove build/
 	rm -rf build
@@ -150,6 +191,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-.PHONY: all test run-tests lab demo lint bench fuzz golden install uninstall dist clean help
+.PHONY: FORCE all test run-tests lab demo lint bench fuzz golden places install uninstall dist pack-archive deb pack-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,39 +1,53 @@
 #!/bin/sh
-# install.sh [--yes] [--dry-run] [--uninstall] [--root DIR]
+# install.sh [--yes] [--dry-run] [--uninstall] [--root DIR | --destdir DIR]
 # Installs virt-rules from the unpacked archive that it lies in, on a host that needs no compiler and
 # no package manager; `sh` and the tools of busybox are enough. Says what it will do and asks.
-#   --yes        do not ask
-#   --dry-run    only say what it would do
-#   --uninstall  take out what it put in; rules of yours and the log stay
-#   --root DIR   the host below DIR instead of this one (for tests)
+#   --yes          do not ask
+#   --dry-run      only say what it would do
+#   --uninstall    take out what it put in; rules of yours and the log stay
+#   --root DIR     the host below DIR instead of this one
+#   --destdir DIR  a tree that will be some host's: with all that any may need
 # What a NAS calls: --put-hook (before libvirt starts), --boot (waits for libvirt, puts back what an
 # update took away, runs `virt-rules apply`); neither asks, and syslog has what went wrong.
+# `make install` and the Debian package run it as well; hook/layout says how.
 #
-# All lies below $prefix, which the programs have compiled in. $manifest has a line for whatever was
-# put in: `file`, `link`, `dir` (made by us, removed when empty), `before` (somebody's hook, moved),
-# `call` and `profile` (a line of ours in a file of others), `new` (such a file was not there before).
+# The programs have their places compiled in. $manifest has a line for whatever was put in: `file`,
+# `link`, `dir` (made by us, removed when empty), `before` (somebody's hook, moved), `call` and
+# `profile` (a line of ours in a file of others), `new` (such a file was not there before).
 set -eu
 umask 022
 export LC_ALL=C
+# The places of the archive; hook/layout writes those of another build here.
+kind=archive # or make, or deb, whose files dpkg keeps
 prefix=/usr/local/libvirt
+bindir=/usr/local/libvirt/bin
+libexecdir=/usr/local/libvirt/libexec
+rulesdir=/usr/local/libvirt/rules.d
+statedir=/usr/local/libvirt/state
+examples=/usr/local/libvirt/examples
+manifest=/usr/local/libvirt/installed
 hooks=/etc/libvirt/hooks
+unitdir=/etc/systemd/system
+link=/usr/local/bin/virt-rules # so that the shell finds it; empty: $bindir is where it looks
 main=$hooks/qemu
 extra=$hooks/qemu.d/virt-rules
 before=$hooks/qemu.before-virt-rules
 beside=$hooks/virt-rules-hook # where AppArmor lets libvirtd run it
 package=/var/packages/Virtualization
 ko_script=$package/conf/systemd/insert_libvirtd_ko.sh # run before libvirtd; an update makes it anew
-boot_script=/usr/local/etc/rc.d/virt-rules.sh         # run at boot; outlives updates
-manifest=$prefix/installed
 hook_mark='@(#)virt-rules-hook '      # in hook.c
 wrapper_mark='@(#)virt-rules-wrapper' # in the wrapper below
 call_mark='# virt-rules: puts its hook back'
 call_line="$prefix/install.sh --put-hook </dev/null >/dev/null 2>\&1 || : $call_mark"
-engine_line="$prefix/bin/virt-rules PUx,"
+engine_line="$bindir/virt-rules PUx,"
+older_state=/var/lib/virt-rules # where `make install` had it before it had a prefix of its own
+manifests="/usr/local/libvirt/installed $older_state/installed" # of all kinds
+wants=/etc/systemd/system/multi-user.target.wants/virt-rules.service
 newline='
 '
-root='' action=install yes=no dry=no
+root='' stage=no action=install yes=no dry=no
 here=$(cd "$(dirname "$0")" && pwd -P)
+our_hook=$here/libexec/virt-rules-hook
 
 usage() {
     sed -n 's/^# \(install.sh .*\)/usage: \1/p' "$0" >&2
@@ -50,21 +64,26 @@ while [ $# -gt 0 ]; do
     --yes) yes=yes ;;
     --dry-run) dry=yes ;;
     --uninstall | --put-hook | --boot) action=${1#--} ;;
-    --root)
+    --root | --destdir)
         [ $# -ge 2 ] || usage
         root=${2%/}
+        [ "$1" = --root ] || stage=yes
         shift
         ;;
     -h | --help)
-        sed -n '2,9s/^# \{0,1\}//p' "$0"
+        sed -n '2,10s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage ;;
     esac
     shift
 done
+case $root in /* | '') ;; *) root=$PWD/$root ;; esac
+[ -n "$root" ] || stage=no
+[ $stage = no ] || mkdir -p "$root"
+[ -f "$our_hook" ] || our_hook=$root$libexecdir/virt-rules-hook # this is the copy beside it
 [ -z "$root" ] || [ -d "$root" ] || fail "$root is no directory"
-[ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo sh $0"
+[ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo"
 
 # ---- one thing at a time: said in the pass `plan`, done in the pass `act`
 
@@ -104,15 +123,17 @@ make_directory() { # DIRECTORY, and those above it
     [ "$pass" = plan ] || mkdir "$root$1"
 }
 
-# Its own directory holds the manifest that it is to stand in.
-make_prefix() {
-    made='' directory=$prefix
+# The directory of the manifest holds what says that it was made.
+make_manifest_directory() {
+    made='' directory=$(dirname "$manifest")
     while [ ! -d "$root$directory" ]; do
         made="dir $directory$newline$made"
         directory=$(dirname "$directory")
     done
-    mkdir -p "$root$prefix"
-    [ -z "$made" ] || printf '%s' "$made" >>"$root$manifest"
+    mkdir -p "$root$(dirname "$manifest")"
+    [ -n "$made" ] || return 0
+    [ "${manifest%/*}" != "$statedir" ] || chmod 700 "$root$statedir"
+    printf '%s' "$made" >>"$root$manifest"
 }
 
 new=''
@@ -177,17 +198,60 @@ catches_hangup() { # PROCESS: one that does not would die of it
 tell_libvirt() {
     process=$(daemon_process)
     if [ -z "$process" ]; then
-        [ "$pass" = plan ] || echo "no libvirtd or virtqemud runs now; it looks for hooks when it starts"
+        [ "$pass" = plan ] || [ $stage = yes ] || echo "no libvirtd or virtqemud runs now; it looks for hooks when it starts"
         return 0
     fi
     step "tell libvirt (process $process) to look for hooks (SIGHUP; VMs go on)" || return 0
     if ! catches_hangup "$process"; then
         echo "process $process does not take SIGHUP: restart libvirt yourself" >&2
-    elif kill -HUP "$process" && sleep 1 && [ "$(daemon_process)" = "$process" ]; then
-        echo "libvirt (process $process) was told to look for hooks, and runs on"
+        return 0
+    fi
+    expect_look
+    if kill -HUP "$process" && within 10 has_taken_hangup "$process" && within 5 has_looked; then
+        echo "libvirt (process $process) was told to look for hooks: it $looked"
+    elif [ "$(daemon_process)" = "$process" ]; then
+        echo "libvirt (process $process) was told to look for hooks and has not done it: restart it yourself; VMs go on" >&2
     else
         echo "libvirt (process $process) was told to look for hooks and is gone: look into its log, start it again" >&2
     fi
+}
+
+within() { # SECONDS COMMAND ...
+    tries=$1
+    shift
+    until "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 1
+    done
+}
+
+has_taken_hangup() { # PROCESS: runs on, and no SIGHUP waits for it
+    [ "$(daemon_process)" = "$1" ] && ! grep -Eq '^(SigPnd|ShdPnd):.*[13579bdf]$' "$root/proc/$1/status"
+}
+
+# A directory that is read has the time of that, unless its file system keeps none. An old time, and
+# the first reader is seen; so nobody else may read it now.
+access_time() {
+    stat -c %X "$root$hooks/qemu.d" 2>/dev/null || echo none
+}
+
+expect_look() {
+    looked='took the signal and runs on' expected=none
+    runs_directory && [ -d "$root$hooks/qemu.d" ] && touch -a -t 200001010000 "$root$hooks/qemu.d" 2>/dev/null || return 0
+    old=$(access_time)
+    [ "$old" -lt 1000000000 ] 2>/dev/null && keeps_access_times || return 0
+    touch -a -t 200001010000 "$root$hooks/qemu.d"
+    expected=$old looked='has looked, and runs on'
+}
+
+keeps_access_times() {
+    (cd "$root$hooks/qemu.d" && for file in *; do :; done) 2>/dev/null
+    [ "$(access_time)" != "$old" ]
+}
+
+has_looked() {
+    [ "$expected" = none ] || [ "$(access_time)" != "$expected" ]
 }
 
 version_of() { # PROGRAM: "9 0", or nothing
@@ -265,7 +329,7 @@ restore_earlier_hook() {
 
 # One of the two places, never both: libvirt would run both.
 use_directory() {
-    put "$here/libexec/virt-rules-hook" "$extra" 755 "$hooks"
+    put "$our_hook" "$extra" 755 "$hooks"
     if marked "$wrapper_mark" "$main"; then restore_earlier_hook; fi
     if marked "$hook_mark" "$main" || marked "$wrapper_mark" "$main"; then take "$main"; fi
     forget "file $main"
@@ -275,10 +339,10 @@ use_main() {
     if there "$main" && ! marked "$hook_mark" "$main"; then
         marked "$wrapper_mark" "$main" || keep_earlier_hook
         record before "$before"
-        put "$here/libexec/virt-rules-hook" "$beside" 755
+        put "$our_hook" "$beside" 755
         put_text "$(wrapper_text)" "$main" 755
     else
-        put "$here/libexec/virt-rules-hook" "$main" 755
+        put "$our_hook" "$main" 755
     fi
     if marked "$hook_mark" "$extra"; then take "$extra"; fi
     forget "file $extra"
@@ -293,10 +357,41 @@ place_hook() {
 
 # ---- what else a kind of host needs
 
-put_udev_rule() {
-    [ -d "$root/etc/udev" ] || [ -d "$root/usr/lib/udev" ] || [ -d "$root/lib/udev" ] || return 0
-    put_text "$(sed "s|@PLUG@|$prefix/libexec/virt-rules-plug|" "$here/boot/90-virt-rules.rules")" \
-        /etc/udev/rules.d/90-virt-rules.rules 644
+has_nas() { [ -d "$root$package" ]; }
+has_udev() { [ $stage = yes ] || [ -d "$root/etc/udev" ] || [ -d "$root/usr/lib/udev" ] || [ -d "$root/lib/udev" ]; }
+has_systemd() { # a NAS has one that takes a unit of ours for its own
+    [ $stage = yes ] || { ! has_nas && { [ -d "$root/run/systemd/system" ] || [ -x "$root/usr/lib/systemd/systemd" ] ||
+        [ -x "$root/lib/systemd/systemd" ]; }; }
+}
+
+# Who turned it off later does not want it on again; and what a tree needs is its host's to say.
+enable_unit() {
+    has_systemd && [ $stage = no ] && [ $kind != deb ] || return 0
+    if has_lines "link $wants" || there "$wants"; then
+        record link "$wants"
+        return 0
+    fi
+    record link "$wants"
+    step "let systemd run virt-rules apply at boot, after libvirt" || return 0
+    make_directory "$(dirname "$wants")"
+    ln -s "$unitdir/virt-rules.service" "$root$wants"
+}
+
+reload_systemd() {
+    [ -z "$root" ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null || return 0
+    systemctl daemon-reload || echo "tell systemd yourself: systemctl daemon-reload" >&2
+    ! command -v systemd-tmpfiles >/dev/null || [ "$action" = uninstall ] || systemd-tmpfiles --create virt-rules.conf || :
+}
+
+# SELinux's policy knows by a file's label what a daemon may run, and has one for libvirt's hooks.
+relabel() {
+    [ -z "$root" ] && [ -e /sys/fs/selinux/enforce ] || return 0
+    if command -v restorecon >/dev/null; then
+        { echo "$hooks" && printf '%s' "$current" | sed -n 's/^file //p'; } | while read -r path; do restorecon -R "$path" || :; done
+    fi
+    hooks_switch=/sys/fs/selinux/booleans/virt_hooks_unconfined
+    ! grep -q '^0' $hooks_switch 2>/dev/null ||
+        echo "note: SELinux lets libvirt's hooks do nothing until you say: setsebool -P virt_hooks_unconfined on" >&2
 }
 
 # udev looks at its rules anew within seconds by itself; this is for the event that comes right now.
@@ -319,7 +414,7 @@ reload_profile() { # PROFILE
 
 allow_engine() { # PROFILE LOCAL
     record profile "$2"
-    ! grep -Eqs "^[[:space:]]*$prefix/bin/(\*|virt-rules)[[:space:]]+[a-zA-Z]*x" "$root$1" "$root$2" || return 0
+    ! grep -Eqs "^[[:space:]]*$bindir/(\*|virt-rules)[[:space:]]+[a-zA-Z]*x" "$root$1" "$root$2" || return 0
     if ! grep -q "local/${1##*/}" "$root$1"; then
         [ "$pass" = act ] || echo "  note: AppArmor will not let libvirt run the engine; add \"$engine_line\" to $1 yourself"
         return 0
@@ -343,9 +438,8 @@ forbid_engine() { # LOCAL
 # ---- Synology: /etc/libvirt is made anew at each boot, and after boot scripts have started. A unit of
 # ours with an order against the package's would make DSM report a broken dependency.
 
-put_on_nas() {
-    [ -d "$root$package" ] || return 0
-    put "$here/boot/virt-rules-dsm" "$boot_script" 755
+call_from_package() {
+    has_nas && [ $kind = archive ] || return 0
     if [ ! -f "$root$ko_script" ]; then
         [ "$pass" = act ] || echo "  note: there is no $ko_script; after a boot the hook is put back only when libvirt runs"
         return 0
@@ -388,7 +482,7 @@ wait_for_libvirt() {
 apply_rules() {
     [ -z "$root" ] || return 0 # the programs know one host
     for _ in 1 2 3 4 5 6; do
-        said=$("$root$prefix/bin/virt-rules" apply 2>&1) && return
+        said=$("$root$bindir/virt-rules" apply 2>&1) && return
         case $said in *"failed to connect"* | *"cannot connect"*) sleep 5 ;; *) break ;; esac
     done
     note warning "virt-rules apply: $(printf '%s' "$said" | tr '\n' ' ')"
@@ -397,8 +491,8 @@ apply_rules() {
 boot() {
     wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; its hook is put back when it does"; exit 0; }
     place_hook
-    put_on_nas
-    put_udev_rule
+    put_files 'nas udev systemd'
+    call_from_package
     put_link
     [ "$hook_changed" = no ] || tell_libvirt >/dev/null
     [ "$changes" = 0 ] || note warning "put back what was gone, after an update perhaps: $done_steps"
@@ -408,44 +502,92 @@ boot() {
 # ---- all of it
 
 check_archive() {
+    [ $kind = archive ] || return 0
     [ -f "$here/SHA256SUMS" ] || fail "$here/SHA256SUMS is not there: unpack the whole archive and run install.sh in it"
     command -v sha256sum >/dev/null || return 0
     (cd "$here" && sha256sum -c SHA256SUMS >/dev/null 2>&1) ||
         fail "the files in $here are not as they were packed: unpack the archive again"
 }
 
-put_own_files() {
-    while read -r _ file; do
-        case $file in
-        *.sh | bin/* | libexec/*) put "$here/$file" "$prefix/$file" 755 ;;
-        *) put "$here/$file" "$prefix/$file" 644 ;;
-        esac
-    done <"$here/SHA256SUMS"
-    put "$here/SHA256SUMS" "$prefix/SHA256SUMS" 644
-    make_directory "$prefix/rules.d"
-    has_lines "dir $prefix/rules.d" || [ -d "$root$prefix/rules.d" ] || step "make $prefix/rules.d" || :
+# Each with a list of its own of what it put in: two would take away each other's hook.
+check_alone() {
+    for other in $manifests; do
+        [ "$other" = "$manifest" ] || ! [ -f "$root$other" ] ||
+            fail "virt-rules is installed in another way ($other): take that out first, with $(remover_of "$other")"
+    done
 }
 
-put_link() { # so that the shell finds it
-    link=/usr/local/bin/virt-rules
-    if [ "$(readlink "$root$link" 2>/dev/null)" = "$prefix/bin/virt-rules" ]; then
+remover_of() { # MANIFEST
+    case $1 in
+    "$older_state"/*) echo "'dpkg --remove virt-rules' or 'make uninstall PREFIX=/usr'" ;;
+    *) echo "'sh ${1%/*}/install.sh --uninstall'" ;;
+    esac
+}
+
+# What is to be where: a line "MODE SOURCE TARGET FOR", FOR being any host or a kind of host.
+put_files() { # KINDS-OF-HOSTS
+    [ $kind != deb ] || return 0
+    while read -r mode file target for; do
+        case " $1 " in *" $for "*) ;; *) continue ;; esac
+        [ "$for" = any ] || "has_$for" || continue
+        if [ -f "$here/$file" ]; then
+            put "$here/$file" "$target" "$mode"
+        else # this is the installed copy, which has some files only where they belong
+            record file "$target"
+            there "$target" || [ "$pass" = plan ] || echo "$target is gone; install anew from where it came" >&2
+        fi
+    done <"$here/files"
+}
+
+put_directories() {
+    make_directory "$rulesdir"
+    [ "$pass" = act ] || [ -d "$root$rulesdir" ] || step "make $rulesdir" || :
+    [ ! -d "$root$statedir" ] || return 0
+    make_directory "$statedir"
+    [ "$pass" = plan ] || chmod 700 "$root$statedir"
+}
+
+has_state() { # DIRECTORY
+    [ -e "$root$1/lock" ] || [ -e "$root$1/virt-rules.log" ]
+}
+
+# What is noted there of the VMs that run is needed further on.
+move_older_state() {
+    [ "$statedir" != $older_state ] && has_state $older_state && ! has_state "$statedir" || return 0
+    step "move the log and what else is in $older_state to $statedir" || return 0
+    make_directory "$(dirname "$statedir")"
+    rmdir "$root$statedir" 2>/dev/null || :
+    mv "$root$older_state" "$root$statedir"
+}
+
+is_engine() { # FILE: and no link
+    [ ! -L "$root$1" ] && [ -f "$root$1" ] && tr '\000' '\n' <"$root$1" | grep -q '^virt-rules [0-9]'
+}
+
+put_link() {
+    [ -n "$link" ] && [ "$link" != "$bindir/virt-rules" ] || return 0
+    if [ "$(readlink "$root$link" 2>/dev/null)" = "$bindir/virt-rules" ]; then
         record link "$link"
-    elif there "$link"; then
-        [ "$pass" = act ] || echo "  note: $link is another one and stays ('make uninstall' takes away what 'make install' put there)"
+    elif there "$link" && ! is_engine "$link"; then
+        [ "$pass" = act ] || echo "  note: $link is another one and stays"
     else
         record link "$link"
         step "link $link to it" || return 0
-        make_directory /usr/local/bin
-        ln -s "$prefix/bin/virt-rules" "$root$link"
+        make_directory "$(dirname "$link")"
+        rm -f "$root$link"
+        ln -s "$bindir/virt-rules" "$root$link"
     fi
 }
 
 install_all() {
-    put_own_files
+    put_files any
+    move_older_state
+    put_directories
     put_link
     each_profile allow_engine
-    put_udev_rule
-    put_on_nas
+    put_files 'udev systemd nas'
+    enable_unit
+    call_from_package
     place_hook
     [ "$hook_changed" = no ] || tell_libvirt
     take_stale
@@ -474,7 +616,7 @@ undo() { # KIND PATH
     case $1 in
     before) restore_earlier_hook ;;
     file) take_ours "$2" ;;
-    link) case $(readlink "$root$2") in "$prefix"/*) take "$2" ;; esac ;;
+    link) case $(readlink "$root$2") in "$bindir/virt-rules" | "$unitdir/virt-rules.service") take "$2" ;; esac ;;
     profile) forbid_engine "$2" ;;
     call) take_call "$2" ;;
     esac
@@ -491,7 +633,7 @@ uninstall_all() {
     directories=$(sed -n 's/^dir //p' "$root$manifest" | sed '1!G;h;$!d')
     take "$manifest"
     [ "$pass" = act ] || return 0
-    for path in $directories; do rmdir "$root$path" 2>/dev/null || :; done
+    for path in $directories /run/virt-rules; do rmdir "$root$path" 2>/dev/null || :; done
 }
 
 confirm() {
@@ -511,9 +653,10 @@ twice() { # COMMAND WORDS-WHEN-THERE-IS-NOTHING: plan, ask, do
     [ "$dry" = no ] || exit 0
     confirm
     pass=act changes=0 hook_changed=no current=''
-    [ "$1" = uninstall_all ] || make_prefix
+    [ "$1" = uninstall_all ] || make_manifest_directory
     "$1"
     reload_udev
+    reload_systemd
 }
 
 case $action in
@@ -529,11 +672,13 @@ boot)
     ;;
 install)
     check_archive
+    check_alone
     twice install_all "everything is in place already"
-    echo "installed. Next: write rules into $prefix/rules.d (examples: $prefix/examples), then run: virt-rules check, virt-rules doctor"
+    relabel
+    [ $stage = yes ] || echo "installed. Next: write rules into $rulesdir (examples: $examples), then run: virt-rules check, virt-rules doctor"
     ;;
 uninstall)
     twice uninstall_all "nothing of install.sh is here"
-    if [ -d "$root$prefix" ]; then echo "kept: $(cd "$root$prefix" && echo *) in $prefix"; fi
+    for kept in "$rulesdir" "$statedir"; do [ ! -d "$root$kept" ] || echo "kept: $kept"; done
     ;;
 esac

@@ -179,11 +179,11 @@ static void explain_no_hook(const struct hook_places *places, struct findings *f
         doctor_failed(findings, "/%s is %s; libvirt has no hook of ours", main->path,
                       S_ISDIR(main->status.st_mode) ? "a directory, no program"
                                                     : "another program's");
-        doctor_hint(findings, "'make install' puts ours beside it, in /" HOOKS "/qemu.d");
+        doctor_hint(findings, "'" INSTALLER "' puts ours in place and keeps that");
     } else {
         doctor_failed(findings, "libvirt has no hook: there is no /" HOOKS "/qemu");
         doctor_hint(findings,
-                    "put it there with 'make install'; without it nothing happens at a VM's "
+                    "put it there with '" INSTALLER "'; without it nothing happens at a VM's "
                     "start, and nothing is logged");
     }
 }
@@ -223,7 +223,7 @@ static void judge_hook(const struct hook_place *ours, struct findings *findings)
     } else if (strcmp(ours->version, VERSION) != 0) {
         doctor_warning(findings, "/%s is of version %s, this program of " VERSION, ours->path,
                        ours->version);
-        doctor_hint(findings, "install both anew: 'make install'");
+        doctor_hint(findings, "install both anew: '" INSTALLER "'");
     } else {
         doctor_ok(findings, "/%s, version %s", ours->path, ours->version);
     }
@@ -262,7 +262,7 @@ void condition_engine(struct doctor *doctor, struct findings *findings) {
     struct stat status;
     if (!tree_stat(&doctor->tree, ENGINE, &status)) {
         doctor_failed(findings, "there is no " ENGINE ", which the hook starts");
-        doctor_hint(findings, "'make install' puts it there");
+        doctor_hint(findings, "'" INSTALLER "' puts it there");
     } else if (!S_ISREG(status.st_mode) || !(status.st_mode & EXECUTABLE)) {
         doctor_failed(findings, ENGINE ", which the hook starts, is no program");
         doctor_hint(findings, "chmod 755 " ENGINE ", or install it anew");
@@ -272,7 +272,7 @@ void condition_engine(struct doctor *doctor, struct findings *findings) {
     } else if (!is_this_version(&doctor->tree)) {
         doctor_warning(findings,
                        ENGINE ", which the hook starts, is not of this program's version");
-        doctor_hint(findings, "this is " VERSION "; install anew: 'make install'");
+        doctor_hint(findings, "this is " VERSION "; install anew: '" INSTALLER "'");
     } else {
         doctor_ok(findings, "the hook starts " ENGINE);
     }

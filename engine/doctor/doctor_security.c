@@ -221,11 +221,25 @@ static char *context_of(const struct tree *tree, const char *path) {
     return memory_strdup(size > 0 ? label : "no label");
 }
 
+/* Fedora's policy (since 2024) has a switch for libvirt's hooks, off at first:
+ * https://github.com/fedora-selinux/selinux-policy/pull/2195. "0 0": what is, and what will be. */
+static bool hooks_are_off(const struct tree *tree) {
+    char *text = tree_attribute(tree, "sys/fs/selinux/booleans", "virt_hooks_unconfined");
+    bool are = text && *text == '0';
+    free(text);
+    return are;
+}
+
 static void judge_contexts(const struct tree *tree, const struct daemon *daemon,
                            struct findings *findings) {
     char *engine = context_of(tree, ENGINE);
     if (strstr(daemon->label, ":unconfined_")) {
         doctor_ok(findings, "SELinux does not confine %s (%s)", daemon->name, daemon->label);
+    } else if (hooks_are_off(tree)) {
+        doctor_failed(findings, "SELinux confines %s (%s) and lets hooks do nothing", daemon->name,
+                      daemon->label);
+        doctor_hint(findings, "'setsebool -P virt_hooks_unconfined on', and 'restorecon -Rv "
+                              "/etc/libvirt/hooks'");
     } else {
         doctor_warning(findings,
                        "SELinux confines %s (%s); whether its policy lets it run " ENGINE
@@ -233,7 +247,8 @@ static void judge_contexts(const struct tree *tree, const struct daemon *daemon,
                        daemon->name, daemon->label, engine);
         doctor_hint(findings,
                     "'restorecon -Rv /etc/libvirt/hooks " ENGINE "'; if the log stays empty "
-                    "after a VM's start: 'ausearch -m avc -ts recent' shows what was denied");
+                    "after a VM's start: 'ausearch -m avc -ts recent' shows what was denied, and "
+                    "audit2allow makes a module that allows it");
     }
     free(engine);
 }

@@ -146,7 +146,7 @@ static void judge_udev_rule(const struct tree *tree, const char *rule, const cha
                             struct findings *findings) {
     if (!is_executable(tree, program)) {
         doctor_failed(findings, "/%s runs %s, which is no program", rule, program);
-        doctor_hint(findings, "'make install' puts both there");
+        doctor_hint(findings, "'" INSTALLER "' puts both there");
     } else if (tree_has(tree, "run") && !tree_has(tree, "run/udev")) {
         doctor_warning(findings, "/%s is there, but udev does not run (no /run/udev)", rule);
         doctor_hint(findings, "run 'virt-rules watch' as a service instead");
@@ -169,8 +169,8 @@ void condition_plugged(struct doctor *doctor, struct findings *findings) {
         judge_udev_rule(tree, rule, program, findings);
     } else {
         doctor_failed(findings, "rules are for plugged or unplugged, and nothing tells of that");
-        doctor_hint(findings, "'make install' puts a udev rule into /etc/udev/rules.d; on a host "
-                              "without udev run 'virt-rules watch' as a service");
+        doctor_hint(findings, "'" INSTALLER "' puts a udev rule in place; on a host without udev "
+                              "run 'virt-rules watch' as a service");
     }
     free(rule);
     free(program);

@@ -430,7 +430,7 @@ static void hook(void **state) {
     FAILS(condition_hook, "there is no", "make install");
     drop(bed, HOOKS "qemu");
     assert_int_equal(mkdir(full(bed, HOOKS "qemu"), 0755), 0);
-    FAILS(condition_hook, "is a directory", "qemu.d");
+    FAILS(condition_hook, "is a directory", "make install");
 }
 
 static void hook_beside_another(void **state) {
@@ -595,6 +595,10 @@ static void selinux(void **state) {
     WARNS(condition_security, "SELinux confines virtqemud (system_u:system_r:virtqemud_t:s0)",
           "ausearch");
     has(bed->findings.list[0].message, "(no label)");
+    put(bed, "sys/fs/selinux/booleans/virt_hooks_unconfined", "0 0");
+    FAILS(condition_security, "lets hooks do nothing", "setsebool -P virt_hooks_unconfined on");
+    put(bed, "sys/fs/selinux/booleans/virt_hooks_unconfined", "1 1");
+    WARNS(condition_security, "SELinux confines virtqemud", "audit2allow");
     put(bed, "proc/9/attr/current", "system_u:system_r:unconfined_service_t:s0");
     OK(condition_security, "does not confine");
     put(bed, "proc/9/attr/current", "system_u:system_r:virtqemud_t:s0");

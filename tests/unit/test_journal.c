@@ -610,9 +610,9 @@ static void leaks_no_descriptor(void **state) {
 static void knows_its_directory(void **state) {
     (void)state;
     assert_int_equal(unsetenv("VIRT_RULES_STATE"), 0);
-    assert_string_equal(state_directory(NULL), "/var/lib/virt-rules");
+    assert_string_equal(state_directory(NULL), STATEDIR);
     assert_int_equal(setenv("VIRT_RULES_STATE", "", 1), 0);
-    assert_string_equal(state_directory(NULL), "/var/lib/virt-rules");
+    assert_string_equal(state_directory(NULL), STATEDIR);
     assert_int_equal(setenv("VIRT_RULES_STATE", "/run/x", 1), 0);
     assert_string_equal(state_directory(NULL), "/run/x");
     assert_string_equal(state_directory("/run/y"), "/run/y");
