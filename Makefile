@@ -161,7 +161,7 @@ uninstall: ## take away what install put there; rules and log stay
 
 # A build of its own, with all places named: none of those that `make install` was told. No path of this
 # machine in the programs, so that the same source gives the same bytes.
-own_build = @$(MAKE) --no-print-directory B=build/$(1) KIND=$(1) SANITIZE= PREFIX=$(2) BINDIR=$(2)/bin \
+own_build = +@$(MAKE) --no-print-directory B=build/$(1) KIND=$(1) SANITIZE= PREFIX=$(2) BINDIR=$(2)/bin \
 	RULESDIR=/usr/local/libvirt/rules.d HOOKDIR=/etc/libvirt/hooks INSTALLER='$(3)' \
 	CPPFLAGS= CFLAGS='-O2 -ffile-prefix-map="$(CURDIR)"=.' LDFLAGS='-s -Wl,--build-id=none' $(4)
 # Everything below one directory, which outlives an update of the NAS.
@@ -181,7 +181,7 @@ deb: ## a Debian package in build/, that lintian finds no error in
 	$(call own_build,deb,/usr,dpkg -i virt-rules_$(VERSION)_$(DEB_ARCH).deb,pack-deb \
 		LIBEXECDIR=/usr/libexec/virt-rules STATEDIR=/var/lib/virt-rules DATADIR=/usr/share MANDIR=/usr/share/man \
 		EXAMPLESDIR=/usr/share/doc/virt-rules/examples UDEVDIR=/usr/lib/udev/rules.d \
-		UNITDIR=/usr/lib/systemd/system TMPFILESDIR=/usr/lib/tmpfiles.d LINK=)
+		UNITDIR=/usr/lib/systemd/system TMPFILESDIR=/usr/lib/tmpfiles.d LINK= LDLIBS='-lexpat -ljson-c -ldl')
 pack-deb: all
 	@$(PLACES) hook/deb $(B) $(VERSION) build
 

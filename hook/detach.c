@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,10 +22,30 @@ const char *state_directory(void) {
     return path && *path ? path : STATEDIR;
 }
 
+/* The engine of the tree that this program lies in as libexec/NAME, as in an archive that was
+ * unpacked and not installed; NULL when there is none. */
+static char *engine_beside(void) {
+    static char path[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/bin/virt-rules"));
+    path[size > 0 ? size : 0] = '\0';
+    char *name = strrchr(path, '/'), *directory = NULL;
+    if (name) {
+        *name = '\0';
+        directory = strrchr(path, '/');
+    }
+    if (!directory || strcmp(directory, "/libexec") != 0)
+        return NULL;
+    strcpy(directory, "/bin/virt-rules");
+    return access(path, X_OK) == 0 ? path : NULL;
+}
+
 char *engine_path(void) {
     static char installed[] = BINDIR "/virt-rules";
     char *path = getenv("VIRT_RULES_ENGINE");
-    return path && *path ? path : installed;
+    if (path && *path)
+        return path;
+    path = engine_beside();
+    return path ? path : installed;
 }
 
 /* The length of the valid UTF-8 sequence at `s`, 0 when there is none (RFC 3629). */

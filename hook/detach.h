@@ -22,7 +22,7 @@ void report(const struct report_subject *subject, bool detached, const char *for
 /* The directory of the log. */
 const char *state_directory(void);
 
-/* The engine to run: $VIRT_RULES_ENGINE, or the installed one. */
+/* The engine to run: $VIRT_RULES_ENGINE, or the one of the same tree, or the installed one. */
 char *engine_path(void);
 
 /* Leaves stdin as it is, or /dev/null if closed; /dev/null as stdout and stderr; nothing else. From

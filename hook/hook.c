@@ -35,22 +35,28 @@ static const size_t xml_limit = (size_t)64 << 20;
 /* Places in the engine's argv. */
 enum { ENGINE, RUN, VM, EVENT, LAST = EVENT + 2, ARGV_SIZE = LAST + 2 };
 
-/* A nameless file for the XML; -1 and errno when there is none to be had. */
-static int open_store(void) {
+static int open_nameless(const char *directory) {
     char *path = NULL;
-    int fd = memfd_create("domain-xml", MFD_CLOEXEC);
-    if (fd >= 0)
-        return fd;
-    mkdir(state_directory(), 0700);
-    if (asprintf(&path, "%s/.domain-xml.XXXXXX", state_directory()) < 0)
+    mkdir(directory, 0700);
+    if (asprintf(&path, "%s/.domain-xml.XXXXXX", directory) < 0)
         return -1;
-    fd = mkostemp(path, O_CLOEXEC);
+    int fd = mkostemp(path, O_CLOEXEC);
     int error = errno;
     if (fd >= 0)
         unlink(path);
     free(path);
     errno = error;
     return fd;
+}
+
+/* A nameless file for the XML, in memory where that can be had; -1 and errno when there is none at
+ * all. systemd-tmpfiles makes the directory in /run (virt-rules.conf), elsewhere the hook does. */
+static int open_store(void) {
+    const char *own = getenv("VIRT_RULES_STATE"); /* then nothing is left elsewhere */
+    int fd = memfd_create("domain-xml", MFD_CLOEXEC);
+    if (fd < 0 && !(own && *own))
+        fd = open_nameless("/run/virt-rules");
+    return fd >= 0 ? fd : open_nameless(state_directory());
 }
 
 static bool write_all(int fd, const char *bytes, size_t size) {

@@ -472,6 +472,10 @@ static bool own_mounts(void) {
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
+static bool own_run_on_4_4(void *context) {
+    return own_mounts() && mount("none", "/run", "tmpfs", 0, NULL) == 0 && be_linux_4_4(context);
+}
+
 static bool hide_proc(void *context) {
     return own_mounts() && be_linux_4_4(context) && mount("none", "/proc", "tmpfs", 0, NULL) == 0;
 }
@@ -690,6 +694,18 @@ static void runs_on_linux_4_4(void **state) {
         if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2)
             fail_msg("%s is left in the state directory", entry->d_name);
     closedir(list);
+}
+
+/* In memory, where nobody said where the state is to be. */
+static void keeps_the_xml_in_run_on_linux_4_4(void **state) {
+    struct run *run = *state;
+    run->prepare = own_run_on_4_4;
+    run->state[0] = '\0';
+    run_hook(run);
+    if (run->skipped)
+        return;
+    assert_note(run, "stdin", domain_xml, strlen(domain_xml));
+    assert_descriptors(run, "/run/virt-rules/");
 }
 
 static void runs_without_proc(void **state) {
@@ -939,6 +955,7 @@ int main(int argc, char **argv) {
         HOOK_TEST(runs_with_descriptors_closed),
         HOOK_TEST(passes_no_descriptor_on),
         HOOK_TEST(runs_on_linux_4_4),
+        HOOK_TEST(keeps_the_xml_in_run_on_linux_4_4),
         HOOK_TEST(runs_without_proc),
         HOOK_TEST(gives_the_engine_clean_surroundings),
         HOOK_TEST(keeps_the_environment_but_preloads),
