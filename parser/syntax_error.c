@@ -215,6 +215,9 @@ static void hint_device(struct diagnostic *diagnostic, const struct syntax_error
                         const char *word) {
     if (error->found.token == TOKEN_NUMBER && error->expected[TOKEN_ANY])
         diagnostic_hint(diagnostic, "did you mean 'any %s'?", word);
+    else if (error->found.token == TOKEN_NUMBER && error->previous.token == TOKEN_ALL)
+        diagnostic_hint(diagnostic,
+                        "'all' has no number: 'any %s' takes that many, 'all' every one", word);
     else if (error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL)
         diagnostic_hint(diagnostic,
                         "leave it out: 'any' and 'all' stand behind 'attach' in a rule");
@@ -477,11 +480,12 @@ void report_syntax_error(struct parse_context *context, const struct syntax_erro
 
 /* What other tools call it. */
 static const char *event_of_synonym(const char *text) {
-    static const char *const synonyms[][2] = {{"stop", "stopped"},     {"shutdown", "stopped"},
-                                              {"shutoff", "stopped"},  {"boot", "started"},
-                                              {"running", "started"},  {"plug", "plugged"},
-                                              {"hotplug", "plugged"},  {"add", "plugged"},
-                                              {"unplug", "unplugged"}, {"remove", "unplugged"}};
+    static const char *const synonyms[][2] = {
+        {"stop", "stopped"},      {"shutdown", "stopped"},  {"shutoff", "stopped"},
+        {"boot", "started"},      {"running", "started"},   {"plug", "plugged"},
+        {"hotplug", "plugged"},   {"add", "plugged"},       {"added", "plugged"},
+        {"attached", "plugged"},  {"unplug", "unplugged"},  {"remove", "unplugged"},
+        {"removed", "unplugged"}, {"detached", "unplugged"}};
     for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++)
         if (!strcmp(text, synonyms[i][0]))
             return synonyms[i][1];
