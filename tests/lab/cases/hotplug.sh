@@ -11,11 +11,6 @@ has_usb() { # VM ID: in the live XML, and no second USB device
     [ "$(xpath "$1" "count(//hostdev[@type='usb'])")" = 1 ] &&
         xpath "$1" "//hostdev[@type='usb']/source[vendor/@id='0x${2%:*}' and product/@id='0x${2#*:}']"
 }
-attached_time() { # in microseconds, from the log's line
-    local time
-    time=$(date -d "$(logged_lines attached frigate | tail -n 1 | sed 's/.*"time":"\([^"]*\)".*/\1/')" +%s.%6N) &&
-        echo "${time/./}"
-}
 one_round() {
     local since
     rm -f "$LOG"
@@ -23,7 +18,7 @@ one_round() {
     plug_keyboard || fail "the keyboard is plugged in"
     wait_for 60 logged attached frigate "$KEYBOARD" || fail "the log says attached" "$(cat "$LOG")"
     has_usb "$FRIGATE" "$KEYBOARD" >/dev/null || fail "the keyboard is in the VM"
-    times+=("$(($(attached_time) - since))")
+    times+=("$(($(attached_time frigate) - since))")
     say "$(seconds "${times[-1]}") s"
     unplug keyboard || fail "the keyboard is unplugged"
     wait_for 60 hostdevs_are "$FRIGATE" 0 || fail "the VM has it no longer" "$(cat "$LOG")"
