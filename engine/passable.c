@@ -42,6 +42,23 @@ struct passable passable_judge(const struct host *host, const struct host_device
     return passable;
 }
 
+struct passable passable_judge_in_group(const struct host *host,
+                                        const struct host_device *const *group, size_t count,
+                                        const struct host_device *device,
+                                        const struct domain *others, size_t other_count) {
+    struct host part = *host; /* the planner looks at nothing else of it */
+    size_t place = 0;
+    part.devices = memory_resize(NULL, count, sizeof *part.devices);
+    part.count = count;
+    for (size_t i = 0; i < count; i++) {
+        part.devices[i] = *group[i];
+        place = group[i] == device ? i : place;
+    }
+    struct passable passable = passable_judge(&part, &part.devices[place], others, other_count);
+    free(part.devices);
+    return passable;
+}
+
 void passable_finish(struct passable *passable) {
     free(passable->message);
     free(passable->hint);

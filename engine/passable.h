@@ -17,6 +17,13 @@ struct passable passable_judge(const struct host *host, const struct host_device
                                const struct domain *others, size_t other_count);
 void passable_finish(struct passable *passable);
 
+/* The same for who knows what shares the device's IOMMU group (itself too): so that a list of all
+ * devices takes as long for each on a large host as on a small one. */
+struct passable passable_judge_in_group(const struct host *host,
+                                        const struct host_device *const *group, size_t count,
+                                        const struct host_device *device,
+                                        const struct domain *others, size_t other_count);
+
 /*
  * The shortest words that mean this device alone: "1ac1:089a", "8086:1520 at 0000:01:00.1",
  * "10c4:ea60 serial "0001"". The caller frees it.

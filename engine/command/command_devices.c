@@ -35,6 +35,24 @@ static void order(struct listing *listing) {
     qsort((void *)listing->order, listing->host.count, sizeof *listing->order, by_group);
 }
 
+/* Devices without a group have none beside them. */
+static bool shares_group(const struct host_device *a, const struct host_device *b) {
+    return a == b || (a->bus == BUS_PCI && b->bus == BUS_PCI && a->iommu_group >= 0 &&
+                      a->iommu_group == b->iommu_group);
+}
+
+/* The one at `place` in the order, where its group lies around it. */
+static struct passable judge(const struct listing *listing, size_t place) {
+    const struct host_device *device = listing->order[place];
+    size_t first = place, end = place + 1;
+    while (first > 0 && shares_group(listing->order[first - 1], device))
+        first--;
+    while (end < listing->host.count && shares_group(listing->order[end], device))
+        end++;
+    return passable_judge_in_group(&listing->host, &listing->order[first], end - first, device,
+                                   listing->others.list, listing->others.count);
+}
+
 /* --- text */
 
 static void print_group(const struct host_device *device, const struct host_device *before,
@@ -71,10 +89,9 @@ static void print_facts(const struct host_device *device) {
     fputs(device->boot_vga ? ", boot display\n" : "\n", stdout);
 }
 
-static void print_verdict(const struct listing *listing, const struct host_device *device,
-                          bool colour) {
-    struct passable passable =
-        passable_judge(&listing->host, device, listing->others.list, listing->others.count);
+static void print_verdict(const struct listing *listing, size_t place, bool colour) {
+    struct passable passable = judge(listing, place);
+    const struct host_device *device = listing->order[place];
     if (passable.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, passable.message);
@@ -103,7 +120,7 @@ static void print_text(const struct listing *listing, bool colour) {
         text_print_string(stdout, device->name);
         putchar('\n');
         print_facts(device);
-        print_verdict(listing, device, colour);
+        print_verdict(listing, i, colour);
         before = device;
     }
     if (!listing->host.has_iommu)
@@ -152,11 +169,10 @@ static void put_facts(struct json_object *object, const struct host_device *devi
     text_put_json(object, "use", device->use);
 }
 
-static struct json_object *device_json(const struct listing *listing,
-                                       const struct host_device *device) {
+static struct json_object *device_json(const struct listing *listing, size_t place) {
+    const struct host_device *device = listing->order[place];
     struct json_object *object = json_object_new_object();
-    struct passable passable =
-        passable_judge(&listing->host, device, listing->others.list, listing->others.count);
+    struct passable passable = judge(listing, place);
     char *selector = passable_selector(&listing->host, device);
     put_facts(object, device);
     json_object_object_add(object, "passable", json_object_new_boolean(!passable.refusal));
@@ -172,7 +188,7 @@ static struct json_object *device_json(const struct listing *listing,
 static void print_json(const struct listing *listing) {
     struct json_object *document = json_object_new_object(), *devices = json_object_new_array();
     for (size_t i = 0; i < listing->host.count; i++)
-        json_object_array_add(devices, device_json(listing, listing->order[i]));
+        json_object_array_add(devices, device_json(listing, i));
     json_object_object_add(document, "iommu", json_object_new_boolean(listing->host.has_iommu));
     json_object_object_add(document, "devices", devices);
     text_print_json(stdout, document);

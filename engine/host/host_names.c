@@ -88,14 +88,50 @@ static struct pci_access *access_create(const struct library *library, const cha
     return access;
 }
 
-static bool is_here(const struct host *host, long vendor, long device) {
-    for (size_t i = 0; i < host->count; i++) {
-        const struct device_id *id = &host->devices[i].id;
-        if (host->devices[i].bus == BUS_PCI && id->vendor == vendor &&
-            (device < 0 || id->device == device))
-            return true;
+/* The ids of the host's PCI devices in order, each once. */
+struct ids {
+    uint32_t *items; /* the vendor above, the device below */
+    size_t count;
+};
+
+static int by_value(const void *a, const void *b) {
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static struct ids ids_here(const struct host *host) {
+    struct ids ids = {memory_resize(NULL, host->count + 1, sizeof *ids.items), 0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].bus == BUS_PCI)
+            ids.items[count++] =
+                (uint32_t)host->devices[i].id.vendor << 16 | host->devices[i].id.device;
+    qsort(ids.items, count, sizeof *ids.items, by_value);
+    for (size_t i = 0; i < count; i++)
+        if (!i || ids.items[i] != ids.items[i - 1])
+            ids.items[ids.count++] = ids.items[i];
+    return ids;
+}
+
+/* The first that is not below `id`. */
+static size_t place_of(const struct ids *ids, uint32_t id) {
+    size_t low = 0, high = ids->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ids->items[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return false;
+    return low;
+}
+
+static bool is_here(const struct ids *ids, long vendor, long device) {
+    uint32_t id = (uint32_t)vendor << 16 | (device < 0 ? 0 : (uint32_t)device);
+    size_t place = vendor < 0 ? ids->count : place_of(ids, id);
+    return place < ids->count &&
+           (device < 0 ? ids->items[place] >> 16 == (uint32_t)vendor : ids->items[place] == id);
 }
 
 /* The number that a line of the list starts with, or -1. */
@@ -106,24 +142,28 @@ static long id_of(const char *line) {
 
 /* "vvvv  maker", below it "<tab>dddd  device", below that "<tab><tab>..." for its variants. */
 static void copy_what_is_here(FILE *out, char *list, const struct host *host) {
+    struct ids ids = ids_here(host);
     long vendor = -1;
 
     for (const char *line; (line = next_line(&list));) {
         bool is_device = *line == '\t';
+        if (*line == '#' || !*line)
+            continue; /* in the middle of a maker's devices, too */
         if (!is_device) {
             vendor = id_of(line);
-            vendor = is_here(host, vendor, -1) ? vendor : -1;
+            vendor = is_here(&ids, vendor, -1) ? vendor : -1;
         }
         long device = is_device && vendor >= 0 ? id_of(line + 1) : -1;
-        if (vendor >= 0 && (!is_device || (device >= 0 && is_here(host, vendor, device))))
+        if (vendor >= 0 && (!is_device || (device >= 0 && is_here(&ids, vendor, device))))
             fprintf(out, "%s\n", line);
     }
+    free(ids.items);
 }
 
 /* As libpci does it: "pci.ids" where there is no "pci.ids.gz". */
 static char *read_list(const char *path) {
     static const char ending[] = ".gz";
-    const struct tree here = {"", AT_FDCWD};
+    const struct tree here = {"", AT_FDCWD, NULL};
     char *list = tree_read(&here, path);
     size_t length = strlen(path), tail = strlen(ending);
 
@@ -194,7 +234,7 @@ char *pci_names_find(struct pci_names *names, struct device_id id) {
 }
 
 char *pci_names_list(struct pci_names *names) {
-    const struct tree here = {"", AT_FDCWD};
+    const struct tree here = {"", AT_FDCWD, NULL};
     if (!names->is_loaded)
         names_load(names);
     if (!names->excerpt)

@@ -4,17 +4,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#if __has_include(<linux/openat2.h>)
+#include <linux/openat2.h>
+#endif
 
 #include "lexer/memory.h"
 
 enum { LINKS_MAX = 40, PAGE = 4096, DECIMAL = 10, HEXADECIMAL = 16 };
 
+/* What the kernel calls an open file; NULL when it does not tell, as without /proc. */
+static char *place_of(int fd) {
+    static const char gone[] = " (deleted)";
+    char link[64], place[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, place, sizeof place);
+    size_t length = size < 0 ? 0 : (size_t)size, tail = strlen(gone);
+    bool is_gone = length > tail && memcmp(place + length - tail, gone, tail) == 0;
+    return length == 0 || length == sizeof place || *place != '/' || is_gone
+               ? NULL
+               : memory_strndup(place, length);
+}
+
 bool tree_open(struct tree *tree, const char *root) {
     tree->root = root;
     tree->fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    tree->place = tree->fd < 0 ? NULL : place_of(tree->fd);
+    if (tree->place && strcmp(tree->place, "/") == 0)
+        *tree->place = '\0';
     return tree->fd >= 0;
 }
 
@@ -22,6 +44,21 @@ void tree_close(struct tree *tree) {
     if (tree->fd >= 0)
         close(tree->fd);
     tree->fd = -1;
+    free(tree->place);
+    tree->place = NULL;
+}
+
+/* Linux from 5.6 walks below a root by itself. -1: it cannot, or there is no such file. */
+static int open_in_root(const struct tree *tree, const char *path, int flags) {
+#if defined SYS_openat2 && defined RESOLVE_IN_ROOT
+    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, tree->fd, *path ? path : ".", &how, sizeof how);
+#else
+    (void)tree, (void)path, (void)flags;
+    errno = ENOSYS;
+    return -1;
+#endif
 }
 
 /* A path on its way to being resolved: what is done, and what is still to be walked. */
@@ -73,7 +110,21 @@ static bool step(const struct tree *tree, struct walk *walk) {
     return true;
 }
 
-char *tree_resolve(const struct tree *tree, const char *path) {
+/* Asks the kernel, in three calls. NULL: it cannot tell, or some part of the path is not there. */
+static char *resolve_at_once(const struct tree *tree, const char *path) {
+    int fd = tree->place ? open_in_root(tree, path, O_PATH) : -1;
+    char *place = fd < 0 ? NULL : place_of(fd), *below = NULL;
+    size_t length = tree->place ? strlen(tree->place) : 0;
+
+    if (place && strncmp(place, tree->place, length) == 0 && place[length] == '/')
+        below = memory_strdup(place + length + 1);
+    free(place);
+    if (fd >= 0)
+        close(fd);
+    return below;
+}
+
+static char *walk_to(const struct tree *tree, const char *path) {
     struct walk walk = {memory_strdup(""), memory_strdup(path), 0};
     bool ok = true;
 
@@ -86,11 +137,24 @@ char *tree_resolve(const struct tree *tree, const char *path) {
     return NULL;
 }
 
+char *tree_resolve(const struct tree *tree, const char *path) {
+    char *resolved = resolve_at_once(tree, path);
+    return resolved ? resolved : walk_to(tree, path);
+}
+
+/* No such call, or a filter forbids it, or the tree was changed on the way. */
+static bool must_walk(int error) {
+    return error == ENOSYS || error == EPERM || error == EAGAIN;
+}
+
 static int open_below(const struct tree *tree, const char *path, int flags) {
-    flags |= O_CLOEXEC | O_NONBLOCK;
-    if (!*tree->root) /* no link leads out of "/", and the kernel walks faster */
+    flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK);
+    if (!*tree->root) /* no link leads out of "/" */
         return openat(tree->fd, path, flags);
-    char *resolved = tree_resolve(tree, path);
+    int found = open_in_root(tree, path, flags);
+    if (found >= 0 || !must_walk(errno))
+        return found;
+    char *resolved = walk_to(tree, path);
     if (!resolved)
         return -1;
     int fd = openat(tree->fd, *resolved ? resolved : ".", flags | O_NOFOLLOW);
@@ -137,16 +201,33 @@ static char *without_blanks_at_end(char *text) {
     return text;
 }
 
+/* Of a file that holds no more than a page, as all attributes in sysfs: there a read that does not
+ * fill it is the last. */
+static char *read_attribute(int fd) {
+    char text[PAGE + 1];
+    ssize_t size = fd < 0 ? -1 : read(fd, text, PAGE);
+
+    if (size == PAGE || (size < 0 && fd >= 0 && errno == EINTR)) {
+        lseek(fd, 0, SEEK_SET);
+        return without_blanks_at_end(read_and_close(fd));
+    }
+    if (fd >= 0)
+        close(fd);
+    if (size < 0)
+        return NULL;
+    text[size] = '\0';
+    return memory_strdup(without_blanks_at_end(text));
+}
+
 char *tree_attribute(const struct tree *tree, const char *path, const char *name) {
     char *file = memory_printf("%s/%s", path, name);
-    char *text = without_blanks_at_end(tree_read(tree, file));
+    char *text = read_attribute(open_below(tree, file, O_RDONLY));
     free(file);
     return text;
 }
 
 char *dir_attribute(int directory, const char *name) {
-    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    return without_blanks_at_end(read_and_close(fd));
+    return read_attribute(openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
 }
 
 char *dir_link_name(int directory, const char *name) {

@@ -14,6 +14,7 @@
 struct tree {
     const char *root; /* borrowed; "" for the running system */
     int fd;
+    char *place; /* where the kernel says that it is, without a slash at its end; NULL: unknown */
 };
 
 struct names {

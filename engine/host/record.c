@@ -1008,7 +1008,7 @@ static int open_empty(const char *path, char *error, size_t size) {
         return -1;
     }
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const struct tree here = {"", AT_FDCWD};
+    const struct tree here = {"", AT_FDCWD, NULL};
     struct names names = tree_list(&here, path);
     if (fd < 0) {
         snprintf(error, size, "%s cannot be opened: %s", path, strerror(errno));

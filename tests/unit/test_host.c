@@ -613,6 +613,15 @@ static void test_list_of_names_knows_the_maker_only(void **state) {
     assert_non_null(strstr(pci(tree, "0000:03:00.0")->name, "0001"));
 }
 
+static void test_list_of_names_has_comments(void **state) {
+    struct tree_of_test *tree = *state;
+    put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
+    put(tree, "usr/share/misc/pci.ids",
+        "# All\n1ac1  Maker\n\t0001  Other\n# and then\n\n\t089a  Thing\n\t\t1ac1 089a  Card\n");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->name, "Maker Thing");
+}
+
 /* ---- Groups ---- */
 
 static void put_member(const struct tree_of_test *tree, const char *address, const char *class,
@@ -1494,6 +1503,7 @@ int main(void) {
         OWN(test_usb_texts_are_made_safe),
         OWN(test_broken_list_of_names),
         OWN(test_list_of_names_knows_the_maker_only),
+        OWN(test_list_of_names_has_comments),
         OWN(test_what_does_not_block_a_group),
         OWN(test_an_isa_bridge_with_driver_blocks_its_group),
         OWN(test_devices_without_group_do_not_block),
