@@ -37,6 +37,8 @@ struct host_device {
     bool boot_vga;
     char *reset_methods; /* "flr bus"; NULL when unknown */
     char *power_state;   /* "D0"; NULL when unknown */
+    char *physical;      /* of a virtual function the address of its physical one; else NULL */
+    unsigned virtual_functions; /* that run on it now */
     unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
     unsigned device_number;
     char *serial; /* USB only, NULL when it has none */

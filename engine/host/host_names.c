@@ -13,7 +13,7 @@
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
-enum { NAME_SIZE = 1024 };
+enum { NAME_SIZE = 1024, PIECE = 65536 };
 
 /* libpci is loaded at run time, so that one program serves hosts that lack it. */
 struct library {
@@ -140,39 +140,66 @@ static long id_of(const char *line) {
     return has_digits ? strtol(line, NULL, 16) : -1;
 }
 
-/* "vvvv  maker", below it "<tab>dddd  device", below that "<tab><tab>..." for its variants. */
-static void copy_what_is_here(FILE *out, char *list, const struct host *host) {
-    struct ids ids = ids_here(host);
-    long vendor = -1;
+/* What goes from the list into the excerpt. */
+struct excerpt {
+    FILE *out;
+    struct ids ids;
+    long vendor; /* whose lines come; -1: none of this host */
+};
 
-    for (const char *line; (line = next_line(&list));) {
-        bool is_device = *line == '\t';
-        if (*line == '#' || !*line)
-            continue; /* in the middle of a maker's devices, too */
-        if (!is_device) {
-            vendor = id_of(line);
-            vendor = is_here(&ids, vendor, -1) ? vendor : -1;
-        }
-        long device = is_device && vendor >= 0 ? id_of(line + 1) : -1;
-        if (vendor >= 0 && (!is_device || (device >= 0 && is_here(&ids, vendor, device))))
-            fprintf(out, "%s\n", line);
+/* "vvvv  maker", below it "<tab>dddd  device", below that "<tab><tab>..." for its variants. */
+static void copy_if_here(struct excerpt *excerpt, const char *line, size_t length) {
+    bool is_device = *line == '\t';
+    if (*line == '#' || length == 0 || (is_device && excerpt->vendor < 0))
+        return; /* a comment may be in the middle of a maker's devices */
+    if (!is_device) {
+        excerpt->vendor = id_of(line);
+        if (!is_here(&excerpt->ids, excerpt->vendor, -1))
+            excerpt->vendor = -1;
     }
-    free(ids.items);
+    long device = is_device ? id_of(line + 1) : -1;
+    if (is_device ? device >= 0 && is_here(&excerpt->ids, excerpt->vendor, device)
+                  : excerpt->vendor >= 0)
+        fprintf(excerpt->out, "%.*s\n", (int)length, line);
+}
+
+/* The list is long and a process reads it once: in pieces, so that no memory is made for it. */
+static void copy_what_is_here(struct excerpt *excerpt, int list) {
+    char piece[PIECE + 1];
+    size_t held = 0;
+    for (ssize_t got; (got = read(list, piece + held, PIECE - held)) > 0;) {
+        const char *line = piece, *end;
+        held += (size_t)got;
+        for (; (end = memchr(line, '\n', held)); line = end + 1) {
+            copy_if_here(excerpt, line, (size_t)(end - line));
+            held -= (size_t)(end + 1 - line);
+        }
+        held = held < PIECE ? held : 0; /* no list has such lines */
+        memmove(piece, line, held);
+    }
+    piece[held] = '\n';
+    copy_if_here(excerpt, piece, held);
 }
 
 /* As libpci does it: "pci.ids" where there is no "pci.ids.gz". */
-static char *read_list(const char *path) {
+static int open_list(const char *path) {
     static const char ending[] = ".gz";
-    const struct tree here = {"", AT_FDCWD, NULL};
-    char *list = tree_read(&here, path);
+    int list = open(path, O_RDONLY | O_CLOEXEC);
     size_t length = strlen(path), tail = strlen(ending);
 
-    if (!list && length > tail && strcmp(path + length - tail, ending) == 0) {
+    if (list < 0 && length > tail && strcmp(path + length - tail, ending) == 0) {
         char *plain = memory_strndup(path, length - tail);
-        list = tree_read(&here, plain);
+        list = open(plain, O_RDONLY | O_CLOEXEC);
         free(plain);
     }
     return list;
+}
+
+static bool is_plain(int list) {
+    static const unsigned char gzip[] = {0x1f, 0x8b};
+    unsigned char head[sizeof gzip];
+    ssize_t size = pread(list, head, sizeof head, 0);
+    return size >= 0 && (size < (ssize_t)sizeof head || memcmp(head, gzip, sizeof gzip) != 0);
 }
 
 /*
@@ -181,20 +208,21 @@ static char *read_list(const char *path) {
  * the whole list stays in place.
  */
 static void shorten_list(struct pci_names *names) {
-    static const char gzip[] = "\x1f\x8b";
-    char *list = read_list(names->access->id_file_name);
-    bool is_plain = list && strncmp(list, gzip, strlen(gzip)) != 0;
-    int fd = is_plain ? memfd_create("pci.ids", MFD_CLOEXEC) : -1;
+    int list = open_list(names->access->id_file_name);
+    int fd = list >= 0 && is_plain(list) ? memfd_create("pci.ids", MFD_CLOEXEC) : -1;
 
     names->excerpt = fd < 0 ? NULL : fdopen(fd, "w");
     if (names->excerpt) {
-        copy_what_is_here(names->excerpt, list, names->host);
+        struct excerpt excerpt = {names->excerpt, ids_here(names->host), -1};
+        copy_what_is_here(&excerpt, list);
+        free(excerpt.ids.items);
         if (fflush(names->excerpt) == 0)
             names->library.set_list(names->access, memory_printf("/proc/self/fd/%d", fd), 1);
     } else if (fd >= 0) {
         close(fd);
     }
-    free(list);
+    if (list >= 0)
+        close(list);
 }
 
 static void names_load(struct pci_names *names) {

@@ -209,6 +209,15 @@ static int read_group(int directory) {
     return is_number ? (int)group : -1;
 }
 
+static unsigned read_virtual_functions(int directory) {
+    char *text = dir_attribute(directory, "sriov_numvfs");
+    uint32_t number = 0;
+    bool is_number = parse_decimal(text, UINT16_MAX, &number);
+
+    free(text);
+    return is_number ? number : 0;
+}
+
 static void read_pci(struct host_device *device, int directory) {
     char *boot_vga = dir_attribute(directory, "boot_vga");
 
@@ -221,6 +230,8 @@ static void read_pci(struct host_device *device, int directory) {
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
     device->reset_methods = dir_attribute(directory, "reset_method");
     device->power_state = dir_attribute(directory, "power_state");
+    device->physical = dir_link_name(directory, "physfn");
+    device->virtual_functions = read_virtual_functions(directory);
     device->is_bridge = read_header_type(directory) > 0 || device->class_code >> 16 == CLASS_BRIDGE;
     free(boot_vga);
 }
@@ -479,6 +490,7 @@ void host_finish(struct host *host) {
         free(device->driver);
         free(device->reset_methods);
         free(device->power_state);
+        free(device->physical);
         free(device->serial);
         free(device->use);
     }

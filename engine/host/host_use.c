@@ -24,21 +24,18 @@ static void add_place(struct node *node, size_t device) {
 }
 
 /* Taking the physical function away takes all its virtual ones, so it carries what they carry. */
-static void place_on_physical_function(struct uses *uses, struct node *node, const char *address) {
-    char *directory = memory_printf("sys/bus/pci/devices/%s", address);
-    char *physical = tree_link_name(uses->tree, directory, "physfn");
-    const struct host_device *device = physical ? host_find(uses->host, BUS_PCI, physical) : NULL;
-
+static void place_on_physical_function(struct uses *uses, struct node *node,
+                                       const struct host_device *function) {
+    const struct host_device *device =
+        function->physical ? host_find(uses->host, BUS_PCI, function->physical) : NULL;
     if (device)
         add_place(node, (size_t)(device - uses->host->devices));
-    free(physical);
-    free(directory);
 }
 
 static void place_at(struct uses *uses, struct node *node, const char *part) {
     const struct host_device *device = host_find(uses->host, BUS_PCI, part);
     if (device)
-        place_on_physical_function(uses, node, part);
+        place_on_physical_function(uses, node, device);
     else
         device = host_find(uses->host, BUS_USB, part);
     if (device)
@@ -79,18 +76,10 @@ static void find_display(struct uses *uses, size_t device) {
 
 /* Each of them may be somebody's network card, and all go when their physical function goes. */
 static void find_functions(struct uses *uses, size_t device) {
-    const struct host_device *what = &uses->host->devices[device];
-    uint32_t number = 0;
-
-    if (what->bus != BUS_PCI)
-        return;
-    char *directory = memory_printf("sys/bus/pci/devices/%s", what->address);
-    char *text = tree_attribute(uses->tree, directory, "sriov_numvfs");
-    if (parse_decimal(text, UINT16_MAX, &number) && number > 0)
+    unsigned number = uses->host->devices[device].virtual_functions;
+    if (number > 0)
         uses_add(uses, device, USE_FUNCTIONS,
                  memory_printf("runs %u virtual function%s on it", number, number == 1 ? "" : "s"));
-    free(text);
-    free(directory);
 }
 
 static int strongest_first(const void *a, const void *b) {
