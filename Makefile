@@ -128,10 +128,29 @@ lint: ## clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@$(MAKE) --no-print-directory $(GENERATED)
 	@tests/lint -I. -I$(B)
 
-bench: ## time and memory of check, beside doas -C
+# What the measured are measured with and beside. The libvirt is tests/fake's, but for one call.
+BENCH := $(addprefix $(B)/bench/,nothing spawn call libvirt.so.0)
+$(B)/bench/libvirt.so.0: tests/bench/libvirt.c tests/fake/libvirt.c tests/fake/world.c $(B)/config
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) -fPIC -DvirDomainAttachDeviceFlags=attach_in_full \
+		-c -o $@.o tests/fake/libvirt.c
+	$(Q)$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) -fPIC -shared -Wl,-soname,libvirt.so.0 -o $@ $@.o \
+		tests/bench/libvirt.c tests/fake/world.c -ldl
+$(filter-out %.so.0,$(BENCH)): $(B)/bench/%: tests/bench/%.c $(B)/config
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) $(BENCH_FLAGS) -o $@ $<
+$(B)/bench/nothing: BENCH_FLAGS = -static
+$(B)/bench/spawn: BENCH_FLAGS = -pthread
+$(B)/bench/call: BENCH_FLAGS = -ldl
+
+bench: ## how long all takes, beside the peers, in 5 minutes (T=hook for one row; README=1 writes it there)
 	@tests/install-packages build bench
-	@$(MAKE) --no-print-directory all
-	@tests/bench/bench
+	@$(MAKE) --no-print-directory run-bench
+
+run-bench: all $(BENCH)
+	@BUILD=$(B) tests/bench/bench $(if $(README),--readme) $(T)
 
 fuzz: ## fuzz every target for FUZZ_SECONDS (default 60) under ASan and UBSan
 	@tests/install-packages build fuzz
@@ -191,6 +210,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-.PHONY: FORCE all test run-tests lab demo lint bench fuzz golden places install uninstall dist pack-archive deb pack-deb clean help
+.PHONY: FORCE all test run-tests lab demo lint bench run-bench fuzz golden places install uninstall dist pack-archive deb pack-deb clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
