@@ -21,7 +21,7 @@ static int show(const struct apply *apply) {
 }
 
 static void say_nothing_to_do(const struct apply *apply) {
-    if (apply->chosen_count || apply->request->json || apply->problem)
+    if (apply->chosen_count || apply->over.count || apply->request->json || apply->problem)
         return;
     printf("nothing to do: no rule is for %s at started\n",
            apply->request->name_count ? "that VM" : "a running VM");

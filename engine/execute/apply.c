@@ -3,6 +3,7 @@
 #include "engine/command/command.h"
 #include "engine/plan.h"
 #include "engine/plan_print.h"
+#include "engine/state/life.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -100,6 +101,41 @@ static int choose_all(struct apply *apply, struct virt *virt, struct virt_error 
     return 0;
 }
 
+/* --- what is noted of VMs that do not run */
+
+static bool is_running(const struct apply *apply, const char *uuid) {
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (!strcmp(domain_key(&apply->running.list[i]), uuid))
+            return true;
+    return false;
+}
+
+/* By the name that people know, where libvirt still knows the VM. */
+static bool read_over(struct domain *domain, struct virt *virt, const char *uuid) {
+    struct virt_error error;
+    char *xml = NULL, ignored[512];
+    int status = virt->ops->domain_xml(virt, uuid, &xml, &error) < 0
+                     ? domain_from_name(domain, uuid)
+                     : domain_parse(domain, xml, strlen(xml), ignored, sizeof ignored);
+    free(xml);
+    return status == 0;
+}
+
+static void find_over(struct apply *apply, struct virt *virt) {
+    size_t count;
+    char **all = life_all(apply->request->state, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct others *over = &apply->over;
+        struct domain domain;
+        if (!is_running(apply, all[i]) && read_over(&domain, virt, all[i])) {
+            over->list = memory_grow(over->list, over->count, sizeof *over->list);
+            over->list[over->count++] = domain;
+        }
+        free(all[i]);
+    }
+    free((void *)all);
+}
+
 int apply_init(struct apply *apply, const struct apply_request *request, struct virt_error *error) {
     struct virt *virt = NULL;
     *apply = (struct apply){.request = request};
@@ -113,6 +149,8 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
         status = choose_all(apply, virt, error);
         if (status < 0)
             apply_finish(apply);
+        else if (request->state && !request->name_count)
+            find_over(apply, virt);
     }
     virt_close(virt);
     return status;
@@ -120,6 +158,7 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
 
 void apply_finish(struct apply *apply) {
     others_finish(&apply->running);
+    others_finish(&apply->over);
     free(apply->chosen);
 }
 
@@ -132,10 +171,9 @@ struct worker {
     int results; /* JSON, to read; -1: none */
 };
 
-static bool execute(const struct apply_request *request, const struct domain *domain, FILE *out) {
-    struct event event = event_of(domain);
+static bool execute(const struct apply_request *request, const struct event *event, FILE *out) {
     struct executor executor = {.program = request->program,
-                                .event = &event,
+                                .event = event,
                                 .sysroot = request->sysroot,
                                 .state = request->state,
                                 .journal = journal_open(request->state, false),
@@ -150,8 +188,8 @@ static bool execute(const struct apply_request *request, const struct domain *do
 }
 
 /* Lines of people's length are one write each, so two VMs' do not mix; JSON comes by a pipe. */
-static struct worker start(const struct apply_request *request, const struct domain *domain) {
-    struct worker worker = {domain, -1, -1};
+static struct worker start(const struct apply_request *request, const struct event *event) {
+    struct worker worker = {event->domain, -1, -1};
     int results[2] = {-1, -1};
     if (request->json && pipe2(results, O_CLOEXEC) < 0)
         return worker;
@@ -159,7 +197,7 @@ static struct worker start(const struct apply_request *request, const struct dom
     worker.pid = fork();
     if (worker.pid == 0) {
         FILE *out = request->json ? fdopen(results[1], "we") : request->out;
-        _exit(execute(request, domain, out) ? EXIT_FINE : EXIT_PROBLEM);
+        _exit(execute(request, event, out) ? EXIT_FINE : EXIT_PROBLEM);
     }
     if (request->json)
         close(results[1]);
@@ -211,16 +249,34 @@ static struct worker *start_all(const struct apply *apply) {
     struct worker *workers = memory_zalloc((apply->chosen_count + 1) * sizeof *workers);
     size_t count = 0;
     for (size_t i = 0; i < apply->running.count; i++)
-        if (apply->chosen[i])
-            workers[count++] = start(apply->request, &apply->running.list[i]);
+        if (apply->chosen[i]) {
+            struct event event = event_of(&apply->running.list[i]);
+            workers[count++] = start(apply->request, &event);
+        }
     return workers;
+}
+
+/* As at their end, but that no rule's program is run so late. */
+static bool settle_all(const struct apply *apply, struct json_object *list) {
+    struct program nothing = {0};
+    struct apply_request request = *apply->request;
+    bool good = true;
+    request.program = &nothing;
+    for (size_t i = 0; i < apply->over.count; i++) {
+        struct event event = {
+            .name = EVENT_RELEASE, .domain = &apply->over.list[i], .settled = true};
+        struct worker worker = start(&request, &event);
+        collect(list, &worker);
+        good &= join(&worker);
+    }
+    return good;
 }
 
 bool apply_execute(struct apply *apply) {
     const struct apply_request *request = apply->request;
-    struct worker *workers = start_all(apply);
     struct json_object *object = json_object_new_object(), *list = json_object_new_array();
-    bool good = !apply->problem;
+    bool good = settle_all(apply, list) && !apply->problem;
+    struct worker *workers = start_all(apply);
     for (size_t i = 0; i < apply->chosen_count; i++) {
         collect(list, &workers[i]);
         good &= join(&workers[i]);

@@ -23,6 +23,7 @@ struct apply {
     const struct apply_request *request;
     struct others running; /* every VM that runs, by name */
     bool *chosen;          /* one each: it is to be worked on */
+    struct others over;    /* VMs that ended while no hook ran: what is noted of them is settled */
     size_t chosen_count;
     bool problem; /* a VM that was named is not there, does not run, or is several */
 };
@@ -33,7 +34,8 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
 void apply_finish(struct apply *apply);
 
 /*
- * A process each VM, all at once, so that none waits for another's device. What comes of it goes
+ * Unless VMs are named, what is left of VMs that have ended goes back to the host first. Then a
+ * process each VM, all at once, so that none waits for another's device. What comes of it goes
  * to the log and to `out`: a line each as it comes, or with `json` {"results": [...]} in the end.
  * Returns true when all is as the rules want it.
  */

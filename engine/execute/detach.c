@@ -284,11 +284,14 @@ static bool log_result(const struct detach *detach, enum result result, const ch
 static void dismiss(const struct detach *detach) {
     struct life life;
     const char *state = detach->request->state, *key = domain_key(&detach->domain);
-    char message[512];
+    char message[512], driver[64];
     if (!state || !detach->device)
         return;
     life_open(&life, state, key, detach->domain.id);
     life_dismiss(&life, detach->device->address);
+    if (host_driver(&detach->host, detach->device, driver, sizeof driver) && *driver &&
+        !host_is_vfio(driver))
+        life_give_back(&life, detach->device->address); /* the host has it */
     if (life_save(&life, state, key, message, sizeof message) < 0)
         log_result(detach, RESULT_FAILED, message,
                    "an engine that looks after the VM's start may attach the device again");

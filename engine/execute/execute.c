@@ -116,28 +116,6 @@ static void execute_programs(struct execution *run) {
     plan_finish(&run->plan);
 }
 
-/* A daemon that starts anew calls its hooks before it answers; without a library, or with one that
- * is too old (no code of libvirt's own), asking again is no use. */
-static bool open_virt(struct execution *run) {
-    struct virt_error error = {0};
-    int64_t since = execution_now(run);
-    while (run->executor->open_virt(&run->virt, NULL, &error) < 0)
-        if (!error.code || !execution_ask_again(run, &error, since)) {
-            execution_log_event(run, RESULT_FAILED, error.message, error.hint);
-            return false;
-        }
-    return true;
-}
-
-/* However the run ended, the VM with what was taken for it, or without: then the host has it. */
-static void leave_host(struct execution *run) {
-    if (!run->taken_count || !execution_load_host(run))
-        return;
-    execute_give_back(run, -1);
-    host_finish(&run->host);
-    run->host = (struct host){0};
-}
-
 /* Nobody else works on the VM during a pass; between two of them others may, for the next is
  * planned anew. */
 static enum outcome locked_pass(struct execution *run) {
@@ -148,19 +126,20 @@ static enum outcome locked_pass(struct execution *run) {
     run->unlocked = lock < 0;
     enum outcome outcome = one_pass(run);
     if (outcome == OUTCOME_OVER)
-        leave_host(run);
+        execute_leave_host(run);
     lock_release(lock);
     return outcome;
 }
 
 static void execute_devices(struct execution *run) {
     enum outcome outcome;
-    if (open_virt(run)) {
+    if (execution_open_virt(run)) {
         while ((outcome = locked_pass(run)) != OUTCOME_OVER)
             execute_wait_for_guest(run, outcome == OUTCOME_AGAIN
                                             ? execution_now(run) + FIRST_WAIT_MS
                                             : execution_at_most(run->wake, run->look));
         virt_close(run->virt);
+        run->virt = NULL;
     } else {
         run->blind = true;
     }

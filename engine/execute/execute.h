@@ -25,6 +25,8 @@ struct binder {
                    size_t error_size);
     int (*give_back)(const struct host *host, const struct host_device *device, char *error,
                      size_t error_size);
+    int (*reclaim)(const struct host *host, const struct host_device *device, char *error,
+                   size_t error_size);
 };
 
 struct executor {
@@ -34,7 +36,7 @@ struct executor {
     const char *state;         /* directory of the lock */
     struct journal *journal;
     struct clock *clock;
-    const struct binder *binder; /* NULL: host_release() and host_give_back() */
+    const struct binder *binder; /* NULL: host_release(), host_give_back(), host_reclaim() */
     int program_limit_ms;        /* of a program of a rule; 0: SPAWN_LIMIT_MS */
     int boot_ms; /* how long a guest boots, before it is looked whether it kept what it got; 0: 30
                     s; -1: that look is left out */

@@ -58,6 +58,10 @@ static enum outcome failed_passing(struct execution *run, const struct plan_entr
     return error->failure == VIRT_PASSES ? OUTCOME_NEXT : OUTCOME_AGAIN;
 }
 
+static bool is_managed_pci(const struct plan_entry *entry) {
+    return entry->device->bus == BUS_PCI && !plan_has_option(entry->action, OPTION_UNMANAGED);
+}
+
 static enum outcome failed_call(struct execution *run, const struct plan_entry *entry,
                                 struct task *task, const struct virt_error *error) {
     if (error->failure == VIRT_PASSES || error->failure == VIRT_NOT_RUNNING ||
@@ -67,13 +71,23 @@ static enum outcome failed_call(struct execution *run, const struct plan_entry *
     return error->failure == VIRT_NO_DOMAIN ? OUTCOME_AGAIN : OUTCOME_NEXT;
 }
 
+/* What libvirt has not answered, it may still do. */
+static enum outcome failed_attach(struct execution *run, const struct plan_entry *entry,
+                                  struct task *task, const struct virt_error *error) {
+    if (error->failure != VIRT_UNREACHABLE && !task->unanswered)
+        execute_note_failed(run, entry->device);
+    return error->failure == VIRT_HELD ? held_attach(run, entry, task, error)
+                                       : failed_call(run, entry, task, error);
+}
+
 /* libvirt's word that it worked is looked at: a guest may have given the device back. */
 enum outcome execute_attach(struct execution *run, const struct plan_entry *entry,
                             struct task *task) {
     struct virt_error error;
+    if (is_managed_pci(entry))
+        execute_note_taken(run, entry->device);
     if (run->virt->ops->attach(run->virt, execution_vm(run), entry->xml, &error) < 0)
-        return error.failure == VIRT_HELD ? held_attach(run, entry, task, &error)
-                                          : failed_call(run, entry, task, &error);
+        return failed_attach(run, entry, task, &error);
     switch (execution_holds(run, entry->device)) {
     case HOLDS:
         return execute_attached(run, entry, task);
@@ -109,6 +123,7 @@ enum outcome execute_detach(struct execution *run, const struct plan_entry *entr
     struct virt_error result = {.message = "the VM could not be seen any more"};
     switch (execute_ask_guest(run, entry, entry->xml, &result)) {
     case GUEST_LET_GO:
+        execute_note_returned(run, entry->device);
         return execution_finish(run, entry, task, RESULT_DETACHED, result.message, result.hint);
     case GUEST_NOT_ASKED:
         return failed_call(run, entry, task, &result);

@@ -20,43 +20,17 @@ bool execute_is_unit(const struct plan_entry *entry) {
            !plan_has_option(entry->action, OPTION_UNMANAGED);
 }
 
-static const struct binder *binder_of(const struct execution *run) {
-    static const struct binder kernel = {host_release, host_give_back};
-    return run->executor->binder ? run->executor->binder : &kernel;
-}
-
-static void note_taken(struct execution *run, const char *address, const char *driver) {
-    for (size_t i = 0; i < run->taken_count; i++)
-        if (!strcmp(run->taken[i].address, address))
-            return;
-    run->taken = memory_grow(run->taken, run->taken_count, sizeof *run->taken);
-    run->taken[run->taken_count++] = (struct taken){
-        .address = memory_strdup(address), .driver = driver ? memory_strdup(driver) : NULL};
-}
-
-/* So that it is known to the engine of the VM's end, should this one be killed. */
-static void keep_taken(struct execution *run, const struct host_device *device) {
-    struct life life;
-    execution_load_life(run, &life);
-    life_take(&life, device->address, device->driver);
-    execution_save_life(run, &life);
-}
-
-static void forget_taken(struct execution *run, const struct host_device *device) {
-    struct life life;
-    if (!life_exists(run->executor->state, execution_vm(run)))
-        return;
-    execution_load_life(run, &life);
-    life_give_back(&life, device->address);
-    execution_save_life(run, &life);
+static void note_for_group(struct execution *run, const struct host_device *device) {
+    struct taken *taken = execute_note_taken(run, device);
+    if (taken)
+        taken->for_group = taken->loose = true;
 }
 
 static bool take(struct execution *run, const struct plan_entry *entry, char *error,
                  size_t error_size) {
     if (!host_blocks_group(entry->device) || execution_task(run, entry)->went)
         return true;
-    keep_taken(run, entry->device);
-    return binder_of(run)->release(&run->host, entry->device, error, error_size) == 0;
+    return execution_binder(run)->release(&run->host, entry->device, error, error_size) == 0;
 }
 
 /* libvirt takes one device from its host driver, and can do so only when no other of the group is
@@ -68,68 +42,11 @@ static bool take_siblings(struct execution *run, const struct plan_entry *entry,
         if (other == entry || !is_of_unit(entry, other) || other->kind != PLAN_STEP)
             continue;
         if (!other->device->driver || host_blocks_group(other->device))
-            note_taken(run, other->device->address, other->device->driver);
+            note_for_group(run, other->device);
         if (!take(run, other, error, error_size))
             return false;
     }
     return true;
-}
-
-static bool has_driver(const struct execution *run, const struct host_device *device) {
-    char driver[64];
-    return !host_driver(&run->host, device, driver, sizeof driver) || *driver;
-}
-
-/* Whether some VM still has one of the device's group, as far as the host shows it. */
-static bool is_group_in_use(const struct execution *run, const struct host_device *device) {
-    char driver[64];
-    for (size_t i = 0; i < run->host.count; i++) {
-        const struct host_device *other = &run->host.devices[i];
-        if (other->bus == BUS_PCI && other->iommu_group == device->iommu_group &&
-            host_driver(&run->host, other, driver, sizeof driver) && strstr(driver, "vfio"))
-            return true;
-    }
-    return false;
-}
-
-static void probe(struct execution *run, struct taken *taken, const struct host_device *device) {
-    static const char hint[] = "when the VM has ended, write the address to "
-                               "/sys/bus/pci/drivers_probe, or start a VM that takes the group";
-    char error[512];
-    if (is_group_in_use(run, device))
-        snprintf(error, sizeof error, "it has no driver, and a VM has others of its IOMMU group");
-    else if (binder_of(run)->give_back(&run->host, device, error, sizeof error) == 0) {
-        forget_taken(run, device);
-        if (has_driver(run, device)) {
-            execution_log_device(run, device, RESULT_DETACHED, "back on its host driver", NULL);
-            return;
-        }
-        if (!taken->driver)
-            return;
-        snprintf(error, sizeof error, "its host driver %s did not take it back", taken->driver);
-    }
-    if (!taken->told)
-        execution_log_device(run, device, RESULT_FAILED, error, hint);
-    taken->told = true;
-}
-
-/* libvirt may be about to give back others of the group, or this one. */
-static void give_one_back(struct execution *run, struct taken *taken,
-                          const struct host_device *device) {
-    int64_t deadline = execution_now(run) + RELEASE_LIMIT_MS;
-    while (!has_driver(run, device) && is_group_in_use(run, device) &&
-           execution_now(run) < deadline)
-        execution_sleep_until(run, execution_now(run) + FIRST_WAIT_MS);
-    if (!has_driver(run, device))
-        probe(run, taken, device);
-}
-
-void execute_give_back(struct execution *run, int group) {
-    for (size_t i = 0; i < run->taken_count; i++) {
-        const struct host_device *device = host_find(&run->host, BUS_PCI, run->taken[i].address);
-        if (device && (group < 0 || device->iommu_group == group))
-            give_one_back(run, &run->taken[i], device);
-    }
 }
 
 /* Returns false when the VM cannot be seen any more. */
@@ -212,43 +129,4 @@ enum outcome execute_attach_member(struct execution *run, const struct plan_entr
         return outcome;
     drop_rest(run, entry);
     return fail_unit(run, entry, outcome);
-}
-
-/* --- the end of the VM's life */
-
-static void note_all_taken(struct execution *run, const struct life *life) {
-    for (size_t i = 0; i < life->taken_count; i++)
-        note_taken(run, life->taken[i].address, life->taken[i].driver);
-}
-
-/* What has a driver is not ours any more; nor is what left the host. */
-static void forget_rest(struct execution *run, struct life *life) {
-    life_end(life);
-    for (size_t i = 0; i < run->taken_count; i++) {
-        const struct host_device *device = host_find(&run->host, BUS_PCI, run->taken[i].address);
-        if (!device || has_driver(run, device))
-            life_give_back(life, run->taken[i].address);
-    }
-}
-
-/* An engine that comes late must not take for its own what the VM's next life has begun. */
-static void end_life(struct execution *run, struct life *life) {
-    if (life->started > life_now() || (life->taken_count && !execution_load_host(run))) {
-        life_finish(life);
-        return;
-    }
-    note_all_taken(run, life);
-    execute_give_back(run, -1);
-    forget_rest(run, life);
-    host_finish(&run->host);
-    run->host = (struct host){0};
-    execution_save_life(run, life);
-}
-
-void execute_end_life(struct execution *run) {
-    struct life life;
-    if (life_load(&life, run->executor->state, execution_vm(run)))
-        end_life(run, &life);
-    else
-        execution_save_life(run, &life); /* of an earlier boot, or not whole: it goes */
 }

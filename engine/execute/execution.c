@@ -189,6 +189,19 @@ bool execution_ask_again(const struct execution *run, const struct virt_error *e
     return true;
 }
 
+/* A daemon that starts anew calls its hooks before it answers; without a library, or with one that
+ * is too old (no code of libvirt's own), asking again is no use. */
+bool execution_open_virt(struct execution *run) {
+    struct virt_error error = {0};
+    int64_t since = execution_now(run);
+    while (run->executor->open_virt(&run->virt, NULL, &error) < 0)
+        if (!error.code || !execution_ask_again(run, &error, since)) {
+            execution_log_event(run, RESULT_FAILED, error.message, error.hint);
+            return false;
+        }
+    return true;
+}
+
 /* The world cannot be seen. When all is done, and only the guest's boot is waited for, that is no
  * failure. */
 static void give_up(struct execution *run, const char *message, const char *hint) {

@@ -1,8 +1,8 @@
 /*
  * One run of an event, and what the files execute*.c do with it: execute.c plans and walks again
  * and again until all is done, execute_device.c attaches and detaches one device, execute_group.c
- * all of an IOMMU group or none, execute_guest.c restarts the guest and looks after its boot,
- * execute_program.c runs programs. Nobody else includes this.
+ * all of an IOMMU group or none, execute_taken.c gives back to the host, execute_guest.c restarts
+ * the guest and looks after its boot, execute_program.c runs programs. Nobody else includes this.
  */
 #ifndef ENGINE_EXECUTION_H
 #define ENGINE_EXECUTION_H
@@ -43,11 +43,13 @@ struct task {
     int64_t look;                 /* when to look whether the guest has it still; 0: no more */
 };
 
-/* A device that this run took from the host, or found without a driver, for its group to go. */
+/* A device that left its host driver for the VM, or is about to. */
 struct taken {
     char *address;
-    char *driver; /* the host's; NULL: it had none */
-    bool told;    /* the journal has it that it stays without */
+    char *driver;   /* the host's; NULL: it had none */
+    bool for_group; /* by us, or found without one, for the rest of its IOMMU group to go */
+    bool loose;     /* it may be in no VM: looked at in the end */
+    bool told;      /* the journal has it that it stays without */
 };
 
 struct execution {
@@ -101,6 +103,8 @@ enum outcome execution_finish(struct execution *run, const struct plan_entry *en
 void execution_wait_for(struct execution *run, int64_t time);
 /* Plans the next try of what failed in a way that passes. Returns false when its time is over. */
 bool execution_try_later(struct execution *run, struct task *task);
+/* A daemon that starts anew is waited for. Returns false after writing why. */
+bool execution_open_virt(struct execution *run);
 /* Whether a question may be asked once more, and waits until then. */
 bool execution_ask_again(const struct execution *run, const struct virt_error *error,
                          int64_t since);
@@ -139,9 +143,24 @@ enum guest_answer execute_ask_guest(struct execution *run, const struct plan_ent
 bool execute_is_unit(const struct plan_entry *entry);
 enum outcome execute_attach_member(struct execution *run, const struct plan_entry *entry,
                                    struct task *task);
+
+/* --- execute_taken.c */
+
+const struct binder *execution_binder(const struct execution *run);
+
+/* Before the PCI device is taken from its host driver, by us or by libvirt. So that it is known to
+ * the engine of the VM's end, should this one be killed, or libvirt. Returns the note, or NULL when
+ * the device was on vfio's driver before. */
+struct taken *execute_note_taken(struct execution *run, const struct host_device *device);
+/* libvirt said that it did not go. */
+void execute_note_failed(struct execution *run, const struct host_device *device);
+/* The VM does not have it any more; unless libvirt is still at it, it need not be noted. */
+void execute_note_returned(struct execution *run, const struct host_device *device);
 /* Gives to the host what was taken from it and went to no VM; those of `group`, or all when it is
  * -1. */
 void execute_give_back(struct execution *run, int group);
+/* However the run ended, the VM with what was taken for it, or without: then the host has it. */
+void execute_leave_host(struct execution *run);
 /* At the end of the VM's life: what is left of it is given back, and it is forgotten. */
 void execute_end_life(struct execution *run);
 

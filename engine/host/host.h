@@ -92,12 +92,31 @@ int host_release(const struct host *host, const struct host_device *device, char
                  size_t error_size);
 
 /*
- * Lets the kernel find a driver for a PCI device that has none. No device of its group may be in
- * use by a VM: Linux from 5.19 refuses (EBUSY), and an older one halts on it (a BUG in
- * drivers/vfio). Returns 0, also when no driver wants it, or -1 with a message.
+ * Lets the kernel find a driver for a PCI device that has none, and no longer vfio's because its
+ * driver_override says so. No device of its group may be in use by a VM: Linux from 5.19 refuses
+ * (EBUSY), and an older one halts on it (a BUG in drivers/vfio). Returns 0, also when no driver
+ * wants it, or -1 with a message.
  */
 int host_give_back(const struct host *host, const struct host_device *device, char *error,
                    size_t error_size);
+
+/* Whether that driver hands devices to VMs: "vfio-pci", "mlx5_vfio_pci". */
+bool host_is_vfio(const char *driver);
+
+/*
+ * The same as host_give_back() for a device that was left on a driver of vfio's, which it is taken
+ * from. Nobody may have its group open, see host_group_user(): the kernel would ask a guest to let
+ * it go, and wait for that.
+ */
+int host_reclaim(const struct host *host, const struct host_device *device, char *error,
+                 size_t error_size);
+
+/*
+ * Who has the device's IOMMU group open (/dev/vfio/GROUP, or the device's own file of Linux from
+ * 6.6), from all processes' open files: "qemu-system-x86 (process 4242)" in words that the caller
+ * frees, or NULL: nobody. Where that cannot be seen, somebody has.
+ */
+char *host_group_user(const struct host *host, const struct host_device *device);
 
 /* Whether the kernel survives that a device goes back to its host driver, as libvirt makes it at a
  * detach, while another of its group is in a VM; see host_give_back(). */

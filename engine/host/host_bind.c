@@ -3,6 +3,7 @@
 #include "engine/host/host_tree.h"
 #include "lexer/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -49,17 +50,143 @@ int host_release(const struct host *host, const struct host_device *device, char
     return -1;
 }
 
-int host_give_back(const struct host *host, const struct host_device *device, char *error,
-                   size_t error_size) {
-    char driver[64];
-    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) || *driver)
-        return 0;
-    int status = write_below(host, "sys/bus/pci/drivers_probe", device->address);
+/* What libvirt writes before it gives a device to vfio; an old kernel has no such file. Anybody
+ * else's is left as it is. */
+static int clear_override(const struct host *host, const struct host_device *device) {
+    struct tree tree;
+    char path[PATH_SIZE], *directory = memory_printf("sys/bus/pci/devices/%s", device->address);
+    snprintf(path, sizeof path, "%s/driver_override", directory);
+    char *now =
+        tree_open(&tree, host->root) ? tree_attribute(&tree, directory, "driver_override") : NULL;
+    int status = now && host_is_vfio(now) ? write_at(&tree, path, "\n") : 0;
+    tree_close(&tree);
+    free(now);
+    free(directory);
+    return status;
+}
+
+static int find_driver(const struct host *host, const struct host_device *device, char *error,
+                       size_t error_size) {
+    int status = clear_override(host, device);
+    if (!status)
+        status = write_below(host, "sys/bus/pci/drivers_probe", device->address);
     if (!status)
         return 0;
     snprintf(error, error_size, "no driver could be found for %s: %s", device->address,
              strerror(status));
     return -1;
+}
+
+int host_give_back(const struct host *host, const struct host_device *device, char *error,
+                   size_t error_size) {
+    char driver[64];
+    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) || *driver)
+        return 0;
+    return find_driver(host, device, error, error_size);
+}
+
+int host_reclaim(const struct host *host, const struct host_device *device, char *error,
+                 size_t error_size) {
+    char path[PATH_SIZE], driver[64];
+    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) ||
+        !host_is_vfio(driver))
+        return 0;
+    snprintf(path, sizeof path, "sys/bus/pci/devices/%s/driver/unbind", device->address);
+    int status = write_below(host, path, device->address);
+    if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
+        return find_driver(host, device, error, error_size);
+    snprintf(error, error_size, "%s does not let go of %s: %s", driver, device->address,
+             strerror(status));
+    return -1;
+}
+
+/* --- who uses vfio */
+
+/* The files of one device and its group. */
+struct vfio_files {
+    char group[64], unsafe[64];
+    char *device; /* NULL: none of its own */
+};
+
+static struct vfio_files files_of(const struct tree *tree, const struct host_device *device) {
+    struct vfio_files files = {.device = NULL};
+    char *directory = memory_printf("sys/bus/pci/devices/%s/vfio-dev", device->address);
+    struct names names = tree_list(tree, directory);
+    if (names.count)
+        files.device = memory_printf("/dev/vfio/devices/%s", names.items[0]);
+    snprintf(files.group, sizeof files.group, "/dev/vfio/%d", device->iommu_group);
+    snprintf(files.unsafe, sizeof files.unsafe, "/dev/vfio/noiommu-%d", device->iommu_group);
+    names_finish(&names);
+    free(directory);
+    return files;
+}
+
+/* libvirt takes the file out of a VM's own /dev while it is open. */
+static bool is_file(const char *target, const char *file) {
+    size_t length = file ? strlen(file) : 0;
+    return file && !strncmp(target, file, length) &&
+           (!target[length] || !strcmp(target + length, " (deleted)"));
+}
+
+static bool has_open(int directory, const struct vfio_files *files) {
+    char target[PATH_SIZE];
+    bool found = false;
+    DIR *list = fdopendir(directory);
+    for (const struct dirent *entry; list && !found && (entry = readdir(list));) {
+        ssize_t size = readlinkat(directory, entry->d_name, target, sizeof target - 1);
+        target[size > 0 ? size : 0] = '\0';
+        found = is_file(target, files->group) || is_file(target, files->unsafe) ||
+                is_file(target, files->device);
+    }
+    if (list)
+        closedir(list);
+    else
+        close(directory);
+    return found;
+}
+
+/* Returns NULL when the process does not use it, or has ended meanwhile. */
+static char *user_in(const struct tree *tree, const char *process, const struct vfio_files *files) {
+    char *home = memory_printf("proc/%s", process), *path = memory_printf("%s/fd", home);
+    int directory = tree_directory(tree, path);
+    char *user = NULL;
+    if (directory < 0 && errno != ENOENT && errno != ESRCH)
+        user = memory_printf("perhaps process %s, whose files cannot be seen (%s),", process,
+                             strerror(errno));
+    else if (directory >= 0 && has_open(directory, files)) {
+        char *name = tree_attribute(tree, home, "comm");
+        user = memory_printf("%s (process %s)", name ? name : "a program", process);
+        free(name);
+    }
+    free(path);
+    free(home);
+    return user;
+}
+
+static char *find_user(const struct tree *tree, const struct host_device *device) {
+    struct vfio_files files = files_of(tree, device);
+    struct names names = tree_list(tree, "proc");
+    char *user = NULL;
+    size_t seen = 0;
+    for (size_t i = 0; i < names.count && !user; i++)
+        if (strspn(names.items[i], "0123456789") == strlen(names.items[i])) {
+            user = user_in(tree, names.items[i], &files);
+            seen++;
+        }
+    names_finish(&names);
+    free(files.device);
+    if (!user && !seen && !*tree->root) /* we ourselves are one */
+        user = memory_strdup("perhaps a process that cannot be seen in /proc");
+    return user;
+}
+
+char *host_group_user(const struct host *host, const struct host_device *device) {
+    struct tree tree;
+    if (!tree_open(&tree, host->root))
+        return memory_strdup("perhaps a process that cannot be seen in /proc");
+    char *user = find_user(&tree, device);
+    tree_close(&tree);
+    return user;
 }
 
 bool host_may_split_group(const struct host *host) {

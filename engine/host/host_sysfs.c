@@ -536,6 +536,10 @@ static bool ends_with(const char *text, const char *end) {
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
+bool host_is_vfio(const char *driver) {
+    return ends_with(driver, "vfio-pci") || ends_with(driver, "vfio_pci");
+}
+
 /*
  * As the kernel decides (drivers/vfio: is a group viable?): a device without driver is in nobody's
  * hands, vfio's own drivers ("vfio-pci", "mlx5_vfio_pci") and pci-stub leave it alone, and what
@@ -548,7 +552,7 @@ bool host_blocks_group(const struct host_device *device) {
         return false;
     bool is_passage =
         is_pci_bridge(device->class_code) || device->class_code >> 8 == CLASS_HOST_BRIDGE;
-    return !is_passage && !ends_with(driver, "vfio-pci") && !ends_with(driver, "vfio_pci");
+    return !is_passage && !host_is_vfio(driver);
 }
 
 const struct host_device *host_group_blocker(const struct host *host,

@@ -2,6 +2,7 @@
 
 #include "lexer/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -57,12 +58,17 @@ static struct life_taken *find(const struct life *life, const char *address) {
     return NULL;
 }
 
-void life_take(struct life *life, const char *address, const char *driver) {
+const struct life_taken *life_find_taken(const struct life *life, const char *address) {
+    return find(life, address);
+}
+
+bool life_take(struct life *life, const char *address, const char *driver) {
     if (find(life, address))
-        return;
+        return false;
     life->taken = memory_grow(life->taken, life->taken_count, sizeof *life->taken);
     life->taken[life->taken_count++] = (struct life_taken){
         memory_strdup(address), driver && *driver ? memory_strdup(driver) : NULL};
+    return true;
 }
 
 static void finish_taken(struct life_taken *taken) {
@@ -223,4 +229,51 @@ int life_save(const struct life *life, const char *state, const char *uuid, char
     free(temporary);
     free(path);
     return status;
+}
+
+/* --- all VMs */
+
+/* "UUID" or, of an engine that was killed, "UUID.new". */
+static int is_life(const struct dirent *entry) {
+    return *entry->d_name != '.' && !strchr(entry->d_name, '.');
+}
+
+char **life_all(const char *state, size_t *count) {
+    struct dirent **entries = NULL;
+    char **all, *path = path_of(state, "", "");
+    int found = scandir(path, &entries, is_life, alphasort);
+    *count = found > 0 ? (size_t)found : 0;
+    all = memory_zalloc((*count + 1) * sizeof *all);
+    for (size_t i = 0; i < *count; i++) {
+        all[i] = memory_strdup(entries[i]->d_name);
+        free(entries[i]);
+    }
+    free((void *)entries);
+    free(path);
+    return all;
+}
+
+static bool has_taken(const char *state, const char *uuid, const char *address, char *driver,
+                      size_t size) {
+    struct life life;
+    if (!life_load(&life, state, uuid))
+        return false;
+    const struct life_taken *taken = find(&life, address);
+    if (taken)
+        snprintf(driver, size, "%s", taken->driver ? taken->driver : "");
+    bool has = taken;
+    life_finish(&life);
+    return has;
+}
+
+bool life_find_in_all(const char *state, const char *address, char *driver, size_t size) {
+    size_t count;
+    bool found = false;
+    char **all = life_all(state, &count);
+    for (size_t i = 0; i < count; i++) {
+        found = found || has_taken(state, all[i], address, driver, size);
+        free(all[i]);
+    }
+    free((void *)all);
+    return found;
 }

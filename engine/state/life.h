@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A device that was taken from its host driver, so that the rest of its IOMMU group can go. */
+/*
+ * A device that leaves its host driver for the VM, by us for the rest of its IOMMU group to go, or
+ * by libvirt, which is asked next: one that is killed in between forgets it. Who puts it there does
+ * so before, and it stays until the host has the device again.
+ */
 struct life_taken {
     char *address;
     char *driver; /* the host's; NULL: it had none */
@@ -40,8 +44,10 @@ void life_end(struct life *life);
 void life_dismiss(struct life *life, const char *address);
 bool life_has_dismissed(const struct life *life, const char *address);
 
-/* Adds to the list, unless it is there. */
-void life_take(struct life *life, const char *address, const char *driver);
+/* Adds to the list, unless it is there. Returns true when it was not. */
+bool life_take(struct life *life, const char *address, const char *driver);
+/* NULL when it is not on the list. */
+const struct life_taken *life_find_taken(const struct life *life, const char *address);
 /* Takes it from the list. */
 void life_give_back(struct life *life, const char *address);
 
@@ -51,6 +57,12 @@ int life_save(const struct life *life, const char *state, const char *uuid, char
 
 /* Whether there is a file for the VM, or the beginning of one, cheaply. */
 bool life_exists(const char *state, const char *uuid);
+
+/* The VMs that have a file, by UUID. The caller frees each and the list. */
+char **life_all(const char *state, size_t *count);
+
+/* Whether the device is on the list of any VM, and which driver it had, "" for none. */
+bool life_find_in_all(const char *state, const char *address, char *driver, size_t size);
 
 /* When this process was started, in the unit of `started`; 0: not known. */
 unsigned long long life_now(void);

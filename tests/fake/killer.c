@@ -6,7 +6,7 @@
  *   What the process does takes its time, so that a busy machine does not bring time limits near.
  * - FAKE_SYSLOG=FD: what syslog is told, a line each.
  * - The kernel behind the files of the world's host: a PCI device whose address is written to
- * unbind or drivers_probe changes its driver.
+ * unbind or drivers_probe changes its driver, and driver_override holds what was written last.
  */
 #include "tests/fake/killer.h"
 #include "tests/fake/world.h"
@@ -180,7 +180,10 @@ static ssize_t probe(const char *address, size_t size) {
         errno = EBUSY;
         return -1;
     }
-    world_bind_native(address);
+    if (world_is_overridden(address))
+        world_bind(address, "vfio-pci");
+    else
+        world_bind_native(address);
     return (ssize_t)size;
 }
 
@@ -192,8 +195,19 @@ static const char *host_file(int fd, char path[WORLD_PATH]) {
     if (length <= 0 || !getenv("FAKE_LIBVIRT"))
         return NULL;
     path[length] = '\0';
-    world_path(host, "host/sys/bus/pci/");
+    world_path(host, "host/sys/");
     return strncmp(path, host, strlen(host)) == 0 ? strrchr(path, '/') + 1 : NULL;
+}
+
+/* A line feed is none. */
+static ssize_t set_override(char *path, const char *text, size_t size) {
+    *strrchr(path, '/') = '\0';
+    killer_pause(true);
+    int lock = world_lock("lock");
+    world_override(strrchr(path, '/') + 1, *text == '\n' ? "" : text);
+    world_unlock(lock);
+    killer_pause(false);
+    return (ssize_t)size;
 }
 
 static ssize_t write_to_kernel(const char *file, const char *text, size_t size) {
@@ -217,6 +231,8 @@ SHOWN ssize_t write(int fd, const void *bytes, size_t size) {
         return NEXT(write)(fd, bytes, size);
     killer_step("write");
     const char *file = host_file(fd, path);
+    if (file && strcmp(file, "driver_override") == 0)
+        return set_override(path, bytes, size);
     if (file && (strcmp(file, "unbind") == 0 || strcmp(file, "drivers_probe") == 0))
         return write_to_kernel(file, bytes, size);
     return NEXT(write)(fd, bytes, size);

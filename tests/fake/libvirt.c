@@ -15,6 +15,9 @@
  *     lose                    the daemon starts anew: all connections are lost, this one's too
  *     wait GATE               waits until someone opens the FIFO GATE to read, and another time
  *                             until someone opens it to write
+ *     forget                  (before attach) the daemon is killed in the middle of it, starts
+ * anew, and knows nothing of the device, which the VM's qemu has forget-early            the same,
+ * but qemu has it not yet forget-earliest         the same, and the device is on no driver yet
  *     linger                  the daemon goes on although the caller may die
  *     deaf                    the guest does nothing, and libvirt says that it worked
  *     refuse                  (before detach) the guest says that it keeps the device
@@ -353,6 +356,15 @@ static unsigned free_port(const char *xml) {
     return 0;
 }
 
+/* libvirt gives the device the same id again. */
+static bool is_lost(const struct call *call, const struct device *device) {
+    char path[WORLD_PATH];
+    char *vm = world_read(world_path(path, "lost/%s", device->address));
+    bool is = vm && strcmp(vm, call->vm) == 0;
+    free(vm);
+    return is;
+}
+
 static int check_pci(const struct call *call, const char *xml, const struct device *device) {
     struct member member = {device->address, call->vm};
     char driver[64];
@@ -361,6 +373,10 @@ static int check_pci(const struct call *call, const char *xml, const struct devi
                     "An error occurred, but the cause is unknown");
     if (world_group(device->address, keeps_group, &member))
         return -1;
+    if (is_lost(call, device))
+        return fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
+                    "internal error: unable to execute QEMU command 'device_add': Duplicate device "
+                    "ID 'hostdev0' for device");
     if (!free_port(xml))
         return fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
                     "internal error: No more available PCI slots");
@@ -432,6 +448,39 @@ static char *running_vm(const char *vm) {
     return NULL;
 }
 
+/* What it finds on vfio-pci, it leaves there. */
+static void take_from_host(const struct device *device) {
+    char path[WORLD_PATH], driver[64];
+    if (world_driver(device->address, driver) && strcmp(driver, "vfio-pci") == 0)
+        world_write(world_path(path, "vfio/%s", device->address), "");
+    world_bind(device->address, "vfio-pci");
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): as the others */
+static int begin_attach(const struct call *call, char *xml, const struct device *device) {
+    (void)call;
+    if (check_attach(call, xml, device) != 0)
+        return -1;
+    world_override(device->address, "vfio-pci");
+    world_bind(device->address, "");
+    return 0;
+}
+
+static int half_attach(const struct call *call, char *xml, const struct device *device) {
+    int status = begin_attach(call, xml, device);
+    if (status == 0)
+        world_bind(device->address, "vfio-pci");
+    return status;
+}
+
+static int lose_device(const struct call *call, char *xml, const struct device *device) {
+    char path[WORLD_PATH];
+    int status = half_attach(call, xml, device);
+    if (status == 0)
+        world_write(world_path(path, "lost/%s", device->address), call->vm);
+    return status;
+}
+
 static int attach(const struct call *call, char *xml, const struct device *device) {
     char path[WORLD_PATH];
     if (check_attach(call, xml, device) != 0)
@@ -440,7 +489,7 @@ static int attach(const struct call *call, char *xml, const struct device *devic
     world_write(world_path(path, "vms/%s.xml", call->vm), text);
     free(text);
     if (device->pci)
-        world_bind(device->address, "vfio-pci");
+        take_from_host(device);
     return 0;
 }
 
@@ -542,6 +591,12 @@ static void go_wrong(struct call *call, virConnectPtr connection, const char *ac
     } else if (strncmp(action, "lose", word) == 0) {
         restart_daemon();
         settle(call, lost(connection, after));
+    } else if (strncmp(action, "forget", 6) == 0) {
+        affect(call, strcmp(action, "forget") == 0         ? lose_device
+                     : strcmp(action, "forget-early") == 0 ? half_attach
+                                                           : begin_attach);
+        restart_daemon();
+        settle(call, lost(connection, true));
     } else if (strncmp(action, "deaf", word) == 0) {
         settle(call, 0);
     } else if (strncmp(action, "refuse", word) == 0) {

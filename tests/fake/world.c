@@ -120,6 +120,23 @@ void world_bind_native(const char *address) {
     free(driver);
 }
 
+void world_override(const char *address, const char *driver) {
+    char path[WORLD_PATH];
+    int fd = open(device_path(path, address, "driver_override"),
+                  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, driver, strlen(driver)) < 0)
+        give_up(path);
+    close(fd);
+}
+
+bool world_is_overridden(const char *address) {
+    char path[WORLD_PATH];
+    char *driver = world_read(device_path(path, address, "driver_override"));
+    bool is = driver && strncmp(driver, "vfio-pci", 8) == 0;
+    free(driver);
+    return is;
+}
+
 static bool is_endpoint(const char *address) {
     char path[WORLD_PATH];
     char *class = world_read(device_path(path, address, "class"));

@@ -5,6 +5,8 @@
  *     vms/NAME.xml   a VM as libvirt tells of it; it runs when its <domain> has an id
  *     host/          the host's files (sys/, proc/): what the engine gets as --sysroot
  *     native/ADDRESS the host driver that wants a PCI device, as the kernel would find it
+ *     vfio/ADDRESS   a device that libvirt found on vfio-pci, and leaves there
+ *     lost/ADDRESS   the VM whose qemu has the device although libvirt has lost sight of it
  *     daemon         a number, another after each start of the daemon; no file: it does not run
  *     faults         what goes wrong, see libvirt.c
  *     counts/CALL    how often that has been called
@@ -38,6 +40,10 @@ bool world_driver(const char *address, char driver[64]);
 /* Binds it to another, "" for none, or to the one that wants it. */
 void world_bind(const char *address, const char *driver);
 void world_bind_native(const char *address);
+
+/* Its driver_override, as libvirt sets it ("" for none), and whether it is set. */
+void world_override(const char *address, const char *driver);
+bool world_is_overridden(const char *address);
 
 /* Calls `take` with each endpoint of the device's IOMMU group, itself too, until one returns true;
  * then returns true. */

@@ -587,6 +587,20 @@ static int test_give_back(const struct host *host, const struct host_device *dev
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
+static int test_reclaim(const struct host *host, const struct host_device *device, char *error,
+                        size_t error_size) {
+    (void)host;
+    note_kernel("reclaim", device->address);
+    assert_string_equal(driver_of(device->address), "vfio-pci");
+    if (stubborn && !strcmp(stubborn, device->address)) {
+        snprintf(error, error_size, "it clings");
+        return -1;
+    }
+    set_driver(device->address, no_driver_comes ? "" : "apex");
+    return 0;
+}
+
 static const char *address_of_call(void) {
     const char *xml = double_virt_last_xml(hypervisor);
     return strstr(xml, "bus='0x03'") ? FIRST : strstr(xml, "bus='0x04'") ? SECOND : THIRD;
@@ -613,7 +627,7 @@ static void bind_to_host(struct double_virt *unused, void *context) {
 }
 
 static int set_up_group(void **state) {
-    static const struct binder test = {test_release, test_give_back};
+    static const struct binder test = {test_release, test_give_back, test_reclaim};
     char path[128];
     set_up(state);
     shell("cd %s/sys/devices && t=$(find . -type d -name %s) && cp -a \"$t\" \"${t%%/*}/" THIRD
@@ -1004,7 +1018,7 @@ static int release_and_look(const struct host *host, const struct host_device *d
 
 static void it_is_noted_before_it_is_taken(void **state) {
     (void)state;
-    static const struct binder looking = {release_and_look, test_give_back};
+    static const struct binder looking = {release_and_look, test_give_back, test_reclaim};
     binder = &looking;
     set_driver(THIRD, "pcieport");
     set_driver(THIRD, "");

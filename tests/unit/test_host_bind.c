@@ -148,6 +148,143 @@ static void a_probe_that_fails(void **state) {
     assert_string_equal(error, "no driver could be found for " FIRST ": No such file or directory");
 }
 
+/* --- what is left on vfio's driver */
+
+#define OVERRIDE "/sys/bus/pci/devices/" FIRST "/driver_override"
+#define VFIO_UNBIND "/sys/bus/pci/drivers/vfio-pci/unbind"
+
+static void leave_on_vfio(const char *override) {
+    FILE *out = fopen(path_of(OVERRIDE), "we");
+    assert_non_null(out);
+    fputs(override, out);
+    fclose(out);
+    shell("mkdir sys/bus/pci/drivers/vfio-pci; : >sys/bus/pci/drivers/vfio-pci/unbind");
+    shell("ln -sfn ../../../../../../bus/pci/drivers/vfio-pci sys/bus/pci/devices/" FIRST
+          "/driver");
+}
+
+static int reclaim(void) {
+    return host_reclaim(&host, first, error, sizeof error);
+}
+
+static void reclaim_takes_it_from_vfio(void **state) {
+    (void)state;
+    leave_on_vfio("vfio-pci\n");
+    assert_int_equal(reclaim(), 0);
+    assert_string_equal(text_of(VFIO_UNBIND), FIRST);
+    assert_string_equal(text_of(PROBE), FIRST);
+    assert_string_equal(text_of(OVERRIDE), "\nfio-pci\n"); /* a file; sysfs has what came last */
+}
+
+static void another_override_stays(void **state) {
+    (void)state;
+    leave_on_vfio("apex\n");
+    assert_int_equal(reclaim(), 0);
+    assert_string_equal(text_of(OVERRIDE), "apex\n");
+    assert_string_equal(text_of(PROBE), FIRST);
+}
+
+static void a_kernel_without_override(void **state) {
+    (void)state;
+    leave_on_vfio("");
+    shell("rm sys/bus/pci/devices/" FIRST "/driver_override");
+    assert_int_equal(reclaim(), 0);
+    assert_string_equal(text_of(VFIO_UNBIND), FIRST);
+}
+
+static void only_vfio_is_taken_from(void **state) {
+    (void)state;
+    assert_int_equal(reclaim(), 0);
+    assert_string_equal(text_of(UNBIND), "");
+    assert_string_equal(text_of(PROBE), "");
+    shell("rm sys/bus/pci/devices/" FIRST "/driver");
+    assert_int_equal(reclaim(), 0);
+    assert_string_equal(text_of(PROBE), "");
+}
+
+static void vfio_that_does_not_let_go(void **state) {
+    (void)state;
+    leave_on_vfio("vfio-pci\n");
+    shell("rm sys/bus/pci/drivers/vfio-pci/unbind; mkdir sys/bus/pci/drivers/vfio-pci/unbind");
+    assert_int_equal(reclaim(), -1);
+    assert_string_equal(error, "vfio-pci does not let go of " FIRST ": Is a directory");
+    assert_string_equal(text_of(PROBE), "");
+}
+
+/* libvirt was killed after it had said so, and before it looked for a driver. */
+static void an_override_does_not_outlive_the_giving_back(void **state) {
+    (void)state;
+    leave_on_vfio("vfio-pci\n");
+    shell("rm sys/bus/pci/devices/" FIRST "/driver");
+    assert_int_equal(give_back(), 0);
+    assert_string_equal(text_of(OVERRIDE), "\nfio-pci\n");
+    assert_string_equal(text_of(PROBE), FIRST);
+}
+
+static void the_names_of_vfio(void **state) {
+    (void)state;
+    assert_true(host_is_vfio("vfio-pci"));
+    assert_true(host_is_vfio("mlx5_vfio_pci"));
+    assert_false(host_is_vfio("pci-stub"));
+    assert_false(host_is_vfio(""));
+}
+
+static void assert_user(const char *wanted) {
+    char *user = host_group_user(&host, first);
+    if (wanted)
+        assert_string_equal(user, wanted);
+    else
+        assert_null(user);
+    free(user);
+}
+
+static void open_in_a_process(const char *file) {
+    char command[256];
+    snprintf(command, sizeof command, "ln -sfn '%s' proc/4242/fd/9", file);
+    shell(command);
+}
+
+static void who_has_the_group_open(void **state) {
+    char file[64];
+    int group = first->iommu_group;
+    (void)state;
+    assert_true(group >= 0);
+    assert_user(NULL);
+    shell("mkdir -p proc/17/fd proc/4242/fd; echo qemu >proc/4242/comm; ln -s x proc/17/fd/0");
+    open_in_a_process("/dev/null");
+    assert_user(NULL);
+    snprintf(file, sizeof file, "/dev/vfio/%d", group);
+    open_in_a_process(file);
+    assert_user("qemu (process 4242)");
+    snprintf(file, sizeof file, "/dev/vfio/%d (deleted)", group);
+    open_in_a_process(file);
+    assert_user("qemu (process 4242)");
+    snprintf(file, sizeof file, "/dev/vfio/noiommu-%d", group);
+    open_in_a_process(file);
+    assert_user("qemu (process 4242)");
+    snprintf(file, sizeof file, "/dev/vfio/%d1", group);
+    open_in_a_process(file);
+    assert_user(NULL);
+    open_in_a_process("/dev/vfio/vfio");
+    assert_user(NULL);
+}
+
+static void who_has_the_device_open(void **state) {
+    (void)state;
+    shell("mkdir -p proc/4242/fd");
+    open_in_a_process("/dev/vfio/devices/vfio3");
+    assert_user(NULL);
+    shell("mkdir -p sys/bus/pci/devices/" FIRST "/vfio-dev/vfio3");
+    assert_user("a program (process 4242)");
+}
+
+/* Another user's; root sees all. A file in its place fails, too. */
+static void files_that_cannot_be_seen(void **state) {
+    (void)state;
+    shell("mkdir -p proc/4242; : >proc/4242/fd");
+    assert_user("perhaps process 4242, whose files cannot be seen (Not a directory),");
+}
+
 static void assert_may_split(const char *release_text, bool may) {
     FILE *out = fopen(path_of("/proc/sys/kernel/osrelease"), "we");
     assert_non_null(out);
@@ -184,6 +321,16 @@ int main(void) {
         TEST(give_back_probes),
         TEST(what_has_a_driver_is_not_probed),
         TEST(a_probe_that_fails),
+        TEST(reclaim_takes_it_from_vfio),
+        TEST(another_override_stays),
+        TEST(a_kernel_without_override),
+        TEST(only_vfio_is_taken_from),
+        TEST(vfio_that_does_not_let_go),
+        TEST(an_override_does_not_outlive_the_giving_back),
+        TEST(the_names_of_vfio),
+        TEST(who_has_the_group_open),
+        TEST(who_has_the_device_open),
+        TEST(files_that_cannot_be_seen),
         TEST(only_a_newer_kernel_takes_a_group_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,41 @@ static void a_place_that_cannot_be_written(void **state) {
     assert_non_null(strstr(error, "vms/" UUID));
 }
 
+#define OTHER_UUID "11111111-1d52-d8f3-2516-782e98ab3fa0"
+
+static void what_any_vm_has_taken_is_found(void **state) {
+    (void)state;
+    size_t count;
+    char driver[64] = "x", *temporary = memory_printf("%s.new", path);
+    struct life life = {.id = 7}, second = {.id = 8};
+    assert_false(life_find_in_all(directory, "0000:03:00.0", driver, sizeof driver));
+    assert_string_equal(driver, "x");
+    assert_true(life_take(&life, "0000:03:00.0", "apex"));
+    assert_false(life_take(&life, "0000:03:00.0", "other"));
+    assert_string_equal(life_find_taken(&life, "0000:03:00.0")->driver, "apex");
+    assert_null(life_find_taken(&life, "0000:03:00.1"));
+    save(&life);
+    assert_int_equal(rename(path, temporary), 0); /* of an engine that was killed */
+    save(&life);
+    life_take(&second, "0000:04:00.0", NULL);
+    assert_int_equal(life_save(&second, directory, OTHER_UUID, error, sizeof error), 0);
+    assert_true(life_find_in_all(directory, "0000:03:00.0", driver, sizeof driver));
+    assert_string_equal(driver, "apex");
+    assert_true(life_find_in_all(directory, "0000:04:00.0", driver, sizeof driver));
+    assert_string_equal(driver, "");
+    assert_false(life_find_in_all(directory, "0000:05:00.0", driver, sizeof driver));
+    char **all = life_all(directory, &count);
+    assert_int_equal(count, 2);
+    assert_string_equal(all[0], OTHER_UUID);
+    assert_string_equal(all[1], UUID);
+    free(all[0]);
+    free(all[1]);
+    free((void *)all);
+    free(temporary);
+    life_finish(&life);
+    life_finish(&second);
+}
+
 static void time_goes_on(void **state) {
     (void)state;
     assert_true(life_now() > 0);
@@ -205,6 +240,7 @@ int main(void) {
         TEST(another_boot_is_another_life),
         TEST(broken_files_count_as_nothing),
         TEST(a_place_that_cannot_be_written),
+        TEST(what_any_vm_has_taken_is_found),
         TEST(time_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
