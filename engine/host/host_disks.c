@@ -115,11 +115,14 @@ static void link_multipath(struct disks *disks, struct node *node) {
     free(name);
 }
 
+/* Most lie in the directory of their device; else a link may lead there. */
 static void read_place(struct disks *disks, struct node *node, const char *directory) {
     char *link = join(directory, "device");
-    char *device = tree_resolve(disks->tree, link);
+    char *device = NULL;
 
     uses_place(disks->uses, node, node->path);
+    if (!node->device_count)
+        device = tree_resolve(disks->tree, link);
     if (device)
         uses_place(disks->uses, node, device);
     place_multipath(disks, node);

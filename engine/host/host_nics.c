@@ -79,23 +79,28 @@ static void link_up(struct nics *nics, const char *lower, const char *upper) {
         graph_link(node, graph_get(&nics->graph, upper));
 }
 
-static void read_stack(struct nics *nics, const char *name) {
-    static const char upper[] = "upper_", lower[] = "lower_";
-    char *directory = interface_directory(name);
-    struct names files = tree_list(nics->uses->tree, directory);
-    char *master = tree_link_name(nics->uses->tree, directory, "master");
+static bool has_file(const struct names *files, const char *name) {
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->items[i], name) == 0)
+            return true;
+    return false;
+}
 
-    for (size_t i = 0; i < files.count; i++) {
-        if (strncmp(files.items[i], upper, strlen(upper)) == 0)
-            link_up(nics, name, files.items[i] + strlen(upper));
-        if (strncmp(files.items[i], lower, strlen(lower)) == 0)
-            link_up(nics, files.items[i] + strlen(lower), name);
+static void read_stack(struct nics *nics, const char *name, const char *directory,
+                       const struct names *files) {
+    static const char upper[] = "upper_", lower[] = "lower_";
+    char *master =
+        has_file(files, "master") ? tree_link_name(nics->uses->tree, directory, "master") : NULL;
+
+    for (size_t i = 0; i < files->count; i++) {
+        if (strncmp(files->items[i], upper, strlen(upper)) == 0)
+            link_up(nics, name, files->items[i] + strlen(upper));
+        if (strncmp(files->items[i], lower, strlen(lower)) == 0)
+            link_up(nics, files->items[i] + strlen(lower), name);
     }
     if (master)
         link_up(nics, name, master);
     free(master);
-    names_finish(&files);
-    free(directory);
 }
 
 static void read_bridge(struct nics *nics, const char *name) {
@@ -116,17 +121,29 @@ static void read_bond(struct nics *nics, const char *name) {
     free(text);
 }
 
+/* Few interfaces have all that may be there, so only what the list has is looked at. Most lie in
+ * the directory of their device; on an old kernel a link leads there. */
+static void read_interface(struct nics *nics, struct node *node) {
+    char *directory = interface_directory(node->name);
+    struct names files = tree_list(nics->uses->tree, directory);
+
+    place(nics, node, "");
+    if (!node->device_count && has_file(&files, "device"))
+        place(nics, node, "/device");
+    read_stack(nics, node->name, directory, &files);
+    if (has_file(&files, "brif"))
+        read_bridge(nics, node->name);
+    if (has_file(&files, "bonding"))
+        read_bond(nics, node->name);
+    names_finish(&files);
+    free(directory);
+}
+
 static void read_interfaces(struct nics *nics) {
     struct names names = tree_list(nics->uses->tree, NET);
 
-    for (size_t i = 0; i < names.count; i++) {
-        struct node *node = graph_get(&nics->graph, names.items[i]);
-        place(nics, node, "");
-        place(nics, node, "/device");
-        read_stack(nics, node->name);
-        read_bridge(nics, node->name);
-        read_bond(nics, node->name);
-    }
+    for (size_t i = 0; i < names.count; i++)
+        read_interface(nics, graph_get(&nics->graph, names.items[i]));
     names_finish(&names);
 }
 
