@@ -366,7 +366,7 @@ has_systemd() { # a NAS has one that takes a unit of ours for its own
 
 # Who turned it off later does not want it on again; and what a tree needs is its host's to say.
 enable_unit() {
-    has_systemd && [ $stage = no ] && [ $kind != deb ] || return 0
+    has_systemd && [ $stage = no ] && [ $kind != deb ] && ! is_masked "$unitdir/virt-rules.service" || return 0
     if has_lines "link $wants" || there "$wants"; then
         record link "$wants"
         return 0
@@ -524,12 +524,17 @@ remover_of() { # MANIFEST
     esac
 }
 
+is_masked() { # FILE: so udev and systemd are told to do without it
+    [ "$(readlink "$root$1" 2>/dev/null)" = /dev/null ]
+}
+
 # What is to be where: a line "MODE SOURCE TARGET FOR", FOR being any host or a kind of host.
 put_files() { # KINDS-OF-HOSTS
     [ $kind != deb ] || return 0
     while read -r mode file target for; do
         case " $1 " in *" $for "*) ;; *) continue ;; esac
         [ "$for" = any ] || "has_$for" || continue
+        if is_masked "$target"; then continue; fi
         if [ -f "$here/$file" ]; then
             put "$here/$file" "$target" "$mode"
         else # this is the installed copy, which has some files only where they belong
