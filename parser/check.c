@@ -91,6 +91,8 @@ static const struct {
     {{"device-ambiguous", SEVERITY_ERROR, false, "--host: several devices where one is asked"},
      NULL},
     {{"device-unpassable", SEVERITY_ERROR, false, "--host: a device that cannot be passed"}, NULL},
+    {{"file-unusable", SEVERITY_ERROR, false, "--host: a program or ROM file that is no use"},
+     NULL},
 };
 
 enum { CHECK_COUNT = sizeof checks / sizeof *checks };

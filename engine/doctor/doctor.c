@@ -33,6 +33,7 @@ static const struct {
     {"old-setup", condition_old_setup},
     {"rules", condition_rules},
     {"vms", condition_vms},
+    {"files", condition_files},
     {"ports", condition_ports},
     {"plugged", condition_plugged},
     {"idle-d3", condition_idle_d3},

@@ -126,6 +126,7 @@ void hook_places_finish(struct hook_places *places);
 condition_function condition_user, condition_iommu, condition_vfio_pci, condition_groups,
     condition_remapping, condition_idle_d3, condition_hook, condition_engine, condition_hook_known,
     condition_security, condition_plugged, condition_old_setup, condition_synology, condition_rules,
-    condition_state, condition_libvirt, condition_vms, condition_ports, condition_devices;
+    condition_state, condition_libvirt, condition_vms, condition_files, condition_ports,
+    condition_devices;
 
 #endif

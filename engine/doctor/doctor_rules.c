@@ -94,11 +94,13 @@ static bool is_enough(const struct doctor *doctor, struct findings *findings, si
 
 /* --- VMs that rules name */
 
-static void report_vms(const struct doctor *doctor, struct findings *findings) {
+/* All that this check has found. */
+static void report_check(const struct doctor *doctor, const char *check,
+                         struct findings *findings) {
     const struct diagnostics *all = &doctor->ruleset->diagnostics;
     size_t first = findings->count;
     for (size_t i = 0; i < all->count; i++) {
-        if (strcmp(all->list[i].name, "vm-unknown") != 0)
+        if (strcmp(all->list[i].name, check) != 0)
             continue;
         if (is_enough(doctor, findings, first))
             return;
@@ -123,10 +125,38 @@ void condition_vms(struct doctor *doctor, struct findings *findings) {
     }
     host_check(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
                vms->count);
-    report_vms(doctor, findings);
+    report_check(doctor, "vm-unknown", findings);
     if (findings->count == before)
         doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
                   vms->count == 1 ? "is" : "are", vms->count);
+}
+
+/* --- files that rules name */
+
+static bool names_files(const struct program *program) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct action *action = program->rules[i]->actions; action;
+             action = action->next)
+            if (action->verb == VERB_RUN || plan_has_option(action, OPTION_ROM_FILE))
+                return true;
+    return false;
+}
+
+void condition_files(struct doctor *doctor, struct findings *findings) {
+    size_t before = findings->count;
+    if (!names_files(doctor->program)) {
+        doctor_ok(findings, "no rule runs a program or names a ROM file");
+        return;
+    }
+    report_check(doctor, "file-unusable", findings);
+    if (findings->count > before) /* found with the VMs */
+        return;
+    host_check_files(doctor->ruleset, NULL, doctor->tree.root);
+    report_check(doctor, "file-unusable", findings);
+    if (findings->count == before)
+        doctor_ok(findings, doctor->tree.root[0]
+                                ? "no program or ROM file of a rule is missing in this tree"
+                                : "each program and ROM file of a rule can be used");
 }
 
 /* --- running VMs, which may hold devices */

@@ -1,9 +1,13 @@
 #include "engine/host/host_check.h"
 
+#include "engine/host/host_tree.h"
 #include "parser/suggest.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SHEBANG_LIMIT = 256 };
 
 struct host_checker {
     struct ruleset *ruleset;
@@ -131,6 +135,110 @@ static void check_rule_devices(struct host_checker *checker, const struct rule *
     lone_plan_finish(&lone);
 }
 
+/* --- files */
+
+struct file_check {
+    struct ruleset *ruleset;
+    struct source *source;
+    const struct tree *tree;
+};
+
+static void report_file(const struct file_check *check, struct span span, const char *path,
+                        const char *what, const char *hint) {
+    diagnostic_hint(diagnose(&check->ruleset->diagnostics, check->source, span, "file-unusable",
+                             "'%s' %s", path, what),
+                    hint, path);
+}
+
+/* Whether something can be said of a file that is not there. */
+static bool is_known_place(const struct tree *tree, const char *path) {
+    char *directory = memory_printf("%.*s", (int)(strrchr(path, '/') - path), path);
+    bool known = !*tree->root || (*directory && tree_has(tree, directory));
+    free(directory);
+    return known;
+}
+
+/* "/bin/sh" of "#!/bin/sh -e"; the caller frees it. NULL: no script. */
+static char *interpreter_of(const struct tree *tree, const char *path) {
+    size_t size = 0;
+    char *text = tree_load(tree, path, SHEBANG_LIMIT, &size), *name = NULL;
+    if (text && size > 2 && !strncmp(text, "#!", 2)) {
+        const char *start = text + 2 + strspn(text + 2, " \t");
+        name = memory_printf("%.*s", (int)strcspn(start, " \t\n"), start);
+    }
+    free(text);
+    return name;
+}
+
+/* A carriage return at the end of its first line is a part of the name. */
+static void check_interpreter(const struct file_check *check, struct span span, const char *path) {
+    struct stat status;
+    char *name = interpreter_of(check->tree, path);
+    if (name && *name == '/' && is_known_place(check->tree, name) &&
+        !tree_stat(check->tree, name, &status)) {
+        char *what = memory_printf("is a script for '%s', which is not there", name);
+        report_file(check, span, path, what,
+                    "correct the first line of %s; a line end of another system counts as well");
+        free(what);
+    }
+    free(name);
+}
+
+/* The kernel lets root run what anybody may run, and read everything; qemu may be another user. */
+static void check_file(const struct file_check *check, struct span span, const char *path,
+                       bool is_program) {
+    struct stat status;
+    if (*path != '/')
+        report_file(check, span, path, "is no whole path",
+                    "begin it with '/': no shell and no PATH looks for %s");
+    else if (!tree_stat(check->tree, path, &status)) {
+        if (errno != EACCES && is_known_place(check->tree, path))
+            report_file(check, span, path, "is not there",
+                        is_program ? "'ls -l %s' shows what there is: correct the path, or "
+                                     "install the program"
+                                   : "'ls -l %s' shows what there is: correct the path, or put "
+                                     "the file there");
+    } else if (!S_ISREG(status.st_mode))
+        report_file(check, span, path, "is no file",
+                    is_program ? "name a program, not %s" : "name a file, not %s");
+    else if (is_program && !(status.st_mode & 0111))
+        report_file(check, span, path, "may not be executed", "chmod +x %s");
+    else if (!is_program && !(status.st_mode & 0444))
+        report_file(check, span, path, "may not be read", "chmod a+r %s");
+    else if (is_program)
+        check_interpreter(check, span, path);
+}
+
+static void check_rule_files(const struct file_check *check, const struct rule *rule) {
+    for (const struct action *action = rule->actions; action; action = action->next) {
+        if (action->verb == VERB_RUN)
+            check_file(check, action->command->span, action->command->text, true);
+        for (const struct action_option *option = action->options; option; option = option->next)
+            if (option->kind == OPTION_ROM_FILE)
+                check_file(check, option->span, option->text, false);
+    }
+}
+
+static void check_files(struct ruleset *ruleset, const char *root) {
+    struct tree tree;
+    if (!tree_open(&tree, root))
+        return;
+    for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next)
+        if (!rule->source->broken) {
+            struct file_check check = {ruleset, rule->source, &tree};
+            check_rule_files(&check, rule);
+        }
+    tree_close(&tree);
+}
+
+void host_check_files(struct ruleset *ruleset, const struct check_config *config,
+                      const char *root) {
+    size_t before = ruleset->diagnostics.count;
+    check_files(ruleset, root);
+    check_apply(config, &ruleset->diagnostics, before);
+    diagnostics_sort(&ruleset->diagnostics);
+}
+
 void host_check(struct ruleset *ruleset, const struct check_config *config, const struct host *host,
                 bool vms_known, const struct domain *vms, size_t vm_count) {
     struct host_checker checker = {
@@ -149,6 +257,8 @@ void host_check(struct ruleset *ruleset, const struct check_config *config, cons
         check_rule_devices(&checker, rule);
     }
     free((void *)checker.guards);
+    if (host->root)
+        check_files(ruleset, host->root);
     check_apply(config, &ruleset->diagnostics, before);
     diagnostics_sort(&ruleset->diagnostics);
 }

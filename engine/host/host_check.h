@@ -1,6 +1,7 @@
 /*
  * What only a host can say of rules: a VM that no domain is called, a device that is not there,
- * several where one is asked, one that cannot be passed. The devices come from the snapshot and the
+ * several where one is asked, one that cannot be passed, a program that is not there. The devices
+ * come from the snapshot and the
  * judgement that a plan uses.
  */
 #ifndef ENGINE_HOST_CHECK_H
@@ -17,6 +18,13 @@
  */
 void host_check(struct ruleset *ruleset, const struct check_config *config, const struct host *host,
                 bool vms_known, const struct domain *vms, size_t vm_count);
+
+/*
+ * The part of it that is about files: programs to run and ROM files that are not there, or no use.
+ * Below another root than "" those alone are judged whose directory is there, since a copy of a
+ * host has not all of it.
+ */
+void host_check_files(struct ruleset *ruleset, const struct check_config *config, const char *root);
 
 /* One rule by itself, as if a VM of which nothing is known had just started. */
 struct lone_plan {

@@ -820,6 +820,22 @@ static void vms(void **state) {
     found(bed, 1, DOCTOR_FAILED, "'win'", "virsh list");
 }
 
+static void files(void **state) {
+    struct bed *bed = *state;
+    OK(condition_files, "no rule runs a program");
+    use_rules(bed, VFIO);
+    OK(condition_files, "no rule runs a program");
+    put(bed, "opt/other", "");
+    use_rules(bed, "on vm frigate stopped run \"/opt/none\"");
+    FAILS(condition_files, "t.rules:1:27: error: '/opt/none' is not there", "'ls -l /opt/none'");
+    use_rules(bed, "on vm frigate stopped run \"/away/none\"");
+    OK(condition_files, "in this tree");
+    know_vm(bed, "<domain><name>frigate</name></domain>");
+    use_rules(bed, "on vm frigate stopped run \"/opt/none\"");
+    look(bed, condition_vms);
+    FAILS(condition_files, "'/opt/none' is not there", "install the program");
+}
+
 #define Q35(id, ports)                                                                             \
     "<domain" id "><name>frigate</name><os><type machine='pc-q35-7.2'>hvm</type></os><devices>"    \
     "<controller type='pci' index='0' model='pcie-root'/>" ports                                   \
@@ -1162,6 +1178,7 @@ int main(void) {
         BED(rules),
         BED(libvirt),
         BED(vms),
+        BED(files),
         BED(ports),
         BED(devices),
         cmocka_unit_test(devices_that_vms_have),

@@ -186,6 +186,105 @@ static void vms_of_a_tree(void **state) {
     assert_int_equal(system(command), 0);
 }
 
+/* --- programs and ROM files */
+
+static char root[32], rule[256], file[64];
+
+static void make_file(const char *name, const char *text, mode_t mode) {
+    char *path = memory_printf("%s/opt/%s", root, name);
+    write_file(path, text);
+    assert_int_equal(chmod(path, mode), 0);
+    free(path);
+}
+
+static int make_root(void **state) {
+    char command[128];
+    (void)state;
+    snprintf(root, sizeof root, "/tmp/files-XXXXXX");
+    assert_non_null(mkdtemp(root));
+    snprintf(command, sizeof command, "cp -a tests/hosts/nas/. %s && mkdir %s/opt", root, root);
+    assert_int_equal(system(command), 0);
+    return 0;
+}
+
+static int remove_root(void **state) {
+    char command[64];
+    (void)state;
+    snprintf(command, sizeof command, "rm -r %s", root);
+    return system(command);
+}
+
+static void says_of_program(const char *path, const char *message) {
+    snprintf(rule, sizeof rule, "on vm frigate stopped {\n    run \"%s\" x\n}\n", path);
+    says(root, rule, message ? "file-unusable" : NULL, 9, message);
+}
+
+static void programs_that_are_no_use(void **state) {
+    (void)state;
+    make_file("good", "", 0755);
+    make_file("plain", "#!/opt/good\n", 0644);
+    make_file("script", "#! /opt/good -e\n", 0700);
+    make_file("orphan", "#!/opt/none\n", 0755);
+    make_file("windows", "#!/opt/good\r\n", 0755);
+    says_of_program("/opt/good", NULL);
+    says_of_program("/opt/script", NULL);
+    says_of_program("/opt/none", "'/opt/none' is not there");
+    says_of_program("/opt/plain", "'/opt/plain' may not be executed");
+    says_of_program("/opt/../opt", "is no file");
+    says_of_program("/opt/orphan", "is a script for '/opt/none', which is not there");
+    says_of_program("/opt/windows", "is a script for '/opt/good");
+}
+
+static void links_stay_below_the_root(void **state) {
+    (void)state;
+    make_file("good", "", 0755);
+    snprintf(file, sizeof file, "%s/opt/link", root);
+    assert_int_equal(symlink("/opt/good", file), 0);
+    says_of_program("/opt/link", NULL);
+    unlink(file);
+    assert_int_equal(symlink("/bin/sh", file), 0);
+    says_of_program("/opt/link", "is not there");
+}
+
+static void what_a_copy_of_a_host_lacks_is_not_known(void **state) {
+    (void)state;
+    says_of_program("/nowhere/x", NULL);
+}
+
+static void the_running_host_has_all(void **state) {
+    struct judged judged;
+    (void)state;
+    ruleset_init(&judged.ruleset);
+    sample_add(&judged.ruleset, "t.rules",
+               "on vm any stopped {\n run \"/bin/sh\"\n run \"/nowhere/x\"\n}\n");
+    ruleset_load(&judged.ruleset, NULL);
+    host_check_files(&judged.ruleset, NULL, "");
+    assert_int_equal(judged.ruleset.diagnostics.count, 1);
+    assert_string_equal(judged.ruleset.diagnostics.list[0].message, "'/nowhere/x' is not there");
+    assert_string_equal(judged.ruleset.diagnostics.list[0].hint,
+                        "'ls -l /nowhere/x' shows what there is: correct the path, or install the "
+                        "program");
+    ruleset_finish(&judged.ruleset);
+}
+
+static void says_of_rom(const char *path, const char *message) {
+    snprintf(rule, sizeof rule, "on vm frigate started attach 1ac1:089a as vfio rom \"%s\"", path);
+    says(root, rule, message ? "file-unusable" : NULL, 48, message);
+}
+
+static void rom_files_that_are_no_use(void **state) {
+    (void)state;
+    make_file("rom", "x", 0644);
+    make_file("secret", "x", 0);
+    says_of_rom("/opt/rom", NULL);
+    says_of_rom("/opt/none", "'/opt/none' is not there");
+    says_of_rom("/opt/secret", "'/opt/secret' may not be read");
+    says_of_rom("/opt/.", "is no file");
+    says(root, "on vm frigate started attach 1ac1:089a as vfio rom off", NULL, 0, NULL);
+}
+
+#define FILES(NAME) cmocka_unit_test_setup_teardown(NAME, make_root, remove_root)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(right_rules_pass),
@@ -198,6 +297,11 @@ int main(void) {
         cmocka_unit_test(severities_are_the_users),
         cmocka_unit_test(vms_of_libvirt_running_or_not),
         cmocka_unit_test(vms_of_a_tree),
+        FILES(programs_that_are_no_use),
+        FILES(links_stay_below_the_root),
+        FILES(what_a_copy_of_a_host_lacks_is_not_known),
+        FILES(the_running_host_has_all),
+        FILES(rom_files_that_are_no_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
