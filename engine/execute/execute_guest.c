@@ -39,8 +39,9 @@ static void look_later(struct execution *run) {
 
 static void restart(struct execution *run, bool reset) {
     struct virt_error error;
-    int status = reset ? run->virt->ops->reset(run->virt, execution_vm(run), &error)
-                       : run->virt->ops->reboot(run->virt, execution_vm(run), &error);
+    int status = reset
+                     ? run->virt->ops->reset(run->virt, execution_vm(run), run->domain.id, &error)
+                     : run->virt->ops->reboot(run->virt, execution_vm(run), run->domain.id, &error);
     if (status < 0) {
         execution_log_event(run, RESULT_FAILED, error.message, error.hint);
         return;

@@ -139,7 +139,8 @@ enum guest_answer guest_release(const struct guest_release *release, struct virt
     enum sight sight;
     /* Without news the VM is looked at: what is wrong with libvirt, the next call says. */
     virt->ops->watch(virt, domain_key(release->domain), result);
-    if (virt->ops->detach(virt, domain_key(release->domain), release->xml, result) < 0)
+    if (virt->ops->detach(virt, domain_key(release->domain), release->domain->id, release->xml,
+                          result) < 0)
         return explain(release, result);
     sight = wait_for_guest(release, &refused, result);
     return answer_of(sight, refused, result);

@@ -67,11 +67,18 @@ struct virt_ops {
     /* Every VM that libvirt knows, running or not. */
     int (*list_all)(struct virt *virt, struct virt_vm **vms, size_t *count,
                     struct virt_error *error);
-    /* Attach to and detach from the running VM; its configuration stays as it is. */
-    int (*attach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
-    int (*detach)(struct virt *virt, const char *uuid, const char *xml, struct virt_error *error);
-    int (*reset)(struct virt *virt, const char *uuid, struct virt_error *error);
-    int (*reboot)(struct virt *virt, const char *uuid, struct virt_error *error);
+    /*
+     * Attach to and detach from the running VM; its configuration stays as it is. `id` is of the
+     * life of the VM that is meant, -1: any. libvirt knows a VM by its UUID alone, whatever id the
+     * caller has: it is compared right before the call, and VIRT_NOT_RUNNING says that another life
+     * has begun. In between, a VM can still be destroyed and started.
+     */
+    int (*attach)(struct virt *virt, const char *uuid, int id, const char *xml,
+                  struct virt_error *error);
+    int (*detach)(struct virt *virt, const char *uuid, int id, const char *xml,
+                  struct virt_error *error);
+    int (*reset)(struct virt *virt, const char *uuid, int id, struct virt_error *error);
+    int (*reboot)(struct virt *virt, const char *uuid, int id, struct virt_error *error);
     /* From here on keeps what happens to the running VM, for wait(): at most one VM at a time, anew
      * at each call. Call it before what is to be waited for. */
     int (*watch)(struct virt *virt, const char *uuid, struct virt_error *error);

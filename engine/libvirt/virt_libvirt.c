@@ -205,6 +205,7 @@ static const struct symbol symbols[] = {
     SYMBOL("virDomainLookupByUUIDString", lookup_by_uuid),
     SYMBOL("virDomainLookupByName", lookup_by_name),
     SYMBOL("virDomainGetUUIDString", uuid),
+    SYMBOL("virDomainGetID", id),
     SYMBOL("virDomainGetXMLDesc", xml),
     SYMBOL("virDomainAttachDeviceFlags", attach),
     SYMBOL("virDomainDetachDeviceFlags", detach),
@@ -504,7 +505,14 @@ static int libvirt_list_all(struct virt *virt, struct virt_vm **vms, size_t *cou
 /* One step on one VM; `xml` is only for those that take it. */
 typedef int vm_step(const struct libvirt_api *api, virDomainPtr domain, const char *xml);
 
-static int do_step(struct virt *virt, const char *uuid, vm_step *step, const char *xml,
+/* Of a VM that does not run libvirt itself says so. */
+static bool is_other_life(const struct libvirt *self, virDomainPtr domain, int id) {
+    unsigned now = self->api.id(domain);
+
+    return id >= 0 && now != (unsigned)id && now != (unsigned)-1;
+}
+
+static int do_step(struct virt *virt, const char *uuid, int id, vm_step *step, const char *xml,
                    struct virt_error *error) {
     struct libvirt *self = of(virt);
     virDomainPtr domain;
@@ -515,7 +523,10 @@ static int do_step(struct virt *virt, const char *uuid, vm_step *step, const cha
     domain = self->api.lookup_by_uuid(self->connection, uuid);
     if (!domain)
         return failed(self, error);
-    status = step(&self->api, domain, xml) == 0 ? 0 : failed(self, error);
+    if (is_other_life(self, domain, id))
+        status = fail(error, VIRT_NOT_RUNNING, "", "the VM was started again since");
+    else
+        status = step(&self->api, domain, xml) == 0 ? 0 : failed(self, error);
     self->api.free(domain);
     return status;
 }
@@ -538,22 +549,22 @@ static int step_reboot(const struct libvirt_api *api, virDomainPtr domain, const
     return api->reboot(domain, VIR_DOMAIN_REBOOT_DEFAULT);
 }
 
-static int libvirt_attach(struct virt *virt, const char *uuid, const char *xml,
+static int libvirt_attach(struct virt *virt, const char *uuid, int id, const char *xml,
                           struct virt_error *error) {
-    return do_step(virt, uuid, step_attach, xml, error);
+    return do_step(virt, uuid, id, step_attach, xml, error);
 }
 
-static int libvirt_detach(struct virt *virt, const char *uuid, const char *xml,
+static int libvirt_detach(struct virt *virt, const char *uuid, int id, const char *xml,
                           struct virt_error *error) {
-    return do_step(virt, uuid, step_detach, xml, error);
+    return do_step(virt, uuid, id, step_detach, xml, error);
 }
 
-static int libvirt_reset(struct virt *virt, const char *uuid, struct virt_error *error) {
-    return do_step(virt, uuid, step_reset, NULL, error);
+static int libvirt_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
+    return do_step(virt, uuid, id, step_reset, NULL, error);
 }
 
-static int libvirt_reboot(struct virt *virt, const char *uuid, struct virt_error *error) {
-    return do_step(virt, uuid, step_reboot, NULL, error);
+static int libvirt_reboot(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
+    return do_step(virt, uuid, id, step_reboot, NULL, error);
 }
 
 /* ---- events ---- */

@@ -19,6 +19,7 @@ struct libvirt_api {
     __typeof__(virDomainLookupByUUIDString) *lookup_by_uuid;
     __typeof__(virDomainLookupByName) *lookup_by_name;
     __typeof__(virDomainGetUUIDString) *uuid;
+    __typeof__(virDomainGetID) *id;
     __typeof__(virDomainGetXMLDesc) *xml;
     __typeof__(virDomainAttachDeviceFlags) *attach;
     __typeof__(virDomainDetachDeviceFlags) *detach;

@@ -54,6 +54,7 @@ struct _virDomain {
     virConnectPtr connection;
     char name[256];
     char uuid[VIR_UUID_STRING_BUFLEN];
+    unsigned id; /* when it was looked up */
 };
 
 enum { JOB_MS = 30000, JOB_STEP_NS = 2000000, FAULTS = 16 };
@@ -206,10 +207,15 @@ static int lost(virConnectPtr connection, bool sent) {
 
 /* ---- the VM's XML ---- */
 
-static bool runs(const char *xml) {
+/* -1: it does not run. */
+static unsigned id_of(const char *xml) {
     const char *root = strstr(xml, "<domain"), *end = root ? strchr(root, '>') : NULL;
     const char *id = root ? strstr(root, " id='") : NULL;
-    return id && id < end;
+    return id && id < end ? (unsigned)strtoul(id + strlen(" id='"), NULL, 10) : (unsigned)-1;
+}
+
+static bool runs(const char *xml) {
+    return id_of(xml) != (unsigned)-1;
 }
 
 /* One of its hostdevs, or the one that is to be attached. */
@@ -762,6 +768,7 @@ static bool look(void *context, const char *name, char *xml) {
     if (!domain || !lookup->found)
         abort();
     domain->connection = lookup->connection;
+    domain->id = id_of(xml);
     snprintf(domain->name, sizeof domain->name, "%s", name);
     const char *uuid = strstr(xml, "<uuid>");
     snprintf(domain->uuid, sizeof domain->uuid, "%.36s", uuid ? uuid + strlen("<uuid>") : "");
@@ -832,6 +839,10 @@ int virDomainFree(virDomainPtr domain) {
 int virDomainGetUUIDString(virDomainPtr domain, char *text) {
     snprintf(text, VIR_UUID_STRING_BUFLEN, "%s", domain->uuid);
     return 0;
+}
+
+unsigned virDomainGetID(virDomainPtr domain) {
+    return domain->id;
 }
 
 char *virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags) {

@@ -420,14 +420,27 @@ static const struct vm *holder_of(const struct double_virt *hypervisor,
     return NULL;
 }
 
-static int double_attach(struct virt *virt, const char *uuid, const char *xml,
+/* As libvirt's port: right before the call. */
+static bool is_other_life(const struct double_virt *hypervisor, const char *uuid, int id,
+                          struct virt_error *error) {
+    const struct vm *vm = find(hypervisor, uuid);
+    const char *told = vm && vm->runs ? strstr(vm->xml, " id='") : NULL;
+
+    if (!told || id < 0 || strtol(told + 5, NULL, 10) == id)
+        return false;
+    *error = (struct virt_error){.failure = VIRT_NOT_RUNNING,
+                                 .message = "the VM was started again since"};
+    return true;
+}
+
+static int double_attach(struct virt *virt, const char *uuid, int id, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
     struct domain_hostdev hostdev;
     const struct vm *holder;
 
     if (begin(hypervisor, DOUBLE_ATTACH, "attach", name_of(hypervisor, uuid), xml, error) != 0 ||
-        !running(hypervisor, uuid, error))
+        is_other_life(hypervisor, uuid, id, error) || !running(hypervisor, uuid, error))
         return -1;
     if (!read_hostdev(xml, &hostdev)) {
         virt_libvirt_error(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
@@ -450,14 +463,15 @@ static int double_attach(struct virt *virt, const char *uuid, const char *xml,
     return 0;
 }
 
-static int double_detach(struct virt *virt, const char *uuid, const char *xml,
+static int double_detach(struct virt *virt, const char *uuid, int id, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
     struct domain_hostdev hostdev, held;
     const struct vm *vm;
     char *end;
 
-    if (begin(hypervisor, DOUBLE_DETACH, "detach", name_of(hypervisor, uuid), xml, error) != 0)
+    if (begin(hypervisor, DOUBLE_DETACH, "detach", name_of(hypervisor, uuid), xml, error) != 0 ||
+        is_other_life(hypervisor, uuid, id, error))
         return -1;
     vm = running(hypervisor, uuid, error);
     if (!vm)
@@ -474,18 +488,20 @@ static int double_detach(struct virt *virt, const char *uuid, const char *xml,
     return 0;
 }
 
-static int double_reset(struct virt *virt, const char *uuid, struct virt_error *error) {
+static int double_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
 
-    if (begin(hypervisor, DOUBLE_RESET, "reset", name_of(hypervisor, uuid), NULL, error) != 0)
+    if (begin(hypervisor, DOUBLE_RESET, "reset", name_of(hypervisor, uuid), NULL, error) != 0 ||
+        is_other_life(hypervisor, uuid, id, error))
         return -1;
     return running(hypervisor, uuid, error) ? 0 : -1;
 }
 
-static int double_reboot(struct virt *virt, const char *uuid, struct virt_error *error) {
+static int double_reboot(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
 
-    if (begin(hypervisor, DOUBLE_REBOOT, "reboot", name_of(hypervisor, uuid), NULL, error) != 0)
+    if (begin(hypervisor, DOUBLE_REBOOT, "reboot", name_of(hypervisor, uuid), NULL, error) != 0 ||
+        is_other_life(hypervisor, uuid, id, error))
         return -1;
     return running(hypervisor, uuid, error) ? 0 : -1;
 }

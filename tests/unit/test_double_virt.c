@@ -48,7 +48,7 @@ static int attach(const char *uuid, const struct host_device *device) {
     int status;
 
     assert_non_null(xml);
-    status = virt->ops->attach(virt, uuid, xml, &error);
+    status = virt->ops->attach(virt, uuid, -1, xml, &error);
     free(xml);
     return status;
 }
@@ -58,7 +58,7 @@ static int detach(const char *uuid, const struct host_device *device) {
     int status;
 
     assert_non_null(xml);
-    status = virt->ops->detach(virt, uuid, xml, &error);
+    status = virt->ops->detach(virt, uuid, -1, xml, &error);
     free(xml);
     return status;
 }
@@ -103,7 +103,7 @@ static void refuses_as_libvirt_does(void **state) {
     assert_int_equal(attach(WINDOWS, &coral), -1);
     assert_int_equal(error.failure, VIRT_HELD);
     assert_non_null(strstr(error.message, "0000:03:00.0 is in use by driver QEMU, domain frigate"));
-    assert_int_equal(virt->ops->attach(virt, WINDOWS, "nonsense", &error), -1);
+    assert_int_equal(virt->ops->attach(virt, WINDOWS, -1, "nonsense", &error), -1);
     assert_int_equal(error.failure, VIRT_FAILED);
     double_virt_stop(hypervisor, FRIGATE);
     assert_int_equal(attach(FRIGATE, &gpu), -1);
@@ -113,9 +113,9 @@ static void refuses_as_libvirt_does(void **state) {
     assert_int_equal(attach(WINDOWS, &coral), 0); /* a stopped VM holds nothing */
     assert_int_equal(attach(NOBODY, &gpu), -1);
     assert_int_equal(error.failure, VIRT_NO_DOMAIN);
-    assert_int_equal(virt->ops->reset(virt, NOBODY, &error), -1);
-    assert_int_equal(virt->ops->reboot(virt, FRIGATE, &error), -1);
-    assert_int_equal(virt->ops->reset(virt, WINDOWS, &error), 0);
+    assert_int_equal(virt->ops->reset(virt, NOBODY, -1, &error), -1);
+    assert_int_equal(virt->ops->reboot(virt, FRIGATE, -1, &error), -1);
+    assert_int_equal(virt->ops->reset(virt, WINDOWS, -1, &error), 0);
     double_virt_forget_calls(hypervisor);
     virt_close(virt);
     assert_string_equal(double_virt_calls(hypervisor), "close\n");
@@ -154,7 +154,7 @@ static void fails_when_told(void **state) {
     double_virt_fail(hypervisor, DOUBLE_ATTACH, 2, VIRT_PASSES, "state change lock");
     double_virt_fail(hypervisor, DOUBLE_ANY, 5, VIRT_UNREACHABLE, "gone");
     double_virt_fail(hypervisor, DOUBLE_REBOOT, 0, VIRT_FAILED, "never");
-    assert_int_equal(virt->ops->reset(virt, FRIGATE, &error), 0);
+    assert_int_equal(virt->ops->reset(virt, FRIGATE, -1, &error), 0);
     assert_int_equal(attach(FRIGATE, &coral), 0);
     assert_int_equal(attach(FRIGATE, &gpu), -1);
     assert_int_equal(error.failure, VIRT_PASSES);
@@ -163,8 +163,8 @@ static void fails_when_told(void **state) {
     assert_int_equal(attach(FRIGATE, &gpu), 0);
     assert_int_equal(detach(FRIGATE, &gpu), -1);
     assert_int_equal(error.failure, VIRT_UNREACHABLE);
-    assert_int_equal(virt->ops->reboot(virt, FRIGATE, &error), -1);
-    assert_int_equal(virt->ops->reboot(virt, FRIGATE, &error), -1);
+    assert_int_equal(virt->ops->reboot(virt, FRIGATE, -1, &error), -1);
+    assert_int_equal(virt->ops->reboot(virt, FRIGATE, -1, &error), -1);
 }
 
 static void take_coral(struct double_virt *self, void *context) {

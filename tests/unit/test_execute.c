@@ -209,6 +209,11 @@ static void start_frigate_again(struct double_virt *unused, void *context) {
                         "</devices></domain>");
 }
 
+static void start_with_first(struct double_virt *unused, void *context) {
+    start_frigate_again(unused, context);
+    give(FRIGATE, FIRST);
+}
+
 static void a_vm_that_stopped_gets_nothing(void **state) {
     (void)state;
     double_virt_stop(hypervisor, FRIGATE);
@@ -224,6 +229,32 @@ static void a_vm_that_was_started_again_gets_nothing(void **state) {
     assert_false(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(double_virt_calls(hypervisor), "domain_xml " FRIGATE "\nclose\n");
     assert_message(0, "started again since");
+}
+
+/* Right before the call, and the call is not made. */
+static void a_life_that_begins_before_the_attach_gets_nothing(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, start_frigate_again, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+    assert_string_equal(results(), "failed - -\n");
+    assert_message(0, "started again since");
+}
+
+static void a_life_that_begins_before_the_reset_is_not_reset(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_RESET, 1, start_frigate_again, NULL);
+    assert_false(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_string_equal(results(), ATTACHED(FIRST) "failed - -\n");
+    assert_message(1, "the VM was started again since");
+}
+
+static void a_life_that_begins_before_the_detach_keeps_it(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, start_with_first, NULL);
+    assert_false(run_of("detach at 03:00.0"));
+    assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
 }
 
 static void a_vm_that_is_gone(void **state) {
@@ -1063,6 +1094,9 @@ int main(void) {
         TEST(held_by_another_vm_from_the_beginning),
         TEST(a_vm_that_stopped_gets_nothing),
         TEST(a_vm_that_was_started_again_gets_nothing),
+        TEST(a_life_that_begins_before_the_attach_gets_nothing),
+        TEST(a_life_that_begins_before_the_reset_is_not_reset),
+        TEST(a_life_that_begins_before_the_detach_keeps_it),
         TEST(a_vm_that_is_gone),
         TEST(stopped_while_it_waits),
         TEST(a_new_life_is_never_reset),

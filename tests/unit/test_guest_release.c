@@ -146,7 +146,7 @@ static void another_device_goes(void **state) {
 static void refuse_gpu(struct double_virt *self, void *xml) {
     struct virt *virt = double_virt_port(self);
     double_virt_refuse(self, FRIGATE, true);
-    assert_int_equal(virt->ops->detach(virt, FRIGATE, xml, &result), 0);
+    assert_int_equal(virt->ops->detach(virt, FRIGATE, -1, xml, &result), 0);
 }
 
 static void another_device_is_kept(void **state) {

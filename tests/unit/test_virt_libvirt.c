@@ -277,6 +277,11 @@ static int fake_uuid(virDomainPtr domain, char *uuid) {
     return 0;
 }
 
+/* Of a VM that does not run it is -1. */
+static unsigned fake_id(virDomainPtr domain) {
+    return of(domain)->runs ? 7 : (unsigned)-1;
+}
+
 static char *fake_xml(virDomainPtr domain, unsigned flags) {
     assert_int_equal(flags, 0);
     if (of(domain)->gone)
@@ -416,6 +421,7 @@ static const struct libvirt_api api = {
     .lookup_by_uuid = fake_by_uuid,
     .lookup_by_name = fake_by_name,
     .uuid = fake_uuid,
+    .id = fake_id,
     .xml = fake_xml,
     .attach = fake_attach,
     .detach = fake_detach,
@@ -525,10 +531,10 @@ static void lists_running_vms(void **state) {
 
 static void acts_on_the_running_vm(void **state) {
     (void)state;
-    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
-    assert_int_equal(virt->ops->detach(virt, UUID2, "<b/>", &error), 0);
-    assert_int_equal(virt->ops->reset(virt, UUID1, &error), 0);
-    assert_int_equal(virt->ops->reboot(virt, UUID1, &error), 0);
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
+    assert_int_equal(virt->ops->detach(virt, UUID2, -1, "<b/>", &error), 0);
+    assert_int_equal(virt->ops->reset(virt, UUID1, -1, &error), 0);
+    assert_int_equal(virt->ops->reboot(virt, UUID1, -1, &error), 0);
     assert_string_equal(fake.calls, "attach frigate <a/> 1\n" /* VIR_DOMAIN_AFFECT_LIVE */
                                     "detach " UUID3 " <b/> 1\n"
                                     "reset frigate - 0\n"
@@ -537,17 +543,32 @@ static void acts_on_the_running_vm(void **state) {
     assert_string_equal(fake.uri, "fake:///");
 }
 
+static void another_life_is_left_alone(void **state) {
+    (void)state;
+    assert_int_equal(virt->ops->attach(virt, UUID1, 6, "<a/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
+    assert_string_equal(error.message, "the VM was started again since");
+    assert_int_equal(virt->ops->detach(virt, UUID1, 8, "<a/>", &error), -1);
+    assert_int_equal(virt->ops->reset(virt, UUID1, 0, &error), -1);
+    assert_int_equal(virt->ops->reboot(virt, UUID1, 6, &error), -1);
+    assert_string_equal(fake.calls, "");
+    assert_int_equal(virt->ops->attach(virt, UUID1, 7, "<a/>", &error), 0);
+    domains[0].runs = false;
+    assert_int_equal(virt->ops->reset(virt, UUID1, 7, &error), 0); /* libvirt says why not */
+    assert_string_equal(fake.calls, "attach frigate <a/> 1\nreset frigate - 0\n");
+}
+
 static void reports_failed_acts(void **state) {
     (void)state;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI device X is in use");
-    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), -1);
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
     assert_int_equal(error.failure, VIRT_HELD);
     assert_int_equal(error.code, VIR_ERR_OPERATION_INVALID);
     fake_fail("attach", 0, 0, NULL);
-    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), -1);
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
     assert_string_equal(error.message, "libvirt gave no reason"); /* not the old one again */
-    assert_int_equal(virt->ops->attach(virt, "00000000-0000-4000-8000-00000000000f", "", &error),
-                     -1);
+    assert_int_equal(
+        virt->ops->attach(virt, "00000000-0000-4000-8000-00000000000f", -1, "", &error), -1);
     assert_int_equal(error.failure, VIRT_NO_DOMAIN);
     assert_int_equal(fake.opened, 1);
 }
@@ -560,11 +581,11 @@ static void connects_anew_after_a_loss(void **state) {
     for (const char *const *lost = (const char *const[]){"by_uuid", "attach", NULL}; *lost;
          lost++) {
         fake_fail(*lost, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, "client socket is closed");
-        assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), -1);
+        assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
         assert_int_equal(error.failure, VIRT_UNREACHABLE);
         assert_int_equal(fake.open, 0);
         fake.fails = NULL;
-        assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+        assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
         assert_int_equal(fake.open, 1);
     }
     assert_int_equal(fake.opened, 3);
@@ -574,7 +595,7 @@ static void connects_anew_after_a_loss(void **state) {
     assert_int_equal(error.failure, VIRT_UNREACHABLE);
     fake_fail("open", VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Failed to connect socket");
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
-    assert_int_equal(virt->ops->reset(virt, UUID1, &error), -1);
+    assert_int_equal(virt->ops->reset(virt, UUID1, -1, &error), -1);
     assert_int_equal(error.failure, VIRT_UNREACHABLE);
     assert_does_not_find("frigate", VIRT_UNREACHABLE, "");
     assert_int_equal(fake.opened, 6); /* once a call */
@@ -666,7 +687,7 @@ static void hears_what_happens_to_the_vm(void **state) {
     fake.script = script;
     assert_news(VIRT_NEWS_REMOVED, "hostdev3");
     assert_news(VIRT_NEWS_REFUSED, "hostdev12");
-    assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
     assert_int_equal(fake.opened, 2);
     assert_news(VIRT_NEWS_STOPPED, "");
     assert_news(VIRT_NEWS_NONE, "");
@@ -780,7 +801,7 @@ static void works_with_a_library_without_events(void **state) {
     for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
         assert_int_equal(virt_libvirt_create(&virt, "fake:///", &older[i], &error), 0);
         assert_sleeps();
-        assert_int_equal(virt->ops->attach(virt, UUID1, "<a/>", &error), 0);
+        assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
         virt_close(virt);
     }
     assert_int_equal(virt_libvirt_create(&virt, "fake:///", &api, &error), 0);
@@ -856,12 +877,12 @@ static void works_with_the_real_library(void **state) {
     assert_int_equal(virt->ops->domain_xml(virt, domain.uuid, &xml, &error), 0);
     free(xml);
     assert_does_not_find("nobody", VIRT_NO_DOMAIN, "nobody");
-    assert_int_equal(virt->ops->attach(virt, vms[0].uuid, "<hostdev/>", &error), -1);
+    assert_int_equal(virt->ops->attach(virt, vms[0].uuid, -1, "<hostdev/>", &error), -1);
     assert_int_equal(error.failure, VIRT_FAILED);
     assert_int_equal(error.code, VIR_ERR_NO_SUPPORT);
-    assert_int_equal(virt->ops->reset(virt, UUID1, &error), -1);
+    assert_int_equal(virt->ops->reset(virt, UUID1, -1, &error), -1);
     assert_int_equal(error.failure, VIRT_NO_DOMAIN);
-    assert_int_equal(virt->ops->reboot(virt, vms[0].uuid, &error), 0);
+    assert_int_equal(virt->ops->reboot(virt, vms[0].uuid, -1, &error), 0);
     domain_finish(&domain);
     virt_list_free(vms, count);
     virt_close(virt);
@@ -983,6 +1004,7 @@ int main(void) {
         FAKE_TEST(says_what_it_does_not_find),
         FAKE_TEST(lists_running_vms),
         FAKE_TEST(acts_on_the_running_vm),
+        FAKE_TEST(another_life_is_left_alone),
         FAKE_TEST(reports_failed_acts),
         FAKE_TEST(connects_anew_after_a_loss),
         FAKE_TEST(reports_a_loss_in_mid_lookup),
