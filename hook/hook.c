@@ -6,7 +6,7 @@
  * src/qemu/qemu_process.c) and tried on it:
  * - It holds the VM's lock until the hook has ended and both its stdout and stderr are at end of
  *   file. A call on that VM before then waits for ever, and so does a start while a child keeps
- *   one of the two open: hence setsid, a fork, and not one inherited descriptor.
+ *   one of the two open: hence setsid, two forks, and not one inherited descriptor.
  * - A non-zero exit stops the start (`prepare`, `start`) or kills the VM (`started`, `reconnect`):
  *   hence exit 0, whatever happens.
  * - stdout of `migrate` and `restore` replaces the XML: hence nothing is ever printed.
