@@ -27,8 +27,9 @@ const char *state_directory(void) {
 /* The engine of the tree that this program lies in as libexec/NAME, as in an archive that was
  * unpacked and not installed; NULL when there is none. */
 static char *engine_beside(void) {
+    static const char engine[] = "/bin/virt-rules";
     static char path[PATH_MAX];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/bin/virt-rules"));
+    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof(engine));
     path[size > 0 ? size : 0] = '\0';
     char *name = strrchr(path, '/'), *directory = NULL;
     if (name) {
@@ -37,7 +38,7 @@ static char *engine_beside(void) {
     }
     if (!directory || strcmp(directory, "/libexec") != 0)
         return NULL;
-    strcpy(directory, "/bin/virt-rules");
+    memcpy(directory, engine, sizeof(engine));
     return access(path, X_OK) == 0 ? path : NULL;
 }
 
