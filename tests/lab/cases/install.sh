@@ -160,6 +160,7 @@ case $PART in
     install_archive $older_archive
     rules 50-frigate.rules <<END
 on vm frigate started, reconnect attach $CORAL_ID as vfio
+on vm camera started attach ffff:ffff as vfio optional within 30s # so that an engine is there for a while
 END
     cp -p "$HOOK" /root/older-hook
     installed_files >/root/older-files
