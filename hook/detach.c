@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +15,6 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { STACK = 256 * 1024 }; /* only what is used of it is ever made */
 
 const char *state_directory(void) {
     const char *path = getenv("VIRT_RULES_STATE");
@@ -206,22 +203,16 @@ static void report_fork(const struct report_subject *subject) {
     report(subject, false, "engine %s cannot be started: fork: %s", engine_path(), strerror(errno));
 }
 
-struct engine {
-    const struct report_subject *subject;
-    void (*become)(void *);
-    void *context;
-};
-
 /* In the process in the middle: the engine becomes the child of nobody and no leader of the
  * session, so that no terminal can become its own. */
-static int leave_session(void *argument) {
-    const struct engine *engine = argument;
+_Noreturn static void leave_session(const struct report_subject *subject, void (*become)(void *),
+                                    void *context) {
     setsid();
     pid_t child = fork();
     if (child == 0)
-        engine->become(engine->context);
+        become(context);
     if (child < 0)
-        report_fork(engine->subject);
+        report_fork(subject);
     _exit(0);
 }
 
@@ -229,13 +220,12 @@ static int leave_session(void *argument) {
  * The caller waits for us, so we do no more than start the process in the middle and end; init
  * reaps it. setsid() is its task: Linux schedules each session on its own (sched_autogroup), and
  * whoever enters a new one goes to the end of the queue, which on a busy host takes three times as
- * long as all the rest. It has our memory and a stack of its own: nothing is copied, as by fork(),
- * and that is safe because all that we still do is to end.
+ * long as all the rest.
  */
 void detach(const struct report_subject *subject, void (*become)(void *), void *context) {
-    static struct engine engine;
-    static char stack[STACK] __attribute__((aligned(16)));
-    engine = (struct engine){subject, become, context};
-    if (clone(leave_session, stack + sizeof stack, CLONE_VM | SIGCHLD, &engine) < 0)
+    pid_t child = fork();
+    if (child == 0)
+        leave_session(subject, become, context);
+    if (child < 0)
         report_fork(subject);
 }
