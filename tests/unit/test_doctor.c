@@ -720,6 +720,7 @@ static void old_setup(void **state) {
     struct bed *bed = *state;
     OK(condition_old_setup, "no script");
     put_bytes(bed, HOOKS "qemu", "#\nvirsh attach-device\n\0 a program", 34);
+    put(bed, "usr/local/libvirt/README.md", "An older script calls `virsh attach-device`.\n");
     put(bed, "usr/local/etc/rc.d/a.sh", "#!/bin/sh\n# echo 1 > /sys/x/new_id\nmodprobe vfio-pci\n");
     put(bed, "etc/rc.local", "virsh start frigate\n");
     OK(condition_old_setup, "no script");
