@@ -581,12 +581,34 @@ static void refuse_ambiguous(struct planner *planner, const struct origin *origi
     free(list);
 }
 
+/* Why others than those that were chosen may not be had. */
+struct missed {
+    char *why;            /* "; ADDRESS: message" of each */
+    struct verdict first; /* of the first one; REFUSED_NOT: there is none */
+    bool differ;          /* the reasons do */
+};
+
+static void miss(struct missed *missed, const struct host_device *device, struct verdict no) {
+    append(&missed->why, "; %s: %s", device->address, no.message);
+    missed->differ |= missed->first.refusal && missed->first.refusal != no.refusal;
+    if (missed->first.refusal)
+        verdict_finish(&no);
+    else
+        missed->first = no;
+}
+
+static void missed_finish(struct missed *missed) {
+    verdict_finish(&missed->first);
+    free(missed->why);
+}
+
 static void list_choice(struct planner *planner, const struct origin *origin,
-                        struct device_list *chosen, const struct host_device *device, char **why) {
+                        struct device_list *chosen, const struct host_device *device,
+                        struct missed *missed) {
     struct device_list unit = unit_of(planner, origin, device);
     struct verdict no = judge_unit(planner, origin, &unit);
     if (no.refusal) {
-        append(why, "; %s: %s", device->address, no.message);
+        miss(missed, device, no);
     } else {
         if (planner->free_ports != SIZE_MAX)
             planner->free_ports -= ports_needed(planner, &unit);
@@ -594,7 +616,6 @@ static void list_choice(struct planner *planner, const struct origin *origin,
             *mark_of(planner, unit.list[i]) |= MARK_CHOSEN;
         list_add(chosen, device);
     }
-    verdict_finish(&no);
     list_finish(&unit);
 }
 
@@ -603,7 +624,8 @@ static void list_choice(struct planner *planner, const struct origin *origin,
  * two rules that take any device take the same one, and a plan made anew half way comes out alike.
  */
 static struct device_list choose(struct planner *planner, const struct origin *origin,
-                                 const struct device_list *devices, size_t wanted, char **why) {
+                                 const struct device_list *devices, size_t wanted,
+                                 struct missed *missed) {
     struct device_list chosen = {0};
     size_t free_ports = planner->free_ports;
     for (size_t i = 0; i < devices->count && chosen.count < wanted; i++)
@@ -611,41 +633,51 @@ static struct device_list choose(struct planner *planner, const struct origin *o
             list_add(&chosen, devices->list[i]);
     for (size_t i = 0; i < devices->count && chosen.count < wanted; i++)
         if (!is_settled(planner, devices->list[i]))
-            list_choice(planner, origin, &chosen, devices->list[i], why);
+            list_choice(planner, origin, &chosen, devices->list[i], missed);
     for (size_t i = 0; i < planner->request->host->count; i++)
         planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
     planner->free_ports = free_ports;
     return chosen;
 }
 
+/* One reason for all of them, and no other VM's having it, which passes: then it is the answer. */
+static bool is_one_reason(const struct missed *missed, size_t count) {
+    return !count && missed->first.refusal && missed->first.refusal != REFUSED_HELD &&
+           !missed->differ;
+}
+
 /* What `optional` allows to be missing is no refusal. */
 static void miss_some(struct planner *planner, const struct origin *origin, size_t count,
-                      const char *why) {
+                      const struct missed *missed) {
     bool optional = plan_has_option(origin->action, OPTION_OPTIONAL);
     struct plan_entry *entry =
         add_entry(planner, origin, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     unsigned wanted = origin->target->count;
-    entry->refusal = REFUSED_TOO_FEW;
+    bool one_reason = !optional && is_one_reason(missed, count);
+    const char *why = missed->why;
+    entry->refusal = one_reason ? missed->first.refusal : REFUSED_TOO_FEW;
     entry->message = wanted == 1
                          ? memory_printf("none is free%s", why)
                          : memory_printf("%zu of the %u wanted can be had%s", count, wanted, why);
-    if (!optional)
+    if (one_reason)
+        entry->hint = memory_strdup(missed->first.hint);
+    else if (!optional)
         entry->hint = memory_printf("free one%s; 'optional' takes what is there",
                                     wanted == 1 ? "" : ", or ask for fewer");
 }
 
 static void attach_any(struct planner *planner, const struct origin *origin,
                        const struct device_list *devices) {
-    char *why = memory_strdup("");
-    struct device_list chosen = choose(planner, origin, devices, origin->target->count, &why);
+    struct missed missed = {.why = memory_strdup("")};
+    struct device_list chosen = choose(planner, origin, devices, origin->target->count, &missed);
     bool enough = chosen.count == origin->target->count;
     for (size_t i = 0; i < chosen.count; i++)
         if (enough || plan_has_option(origin->action, OPTION_OPTIONAL))
             attach_device(planner, origin, chosen.list[i]);
     if (!enough)
-        miss_some(planner, origin, chosen.count, why);
+        miss_some(planner, origin, chosen.count, &missed);
     list_finish(&chosen);
-    free(why);
+    missed_finish(&missed);
 }
 
 static void plan_attach(struct planner *planner, const struct origin *origin) {

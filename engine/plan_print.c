@@ -125,7 +125,8 @@ static void print_sum(const struct plan *plan, FILE *out) {
               "errors are left out\n",
               out);
     else if (!plan->count)
-        fputs("  nothing to do: no rule is for this VM at this event\n", out);
+        fprintf(out, "  nothing to do: no rule is for this VM at this event%s\n",
+                plan->event->device ? " and wants this device" : "");
     else
         fprintf(out, "%zu step%s, %zu refusal%s\n", steps, steps == 1 ? "" : "s", refused,
                 refused == 1 ? "" : "s");
@@ -259,6 +260,7 @@ struct json_object *plan_json(const struct plan *plan) {
     struct json_object *object = json_object_new_object();
     json_object_object_add(object, "vm", vm_json(plan->event->domain));
     text_put_json(object, "event", event_text(plan->event->name));
+    json_object_object_add(object, "partial", json_object_new_boolean(plan->partial));
     json_object_object_add(object, "steps", entries_json(plan, PLAN_STEP));
     json_object_object_add(object, "refusals", entries_json(plan, PLAN_REFUSED));
     json_object_object_add(object, "skipped", entries_json(plan, PLAN_SKIPPED));

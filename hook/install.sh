@@ -50,7 +50,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 our_hook=$here/libexec/virt-rules-hook
 
 usage() {
-    sed -n 's/^# \(install.sh .*\)/usage: \1/p' "$0" >&2
+    sed -n '2s/^# /usage: /p' "$0" >&2
     exit 2
 }
 
@@ -71,7 +71,7 @@ while [ $# -gt 0 ]; do
         shift
         ;;
     -h | --help)
-        sed -n '2,10s/^# \{0,1\}//p' "$0"
+        sed -n '2,12s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) usage ;;

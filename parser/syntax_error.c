@@ -218,9 +218,13 @@ static void hint_device(struct diagnostic *diagnostic, const struct syntax_error
     else if (error->found.token == TOKEN_NUMBER && error->previous.token == TOKEN_ALL)
         diagnostic_hint(diagnostic,
                         "'all' has no number: 'any %s' takes that many, 'all' every one", word);
+    else if ((error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL) &&
+             (error->previous.token == TOKEN_ANY || error->previous.token == TOKEN_ALL))
+        diagnostic_hint(diagnostic, "'any' takes the first free one, 'all' every one: write one of "
+                                    "the two");
     else if (error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL)
-        diagnostic_hint(diagnostic,
-                        "leave it out: 'any' and 'all' stand behind 'attach' in a rule");
+        diagnostic_hint(diagnostic, "leave it out: 'any' and 'all' stand behind 'attach' or "
+                                    "'detach' in a rule alone");
     else if (error->found.token == TOKEN_STRING && *word)
         diagnostic_hint(diagnostic, "leave out the quotes: %s", word);
     else if (error->found.token == TOKEN_DEVICE)
@@ -316,6 +320,13 @@ static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, "one statement or action stands on a line");
 }
 
+static bool is_event(const char *word) {
+    enum event_name event = 0;
+    while (event < EVENT_COUNT && strcmp(word, event_text(event)) != 0)
+        event++;
+    return event < EVENT_COUNT;
+}
+
 /* Where one kind of word alone is right, or a statement begins. */
 static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *error,
                      const char *word) {
@@ -330,6 +341,8 @@ static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *e
         diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
     else if (error->expected[TOKEN_VFIO])
         diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
+    else if (error->expected[TOKEN_OPEN] && is_event(word))
+        diagnostic_hint(diagnostic, "events are parted by ',': started, %s", word);
     else if (error->expected[TOKEN_OPEN])
         diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
                                     "\"/PROGRAM\", or a block of these between '{' and '}'");
