@@ -354,12 +354,12 @@ static void no_iommu(void **state) {
     host.has_iommu = false;
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-iommu 0000:03:00.0\n");
     assert_says(0, "no IOMMU turned on", "intel_iommu=on");
+    devices[CORAL2].iommu_group = devices[CORAL3].iommu_group = -1;
     /* one reason for all of them is the answer, not that there are too few */
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"), "refused no-iommu 1ac1:089a\n");
     assert_says(0, "0 of the 2 wanted can be had; 0000:03:00.0: ", "intel_iommu=on");
     devices[CORAL2].use = SAMPLE_TEXT("uses it");
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
-    devices[CORAL2].use = NULL;
     /* USB needs none */
     assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
 }
