@@ -1,7 +1,7 @@
 /*
  * The log: one JSON object a line, appended with one write, and the same to syslog. Kept in
- * `STATE/virt-rules.log`, mode 0600, STATE being $VIRT_RULES_STATE or /usr/local/libvirt/state. At 1 MiB
- * it becomes `virt-rules.log.1`. Any number of processes may write at the same time.
+ * `STATE/virt-rules.log`, mode 0600, STATE being $VIRT_RULES_STATE or /usr/local/libvirt/state. At
+ * 1 MiB it becomes `virt-rules.log.1`. Any number of processes may write at the same time.
  */
 #ifndef ENGINE_JOURNAL_H
 #define ENGINE_JOURNAL_H
