@@ -143,8 +143,9 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
         return -1;
     int status = others_load(&apply->running, virt, NULL, error);
     if (status == 0) {
-        qsort(apply->running.list, apply->running.count, sizeof *apply->running.list,
-              compare_names);
+        if (apply->running.count)
+            qsort(apply->running.list, apply->running.count, sizeof *apply->running.list,
+                  compare_names);
         apply->chosen = memory_zalloc(apply->running.count + request->name_count + 1);
         status = choose_all(apply, virt, error);
         if (status < 0)
