@@ -16,7 +16,14 @@
 
 #include "lexer/memory.h"
 
-enum { LINKS_MAX = 40, PAGE = 4096, DECIMAL = 10, HEXADECIMAL = 16 };
+enum {
+    LINKS_MAX = 40,
+    PAGE = 4096,
+    ATTRIBUTE_LIMIT = 65536, /* the largest page that a kernel has */
+    FILE_LIMIT = 64 * 1024 * 1024,
+    DECIMAL = 10,
+    HEXADECIMAL = 16
+};
 
 /* What the kernel calls an open file; NULL when it does not tell, as without /proc. */
 static char *place_of(int fd) {
@@ -167,12 +174,13 @@ int tree_directory(const struct tree *tree, const char *path) {
 }
 
 /* The size of a file in sysfs or procfs is known only after reading it. */
-static char *read_and_close(int fd) {
+/* NULL also for what is longer than `limit`, or has no end at all, as a device has none. */
+static char *read_and_close(int fd, size_t limit) {
     char *text = NULL;
     size_t length = 0;
     ssize_t size = fd < 0 ? -1 : 1;
 
-    for (size_t room = PAGE; size > 0; room = length > PAGE ? length : PAGE) {
+    for (size_t room = PAGE; size > 0 && length <= limit; room = length > PAGE ? length : PAGE) {
         text = memory_resize(text, length + room + 1, 1);
         size = read(fd, text + length, room);
         if (size < 0 && errno == EINTR)
@@ -182,7 +190,7 @@ static char *read_and_close(int fd) {
     }
     if (fd >= 0)
         close(fd);
-    if (size < 0) {
+    if (size < 0 || length > limit) {
         free(text);
         return NULL;
     }
@@ -191,7 +199,7 @@ static char *read_and_close(int fd) {
 }
 
 char *tree_read(const struct tree *tree, const char *path) {
-    return read_and_close(open_below(tree, path, O_RDONLY));
+    return read_and_close(open_below(tree, path, O_RDONLY), FILE_LIMIT);
 }
 
 static char *without_blanks_at_end(char *text) {
@@ -209,7 +217,7 @@ static char *read_attribute(int fd) {
 
     if (size == PAGE || (size < 0 && fd >= 0 && errno == EINTR)) {
         lseek(fd, 0, SEEK_SET);
-        return without_blanks_at_end(read_and_close(fd));
+        return without_blanks_at_end(read_and_close(fd, ATTRIBUTE_LIMIT));
     }
     if (fd >= 0)
         close(fd);

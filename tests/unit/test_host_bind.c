@@ -192,6 +192,15 @@ static void a_kernel_without_override(void **state) {
     assert_string_equal(text_of(VFIO_UNBIND), FIRST);
 }
 
+/* Something else lies over the attribute, and has no end: no more is read than an attribute has. */
+static void an_override_without_an_end(void **state) {
+    (void)state;
+    leave_on_vfio("vfio-pci\n");
+    shell("truncate -s 1T sys/bus/pci/devices/" FIRST "/driver_override");
+    assert_int_equal(reclaim(), 0);
+    assert_string_equal(text_of(PROBE), FIRST);
+}
+
 static void only_vfio_is_taken_from(void **state) {
     (void)state;
     assert_int_equal(reclaim(), 0);
@@ -324,6 +333,7 @@ int main(void) {
         TEST(reclaim_takes_it_from_vfio),
         TEST(another_override_stays),
         TEST(a_kernel_without_override),
+        TEST(an_override_without_an_end),
         TEST(only_vfio_is_taken_from),
         TEST(vfio_that_does_not_let_go),
         TEST(an_override_does_not_outlive_the_giving_back),
