@@ -47,10 +47,25 @@ struct host_device {
     char *use;
 };
 
+/*
+ * What the kernel shows of the host's devices under a name of its own, and where it sits: a disk, a
+ * partition, an array or volume, a network interface or bridge.
+ */
+struct host_node {
+    const char *class; /* "block" or "net" */
+    char *name;        /* the kernel's: "nvme0n1p1", "vmbr10" */
+    char *label;       /* of the device mapper: "vg1-root"; NULL: none */
+    char *number;      /* "259:1"; NULL: none or unknown */
+    size_t *devices;   /* indexes into the host's devices, in order: all that it is made of, and */
+    size_t device_count; /* the hubs, controllers and bridges above them */
+};
+
 struct host {
     char *root;                  /* "" for the running system */
     struct host_device *devices; /* PCI by address, then USB by port path in number order */
     size_t count;
+    struct host_node *nodes;
+    size_t node_count;
     bool has_iommu; /* the kernel made at least one IOMMU group */
     bool has_usb;   /* the kernel shows its USB: at least a root hub, which is none of `devices` */
 };
@@ -65,6 +80,14 @@ void host_finish(struct host *host);
 
 /* The device at that bus and address, or NULL. */
 const struct host_device *host_find(const struct host *host, enum bus bus, const char *address);
+
+/*
+ * The node called `name` in that class: the kernel's name, a number ("259:1"), or a path
+ * ("/dev/disk/by-id/..."), whose links are followed below the host's root. NULL: the host has none.
+ * It belongs to the snapshot.
+ */
+const struct host_node *host_node_find(const struct host *host, const char *class,
+                                       const char *name);
 
 /* The driver of a device right now, read anew; "" for none. Returns false when it is gone. */
 bool host_driver(const struct host *host, const struct host_device *device, char *driver,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/host/host_names.h"
+#include "engine/host/host_nodes.h"
 #include "engine/host/host_use.h"
 #include "lexer/memory.h"
 
@@ -703,5 +704,6 @@ void disks_find_uses(struct uses *uses) {
     each_line(&disks, "proc/swaps", read_swap);
     read_zfs(&disks);
     uses_each(uses, &disks.graph, visit_device);
+    host_nodes_keep(uses->host, &disks.graph, "block");
     graph_finish(&disks.graph);
 }

@@ -93,6 +93,23 @@ struct node_list graph_reach_up(struct graph *graph, const struct node_list *sta
     return reached;
 }
 
+struct node_list graph_reach_down(struct graph *graph, struct node *top) {
+    struct node_list reached = {0};
+    unsigned walk = ++graph->chains;
+
+    top->seen_below = walk;
+    node_list_add(&reached, top);
+    for (size_t i = 0; i < reached.count; i++)
+        for (size_t j = 0; j < reached.items[i]->below.count; j++) {
+            struct node *lower = reached.items[i]->below.items[j];
+            if (lower->seen_below == walk)
+                continue;
+            lower->seen_below = walk;
+            node_list_add(&reached, lower);
+        }
+    return reached;
+}
+
 static int lowest_first(const void *a, const void *b) {
     const struct node *left = *(struct node *const *)a, *right = *(struct node *const *)b;
     if (left->depth != right->depth)

@@ -61,6 +61,8 @@ struct node_list graph_reach_up(struct graph *graph, const struct node_list *sta
  * first, then by name.
  */
 struct node_list graph_chain(struct graph *graph, struct node *top);
+/* All that `top` is made of, itself first. */
+struct node_list graph_reach_down(struct graph *graph, struct node *top);
 
 void node_list_add(struct node_list *list, struct node *node);
 const char *node_label(const struct node *node);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/host/host_nodes.h"
 #include "engine/host/host_use.h"
 #include "lexer/memory.h"
 
@@ -319,5 +320,6 @@ void nics_find_uses(struct uses *uses) {
     if (*uses->tree->root == '\0')
         ask_addresses(&nics);
     uses_each(uses, &nics.graph, visit_device);
+    host_nodes_keep(uses->host, &nics.graph, "net");
     graph_finish(&nics.graph);
 }

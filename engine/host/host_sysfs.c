@@ -10,6 +10,7 @@
 
 #include "engine/host/host.h"
 #include "engine/host/host_names.h"
+#include "engine/host/host_nodes.h"
 #include "engine/host/host_tree.h"
 #include "engine/host/host_use.h"
 #include "lexer/memory.h"
@@ -494,6 +495,7 @@ void host_finish(struct host *host) {
         free(device->serial);
         free(device->use);
     }
+    host_nodes_finish(host);
     free(host->devices);
     free(host->root);
     *host = (struct host){0};

@@ -29,7 +29,7 @@ struct use_list {
 };
 
 struct uses {
-    const struct host *host;
+    struct host *host;
     const struct tree *tree;
     struct use_list *of; /* by the index of the device */
 };

@@ -1346,6 +1346,53 @@ static void test_many_disks_on_one_controller(void **state) {
     assert_non_null(strstr(pci(tree, "0000:00:01.0")->use, "disk198, disk199, md0)"));
 }
 
+/* ---- Nodes ---- */
+
+/* The addresses that a node sits on, separated by blanks; "-" when the host has no such node. */
+static void assert_node(const struct tree_of_test *tree, const char *class, const char *name,
+                        const char *addresses) {
+    const struct host_node *node = host_node_find(&tree->host, class, name);
+    char list[TEXT_SIZE] = "", *end = list;
+
+    for (size_t i = 0; node && i < node->device_count; i++)
+        end += sprintf(end, "%s%s", i ? " " : "", tree->host.devices[node->devices[i]].address);
+    assert_string_equal(node ? list : "-", addresses);
+}
+
+static void test_nodes_of_a_stack(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_virtual(tree, "dm-0", "253:0");
+    put(tree, VIRTUAL "dm-0/dm/name", "vg0-my--root\n");
+    put_stack(tree, "dm-0", "sda2");
+    put_link(tree, "dev/disk/by-id/ata-X", "../../sda");
+    put_link(tree, "dev/vg0/my-root", "../dm-0");
+    load(tree);
+    assert_node(tree, "block", "sda", "0000:00:01.0");
+    assert_node(tree, "block", "8:2", "0000:00:01.0");
+    assert_node(tree, "block", "/dev/sda1", "0000:00:01.0");
+    assert_node(tree, "block", "/dev/disk/by-id/ata-X", "0000:00:01.0");
+    assert_node(tree, "block", "/dev/mapper/vg0-my--root", "0000:00:01.0");
+    assert_node(tree, "block", "/dev/vg0/my-root", "0000:00:01.0");
+    assert_node(tree, "block", "/dev/sdb", "-");
+    assert_node(tree, "net", "sda", "-");
+}
+
+static void test_nodes_of_a_bridge(void **state) {
+    struct tree_of_test *tree = *state;
+    put_base(tree);
+    put_interface(tree, "eth0", NIC);
+    put_interface(tree, "br0", "sys/devices/virtual");
+    put_link(tree, "sys/class/net/br0/lower_eth0", "../../../" NIC "/net/eth0");
+    load(tree);
+    assert_node(tree, "net", "br0", "0000:00:02.0");
+    assert_node(tree, "net", "eth0", "0000:00:02.0");
+}
+
+static void test_node_of_a_usb_disk(void **state) {
+    assert_node(*state, "block", "sdq1", "0000:00:01.6 0000:06:00.3 2-1");
+}
+
 /* ---- Addresses, names and the running system ---- */
 
 static void test_addresses(void **state) {
@@ -1574,6 +1621,9 @@ int main(void) {
         OWN(test_deep_stack),
         OWN(test_thousands_of_devices),
         OWN(test_many_disks_on_one_controller),
+        OWN(test_nodes_of_a_stack),
+        OWN(test_nodes_of_a_bridge),
+        OF(nas, test_node_of_a_usb_disk),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_text_clean),
         cmocka_unit_test(test_few_descriptors_are_an_error),
