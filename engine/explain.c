@@ -1,6 +1,5 @@
 #include "engine/explain.h"
 
-#include "engine/passable.h"
 #include "lexer/text.h"
 #include "parser/print.h"
 
@@ -196,23 +195,32 @@ static bool concerns(const struct plan_entry *entry, const struct host_device *d
     return !entry->device && match_device(entry->target->device, device);
 }
 
-/* The target means the device, and the plan neither takes nor refuses it: 'any' went on to others.
- */
-static char *why_passed_over(const struct explainer *explainer, const struct host_device *device) {
-    const struct plan_request *request = explainer->request;
-    const struct guard *guard = match_guard(request->program, request->event->domain, device);
-    if (guard)
-        return memory_printf("passed over [never]: 'never' at %s:%zu forbids it",
-                             guard->source->path,
-                             source_position(guard->source, guard->span.start).line);
-    struct passable passable =
-        passable_judge(request->host, device, request->others, request->other_count);
-    char *text = passable.refusal
-                     ? memory_printf("passed over [%s]: %s", refusal_name(passable.refusal),
-                                     passable.message)
-                     : memory_strdup("passed over: enough others were taken before it");
-    passable_finish(&passable);
-    return text;
+/* The target means the device and has no entry of it: the planner's own reason, or the rule that
+ * was faster. */
+static char *explain_without_entry(const struct explainer *explainer,
+                                   const struct explained_target *explained) {
+    const struct plan *plan = &explainer->plan;
+    for (size_t i = 0; i < plan->passed_count; i++) {
+        const struct plan_passed *passed = &plan->passed[i];
+        if (passed->action == explained->action && passed->target == explained->target &&
+            passed->device == explained->device)
+            return memory_printf("passed over%s%s%s: %s", passed->refusal ? " [" : "",
+                                 passed->refusal ? refusal_name(passed->refusal) : "",
+                                 passed->refusal ? "]" : "", passed->message);
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        if (entry->device != explained->device || entry->kind == PLAN_REFUSED ||
+            plan_verb(entry) != explained->action->verb)
+            continue;
+        char *rule = plan_rule_text(entry);
+        char *text = entry->action == explained->action
+                         ? memory_strdup("nothing: the same action does it already")
+                         : memory_printf("nothing: the rule at %s does it already", rule);
+        free(rule);
+        return text;
+    }
+    return memory_strdup("nothing: another rule does it already");
 }
 
 /* What the plan says of the target, and of the device where one was asked about. */
@@ -243,7 +251,7 @@ static char *find_result(const struct explainer *explainer,
     if (!explained->device)
         return memory_strdup("nothing: another rule does it already");
     if (match_device(explained->target->device, explained->device))
-        return why_passed_over(explainer, explained->device);
+        return explain_without_entry(explainer, explained);
     return memory_strdup("nothing: not for this device");
 }
 

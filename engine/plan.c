@@ -130,6 +130,12 @@ static struct verdict verdict(enum refusal refusal, char *message, char *hint) {
     return (struct verdict){refusal, message, hint};
 }
 
+static struct verdict verdict_copy(const struct verdict *verdict) {
+    return (struct verdict){verdict->refusal,
+                            verdict->message ? memory_strdup(verdict->message) : NULL,
+                            verdict->hint ? memory_strdup(verdict->hint) : NULL};
+}
+
 static void verdict_finish(struct verdict *verdict) {
     free(verdict->message);
     free(verdict->hint);
@@ -588,6 +594,16 @@ struct missed {
     bool differ;          /* the reasons do */
 };
 
+/* Keeps why the target's device gets no entry; takes what `no` owns. */
+static void plan_pass_over(struct planner *planner, const struct origin *origin,
+                           const struct host_device *device, struct verdict no) {
+    struct plan *plan = planner->plan;
+    plan->passed = memory_grow(plan->passed, plan->passed_count, sizeof *plan->passed);
+    plan->passed[plan->passed_count++] =
+        (struct plan_passed){origin->action, origin->target, device, no.refusal, no.message};
+    free(no.hint);
+}
+
 static void miss(struct missed *missed, const struct host_device *device, struct verdict no) {
     append(&missed->why, "; %s: %s", device->address, no.message);
     missed->differ |= missed->first.refusal && missed->first.refusal != no.refusal;
@@ -602,42 +618,74 @@ static void missed_finish(struct missed *missed) {
     free(missed->why);
 }
 
-static void list_choice(struct planner *planner, const struct origin *origin,
-                        struct device_list *chosen, const struct host_device *device,
-                        struct missed *missed) {
+/* What `any` takes: one device of each unit, and how many of the matching devices come with them.
+ */
+struct choice {
+    struct device_list list;
+    size_t count;
+};
+
+/* The device comes with its group, and so do those of the group that match the target as well. */
+static void choose_unit(struct planner *planner, struct choice *choice,
+                        const struct device_list *matching_devices,
+                        const struct device_list *unit) {
+    if (planner->free_ports != SIZE_MAX)
+        planner->free_ports -= ports_needed(planner, unit);
+    list_add(&choice->list, unit->list[0]);
+    for (size_t i = 0; i < unit->count; i++) {
+        uint8_t *mark = mark_of(planner, unit->list[i]);
+        for (size_t j = 0; j < matching_devices->count && !(*mark & MARK_CHOSEN); j++)
+            choice->count += matching_devices->list[j] == unit->list[i];
+        *mark |= MARK_CHOSEN;
+    }
+}
+
+static void choose_device(struct planner *planner, const struct origin *origin,
+                          struct choice *choice, const struct device_list *devices,
+                          const struct host_device *device, struct missed *missed) {
     struct device_list unit = unit_of(planner, origin, device);
+    struct device_list alone = {&device, 1};
     struct verdict no = judge_unit(planner, origin, &unit);
-    if (no.refusal) {
-        miss(missed, device, no);
+    if (!no.refusal) {
+        choose_unit(planner, choice, devices, &unit);
+    } else if (is_settled(planner, device)) {
+        /* It is in the VM; why the rest of its group cannot follow becomes an entry. */
+        choose_unit(planner, choice, devices, &alone);
+        verdict_finish(&no);
     } else {
-        if (planner->free_ports != SIZE_MAX)
-            planner->free_ports -= ports_needed(planner, &unit);
-        for (size_t i = 0; i < unit.count; i++)
-            *mark_of(planner, unit.list[i]) |= MARK_CHOSEN;
-        list_add(chosen, device);
+        plan_pass_over(planner, origin, device, verdict_copy(&no));
+        miss(missed, device, no);
     }
     list_finish(&unit);
 }
 
 /*
- * Of `devices` those that the VM has or this plan gives it, then the free ones, up to `wanted`. So
- * two rules that take any device take the same one, and a plan made anew half way comes out alike.
+ * Of `devices` those that the VM has or this plan gives it, then the free ones, up to `wanted`,
+ * what comes along with a group among them. So two rules that take any device take the same one,
+ * and a plan that is made again half way comes out alike.
  */
-static struct device_list choose(struct planner *planner, const struct origin *origin,
-                                 const struct device_list *devices, size_t wanted,
-                                 struct missed *missed) {
-    struct device_list chosen = {0};
+static struct choice choose(struct planner *planner, const struct origin *origin,
+                            const struct device_list *devices, size_t wanted,
+                            struct missed *missed) {
+    struct choice choice = {0};
     size_t free_ports = planner->free_ports;
-    for (size_t i = 0; i < devices->count && chosen.count < wanted; i++)
-        if (is_settled(planner, devices->list[i]))
-            list_add(&chosen, devices->list[i]);
-    for (size_t i = 0; i < devices->count && chosen.count < wanted; i++)
-        if (!is_settled(planner, devices->list[i]))
-            list_choice(planner, origin, &chosen, devices->list[i], missed);
+    for (int settled = 1; settled >= 0; settled--)
+        for (size_t i = 0; i < devices->count; i++) {
+            const struct host_device *device = devices->list[i];
+            if ((*mark_of(planner, device) & MARK_CHOSEN) ||
+                is_settled(planner, device) != (settled == 1))
+                continue;
+            if (choice.count < wanted)
+                choose_device(planner, origin, &choice, devices, device, missed);
+            else if (!settled)
+                plan_pass_over(planner, origin, device,
+                               verdict(REFUSED_NOT,
+                                       memory_strdup("enough others were taken before it"), NULL));
+        }
     for (size_t i = 0; i < planner->request->host->count; i++)
         planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
     planner->free_ports = free_ports;
-    return chosen;
+    return choice;
 }
 
 /* One reason for all of them, and no other VM's having it, which passes: then it is the answer. */
@@ -669,15 +717,33 @@ static void miss_some(struct planner *planner, const struct origin *origin, size
 static void attach_any(struct planner *planner, const struct origin *origin,
                        const struct device_list *devices) {
     struct missed missed = {.why = memory_strdup("")};
-    struct device_list chosen = choose(planner, origin, devices, origin->target->count, &missed);
-    bool enough = chosen.count == origin->target->count;
-    for (size_t i = 0; i < chosen.count; i++)
+    struct choice choice = choose(planner, origin, devices, origin->target->count, &missed);
+    bool enough = choice.count >= origin->target->count;
+    for (size_t i = 0; i < choice.list.count; i++)
         if (enough || plan_has_option(origin->action, OPTION_OPTIONAL))
-            attach_device(planner, origin, chosen.list[i]);
+            attach_device(planner, origin, choice.list.list[i]);
     if (!enough)
-        miss_some(planner, origin, chosen.count, &missed);
-    list_finish(&chosen);
+        miss_some(planner, origin, choice.count, &missed);
+    list_finish(&choice.list);
     missed_finish(&missed);
+}
+
+/* Devices that the target means and the plan does not look at. */
+static void pass_over_others(struct planner *planner, const struct origin *origin,
+                             const struct device_list *matched, enum bus bus) {
+    for (size_t i = 0; i < matched->count; i++) {
+        const struct host_device *device = matched->list[i];
+        if (is_leaving(planner, device))
+            plan_pass_over(planner, origin, device,
+                           verdict(REFUSED_ABSENT, memory_strdup("it leaves the host"), NULL));
+        else if (device->bus != bus)
+            plan_pass_over(planner, origin, device,
+                           verdict(REFUSED_BUS,
+                                   memory_printf("it is a %s device, and the rule says 'as %s'",
+                                                 device->bus == BUS_USB ? "USB" : "PCI",
+                                                 backend_text(origin->action->backend)),
+                                   NULL));
+    }
 }
 
 static void plan_attach(struct planner *planner, const struct origin *origin) {
@@ -697,6 +763,7 @@ static void plan_attach(struct planner *planner, const struct origin *origin) {
     else
         for (size_t i = 0; i < devices.count; i++)
             attach_device(planner, origin, devices.list[i]);
+    pass_over_others(planner, origin, &matched, bus);
     list_finish(&devices);
     list_finish(&found);
     list_finish(&matched);
@@ -716,8 +783,12 @@ static struct device_list attached(const struct planner *planner,
 static void detach_devices(struct planner *planner, const struct origin *origin,
                            const struct device_list *devices) {
     bool any = origin->target->quantifier == QUANTIFIER_ANY;
-    for (size_t i = 0; i < devices->count && !(any && i == origin->target->count); i++)
-        if (!(*mark_of(planner, devices->list[i]) & MARK_DETACH))
+    for (size_t i = 0; i < devices->count; i++)
+        if (any && i >= origin->target->count)
+            plan_pass_over(
+                planner, origin, devices->list[i],
+                verdict(REFUSED_NOT, memory_strdup("enough others were detached before it"), NULL));
+        else if (!(*mark_of(planner, devices->list[i]) & MARK_DETACH))
             add_entry(planner, origin, PLAN_STEP, devices->list[i])->xml =
                 hostdev_xml(devices->list[i], NULL);
 }
@@ -755,6 +826,10 @@ static void plan_detach(struct planner *planner, const struct origin *origin) {
     struct device_list matched = matching(planner, origin->target);
     struct device_list found = taken ? staying(planner, &matched) : matched;
     struct device_list held = attached(planner, &found);
+    for (size_t i = 0; i < found.count; i++)
+        if (!is_attached(planner, found.list[i]))
+            plan_pass_over(planner, origin, found.list[i],
+                           verdict(REFUSED_NOT, memory_strdup("the VM does not have it"), NULL));
     if (!held.count && taken)
         ; /* it was the only one */
     else if (!held.count)
@@ -902,6 +977,9 @@ void plan_finish(struct plan *plan) {
         free(entry->xml);
         verdict_finish(&(struct verdict){.message = entry->message, .hint = entry->hint});
     }
+    for (size_t i = 0; i < plan->passed_count; i++)
+        free(plan->passed[i].message);
+    free(plan->passed);
     free(plan->entries);
     *plan = (struct plan){0};
 }

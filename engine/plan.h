@@ -68,11 +68,22 @@ struct plan_entry {
     char *hint;
 };
 
+/* A device that a target means and that has no entry of this target: why not. */
+struct plan_passed {
+    const struct action *action;
+    const struct target *target;
+    const struct host_device *device;
+    enum refusal refusal; /* REFUSED_NOT: it could be had */
+    char *message;
+};
+
 struct plan {
     const struct event *event;
     struct plan_entry
         *entries; /* in the order of rules and, within one, of targets and addresses */
     size_t count;
+    struct plan_passed *passed; /* what `explain` tells of devices that have no entry */
+    size_t passed_count;
     bool partial; /* of the request */
 };
 

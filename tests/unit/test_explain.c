@@ -185,6 +185,39 @@ static void who_was_passed_over_and_why(void **state) {
               "passed over [never]: 'never' at t.rules:2 forbids it");
 }
 
+static void second_result_is(const char *rules, const char *host, const char *device,
+                             const char *expected) {
+    struct explained explained;
+    explain(&explained, rules, host, device);
+    assert_string_equal(explained.explanation.rules[1].targets[0].result, expected);
+    explained_finish(&explained);
+}
+
+static void which_rule_was_faster(void **state) {
+    (void)state;
+    static const char faster[] = "nothing: the rule at t.rules:1 does it already";
+    second_result_is("on vm any started attach 1ac1:089a as vfio\n"
+                     "on vm any started attach all 1ac1:* as vfio\n",
+                     "tests/hosts/nas", "0000:03:00.0", faster);
+    second_result_is("on vm any started attach 1ac1:089a as vfio\n"
+                     "on vm any started attach any 1ac1:* as vfio\n",
+                     "tests/hosts/nas", "0000:03:00.0", faster);
+    second_result_is("on vm any started attach 1ac1:089a as vfio\n"
+                     "on vm any started attach 1ac1:089a as vfio optional\n",
+                     "tests/hosts/nas", "0000:03:00.0", faster);
+    /* a rule that is for another VM did nothing */
+    second_result_is("on vm other started attach 1ac1:089a as vfio\n"
+                     "on vm any started attach all 1ac1:* as vfio\n",
+                     "tests/hosts/nas", "0000:03:00.0", "attach 0000:03:00.0");
+}
+
+static void a_device_that_is_not_looked_at(void **state) {
+    (void)state;
+    static const char both[] = "on vm any started attach all class 0c03 or 1a6e:089a as usb\n";
+    result_is(both, "tests/hosts/usb", "0000:00:15.0",
+              "passed over [wrong-bus]: it is a PCI device, and the rule says 'as usb'");
+}
+
 static void no_rules(void **state) {
     (void)state;
     prints("", "tests/hosts/nas", NULL, "there are no rules\n");
@@ -221,6 +254,8 @@ int main(void) {
         cmocka_unit_test(one_device_against_every_condition),
         cmocka_unit_test(refusals_programs_and_no_device),
         cmocka_unit_test(who_was_passed_over_and_why),
+        cmocka_unit_test(which_rule_was_faster),
+        cmocka_unit_test(a_device_that_is_not_looked_at),
         cmocka_unit_test(no_rules),
         cmocka_unit_test(json),
     };

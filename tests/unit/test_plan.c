@@ -618,9 +618,65 @@ static void any_with_group_judges_the_group(void **state) {
     assert_string_equal(plan_of("attach any 1ac1:* with group as vfio"), "attach 0000:04:00.0\n");
     devices[NIC].iommu_group = devices[CORAL2].iommu_group = devices[CORAL].iommu_group;
     devices[NIC].use = NULL;
+    /* CORAL2 comes with the group of CORAL, and so they are two. */
     assert_string_equal(plan_of("attach any 2 1ac1:* with group as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:06:00.0\n");
+    assert_string_equal(plan_of("attach any 3 1ac1:* with group as vfio"),
                         "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:06:00.0\n"
                         "attach 0000:05:00.0\n");
+}
+
+/* Two cards with two Corals each, where the second card's addresses are around the first's. */
+static void two_dual_corals(void) {
+    devices[CORAL3].iommu_group = devices[CORAL].iommu_group = 20;
+    devices[CORAL2].iommu_group = devices[NIC].iommu_group = 21;
+    devices[NIC].id = devices[CORAL].id;
+}
+
+static void any_counts_what_comes_with_a_group(void **state) {
+    (void)state;
+    two_dual_corals();
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:05:00.0\n");
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio optional"),
+                        "attach 0000:03:00.0\nattach 0000:05:00.0\n");
+    assert_string_equal(plan_of("attach any 1ac1:089a with group as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:05:00.0\n");
+    /* a group is not divided: three are two cards */
+    assert_string_equal(plan_of("attach any 3 1ac1:089a with group as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:05:00.0\n"
+                        "attach 0000:04:00.0\nattach 0000:06:00.0\n");
+    assert_string_equal(plan_of("attach any 5 1ac1:089a with group as vfio"),
+                        "refused too-few 1ac1:089a\n");
+    assert_says(0, "4 of the 5 wanted can be had", "ask for fewer");
+    /* the first card cannot go, so it is the second */
+    devices[CORAL3].use = SAMPLE_TEXT("uses it");
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
+                        "attach 0000:04:00.0\nattach 0000:06:00.0\n");
+}
+
+static void any_with_group_is_the_same_half_way(void **state) {
+    (void)state;
+    two_dual_corals();
+    vm(PORTS, HAS_PCI("3"));
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
+                        "skipped 0000:03:00.0\nattach 0000:05:00.0\n");
+    vm(PORTS, HAS_PCI("5"));
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
+                        "skipped 0000:05:00.0\nattach 0000:03:00.0\n");
+    vm(PORTS, HAS_PCI("6"));
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
+                        "skipped 0000:06:00.0\nattach 0000:04:00.0\n");
+    vm(PORTS, HAS_PCI("3") HAS_PCI("5"));
+    assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
+                        "skipped 0000:03:00.0\nskipped 0000:05:00.0\n");
+    /* what an action before it gives counts, with what comes along */
+    vm(PORTS, "");
+    assert_string_equal(plan_of("{\n"
+                                "  attach at 06:00.0 with group as vfio\n"
+                                "  attach any 2 1ac1:089a with group as vfio\n"
+                                "}"),
+                        "attach 0000:06:00.0\nattach 0000:04:00.0\n");
 }
 
 /* --- ports */
@@ -907,6 +963,8 @@ int main(void) {
         TEST(with_group_takes_all_or_none),
         TEST(with_group_adds_what_is_missing),
         TEST(any_with_group_judges_the_group),
+        TEST(any_counts_what_comes_with_a_group),
+        TEST(any_with_group_is_the_same_half_way),
         TEST(ports_are_counted_over_all_rules),
         TEST(slots_of_an_old_machine),
         TEST(a_vm_of_which_only_the_name_is_known),
