@@ -47,6 +47,18 @@ struct reader {
     bool refused; /* `error` is written, and the parser told to stop */
 };
 
+/* expat 2.9 deprecates the functions that older releases have alone. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static unsigned long line_number(const struct reader *reader) {
+    return (unsigned long)XML_GetCurrentLineNumber(reader->parser);
+}
+
+static unsigned long column_number(const struct reader *reader) {
+    return (unsigned long)XML_GetCurrentColumnNumber(reader->parser) + 1;
+}
+#pragma GCC diagnostic pop
+
 __attribute__((format(printf, 2, 3))) static void refuse(struct reader *reader, const char *format,
                                                          ...) {
     va_list arguments;
@@ -406,7 +418,7 @@ static void on_start(void *data, const XML_Char *name, const XML_Char **attribut
 
     if (++reader->depth > DEPTH_MAX)
         refuse(reader, "line %lu: elements are nested deeper than %d: this is no domain XML",
-               (unsigned long)XML_GetCurrentLineNumber(reader->parser), DEPTH_MAX);
+               line_number(reader), DEPTH_MAX);
     else if (reader->depth == 1 && (strcmp(name, "domain") != 0 || is_foreign(name, attributes)))
         refuse(reader,
                "this is the XML of a <%.40s>, not of a <domain>: give what 'virsh dumpxml VM' "
@@ -472,7 +484,7 @@ static void on_doctype(void *data, const XML_Char *name, const XML_Char *system,
     refuse(reader,
            "line %lu: a document type declaration (<!DOCTYPE ...>) is refused, because of entity "
            "bombs: remove it",
-           (unsigned long)XML_GetCurrentLineNumber(reader->parser));
+           line_number(reader));
 }
 
 /* ---- public ---- */
@@ -484,7 +496,7 @@ static bool is_cut_off(enum XML_Error code) {
 
 static void explain(struct reader *reader) {
     enum XML_Error code = XML_GetErrorCode(reader->parser);
-    unsigned long line = (unsigned long)XML_GetCurrentLineNumber(reader->parser);
+    unsigned long line = line_number(reader);
 
     if (reader->refused)
         return;
@@ -499,8 +511,7 @@ static void explain(struct reader *reader) {
     else
         snprintf(reader->error, reader->error_size,
                  "line %lu, column %lu: this is not XML (%s): give what 'virsh dumpxml VM' prints",
-                 line, (unsigned long)XML_GetCurrentColumnNumber(reader->parser) + 1,
-                 XML_ErrorString(code));
+                 line, column_number(reader), XML_ErrorString(code));
 }
 
 static int read_all(struct reader *reader, const char *xml, size_t size) {

@@ -464,6 +464,10 @@ static bool deny(const int *numbers, size_t count, int error) {
     return true;
 }
 
+#ifndef SYS_close_range /* headers before Linux 5.9 */
+#define SYS_close_range 436
+#endif
+
 static bool be_linux_4_4(void *context) {
     const int calls[] = {SYS_memfd_create, SYS_close_range};
     return leave_descriptors_open(context) && deny(calls, 2, ENOSYS);
