@@ -10,9 +10,13 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DEPTH_MAX = 256, PATH_SIZE = 128, PCI_BUSES = 256, PCI_SLOTS = 32, UUID_DIGITS = 32 };
-
-enum controller { NO_CONTROLLER, PCIE_ROOT, PCIE_PORT, PCI_SLOTTED };
+enum {
+    DEPTH_MAX = 256,
+    PATH_SIZE = 4096, /* a chain of backing stores may be that deep */
+    DEVICE_DEPTH = 3,
+    UUID_DIGITS = 32,
+    ELEMENT_SIZE = 64
+};
 
 /* The child of <devices> that is being read. */
 struct device {
@@ -20,16 +24,27 @@ struct device {
     bool takes_bus_from_address; /* an <interface type='hostdev'>: the source says pci or usb */
     bool has_source;
     struct domain_hostdev hostdev;
-    enum controller controller;
-    bool has_index;
-    unsigned index; /* the number of the bus that a PCI controller makes */
+    char element[ELEMENT_SIZE]; /* its name */
+    char label[ELEMENT_SIZE];   /* what its <target> is called: "vda", "vnet0" */
+    size_t first_use;           /* of the domain's uses, the first that is this element's */
+    /* A controller: the model, and whether it is of PCI or USB; else "". */
+    enum { NO_CONTROLLER, PCI_CONTROLLER, USB_CONTROLLER } controller;
+    char model[ELEMENT_SIZE]; /* "": none */
+    int index, ports;         /* -1: none */
     bool no_hotplug;
+    bool is_hub, is_usb; /* takes a USB port, wherever that is */
+    struct guest_place place;
+    struct { /* of a SCSI device */
+        unsigned host;
+        bool is_there;
+    } adapter;
 };
 
 struct reader {
     XML_Parser parser;
     struct domain *domain;
     unsigned depth;
+    unsigned wrapper; /* 1 inside of a <domstatus>, else 0 */
     unsigned foreign; /* depth of an element that is none of libvirt's, 0 outside of such */
     char path[PATH_SIZE];
     size_t path_length;
@@ -38,10 +53,7 @@ struct reader {
     unsigned text_depth;
     char *text;
     size_t text_length, text_size;
-    /* What the guest's PCI buses are and what sits on them, by bus number. */
-    bool port[PCI_BUSES], slotted[PCI_BUSES];
-    uint32_t used_slots[PCI_BUSES];
-    unsigned ports_without_index;
+    char *leaf; /* the text of an element of a device, while `text_of` is that */
     char *error;
     size_t error_size;
     bool refused; /* `error` is written, and the parser told to stop */
@@ -114,8 +126,8 @@ struct pci_address {
 
 static bool pci_address(const XML_Char **attributes, struct pci_address *address) {
     return part(attributes, "domain", 0xffffff, &address->domain) &&
-           part(attributes, "bus", PCI_BUSES - 1, &address->bus) &&
-           part(attributes, "slot", PCI_SLOTS - 1, &address->slot) &&
+           part(attributes, "bus", GUEST_BUSES - 1, &address->bus) &&
+           part(attributes, "slot", GUEST_SLOTS - 1, &address->slot) &&
            part(attributes, "function", 7, &address->function);
 }
 
@@ -183,37 +195,23 @@ static void start_interface(struct reader *reader, const XML_Char **attributes) 
     reader->device.takes_bus_from_address = reader->device.is_hostdev;
 }
 
-static enum controller controller_of_model(const char *model) {
-    static const struct {
-        const char *model;
-        enum controller controller;
-    } models[] = {
-        {"pcie-root", PCIE_ROOT},
-        {"pcie-root-port", PCIE_PORT},
-        {"pcie-switch-downstream-port", PCIE_PORT},
-        {"pci-root", PCI_SLOTTED},
-        {"pci-bridge", PCI_SLOTTED},
-    };
-
-    for (size_t i = 0; model && i < sizeof models / sizeof *models; i++)
-        if (strcmp(models[i].model, model) == 0)
-            return models[i].controller;
-    return NO_CONTROLLER;
+static void copy_text(char *to, const char *text) {
+    snprintf(to, ELEMENT_SIZE, "%s", text ? text : "");
 }
 
 static void start_controller(struct reader *reader, const XML_Char **attributes) {
     struct device *device = &reader->device;
+    unsigned value;
 
-    if (attribute_is(attributes, "type", "usb") && !attribute_is(attributes, "model", "none"))
-        reader->domain->has_usb_controller = true;
-    if (!attribute_is(attributes, "type", "pci"))
-        return;
-    device->controller = controller_of_model(attribute(attributes, "model"));
-    device->has_index = number(attribute(attributes, "index"), PCI_BUSES - 1, &device->index);
-    if (attribute_is(attributes, "model", "pci-root")) {
-        reader->domain->has_pci_root = true;
-        device->has_index = true;
-    }
+    if (attribute_is(attributes, "type", "pci"))
+        device->controller = PCI_CONTROLLER;
+    else if (attribute_is(attributes, "type", "usb"))
+        device->controller = USB_CONTROLLER;
+    copy_text(device->model, attribute(attributes, "model"));
+    if (number(attribute(attributes, "index"), GUEST_BUSES - 1, &value))
+        device->index = (int)value;
+    if (number(attribute(attributes, "ports"), UINT16_MAX, &value))
+        device->ports = (int)value;
 }
 
 static void start_controller_target(struct reader *reader, const XML_Char **attributes) {
@@ -222,11 +220,201 @@ static void start_controller_target(struct reader *reader, const XML_Char **attr
 }
 
 static void start_guest_address(struct reader *reader, const XML_Char **attributes) {
+    struct guest_place *place = &reader->device.place;
     struct pci_address address;
+    unsigned bus;
 
     if (attribute_is(attributes, "type", "pci") && pci_address(attributes, &address) &&
         address.domain == 0)
-        reader->used_slots[address.bus] |= UINT32_C(1) << address.slot;
+        *place = (struct guest_place){GUEST_PLACE_PCI, address.bus, address.slot};
+    else if (attribute_is(attributes, "type", "usb"))
+        *place = part(attributes, "bus", UINT_MAX, &bus) && attribute(attributes, "port")
+                     ? (struct guest_place){GUEST_PLACE_USB, bus, 0}
+                     : (struct guest_place){.kind = GUEST_PLACE_SOME_USB};
+}
+
+/* ---- what of the host it names beside the devices that it is given ---- */
+
+static void add_use(struct reader *reader, enum domain_use_kind kind, const char *name,
+                    size_t length) {
+    struct domain *domain = reader->domain;
+    struct domain_use *uses = reallocarray(domain->uses, domain->use_count + 1, sizeof *uses);
+
+    if (uses) {
+        domain->uses = uses;
+        uses[domain->use_count] = (struct domain_use){
+            .kind = kind,
+            .name = strndup(name, length),
+            .element = NULL,
+            .is_disk = strcmp(reader->device.element, "disk") == 0,
+        };
+        if (uses[domain->use_count++].name)
+            return;
+    }
+    refuse(reader, "out of memory");
+}
+
+static void add_whole_use(struct reader *reader, enum domain_use_kind kind, const char *name) {
+    if (name && *name)
+        add_use(reader, kind, name, strlen(name));
+}
+
+/* Whatever the element and the attribute: a node is a node. */
+static void read_path(struct reader *reader, const char *text) {
+    text += strspn(text, " \t\r\n");
+    size_t length = strcspn(text, "\r\n");
+    while (length && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+        length--;
+    if (strncmp(text, "/dev/", strlen("/dev/")) == 0)
+        add_use(reader, DOMAIN_USE_PATH, text, length);
+    else if (strncmp(text, "/sys/", strlen("/sys/")) == 0)
+        add_use(reader, DOMAIN_USE_SYSFS, text, length);
+}
+
+static void read_paths(struct reader *reader, const XML_Char **attributes) {
+    for (; *attributes; attributes += 2)
+        read_path(reader, attributes[1]);
+}
+
+/* For people, at the end of an element, when its <target> is known. */
+static void name_uses(struct reader *reader) {
+    const struct device *device = &reader->device;
+    struct domain *domain = reader->domain;
+    char element[2 * ELEMENT_SIZE];
+
+    snprintf(element, sizeof element, "%s%s%s", device->element, *device->label ? " " : "",
+             device->label);
+    for (size_t i = device->first_use; i < domain->use_count; i++) {
+        domain->uses[i].element = strdup(element);
+        if (!domain->uses[i].element)
+            refuse(reader, "out of memory");
+    }
+}
+
+static void start_device_target(struct reader *reader, const XML_Char **attributes) {
+    struct device *device = &reader->device;
+    const char *name = attribute(attributes, "dev");
+
+    copy_text(device->label, name);
+    if (strcmp(device->element, "interface") == 0)
+        add_whole_use(reader, DOMAIN_USE_TAP, name);
+    if (attribute_is(attributes, "bus", "usb") || attribute_is(attributes, "type", "usb-serial"))
+        device->is_usb = true;
+}
+
+static void start_source(struct reader *reader, const XML_Char **attributes) {
+    struct device *device = &reader->device;
+
+    if (strcmp(device->element, "interface") == 0) {
+        add_whole_use(reader, DOMAIN_USE_INTERFACE, attribute(attributes, "bridge"));
+        if (!attribute(attributes, "dev") || *attribute(attributes, "dev") != '/')
+            add_whole_use(reader, DOMAIN_USE_INTERFACE, attribute(attributes, "dev"));
+    }
+    add_whole_use(reader, DOMAIN_USE_VHOST, attribute(attributes, "wwpn"));
+    if (attribute(attributes, "pool") && attribute(attributes, "volume")) {
+        char name[512];
+        snprintf(name, sizeof name, "%s/%s", attribute(attributes, "pool"),
+                 attribute(attributes, "volume"));
+        add_whole_use(reader, DOMAIN_USE_VOLUME, name);
+    }
+}
+
+/* libvirt's status file tells of a network's interface what it got in an element of its own. */
+static void start_actual(struct reader *reader, const XML_Char **attributes) {
+    if (!attribute_is(attributes, "type", "hostdev"))
+        return;
+    reader->device.is_hostdev = reader->device.takes_bus_from_address = true;
+}
+
+static void start_adapter(struct reader *reader, const XML_Char **attributes) {
+    static const char host[] = "scsi_host";
+    const char *name = attribute(attributes, "name");
+
+    if (name && strncmp(name, host, strlen(host)) == 0)
+        reader->device.adapter.is_there =
+            number(name + strlen(host), UINT_MAX, &reader->device.adapter.host);
+}
+
+/* The address of a SCSI, mediated or NVMe device. */
+static void read_other_source(struct reader *reader, const XML_Char **attributes) {
+    struct device *device = &reader->device;
+    struct pci_address address;
+    unsigned bus, target, unit;
+    char text[64];
+
+    add_whole_use(reader, DOMAIN_USE_MDEV, attribute(attributes, "uuid"));
+    if (device->adapter.is_there && part(attributes, "bus", UINT_MAX, &bus) &&
+        part(attributes, "target", UINT_MAX, &target) &&
+        part(attributes, "unit", UINT_MAX, &unit)) {
+        snprintf(text, sizeof text, "%u:%u:%u:%u", device->adapter.host, bus, target, unit);
+        add_whole_use(reader, DOMAIN_USE_SCSI, text);
+    } else if (strcmp(device->element, "disk") == 0 && pci_address(attributes, &address)) {
+        snprintf(text, sizeof text, "%04x:%02x:%02x.%x", address.domain, address.bus, address.slot,
+                 address.function);
+        add_whole_use(reader, DOMAIN_USE_PCI, text);
+    }
+}
+
+static void start_smartcard(struct reader *reader, const XML_Char **attributes) {
+    if (attribute_is(attributes, "mode", "host"))
+        add_use(reader, DOMAIN_USE_CARDS, "", 0);
+}
+
+/* Devices that take a USB port where the XML has no address for them. */
+static void start_any_device(struct reader *reader, const XML_Char **attributes) {
+    struct device *device = &reader->device;
+
+    device->is_hub = strcmp(device->element, "hub") == 0 && attribute_is(attributes, "type", "usb");
+    device->is_usb |=
+        device->is_hub || attribute_is(attributes, "bus", "usb") ||
+        (strcmp(device->element, "sound") == 0 && attribute_is(attributes, "model", "usb"));
+}
+
+static void start_model(struct reader *reader, const XML_Char **attributes) {
+    if (attribute_is(attributes, "type", "usb-net"))
+        reader->device.is_usb = true;
+}
+
+/* The value of "key=VALUE," in one of qemu's arguments; false: there is none, or it is too long. */
+static bool argument(const char *text, const char *key, char *value, size_t size) {
+    size_t length = strlen(key);
+
+    for (const char *at = text; *at; at += strcspn(at, ","), at += *at == ',')
+        if (strncmp(at, key, length) == 0) {
+            size_t end = strcspn(at + length, ",");
+            snprintf(value, size, "%.*s", (int)end, at + length);
+            return end < size;
+        }
+    return false;
+}
+
+/* What a person put on qemu's own command line: "vfio-pci,host=03:00.0", "usb-host,hostbus=1,
+ * hostaddr=3", "host_device,filename=/dev/sda", "vfio-pci,sysfsdev=/sys/bus/mdev/devices/...". */
+static void start_argument(struct reader *reader, const XML_Char **attributes) {
+    const char *text = attribute(attributes, "value");
+    char a[64], b[64], name[160];
+
+    if (!text)
+        return;
+    copy_text(reader->device.element, "qemu:arg");
+    reader->device.first_use = reader->domain->use_count;
+    if (argument(text, "host=", a, sizeof a) && strpbrk(a, ":") &&
+        host_address_normalise(a, name, sizeof name))
+        add_whole_use(reader, DOMAIN_USE_PCI, name);
+    if (argument(text, "hostbus=", a, sizeof a) && argument(text, "hostaddr=", b, sizeof b)) {
+        snprintf(name, sizeof name, "%s/%s", a, b);
+        add_whole_use(reader, DOMAIN_USE_USB, name);
+    } else if (argument(text, "vendorid=", a, sizeof a) &&
+               argument(text, "productid=", b, sizeof b)) {
+        snprintf(name, sizeof name, "%04lx:%04lx", strtoul(a, NULL, 0), strtoul(b, NULL, 0));
+        add_whole_use(reader, DOMAIN_USE_USB, name);
+    }
+    for (const char *at = text; (at = strchr(at, '/')); at += strcspn(at, ", "))
+        if (strncmp(at, "/dev/", strlen("/dev/")) == 0)
+            add_use(reader, DOMAIN_USE_PATH, at, strcspn(at, ", "));
+        else if (strncmp(at, "/sys/", strlen("/sys/")) == 0)
+            add_use(reader, DOMAIN_USE_SYSFS, at, strcspn(at, ", "));
+    name_uses(reader);
 }
 
 static void start_alias(struct reader *reader, const XML_Char **attributes) {
@@ -241,12 +429,16 @@ static void start_source_address(struct reader *reader, const XML_Char **attribu
     struct domain_hostdev *hostdev = &device->hostdev;
     struct pci_address address;
 
+    if (!device->is_hostdev) {
+        read_other_source(reader, attributes);
+        return;
+    }
     if (device->takes_bus_from_address)
         hostdev->bus = attribute_is(attributes, "type", "usb") ? BUS_USB : BUS_PCI;
     if (hostdev->bus == BUS_USB) {
         device->has_source |= part(attributes, "bus", UINT_MAX, &hostdev->bus_number) &&
                               part(attributes, "device", UINT_MAX, &hostdev->device_number);
-    } else if (pci_address(attributes, &address)) {
+    } else if (device->is_hostdev && pci_address(attributes, &address)) {
         snprintf(hostdev->address, sizeof hostdev->address, "%04x:%02x:%02x.%x", address.domain,
                  address.bus, address.slot, address.function);
         device->has_source = true;
@@ -285,6 +477,15 @@ static const struct place {
     {"/domain/devices/controller/target", start_controller_target},
     {"/domain/devices/hostdev", start_hostdev},
     {"/domain/devices/interface", start_interface},
+    {"/domain/devices/interface/model", start_model},
+    {"/domain/devices/interface/actual", start_actual},
+    {"/domain/devices/interface/actual/source", start_source},
+    {"/domain/devices/interface/actual/source/address", start_source_address},
+    {"/domain/devices/smartcard", start_smartcard},
+    {"/domain/devices/*", start_any_device},
+    {"/domain/devices/*/target", start_device_target},
+    {"/domain/devices/*/source", start_source},
+    {"/domain/devices/*/source/adapter", start_adapter},
     {"/domain/devices/*/address", start_guest_address},
     {"/domain/devices/*/alias", start_alias},
     {"/domain/devices/*/source/address", start_source_address},
@@ -314,44 +515,36 @@ static void keep_hostdev(struct reader *reader) {
         return;
     }
     domain->hostdevs = hostdevs;
-    hostdevs[domain->hostdev_count++] = reader->device.hostdev;
+    hostdevs[domain->hostdev_count] = reader->device.hostdev;
+    hostdevs[domain->hostdev_count++].place = reader->device.place;
 }
 
 static void keep_controller(struct reader *reader) {
     const struct device *device = &reader->device;
+    const char *model = *device->model ? device->model : NULL;
+    struct guest *guest = &reader->domain->guest;
 
-    if (device->controller == PCIE_ROOT)
-        reader->domain->has_pcie_root = true;
-    if (device->controller == PCI_SLOTTED && device->has_index)
-        reader->slotted[device->index] = true;
-    if (device->controller != PCIE_PORT)
-        return;
-    reader->domain->root_ports++;
-    if (device->has_index && !device->no_hotplug)
-        reader->port[device->index] = true;
-    else if (!device->no_hotplug)
-        reader->ports_without_index++;
+    if (device->controller == PCI_CONTROLLER)
+        guest_add_pci(guest, model, device->index, !device->no_hotplug);
+    else if (device->controller == USB_CONTROLLER)
+        guest_add_usb(guest, model, device->index, device->ports, reader->domain->id >= 0);
 }
 
 static void end_device(struct reader *reader) {
-    if (reader->device.is_hostdev && reader->device.has_source)
+    struct device *device = &reader->device;
+    struct guest *guest = &reader->domain->guest;
+
+    if ((device->is_usb || (device->is_hostdev && device->hostdev.bus == BUS_USB)) &&
+        device->place.kind == GUEST_PLACE_NONE)
+        device->place.kind = GUEST_PLACE_SOME_USB;
+    if (device->is_hostdev && device->has_source)
         keep_hostdev(reader);
     keep_controller(reader);
-}
-
-static void count_free_places(const struct reader *reader) {
-    struct domain *domain = reader->domain;
-
-    domain->free_root_ports = reader->ports_without_index;
-    for (unsigned bus = 0; bus < PCI_BUSES; bus++) {
-        if (reader->port[bus] && !reader->used_slots[bus])
-            domain->free_root_ports++;
-        if (!reader->slotted[bus])
-            continue;
-        for (unsigned slot = 1; slot < PCI_SLOTS; slot++)
-            if (!(reader->used_slots[bus] >> slot & 1))
-                domain->free_pci_slots++;
-    }
+    if (device->is_hub)
+        guest_add_hub(guest, &device->place);
+    else
+        guest_use(guest, &device->place);
+    name_uses(reader);
 }
 
 /* Any 32 hex digits with dashes anywhere and white space around, as libvirt reads it. */
@@ -380,6 +573,10 @@ static void end_text(struct reader *reader) {
     reader->text_of = NULL;
     if (reader->text_length == 0)
         return;
+    if (text_of == &reader->leaf) {
+        read_path(reader, reader->text);
+        return;
+    }
     if (text_of != &reader->domain->uuid)
         *text_of = strndup(reader->text, reader->text_length);
     else if (uuid_normalise(reader->text, uuid))
@@ -393,7 +590,8 @@ static void end_text(struct reader *reader) {
 /* ---- expat's callbacks ---- */
 
 static bool is_device(const struct reader *reader) {
-    return reader->depth == 3 && path_matches(reader->path, "/domain/devices/*");
+    return reader->depth == DEVICE_DEPTH + reader->wrapper &&
+           path_matches(reader->path, "/domain/devices/*");
 }
 
 static bool path_push(struct reader *reader, const XML_Char *name) {
@@ -413,25 +611,76 @@ static void path_pop(struct reader *reader) {
     reader->path[reader->path_length] = '\0';
 }
 
+/* Anything in an element of <devices> may name a node of the host. */
+static void read_device_element(struct reader *reader, const XML_Char **attributes) {
+    static const char source[] = "/source/address";
+    size_t tail = strlen(source), least = strlen("/domain/devices/disk") + tail;
+
+    read_paths(reader, attributes);
+    if (reader->path_length > least && /* of a <backingStore> or <mirror> */
+        strcmp(reader->path + reader->path_length - tail, source) == 0 &&
+        strcmp(reader->device.element, "disk") == 0)
+        read_other_source(reader, attributes);
+    reader->leaf = NULL;
+    reader->text_of = NULL; /* not of the element around this one */
+    read_text_of(reader, &reader->leaf);
+}
+
+static bool is_in_device(const struct reader *reader) {
+    static const char devices[] = "/domain/devices/";
+    return reader->depth >= DEVICE_DEPTH + reader->wrapper &&
+           strncmp(reader->path, devices, strlen(devices)) == 0;
+}
+
+/* libvirt's own file of a running VM: <domstatus state='running'> around the <domain>. */
+static bool start_wrapper(struct reader *reader, const XML_Char *name,
+                          const XML_Char **attributes) {
+    if (reader->depth == 1 && strcmp(name, "domstatus") == 0 && !is_foreign(name, attributes)) {
+        reader->wrapper = 1;
+        reader->domain->is_off = attribute_is(attributes, "state", "shutoff");
+        return true;
+    }
+    if (reader->depth == 2 && reader->wrapper && strcmp(name, "domain") != 0) {
+        reader->foreign = reader->depth;
+        return true;
+    }
+    return false;
+}
+
+static bool is_root(const struct reader *reader, const XML_Char *name,
+                    const XML_Char **attributes) {
+    return !is_foreign(name, attributes) &&
+           (reader->wrapper || strcmp(name, "domain") == 0 || strcmp(name, "domstatus") == 0);
+}
+
 static void on_start(void *data, const XML_Char *name, const XML_Char **attributes) {
     struct reader *reader = data;
 
     if (++reader->depth > DEPTH_MAX)
         refuse(reader, "line %lu: elements are nested deeper than %d: this is no domain XML",
                line_number(reader), DEPTH_MAX);
-    else if (reader->depth == 1 && (strcmp(name, "domain") != 0 || is_foreign(name, attributes)))
+    else if (reader->depth == 1 + reader->wrapper && !is_root(reader, name, attributes))
         refuse(reader,
                "this is the XML of a <%.40s>, not of a <domain>: give what 'virsh dumpxml VM' "
                "prints",
                name);
-    if (reader->refused || reader->foreign)
+    if (reader->refused)
+        return;
+    if (strcmp(name, "qemu:arg") == 0)
+        start_argument(reader, attributes);
+    if (reader->foreign || start_wrapper(reader, name, attributes))
         return;
     if (is_foreign(name, attributes) || !path_push(reader, name)) {
         reader->foreign = reader->depth;
         return;
     }
-    if (is_device(reader))
-        reader->device = (struct device){0};
+    if (is_device(reader)) {
+        reader->device =
+            (struct device){.index = -1, .ports = -1, .first_use = reader->domain->use_count};
+        copy_text(reader->device.element, name);
+    }
+    if (is_in_device(reader))
+        read_device_element(reader, attributes);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (path_matches(reader->path, places[i].path))
             places[i].start(reader, attributes);
@@ -527,7 +776,7 @@ static int read_all(struct reader *reader, const char *xml, size_t size) {
         snprintf(reader->error, reader->error_size, "the <domain> has no <name>");
         return -1;
     }
-    count_free_places(reader);
+    guest_settle(&reader->domain->guest, reader->domain->machine);
     return 0;
 }
 
@@ -569,7 +818,23 @@ int domain_from_name(struct domain *domain, const char *name) {
     return -1;
 }
 
+int domain_unreadable(struct domain *domain, const char *name, const char *why) {
+    if (domain_from_name(domain, name) < 0)
+        return -1;
+    domain->unreadable = strdup(why);
+    if (domain->unreadable)
+        return 0;
+    domain_finish(domain);
+    return -1;
+}
+
 void domain_finish(struct domain *domain) {
+    for (size_t i = 0; i < domain->use_count; i++) {
+        free(domain->uses[i].name);
+        free(domain->uses[i].element);
+    }
+    free(domain->uses);
+    free(domain->unreadable);
     free(domain->name);
     free(domain->title);
     free(domain->uuid);

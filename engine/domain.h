@@ -5,6 +5,7 @@
 #ifndef ENGINE_DOMAIN_H
 #define ENGINE_DOMAIN_H
 
+#include "engine/guest.h"
 #include "engine/host/host.h"
 
 #include <stdbool.h>
@@ -17,7 +18,30 @@ struct domain_hostdev {
     struct device_id id; /* USB: vendor and product, 0:0 when the XML names none */
     unsigned bus_number; /* USB: 0 when the XML names none */
     unsigned device_number;
-    char alias[64]; /* "hostdev0", or "" */
+    char alias[64];           /* "hostdev0", or "" */
+    struct guest_place place; /* in the guest */
+};
+
+/* What else of the host an element of the XML names, which may be on a device of the host. */
+enum domain_use_kind {
+    DOMAIN_USE_PCI,       /* a PCI address: "0000:03:00.0", of an NVMe disk */
+    DOMAIN_USE_USB,       /* "1/3", bus and device number, or "10c4:ea60" */
+    DOMAIN_USE_PATH,      /* a node: "/dev/sda", "/dev/disk/by-id/...", "/dev/ttyUSB0" */
+    DOMAIN_USE_SYSFS,     /* a path below /sys */
+    DOMAIN_USE_MDEV,      /* the UUID of a mediated device */
+    DOMAIN_USE_SCSI,      /* a SCSI device: "0:0:1:0" is host, bus, target, unit */
+    DOMAIN_USE_VHOST,     /* the WWPN of a vhost-scsi target */
+    DOMAIN_USE_INTERFACE, /* a network interface or a bridge of the host */
+    DOMAIN_USE_TAP,       /* the VM's own end, which may be a port of a bridge */
+    DOMAIN_USE_VOLUME,    /* of a storage pool: "pool/volume" */
+    DOMAIN_USE_CARDS,     /* the host's smart card readers, whichever; the name is "" */
+};
+
+struct domain_use {
+    enum domain_use_kind kind;
+    char *name;
+    char *element; /* for people: "disk vda", "interface vnet0", "serial" */
+    bool is_disk;
 };
 
 struct domain {
@@ -26,24 +50,23 @@ struct domain {
     char *uuid;    /* lower case with dashes; NULL: none, or not 32 hex digits */
     char *machine; /* "pc-q35-7.2"; NULL: unknown */
     int id;        /* libvirt's number of the running domain; -1: not running or not said */
+    bool is_off;   /* a status file of libvirt says that it is shut off */
+    /* What it has cannot be read, and why; it may have anything. NULL: it can. */
+    char *unreadable;
     struct domain_hostdev *hostdevs;
     size_t hostdev_count;
-    /* Counted from the XML; hot-plug on q35 takes one free port a device. */
-    unsigned root_ports;      /* pcie-root-port and pcie-switch-downstream-port controllers */
-    unsigned free_root_ports; /* those with hot-plug that no device has an address on */
-    /* A definition that a person typed may have neither: libvirt adds them, so the counts mean
-     * nothing then. */
-    bool has_pcie_root;      /* a pcie-root controller: q35, virt */
-    bool has_pci_root;       /* a pci-root controller: i440fx */
-    unsigned free_pci_slots; /* of 1 to 31 on each pci-root and pci-bridge controller */
-    bool has_usb_controller; /* one whose model is not 'none' */
+    struct domain_use *uses; /* beside the hostdevs */
+    size_t use_count;
+    /* A definition that a person typed may have no controllers: libvirt adds them. */
+    struct guest guest;
 };
 
 /*
  * Parses `size` bytes of XML. Returns 0, or -1 with one line in `error` that says what is wrong and
- * what to do: empty, not XML (with line and column), truncated, not a <domain>, no <name>, a
- * document type declaration (refused: entity bombs), deeper than 256 elements. The caller ends a
- * good one with domain_finish(); after -1 there is nothing to finish.
+ * what to do: empty, not XML (with line and column), truncated, not a <domain> (nor a <domstatus>,
+ * libvirt's own file of a running VM, around one), no <name>, a document type declaration (refused:
+ * entity bombs), deeper than 256 elements. The caller ends a good one with domain_finish(); after
+ * -1 there is nothing to finish.
  */
 int domain_parse(struct domain *domain, const char *xml, size_t size, char *error,
                  size_t error_size);
@@ -51,6 +74,10 @@ int domain_parse(struct domain *domain, const char *xml, size_t size, char *erro
 /* A domain of which only what a person typed is known: it is the name, and the UUID if it is one.
  */
 int domain_from_name(struct domain *domain, const char *name);
+
+/* A running VM whose XML cannot be read or parsed: it counts as having anything that it may have.
+ */
+int domain_unreadable(struct domain *domain, const char *name, const char *why);
 void domain_finish(struct domain *domain);
 
 /* The hostdev that is `device`, or NULL. A USB hostdev is compared by all that the XML has of id,

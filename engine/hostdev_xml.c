@@ -86,6 +86,11 @@ static bool put_pci(FILE *out, const struct host_device *device,
         put_escaped(out, options->rom);
         fputs("'/>\n", out);
     }
+    if (options && options->place.kind == GUEST_PLACE_PCI)
+        fprintf(out,
+                "  <address type='pci' domain='0x0000' bus='0x%02x' slot='0x%02x' "
+                "function='0x0'/>\n",
+                options->place.bus, options->place.slot);
     return true;
 }
 

@@ -2,12 +2,13 @@
 #ifndef ENGINE_HOSTDEV_XML_H
 #define ENGINE_HOSTDEV_XML_H
 
-#include "engine/host/host.h"
+#include "engine/guest.h"
 
 struct hostdev_options {
-    bool unmanaged;  /* PCI: managed='no' */
-    bool rom_off;    /* PCI: <rom bar='off'/> */
-    const char *rom; /* PCI: <rom file='...'/>; NULL: none; rom_off wins over it */
+    bool unmanaged;           /* PCI: managed='no' */
+    bool rom_off;             /* PCI: <rom bar='off'/> */
+    const char *rom;          /* PCI: <rom file='...'/>; NULL: none; rom_off wins over it */
+    struct guest_place place; /* PCI: <address .../> in the guest; of kind NONE: libvirt chooses */
 };
 
 /*

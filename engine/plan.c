@@ -17,8 +17,8 @@ enum mark {
 struct planner {
     const struct plan_request *request;
     struct plan *plan;
-    size_t free_ports; /* left in the VM for PCI devices; SIZE_MAX: unknown */
-    uint8_t *marks;    /* one for each device of the host */
+    struct guest guest; /* the places that the VM has left */
+    uint8_t *marks;     /* one for each device of the host */
     struct wanted_list wanted;
 };
 
@@ -36,9 +36,10 @@ struct verdict {
 /* --- names */
 
 const char *refusal_name(enum refusal refusal) {
-    static const char *const names[] = {
-        "none",           "absent", "ambiguous", "too-few", "never",   "wrong-bus", "bridge",
-        "in-use-by-host", "held",   "no-iommu",  "group",   "no-port", "no-usb",    "wrong-event"};
+    static const char *const names[] = {"none",   "absent",      "ambiguous",  "too-few",
+                                        "never",  "wrong-bus",   "bridge",     "in-use-by-host",
+                                        "held",   "no-iommu",    "group",      "no-port",
+                                        "no-usb", "no-usb-port", "wrong-event"};
     return names[refusal];
 }
 
@@ -312,30 +313,76 @@ static struct verdict judge_group(const struct planner *planner, const struct ho
 
 static struct verdict judge_usb(const struct planner *planner, const struct host_device *device) {
     const struct domain *domain = planner->request->event->domain;
-    if (device->bus != BUS_USB || !domain->machine || domain->has_usb_controller)
+    if (device->bus != BUS_USB || !domain->machine || domain->guest.has_usb)
         return (struct verdict){0};
     return verdict(REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
                    memory_strdup("add to the VM while it is off: "
                                  "<controller type='usb' model='qemu-xhci'/>"));
 }
 
-/* Every PCI device takes a port of its own. */
-static struct verdict judge_ports(const struct planner *planner, size_t needed) {
-    const struct domain *domain = planner->request->event->domain;
-    if (needed <= planner->free_ports)
-        return (struct verdict){0};
-    const char *kind = domain->has_pcie_root ? "PCIe root port" : "PCI slot";
-    const char *model = domain->has_pcie_root ? "pcie-root-port" : "pci-bridge";
-    char *message = needed == 1 && !planner->free_ports
+static struct verdict refuse_machine(const struct domain *domain) {
+    return verdict(REFUSED_NO_PORT,
+                   memory_printf("the VM's machine type %s has no PCI bus to plug a device into",
+                                 domain->machine),
+                   memory_strdup("PCI devices need another machine type: q35, or pc"));
+}
+
+/* `placed` of the devices still found a place. */
+static struct verdict refuse_ports(const struct domain *domain, size_t needed, size_t placed) {
+    const struct guest *guest = &domain->guest;
+    if (guest->has_no_pci)
+        return refuse_machine(domain);
+    const char *kind = guest->has_pcie_root ? "PCIe root port" : "PCI slot";
+    const char *model = guest->has_pcie_root ? "pcie-root-port" : "pci-bridge";
+    char *message = needed == 1
                         ? memory_printf("the VM has no free %s", kind)
                         : memory_printf("%zu devices need a %s each, and the VM has %zu left",
-                                        needed, kind, planner->free_ports);
-    if (domain->has_pcie_root)
-        append(&message, " (it has %u in all)", domain->root_ports);
+                                        needed, kind, placed);
+    if (guest->has_pcie_root && guest->fixed_ports)
+        append(&message, " (it has %u in all, %u of them with hotplug='off')", guest->root_ports,
+               guest->fixed_ports);
+    else if (guest->has_pcie_root)
+        append(&message, " (it has %u in all)", guest->root_ports);
     return verdict(REFUSED_NO_PORT, message,
                    memory_printf("add to the VM while it is off: <controller type='pci' "
                                  "model='%s'/>, one for each device",
                                  model));
+}
+
+static struct verdict refuse_usb_ports(const struct domain *domain) {
+    char *text = guest_usb_text(&domain->guest);
+    char *message = memory_printf("the VM has no free USB port left: %s", text);
+    free(text);
+    return verdict(REFUSED_NO_USB_PORT, message,
+                   memory_strdup("add to the VM while it is off: <controller type='usb' "
+                                 "model='qemu-xhci' ports='15'/>, instead of one that it has or "
+                                 "with an index of its own; or detach a USB device from it"));
+}
+
+/* Takes a place for each device of the unit that needs one; the first that finds none refuses. */
+static struct verdict take_places(const struct planner *planner, struct guest *guest,
+                                  const struct device_list *unit) {
+    const struct domain *domain = planner->request->event->domain;
+    size_t needed = 0, placed = 0;
+    struct guest_place place;
+    for (size_t i = 0; i < unit->count; i++) {
+        const struct host_device *device = unit->list[i];
+        if (is_settled(planner, device))
+            continue;
+        if (device->bus == BUS_USB && !guest_take_usb(guest))
+            return refuse_usb_ports(domain);
+        if (device->bus == BUS_USB)
+            continue;
+        needed++;
+        placed += guest_take_pci(guest, device->kind, &place);
+    }
+    return placed < needed ? refuse_ports(domain, needed, placed) : (struct verdict){0};
+}
+
+/* Every device takes a place of its own. */
+static struct verdict judge_places(const struct planner *planner, const struct device_list *unit) {
+    struct guest guest = planner->guest;
+    return take_places(planner, &guest, unit);
 }
 
 /* What libvirt said about the device in this run, when no VM's XML shows it. */
@@ -420,9 +467,11 @@ static void add_attach(struct planner *planner, const struct origin *origin,
     struct hostdev_options options = hostdev_options_of(origin->action);
     if (!match_device(origin->target->device, device))
         options.rom = NULL;
+    if (device->bus == BUS_USB)
+        guest_take_usb(&planner->guest);
+    else
+        guest_take_pci(&planner->guest, device->kind, &options.place);
     add_entry(planner, origin, PLAN_STEP, device)->xml = hostdev_xml(device, &options);
-    if (device->bus == BUS_PCI && planner->free_ports != SIZE_MAX && planner->free_ports)
-        planner->free_ports--;
 }
 
 /* What goes with the device: with its group the group's endpoints, itself first; else itself. */
@@ -437,13 +486,6 @@ static struct device_list unit_of(const struct planner *planner, const struct or
     return members;
 }
 
-static size_t ports_needed(const struct planner *planner, const struct device_list *unit) {
-    size_t needed = 0;
-    for (size_t i = 0; i < unit->count; i++)
-        needed += unit->list[i]->bus == BUS_PCI && !is_settled(planner, unit->list[i]);
-    return needed;
-}
-
 /* The first reason why the unit cannot go as a whole. */
 static struct verdict judge_unit(const struct planner *planner, const struct origin *origin,
                                  const struct device_list *unit) {
@@ -454,7 +496,7 @@ static struct verdict judge_unit(const struct planner *planner, const struct ori
         if (no.refusal)
             return no;
     }
-    return judge_ports(planner, ports_needed(planner, unit));
+    return judge_places(planner, unit);
 }
 
 /* Every reason why the unit cannot go as a whole becomes an entry. */
@@ -471,10 +513,10 @@ static bool refuse_unit(struct planner *planner, const struct origin *origin,
     }
     if (refused)
         return true;
-    struct verdict ports = judge_ports(planner, ports_needed(planner, unit));
-    if (ports.refusal)
-        refuse(planner, origin, unit->list[0], ports);
-    return ports.refusal != REFUSED_NOT;
+    struct verdict places = judge_places(planner, unit);
+    if (places.refusal)
+        refuse(planner, origin, unit->list[0], places);
+    return places.refusal != REFUSED_NOT;
 }
 
 /* One device, or with its group: all of them or none. */
@@ -629,8 +671,7 @@ struct choice {
 static void choose_unit(struct planner *planner, struct choice *choice,
                         const struct device_list *matching_devices,
                         const struct device_list *unit) {
-    if (planner->free_ports != SIZE_MAX)
-        planner->free_ports -= ports_needed(planner, unit);
+    take_places(planner, &planner->guest, unit);
     list_add(&choice->list, unit->list[0]);
     for (size_t i = 0; i < unit->count; i++) {
         uint8_t *mark = mark_of(planner, unit->list[i]);
@@ -668,7 +709,7 @@ static struct choice choose(struct planner *planner, const struct origin *origin
                             const struct device_list *devices, size_t wanted,
                             struct missed *missed) {
     struct choice choice = {0};
-    size_t free_ports = planner->free_ports;
+    struct guest guest = planner->guest;
     for (int settled = 1; settled >= 0; settled--)
         for (size_t i = 0; i < devices->count; i++) {
             const struct host_device *device = devices->list[i];
@@ -684,7 +725,7 @@ static struct choice choose(struct planner *planner, const struct origin *origin
         }
     for (size_t i = 0; i < planner->request->host->count; i++)
         planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
-    planner->free_ports = free_ports;
+    planner->guest = guest;
     return choice;
 }
 
@@ -788,9 +829,12 @@ static void detach_devices(struct planner *planner, const struct origin *origin,
             plan_pass_over(
                 planner, origin, devices->list[i],
                 verdict(REFUSED_NOT, memory_strdup("enough others were detached before it"), NULL));
-        else if (!(*mark_of(planner, devices->list[i]) & MARK_DETACH))
+        else if (!(*mark_of(planner, devices->list[i]) & MARK_DETACH)) {
             add_entry(planner, origin, PLAN_STEP, devices->list[i])->xml =
                 hostdev_xml(devices->list[i], NULL);
+            guest_leave(&planner->guest,
+                        &domain_holds(planner->request->event->domain, devices->list[i])->place);
+        }
 }
 
 /*
@@ -905,6 +949,7 @@ static void plan_gone(struct planner *planner, const struct domain_hostdev *host
     entry->device = entry->gone = device;
     entry->xml = hostdev_xml(device, NULL);
     entry->message = memory_strdup("the device has left the host, and the VM still has it");
+    guest_leave(&planner->guest, &hostdev->place);
 }
 
 /* One that comes back may have another id, and one may have come and gone unheard: all are looked
@@ -947,15 +992,9 @@ static void plan_action(struct planner *planner, const struct wanted *wanted) {
             plan_detach(planner, &origin);
 }
 
-static size_t free_ports(const struct domain *domain) {
-    return domain->has_pcie_root  ? domain->free_root_ports
-           : domain->has_pci_root ? domain->free_pci_slots
-                                  : SIZE_MAX;
-}
-
 void plan_init(struct plan *plan, const struct plan_request *request) {
     *plan = (struct plan){.event = request->event, .partial = request->partial};
-    struct planner planner = {request, plan, free_ports(request->event->domain),
+    struct planner planner = {request, plan, request->event->domain->guest,
                               memory_zalloc(request->host->count + 1),
                               match_event(request->program, request->event)};
     plan_all_gone(&planner);

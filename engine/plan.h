@@ -42,6 +42,7 @@ enum refusal {
     REFUSED_GROUP,
     REFUSED_NO_PORT,
     REFUSED_NO_USB,
+    REFUSED_NO_USB_PORT,
     REFUSED_EVENT,
 };
 

@@ -182,7 +182,8 @@ static void report_room(const struct domain *vm, const struct plan *plan,
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_entry *entry = &plan->entries[i];
         if (entry->kind != PLAN_REFUSED ||
-            (entry->refusal != REFUSED_NO_PORT && entry->refusal != REFUSED_NO_USB))
+            (entry->refusal != REFUSED_NO_PORT && entry->refusal != REFUSED_NO_USB &&
+             entry->refusal != REFUSED_NO_USB_PORT))
             continue;
         char *device = plan_device_text(entry);
         doctor_failed(findings, "VM %s cannot take %s: %s", domain_label(vm), device,

@@ -16,6 +16,9 @@
 
 enum bus { BUS_PCI, BUS_USB };
 
+/* What a PCI device's configuration space says that it is; UNKNOWN: it cannot be read. */
+enum pci_kind { PCI_UNKNOWN, PCI_CONVENTIONAL, PCI_EXPRESS };
+
 /* A pair of 16-bit numbers, as "vvvv:dddd". */
 struct device_id {
     uint16_t vendor;
@@ -33,7 +36,8 @@ struct host_device {
     char *driver;               /* bound host driver (USB: of an interface), NULL for none */
     int iommu_group;            /* -1: none */
     int numa_node;              /* -1: none or unknown */
-    bool is_bridge; /* never passed: PCI header type 1 or 2, PCI class 06, or a USB hub */
+    bool is_bridge;     /* never passed: PCI header type 1 or 2, PCI class 06, or a USB hub */
+    enum pci_kind kind; /* PCI only: has it an Express capability? */
     bool boot_vga;
     char *reset_methods; /* "flr bus"; NULL when unknown */
     char *power_state;   /* "D0"; NULL when unknown */

@@ -29,6 +29,12 @@ enum {
     CLASS_USB_HUB = 0x09,
     HEADER_TYPE = 0x0E, /* the byte of that name in the configuration space */
     HEADER_TYPE_MASK = 0x7F,
+    STATUS = 0x06,
+    STATUS_HAS_CAPABILITIES = 0x10,
+    CAPABILITIES = 0x34, /* where the first is */
+    CAPABILITIES_START = 0x40,
+    CAPABILITY_EXPRESS = 0x10,
+    CONFIG_SIZE = 256, /* without the extended part that Express devices have */
     PCI_DOMAIN_DIGITS = 8,
     PCI_BUS_MAX = 0xFF,
     PCI_SLOT_MAX = 0x1F,
@@ -195,6 +201,44 @@ static int read_header_type(int directory) {
     return is_there ? bytes[HEADER_TYPE] & HEADER_TYPE_MASK : -1;
 }
 
+/*
+ * Whether the list of capabilities has that of PCI Express. Root alone may read beyond the first 64
+ * bytes; the size of the file then says what libvirt would take it for.
+ */
+static enum pci_kind kind_of(const unsigned char *bytes, size_t size, off_t file_size) {
+    bool seen[CONFIG_SIZE] = {false};
+
+    if (size <= CAPABILITIES || (bytes[0] == 0xff && bytes[1] == 0xff))
+        return PCI_UNKNOWN;
+    if (!(bytes[STATUS] & STATUS_HAS_CAPABILITIES))
+        return PCI_CONVENTIONAL;
+    size_t at = bytes[CAPABILITIES] & ~3U;
+    while (at >= CAPABILITIES_START && at + 1 < size && !seen[at] &&
+           bytes[at] != CAPABILITY_EXPRESS) {
+        seen[at] = true;
+        at = bytes[at + 1] & ~3U;
+    }
+    if (at + 1 < size && at >= CAPABILITIES_START && !seen[at])
+        return PCI_EXPRESS;
+    if (at < CAPABILITIES_START)
+        return PCI_CONVENTIONAL;
+    return file_size > CONFIG_SIZE    ? PCI_EXPRESS
+           : file_size == CONFIG_SIZE ? PCI_CONVENTIONAL
+                                      : PCI_UNKNOWN;
+}
+
+static enum pci_kind read_kind(int directory) {
+    unsigned char bytes[CONFIG_SIZE];
+    struct stat status;
+    int fd = openat(directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0)
+        return PCI_UNKNOWN;
+    ssize_t size = fstat(fd, &status) == 0 ? read(fd, bytes, sizeof bytes) : -1;
+    close(fd);
+    return size < 0 ? PCI_UNKNOWN : kind_of(bytes, (size_t)size, status.st_size);
+}
+
 static bool is_pci_bridge(uint32_t class_code) {
     uint32_t class = class_code >> 8;
     return class == CLASS_PCI_BRIDGE || class == CLASS_CARDBUS_BRIDGE ||
@@ -234,6 +278,7 @@ static void read_pci(struct host_device *device, int directory) {
     device->physical = dir_link_name(directory, "physfn");
     device->virtual_functions = read_virtual_functions(directory);
     device->is_bridge = read_header_type(directory) > 0 || device->class_code >> 16 == CLASS_BRIDGE;
+    device->kind = read_kind(directory);
     free(boot_vga);
 }
 

@@ -13,7 +13,7 @@ static void look_at(const struct domain *domain) {
     expect(domain->name && *domain->name);
     expect(!domain->title || *domain->title);
     expect(!domain->uuid || strlen(domain->uuid) == 36);
-    expect(domain->free_root_ports <= domain->root_ports);
+    expect(domain->guest.fixed_ports + domain->guest.spare_ports <= domain->guest.root_ports);
     expect(domain_is_called(domain, domain->name));
     expect(*domain_label(domain));
     for (size_t i = 0; i < domain->hostdev_count; i++)

@@ -91,11 +91,21 @@ static void reads_a_live_domain(void **state) {
     assert_string_equal(domain.uuid, "4f0b1d1e-0000-4000-8000-00000000cafe");
     assert_string_equal(domain.machine, "pc-q35-7.2");
     assert_int_equal(domain.id, 7);
-    assert_true(domain.has_pcie_root);
-    assert_false(domain.has_pci_root);
-    assert_true(domain.has_usb_controller);
+    assert_true(domain.guest.has_pcie_root);
+    assert_false(domain.guest.has_pci_root);
+    assert_true(domain.guest.has_usb);
     domain_finish(&domain);
     assert_null(domain.name);
+}
+
+static unsigned count_places(const struct guest *guest, enum pci_kind kind) {
+    struct guest left = *guest;
+    struct guest_place place;
+    unsigned count = 0;
+
+    while (count < 1000 && guest_take_pci(&left, kind, &place))
+        count++;
+    return count;
 }
 
 static void counts_root_ports(void **state) {
@@ -104,9 +114,9 @@ static void counts_root_ports(void **state) {
     (void)state;
     parse(&domain, live);
     /* 1, 2, 3, 6 are taken (a hostdev, USB, a disk, an mdev), 4 has no hot-plug, 5 is free. */
-    assert_int_equal(domain.root_ports, 6);
-    assert_int_equal(domain.free_root_ports, 1);
-    assert_int_equal(domain.free_pci_slots, 0);
+    assert_int_equal(domain.guest.root_ports, 6);
+    assert_int_equal(domain.guest.fixed_ports, 1);
+    assert_int_equal(count_places(&domain.guest, PCI_EXPRESS), 1);
     domain_finish(&domain);
 }
 
@@ -188,11 +198,11 @@ static void counts_pci_slots(void **state) {
                            "<disk><address type='pci' bus='1' slot='31'/></disk>"
                            "<disk><address type='drive' bus='1' slot='7'/></disk>"
                            "<memballoon><address type='pci' bus='0' slot='6'/></memballoon>"));
-    assert_true(domain.has_pci_root);
-    assert_false(domain.has_pcie_root);
-    assert_false(domain.has_usb_controller);
-    assert_int_equal(domain.free_pci_slots, 31 - 3 + 31 - 1);
-    assert_int_equal(domain.root_ports, 0);
+    assert_true(domain.guest.has_pci_root);
+    assert_false(domain.guest.has_pcie_root);
+    assert_false(domain.guest.has_usb);
+    assert_int_equal(count_places(&domain.guest, PCI_EXPRESS), 31 - 3 + 31 - 1);
+    assert_int_equal(domain.guest.root_ports, 0);
     domain_finish(&domain);
 }
 
@@ -205,9 +215,150 @@ static void knows_nothing_of_a_bare_definition(void **state) {
     assert_null(domain.uuid);
     assert_null(domain.machine);
     assert_int_equal(domain.id, -1);
-    assert_false(domain.has_pcie_root || domain.has_pci_root || domain.has_usb_controller);
-    assert_int_equal(domain.root_ports + domain.free_root_ports + domain.free_pci_slots, 0);
+    assert_false(domain.guest.has_pcie_root || domain.guest.has_pci_root || domain.guest.has_usb);
+    assert_int_equal(count_places(&domain.guest, PCI_EXPRESS), 1000); /* unknown */
     domain_finish(&domain);
+}
+
+static void assert_use(const struct domain *domain, size_t i, enum domain_use_kind kind,
+                       const char *name, const char *element) {
+    assert_true(i < domain->use_count);
+    assert_int_equal(domain->uses[i].kind, kind);
+    assert_string_equal(domain->uses[i].name, name);
+    assert_string_equal(domain->uses[i].element, element);
+}
+
+static void reads_what_else_it_uses(void **state) {
+    static const struct {
+        const char *xml;
+        enum domain_use_kind kind;
+        const char *name, *element;
+    } cases[] = {
+        {"<disk type='block'><source dev='/dev/sda'/><target dev='vda' bus='virtio'/></disk>",
+         DOMAIN_USE_PATH, "/dev/sda", "disk vda"},
+        {"<disk type='nvme'><source type='pci'><address domain='0' bus='2' slot='0'/></source>"
+         "</disk>",
+         DOMAIN_USE_PCI, "0000:02:00.0", "disk"},
+        {"<disk type='file'><source file='/a'/><backingStore type='file'><source file='/b'/>"
+         "<backingStore type='block'><source dev='/dev/vg/base'/></backingStore></backingStore>"
+         "</disk>",
+         DOMAIN_USE_PATH, "/dev/vg/base", "disk"},
+        {"<disk type='file'><mirror type='nvme'><source><address bus='3' slot='1' function='1'/>"
+         "</source></mirror><target dev='sda'/></disk>",
+         DOMAIN_USE_PCI, "0000:03:01.1", "disk sda"},
+        {"<disk type='volume'><source pool='p' volume='v'/></disk>", DOMAIN_USE_VOLUME, "p/v",
+         "disk"},
+        {"<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host2'/>"
+         "<address bus='0' target='1' unit='3'/></source></hostdev>",
+         DOMAIN_USE_SCSI, "2:0:1:3", "hostdev"},
+        {"<hostdev mode='subsystem' type='scsi_host'><source protocol='vhost' "
+         "wwpn='naa.5123456789abcde0'/></hostdev>",
+         DOMAIN_USE_VHOST, "naa.5123456789abcde0", "hostdev"},
+        {"<hostdev mode='subsystem' type='mdev'><source><address uuid='c2177883'/></source>"
+         "</hostdev>",
+         DOMAIN_USE_MDEV, "c2177883", "hostdev"},
+        {"<hostdev mode='capabilities' type='storage'><source><block>\n /dev/sdb </block></source>"
+         "</hostdev>",
+         DOMAIN_USE_PATH, "/dev/sdb", "hostdev"},
+        {"<interface type='direct'><source dev='eno3' mode='bridge'/></interface>",
+         DOMAIN_USE_INTERFACE, "eno3", "interface"},
+        {"<interface type='network'><source network='n' bridge='virbr0'/></interface>",
+         DOMAIN_USE_INTERFACE, "virbr0", "interface"},
+        {"<interface type='network'><actual type='direct'><source dev='eno4'/></actual>"
+         "</interface>",
+         DOMAIN_USE_INTERFACE, "eno4", "interface"},
+        {"<interface type='ethernet'><target dev='tap0'/></interface>", DOMAIN_USE_TAP, "tap0",
+         "interface tap0"},
+        {"<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/></interface>", DOMAIN_USE_PATH,
+         "/dev/vhost-vdpa-0", "interface"},
+        {"<input type='evdev'><source dev='/dev/input/event3'/></input>", DOMAIN_USE_PATH,
+         "/dev/input/event3", "input"},
+        {"<input type='passthrough'><source evdev='/dev/input/event3'/></input>", DOMAIN_USE_PATH,
+         "/dev/input/event3", "input"},
+        {"<serial type='dev'><source path='/dev/ttyUSB0'/><target port='0'/></serial>",
+         DOMAIN_USE_PATH, "/dev/ttyUSB0", "serial"},
+        {"<rng><backend model='random'>/dev/hwrng</backend></rng>", DOMAIN_USE_PATH, "/dev/hwrng",
+         "rng"},
+        {"<tpm><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm>",
+         DOMAIN_USE_PATH, "/dev/tpm0", "tpm"},
+        {"<smartcard mode='host'/>", DOMAIN_USE_CARDS, "", "smartcard"},
+        {"<graphics type='spice'><gl rendernode='/dev/dri/renderD128'/></graphics>",
+         DOMAIN_USE_PATH, "/dev/dri/renderD128", "graphics"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct domain domain;
+        char xml[1024];
+
+        snprintf(xml, sizeof xml, DEVICES("%s"), cases[i].xml);
+        parse(&domain, xml);
+        if (domain.use_count != 1)
+            fail_msg("%zu uses in %s", domain.use_count, cases[i].xml);
+        assert_use(&domain, 0, cases[i].kind, cases[i].name, cases[i].element);
+        assert_int_equal(domain.hostdev_count, 0);
+        domain_finish(&domain);
+    }
+}
+
+static void reads_a_hostdev_that_a_network_gave(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, DEVICES("<interface type='network'><source network='vfs'/><actual "
+                           "type='hostdev' managed='yes'><source><address type='pci' bus='8' "
+                           "slot='16' function='2'/></source></actual></interface>"));
+    assert_int_equal(domain.hostdev_count, 1);
+    assert_string_equal(domain.hostdevs[0].address, "0000:08:10.2");
+    domain_finish(&domain);
+}
+
+static void reads_qemu_arguments(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>x</name>"
+                   "<qemu:commandline><qemu:arg value='-device'/>"
+                   "<qemu:arg value='vfio-pci,host=03:00.0,id=a'/>"
+                   "<qemu:arg value='usb-host,hostbus=1,hostaddr=3'/>"
+                   "<qemu:arg value='usb-host,vendorid=0x10c4,productid=0xea60'/>"
+                   "<qemu:arg value='file=/dev/sdb,if=none'/>"
+                   "<qemu:arg value='vfio-pci,sysfsdev=/sys/bus/mdev/devices/u,ramfb=on'/>"
+                   "<qemu:arg value='user,host=10.0.2.2,hostfwd=tcp::22-:22'/>"
+                   "</qemu:commandline></domain>");
+    assert_int_equal(domain.use_count, 5);
+    assert_use(&domain, 0, DOMAIN_USE_PCI, "0000:03:00.0", "qemu:arg");
+    assert_use(&domain, 1, DOMAIN_USE_USB, "1/3", "qemu:arg");
+    assert_use(&domain, 2, DOMAIN_USE_USB, "10c4:ea60", "qemu:arg");
+    assert_use(&domain, 3, DOMAIN_USE_PATH, "/dev/sdb", "qemu:arg");
+    assert_use(&domain, 4, DOMAIN_USE_SYSFS, "/sys/bus/mdev/devices/u", "qemu:arg");
+    domain_finish(&domain);
+}
+
+static void reads_a_status_file(void **state) {
+    static const struct {
+        const char *state;
+        bool is_off;
+    } cases[] = {{"running", false}, {"paused", false}, {"shutoff", true}, {"strange", false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct domain domain;
+        char xml[512];
+
+        snprintf(xml, sizeof xml,
+                 "<!-- WARNING: THIS IS AN AUTO-GENERATED FILE. -->\n<domstatus state='%s' "
+                 "pid='12'><monitor path='/x' type='unix'/><devices><device alias='a'/></devices>"
+                 "<domain type='kvm' id='4'><name>ha</name><devices><hostdev type='usb'><source>"
+                 "<address bus='1' device='3'/></source></hostdev></devices></domain></domstatus>",
+                 cases[i].state);
+        parse(&domain, xml);
+        assert_string_equal(domain.name, "ha");
+        assert_int_equal(domain.id, 4);
+        assert_int_equal(domain.hostdev_count, 1);
+        assert_int_equal(domain.is_off, cases[i].is_off);
+        domain_finish(&domain);
+    }
 }
 
 static void keeps_names_to_the_letter(void **state) {
@@ -291,6 +442,9 @@ static void refuses_what_is_no_domain(void **state) {
         {"<x:domain xmlns:x='urn:x'><name>x</name></x:domain>", "not of a <domain>"},
         {"<domain xmlns='urn:x'><name>x</name></domain>", "not of a <domain>"},
         {"<domain/>", "no <name>"},
+        {"<domstatus state='running'/>", "no <name>"},
+        {"<domstatus><domain xmlns='urn:x'><name>x</name></domain></domstatus>", "not of a"},
+        {"<domstatus><other><domain><name>x</name></domain></other></domstatus>", "no <name>"},
         {"<domain><name/></domain>", "no <name>"},
         {"<domain><metadata><name>x</name></metadata></domain>", "no <name>"},
     };
@@ -494,6 +648,10 @@ int main(void) {
         cmocka_unit_test(skips_hostdevs_without_a_device),
         cmocka_unit_test(counts_pci_slots),
         cmocka_unit_test(knows_nothing_of_a_bare_definition),
+        cmocka_unit_test(reads_what_else_it_uses),
+        cmocka_unit_test(reads_a_hostdev_that_a_network_gave),
+        cmocka_unit_test(reads_qemu_arguments),
+        cmocka_unit_test(reads_a_status_file),
         cmocka_unit_test(keeps_names_to_the_letter),
         cmocka_unit_test(normalises_uuids),
         cmocka_unit_test(refuses_what_is_no_domain),

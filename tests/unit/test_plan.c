@@ -698,9 +698,73 @@ static void slots_of_an_old_machine(void **state) {
     vm_of("<domain><name>frigate</name><os><type machine='pc'>hvm</type></os>"
           "<devices><controller type='pci' model='pci-root'/></devices></domain>");
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "attach 0000:03:00.0\n");
-    domain.free_pci_slots = 0;
+    domain.guest.buses[0].used = UINT32_MAX;
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-port 0000:03:00.0\n");
     assert_says(0, "no free PCI slot", "model='pci-bridge'");
+}
+
+/* libvirt looks for a conventional slot, unless the XML names the port. */
+static void conventional_devices_get_an_address(void **state) {
+    (void)state;
+    devices[CORAL].kind = devices[CORAL3].kind = PCI_CONVENTIONAL;
+    devices[CORAL2].kind = PCI_EXPRESS;
+    vm(PORT PORT_OF("2") PORT_OF("3"), "");
+    assert_string_equal(plan_of("attach all 1ac1:* as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
+    assert_has(plan.entries[0].xml, "  <address type='pci' domain='0x0000' bus='0x03' slot='0x00' "
+                                    "function='0x0'/>\n</hostdev>");
+    assert_null(strstr(plan.entries[1].xml, "type='pci' domain"));
+    assert_has(plan.entries[2].xml, "<address type='pci' domain='0x0000' bus='0x02' slot='0x00'");
+    assert_string_equal(plan_of("attach any 3 1ac1:*, at 06:00.0 as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n"
+                        "refused no-port 0000:06:00.0\n");
+}
+
+static void ports_without_hot_plug_are_named(void **state) {
+    (void)state;
+    vm("<controller type='pci' model='pcie-root-port' index='1'><target hotplug='off'/>"
+       "</controller>",
+       "");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-port 0000:03:00.0\n");
+    assert_says(0, "(it has 1 in all, 1 of them with hotplug='off')", "pcie-root-port");
+}
+
+static void a_machine_without_pci(void **state) {
+    (void)state;
+    vm_of("<domain><name>frigate</name><os><type machine='microvm'>hvm</type></os></domain>");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused no-port 0000:03:00.0\n");
+    assert_says(0, "machine type microvm has no PCI bus", "q35");
+}
+
+#define FOUR_USB                                                                                   \
+    "<domain id='3'><name>frigate</name><os><type machine='pc-q35-7.2'>hvm</type></os><devices>"   \
+    "<controller type='usb' index='0' model='piix3-uhci'/><input type='tablet' bus='usb'/>%s"      \
+    "</devices></domain>"
+
+static void usb_ports_are_counted_down(void **state) {
+    char xml[1024];
+    (void)state;
+    snprintf(xml, sizeof xml, FOUR_USB, "");
+    vm_of(xml);
+    assert_string_equal(plan_of("attach all 1a6e:089a as usb"),
+                        "attach 1-1.4\nrefused no-usb-port 1-1.5\n");
+    assert_says(1, "no free USB port left: controller 0 (piix3-uhci) has 2 ports", "ports='15'");
+    assert_string_equal(plan_of("attach any 2 1a6e:089a as usb optional"),
+                        "attach 1-1.4\nskipped too-few 1a6e:089a\n");
+}
+
+/* What has left the host makes room for what came. */
+static void a_device_that_goes_leaves_its_port(void **state) {
+    char xml[1024];
+    (void)state;
+    snprintf(xml, sizeof xml, FOUR_USB,
+             "<hostdev type='usb' mode='subsystem'><source><vendor id='0x1a6e'/>"
+             "<product id='0x089a'/><address bus='1' device='9'/></source>"
+             "<address type='usb' bus='0' port='2'/></hostdev>");
+    vm_of(xml);
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "detach 1/9\nattach 1-1.4\n");
+    assert_string_equal(plan_of("attach port 1-1.4, port 1-1.5 as usb"),
+                        "detach 1/9\nattach 1-1.4\nrefused no-usb-port 1-1.5\n");
 }
 
 static void a_vm_of_which_only_the_name_is_known(void **state) {
@@ -967,6 +1031,11 @@ int main(void) {
         TEST(any_with_group_is_the_same_half_way),
         TEST(ports_are_counted_over_all_rules),
         TEST(slots_of_an_old_machine),
+        TEST(conventional_devices_get_an_address),
+        TEST(ports_without_hot_plug_are_named),
+        TEST(a_machine_without_pci),
+        TEST(usb_ports_are_counted_down),
+        TEST(a_device_that_goes_leaves_its_port),
         TEST(a_vm_of_which_only_the_name_is_known),
         TEST(detach_what_the_vm_has),
         TEST(detach_is_as_strict_as_attach),
