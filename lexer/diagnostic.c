@@ -1,5 +1,6 @@
 #include "lexer/diagnostic.h"
 
+#include "lexer/character.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -14,16 +15,19 @@ enum { MESSAGE_LIMIT = 400, MESSAGE_END = 150 }; /* bytes of a message, and of i
 static const char RED[] = "\033[1;31m", MAGENTA[] = "\033[1;35m", BOLD[] = "\033[1m",
                   CYAN[] = "\033[36m", PLAIN[] = "\033[0m";
 
+static void finish_one(struct diagnostic *diagnostic) {
+    for (size_t j = 0; j < diagnostic->note_count; j++)
+        free(diagnostic->notes[j].message);
+    free(diagnostic->notes);
+    free(diagnostic->message);
+    free(diagnostic->hint);
+}
+
 void diagnostics_finish(struct diagnostics *diagnostics) {
-    for (size_t i = 0; i < diagnostics->count; i++) {
-        struct diagnostic *diagnostic = &diagnostics->list[i];
-        for (size_t j = 0; j < diagnostic->note_count; j++)
-            free(diagnostic->notes[j].message);
-        free(diagnostic->notes);
-        free(diagnostic->message);
-        free(diagnostic->hint);
-    }
+    for (size_t i = 0; i < diagnostics->count; i++)
+        finish_one(&diagnostics->list[i]);
     free(diagnostics->list);
+    free(diagnostics->covered);
     *diagnostics = (struct diagnostics){0};
 }
 
@@ -79,6 +83,25 @@ struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source 
     return diagnostic;
 }
 
+void diagnostic_message(struct diagnostic *diagnostic, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    free(diagnostic->message);
+    diagnostic->message = make_message(format, arguments);
+    va_end(arguments);
+}
+
+void diagnostic_name_character(struct diagnostic *diagnostic) {
+    struct span span = diagnostic->span;
+    const char *name = NULL;
+    uint32_t code = text_code_point(diagnostic->source->text + span.start, span.end - span.start);
+    bool blank = character_kind(code, &name) == CHARACTER_BLANK;
+    diagnostic_message(diagnostic, "a %s (U+%04X)%s", name ? name : "control character", code,
+                       blank ? ", not a blank" : "");
+    if (name)
+        diagnostic_hint(diagnostic, blank ? "write a plain blank" : "take it out");
+}
+
 void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -98,6 +121,89 @@ void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struc
     va_end(arguments);
 }
 
+static int order(size_t a, size_t b) {
+    return (a > b) - (a < b);
+}
+
+void diagnostics_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
+                       struct span joiner) {
+    diagnostics->covered =
+        memory_grow(diagnostics->covered, diagnostics->covered_count, sizeof *diagnostics->covered);
+    diagnostics->covered[diagnostics->covered_count++] = (struct covered){source, span, joiner};
+}
+
+static int by_place(const void *left, const void *right) {
+    const struct covered *a = left, *b = right;
+    int result = order(a->source->number, b->source->number);
+    return result ? result : order(a->span.start, b->span.start);
+}
+
+/* Sorted, and no two of one file overlap: what one begins in belongs to it. */
+static void merge_covered(struct diagnostics *diagnostics) {
+    struct covered *list = diagnostics->covered;
+    size_t count = 0;
+    qsort(list, diagnostics->covered_count, sizeof *list, by_place);
+    for (size_t i = 0; i < diagnostics->covered_count; i++) {
+        struct covered *last = count ? &list[count - 1] : NULL;
+        if (!last || last->source != list[i].source || last->span.end <= list[i].span.start) {
+            list[count++] = list[i];
+            continue;
+        }
+        if (last->span.end < list[i].span.end)
+            last->span.end = list[i].span.end;
+        if (!list[i].joiner.end)
+            last->joiner = list[i].joiner;
+    }
+    diagnostics->covered_count = count;
+}
+
+static struct covered *find_covered(const struct diagnostics *diagnostics,
+                                    const struct diagnostic *one) {
+    size_t from = 0, to = diagnostics->covered_count;
+    struct covered wanted = {.source = one->source, .span = one->span};
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+        if (by_place(&diagnostics->covered[middle], &wanted) <= 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    struct covered *found = from ? &diagnostics->covered[from - 1] : NULL;
+    return found && found->source == one->source && one->span.start < found->span.end ? found
+                                                                                      : NULL;
+}
+
+/* The error becomes one that names the character: whoever does not see it cannot find the rest. */
+static void blame_joiner(struct diagnostic *diagnostic, struct covered *covered) {
+    diagnostic->name = "control-character";
+    diagnostic->cause = diagnostic->fixed = true;
+    diagnostic->span = covered->joiner;
+    for (; diagnostic->note_count; diagnostic->note_count--)
+        free(diagnostic->notes[diagnostic->note_count - 1].message);
+    diagnostic_name_character(diagnostic);
+    covered->joiner = (struct span){0, 0};
+}
+
+void diagnostics_drop_consequences(struct diagnostics *diagnostics, size_t from) {
+    size_t kept = from;
+    if (!diagnostics->covered_count || from >= diagnostics->count)
+        return;
+    merge_covered(diagnostics);
+    for (size_t i = from; i < diagnostics->count; i++) {
+        struct diagnostic *one = &diagnostics->list[i];
+        struct covered *covered =
+            one->whole_file || one->cause ? NULL : find_covered(diagnostics, one);
+        if (covered && covered->joiner.end && one->severity == SEVERITY_ERROR)
+            blame_joiner(one, covered);
+        else if (covered && !covered->joiner.end) {
+            finish_one(one);
+            continue;
+        }
+        diagnostics->list[kept++] = *one;
+    }
+    diagnostics->count = kept;
+}
+
 static size_t count_severity(const struct diagnostics *diagnostics, enum severity severity) {
     size_t count = 0;
     for (size_t i = 0; i < diagnostics->count; i++)
@@ -111,10 +217,6 @@ size_t diagnostics_errors(const struct diagnostics *diagnostics) {
 
 size_t diagnostics_warnings(const struct diagnostics *diagnostics) {
     return count_severity(diagnostics, SEVERITY_WARNING);
-}
-
-static int order(size_t a, size_t b) {
-    return (a > b) - (a < b);
 }
 
 static int compare(const void *left, const void *right) {

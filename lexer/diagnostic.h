@@ -24,6 +24,7 @@ struct diagnostic {
     struct span span; /* nothing when the file as a whole is meant */
     bool whole_file;
     bool fixed; /* an error whatever severity its check has */
+    bool cause; /* of what else is wrong with its statement, see diagnostics_cover() */
     enum severity severity;
     const char *name; /* of the check, a static string */
     char *message;
@@ -33,9 +34,18 @@ struct diagnostic {
     size_t number; /* order of discovery */
 };
 
+/* A stretch of text with a mistake, from which more may follow. */
+struct covered {
+    struct source *source;
+    struct span span;
+    struct span joiner; /* a character without a shape, if any error is found there; else nothing */
+};
+
 struct diagnostics {
     struct diagnostic *list;
     size_t count;
+    struct covered *covered;
+    size_t covered_count;
 };
 
 void diagnostics_finish(struct diagnostics *diagnostics);
@@ -50,10 +60,25 @@ struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *sour
 struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source *source,
                                  const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Replaces the message. */
+void diagnostic_message(struct diagnostic *diagnostic, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Message and hint of a character that nobody sees: the one that the span covers. */
+void diagnostic_name_character(struct diagnostic *diagnostic);
 void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struct span span,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * One mistake is one error: within the span only diagnostics with `cause` are kept by the next
+ * diagnostics_drop_consequences(). With a joiner the span is only in doubt: an error in it becomes
+ * one that names that character.
+ */
+void diagnostics_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
+                       struct span joiner);
+/* Of the diagnostics from the number `from` on; their severities count. */
+void diagnostics_drop_consequences(struct diagnostics *diagnostics, size_t from);
 
 size_t diagnostics_errors(const struct diagnostics *diagnostics);
 size_t diagnostics_warnings(const struct diagnostics *diagnostics);

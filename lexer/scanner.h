@@ -124,10 +124,6 @@ void scanner_destroy(struct scanner *scanner);
 /* The next token; at the end a NEWLINE if the last line had none, then TOKEN_END for ever. */
 enum token scanner_next(struct scanner *scanner, union token_value *value, struct span *span);
 
-/* True when a curly quote, an unseen character or a broken byte stood outside of quotes on this
- * line. */
-bool scanner_met_odd(const struct scanner *scanner);
-
 /* From here on remembers where comments stand; the list is the scanner's. */
 void scanner_keep_comments(struct scanner *scanner);
 const struct span *scanner_comments(const struct scanner *scanner, size_t *count);

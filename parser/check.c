@@ -485,12 +485,14 @@ void check_rules(struct syntax *syntax, const struct check_config *config,
     struct checker checker = {syntax, diagnostics};
     resolve_names(syntax, diagnostics);
     check_apply(config, diagnostics, 0);
+    diagnostics_drop_consequences(diagnostics, 0);
     size_t done = diagnostics->count;
     for (size_t i = 0; i < CHECK_COUNT; i++)
         if (checks[i].run)
             checks[i].run(&checker);
     do {
         check_apply(config, diagnostics, done);
+        diagnostics_drop_consequences(diagnostics, done);
         done = diagnostics->count;
     } while (resolve_broken(syntax, diagnostics));
 }

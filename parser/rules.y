@@ -377,14 +377,10 @@ static struct diagnostic *numbered(struct parser *parser, size_t number) {
 
 static void unknown_event(struct parser *parser, struct span span, const char *text) {
     parser->vm.end = span.end;
-    if (parser->quotes_on_line || scanner_met_odd(parser->scanner))
+    if (parser->quotes_on_line)
         return;
-    bool glued = parser->previous.token == TOKEN_STRING && parser->previous.span.end == span.start;
     if (!report_unknown_event(&parser->values, span, text))
         parser->stray_word = parser->values.diagnostics->count;
-    if (glued)
-        diagnostic_hint(numbered(parser, parser->values.diagnostics->count),
-                        "a quoted word ends right before it: is a '\"' missing?");
 }
 
 static struct criterion *new_criterion(struct parser *parser, struct span span, struct span value_span,
@@ -635,6 +631,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
 }
 
 void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
+    size_t before = diagnostics->count;
     if (source_is_utf16(source)) {
         diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is UTF-16"),
                         "rule files are UTF-8: save it as such");
@@ -649,4 +646,5 @@ void parse_rules(struct syntax *syntax, struct source *source, struct diagnostic
     parser.scanner = scanner_create(source, &syntax->texts, diagnostics);
     yyparse(&parser);
     scanner_destroy(parser.scanner);
+    diagnostics_drop_consequences(diagnostics, before);
 }
