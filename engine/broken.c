@@ -16,7 +16,7 @@ static char *describe(const struct diagnostic *diagnostic) {
     return message;
 }
 
-bool broken_files_log(struct journal *journal, const char *vm, const char *event,
+bool broken_files_log(struct journal *journal, const char *vm, const char *uuid, const char *event,
                       const struct ruleset *ruleset) {
     const struct source *last = NULL;
     for (size_t i = 0; i < ruleset->diagnostics.count; i++) {
@@ -26,6 +26,7 @@ bool broken_files_log(struct journal *journal, const char *vm, const char *event
         last = diagnostic->source;
         char *message = describe(diagnostic);
         journal_write(journal, &(struct journal_entry){.vm = vm,
+                                                       .uuid = uuid,
                                                        .event = event,
                                                        .rule = last->path,
                                                        .result = RESULT_FAILED,

@@ -6,7 +6,7 @@
 #include "engine/state/journal.h"
 
 /* One line a broken file: its first error. Returns true when there is one. `vm` may be NULL. */
-bool broken_files_log(struct journal *journal, const char *vm, const char *event,
+bool broken_files_log(struct journal *journal, const char *vm, const char *uuid, const char *event,
                       const struct ruleset *ruleset);
 
 #endif

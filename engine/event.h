@@ -13,6 +13,9 @@ struct event {
     const struct host_device *device;
     /* The VM has run for a while, and its rules are applied anew: devices only, no program. */
     bool settled;
+    /* When the domain was read, in the unit of life_clock(); 0: when this process was started, as
+     * in a process that the hook has started. */
+    unsigned long long seen;
 };
 
 /* At these the VM has a process and libvirt lets go of it: devices may be attached and detached. */

@@ -15,11 +15,15 @@ struct arena_chunk {
     char bytes[];
 };
 
-static void *checked(void *block) {
-    if (block)
-        return block;
+void memory_fail(void) {
     fputs("virt-rules: out of memory\n", stderr);
     exit(1);
+}
+
+static void *checked(void *block) {
+    if (!block)
+        memory_fail();
+    return block;
 }
 
 void *memory_zalloc(size_t size) {

@@ -17,6 +17,9 @@ char *memory_strndup(const char *text, size_t length);
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *memory_vprintf(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
+/* "out of memory", status 1: for the memory of others' functions. */
+_Noreturn void memory_fail(void);
+
 /* Not zeroed; for what may be many megabytes: in huge pages, where there are any. */
 void *memory_large(size_t size);
 

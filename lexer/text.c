@@ -3,10 +3,13 @@
 #include "lexer/memory.h"
 
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
+
+enum { JSON_ESCAPE = 3, JSON_ESCAPED = 13 }; /* at most so many times as long; one, and a NUL */
 
 static bool is_continuation(unsigned char byte) {
     return (byte & 0xc0) == 0x80;
@@ -147,6 +150,52 @@ struct json_object *text_json(const char *text) {
 
 void text_put_json(struct json_object *object, const char *key, const char *text) {
     json_object_object_add(object, key, text_json(text));
+}
+
+/* --- reading JSON */
+
+/* The characters beyond ASCII as \uXXXX: json-c 0.18 is strict about them, too, and refuses every
+ * byte from 0x80 on. Returns how much was written, or SIZE_MAX. */
+static size_t escape_json(const char *text, size_t size, char *escaped) {
+    size_t used = 0;
+    for (size_t i = 0, length; i < size; i += length) {
+        length = text_character(text + i, size - i);
+        if (!length || (unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return SIZE_MAX;
+        uint32_t code = length == 1 ? (unsigned char)text[i] : text_code_point(text + i, length);
+        if (length == 1)
+            escaped[used++] = text[i];
+        else if (code <= UINT16_MAX)
+            used += (size_t)snprintf(escaped + used, JSON_ESCAPED, "\\u%04x", (unsigned)code);
+        else
+            used += (size_t)snprintf(escaped + used, JSON_ESCAPED, "\\u%04x\\u%04x",
+                                     0xD800U | (unsigned)((code - 0x10000) >> 10),
+                                     0xDC00U | (unsigned)((code - 0x10000) & 0x3FF));
+    }
+    return used;
+}
+
+struct json_object *text_parse_json(const char *text, size_t size) {
+    struct json_object *object = NULL;
+    if (size > INT_MAX / JSON_ESCAPE)
+        return NULL;
+    char *escaped = memory_resize(NULL, size * JSON_ESCAPE + JSON_ESCAPED, 1);
+    size_t used = escape_json(text, size, escaped);
+    struct json_tokener *tokener = json_tokener_new();
+    if (!tokener)
+        memory_fail();
+    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+    if (used != SIZE_MAX)
+        object = json_tokener_parse_ex(tokener, escaped, (int)used);
+    bool good = json_tokener_get_error(tokener) == json_tokener_success &&
+                json_tokener_get_parse_end(tokener) == used &&
+                json_object_is_type(object, json_type_object);
+    json_tokener_free(tokener);
+    free(escaped);
+    if (good)
+        return object;
+    json_object_put(object);
+    return NULL;
 }
 
 void text_print_json(FILE *out, struct json_object *object) {

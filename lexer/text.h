@@ -37,6 +37,12 @@ struct json_object *text_json(const char *text);
 /* Sets a key of a JSON object to text_json(text). */
 void text_put_json(struct json_object *object, const char *key, const char *text);
 
+/*
+ * The JSON object that the text is, or NULL: it is not one, has control characters or is not UTF-8.
+ * Nothing but what RFC 8259 has is taken. The caller owns it.
+ */
+struct json_object *text_parse_json(const char *text, size_t size);
+
 /* Writes a JSON document for programs, and a newline; takes the object. */
 void text_print_json(FILE *out, struct json_object *object);
 

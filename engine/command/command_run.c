@@ -14,12 +14,14 @@ enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
 
 struct run_options {
     const char *vm, *operation;
+    const char *uuid; /* of the VM; NULL: not known */
     const char *rules, *sysroot, *state;
     struct journal *journal;
 };
 
 static int log_failure(const struct run_options *options, const char *message) {
     struct journal_entry entry = {.vm = options->vm,
+                                  .uuid = options->uuid,
                                   .event = options->operation,
                                   .result = RESULT_FAILED,
                                   .message = message};
@@ -40,7 +42,8 @@ static int execute(const struct run_options *options, const struct event *event)
     ruleset_init(&ruleset);
     ruleset_add_directory(&ruleset, rules_directory(options->rules));
     ruleset_load(&ruleset, NULL);
-    bool wrong = broken_files_log(options->journal, options->vm, options->operation, &ruleset);
+    bool wrong = broken_files_log(options->journal, options->vm, options->uuid, options->operation,
+                                  &ruleset);
     program_init(&program, &ruleset);
     struct executor executor = {.program = &program,
                                 .event = event,
@@ -56,7 +59,7 @@ static int execute(const struct run_options *options, const struct event *event)
     return good && !wrong ? EXIT_FINE : EXIT_PROBLEM;
 }
 
-static int run_event(const struct run_options *options, enum event_name name) {
+static int run_event(struct run_options *options, enum event_name name) {
     char error[512];
     size_t size = 0;
     struct domain domain;
@@ -73,6 +76,7 @@ static int run_event(const struct run_options *options, enum event_name name) {
     if (status < 0)
         return log_failure(options, error);
     if (domain_is_called(&domain, options->vm)) {
+        options->uuid = domain.uuid;
         status = execute(options, &(struct event){.name = name, .domain = &domain});
     } else {
         char *message =

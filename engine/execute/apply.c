@@ -148,6 +148,7 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
                   compare_names);
         apply->chosen = memory_zalloc(apply->running.count + request->name_count + 1);
         status = choose_all(apply, virt, error);
+        apply->seen = life_clock();
         if (status < 0)
             apply_finish(apply);
         else if (request->state && !request->name_count)
@@ -252,6 +253,7 @@ static struct worker *start_all(const struct apply *apply) {
     for (size_t i = 0; i < apply->running.count; i++)
         if (apply->chosen[i]) {
             struct event event = event_of(&apply->running.list[i]);
+            event.seen = apply->seen;
             workers[count++] = start(apply->request, &event);
         }
     return workers;

@@ -25,7 +25,8 @@ struct apply {
     bool *chosen;          /* one each: it is to be worked on */
     struct others over;    /* VMs that ended while no hook ran: what is noted of them is settled */
     size_t chosen_count;
-    bool problem; /* a VM that was named is not there, does not run, or is several */
+    unsigned long long seen; /* when they were listed, in the unit of life_clock() */
+    bool problem;            /* a VM that was named is not there, does not run, or is several */
 };
 
 /* Finds the VMs; says what is wrong with the names on stderr. Returns 0, or -1 with `error` and

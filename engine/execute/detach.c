@@ -162,11 +162,16 @@ static int load_domain(struct detach *detach, struct virt_error *error) {
     struct virt *virt = detach->request->virt;
     char *xml = NULL;
     int status;
+    detach->vm_start = (struct life_start){.id = -1, .seen = life_clock()};
     if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
         return -1;
     *error = (struct virt_error){.failure = VIRT_FAILED};
     status = domain_parse(&detach->domain, xml, strlen(xml), error->message, sizeof error->message);
     free(xml);
+    if (status == 0) {
+        detach->vm_start.id = detach->domain.id;
+        detach->vm_start.process = life_process(detach->request->sysroot, detach->domain.name);
+    }
     if (status < 0 || detach->domain.id >= 0)
         return status;
     fail(error, memory_printf("VM '%s' does not run", domain_label(&detach->domain)),
@@ -266,15 +271,29 @@ static bool ask_again(const struct detach *detach, const struct virt_error *erro
     return true;
 }
 
+/* For 'status'. */
+static void note_result(const struct detach *detach, const struct journal_entry *entry) {
+    struct life life;
+    char ignored[512];
+    const char *state = detach->request->state, *key = domain_key(&detach->domain);
+    if (!state || !life_open(&life, state, key, &detach->vm_start))
+        return;
+    life_note_result(&life, entry, journal_time(detach->request->journal));
+    life_save(&life, state, key, ignored, sizeof ignored);
+    life_finish(&life);
+}
+
 static bool log_result(const struct detach *detach, enum result result, const char *message,
                        const char *hint) {
     char *text = memory_printf("%s%s%s", message, *hint ? "; " : "", hint);
     struct journal_entry entry = {.vm = domain_label(&detach->domain),
+                                  .uuid = detach->domain.uuid,
                                   .event = "detach",
                                   .device = detach->text,
                                   .result = result,
                                   .message = text};
     journal_write(detach->request->journal, &entry);
+    note_result(detach, &entry);
     free(text);
     return result == RESULT_DETACHED;
 }
@@ -285,10 +304,11 @@ static void dismiss(const struct detach *detach) {
     struct life life;
     const char *state = detach->request->state, *key = domain_key(&detach->domain);
     char message[512], driver[64];
-    if (!state || !detach->device)
+    if (!state || !detach->device || !life_open(&life, state, key, &detach->vm_start))
         return;
-    life_open(&life, state, key, detach->domain.id);
-    life_dismiss(&life, detach->device->address);
+    if (life.ignored)
+        log_result(detach, RESULT_FAILED, life.ignored, "");
+    life_dismiss(&life, detach->device->address, detach->device->id);
     if (host_driver(&detach->host, detach->device, driver, sizeof driver) && *driver &&
         !host_is_vfio(driver))
         life_give_back(&life, detach->device->address); /* the host has it */

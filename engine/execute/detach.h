@@ -5,6 +5,7 @@
 #include "engine/execute/guest_release.h"
 #include "engine/host/host.h"
 #include "engine/state/journal.h"
+#include "engine/state/life.h"
 
 struct detach_request {
     struct virt *virt;
@@ -23,6 +24,7 @@ struct detach {
     int lock;
     struct host host;
     struct domain domain;
+    struct life_start vm_start;
     const struct domain_hostdev *hostdev;
     const struct host_device *device; /* NULL: the host does not have it any more */
     char *text;                       /* "0000:03:00.0 1ac1:089a" */

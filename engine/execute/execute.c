@@ -124,9 +124,11 @@ static enum outcome locked_pass(struct execution *run) {
     if (lock < 0 && !run->unlocked)
         execution_log_event(run, RESULT_FAILED, message, "going on without a lock");
     run->unlocked = lock < 0;
+    run->locked = true;
     enum outcome outcome = one_pass(run);
     if (outcome == OUTCOME_OVER)
         execute_leave_host(run);
+    run->locked = false;
     lock_release(lock);
     return outcome;
 }
@@ -178,6 +180,9 @@ bool execute_event(const struct executor *executor) {
     struct execution run = {.executor = executor, .wake = INT64_MAX, .look = INT64_MAX};
     struct wanted_list wanted = match_event(executor->program, executor->event);
     run.start = execution_now(&run);
+    run.vm_start =
+        (struct life_start){.id = executor->event->domain->id,
+                            .seen = executor->event->seen ? executor->event->seen : life_now()};
     settle_life(&run);
     if (wants_devices(executor, &wanted))
         execute_devices(&run);

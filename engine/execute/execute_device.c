@@ -86,6 +86,8 @@ enum outcome execute_attach(struct execution *run, const struct plan_entry *entr
     struct virt_error error;
     if (is_managed_pci(entry))
         execute_note_taken(run, entry->device);
+    if (run->late)
+        return OUTCOME_OVER;
     if (run->virt->ops->attach(run->virt, execution_vm(run), run->domain.id, entry->xml, &error) <
         0)
         return failed_attach(run, entry, task, &error);

@@ -57,8 +57,9 @@ static void restart(struct execution *run, bool reset) {
  * another: better none than two. */
 static bool first_of_this_life(struct execution *run) {
     struct life life;
-    execution_load_life(run, &life);
-    if (life.restarted) {
+    if (!execution_load_life(run, &life))
+        return false;
+    if (life.restarted || life.damaged) {
         life_finish(&life);
         return false;
     }
@@ -80,6 +81,8 @@ bool execute_restart(struct execution *run) {
     run->restarted = true;
     if (first_of_this_life(run))
         restart(run, reset);
+    else if (run->late)
+        return false;
     else
         execution_log_event(run, RESULT_ALREADY,
                             "the guest was restarted once in this start of the VM already",
@@ -107,8 +110,9 @@ static bool was_dismissed(struct execution *run, const struct plan_entry *entry)
     struct life life;
     if (!life_exists(run->executor->state, execution_vm(run)))
         return false;
-    execution_load_life(run, &life);
-    bool dismissed = life_has_dismissed(&life, entry->device->address);
+    if (!execution_load_life(run, &life))
+        return true;
+    bool dismissed = life_has_dismissed(&life, entry->device->address, entry->device->id);
     life_finish(&life);
     return dismissed;
 }

@@ -39,12 +39,14 @@ static struct taken *add(struct execution *run, const char *address, const char 
  * for a device that somebody gave to vfio on purpose. */
 static bool find_host_driver(const struct execution *run, const struct life *life,
                              const struct host_device *device, char *driver, size_t size) {
-    const struct life_taken *noted = life_find_taken(life, device->address);
+    const struct life_device *noted = life_find_taken(life, device->address);
+    if (noted && !life_device_is(noted, device))
+        noted = NULL;
     bool is_host = device->driver && !host_is_vfio(device->driver);
     const char *known = noted ? noted->driver : is_host ? device->driver : NULL;
     snprintf(driver, size, "%s", known ? known : "");
-    return noted || is_host ||
-           life_find_in_all(run->executor->state, device->address, driver, size) || !device->driver;
+    return noted || is_host || life_find_in_all(run->executor->state, device, driver, size) ||
+           !device->driver;
 }
 
 /* A note that cannot be written is missed only should libvirt be killed as well: it is no failure.
@@ -58,10 +60,14 @@ struct taken *execute_note_taken(struct execution *run, const struct host_device
     struct life life;
     struct taken *taken = NULL;
     char driver[64];
-    execution_load_life(run, &life);
+    if (!execution_load_life(run, &life))
+        return NULL;
     if (find_host_driver(run, &life, device, driver, sizeof driver)) {
         taken = add(run, device->address, driver);
-        if (life_take(&life, device->address, driver))
+        const struct life_device *noted = life_find_taken(&life, device->address);
+        if (noted && !life_device_is(noted, device))
+            life_give_back(&life, device->address); /* of one that was there before */
+        if (life_take(&life, device, driver))
             save_quietly(run, &life);
     }
     life_finish(&life);
@@ -74,13 +80,15 @@ void execute_note_failed(struct execution *run, const struct host_device *device
         taken->loose = true;
 }
 
+/* Begins nothing, and changes nothing of a later start of the VM. */
 static void forget(struct execution *run, const char *address) {
     struct life life;
-    if (!life_exists(run->executor->state, execution_vm(run)))
-        return;
-    execution_load_life(run, &life);
-    life_give_back(&life, address);
-    execution_save_life(run, &life);
+    if (life_load(&life, run->executor->state, execution_vm(run)) &&
+        !life_is_later(&life, &run->vm_start) && life_find_taken(&life, address)) {
+        life_give_back(&life, address);
+        execution_save_life(run, &life);
+    }
+    life_finish(&life);
 }
 
 /* --- what the host shows */
@@ -290,7 +298,20 @@ static bool is_any_loose(const struct execution *run) {
     return false;
 }
 
+/* What a later start of the VM has noted is given back at its end. */
+static void leave_to_later(struct execution *run) {
+    struct life life;
+    bool later = life_load(&life, run->executor->state, execution_vm(run)) &&
+                 life_is_later(&life, &run->vm_start);
+    for (size_t i = 0; i < run->taken_count; i++)
+        if (later && life_find_taken(&life, run->taken[i].address))
+            run->taken[i].loose = false;
+    life_finish(&life);
+}
+
 void execute_leave_host(struct execution *run) {
+    if (run->late)
+        leave_to_later(run);
     if (!is_any_loose(run) || !execution_load_host(run))
         return;
     execute_give_back(run, -1);
@@ -300,12 +321,31 @@ void execute_leave_host(struct execution *run) {
 
 /* --- the end of the VM's life */
 
+/* Another device has come to the place of one that was noted: whoever put it there knows why it has
+ * the driver it has. */
+static bool is_another(struct execution *run, const struct life_device *noted,
+                       const struct host_device *device) {
+    if (life_device_is(noted, device))
+        return false;
+    if (place_of(run, device) != PLACE_HOST) {
+        char *message =
+            memory_printf("%04x:%04x of IOMMU group %d was noted there: nothing is done "
+                          "to this device",
+                          noted->id.vendor, noted->id.device, noted->iommu_group);
+        execution_log_device(run, device, RESULT_FAILED, message,
+                             "see 'virt-rules devices' for its driver");
+        free(message);
+    }
+    return true;
+}
+
 /* Of a device that left the host nothing is known any more. */
 static void give_all_back(struct execution *run, struct life *life) {
     for (size_t i = life->taken_count; i-- > 0;) {
-        struct taken *taken = add(run, life->taken[i].address, life->taken[i].driver);
-        const struct host_device *device = host_find(&run->host, BUS_PCI, taken->address);
-        if (!device || give_one_back(run, taken, device, true))
+        const struct life_device *noted = &life->taken[i];
+        const struct host_device *device = host_find(&run->host, BUS_PCI, noted->address);
+        struct taken *taken = add(run, noted->address, noted->driver);
+        if (!device || is_another(run, noted, device) || give_one_back(run, taken, device, true))
             life_give_back(life, taken->address);
     }
 }
@@ -327,9 +367,14 @@ static bool is_running(struct execution *run) {
     return found;
 }
 
-/* An engine that comes late must not take for its own what the VM's next life has begun. */
+/* An engine that comes late must not take for its own what the VM's next life has begun; of a VM
+ * that starts, an engine of the same start may have been faster. */
+static bool is_over(const struct execution *run, const struct life *life) {
+    return life->started <= run->vm_start.seen && !life_is_later(life, &run->vm_start);
+}
+
 static void end_life(struct execution *run, struct life *life) {
-    if (life->started > life_now() || (life->taken_count && !execution_load_host(run))) {
+    if (!is_over(run, life) || (life->taken_count && !execution_load_host(run))) {
         life_finish(life);
         return;
     }
@@ -343,10 +388,14 @@ static void end_life(struct execution *run, struct life *life) {
 void execute_end_life(struct execution *run) {
     struct life life;
     if (!is_running(run)) {
-        if (life_load(&life, run->executor->state, execution_vm(run)))
+        bool found = life_load(&life, run->executor->state, execution_vm(run));
+        execution_log_damage(run, &life);
+        if (found) {
             end_life(run, &life);
-        else
-            execution_save_life(run, &life); /* of an earlier boot, or not whole: it goes */
+        } else { /* of an earlier boot, or not whole: it goes */
+            life_end(&life);
+            execution_save_life(run, &life);
+        }
     }
     virt_close(run->virt);
     run->virt = NULL;

@@ -1,5 +1,7 @@
 #include "engine/execute/execution.h"
 
+#include "engine/state/lock.h"
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,14 +49,40 @@ static const char *event_name_of(const struct execution *run) {
     return event_text(run->executor->event->name);
 }
 
+/* Whether results of the event are of the VM's present life: at its end and before its next start
+ * nothing is kept of it. */
+static bool is_of_life(const struct execution *run) {
+    return event_can_attach(run->executor->event->name) && !run->late;
+}
+
+/* For 'status': what cannot be written is only not shown. */
+static void note_result(struct execution *run, const struct journal_entry *entry) {
+    char ignored[512];
+    struct life life;
+    const char *state = run->executor->state;
+    int lock = run->locked ? -1 : lock_vm(state, execution_vm(run), ignored, sizeof ignored);
+    if (life_open(&life, state, execution_vm(run), &run->vm_start)) {
+        life_note_result(&life, entry, journal_time(run->executor->journal));
+        life_save(&life, state, execution_vm(run), ignored, sizeof ignored);
+        life_finish(&life);
+    }
+    lock_release(lock);
+}
+
+/* A line of the journal; `entry` has what is not of the run. */
+static void write_entry(struct execution *run, struct journal_entry *entry, bool noted) {
+    entry->vm = domain_label(run->executor->event->domain);
+    entry->uuid = run->executor->event->domain->uuid;
+    entry->event = event_name_of(run);
+    journal_write(run->executor->journal, entry);
+    if (noted && life_is_result(entry) && is_of_life(run))
+        note_result(run, entry);
+}
+
 void execution_log_event(struct execution *run, enum result result, const char *message,
                          const char *hint) {
     char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
-    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
-                                  .event = event_name_of(run),
-                                  .result = result,
-                                  .message = text};
-    journal_write(run->executor->journal, &entry);
+    write_entry(run, &(struct journal_entry){.result = result, .message = text}, true);
     free(text);
     run->problem |= result == RESULT_FAILED || result == RESULT_REFUSED;
 }
@@ -63,14 +91,13 @@ void execution_log_entry(struct execution *run, const struct plan_entry *planned
                          enum result result, const char *message, const char *hint) {
     char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
     char *device = plan_device_text(planned), *rule = plan_rule_text(planned);
-    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
-                                  .event = event_name_of(run),
-                                  .action = verb_text(plan_verb(planned)),
-                                  .device = device,
-                                  .rule = rule,
-                                  .result = result,
-                                  .message = text};
-    journal_write(run->executor->journal, &entry);
+    write_entry(run,
+                &(struct journal_entry){.action = verb_text(plan_verb(planned)),
+                                        .device = device,
+                                        .rule = rule,
+                                        .result = result,
+                                        .message = text},
+                true);
     free(text);
     free(device);
     free(rule);
@@ -84,12 +111,8 @@ void execution_log_device(struct execution *run, const struct host_device *devic
     char *text = memory_printf("%s%s%s", message, hint ? "; " : "", hint ? hint : "");
     char *name =
         memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
-    struct journal_entry entry = {.vm = domain_label(run->executor->event->domain),
-                                  .event = event_name_of(run),
-                                  .device = name,
-                                  .result = result,
-                                  .message = text};
-    journal_write(run->executor->journal, &entry);
+    write_entry(run, &(struct journal_entry){.device = name, .result = result, .message = text},
+                true);
     free(text);
     free(name);
     run->problem |= result == RESULT_FAILED;
@@ -97,14 +120,35 @@ void execution_log_device(struct execution *run, const struct host_device *devic
 
 /* --- what outlives the run */
 
-void execution_load_life(struct execution *run, struct life *life) {
-    life_open(life, run->executor->state, execution_vm(run), run->executor->event->domain->id);
+static void write_state_failure(struct execution *run, const char *message, const char *hint) {
+    char *text = memory_printf("%s; %s", message, hint);
+    write_entry(run, &(struct journal_entry){.result = RESULT_FAILED, .message = text}, false);
+    run->problem = true;
+    free(text);
+}
+
+void execution_log_damage(struct execution *run, const struct life *life) {
+    if (life->ignored && !run->told_damage)
+        write_state_failure(run, life->ignored,
+                            "a device that it noted may stay without its host driver: "
+                            "see 'virt-rules devices'");
+    run->told_damage |= life->ignored != NULL;
+}
+
+bool execution_load_life(struct execution *run, struct life *life) {
+    if (run->late || !life_open(life, run->executor->state, execution_vm(run), &run->vm_start)) {
+        *life = (struct life){.id = -1};
+        run->late = true;
+        return false;
+    }
+    execution_log_damage(run, life);
+    return true;
 }
 
 void execution_save_life(struct execution *run, struct life *life) {
     char message[512];
     if (life_save(life, run->executor->state, execution_vm(run), message, sizeof message) < 0)
-        execution_log_event(run, RESULT_FAILED, message,
+        write_state_failure(run, message,
                             "free space there: a later event will not know of this one");
     life_finish(life);
 }
@@ -168,10 +212,17 @@ enum outcome execution_finish(struct execution *run, const struct plan_entry *en
 
 /* --- the world */
 
-/* The id tells one run of a VM from the next. */
-static bool is_same_life(const struct execution *run, const struct domain *domain) {
-    int told = run->executor->event->domain->id;
-    return domain->id >= 0 && (told < 0 || told == domain->id);
+/* The id tells one run of a VM from the next; that of a VM that started after its daemon did may be
+ * one that was used before, and then the start of its process tells. */
+static bool is_same_life(struct execution *run, const struct domain *domain) {
+    struct life_start *start = &run->vm_start;
+    unsigned long long process = life_process(run->executor->sysroot, domain->name);
+    if (domain->id < 0 || (start->id >= 0 && start->id != domain->id) ||
+        (process && (start->process ? process != start->process : process > start->seen)))
+        return false;
+    start->id = domain->id;
+    start->process = process ? process : start->process;
+    return true;
 }
 
 const char *execution_vm(const struct execution *run) {
@@ -216,6 +267,7 @@ static char *read_domain(struct execution *run) {
     int64_t since = execution_now(run);
     while (run->virt->ops->domain_xml(run->virt, execution_vm(run), &xml, &error) < 0)
         if (!execution_ask_again(run, &error, since)) {
+            run->late |= error.failure == VIRT_NO_DOMAIN;
             give_up(run, error.message, error.hint);
             run->blind = error.failure != VIRT_NO_DOMAIN;
             return NULL;
@@ -236,6 +288,7 @@ bool execution_load_domain(struct execution *run, struct domain *domain) {
     }
     if (is_same_life(run, domain))
         return true;
+    run->late = true;
     give_up(run, domain->id < 0 ? "the VM has stopped" : "the VM was started again since",
             "nothing more is done for this event");
     domain_finish(domain);

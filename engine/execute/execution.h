@@ -65,12 +65,16 @@ struct execution {
     struct others others;
     struct host host;
     struct plan plan;
-    int64_t wake;  /* when to look again at what waits; INT64_MAX: nothing waits */
-    int64_t look;  /* when to look after the guest's boot; INT64_MAX: no need */
-    bool watching; /* libvirt tells what happens to the VM */
-    bool looking;  /* all is done, and only the guest's boot is waited for */
-    bool blind;    /* the world cannot be read: only programs can be run */
-    bool unlocked; /* the journal has it that there is no lock */
+    int64_t wake;     /* when to look again at what waits; INT64_MAX: nothing waits */
+    int64_t look;     /* when to look after the guest's boot; INT64_MAX: no need */
+    bool watching;    /* libvirt tells what happens to the VM */
+    bool looking;     /* all is done, and only the guest's boot is waited for */
+    bool blind;       /* the world cannot be read: only programs can be run */
+    bool unlocked;    /* the journal has it that there is no lock */
+    bool locked;      /* this run has the VM's lock, or goes on without one */
+    bool late;        /* that start of the VM is over: its state is another's, or nobody's */
+    bool told_damage; /* the journal has it that its state was not read as a whole */
+    struct life_start vm_start; /* which start of the VM the run is for */
     bool restarted;
     bool restart_waits; /* a device that the guest is to find at its boot is still to come */
     bool problem;
@@ -82,6 +86,9 @@ int64_t execution_now(const struct execution *run);
 void execution_sleep_until(const struct execution *run, int64_t time);
 int64_t execution_at_most(int64_t value, int64_t limit);
 
+/* Once a run: what of the VM's state was not read. */
+void execution_log_damage(struct execution *run, const struct life *life);
+
 /* A line of the journal; `hint` may be NULL or "". */
 void execution_log_event(struct execution *run, enum result result, const char *message,
                          const char *hint);
@@ -90,9 +97,10 @@ void execution_log_entry(struct execution *run, const struct plan_entry *planned
 void execution_log_device(struct execution *run, const struct host_device *device,
                           enum result result, const char *message, const char *hint);
 
-/* What is kept of the VM's present life, a new one when there is none. The caller holds the VM's
- * lock, and gives it to execution_save_life() or life_finish(). */
-void execution_load_life(struct execution *run, struct life *life);
+/* What is kept of the VM's present life, a new one when there is none. Returns false when another
+ * start of the VM has one by now: there is nothing to do any more. The caller holds the VM's lock,
+ * and gives it to execution_save_life() or life_finish(). */
+bool execution_load_life(struct execution *run, struct life *life);
 void execution_save_life(struct execution *run, struct life *life);
 
 struct task *execution_task(struct execution *run, const struct plan_entry *entry);

@@ -4,6 +4,7 @@
 #include "engine/host/host_tree.h"
 #include "engine/match.h"
 #include "engine/others.h"
+#include "engine/state/life.h"
 #include "engine/state/lock.h"
 #include "engine/state/presence.h"
 
@@ -25,8 +26,9 @@ struct plugging {
     const struct uevent *uevent;
     struct ruleset ruleset;
     struct program program;
-    struct others vms; /* that run */
-    bool listed;       /* `vms` was asked for */
+    struct others vms;       /* that run */
+    unsigned long long seen; /* when they were listed */
+    bool listed;             /* `vms` was asked for */
     bool told_broken;
     bool again; /* told for the second time: for the sake of devices alone */
     bool problem;
@@ -153,6 +155,7 @@ static int load_vms(struct plugging *plugging, struct virt_error *error) {
     if (plugging->plug->open_virt(&virt, NULL, error) < 0)
         return -1;
     int status = others_load(&plugging->vms, virt, NULL, error);
+    plugging->seen = life_clock();
     virt_close(virt);
     return status;
 }
@@ -216,8 +219,8 @@ static void tell(struct plugging *plugging, enum event_name name,
     if (!concerns_some_vm(plugging, name, device))
         return;
     if (!plugging->told_broken)
-        plugging->problem |=
-            broken_files_log(plugging->plug->journal, NULL, event_text(name), &plugging->ruleset);
+        plugging->problem |= broken_files_log(plugging->plug->journal, NULL, NULL, event_text(name),
+                                              &plugging->ruleset);
     plugging->told_broken = true;
     find_vms(plugging, name, device);
     bool *done = memory_zalloc(plugging->vms.count + 1);
@@ -225,6 +228,7 @@ static void tell(struct plugging *plugging, enum event_name name,
         for (struct domain *vm; (vm = next_vm(plugging, &event, done, busy));) {
             done[vm - plugging->vms.list] = true;
             event.domain = vm;
+            event.seen = plugging->seen;
             execute(plugging, &event);
         }
     free(done);

@@ -25,39 +25,15 @@ static const char *text_of(struct json_object *object, const char *key) {
     return value ? json_object_get_string(value) : NULL;
 }
 
-static bool is_plain(const char *line, size_t size) {
-    for (size_t i = 0, length; i < size; i += length) {
-        length = text_character(line + i, size - i);
-        if (!length || (unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            return false;
-    }
-    return true;
-}
-
-static struct json_object *parse_object(const char *line, size_t size) {
-    struct json_tokener *tokener = json_tokener_new();
-    if (!tokener)
-        abort();
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    struct json_object *object = json_tokener_parse_ex(tokener, line, (int)size);
-    bool good = json_tokener_get_error(tokener) == json_tokener_success &&
-                json_object_is_type(object, json_type_object);
-    json_tokener_free(tokener);
-    if (good)
-        return object;
-    json_object_put(object);
-    return NULL;
-}
-
 bool history_parse(struct history_entry *entry, const char *line, size_t size) {
-    struct json_object *object =
-        size <= HISTORY_LINE_LIMIT && is_plain(line, size) ? parse_object(line, size) : NULL;
+    struct json_object *object = size <= HISTORY_LINE_LIMIT ? text_parse_json(line, size) : NULL;
     *entry = (struct history_entry){0};
     if (!object)
         return false;
     *entry = (struct history_entry){.object = object,
                                     .time = text_of(object, "time"),
                                     .vm = text_of(object, "vm"),
+                                    .uuid = text_of(object, "uuid"),
                                     .event = text_of(object, "event"),
                                     .action = text_of(object, "action"),
                                     .device = text_of(object, "device"),

@@ -13,7 +13,7 @@
 /* One line; the texts belong to `object`, and are NULL where the log has null or nothing. */
 struct history_entry {
     struct json_object *object;
-    const char *time, *vm, *event, *action, *device, *rule, *result, *message;
+    const char *time, *vm, *uuid, *event, *action, *device, *rule, *result, *message;
 };
 
 /*

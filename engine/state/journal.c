@@ -31,6 +31,7 @@ struct journal {
     bool copy_json;
     bool failed; /* syslog knows that the file cannot be written */
     size_t count;
+    char time[64];
 };
 
 static const struct {
@@ -48,6 +49,15 @@ static const struct {
 
 const char *result_name(enum result result) {
     return results[result].name;
+}
+
+bool result_parse(const char *name, enum result *result) {
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++)
+        if (!strcmp(results[i].name, name)) {
+            *result = (enum result)i;
+            return true;
+        }
+    return false;
 }
 
 const char *state_directory(const char *option) {
@@ -116,13 +126,12 @@ static void put_now(char *text, size_t size) {
 }
 
 /* The entry as one line with its newline; NULL when memory is short. */
-static char *json_line(const struct journal_entry *entry) {
+static char *json_line(const struct journal_entry *entry, const char *now) {
     struct json_object *object = json_object_new_object();
-    char now[64], *line = NULL;
+    char *line = NULL;
 
     if (!object)
         return NULL;
-    put_now(now, sizeof now);
     json_object_object_add(object, "time", json_text(now));
     json_object_object_add(object, "vm", json_text(entry->vm));
     json_object_object_add(object, "event", json_text(entry->event));
@@ -131,6 +140,7 @@ static char *json_line(const struct journal_entry *entry) {
     json_object_object_add(object, "rule", json_text(entry->rule));
     json_object_object_add(object, "result", json_text(result_name(entry->result)));
     json_object_object_add(object, "message", json_text(entry->message));
+    json_object_object_add(object, "uuid", json_text(entry->uuid));
     if (asprintf(&line, "%s\n",
                  json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
                                                             JSON_C_TO_STRING_NOSLASHESCAPE)) < 0)
@@ -296,8 +306,10 @@ void journal_copy(struct journal *journal, FILE *out, bool json) {
 }
 
 void journal_write(struct journal *journal, const struct journal_entry *entry) {
-    char *line = json_line(entry), *text = journal_text(entry);
+    char *line, *text = journal_text(entry);
 
+    put_now(journal->time, sizeof journal->time);
+    line = json_line(entry, journal->time);
     journal->count++;
     errno = ENOMEM;
     if (!line || !write_line(journal, line))
@@ -315,6 +327,10 @@ void journal_write(struct journal *journal, const struct journal_entry *entry) {
     }
     free(line);
     free(text);
+}
+
+const char *journal_time(const struct journal *journal) {
+    return journal->time;
 }
 
 size_t journal_count(const struct journal *journal) {

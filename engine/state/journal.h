@@ -23,7 +23,8 @@ enum result {
 /* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes; what is no UTF-8 is
  * replaced, and what is behind 16 KiB cut off. */
 struct journal_entry {
-    const char *vm; /* what people call it */
+    const char *vm;   /* what people call it */
+    const char *uuid; /* of the VM: which one it is */
     const char *event;
     const char *action; /* "attach", "detach", "run"; NULL: about the event as a whole */
     const char *device; /* "0000:03:00.0 1ac1:089a" */
@@ -42,6 +43,8 @@ struct journal;
  */
 struct journal *journal_open(const char *state, bool echo);
 void journal_write(struct journal *journal, const struct journal_entry *entry);
+/* The time in the last line that was written, "" before the first; valid until the next. */
+const char *journal_time(const struct journal *journal);
 size_t journal_count(const struct journal *journal); /* of what was written to it */
 
 /* Each entry from here on also to `out`, which is borrowed: its line for people, or of the log. */
@@ -54,6 +57,8 @@ char *journal_text(const struct journal_entry *entry);
 void journal_close(struct journal *journal); /* NULL is fine */
 
 const char *result_name(enum result result);
+/* False for a word that is not a name. */
+bool result_parse(const char *name, enum result *result);
 
 /* The directory of log and state: `option`, else $VIRT_RULES_STATE, else the default. */
 const char *state_directory(const char *option);

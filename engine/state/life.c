@@ -1,42 +1,355 @@
 #include "engine/state/life.h"
 
+#include "engine/host/host_tree.h"
+#include "engine/host/uevent.h"
+#include "engine/state/state_file.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BOOT_ID_SIZE = 37 };
+enum {
+    BOOT_ID_SIZE = 37,
+    RESULTS = 256,       /* the most that are kept; the oldest goes */
+    TEXT_LIMIT = 4 << 10 /* of a text of a result */
+};
 
-/* The kernel's name for this boot; "" when it has none to tell. */
-static void read_boot_id(char id[BOOT_ID_SIZE]) {
-    FILE *in = fopen("/proc/sys/kernel/random/boot_id", "re");
-    *id = '\0';
-    if (!in)
-        return;
-    if (!fgets(id, BOOT_ID_SIZE, in))
-        *id = '\0';
-    fclose(in);
+/* --- this boot of the host, and times in it */
+
+/* The kernel's name for this boot; "-" where it has none. Returns 0 or an errno: then it is not
+ * known whether a file is of this boot. */
+static int read_boot_id(const char **id) {
+    static char known[BOOT_ID_SIZE];
+    char *text;
+    size_t size;
+    if (!*known) {
+        int error = state_file_read("/proc/sys/kernel/random/boot_id", &text, &size);
+        if (error && error != ENOENT)
+            return error;
+        size_t length = error ? 0 : strspn(text, "0123456789abcdef-");
+        snprintf(known, sizeof known, "%.*s", length ? (int)length : 1, length ? text : "-");
+        free(text);
+    }
+    *id = known;
+    return 0;
+}
+
+static bool read_number(const char *text, unsigned long long *number) {
+    char *end = NULL;
+    errno = 0;
+    *number = text && *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    return end && !*end && !errno;
+}
+
+unsigned long long life_clock(void) {
+    struct timespec now = {0};
+    unsigned long long ticks = (unsigned long long)sysconf(_SC_CLK_TCK);
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (unsigned long long)now.tv_sec * ticks +
+           (unsigned long long)now.tv_nsec / (1000000000 / ticks);
+}
+
+/* Field 22 of PATH, a stat file of proc(5); 0: none. */
+static unsigned long long read_start(const char *path) {
+    char *text = NULL, *rest;
+    size_t size;
+    unsigned long long start = 0;
+    int error = state_file_read(path, &text, &size);
+    /* The name, in brackets, may hold anything; behind it, state is field 3, starttime 22. */
+    rest = error ? NULL : strrchr(text, ')');
+    rest = rest ? rest + 1 : NULL;
+    const char *field = NULL;
+    for (int i = 3; rest && i <= 22; i++)
+        field = next_field(&rest);
+    if (rest && !read_number(field, &start))
+        start = 0;
+    free(text);
+    return start;
 }
 
 unsigned long long life_now(void) {
-    char text[1024] = "";
-    FILE *in = fopen("/proc/self/stat", "re");
-    size_t length = in ? fread(text, 1, sizeof text - 1, in) : 0;
-    if (in)
-        fclose(in);
-    text[length] = '\0';
-    /* The name, in brackets, may hold anything; behind it, state is field 3, starttime 22. */
-    char *at = strrchr(text, ')');
-    for (int field = 3; at && field <= 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoull(at, NULL, 10) : 0;
+    unsigned long long start = read_start("/proc/self/stat");
+    return start ? start : life_clock();
 }
+
+unsigned long long life_process(const char *sysroot, const char *name) {
+    char *text = NULL;
+    size_t size;
+    unsigned long long start = 0, pid;
+    const char *root = sysroot ? sysroot : "";
+    if (strchr(name, '/'))
+        return 0;
+    char *path = memory_printf("%s/run/libvirt/qemu/%s.pid", root, name);
+    if (state_file_read(path, &text, &size) == 0) {
+        text[strcspn(text, "\n")] = '\0';
+        if (read_number(text, &pid) && pid) {
+            char *stat = memory_printf("%s/proc/%llu/stat", root, pid);
+            start = read_start(stat);
+            free(stat);
+        }
+    }
+    free(text);
+    free(path);
+    return start;
+}
+
+/* --- what is in it */
+
+static struct life_device *find_device(struct life_device *list, size_t count,
+                                       const char *address) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(list[i].address, address))
+            return &list[i];
+    return NULL;
+}
+
+static bool add_device(struct life_device **list, size_t *count, struct life_device device) {
+    if (find_device(*list, *count, device.address))
+        return false;
+    *list = memory_grow(*list, *count, sizeof **list);
+    device.address = memory_strdup(device.address);
+    device.driver = device.driver && *device.driver ? memory_strdup(device.driver) : NULL;
+    (*list)[(*count)++] = device;
+    return true;
+}
+
+static void finish_device(struct life_device *device) {
+    free(device->address);
+    free(device->driver);
+}
+
+static void finish_devices(struct life_device **list, size_t *count) {
+    for (size_t i = 0; i < *count; i++)
+        finish_device(&(*list)[i]);
+    free(*list);
+    *list = NULL;
+    *count = 0;
+}
+
+const struct life_device *life_find_taken(const struct life *life, const char *address) {
+    return find_device(life->taken, life->taken_count, address);
+}
+
+static bool is_id(struct device_id one, struct device_id other) {
+    return one.vendor == other.vendor && one.device == other.device;
+}
+
+bool life_device_is(const struct life_device *noted, const struct host_device *device) {
+    return !strcmp(noted->address, device->address) && is_id(noted->id, device->id) &&
+           noted->iommu_group == device->iommu_group;
+}
+
+bool life_take(struct life *life, const struct host_device *device, const char *driver) {
+    return add_device(
+        &life->taken, &life->taken_count,
+        (struct life_device){device->address, device->id, device->iommu_group, (char *)driver});
+}
+
+void life_give_back(struct life *life, const char *address) {
+    struct life_device *taken = find_device(life->taken, life->taken_count, address);
+    if (!taken)
+        return;
+    finish_device(taken);
+    *taken = life->taken[--life->taken_count];
+}
+
+bool life_has_dismissed(const struct life *life, const char *address, struct device_id id) {
+    const struct life_device *found = find_device(life->dismissed, life->dismissed_count, address);
+    return life->damaged || (found && is_id(found->id, id));
+}
+
+void life_dismiss(struct life *life, const char *address, struct device_id id) {
+    struct life_device *found = find_device(life->dismissed, life->dismissed_count, address);
+    if (found)
+        found->id = id;
+    else
+        add_device(&life->dismissed, &life->dismissed_count,
+                   (struct life_device){(char *)address, id, -1, NULL});
+}
+
+static void finish_call(struct life_call *call) {
+    free(call->name);
+    free(call->address);
+    *call = (struct life_call){0};
+}
+
+void life_note_call(struct life *life, const char *name, const char *address) {
+    finish_call(&life->call);
+    if (name)
+        life->call =
+            (struct life_call){memory_strdup(name), memory_strdup(address), getpid(), life_now()};
+}
+
+static void finish_result(struct life_result *result) {
+    free(result->device);
+    free(result->action);
+    free(result->rule);
+    free(result->message);
+    free(result->time);
+    free(result->since);
+    free(result->attached);
+}
+
+static void finish_results(struct life *life) {
+    for (size_t i = 0; i < life->result_count; i++)
+        finish_result(&life->results[i]);
+    free(life->results);
+    life->results = NULL;
+    life->result_count = 0;
+}
+
+void life_end(struct life *life) {
+    life->restarted = life->damaged = false;
+    finish_devices(&life->dismissed, &life->dismissed_count);
+    finish_results(life);
+    finish_call(&life->call);
+}
+
+void life_finish(struct life *life) {
+    life_end(life);
+    finish_devices(&life->taken, &life->taken_count);
+    free(life->ignored);
+    *life = (struct life){.id = -1};
+}
+
+/* --- results */
+
+static char *copy(const char *text) {
+    return text ? memory_strndup(text, TEXT_LIMIT) : NULL;
+}
+
+static bool is_text(const char *one, const char *other) {
+    return one && other ? !strcmp(one, other) : one == other;
+}
+
+/* Results that say as much: it is there, it was tried in vain. */
+static enum result kind_of(enum result result) {
+    return result == RESULT_ALREADY   ? RESULT_ATTACHED
+           : result == RESULT_REFUSED ? RESULT_FAILED
+                                      : result;
+}
+
+/* Takes it out of the list, which stays in order; empty when there is none. */
+static struct life_result pull_result(struct life *life, const char *device) {
+    struct life_result found = {.result = RESULT_RAN};
+    size_t i = 0;
+    while (i < life->result_count && !is_text(life->results[i].device, device))
+        i++;
+    if (i == life->result_count)
+        return found;
+    found = life->results[i];
+    life->result_count--;
+    memmove(&life->results[i], &life->results[i + 1],
+            (life->result_count - i) * sizeof *life->results);
+    return found;
+}
+
+static void push_result(struct life *life, struct life_result result) {
+    if (life->result_count == RESULTS) {
+        struct life_result oldest = life->results[0];
+        memmove(life->results, life->results + 1, (RESULTS - 1) * sizeof *life->results);
+        life->result_count--;
+        finish_result(&oldest);
+    }
+    life->results = memory_resize(life->results, life->result_count + 1, sizeof *life->results);
+    life->results[life->result_count++] = result;
+}
+
+/* When the VM got what it has: what it got from elsewhere was only found. */
+static char *attached_of(const struct life_result *before, enum result result, const char *time) {
+    if (result == RESULT_DETACHED)
+        return NULL;
+    if (result == RESULT_ATTACHED || (result == RESULT_ALREADY && !before->attached))
+        return copy(time);
+    return copy(before->attached);
+}
+
+bool life_is_result(const struct journal_entry *entry) {
+    if (entry->device)
+        return !entry->action || strcmp(entry->action, "run") != 0;
+    return !entry->action && !entry->rule && kind_of(entry->result) == RESULT_FAILED;
+}
+
+void life_note_result(struct life *life, const struct journal_entry *entry, const char *time) {
+    char *device = copy(entry->device);
+    bool is_last =
+        life->result_count && is_text(life->results[life->result_count - 1].device, device);
+    struct life_result before = pull_result(life, device);
+    /* Of an event as a whole, what came in between may have been better. */
+    bool same = before.time && kind_of(before.result) == kind_of(entry->result) &&
+                (entry->device || is_last);
+    push_result(life, (struct life_result){.device = device,
+                                           .action = copy(entry->action),
+                                           .rule = copy(entry->rule),
+                                           .result = entry->result,
+                                           .message = copy(entry->message),
+                                           .time = copy(time),
+                                           .since = copy(same ? before.since : time),
+                                           .attached = attached_of(&before, entry->result, time)});
+    finish_result(&before);
+}
+
+static const struct {
+    const char *key;
+    size_t offset;
+} result_texts[] = {
+    {"device", offsetof(struct life_result, device)},
+    {"action", offsetof(struct life_result, action)},
+    {"rule", offsetof(struct life_result, rule)},
+    {"message", offsetof(struct life_result, message)},
+    {"time", offsetof(struct life_result, time)},
+    {"since", offsetof(struct life_result, since)},
+    {"attached", offsetof(struct life_result, attached)},
+};
+
+enum { RESULT_TEXTS = sizeof result_texts / sizeof *result_texts };
+
+static char **result_text(struct life_result *result, size_t i) {
+    return (char **)((char *)result + result_texts[i].offset);
+}
+
+static void put_result(struct state_text *file, const struct life_result *result) {
+    struct json_object *object = json_object_new_object();
+    struct life_result texts = *result;
+    for (size_t i = 0; i < RESULT_TEXTS; i++)
+        text_put_json(object, result_texts[i].key, *result_text(&texts, i));
+    text_put_json(object, "result", result_name(result->result));
+    state_line_add(file, "result %s",
+                   json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
+}
+
+static bool read_result(struct life *life, const char *text) {
+    struct json_object *object = text_parse_json(text, strlen(text)), *value = NULL;
+    struct life_result result = {0};
+    if (!object)
+        return false;
+    for (size_t i = 0; i < RESULT_TEXTS; i++)
+        if (json_object_object_get_ex(object, result_texts[i].key, &value) && value)
+            *result_text(&result, i) = copy(json_object_get_string(value));
+    bool known = json_object_object_get_ex(object, "result", &value) && value &&
+                 result_parse(json_object_get_string(value), &result.result);
+    json_object_put(object);
+    if (known && result.time && result.since) {
+        push_result(life, result);
+        return true;
+    }
+    finish_result(&result);
+    return false;
+}
+
+/* --- the file */
 
 /* A VM without a UUID, which libvirt does not have, has no file. */
 static char *path_of(const char *state, const char *uuid, const char *suffix) {
@@ -51,155 +364,227 @@ bool life_exists(const char *state, const char *uuid) {
     return exists;
 }
 
-static struct life_taken *find(const struct life *life, const char *address) {
-    for (size_t i = 0; i < life->taken_count; i++)
-        if (!strcmp(life->taken[i].address, address))
-            return &life->taken[i];
-    return NULL;
+enum head { HEAD_THIS_BOOT, HEAD_OTHER_BOOT, HEAD_DAMAGED };
+
+static enum head read_head(struct life *life, char *line, const char *boot_id) {
+    char *id;
+    unsigned long long number;
+    if (strcmp(next_field(&line), "vm") != 0)
+        return HEAD_DAMAGED;
+    const char *boot = next_field(&line);
+    id = next_field(&line);
+    bool running = id && strcmp(id, "-") != 0;
+    if ((running && (!read_number(id, &number) || number > INT_MAX)) ||
+        !read_number(next_field(&line), &life->started) ||
+        !read_number(next_field(&line), &life->process))
+        return HEAD_DAMAGED;
+    life->id = running ? (int)number : -1;
+    return strcmp(boot, boot_id) ? HEAD_OTHER_BOOT : HEAD_THIS_BOOT;
 }
 
-const struct life_taken *life_find_taken(const struct life *life, const char *address) {
-    return find(life, address);
+/* An address as the host has it, and an id. */
+static bool read_device(struct life_device *device, char **line) {
+    char address[64];
+    device->address = next_field(line);
+    return device->address && host_address_normalise(device->address, address, sizeof address) &&
+           !strcmp(address, device->address) && device_id_parse(next_field(line), &device->id);
 }
 
-bool life_take(struct life *life, const char *address, const char *driver) {
-    if (find(life, address))
+static bool read_taken(struct life *life, char *line) {
+    struct life_device device = {0};
+    unsigned long long group = 0;
+    if (!read_device(&device, &line))
         return false;
-    life->taken = memory_grow(life->taken, life->taken_count, sizeof *life->taken);
-    life->taken[life->taken_count++] = (struct life_taken){
-        memory_strdup(address), driver && *driver ? memory_strdup(driver) : NULL};
+    const char *number = next_field(&line), *driver = next_field(&line);
+    bool has_group = number && strcmp(number, "-") != 0;
+    if (!driver || (has_group && (!read_number(number, &group) || group > INT_MAX)))
+        return false;
+    device.iommu_group = has_group ? (int)group : -1;
+    device.driver = strcmp(driver, "-") ? (char *)driver : NULL;
+    add_device(&life->taken, &life->taken_count, device);
     return true;
 }
 
-static void finish_taken(struct life_taken *taken) {
-    free(taken->address);
-    free(taken->driver);
+static bool read_dismissed(struct life *life, char *line) {
+    struct life_device device = {0};
+    if (!read_device(&device, &line))
+        return false;
+    life_dismiss(life, device.address, device.id);
+    return true;
 }
 
-void life_give_back(struct life *life, const char *address) {
-    struct life_taken *taken = find(life, address);
-    if (!taken)
+static bool read_call(struct life *life, char *line) {
+    const char *name = next_field(&line), *address = next_field(&line), *pid = next_field(&line);
+    unsigned long long number, started;
+    if (!read_number(pid, &number) || number > INT_MAX || !read_number(next_field(&line), &started))
+        return false;
+    finish_call(&life->call);
+    life->call =
+        (struct life_call){memory_strdup(name), memory_strdup(address), (int)number, started};
+    return true;
+}
+
+/* Returns false for a line that no version writes. */
+static bool read_line(struct life *life, char *line, bool *ended) {
+    const char *word = next_field(&line);
+    if (!word)
+        return false;
+    if (!strcmp(word, "taken"))
+        return read_taken(life, line);
+    if (!strcmp(word, "dismissed"))
+        return read_dismissed(life, line);
+    if (!strcmp(word, "call"))
+        return read_call(life, line);
+    if (!strcmp(word, "result"))
+        return line && read_result(life, line);
+    life->restarted |= !strcmp(word, "restarted");
+    life->damaged |= !strcmp(word, "damaged");
+    *ended |= !strcmp(word, "end");
+    return true;
+}
+
+static void read_lines(struct life *life, const char *path, char *rest, size_t left) {
+    size_t bad = 0, number = 1, first = 0;
+    bool ended = false;
+    for (char *line; state_line_next(&rest, &left, &line);) {
+        number++;
+        if (!ended && line && read_line(life, line, &ended))
+            continue;
+        first = first ? first : number;
+        bad++;
+    }
+    if (!bad && ended)
         return;
-    finish_taken(taken);
-    *taken = life->taken[--life->taken_count];
+    life->damaged = true;
+    life->ignored =
+        bad ? memory_printf("%s is damaged: %zu of its lines, the first of them line %zu, ignored",
+                            path, bad, first)
+            : memory_printf("%s is damaged: its end is missing", path);
 }
 
-bool life_has_dismissed(const struct life *life, const char *address) {
-    for (size_t i = 0; i < life->dismissed_count; i++)
-        if (!strcmp(life->dismissed[i], address))
-            return true;
+/* The rules of the file: "life" began those without sums. */
+static bool read_text(struct life *life, const char *path, char *text, size_t size,
+                      const char *boot_id) {
+    static const char old[] = "life ";
+    char *line = NULL;
+    bool is_old = size >= sizeof old && !memcmp(text, old, sizeof old - 1);
+    bool has_head = state_line_next(&text, &size, &line) && line;
+    enum head head = has_head ? read_head(life, line, boot_id) : HEAD_DAMAGED;
+    if (head == HEAD_THIS_BOOT) {
+        read_lines(life, path, text, size);
+        return true;
+    }
+    if (head == HEAD_OTHER_BOOT)
+        return false;
+    life->damaged = true;
+    life->ignored = is_old ? memory_printf("%s is of an older version of virt-rules: ignored", path)
+                           : memory_printf("%s is damaged: ignored", path);
     return false;
 }
 
-void life_dismiss(struct life *life, const char *address) {
-    if (life_has_dismissed(life, address))
-        return;
-    life->dismissed =
-        memory_grow((void *)life->dismissed, life->dismissed_count, sizeof *life->dismissed);
-    life->dismissed[life->dismissed_count++] = memory_strdup(address);
-}
-
-static void forget_dismissed(struct life *life) {
-    for (size_t i = 0; i < life->dismissed_count; i++)
-        free(life->dismissed[i]);
-    free((void *)life->dismissed);
-    life->dismissed = NULL;
-    life->dismissed_count = 0;
-}
-
-void life_finish(struct life *life) {
-    for (size_t i = 0; i < life->taken_count; i++)
-        finish_taken(&life->taken[i]);
-    free(life->taken);
-    forget_dismissed(life);
-    *life = (struct life){.id = -1};
-}
-
-/* --- the file */
-
-/* Of this boot, and whole. */
-static bool read_head(struct life *life, const char *line) {
-    char told[64], boot_id[BOOT_ID_SIZE];
-    read_boot_id(boot_id);
-    /* NOLINTNEXTLINE(cert-err34-c): the count is looked at */
-    int found = sscanf(line, "life %63s %d %llu", told, &life->id, &life->started);
-    return found == 3 && !strcmp(told, boot_id);
-}
-
-static void read_line(struct life *life, const char *line) {
-    char address[64], driver[64] = "";
-    if (!strcmp(line, "restarted\n"))
-        life->restarted = true;
-    else if (sscanf(line, "taken %63s %63s", address, driver) >= 1)
-        life_take(life, address, driver);
-    else if (sscanf(line, "dismissed %63s", address) == 1)
-        life_dismiss(life, address);
+static bool fail_reading(struct life *life, const char *path, int error) {
+    life->error = error;
+    life->damaged = true;
+    life->ignored = memory_printf("%s cannot be read: %s", path, strerror(error));
+    return false;
 }
 
 bool life_load(struct life *life, const char *state, const char *uuid) {
-    char line[256], *path = path_of(state, uuid, "");
-    FILE *in = fopen(path, "re");
-    free(path);
+    char *path = path_of(state, uuid, ""), *text = NULL;
+    const char *boot_id = NULL;
+    size_t size;
     *life = (struct life){.id = -1};
-    if (!in)
+    int error = state_file_read(path, &text, &size);
+    if (error == ENOTDIR)
+        error = ENOENT;
+    if (!error)
+        error = read_boot_id(&boot_id);
+    bool found = error ? error != ENOENT && fail_reading(life, path, error)
+                       : read_text(life, path, text, size, boot_id);
+    if (!found)
+        life->id = -1;
+    free(text);
+    free(path);
+    return found;
+}
+
+/* --- which start of the VM */
+
+static unsigned long long seen_of(const struct life_start *start) {
+    return start->seen ? start->seen : life_now();
+}
+
+bool life_is_same(const struct life *life, const struct life_start *start) {
+    bool has_id = life->id >= 0 && start->id >= 0;
+    bool has_process = life->process && start->process;
+    return (!has_id || life->id == start->id) && (!has_process || life->process == start->process);
+}
+
+bool life_is_later(const struct life *life, const struct life_start *start) {
+    if (life_is_same(life, start))
         return false;
-    bool good = fgets(line, sizeof line, in) && read_head(life, line);
-    while (good && fgets(line, sizeof line, in))
-        read_line(life, line);
-    fclose(in);
-    if (!good)
-        life_finish(life);
-    return good;
+    if (life->process && start->process && life->process != start->process)
+        return life->process > start->process;
+    unsigned long long seen = seen_of(start);
+    return life->started > seen || (life->started == seen && life->id > start->id);
 }
 
-void life_end(struct life *life) {
-    life->restarted = false;
-    forget_dismissed(life);
-}
-
-void life_open(struct life *life, const char *state, const char *uuid, int id) {
+bool life_open(struct life *life, const char *state, const char *uuid,
+               const struct life_start *start) {
     bool found = life_load(life, state, uuid);
-    if (found && life->id == id)
-        return;
-    if (found)
-        life_end(life);
-    life->id = id;
-    life->started = life_now();
-}
-
-static void put(const struct life *life, FILE *out) {
-    char boot_id[BOOT_ID_SIZE];
-    read_boot_id(boot_id);
-    fprintf(out, "life %s %d %llu\n", boot_id, life->id, life->started);
-    if (life->restarted)
-        fputs("restarted\n", out);
-    for (size_t i = 0; i < life->taken_count; i++)
-        fprintf(out, "taken %s %s\n", life->taken[i].address,
-                life->taken[i].driver ? life->taken[i].driver : "");
-    for (size_t i = 0; i < life->dismissed_count; i++)
-        fprintf(out, "dismissed %s\n", life->dismissed[i]);
-}
-
-static bool write_file(const struct life *life, const char *path) {
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    FILE *out = file < 0 ? NULL : fdopen(file, "w");
-    if (!out)
+    if (found && life_is_later(life, start)) {
+        life_finish(life);
         return false;
-    put(life, out);
-    bool good = !ferror(out);
-    return fclose(out) == 0 && good;
+    }
+    bool same = found && life_is_same(life, start);
+    if (found && !same)
+        life_end(life);
+    if (!same)
+        life->started = seen_of(start);
+    if (!same || life->id < 0)
+        life->id = start->id;
+    if (!same || !life->process)
+        life->process = start->process;
+    return true;
 }
 
-/* The VM's lock is held, so the temporary file has one writer; one that a killed engine left is
- * written over. */
-static int replace(const struct life *life, const char *path, const char *temporary) {
-    if (!write_file(life, temporary)) {
-        int saved = errno;
-        unlink(temporary);
-        errno = saved;
-        return -1;
+/* --- writing it */
+
+static void put_id(char text[16], long number) {
+    if (number < 0)
+        snprintf(text, 16, "-");
+    else
+        snprintf(text, 16, "%ld", number);
+}
+
+static void put(const struct life *life, const char *boot_id, struct state_text *file) {
+    char number[16];
+    put_id(number, life->id);
+    state_line_add(file, "vm %s %s %llu %llu", boot_id, number, life->started, life->process);
+    if (life->restarted)
+        state_line_add(file, "restarted");
+    if (life->damaged)
+        state_line_add(file, "damaged");
+    for (size_t i = 0; i < life->taken_count; i++) {
+        const struct life_device *taken = &life->taken[i];
+        put_id(number, taken->iommu_group);
+        state_line_add(file, "taken %s %04x:%04x %s %s", taken->address, taken->id.vendor,
+                       taken->id.device, number, taken->driver ? taken->driver : "-");
     }
-    return rename(temporary, path);
+    for (size_t i = 0; i < life->dismissed_count; i++)
+        state_line_add(file, "dismissed %s %04x:%04x", life->dismissed[i].address,
+                       life->dismissed[i].id.vendor, life->dismissed[i].id.device);
+    if (life->call.name)
+        state_line_add(file, "call %s %s %d %llu", life->call.name, life->call.address,
+                       life->call.pid, life->call.started);
+    for (size_t i = 0; i < life->result_count; i++)
+        put_result(file, &life->results[i]);
+    state_line_add(file, "end");
+}
+
+static bool is_empty(const struct life *life) {
+    return !life->restarted && !life->damaged && !life->taken_count && !life->dismissed_count &&
+           !life->result_count && !life->call.name;
 }
 
 /* Also what an engine that was killed left. */
@@ -215,15 +600,40 @@ static void make_directory(const char *state) {
     free(path);
 }
 
+/* What is not to be lost by it: notes that cannot be read, or those of a later start. */
+static int may_write(const struct life *life, const char *state, const char *uuid) {
+    struct life_start start = {life->id, life->process, life->started};
+    struct life now;
+    bool found = life_load(&now, state, uuid);
+    int error = life->error ? life->error : now.error;
+    bool later = found && life_is_later(&now, &start);
+    life_finish(&now);
+    errno = error;
+    return error ? -1 : !later;
+}
+
+static int save(const struct life *life, const char *path, const char *temporary) {
+    struct state_text file = {0};
+    const char *boot_id = NULL;
+    if (is_empty(life))
+        return forget(path, temporary);
+    errno = read_boot_id(&boot_id);
+    if (errno)
+        return -1;
+    put(life, boot_id, &file);
+    int status = state_file_replace(path, temporary, &file), saved = errno;
+    free(file.text);
+    errno = saved;
+    return status;
+}
+
 int life_save(const struct life *life, const char *state, const char *uuid, char *error,
               size_t error_size) {
     char *path = path_of(state, uuid, ""), *temporary = path_of(state, uuid, ".new");
-    int status;
     make_directory(state);
-    if (!life->restarted && !life->taken_count && !life->dismissed_count)
-        status = forget(path, temporary);
-    else
-        status = replace(life, path, temporary);
+    int status = may_write(life, state, uuid);
+    if (status > 0)
+        status = save(life, path, temporary);
     if (status < 0)
         snprintf(error, error_size, "%s: %s", path, strerror(errno));
     free(temporary);
@@ -253,25 +663,25 @@ char **life_all(const char *state, size_t *count) {
     return all;
 }
 
-static bool has_taken(const char *state, const char *uuid, const char *address, char *driver,
-                      size_t size) {
+static bool has_taken(const char *state, const char *uuid, const struct host_device *device,
+                      char *driver, size_t size) {
     struct life life;
-    if (!life_load(&life, state, uuid))
-        return false;
-    const struct life_taken *taken = find(&life, address);
-    if (taken)
+    bool found = life_load(&life, state, uuid);
+    const struct life_device *taken = found ? life_find_taken(&life, device->address) : NULL;
+    bool has = taken && life_device_is(taken, device);
+    if (has)
         snprintf(driver, size, "%s", taken->driver ? taken->driver : "");
-    bool has = taken;
     life_finish(&life);
     return has;
 }
 
-bool life_find_in_all(const char *state, const char *address, char *driver, size_t size) {
+bool life_find_in_all(const char *state, const struct host_device *device, char *driver,
+                      size_t size) {
     size_t count;
     bool found = false;
     char **all = life_all(state, &count);
     for (size_t i = 0; i < count; i++) {
-        found = found || has_taken(state, all[i], address, driver, size);
+        found = found || has_taken(state, all[i], device, driver, size);
         free(all[i]);
     }
     free((void *)all);

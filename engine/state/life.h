@@ -1,57 +1,128 @@
 /*
  * What engines must know of what others did in the VM's present life, the time from one start of it
- * to its end: STATE/vms/UUID, some lines of text, written to a temporary file and renamed. Whoever
- * changes it holds the VM's lock (lock.h).
+ * to its end: STATE/vms/UUID, lines of text with a sum each (state_file.h), written to a temporary
+ * file and renamed. Whoever changes it holds the VM's lock (lock.h).
+ *
+ *     vm BOOT-ID ID STARTED PROCESS          first
+ *     restarted
+ *     damaged
+ *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
+ *     dismissed ADDRESS VENDOR:DEVICE
+ *     call CALL ADDRESS PID STARTED
+ *     result {JSON}
+ *     end                                    last
+ *
+ * A line whose sum is wrong is ignored, and so is a file without its first line; a word that is not
+ * known is of a newer version. "-" stands for what is not known.
  */
 #ifndef ENGINE_LIFE_H
 #define ENGINE_LIFE_H
 
+#include "engine/host/host.h"
+#include "engine/state/journal.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
-/*
- * A device that leaves its host driver for the VM, by us for the rest of its IOMMU group to go, or
- * by libvirt, which is asked next: one that is killed in between forgets it. Who puts it there does
- * so before, and it stays until the host has the device again.
- */
-struct life_taken {
+/* A device as it was when it was noted; what has the address by now may be another one. */
+struct life_device {
     char *address;
-    char *driver; /* the host's; NULL: it had none */
+    struct device_id id;
+    int iommu_group; /* -1: none */
+    char *driver;    /* the host's; NULL: it had none */
+};
+
+/* What was last logged of one device in this life. */
+struct life_result {
+    char *device; /* as in the log, "0000:03:00.0 1ac1:089a"; NULL: the event as a whole failed */
+    char *action, *rule; /* or NULL */
+    enum result result;
+    char *message;
+    char *time;     /* of that line */
+    char *since;    /* of the first line in a row that says as much */
+    char *attached; /* when the VM got it; NULL: it did not, or has given it back */
+};
+
+/* A call of libvirt whose answer has not come. */
+struct life_call {
+    char *name; /* "attach"; NULL: there is none */
+    char *address;
+    int pid;                    /* of the process that made it */
+    unsigned long long started; /* of that process, see life_start.seen */
+};
+
+/* Which start of the VM is meant. Times are clock ticks since the host's boot, as starttime of
+ * proc(5), of one boot of the host: the file is of no other. */
+struct life_start {
+    int id; /* libvirt's, of the running VM; -1: not known. A daemon that starts again may give it
+               to the next one. */
+    unsigned long long process; /* when the VM's process was started; 0: not known */
+    unsigned long long seen;    /* when that was learnt; 0: when this process was started */
 };
 
 struct life {
-    int id;                     /* libvirt's, of the running VM; -1: not known */
-    unsigned long long started; /* when the engine that began the file was started, in clock ticks
-                                   since the host's boot (proc(5): starttime) */
+    int id; /* as in life_start; of the file */
+    unsigned long long process;
+    unsigned long long started; /* what the engine that began the file had as `seen` */
     bool restarted;             /* the guest was restarted for its devices */
-    struct life_taken *taken;
+    bool damaged;  /* something of it was lost: whether it was restarted and what was dismissed is
+                      not known, and both are assumed */
+    int error;     /* errno of reading it: then it is not written either; 0: none */
+    char *ignored; /* a message for the log about what was not read; NULL: all was */
+    /* Devices that leave their host driver for the VM, by us for the rest of their IOMMU group to
+     * go, or by libvirt, which is asked next: one that is killed in between forgets it. Who puts
+     * one there does so before, and it stays until the host has the device again. */
+    struct life_device *taken;
     size_t taken_count;
-    char **dismissed; /* addresses of devices that a person took out: not to be attached again */
+    struct life_device *dismissed; /* that a person took out: not to be attached again */
     size_t dismissed_count;
+    struct life_result *results; /* the newest last */
+    size_t result_count;
+    struct life_call call;
 };
 
 /* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
- * false when there is nothing: the life is then empty. The caller ends both with life_finish(). */
+ * false when there is nothing: the life is then empty, but for `damaged`, `error` and `ignored`.
+ * The caller ends both with life_finish(). */
 bool life_load(struct life *life, const char *state, const char *uuid);
 void life_finish(struct life *life);
 
-/* Reads what is kept of the life with that id, or begins one. */
-void life_open(struct life *life, const char *state, const char *uuid, int id);
+/*
+ * Reads what is kept of that start of the VM, or begins it: of an earlier one only what was taken
+ * from the host is left. Returns false when the file is of a later start: nothing of that may be
+ * changed, and the life is empty.
+ */
+bool life_open(struct life *life, const char *state, const char *uuid,
+               const struct life_start *start);
+/* Whether the file that was read is of that start, or of a later one. */
+bool life_is_same(const struct life *life, const struct life_start *start);
+bool life_is_later(const struct life *life, const struct life_start *start);
 
 /* Only what was taken from the host outlives it. */
 void life_end(struct life *life);
 
-void life_dismiss(struct life *life, const char *address);
-bool life_has_dismissed(const struct life *life, const char *address);
+void life_dismiss(struct life *life, const char *address, struct device_id id);
+bool life_has_dismissed(const struct life *life, const char *address, struct device_id id);
 
-/* Adds to the list, unless it is there. Returns true when it was not. */
-bool life_take(struct life *life, const char *address, const char *driver);
+/* Adds to the list, unless its address is there. Returns true when it was not. */
+bool life_take(struct life *life, const struct host_device *device, const char *driver);
 /* NULL when it is not on the list. */
-const struct life_taken *life_find_taken(const struct life *life, const char *address);
+const struct life_device *life_find_taken(const struct life *life, const char *address);
+/* Whether that is what was noted: by its id and IOMMU group. */
+bool life_device_is(const struct life_device *noted, const struct host_device *device);
 /* Takes it from the list. */
 void life_give_back(struct life *life, const char *address);
 
-/* An empty life is no file. Returns 0, or -1 with a message. */
+/* Whether an entry of the log says something of a device, or that an event as a whole failed. */
+bool life_is_result(const struct journal_entry *entry);
+/* Notes such an entry. */
+void life_note_result(struct life *life, const struct journal_entry *entry, const char *time);
+
+/* Before a call of libvirt, by this process, and after it: NULL. */
+void life_note_call(struct life *life, const char *name, const char *address);
+
+/* An empty life is no file. Returns 0, or -1 with a message; the file is then as before. A file of
+ * a later start, which somebody without a lock may have written since, is left alone, as 0. */
 int life_save(const struct life *life, const char *state, const char *uuid, char *error,
               size_t error_size);
 
@@ -62,9 +133,15 @@ bool life_exists(const char *state, const char *uuid);
 char **life_all(const char *state, size_t *count);
 
 /* Whether the device is on the list of any VM, and which driver it had, "" for none. */
-bool life_find_in_all(const char *state, const char *address, char *driver, size_t size);
+bool life_find_in_all(const char *state, const struct host_device *device, char *driver,
+                      size_t size);
 
-/* When this process was started, in the unit of `started`; 0: not known. */
+/* When this process was started, and now, in clock ticks since the host's boot. */
 unsigned long long life_now(void);
+unsigned long long life_clock(void);
+
+/* When the process of the running VM was started, from libvirt's pid file below `sysroot` (NULL:
+ * the running system) and proc(5); 0: not known. */
+unsigned long long life_process(const char *sysroot, const char *name);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "engine/execute/execute.h"
 #include "engine/hostdev_xml.h"
+#include "engine/state/life.h"
 
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -205,6 +206,27 @@ static inline void assert_message(size_t index, const char *part) {
 #define REFUSED(ADDRESS) "refused attach " ADDRESS " 1ac1:089a\n"
 #define FAILED(ADDRESS) "failed attach " ADDRESS " 1ac1:089a\n"
 #define ALREADY(ADDRESS) "already attach " ADDRESS " 1ac1:089a\n"
+
+/* A device of the copied host, as it was noted. */
+static inline bool note_taken(struct life *life, const char *address, const char *driver) {
+    char error[256];
+    struct host host;
+    assert_int_equal(host_init(&host, host_root, error, sizeof error), 0);
+    const struct host_device *device = host_find(&host, BUS_PCI, address);
+    assert_non_null(device);
+    bool fresh = life_take(life, device, driver);
+    host_finish(&host);
+    return fresh;
+}
+
+/* Whether something of that VM is to go back to the host. */
+static inline bool has_taken(const char *uuid) {
+    struct life life;
+    life_load(&life, state_path(""), uuid);
+    bool has = life.taken_count > 0;
+    life_finish(&life);
+    return has;
+}
 
 static inline char *hostdev_of(const char *address) {
     struct host_device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};

@@ -240,11 +240,13 @@ static void tells_the_engines_of_this_start(void **state) {
     give_sticks();
     double_virt_refuse(hypervisor, FRIGATE, true);
     assert_false(execute("1-1.1"));
-    assert_false(life_load(&life, directory, FRIGATE));
+    assert_true(life_load(&life, directory, FRIGATE));
+    assert_int_equal(life.dismissed_count, 0);
+    life_finish(&life);
     double_virt_refuse(hypervisor, FRIGATE, false);
     assert_true(execute("1-1.2"));
     assert_true(life_load(&life, directory, FRIGATE));
-    assert_true(life_has_dismissed(&life, "1-1.2"));
+    assert_true(life_has_dismissed(&life, "1-1.2", life.dismissed[0].id));
     assert_int_equal(life.dismissed_count, 1);
     life_finish(&life);
 }

@@ -22,7 +22,7 @@ static void a_line_of_the_log_as_promised(void **state) {
     assert_true(run_of("attach at 03:00.0 as vfio"));
     struct json_object *line = log_line(0);
     assert_non_null(line);
-    assert_int_equal(json_object_object_length(line), 8);
+    assert_int_equal(json_object_object_length(line), 9);
     const char *time = field(line, "time");
     char zone[8] = "";
     int year;
@@ -32,6 +32,7 @@ static void a_line_of_the_log_as_promised(void **state) {
     assert_int_equal(found, 3);
     assert_true(!strcmp(zone, "Z") || (strlen(zone) == 6 && zone[3] == ':'));
     assert_string_equal(field(line, "vm"), "NVR");
+    assert_string_equal(field(line, "uuid"), FRIGATE);
     assert_string_equal(field(line, "event"), "started");
     assert_string_equal(field(line, "action"), "attach");
     assert_string_equal(field(line, "device"), FIRST " 1ac1:089a");
@@ -976,7 +977,7 @@ static void a_program_with_devices(void **state) {
 static void keep_taken(unsigned long long started) {
     char error[256];
     struct life life = {.id = 1, .started = started};
-    life_take(&life, SECOND, "apex");
+    note_taken(&life, SECOND, "apex");
     assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
     life_finish(&life);
     set_driver(SECOND, "");
@@ -1068,7 +1069,7 @@ static void what_was_given_back_is_forgotten(void **state) {
     fail_attach(1, VIRT_FAILED, "no luck");
     assert_false(run_of(WITH_GROUP));
     assert_drivers("apex", "apex", "apex");
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(has_taken(FRIGATE));
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)

@@ -80,8 +80,9 @@ static void dismiss_first(void) {
     char error[256];
     struct life life;
     take(FRIGATE, FIRST);
-    life_open(&life, state_path(""), FRIGATE, told.id);
-    life_dismiss(&life, FIRST);
+    struct life_start start = {.id = told.id};
+    assert_true(life_open(&life, state_path(""), FRIGATE, &start));
+    life_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
     assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
     life_finish(&life);
 }

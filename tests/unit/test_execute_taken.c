@@ -83,7 +83,7 @@ static const char *noted_for(const char *uuid) {
     struct life life;
     if (!life_load(&life, state_path(""), uuid))
         return NULL;
-    const struct life_taken *taken = life_find_taken(&life, FIRST);
+    const struct life_device *taken = life_find_taken(&life, FIRST);
     if (taken)
         snprintf(driver, sizeof driver, "%s", taken->driver ? taken->driver : "none");
     const char *noted = taken ? driver : NULL;
@@ -94,7 +94,7 @@ static const char *noted_for(const char *uuid) {
 static void note_for(const char *uuid, const char *driver) {
     char error[256];
     struct life life = {.id = 1, .started = life_now()};
-    life_take(&life, FIRST, driver);
+    note_taken(&life, FIRST, driver);
     assert_int_equal(life_save(&life, state_path(""), uuid, error, sizeof error), 0);
     life_finish(&life);
 }
@@ -147,7 +147,7 @@ static void what_was_on_vfio_before_is_not_noted(void **state) {
     (void)state;
     set_driver(FIRST, "vfio-pci");
     assert_true(run_at(EVENT_STARTED, RULE));
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(has_taken(FRIGATE));
     assert_true(run_at(EVENT_RELEASE, RULE));
     assert_string_equal(driver_of(FIRST), "vfio-pci");
 }
@@ -155,7 +155,7 @@ static void what_was_on_vfio_before_is_not_noted(void **state) {
 static void what_is_unmanaged_is_not_noted(void **state) {
     (void)state;
     assert_true(run_of("attach at 03:00.0 as vfio unmanaged"));
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(has_taken(FRIGATE));
 }
 
 /* Of a VM whose device was left on vfio's driver another VM gets it. */
@@ -172,7 +172,7 @@ static void what_did_not_go_is_forgotten(void **state) {
     (void)state;
     double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "no luck");
     assert_false(run_at(EVENT_STARTED, RULE));
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(has_taken(FRIGATE));
     assert_string_equal(results(), FAILED(FIRST));
 }
 
@@ -210,7 +210,7 @@ static void what_libvirt_did_not_give_back_is(void **state) {
     assert_false(run_at(EVENT_STARTED, RULE));
     assert_string_equal(driver_of(FIRST), "apex");
     assert_string_equal(results(), FAILED(FIRST) BACK);
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(has_taken(FRIGATE));
 }
 
 static void bind_back(struct double_virt *unused, void *context) {
@@ -225,7 +225,7 @@ static void what_the_guest_let_go_is_forgotten(void **state) {
     assert_string_equal(noted_for(FRIGATE), "apex");
     double_virt_before(hypervisor, DOUBLE_DETACH, 1, bind_back, NULL);
     assert_true(run_of("detach at 03:00.0"));
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(has_taken(FRIGATE));
 }
 
 static void unless_libvirt_has_it_still(void **state) {

@@ -134,7 +134,7 @@ static void writes_one_line(void **state) {
     assert_string_equal(rest,
                         ",\"vm\":\"Home Assistant\",\"event\":\"started\",\"action\":\"attach\","
                         "\"device\":\"0000:03:00.0 1ac1:089a\",\"rule\":\"/rules.d/50-a.rules:3\","
-                        "\"result\":\"attached\",\"message\":\"in 2.6 s\"}\n");
+                        "\"result\":\"attached\",\"message\":\"in 2.6 s\",\"uuid\":null}\n");
     assert_int_equal(stat(path, &log), 0);
     assert_int_equal(log.st_mode & 07777, 0600);
     free(text);
@@ -154,7 +154,7 @@ static void writes_null_for_what_is_not_there(void **state) {
     text = contents(path);
     assert_string_equal(strchr(text, ','),
                         ",\"vm\":null,\"event\":null,\"action\":null,\"device\":null,\"rule\":null,"
-                        "\"result\":\"failed\",\"message\":\"\"}\n");
+                        "\"result\":\"failed\",\"message\":\"\",\"uuid\":null}\n");
     free(text);
 }
 
@@ -266,7 +266,7 @@ static void cuts_long_texts(void **state) {
     journal_close(journal);
     text = contents(path);
     assert_in_range(strlen(text), 16 * 1024, 17 * 1024);
-    assert_non_null(strstr(text, "mmm...\"}\n"));
+    assert_non_null(strstr(text, "mmm...\",\"uuid\":null}\n"));
     free(text);
     free(message);
 }

@@ -1,0 +1,43 @@
+/*
+ * Files of the state directory: lines of text, each with its CRC-32 in hexadecimal as the last
+ * word, replaced as a whole. A line that was changed is found by that.
+ */
+#ifndef ENGINE_STATE_FILE_H
+#define ENGINE_STATE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* As zlib's crc32(), and the CRC of gzip and Ethernet. */
+uint32_t state_crc(const char *text, size_t size);
+
+/* A text that grows; all zero at first, the caller frees `text`. */
+struct state_text {
+    char *text; /* never ended by a NUL of its own */
+    size_t size;
+};
+
+/* Adds one line and its sum. Line feeds in it become blanks. */
+void state_line_add(struct state_text *file, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * The next line without its sum and line feed, ended by a NUL within `*rest`, which is moved behind
+ * it; `*left` bytes are left there. `*line` is NULL when the line was changed or is not whole.
+ * Returns false at the end.
+ */
+bool state_line_next(char **rest, size_t *left, char **line);
+
+/* The whole file, at most STATE_FILE_LIMIT bytes and a NUL; the caller frees it. Returns 0 or an
+ * errno: ENOENT is no file, EFBIG too long a one, EINVAL one that is not regular. */
+int state_file_read(const char *path, char **text, size_t *size);
+
+enum { STATE_FILE_LIMIT = 4 << 20 };
+
+/* Writes `temporary`, which one process at a time may do, and renames it. Returns 0, or -1 with
+ * errno, and then the file is as before. */
+int state_file_replace(const char *path, const char *temporary, const struct state_text *file);
+
+#endif
