@@ -1,5 +1,6 @@
 #include "parser/resolve.h"
 
+#include "parser/exclude.h"
 #include "parser/suggest.h"
 
 #include <stdlib.h>
@@ -130,59 +131,8 @@ static void report_second_name(struct resolver *resolver, struct source *source,
             : "two devices are parted by ',', two ways to find one by 'or'");
 }
 
-static bool other_half(bool any_a, uint16_t a, bool any_b, uint16_t b) {
-    return !any_a && !any_b && a != b;
-}
-
-/* True when no device meets both of two conditions of one kind. */
-static bool excludes(const struct criterion *a, const struct criterion *b) {
-    switch ((enum criterion_kind)a->kind) {
-    case CRITERION_ID:
-    case CRITERION_SUBSYSTEM:
-        return other_half(a->any_vendor, a->id.vendor, b->any_vendor, b->id.vendor) ||
-               other_half(a->any_device, a->id.device, b->any_device, b->id.device);
-    case CRITERION_ADDRESS:
-        return a->text != b->text && !is_glob(a->text) && !is_glob(b->text);
-    case CRITERION_PORT:
-    case CRITERION_SERIAL:
-        return a->text != b->text;
-    default:
-        return false;
-    }
-}
-
-/* Each condition is held against the first of its kind: one that nothing meets is told once. */
-static void check_excluding(struct resolver *resolver, struct source *source,
-                            const struct criterion *criteria) {
-    const struct criterion *first[CRITERION_SERIAL + 1] = {0};
-    bool told = false;
-    if (criteria && criteria->incomplete)
-        return;
-    for (const struct criterion *one = criteria; one; one = one->next) {
-        if (one->alternative) {
-            memset(first, 0, sizeof first);
-            told = false;
-        }
-        told |= one->kind == CRITERION_NAME && !one->alternative; /* see report_second_name() */
-        const struct criterion *before = first[one->kind];
-        if (!before) {
-            first[one->kind] = one;
-        } else if (!told && excludes(before, one)) {
-            told = true;
-            struct diagnostic *diagnostic =
-                diagnose(resolver->diagnostics, source, one->span, "impossible-device",
-                         "no device has both %ss",
-                         one->kind == CRITERION_ADDRESS ? "addresse" : criterion_text(one->kind));
-            diagnostic_hint(diagnostic, "write ',' between two devices, 'or' between two ways to "
-                                        "find one");
-            diagnostic_note(diagnostic, source, before->span, "the first");
-        }
-    }
-}
-
 static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth) {
-    check_excluding(resolver, source, criteria);
     bool told = false;
     for (struct criterion *one = criteria; one; one = one->next) {
         told = told && !one->alternative;
@@ -282,6 +232,7 @@ void resolve_names(struct syntax *syntax, struct diagnostics *diagnostics) {
         resolve_definition(&resolver, one, one->source, one->name_span, 0);
     each_use(&resolver, resolve_top);
     free(resolver.slots);
+    exclude_check(syntax, diagnostics);
 }
 
 bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics) {

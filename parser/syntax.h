@@ -161,8 +161,9 @@ struct definition {
     struct span name_span;
     struct span span;
     bool used;
-    uint8_t state;   /* of resolving: not yet, under way (a circle), done */
-    uint8_t buses;   /* of the criteria behind it: BUS_NEEDS_PCI, BUS_NEEDS_USB */
+    bool excluded, impossible; /* see exclude.h: looked at, and nothing matches it */
+    uint8_t state;             /* of resolving: not yet, under way (a circle), done */
+    uint8_t buses;             /* of the criteria behind it: BUS_NEEDS_PCI, BUS_NEEDS_USB */
     uint32_t weight; /* criteria behind it, those of other definitions counted where named */
 };
 

@@ -1,5 +1,6 @@
 /* Words to values: ids, addresses, classes, ports, durations, and what to say of those that are
  * nearly right. */
+#include "parser/glob.h"
 #include "parser/syntax.h"
 
 #include <ctype.h>
@@ -236,7 +237,12 @@ static bool bad_address(struct parse_context *context, struct span span, const c
     char *whole = memory_strndup(text, length);
     char *with_function = memory_printf("%s.0", whole);
     char *mended = value_mended_address(whole);
-    if (is_port(text))
+    if (is_address(text))
+        diagnostic_hint(
+            diagnostic,
+            "no address matches it: a bus and a slot have two digits, the slot is at most 1f, "
+            "the function 0 to 7");
+    else if (is_port(text))
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
     else if (is_address(with_function))
         diagnostic_hint(diagnostic, "an address has its function: '%s.0', or '%s.*' for all", whole,
@@ -262,7 +268,8 @@ bool value_address(struct parse_context *context, struct criterion *criterion, s
         *at = (char)tolower((unsigned char)*at);
     criterion->text = intern(&context->syntax->texts, full, strlen(full));
     free(full);
-    return true;
+    return !is_glob(criterion->text) || glob_addresses_meet(criterion->text, "*") ||
+           bad_address(context, span, text);
 }
 
 static bool is_class(const char *text) {
@@ -300,18 +307,34 @@ bool value_class(struct parse_context *context, struct criterion *criterion, str
     return true;
 }
 
-/* "1-1.4": the bus, then the ports on the way. */
+/* "1-1.4": the bus, then the ports on the way, each counted from 1. */
 static bool is_port(const char *text) {
     size_t digits = strspn(text, "0123456789");
-    if (!digits || text[digits] != '-')
+    if (!digits || *text == '0' || text[digits] != '-')
         return false;
     do {
         text += digits + 1;
         digits = strspn(text, "0123456789");
-        if (!digits)
+        if (!digits || *text == '0')
             return false;
     } while (text[digits] == '.');
     return !text[digits];
+}
+
+/* The port without the zeros that numbers of lsusb begin with; NULL when that is no port. The
+ * caller frees it. */
+static char *value_mended_port(const char *text) {
+    char *mended = memory_strdup(text), *end = mended;
+    for (; *text; text++) {
+        bool first = end == mended || end[-1] == '-' || end[-1] == '.';
+        if (*text != '0' || !first || !isdigit((unsigned char)text[1]))
+            *end++ = *text;
+    }
+    *end = 0;
+    if (is_port(mended))
+        return mended;
+    free(mended);
+    return NULL;
 }
 
 bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
@@ -320,9 +343,19 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
     criterion->text = intern(&context->syntax->texts, text, strlen(text));
     if (is_port(text))
         return true;
-    diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-port",
-                             "'%s' is no USB port", text),
-                    "a port is the bus and the ports on the way: 1-1.4");
+    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
+                                             "bad-port", "'%s' is no USB port", text);
+    char *mended = value_mended_port(text);
+    if (mended && strchr(text, '.'))
+        diagnostic_hint(diagnostic, "did you mean '%s'? Its numbers have no leading zeros", mended);
+    else if (mended)
+        diagnostic_hint(diagnostic,
+                        "a port is not the device number of lsusb: 'virt-rules devices' and "
+                        "'lsusb -t' show ports, such as 1-1.4");
+    else
+        diagnostic_hint(diagnostic,
+                        "a port is the bus and the ports on the way, each from 1: 1-1.4");
+    free(mended);
     return false;
 }
 

@@ -611,32 +611,110 @@ static void test_excluding_criteria(void **state) {
                                       "1ac1:089a 1ac2:*",
                                       "*:089a 1ac1:089b",
                                       "at 03:00.0 at 03:00.1",
+                                      "at 03:00.* at 04:00.0",
+                                      "at 03:00.[0-3] at 03:0?.[45]",
                                       "x or port 1-1 port 1-2",
                                       "serial \"a\" serial \"b\"",
-                                      "subsystem 1ac1:0001 subsystem 1ac1:0002"};
+                                      "subsystem 1ac1:0001 subsystem 1ac1:0002",
+                                      "class 03 class 0c",
+                                      "class 0300 class 0380",
+                                      "class 0c03 class 0c0200",
+                                      "class 03 1ac1:089a class 02 class 01",
+                                      "port 1-1 at 03:00.0",
+                                      "subsystem 1ac1:* serial \"a\"",
+                                      "serial \"a\" 03:00.*",
+                                      "port 1-1 1ac1:089a subsystem 1ac1:0001",
+                                      "x 1ac1:2222",
+                                      "y 1ac1:2222",
+                                      "three 1ac1:3333",
+                                      "three or three 1ac1:3333",
+                                      "three 8086:* port 1-3",
+                                      "deep at 04:00.0",
+                                      "deep class 0c",
+                                      "usb_only at 03:00.0"};
     static const char *const fine[] = {"1ac1:089a *:089a",
-                                       "1ac1:089a 1ac1:089a",
+                                       "1ac1:089a 1ac1:*",
                                        "1ac1:089a or 1ac1:089b",
                                        "at 03:00.* at 03:00.1",
-                                       "at 03:00.1 at 0000:03:00.1",
+                                       "at 03:00.? at 0000:*.1",
                                        "port 1-1 or port 1-2",
-                                       "1ac1:089a subsystem 1ac1:089b"};
+                                       "1ac1:089a subsystem 1ac1:089b",
+                                       "class 03 class 0300 class 030000",
+                                       "class 03 port 1-1",
+                                       "port 1-1 or at 03:00.0",
+                                       "two 1ac1:1111",
+                                       "two port 1-1",
+                                       "two at 03:00.0 or two port 1-1",
+                                       "deep class 0300",
+                                       "deep subsystem 1ac1:*",
+                                       "none 8086:*",
+                                       "unknown port 1-1 subsystem 1ac1"};
+    static const char definitions[] =
+        "device x is 1ac1:1111\ndevice y is x\ndevice deep is gpu at 03:00.*\n"
+        "device two is x or port 1-1 or at 03:00.0 or port 1-2 1ac1:2222\n"
+        "device gpu is class 03 or class 04\ndevice usb_only is port 1-1 or serial \"s\"\n"
+        "device three is y or 1ac1:2222 or 1002:* class 03\n"
+        "never attach deep or two or three or usb_only\n";
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char text[200];
-        snprintf(text, sizeof text, "device x is 1ac1:1111\nnever attach x\nnever attach %s",
-                 bad[i]);
-        front_check(&front, text);
-        assert_int_equal(front.diagnostics.count, 1);
-        assert_string_equal(front.diagnostics.list[0].name, "impossible-device");
-        front_finish(&front);
+        static const char *const forms[] = {"never attach %s", "never attach %s to vm a",
+                                            "on vm a started detach any %s",
+                                            "device z is %s\nnever attach z"};
+        for (size_t form = 0; form < sizeof forms / sizeof *forms; form++) {
+            char text[700], statement[200];
+            snprintf(statement, sizeof statement, forms[form], bad[i]);
+            snprintf(text, sizeof text, "%s%s", definitions, statement);
+            front_check(&front, text);
+            if (front.diagnostics.count != 1) {
+                diagnostics_print(&front.diagnostics, stderr, false);
+                fail_msg("not one mistake: %s", statement);
+            }
+            assert_string_equal(front.diagnostics.list[0].name, "impossible-device");
+            front_finish(&front);
+        }
     }
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
-        char text[200];
-        snprintf(text, sizeof text, "never attach %s", fine[i]);
+        char text[700];
+        snprintf(text, sizeof text, "%snever attach %s", definitions, fine[i]);
         front_check(&front, text);
-        assert_int_equal(front.diagnostics.count, 0);
+        for (size_t j = 0; j < front.diagnostics.count; j++)
+            assert_string_not_equal(front.diagnostics.list[j].name, "impossible-device");
         front_finish(&front);
     }
+    front_init(&front);
+}
+
+/* Where it is reported, and what with. */
+static void test_excluding_through_names(void **state) {
+    (void)state;
+    front_check(&front, "device gpu is 10de:* class 03\nnever attach gpu 1ac1:089a\n");
+    assert_int_equal(front.diagnostics.count, 1);
+    const struct diagnostic *one = &front.diagnostics.list[0];
+    assert_string_equal(one->message, "no device of 'gpu' is also '1ac1:089a'");
+    covers(one->span, "1ac1:089a");
+    assert_covers(one->source, one->notes[0].span, "device gpu is 10de:* class 03");
+    front_finish(&front);
+    /* A definition that nothing matches is one mistake, wherever it is used. */
+    assert_says("device a is class 03 class 0c\ndevice b is a port 1-1\nnever attach b 1ac1:089a\n",
+                "impossible-device@class 0c");
+    assert_says("never attach port 1-1.2 at 03:00.0", "impossible-device@at 03:00.0");
+    front_init(&front);
+}
+
+/* A chain of definitions, each by way of the one before, is deeper than the stack should be. */
+static void test_a_long_chain_of_names(void **state) {
+    (void)state;
+    enum { LINKS = 20000 };
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    fputs("device d0 is class 03\n", out);
+    for (int i = 1; i < LINKS; i++)
+        fprintf(out, "device d%d is d%d\n", i, i - 1);
+    fprintf(out, "never attach d%d class 0c\nnever attach d100 class 0c\n", LINKS - 1);
+    fclose(out);
+    assert_says(text, "impossible-device@class 0c");
+    free(text);
     front_init(&front);
 }
 
@@ -703,6 +781,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_failed_definitions, finish),
         cmocka_unit_test_teardown(test_order_of_criteria, finish),
         cmocka_unit_test_teardown(test_excluding_criteria, finish),
+        cmocka_unit_test_teardown(test_excluding_through_names, finish),
+        cmocka_unit_test_teardown(test_a_long_chain_of_names, finish),
         cmocka_unit_test_teardown(test_no_text, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

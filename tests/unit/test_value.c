@@ -221,18 +221,33 @@ static void test_classes(void **state) {
 
 static void test_ports(void **state) {
     (void)state;
-    static const char *const rows[] = {"1-1", "1-1.4", "10-12.3.14", "0-0"};
+    static const char *const rows[] = {"1-1", "1-1.4", "10-12.3.14", "1-10"};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[32];
         snprintf(text, sizeof text, "port %s", rows[i]);
         assert_int_equal(good(text).kind, CRITERION_PORT);
     }
     static const struct bad bad[] = {
-        {"port 1", "bad-port", "1-1.4"},     {"port 1-", "bad-port", "1-1.4"},
-        {"port -1", "bad-port", "1-1.4"},    {"port 1-1.", "bad-port", "1-1.4"},
-        {"port 1-.1", "bad-port", "1-1.4"},  {"port 1:4", "bad-port", "1-1.4"},
-        {"port 1-1-1", "bad-port", "1-1.4"}, {"port usb1-1", "bad-port", "1-1.4"},
-        {"port 1-*", "bad-port", "1-1.4"},   {"port 1-1.4:1.0", "bad-port", "1-1.4"},
+        {"port 1", "bad-port", "1-1.4"},
+        {"port 1-", "bad-port", "1-1.4"},
+        {"port -1", "bad-port", "1-1.4"},
+        {"port 1-1.", "bad-port", "1-1.4"},
+        {"port 1-.1", "bad-port", "1-1.4"},
+        {"port 1:4", "bad-port", "1-1.4"},
+        {"port 1-1-1", "bad-port", "1-1.4"},
+        {"port usb1-1", "bad-port", "1-1.4"},
+        {"port 001-1.4", "bad-port", "did you mean '1-1.4'?"},
+        {"port 1-1.04", "bad-port", "did you mean '1-1.4'?"},
+        {"port 001-004", "bad-port", "lsusb -t"},
+        {"port 1-0", "bad-port", "each from 1"},
+        {"port 0-1", "bad-port", "each from 1"},
+        {"port 1-1.0", "bad-port", "each from 1"},
+        {"?:00.0", "bad-address", "a bus and a slot have two digits"},
+        {"at 03:00.[89]", "bad-address", "a bus and a slot"},
+        {"at 03:[2-9]?.0", "bad-address", "a bus and a slot"},
+        {"at 03:00.[5-0]", "bad-address", "a bus and a slot"},
+        {"port 1-*", "bad-port", "1-1.4"},
+        {"port 1-1.4:1.0", "bad-port", "1-1.4"},
     };
     ASSERT_BAD(bad);
 }

@@ -1,0 +1,160 @@
+#include "parser/glob.h"
+
+#include "lexer/memory.h"
+
+#include <fnmatch.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST = 128 }; /* bytes of a glob that are compared */
+
+static const char ALPHABET[] = "0123456789abcdef:."; /* what an address is written with */
+enum { LETTERS = sizeof ALPHABET - 1 };
+
+size_t glob_bracket_length(const char *text) {
+    size_t at = 1 + (text[1] == '!' || text[1] == '^');
+    for (at += text[at] == ']'; text[at] && text[at] != ']'; at++) {
+        const char *end =
+            text[at] == '[' && text[at + 1] == ':' ? strstr(text + at + 2, ":]") : NULL;
+        if (end)
+            at = (size_t)(end + 1 - text);
+    }
+    return text[at] ? at + 1 : 0;
+}
+
+/* Of a character beyond ASCII nothing is said: it may be one of them. */
+static bool is_void_bracket(const char *bracket, size_t length) {
+    char *alone = memory_strndup(bracket, length);
+    bool found = false;
+    for (size_t i = 0; i < length; i++)
+        found |= (alone[i] & 0x80) != 0;
+    for (char letter[2] = " "; !found && *letter < 0x7f; (*letter)++)
+        found = fnmatch(alone, letter, 0) == 0;
+    free(alone);
+    return !found;
+}
+
+bool glob_is_void(const char *glob) {
+    for (; (glob = strchr(glob, '[')); glob++) {
+        size_t length = glob_bracket_length(glob);
+        if (length && is_void_bracket(glob, length))
+            return true;
+        glob += length ? length - 1 : 0;
+    }
+    return false;
+}
+
+/* --- addresses */
+
+/* One place of a glob: the letters that fit, or any number of them. */
+struct place {
+    uint32_t letters; /* bits by the place in ALPHABET */
+    bool several;
+};
+
+struct places {
+    struct place list[LONGEST];
+    size_t count;
+};
+
+static uint32_t letters_of(const char *glob, size_t length) {
+    char *alone = memory_strndup(glob, length);
+    uint32_t letters = 0;
+    for (size_t i = 0; i < LETTERS; i++) {
+        char letter[2] = {ALPHABET[i], 0};
+        if (fnmatch(alone, letter, 0) == 0)
+            letters |= 1U << i;
+    }
+    free(alone);
+    return letters;
+}
+
+static void read_glob(struct places *places, const char *glob) {
+    places->count = 0;
+    while (*glob && places->count < LONGEST) {
+        size_t length = *glob == '[' ? glob_bracket_length(glob) : 1;
+        length = length ? length : 1;
+        places->list[places->count++] =
+            (struct place){letters_of(glob, length), .several = *glob == '*'};
+        glob += length;
+    }
+}
+
+/* An address is read from left to right: how much of its domain, then of the rest. */
+enum { DOMAIN_LEAST = 4, DOMAIN_MOST = 8, BUS = DOMAIN_MOST + 1, WHOLE = BUS + 7 };
+
+enum { HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17 };
+
+struct walk {
+    struct places one, other;
+    bool *seen; /* by the places in both globs and in the address */
+    struct state {
+        uint8_t one, other, address;
+    } * open;
+    size_t open_count;
+};
+
+static void visit(struct walk *walk, size_t one, size_t other, size_t address) {
+    size_t index = (one * (walk->other.count + 1) + other) * (WHOLE + 1) + address;
+    if (walk->seen[index])
+        return;
+    walk->seen[index] = true;
+    walk->open[walk->open_count++] = (struct state){(uint8_t)one, (uint8_t)other, (uint8_t)address};
+}
+
+static void step(struct walk *walk, struct state from, uint32_t letters, size_t address) {
+    if (from.one == walk->one.count || from.other == walk->other.count)
+        return;
+    const struct place *one = &walk->one.list[from.one], *other = &walk->other.list[from.other];
+    letters &= one->several ? UINT32_MAX : one->letters;
+    letters &= other->several ? UINT32_MAX : other->letters;
+    if (letters)
+        visit(walk, from.one + !one->several, from.other + !other->several, address);
+}
+
+/* The letters that can be next in an address, and where they lead. */
+static void step_address(struct walk *walk, struct state from) {
+    static const uint32_t rest[] = {HEX, HEX, COLON, 3 /* 0 or 1 */, HEX, DOT, 0xff};
+    if (from.address >= BUS && from.address < WHOLE)
+        step(walk, from, rest[from.address - BUS], from.address + 1U);
+    if (from.address < DOMAIN_MOST)
+        step(walk, from, HEX, from.address + 1U);
+    if (from.address >= DOMAIN_LEAST && from.address <= DOMAIN_MOST)
+        step(walk, from, COLON, BUS);
+}
+
+static bool is_several(const struct places *places, size_t at) {
+    return at < places->count && places->list[at].several;
+}
+
+static bool search(struct walk *walk) {
+    visit(walk, 0, 0, 0);
+    while (walk->open_count) {
+        struct state now = walk->open[--walk->open_count];
+        if (now.one == walk->one.count && now.other == walk->other.count && now.address == WHOLE)
+            return true;
+        if (is_several(&walk->one, now.one))
+            visit(walk, now.one + 1U, now.other, now.address);
+        if (is_several(&walk->other, now.other))
+            visit(walk, now.one, now.other + 1U, now.address);
+        step_address(walk, now);
+    }
+    return false;
+}
+
+bool glob_addresses_meet(const char *one, const char *other) {
+    if (strlen(one) > LONGEST || strlen(other) > LONGEST)
+        return true;
+    struct walk *walk = memory_zalloc(sizeof *walk);
+    read_glob(&walk->one, one);
+    read_glob(&walk->other, other);
+    size_t states = (walk->one.count + 1) * (walk->other.count + 1) * (WHOLE + 1);
+    walk->seen = memory_zalloc(states * sizeof *walk->seen);
+    walk->open = memory_zalloc(states * sizeof *walk->open);
+    bool meet = search(walk);
+    free(walk->seen);
+    free(walk->open);
+    free(walk);
+    return meet;
+}

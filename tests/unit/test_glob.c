@@ -1,0 +1,126 @@
+/* Globs against fnmatch(), which has the last word on them. */
+#include "front.h"
+#include "parser/glob.h"
+
+#include <fnmatch.h>
+
+static void test_brackets(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t length;
+    } rows[] = {{"[a]b", 3}, {"[]a]b", 4},   {"[!]]", 4}, {"[^]]x", 4}, {"[[:alpha:]]x", 11},
+                {"[a", 0},   {"[]", 0},      {"[!]", 0},  {"[[:a]", 5}, {"[a[:digit:]-]", 13},
+                {"[", 0},    {"[[:foo:]", 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(glob_bracket_length(rows[i].text), rows[i].length);
+}
+
+static void test_void_globs(void **state) {
+    (void)state;
+    static const char *const nothing[] = {"[z-a]x", "x[[:foo:]]", "a[b]c[9-0]", "[[:cntrl:]]"};
+    static const char *const something[] = {"*",     "a?c",   "[a-z]x",      "[!a]",
+                                            "[^a]*", "[]a]b", "[[:alpha:]]", "[[:digit:]x]-",
+                                            "[ä-ü]", "[z-ax]"};
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
+        assert_true(glob_is_void(nothing[i]));
+    for (size_t i = 0; i < sizeof something / sizeof *something; i++)
+        assert_false(glob_is_void(something[i]));
+}
+
+static void test_addresses(void **state) {
+    (void)state;
+    static const struct {
+        const char *one, *other;
+        bool meet;
+    } rows[] = {
+        {"0000:03:00.0", "*", true},
+        {"0000:?:00.0", "*", false},
+        {"0000:03:00.8", "*", false},
+        {"0000:03:2?.0", "*", false},
+        {"*:03:00.0", "*", true},
+        {"??:03:00.0", "*", false},
+        {"10000:e1:00.*", "*", true},
+        {"0000:03:0[0-4].*", "0000:03:0[5-9].*", false},
+        {"0000:*.0", "*.1", false},
+        {"0000:*.0", "*:00.*", true},
+        {"*", "*", true},
+        {"000[!0]:*", "0000:*", false},
+        {"*:[0-4]?:*", "*:4[a-f]:*", true},
+        {"*:[0-4]?:*", "*:5?:*", false},
+        {"*0.0", "*1.*", false},
+        {"*:*:*:*", "*", false},
+        {"0000:*03*:00.0", "*04*", false},
+        {"", "*", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (glob_addresses_meet(rows[i].one, rows[i].other) != rows[i].meet ||
+            glob_addresses_meet(rows[i].other, rows[i].one) != rows[i].meet)
+            fail_msg("%s and %s", rows[i].one, rows[i].other);
+    }
+}
+
+static bool match_together(const char *one, const char *other) {
+    char address[16];
+    for (unsigned i = 0; i < 65536; i++) {
+        snprintf(address, sizeof address, "0000:%02x:%02x.%x", i >> 8, i >> 3 & 31, i & 7);
+        if (!fnmatch(one, address, 0) && !fnmatch(other, address, 0))
+            return true;
+    }
+    return false;
+}
+
+static unsigned pick(unsigned *seed, unsigned count) {
+    *seed = *seed * 1103515245U + 12345U;
+    return (*seed >> 16) % count;
+}
+
+/* An address in which some characters have become globs, all below domain 0000. */
+static void make_glob(char *glob, unsigned *seed) {
+    static const char *const pieces[] = {"*", "?", "[0-3]", "[!0]", "[1a-c]"};
+    char address[16];
+    snprintf(address, sizeof address, "%02x:%02x.%x", pick(seed, 256) & 0x11, pick(seed, 32) & 1,
+             pick(seed, 8) & 1);
+    *glob = 0;
+    strcat(glob, "0000:");
+    for (const char *at = address; *at; at++) {
+        char letter[2] = {*at, 0};
+        strcat(glob, pick(seed, 2) ? letter : pieces[pick(seed, 5)]);
+    }
+}
+
+static void test_addresses_against_all_of_a_domain(void **state) {
+    (void)state;
+    unsigned seed = 12;
+    size_t meet = 0;
+    enum { PAIRS = 150 };
+    for (size_t i = 0; i < PAIRS; i++) {
+        char one[100], other[100];
+        make_glob(one, &seed);
+        make_glob(other, &seed);
+        bool expected = match_together(one, other);
+        meet += expected;
+        if (glob_addresses_meet(one, other) != expected)
+            fail_msg("%s and %s", one, other);
+    }
+    assert_in_range(meet, 10, PAIRS - 10);
+}
+
+static void test_long_globs(void **state) {
+    (void)state;
+    char stars[4000];
+    memset(stars, '*', sizeof stars - 1);
+    stars[sizeof stars - 1] = 0;
+    assert_true(glob_addresses_meet(stars, "0000:03:00.0"));
+    stars[128] = 0;
+    assert_true(glob_addresses_meet(stars, stars));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_brackets),   cmocka_unit_test(test_void_globs),
+        cmocka_unit_test(test_addresses),  cmocka_unit_test(test_addresses_against_all_of_a_domain),
+        cmocka_unit_test(test_long_globs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
