@@ -5,15 +5,28 @@
 #include "engine/domain.h"
 #include "engine/libvirt/virt.h"
 
+#include <stdbool.h>
+
 struct others {
     struct domain *list;
     size_t count;
 };
 
-/* Returns 0, or -1 with `error` and nothing to finish. A VM whose XML cannot be parsed is left out.
- */
+/* Returns 0, or -1 with `error` and nothing to finish. A VM whose XML cannot be parsed is among
+ * them, see domain_unreadable(). */
 int others_load(struct others *others, struct virt *virt, const char *own_uuid,
                 struct virt_error *error);
+
+/*
+ * The same of a copy of a host: from the files that libvirt keeps of running VMs below a root,
+ * ROOT/run/libvirt/qemu/NAME.xml. Without such a directory there are none. `own` is the VM that is
+ * left out; NULL: none.
+ */
+void others_from_tree(struct others *others, const char *root, const struct domain *own);
+
+/* Moves the VM that has this name, title or UUID out of the list; false: there is none. */
+bool others_take(struct others *others, const char *name, struct domain *domain);
+
 void others_finish(struct others *others);
 
 #endif

@@ -7,7 +7,7 @@
 
 /* `on vm any started attach [at ADDRESS | port PORT] as [vfio | usb]`, made without text. */
 struct passable passable_judge(const struct host *host, const struct host_device *device,
-                               const struct domain *others, size_t other_count) {
+                               const struct passable_vms *vms) {
     bool usb = device->bus == BUS_USB;
     struct criterion place = {.kind = usb ? CRITERION_PORT : CRITERION_ADDRESS,
                               .text = device->address,
@@ -29,8 +29,9 @@ struct passable passable_judge(const struct host *host, const struct host_device
     plan_init(&plan, &(struct plan_request){.program = &program,
                                             .event = &event,
                                             .host = host,
-                                            .others = others,
-                                            .other_count = other_count});
+                                            .others = vms->list,
+                                            .other_count = vms->count,
+                                            .holdings = vms->holdings});
     for (size_t i = 0; i < plan.count; i++)
         if (plan.entries[i].kind == PLAN_REFUSED && !passable.message)
             passable = (struct passable){
@@ -45,7 +46,7 @@ struct passable passable_judge(const struct host *host, const struct host_device
 struct passable passable_judge_in_group(const struct host *host,
                                         const struct host_device *const *group, size_t count,
                                         const struct host_device *device,
-                                        const struct domain *others, size_t other_count) {
+                                        const struct passable_vms *vms) {
     struct host part = *host; /* the planner looks at nothing else of it */
     size_t place = 0;
     part.devices = memory_resize(NULL, count, sizeof *part.devices);
@@ -54,7 +55,7 @@ struct passable passable_judge_in_group(const struct host *host,
         part.devices[i] = *group[i];
         place = group[i] == device ? i : place;
     }
-    struct passable passable = passable_judge(&part, &part.devices[place], others, other_count);
+    struct passable passable = passable_judge(&part, &part.devices[place], vms);
     free(part.devices);
     return passable;
 }

@@ -11,10 +11,16 @@ struct passable {
     char *hint;
 };
 
-/* `others` are the running VMs, which may hold the device. The caller ends it with
- * passable_finish(). */
+/* The running VMs, which may have the device. */
+struct passable_vms {
+    const struct domain *list;
+    size_t count;
+    const struct holdings *holdings; /* of the whole host; NULL: looked for at each question */
+};
+
+/* The caller ends it with passable_finish(). */
 struct passable passable_judge(const struct host *host, const struct host_device *device,
-                               const struct domain *others, size_t other_count);
+                               const struct passable_vms *vms);
 void passable_finish(struct passable *passable);
 
 /* The same for who knows what shares the device's IOMMU group (itself too): so that a list of all
@@ -22,7 +28,7 @@ void passable_finish(struct passable *passable);
 struct passable passable_judge_in_group(const struct host *host,
                                         const struct host_device *const *group, size_t count,
                                         const struct host_device *device,
-                                        const struct domain *others, size_t other_count);
+                                        const struct passable_vms *vms);
 
 /*
  * The shortest words that mean this device alone: "1ac1:089a", "8086:1520 at 0000:01:00.1",

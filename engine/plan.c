@@ -20,6 +20,13 @@ struct planner {
     struct guest guest; /* the places that the VM has left */
     uint8_t *marks;     /* one for each device of the host */
     struct wanted_list wanted;
+    struct held *held;
+};
+
+/* What running VMs have, the event's own among them: found when it is first asked for. */
+struct held {
+    bool is_found;
+    struct holdings holdings;
 };
 
 struct device_list {
@@ -222,11 +229,32 @@ static char *addresses(const struct device_list *devices) {
 
 /* --- may this device be given to this VM? */
 
-static const struct domain *holder_of(const struct planner *planner,
-                                      const struct host_device *device) {
+static const struct holdings *holdings_of(const struct planner *planner) {
+    const struct plan_request *request = planner->request;
+    struct held *held = planner->held;
+    if (!held->is_found) {
+        for (size_t i = 0; !request->holdings && i < request->other_count; i++)
+            holdings_add(&held->holdings, request->host, &request->others[i]);
+        holdings_add(&held->holdings, request->host, request->event->domain);
+        holdings_sort(&held->holdings);
+        held->is_found = true;
+    }
+    return &held->holdings;
+}
+
+/* What another VM has of the device, or is on it. */
+static const struct held_device *held_by_other(const struct planner *planner,
+                                               const struct host_device *device) {
+    const struct domain *own = planner->request->event->domain;
+    const struct held_device *holding =
+        planner->request->holdings ? holdings_find(planner->request->holdings, device, own) : NULL;
+    return holding ? holding : holdings_find(holdings_of(planner), device, own);
+}
+
+static const struct domain *unreadable_vm(const struct planner *planner) {
     const struct plan_request *request = planner->request;
     for (size_t i = 0; i < request->other_count; i++)
-        if (domain_holds(&request->others[i], device))
+        if (request->others[i].unreadable)
             return &request->others[i];
     return NULL;
 }
@@ -268,12 +296,13 @@ static struct verdict judge_siblings(const struct planner *planner,
         return refuse_blocked(device, blocker);
     for (size_t i = 0; i < host->count; i++) {
         const struct host_device *other = &host->devices[i];
-        const struct domain *holder = is_beside(device, other) ? holder_of(planner, other) : NULL;
-        if (holder)
+        const struct held_device *holding =
+            is_beside(device, other) ? held_by_other(planner, other) : NULL;
+        if (holding && holding->is_itself)
             return verdict(REFUSED_GROUP,
                            memory_printf("IOMMU group %d also holds %s (%s), which VM '%s' has",
                                          device->iommu_group, other->address, other->name,
-                                         domain_label(holder)),
+                                         domain_label(holding->vm)),
                            memory_strdup("a group goes to one VM: stop that VM, or move one of "
                                          "the two cards to another slot"));
     }
@@ -395,19 +424,106 @@ static const char *claim_on(const struct planner *planner, const struct host_dev
     return NULL;
 }
 
+static struct verdict refuse_held(const struct held_device *holding) {
+    const char *hint = holding->is_itself
+                           ? "stop that VM or detach the device there; 'any' takes the next free "
+                             "one"
+                           : "the device would vanish under that VM: stop it or take that out of "
+                             "it first; 'any' takes the next free one";
+    return verdict(REFUSED_HELD,
+                   memory_printf("VM '%s' %s", domain_label(holding->vm), holding->text),
+                   memory_strdup(hint));
+}
+
+/* The VM must not lose its own disk, network or device either. */
+static struct verdict judge_own(const struct planner *planner, const struct host_device *device) {
+    const struct held_device *holding = holdings_find(holdings_of(planner), device, NULL);
+    if (!holding || holding->vm != planner->request->event->domain)
+        return (struct verdict){0};
+    return verdict(REFUSED_HELD, memory_printf("the VM itself %s", holding->text),
+                   memory_strdup("the VM would lose that: name another device, or take that out "
+                                 "of the VM's definition"));
+}
+
+/* The VMs of a rule: "VM 'ha'", "VMs 'ha', 'nas*'", "any VM". */
+static char *vms_text(const struct rule *rule) {
+    if (rule->vms->kind == WORD_ANY)
+        return memory_strdup("any VM");
+    char *text = memory_strdup(rule->vms->next ? "VMs " : "VM ");
+    for (const struct word *vm = rule->vms; vm; vm = vm->next)
+        append(&text, "'%s'%s", vm->text, vm->next ? ", " : "");
+    return text;
+}
+
+static bool gives(const struct action *action, const struct host_device *device) {
+    if (action->verb != VERB_ATTACH || action->backend != BACKEND_USB)
+        return false;
+    for (const struct target *target = action->targets; target; target = target->next)
+        if (match_device(target->device, device))
+            return true;
+    return false;
+}
+
+/* What another rule gives, or this event's other one, would not be there any more. */
+static struct verdict judge_rules_behind(const struct planner *planner,
+                                         const struct host_device *controller,
+                                         const struct host_device *device) {
+    const struct program *program = planner->request->program;
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct action *action = program->rules[i]->actions; action;
+             action = action->next) {
+            if (!gives(action, device) ||
+                !device_is_behind(planner->request->host, device, controller))
+                continue;
+            const struct rule *rule = program->rules[i];
+            char *vms = vms_text(rule);
+            char *message =
+                memory_printf("%s is behind it, which %s:%zu gives to %s", device->address,
+                              rule->source->path, program_line(rule, action), vms);
+            free(vms);
+            return verdict(REFUSED_HELD, message,
+                           memory_strdup("one of the two rules can be kept: the USB device alone, "
+                                         "or the controller with all that is plugged into it"));
+        }
+    return (struct verdict){0};
+}
+
+static struct verdict judge_controller(const struct planner *planner,
+                                       const struct host_device *device) {
+    enum { CLASS_USB_CONTROLLER = 0x0c03 };
+    const struct host *host = planner->request->host;
+    if (device->bus != BUS_PCI || device->class_code >> 8 != CLASS_USB_CONTROLLER)
+        return (struct verdict){0};
+    for (size_t i = 0; i < host->count; i++) {
+        if (host->devices[i].bus != BUS_USB || host->devices[i].is_bridge)
+            continue;
+        struct verdict no = judge_rules_behind(planner, device, &host->devices[i]);
+        if (no.refusal)
+            return no;
+    }
+    return (struct verdict){0};
+}
+
 static struct verdict judge_holders(const struct planner *planner,
                                     const struct host_device *device) {
-    const struct domain *holder = holder_of(planner, device);
-    const char *claim = holder ? NULL : claim_on(planner, device);
-    if (holder)
-        return verdict(REFUSED_HELD, memory_printf("VM '%s' has it", domain_label(holder)),
-                       memory_strdup("stop that VM or detach the device there; 'any' takes the "
-                                     "next free one"));
+    const struct held_device *holding = held_by_other(planner, device);
+    const struct domain *unreadable = unreadable_vm(planner);
+    const char *claim = holding ? NULL : claim_on(planner, device);
+    if (holding)
+        return refuse_held(holding);
     if (claim)
         return verdict(REFUSED_HELD, memory_strdup(claim),
                        memory_strdup("a VM has it or another device of its IOMMU group: stop that "
                                      "VM or detach the device there"));
-    return (struct verdict){0};
+    if (unreadable)
+        return verdict(REFUSED_HELD,
+                       memory_printf("VM '%s' runs, and what it has cannot be read: %s",
+                                     domain_label(unreadable), unreadable->unreadable),
+                       memory_printf("it may have the device: see 'virsh dumpxml %s', or stop "
+                                     "that VM",
+                                     domain_label(unreadable)));
+    struct verdict own = judge_own(planner, device);
+    return own.refusal ? own : judge_controller(planner, device);
 }
 
 static struct verdict judge_guard(const struct planner *planner, const struct host_device *device) {
@@ -994,12 +1110,17 @@ static void plan_action(struct planner *planner, const struct wanted *wanted) {
 
 void plan_init(struct plan *plan, const struct plan_request *request) {
     *plan = (struct plan){.event = request->event, .partial = request->partial};
-    struct planner planner = {request, plan, request->event->domain->guest,
+    struct held held = {0};
+    struct planner planner = {request,
+                              plan,
+                              request->event->domain->guest,
                               memory_zalloc(request->host->count + 1),
-                              match_event(request->program, request->event)};
+                              match_event(request->program, request->event),
+                              &held};
     plan_all_gone(&planner);
     for (size_t i = 0; i < planner.wanted.count; i++)
         plan_action(&planner, &planner.wanted.list[i]);
+    holdings_finish(&held.holdings);
     free(planner.wanted.list);
     free(planner.marks);
 }

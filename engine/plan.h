@@ -6,6 +6,7 @@
 #define ENGINE_PLAN_H
 
 #include "engine/event.h"
+#include "engine/holdings.h"
 #include "engine/host/host.h"
 #include "engine/match.h"
 
@@ -22,7 +23,8 @@ struct plan_request {
     const struct host *host;
     const struct domain *others; /* running VMs other than the event's; may be NULL */
     size_t other_count;
-    const struct claim *claims; /* may be NULL */
+    const struct holdings *holdings; /* what `others` have; NULL: the plan looks itself */
+    const struct claim *claims;      /* may be NULL */
     size_t claim_count;
     bool partial; /* files with errors are left out of the program */
 };

@@ -15,6 +15,7 @@ static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", 
 struct listing {
     struct host host;
     struct others others;
+    struct holdings holdings;
     const struct host_device **order; /* by bus, group, and as the host has them */
 };
 
@@ -49,8 +50,9 @@ static struct passable judge(const struct listing *listing, size_t place) {
         first--;
     while (end < listing->host.count && shares_group(listing->order[end], device))
         end++;
-    return passable_judge_in_group(&listing->host, &listing->order[first], end - first, device,
-                                   listing->others.list, listing->others.count);
+    return passable_judge_in_group(
+        &listing->host, &listing->order[first], end - first, device,
+        &(struct passable_vms){listing->others.list, listing->others.count, &listing->holdings});
 }
 
 /* --- text */
@@ -196,12 +198,15 @@ static void print_json(const struct listing *listing) {
 
 /* --- all of it */
 
-/* Which VM has what is only known while libvirt answers; the rest of the list does not need it. */
+/* Which VM has what is only known while libvirt answers, or from its status files below another
+ * root; the rest of the list does not need it. */
 static void load_others(struct listing *listing, const char *sysroot) {
     struct virt *virt = NULL;
     struct virt_error error;
-    if (sysroot)
+    if (sysroot) {
+        others_from_tree(&listing->others, sysroot, NULL);
         return;
+    }
     if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
         others_load(&listing->others, virt, NULL, &error) < 0) {
         char *message =
@@ -251,12 +256,14 @@ int command_devices(const struct command *command, int argc, char **argv) {
     if (host_init(&listing.host, sysroot, error, sizeof error) < 0)
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
     load_others(&listing, sysroot);
+    holdings_init(&listing.holdings, &listing.host, listing.others.list, listing.others.count);
     order(&listing);
     if (json)
         print_json(&listing);
     else
         print_text(&listing, command_colour(stdout));
     free((void *)listing.order);
+    holdings_finish(&listing.holdings);
     others_finish(&listing.others);
     host_finish(&listing.host);
     return EXIT_FINE;

@@ -2,6 +2,7 @@
 
 #include "engine/host/uevent.h"
 #include "engine/libvirt/virt.h"
+#include "engine/vms.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ int inquiry_read_domain(const struct command *command, struct domain *domain, co
     return status;
 }
 
-static int vms_from_libvirt(struct inquiry *inquiry, struct virt *virt) {
+static int ask_libvirt(struct inquiry *inquiry, struct virt *virt) {
     struct virt_error error;
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, inquiry->vm, &xml, &error) < 0)
@@ -69,6 +70,33 @@ static int known_by_name(const struct inquiry *inquiry, struct domain *domain) {
                                                       : command_fail("out of memory", NULL);
 }
 
+/* A copy of a host has libvirt's files of the VMs that ran there, and its definitions. */
+static int vms_from_tree_of(struct inquiry *inquiry) {
+    struct vms vms;
+    others_from_tree(&inquiry->others, inquiry->sysroot, NULL);
+    if (others_take(&inquiry->others, inquiry->vm, &inquiry->domain))
+        return EXIT_FINE;
+    if (vms_from_tree(&vms, inquiry->sysroot)) {
+        bool found =
+            others_take(&(struct others){vms.list, vms.count}, inquiry->vm, &inquiry->domain);
+        vms.count -= found;
+        vms_finish(&vms);
+        if (found)
+            return EXIT_FINE;
+    }
+    return known_by_name(inquiry, &inquiry->domain);
+}
+
+static int vms_from_files(struct inquiry *inquiry) {
+    if (!inquiry->domain_xml)
+        return vms_from_tree_of(inquiry);
+    int status =
+        inquiry_read_domain(inquiry->command, &inquiry->domain, inquiry->domain_xml, inquiry->vm);
+    if (status == EXIT_FINE && inquiry->sysroot)
+        others_from_tree(&inquiry->others, inquiry->sysroot, &inquiry->domain);
+    return status;
+}
+
 /*
  * The VM as libvirt has it. A tree of another host has no libvirt, and a host where libvirt does
  * not answer can still be planned for: then all that is known of the VM is what was typed.
@@ -76,13 +104,10 @@ static int known_by_name(const struct inquiry *inquiry, struct domain *domain) {
 static int find_vms(struct inquiry *inquiry) {
     struct virt *virt = NULL;
     struct virt_error error;
-    if (inquiry->domain_xml)
-        return inquiry_read_domain(inquiry->command, &inquiry->domain, inquiry->domain_xml,
-                                   inquiry->vm);
-    if (inquiry->sysroot)
-        return known_by_name(inquiry, &inquiry->domain);
+    if (inquiry->domain_xml || inquiry->sysroot)
+        return vms_from_files(inquiry);
     if (virt_libvirt_open(&virt, NULL, &error) == 0) {
-        int status = vms_from_libvirt(inquiry, virt);
+        int status = ask_libvirt(inquiry, virt);
         virt_close(virt);
         return status;
     }

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,18 +71,91 @@ static int list_rubbish(struct virt *virt, struct virt_vm **vms, size_t *count,
     *count = 2;
     *vms = calloc(2, sizeof **vms);
     assert_non_null(*vms);
+    strcpy((*vms)[0].uuid, WINDOWS);
     (*vms)[0].xml = strdup("<domain><na");
     (*vms)[1].xml = strdup("<domain><name>good</name></domain>");
     return 0;
 }
 
-static void xml_that_cannot_be_read_is_left_out(void **state) {
+/* It may have anything, so it must not look as if it had nothing. */
+static void xml_that_cannot_be_read_is_kept_as_such(void **state) {
     (void)state;
     static const struct virt_ops ops = {.list = list_rubbish};
     struct virt virt = {&ops};
     assert_int_equal(others_load(&others, &virt, FRIGATE, &error), 0);
-    assert_int_equal(others.count, 1);
-    assert_string_equal(others.list[0].name, "good");
+    assert_int_equal(others.count, 2);
+    assert_string_equal(others.list[0].name, WINDOWS);
+    assert_non_null(strstr(others.list[0].unreadable, "line 1: the domain XML ends before"));
+    assert_string_equal(others.list[1].name, "good");
+    assert_null(others.list[1].unreadable);
+    others_finish(&others);
+}
+
+/* --- of a copy of a host */
+
+static char root[] = "/tmp/test_others.XXXXXX";
+
+static void put(const char *name, const char *text) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/run/libvirt/qemu/%s", root, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static int make_root(void **state) {
+    char command[256];
+    (void)state;
+    strcpy(root + strlen(root) - 6, "XXXXXX");
+    assert_non_null(mkdtemp(root));
+    snprintf(command, sizeof command, "mkdir -p %s/run/libvirt/qemu", root);
+    return system(command);
+}
+
+static int remove_root(void **state) {
+    char command[256];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    return system(command);
+}
+
+#define STATUS(STATE, NAME)                                                                        \
+    "<domstatus state='" STATE "'><domain id='3'><name>" NAME "</name></domain></domstatus>"
+
+static void running_vms_of_a_tree(void **state) {
+    struct domain own, taken;
+    (void)state;
+    put("a.xml", STATUS("running", "a"));
+    put("b.xml", STATUS("paused", "b"));
+    put("c.xml", STATUS("shutoff", "c"));
+    put("d.xml", "<domstatus state='running'><dom");
+    put("e.pid", "12");
+    assert_int_equal(domain_from_name(&own, "a"), 0);
+    others_from_tree(&others, root, NULL);
+    assert_int_equal(others.count, 3);
+    assert_string_equal(others.list[0].name, "a");
+    assert_string_equal(others.list[1].name, "b");
+    assert_string_equal(others.list[2].name, "d");
+    assert_non_null(others.list[2].unreadable);
+    assert_false(others_take(&others, "c", &taken));
+    assert_false(others_take(&others, "d", &taken)); /* of it only the name is known */
+    assert_true(others_take(&others, "a", &taken));
+    assert_int_equal(taken.id, 3);
+    assert_int_equal(others.count, 2);
+    domain_finish(&taken);
+    others_finish(&others);
+    others_from_tree(&others, root, &own);
+    assert_int_equal(others.count, 2);
+    assert_string_equal(others.list[0].name, "b");
+    others_finish(&others);
+    domain_finish(&own);
+}
+
+static void a_tree_without_running_vms(void **state) {
+    (void)state;
+    others_from_tree(&others, "/nowhere", NULL);
+    assert_int_equal(others.count, 0);
     others_finish(&others);
 }
 
@@ -92,7 +166,9 @@ int main(void) {
         TEST(running_ones_without_oneself),
         TEST(all_when_one_has_no_uuid),
         TEST(a_failure_is_passed_on),
-        TEST(xml_that_cannot_be_read_is_left_out),
+        TEST(xml_that_cannot_be_read_is_kept_as_such),
+        cmocka_unit_test_setup_teardown(running_vms_of_a_tree, make_root, remove_root),
+        TEST(a_tree_without_running_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
