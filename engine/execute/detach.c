@@ -298,23 +298,40 @@ static bool log_result(const struct detach *detach, enum result result, const ch
     return result == RESULT_DETACHED;
 }
 
-/* Before the lock is let go of: an engine that looks after the guest's boot would attach it again.
- */
-static void dismiss(const struct detach *detach) {
+/* Before the guest is asked: an engine that looks after the guest's boot would take what comes of
+ * it for the guest's doing, also after this program's end, and attach the device again. */
+static void detach_note(const struct detach *detach, bool dismissed) {
     struct life life;
-    const char *state = detach->request->state, *key = domain_key(&detach->domain);
-    char message[512], driver[64];
-    if (!state || !detach->device || !life_open(&life, state, key, &detach->vm_start))
+    const struct detach_request *request = detach->request;
+    const char *key = domain_key(&detach->domain);
+    char message[512];
+    if (!request->state || !detach->device ||
+        !life_open(&life, request->state, key, &detach->vm_start))
         return;
     if (life.ignored)
         log_result(detach, RESULT_FAILED, life.ignored, "");
-    life_dismiss(&life, detach->device->address, detach->device->id);
-    if (host_driver(&detach->host, detach->device, driver, sizeof driver) && *driver &&
-        !host_is_vfio(driver))
-        life_give_back(&life, detach->device->address); /* the host has it */
-    if (life_save(&life, state, key, message, sizeof message) < 0)
+    if (dismissed)
+        life_dismiss(&life, detach->device->address, detach->device->id);
+    else
+        life_readmit(&life, detach->device->address);
+    if (life_save(&life, request->state, key, message, sizeof message) < 0)
         log_result(detach, RESULT_FAILED, message,
                    "an engine that looks after the VM's start may attach the device again");
+    life_finish(&life);
+}
+
+/* The host has it: it need not be noted any more. */
+static void detach_note_returned(const struct detach *detach) {
+    struct life life;
+    const struct detach_request *request = detach->request;
+    const char *key = domain_key(&detach->domain);
+    char ignored[512], driver[64];
+    if (!request->state || !detach->device ||
+        !host_driver(&detach->host, detach->device, driver, sizeof driver) || !*driver ||
+        host_is_vfio(driver) || !life_open(&life, request->state, key, &detach->vm_start))
+        return;
+    life_give_back(&life, detach->device->address);
+    life_save(&life, request->state, key, ignored, sizeof ignored);
     life_finish(&life);
 }
 
@@ -333,11 +350,14 @@ bool detach_execute(struct detach *detach) {
         free(obstacle);
         return false;
     }
+    detach_note(detach, true);
     do
         answer = guest_release(&release, &error);
     while (answer == GUEST_NOT_ASKED && ask_again(detach, &error, since, &pause));
     if (answer == GUEST_LET_GO)
-        dismiss(detach);
+        detach_note_returned(detach);
+    else if (answer == GUEST_NOT_ASKED || answer == GUEST_KEEPS_IT)
+        detach_note(detach, false);
     return log_result(detach, answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
                       error.message, error.hint);
 }

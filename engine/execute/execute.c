@@ -55,7 +55,11 @@ static enum outcome do_entry(struct execution *run, const struct plan_entry *ent
         return OUTCOME_NEXT;
     if (entry->kind == PLAN_SKIPPED && task->unanswered)
         return execute_attached(run, entry, task);
-    return execution_finish(run, entry, task, result_of(entry), entry->message, entry->hint);
+    enum outcome outcome =
+        execution_finish(run, entry, task, result_of(entry), entry->message, entry->hint);
+    return entry->kind == PLAN_REFUSED && entry->device && execute_is_unit(entry)
+               ? execute_fail_group(run, entry, outcome)
+               : outcome;
 }
 
 /* Does what has not been done yet and can be done now. */
@@ -63,6 +67,7 @@ static enum outcome walk_plan(struct execution *run, bool only_programs) {
     enum outcome outcome = OUTCOME_NEXT;
     run->wake = run->look = INT64_MAX;
     run->restart_waits = false;
+    execute_note_absent(run);
     for (size_t i = 0; i < run->plan.count && outcome == OUTCOME_NEXT; i++) {
         const struct plan_entry *entry = &run->plan.entries[i];
         if (only_programs && entry->action->verb != VERB_RUN)
@@ -86,6 +91,7 @@ static enum outcome walk_devices(struct execution *run) {
                                    .claim_count = run->claim_count};
     plan_init(&run->plan, &request);
     enum outcome outcome = walk_plan(run, false);
+    execute_group_look(run);
     if (outcome == OUTCOME_NEXT &&
         (!execute_restart(run) || (run->wake == INT64_MAX && run->look == INT64_MAX)))
         return OUTCOME_OVER;

@@ -13,6 +13,7 @@ enum outcome execute_attached(struct execution *run, const struct plan_entry *en
                                            entry->device->name)
                            : memory_printf("%s (host driver was %s)", entry->device->name, driver);
     execution_finish(run, entry, task, RESULT_ATTACHED, message, NULL);
+    execution_readmit(run, entry->device);
     task->went = true;
     task->unanswered = false;
     execute_note_boot(run, task);
@@ -116,8 +117,12 @@ enum guest_answer execute_ask_guest(struct execution *run, const struct plan_ent
                                     .hostdev = domain_holds(&domain, entry->device),
                                     .xml = xml};
     *result = (struct virt_error){.message = "the VM does not have it any more"};
+    if (!entry->gone)
+        execution_dismiss(run, entry->device);
     enum guest_answer answer = release.hostdev ? guest_release(&release, result) : GUEST_LET_GO;
     domain_finish(&domain);
+    if (!entry->gone && (answer == GUEST_NOT_ASKED || answer == GUEST_KEEPS_IT))
+        execution_readmit(run, entry->device);
     return answer;
 }
 

@@ -49,6 +49,17 @@ static bool take_siblings(struct execution *run, const struct plan_entry *entry,
     return true;
 }
 
+/* The guest has it still, and may release it when it has booted. */
+static void execute_group_watch(struct execution *run, const struct plan_entry *entry) {
+    run->leaving = memory_grow(run->leaving, run->leaving_count, sizeof *run->leaving);
+    run->leaving[run->leaving_count++] =
+        (struct leaving){.rule = entry->rule,
+                         .action = entry->action,
+                         .target = entry->target,
+                         .address = memory_strdup(entry->device->address),
+                         .deadline = execution_now(run) + LEAVING_LIMIT_MS};
+}
+
 /* Returns false when the VM cannot be seen any more. */
 static bool take_out(struct execution *run, const struct plan_entry *entry) {
     struct virt_error result = {.message = "the VM could not be seen any more"};
@@ -63,34 +74,52 @@ static bool take_out(struct execution *run, const struct plan_entry *entry) {
         execution_log_entry(run, entry, RESULT_DETACHED, NOT_ALL_WENT, NULL);
     else if (answer != GUEST_STOPPED)
         execution_log_entry(run, entry, RESULT_FAILED, result.message, result.hint);
+    if (answer == GUEST_IS_SILENT)
+        execute_group_watch(run, entry);
     return answer != GUEST_STOPPED && answer != GUEST_UNSEEN;
 }
 
-/* How many of the unit of `entry` the VM has, by this run or an earlier one. */
-static size_t count_held(struct execution *run, const struct plan_entry *entry) {
+/* The entry's action and target with another device of its IOMMU group, or one without a device. */
+static struct plan_entry execute_group_member(const struct execution *run,
+                                              const struct plan_entry *entry, size_t index) {
+    const struct host_device *device = &run->host.devices[index];
+    bool is_member = device->bus == BUS_PCI && device->iommu_group == entry->device->iommu_group;
+    return (struct plan_entry){.kind = PLAN_STEP,
+                               .rule = entry->rule,
+                               .action = entry->action,
+                               .target = entry->target,
+                               .device = is_member ? device : NULL};
+}
+
+/* How many of the group the VM has, by this run or an earlier one. */
+static size_t count_held(const struct execution *run, const struct plan_entry *entry) {
     size_t count = 0;
-    for (size_t i = 0; i < run->plan.count; i++) {
-        const struct plan_entry *other = &run->plan.entries[i];
-        if (is_of_unit(entry, other))
-            count += other->kind == PLAN_SKIPPED || execution_task(run, other)->went;
+    for (size_t i = 0; i < run->host.count; i++) {
+        struct plan_entry member = execute_group_member(run, entry, i);
+        if (!member.device)
+            continue;
+        const struct task *task = execution_find_task(run, &member, member.device);
+        count += (task && task->went) || domain_holds(&run->domain, member.device);
     }
     return count;
 }
 
-/* What this run attached of the unit of `entry` is taken out again, the last first. */
-static bool take_unit_out(struct execution *run, const struct plan_entry *entry) {
+/* What this run attached of the group is taken out again, the last first. A plan that refuses the
+ * group has no entry for what went before, so the host's devices are looked through. */
+static bool take_group_out(struct execution *run, const struct plan_entry *entry) {
     bool may_split = count_held(run, entry) < 2 || host_may_split_group(&run->host);
-    for (size_t i = run->plan.count; i-- > 0;) {
-        const struct plan_entry *other = &run->plan.entries[i];
-        struct task *task = is_of_unit(entry, other) ? execution_task(run, other) : NULL;
+    for (size_t i = run->host.count; i-- > 0;) {
+        struct plan_entry member = execute_group_member(run, entry, i);
+        struct task *task = member.device ? execution_find_task(run, &member, member.device) : NULL;
         if (!task || !task->went)
             continue;
         task->went = false;
+        task->taken_out = true;
         if (!may_split)
-            execution_log_entry(run, other, RESULT_FAILED,
+            execution_log_entry(run, &member, RESULT_FAILED,
                                 NOT_ALL_WENT ", and this one stays in the VM",
                                 "Linux before 5.19 cannot take a group apart: shut the VM down");
-        else if (!take_out(run, other))
+        else if (!take_out(run, &member))
             return false;
     }
     return true;
@@ -105,13 +134,50 @@ static void drop_rest(struct execution *run, const struct plan_entry *entry) {
     }
 }
 
-/* One of the unit will not go. */
-static enum outcome fail_unit(struct execution *run, const struct plan_entry *entry,
-                              enum outcome outcome) {
-    if (!take_unit_out(run, entry))
+enum outcome execute_fail_group(struct execution *run, const struct plan_entry *entry,
+                                enum outcome outcome) {
+    if (!take_group_out(run, entry))
         return OUTCOME_OVER;
     execute_give_back(run, entry->device->iommu_group);
     return outcome;
+}
+
+void execute_group_look(struct execution *run) {
+    for (size_t i = run->leaving_count; i-- > 0;) {
+        struct leaving *leaving = &run->leaving[i];
+        const struct host_device *device = host_find(&run->host, BUS_PCI, leaving->address);
+        bool is_gone = device && !domain_holds(&run->domain, device);
+        if (!is_gone && device && execution_now(run) < leaving->deadline) {
+            run->look = execution_at_most(leaving->deadline, run->look);
+            continue;
+        }
+        if (is_gone) {
+            struct plan_entry entry = {.kind = PLAN_STEP,
+                                       .rule = leaving->rule,
+                                       .action = leaving->action,
+                                       .target = leaving->target,
+                                       .device = device};
+            execution_log_entry(run, &entry, RESULT_DETACHED, NOT_ALL_WENT, NULL);
+            execute_note_returned(run, device);
+            execute_give_back(run, device->iommu_group);
+        }
+        free(leaving->address);
+        *leaving = run->leaving[--run->leaving_count];
+    }
+}
+
+/* Whether another device of the group will not be in the VM: it failed, or was taken out. Then this
+ * one must not be alone there. */
+static bool is_group_given_up(struct execution *run, const struct plan_entry *entry) {
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        if (other == entry || !is_of_unit(entry, other) || other->kind != PLAN_STEP)
+            continue;
+        const struct task *task = execution_task(run, other);
+        if (task->failed || task->taken_out)
+            return true;
+    }
+    return false;
 }
 
 enum outcome execute_attach_member(struct execution *run, const struct plan_entry *entry,
@@ -119,14 +185,16 @@ enum outcome execute_attach_member(struct execution *run, const struct plan_entr
     char message[512];
     enum outcome outcome = OUTCOME_NEXT;
     size_t claims = run->claim_count;
-    if (take_siblings(run, entry, message, sizeof message))
+    if (is_group_given_up(run, entry))
+        execution_finish(run, entry, task, RESULT_FAILED, NOT_ALL_WENT, NULL);
+    else if (take_siblings(run, entry, message, sizeof message))
         outcome = execute_attach(run, entry, task);
     else
         execution_finish(run, entry, task, RESULT_FAILED, message, "see dmesg");
     if (run->claim_count > claims)
-        return fail_unit(run, entry, outcome);
+        return execute_fail_group(run, entry, outcome);
     if (outcome == OUTCOME_OVER || !task->failed)
         return outcome;
     drop_rest(run, entry);
-    return fail_unit(run, entry, outcome);
+    return execute_fail_group(run, entry, outcome);
 }

@@ -105,7 +105,7 @@ enum outcome execute_let_go(struct execution *run, const struct plan_entry *entr
     return OUTCOME_NEXT;
 }
 
-/* By a person, with 'virt-rules detach'. */
+/* By a person with 'virt-rules detach', by a rule, or because its group could not be attached. */
 static bool was_dismissed(struct execution *run, const struct plan_entry *entry) {
     struct life life;
     if (!life_exists(run->executor->state, execution_vm(run)))
@@ -117,13 +117,31 @@ static bool was_dismissed(struct execution *run, const struct plan_entry *entry)
     return dismissed;
 }
 
+void execute_note_absent(struct execution *run) {
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *entry = &run->plan.entries[i];
+        struct task *task = entry->kind == PLAN_STEP && entry->device && !entry->gone
+                                ? execution_find_task(run, entry, entry->device)
+                                : NULL;
+        if (!task || !task->done || !task->went || (task->look && !was_dismissed(run, entry)))
+            continue;
+        task->went = false;
+        task->taken_out = true;
+    }
+}
+
 /* A guest that boots can take a plug for an unplug. */
 enum outcome execute_look_again(struct execution *run, const struct plan_entry *entry,
                                 struct task *task) {
     if (!task->look)
         return OUTCOME_NEXT;
-    if (entry->kind == PLAN_STEP && !was_dismissed(run, entry))
-        return execute_let_go(run, entry, task);
+    if (entry->kind == PLAN_STEP && !task->taken_out) {
+        enum outcome outcome = execute_let_go(run, entry, task);
+        if (!task->failed || !execute_is_unit(entry))
+            return outcome;
+        task->went = false; /* the VM does not have it: only the rest of its group is taken out */
+        return execute_fail_group(run, entry, outcome);
+    }
     if (entry->kind != PLAN_STEP && execution_now(run) < task->look)
         run->look = execution_at_most(task->look, run->look);
     else

@@ -153,6 +153,30 @@ void execution_save_life(struct execution *run, struct life *life) {
     life_finish(life);
 }
 
+static void execution_save_quietly(const struct execution *run, struct life *life) {
+    char ignored[512];
+    life_save(life, run->executor->state, execution_vm(run), ignored, sizeof ignored);
+    life_finish(life);
+}
+
+void execution_dismiss(struct execution *run, const struct host_device *device) {
+    struct life life;
+    if (!execution_load_life(run, &life))
+        return;
+    life_dismiss(&life, device->address, device->id);
+    execution_save_quietly(run, &life);
+}
+
+void execution_readmit(struct execution *run, const struct host_device *device) {
+    struct life life;
+    if (!life_exists(run->executor->state, execution_vm(run)) || !execution_load_life(run, &life))
+        return;
+    if (life_readmit(&life, device->address))
+        execution_save_quietly(run, &life);
+    else
+        life_finish(&life);
+}
+
 /* --- tasks */
 
 static int compare_tasks(const void *left, const void *right) {
@@ -177,6 +201,14 @@ struct task *execution_task(struct execution *run, const struct plan_entry *entr
         free(task);
     }
     return *found;
+}
+
+struct task *execution_find_task(const struct execution *run, const struct plan_entry *entry,
+                                 const struct host_device *device) {
+    const struct task wanted = {
+        .action = entry->action, .target = entry->target, .address = device->address};
+    struct task **found = tfind(&wanted, &run->tasks, compare_tasks);
+    return found ? *found : NULL;
 }
 
 static void finish_task(void *item) {
@@ -338,4 +370,7 @@ void execution_finish_run(struct execution *run) {
         free(run->taken[i].driver);
     }
     free(run->taken);
+    for (size_t i = 0; i < run->leaving_count; i++)
+        free(run->leaving[i].address);
+    free(run->leaving);
 }

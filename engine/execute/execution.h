@@ -17,6 +17,7 @@ enum {
     PASSING_LIMIT_MS = 60000, /* how long errors that pass are tried again without 'within' */
     RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
     CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
+    LEAVING_LIMIT_MS = 60000, /* how long it is watched for what the guest was asked to release */
     BOOT_MS = 30000,          /* how long a guest boots: then it is looked at again */
     FIRST_WAIT_MS = 250,
     LONGEST_WAIT_MS = 5000,
@@ -39,6 +40,7 @@ struct task {
     bool failed;                  /* this run tried, and will not again */
     bool unanswered;              /* libvirt may have got the call: its answer never came */
     bool came_back;               /* the guest let it go once */
+    bool taken_out;               /* by us or a person: this run does not attach it again */
     int64_t wait, next, deadline; /* of trying again; 0: not tried yet */
     int64_t look;                 /* when to look whether the guest has it still; 0: no more */
 };
@@ -52,6 +54,17 @@ struct taken {
     bool told;      /* the journal has it that it stays without */
 };
 
+/* A device of a group that could not be attached as a whole: the guest was asked for it, and has it
+ * still. It may give it up once it has booted, and then the host gets back the rest of the group.
+ */
+struct leaving {
+    const struct rule *rule;
+    const struct action *action;
+    const struct target *target;
+    char *address;
+    int64_t deadline; /* of watching for it */
+};
+
 struct execution {
     const struct executor *executor;
     struct virt *virt;
@@ -61,6 +74,8 @@ struct execution {
     size_t claim_count;
     struct taken *taken;
     size_t taken_count;
+    struct leaving *leaving;
+    size_t leaving_count;
     struct domain domain; /* as libvirt has it now */
     struct others others;
     struct host host;
@@ -102,8 +117,15 @@ void execution_log_device(struct execution *run, const struct host_device *devic
  * and gives it to execution_save_life() or life_finish(). */
 bool execution_load_life(struct execution *run, struct life *life);
 void execution_save_life(struct execution *run, struct life *life);
+/* Notes, as far as the state can be written, that the device is taken out of the VM by us, so that
+ * no engine takes this for the guest's doing; and that a rule attached it again. */
+void execution_dismiss(struct execution *run, const struct host_device *device);
+void execution_readmit(struct execution *run, const struct host_device *device);
 
 struct task *execution_task(struct execution *run, const struct plan_entry *entry);
+/* The same for a device of the entry's action and target that may have no entry; NULL: no task. */
+struct task *execution_find_task(const struct execution *run, const struct plan_entry *entry,
+                                 const struct host_device *device);
 /* Writes the result, and the task is done; returns OUTCOME_NEXT. */
 enum outcome execution_finish(struct execution *run, const struct plan_entry *entry,
                               struct task *task, enum result result, const char *message,
@@ -141,7 +163,8 @@ enum outcome execute_detach(struct execution *run, const struct plan_entry *entr
 enum outcome execute_attached(struct execution *run, const struct plan_entry *entry,
                               struct task *task);
 
-/* Asks the guest to let it go and waits for that, see guest_release(). GUEST_STOPPED comes after a
+/* Asks the guest to let it go and waits for that, see guest_release(). Notes before that it was us:
+ * no engine that looks after the guest's boot attaches it again. GUEST_STOPPED comes after a
  * line in the journal when the VM could not be seen before. */
 enum guest_answer execute_ask_guest(struct execution *run, const struct plan_entry *entry,
                                     const char *xml, struct virt_error *result);
@@ -151,6 +174,13 @@ enum guest_answer execute_ask_guest(struct execution *run, const struct plan_ent
 bool execute_is_unit(const struct plan_entry *entry);
 enum outcome execute_attach_member(struct execution *run, const struct plan_entry *entry,
                                    struct task *task);
+/* The entry's device cannot be attached: what this run attached of its group leaves the VM, and the
+ * host gets back what was taken for the group. Returns `outcome`, or OUTCOME_OVER when the VM
+ * cannot be seen any more. */
+enum outcome execute_fail_group(struct execution *run, const struct plan_entry *entry,
+                                enum outcome outcome);
+/* Looks after what the guest did not release when it was asked. */
+void execute_group_look(struct execution *run);
 
 /* --- execute_taken.c */
 
@@ -176,6 +206,9 @@ void execute_end_life(struct execution *run);
 
 /* It went: when to look again. */
 void execute_note_boot(struct execution *run, struct task *task);
+/* Before a walk: what this run attached and the VM does not have any more, although no guest that
+ * boots is looked after, or because it was taken out on purpose. */
+void execute_note_absent(struct execution *run);
 /* A task that is done: has the guest still what it got? */
 enum outcome execute_look_again(struct execution *run, const struct plan_entry *entry,
                                 struct task *task);

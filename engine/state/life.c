@@ -177,6 +177,15 @@ void life_dismiss(struct life *life, const char *address, struct device_id id) {
                    (struct life_device){(char *)address, id, -1, NULL});
 }
 
+bool life_readmit(struct life *life, const char *address) {
+    struct life_device *found = find_device(life->dismissed, life->dismissed_count, address);
+    if (!found)
+        return false;
+    finish_device(found);
+    *found = life->dismissed[--life->dismissed_count];
+    return true;
+}
+
 static void finish_call(struct life_call *call) {
     free(call->name);
     free(call->address);

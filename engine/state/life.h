@@ -74,7 +74,8 @@ struct life {
      * one there does so before, and it stays until the host has the device again. */
     struct life_device *taken;
     size_t taken_count;
-    struct life_device *dismissed; /* that a person took out: not to be attached again */
+    struct life_device *dismissed; /* that a person or a rule took out: an engine that looks after
+                                      the guest's boot does not attach them again */
     size_t dismissed_count;
     struct life_result *results; /* the newest last */
     size_t result_count;
@@ -102,6 +103,8 @@ bool life_is_later(const struct life *life, const struct life_start *start);
 void life_end(struct life *life);
 
 void life_dismiss(struct life *life, const char *address, struct device_id id);
+/* Takes it from the list. Returns true when it was there. */
+bool life_readmit(struct life *life, const char *address);
 bool life_has_dismissed(const struct life *life, const char *address, struct device_id id);
 
 /* Adds to the list, unless its address is there. Returns true when it was not. */

@@ -553,7 +553,7 @@ static void nothing_to_detach(void **state) {
 static char kernel_calls[1024];
 static unsigned failing_attach, attaches;
 static const char *stubborn; /* has a host driver that does not let go */
-static bool no_driver_comes;
+static bool no_driver_comes, guest_is_deaf;
 
 static void set_driver(const char *address, const char *driver) {
     char link[256], target[128];
@@ -653,6 +653,8 @@ static void bind_to_host(struct double_virt *unused, void *context) {
     const char *address = address_of_call();
     (void)unused;
     (void)context;
+    if (guest_is_deaf)
+        return;
     set_driver(address, "");
     if (!one_is_on("vfio-pci"))
         set_driver(address, "apex");
@@ -677,7 +679,7 @@ static int set_up_group(void **state) {
     *kernel_calls = '\0';
     failing_attach = attaches = 0;
     stubborn = NULL;
-    no_driver_comes = false;
+    no_driver_comes = guest_is_deaf = false;
     set_driver(THIRD, "apex");
     assert_drivers("apex", "apex", "apex");
     double_virt_before(hypervisor, DOUBLE_ATTACH, 0, bind_to_vfio, NULL);
@@ -762,6 +764,130 @@ static void the_last_fails(void **state) {
     assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(SECOND) FAILED(THIRD) DETACHED(SECOND)
                                        DETACHED(FIRST) BACK(SECOND) BACK(THIRD));
     assert_drivers("apex", "apex", "apex");
+}
+
+/* The guest's boot is looked after, as on a host. */
+static bool run_through_boot(const char *action) {
+    boot_ms = 0;
+    bool good = run_of(action);
+    boot_ms = -1;
+    return good;
+}
+
+static void what_was_taken_out_is_not_attached_again(void **state) {
+    (void)state;
+    fail_attach(2, VIRT_FAILED, "no luck");
+    assert_false(run_through_boot(WITH_GROUP));
+    assert_string_equal(results(), ATTACHED(FIRST) FAILED(SECOND) FAILED(THIRD) DETACHED(FIRST)
+                                       BACK(SECOND) BACK(THIRD));
+    assert_int_equal(attaches, 2);
+    assert_drivers("apex", "apex", "apex");
+}
+
+/* libvirt's own giving back, now that the guest does what it was asked for. */
+static void release_first_late(void) {
+    double_virt_deaf(hypervisor, FRIGATE, false);
+    take(FRIGATE, FIRST);
+    set_driver(FIRST, "apex");
+}
+
+static void a_guest_that_releases_it_after_its_boot(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    guest_is_deaf = true;
+    fail_attach(2, VIRT_FAILED, "no luck");
+    hours.at = hours.now + 90000;
+    hours.then = release_first_late;
+    assert_false(run_through_boot(WITH_GROUP));
+    assert_string_equal(results(),
+                        ATTACHED(FIRST) FAILED(SECOND) FAILED(THIRD)
+                            FAILED(FIRST) "failed - " SECOND " 1ac1:089a\n"
+                                          "failed - " THIRD " 1ac1:089a\n" DETACHED(FIRST)
+                                              BACK(SECOND) BACK(THIRD));
+    assert_int_equal(attaches, 2);
+    assert_drivers("apex", "apex", "apex");
+}
+
+static void a_guest_that_never_releases_it(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    guest_is_deaf = true;
+    fail_attach(2, VIRT_FAILED, "no luck");
+    assert_false(run_through_boot(WITH_GROUP));
+    assert_int_equal(attaches, 2);
+    assert_drivers("vfio-pci", "none", "none");
+    assert_in_range(hours.now, 5000 + 60000, 5000 + 240000);
+}
+
+static void give_second_to_windows(void) {
+    give(WINDOWS, SECOND);
+}
+
+static void one_that_is_refused_half_way(void **state) {
+    (void)state;
+    fail_attach(2, VIRT_PASSES, "state change lock");
+    hours.at = hours.now + 1;
+    hours.then = give_second_to_windows;
+    assert_false(run_of(WITH_GROUP));
+    assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(THIRD) REFUSED(SECOND) DETACHED(THIRD)
+                                       DETACHED(FIRST) BACK(SECOND) BACK(THIRD));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
+static void take_first_by_hand(void) {
+    char error[256];
+    struct life life;
+    take(FRIGATE, FIRST);
+    set_driver(FIRST, "");
+    struct life_start start = {.id = told.id, .seen = life_clock()};
+    assert_true(life_open(&life, state_path(""), FRIGATE, &start));
+    life_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
+    assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    life_finish(&life);
+}
+
+static void a_person_takes_one_out_half_way(void **state) {
+    (void)state;
+    for (int boots = 0; boots < 2; boots++) {
+        fail_attach(attaches + 2, VIRT_PASSES, "state change lock");
+        hours.at = hours.now + 1;
+        hours.then = take_first_by_hand;
+        assert_false(boots ? run_through_boot(WITH_GROUP) : run_of(WITH_GROUP));
+        assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+        assert_int_equal(attaches, 3 * (boots + 1));
+        set_driver(FIRST, "apex");
+        assert_drivers("apex", "apex", "apex");
+    }
+}
+
+static void drop_first(void) {
+    take(FRIGATE, FIRST);
+}
+
+static void the_guest_drops_one_for_good(void **state) {
+    (void)state;
+    double_virt_mute(hypervisor);
+    fail_attach(4, VIRT_FAILED, "no luck");
+    hours.at = hours.now + 1;
+    hours.then = drop_first;
+    assert_false(run_through_boot(WITH_GROUP));
+    assert_non_null(strstr(results(), ATTACHED(FIRST) ATTACHED(SECOND) ATTACHED(THIRD) FAILED(FIRST)
+                                          DETACHED(THIRD) DETACHED(SECOND)));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
+static void drop_first_at_wait(struct double_virt *unused, void *context) {
+    (void)unused;
+    (void)context;
+    take(FRIGATE, FIRST);
+}
+
+static void the_guest_drops_one_each_time(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_WAIT, 0, drop_first_at_wait, NULL);
+    assert_false(run_through_boot(WITH_GROUP " within 20s"));
+    assert_non_null(strstr(results(), FAILED(FIRST) DETACHED(THIRD) DETACHED(SECOND)));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
 }
 
 static void an_old_kernel_cannot_take_a_group_apart(void **state) {
@@ -1136,6 +1262,13 @@ int main(void) {
         GROUP(the_first_fails),
         GROUP(the_second_fails),
         GROUP(the_last_fails),
+        GROUP(what_was_taken_out_is_not_attached_again),
+        GROUP(a_guest_that_releases_it_after_its_boot),
+        GROUP(a_guest_that_never_releases_it),
+        GROUP(one_that_is_refused_half_way),
+        GROUP(a_person_takes_one_out_half_way),
+        GROUP(the_guest_drops_one_for_good),
+        GROUP(the_guest_drops_one_each_time),
         GROUP(an_old_kernel_cannot_take_a_group_apart),
         GROUP(an_old_kernel_and_one_of_an_earlier_run),
         GROUP(one_of_an_earlier_run_stays),

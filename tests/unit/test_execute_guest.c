@@ -98,6 +98,23 @@ static void what_a_person_took_out_stays_out(void **state) {
                         ATTACHED(FIRST) ATTACHED(SECOND) ATTACHED(FIRST) ALREADY(SECOND));
 }
 
+static void what_comes_again_is_looked_after_again(void **state) {
+    struct life life;
+    (void)state;
+    assert_true(run_of("detach at 03:00.0"));
+    give(FRIGATE, FIRST);
+    assert_true(run_of("detach at 03:00.0")); /* a rule: the same as a person */
+    assert_true(life_load(&life, state_path(""), FRIGATE));
+    assert_true(life_has_dismissed(&life, FIRST, (struct device_id){0x1ac1, 0x089a}));
+    life_finish(&life);
+    hours.at = hours.now + 1;
+    hours.then = let_first_go;
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(),
+                        "already detach at 03:00.0\n"
+                        "detached detach " FIRST " 1ac1:089a\n" ATTACHED(FIRST) ATTACHED(FIRST));
+}
+
 static void stop(void) {
     double_virt_stop(hypervisor, FRIGATE);
 }
@@ -314,6 +331,7 @@ int main(void) {
         TEST(news_of_it_are_not_waited_for),
         TEST(a_guest_that_does_not_want_it),
         TEST(what_a_person_took_out_stays_out),
+        TEST(what_comes_again_is_looked_after_again),
         TEST(a_vm_that_ends_while_it_is_looked_at),
         TEST(a_libvirt_that_goes_while_it_is_looked_at),
         TEST(only_a_start_is_looked_after),

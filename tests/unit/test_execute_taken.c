@@ -225,7 +225,12 @@ static void what_the_guest_let_go_is_forgotten(void **state) {
     assert_string_equal(noted_for(FRIGATE), "apex");
     double_virt_before(hypervisor, DOUBLE_DETACH, 1, bind_back, NULL);
     assert_true(run_of("detach at 03:00.0"));
-    assert_false(has_taken(FRIGATE));
+    assert_null(noted_for(FRIGATE));
+    struct life life;
+    assert_true(life_load(&life, state_path(""), FRIGATE));
+    assert_true(life_has_dismissed(
+        &life, FIRST, (struct device_id){0x1ac1, 0x089a})); /* it was a rule, not the guest */
+    life_finish(&life);
 }
 
 static void unless_libvirt_has_it_still(void **state) {
