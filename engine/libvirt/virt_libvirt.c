@@ -47,7 +47,37 @@ enum { ANY = -1 };
 #define HINT_CONNECTION                                                                            \
     "is libvirtd (or virtqemud) running? Try 'virsh -c qemu:///system list' as the same user"
 
-/* The first row that matches counts; `text` is a part of the message, in any case. */
+#define HINT_GROUP                                                                                 \
+    "another device of its IOMMU group is still on a host driver: pass the whole group ('with "    \
+    "group'), or move the card to another slot"
+#define HINT_PORT                                                                                  \
+    "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "  \
+    "with 'virsh edit', start it"
+#define HINT_IOMMU                                                                                 \
+    "turn on the IOMMU: VT-d or AMD-Vi in the firmware, and intel_iommu=on (Intel) on the "        \
+    "kernel's command line"
+#define HINT_VFIO                                                                                  \
+    "load vfio-pci ('modprobe vfio-pci') and turn on the IOMMU: VT-d or AMD-Vi in the firmware, "  \
+    "intel_iommu=on (Intel) on the kernel's command line"
+#define HINT_RMRR                                                                                  \
+    "dmesg says why: with RMRR the firmware keeps memory of the device, turn that off there or "   \
+    "use another slot; without interrupt remapping update the firmware"
+#define HINT_RESET                                                                                 \
+    "libvirt cannot reset it alone: pass all functions of the card together ('with group')"
+#define HINT_USB_PORTS                                                                             \
+    "the VM has no free USB port: shut it down, add <controller type='usb' model='qemu-xhci' "     \
+    "ports='15'/> with 'virsh edit', start it"
+#define HINT_USB_GONE "it was unplugged or came back with another number or id: see lsusb"
+#define HINT_USB_OPEN                                                                              \
+    "qemu cannot open the device: it was unplugged, or qemu may not: see lsusb, and dmesg for "    \
+    "denials"
+#define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"
+#define HINT_TRANSLATED                                                                            \
+    "the daemon translates its messages, so their meaning is not known here: set LC_ALL=C for it " \
+    "('systemctl edit libvirtd', Environment=LC_ALL=C)"
+
+/* Texts of libvirt 0.10 to 12 and of qemu, which never translates; libvirt's daemon does. The first
+ * row that matches counts; `text` is a part of the message, in any case. */
 static const struct meaning {
     int domain, code;
     const char *text; /* NULL: any */
@@ -78,6 +108,7 @@ static const struct meaning {
     {ANY, ANY, "keepalive timeout", VIRT_UNREACHABLE, HINT_CONNECTION},
     {ANY, VIR_ERR_OPERATION_INVALID, "is in use", VIRT_HELD,
      "a VM has it, or another device of its IOMMU group: detach it there first"},
+    {ANY, VIR_ERR_OPERATION_FAILED, "already exists", VIRT_HELD, "the VM has it already"},
     {ANY, ANY, "domain is not running", VIRT_NOT_RUNNING, "start the VM first"},
     {ANY, ANY, "domain is no longer running", VIRT_NOT_RUNNING, "the VM stopped meanwhile"},
     {ANY, ANY, "inactive domain", VIRT_NOT_RUNNING, "start the VM first"},
@@ -95,27 +126,55 @@ static const struct meaning {
      "libvirt lost sight of a device that the VM has, as when its daemon was killed in the middle "
      "of "
      "an attach: shut the VM down and start it again"},
-    {ANY, ANY, "is not viable", VIRT_FAILED,
-     "another device of its IOMMU group is still on a host driver: pass the whole group ('with "
-     "group'), or move the card to another slot"},
-    {ANY, ANY, "no more available pci", VIRT_FAILED,
-     "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "
-     "with 'virsh edit', start it"},
-    {ANY, ANY, "support passthrough of host pci", VIRT_FAILED,
-     "turn on the IOMMU: VT-d or AMD-Vi in the firmware, and intel_iommu=on (Intel) on the "
-     "kernel's command line"},
-    {ANY, ANY, "support vfio", VIRT_FAILED,
-     "load vfio-pci ('modprobe vfio-pci') and turn on the IOMMU: VT-d or AMD-Vi in the firmware, "
-     "intel_iommu=on (Intel) on the kernel's command line"},
+    {ANY, ANY, "is not viable", VIRT_FAILED, HINT_GROUP},
+    {ANY, ANY, "error getting device from group", VIRT_FAILED, HINT_GROUP},
+    {ANY, ANY, "lacking acs", VIRT_FAILED,
+     "the switch above it lets devices reach each other past the IOMMU: move the card to a slot of "
+     "the processor's own"},
+    {ANY, ANY, "no more available pci", VIRT_FAILED, HINT_PORT},
+    {ANY, ANY, "no pci buses available", VIRT_FAILED,
+     "the VM's machine type has no PCI: it needs another one, q35 or pc"},
+    {ANY, ANY, "support hotplug", VIRT_FAILED, HINT_PORT}, /* of libvirt, and qemu's "...ging" */
+    {ANY, ANY, "double use of pci address", VIRT_FAILED,
+     "another device took that place in the guest meanwhile: 'virt-rules apply VM' plans again"},
+    {ANY, ANY, "already occupied by", VIRT_FAILED,
+     "another device took that place in the guest meanwhile: 'virt-rules apply VM' plans again"},
+    {ANY, ANY, "support passthrough of host pci", VIRT_FAILED, HINT_IOMMU},
+    {ANY, ANY, "device assignment is not supported by the host", VIRT_FAILED, HINT_VFIO},
+    {ANY, ANY, "support vfio", VIRT_FAILED, HINT_VFIO},
+    {ANY, ANY, "set iommu for container", VIRT_FAILED, HINT_RMRR}, /* VFIO_SET_IOMMU failed */
+    {ANY, ANY, "vfio_set_iommu", VIRT_FAILED, HINT_RMRR},
+    {ANY, ANY, "ineligible for iommu domain", VIRT_FAILED, HINT_RMRR},
+    {ANY, ANY, "error attaching to ioasid", VIRT_FAILED, HINT_RMRR}, /* of IOMMUFD */
+    {ANY, ANY, "failed to open /dev/vfio", VIRT_FAILED,
+     "another program has the IOMMU group, or qemu may not open it: 'fuser -v /dev/vfio/*', and "
+     "see dmesg for denials"},
+    {ANY, ANY, "could not open '/dev/vfio", VIRT_FAILED,
+     "another program has the IOMMU group, or qemu may not open it: 'fuser -v /dev/vfio/*', and "
+     "see dmesg for denials"},
+    {ANY, ANY, "no flr, pm reset or bus reset", VIRT_FAILED, HINT_RESET},
+    {ANY, ANY, "not doing bus reset", VIRT_FAILED, HINT_RESET},
+    {ANY, ANY, "unable to reset pci device", VIRT_FAILED, HINT_RESET},
     {ANY, ANY, "no usb bus", VIRT_FAILED,
      "the VM has no USB controller: shut it down, add <controller type='usb' model='qemu-xhci'/> "
      "with 'virsh edit', start it"},
-    {ANY, ANY, "did not find usb device", VIRT_FAILED,
-     "it was unplugged or came back with another number or id: see lsusb"},
+    {ANY, ANY, "no free usb ports", VIRT_FAILED, HINT_USB_PORTS},
+    {ANY, ANY, "bus with no free ports", VIRT_FAILED, HINT_USB_PORTS},
+    {ANY, ANY, "speed mismatch trying to attach", VIRT_FAILED,
+     "the VM's USB controller is too old for the device: use <controller type='usb' "
+     "model='qemu-xhci'/>"},
+    /* Each of the two may see a device later than the kernel shows it. */
+    {ANY, ANY, "did not find usb device", VIRT_PASSES, HINT_USB_GONE},
+    {ANY, ANY, "did not find matching usb", VIRT_PASSES, HINT_USB_GONE}, /* since 12 */
+    {ANY, ANY, "failed to find host usb device", VIRT_PASSES, HINT_USB_GONE},
+    {ANY, ANY, "failed to open host usb device", VIRT_PASSES, HINT_USB_OPEN},
+    {ANY, ANY, "/dev/bus/usb/", VIRT_PASSES, HINT_USB_OPEN},
     {ANY, ANY, "multiple usb devices", VIRT_FAILED,
      "several devices have that id: say which by its 'port' or 'serial'"},
     {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
      "a bridge cannot be passed: name the device behind it"},
+    {ANY, ANY, "guest is busy", VIRT_PASSES,
+     "the guest is at work on that slot, and has not finished yet"},
     {ANY, ANY, "already in the process of unplug", VIRT_PASSES,
      "the guest was asked to let it go, and has not answered yet"},
     {ANY, ANY, "rejected by the guest", VIRT_REFUSED,
@@ -124,8 +183,10 @@ static const struct meaning {
      "most often the device's address is gone: see 'virt-rules devices'"},
     {ANY, ANY, "failed to bind", VIRT_FAILED,
      "is vfio-pci loaded? 'modprobe vfio-pci', then see dmesg"},
-    {ANY, ANY, "vfio_map_dma", VIRT_FAILED,
-     "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"},
+    {ANY, ANY, "vfio_map_dma", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "vfio_container_dma_map", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "memory listener initialization failed", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "limit locked memory", VIRT_FAILED, HINT_MEMORY},
     {ANY, ANY, NULL, VIRT_FAILED, ""},
 };
 
@@ -154,6 +215,14 @@ static void put_message(struct virt_error *error, const char *message) {
     error->message[length] = '\0';
 }
 
+/* English needs no other characters; names of VMs and devices may have them, which does not matter
+ * to a hint. */
+static bool is_translated(const char *message) {
+    while (*message && isascii((unsigned char)*message))
+        message++;
+    return *message;
+}
+
 void virt_libvirt_error(struct virt_error *error, int domain, int code, const char *message) {
     const struct meaning *meaning = meanings;
 
@@ -164,7 +233,8 @@ void virt_libvirt_error(struct virt_error *error, int domain, int code, const ch
     error->failure = meaning->failure;
     error->code = code;
     put_message(error, message);
-    snprintf(error->hint, sizeof error->hint, "%s", meaning->hint);
+    snprintf(error->hint, sizeof error->hint, "%s",
+             !*meaning->hint && is_translated(message) ? HINT_TRANSLATED : meaning->hint);
 }
 
 /* An error that is not libvirt's. */
@@ -353,6 +423,35 @@ static void free_domains(const struct libvirt *self, virDomainPtr *domains, int 
     free(domains);
 }
 
+/* Whether the VM with that UUID runs now: libvirt's handle of it knows only how it was. */
+static bool runs_now(const struct libvirt *self, const char *uuid) {
+    virDomainPtr domain = self->api.lookup_by_uuid(self->connection, uuid);
+    bool runs = domain && self->api.id(domain) != (unsigned)-1;
+
+    if (domain)
+        self->api.free(domain);
+    else
+        self->api.reset_last_error();
+    return runs;
+}
+
+/*
+ * A daemon that translates its messages, or one of tomorrow, says in words that are not known here
+ * what its code says coarsely; so the VM is looked at. To whom the device belongs the other VMs'
+ * XML tells.
+ */
+static void look_behind(const struct libvirt *self, const char *uuid, enum virt_failure otherwise,
+                        struct virt_error *error) {
+    if (error->failure != VIRT_FAILED || error->code != VIR_ERR_OPERATION_INVALID)
+        return;
+    if (runs_now(self, uuid)) {
+        error->failure = otherwise;
+        return;
+    }
+    error->failure = VIRT_NOT_RUNNING;
+    snprintf(error->hint, sizeof error->hint, "start the VM first");
+}
+
 /* Returns 1 when it was read, 0 when the VM went away meanwhile, -1 for an error. */
 static int read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm,
                    struct virt_error *error) {
@@ -360,6 +459,7 @@ static int read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm
     if (vm->xml)
         return 1;
     failed(self, error);
+    look_behind(self, vm->uuid, VIRT_FAILED, error);
     return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING ? 0 : -1;
 }
 
@@ -512,25 +612,6 @@ static bool is_other_life(const struct libvirt *self, virDomainPtr domain, int i
     return id >= 0 && now != (unsigned)id && now != (unsigned)-1;
 }
 
-static int do_step(struct virt *virt, const char *uuid, int id, vm_step *step, const char *xml,
-                   struct virt_error *error) {
-    struct libvirt *self = of(virt);
-    virDomainPtr domain;
-    int status;
-
-    if (connect_once(self, error) != 0)
-        return -1;
-    domain = self->api.lookup_by_uuid(self->connection, uuid);
-    if (!domain)
-        return failed(self, error);
-    if (is_other_life(self, domain, id))
-        status = fail(error, VIRT_NOT_RUNNING, "", "the VM was started again since");
-    else
-        status = step(&self->api, domain, xml) == 0 ? 0 : failed(self, error);
-    self->api.free(domain);
-    return status;
-}
-
 static int step_attach(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
     return api->attach(domain, xml, VIR_DOMAIN_AFFECT_LIVE);
 }
@@ -549,6 +630,27 @@ static int step_reboot(const struct libvirt_api *api, virDomainPtr domain, const
     return api->reboot(domain, VIR_DOMAIN_REBOOT_DEFAULT);
 }
 
+static int do_step(struct virt *virt, const char *uuid, int id, vm_step *step, const char *xml,
+                   struct virt_error *error) {
+    struct libvirt *self = of(virt);
+    virDomainPtr domain;
+    int status;
+
+    if (connect_once(self, error) != 0)
+        return -1;
+    domain = self->api.lookup_by_uuid(self->connection, uuid);
+    if (!domain)
+        return failed(self, error);
+    if (is_other_life(self, domain, id))
+        status = fail(error, VIRT_NOT_RUNNING, "", "the VM was started again since");
+    else
+        status = step(&self->api, domain, xml) == 0 ? 0 : failed(self, error);
+    if (status < 0)
+        look_behind(self, uuid, step == step_attach ? VIRT_HELD : VIRT_FAILED, error);
+    self->api.free(domain);
+    return status;
+}
+
 static int libvirt_attach(struct virt *virt, const char *uuid, int id, const char *xml,
                           struct virt_error *error) {
     return do_step(virt, uuid, id, step_attach, xml, error);
@@ -556,7 +658,13 @@ static int libvirt_attach(struct virt *virt, const char *uuid, int id, const cha
 
 static int libvirt_detach(struct virt *virt, const char *uuid, int id, const char *xml,
                           struct virt_error *error) {
-    return do_step(virt, uuid, id, step_detach, xml, error);
+    int status = do_step(virt, uuid, id, step_detach, xml, error);
+
+    /* The one thing that libvirt says so of a detach, in whatever language. */
+    if (status < 0 && error->failure == VIRT_FAILED && error->code == VIR_ERR_OPERATION_FAILED &&
+        is_translated(error->message))
+        error->failure = VIRT_REFUSED;
+    return status;
 }
 
 static int libvirt_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {

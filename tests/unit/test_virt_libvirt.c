@@ -84,7 +84,75 @@ static const struct {
      "guests",
      VIRT_FAILED, "behind"},
     {VIR_FROM_NONE, 1, "Domain has no USB bus support", VIRT_FAILED, "qemu-xhci"},
-    {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_FAILED, "lsusb"},
+    {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_PASSES, "lsusb"},
+    {VIR_FROM_NONE, 1, "internal error: Did not find matching USB device: vid:1a6e, pid:089a",
+     VIRT_PASSES, "lsusb"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': failed to find host usb device "
+     "1:9",
+     VIRT_PASSES, "lsusb"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': failed to open host usb device "
+     "1:9",
+     VIRT_PASSES, "denials"},
+    {VIR_FROM_NONE, 38, "unable to stat: /dev/bus/usb/001/009: No such file or directory",
+     VIRT_PASSES, "lsusb"},
+    {VIR_FROM_NONE, 1, "internal error: No free USB ports", VIRT_FAILED, "ports='15'"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': tried to attach usb device x to "
+     "a bus with no free ports",
+     VIRT_FAILED, "ports='15'"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': speed mismatch trying to attach "
+     "usb device \"x\" (high speed) to bus \"usb.0\", port \"1\" (full speed)",
+     VIRT_FAILED, "qemu-xhci"},
+    {VIR_FROM_QEMU, 67,
+     "unsupported configuration: VFIO PCI device assignment is not supported by the host",
+     VIRT_FAILED, "modprobe"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': vfio 0000:03:00.0: failed to "
+     "setup container for group 1: Failed to set iommu for container: Operation not permitted",
+     VIRT_FAILED, "RMRR"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': vfio 0000:03:00.0: error "
+     "getting "
+     "device from group 1: No such device",
+     VIRT_FAILED, "with group"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': vfio 0000:03:00.0: memory "
+     "listener initialization failed: Region pc.ram: vfio_container_dma_map(0x1, 0x0, 0xc0000) = "
+     "-12 (Cannot allocate memory)",
+     VIRT_FAILED, "locked"},
+    {VIR_FROM_NONE, 38,
+     "cannot limit locked memory of process 12 to 9007199254740991: Operation not permitted",
+     VIRT_FAILED, "hard_limit"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': vfio 0000:03:00.0: failed to "
+     "open /dev/vfio/1: Device or resource busy",
+     VIRT_FAILED, "fuser"},
+    {VIR_FROM_NONE, 1,
+     "internal error: Device 0000:03:00.0 is behind a switch lacking ACS and cannot be assigned",
+     VIRT_FAILED, "move the card"},
+    {VIR_FROM_NONE, 1,
+     "internal error: Unable to reset PCI device 0000:03:00.0: internal error: Active 0000:03:00.1 "
+     "devices on bus with 0000:03:00.0, not doing bus reset",
+     VIRT_FAILED, "with group"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_add': Bus 'pcie.0' does not support "
+     "hotplugging",
+     VIRT_FAILED, "pcie-root-port"},
+    {VIR_FROM_NONE, 27, "XML error: Attempted double use of PCI Address 0000:05:00.0", VIRT_FAILED,
+     "apply"},
+    {VIR_FROM_NONE, 27, "XML error: No PCI buses available", VIRT_FAILED, "q35"},
+    {VIR_FROM_QEMU, 9, "operation failed: target pci device 0000:03:00.0 already exists", VIRT_HELD,
+     "already"},
+    {VIR_FROM_QEMU, 1,
+     "internal error: unable to execute QEMU command 'device_del': Hot-unplug failed: guest is "
+     "busy "
+     "(power indicator blinking)",
+     VIRT_PASSES, "guest"},
+    {VIR_FROM_QEMU, 1, "Interner Fehler: Keine weiteren PCI-Slots verf\xc3\xbcgbar", VIRT_FAILED,
+     "LC_ALL=C"},
     {VIR_FROM_NONE, 9, "Multiple USB devices for 627:1, use <address> to specify one", VIRT_FAILED,
      "serial"},
     {VIR_FROM_QEMU, 9, "operation failed: unplug of device was rejected by the guest", VIRT_REFUSED,
@@ -573,6 +641,35 @@ static void reports_failed_acts(void **state) {
     assert_int_equal(fake.opened, 1);
 }
 
+/* The German words of libvirt say nothing here: its code and a look at the VM do. */
+static void looks_where_the_words_are_not_known(void **state) {
+    static const char not_running[] = "Die angeforderte Operation ist nicht g\xc3\xbcltig: Domain "
+                                      "l\xc3\xa4uft nicht";
+    struct virt_vm *vms;
+    size_t count;
+
+    (void)state;
+    fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI-Ger\xc3\xa4t X ist belegt");
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_HELD);
+    domains[0].runs = false;
+    fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, not_running);
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
+    assert_string_equal(error.message, not_running);
+    fake_fail("xml", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, not_running);
+    assert_int_equal(virt->ops->list_all(virt, &vms, &count, &error), -1); /* another one runs */
+    domains[0].runs = true;
+    fake_fail("detach", VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED,
+              "vom Gast zur\xc3\xbc"
+              "ckgewiesen");
+    assert_int_equal(virt->ops->detach(virt, UUID1, -1, "<a/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_REFUSED);
+    fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED, "\xc3\xbc");
+    assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_FAILED);
+}
+
 static void connects_anew_after_a_loss(void **state) {
     struct virt_vm *vms;
     size_t count;
@@ -1007,6 +1104,7 @@ int main(void) {
         FAKE_TEST(acts_on_the_running_vm),
         FAKE_TEST(another_life_is_left_alone),
         FAKE_TEST(reports_failed_acts),
+        FAKE_TEST(looks_where_the_words_are_not_known),
         FAKE_TEST(connects_anew_after_a_loss),
         FAKE_TEST(reports_a_loss_in_mid_lookup),
         FAKE_TEST(hears_what_happens_to_the_vm),
