@@ -1,6 +1,7 @@
 #include "engine/libvirt/virt.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void virt_close(struct virt *virt) {
     if (virt)
@@ -11,4 +12,10 @@ void virt_list_free(struct virt_vm *vms, size_t count) {
     for (size_t i = 0; vms && i < count; i++)
         free(vms[i].xml);
     free(vms);
+}
+
+const char *virt_error_reason(const struct virt_error *error) {
+    size_t length = strlen(VIRT_NO_ANSWER);
+    return strncmp(error->message, VIRT_NO_ANSWER, length) ? error->message
+                                                           : error->message + length;
 }

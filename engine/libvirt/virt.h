@@ -1,6 +1,7 @@
 /*
  * Port to the hypervisor: what the engine asks of libvirt and nothing more, so that a test can
- * stand in. Calls block; libvirt's own time limits apply. None may be made inside a libvirt hook.
+ * stand in. Calls block, at most for the limits of engine/deadline.h. None may be made inside a
+ * libvirt hook.
  */
 #ifndef ENGINE_VIRT_H
 #define ENGINE_VIRT_H
@@ -19,6 +20,8 @@ enum virt_failure {
     /* No libvirt library, no connection, connection lost, perhaps after libvirt got the call. The
      * next call connects anew, once; after a daemon's restart the first call fails. */
     VIRT_UNREACHABLE,
+    /* The call did not return within its limit: libvirt got it, and may still do it. */
+    VIRT_SILENT,
 };
 
 struct virt_error {
@@ -97,15 +100,18 @@ struct virt_ops {
 /* First member of every implementation. */
 struct virt {
     const struct virt_ops *ops;
+    /* Whom the next change is about, as in "0000:03:00.0, VM 'frigate'"; for messages. The caller
+     * sets it, and NULL again. */
+    const char *subject;
 };
 
 /*
- * Connects to libvirt, which is loaded with dlopen here and nowhere else (libvirt.so.0 from the
- * loader's path, then the places where Virtual Machine Manager keeps it). `uri` NULL:
- * LIBVIRT_DEFAULT_URI, else qemu:///system. Requires no symbol newer than LIBVIRT_1.3.4. Gives
- * SIGPIPE an empty handler where it has the default, because libvirt's client writes to a socket
- * whose daemon may be gone. The caller closes it with virt_close(), which takes NULL too. After -1
- * `virt` is NULL.
+ * Connects to libvirt in a process of its own (virt_asker.h), which loads it with dlopen
+ * (libvirt.so.0 from the loader's path, then the places where Virtual Machine Manager keeps it).
+ * `uri` NULL: LIBVIRT_DEFAULT_URI, else qemu:///system. Requires no symbol newer than
+ * LIBVIRT_1.3.4. Gives SIGPIPE an empty handler where it has the default, because libvirt's client
+ * writes to a socket whose daemon may be gone. The caller closes it with virt_close(), which takes
+ * NULL too. After -1 `virt` is NULL.
  */
 int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
 
@@ -115,8 +121,12 @@ struct virt_library {
     unsigned long version; /* 9000000 is 9.0.0 */
 };
 
-/* Loads it, and connects to nothing. Returns 0, or -1 with `error`. */
+/* Loads it, in a process of its own too, and connects to nothing. Returns 0, or -1 with `error`. */
 int virt_libvirt_library(struct virt_library *library, struct virt_error *error);
+
+#define VIRT_NO_ANSWER "libvirt does not answer: "
+/* The message without these words, for a caller that has said so already. */
+const char *virt_error_reason(const struct virt_error *error);
 
 void virt_close(struct virt *virt);
 void virt_list_free(struct virt_vm *vms, size_t count);

@@ -947,7 +947,7 @@ static const char *const libraries_of_hosts[] = {
     NULL,
 };
 
-int virt_libvirt_library(struct virt_library *library, struct virt_error *error) {
+int virt_libvirt_library_here(struct virt_library *library, struct virt_error *error) {
     struct libvirt_api api;
     void *loaded = load(libraries_of_hosts, error);
     Dl_info place;
@@ -961,6 +961,6 @@ int virt_libvirt_library(struct virt_library *library, struct virt_error *error)
     return 0;
 }
 
-int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
+int virt_libvirt_open_here(struct virt **virt, const char *uri, struct virt_error *error) {
     return virt_libvirt_open_from(virt, uri, libraries_of_hosts, error);
 }

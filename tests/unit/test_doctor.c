@@ -941,73 +941,6 @@ static void devices_that_vms_have(void **state) {
 
 /* --- what libvirt answers */
 
-static void answers_well(FILE *out) {
-    fputs("{\"library\":\"/lib/libvirt.so.0\",\"version\":9000000}\n"
-          "{\"uri\":\"qemu:///system\",\"version\":8000000}\n"
-          "{\"vms\":[\"<domain><name>a</name></domain>\",\"<no\"]}\n",
-          out);
-}
-
-static void answers_no(FILE *out) {
-    fputs(
-        "noise\n[]\n{\"library\":\"/l\",\"version\":1}\n{\"error\":\"no socket\",\"hint\":\"\"}\n",
-        out);
-}
-
-static void answers_half(FILE *out) {
-    fputs("{\"library\":\"/l\",\"version\":1}\n{\"uri\":\"qemu:", out);
-}
-
-static void hangs(FILE *out) {
-    answers_half(out);
-    fflush(out);
-    for (;;)
-        pause();
-}
-
-static void crashes(FILE *out) {
-    answers_half(out);
-    fflush(out);
-    signal(SIGABRT, SIG_DFL);
-    abort();
-}
-
-static void what_libvirt_answers(void **state) {
-    struct libvirt_answer answer;
-    (void)state;
-    libvirt_answer_collect(&answer, answers_well, 60000);
-    assert_null(answer.error);
-    assert_true(answer.asked && answer.vms_known);
-    assert_string_equal(answer.library, "/lib/libvirt.so.0");
-    assert_int_equal(answer.library_version, 9000000);
-    assert_string_equal(answer.uri, "qemu:///system");
-    assert_int_equal(answer.version, 8000000);
-    assert_int_equal(answer.vms.count, 1);
-    libvirt_answer_finish(&answer);
-    libvirt_answer_collect(&answer, answers_no, 60000);
-    assert_string_equal(answer.error, "no socket");
-    assert_null(answer.hint);
-    assert_false(answer.vms_known);
-    libvirt_answer_finish(&answer);
-    libvirt_answer_collect(&answer, answers_half, 60000);
-    assert_string_equal(answer.error, "libvirt said nothing");
-    assert_null(answer.uri);
-    libvirt_answer_finish(&answer);
-}
-
-static void a_libvirt_that_hangs_or_crashes(void **state) {
-    struct libvirt_answer answer;
-    (void)state;
-    libvirt_answer_collect(&answer, hangs, 50);
-    assert_string_equal(answer.error, "libvirt does not answer within 1 s");
-    assert_string_equal(answer.library, "/l");
-    assert_non_null(answer.hint);
-    libvirt_answer_finish(&answer);
-    libvirt_answer_collect(&answer, crashes, 60000);
-    assert_string_equal(answer.error, "the libvirt library crashed (signal 6)");
-    libvirt_answer_finish(&answer);
-}
-
 static void asks_the_real_libvirt(void **state) {
     struct libvirt_answer answer;
     (void)state;
@@ -1185,8 +1118,6 @@ int main(void) {
         cmocka_unit_test(devices_that_vms_have),
         cmocka_unit_test(too_few_devices),
         cmocka_unit_test(more_than_anybody_reads),
-        cmocka_unit_test(what_libvirt_answers),
-        cmocka_unit_test(a_libvirt_that_hangs_or_crashes),
         cmocka_unit_test(asks_the_real_libvirt),
         cmocka_unit_test(every_sample_host),
         BED(an_empty_tree),

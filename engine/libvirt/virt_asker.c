@@ -1,0 +1,540 @@
+#include "engine/libvirt/virt_asker.h"
+
+#include "engine/deadline.h"
+#include "engine/helper.h"
+#include "engine/libvirt/virt_libvirt.h"
+#include "lexer/memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum asker_call {
+    CALL_LIBRARY,
+    CALL_OPEN,
+    CALL_XML,
+    CALL_LIST,
+    CALL_LIST_ALL,
+    CALL_ATTACH,
+    CALL_DETACH,
+    CALL_RESET,
+    CALL_REBOOT,
+    CALL_WATCH,
+    CALL_WAIT,
+    CALL_ABOUT,
+    CALL_CLOSE,
+};
+
+/* For messages: what is waited for. The changes come with the name of what they change. */
+static const char *const asker_texts[] = {
+    [CALL_LIBRARY] = "the library has not been loaded",
+    [CALL_OPEN] = "the connection has not been made",
+    [CALL_XML] = "the VM's XML has not come",
+    [CALL_LIST] = "the list of running VMs has not come",
+    [CALL_LIST_ALL] = "the list of VMs has not come",
+    [CALL_ATTACH] = "attach",
+    [CALL_DETACH] = "detach",
+    [CALL_RESET] = "reset",
+    [CALL_REBOOT] = "reboot",
+    [CALL_WATCH] = "the VM's events have not been subscribed to",
+    [CALL_WAIT] = "the VM's events have not come",
+    [CALL_ABOUT] = "its version has not come",
+    [CALL_CLOSE] = "the connection has not been closed",
+};
+
+/* Both are followed by their texts. Asker and engine are one program, so that bytes will do. */
+struct question {
+    enum asker_call call;
+    int number;                     /* the VM's id, or milliseconds */
+    size_t first_size, second_size; /* with the NUL; 0: NULL */
+};
+
+struct answer {
+    int status;
+    size_t size; /* of what follows */
+    struct virt_error error;
+};
+
+struct asker {
+    struct virt virt;
+    const struct virt_asker_work *work;
+    char *uri; /* NULL: the default */
+    struct helper helper;
+    bool is_open; /* the helper has a connection, or makes one at the next call */
+    struct virt_error silence;
+    int64_t silent_until;
+};
+
+static struct asker *asker_of(struct virt *virt) {
+    return (struct asker *)virt;
+}
+
+/* --- in the asker */
+
+struct asked {
+    const struct virt_asker_work *work;
+    int socket;
+    struct virt *virt;
+    struct question question;
+    char *first, *second;
+    char *bytes; /* of the answer */
+    size_t size;
+};
+
+static void asked_put(struct asked *asked, const void *bytes, size_t size) {
+    asked->bytes = memory_resize(asked->bytes, asked->size + size, 1);
+    memcpy(asked->bytes + asked->size, bytes, size);
+    asked->size += size;
+}
+
+static int asked_list(struct asked *asked, struct virt_error *error) {
+    struct virt_vm *vms = NULL;
+    size_t count = 0;
+    int status = asked->question.call == CALL_LIST
+                     ? asked->virt->ops->list(asked->virt, &vms, &count, error)
+                     : asked->virt->ops->list_all(asked->virt, &vms, &count, error);
+    if (status < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        asked_put(asked, vms[i].uuid, sizeof vms[i].uuid);
+        asked_put(asked, vms[i].xml, strlen(vms[i].xml) + 1);
+    }
+    virt_list_free(vms, count);
+    return 0;
+}
+
+static int asked_xml(struct asked *asked, struct virt_error *error) {
+    char *xml = NULL;
+    if (asked->virt->ops->domain_xml(asked->virt, asked->first, &xml, error) < 0)
+        return -1;
+    asked_put(asked, xml, strlen(xml) + 1);
+    free(xml);
+    return 0;
+}
+
+static int asked_library(struct asked *asked, struct virt_error *error) {
+    struct virt_library library = {0};
+    int status = asked->work->library(&library, error);
+    asked_put(asked, &library, sizeof library);
+    return status;
+}
+
+static int asked_about(struct asked *asked, struct virt_error *error) {
+    struct virt_about about = {0};
+    int status = asked->virt->ops->about(asked->virt, &about, error);
+    asked_put(asked, &about, sizeof about);
+    return status;
+}
+
+static int asked_wait(struct asked *asked, struct virt_error *error) {
+    struct virt_news news = {0};
+    int status = asked->virt->ops->wait(asked->virt, asked->question.number, &news, error);
+    asked_put(asked, &news, sizeof news);
+    return status;
+}
+
+static int asked_do(struct asked *asked, struct virt_error *error) {
+    struct virt *virt = asked->virt;
+    int id = asked->question.number;
+    switch (asked->question.call) {
+    case CALL_LIBRARY:
+        return asked_library(asked, error);
+    case CALL_OPEN:
+        return asked->work->open(&asked->virt, asked->first, error);
+    case CALL_XML:
+        return asked_xml(asked, error);
+    case CALL_LIST:
+    case CALL_LIST_ALL:
+        return asked_list(asked, error);
+    case CALL_ATTACH:
+        return virt->ops->attach(virt, asked->first, id, asked->second, error);
+    case CALL_DETACH:
+        return virt->ops->detach(virt, asked->first, id, asked->second, error);
+    case CALL_RESET:
+        return virt->ops->reset(virt, asked->first, id, error);
+    case CALL_REBOOT:
+        return virt->ops->reboot(virt, asked->first, id, error);
+    case CALL_WATCH:
+        return virt->ops->watch(virt, asked->first, error);
+    case CALL_WAIT:
+        return asked_wait(asked, error);
+    case CALL_ABOUT:
+        return asked_about(asked, error);
+    case CALL_CLOSE:
+        virt_close(virt);
+        break;
+    }
+    return 0;
+}
+
+static bool asked_text(const struct asked *asked, size_t size, char **text) {
+    *text = size ? memory_resize(NULL, size, 1) : NULL;
+    return helper_receive(asked->socket, *text, size);
+}
+
+/* Returns false at the engine's end. */
+static bool asked_receive(struct asked *asked) {
+    const struct question *question = &asked->question;
+    return helper_receive(asked->socket, &asked->question, sizeof asked->question) &&
+           asked_text(asked, question->first_size, &asked->first) &&
+           asked_text(asked, question->second_size, &asked->second);
+}
+
+static bool asked_answer(struct asked *asked) {
+    struct answer answer = {0};
+    asked->bytes = NULL;
+    asked->size = 0;
+    answer.status = asked_do(asked, &answer.error);
+    answer.size = asked->size;
+    bool sent = helper_send(asked->socket, &answer, sizeof answer) &&
+                helper_send(asked->socket, asked->bytes, asked->size);
+    free(asked->bytes);
+    free(asked->first);
+    free(asked->second);
+    return sent;
+}
+
+static void asked_all(void *context, int socket) {
+    struct asked asked = {.work = context, .socket = socket};
+    while (asked_receive(&asked) && asked_answer(&asked) && asked.question.call != CALL_CLOSE)
+        ;
+}
+
+/* --- in the engine: what went wrong */
+
+__attribute__((format(printf, 4, 5))) static int asker_fail(struct virt_error *error,
+                                                            enum virt_failure failure,
+                                                            const char *hint, const char *format,
+                                                            ...) {
+    va_list values;
+    *error = (struct virt_error){.failure = failure};
+    va_start(values, format);
+    vsnprintf(error->message, sizeof error->message, format, values);
+    va_end(values);
+    snprintf(error->hint, sizeof error->hint, "%s", hint);
+    return -1;
+}
+
+static bool asker_is_change(enum asker_call call) {
+    return call >= CALL_ATTACH && call <= CALL_REBOOT;
+}
+
+static int asker_seconds(int64_t milliseconds) {
+    return (int)((milliseconds + 999) / 1000);
+}
+
+static int asker_late(struct asker *asker, enum asker_call call, int64_t limit,
+                      struct virt_error *error) {
+    const char *subject = asker->virt.subject;
+    helper_end(&asker->helper);
+    asker->is_open = false;
+    if (asker_is_change(call))
+        asker_fail(error, VIRT_SILENT,
+                   "libvirt may still do it: 'dmesg' and the daemon's log say what it waits for; a "
+                   "program may have the device open on the host",
+                   VIRT_NO_ANSWER "%s%s%s has not returned for %d s", asker_texts[call],
+                   subject ? " of " : "", subject ? subject : "", asker_seconds(limit));
+    else
+        asker_fail(error, VIRT_SILENT,
+                   "see whether a hook script hangs ('ps -ef'); else restart the daemon "
+                   "('systemctl restart libvirtd', or virtqemud): running VMs stay",
+                   VIRT_NO_ANSWER "%s within %d s", asker_texts[call], asker_seconds(limit));
+    asker->silence = *error;
+    asker->silent_until = deadline_now() + deadline_limit(DEADLINE_ANSWER_MS);
+    return -1;
+}
+
+static int asker_crashed(struct asker *asker, struct virt_error *error) {
+    int status = helper_end(&asker->helper);
+    asker->is_open = false;
+    if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        return asker_fail(error, VIRT_UNREACHABLE,
+                          "it may not fit this system: is it the one that its package installed?",
+                          "the libvirt library crashed (signal %d)", WTERMSIG(status));
+    return asker_fail(error, VIRT_UNREACHABLE,
+                      "was it killed? See dmesg: the host may be out of memory",
+                      "the process that calls libvirt has ended");
+}
+
+static int asker_cannot_start(struct virt_error *error) {
+    return asker_fail(error, VIRT_UNREACHABLE,
+                      errno == EMFILE || errno == ENFILE
+                          ? "raise the limit on open files: ulimit -n"
+                          : "free memory, or end programs that run wild",
+                      "no process can be started to call libvirt: %s", strerror(errno));
+}
+
+/* --- in the engine: a call */
+
+struct exchange {
+    struct question question;
+    const char *first, *second;
+    struct answer answer;
+    char *bytes; /* of the answer, for the caller to free */
+};
+
+static bool asker_send(const struct asker *asker, const struct exchange *exchange) {
+    const struct question *question = &exchange->question;
+    return helper_send(asker->helper.socket, question, sizeof *question) &&
+           helper_send(asker->helper.socket, exchange->first, question->first_size) &&
+           helper_send(asker->helper.socket, exchange->second, question->second_size);
+}
+
+/* A change may take its time; a person who waits for it is told. */
+static void asker_give_notice(const struct asker *asker, enum asker_call call, int64_t limit) {
+    const char *subject = asker->virt.subject;
+    fprintf(stderr, "virt-rules: waiting for libvirt: %s%s%s, at most %d s\n", asker_texts[call],
+            subject ? " of " : "", subject ? subject : "", asker_seconds(limit));
+}
+
+static enum helper_answer asker_await(const struct asker *asker, struct exchange *exchange,
+                                      int64_t limit) {
+    enum asker_call call = exchange->question.call;
+    int64_t start = deadline_now(), notice = deadline_limit(DEADLINE_NOTICE_MS);
+    enum helper_answer told = HELPER_LATE;
+    struct answer *answer = &exchange->answer;
+    if (asker_is_change(call)) {
+        struct pollfd input = {.fd = asker->helper.socket, .events = POLLIN};
+        if (poll(&input, 1, (int)notice) == 0)
+            asker_give_notice(asker, call, limit);
+    }
+    told = helper_await(&asker->helper, answer, sizeof *answer, start + limit);
+    if (told != HELPER_ANSWERED)
+        return told;
+    exchange->bytes = memory_resize(NULL, answer->size + 1, 1);
+    return helper_await(&asker->helper, exchange->bytes, answer->size, start + limit);
+}
+
+/* With a helper. Returns 0, or -1 with `error`. */
+static int asker_exchange(struct asker *asker, struct exchange *exchange, int64_t limit,
+                          struct virt_error *error) {
+    struct question *question = &exchange->question;
+    question->first_size = exchange->first ? strlen(exchange->first) + 1 : 0;
+    question->second_size = exchange->second ? strlen(exchange->second) + 1 : 0;
+    if (!asker_send(asker, exchange))
+        return asker_crashed(asker, error);
+    switch (asker_await(asker, exchange, limit)) {
+    case HELPER_ANSWERED:
+        break;
+    case HELPER_ENDED:
+        return asker_crashed(asker, error);
+    case HELPER_LATE:
+        return asker_late(asker, question->call, limit, error);
+    }
+    if (exchange->answer.status < 0)
+        *error = exchange->answer.error;
+    return exchange->answer.status;
+}
+
+static int asker_start(struct asker *asker, struct virt_error *error) {
+    if (!asker->helper.pid && helper_start(&asker->helper, asked_all, (void *)asker->work) < 0)
+        return asker_cannot_start(error);
+    return 0;
+}
+
+static int asker_connect(struct asker *asker, struct virt_error *error) {
+    struct exchange exchange = {.question = {.call = CALL_OPEN}, .first = asker->uri};
+    if (asker_start(asker, error) < 0)
+        return -1;
+    if (asker->is_open)
+        return 0;
+    int status = asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+    asker->is_open = status == 0;
+    free(exchange.bytes);
+    return status;
+}
+
+/* Returns 0, or -1 with `error`; then there are no bytes. */
+static int asker_call(struct virt *virt, struct exchange *exchange, struct virt_error *error) {
+    struct asker *asker = asker_of(virt);
+    enum asker_call call = exchange->question.call;
+    int64_t limit = deadline_limit(asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
+    if (call == CALL_WAIT)
+        limit += exchange->question.number;
+    if (deadline_now() < asker->silent_until) {
+        *error = asker->silence;
+        return -1;
+    }
+    asker->silent_until = 0;
+    if (asker_connect(asker, error) < 0)
+        return -1;
+    int status = asker_exchange(asker, exchange, limit, error);
+    if (status < 0) {
+        free(exchange->bytes);
+        exchange->bytes = NULL;
+    }
+    return status;
+}
+
+/* --- in the engine: the operations */
+
+static int asker_domain_xml(struct virt *virt, const char *vm, char **xml,
+                            struct virt_error *error) {
+    struct exchange exchange = {.question = {.call = CALL_XML}, .first = vm};
+    int status = asker_call(virt, &exchange, error);
+    *xml = exchange.bytes;
+    return status;
+}
+
+static void asker_take_list(const struct exchange *exchange, struct virt_vm **vms, size_t *count) {
+    const char *at = exchange->bytes, *end = at + exchange->answer.size;
+    *vms = memory_zalloc(sizeof **vms);
+    for (*count = 0; at < end; ++*count) {
+        *vms = memory_grow(*vms, *count, sizeof **vms);
+        struct virt_vm *vm = &(*vms)[*count];
+        memcpy(vm->uuid, at, sizeof vm->uuid);
+        vm->xml = memory_strdup(at + sizeof vm->uuid);
+        at += sizeof vm->uuid + strlen(vm->xml) + 1;
+    }
+}
+
+static int asker_list_by(struct virt *virt, enum asker_call call, struct virt_vm **vms,
+                         size_t *count, struct virt_error *error) {
+    struct exchange exchange = {.question = {.call = call}};
+    int status = asker_call(virt, &exchange, error);
+    *vms = NULL;
+    *count = 0;
+    if (status == 0)
+        asker_take_list(&exchange, vms, count);
+    free(exchange.bytes);
+    return status;
+}
+
+static int asker_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                      struct virt_error *error) {
+    return asker_list_by(virt, CALL_LIST, vms, count, error);
+}
+
+static int asker_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                          struct virt_error *error) {
+    return asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
+}
+
+static int asker_change(struct virt *virt, enum asker_call call, const char *uuid, int id,
+                        const char *xml, struct virt_error *error) {
+    struct exchange exchange = {
+        .question = {.call = call, .number = id}, .first = uuid, .second = xml};
+    int status = asker_call(virt, &exchange, error);
+    free(exchange.bytes);
+    return status;
+}
+
+static int asker_attach(struct virt *virt, const char *uuid, int id, const char *xml,
+                        struct virt_error *error) {
+    return asker_change(virt, CALL_ATTACH, uuid, id, xml, error);
+}
+
+static int asker_detach(struct virt *virt, const char *uuid, int id, const char *xml,
+                        struct virt_error *error) {
+    return asker_change(virt, CALL_DETACH, uuid, id, xml, error);
+}
+
+static int asker_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
+    return asker_change(virt, CALL_RESET, uuid, id, NULL, error);
+}
+
+static int asker_reboot(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
+    return asker_change(virt, CALL_REBOOT, uuid, id, NULL, error);
+}
+
+static int asker_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    return asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
+}
+
+/* What was watched went with the asker that was killed. */
+static int asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                      struct virt_error *error) {
+    struct exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
+    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    if (!asker_of(virt)->is_open)
+        return asker_fail(error, VIRT_UNREACHABLE, "", "libvirt's events are not watched any more");
+    int status = asker_call(virt, &exchange, error);
+    if (status == 0)
+        memcpy(news, exchange.bytes, sizeof *news);
+    free(exchange.bytes);
+    return status;
+}
+
+static int asker_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+    struct exchange exchange = {.question = {.call = CALL_ABOUT}};
+    int status = asker_call(virt, &exchange, error);
+    *about = (struct virt_about){0};
+    if (status == 0)
+        memcpy(about, exchange.bytes, sizeof *about);
+    free(exchange.bytes);
+    return status;
+}
+
+/* The daemon is told, unless it is silent anyhow. */
+static void asker_close(struct virt *virt) {
+    struct asker *asker = asker_of(virt);
+    struct exchange exchange = {.question = {.call = CALL_CLOSE}};
+    struct virt_error ignored;
+    if (asker->is_open)
+        asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), &ignored);
+    helper_end(&asker->helper);
+    free(exchange.bytes);
+    free(asker->uri);
+    free(asker);
+}
+
+static const struct virt_ops asker_operations = {
+    .domain_xml = asker_domain_xml,
+    .list = asker_list,
+    .list_all = asker_list_all,
+    .attach = asker_attach,
+    .detach = asker_detach,
+    .reset = asker_reset,
+    .reboot = asker_reboot,
+    .watch = asker_watch,
+    .wait = asker_wait,
+    .about = asker_about,
+    .close = asker_close,
+};
+
+/* --- public */
+
+int virt_asker_open(struct virt **virt, const struct virt_asker_work *work, const char *uri,
+                    struct virt_error *error) {
+    struct asker *asker = memory_zalloc(sizeof *asker);
+    *asker = (struct asker){.virt = {.ops = &asker_operations},
+                            .work = work,
+                            .uri = uri ? memory_strdup(uri) : NULL,
+                            .helper = {.socket = -1}};
+    int status = asker_connect(asker, error);
+    *virt = status == 0 ? &asker->virt : NULL;
+    if (status < 0)
+        asker_close(&asker->virt);
+    return status;
+}
+
+int virt_asker_library(const struct virt_asker_work *work, struct virt_library *library,
+                       struct virt_error *error) {
+    struct asker asker = {.work = work, .helper = {.socket = -1}};
+    struct exchange exchange = {.question = {.call = CALL_LIBRARY}};
+    int status = asker_start(&asker, error);
+    *library = (struct virt_library){0};
+    if (status == 0)
+        status = asker_exchange(&asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+    if (status == 0)
+        memcpy(library, exchange.bytes, sizeof *library);
+    free(exchange.bytes);
+    helper_end(&asker.helper);
+    return status;
+}
+
+static const struct virt_asker_work asker_libvirt = {virt_libvirt_open_here,
+                                                     virt_libvirt_library_here};
+
+int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
+    return virt_asker_open(virt, &asker_libvirt, uri, error);
+}
+
+int virt_libvirt_library(struct virt_library *library, struct virt_error *error) {
+    return virt_asker_library(&asker_libvirt, library, error);
+}

@@ -1,0 +1,492 @@
+#include "engine/libvirt/virt_asker.h"
+
+#include "engine/deadline.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* What is at the other end: it lives in the asker, and does what `plan` says. */
+static struct {
+    bool hangs_at_open, crashes_at_open, fails_at_open, hangs_at_close;
+    const char *hangs_at, *dies_at; /* a call's name */
+    int ends_with;                  /* the signal */
+    int count;                      /* of VMs in a list */
+    int calls;                      /* a pipe's end, for their names */
+} plan;
+
+static int do_call(const char *name) {
+    (void)!write(plan.calls, name, strlen(name));
+    (void)!write(plan.calls, "\n", 1);
+    if (plan.dies_at && !strcmp(plan.dies_at, name)) {
+        signal(plan.ends_with, SIG_DFL);
+        raise(plan.ends_with);
+    }
+    while (plan.hangs_at && !strcmp(plan.hangs_at, name))
+        pause();
+    return 0;
+}
+
+static int far_xml(struct virt *virt, const char *vm, char **xml, struct virt_error *error) {
+    (void)virt;
+    do_call("xml");
+    if (!strcmp(vm, "none")) {
+        *error = (struct virt_error){.failure = VIRT_NO_DOMAIN,
+                                     .code = 42,
+                                     .message = "no such VM",
+                                     .hint = "see virsh list"};
+        return -1;
+    }
+    return asprintf(xml, "<domain><name>%s</name></domain>", vm) < 0;
+}
+
+static int far_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                    struct virt_error *error) {
+    (void)virt, (void)error;
+    do_call("list");
+    *count = (size_t)plan.count;
+    *vms = calloc(*count + 1, sizeof **vms);
+    for (size_t i = 0; i < *count; i++) {
+        snprintf((*vms)[i].uuid, sizeof(*vms)->uuid, "00000000-0000-4000-8000-%012x",
+                 (unsigned)i & 0xffff);
+        if (asprintf(&(*vms)[i].xml, "<domain><name>%zu</name></domain>", i) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int far_attach(struct virt *virt, const char *uuid, int id, const char *xml,
+                      struct virt_error *error) {
+    char text[256];
+    (void)virt, (void)error;
+    snprintf(text, sizeof text, "attach %s %d %s", uuid, id, xml);
+    return do_call(plan.hangs_at || plan.dies_at ? "attach" : text);
+}
+
+static int far_detach(struct virt *virt, const char *uuid, int id, const char *xml,
+                      struct virt_error *error) {
+    (void)virt, (void)uuid, (void)id, (void)xml, (void)error;
+    return do_call("detach");
+}
+
+static int far_restart(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
+    (void)virt, (void)uuid, (void)id, (void)error;
+    return do_call("restart");
+}
+
+static int far_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    (void)virt, (void)uuid, (void)error;
+    return do_call("watch");
+}
+
+static int far_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                    struct virt_error *error) {
+    (void)virt, (void)error;
+    *news = (struct virt_news){.kind = VIRT_NEWS_REMOVED};
+    snprintf(news->alias, sizeof news->alias, "hostdev%d", timeout_ms);
+    return do_call("wait");
+}
+
+static int far_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+    (void)virt, (void)error;
+    *about = (struct virt_about){.version = 9000000, .uri = "qemu:///system"};
+    return do_call("about");
+}
+
+static void far_close(struct virt *virt) {
+    (void)virt;
+    do_call("close");
+    while (plan.hangs_at_close)
+        pause();
+}
+
+static const struct virt_ops far_ops = {
+    .domain_xml = far_xml,
+    .list = far_list,
+    .list_all = far_list,
+    .attach = far_attach,
+    .detach = far_detach,
+    .reset = far_restart,
+    .reboot = far_restart,
+    .watch = far_watch,
+    .wait = far_wait,
+    .about = far_about,
+    .close = far_close,
+};
+
+static int far_open(struct virt **virt, const char *uri, struct virt_error *error) {
+    static struct virt far = {.ops = &far_ops};
+    (void)!write(plan.calls, uri ? uri : "open", uri ? strlen(uri) : 4);
+    (void)!write(plan.calls, "\n", 1);
+    while (plan.hangs_at_open)
+        pause();
+    if (plan.crashes_at_open)
+        do_call("crash");
+    *virt = &far;
+    if (!plan.fails_at_open)
+        return 0;
+    *error = (struct virt_error){.failure = VIRT_UNREACHABLE, .code = 38, .message = "no socket"};
+    return -1;
+}
+
+static int far_library(struct virt_library *library, struct virt_error *error) {
+    (void)error;
+    *library = (struct virt_library){.path = "/lib/libvirt.so.0", .version = 9000000};
+    return do_call("library");
+}
+
+static const struct virt_asker_work work = {far_open, far_library};
+
+/* --- the bed */
+
+enum { LISTED = 300 };
+
+static const char UUID[] = "00000000-0000-4000-8000-000000000001";
+
+/* The asker closes every file but its own: so what was called goes through a FIFO that it opens. */
+static char calls_path[sizeof "/tmp/asker-XXXXXX"];
+static int calls;
+
+static int far_open_first(struct virt **virt, const char *uri, struct virt_error *error) {
+    plan.calls = open(calls_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    return far_open(virt, uri, error);
+}
+
+static int far_library_first(struct virt_library *library, struct virt_error *error) {
+    plan.calls = open(calls_path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    return far_library(library, error);
+}
+
+static const struct virt_asker_work first = {far_open_first, far_library_first};
+
+static int set_up(void **state) {
+    (void)state;
+    memset(&plan, 0, sizeof plan);
+    strcpy(calls_path, "/tmp/asker-XXXXXX");
+    calls = mkostemp(calls_path, O_CLOEXEC);
+    /* Long enough for a busy machine: only what never answers is late. */
+    setenv("VIRT_RULES_ANSWER_MS", "60000", 1);
+    return calls < 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    close(calls);
+    unlink(calls_path);
+    unsetenv("VIRT_RULES_ANSWER_MS");
+    return 0;
+}
+
+static struct virt *connected(void) {
+    struct virt *virt = NULL;
+    struct virt_error error = {0};
+    if (virt_asker_open(&virt, &first, "far:///", &error) < 0)
+        fail_msg("%s", error.message);
+    return virt;
+}
+
+static const char *called(void) {
+    static char text[4096];
+    ssize_t size = pread(calls, text, sizeof text - 1, 0);
+    text[size > 0 ? size : 0] = '\0';
+    return text;
+}
+
+static void no_process_is_left(void) {
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void soon(void) {
+    setenv("VIRT_RULES_ANSWER_MS", "50", 1);
+}
+
+/* --- what goes through */
+
+static void every_call_goes_through(void **state) {
+    struct virt *virt = connected();
+    struct virt_error error;
+    struct virt_news news;
+    struct virt_about about;
+    char *xml;
+    (void)state;
+    assert_int_equal(virt->ops->domain_xml(virt, "B\xc3\xbcro", &xml, &error), 0);
+    assert_string_equal(xml, "<domain><name>B\xc3\xbcro</name></domain>");
+    free(xml);
+    assert_int_equal(virt->ops->attach(virt, UUID, -7, "<hostdev/>", &error), 0);
+    assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
+    assert_int_equal(virt->ops->reset(virt, UUID, 1, &error), 0);
+    assert_int_equal(virt->ops->reboot(virt, UUID, 1, &error), 0);
+    assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
+    assert_int_equal(virt->ops->wait(virt, 12, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_REMOVED);
+    assert_string_equal(news.alias, "hostdev12");
+    assert_int_equal(virt->ops->about(virt, &about, &error), 0);
+    assert_string_equal(about.uri, "qemu:///system");
+    virt_close(virt);
+    assert_string_equal(called(), "far:///\nxml\nattach 00000000-0000-4000-8000-000000000001 -7 "
+                                  "<hostdev/>\ndetach\nrestart\nrestart\nwatch\nwait\nabout\n"
+                                  "close\n");
+    no_process_is_left();
+}
+
+static void lists_of_any_length(void **state) {
+    struct virt_error error;
+    struct virt_vm *vms;
+    size_t count;
+    (void)state;
+    for (plan.count = 0; plan.count <= LISTED; plan.count += LISTED) {
+        struct virt *virt = connected();
+        assert_int_equal(virt->ops->list_all(virt, &vms, &count, &error), 0);
+        assert_int_equal(count, plan.count);
+        for (size_t i = 0; i < count; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "<domain><name>%zu</name></domain>", i);
+            assert_string_equal(vms[i].xml, name);
+            assert_int_equal(strlen(vms[i].uuid), 36);
+        }
+        virt_list_free(vms, count);
+        virt_close(virt);
+    }
+}
+
+static void errors_go_through(void **state) {
+    struct virt *virt = connected();
+    struct virt_error error;
+    char *xml;
+    (void)state;
+    assert_int_equal(virt->ops->domain_xml(virt, "none", &xml, &error), -1);
+    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.code, 42);
+    assert_string_equal(error.message, "no such VM");
+    assert_string_equal(error.hint, "see virsh list");
+    assert_null(xml);
+    virt_close(virt);
+    plan.fails_at_open = true;
+    assert_int_equal(virt_asker_open(&virt, &first, NULL, &error), -1);
+    assert_null(virt);
+    assert_string_equal(error.message, "no socket");
+    assert_int_equal(error.code, 38);
+    no_process_is_left();
+}
+
+static void the_library(void **state) {
+    struct virt_library library;
+    struct virt_error error;
+    (void)state;
+    assert_int_equal(virt_asker_library(&first, &library, &error), 0);
+    assert_string_equal(library.path, "/lib/libvirt.so.0");
+    plan.dies_at = "library";
+    plan.ends_with = SIGSEGV;
+    assert_int_equal(virt_asker_library(&first, &library, &error), -1);
+    assert_string_equal(error.message, "the libvirt library crashed (signal 11)");
+    no_process_is_left();
+}
+
+/* --- what never answers */
+
+static void a_connection_that_is_never_made(void **state) {
+    struct virt *virt;
+    struct virt_error error;
+    (void)state;
+    soon();
+    plan.hangs_at_open = true;
+    assert_int_equal(virt_asker_open(&virt, &work, NULL, &error), -1);
+    assert_null(virt);
+    assert_int_equal(error.failure, VIRT_SILENT);
+    assert_string_equal(error.message,
+                        "libvirt does not answer: the connection has not been made within 1 s");
+    assert_string_equal(virt_error_reason(&error), "the connection has not been made within 1 s");
+    assert_non_null(strstr(error.hint, "restart"));
+    no_process_is_left();
+}
+
+static void a_question_without_an_answer(void **state) {
+    struct virt *virt = connected();
+    struct virt_error error;
+    struct virt_vm *vms;
+    size_t count;
+    char *xml;
+    (void)state;
+    plan.hangs_at = NULL;
+    virt_close(virt);
+    plan.hangs_at = "list";
+    virt = connected();
+    setenv("VIRT_RULES_ANSWER_MS", "1000", 1);
+    assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
+    int64_t late = deadline_now();
+    assert_int_equal(error.failure, VIRT_SILENT);
+    assert_string_equal(error.message, "libvirt does not answer: the list of running VMs has not "
+                                       "come within 1 s");
+    no_process_is_left();
+    /* For a while nobody asks again ... */
+    int status = virt->ops->domain_xml(virt, "a", &xml, &error);
+    if (status < 0) {
+        assert_int_equal(error.failure, VIRT_SILENT);
+        assert_null(xml);
+        assert_null(strstr(called(), "xml"));
+    } else if (deadline_now() < late + 500) {
+        fail_msg("it asked at once");
+    } else {
+        free(xml);
+    }
+    /* ... and then another asker does. */
+    while (virt->ops->domain_xml(virt, "a", &xml, &error) < 0)
+        usleep(1000);
+    free(xml);
+    virt_close(virt);
+    no_process_is_left();
+}
+
+static void a_change_without_an_answer(void **state) {
+    struct virt_error error;
+    (void)state;
+    soon();
+    plan.hangs_at = "attach";
+    struct virt *virt = connected();
+    virt->subject = "0000:03:00.0, VM 'frigate'";
+    assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
+    assert_int_equal(error.failure, VIRT_SILENT);
+    assert_string_equal(error.message, "libvirt does not answer: attach of 0000:03:00.0, VM "
+                                       "'frigate' has not returned for 1 s");
+    assert_non_null(strstr(error.hint, "may still do it"));
+    virt_close(virt);
+    no_process_is_left();
+}
+
+/* A change may take longer than a question: as long as a guest's memory takes to be pinned. */
+static void a_change_has_more_time(void **state) {
+    (void)state;
+    unsetenv("VIRT_RULES_ANSWER_MS");
+    assert_int_equal(deadline_limit(DEADLINE_ANSWER_MS), 8000);
+    assert_true(deadline_limit(DEADLINE_ANSWER_MS) < 10000);
+    assert_true(deadline_limit(DEADLINE_CHANGE_MS) >= 100000);
+    setenv("VIRT_RULES_ANSWER_MS", "80", 1);
+    assert_int_equal(deadline_limit(DEADLINE_ANSWER_MS), 80);
+    assert_int_equal(deadline_limit(DEADLINE_CHANGE_MS), 1200);
+    for (const char *const *text = (const char *const[]){"", "0", "-5", "x", "999999999", NULL};
+         *text; text++) {
+        setenv("VIRT_RULES_ANSWER_MS", *text, 1);
+        assert_int_equal(deadline_limit(DEADLINE_ANSWER_MS), 8000);
+    }
+}
+
+static void a_goodbye_without_an_answer(void **state) {
+    (void)state;
+    plan.hangs_at_close = true;
+    struct virt *virt = connected();
+    soon();
+    virt_close(virt);
+    no_process_is_left();
+}
+
+/* --- what dies */
+
+static void an_asker_that_dies(void **state) {
+    struct virt_error error;
+    (void)state;
+    plan.dies_at = "attach";
+    for (int round = 0; round < 2; round++) {
+        plan.ends_with = round ? SIGKILL : SIGABRT;
+        struct virt *virt = connected();
+        assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
+        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_string_equal(error.message, round ? "the process that calls libvirt has ended"
+                                                 : "the libvirt library crashed (signal 6)");
+        assert_true(*error.hint);
+        /* The next call starts another. */
+        assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
+        virt_close(virt);
+    }
+    no_process_is_left();
+}
+
+/* Its events went with it: they are to be watched again. */
+static void a_wait_after_its_asker(void **state) {
+    struct virt_error error;
+    struct virt_news news;
+    (void)state;
+    plan.dies_at = "wait";
+    plan.ends_with = SIGKILL;
+    struct virt *virt = connected();
+    assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(virt->ops->wait(virt, 1, &news, &error), -1);
+        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    }
+    virt_close(virt);
+}
+
+static int holder = -1;
+
+static int far_open_file(struct virt **virt, const char *uri, struct virt_error *error) {
+    if (fcntl(holder, F_GETFD) >= 0) {
+        *error = (struct virt_error){.message = "a file of the engine's is open"};
+        return -1;
+    }
+    return far_open_first(virt, uri, error);
+}
+
+/* A lock that the engine holds is no longer held when it has closed it. */
+static void the_asker_has_no_file_of_the_engine(void **state) {
+    static const struct virt_asker_work careful = {far_open_file, far_library_first};
+    struct virt *virt;
+    struct virt_error error;
+    (void)state;
+    holder = fcntl(calls, F_DUPFD_CLOEXEC, 200);
+    assert_true(holder >= 200);
+    if (virt_asker_open(&virt, &careful, NULL, &error) < 0)
+        fail_msg("%s", error.message);
+    virt_close(virt);
+    close(holder);
+}
+
+/* Whose calls nobody waits for any more. */
+static void the_asker_ends_with_the_engine(void **state) {
+    (void)state;
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    pid_t engine = fork();
+    if (engine == 0) {
+        struct virt_error error;
+        plan.hangs_at = "detach";
+        struct virt *virt = connected();
+        virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error);
+        _exit(1);
+    }
+    while (!strstr(called(), "detach"))
+        usleep(1000);
+    kill(engine, SIGKILL);
+    alarm(60);
+    while (waitpid(-1, NULL, 0) > 0) /* the asker is ours now */
+        ;
+    alarm(0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_call_goes_through, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lists_of_any_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(errors_go_through, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_library, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_that_is_never_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_question_without_an_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_change_without_an_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_change_has_more_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_goodbye_without_an_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_asker_that_dies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wait_after_its_asker, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_asker_has_no_file_of_the_engine, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_asker_ends_with_the_engine, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("virt_asker", tests, NULL, NULL);
+}
