@@ -82,7 +82,7 @@ static int choose_name(struct apply *apply, struct virt *virt, const char *name,
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, name, &xml, error) == 0)
         choose_xml(apply, name, xml);
-    else if (error->failure == VIRT_UNREACHABLE)
+    else if (error->failure == VIRT_UNREACHABLE || error->failure == VIRT_SILENT)
         return -1;
     else
         say(apply, memory_strdup(error->message), error->hint);

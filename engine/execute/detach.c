@@ -3,6 +3,7 @@
 #include "engine/hostdev_xml.h"
 #include "engine/state/life.h"
 #include "engine/state/lock.h"
+#include "engine/state/pending.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -181,6 +182,13 @@ static int load_domain(struct detach *detach, struct virt_error *error) {
     return -1;
 }
 
+static int fail_busy(struct detach *detach, const char *message, struct virt_error *error) {
+    domain_finish(&detach->domain);
+    detach->domain = (struct domain){0};
+    return fail(error, memory_strdup(message),
+                memory_strdup("'virt-rules status' shows what it does; try again later"));
+}
+
 /* The VM, and once it is this process's alone, the VM again: another may have worked on it. */
 static int load_locked(struct detach *detach, struct virt_error *error) {
     char message[512];
@@ -189,6 +197,8 @@ static int load_locked(struct detach *detach, struct virt_error *error) {
         return status;
     detach->lock =
         lock_vm(detach->request->state, domain_key(&detach->domain), message, sizeof message);
+    if (detach->lock == LOCK_BUSY)
+        return fail_busy(detach, message, error);
     if (detach->lock < 0)
         fprintf(stderr, "virt-rules: %s; going on without a lock\n", message);
     domain_finish(&detach->domain);
@@ -335,6 +345,29 @@ static void detach_note_returned(const struct detach *detach) {
     life_finish(&life);
 }
 
+static const char *place_of(const struct detach *detach) {
+    return detach->device ? detach->device->address : detach->hostdev->alias;
+}
+
+/* So that 'status' shows it. */
+static void begin_call(struct detach *detach) {
+    const struct detach_request *request = detach->request;
+    if (request->state)
+        pending_begin(request->state, domain_key(&detach->domain), "detach", place_of(detach), 0);
+    request->virt->subject =
+        memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
+}
+
+/* What libvirt has not answered stays noted. */
+static void end_call(struct detach *detach, const struct virt_error *error) {
+    const struct detach_request *request = detach->request;
+    free((char *)request->virt->subject);
+    request->virt->subject = NULL;
+    if (request->state &&
+        (!error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE)))
+        pending_end(request->state, domain_key(&detach->domain), place_of(detach));
+}
+
 bool detach_execute(struct detach *detach) {
     struct guest_release release = {.virt = detach->request->virt,
                                     .clock = detach->request->clock,
@@ -351,12 +384,15 @@ bool detach_execute(struct detach *detach) {
         return false;
     }
     detach_note(detach, true);
+    begin_call(detach);
     do
         answer = guest_release(&release, &error);
     while (answer == GUEST_NOT_ASKED && ask_again(detach, &error, since, &pause));
+    end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
     if (answer == GUEST_LET_GO)
         detach_note_returned(detach);
-    else if (answer == GUEST_NOT_ASKED || answer == GUEST_KEEPS_IT)
+    else if ((answer == GUEST_NOT_ASKED && error.failure != VIRT_SILENT) ||
+             answer == GUEST_KEEPS_IT)
         detach_note(detach, false);
     return log_result(detach, answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
                       error.message, error.hint);

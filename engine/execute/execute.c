@@ -1,6 +1,7 @@
 #include "engine/execute/execution.h"
 
 #include "engine/state/lock.h"
+#include "engine/state/pending.h"
 
 #include <stdlib.h>
 
@@ -122,16 +123,27 @@ static void execute_programs(struct execution *run) {
     plan_finish(&run->plan);
 }
 
+static enum outcome locked_out(struct execution *run, const char *message) {
+    execution_log_event(run, RESULT_FAILED, message, LOCK_BUSY_HINT);
+    run->blind = true;
+    return OUTCOME_OVER;
+}
+
 /* Nobody else works on the VM during a pass; between two of them others may, for the next is
  * planned anew. */
 static enum outcome locked_pass(struct execution *run) {
     char message[512];
     int lock = lock_vm(run->executor->state, execution_vm(run), message, sizeof message);
+    if (lock == LOCK_BUSY)
+        return locked_out(run, message);
     if (lock < 0 && !run->unlocked)
         execution_log_event(run, RESULT_FAILED, message, "going on without a lock");
     run->unlocked = lock < 0;
     run->locked = true;
+    run->retry = false;
     enum outcome outcome = one_pass(run);
+    if (run->retry && !run->silent)
+        outcome = OUTCOME_AGAIN;
     if (outcome == OUTCOME_OVER)
         execute_leave_host(run);
     run->locked = false;
@@ -139,18 +151,35 @@ static enum outcome locked_pass(struct execution *run) {
     return outcome;
 }
 
-static void execute_devices(struct execution *run) {
+static void disconnect(struct execution *run) {
+    virt_close(run->virt);
+    run->virt = NULL;
+    run->watching = false;
+}
+
+/* A connection that had no answer is left for another one. */
+static bool reconnect(struct execution *run) {
+    if (!run->retry)
+        return true;
+    disconnect(run);
+    return execution_open_virt(run);
+}
+
+static void walk_until_over(struct execution *run) {
     enum outcome outcome;
-    if (execution_open_virt(run)) {
-        while ((outcome = locked_pass(run)) != OUTCOME_OVER)
-            execute_wait_for_guest(run, outcome == OUTCOME_AGAIN
-                                            ? execution_now(run) + FIRST_WAIT_MS
-                                            : execution_at_most(run->wake, run->look));
-        virt_close(run->virt);
-        run->virt = NULL;
-    } else {
+    while ((outcome = locked_pass(run)) != OUTCOME_OVER && reconnect(run))
+        execute_wait_for_guest(run, outcome == OUTCOME_AGAIN
+                                        ? execution_now(run) + FIRST_WAIT_MS
+                                        : execution_at_most(run->wake, run->look));
+    run->blind |= !run->virt;
+    disconnect(run);
+}
+
+static void execute_devices(struct execution *run) {
+    if (execution_open_virt(run))
+        walk_until_over(run);
+    else
         run->blind = true;
-    }
     if (run->blind)
         execute_programs(run);
 }
@@ -175,10 +204,14 @@ static void settle_life(struct execution *run) {
     enum event_name event = executor->event->name;
     char message[512];
     if ((event != EVENT_PREPARE && event != EVENT_RELEASE) ||
-        !life_exists(executor->state, execution_vm(run)))
+        (!life_exists(executor->state, execution_vm(run)) &&
+         !pending_exists(executor->state, execution_vm(run))))
         return;
     int lock = lock_vm(executor->state, execution_vm(run), message, sizeof message);
-    execute_end_life(run);
+    if (lock == LOCK_BUSY)
+        execution_log_event(run, RESULT_FAILED, message, LOCK_BUSY_HINT);
+    else
+        execute_end_life(run);
     lock_release(lock);
 }
 

@@ -40,6 +40,8 @@ static enum outcome held_attach(struct execution *run, const struct plan_entry *
         claim_device(run, entry->device, error->message);
         return OUTCOME_AGAIN;
     case UNKNOWN:
+        if (run->retry)
+            return OUTCOME_AGAIN;
         break;
     }
     execution_finish(run, entry, task, RESULT_FAILED, error->message, error->hint);
@@ -63,8 +65,18 @@ static bool is_managed_pci(const struct plan_entry *entry) {
     return entry->device->bus == BUS_PCI && !plan_has_option(entry->action, OPTION_UNMANAGED);
 }
 
+/* The VM's job is taken for as long as libvirt is at it: nothing more is done for the VM. */
+static enum outcome failed_silently(struct execution *run, const struct plan_entry *entry,
+                                    struct task *task, const struct virt_error *error) {
+    task->unanswered = run->silent = run->blind = true;
+    execution_finish(run, entry, task, RESULT_FAILED, error->message, error->hint);
+    return OUTCOME_OVER;
+}
+
 static enum outcome failed_call(struct execution *run, const struct plan_entry *entry,
                                 struct task *task, const struct virt_error *error) {
+    if (error->failure == VIRT_SILENT)
+        return failed_silently(run, entry, task, error);
     if (error->failure == VIRT_PASSES || error->failure == VIRT_NOT_RUNNING ||
         error->failure == VIRT_UNREACHABLE)
         return failed_passing(run, entry, task, error);
@@ -75,7 +87,7 @@ static enum outcome failed_call(struct execution *run, const struct plan_entry *
 /* What libvirt has not answered, it may still do. */
 static enum outcome failed_attach(struct execution *run, const struct plan_entry *entry,
                                   struct task *task, const struct virt_error *error) {
-    if (error->failure != VIRT_UNREACHABLE && !task->unanswered)
+    if (error->failure != VIRT_UNREACHABLE && error->failure != VIRT_SILENT && !task->unanswered)
         execute_note_failed(run, entry->device);
     return error->failure == VIRT_HELD ? held_attach(run, entry, task, error)
                                        : failed_call(run, entry, task, error);
@@ -89,8 +101,11 @@ enum outcome execute_attach(struct execution *run, const struct plan_entry *entr
         execute_note_taken(run, entry->device);
     if (run->late)
         return OUTCOME_OVER;
-    if (run->virt->ops->attach(run->virt, execution_vm(run), run->domain.id, entry->xml, &error) <
-        0)
+    execution_begin_call(run, "attach", entry->device);
+    int status =
+        run->virt->ops->attach(run->virt, execution_vm(run), run->domain.id, entry->xml, &error);
+    execution_end_call(run, entry->device, status < 0 ? &error : NULL);
+    if (status < 0)
         return failed_attach(run, entry, task, &error);
     switch (execution_holds(run, entry->device)) {
     case HOLDS:
@@ -98,7 +113,10 @@ enum outcome execute_attach(struct execution *run, const struct plan_entry *entr
     case HOLDS_NOT:
         return execute_let_go(run, entry, task);
     case UNKNOWN:
-        break;
+        if (!run->retry)
+            break;
+        task->unanswered = true;
+        return OUTCOME_AGAIN;
     }
     execution_finish(run, entry, task, RESULT_FAILED,
                      "libvirt took the device, and then the VM could not be seen any more",
@@ -119,9 +137,15 @@ enum guest_answer execute_ask_guest(struct execution *run, const struct plan_ent
     *result = (struct virt_error){.message = "the VM does not have it any more"};
     if (!entry->gone)
         execution_dismiss(run, entry->device);
-    enum guest_answer answer = release.hostdev ? guest_release(&release, result) : GUEST_LET_GO;
+    enum guest_answer answer = GUEST_LET_GO;
+    if (release.hostdev) {
+        execution_begin_call(run, "detach", entry->device);
+        answer = guest_release(&release, result);
+        execution_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
+    }
     domain_finish(&domain);
-    if (!entry->gone && (answer == GUEST_NOT_ASKED || answer == GUEST_KEEPS_IT))
+    if (!entry->gone && ((answer == GUEST_NOT_ASKED && result->failure != VIRT_SILENT) ||
+                         answer == GUEST_KEEPS_IT))
         execution_readmit(run, entry->device);
     return answer;
 }
@@ -140,6 +164,8 @@ enum outcome execute_detach(struct execution *run, const struct plan_entry *entr
         return execution_finish(run, entry, task, RESULT_FAILED, result.message, result.hint);
     case GUEST_STOPPED:
     case GUEST_UNSEEN:
+        if (run->retry)
+            return OUTCOME_AGAIN;
         break;
     }
     execution_finish(run, entry, task, RESULT_FAILED, result.message, result.hint);

@@ -39,9 +39,11 @@ static void look_later(struct execution *run) {
 
 static void restart(struct execution *run, bool reset) {
     struct virt_error error;
+    execution_begin_call(run, reset ? "reset" : "reboot", NULL);
     int status = reset
                      ? run->virt->ops->reset(run->virt, execution_vm(run), run->domain.id, &error)
                      : run->virt->ops->reboot(run->virt, execution_vm(run), run->domain.id, &error);
+    execution_end_call(run, NULL, status < 0 ? &error : NULL);
     if (status < 0) {
         execution_log_event(run, RESULT_FAILED, error.message, error.hint);
         return;

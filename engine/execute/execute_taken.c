@@ -1,5 +1,7 @@
 #include "engine/execute/execution.h"
 
+#include "engine/state/pending.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,7 +281,10 @@ static bool give_one_back(struct execution *run, struct taken *taken,
     return (!taken->driver && !taken->for_group) || probe(run, taken, device);
 }
 
+/* While libvirt may be at a change it is not touched: the VM's end gives it back. */
 void execute_give_back(struct execution *run, int group) {
+    if (run->silent)
+        return;
     for (size_t i = 0; i < run->taken_count; i++) {
         struct taken *taken = &run->taken[i];
         const struct host_device *device = host_find(&run->host, BUS_PCI, taken->address);
@@ -359,8 +364,10 @@ static bool is_running(struct execution *run) {
         return false;
     if (!execution_open_virt(run))
         return true;
-    if (others_load(&vms, run->virt, NULL, &error) < 0)
+    if (others_load(&vms, run->virt, NULL, &error) < 0) {
+        execution_log_event(run, RESULT_FAILED, error.message, error.hint);
         return true;
+    }
     for (size_t i = 0; i < vms.count; i++)
         found |= !strcmp(domain_key(&vms.list[i]), execution_vm(run));
     others_finish(&vms);
@@ -388,6 +395,7 @@ static void end_life(struct execution *run, struct life *life) {
 void execute_end_life(struct execution *run) {
     struct life life;
     if (!is_running(run)) {
+        pending_end(run->executor->state, execution_vm(run), NULL);
         bool found = life_load(&life, run->executor->state, execution_vm(run));
         execution_log_damage(run, &life);
         if (found) {

@@ -1,7 +1,7 @@
 #include "engine/execute/execution.h"
 
 #include "engine/state/lock.h"
-
+#include "engine/state/pending.h"
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +237,8 @@ enum outcome execution_finish(struct execution *run, const struct plan_entry *en
                               struct task *task, enum result result, const char *message,
                               const char *hint) {
     execution_log_entry(run, entry, result, message, hint);
+    if (entry->device && !run->silent)
+        pending_end(run->executor->state, execution_vm(run), entry->device->address);
     task->done = true;
     task->failed = result == RESULT_FAILED;
     return OUTCOME_NEXT;
@@ -278,11 +280,18 @@ bool execution_open_virt(struct execution *run) {
     struct virt_error error = {0};
     int64_t since = execution_now(run);
     while (run->executor->open_virt(&run->virt, NULL, &error) < 0)
-        if (!error.code || !execution_ask_again(run, &error, since)) {
+        if (error.failure == VIRT_SILENT
+                ? !execution_bears_silence(run)
+                : !error.code || !execution_ask_again(run, &error, since)) {
             execution_log_event(run, RESULT_FAILED, error.message, error.hint);
             return false;
         }
     return true;
+}
+
+bool execution_bears_silence(struct execution *run) {
+    unsigned limit = run->executor->event->settled ? 1 : SILENCE_LIMIT;
+    return ++run->silences < limit;
 }
 
 /* The world cannot be seen. When all is done, and only the guest's boot is waited for, that is no
@@ -290,6 +299,32 @@ bool execution_open_virt(struct execution *run) {
 static void give_up(struct execution *run, const char *message, const char *hint) {
     if (!run->looking)
         execution_log_event(run, RESULT_FAILED, message, hint);
+}
+
+void execution_fail_question(struct execution *run, const struct virt_error *error) {
+    run->retry = error->failure == VIRT_SILENT && execution_bears_silence(run);
+    if (run->retry)
+        return;
+    give_up(run, error->message, error->hint);
+    run->blind = error->failure != VIRT_NO_DOMAIN;
+}
+
+void execution_begin_call(struct execution *run, const char *verb,
+                          const struct host_device *device) {
+    const char *label = domain_label(run->executor->event->domain);
+    pending_begin(run->executor->state, execution_vm(run), verb, device ? device->address : "", 0);
+    run->virt->subject =
+        memory_printf("%s%sVM '%s'", device ? device->address : "", device ? ", " : "", label);
+}
+
+void execution_end_call(struct execution *run, const struct host_device *device,
+                        const struct virt_error *error) {
+    bool is_known = !error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE);
+    free((char *)run->virt->subject);
+    run->virt->subject = NULL;
+    run->silent |= error && error->failure == VIRT_SILENT;
+    if (is_known)
+        pending_end(run->executor->state, execution_vm(run), device ? device->address : "-");
 }
 
 /* The VM's live XML, for the caller to free. Returns NULL after writing why it cannot be had. */
@@ -300,8 +335,7 @@ static char *read_domain(struct execution *run) {
     while (run->virt->ops->domain_xml(run->virt, execution_vm(run), &xml, &error) < 0)
         if (!execution_ask_again(run, &error, since)) {
             run->late |= error.failure == VIRT_NO_DOMAIN;
-            give_up(run, error.message, error.hint);
-            run->blind = error.failure != VIRT_NO_DOMAIN;
+            execution_fail_question(run, &error);
             return NULL;
         }
     return xml;
@@ -342,8 +376,7 @@ bool execution_load_others(struct execution *run) {
     int64_t since = execution_now(run);
     while (others_load(&run->others, run->virt, run->domain.uuid, &error) < 0)
         if (!execution_ask_again(run, &error, since)) {
-            give_up(run, error.message, error.hint);
-            run->blind = true;
+            execution_fail_question(run, &error);
             return false;
         }
     return true;

@@ -19,6 +19,7 @@ enum {
     CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
     LEAVING_LIMIT_MS = 60000, /* how long it is watched for what the guest was asked to release */
     BOOT_MS = 30000,          /* how long a guest boots: then it is looked at again */
+    SILENCE_LIMIT = 8,        /* how often a run waits in vain for libvirt's answer */
     FIRST_WAIT_MS = 250,
     LONGEST_WAIT_MS = 5000,
 };
@@ -93,6 +94,10 @@ struct execution {
     bool restarted;
     bool restart_waits; /* a device that the guest is to find at its boot is still to come */
     bool problem;
+
+    unsigned silences; /* how often libvirt did not answer */
+    bool retry;        /* it did not just now: the next pass asks on another connection */
+    bool silent;       /* a change did not return: libvirt may still be at it */
 };
 
 /* --- execution.c: time, results, tasks, and the VM as it is now */
@@ -135,6 +140,17 @@ void execution_wait_for(struct execution *run, int64_t time);
 bool execution_try_later(struct execution *run, struct task *task);
 /* A daemon that starts anew is waited for. Returns false after writing why. */
 bool execution_open_virt(struct execution *run);
+/* libvirt did not answer in time. Whether it is worth another try, which is not made while the VM's
+ * lock is held. */
+bool execution_bears_silence(struct execution *run);
+/* The same for a question: sets run->retry, or writes that it has no answer. */
+void execution_fail_question(struct execution *run, const struct virt_error *error);
+/* Before and after a call that changes the VM: 'status' shows it, and what it was about when it
+ * does not return. `device` NULL: the VM. */
+void execution_begin_call(struct execution *run, const char *verb,
+                          const struct host_device *device);
+void execution_end_call(struct execution *run, const struct host_device *device,
+                        const struct virt_error *error);
 /* Whether a question may be asked once more, and waits until then. */
 bool execution_ask_again(const struct execution *run, const struct virt_error *error,
                          int64_t since);

@@ -18,6 +18,7 @@ enum {
     SETTLE_WAIT_MS = 20,
     CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
     CONNECT_WAIT_MS = 250,
+    SILENCE_LIMIT = 8, /* how often it waits in vain for libvirt's answer */
 };
 
 /* One event at work. */
@@ -166,14 +167,17 @@ static void find_vms(struct plugging *plugging, enum event_name name,
     struct clock *clock = plugging->plug->clock;
     struct virt_error error;
     int64_t deadline = clock->now_ms(clock) + CONNECT_LIMIT_MS;
+    int silences = 0;
     if (plugging->listed)
         return;
     plugging->listed = true;
     while (load_vms(plugging, &error) < 0) {
         plugging->vms = (struct others){0};
-        bool passes =
-            error.code && (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
-        if (!passes || plugging->plug->by_hand || clock->now_ms(clock) >= deadline) {
+        bool passes = error.failure == VIRT_SILENT
+                          ? ++silences < SILENCE_LIMIT
+                          : error.code && clock->now_ms(clock) < deadline &&
+                                (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
+        if (!passes || plugging->plug->by_hand) {
             log_failure(plugging, name, device, error.message, error.hint);
             return;
         }

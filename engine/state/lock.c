@@ -1,5 +1,7 @@
 #include "engine/state/lock.h"
 
+#include "engine/deadline.h"
+#include "engine/state/pending.h"
 #include "lexer/memory.h"
 
 #include <ctype.h>
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Two VMs on one byte only wait for each other. FNV-1a, so that it spreads. */
@@ -20,7 +23,9 @@ static off_t byte_of(const char *uuid) {
     return (off_t)(value >> 2);
 }
 
-/* F_OFD_SETLKW waits, F_OFD_SETLK fails with EAGAIN when another has it. */
+enum { FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
+
+/* F_OFD_SETLK fails with EAGAIN when another has it. */
 static int set(int file, int command, short type, off_t byte) {
     struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     int status;
@@ -48,11 +53,53 @@ static int fail(int file, const char *state, char *error, size_t error_size) {
     return -1;
 }
 
+enum lock_wait { LOCK_MINE, LOCK_LATE, LOCK_FAILED };
+
+/* F_OFD_SETLKW has no limit. */
+static enum lock_wait lock_wait_until(int file, off_t byte, int64_t deadline) {
+    long pause_ms = FIRST_PAUSE_MS;
+    while (set(file, F_OFD_SETLK, F_WRLCK, byte) < 0) {
+        if (errno != EAGAIN && errno != EACCES)
+            return LOCK_FAILED;
+        if (deadline_now() >= deadline)
+            return LOCK_LATE;
+        nanosleep(&(struct timespec){.tv_nsec = pause_ms * 1000000}, NULL);
+        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    }
+    return LOCK_MINE;
+}
+
+static void lock_give_notice(const char *state, const char *uuid) {
+    char *what = pending_text(state, uuid);
+    fprintf(stderr, "virt-rules: waiting for another engine that works on the VM%s%s\n",
+            what ? ": " : "", what ? what : "");
+    free(what);
+}
+
+static int lock_fail_busy(int file, const char *state, const char *uuid, int limit_ms, char *error,
+                          size_t error_size) {
+    char *what = pending_text(state, uuid);
+    snprintf(error, error_size, "another engine has worked on the VM for more than %d s%s%s",
+             (limit_ms + 999) / 1000, what ? ": " : "", what ? what : "");
+    free(what);
+    close(file);
+    return LOCK_BUSY;
+}
+
 int lock_vm(const char *state, const char *uuid, char *error, size_t error_size) {
-    int file = open_file(state, error, error_size);
-    if (file >= 0 && set(file, F_OFD_SETLKW, F_WRLCK, byte_of(uuid)) < 0)
-        return fail(file, state, error, error_size);
-    return file;
+    int file = open_file(state, error, error_size), limit = deadline_limit(DEADLINE_LOCK_MS);
+    int64_t start = deadline_now();
+    if (file < 0)
+        return -1;
+    enum lock_wait wait =
+        lock_wait_until(file, byte_of(uuid), start + deadline_limit(DEADLINE_NOTICE_MS));
+    if (wait == LOCK_LATE) {
+        lock_give_notice(state, uuid);
+        wait = lock_wait_until(file, byte_of(uuid), start + limit);
+    }
+    if (wait == LOCK_LATE)
+        return lock_fail_busy(file, state, uuid, limit, error, error_size);
+    return wait == LOCK_MINE ? file : fail(file, state, error, error_size);
 }
 
 bool lock_vm_is_taken(const char *state, const char *uuid) {
@@ -88,12 +135,20 @@ enum turn lock_turn(const char *state, const char *place, int *lock, char *error
         *lock = -1;
         return TURN_MERGED;
     }
-    if (set(file, F_OFD_SETLKW, F_WRLCK, turn) < 0 ||
-        set(file, F_OFD_SETLK, F_UNLCK, waiting) < 0) {
+    switch (lock_wait_until(file, turn, deadline_now() + deadline_limit(DEADLINE_LOCK_MS))) {
+    case LOCK_MINE:
+        break;
+    case LOCK_LATE:
+        errno = ETIMEDOUT;
+        /* fall through */
+    case LOCK_FAILED:
         *lock = fail(file, state, error, error_size);
         return TURN_FAILED;
     }
-    return TURN_WAITED;
+    if (set(file, F_OFD_SETLK, F_UNLCK, waiting) == 0)
+        return TURN_WAITED;
+    *lock = fail(file, state, error, error_size);
+    return TURN_FAILED;
 }
 
 void lock_release(int lock) {

@@ -1,7 +1,7 @@
 /*
  * One engine at a time works on a VM, and on what comes and goes at one place of the host. All
  * locks are ranges of one file, STATE/lock, held by an open file description (fcntl(2),
- * F_OFD_SETLKW): nothing is left behind by an engine that is killed.
+ * F_OFD_SETLK): nothing is left behind by an engine that is killed.
  */
 #ifndef ENGINE_LOCK_H
 #define ENGINE_LOCK_H
@@ -9,10 +9,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { LOCK_BUSY = -2 };
+#define LOCK_BUSY_HINT                                                                             \
+    "'virt-rules status' shows what it does; nothing is done for this event: 'virt-rules apply' "  \
+    "does it later"
+
 /*
  * Waits until the VM is this process's alone. Returns a descriptor for lock_release(), or -1 with a
  * message when the file cannot be made (disk full): the work may then go on without, for libvirt
- * itself refuses a device twice.
+ * itself refuses a device twice. LOCK_BUSY, with a message that says who has it and what for: it is
+ * another's for longer than DEADLINE_LOCK_MS. A wait of some seconds is told on stderr.
  */
 int lock_vm(const char *state, const char *uuid, char *error, size_t error_size);
 
@@ -23,7 +29,7 @@ enum turn {
     TURN_MINE,   /* `*lock` is for lock_release() */
     TURN_WAITED, /* the same, but others came meanwhile, perhaps, and were sent away */
     TURN_MERGED, /* another waits already: it will see all that there is to see by now */
-    TURN_FAILED, /* with a message, as lock_vm() */
+    TURN_FAILED, /* with a message, as lock_vm(); also when another has had it for too long */
 };
 
 /* Waits until what comes and goes at `place` (text that names it) is this process's alone, unless

@@ -1,0 +1,181 @@
+#include "engine/state/pending.h"
+
+#include "lexer/memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PENDING_CALLS = 64, BOOT_ID_SIZE = 37 };
+
+/* --- processes */
+
+/* "" when the kernel has none to tell. */
+static void pending_boot(char id[BOOT_ID_SIZE]) {
+    FILE *in = fopen("/proc/sys/kernel/random/boot_id", "re");
+    *id = '\0';
+    if (!in)
+        return;
+    if (!fgets(id, BOOT_ID_SIZE, in))
+        *id = '\0';
+    fclose(in);
+}
+
+/* 0: there is none. */
+static unsigned long long pending_started(pid_t process) {
+    char path[64], text[1024] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    FILE *in = fopen(path, "re");
+    size_t length = in ? fread(text, 1, sizeof text - 1, in) : 0;
+    if (in)
+        fclose(in);
+    text[length] = '\0';
+    /* After the name, in brackets, which may hold anything: state is field 3, starttime 22. */
+    char *at = strrchr(text, ')');
+    if (!at || at[1] != ' ' || at[2] == 'Z')
+        return 0;
+    for (int field = 3; at && field <= 22; field++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at, NULL, 10) : 0;
+}
+
+bool pending_is_running(const struct pending_call *call) {
+    return call->started && pending_started(call->process) == call->started;
+}
+
+/* --- the file */
+
+static char *pending_path(const char *state, const char *uuid) {
+    return memory_printf("%s/vms/%s.call", state, uuid);
+}
+
+static bool pending_read(const char *line, const char *boot, struct pending_call *call) {
+    char told[64];
+    int process = 0, length = 0;
+    *call = (struct pending_call){.process = 0};
+    /* NOLINTNEXTLINE(cert-err34-c): the count is looked at */
+    int found = sscanf(line, "call %63s %15s %63s %39s %d %llu%n", told, call->verb, call->device,
+                       call->since, &process, &call->started, &length);
+    call->process = process;
+    return found == 6 && line[length] == '\n' && process > 0 && !strcmp(told, boot);
+}
+
+struct pending_call *pending_load(const char *state, const char *uuid, size_t *count) {
+    char line[512], boot[BOOT_ID_SIZE], *path = pending_path(state, uuid);
+    struct pending_call *calls = memory_zalloc(PENDING_CALLS * sizeof *calls);
+    FILE *in = fopen(path, "re");
+    free(path);
+    pending_boot(boot);
+    *count = 0;
+    while (in && *count < PENDING_CALLS && fgets(line, sizeof line, in))
+        *count += pending_read(line, boot, &calls[*count]);
+    if (in)
+        fclose(in);
+    return calls;
+}
+
+static char *pending_lines(const struct pending_call *calls, size_t count) {
+    char boot[BOOT_ID_SIZE], *text = memory_strdup("");
+    pending_boot(boot);
+    for (size_t i = 0; i < count; i++) {
+        const struct pending_call *call = &calls[i];
+        char *longer = memory_printf("%scall %s %s %s %s %d %llu\n", text, boot, call->verb,
+                                     call->device, call->since, (int)call->process, call->started);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* In one write; a reader that comes in between sees no call, or a part of a line. */
+static void pending_save(const char *state, const char *uuid, const struct pending_call *calls,
+                         size_t count) {
+    char *path = pending_path(state, uuid), *text = pending_lines(calls, count);
+    int file = -1;
+    if (count)
+        file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    else
+        unlink(path);
+    if (file >= 0 && write(file, text, strlen(text)) < 0)
+        unlink(path);
+    if (file >= 0)
+        close(file);
+    free(text);
+    free(path);
+}
+
+/* --- public */
+
+static void pending_stamp(char *text, size_t size) {
+    struct timespec now;
+    struct tm local = {0};
+    char second[32] = "", zone[8] = "+0000";
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (localtime_r(&now.tv_sec, &local)) {
+        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &local);
+        strftime(zone, sizeof zone, "%z", &local);
+    }
+    snprintf(text, size, "%s.%03ld%.3s:%.2s", second, now.tv_nsec / 1000000, zone, zone + 3);
+}
+
+static size_t pending_without(struct pending_call *calls, size_t count, const char *device) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (device ? strcmp(calls[i].device, device) != 0 : pending_is_running(&calls[i]))
+            calls[kept++] = calls[i];
+    return kept;
+}
+
+static void pending_make_directory(const char *state) {
+    char *path = memory_printf("%s/vms", state);
+    mkdir(state, 0700);
+    mkdir(path, 0700);
+    free(path);
+}
+
+bool pending_exists(const char *state, const char *uuid) {
+    char *path = pending_path(state, uuid);
+    bool exists = access(path, F_OK) == 0;
+    free(path);
+    return exists;
+}
+
+void pending_begin(const char *state, const char *uuid, const char *verb, const char *device,
+                   pid_t process) {
+    size_t count;
+    struct pending_call *calls = pending_load(state, uuid, &count);
+    count = pending_without(calls, count, device);
+    struct pending_call *call = &calls[count < PENDING_CALLS ? count++ : count - 1];
+    *call = (struct pending_call){.process = process ? process : getpid()};
+    snprintf(call->verb, sizeof call->verb, "%s", verb);
+    snprintf(call->device, sizeof call->device, "%s", *device ? device : "-");
+    call->started = pending_started(call->process);
+    pending_stamp(call->since, sizeof call->since);
+    pending_make_directory(state);
+    pending_save(state, uuid, calls, count);
+    free(calls);
+}
+
+void pending_end(const char *state, const char *uuid, const char *device) {
+    size_t count;
+    if (!pending_exists(state, uuid))
+        return;
+    struct pending_call *calls = pending_load(state, uuid, &count);
+    pending_save(state, uuid, calls, pending_without(calls, count, device));
+    free(calls);
+}
+
+char *pending_text(const char *state, const char *uuid) {
+    size_t count;
+    struct pending_call *calls = pending_load(state, uuid, &count);
+    char *text = count ? memory_printf("%s of %s since %s (process %d%s)", calls[0].verb,
+                                       calls[0].device, calls[0].since, (int)calls[0].process,
+                                       pending_is_running(&calls[0]) ? "" : ", which has ended")
+                       : NULL;
+    free(calls);
+    return text;
+}
