@@ -14,24 +14,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { OWN_SOCKET = STDERR_FILENO + 1, USUAL_FILES = 1024, END_LIMIT_MS = 1000 };
+enum { USUAL_FILES = 1024, END_LIMIT_MS = 1000 };
 
 /* --- the helper */
 
+/* All that a program would not get that the engine starts. */
+static void helper_close(int file, int socket) {
+    int flags = file > STDERR_FILENO && file != socket ? fcntl(file, F_GETFD) : -1;
+    if (flags >= 0 && flags & FD_CLOEXEC)
+        close(file);
+}
+
 /* Locks and pipes of the engine's must not stay open in here. */
-static void helper_close_files(void) {
+static void helper_close_files(int socket) {
     DIR *list = opendir("/proc/self/fd");
-    if (!list) {
-        for (int file = OWN_SOCKET + 1; file < USUAL_FILES; file++)
-            close(file);
-        return;
-    }
-    for (const struct dirent *entry; (entry = readdir(list));) {
+    for (int file = 0; !list && file < USUAL_FILES; file++)
+        helper_close(file, socket);
+    for (const struct dirent *entry; list && (entry = readdir(list));) {
         int file = (int)strtol(entry->d_name, NULL, 10);
-        if (file > OWN_SOCKET && file != dirfd(list))
-            close(file);
+        if (file != dirfd(list))
+            helper_close(file, socket);
     }
-    closedir(list);
+    if (list)
+        closedir(list);
 }
 
 _Noreturn static void helper_be(pid_t engine, int socket, void (*work)(void *context, int socket),
@@ -40,14 +45,14 @@ _Noreturn static void helper_be(pid_t engine, int socket, void (*work)(void *con
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != engine || (socket != OWN_SOCKET && dup2(socket, OWN_SOCKET) < 0))
+    if (getppid() != engine)
         _exit(EXIT_FAILURE);
-    helper_close_files();
+    helper_close_files(socket);
     /* What a library prints must not come between what the engine prints. */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int file = STDIN_FILENO; null >= 0 && file <= STDERR_FILENO; file++)
         dup2(null, file);
-    work(context, OWN_SOCKET);
+    work(context, socket);
     _exit(EXIT_SUCCESS);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/command/command.h"
 
+#include "lexer/text.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -27,6 +28,15 @@ int command_fail(const char *message, const char *hint) {
     if (hint && *hint)
         fprintf(stderr, "  hint: %s\n", hint);
     return EXIT_PROBLEM;
+}
+
+char *command_libvirt_note(const struct virt_error *error) {
+    return memory_printf(VIRT_NO_ANSWER "%s", virt_error_reason(error));
+}
+
+void command_put_note(struct json_object *document, const char *note) {
+    if (note)
+        text_put_json(document, "note", note);
 }
 
 static void print_help(const struct command *command) {

@@ -2,6 +2,7 @@
 #ifndef ENGINE_COMMAND_H
 #define ENGINE_COMMAND_H
 
+#include "engine/libvirt/virt.h"
 #include "engine/ruleset.h"
 
 #include <stdbool.h>
@@ -38,6 +39,13 @@ int command_usage(const struct command *command, const char *format, ...)
 
 /* Says what went wrong, and what to do when `hint` is not NULL; returns EXIT_PROBLEM. */
 int command_fail(const char *message, const char *hint);
+
+/* What a document of a command says that had to go on without libvirt: "libvirt does not answer:
+ * ...". The caller frees it. */
+char *command_libvirt_note(const struct virt_error *error);
+struct json_object;
+/* Puts it there as "note"; nothing when it is NULL. */
+void command_put_note(struct json_object *document, const char *note);
 
 /* One long option. Exactly one of `flag`, `value` and `take` says what becomes of it. */
 struct command_option {

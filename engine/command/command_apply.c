@@ -2,7 +2,9 @@
 #include "engine/command/command.h"
 
 #include "engine/execute/apply.h"
+#include "lexer/text.h"
 
+#include <json-c/json.h>
 #include <stdlib.h>
 
 struct apply_options {
@@ -27,12 +29,27 @@ static void say_nothing_to_do(const struct apply *apply) {
            apply->request->name_count ? "that VM" : "a running VM");
 }
 
+/* A program that reads the document finds nothing done in it, and why. */
+static int fail_without_libvirt(const struct apply_options *options,
+                                const struct virt_error *error) {
+    if (options->request.json) {
+        struct json_object *document = json_object_new_object();
+        char *note = command_libvirt_note(error);
+        json_object_object_add(document, options->dry ? "plans" : "results",
+                               json_object_new_array());
+        command_put_note(document, note);
+        text_print_json(stdout, document);
+        free(note);
+    }
+    return command_fail(error->message, error->hint);
+}
+
 static int apply_rules(const struct apply_options *options) {
     struct apply apply;
     struct virt_error error;
     int status;
     if (apply_init(&apply, &options->request, &error) < 0)
-        return command_fail(error.message, error.hint);
+        return fail_without_libvirt(options, &error);
     say_nothing_to_do(&apply);
     if (options->dry)
         status = show(&apply);

@@ -44,7 +44,7 @@ static int list_checks(void) {
     return EXIT_FINE;
 }
 
-static void print_json(const struct ruleset *ruleset) {
+static void print_json(const struct ruleset *ruleset, const char *note) {
     struct json_object *document = json_object_new_object();
     json_object_object_add(document, "diagnostics", diagnostics_json(&ruleset->diagnostics));
     json_object_object_add(
@@ -53,6 +53,7 @@ static void print_json(const struct ruleset *ruleset) {
     json_object_object_add(
         document, "warnings",
         json_object_new_int64((int64_t)diagnostics_warnings(&ruleset->diagnostics)));
+    command_put_note(document, note);
     text_print_json(stdout, document);
 }
 
@@ -92,27 +93,30 @@ struct check_options {
 };
 
 /* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
-static bool find_vms(const struct check_options *options, struct vms *vms) {
+static bool find_vms(const struct check_options *options, struct vms *vms, char **note) {
     struct virt *virt = NULL;
     struct virt_error error;
     if (options->sysroot)
         return vms_from_tree(vms, options->sysroot);
     bool known =
         virt_libvirt_open(&virt, NULL, &error) == 0 && vms_from_libvirt(vms, virt, &error) == 0;
-    if (!known)
-        fprintf(stderr, "virt-rules: names of VMs are not judged, libvirt does not answer: %s\n",
-                error.message);
+    if (!known) {
+        *note = command_libvirt_note(&error);
+        char *message = memory_printf("names of VMs are not judged, %s", *note);
+        command_fail(message, error.hint); /* only said */
+        free(message);
+    }
     virt_close(virt);
     return known;
 }
 
-static int check_host(const struct check_options *options, struct ruleset *ruleset) {
+static int check_host(const struct check_options *options, struct ruleset *ruleset, char **note) {
     char error[512];
     struct host host;
     struct vms vms = {0};
     if (host_init(&host, options->sysroot, error, sizeof error) < 0)
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
-    bool known = find_vms(options, &vms);
+    bool known = find_vms(options, &vms, note);
     host_check(ruleset, &options->config, &host, known, vms.list, vms.count);
     vms_finish(&vms);
     host_finish(&host);
@@ -122,18 +126,20 @@ static int check_host(const struct check_options *options, struct ruleset *rules
 static int check_paths(const struct check_options *options, char **paths) {
     struct ruleset ruleset;
     int status = EXIT_FINE;
+    char *note = NULL;
     ruleset_init(&ruleset);
     add_paths(&ruleset, paths);
     ruleset_load(&ruleset, &options->config);
     if (options->host)
-        status = check_host(options, &ruleset);
+        status = check_host(options, &ruleset, &note);
     if (diagnostics_errors(&ruleset.diagnostics))
         status = EXIT_PROBLEM;
     if (options->json)
-        print_json(&ruleset);
+        print_json(&ruleset, note);
     else
         command_report(&ruleset);
     ruleset_finish(&ruleset);
+    free(note);
     return status;
 }
 

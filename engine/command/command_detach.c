@@ -2,7 +2,9 @@
 #include "engine/command/command.h"
 
 #include "engine/execute/detach.h"
+#include "lexer/text.h"
 
+#include <json-c/json.h>
 #include <stdlib.h>
 
 static int show(const struct detach *detach, bool json) {
@@ -13,12 +15,23 @@ static int show(const struct detach *detach, bool json) {
     return status;
 }
 
+static int fail(const struct virt_error *error, bool json) {
+    if (json && (error->failure == VIRT_SILENT || error->failure == VIRT_UNREACHABLE)) {
+        struct json_object *document = json_object_new_object();
+        char *note = command_libvirt_note(error);
+        command_put_note(document, note);
+        text_print_json(stdout, document);
+        free(note);
+    }
+    return command_fail(error->message, error->hint);
+}
+
 static int take_out(const struct detach_request *request, bool dry, bool json) {
     struct detach detach;
     struct virt_error error;
     int status;
     if (detach_init(&detach, request, &error) < 0)
-        return command_fail(error.message, error.hint);
+        return fail(&error, json);
     if (dry) {
         status = show(&detach, json);
     } else {
@@ -33,7 +46,7 @@ static int with_libvirt(struct detach_request *request, bool dry, bool json) {
     struct virt_error error;
     int status;
     if (virt_libvirt_open(&request->virt, NULL, &error) < 0)
-        return command_fail(error.message, error.hint);
+        return fail(&error, json);
     status = take_out(request, dry, json);
     virt_close(request->virt);
     return status;

@@ -17,6 +17,7 @@ struct listing {
     struct others others;
     struct holdings holdings;
     const struct host_device **order; /* by bus, group, and as the host has them */
+    char *note;                       /* libvirt did not answer; NULL: it did, or need not */
 };
 
 static int by_group(const void *left, const void *right) {
@@ -193,6 +194,7 @@ static void print_json(const struct listing *listing) {
         json_object_array_add(devices, device_json(listing, i));
     json_object_object_add(document, "iommu", json_object_new_boolean(listing->host.has_iommu));
     json_object_object_add(document, "devices", devices);
+    command_put_note(document, listing->note);
     text_print_json(stdout, document);
 }
 
@@ -209,8 +211,8 @@ static void load_others(struct listing *listing, const char *sysroot) {
     }
     if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
         others_load(&listing->others, virt, NULL, &error) < 0) {
-        char *message =
-            memory_printf("what VMs have is not known, libvirt does not answer: %s", error.message);
+        listing->note = command_libvirt_note(&error);
+        char *message = memory_printf("what VMs have is not known, %s", listing->note);
         command_fail(message, error.hint); /* only said: the list is good without it */
         free(message);
     }
@@ -265,6 +267,7 @@ int command_devices(const struct command *command, int argc, char **argv) {
     free((void *)listing.order);
     holdings_finish(&listing.holdings);
     others_finish(&listing.others);
+    free(listing.note);
     host_finish(&listing.host);
     return EXIT_FINE;
 }

@@ -8,8 +8,9 @@
 static void print_explanation(const struct inquiry *inquiry, bool json) {
     struct explanation explanation;
     explain_init(&explanation, &inquiry->request, inquiry->devices, inquiry->device_count);
+    struct json_object *document = json ? explain_json(&explanation) : NULL;
     if (json)
-        text_print_json(stdout, explain_json(&explanation));
+        command_put_note(document, inquiry->note), text_print_json(stdout, document);
     else
         explain_print(&explanation, stdout, command_colour(stdout));
     explain_finish(&explanation);

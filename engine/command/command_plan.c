@@ -5,11 +5,16 @@
 #include "engine/plan_print.h"
 #include "lexer/text.h"
 
+static void print_json(struct json_object *document, const char *note) {
+    command_put_note(document, note);
+    text_print_json(stdout, document);
+}
+
 static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
     struct plan plan;
     plan_init(&plan, &inquiry->request);
     if (json)
-        text_print_json(stdout, plan_json(&plan));
+        print_json(plan_json(&plan), inquiry->note);
     else
         plan_print(&plan, stdout, xml, command_colour(stdout));
     if (!json && inquiry->broken_rules)

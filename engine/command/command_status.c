@@ -2,6 +2,8 @@
 #include "engine/command/command.h"
 
 #include "engine/command/inquiry.h"
+#include "engine/state/journal.h"
+#include "engine/state/pending.h"
 #include "engine/status.h"
 #include "engine/vms.h"
 #include "lexer/text.h"
@@ -21,6 +23,7 @@ struct view {
     const char *vm; /* as typed; NULL: every VM */
     const char *rules, *state, *sysroot, *domain_xml;
     bool json, broken_rules;
+    char *note; /* libvirt does not answer: which VMs there are is not known; else NULL */
     struct host host;
     struct vms vms;
     struct ruleset ruleset;
@@ -170,6 +173,82 @@ static size_t count_rows(const struct status *status) {
     return count;
 }
 
+/* --- calls that have not returned */
+
+/* Of an engine that has ended, and what it was for has come about: the next engine forgets it. */
+static bool is_settled(const struct pending_call *call, const struct domain *domain) {
+    bool has = false;
+    for (size_t i = 0; domain && i < domain->hostdev_count; i++)
+        has |= !strcmp(domain->hostdevs[i].address, call->device);
+    return domain && !pending_is_running(call) && strcmp(call->device, "-") != 0 &&
+           has == !strcmp(call->verb, "attach");
+}
+
+static void print_call(const char *vm, const struct pending_call *call) {
+    char *since = history_time_text(call->since);
+    bool runs = pending_is_running(call);
+    fputs("VM ", stdout);
+    text_print_string(stdout, vm);
+    printf(": %s", call->verb);
+    if (strcmp(call->device, "-") != 0) {
+        fputs(" of ", stdout);
+        text_print_string(stdout, call->device);
+    }
+    printf(" since ");
+    text_print_string(stdout, since);
+    printf(runs ? ", by process %d\n" : ": libvirt has not answered, process %d has ended\n",
+           (int)call->process);
+    free(since);
+}
+
+static struct json_object *call_json(const struct pending_call *call) {
+    struct json_object *object = json_object_new_object();
+    text_put_json(object, "call", call->verb);
+    text_put_json(object, "device", strcmp(call->device, "-") != 0 ? call->device : NULL);
+    text_put_json(object, "since", call->since);
+    json_object_object_add(object, "process", json_object_new_int(call->process));
+    json_object_object_add(object, "running", json_object_new_boolean(pending_is_running(call)));
+    return object;
+}
+
+/* Prints those of a VM, or adds them to `object` as "calls" when there are any. */
+static void show_calls(const struct view *view, const char *uuid, const char *label,
+                       const struct domain *domain, struct json_object *object) {
+    size_t count;
+    struct pending_call *calls = pending_load(state_directory(view->state), uuid, &count);
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < count; i++)
+        if (is_settled(&calls[i], domain))
+            continue;
+        else if (object)
+            json_object_array_add(list, call_json(&calls[i]));
+        else
+            print_call(label, &calls[i]);
+    if (object && json_object_array_length(list))
+        json_object_object_add(object, "calls", list);
+    else
+        json_object_put(list);
+    free(calls);
+}
+
+/* Where libvirt does not say which VMs there are: of all that have some. */
+static void show_all_calls(const struct view *view, struct json_object *vms) {
+    size_t count;
+    char **all = pending_all(state_directory(view->state), &count);
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *object = vms ? json_object_new_object() : NULL;
+        if (object) {
+            text_put_json(object, "uuid", all[i]);
+            json_object_array_add(vms, object);
+        }
+        show_calls(view, all[i], all[i], NULL, object);
+        free(all[i]);
+    }
+    free((void *)all);
+}
+
+/* --- text, all of it */
+
 static void print_nothing(const struct view *view, const struct status *status) {
     if (!view->vm && !view->domain_xml) {
         puts("No VM that runs has a device, and no rule wants one for it.");
@@ -184,6 +263,10 @@ static void print_nothing(const struct view *view, const struct status *status) 
 
 static void print_text(const struct view *view, const struct status *status) {
     struct table table = measure(status);
+    if (view->note) {
+        show_all_calls(view, NULL);
+        return;
+    }
     if (!count_rows(status)) {
         print_nothing(view, status);
         return;
@@ -193,6 +276,11 @@ static void print_text(const struct view *view, const struct status *status) {
     for (size_t i = 0; i < status->count; i++)
         for (size_t j = 0; j < status->vms[i].count; j++)
             print_row(&table, &status->vms[i], &status->vms[i].rows[j]);
+    for (size_t i = 0; i < status->count; i++) {
+        const struct domain *domain = status->vms[i].domain;
+        if (status->vms[i].running)
+            show_calls(view, domain_key(domain), domain_label(domain), domain, NULL);
+    }
 }
 
 /* --- JSON */
@@ -244,7 +332,7 @@ static struct json_object *row_json(const struct status_row *row) {
     return object;
 }
 
-static struct json_object *vm_json(const struct status_vm *vm) {
+static struct json_object *vm_json(const struct view *view, const struct status_vm *vm) {
     struct json_object *object = json_object_new_object(), *rows = json_object_new_array();
     for (size_t i = 0; i < vm->count; i++)
         json_object_array_add(rows, row_json(&vm->rows[i]));
@@ -254,16 +342,21 @@ static struct json_object *vm_json(const struct status_vm *vm) {
     text_put_json(object, "uuid", vm->domain->uuid);
     json_object_object_add(object, "running", json_object_new_boolean(vm->running));
     json_object_object_add(object, "devices", rows);
+    if (vm->running)
+        show_calls(view, domain_key(vm->domain), NULL, vm->domain, object);
     return object;
 }
 
-static void print_json(const struct status *status) {
+static void print_json(const struct view *view, const struct status *status) {
     struct json_object *object = json_object_new_object(), *vms = json_object_new_array();
     for (size_t i = 0; i < status->count; i++)
-        json_object_array_add(vms, vm_json(&status->vms[i]));
+        json_object_array_add(vms, vm_json(view, &status->vms[i]));
+    if (view->note)
+        show_all_calls(view, vms);
     json_object_object_add(object, "vms", vms);
     json_object_object_add(object, "problems",
                            json_object_new_int64((int64_t)status_problems(status)));
+    command_put_note(object, view->note);
     text_print_json(stdout, object);
 }
 
@@ -302,6 +395,12 @@ static bool knows(const struct view *view) {
     return false;
 }
 
+/* What libvirt was asked to do and has not answered is known without it. */
+static void go_on_without(struct view *view, const struct virt_error *error) {
+    command_fail(error->message, error->hint); /* only said */
+    view->note = command_libvirt_note(error);
+}
+
 static int load_vms(struct view *view) {
     struct virt *virt = NULL;
     struct virt_error error;
@@ -310,7 +409,7 @@ static int load_vms(struct view *view) {
         return load_domain(view);
     if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
         vms_from_libvirt(&view->vms, virt, &error) < 0)
-        status = command_fail(error.message, error.hint);
+        go_on_without(view, &error);
     else if (view->vm && !knows(view))
         status = unknown_vm(view);
     virt_close(virt);
@@ -353,12 +452,12 @@ static int show(struct view *view) {
                                                             : view->vm,
                                                   .history = &view->history});
     if (view->json)
-        print_json(&status);
+        print_json(view, &status);
     else
         print_text(view, &status);
     if (!view->json && view->broken_rules)
         puts("Not all rules are in it: those of files with an error are left out.");
-    bool problem = view->broken_rules || status_problems(&status) > 0;
+    bool problem = view->note || view->broken_rules || status_problems(&status) > 0;
     status_finish(&status);
     history_finish(&view->history);
     program_finish(&view->program);
@@ -373,6 +472,7 @@ static int run(struct view *view) {
         host_finish(&view->host);
     }
     vms_finish(&view->vms);
+    free(view->note);
     return status;
 }
 

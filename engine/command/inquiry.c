@@ -52,22 +52,40 @@ int inquiry_read_domain(const struct command *command, struct domain *domain, co
     return status;
 }
 
+/* A host where libvirt does not answer can still be planned for: then all that is known of the VM
+ * is what was typed. */
+static int known_by_name(struct inquiry *inquiry) {
+    return domain_from_name(&inquiry->domain, inquiry->vm) == 0
+               ? EXIT_FINE
+               : command_fail("out of memory", NULL);
+}
+
+static int go_on_without(struct inquiry *inquiry, const struct virt_error *error) {
+    fprintf(stderr,
+            "virt-rules: libvirt does not answer, so all that is known of the VM is that it is "
+            "called '%s': %s\n",
+            inquiry->vm, virt_error_reason(error));
+    if (*error->hint)
+        fprintf(stderr, "  hint: %s\n", error->hint);
+    inquiry->note = command_libvirt_note(error);
+    return known_by_name(inquiry);
+}
+
 static int ask_libvirt(struct inquiry *inquiry, struct virt *virt) {
     struct virt_error error;
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, inquiry->vm, &xml, &error) < 0)
-        return command_fail(error.message, error.hint);
+        return error.failure == VIRT_SILENT || error.failure == VIRT_UNREACHABLE
+                   ? go_on_without(inquiry, &error)
+                   : command_fail(error.message, error.hint);
     int status = parse_xml(&inquiry->domain, inquiry->vm, xml, strlen(xml));
     free(xml);
     if (status == EXIT_FINE &&
-        others_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0)
+        others_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0) {
         fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
+        inquiry->note = command_libvirt_note(&error);
+    }
     return status;
-}
-
-static int known_by_name(const struct inquiry *inquiry, struct domain *domain) {
-    return domain_from_name(domain, inquiry->vm) == 0 ? EXIT_FINE
-                                                      : command_fail("out of memory", NULL);
 }
 
 /* A copy of a host has libvirt's files of the VMs that ran there, and its definitions. */
@@ -84,7 +102,7 @@ static int vms_from_tree_of(struct inquiry *inquiry) {
         if (found)
             return EXIT_FINE;
     }
-    return known_by_name(inquiry, &inquiry->domain);
+    return known_by_name(inquiry);
 }
 
 static int vms_from_files(struct inquiry *inquiry) {
@@ -97,10 +115,7 @@ static int vms_from_files(struct inquiry *inquiry) {
     return status;
 }
 
-/*
- * The VM as libvirt has it. A tree of another host has no libvirt, and a host where libvirt does
- * not answer can still be planned for: then all that is known of the VM is what was typed.
- */
+/* The VM as libvirt has it. A tree of another host has no libvirt. */
 static int find_vms(struct inquiry *inquiry) {
     struct virt *virt = NULL;
     struct virt_error error;
@@ -111,13 +126,7 @@ static int find_vms(struct inquiry *inquiry) {
         virt_close(virt);
         return status;
     }
-    fprintf(stderr,
-            "virt-rules: libvirt does not answer, so all that is known of the VM is that it is "
-            "called '%s': %s\n",
-            inquiry->vm, error.message);
-    if (*error.hint)
-        fprintf(stderr, "  hint: %s\n", error.hint);
-    return known_by_name(inquiry, &inquiry->domain);
+    return go_on_without(inquiry, &error);
 }
 
 static int unknown_event(const struct inquiry *inquiry) {
@@ -148,6 +157,7 @@ static int load_host(struct inquiry *inquiry) {
         return EXIT_FINE;
     others_finish(&inquiry->others);
     domain_finish(&inquiry->domain);
+    free(inquiry->note);
     return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
 }
 
@@ -243,6 +253,7 @@ int inquiry_init(struct inquiry *inquiry) {
 }
 
 void inquiry_finish(struct inquiry *inquiry) {
+    free(inquiry->note);
     free((void *)inquiry->devices);
     free(inquiry->gone.address);
     free(inquiry->gone.name);

@@ -24,6 +24,7 @@ struct inquiry {
     bool broken_rules;                  /* said on stderr already */
     const struct host_device **devices; /* of the host, that the device's word means */
     size_t device_count;
+    char *note; /* libvirt did not answer: for the JSON document; NULL: it did, or need not */
     struct host_device gone; /* the device of unplugged, of which there is only the word */
 };
 

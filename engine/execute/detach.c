@@ -354,15 +354,15 @@ static void begin_call(struct detach *detach) {
     const struct detach_request *request = detach->request;
     if (request->state)
         pending_begin(request->state, domain_key(&detach->domain), "detach", place_of(detach), 0);
-    request->virt->subject =
-        memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
+    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
+    virt_set_subject(request->virt, subject);
+    free(subject);
 }
 
 /* What libvirt has not answered stays noted. */
 static void end_call(struct detach *detach, const struct virt_error *error) {
     const struct detach_request *request = detach->request;
-    free((char *)request->virt->subject);
-    request->virt->subject = NULL;
+    virt_set_subject(request->virt, NULL);
     if (request->state &&
         (!error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE)))
         pending_end(request->state, domain_key(&detach->domain), place_of(detach));

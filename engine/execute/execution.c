@@ -313,15 +313,16 @@ void execution_begin_call(struct execution *run, const char *verb,
                           const struct host_device *device) {
     const char *label = domain_label(run->executor->event->domain);
     pending_begin(run->executor->state, execution_vm(run), verb, device ? device->address : "", 0);
-    run->virt->subject =
+    char *subject =
         memory_printf("%s%sVM '%s'", device ? device->address : "", device ? ", " : "", label);
+    virt_set_subject(run->virt, subject);
+    free(subject);
 }
 
 void execution_end_call(struct execution *run, const struct host_device *device,
                         const struct virt_error *error) {
     bool is_known = !error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE);
-    free((char *)run->virt->subject);
-    run->virt->subject = NULL;
+    virt_set_subject(run->virt, NULL);
     run->silent |= error && error->failure == VIRT_SILENT;
     if (is_known)
         pending_end(run->executor->state, execution_vm(run), device ? device->address : "-");

@@ -8,6 +8,11 @@ void virt_close(struct virt *virt) {
         virt->ops->close(virt);
 }
 
+void virt_set_subject(struct virt *virt, const char *subject) {
+    if (virt->ops->subject)
+        virt->ops->subject(virt, subject);
+}
+
 void virt_list_free(struct virt_vm *vms, size_t count) {
     for (size_t i = 0; vms && i < count; i++)
         free(vms[i].xml);

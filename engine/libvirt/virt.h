@@ -92,7 +92,9 @@ struct virt_ops {
      */
     int (*wait)(struct virt *virt, int timeout_ms, struct virt_news *news,
                 struct virt_error *error);
-    /* NULL in a stand-in. */
+    /* What the next changes are about, as in "0000:03:00.0, VM 'frigate'", for messages; NULL ends
+     * that. NULL in a stand-in, as the next one. */
+    void (*subject)(struct virt *virt, const char *subject);
     int (*about)(struct virt *virt, struct virt_about *about, struct virt_error *error);
     void (*close)(struct virt *virt);
 };
@@ -100,9 +102,6 @@ struct virt_ops {
 /* First member of every implementation. */
 struct virt {
     const struct virt_ops *ops;
-    /* Whom the next change is about, as in "0000:03:00.0, VM 'frigate'"; for messages. The caller
-     * sets it, and NULL again. */
-    const char *subject;
 };
 
 /*
@@ -127,6 +126,9 @@ int virt_libvirt_library(struct virt_library *library, struct virt_error *error)
 #define VIRT_NO_ANSWER "libvirt does not answer: "
 /* The message without these words, for a caller that has said so already. */
 const char *virt_error_reason(const struct virt_error *error);
+
+/* virt->ops->subject(), if there is one. */
+void virt_set_subject(struct virt *virt, const char *subject);
 
 void virt_close(struct virt *virt);
 void virt_list_free(struct virt_vm *vms, size_t count);

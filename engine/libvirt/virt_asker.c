@@ -64,6 +64,7 @@ struct asker {
     struct virt virt;
     const struct virt_asker_work *work;
     char *uri; /* NULL: the default */
+    char *subject;
     struct helper helper;
     bool is_open; /* the helper has a connection, or makes one at the next call */
     struct virt_error silence;
@@ -230,7 +231,7 @@ static int asker_seconds(int64_t milliseconds) {
 
 static int asker_late(struct asker *asker, enum asker_call call, int64_t limit,
                       struct virt_error *error) {
-    const char *subject = asker->virt.subject;
+    const char *subject = asker->subject;
     helper_end(&asker->helper);
     asker->is_open = false;
     if (asker_is_change(call))
@@ -287,7 +288,7 @@ static bool asker_send(const struct asker *asker, const struct exchange *exchang
 
 /* A change may take its time; a person who waits for it is told. */
 static void asker_give_notice(const struct asker *asker, enum asker_call call, int64_t limit) {
-    const char *subject = asker->virt.subject;
+    const char *subject = asker->subject;
     fprintf(stderr, "virt-rules: waiting for libvirt: %s%s%s, at most %d s\n", asker_texts[call],
             subject ? " of " : "", subject ? subject : "", asker_seconds(limit));
 }
@@ -470,6 +471,12 @@ static int asker_about(struct virt *virt, struct virt_about *about, struct virt_
     return status;
 }
 
+static void asker_set_subject(struct virt *virt, const char *subject) {
+    struct asker *asker = asker_of(virt);
+    free(asker->subject);
+    asker->subject = subject ? memory_strdup(subject) : NULL;
+}
+
 /* The daemon is told, unless it is silent anyhow. */
 static void asker_close(struct virt *virt) {
     struct asker *asker = asker_of(virt);
@@ -480,6 +487,7 @@ static void asker_close(struct virt *virt) {
     helper_end(&asker->helper);
     free(exchange.bytes);
     free(asker->uri);
+    free(asker->subject);
     free(asker);
 }
 
@@ -493,6 +501,7 @@ static const struct virt_ops asker_operations = {
     .reboot = asker_reboot,
     .watch = asker_watch,
     .wait = asker_wait,
+    .subject = asker_set_subject,
     .about = asker_about,
     .close = asker_close,
 };

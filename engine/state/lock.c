@@ -7,12 +7,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 /* Two VMs on one byte only wait for each other. FNV-1a, so that it spreads. */
@@ -23,7 +25,7 @@ static off_t byte_of(const char *uuid) {
     return (off_t)(value >> 2);
 }
 
-enum { FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
+enum { ALARM_MS = 200 };
 
 /* F_OFD_SETLK fails with EAGAIN when another has it. */
 static int set(int file, int command, short type, off_t byte) {
@@ -55,18 +57,51 @@ static int fail(int file, const char *state, char *error, size_t error_size) {
 
 enum lock_wait { LOCK_MINE, LOCK_LATE, LOCK_FAILED };
 
-/* F_OFD_SETLKW has no limit. */
+/* An alarm, again and again, ends a call that waits: what the process had before comes back. */
+struct lock_alarm {
+    struct itimerval timer;
+    struct sigaction action;
+    sigset_t mask;
+};
+
+static void lock_ignore(int number) {
+    (void)number;
+}
+
+static void lock_start_alarm(struct lock_alarm *before, int first_ms) {
+    struct itimerval timer = {
+        .it_interval = {.tv_usec = ALARM_MS * 1000L},
+        .it_value = {.tv_sec = first_ms / 1000, .tv_usec = first_ms % 1000 * 1000L + 1}};
+    struct sigaction action = {.sa_handler = lock_ignore};
+    sigset_t heard;
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGALRM);
+    sigaction(SIGALRM, &action, &before->action);
+    sigprocmask(SIG_UNBLOCK, &heard, &before->mask);
+    setitimer(ITIMER_REAL, &timer, &before->timer);
+}
+
+static void lock_stop_alarm(const struct lock_alarm *before) {
+    setitimer(ITIMER_REAL, &before->timer, NULL);
+    sigprocmask(SIG_SETMASK, &before->mask, NULL);
+    sigaction(SIGALRM, &before->action, NULL);
+}
+
+/* In the kernel's queue. */
 static enum lock_wait lock_wait_until(int file, off_t byte, int64_t deadline) {
-    long pause_ms = FIRST_PAUSE_MS;
-    while (set(file, F_OFD_SETLK, F_WRLCK, byte) < 0) {
-        if (errno != EAGAIN && errno != EACCES)
-            return LOCK_FAILED;
-        if (deadline_now() >= deadline)
-            return LOCK_LATE;
-        nanosleep(&(struct timespec){.tv_nsec = pause_ms * 1000000}, NULL);
-        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
-    }
-    return LOCK_MINE;
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct lock_alarm before;
+    int64_t left = deadline - deadline_now();
+    enum lock_wait wait = LOCK_MINE;
+    if (fcntl(file, F_OFD_SETLK, &range) == 0)
+        return LOCK_MINE;
+    lock_start_alarm(&before, left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
+    while (wait == LOCK_MINE && fcntl(file, F_OFD_SETLKW, &range) < 0)
+        wait = errno != EINTR ? LOCK_FAILED : deadline_now() < deadline ? LOCK_MINE : LOCK_LATE;
+    int error = errno;
+    lock_stop_alarm(&before);
+    errno = error;
+    return wait;
 }
 
 static void lock_give_notice(const char *state, const char *uuid) {

@@ -1,7 +1,7 @@
 /*
  * One engine at a time works on a VM, and on what comes and goes at one place of the host. All
  * locks are ranges of one file, STATE/lock, held by an open file description (fcntl(2),
- * F_OFD_SETLK): nothing is left behind by an engine that is killed.
+ * F_OFD_SETLKW): nothing is left behind by an engine that is killed.
  */
 #ifndef ENGINE_LOCK_H
 #define ENGINE_LOCK_H

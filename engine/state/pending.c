@@ -2,6 +2,7 @@
 
 #include "lexer/memory.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,27 @@ void pending_end(const char *state, const char *uuid, const char *device) {
     struct pending_call *calls = pending_load(state, uuid, &count);
     pending_save(state, uuid, calls, pending_without(calls, count, device));
     free(calls);
+}
+
+static int pending_is_file(const struct dirent *entry) {
+    const char *end = strrchr(entry->d_name, '.');
+    return *entry->d_name != '.' && end && !strcmp(end, ".call");
+}
+
+char **pending_all(const char *state, size_t *count) {
+    struct dirent **entries = NULL;
+    char *path = memory_printf("%s/vms", state);
+    int found = scandir(path, &entries, pending_is_file, alphasort);
+    *count = found > 0 ? (size_t)found : 0;
+    char **all = memory_zalloc((*count + 1) * sizeof *all);
+    for (size_t i = 0; i < *count; i++) {
+        const char *name = entries[i]->d_name;
+        all[i] = memory_strndup(name, strlen(name) - strlen(".call"));
+        free(entries[i]);
+    }
+    free((void *)entries);
+    free(path);
+    return all;
 }
 
 char *pending_text(const char *state, const char *uuid) {

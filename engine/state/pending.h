@@ -30,6 +30,9 @@ bool pending_exists(const char *state, const char *uuid);
 /* Those of this boot, oldest first; a line that is damaged is left out. The caller frees them. */
 struct pending_call *pending_load(const char *state, const char *uuid, size_t *count);
 
+/* The UUIDs of the VMs that have some. The caller frees each, and the list. */
+char **pending_all(const char *state, size_t *count);
+
 /* Whether the process that makes it still runs. */
 bool pending_is_running(const struct pending_call *call);
 

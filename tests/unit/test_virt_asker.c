@@ -353,7 +353,7 @@ static void a_change_without_an_answer(void **state) {
     soon();
     plan.hangs_at = "attach";
     struct virt *virt = connected();
-    virt->subject = "0000:03:00.0, VM 'frigate'";
+    virt_set_subject(virt, "0000:03:00.0, VM 'frigate'");
     assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
     assert_int_equal(error.failure, VIRT_SILENT);
     assert_string_equal(error.message, "libvirt does not answer: attach of 0000:03:00.0, VM "
