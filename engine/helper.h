@@ -18,9 +18,9 @@ struct helper {
 
 /*
  * Starts a process that calls `work` and ends. It has no file open that the engine opened but its
- * end of the socket, so it keeps no lock and no pipe of the engine's; its standard input and outputs
- * are /dev/null. It is killed when the engine ends.
- * Returns 0, or -1 with errno and `helper` empty.
+ * end of the socket, so it keeps no lock and no pipe of the engine's; its standard input and
+ * outputs are /dev/null. It is killed when the engine ends. Returns 0, or -1 with errno and
+ * `helper` empty.
  */
 int helper_start(struct helper *helper, void (*work)(void *context, int socket), void *context);
 

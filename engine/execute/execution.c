@@ -2,6 +2,7 @@
 
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,9 @@ static void note_result(struct execution *run, const struct journal_entry *entry
     char ignored[512];
     struct life life;
     const char *state = run->executor->state;
-    int lock = run->locked ? -1 : lock_vm(state, execution_vm(run), ignored, sizeof ignored);
+    int lock = run->locked ? -1 : lock_vm_within(state, execution_vm(run), NOTE_LIMIT_MS);
+    if (!run->locked && lock < 0)
+        return;
     if (life_open(&life, state, execution_vm(run), &run->vm_start)) {
         life_note_result(&life, entry, journal_time(run->executor->journal));
         life_save(&life, state, execution_vm(run), ignored, sizeof ignored);

@@ -137,6 +137,16 @@ int lock_vm(const char *state, const char *uuid, char *error, size_t error_size)
     return wait == LOCK_MINE ? file : fail(file, state, error, error_size);
 }
 
+int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
+    char ignored[256];
+    int file = open_file(state, ignored, sizeof ignored);
+    if (file >= 0 && lock_wait_until(file, byte_of(uuid), deadline_now() + limit_ms) != LOCK_MINE) {
+        close(file);
+        return -1;
+    }
+    return file;
+}
+
 bool lock_vm_is_taken(const char *state, const char *uuid) {
     char ignored[256];
     struct flock range = {

@@ -22,6 +22,9 @@ enum { LOCK_BUSY = -2 };
  */
 int lock_vm(const char *state, const char *uuid, char *error, size_t error_size);
 
+/* The same for work that is left undone when another has the VM, or the file cannot be made: -1. */
+int lock_vm_within(const char *state, const char *uuid, int limit_ms);
+
 /* Whether another process has the VM now. False also when that cannot be known. */
 bool lock_vm_is_taken(const char *state, const char *uuid);
 
