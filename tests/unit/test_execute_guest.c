@@ -115,14 +115,14 @@ static void what_comes_again_is_looked_after_again(void **state) {
                         "detached detach " FIRST " 1ac1:089a\n" ATTACHED(FIRST) ATTACHED(FIRST));
 }
 
-static void stop(void) {
+static void stop_vm(void) {
     double_virt_stop(hypervisor, FRIGATE);
 }
 
 static void a_vm_that_ends_while_it_is_looked_at(void **state) {
     (void)state;
     hours.at = 5001;
-    hours.then = stop;
+    hours.then = stop_vm;
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), ATTACHED(FIRST));
 }

@@ -159,7 +159,7 @@ static void another_device_is_kept(void **state) {
 
 /* --- the VM */
 
-static void stop(struct double_virt *self, void *context) {
+static void stop_vm(struct double_virt *self, void *context) {
     (void)context;
     double_virt_stop(self, FRIGATE);
 }
@@ -179,7 +179,7 @@ static void end(struct double_virt *self, void *context) {
 
 static void vm_stops(void **state) {
     (void)state;
-    void (*const ways[])(struct double_virt *, void *) = {stop, restart, end};
+    void (*const ways[])(struct double_virt *, void *) = {stop_vm, restart, end};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         double_virt_deaf(hypervisor, FRIGATE, true);
         double_virt_before(hypervisor, DOUBLE_WAIT, 2, ways[i], NULL);
