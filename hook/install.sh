@@ -11,6 +11,9 @@
 # update took away, runs `virt-rules apply`); neither asks, and syslog has what went wrong.
 # `make install` and the Debian package run it as well; hook/layout says how.
 #
+# libvirt starts no VM while its hook cannot be executed, so the programs are run once (--version)
+# before the hook is put in place, and again at boot: an update may have changed the C library.
+#
 # The programs have their places compiled in. $manifest has a line for whatever was put in: `file`,
 # `link`, `dir` (made by us, removed when empty), `before` (somebody's hook, moved), `call` and
 # `profile` (a line of ours in a file of others), `new` (such a file was not there before).
@@ -46,7 +49,7 @@ wants=/etc/systemd/system/multi-user.target.wants/virt-rules.service
 newline='
 '
 root='' stage=no action=install yes=no dry=no
-here=$(cd "$(dirname "$0")" && pwd -P)
+case $0 in */*) here=$(cd "${0%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac
 our_hook=$here/libexec/virt-rules-hook
 
 usage() {
@@ -54,9 +57,47 @@ usage() {
     exit 2
 }
 
+note() { # PRIORITY TEXT
+    logger -t virt-rules -p "daemon.$1" "$2" 2>/dev/null || :
+}
+
 fail() { # WHAT IS WRONG, AND WHAT TO DO
     echo "install.sh: $*" >&2
+    case $action in put-hook | boot) note err "$*" ;; esac # nobody reads what they print
     exit 1
+}
+
+# ---- the tools of this host
+
+can_run() { # TOOL: a shell may claim an applet that its busybox lacks; what misses its words fails otherwise
+    status=0
+    "$1" </dev/null >/dev/null 2>&1 || status=$?
+    [ $status -lt 126 ]
+}
+
+check_tools() {
+    missing=''
+    for tool in cat chmod cp dirname grep ln mkdir mv rm rmdir sed sleep tr; do can_run $tool || missing="$missing $tool"; done
+    cmp=$(if can_run cmp; then echo yes; fi)
+    [ -z "$missing" ] || fail "this host lacks tools that the installer needs, nothing was changed; install them (busybox has them all):$missing"
+}
+
+is_root() {
+    if can_run id; then [ "$(id -u)" = 0 ]; else grep -q '^Uid:[[:space:]]*[0-9][0-9]*[[:space:]][[:space:]]*0[[:space:]]' /proc/self/status; fi
+}
+
+link_target() { # FILE: nothing when it is not a link
+    [ -L "$1" ] || return 0
+    if can_run readlink; then
+        readlink "$1"
+    else
+        target=$(ls -ld "$1")
+        echo "${target#* -> }"
+    fi
+}
+
+is_same_file() { # FILE FILE, where to say no costs no more than a write
+    if [ -n "$cmp" ]; then cmp -s "$1" "$2"; else [ -f "$2" ] && [ "$(cksum <"$1")" = "$(cksum <"$2")" ]; fi
 }
 
 while [ $# -gt 0 ]; do
@@ -79,11 +120,14 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $root in /* | '') ;; *) root=$PWD/$root ;; esac
+# shellcheck disable=SC3013 # dash and busybox have it
+if [ "$root/" -ef / ]; then root=''; fi # this host, by another name
 [ -n "$root" ] || stage=no
+check_tools
 [ $stage = no ] || mkdir -p "$root"
 [ -f "$our_hook" ] || our_hook=$root$libexecdir/virt-rules-hook # this is the copy beside it
 [ -z "$root" ] || [ -d "$root" ] || fail "$root is no directory"
-[ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "this needs root: sudo"
+[ -n "$root" ] || is_root || fail "this needs root: sudo"
 
 # ---- one thing at a time: said in the pass `plan`, done in the pass `act`
 
@@ -143,14 +187,18 @@ trap '[ -z "$new" ] || rm -f "$new"' EXIT
 # file grows in DIRECTORY, so that libvirt never finds it half written in qemu.d.
 put() {
     record file "$2"
-    if [ ! -L "$root$2" ] && cmp -s "$1" "$root$2" && { [ "$3" = 644 ] || [ -x "$root$2" ]; }; then return; fi
+    if [ ! -L "$root$2" ] && is_same_file "$1" "$root$2" && { [ "$3" = 644 ] || [ -x "$root$2" ]; }; then return; fi
     step "write $2" || return 0
-    make_directory "$(dirname "$2")"
-    new=$root${4:-$(dirname "$2")}/.virt-rules.new
+    write_file "$2" "$3" "${4:-}" <"$1"
+}
+
+write_file() { # TARGET MODE [DIRECTORY]: what comes on standard input
+    make_directory "$(dirname "$1")"
+    new=$root${3:-$(dirname "$1")}/.virt-rules.new
     rm -f "$new"
-    (umask 077 && cat "$1" >"$new")
-    chmod "$3" "$new"
-    mv -f "$new" "$root$2"
+    (umask 077 && cat >"$new")
+    chmod "$2" "$new"
+    mv -f "$new" "$root$1"
     new=''
 }
 
@@ -300,10 +348,10 @@ TEXT
 }
 
 put_text() { # TEXT TARGET MODE
-    text_file=$(mktemp)
-    printf '%s\n' "$1" >"$text_file"
-    put "$text_file" "$2" "$3"
-    rm -f "$text_file"
+    record file "$2"
+    if [ ! -L "$root$2" ] && [ -x "$root$2" ] && [ "$(cat "$root$2")" = "$1" ]; then return; fi
+    step "write $2" || return 0
+    printf '%s\n' "$1" | write_file "$2" "$3"
 }
 
 keep_earlier_hook() {
@@ -460,8 +508,15 @@ take_call() { # FILE
     edit "$1" "/$call_mark\$/d"
 }
 
-note() { # PRIORITY TEXT
-    logger -t virt-rules -p "daemon.$1" "$2" 2>/dev/null || :
+# What the manifest says of the hook stays: once the programs start again it is put back.
+take_out_hook() {
+    if marked "$wrapper_mark" "$main"; then
+        if there "$before"; then restore_earlier_hook; else take "$main"; fi
+    fi
+    for file in "$main" "$extra" "$beside"; do
+        if marked "$hook_mark" "$file"; then take "$file"; fi
+    done
+    [ "$changes" = 0 ] || hook_changed=yes
 }
 
 # Before libvirt starts: where the hook was, for asking libvirt its version takes time.
@@ -488,8 +543,11 @@ apply_rules() {
     note warning "virt-rules apply: $(printf '%s' "$said" | tr '\n' ' ')"
 }
 
+# The hook before libvirt may have found it; the engine when it is to be used.
 boot() {
+    hook_starts || give_up
     wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; its hook is put back when it does"; exit 0; }
+    programs_start || give_up
     place_hook
     put_files 'nas udev systemd'
     call_from_package
@@ -499,14 +557,144 @@ boot() {
     apply_rules
 }
 
+give_up() {
+    why="the hook of virt-rules is taken out, so that VMs start, without devices: $program does not start on this host: $said; \
+$(what_to_do), then run its install.sh"
+    take_out_hook
+    note err "$why"
+    echo "install.sh: $why" >&2
+    [ "$hook_changed" = no ] || [ "$action" = put-hook ] || ! wait_for_libvirt || tell_libvirt >/dev/null
+    exit 1
+}
+
 # ---- all of it
 
 check_archive() {
     [ $kind = archive ] || return 0
     [ -f "$here/SHA256SUMS" ] || fail "$here/SHA256SUMS is not there: unpack the whole archive and run install.sh in it"
-    command -v sha256sum >/dev/null || return 0
+    can_run sha256sum || return 0
     (cd "$here" && sha256sum -c SHA256SUMS >/dev/null 2>&1) ||
         fail "the files in $here are not as they were packed: unpack the archive again"
+}
+
+# Here and not yet where they belong, or the installed ones.
+program_file() { # DIRECTORY-IN-THE-ARCHIVE PATH
+    if [ -f "$here/$1/${2##*/}" ]; then echo "$here/$1/${2##*/}"; else echo "$root$2"; fi
+}
+engine_file() { program_file bin "$bindir/virt-rules"; }
+
+machine_of() { # FILE: processor, word size and byte order by its ELF header; nothing when it has none
+    # shellcheck disable=SC2046 # a list of bytes
+    set -- $(od -An -v -tu1 -N20 "$1" 2>/dev/null || :)
+    [ "${1:-} ${2:-} ${3:-} ${4:-} $#" = '127 69 76 70 20' ] || return 0
+    if [ "$6" = 2 ]; then echo "$((${19} * 256 + ${20})) $5 $6"; else echo "$((${19} + ${20} * 256)) $5 $6"; fi
+}
+
+machines_here() { # a line each: what the shell is, what the kernel is; nothing when neither is known
+    machine_of /proc/$$/exe
+    case $(uname -m 2>/dev/null) in
+    x86_64) echo 62 2 1 ;;
+    aarch64) echo 183 2 1 ;;
+    i?86) echo 3 1 1 ;;
+    armv*l) echo 40 1 1 ;;
+    esac
+}
+
+processor() { # MACHINE
+    case $1 in
+    '62 2 1') echo x86_64 ;;
+    '183 2 1') echo aarch64 ;;
+    '3 1 1') echo i386 ;;
+    '40 1 1') echo arm ;;
+    '243 2 1') echo riscv64 ;;
+    '21 2 1') echo ppc64le ;;
+    '22 2 2') echo s390x ;;
+    *) echo "processor ${1%% *} of ELF" ;;
+    esac
+}
+
+# Runs PROGRAM --version; $said is what it printed when it did not start. Some shells would read a program
+# of another processor as a script: so its header is looked at first. An archive may lie where nothing can be executed.
+starts() { # PROGRAM PLACE-WHERE-IT-BELONGS
+    [ -z "$root" ] || return 0 # another host's
+    file=$1 said='' here_are=$(machines_here) machine=$(machine_of "$1")
+    if [ -n "$machine" ] && [ -n "$here_are" ] && ! printf '%s\n' "$here_are" | grep -qxF "$machine"; then
+        said="Exec format error: it is for $(processor "$machine"), and this host is $(processor "$(printf '%s\n' "$here_are" | sed -n 1p)")"
+        return 1
+    fi
+    if [ -f "$file" ] && [ ! -x "$file" ]; then
+        directory=$(dirname "$2")
+        while [ ! -d "$directory" ]; do directory=$(dirname "$directory"); done
+        file=$directory/.virt-rules.new
+        new=$file
+        said=$({ rm -f "$file" && cat "$1" >"$file" && chmod 700 "$file"; } 2>&1) || return 1
+    fi
+    status=0
+    said=$("$file" --version 2>&1 </dev/null) || status=$?
+    [ -z "$new" ] || rm -f "$new"
+    new=''
+    [ $status != 0 ] || return 0
+    said=$(printf '%s' "${said:-it ended with status $status}" | tr '\n' ' ')
+    return 1
+}
+
+hook_starts() {
+    program=$our_hook
+    [ ! -e "$program" ] || starts "$program" "$libexecdir/virt-rules-hook"
+}
+
+# Of the programs the first that does not start is $program; why, in $said.
+programs_start() {
+    hook_starts || return 1
+    program=$(program_file libexec "$libexecdir/virt-rules-plug")
+    [ ! -e "$program" ] || starts "$program" "$libexecdir/virt-rules-plug" || return 1
+    program=$(engine_file)
+    starts "$program" "$bindir/virt-rules"
+}
+
+what_to_do() {
+    case $said in
+    *GLIBC_*) echo "the C library here is older than the one that it was built with; build virt-rules on this host or on an older one, or update this host" ;;
+    *'not found'*) echo "without the GNU C library, build virt-rules on this host" ;;
+    *'xec format'*) echo "get or build virt-rules for this processor" ;;
+    *) echo "build virt-rules for this host" ;;
+    esac
+}
+
+check_programs() {
+    [ -f "$our_hook" ] || fail "$our_hook is not there: install from the whole archive"
+    [ -z "$root" ] || { check_for_other_host; return; }
+    programs_start || fail "nothing was changed, because $program does not start on this host: $said; $(what_to_do)"
+}
+
+# The programs of another system cannot be run here, but some are compared with ours.
+check_for_other_host() {
+    program=$(engine_file) machine=$(machine_of "$(engine_file)")
+    [ -n "$machine" ] || return 0
+    for file in usr/lib/systemd/systemd usr/bin/bash usr/bin/dash usr/bin/busybox bin/busybox bin/bash bin/dash bin/ls; do
+        # a link may lead out of the tree
+        if [ -L "$root/$file" ] || [ -L "$root/${file%%/*}" ]; then continue; fi
+        theirs=$(machine_of "$root/$file")
+        [ -n "$theirs" ] || continue
+        [ "$theirs" = "$machine" ] ||
+            fail "nothing was changed, because $program is for $(processor "$machine"), and $root/$file for $(processor "$theirs"); get or build virt-rules for that processor"
+        break
+    done
+    said=''
+    for file in "$root"/lib/libc.so.6 "$root"/lib64/libc.so.6 "$root"/usr/lib/libc.so.6 "$root"/usr/lib64/libc.so.6 \
+        "$root"/lib/*/libc.so.6 "$root"/usr/lib/*/libc.so.6; do
+        case $(link_target "$file") in /*) continue ;; esac
+        [ "$(machine_of "$file")" = "$machine" ] || continue
+        said=$(lacking_version "$file")
+        [ -n "$said" ] || return 0
+    done
+    [ -z "$said" ] || fail "nothing was changed, because $program does not start below $root: version $said not found in its C library; $(what_to_do)"
+}
+
+lacking_version() { # C-LIBRARY: of those that the engine needs
+    for version in $(tr '\000' '\n' <"$program" | grep -x 'GLIBC_[0-9.]*'); do
+        tr '\000' '\n' <"$1" | grep -qxF "$version" || { echo "$version"; return; }
+    done
 }
 
 # Each with a list of its own of what it put in: two would take away each other's hook.
@@ -525,7 +713,7 @@ remover_of() { # MANIFEST
 }
 
 is_masked() { # FILE: so udev and systemd are told to do without it
-    [ "$(readlink "$root$1" 2>/dev/null)" = /dev/null ]
+    [ "$(link_target "$root$1")" = /dev/null ]
 }
 
 # What is to be where: a line "MODE SOURCE TARGET FOR", FOR being any host or a kind of host.
@@ -571,7 +759,7 @@ is_engine() { # FILE: and no link
 
 put_link() {
     [ -n "$link" ] && [ "$link" != "$bindir/virt-rules" ] || return 0
-    if [ "$(readlink "$root$link" 2>/dev/null)" = "$bindir/virt-rules" ]; then
+    if [ "$(link_target "$root$link")" = "$bindir/virt-rules" ]; then
         record link "$link"
     elif there "$link" && ! is_engine "$link"; then
         [ "$pass" = act ] || echo "  note: $link is another one and stays"
@@ -621,7 +809,7 @@ undo() { # KIND PATH
     case $1 in
     before) restore_earlier_hook ;;
     file) take_ours "$2" ;;
-    link) case $(readlink "$root$2") in "$bindir/virt-rules" | "$unitdir/virt-rules.service") take "$2" ;; esac ;;
+    link) case $(link_target "$root$2") in "$bindir/virt-rules" | "$unitdir/virt-rules.service") take "$2" ;; esac ;;
     profile) forbid_engine "$2" ;;
     call) take_call "$2" ;;
     esac
@@ -667,6 +855,7 @@ twice() { # COMMAND WORDS-WHEN-THERE-IS-NOTHING: plan, ask, do
 case $action in
 put-hook)
     pass=act
+    programs_start || give_up
     put_hook_back || :
     marked "$hook_mark" "$main" || marked "$hook_mark" "$extra" || marked "$wrapper_mark" "$main" ||
         note warning "the hook could not be put back: $main"
@@ -678,6 +867,7 @@ boot)
 install)
     check_archive
     check_alone
+    check_programs
     twice install_all "everything is in place already"
     relabel
     [ $stage = yes ] || echo "installed. Next: write rules into $rulesdir (examples: $examples), then run: virt-rules check, virt-rules doctor"

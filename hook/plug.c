@@ -112,7 +112,16 @@ static const char *device_name(void) {
     return slash ? slash + 1 : "-";
 }
 
-int main(void) {
+/* The installer tries whether we can be executed; udev gives no word. */
+static bool asks_version(int argc, char **argv) {
+    return argc == 2 && !strcmp(argv[1], "--version");
+}
+
+int main(int argc, char **argv) {
+    if (asks_version(argc, argv)) {
+        puts(marker + strlen("@(#)"));
+        return 0;
+    }
     const char *action = getenv("ACTION");
     bool removed = action && !strcmp(action, "remove");
     struct call call = {.subject = {.program = "virt-rules-plug",
