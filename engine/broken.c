@@ -16,6 +16,25 @@ static char *describe(const struct diagnostic *diagnostic) {
     return message;
 }
 
+/* Of a file that cannot be read its own line says it. */
+static void log_doubts(struct journal *journal, const char *vm, const char *uuid, const char *event,
+                       const struct ruleset *ruleset) {
+    struct doubts doubts = ruleset_doubts(ruleset);
+    for (size_t i = 0; i < doubts.count; i++) {
+        if (!doubts.list[i].line)
+            continue;
+        char *rule = memory_printf("%s:%zu", doubts.list[i].source->path, doubts.list[i].line);
+        journal_write(journal, &(struct journal_entry){.vm = vm,
+                                                       .uuid = uuid,
+                                                       .event = event,
+                                                       .rule = rule,
+                                                       .result = RESULT_FAILED,
+                                                       .message = doubts.list[i].message});
+        free(rule);
+    }
+    doubts_finish(&doubts);
+}
+
 bool broken_files_log(struct journal *journal, const char *vm, const char *uuid, const char *event,
                       const struct ruleset *ruleset) {
     const struct source *last = NULL;
@@ -33,5 +52,6 @@ bool broken_files_log(struct journal *journal, const char *vm, const char *uuid,
                                                        .message = message});
         free(message);
     }
+    log_doubts(journal, vm, uuid, event, ruleset);
     return last != NULL;
 }

@@ -5,7 +5,8 @@
 #include "engine/ruleset.h"
 #include "engine/state/journal.h"
 
-/* One line a broken file: its first error. Returns true when there is one. `vm` may be NULL. */
+/* One line a broken file: its first error; and one a guard in doubt, with what it forbids. Returns
+ * true when there is one. `vm` may be NULL. */
 bool broken_files_log(struct journal *journal, const char *vm, const char *uuid, const char *event,
                       const struct ruleset *ruleset);
 

@@ -1,5 +1,6 @@
 #include "engine/explain.h"
 
+#include "engine/plan_print.h"
 #include "lexer/text.h"
 #include "parser/print.h"
 
@@ -99,6 +100,8 @@ static char *value_of(const struct criterion *criterion, const struct host_devic
     case CRITERION_SERIAL:
         return device->serial ? memory_printf("the serial is \"%s\"", device->serial)
                               : memory_strdup("it has no serial");
+    case CRITERION_UNREAD:
+        return memory_strdup("not understood: it counts as fulfilled");
     }
     return memory_strdup("");
 }
@@ -114,20 +117,25 @@ static void one_criterion(FILE *out, const void *node) {
     }
 }
 
-static void explain_for_device(struct explained_target *explained,
+/* `guard`: the criterion is one of its, and counts as fulfilled when it is in doubt. */
+static void explain_for_device(struct explained_target *explained, const struct guard *guard,
                                const struct criterion *criterion) {
     char *value = value_of(criterion, explained->device);
     add_condition(&explained->conditions, &explained->count, text_of(one_criterion, criterion),
-                  match_criterion(criterion, explained->device), "%s", value);
+                  guard ? match_guard_criterion(guard, criterion, explained->device)
+                        : match_criterion(criterion, explained->device),
+                  "%s", value);
     free(value);
 }
 
-static char *list_matching(const struct host *host, const struct criterion *criterion,
-                           size_t *found) {
+static char *list_matching(const struct host *host, const struct guard *guard,
+                           const struct criterion *criterion, size_t *found) {
     char *list = memory_strdup("");
     *found = 0;
     for (size_t i = 0; i < host->count; i++) {
-        if (!match_criterion(criterion, &host->devices[i]) || ++*found > LISTED)
+        bool match = guard ? match_guard_criterion(guard, criterion, &host->devices[i])
+                           : match_criterion(criterion, &host->devices[i]);
+        if (!match || ++*found > LISTED)
             continue;
         char *longer = memory_printf("%s%s%s", list, *list ? ", " : "", host->devices[i].address);
         free(list);
@@ -137,9 +145,9 @@ static char *list_matching(const struct host *host, const struct criterion *crit
 }
 
 static void explain_for_all(const struct explainer *explainer, struct explained_target *explained,
-                            const struct criterion *criterion) {
+                            const struct guard *guard, const struct criterion *criterion) {
     size_t found = 0;
-    char *list = list_matching(explainer->request->host, criterion, &found);
+    char *list = list_matching(explainer->request->host, guard, criterion, &found);
     add_condition(&explained->conditions, &explained->count, text_of(one_criterion, criterion),
                   found > 0, "%s%s", found ? list : "no device of the host",
                   found > LISTED ? ", ..." : "");
@@ -147,12 +155,12 @@ static void explain_for_all(const struct explainer *explainer, struct explained_
 }
 
 static void explain_criteria(const struct explainer *explainer, struct explained_target *explained,
-                             const struct criterion *criteria) {
+                             const struct guard *guard, const struct criterion *criteria) {
     for (const struct criterion *one = criteria; one; one = one->next)
         if (explained->device)
-            explain_for_device(explained, one);
+            explain_for_device(explained, guard, one);
         else
-            explain_for_all(explainer, explained, one);
+            explain_for_all(explainer, explained, guard, one);
 }
 
 /* --- results */
@@ -264,7 +272,7 @@ static void add_target(const struct explainer *explainer, struct explained_rule 
     struct explained_target *explained = &rule->targets[rule->target_count++];
     *explained = (struct explained_target){.action = action, .target = target, .device = device};
     if (target)
-        explain_criteria(explainer, explained, target->device);
+        explain_criteria(explainer, explained, NULL, target->device);
     bool matches = rule->conditions[0].pass && rule->conditions[1].pass;
     explained->result = find_result(explainer, explained, matches);
 }
@@ -303,7 +311,7 @@ static void explain_rule(const struct explainer *explainer, struct explanation *
 
 static bool forbids_some(const struct host *host, const struct guard *guard) {
     size_t i = 0;
-    while (i < host->count && !match_device(guard->device, &host->devices[i]))
+    while (i < host->count && !match_guard_device(guard, &host->devices[i]))
         i++;
     return i < host->count;
 }
@@ -315,10 +323,10 @@ static void explain_guard_device(const struct explainer *explainer,
         memory_grow(explained->targets, explained->target_count, sizeof *explained->targets);
     struct explained_target *target = &explained->targets[explained->target_count++];
     *target = (struct explained_target){.device = device};
-    explain_criteria(explainer, target, explained->guard->device);
+    explain_criteria(explainer, target, explained->guard, explained->guard->device);
     bool pass = !explained->count || explained->conditions[0].pass;
     if (device)
-        pass = pass && match_device(explained->guard->device, device);
+        pass = pass && match_guard_device(explained->guard, device);
     else
         pass = pass && forbids_some(explainer->request->host, explained->guard);
     target->result = memory_strdup(!pass    ? "nothing: it forbids nothing here"
@@ -343,6 +351,7 @@ void explain_init(struct explanation *explanation, const struct plan_request *re
     struct explainer explainer = {
         .request = request, .devices = devices, .device_count = device_count};
     *explanation = (struct explanation){0};
+    explanation->ruleset = request->program->ruleset;
     plan_init(&explainer.plan, request);
     for (size_t i = 0; i < request->program->rule_count; i++)
         explain_rule(&explainer, explanation, request->program->rules[i]);
@@ -457,6 +466,7 @@ void explain_print(const struct explanation *explanation, FILE *out, bool colour
         print_explained_rule(&explanation->rules[i], out, colour);
     if (!explanation->count)
         fputs("there are no rules\n", out);
+    plan_print_doubts(explanation->ruleset, out);
 }
 
 /* --- JSON */
@@ -505,5 +515,6 @@ struct json_object *explain_json(const struct explanation *explanation) {
     for (size_t i = 0; i < explanation->count; i++)
         json_object_array_add(rules, rule_json(&explanation->rules[i]));
     json_object_object_add(document, "rules", rules);
+    json_object_object_add(document, "doubts", plan_doubts_json(explanation->ruleset));
     return document;
 }

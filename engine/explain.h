@@ -36,6 +36,7 @@ struct explained_rule {
 struct explanation {
     struct explained_rule *rules;
     size_t count;
+    const struct ruleset *ruleset; /* of the program, for what is in doubt of its guards */
 };
 
 /*

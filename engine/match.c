@@ -1,5 +1,8 @@
 #include "engine/match.h"
 
+#include "parser/doubt.h"
+#include "parser/resolve.h"
+
 #include <fnmatch.h>
 #include <string.h>
 #include <strings.h>
@@ -109,6 +112,8 @@ bool match_criterion(const struct criterion *criterion, const struct host_device
         return !pci && !strcmp(criterion->text, device->address);
     case CRITERION_SERIAL:
         return device->serial && !strcmp(criterion->text, device->serial);
+    case CRITERION_UNREAD:
+        return false;
     }
     return false;
 }
@@ -164,12 +169,71 @@ struct origin match_giver(const struct program *program, const struct domain *do
     return origin;
 }
 
+/* --- what a guard may mean: see doubt.h */
+
+enum { MEANING_BUDGET = 1000000 }; /* conditions looked at; there are more: everything is meant */
+
+static bool may_mean(const struct source *source, const struct criterion *criteria,
+                     const struct host_device *device, size_t *budget);
+
+static bool name_may_mean(const struct source *source, const struct criterion *name,
+                          const struct host_device *device, size_t *budget) {
+    const struct definition *list[DOUBT_CANDIDATES];
+    if (!name->resolved)
+        return true;
+    size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
+    for (size_t i = 0; i < count; i++)
+        if (may_mean(list[i]->source, list[i]->device, device, budget))
+            return true;
+    return count == DOUBT_CANDIDATES;
+}
+
+static bool criterion_may_mean(const struct source *source, const struct criterion *one,
+                               const struct host_device *device, size_t *budget) {
+    if (!*budget || one->kind == CRITERION_UNREAD)
+        return true;
+    *budget -= 1;
+    return one->kind == CRITERION_NAME ? name_may_mean(source, one, device, budget)
+                                       : match_criterion(one, device);
+}
+
+static bool may_mean(const struct source *source, const struct criterion *criteria,
+                     const struct host_device *device, size_t *budget) {
+    bool holds = false, either = false;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->alternative && holds)
+            return true;
+        if (one->alternative)
+            either = one->either;
+        if (one->alternative || holds != either)
+            holds = criterion_may_mean(source, one, device, budget);
+    }
+    return holds || !criteria;
+}
+
+bool match_guard_criterion(const struct guard *guard, const struct criterion *criterion,
+                           const struct host_device *device) {
+    size_t budget = MEANING_BUDGET;
+    return criterion_may_mean(guard->source, criterion, device, &budget);
+}
+
+bool match_guard_device(const struct guard *guard, const struct host_device *device) {
+    size_t budget = MEANING_BUDGET;
+    return may_mean(guard->source, guard->device, device, &budget);
+}
+
+/* One that is not in doubt first: it says best why. */
 const struct guard *match_guard(const struct program *program, const struct domain *domain,
                                 const struct host_device *device) {
+    const struct guard *doubtful = NULL;
     for (size_t i = 0; i < program->guard_count; i++) {
         const struct guard *guard = program->guards[i];
-        if ((!guard->vms || match_vms(guard->vms, domain)) && match_device(guard->device, device))
+        if ((guard->doubtful && doubtful) || (guard->vms && !match_vms(guard->vms, domain)) ||
+            !match_guard_device(guard, device))
+            continue;
+        if (!guard->doubtful)
             return guard;
+        doubtful = guard;
     }
-    return NULL;
+    return doubtful;
 }

@@ -50,6 +50,13 @@ bool match_criterion(const struct criterion *criterion, const struct host_device
 /* A list of alternatives. */
 bool match_device(const struct criterion *criteria, const struct host_device *device);
 
+/* Whether a `never` is about the device: all that it may mean, when it is in doubt. */
+bool match_guard_device(const struct guard *guard, const struct host_device *device);
+
+/* One of its criteria: what was not understood counts as fulfilled. */
+bool match_guard_criterion(const struct guard *guard, const struct criterion *criterion,
+                           const struct host_device *device);
+
 /* The first `never` that forbids the device to the VM, or NULL. */
 const struct guard *match_guard(const struct program *program, const struct domain *domain,
                                 const struct host_device *device);

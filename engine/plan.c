@@ -532,6 +532,12 @@ static struct verdict judge_guard(const struct planner *planner, const struct ho
     if (!guard)
         return (struct verdict){0};
     size_t line = source_position(guard->source, guard->span.start).line;
+    if (guard->doubtful)
+        return verdict(REFUSED_NEVER,
+                       memory_printf("'never' at %s:%zu has an error, and forbids all that it may "
+                                     "mean",
+                                     guard->source->path, line),
+                       memory_strdup("correct the error that 'virt-rules check' reports"));
     return verdict(REFUSED_NEVER,
                    memory_printf("'never' at %s:%zu forbids it", guard->source->path, line),
                    memory_strdup("'never' wins over every rule: change that line if the VM may "
@@ -1109,7 +1115,8 @@ static void plan_action(struct planner *planner, const struct wanted *wanted) {
 }
 
 void plan_init(struct plan *plan, const struct plan_request *request) {
-    *plan = (struct plan){.event = request->event, .partial = request->partial};
+    *plan = (struct plan){
+        .event = request->event, .program = request->program, .partial = request->partial};
     struct held held = {0};
     struct planner planner = {request,
                               plan,

@@ -87,7 +87,8 @@ struct plan {
     size_t count;
     struct plan_passed *passed; /* what `explain` tells of devices that have no entry */
     size_t passed_count;
-    bool partial; /* of the request */
+    const struct program *program; /* of the request, for what is in doubt of its guards */
+    bool partial;                  /* of the request */
 };
 
 /* Everything borrowed by the request must outlive the plan. */

@@ -132,11 +132,27 @@ static void print_sum(const struct plan *plan, FILE *out) {
                 refused == 1 ? "" : "s");
 }
 
+void plan_print_doubts(const struct ruleset *ruleset, FILE *out) {
+    struct doubts doubts = ruleset ? ruleset_doubts(ruleset) : (struct doubts){0};
+    for (size_t i = 0; i < doubts.count; i++) {
+        const struct doubt *doubt = &doubts.list[i];
+        fputs("In doubt: ", out);
+        text_print_string(out, doubt->source->path);
+        if (doubt->line)
+            fprintf(out, ":%zu", doubt->line);
+        fputs(": ", out);
+        text_print_string(out, doubt->message);
+        fputs(".\n", out);
+    }
+    doubts_finish(&doubts);
+}
+
 void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
     print_title(plan->event->domain, plan->event->name, out);
     for (size_t i = 0; i < plan->count; i++)
         print_entry(&plan->entries[i], out, xml, colour);
     print_sum(plan, out);
+    plan_print_doubts(plan->program->ruleset, out);
 }
 
 /* --- JSON */
@@ -256,6 +272,24 @@ static struct json_object *entries_json(const struct plan *plan, enum plan_kind 
     return array;
 }
 
+struct json_object *plan_doubts_json(const struct ruleset *ruleset) {
+    struct json_object *array = json_object_new_array();
+    struct doubts doubts = ruleset ? ruleset_doubts(ruleset) : (struct doubts){0};
+    for (size_t i = 0; i < doubts.count; i++) {
+        const struct doubt *doubt = &doubts.list[i];
+        struct json_object *object = json_object_new_object();
+        text_put_json(object, "path", doubt->source->path);
+        json_object_object_add(object, "line",
+                               doubt->line ? json_object_new_int64((int64_t)doubt->line) : NULL);
+        text_put_json(object, "guard", doubt->guard);
+        text_put_json(object, "forbids", doubt->forbids);
+        text_put_json(object, "message", doubt->message);
+        json_object_array_add(array, object);
+    }
+    doubts_finish(&doubts);
+    return array;
+}
+
 struct json_object *plan_json(const struct plan *plan) {
     struct json_object *object = json_object_new_object();
     json_object_object_add(object, "vm", vm_json(plan->event->domain));
@@ -264,5 +298,6 @@ struct json_object *plan_json(const struct plan *plan) {
     json_object_object_add(object, "steps", entries_json(plan, PLAN_STEP));
     json_object_object_add(object, "refusals", entries_json(plan, PLAN_REFUSED));
     json_object_object_add(object, "skipped", entries_json(plan, PLAN_SKIPPED));
+    json_object_object_add(object, "doubts", plan_doubts_json(plan->program->ruleset));
     return object;
 }

@@ -8,7 +8,14 @@
 
 void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour);
 
-/* {"vm": {...}, "event": ..., "steps": [...], "refusals": [...], "skipped": [...]} */
+/*
+ * {"vm": {...}, "event": ..., "partial": ..., "steps": [...], "refusals": [...], "skipped": [...],
+ * "doubts": [...]}
+ */
 struct json_object *plan_json(const struct plan *plan);
+
+/* What is in doubt of the guards of a set (NULL: nothing): a line each. */
+void plan_print_doubts(const struct ruleset *ruleset, FILE *out);
+struct json_object *plan_doubts_json(const struct ruleset *ruleset);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 void program_init(struct program *program, const struct ruleset *ruleset) {
-    *program = (struct program){0};
+    *program = (struct program){.ruleset = ruleset};
     for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next) {
         if (rule->source->broken)
             continue;

@@ -12,6 +12,7 @@ struct program {
     size_t rule_count;
     const struct guard **guards;
     size_t guard_count;
+    const struct ruleset *ruleset; /* NULL: the rules are no files */
 };
 
 /* The set is borrowed and must live longer. */

@@ -1,5 +1,7 @@
 #include "engine/ruleset.h"
 
+#include "parser/doubt.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -54,17 +56,38 @@ static bool is_read(const struct ruleset *ruleset, const struct source *source) 
     return false;
 }
 
+/* What others may write can take nothing from anybody, so its text is read for what it forbids. */
+static bool refuse_file(struct ruleset *ruleset, const char *path, const char *message,
+                        const char *hint) {
+    char error[256], ignored[256];
+    struct source *source = ruleset->sources[ruleset->count]; /* see add_source() */
+    if (source_read(source, path, TRUST_ANY, NULL, error, ignored) < 0)
+        return false;
+    source->refused = true;
+    number_source(ruleset, source);
+    struct diagnostic *failure =
+        diagnose_file(&ruleset->diagnostics, source, "unsafe-file", "%s", message);
+    failure->fixed = true;
+    diagnostic_hint(failure, "%s; until then only its 'never' lines are in force", hint);
+    return true;
+}
+
 static void add_file(struct ruleset *ruleset, const char *path, enum source_trust trust) {
     char error[256], hint[256];
     bool untrusted = false;
     struct source *source = add_source(ruleset);
     if (source_read(source, path, trust, &untrusted, error, hint) < 0) {
-        bool refused = untrusted && trust == TRUST_OWNER;
+        if (untrusted && refuse_file(ruleset, path, error, hint))
+            return;
         free(source);
-        struct diagnostic *failure =
-            fail_path(ruleset, path, refused ? "unsafe-file" : "unreadable-file", error);
+        struct diagnostic *failure = fail_path(ruleset, path, "unreadable-file", error);
         failure->fixed = true;
-        diagnostic_hint(failure, "%s", hint);
+        failure->source->guards_unknown = true;
+        bool asks = hint[strlen(hint) - 1] == '?';
+        diagnostic_hint(failure, "%s%s", hint,
+                        trust == TRUST_ANY ? ""
+                        : asks             ? " Until then its 'never' lines are not in force"
+                                           : "; until then its 'never' lines are not in force");
         return;
     }
     if (is_read(ruleset, source)) {
@@ -170,6 +193,50 @@ void ruleset_load(struct ruleset *ruleset, const struct check_config *config) {
         parse_rules(&ruleset->syntax, ruleset->sources[i], &ruleset->diagnostics);
     check_rules(&ruleset->syntax, config, &ruleset->diagnostics);
     diagnostics_sort(&ruleset->diagnostics);
+}
+
+static struct doubt *add_doubt(struct doubts *doubts, struct source *source) {
+    doubts->list = memory_grow(doubts->list, doubts->count, sizeof *doubts->list);
+    struct doubt *doubt = &doubts->list[doubts->count++];
+    *doubt = (struct doubt){.source = source};
+    return doubt;
+}
+
+static void doubt_guard(struct doubts *doubts, const struct guard *guard) {
+    struct doubt *doubt = add_doubt(doubts, guard->source);
+    struct span span = guard->span;
+    doubt->line = source_position(guard->source, span.start).line;
+    doubt->guard = memory_strndup(guard->source->text + span.start, span.end - span.start);
+    for (char *at = doubt->guard; *at; at++)
+        if (strchr("\n\r\t", *at) || (*at == '\\' && strchr("\r\n", at[1])))
+            *at = ' ';
+    doubt->forbids = doubt_forbids(guard);
+    doubt->message = memory_printf("'%s' has an error, in its line or in a definition that it "
+                                   "uses: until that is corrected it forbids %s",
+                                   doubt->guard, doubt->forbids);
+}
+
+struct doubts ruleset_doubts(const struct ruleset *ruleset) {
+    struct doubts doubts = {0};
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+        if (guard->doubtful)
+            doubt_guard(&doubts, guard);
+    for (size_t i = 0; i < ruleset->count; i++)
+        if (ruleset->sources[i]->guards_unknown)
+            add_doubt(&doubts, ruleset->sources[i])->message =
+                memory_strdup("the file cannot be read, so what its 'never' lines forbid is not "
+                              "known and not in force");
+    return doubts;
+}
+
+void doubts_finish(struct doubts *doubts) {
+    for (size_t i = 0; i < doubts->count; i++) {
+        free(doubts->list[i].guard);
+        free(doubts->list[i].message);
+        free(doubts->list[i].forbids);
+    }
+    free(doubts->list);
+    *doubts = (struct doubts){0};
 }
 
 const char *rules_directory(const char *option) {

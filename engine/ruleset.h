@@ -36,6 +36,24 @@ bool ruleset_is_empty(const char *path, char **near);
 /* Parses and checks what was added, and sorts the diagnostics. */
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config);
 
+/* What is not sure of the guards, and what it means until it is corrected. */
+struct doubt {
+    struct source *source;
+    size_t line;   /* of a guard that is not understood; 0: the file cannot be read */
+    char *guard;   /* as written, on one line; NULL: of a file */
+    char *message; /* one sentence that names what is forbidden meanwhile */
+    char *forbids; /* "every device to every VM"; NULL: nothing, of a file */
+};
+
+struct doubts {
+    struct doubt *list;
+    size_t count;
+};
+
+/* The guards in doubt, and then the files whose guards nobody knows. The caller ends the list. */
+struct doubts ruleset_doubts(const struct ruleset *ruleset);
+void doubts_finish(struct doubts *doubts);
+
 /* The directory of rules: `option`, else $VIRT_RULES_DIR, else /usr/local/libvirt/rules.d. */
 const char *rules_directory(const char *option);
 

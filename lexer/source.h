@@ -19,7 +19,9 @@ struct source {
     char *text; /* `size` bytes and two NULs; the scanner works in place */
     size_t size;
     size_t number;          /* place among the files of one run, from 0 */
-    bool broken;            /* has an error: contributes nothing */
+    bool broken;            /* has an error: contributes nothing but its `never` lines */
+    bool refused;           /* of its owner or mode: the same, and nothing else of it is reported */
+    bool guards_unknown;    /* its text cannot be read: so nobody knows what its `never`s forbid */
     uint64_t device, inode; /* of the file; 0: of standard input, or of a text */
     /* Made at the first question: */
     uint32_t *lines; /* start of each line */

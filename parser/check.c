@@ -1,5 +1,6 @@
 #include "parser/check.h"
 
+#include "parser/doubt.h"
 #include "parser/promise.h"
 #include "parser/resolve.h"
 #include "parser/suggest.h"
@@ -480,6 +481,13 @@ void check_apply(const struct check_config *config, struct diagnostics *diagnost
     }
 }
 
+/* That the file is refused is all there is to correct in it first. */
+static void hide_refused(struct diagnostics *diagnostics) {
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->list[i].source->refused && !diagnostics->list[i].fixed)
+            diagnostics->list[i].severity = SEVERITY_IGNORE;
+}
+
 void check_rules(struct syntax *syntax, const struct check_config *config,
                  struct diagnostics *diagnostics) {
     struct checker checker = {syntax, diagnostics};
@@ -490,9 +498,13 @@ void check_rules(struct syntax *syntax, const struct check_config *config,
     for (size_t i = 0; i < CHECK_COUNT; i++)
         if (checks[i].run)
             checks[i].run(&checker);
-    do {
+    check_apply(config, diagnostics, done);
+    diagnostics_drop_consequences(diagnostics, done);
+    doubt_mark(syntax, diagnostics);
+    hide_refused(diagnostics);
+    for (done = diagnostics->count; resolve_broken(syntax, diagnostics);
+         done = diagnostics->count) {
         check_apply(config, diagnostics, done);
         diagnostics_drop_consequences(diagnostics, done);
-        done = diagnostics->count;
-    } while (resolve_broken(syntax, diagnostics));
+    }
 }

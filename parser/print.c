@@ -65,6 +65,9 @@ void print_criterion(FILE *out, const struct criterion *criterion) {
         fputs("serial ", out);
         print_string(out, criterion->text);
         break;
+    case CRITERION_UNREAD:
+        fputs(criterion->text, out);
+        break;
     }
 }
 

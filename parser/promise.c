@@ -462,7 +462,7 @@ static void check_target(struct diagnostics *diagnostics, const struct syntax *s
                          const struct rule *rule, const struct target *target, size_t *budget) {
     for (const struct guard *guard = syntax->guards; guard && *budget; guard = guard->next) {
         spend(budget);
-        if (!is_whole(target->device) || !is_whole(guard->device) ||
+        if (!is_whole(target->device) || !is_whole(guard->device) || guard->doubtful ||
             !covers_vms(guard, rule, budget) ||
             !covers_device(guard->device, target->device, budget))
             continue;

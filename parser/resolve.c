@@ -35,6 +35,30 @@ static void report_second(struct resolver *resolver, struct definition *second,
     diagnostic_note(diagnostic, first->source, first->name_span, "first defined here");
 }
 
+/* Nothing more is said of a definition that has an error of its own. */
+static bool is_understood(const struct definition *definition) {
+    return definition->device && !definition->device->incomplete;
+}
+
+/* Appends to the list of its name. `last` has the end of each list, at the place of its slot. */
+static void index_definition(struct resolver *resolver, struct definition *one,
+                             struct definition **last) {
+    struct definition **slot = slot_of(resolver, one->name);
+    struct definition **end = &last[slot - resolver->slots];
+    if (!*slot) {
+        one->first = *slot = *end = one;
+        return;
+    }
+    one->first = *slot;
+    *end = (*end)->same = one;
+    if (one->source->refused)
+        return;
+    if (is_understood(one) && is_understood(*slot))
+        report_second(resolver, one, *slot);
+    one->used = true;
+}
+
+/* Those of refused files last: nobody else may use them. */
 static void index_definitions(struct resolver *resolver) {
     for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
         resolver->count++;
@@ -42,16 +66,32 @@ static void index_definitions(struct resolver *resolver) {
     while (resolver->size < 2 * resolver->count)
         resolver->size *= 2;
     resolver->slots = memory_zalloc(resolver->size * sizeof *resolver->slots);
-    for (struct definition *one = resolver->syntax->definitions; one; one = one->next) {
-        struct definition **slot = slot_of(resolver, one->name);
-        if (!*slot) {
-            *slot = one;
-            continue;
-        }
-        if (one->device && (*slot)->device)
-            report_second(resolver, one, *slot);
-        one->used = true;
-    }
+    struct definition **last = memory_zalloc(resolver->size * sizeof *last);
+    for (int refused = 0; refused < 2; refused++)
+        for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
+            if (one->source->refused == refused)
+                index_definition(resolver, one, last);
+    free((void *)last);
+}
+
+size_t resolve_candidates(const struct definition *named, const struct source *source,
+                          const struct definition *list[], size_t limit) {
+    size_t own = 0, count = 0;
+    for (const struct definition *one = named->first; one; one = one->same)
+        own += one->source == source;
+    for (const struct definition *one = named->first; one && count < limit; one = one->same)
+        if (own ? one->source == source : !one->source->refused)
+            list[count++] = one;
+    return count;
+}
+
+/* The file's own, else the first of those that everybody may use. */
+static struct definition *find_definition(const struct resolver *resolver,
+                                          const struct source *source, const char *name) {
+    struct definition *first = *slot_of(resolver, name), *one = first;
+    while (one && one->source != source)
+        one = one->same;
+    return one ? one : first && !first->source->refused ? first : NULL;
 }
 
 static void suggest_criterion(struct suggestion *suggestion) {
@@ -133,15 +173,18 @@ static void report_second_name(struct resolver *resolver, struct source *source,
 
 static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth) {
-    bool told = false;
+    bool told = false, first = true; /* what was not understood is no mistake of the next word */
     for (struct criterion *one = criteria; one; one = one->next) {
         told = told && !one->alternative;
+        first = one->alternative || first;
+        bool second = !first;
+        first = first && one->kind == CRITERION_UNREAD;
         if (one->kind != CRITERION_NAME || one->resolved)
             continue;
-        if (!one->alternative && !told)
+        if (second && !told)
             report_second_name(resolver, source, one);
-        told = told || !one->alternative;
-        struct definition *definition = *slot_of(resolver, one->text);
+        told = told || second;
+        struct definition *definition = find_definition(resolver, source, one->text);
         if (definition)
             definition->used = true;
         else if (!told)

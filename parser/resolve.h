@@ -14,6 +14,14 @@ void resolve_names(struct syntax *syntax, struct diagnostics *diagnostics);
  */
 bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics);
 
+/*
+ * The definitions that a name may mean in a file: those of the file itself, else those of every
+ * file that is not refused. More than one of them is an error that is reported elsewhere. Puts at
+ * most `limit` into the list and returns how many.
+ */
+size_t resolve_candidates(const struct definition *named, const struct source *source,
+                          const struct definition *list[], size_t limit);
+
 /* What the criteria of a device need: BUS_NEEDS_PCI, BUS_NEEDS_USB or both. */
 unsigned resolve_buses(const struct criterion *criteria);
 

@@ -40,15 +40,21 @@ struct parser {
     struct seen_token previous, found; /* the token before the one looked at, and this one */
     struct seen_token head[LINE_HEAD]; /* how this line begins */
     size_t line_tokens;
+    enum token unexpected;   /* the token of the last syntax error, and the one before it */
+    enum token before_unexpected;
+    struct span never;       /* a 'never' within the line; nothing: there is none */
     struct span vm;          /* the last VM of the rule, with the words behind it that are no event */
     size_t stray_word;       /* the diagnostic (from 1) of such a word */
-    enum { HOLD_NOTHING, HOLD_NEWLINE, HOLD_TOKEN } hold; /* what goes before the scanner's next */
+    enum { HOLD_NOTHING, HOLD_NEWLINE, HOLD_TOKEN, HOLD_JOINED } hold; /* what goes before the scanner's next */
     union parser_value held;
 };
 }
 
 %code {
+#include "parser/suggest.h"
+
 #include <string.h>
+#include <strings.h>
 
 static int yylex(union parser_value *value, struct span *span, struct parser *parser);
 static void yyerror(const struct span *span, struct parser *parser, const char *message);
@@ -90,9 +96,13 @@ static struct target *new_target(struct parser *parser, struct span span, enum q
 static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind);
 static struct action *new_action(struct parser *parser, struct span span, enum verb verb);
 static void leave_line(struct parser *parser);
+static void leave_action(struct parser *parser);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions);
-static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
+static struct guard *add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
+static bool ends_device(const struct parser *parser, struct span rest);
+static struct criterion *trim_names(struct criterion *last);
+static void add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device);
 static const char *word_at(struct parser *parser, struct span span);
 static void add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device);
@@ -154,6 +164,15 @@ block_rule: ON VM vms events block {
 
 guard: NEVER ATTACH device guarded NEWLINE {
         add_guard(parser, JOINED(@NEVER, @guarded), $device, $guarded);
+    }
+    | NEVER ATTACH device TO error NEWLINE {
+        yyerrok;
+        add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start}, $device);
+    }
+    | NEVER ATTACH device error NEWLINE {
+        yyerrok;
+        add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start},
+                           ends_device(parser, (struct span){@device.end, @NEWLINE.start}) ? trim_names($device) : NULL);
     };
 
 guarded: %empty             { $$ = NULL; }
@@ -193,12 +212,12 @@ block: OPEN {
 block_actions: %empty       { $$ = NULL; }
     | block_actions[last] NEWLINE           { $$ = $last; }
     | block_actions[last] action NEWLINE    { $$ = APPEND($last, $action); }
-    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; }
+    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; leave_action(parser); }
     ;
 
 last_action: %empty         { $$ = NULL; }
     | action
-    | error                 { $$ = NULL; }
+    | error                 { $$ = NULL; leave_action(parser); }
     ;
 
 action: ATTACH targets AS backend {
@@ -266,7 +285,7 @@ criterion: WORD             { $$ = new_criterion(parser, @$, @WORD, value_criter
     | CLASS lump            { $$ = new_criterion(parser, @$, @lump, value_class, $lump.text); }
     | SUBSYSTEM lump        {
         $$ = new_criterion(parser, @$, @lump, value_id, $lump.text);
-        if ($$)
+        if ($$->kind == CRITERION_ID)
             $$->kind = CRITERION_SUBSYSTEM;
     }
     | PORT lump             { $$ = new_criterion(parser, @$, @lump, value_port, $lump.text); }
@@ -383,15 +402,21 @@ static void unknown_event(struct parser *parser, struct span span, const char *t
         parser->stray_word = parser->values.diagnostics->count;
 }
 
+static void make_unread(struct parser *parser, struct criterion *criterion) {
+    criterion->kind = CRITERION_UNREAD;
+    criterion->any_vendor = criterion->any_device = false;
+    criterion->text = word_at(parser, criterion->span);
+    parser->incomplete = true;
+}
+
 static struct criterion *new_criterion(struct parser *parser, struct span span, struct span value_span,
                                        value_reader *read, const char *text) {
     struct criterion *criterion = node(parser, sizeof *criterion);
     criterion->span = span;
     criterion->kind = CRITERION_ID;
-    if (read(&parser->values, criterion, value_span, text))
-        return criterion;
-    parser->incomplete = true;
-    return NULL;
+    if (!read(&parser->values, criterion, value_span, text))
+        make_unread(parser, criterion);
+    return criterion;
 }
 
 static struct criterion *text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
@@ -412,11 +437,8 @@ static struct criterion *open_device(struct parser *parser, struct criterion *la
     return device;
 }
 
-/* One that was not understood is NULL; then the next begins the alternative. */
 static struct criterion *append_criterion(struct parser *parser, struct criterion *last,
                                           struct criterion *criterion) {
-    if (!criterion)
-        return last;
     criterion->alternative = parser->begins_alternative;
     parser->begins_alternative = false;
     return APPEND(last, criterion);
@@ -456,6 +478,8 @@ static struct action *new_action(struct parser *parser, struct span span, enum v
 
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions) {
+    if (parser->values.source->refused)
+        return;
     struct rule *rule = node(parser, sizeof *rule);
     rule->source = parser->values.source;
     rule->span = span;
@@ -466,7 +490,8 @@ static void add_rule(struct parser *parser, struct span span, struct word *vms, 
     parser->values.syntax->rules_end = &rule->next;
 }
 
-static void add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms) {
+static struct guard *add_guard(struct parser *parser, struct span span, struct criterion *device,
+                               struct word *vms) {
     struct guard *guard = node(parser, sizeof *guard);
     guard->source = parser->values.source;
     guard->span = span;
@@ -474,6 +499,52 @@ static void add_guard(struct parser *parser, struct span span, struct criterion 
     guard->vms = OPENED(struct word, vms);
     *parser->values.syntax->guards_end = guard;
     parser->values.syntax->guards_end = &guard->next;
+    return guard;
+}
+
+/* Whether what follows the device of a guard, and is an error, can be no further device. */
+static bool ends_device(const struct parser *parser, struct span rest) {
+    const char *text = parser->values.source->text + rest.start;
+    switch (parser->unexpected) {
+    case TOKEN_NEWLINE:
+    case TOKEN_AS:
+    case TOKEN_ON:
+    case TOKEN_VM:
+    case TOKEN_WITH:
+    case TOKEN_OPTIONAL:
+    case TOKEN_UNMANAGED:
+    case TOKEN_WITHIN:
+    case TOKEN_AFTER:
+    case TOKEN_ROM:
+    case TOKEN_THEN:
+        return parser->before_unexpected != TOKEN_OR && !memchr(text, ',', rest.end - rest.start);
+    default:
+        return false;
+    }
+}
+
+/* "1ac1:089a for vm a": without the names behind a condition, which are other words mistyped. */
+static struct criterion *trim_names(struct criterion *last) {
+    while (last->kind == CRITERION_NAME && !last->alternative) {
+        struct criterion *before = last->next;
+        while (before->next != last)
+            before = before->next;
+        before->next = last->next;
+        last = before;
+    }
+    return last;
+}
+
+/* A guard whose line has an error: what was not understood may mean every device and every VM. */
+static void add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device) {
+    if (!device) {
+        device = node(parser, sizeof *device);
+        device->span = span;
+        make_unread(parser, device);
+        device->alternative = true;
+        device = RING(device);
+    }
+    add_guard(parser, span, device, NULL)->doubtful = true;
 }
 
 /* The text of a token that was read too long ago to be lent still. */
@@ -505,16 +576,22 @@ static bool is_action(enum token token) {
     return token == TOKEN_ATTACH || token == TOKEN_DETACH || token == TOKEN_RUN;
 }
 
+static void begin_line(struct parser *parser) {
+    parser->line_tokens = 0;
+    parser->error_on_line = false;
+    parser->quotes_on_line = false;
+    parser->incomplete = false;
+    parser->never = (struct span){0, 0};
+}
+
 static void remember(struct parser *parser, enum token token, union token_value value,
                      struct span span) {
-    if (parser->found.token == TOKEN_NEWLINE) {
-        parser->line_tokens = 0;
-        parser->error_on_line = false;
-        parser->quotes_on_line = false;
-        parser->incomplete = false;
-    }
+    if (parser->found.token == TOKEN_NEWLINE)
+        begin_line(parser);
     parser->previous = parser->found;
     parser->found = (struct seen_token){token, value, span};
+    if (token == TOKEN_NEVER && parser->line_tokens > 0)
+        parser->never = span;
     if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
         !is_action(token))
         parser->open_missing = 0;
@@ -529,7 +606,46 @@ static bool ends_open_block(const struct parser *parser) {
             parser->found.token == TOKEN_NEVER || parser->found.token == TOKEN_END);
 }
 
+/* A 'never' that the backslash at the end of the line before has joined to that line: it would be lost with
+ * the line's error. Returns where the backslash is; UINT32_MAX: it is no such 'never'. */
+static uint32_t joining_backslash(const struct parser *parser) {
+    const char *text = parser->values.source->text;
+    uint32_t at = parser->found.span.start;
+    if (parser->found.token != TOKEN_NEVER || parser->line_tokens < 2)
+        return UINT32_MAX;
+    while (at > 0 && (text[at - 1] == ' ' || text[at - 1] == '\t'))
+        at--;
+    if (at == 0 || text[at - 1] != '\n')
+        return UINT32_MAX;
+    while (at > 0 && strchr(" \t\r\n", text[at - 1]))
+        at--;
+    return at > 0 && text[at - 1] == '\\' ? at - 1 : UINT32_MAX;
+}
+
+/* Such a 'never' begins a line of its own. */
+static void begin_joined_line(struct parser *parser) {
+    begin_line(parser);
+    parser->open_missing = 0;
+    parser->previous.token = TOKEN_NEWLINE;
+    parser->head[parser->line_tokens++] = parser->found;
+}
+
+static int close_block(struct parser *parser, const union parser_value *value, struct span *span) {
+    if (!parser->stray_block)
+        report_open_block(&parser->values, &parser->found, parser->open_block);
+    parser->hold = HOLD_NEWLINE;
+    parser->held = *value;
+    *span = (struct span){span->start, span->start};
+    return CLOSE;
+}
+
 static int held_token(struct parser *parser, union parser_value *value, struct span *span) {
+    if (parser->hold == HOLD_JOINED) {
+        begin_joined_line(parser);
+        *span = parser->found.span;
+        if (ends_open_block(parser))
+            return close_block(parser, &parser->held, span);
+    }
     if (parser->hold == HOLD_NEWLINE) {
         parser->hold = HOLD_TOKEN;
         *span = (struct span){parser->found.span.start, parser->found.span.start};
@@ -549,19 +665,44 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
     remember(parser, token, value->token, *span);
     if (parser->values.diagnostics->count > before)
         parser->error_on_line = true;
-    if (!ends_open_block(parser))
-        return codes[token];
-    if (!parser->stray_block)
-        report_open_block(&parser->values, &parser->found, parser->open_block);
-    parser->hold = HOLD_NEWLINE;
-    parser->held = *value;
-    *span = (struct span){span->start, span->start};
-    return CLOSE;
+    uint32_t backslash = joining_backslash(parser);
+    if (backslash != UINT32_MAX) {
+        report_joined_never(&parser->values, (struct span){backslash, backslash + 1});
+        parser->error_on_line = true;
+        parser->never = (struct span){0, 0};
+        parser->hold = HOLD_JOINED;
+        parser->held = *value;
+        *span = (struct span){span->start, span->start};
+        return NEWLINE;
+    }
+    return ends_open_block(parser) ? close_block(parser, value, span) : codes[token];
 }
 
-/* A definition that failed has a name all the same: its uses are no further mistakes. */
+/* A 'never' within the line may be a statement of its own. */
+static void leave_action(struct parser *parser) {
+    if (parser->never.end)
+        add_doubtful_guard(parser, (struct span){parser->never.start, parser->found.span.start}, NULL);
+    parser->never = (struct span){0, 0};
+}
+
+/* "nevr attach gpu" */
+static bool is_nearly_never(struct parser *parser) {
+    if (parser->line_tokens < 2 || parser->head[0].token != TOKEN_WORD || parser->head[1].token != TOKEN_ATTACH)
+        return false;
+    const char *word = word_at(parser, parser->head[0].span), *never = token_text(TOKEN_NEVER);
+    struct suggestion suggestion = {.word = word};
+    suggest(&suggestion, never);
+    return suggestion.best || !strcasecmp(word, never);
+}
+
+/* A definition that failed has a name all the same: its uses are no further mistakes. A 'never' that failed
+ * still forbids. */
 static void leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
+    if (head[0].token == TOKEN_NEVER || is_nearly_never(parser))
+        add_doubtful_guard(parser, (struct span){head[0].span.start, parser->found.span.start}, NULL);
+    else
+        leave_action(parser);
     if (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD &&
         (head[0].token == TOKEN_DEVICE || head[2].token == TOKEN_IS))
         add_definition(parser, head[1].span, head[1].span, NULL);
@@ -615,6 +756,8 @@ static bool is_consequence(struct parser *parser) {
 static int yyreport_syntax_error(const yypcontext_t *context, struct parser *parser) {
     yysymbol_kind_t symbols[TOKEN_COUNT];
     struct syntax_error error = {.previous = parser->previous, .found = parser->found};
+    parser->unexpected = parser->found.token;
+    parser->before_unexpected = parser->previous.token;
     if (is_consequence(parser))
         return 0;
     int count = yypcontext_expected_tokens(context, symbols, TOKEN_COUNT);
@@ -630,21 +773,47 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
     return 0;
 }
 
+static bool is_in_guard(const struct guard *guard, const struct source *source, uint32_t offset) {
+    for (; guard; guard = guard->next)
+        if (guard->source == source && guard->span.start <= offset && offset < guard->span.end)
+            return true;
+    return false;
+}
+
+/* Where lines end with CR alone, a comment goes on to the end of the file: an error, and a 'never' in it
+ * still forbids. */
+static void find_hidden_guards(struct parser *parser) {
+    const struct source *source = parser->values.source;
+    static const char never[] = "never";
+    const char *end = source->text + source->size, *at = source->text;
+    while ((at = memchr(at, '\r', (size_t)(end - at)))) {
+        at += strspn(at, "\r \t");
+        uint32_t offset = (uint32_t)(at - source->text);
+        if (strncmp(at, never, sizeof never - 1) != 0 || !strchr(" \t", at[sizeof never - 1]) ||
+            is_in_guard(parser->values.syntax->guards, source, offset))
+            continue;
+        add_doubtful_guard(parser, (struct span){offset, offset + sizeof never - 1}, NULL);
+    }
+}
+
 void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
     size_t before = diagnostics->count;
     if (source_is_utf16(source)) {
+        source->guards_unknown = true;
         diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is UTF-16"),
-                        "rule files are UTF-8: save it as such");
+                        "rule files are UTF-8: save it as such; until then its 'never' lines are not in force");
         return;
     }
     if (source_is_binary(source)) {
+        source->guards_unknown = true;
         diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is no text"),
-                        "is it a rule file?");
+                        "is it a rule file? Until it is text its 'never' lines are not in force");
         return;
     }
     struct parser parser = {.values = {source, diagnostics, syntax}, .found.token = TOKEN_NEWLINE};
     parser.scanner = scanner_create(source, &syntax->texts, diagnostics);
     yyparse(&parser);
     scanner_destroy(parser.scanner);
+    find_hidden_guards(&parser);
     diagnostics_drop_consequences(diagnostics, before);
 }

@@ -14,7 +14,9 @@ void syntax_finish(struct syntax *syntax) {
 }
 
 const char *criterion_text(enum criterion_kind kind) {
-    static const char *const texts[] = {"name", "id", "at", "class", "subsystem", "port", "serial"};
+    static const char *const texts[] = {
+        "name",      "id",   "at",     "class",
+        "subsystem", "port", "serial", "words that were not understood"};
     return texts[kind];
 }
 

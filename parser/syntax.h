@@ -48,6 +48,7 @@ enum criterion_kind {
     CRITERION_SUBSYSTEM, /* id */
     CRITERION_PORT,      /* text */
     CRITERION_SERIAL,    /* text */
+    CRITERION_UNREAD,    /* text: words with an error. Every device may be meant; see doubt.h */
 };
 
 /* vvvv:dddd with a half that may be anything. */
@@ -78,6 +79,7 @@ struct criterion {
     bool any_vendor, any_device; /* of an id: '*' */
     bool resolved;               /* of a name: `definition` is set */
     bool incomplete;             /* of a device's first: one of its words was not understood */
+    bool either; /* of an alternative's first: no device meets all of it, so a guard may mean any */
 };
 
 enum quantifier { QUANTIFIER_ONE, QUANTIFIER_ANY, QUANTIFIER_ALL };
@@ -151,10 +153,12 @@ struct guard {
     struct criterion *device;
     struct word *vms; /* NULL: every VM */
     struct span span;
+    bool doubtful; /* an error keeps it from being understood: it forbids all that it may mean */
 };
 
 struct definition {
     struct definition *next;
+    struct definition *first, *same; /* the definitions of that name: the first, and the next */
     struct source *source;
     struct criterion *device;
     const char *name;
@@ -164,6 +168,8 @@ struct definition {
     bool excluded, impossible; /* see exclude.h: looked at, and nothing matches it */
     uint8_t state;             /* of resolving: not yet, under way (a circle), done */
     uint8_t buses;             /* of the criteria behind it: BUS_NEEDS_PCI, BUS_NEEDS_USB */
+    bool looked_at;            /* by doubt.c, for: */
+    uint32_t reason;           /* the error that keeps it from being understood; 0: none */
     uint32_t weight; /* criteria behind it, those of other definitions counted where named */
 };
 

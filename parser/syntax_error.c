@@ -448,6 +448,11 @@ void report_odd_name(struct parse_context *context, struct span span, const char
         diagnostic_hint(syntax(context, span, "a name that ends with ';'"), "%s", NO_SEMICOLON);
 }
 
+void report_joined_never(struct parse_context *context, struct span backslash) {
+    diagnostic_hint(syntax(context, backslash, "this backslash joins the next line, a 'never'"),
+                    "take the backslash away: a 'never' is a statement of its own");
+}
+
 void report_shell_word(struct parse_context *context, struct span span, const char *text) {
     static const char *const words[] = {";", "&", "&&", "|", "||", ">", ">>", "<", "//", "2>&1"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

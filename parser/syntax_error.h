@@ -24,6 +24,9 @@ void report_open_block(struct parse_context *context, const struct seen_token *f
 /* Returns false when the word is nothing like an event, and so may be a part of the VM's name. */
 bool report_unknown_event(struct parse_context *context, struct span span, const char *text);
 
+/* A 'never' that begins its line, but a backslash joins it to the one before. */
+void report_joined_never(struct parse_context *context, struct span backslash);
+
 /* A bare word that begins with a shell's other quotes. */
 void report_wrong_quotes(struct parse_context *context, struct span span);
 

@@ -45,12 +45,26 @@ static void report_rules(const struct doctor *doctor, enum severity severity, si
     free(more);
 }
 
+static void report_doubts(const struct doctor *doctor, struct findings *findings) {
+    struct doubts doubts = ruleset_doubts(doctor->ruleset);
+    for (size_t i = 0; i < doubts.count && i < LINES_LIMIT; i++) {
+        const struct doubt *doubt = &doubts.list[i];
+        if (doubt->line)
+            doctor_failed(findings, "%s:%zu: %s", doubt->source->path, doubt->line, doubt->message);
+        else
+            doctor_failed(findings, "%s: %s", doubt->source->path, doubt->message);
+        doctor_hint(findings, "'virt-rules check %s' shows the error", doctor->rules);
+    }
+    doubts_finish(&doubts);
+}
+
 void condition_rules(struct doctor *doctor, struct findings *findings) {
     size_t errors = diagnostics_errors(&doctor->ruleset->diagnostics);
     size_t warnings = diagnostics_warnings(&doctor->ruleset->diagnostics);
     size_t files, rules = count_rules(doctor->program, &files);
     if (errors) {
         report_rules(doctor, SEVERITY_ERROR, errors, findings);
+        report_doubts(doctor, findings);
     } else if (warnings) {
         report_rules(doctor, SEVERITY_WARNING, warnings, findings);
     } else if (!rules) {

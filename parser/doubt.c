@@ -1,0 +1,355 @@
+#include "parser/doubt.h"
+
+#include "parser/print.h"
+#include "parser/resolve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_BUDGET = 256 }; /* conditions in one text; there are more: every device */
+static const uint32_t NO_PLACE = UINT32_MAX; /* a reason without an error of its own */
+
+struct doubts {
+    struct syntax *syntax;
+    struct diagnostics *diagnostics;
+    size_t *errors; /* numbers of the errors in `diagnostics`, by file and place */
+    size_t count;
+    const struct source *refused; /* the last of which refusal() was asked, and its answer */
+    struct diagnostic *refusal;
+};
+
+/* --- where the errors are */
+
+static const struct diagnostics *sorted;
+
+static int by_place(const void *left, const void *right) {
+    const struct diagnostic *a = &sorted->list[*(const size_t *)left];
+    const struct diagnostic *b = &sorted->list[*(const size_t *)right];
+    if (a->source != b->source)
+        return a->source->number < b->source->number ? -1 : 1;
+    return a->span.start < b->span.start ? -1 : a->span.start > b->span.start;
+}
+
+static void find_errors(struct doubts *doubts) {
+    for (size_t i = 0; i < doubts->diagnostics->count; i++)
+        if (doubts->diagnostics->list[i].severity == SEVERITY_ERROR &&
+            !doubts->diagnostics->list[i].whole_file) {
+            doubts->errors = memory_grow(doubts->errors, doubts->count, sizeof *doubts->errors);
+            doubts->errors[doubts->count++] = i;
+        }
+    sorted = doubts->diagnostics;
+    if (doubts->count)
+        qsort(doubts->errors, doubts->count, sizeof *doubts->errors, by_place);
+}
+
+static const struct diagnostic *error_at(const struct doubts *doubts, size_t index) {
+    return &doubts->diagnostics->list[doubts->errors[index]];
+}
+
+/* The first error of the file at or behind that offset, as an index into `errors`. */
+static size_t first_error(const struct doubts *doubts, const struct source *source,
+                          uint32_t offset) {
+    size_t low = 0, high = doubts->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct diagnostic *one = error_at(doubts, middle);
+        bool before =
+            one->source != source ? one->source->number < source->number : one->span.start < offset;
+        if (before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_in(const struct doubts *doubts, size_t index, const struct source *source,
+                  struct span span) {
+    return index < doubts->count && error_at(doubts, index)->source == source &&
+           error_at(doubts, index)->span.start < span.end;
+}
+
+/* --- criteria that were not understood */
+
+static void make_unread(struct doubts *doubts, const struct source *source,
+                        struct criterion *criterion, struct span span) {
+    bool whole = span.end > span.start && span.end <= source->size;
+    criterion->kind = CRITERION_UNREAD;
+    criterion->resolved = false;
+    criterion->text =
+        whole ? intern(&doubts->syntax->texts, source->text + span.start, span.end - span.start)
+              : "";
+}
+
+static struct criterion *unread_device(struct doubts *doubts, const struct source *source,
+                                       struct span span) {
+    struct criterion *device = arena_alloc(&doubts->syntax->arena, sizeof *device);
+    device->span = span;
+    device->alternative = device->incomplete = true;
+    make_unread(doubts, source, device, span);
+    return device;
+}
+
+/* An error at a place that is no criterion leaves nothing that is sure. */
+static void mark_error(struct doubts *doubts, const struct source *source,
+                       struct criterion *criteria, const struct diagnostic *error) {
+    struct criterion *alternative = criteria, *one = criteria;
+    for (; one && one->span.end <= error->span.start; one = one->next)
+        alternative = one->next && one->next->alternative ? one->next : alternative;
+    if (!one || error->span.start < one->span.start) {
+        criteria->next = NULL;
+        make_unread(doubts, source, criteria, criteria->span);
+    } else if (!strcmp(error->name, "impossible-device")) {
+        alternative->either = true;
+    } else if (one->kind != CRITERION_UNREAD) {
+        make_unread(doubts, source, one, one->span);
+    }
+}
+
+/* Without one of the keywords before it: an id, an address or a name. */
+static bool is_bare(const struct source *source, const struct criterion *criterion) {
+    static const enum token keywords[] = {TOKEN_AT, TOKEN_CLASS, TOKEN_SUBSYSTEM, TOKEN_PORT,
+                                          TOKEN_SERIAL};
+    const char *text = source->text + criterion->span.start;
+    size_t length = strcspn(text, " \t\r\n\\");
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+        if (!strncmp(text, token_text(keywords[i]), length) && !token_text(keywords[i])[length])
+            return false;
+    return true;
+}
+
+/* Two bare words side by side, one of them not understood, may be two devices. */
+static void part_devices(const struct source *source, struct criterion *criteria) {
+    struct criterion *alternative = criteria;
+    size_t bare = 0, unread = 0;
+    for (struct criterion *one = criteria; one; one = one->next) {
+        if (one->alternative) {
+            alternative = one;
+            bare = unread = 0;
+        }
+        bare += is_bare(source, one);
+        unread += one->kind == CRITERION_UNREAD && is_bare(source, one);
+        alternative->either |= bare > 1 && unread > 0;
+    }
+}
+
+/* `end` is that of the device's words. */
+static void mark_device(struct doubts *doubts, const struct source *source,
+                        struct criterion *criteria, uint32_t end) {
+    struct span span = {criteria->span.start, end};
+    for (size_t i = first_error(doubts, source, span.start); is_in(doubts, i, source, span); i++)
+        mark_error(doubts, source, criteria, error_at(doubts, i));
+    for (struct criterion *one = criteria; one; one = one->next)
+        if (one->kind == CRITERION_NAME && !one->resolved)
+            make_unread(doubts, source, one, one->span);
+    part_devices(source, criteria);
+}
+
+/* --- the error that is the reason */
+
+static uint32_t reason_of(struct doubts *doubts, struct definition *definition);
+
+/* The number of the first error there, from 1; 0: none. */
+static uint32_t error_in(const struct doubts *doubts, const struct source *source,
+                         struct span span) {
+    size_t index = first_error(doubts, source, span.start);
+    return is_in(doubts, index, source, span) ? (uint32_t)index + 1 : 0;
+}
+
+static uint32_t reason_of_name(struct doubts *doubts, const struct source *source,
+                               const struct criterion *name) {
+    const struct definition *list[DOUBT_CANDIDATES];
+    size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
+    uint32_t reason = 0;
+    for (size_t i = 0; i < count && count > 1 && !reason; i++)
+        reason = error_in(doubts, list[i]->source, list[i]->name_span);
+    for (size_t i = 0; i < count && !reason; i++)
+        reason = reason_of(doubts, (struct definition *)(uintptr_t)list[i]);
+    return reason ? reason : count > 1 ? NO_PLACE : 0;
+}
+
+/* Why the criteria are not sure; 0: they are. */
+static uint32_t reason_of_device(struct doubts *doubts, const struct source *source,
+                                 const struct criterion *criteria, struct span span) {
+    uint32_t reason = error_in(doubts, source, span);
+    bool unread = false;
+    for (const struct criterion *one = criteria; one && !reason; one = one->next) {
+        unread |= one->kind == CRITERION_UNREAD;
+        if (one->kind == CRITERION_NAME)
+            reason = reason_of_name(doubts, source, one);
+    }
+    return reason ? reason : unread ? NO_PLACE : 0;
+}
+
+/* A circle is cut: what closes it is a name without a definition. */
+static uint32_t reason_of(struct doubts *doubts, struct definition *definition) {
+    if (!definition->looked_at) {
+        definition->looked_at = true;
+        struct span device = {definition->device->span.start, definition->span.end};
+        definition->reason =
+            reason_of_device(doubts, definition->source, definition->device, device);
+    }
+    return definition->reason;
+}
+
+/* Of a file that is refused only that one error is reported. */
+static struct diagnostic *refusal(struct doubts *doubts, const struct source *source) {
+    if (doubts->refused == source)
+        return doubts->refusal;
+    doubts->refused = source;
+    doubts->refusal = NULL;
+    for (size_t i = 0; i < doubts->diagnostics->count && !doubts->refusal; i++)
+        if (doubts->diagnostics->list[i].source == source && doubts->diagnostics->list[i].fixed)
+            doubts->refusal = &doubts->diagnostics->list[i];
+    return doubts->refusal;
+}
+
+static struct diagnostic *shown(struct doubts *doubts, const struct guard *guard, uint32_t reason) {
+    if (guard->source->refused)
+        return refusal(doubts, guard->source);
+    if (!reason || reason == NO_PLACE)
+        reason = error_in(doubts, guard->source, (struct span){0, UINT32_MAX});
+    return reason ? &doubts->diagnostics->list[doubts->errors[reason - 1]] : NULL;
+}
+
+/* --- guards */
+
+static uint32_t end_of(const struct criterion *criteria) {
+    while (criteria->next)
+        criteria = criteria->next;
+    return criteria->span.end;
+}
+
+/* An error behind the device is one in the list of VMs, if there is one. */
+static void mark_guard(struct doubts *doubts, struct guard *guard) {
+    uint32_t device_end = end_of(guard->device);
+    struct span rest = {device_end, guard->span.end};
+    bool lost_vms = guard->vms && error_in(doubts, guard->source, rest);
+    uint32_t end = guard->vms || guard->doubtful ? device_end : guard->span.end;
+    mark_device(doubts, guard->source, guard->device, end);
+    guard->doubtful |= lost_vms;
+    if (lost_vms)
+        guard->vms = NULL;
+}
+
+static void note_guard(struct doubts *doubts, struct guard *guard) {
+    /* At its first character an error is about the block that it ends. */
+    struct span span = {guard->span.start + 1, guard->span.end};
+    uint32_t reason = reason_of_device(doubts, guard->source, guard->device, span);
+    if (!reason && !guard->doubtful)
+        return;
+    guard->doubtful = true;
+    struct diagnostic *diagnostic = shown(doubts, guard, reason);
+    char *forbids = doubt_forbids(guard);
+    if (diagnostic)
+        diagnostic_note(diagnostic, guard->source, guard->span,
+                        "until this is corrected, this 'never' forbids %s", forbids);
+    free(forbids);
+}
+
+void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics) {
+    struct doubts doubts = {.syntax = syntax, .diagnostics = diagnostics};
+    find_errors(&doubts);
+    if (doubts.count && syntax->guards) {
+        for (struct definition *one = syntax->definitions; one; one = one->next) {
+            if (!one->device)
+                one->device = unread_device(&doubts, one->source, one->span);
+            mark_device(&doubts, one->source, one->device, one->span.end);
+        }
+        for (struct guard *guard = syntax->guards; guard; guard = guard->next)
+            mark_guard(&doubts, guard);
+        for (struct guard *guard = syntax->guards; guard; guard = guard->next)
+            note_guard(&doubts, guard);
+    }
+    free(doubts.errors);
+}
+
+/* --- what it forbids, in words */
+
+static char *device_text(const struct source *source, const struct criterion *criteria,
+                         size_t *budget);
+
+/* NULL: every device. */
+static char *name_text(const struct source *source, const struct criterion *name, size_t *budget) {
+    const struct definition *list[DOUBT_CANDIDATES];
+    size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
+    char *text = count < DOUBT_CANDIDATES ? memory_strdup("") : NULL;
+    for (size_t i = 0; i < count && text; i++) {
+        char *one = device_text(list[i]->source, list[i]->device, budget);
+        char *longer = one ? memory_printf("%s%s%s", text, i ? " or " : "", one) : NULL;
+        free(one);
+        free(text);
+        text = longer;
+    }
+    if (text && strstr(text, " or ")) {
+        char *whole = memory_printf("(%s)", text);
+        free(text);
+        text = whole;
+    }
+    return text;
+}
+
+static char *one_text(const struct source *source, const struct criterion *criterion,
+                      size_t *budget) {
+    if (criterion->kind == CRITERION_UNREAD || !*budget)
+        return NULL;
+    *budget -= 1;
+    return criterion->kind == CRITERION_NAME ? name_text(source, criterion, budget)
+                                             : print_criterion_text(criterion);
+}
+
+/* The conditions of one alternative that were understood; `next` gets the next alternative. */
+static char *alternative_text(const struct source *source, const struct criterion *first,
+                              size_t *budget, const struct criterion **next) {
+    const struct criterion *one = first;
+    char *text = NULL;
+    bool everything = false;
+    do {
+        char *condition = one_text(source, one, budget);
+        everything |= !condition && first->either;
+        if (condition) {
+            char *longer = memory_printf("%s%s%s", text ? text : "",
+                                         text ? first->either ? " or " : " " : "", condition);
+            free(text);
+            text = longer;
+        }
+        free(condition);
+        one = one->next;
+    } while (one && !one->alternative);
+    *next = one;
+    if (everything) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
+static char *device_text(const struct source *source, const struct criterion *criteria,
+                         size_t *budget) {
+    char *text = memory_strdup("");
+    for (const struct criterion *one = criteria; one && text;) {
+        char *alternative = alternative_text(source, one, budget, &one);
+        char *longer =
+            alternative ? memory_printf("%s%s%s", text, *text ? " or " : "", alternative) : NULL;
+        free(alternative);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+char *doubt_forbids(const struct guard *guard) {
+    size_t budget = TEXT_BUDGET, size = 0;
+    char *device = device_text(guard->source, guard->device, &budget), *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        fprintf(out, "every device%s%s to ", device ? " that is " : "", device ? device : "");
+        if (guard->vms)
+            print_words(out, guard->vms, ", ");
+        else
+            fputs("every VM", out);
+        fclose(out);
+    }
+    free(device);
+    return out ? text : memory_strdup("every device");
+}

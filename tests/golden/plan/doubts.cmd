@@ -1,0 +1,22 @@
+# Guards in doubt forbid all that they may mean, and plan and explain say so.
+mkdir doubts
+cat >doubts/10-typo.rules <<'RULES'
+device gpu is 10de:2484 or 8086:a36
+never attach gpu to vm frigate
+never attach 1ac1:089a to vm Home Assistant
+RULES
+printf '\377\376n\0e\0v\0e\0r\0' >doubts/20-utf16.rules
+printf 'never attach 8086:1533\n' >doubts/30-open.rules
+chmod 666 doubts/30-open.rules
+cat >doubts/50-example.rules <<'RULES'
+on vm frigate, nvr started attach any 1ac1:089a as vfio
+RULES
+virt-rules plan frigate started --rules doubts --sysroot "$HOSTS/nas"; echo "status $?"
+virt-rules plan nvr started --json --rules doubts --sysroot "$HOSTS/nas" 2>/dev/null; echo "status $?"
+virt-rules explain nvr started 03:00.0 --rules doubts --sysroot "$HOSTS/nas" 2>/dev/null; echo "status $?"
+virt-rules doctor --rules doubts --sysroot "$HOSTS/nas" | grep "rules   .*never"
+mkdir state
+echo "<domain id='1'><name>nvr</name></domain>" |
+    virt-rules run nvr stopped end - --rules doubts --state state --sysroot "$HOSTS/nas"
+virt-rules log --state state --json |
+    sed -n 's/^.*"message":"\([^"]*never[^"]*\)".*/\1/p'
