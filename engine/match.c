@@ -169,36 +169,44 @@ struct origin match_giver(const struct program *program, const struct domain *do
     return origin;
 }
 
-/* --- what a guard may mean: see doubt.h */
+/* --- what a guard in doubt may mean: see doubt.h */
 
-enum { MEANING_BUDGET = 1000000 }; /* conditions looked at; there are more: everything is meant */
+enum { MEANING_BUDGET = 1000000, MEANING_DEPTH = 256 }; /* with more, everything is meant */
 
-static bool may_mean(const struct source *source, const struct criterion *criteria,
-                     const struct host_device *device, size_t *budget);
+struct meaning {
+    const struct host_device *device;
+    size_t budget; /* conditions that may still be looked at */
+    unsigned depth;
+};
 
-static bool name_may_mean(const struct source *source, const struct criterion *name,
-                          const struct host_device *device, size_t *budget) {
+static bool may_mean(struct meaning *meaning, const struct source *source,
+                     const struct criterion *criteria);
+
+static bool name_may_mean(struct meaning *meaning, const struct source *source,
+                          const struct criterion *name) {
     const struct definition *list[DOUBT_CANDIDATES];
-    if (!name->resolved)
+    if (!name->resolved || meaning->depth == MEANING_DEPTH)
         return true;
     size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
-    for (size_t i = 0; i < count; i++)
-        if (may_mean(list[i]->source, list[i]->device, device, budget))
-            return true;
-    return count == DOUBT_CANDIDATES;
+    bool may = count == DOUBT_CANDIDATES;
+    meaning->depth++;
+    for (size_t i = 0; i < count && !may; i++)
+        may = may_mean(meaning, list[i]->source, list[i]->device);
+    meaning->depth--;
+    return may;
 }
 
-static bool criterion_may_mean(const struct source *source, const struct criterion *one,
-                               const struct host_device *device, size_t *budget) {
-    if (!*budget || one->kind == CRITERION_UNREAD)
+static bool criterion_may_mean(struct meaning *meaning, const struct source *source,
+                               const struct criterion *one) {
+    if (!meaning->budget || one->kind == CRITERION_UNREAD)
         return true;
-    *budget -= 1;
-    return one->kind == CRITERION_NAME ? name_may_mean(source, one, device, budget)
-                                       : match_criterion(one, device);
+    meaning->budget--;
+    return one->kind == CRITERION_NAME ? name_may_mean(meaning, source, one)
+                                       : match_criterion(one, meaning->device);
 }
 
-static bool may_mean(const struct source *source, const struct criterion *criteria,
-                     const struct host_device *device, size_t *budget) {
+static bool may_mean(struct meaning *meaning, const struct source *source,
+                     const struct criterion *criteria) {
     bool holds = false, either = false;
     for (const struct criterion *one = criteria; one; one = one->next) {
         if (one->alternative && holds)
@@ -206,20 +214,22 @@ static bool may_mean(const struct source *source, const struct criterion *criter
         if (one->alternative)
             either = one->either;
         if (one->alternative || holds != either)
-            holds = criterion_may_mean(source, one, device, budget);
+            holds = criterion_may_mean(meaning, source, one);
     }
     return holds || !criteria;
 }
 
 bool match_guard_criterion(const struct guard *guard, const struct criterion *criterion,
                            const struct host_device *device) {
-    size_t budget = MEANING_BUDGET;
-    return criterion_may_mean(guard->source, criterion, device, &budget);
+    struct meaning meaning = {.device = device, .budget = MEANING_BUDGET};
+    return guard->doubtful ? criterion_may_mean(&meaning, guard->source, criterion)
+                           : match_criterion(criterion, device);
 }
 
 bool match_guard_device(const struct guard *guard, const struct host_device *device) {
-    size_t budget = MEANING_BUDGET;
-    return may_mean(guard->source, guard->device, device, &budget);
+    struct meaning meaning = {.device = device, .budget = MEANING_BUDGET};
+    return guard->doubtful ? may_mean(&meaning, guard->source, guard->device)
+                           : match_device(guard->device, device);
 }
 
 /* One that is not in doubt first: it says best why. */

@@ -258,6 +258,9 @@ void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics) {
         }
         for (struct guard *guard = syntax->guards; guard; guard = guard->next)
             mark_guard(&doubts, guard);
+        /* In the order in which their names were resolved, so that the stack stays shallow. */
+        for (struct definition *one = syntax->definitions; one; one = one->next)
+            reason_of(&doubts, one);
         for (struct guard *guard = syntax->guards; guard; guard = guard->next)
             note_guard(&doubts, guard);
     }
