@@ -224,8 +224,8 @@ static int record(const char *sysroot, const char *directory) {
     struct record done;
     if (record_host(&done, sysroot, directory, error, sizeof error) < 0)
         return command_fail(error, NULL);
-    printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of volumes "
-           "and mount points are stand-ins.\n"
+    printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of VMs, "
+           "volumes and mount points are stand-ins.\n"
            "See it with 'virt-rules devices --sysroot %s', pack it with 'tar -czf host.tar.gz "
            "%s'.\n",
            directory, done.files, directory, directory);

@@ -4,6 +4,7 @@
 #include "engine/host/host.h"
 #include "engine/host/host_names.h"
 #include "engine/host/host_tree.h"
+#include "engine/host/record_domains.h"
 #include "engine/host/standins.h"
 #include "lexer/memory.h"
 
@@ -943,6 +944,48 @@ static void write_address6(struct recorder *recorder, FILE *out, char *line) {
     free(hidden);
 }
 
+/* --- running VMs */
+
+static char *domain_block_name(void *context, const char *path) {
+    const struct recorder *recorder = context;
+    const struct block *block = find_source(recorder, path);
+    return block ? device_name(recorder, block) : NULL;
+}
+
+static void put_domain_entry(void *context, const char *class, const char *name) {
+    struct recorder *recorder = context;
+    char *place = copy_entry(recorder, class, name);
+    if (place)
+        copy_link(recorder, place, "device");
+    free(place);
+}
+
+static void put_domain_text(void *context, const char *path, const char *text) {
+    put_text(context, path, text);
+}
+
+static void miss_domain(void *context) {
+    const struct recorder *recorder = context;
+    recorder->record->skipped++;
+}
+
+/* Where a mediated device is tells its path. */
+static void copy_nothing(struct recorder *recorder, const char *place, const char *name) {
+    (void)recorder, (void)place, (void)name;
+}
+
+static void copy_domains(struct recorder *recorder) {
+    const struct domain_recorder domains = {.context = recorder,
+                                            .from = &recorder->from,
+                                            .standins = recorder->standins,
+                                            .block_name = domain_block_name,
+                                            .put_entry = put_domain_entry,
+                                            .put_text = put_domain_text,
+                                            .miss = miss_domain};
+    record_domains(&domains);
+    copy_class(recorder, "sys/bus/mdev/devices", copy_nothing);
+}
+
 /* --- the whole */
 
 static void copy_names(struct recorder *recorder, const struct host *host) {
@@ -997,6 +1040,7 @@ static void copy_host(struct recorder *recorder, const struct host *host) {
     copy_groups(recorder);
     copy_disks(recorder);
     copy_network(recorder);
+    copy_domains(recorder);
     copy_release(recorder);
     copy_names(recorder, host);
 }

@@ -1,8 +1,8 @@
 # The running VMs of a copy of a host are those of libvirt's own files; what they have is held, and what is
 # behind a controller goes with it.
-cp -r "$HOSTS/usb" host
-mkdir -p host/run/libvirt/qemu
-cat >host/run/libvirt/qemu/ha.xml <<'XML'
+cp -r "$HOSTS/usb" held-host
+mkdir -p held-host/run/libvirt/qemu
+cat >held-host/run/libvirt/qemu/ha.xml <<'XML'
 <domstatus state='paused' reason='user' pid='4242'>
   <domain type='kvm' id='3'><name>ha</name><uuid>99999999-2222-4333-8444-555555555555</uuid><title>Home</title><devices>
     <hostdev mode='subsystem' type='usb'><source><vendor id='0x1cf1'/><product id='0x0030'/>
@@ -10,7 +10,7 @@ cat >host/run/libvirt/qemu/ha.xml <<'XML'
   </devices></domain>
 </domstatus>
 XML
-cat >host/run/libvirt/qemu/frigate.xml <<'XML'
+cat >held-host/run/libvirt/qemu/frigate.xml <<'XML'
 <domstatus state='running'>
   <domain type='kvm' id='7'><name>frigate</name><uuid>11111111-2222-4333-8444-555555555555</uuid>
   <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><devices>
@@ -21,24 +21,24 @@ cat >host/run/libvirt/qemu/frigate.xml <<'XML'
   </devices></domain>
 </domstatus>
 XML
-cat >host/run/libvirt/qemu/off.xml <<'XML'
+cat >held-host/run/libvirt/qemu/off.xml <<'XML'
 <domstatus state='shutoff'><domain type='kvm'><name>off</name><devices>
   <hostdev type='usb'><source><address bus='1' device='4'/></source></hostdev></devices></domain></domstatus>
 XML
-mkdir any controller rule own
-echo 'on vm frigate started attach any 1cf1:0030 as usb' >any/a.rules
-echo 'on vm frigate started attach 8086:5aa8 as vfio' | tee controller/a.rules >own/a.rules
-cat >rule/a.rules <<'RULES'
+mkdir held-any held-controller held-rule held-own
+echo 'on vm frigate started attach any 1cf1:0030 as usb' >held-any/a.rules
+echo 'on vm frigate started attach 8086:5aa8 as vfio' | tee held-controller/a.rules >held-own/a.rules
+cat >held-rule/a.rules <<'RULES'
 on vm frigate started attach 8086:5aa8 as vfio
 on vm nas, gh* started, plugged attach 1cf1:0030 port 1-1.2 as usb
 RULES
-virt-rules plan frigate started --rules any --sysroot host; echo "status $?"
-virt-rules plan frigate started --rules controller --sysroot host; echo "status $?"
-rm host/run/libvirt/qemu/ha.xml
-virt-rules plan frigate started --rules own --sysroot host; echo "status $?"
-sed -i '/<hostdev/d' host/run/libvirt/qemu/frigate.xml
-virt-rules plan frigate started --rules rule --sysroot host; echo "status $?"
-virt-rules plan frigate started --rules own --sysroot host | head -n 2
-echo '<domstatus state=' >host/run/libvirt/qemu/broken.xml
-virt-rules plan frigate started --rules own --sysroot host; echo "status $?"
-virt-rules devices --sysroot host | tail -n 3
+virt-rules plan frigate started --rules held-any --sysroot held-host; echo "status $?"
+virt-rules plan frigate started --rules held-controller --sysroot held-host; echo "status $?"
+rm held-host/run/libvirt/qemu/ha.xml
+virt-rules plan frigate started --rules held-own --sysroot held-host; echo "status $?"
+sed -i '/<hostdev/d' held-host/run/libvirt/qemu/frigate.xml
+virt-rules plan frigate started --rules held-rule --sysroot held-host; echo "status $?"
+virt-rules plan frigate started --rules held-own --sysroot held-host | head -n 2
+echo '<domstatus state=' >held-host/run/libvirt/qemu/broken.xml
+virt-rules plan frigate started --rules held-own --sysroot held-host; echo "status $?"
+virt-rules devices --sysroot held-host | tail -n 3
