@@ -43,10 +43,25 @@ struct verdict {
 /* --- names */
 
 const char *refusal_name(enum refusal refusal) {
-    static const char *const names[] = {"none",   "absent",      "ambiguous",  "too-few",
-                                        "never",  "wrong-bus",   "bridge",     "in-use-by-host",
-                                        "held",   "no-iommu",    "group",      "no-port",
-                                        "no-usb", "no-usb-port", "wrong-event"};
+    static const char *const names[] = {[REFUSED_NOT] = "none",
+                                        [REFUSED_ABSENT] = "absent",
+                                        [REFUSED_AMBIGUOUS] = "ambiguous",
+                                        [REFUSED_TOO_FEW] = "too-few",
+                                        [REFUSED_NEVER] = "never",
+                                        [REFUSED_BUS] = "wrong-bus",
+                                        [REFUSED_BRIDGE] = "bridge",
+                                        [REFUSED_HOST_USE] = "in-use-by-host",
+                                        [REFUSED_UNKNOWN_USE] = "unknown-use",
+                                        [REFUSED_NO_ANSWER] = "no-answer",
+                                        [REFUSED_FIRMWARE] = "reserved-memory",
+                                        [REFUSED_KERNEL] = "kernel-refuses",
+                                        [REFUSED_HELD] = "held",
+                                        [REFUSED_NO_IOMMU] = "no-iommu",
+                                        [REFUSED_GROUP] = "group",
+                                        [REFUSED_NO_PORT] = "no-port",
+                                        [REFUSED_NO_USB] = "no-usb",
+                                        [REFUSED_NO_USB_PORT] = "no-usb-port",
+                                        [REFUSED_EVENT] = "wrong-event"};
     return names[refusal];
 }
 
@@ -544,6 +559,16 @@ static struct verdict judge_guard(const struct planner *planner, const struct ho
                                  "have the device"));
 }
 
+static enum refusal obstacle_refusal(enum obstacle obstacle) {
+    static const enum refusal refusals[] = {
+        [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,
+        [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE,
+        [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
+        [OBSTACLE_KERNEL] = REFUSED_KERNEL,
+    };
+    return refusals[obstacle];
+}
+
 /* The strongest reason first: what would harm the host. */
 static struct verdict judge(const struct planner *planner, const struct host_device *device,
                             bool with_group) {
@@ -559,9 +584,15 @@ static struct verdict judge(const struct planner *planner, const struct host_dev
         return verdict(REFUSED_HOST_USE, memory_printf("the host %s", device->use),
                        memory_strdup("nothing overrides this: name another device, or free this "
                                      "one on the host first"));
+    if (device->obstacle)
+        return verdict(obstacle_refusal(device->obstacle), memory_strdup(device->obstacle_text),
+                       memory_strdup(device->obstacle_hint));
     struct verdict held = judge_holders(planner, device);
     if (held.refusal)
         return held;
+    if (device->vm_use)
+        return verdict(REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
+                       memory_strdup("stop that VM, or take what is on the device out of it"));
     return device->bus == BUS_PCI ? judge_group(planner, device, with_group)
                                   : judge_usb(planner, device);
 }

@@ -99,7 +99,7 @@ static void print_verdict(const struct listing *listing, size_t place, bool colo
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, passable.message);
         printf(" [%s]\n", refusal_name(passable.refusal));
-        if (passable.refusal == REFUSED_GROUP) {
+        if (passable.refusal == REFUSED_GROUP || device->obstacle) {
             fputs("          ", stdout);
             text_print_string(stdout, passable.hint);
             putchar('\n');
@@ -170,6 +170,7 @@ static void put_facts(struct json_object *object, const struct host_device *devi
     json_object_object_add(object, "bridge", json_object_new_boolean(device->is_bridge));
     json_object_object_add(object, "boot_vga", json_object_new_boolean(device->boot_vga));
     text_put_json(object, "use", device->use);
+    text_put_json(object, "obstacle", device->obstacle_text);
 }
 
 static struct json_object *device_json(const struct listing *listing, size_t place) {

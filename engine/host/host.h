@@ -25,6 +25,18 @@ struct device_id {
     uint16_t device;
 };
 
+/* What the configuration space says that a PCI device is. */
+enum pci_header { HEADER_UNKNOWN, HEADER_ENDPOINT, HEADER_BRIDGE };
+
+/* What forbids to give a device to a VM, whatever it does on the host; the strongest first. */
+enum obstacle {
+    OBSTACLE_NONE,
+    OBSTACLE_NO_ANSWER,   /* nothing answers at its address */
+    OBSTACLE_UNKNOWN_USE, /* what would tell whether the host uses it cannot be read */
+    OBSTACLE_FIRMWARE,    /* the firmware keeps memory for its IOMMU group: a `direct` region */
+    OBSTACLE_KERNEL,      /* vfio-pci does not take it */
+};
+
 struct host_device {
     enum bus bus;
     /* PCI: "0000:03:00.0". USB: the port path "1-1.4", which is the device's name in sysfs. */
@@ -36,8 +48,11 @@ struct host_device {
     char *driver;               /* bound host driver (USB: of an interface), NULL for none */
     int iommu_group;            /* -1: none */
     int numa_node;              /* -1: none or unknown */
-    bool is_bridge;     /* never passed: PCI header type 1 or 2, PCI class 06, or a USB hub */
-    enum pci_kind kind; /* PCI only: has it an Express capability? */
+    /* Never passed: PCI header type 1 or 2, a host or ISA bridge, or a USB hub. Where the header
+     * cannot be read the PCI class tells. */
+    bool is_bridge;
+    enum pci_header header; /* PCI only */
+    enum pci_kind kind;     /* PCI only: has it an Express capability? */
     bool boot_vga;
     char *reset_methods; /* "flr bus"; NULL when unknown */
     char *power_state;   /* "D0"; NULL when unknown */
@@ -49,6 +64,11 @@ struct host_device {
     /* What the host itself does with the device, in words that end "the host ...", for example
      * "mounts / from it (sda1, md0)"; NULL: nothing. */
     char *use;
+    /* The process of a VM that has a file of it open, other than VFIO's and its USB file, as a disk
+     * that is its own: "qemu-system-x86 (process 4242: /dev/sdb)"; NULL: none. */
+    char *vm_use;
+    enum obstacle obstacle;
+    char *obstacle_text, *obstacle_hint; /* NULL: no obstacle */
 };
 
 /*
@@ -64,14 +84,27 @@ struct host_node {
     size_t device_count; /* the hubs, controllers and bridges above them */
 };
 
+/* What could not be read although it may be there. */
+struct fault {
+    char *path; /* below the root */
+    int error;  /* errno */
+};
+
+struct faults {
+    struct fault *list;
+    size_t count;
+};
+
 struct host {
     char *root;                  /* "" for the running system */
     struct host_device *devices; /* PCI by address, then USB by port path in number order */
     size_t count;
     struct host_node *nodes;
     size_t node_count;
+    struct faults faults;
     bool has_iommu; /* the kernel made at least one IOMMU group */
-    bool has_usb;   /* the kernel shows its USB: at least a root hub, which is none of `devices` */
+    bool has_usb;   /* the kernel shows all of its USB: at least a root hub, which is not among
+                                    `devices`, and nothing that cannot be read */
 };
 
 /*
@@ -81,6 +114,9 @@ struct host {
  */
 int host_init(struct host *host, const char *root, char *error, size_t error_size);
 void host_finish(struct host *host);
+
+/* Notes an obstacle, unless the device has a stronger one. Takes both texts. */
+void host_obstruct(struct host_device *device, enum obstacle obstacle, char *text, char *hint);
 
 /* The device at that bus and address, or NULL. */
 const struct host_device *host_find(const struct host *host, enum bus bus, const char *address);

@@ -38,8 +38,9 @@ static int write_below(const struct host *host, const char *path, const char *te
 int host_release(const struct host *host, const struct host_device *device, char *error,
                  size_t error_size) {
     char path[PATH_SIZE], driver[64];
-    if (device->bus != BUS_PCI || device->is_bridge || device->use || !device->driver ||
-        !host_driver(host, device, driver, sizeof driver) || strcmp(driver, device->driver) != 0)
+    if (device->bus != BUS_PCI || device->is_bridge || device->use || device->vm_use ||
+        device->obstacle || !device->driver || !host_driver(host, device, driver, sizeof driver) ||
+        strcmp(driver, device->driver) != 0)
         return 0;
     snprintf(path, sizeof path, "sys/bus/pci/devices/%s/driver/unbind", device->address);
     int status = write_below(host, path, device->address);

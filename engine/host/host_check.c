@@ -67,6 +67,10 @@ static const char *check_of(enum refusal refusal) {
     case REFUSED_BUS:
     case REFUSED_BRIDGE:
     case REFUSED_HOST_USE:
+    case REFUSED_UNKNOWN_USE:
+    case REFUSED_NO_ANSWER:
+    case REFUSED_FIRMWARE:
+    case REFUSED_KERNEL:
     case REFUSED_NO_IOMMU:
     case REFUSED_GROUP:
         return "device-unpassable";

@@ -1,4 +1,5 @@
 /* The block devices that the host keeps anything on, and the devices that carry them. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,8 @@ static void find_disk_by_name(struct disks *disks, struct node *node) {
 static void read_blocks(struct disks *disks) {
     read_class(disks, BLOCK);
     read_class(disks, "sys/block");
+    if (!tree_has(disks->tree, BLOCK) && !tree_has(disks->tree, "sys/block"))
+        uses_miss(disks->uses, BLOCK);
     for (size_t i = 0; i < disks->graph.nodes.count; i++)
         find_disk_by_name(disks, disks->graph.nodes.items[i]);
 }
@@ -451,6 +454,16 @@ static bool contains(const struct names *names, const char *name) {
     return false;
 }
 
+/* The kernel has no mountinfo (EINVAL) of a process that just ended. */
+static void read_process_mounts(struct disks *disks, const char *path) {
+    struct faults *faults = disks->tree->faults;
+    size_t before = faults->count;
+
+    if (!read_mounts(disks, path, OTHER_NAMESPACE, split_mountinfo) &&
+        faults->count == before + 1 && faults->list[before].error == EINVAL)
+        free(faults->list[--faults->count].path);
+}
+
 /*
  * A disk may be mounted where only a container sees it: every mount namespace is read, each once,
  * the host's own and that of the first process before all others.
@@ -466,7 +479,7 @@ static void read_other_namespaces(struct disks *disks, struct names *seen) {
         char *space = tree_link_name(disks->tree, directory, "ns/mnt");
         if (space && !contains(seen, space)) {
             char *path = join(directory, "mountinfo");
-            read_mounts(disks, path, OTHER_NAMESPACE, split_mountinfo);
+            read_process_mounts(disks, path);
             seen->items = memory_grow(seen->items, seen->count, sizeof *seen->items);
             seen->items[seen->count++] = memory_strdup(space);
             free(path);
@@ -481,8 +494,9 @@ static void read_all_mounts(struct disks *disks) {
     struct names seen = {0};
     char *own = tree_link_name(disks->tree, "proc/self", "ns/mnt");
 
-    if (!read_mounts(disks, "proc/self/mountinfo", 0, split_mountinfo))
-        read_mounts(disks, "proc/mounts", 0, split_mounts);
+    if (!read_mounts(disks, "proc/self/mountinfo", 0, split_mountinfo) &&
+        !read_mounts(disks, "proc/mounts", 0, split_mounts))
+        uses_miss(disks->uses, "proc/self/mountinfo");
     if (own) {
         seen.items = memory_grow(NULL, 0, sizeof *seen.items);
         seen.items[seen.count++] = own;
@@ -505,9 +519,10 @@ static void read_swap(struct disks *disks, char *line) {
     free(path);
 }
 
-static void each_line(struct disks *disks, const char *path,
+/* Takes the text. */
+static void each_line(struct disks *disks, char *text,
                       void (*visit)(struct disks *disks, char *line)) {
-    char *text = tree_read(disks->tree, path), *rest = text;
+    char *rest = text;
     for (char *line; rest && (line = next_line(&rest));)
         visit(disks, line);
     free(text);
@@ -696,12 +711,12 @@ void disks_find_uses(struct uses *uses) {
     struct disks disks = {.uses = uses, .tree = uses->tree};
 
     read_blocks(&disks);
-    each_line(&disks, "proc/mdstat", read_array);
+    each_line(&disks, tree_read(disks.tree, "proc/mdstat"), read_array);
     read_loops(&disks);
     read_btrfs(&disks);
     read_file_systems(&disks);
     read_all_mounts(&disks);
-    each_line(&disks, "proc/swaps", read_swap);
+    each_line(&disks, uses_read(uses, "proc/swaps"), read_swap);
     read_zfs(&disks);
     uses_each(uses, &disks.graph, visit_device);
     host_nodes_keep(uses->host, &disks.graph, "block");

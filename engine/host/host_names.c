@@ -262,7 +262,7 @@ char *pci_names_find(struct pci_names *names, struct device_id id) {
 }
 
 char *pci_names_list(struct pci_names *names) {
-    const struct tree here = {"", AT_FDCWD, NULL};
+    const struct tree here = {.root = "", .fd = AT_FDCWD};
     if (!names->is_loaded)
         names_load(names);
     if (!names->excerpt)

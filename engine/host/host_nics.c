@@ -143,6 +143,8 @@ static void read_interface(struct nics *nics, struct node *node) {
 static void read_interfaces(struct nics *nics) {
     struct names names = tree_list(nics->uses->tree, NET);
 
+    if (!tree_has(nics->uses->tree, NET))
+        uses_miss(nics->uses, NET);
     for (size_t i = 0; i < names.count; i++)
         read_interface(nics, graph_get(&nics->graph, names.items[i]));
     names_finish(&names);
@@ -237,9 +239,10 @@ static void read_address6(const struct nics *nics, char *line) {
         note_address(nics, fields[5], false);
 }
 
-static void each_line(const struct nics *nics, const char *path,
+/* Takes the text. */
+static void each_line(const struct nics *nics, char *text,
                       void (*visit)(const struct nics *nics, char *line)) {
-    char *text = tree_read(nics->uses->tree, path), *rest = text;
+    char *rest = text;
     for (char *line; rest && (line = next_line(&rest));)
         visit(nics, line);
     free(text);
@@ -250,8 +253,10 @@ static void each_line(const struct nics *nics, const char *path,
 static void ask_addresses(const struct nics *nics) {
     struct ifaddrs *all = NULL;
 
-    if (getifaddrs(&all) != 0)
+    if (getifaddrs(&all) != 0) {
+        uses_miss(nics->uses, "proc/net (getifaddrs)");
         return;
+    }
     for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
         if (!one->ifa_addr || one->ifa_addr->sa_family != AF_INET)
             continue;
@@ -314,9 +319,9 @@ void nics_find_uses(struct uses *uses) {
     struct nics nics = {.uses = uses};
 
     read_interfaces(&nics);
-    each_line(&nics, "proc/net/route", read_route);
-    each_line(&nics, "proc/net/ipv6_route", read_route6);
-    each_line(&nics, "proc/net/if_inet6", read_address6);
+    each_line(&nics, uses_read(uses, "proc/net/route"), read_route);
+    each_line(&nics, tree_read(uses->tree, "proc/net/ipv6_route"), read_route6);
+    each_line(&nics, tree_read(uses->tree, "proc/net/if_inet6"), read_address6);
     if (*uses->tree->root == '\0')
         ask_addresses(&nics);
     uses_each(uses, &nics.graph, visit_device);

@@ -13,6 +13,7 @@
 #include "engine/host/host_nodes.h"
 #include "engine/host/host_tree.h"
 #include "engine/host/host_use.h"
+#include "engine/host/uevent.h"
 #include "lexer/memory.h"
 
 #define PCI "sys/bus/pci/devices"
@@ -27,6 +28,7 @@ enum {
     CLASS_CARDBUS_BRIDGE = 0x0607,
     CLASS_SEMITRANSPARENT_BRIDGE = 0x0609,
     CLASS_USB_HUB = 0x09,
+    GROUP_UNKNOWN = -2, /* until the groups are read, which list their members as well */
     HEADER_TYPE = 0x0E, /* the byte of that name in the configuration space */
     HEADER_TYPE_MASK = 0x7F,
     STATUS = 0x06,
@@ -38,8 +40,7 @@ enum {
     PCI_DOMAIN_DIGITS = 8,
     PCI_BUS_MAX = 0xFF,
     PCI_SLOT_MAX = 0x1F,
-    USB_NUMBER_MAX = 255,
-    DESCRIPTORS = 16 /* more than are open at a time */
+    USB_NUMBER_MAX = 255
 };
 
 /* ---- Addresses ---- */
@@ -164,8 +165,61 @@ static int open_device(const struct tree *tree, enum bus bus, const char *addres
     return directory;
 }
 
-static uint32_t read_hex(int directory, const char *name, uint32_t max) {
-    char *text = dir_attribute(directory, name);
+/* A device that is being read. */
+struct reader {
+    const struct tree *tree;
+    struct host_device *device;
+    int directory;
+};
+
+void host_obstruct(struct host_device *device, enum obstacle obstacle, char *text, char *hint) {
+    if (device->obstacle && device->obstacle <= obstacle) {
+        free(text);
+        free(hint);
+        return;
+    }
+    free(device->obstacle_text);
+    free(device->obstacle_hint);
+    device->obstacle = obstacle;
+    device->obstacle_text = text;
+    device->obstacle_hint = hint;
+}
+
+static void miss(const struct reader *reader, const char *name, const char *why, int error) {
+    const struct host_device *device = reader->device;
+    char *path =
+        memory_printf("%s/%s/%s", device->bus == BUS_PCI ? PCI : USB, device->address, name);
+    tree_fault(reader->tree, path, error);
+    free(path);
+    host_obstruct(reader->device, OBSTACLE_UNKNOWN_USE,
+                  memory_printf("'%s' of %s cannot be read (%s)", name, device->address, why),
+                  uses_hint(reader->tree, error));
+}
+
+static void miss_by_errno(const struct reader *reader, const char *name) {
+    int error = errno;
+    if (!is_absence(error))
+        miss(reader, name, fault_text(reader->tree, error), error);
+    errno = error;
+}
+
+/* An attribute that a device may lack. */
+static char *fact(const struct reader *reader, const char *name) {
+    char *text = dir_attribute(reader->directory, name);
+    if (!text)
+        miss_by_errno(reader, name);
+    return text;
+}
+
+static char *fact_link(const struct reader *reader, const char *name) {
+    char *text = dir_link_name(reader->directory, name);
+    if (!text)
+        miss_by_errno(reader, name);
+    return text;
+}
+
+static uint32_t read_hex(const struct reader *reader, const char *name, uint32_t max) {
+    char *text = fact(reader, name);
     uint32_t value = 0;
 
     parse_hex(text, max, &value);
@@ -173,8 +227,19 @@ static uint32_t read_hex(int directory, const char *name, uint32_t max) {
     return value;
 }
 
-static uint32_t read_decimal(int directory, const char *name, uint32_t unknown) {
-    char *text = dir_attribute(directory, name);
+/* One that every device has: without it no rule and no `never` can be judged. */
+static uint32_t need_hex(const struct reader *reader, const char *name, uint32_t max) {
+    char *text = fact(reader, name);
+    uint32_t value = 0;
+
+    if (!parse_hex(text, max, &value))
+        miss(reader, name, text ? "it is not a number" : "it is not there", ENOENT);
+    free(text);
+    return value;
+}
+
+static uint32_t read_decimal(const struct reader *reader, const char *name, uint32_t unknown) {
+    char *text = fact(reader, name);
     uint32_t value = unknown;
 
     parse_decimal(text, INT32_MAX, &value);
@@ -183,22 +248,32 @@ static uint32_t read_decimal(int directory, const char *name, uint32_t unknown) 
 }
 
 /* Half an id is none. */
-static struct device_id read_id(int directory, const char *vendor, const char *device) {
-    struct device_id id = {(uint16_t)read_hex(directory, vendor, UINT16_MAX),
-                           (uint16_t)read_hex(directory, device, UINT16_MAX)};
+static struct device_id read_id(const struct reader *reader, const char *vendor,
+                                const char *device) {
+    struct device_id id = {(uint16_t)need_hex(reader, vendor, UINT16_MAX),
+                           (uint16_t)need_hex(reader, device, UINT16_MAX)};
     return id.vendor ? id : (struct device_id){0, 0};
 }
 
-/* Type 0 is an endpoint's; so is -1, when the kernel does not show it. */
-static int read_header_type(int directory) {
-    unsigned char bytes[HEADER_TYPE + 1];
-    int fd = openat(directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+static struct device_id read_subsystem(const struct reader *reader) {
+    struct device_id id = {(uint16_t)read_hex(reader, "subsystem_vendor", UINT16_MAX),
+                           (uint16_t)read_hex(reader, "subsystem_device", UINT16_MAX)};
+    return id.vendor ? id : (struct device_id){0, 0};
+}
 
-    if (fd < 0)
-        return -1;
-    bool is_there = read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes;
-    close(fd);
-    return is_there ? bytes[HEADER_TYPE] & HEADER_TYPE_MASK : -1;
+/* The start of the configuration space, as far as it can be read; returns its length. */
+static size_t read_config(const struct reader *reader, unsigned char *bytes, size_t size,
+                          off_t *file_size) {
+    struct stat status;
+    int fd = openat(reader->directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = fd < 0 || fstat(fd, &status) != 0 ? -1 : read(fd, bytes, size);
+
+    if (got < 0)
+        miss_by_errno(reader, "config");
+    if (fd >= 0)
+        close(fd);
+    *file_size = got < 0 ? 0 : status.st_size;
+    return got < 0 ? 0 : (size_t)got;
 }
 
 /*
@@ -227,16 +302,35 @@ static enum pci_kind kind_of(const unsigned char *bytes, size_t size, off_t file
                                       : PCI_UNKNOWN;
 }
 
-static enum pci_kind read_kind(int directory) {
-    unsigned char bytes[CONFIG_SIZE];
-    struct stat status;
-    int fd = openat(directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+/* A read that no device answers has all bits set. */
+static bool is_silent(const unsigned char *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != UINT8_MAX)
+            return false;
+    return size > HEADER_TYPE;
+}
 
-    if (fd < 0)
-        return PCI_UNKNOWN;
-    ssize_t size = fstat(fd, &status) == 0 ? read(fd, bytes, sizeof bytes) : -1;
-    close(fd);
-    return size < 0 ? PCI_UNKNOWN : kind_of(bytes, (size_t)size, status.st_size);
+static void read_header(const struct reader *reader) {
+    struct host_device *device = reader->device;
+    unsigned char bytes[CONFIG_SIZE];
+    off_t file_size = 0;
+    size_t size = read_config(reader, bytes, sizeof bytes, &file_size);
+
+    device->kind = kind_of(bytes, size, file_size);
+    if (is_silent(bytes, size)) {
+        host_obstruct(device, OBSTACLE_NO_ANSWER,
+                      memory_printf("%s does not answer: its configuration space reads ff "
+                                    "throughout%s%s",
+                                    device->address, device->power_state ? ", power state " : "",
+                                    device->power_state ? device->power_state : ""),
+                      memory_printf("power it up ('echo on >/sys/bus/pci/devices/%s/power/"
+                                    "control', or what turned it off), or turn the host off and "
+                                    "on again",
+                                    device->address));
+        return;
+    }
+    if (size > HEADER_TYPE)
+        device->header = bytes[HEADER_TYPE] & HEADER_TYPE_MASK ? HEADER_BRIDGE : HEADER_ENDPOINT;
 }
 
 static bool is_pci_bridge(uint32_t class_code) {
@@ -245,52 +339,55 @@ static bool is_pci_bridge(uint32_t class_code) {
            class == CLASS_SEMITRANSPARENT_BRIDGE;
 }
 
-static int read_group(int directory) {
-    char *name = dir_link_name(directory, "iommu_group");
+/* The host's own bridge and those to ISA and the like have the header of an endpoint. */
+static bool is_bridge(const struct host_device *device) {
+    uint32_t class = device->class_code >> 8;
+    if (device->header == HEADER_UNKNOWN)
+        return class >> 8 == CLASS_BRIDGE;
+    return device->header == HEADER_BRIDGE ||
+           (class >= CLASS_HOST_BRIDGE && class < CLASS_PCI_BRIDGE);
+}
+
+static int read_group(const struct reader *reader) {
+    errno = 0;
+    char *name = fact_link(reader, "iommu_group");
     uint32_t group = 0;
     bool is_number = parse_decimal(name, INT32_MAX, &group);
+    bool is_unknown = !name && !is_absence(errno);
 
     free(name);
-    return is_number ? (int)group : -1;
+    return is_number ? (int)group : is_unknown ? GROUP_UNKNOWN : -1;
 }
 
-static unsigned read_virtual_functions(int directory) {
-    char *text = dir_attribute(directory, "sriov_numvfs");
-    uint32_t number = 0;
-    bool is_number = parse_decimal(text, UINT16_MAX, &number);
+static void read_pci(const struct reader *reader) {
+    struct host_device *device = reader->device;
+    char *boot_vga = fact(reader, "boot_vga");
 
-    free(text);
-    return is_number ? number : 0;
-}
-
-static void read_pci(struct host_device *device, int directory) {
-    char *boot_vga = dir_attribute(directory, "boot_vga");
-
-    device->id = read_id(directory, "vendor", "device");
-    device->subsystem = read_id(directory, "subsystem_vendor", "subsystem_device");
-    device->class_code = read_hex(directory, "class", CLASS_MAX);
-    device->driver = dir_link_name(directory, "driver");
-    device->iommu_group = read_group(directory);
-    device->numa_node = (int)read_decimal(directory, "numa_node", UINT32_MAX);
+    device->id = read_id(reader, "vendor", "device");
+    device->subsystem = read_subsystem(reader);
+    device->class_code = need_hex(reader, "class", CLASS_MAX);
+    device->driver = fact_link(reader, "driver");
+    device->iommu_group = read_group(reader);
+    device->numa_node = (int)read_decimal(reader, "numa_node", UINT32_MAX);
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
-    device->reset_methods = dir_attribute(directory, "reset_method");
-    device->power_state = dir_attribute(directory, "power_state");
-    device->physical = dir_link_name(directory, "physfn");
-    device->virtual_functions = read_virtual_functions(directory);
-    device->is_bridge = read_header_type(directory) > 0 || device->class_code >> 16 == CLASS_BRIDGE;
-    device->kind = read_kind(directory);
+    device->reset_methods = fact(reader, "reset_method");
+    device->power_state = fact(reader, "power_state");
+    device->physical = fact_link(reader, "physfn");
+    device->virtual_functions = read_decimal(reader, "sriov_numvfs", 0);
+    read_header(reader);
+    device->is_bridge = is_bridge(device);
     free(boot_vga);
 }
 
-static uint32_t read_class(int directory, const char *const names[3]) {
+static uint32_t read_class(const struct reader *reader, const char *const names[3]) {
     uint32_t class = 0;
     for (size_t i = 0; i < 3; i++)
-        class = class << 8 | read_hex(directory, names[i], UINT8_MAX);
+        class = class << 8 | read_hex(reader, names[i], UINT8_MAX);
     return class;
 }
 
-static char *read_text(int directory, const char *name) {
-    char *text = dir_attribute(directory, name);
+static char *read_text(const struct reader *reader, const char *name) {
+    char *text = fact(reader, name);
     if (text && *text) {
         text_clean(text);
         return text;
@@ -300,8 +397,8 @@ static char *read_text(int directory, const char *name) {
 }
 
 /* Many a product name has the maker in it already. */
-static char *usb_name(int directory, struct device_id id) {
-    char *maker = read_text(directory, "manufacturer"), *product = read_text(directory, "product");
+static char *usb_name(const struct reader *reader, struct device_id id) {
+    char *maker = read_text(reader, "manufacturer"), *product = read_text(reader, "product");
     bool has_maker = maker && product && strncasecmp(maker, product, strlen(maker)) == 0;
     char *name = NULL;
 
@@ -353,33 +450,40 @@ static char *usb_driver(const struct tree *tree, const struct names *interfaces)
 }
 
 /* A device of class 0 leaves the class to its interfaces. */
-static uint32_t usb_class(const struct tree *tree, int directory, const struct names *interfaces) {
+static uint32_t usb_class(const struct reader *reader, const struct names *interfaces) {
     static const char *const device_names[] = {"bDeviceClass", "bDeviceSubClass",
                                                "bDeviceProtocol"};
     static const char *const interface_names[] = {"bInterfaceClass", "bInterfaceSubClass",
                                                   "bInterfaceProtocol"};
-    uint32_t class = read_class(directory, device_names);
-    int interface =
-        class >> 16 || !interfaces->count ? -1 : tree_directory(tree, interfaces->items[0]);
+    uint32_t class = read_class(reader, device_names);
+    struct reader first = *reader;
 
-    if (interface >= 0) {
-        class = read_class(interface, interface_names);
-        close(interface);
+    if (class >> 16 || !interfaces->count)
+        return class;
+    first.directory = tree_directory(reader->tree, interfaces->items[0]);
+    if (first.directory >= 0) {
+        class = read_class(&first, interface_names);
+        close(first.directory);
     }
     return class;
 }
 
-static void read_usb(struct host_device *device, const struct tree *tree, int directory,
-                     const struct names *all) {
-    struct names parts = interfaces(tree, device->address, all);
+static void read_usb(const struct reader *reader, const struct names *all) {
+    struct host_device *device = reader->device;
+    size_t before = reader->tree->faults->count;
+    struct names parts = interfaces(reader->tree, device->address, all);
 
-    device->id = read_id(directory, "idVendor", "idProduct");
-    device->class_code = usb_class(tree, directory, &parts);
-    device->driver = usb_driver(tree, &parts);
-    device->bus_number = read_decimal(directory, "busnum", 0);
-    device->device_number = read_decimal(directory, "devnum", 0);
-    device->serial = read_text(directory, "serial");
-    device->name = usb_name(directory, device->id);
+    device->driver = usb_driver(reader->tree, &parts);
+    if (reader->tree->faults->count > before) {
+        int error = reader->tree->faults->list[before].error;
+        miss(reader, "driver", fault_text(reader->tree, error), error);
+    }
+    device->id = read_id(reader, "idVendor", "idProduct");
+    device->class_code = usb_class(reader, &parts);
+    device->bus_number = read_decimal(reader, "busnum", 0);
+    device->device_number = read_decimal(reader, "devnum", 0);
+    device->serial = read_text(reader, "serial");
+    device->name = usb_name(reader, device->id);
     device->iommu_group = device->numa_node = -1;
     device->is_bridge = device->class_code >> 16 == CLASS_USB_HUB;
     names_finish(&parts);
@@ -394,27 +498,40 @@ static struct host_device *add_device(struct host *host, enum bus bus, const cha
     return device;
 }
 
+static void read_nothing(const struct reader *reader, int error) {
+    struct host_device *device = reader->device;
+    device->numa_node = -1;
+    device->iommu_group = device->bus == BUS_PCI ? GROUP_UNKNOWN : -1;
+    if (device->bus == BUS_USB)
+        device->name = memory_strdup("USB device");
+    miss(reader, "directory", fault_text(reader->tree, error), error);
+}
+
 static void read_bus(struct host *host, const struct tree *tree, enum bus bus) {
     const char *path = bus == BUS_PCI ? PCI : USB;
     struct names all = tree_list(tree, path);
-    bool has_domain = false;
+    bool has_domain = false, is_blind = false;
 
-    host->has_usb |= bus == BUS_USB && all.count > 0;
     for (size_t i = 0; i < all.count; i++) {
         const char *name = all.items[i];
         if (bus == BUS_PCI ? !is_pci_address(name, &has_domain) || !has_domain
                            : !is_usb_address(name))
             continue;
-        int directory = open_device(tree, bus, name);
-        if (directory < 0)
+        int directory = open_device(tree, bus, name), error = errno;
+        if (directory < 0 && is_absence(error))
             continue; /* unplugged meanwhile */
-        struct host_device *device = add_device(host, bus, name);
-        if (bus == BUS_PCI)
-            read_pci(device, directory);
+        struct reader reader = {tree, add_device(host, bus, name), directory};
+        if (directory < 0)
+            read_nothing(&reader, error);
+        else if (bus == BUS_PCI)
+            read_pci(&reader);
         else
-            read_usb(device, tree, directory, &all);
-        close(directory);
+            read_usb(&reader, &all);
+        is_blind |= bus == BUS_USB && reader.device->obstacle == OBSTACLE_UNKNOWN_USE;
+        if (directory >= 0)
+            close(directory);
     }
+    host->has_usb |= bus == BUS_USB && all.count > 0 && !is_blind;
     names_finish(&all);
 }
 
@@ -446,7 +563,35 @@ static void read_groups(struct host *host, const struct tree *tree) {
     names_finish(&groups);
 }
 
+/* A device that cannot be read may be in any group, and none may be split. */
+static void doubt_groups(struct host *host, const struct tree *tree, size_t first_fault) {
+    const struct host_device *stranger = NULL;
+    const struct fault *fault = NULL;
+
+    for (size_t i = 0; i < host->count && !stranger; i++)
+        if (host->devices[i].iommu_group == GROUP_UNKNOWN)
+            stranger = &host->devices[i];
+    for (size_t i = first_fault; i < tree->faults->count && !fault; i++)
+        fault = &tree->faults->list[i];
+    for (size_t i = 0; (stranger || fault) && i < host->count; i++) {
+        struct host_device *device = &host->devices[i];
+        if (device->bus != BUS_PCI)
+            continue;
+        host_obstruct(device, OBSTACLE_UNKNOWN_USE,
+                      fault ? memory_printf("what else is in its IOMMU group cannot be seen: /%s "
+                                            "cannot be read (%s)",
+                                            fault->path, fault_text(tree, fault->error))
+                            : memory_printf("what else is in its IOMMU group cannot be seen: %s "
+                                            "cannot be read",
+                                            stranger->address),
+                      uses_hint(tree, fault ? fault->error : EACCES));
+        if (device->iommu_group == GROUP_UNKNOWN)
+            device->iommu_group = -1;
+    }
+}
+
 static void find_groups(struct host *host, const struct tree *tree) {
+    size_t first_fault = tree->faults->count;
     bool is_complete = true;
 
     for (size_t i = 0; i < host->count; i++) {
@@ -459,6 +604,95 @@ static void find_groups(struct host *host, const struct tree *tree) {
     }
     if (!is_complete)
         read_groups(host, tree);
+    doubt_groups(host, tree, first_fault);
+}
+
+/* ---- What the firmware and the kernel forbid ---- */
+
+/* "0x00000000000e8000 0x00000000000e8fff direct", from Linux 4.11. "direct-relaxable" is for the
+ * time before a driver has the device, and forbids nothing (drivers/iommu/iommu.c). */
+static char *find_direct_region(char *text) {
+    for (char *line; text && (line = next_line(&text));) {
+        const char *start = next_field(&line), *end = start ? next_field(&line) : NULL;
+        const char *type = end ? next_field(&line) : NULL;
+        if (type && strcmp(type, "direct") == 0)
+            return memory_printf("%s-%s", start, end);
+    }
+    return NULL;
+}
+
+static void find_reserved_regions(struct host_device *device, const struct tree *tree) {
+    char *group = memory_printf(GROUPS "/%d", device->iommu_group);
+    size_t before = tree->faults->count;
+    char *text = tree_attribute(tree, group, "reserved_regions");
+    char *region = find_direct_region(text);
+
+    if (tree->faults->count > before) {
+        const struct fault *fault = &tree->faults->list[before];
+        host_obstruct(device, OBSTACLE_UNKNOWN_USE,
+                      memory_printf("what memory the firmware keeps for it cannot be seen: /%s "
+                                    "cannot be read (%s)",
+                                    fault->path, fault_text(tree, fault->error)),
+                      uses_hint(tree, fault->error));
+    }
+    if (region)
+        host_obstruct(device, OBSTACLE_FIRMWARE,
+                      memory_printf("the firmware keeps memory for IOMMU group %d (%s, direct, in "
+                                    "reserved_regions), and the kernel gives no device of it to "
+                                    "a VM",
+                                    device->iommu_group, region),
+                      memory_strdup("turn off in the firmware what shares memory with the device "
+                                    "(RMRR; HPE: shared memory features), or move the card to "
+                                    "another slot"));
+    free(region);
+    free(text);
+    free(group);
+}
+
+/* Models that vfio-pci does not bind to unless a parameter says so (its denylist, from Linux 5.9):
+ * Intel QAT, of which a guest could stop the host. */
+static bool is_on_denylist(const struct host_device *device, const struct tree *tree) {
+    static const uint16_t models[] = {0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9};
+    bool is_listed = false;
+
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        is_listed |= device->id.vendor == 0x8086 && device->id.device == models[i];
+    char *text = is_listed
+                     ? tree_attribute(tree, "sys/module/vfio_pci/parameters", "disable_denylist")
+                     : NULL;
+    bool is_refused = text && strcmp(text, "N") == 0;
+    free(text);
+    return is_refused;
+}
+
+/* vfio_pci_validate_vf_token(): libvirt has no token to show. */
+static bool needs_token(const struct host *host, const struct host_device *device) {
+    const struct host_device *physical =
+        device->physical ? host_find(host, BUS_PCI, device->physical) : NULL;
+    return physical && physical->driver && host_is_vfio(physical->driver);
+}
+
+static void find_obstacles(struct host *host, const struct tree *tree) {
+    for (size_t i = 0; i < host->count; i++) {
+        struct host_device *device = &host->devices[i];
+        if (device->bus != BUS_PCI)
+            continue;
+        if (device->iommu_group >= 0)
+            find_reserved_regions(device, tree);
+        if (is_on_denylist(device, tree))
+            host_obstruct(device, OBSTACLE_KERNEL,
+                          memory_strdup("vfio-pci does not take this model: it is on its denylist"),
+                          memory_strdup("load vfio-pci with disable_denylist=1 if the guest is "
+                                        "trusted, or pass another device"));
+        if (needs_token(host, device))
+            host_obstruct(device, OBSTACLE_KERNEL,
+                          memory_printf("its physical function %s is on vfio-pci, which then asks "
+                                        "for a token that libvirt does not have",
+                                        device->physical),
+                          memory_printf("give %s back to its host driver, which makes the virtual "
+                                        "functions",
+                                        device->physical));
+    }
 }
 
 static void find_names(struct host *host, const struct tree *tree) {
@@ -484,20 +718,16 @@ static void read_host(struct host *host, const struct tree *tree) {
     if (host->count)
         qsort(host->devices, host->count, sizeof *host->devices, by_address);
     find_groups(host, tree);
+    find_obstacles(host, tree);
     find_names(host, tree);
     host_use_find(host, tree);
 }
 
-/* A file that cannot be opened makes a fact unknown, and a disk that the host mounts would look
- * free: there must be descriptors for all files that are open at a time. */
-static bool has_descriptors(const struct tree *tree) {
-    int list[DESCRIPTORS], count = 0;
-    while (count < DESCRIPTORS && (list[count] = fcntl(tree->fd, F_DUPFD_CLOEXEC, 0)) >= 0)
-        count++;
-    bool enough = count == DESCRIPTORS;
-    while (count > 0)
-        close(list[--count]);
-    return enough;
+static bool has_few_descriptors(const struct faults *faults) {
+    for (size_t i = 0; i < faults->count; i++)
+        if (faults->list[i].error == EMFILE || faults->list[i].error == ENFILE)
+            return true;
+    return false;
 }
 
 int host_init(struct host *host, const char *root, char *error, size_t error_size) {
@@ -505,16 +735,11 @@ int host_init(struct host *host, const char *root, char *error, size_t error_siz
 
     *host = (struct host){.root = plain_root(root)};
     bool ok = tree_open(&tree, host->root);
+    tree.faults = &host->faults;
     if (!ok)
         snprintf(error, error_size, "cannot read the devices below %s: %s", host->root,
                  strerror(errno));
-    else if (!has_descriptors(&tree)) {
-        snprintf(error, error_size,
-                 "cannot read the devices below %s: too many open files: raise the limit, ulimit "
-                 "-n",
-                 host->root);
-        ok = false;
-    } else if (!tree_has(&tree, "sys/bus/pci") && !tree_has(&tree, "sys/bus/usb")) {
+    else if (!tree_has(&tree, "sys/bus/pci") && !tree_has(&tree, "sys/bus/usb")) {
         snprintf(error, error_size,
                  "no devices to read: there is neither %s/sys/bus/pci nor %s/sys/bus/usb",
                  host->root, host->root);
@@ -522,25 +747,24 @@ int host_init(struct host *host, const char *root, char *error, size_t error_siz
     }
     if (ok)
         read_host(host, &tree);
-    else
+    if (has_few_descriptors(&host->faults)) {
+        snprintf(error, error_size,
+                 "cannot read the devices below %s: too many open files: raise the limit, ulimit "
+                 "-n",
+                 host->root);
+        ok = false;
+    }
+    if (!ok)
         host_finish(host);
     tree_close(&tree);
     return ok ? 0 : -1;
 }
 
 void host_finish(struct host *host) {
-    for (size_t i = 0; i < host->count; i++) {
-        struct host_device *device = &host->devices[i];
-        free(device->address);
-        free(device->name);
-        free(device->driver);
-        free(device->reset_methods);
-        free(device->power_state);
-        free(device->physical);
-        free(device->serial);
-        free(device->use);
-    }
+    for (size_t i = 0; i < host->count; i++)
+        device_finish(&host->devices[i]);
     host_nodes_finish(host);
+    faults_finish(&host->faults);
     free(host->devices);
     free(host->root);
     *host = (struct host){0};
@@ -597,8 +821,9 @@ bool host_blocks_group(const struct host_device *device) {
 
     if (!driver || strcmp(driver, "pcieport") == 0 || strcmp(driver, "pci-stub") == 0)
         return false;
-    bool is_passage =
-        is_pci_bridge(device->class_code) || device->class_code >> 8 == CLASS_HOST_BRIDGE;
+    bool is_passage = device->class_code >> 8 == CLASS_HOST_BRIDGE ||
+                      (device->header == HEADER_UNKNOWN ? is_pci_bridge(device->class_code)
+                                                        : device->header == HEADER_BRIDGE);
     return !is_passage && !host_is_vfio(driver);
 }
 

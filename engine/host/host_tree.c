@@ -38,7 +38,33 @@ static char *place_of(int fd) {
                : memory_strndup(place, length);
 }
 
+/* The kernel removes the files of a device or a process that goes while they are open. */
+bool is_absence(int error) {
+    return error == ENOENT || error == ENOTDIR || error == ENODEV || error == ENXIO ||
+           error == ESRCH;
+}
+
+void tree_fault(const struct tree *tree, const char *path, int error) {
+    struct faults *faults = tree->faults;
+    if (!faults || is_absence(error))
+        return;
+    faults->list = memory_grow(faults->list, faults->count, sizeof *faults->list);
+    faults->list[faults->count++] = (struct fault){memory_strdup(path), error};
+}
+
+const char *fault_text(const struct tree *tree, int error) {
+    return *tree->root && error == ELOOP ? "not when the host was recorded" : strerror(error);
+}
+
+void faults_finish(struct faults *faults) {
+    for (size_t i = 0; i < faults->count; i++)
+        free(faults->list[i].path);
+    free(faults->list);
+    *faults = (struct faults){0};
+}
+
 bool tree_open(struct tree *tree, const char *root) {
+    tree->faults = NULL;
     tree->root = root;
     tree->fd = open(*root ? root : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     tree->place = tree->fd < 0 ? NULL : place_of(tree->fd);
@@ -110,8 +136,11 @@ static bool step(const struct tree *tree, struct walk *walk) {
         if (size >= 0) {
             target[size] = '\0';
             follow(walk, target, part + length);
+            errno = ELOOP;
             return ++walk->links <= LINKS_MAX;
         }
+        if (errno != EINVAL) /* of what is no link */
+            tree_fault(tree, walk->done, errno);
     }
     memmove(walk->rest, part + length, strlen(part + length) + 1);
     return true;
@@ -146,7 +175,11 @@ static char *walk_to(const struct tree *tree, const char *path) {
 
 char *tree_resolve(const struct tree *tree, const char *path) {
     char *resolved = resolve_at_once(tree, path);
-    return resolved ? resolved : walk_to(tree, path);
+    if (!resolved)
+        resolved = walk_to(tree, path);
+    if (!resolved)
+        tree_fault(tree, path, ELOOP);
+    return resolved;
 }
 
 /* No such call, or a filter forbids it, or the tree was changed on the way. */
@@ -154,7 +187,7 @@ static bool must_walk(int error) {
     return error == ENOSYS || error == EPERM || error == EAGAIN;
 }
 
-static int open_below(const struct tree *tree, const char *path, int flags) {
+static int try_open_below(const struct tree *tree, const char *path, int flags) {
     flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK);
     if (!*tree->root) /* no link leads out of "/" */
         return openat(tree->fd, path, flags);
@@ -162,15 +195,33 @@ static int open_below(const struct tree *tree, const char *path, int flags) {
     if (found >= 0 || !must_walk(errno))
         return found;
     char *resolved = walk_to(tree, path);
-    if (!resolved)
+    if (!resolved) {
+        errno = ELOOP;
         return -1;
+    }
     int fd = openat(tree->fd, *resolved ? resolved : ".", flags | O_NOFOLLOW);
+    int error = errno;
     free(resolved);
+    errno = error;
+    return fd;
+}
+
+static int open_below(const struct tree *tree, const char *path, int flags) {
+    int fd = try_open_below(tree, path, flags), error = errno;
+    if (fd < 0)
+        tree_fault(tree, path, error);
+    errno = error;
     return fd;
 }
 
 int tree_directory(const struct tree *tree, const char *path) {
     return open_below(tree, path, O_RDONLY | O_DIRECTORY);
+}
+
+static void close_keeping_errno(int fd) {
+    int error = errno;
+    close(fd);
+    errno = error;
 }
 
 /* The size of a file in sysfs or procfs is known only after reading it. */
@@ -188,8 +239,10 @@ static char *read_and_close(int fd, size_t limit) {
         else if (size > 0)
             length += (size_t)size;
     }
+    if (size >= 0 && length > limit)
+        errno = EFBIG;
     if (fd >= 0)
-        close(fd);
+        close_keeping_errno(fd);
     if (size < 0 || length > limit) {
         free(text);
         return NULL;
@@ -199,7 +252,11 @@ static char *read_and_close(int fd, size_t limit) {
 }
 
 char *tree_read(const struct tree *tree, const char *path) {
-    return read_and_close(open_below(tree, path, O_RDONLY), FILE_LIMIT);
+    int fd = open_below(tree, path, O_RDONLY);
+    char *text = read_and_close(fd, FILE_LIMIT);
+    if (!text && fd >= 0)
+        tree_fault(tree, path, errno);
+    return text;
 }
 
 static char *without_blanks_at_end(char *text) {
@@ -220,7 +277,7 @@ static char *read_attribute(int fd) {
         return without_blanks_at_end(read_and_close(fd, ATTRIBUTE_LIMIT));
     }
     if (fd >= 0)
-        close(fd);
+        close_keeping_errno(fd);
     if (size < 0)
         return NULL;
     text[size] = '\0';
@@ -229,7 +286,10 @@ static char *read_attribute(int fd) {
 
 char *tree_attribute(const struct tree *tree, const char *path, const char *name) {
     char *file = memory_printf("%s/%s", path, name);
-    char *text = read_attribute(open_below(tree, file, O_RDONLY));
+    int fd = open_below(tree, file, O_RDONLY);
+    char *text = read_attribute(fd);
+    if (!text && fd >= 0)
+        tree_fault(tree, file, errno);
     free(file);
     return text;
 }
@@ -242,6 +302,8 @@ char *dir_link_name(int directory, const char *name) {
     char target[PATH_MAX];
     ssize_t size = readlinkat(directory, name, target, sizeof target - 1);
 
+    if (size < 0 && errno == EINVAL) /* it is no link */
+        errno = ENOENT;
     if (size <= 0)
         return NULL;
     target[size] = '\0';
@@ -254,6 +316,11 @@ char *tree_link_name(const struct tree *tree, const char *path, const char *name
     if (directory < 0)
         return NULL;
     char *text = dir_link_name(directory, name);
+    if (!text) {
+        char *file = memory_printf("%s/%s", path, name);
+        tree_fault(tree, file, errno);
+        free(file);
+    }
     close(directory);
     return text;
 }
@@ -302,16 +369,21 @@ struct names tree_list(const struct tree *tree, const char *path) {
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
     if (!directory) {
-        if (fd >= 0)
+        if (fd >= 0) {
+            tree_fault(tree, path, errno);
             close(fd);
+        }
         return names;
     }
-    for (const struct dirent *entry; (entry = readdir(directory));) {
+    errno = 0;
+    for (const struct dirent *entry; (entry = readdir(directory)); errno = 0) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         names.items = memory_grow(names.items, names.count, sizeof *names.items);
         names.items[names.count++] = memory_strdup(entry->d_name);
     }
+    if (errno)
+        tree_fault(tree, path, errno);
     closedir(directory);
     if (names.count > 1)
         qsort(names.items, names.count, sizeof *names.items, by_number);

@@ -1,7 +1,8 @@
 /*
  * Reading sysfs and procfs below one root. Links are followed inside the root, as the kernel would
  * after chroot(2), so a sample tree may hold absolute links and none leads out of it. What is not
- * there reads as NULL or as an empty list: on some kernel each of these files is missing.
+ * there reads as NULL or as an empty list: on some kernel each of these files is missing. So does
+ * what cannot be read; that is another thing, and is noted in `faults`.
  */
 #ifndef ENGINE_HOST_TREE_H
 #define ENGINE_HOST_TREE_H
@@ -11,10 +12,13 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "engine/host/host.h"
+
 struct tree {
     const char *root; /* borrowed; "" for the running system */
     int fd;
     char *place; /* where the kernel says that it is, without a slash at its end; NULL: unknown */
+    struct faults *faults; /* of the caller, who ends them with faults_finish(); NULL: not noted */
 };
 
 struct names {
@@ -22,6 +26,7 @@ struct names {
     size_t count;
 };
 
+/* `faults` is NULL afterwards. */
 bool tree_open(struct tree *tree, const char *root);
 void tree_close(struct tree *tree);
 
@@ -46,9 +51,19 @@ char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t 
 bool tree_stat(const struct tree *tree, const char *path, struct stat *status);
 bool tree_has(const struct tree *tree, const char *path);
 
-/* One attribute of an open directory; a link is not followed. */
+/* One attribute of an open directory; a link is not followed. NULL with errno: not there, or not to
+ * be read; see is_absence(). */
 char *dir_attribute(int directory, const char *name);
 char *dir_link_name(int directory, const char *name);
+
+/* Whether an errno says that there is no such thing, and not that it cannot be read. */
+bool is_absence(int error);
+/* Notes a failure of the caller's own, unless `error` is an absence. */
+void tree_fault(const struct tree *tree, const char *path, int error);
+void faults_finish(struct faults *faults);
+/* An errno in words; in a tree of files a loop of links stands for what could not be read when the
+ * host was recorded. */
+const char *fault_text(const struct tree *tree, int error);
 
 void names_finish(struct names *names);
 

@@ -12,10 +12,12 @@ enum use_rank {
     USE_MOUNT,
     USE_SWAP,
     USE_MEMBER,
+    USE_PROCESS,
     USE_DEFAULT_ROUTE,
     USE_ADDRESS,
     USE_FUNCTIONS,
-    USE_DISPLAY
+    USE_DISPLAY,
+    USE_KEYBOARD
 };
 
 struct use {
@@ -34,7 +36,10 @@ struct uses {
     struct use_list *of; /* by the index of the device */
 };
 
-/* Fills `use` of every device. */
+/* What helps against an errno for which something cannot be read. The caller frees it. */
+char *uses_hint(const struct tree *tree, int error);
+
+/* Fills `use` of every device, and notes OBSTACLE_UNKNOWN_USE where it cannot tell. */
 void host_use_find(struct host *host, const struct tree *tree);
 
 /* Takes `text`, which ends "the host ...". */
@@ -51,7 +56,14 @@ void uses_each(struct uses *uses, struct graph *graph,
                void (*visit)(struct uses *uses, struct graph *graph, size_t device,
                              const struct node_list *nodes));
 
+/* As tree_read(), of a file that every kernel has: notes that it is not there as well. */
+char *uses_read(struct uses *uses, const char *path);
+void uses_miss(struct uses *uses, const char *path);
+
 void disks_find_uses(struct uses *uses);
 void nics_find_uses(struct uses *uses);
+/* After disks_find_uses(), whose nodes it needs. */
+void files_find_uses(struct uses *uses);
+void console_find_uses(struct uses *uses);
 
 #endif

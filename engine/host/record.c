@@ -2,6 +2,7 @@
 #include "engine/host/record.h"
 
 #include "engine/host/host.h"
+#include "engine/host/host_files.h"
 #include "engine/host/host_names.h"
 #include "engine/host/host_tree.h"
 #include "engine/host/record_domains.h"
@@ -21,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIG_SIZE = 16 }; /* up to the header type, the only byte of it that is read */
+enum { CONFIG_SIZE = 256 }; /* the header and the capabilities, without the extended ones */
 
 /* A block device, to resolve what is mounted and swapped on. */
 struct block {
@@ -30,6 +31,7 @@ struct block {
 
 struct recorder {
     struct tree from;
+    struct host *host;
     int to;
     struct record *record;
     struct standins *standins;
@@ -347,6 +349,148 @@ static void copy_usb(struct recorder *recorder, const char *place, const char *n
         copy_serial(recorder, place);
 }
 
+/* Of what may be a class of many files, those that some process has open: see host_files.c. */
+static void put_class_entry(struct recorder *recorder, const char *number) {
+    char *link = memory_printf("sys/dev/char/%s", number);
+    char *place = tree_has(&recorder->from, link) ? tree_resolve(&recorder->from, link) : NULL;
+    char *class = place ? tree_link_name(&recorder->from, place, "subsystem") : NULL;
+    if (class) {
+        char *path = memory_printf("sys/class/%s/%s", class, strrchr(place, '/') + 1);
+        put_directory(recorder, place);
+        put_link(recorder, path, place);
+        free(path);
+    }
+    free(class);
+    free(place);
+    free(link);
+}
+
+/* A tree has the files by their names only. */
+static void copy_class_entries(struct recorder *recorder, const char *name) {
+    struct names classes = tree_list(&recorder->from, "sys/class");
+    const char *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+    for (size_t i = 0; i < classes.count; i++) {
+        char *class = join("sys/class", classes.items[i]);
+        char *place = copy_entry(recorder, class, last);
+        if (place)
+            copy_link(recorder, place, "device");
+        free(place);
+        free(class);
+    }
+    names_finish(&classes);
+}
+
+static void record_open(void *context, const struct open_file *file) {
+    struct recorder *recorder = context;
+    char *home = join("proc", file->process);
+    char *name = standins_path(recorder->standins, file->name);
+    char *target = join("dev", name);
+    char *link = memory_printf("%s/fd/%s", home, file->entry);
+    put_line(recorder, home, "comm", file->program);
+    put_link(recorder, link, target);
+    if (file->number && !file->is_block)
+        put_class_entry(recorder, file->number);
+    else if (!file->number)
+        copy_class_entries(recorder, file->name);
+    if (file->is_vm) { /* a qemu that is not libvirt's is another thing */
+        char *pid = memory_printf("run/libvirt/qemu/%s.pid", file->process);
+        put_text(recorder, pid, file->process);
+        free(pid);
+    }
+    free(link);
+    free(target);
+    free(name);
+    free(home);
+}
+
+static void copy_nvidia(struct recorder *recorder) {
+    static const char gpus[] = "proc/driver/nvidia/gpus", key[] = "Device Minor:";
+    struct names names = tree_list(&recorder->from, gpus);
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = memory_printf("%s/%s/information", gpus, names.items[i]);
+        char *text = read_text(recorder, path), *line = text ? strstr(text, key) : NULL;
+        if (line) {
+            line[strcspn(line, "\n")] = '\0';
+            put_text(recorder, path, line);
+        }
+        free(text);
+        free(path);
+    }
+    names_finish(&names);
+}
+
+static void copy_open_files(struct recorder *recorder) {
+    struct uses uses = {.host = recorder->host, .tree = &recorder->from};
+    if (tree_has(&recorder->from, "run/libvirt/qemu"))
+        put_directory(recorder, "run/libvirt/qemu");
+    if (tree_has(&recorder->from, "proc"))
+        put_directory(recorder, "proc");
+    files_each(&uses, record_open, recorder);
+    copy_nvidia(recorder);
+}
+
+/* --- the console */
+
+static void copy_text_console(struct recorder *recorder, const char *place, const char *name) {
+    static const char *const attributes[] = {"name", "bind", NULL};
+    (void)name;
+    copy_attributes(recorder, place, attributes);
+}
+
+static void copy_framebuffer(struct recorder *recorder, const char *place, const char *name) {
+    if (starts_with(name, "fb"))
+        copy_link(recorder, place, "device");
+}
+
+/* A text whose lines begin with one of `starts`; nothing where there is no such file. */
+static void copy_lines_of(struct recorder *recorder, const char *path, const char *const *starts) {
+    char *text = read_text(recorder, path), *rest = text, *kept = memory_strdup("");
+    for (char *line; rest && (line = next_line(&rest));)
+        for (size_t i = 0; starts[i]; i++)
+            if (starts_with(line, starts[i])) {
+                char *hidden = standins_path(recorder->standins, line);
+                char *longer = memory_printf("%s%s\n", kept, hidden);
+                free(hidden);
+                free(kept);
+                kept = longer;
+            }
+    if (text)
+        put_text(recorder, path, kept);
+    free(kept);
+    free(text);
+}
+
+static void copy_console(struct recorder *recorder) {
+    static const char *const consoles[] = {"tty", NULL}, *const any[] = {"", NULL};
+    static const char *const input[] = {"S: Sysfs=", "B: KEY=", NULL};
+    copy_class(recorder, "sys/class/graphics", copy_framebuffer);
+    copy_class(recorder, "sys/class/vtconsole", copy_text_console);
+    copy_lines_of(recorder, "proc/fb", any);
+    copy_lines_of(recorder, "proc/consoles", consoles);
+    copy_lines_of(recorder, "proc/bus/input/devices", input);
+}
+
+/* --- what could not be read */
+
+/* A link to itself cannot be read either. */
+static void put_unreadable(struct recorder *recorder, const char *path) {
+    static const char namespaces[] = "/ns/";
+    const char *space = strstr(path, namespaces); /* links, which are read without following them */
+    char *copy = memory_printf("%.*s", space ? (int)(space - path) + 3 : (int)strlen(path), path);
+    char *hidden = standins_path(recorder->standins, copy);
+    const char *slash = strrchr(hidden, '/');
+    put_raw_link(recorder, hidden, slash ? slash + 1 : hidden);
+    free(hidden);
+    free(copy);
+}
+
+static void put_faults(struct recorder *recorder) {
+    const struct faults *faults = &recorder->host->faults;
+    for (size_t i = 0; i < faults->count; i++)
+        if (!is_absence(faults->list[i].error))
+            put_unreadable(recorder, faults->list[i].path);
+}
+
 static void copy_groups(struct recorder *recorder) {
     static const char groups[] = "sys/kernel/iommu_groups";
     struct names names = tree_list(&recorder->from, groups);
@@ -354,6 +498,7 @@ static void copy_groups(struct recorder *recorder) {
         char *group = join(groups, names.items[i]);
         put_directory(recorder, group);
         copy_links_below(recorder, group, "devices");
+        copy_attribute(recorder, group, "reserved_regions");
         free(group);
     }
     names_finish(&names);
@@ -1038,11 +1183,15 @@ static void copy_host(struct recorder *recorder, const struct host *host) {
     copy_class(recorder, "sys/bus/pci/devices", copy_pci);
     copy_class(recorder, "sys/bus/usb/devices", copy_usb);
     copy_groups(recorder);
+    copy_attribute(recorder, "sys/module/vfio_pci/parameters", "disable_denylist");
     copy_disks(recorder);
     copy_network(recorder);
+    copy_open_files(recorder);
+    copy_console(recorder);
     copy_domains(recorder);
     copy_release(recorder);
     copy_names(recorder, host);
+    put_faults(recorder);
 }
 
 /* The directory, new or empty; -1 with a message. */
@@ -1052,7 +1201,7 @@ static int open_empty(const char *path, char *error, size_t size) {
         return -1;
     }
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const struct tree here = {"", AT_FDCWD, NULL};
+    const struct tree here = {.root = "", .fd = AT_FDCWD};
     struct names names = tree_list(&here, path);
     if (fd < 0) {
         snprintf(error, size, "%s cannot be opened: %s", path, strerror(errno));
@@ -1082,21 +1231,33 @@ static void finish(struct recorder *recorder) {
 int record_host(struct record *record, const char *root, const char *directory, char *error,
                 size_t error_size) {
     struct host host;
+    struct faults faults = {0}; /* those of the host's own reading are recorded */
     *record = (struct record){0};
     if (host_init(&host, root, error, error_size) < 0)
         return -1;
-    struct recorder recorder = {.to = open_empty(directory, error, error_size), .record = record};
-    if (recorder.to < 0 || !tree_open(&recorder.from, host.root)) {
+    struct recorder recorder = {
+        .to = open_empty(directory, error, error_size), .record = record, .host = &host};
+    int status = recorder.to < 0 ? -1 : 0;
+    if (status == 0 && !tree_open(&recorder.from, host.root)) {
+        snprintf(error, error_size, "cannot read the devices below %s: %s", host.root,
+                 strerror(errno));
+        close(recorder.to);
+        status = -1;
+    }
+    if (status < 0) {
         host_finish(&host);
         return -1;
     }
+    recorder.from.faults = &faults;
     recorder.standins = standins_create();
     copy_host(&recorder, &host);
-    int status = recorder.error ? -1 : 0;
-    if (status < 0)
+    if (recorder.error) {
         snprintf(error, error_size, "%s/%s cannot be written: %s", directory, recorder.where,
                  strerror(recorder.error));
+        status = -1;
+    }
     finish(&recorder);
+    faults_finish(&faults);
     host_finish(&host);
     return status;
 }

@@ -186,7 +186,11 @@ struct host_device device_copy(const struct host_device *device) {
     result.reset_methods = copy(device->reset_methods);
     result.power_state = copy(device->power_state);
     result.serial = copy(device->serial);
+    result.physical = copy(device->physical);
     result.use = copy(device->use);
+    result.vm_use = copy(device->vm_use);
+    result.obstacle_text = copy(device->obstacle_text);
+    result.obstacle_hint = copy(device->obstacle_hint);
     return result;
 }
 
@@ -196,8 +200,12 @@ void device_finish(struct host_device *device) {
     free(device->driver);
     free(device->reset_methods);
     free(device->power_state);
+    free(device->physical);
     free(device->serial);
     free(device->use);
+    free(device->vm_use);
+    free(device->obstacle_text);
+    free(device->obstacle_hint);
     *device = (struct host_device){0};
 }
 

@@ -97,6 +97,18 @@ static void put_pci(const struct tree_of_test *tree, const char *address, const 
     put_device(tree, text(path, PCI "%s", address), id, class);
 }
 
+static void put_driver(const struct tree_of_test *tree, const char *directory, const char *driver) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put_link(tree, text(path, "%s/driver", directory),
+             text(value, "../../../bus/pci/drivers/%s", driver));
+}
+
+static void put_group(const struct tree_of_test *tree, const char *directory, const char *group) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put_link(tree, text(path, "%s/iommu_group", directory),
+             text(value, "../../../kernel/iommu_groups/%s", group));
+}
+
 /* A disk controller and a network card, as links into sys/devices. */
 static void put_base(const struct tree_of_test *tree) {
     put_device(tree, SATA, "8086:5ae3", "010601");
@@ -180,6 +192,26 @@ static void assert_text(const char *is, const char *wanted) {
 static void assert_use(struct tree_of_test *tree, const char *address, const char *use) {
     load(tree);
     assert_text(pci(tree, address)->use, use);
+}
+
+/* What is said about an obstacle has `part` in it. */
+static void assert_obstacle(struct tree_of_test *tree, const char *address, enum obstacle obstacle,
+                            const char *part) {
+    const struct host_device *device =
+        strchr(address, ':') ? pci(tree, address) : usb(tree, address);
+    assert_int_equal(device->obstacle, obstacle);
+    if (obstacle && !strstr(device->obstacle_text, part))
+        fail_msg("\"%s\" is not in \"%s\"", part, device->obstacle_text);
+    if (obstacle)
+        assert_non_null(device->obstacle_hint);
+}
+
+static void assert_unknown(struct tree_of_test *tree, const char *address, const char *part) {
+    assert_obstacle(tree, address, OBSTACLE_UNKNOWN_USE, part);
+}
+
+static void assert_no_obstacle(struct tree_of_test *tree, const char *address) {
+    assert_obstacle(tree, address, OBSTACLE_NONE, "");
 }
 
 static int make_tree(void **state) {
@@ -365,7 +397,7 @@ static void test_desktop_encrypted_root_is_used(void **state) {
 }
 
 static void test_desktop_usb(void **state) {
-    assert_null(pci(*state, "0000:00:14.0")->use);
+    assert_string_equal(pci(*state, "0000:00:14.0")->use, "has its only keyboard behind it (1-3)");
     assert_string_equal(pci(*state, "0000:03:00.0")->use,
                         "mounts /media/backup disk from it (sda1)");
     assert_string_equal(usb(*state, "3-1")->name, "SanDisk Ultra"); /* not "SanDisk SanDisk" */
@@ -1252,7 +1284,8 @@ static void test_link_loops(void **state) {
     put_link(tree, "proc/mounts", "mounts");
     put_link(tree, "usr/share/udev", "udev");
     load(tree);
-    assert_int_equal(tree->host.count, 2);
+    assert_int_equal(tree->host.count, 5);
+    assert_int_equal(pci(tree, "0000:06:00.0")->obstacle, OBSTACLE_UNKNOWN_USE);
 }
 
 static void test_files_in_place_of_directories(void **state) {
@@ -1263,7 +1296,9 @@ static void test_files_in_place_of_directories(void **state) {
     put(tree, "sys/kernel/iommu_groups/1", "a file\n");
     put(tree, "proc/self/mountinfo/x", "");
     put(tree, "proc/swaps/x", "");
+    put_driver(tree, SATA, "ahci");
     assert_use(tree, "0000:00:01.0", NULL);
+    assert_unknown(tree, "0000:00:01.0", "/proc/self/mountinfo cannot be read (Is a directory)");
 }
 
 static void test_lines_cut_short(void **state) {
@@ -1344,6 +1379,276 @@ static void test_many_disks_on_one_controller(void **state) {
     put_mounts(tree, "30 1 9:0 / /mnt rw - ext4 /dev/md0 rw\n");
     load(tree);
     assert_non_null(strstr(pci(tree, "0000:00:01.0")->use, "disk198, disk199, md0)"));
+}
+
+/* ---- What cannot be read counts as in use ---- */
+
+/* A host with a disk, a card, a display and an accelerator; all is known and nothing is used. */
+static void put_idle_host(const struct tree_of_test *tree) {
+    put_disk(tree);
+    put_driver(tree, SATA, "ahci");
+    put_interface(tree, "eth0", NIC);
+    put_driver(tree, NIC, "igb");
+    put_pci(tree, "0000:03:00.0", "10de:2484", "030000");
+    put_driver(tree, PCI "0000:03:00.0", "nvidia");
+    put_pci(tree, "0000:04:00.0", "1ac1:089a", "088000");
+    put_mounts(tree, "30 1 0:21 / /proc rw - proc proc rw\n");
+    put(tree, "proc/swaps", "Filename Type Size Used Priority\n");
+    put_routes(tree, "");
+}
+
+static void remove_file(const struct tree_of_test *tree, const char *path) {
+    char full[PATH_SIZE];
+    path_in(tree, path, full);
+    assert_int_equal(unlink(full), 0);
+}
+
+static void test_an_idle_host_is_free(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    load(tree);
+    for (size_t i = 0; i < tree->host.count; i++) {
+        assert_null(tree->host.devices[i].use);
+        assert_no_obstacle(tree, tree->host.devices[i].address);
+    }
+}
+
+/* What each file tells about is doubtful without it, and nothing else is. */
+static void test_files_that_every_kernel_has(void **state) {
+    static const struct {
+        const char *path;
+        bool of_disks;
+    } files[] = {{"proc/self/mountinfo", true}, {"proc/swaps", true}, {"proc/net/route", false}};
+    struct tree_of_test *tree = *state;
+    char part[TEXT_SIZE];
+
+    put_idle_host(tree);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        remove_file(tree, files[i].path);
+        load(tree);
+        text(part, "/%s cannot be read (No such file or directory)", files[i].path);
+        if (files[i].of_disks)
+            assert_unknown(tree, "0000:00:01.0", part);
+        else
+            assert_no_obstacle(tree, "0000:00:01.0");
+        if (files[i].of_disks)
+            assert_no_obstacle(tree, "0000:00:02.0");
+        else
+            assert_unknown(tree, "0000:00:02.0", part);
+        assert_no_obstacle(tree, "0000:03:00.0");
+        put_mounts(tree, "");
+        put(tree, "proc/swaps", "");
+        put_routes(tree, "");
+    }
+}
+
+static void test_files_that_cannot_be_read(void **state) {
+    static const char *const files[] = {"proc/mdstat",
+                                        "proc/net/ipv6_route",
+                                        "proc/net/if_inet6",
+                                        "sys/class/block/sda/holders",
+                                        "sys/class/net/eth0/master",
+                                        "sys/fs/btrfs",
+                                        "sys/fs/ext4"};
+    struct tree_of_test *tree = *state;
+    char target[TEXT_SIZE];
+
+    put_idle_host(tree);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        bool of_disks = !strstr(files[i], "/net/");
+        /* A link to itself is not to be read (ELOOP), by root neither. */
+        put_link(tree, files[i],
+                 strcmp(files[i], "sys/class/net/eth0/master") != 0
+                     ? text(target, "/%s", files[i])
+                     : "/sys/class/net/eth0/master/x");
+        load(tree);
+        if (of_disks)
+            assert_unknown(tree, "0000:00:01.0", "not when the host was recorded");
+        else if (!strstr(files[i], "master"))
+            assert_unknown(tree, "0000:00:02.0", "not when the host was recorded");
+        assert_int_equal(pci(tree, "0000:00:01.0")->obstacle != 0, of_disks);
+        assert_no_obstacle(tree, "0000:04:00.0");
+        remove_file(tree, files[i]);
+    }
+}
+
+static void test_without_proc_and_classes(void **state) {
+    struct tree_of_test *tree = *state;
+    put_base(tree);
+    put_driver(tree, SATA, "ahci");
+    put_driver(tree, NIC, "igb");
+    put_pci(tree, "0000:03:00.0", "10de:2484", "030000");
+    put_driver(tree, PCI "0000:03:00.0", "nvidia");
+    put_pci(tree, "0000:04:00.0", "1ac1:089a", "088000");
+    put_pci(tree, "0000:05:00.0", "8086:5ae3", "010601");
+    put_driver(tree, PCI "0000:05:00.0", "vfio-pci");
+    load(tree);
+    assert_unknown(tree, "0000:00:01.0", "/sys/class/block cannot be read");
+    assert_unknown(tree, "0000:00:02.0", "/sys/class/net cannot be read");
+    assert_unknown(tree, "0000:03:00.0", "/proc cannot be read");
+    assert_no_obstacle(tree, "0000:04:00.0"); /* without a driver nobody uses it */
+    assert_no_obstacle(tree, "0000:05:00.0"); /* nor with vfio's */
+}
+
+static void test_the_controller_of_a_doubtful_disk(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put_device(tree, "sys/devices/pci0000:00/0000:00:14.0", "8086:a36d", "0c0330");
+    put_link(tree, PCI "0000:00:14.0", "../../../devices/pci0000:00/0000:00:14.0");
+    put(tree, "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/idVendor", "0781\n");
+    put(tree, "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/idProduct", "5571\n");
+    put_link(tree, "sys/bus/usb/devices/1-2", "../../../devices/pci0000:00/0000:00:14.0/usb1/1-2");
+    put_block(tree, "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/host1/block/sdb", "8:16");
+    remove_file(tree, "proc/swaps");
+    load(tree);
+    assert_unknown(tree, "1-2", "/proc/swaps");
+    assert_unknown(tree, "0000:00:14.0", "/proc/swaps");
+}
+
+static void test_facts_of_a_device_that_cannot_be_read(void **state) {
+    static const char *const names[] = {"class", "config", "vendor", "boot_vga"};
+    struct tree_of_test *tree = *state;
+    char path[TEXT_SIZE], part[TEXT_SIZE];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        put_idle_host(tree);
+        text(path, PCI "0000:04:00.0/%s", names[i]);
+        if (i != 1 && i != 3)
+            remove_file(tree, path);
+        put(tree, text(part, "%s/x", path), "");
+        load(tree);
+        assert_unknown(tree, "0000:04:00.0", text(part, "'%s' of 0000:04:00.0", names[i]));
+        assert_no_obstacle(tree, "0000:03:00.0");
+        host_finish(&tree->host);
+        assert_int_equal(nftw(tree->root, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS), 0);
+    }
+    put_idle_host(tree);
+    remove_file(tree, PCI "0000:04:00.0/class");
+    load(tree);
+    assert_unknown(tree, "0000:04:00.0",
+                   "'class' of 0000:04:00.0 cannot be read (it is not there)");
+}
+
+static void test_an_unreadable_device_may_be_in_any_group(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put_group(tree, PCI "0000:04:00.0", "4");
+    put_link(tree, PCI "0000:05:00.0", "0000:05:00.0");
+    load(tree);
+    assert_unknown(tree, "0000:04:00.0", "0000:05:00.0 cannot be read");
+    put_link(tree, "sys/kernel/iommu_groups/7/devices/0000:05:00.0", "nowhere");
+    load(tree);
+    assert_no_obstacle(tree, "0000:04:00.0");
+    assert_int_equal(pci(tree, "0000:05:00.0")->iommu_group, 7);
+}
+
+/* It must not be taken for one that was pulled out. */
+static void test_an_unreadable_usb_device_is_there(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put(tree, "sys/bus/usb/devices/usb1/idVendor", "1d6b\n");
+    load(tree);
+    assert_true(tree->host.has_usb);
+    put_link(tree, "sys/bus/usb/devices/1-2", "1-2");
+    load(tree);
+    assert_false(tree->host.has_usb);
+    assert_unknown(tree, "1-2", "cannot be read");
+}
+
+/* ---- What forbids to pass a device ---- */
+
+static void put_config(const struct tree_of_test *tree, const char *address, unsigned char header) {
+    unsigned char bytes[64] = {0x86, 0x80, [0x0E] = header};
+    char path[TEXT_SIZE];
+    put_bytes(tree, text(path, PCI "%s/config", address), bytes, sizeof bytes);
+}
+
+static void test_what_is_a_bridge(void **state) {
+    static const struct {
+        const char *class;
+        int header; /* -1: not to be read */
+        bool is_bridge;
+    } cases[] = {{"060400", 1, true},    {"060400", -1, true},   {"060000", 0, true},
+                 {"060000", -1, true},   {"060100", 0, true},    {"068000", 0, false},
+                 {"068000", -1, true},   {"060400", 0, false},   {"088000", 1, true},
+                 {"060700", 0x82, true}, {"030000", 0x80, false}};
+    struct tree_of_test *tree = *state;
+    char address[TEXT_SIZE];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put_pci(tree, text(address, "0000:00:%02zx.0", i), "8086:1901", cases[i].class);
+        if (cases[i].header >= 0)
+            put_config(tree, address, (unsigned char)cases[i].header);
+    }
+    load(tree);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(tree->host.devices[i].is_bridge, cases[i].is_bridge);
+}
+
+static void test_a_device_that_does_not_answer(void **state) {
+    struct tree_of_test *tree = *state;
+    unsigned char bytes[64];
+
+    put_idle_host(tree);
+    memset(bytes, 0xff, sizeof bytes);
+    put_bytes(tree, PCI "0000:03:00.0/config", bytes, sizeof bytes);
+    put(tree, PCI "0000:03:00.0/power_state", "D3cold\n");
+    put_config(tree, "0000:04:00.0", 0);
+    load(tree);
+    assert_obstacle(tree, "0000:03:00.0", OBSTACLE_NO_ANSWER, "power state D3cold");
+    assert_false(pci(tree, "0000:03:00.0")->is_bridge);
+    assert_no_obstacle(tree, "0000:04:00.0");
+}
+
+static void test_memory_that_the_firmware_keeps(void **state) {
+    static const struct {
+        const char *regions;
+        bool forbids;
+    } cases[] = {{"0x00000000fee00000 0x00000000feefffff msi\n", false},
+                 {"0x0000000000000000 0x0000000000ffffff direct-relaxable\n", false},
+                 {"0x00000000000a0000 0x00000000000fffff reserved\n", false},
+                 {"0x00000000fee00000 0x00000000feefffff msi\n"
+                  "0x00000000bdf6f000 0x00000000bdf6ffff direct\n",
+                  true},
+                 {"", false}};
+    struct tree_of_test *tree = *state;
+
+    put_idle_host(tree);
+    put_group(tree, PCI "0000:04:00.0", "4");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put(tree, "sys/kernel/iommu_groups/4/reserved_regions", cases[i].regions);
+        load(tree);
+        if (cases[i].forbids)
+            assert_obstacle(tree, "0000:04:00.0", OBSTACLE_FIRMWARE,
+                            "0x00000000bdf6f000-0x00000000bdf6ffff");
+        else
+            assert_no_obstacle(tree, "0000:04:00.0");
+        assert_no_obstacle(tree, "0000:03:00.0"); /* of no group */
+    }
+    remove_file(tree, "sys/kernel/iommu_groups/4/reserved_regions");
+    put(tree, "sys/kernel/iommu_groups/4/reserved_regions/x", "");
+    load(tree);
+    assert_unknown(tree, "0000:04:00.0", "reserved_regions cannot be read");
+}
+
+static void test_what_vfio_pci_does_not_take(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put_pci(tree, "0000:05:00.0", "8086:37c8", "0b4000");
+    put_pci(tree, "0000:06:10.0", "8086:1520", "020000");
+    put_link(tree, PCI "0000:06:10.0/physfn", "../0000:00:02.0");
+    load(tree);
+    assert_no_obstacle(tree, "0000:05:00.0"); /* vfio-pci is not loaded: it may be an old one */
+    assert_no_obstacle(tree, "0000:06:10.0");
+    put(tree, "sys/module/vfio_pci/parameters/disable_denylist", "N\n");
+    remove_file(tree, NIC "/driver");
+    put_driver(tree, NIC, "vfio-pci");
+    load(tree);
+    assert_obstacle(tree, "0000:05:00.0", OBSTACLE_KERNEL, "denylist");
+    assert_obstacle(tree, "0000:06:10.0", OBSTACLE_KERNEL, "0000:00:02.0 is on vfio-pci");
+    put(tree, "sys/module/vfio_pci/parameters/disable_denylist", "Y\n");
+    load(tree);
+    assert_no_obstacle(tree, "0000:05:00.0");
 }
 
 /* ---- Nodes ---- */
@@ -1470,21 +1775,32 @@ static void test_text_clean(void **state) {
     }
 }
 
+/* With as few descriptors as may be, all is known or it is an error; nothing is missed. */
 static void test_few_descriptors_are_an_error(void **state) {
+    enum { MOST = 64 };
     struct host host;
-    struct rlimit before, few;
+    struct rlimit before;
     char error[TEXT_SIZE] = "";
+    int errors = 0, hosts = 0;
 
     (void)state;
     getrlimit(RLIMIT_NOFILE, &before);
-    few = (struct rlimit){10, before.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &few);
-    int status = host_init(&host, "tests/hosts/nas", error, sizeof error);
-    setrlimit(RLIMIT_NOFILE, &before);
-    assert_int_equal(status, -1);
+    for (rlim_t limit = 3; limit < MOST; limit++) {
+        struct rlimit few = {limit, before.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &few);
+        int status = host_init(&host, "tests/hosts/nas", error, sizeof error);
+        setrlimit(RLIMIT_NOFILE, &before);
+        errors += status != 0;
+        if (status != 0)
+            continue;
+        hosts++;
+        const struct host_device *disks = host_find(&host, BUS_PCI, "0000:01:00.0");
+        assert_non_null(disks->use);
+        assert_int_equal(disks->obstacle, OBSTACLE_NONE);
+        host_finish(&host);
+    }
+    assert_true(errors > 0 && hosts > 0);
     assert_non_null(strstr(error, "ulimit -n"));
-    assert_int_equal(host_init(&host, "tests/hosts/nas", error, sizeof error), 0);
-    host_finish(&host);
 }
 
 static void test_running_system(void **state) {
@@ -1621,6 +1937,18 @@ int main(void) {
         OWN(test_deep_stack),
         OWN(test_thousands_of_devices),
         OWN(test_many_disks_on_one_controller),
+        OWN(test_an_idle_host_is_free),
+        OWN(test_files_that_every_kernel_has),
+        OWN(test_files_that_cannot_be_read),
+        OWN(test_without_proc_and_classes),
+        OWN(test_the_controller_of_a_doubtful_disk),
+        OWN(test_facts_of_a_device_that_cannot_be_read),
+        OWN(test_an_unreadable_device_may_be_in_any_group),
+        OWN(test_an_unreadable_usb_device_is_there),
+        OWN(test_what_is_a_bridge),
+        OWN(test_a_device_that_does_not_answer),
+        OWN(test_memory_that_the_firmware_keeps),
+        OWN(test_what_vfio_pci_does_not_take),
         OWN(test_nodes_of_a_stack),
         OWN(test_nodes_of_a_bridge),
         OF(nas, test_node_of_a_usb_disk),

@@ -234,8 +234,35 @@ static void nobody_else_is_heard(void **state) {
     close(forger);
 }
 
+/* Under the sanitizers: every text of a copy is its own. */
+static void a_copy_outlives_its_device(void **state) {
+    (void)state;
+    struct host_device device = {.address = memory_strdup("0000:03:10.0"),
+                                 .name = memory_strdup("name"),
+                                 .driver = memory_strdup("igbvf"),
+                                 .reset_methods = memory_strdup("flr"),
+                                 .power_state = memory_strdup("D0"),
+                                 .physical = memory_strdup("0000:03:00.0"),
+                                 .serial = memory_strdup("serial"),
+                                 .use = memory_strdup("uses it"),
+                                 .vm_use = memory_strdup("qemu"),
+                                 .obstacle = OBSTACLE_KERNEL,
+                                 .obstacle_text = memory_strdup("text"),
+                                 .obstacle_hint = memory_strdup("hint")};
+    struct host_device copy = device_copy(&device);
+    assert_ptr_not_equal(copy.physical, device.physical);
+    device_finish(&device);
+    assert_null(device.physical);
+    assert_string_equal(copy.physical, "0000:03:00.0");
+    assert_string_equal(copy.vm_use, "qemu");
+    assert_string_equal(copy.obstacle_text, "text");
+    assert_string_equal(copy.obstacle_hint, "hint");
+    device_finish(&copy);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_outlives_its_device),
         cmocka_unit_test(a_usb_device_that_came),
         cmocka_unit_test(a_usb_device_that_went),
         cmocka_unit_test(its_own_class_counts_before_its_interfaces),

@@ -65,14 +65,10 @@ start_anew
 check_within 90 "the log says that the first was attached" logged attached frigate "$NIC"
 check_within 90 "and the second failed" logged failed frigate "$NIC_USB"
 settle
-check_within 90 "the first was taken out again" logged detached frigate "$NIC"
-check_within 90 "both are back on their host drivers" both_on_host
-check_within 120 "the engine ends, also after the guest's boot" no_engine
-check "the first was attached once, and our own detach is not taken for the guest's" \
-    logged_times 1 attached frigate "$NIC"
+check "the first was taken out again" logged detached frigate "$NIC"
 check "the VM runs" running "$FRIGATE"
 check "it has none of them" hostdevs_are "$FRIGATE" 0
-check "both are still on their host drivers" both_on_host
+check "both are back on their host drivers" both_on_host
 
 stage "The first cannot go"
 virsh -q destroy "$FRIGATE"

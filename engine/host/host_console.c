@@ -1,0 +1,269 @@
+/* The display and the keyboard of the host's console. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/host/host_use.h"
+#include "lexer/memory.h"
+
+#define FRAMEBUFFERS "sys/class/graphics"
+#define CONSOLES "sys/class/vtconsole"
+#define USB "sys/bus/usb/devices"
+
+enum { ALL_LETTERS = 31 }; /* the keys 1 to 31 of a keyboard, as udev's input_id has it */
+
+struct console {
+    struct uses *uses;
+    const struct tree *tree;
+    struct graph graph;
+    struct node_list framebuffers, keyboards;
+    bool knows_framebuffers, knows_text;
+    bool is_text_on_vga, is_framebuffer_bound;
+    bool is_on_firmware; /* a framebuffer of the firmware's, which is on the boot display */
+};
+
+static bool is_on(const struct node *node, size_t device) {
+    for (size_t i = 0; i < node->device_count; i++)
+        if (node->devices[i] == device)
+            return true;
+    return false;
+}
+
+/* ---- The display ---- */
+
+static void read_framebuffer(struct console *console, const char *name) {
+    char *link = memory_printf(FRAMEBUFFERS "/%s", name);
+    char *device = memory_printf("%s/device", link);
+    char *path = tree_resolve(console->tree, link);
+    struct node *node = graph_get(&console->graph, name);
+
+    if (path)
+        uses_place(console->uses, node, path);
+    free(path);
+    path = node->device_count ? NULL : tree_resolve(console->tree, device);
+    if (path)
+        uses_place(console->uses, node, path);
+    free(path);
+    free(device);
+    free(link);
+    if (node->device_count)
+        node_list_add(&console->framebuffers, node);
+    else
+        console->is_on_firmware = true;
+}
+
+/* "fb0" of sysfs; on a kernel without it a line of procfs. */
+static void read_framebuffers(struct console *console) {
+    struct names names = tree_list(console->tree, FRAMEBUFFERS);
+    char *text = tree_read(console->tree, "proc/fb");
+
+    console->knows_framebuffers = text || tree_has(console->tree, FRAMEBUFFERS);
+    for (size_t i = 0; i < names.count; i++)
+        if (strncmp(names.items[i], "fb", 2) == 0 && isdigit((unsigned char)names.items[i][2]))
+            read_framebuffer(console, names.items[i]);
+    if (text && *text && !console->framebuffers.count)
+        console->is_on_firmware = true;
+    free(text);
+    names_finish(&names);
+}
+
+/* "(S) VGA+", "(M) frame buffer device": which of them the terminals are on. */
+static void read_text_consoles(struct console *console) {
+    struct names names = tree_list(console->tree, CONSOLES);
+
+    for (size_t i = 0; i < names.count; i++) {
+        char *directory = memory_printf(CONSOLES "/%s", names.items[i]);
+        char *name = tree_attribute(console->tree, directory, "name");
+        char *bind = tree_attribute(console->tree, directory, "bind");
+        if (!name || !bind || strcmp(bind, "0") != 0) {
+            console->is_text_on_vga |= !name || strstr(name, "VGA");
+            console->is_framebuffer_bound |= !name || strstr(name, "frame buffer");
+        }
+        console->knows_text = true;
+        free(bind);
+        free(name);
+        free(directory);
+    }
+    names_finish(&names);
+}
+
+/* "tty0   -WU (EC p  )    4:7" in /proc/consoles: the kernel writes to the terminals. */
+static void read_kernel_consoles(struct console *console) {
+    char *text = tree_read(console->tree, "proc/consoles"), *rest = text;
+
+    console->is_framebuffer_bound = true;
+    console->knows_text = text;
+    for (const char *line; rest && (line = next_line(&rest));)
+        if (strncmp(line, "tty", 3) == 0 && isdigit((unsigned char)line[3]))
+            console->is_text_on_vga = true;
+    free(text);
+}
+
+/* Which display the firmware started on is a fact of the boot; what is on it now is another. */
+static bool is_shown_on_boot_display(const struct console *console, size_t device) {
+    bool has_framebuffer = console->is_on_firmware;
+    for (size_t i = 0; i < console->framebuffers.count; i++)
+        has_framebuffer |= is_on(console->framebuffers.items[i], device);
+    if (!console->knows_framebuffers || !console->knows_text)
+        return true;
+    return has_framebuffer ? console->is_framebuffer_bound : console->is_text_on_vga;
+}
+
+static void note_boot_display(struct console *console, size_t device) {
+    if (is_shown_on_boot_display(console, device))
+        uses_add(console->uses, device, USE_DISPLAY,
+                 memory_strdup("shows its console on it (boot display)"));
+}
+
+static bool is_on_boot_display(const struct console *console, const struct node *node) {
+    for (size_t i = 0; i < node->device_count; i++)
+        if (console->uses->host->devices[node->devices[i]].boot_vga)
+            return true;
+    return false;
+}
+
+/* The terminals are on the boot display's framebuffer, and where it has none on the first. */
+static void note_other_display(struct console *console) {
+    if (!console->framebuffers.count || console->is_on_firmware || !console->is_framebuffer_bound)
+        return;
+    for (size_t i = 0; i < console->framebuffers.count; i++)
+        if (is_on_boot_display(console, console->framebuffers.items[i]))
+            return;
+    const struct node *first = console->framebuffers.items[0];
+    for (size_t i = 0; i < first->device_count; i++)
+        uses_add(console->uses, first->devices[i], USE_DISPLAY,
+                 memory_printf("shows its console on it (%s)", first->name));
+}
+
+static void find_display(struct console *console) {
+    read_framebuffers(console);
+    read_text_consoles(console);
+    if (!console->knows_text)
+        read_kernel_consoles(console);
+    for (size_t i = 0; i < console->uses->host->count; i++)
+        if (console->uses->host->devices[i].boot_vga)
+            note_boot_display(console, i);
+    note_other_display(console);
+}
+
+/* ---- The keyboard ---- */
+
+/* One node for each device, by the last USB device of its path or by the path itself. */
+static void add_keyboard(struct console *console, const char *path) {
+    char *copy = memory_strdup(path), *rest = copy;
+    const char *name = path;
+
+    for (const char *part; (part = strsep(&rest, "/"));)
+        if (host_find(console->uses->host, BUS_USB, part))
+            name = part;
+    struct node *node = graph_find(&console->graph, name);
+    if (!node) {
+        node = graph_get(&console->graph, name);
+        uses_place(console->uses, node, path);
+        node_list_add(&console->keyboards, node);
+    }
+    free(copy);
+}
+
+/* A keyboard that the firmware can use as well: HID, boot, keyboard. One that a VM has is on usbfs.
+ */
+static bool is_keyboard(const struct console *console, const char *interface) {
+    static const char *const attributes[] = {"bInterfaceClass", "bInterfaceSubClass",
+                                             "bInterfaceProtocol"};
+    static const uint32_t wanted[] = {0x03, 0x01, 0x01};
+    char *directory = memory_printf(USB "/%s", interface);
+    bool is = true;
+
+    for (size_t i = 0; is && i < sizeof wanted / sizeof *wanted; i++) {
+        char *text = tree_attribute(console->tree, directory, attributes[i]);
+        uint32_t value = 0;
+        is = parse_hex(text, UINT8_MAX, &value) && value == wanted[i];
+        free(text);
+    }
+    char *driver = is ? tree_link_name(console->tree, directory, "driver") : NULL;
+    is = is && !(driver && strcmp(driver, "usbfs") == 0);
+    free(driver);
+    free(directory);
+    return is;
+}
+
+static void read_usb_keyboards(struct console *console) {
+    struct names names = tree_list(console->tree, USB);
+
+    for (size_t i = 0; i < names.count; i++) {
+        if (!strchr(names.items[i], ':') || !is_keyboard(console, names.items[i]))
+            continue;
+        char *link = memory_printf(USB "/%s", names.items[i]);
+        char *path = tree_resolve(console->tree, link);
+        if (path)
+            add_keyboard(console, path);
+        free(path);
+        free(link);
+    }
+    names_finish(&names);
+}
+
+/* The last word of "B: KEY=1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe". */
+static bool has_letters(const char *keys) {
+    const char *blank = strrchr(keys, ' ');
+    unsigned long long bits = strtoull(blank ? blank + 1 : strchr(keys, '=') + 1, NULL, 16);
+    unsigned long long wanted = (1ULL << (ALL_LETTERS + 1)) - 2;
+    return (bits & wanted) == wanted;
+}
+
+/* What the kernel takes input from; a program that pretends to be a keyboard does not count. */
+static void read_input_devices(struct console *console) {
+    static const char sysfs[] = "S: Sysfs=", keys[] = "B: KEY=", made[] = "/devices/virtual/";
+    char *text = tree_read(console->tree, "proc/bus/input/devices"), *rest = text;
+    const char *path = NULL;
+
+    for (const char *line; rest && (line = next_line(&rest));) {
+        if (strncmp(line, sysfs, strlen(sysfs)) == 0)
+            path = line + strlen(sysfs);
+        if (path && strncmp(line, keys, strlen(keys)) == 0 && has_letters(line) &&
+            strncmp(path, made, strlen(made)) != 0)
+            add_keyboard(console, path);
+    }
+    free(text);
+}
+
+static bool has_all_keyboards(const struct console *console, size_t device) {
+    for (size_t i = 0; i < console->keyboards.count; i++)
+        if (!is_on(console->keyboards.items[i], device))
+            return false;
+    return console->keyboards.count > 0;
+}
+
+/* A keyboard itself may be given away: that is what its rule says. */
+static bool is_keyboard_itself(const struct console *console, const struct host_device *device) {
+    return graph_find(&console->graph, device->address) != NULL;
+}
+
+static void find_keyboards(struct console *console) {
+    const struct host *host = console->uses->host;
+
+    read_usb_keyboards(console);
+    read_input_devices(console);
+    for (size_t i = 0; i < host->count; i++) {
+        if (!has_all_keyboards(console, i) || is_keyboard_itself(console, &host->devices[i]))
+            continue;
+        char *names = chain_text(&console->keyboards, NULL);
+        uses_add(
+            console->uses, i, USE_KEYBOARD,
+            memory_printf("has %s behind it (%s)",
+                          console->keyboards.count == 1 ? "its only keyboard" : "all its keyboards",
+                          names));
+        free(names);
+    }
+}
+
+void console_find_uses(struct uses *uses) {
+    struct console console = {.uses = uses, .tree = uses->tree};
+
+    find_display(&console);
+    find_keyboards(&console);
+    free(console.framebuffers.items);
+    free(console.keyboards.items);
+    graph_finish(&console.graph);
+}
