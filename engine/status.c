@@ -30,78 +30,60 @@ char *status_rule_text(const struct status_row *row) {
                      : NULL;
 }
 
-/* --- what the log says of a device */
+/* --- what came of a device */
 
-/* Words of the results that say the same: it is there, it was tried in vain, there is none. */
+/* Results that say the same: it is there, it was tried in vain, there is none. */
 enum outcome { OUTCOME_OTHER, OUTCOME_HAS, OUTCOME_FAILED, OUTCOME_ABSENT, OUTCOME_DETACHED };
 
-static enum outcome outcome_of(const struct history_entry *entry) {
-    static const struct {
-        const char *result;
-        enum outcome outcome;
-    } outcomes[] = {{"attached", OUTCOME_HAS},   {"already", OUTCOME_HAS},
-                    {"refused", OUTCOME_FAILED}, {"failed", OUTCOME_FAILED},
-                    {"absent", OUTCOME_ABSENT},  {"detached", OUTCOME_DETACHED}};
-    for (size_t i = 0; entry->result && i < sizeof outcomes / sizeof *outcomes; i++)
-        if (!strcmp(entry->result, outcomes[i].result))
-            return outcomes[i].outcome;
+static enum outcome outcome_of(const struct life_result *result) {
+    switch (result->result) {
+    case RESULT_ATTACHED:
+    case RESULT_ALREADY:
+        return OUTCOME_HAS;
+    case RESULT_REFUSED:
+    case RESULT_FAILED:
+        return OUTCOME_FAILED;
+    case RESULT_ABSENT:
+        return OUTCOME_ABSENT;
+    case RESULT_DETACHED:
+        return OUTCOME_DETACHED;
+    case RESULT_RAN:
+        break;
+    }
     return OUTCOME_OTHER;
-}
-
-static bool is_text(const char *text, const char *word) {
-    return text && !strcmp(text, word);
-}
-
-/* What is before the end of a VM, or before its next start, is of a life that is over. */
-static bool ends_life(const struct history_entry *entry) {
-    static const char *const events[] = {"stopped", "release", "prepare",
-                                         "start",   "migrate", "restore"};
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-        if (is_text(entry->event, events[i]))
-            return true;
-    return false;
 }
 
 /* The device itself; under another id only when the same rule gave it, for a stick may take another
  * one in use, and another stick its port. Before it was there it had the words of the rule. */
-static bool is_about(const struct history_entry *entry, const struct status_row *row,
+static bool is_about(const struct life_result *result, const struct status_row *row,
                      const char *device, const char *rule) {
-    if (!entry->device || is_text(entry->action, "run"))
+    if (!result->device)
         return false;
-    if (device && !strcmp(entry->device, device))
+    if (device && !strcmp(result->device, device))
         return true;
-    if (row->wanted && !strcmp(entry->device, row->wanted))
+    if (row->wanted && !strcmp(result->device, row->wanted))
         return true;
     size_t length = row->device ? strlen(row->device->address) : 0;
-    return length && !strncmp(entry->device, row->device->address, length) &&
-           entry->device[length] == ' ' && rule && is_text(entry->rule, rule);
+    return length && !strncmp(result->device, row->device->address, length) &&
+           result->device[length] == ' ' && rule && result->rule && !strcmp(result->rule, rule);
 }
 
-/* libvirt did not answer, say: then nothing was tried for any device. */
-static bool is_about_all(const struct history_entry *entry) {
-    return !entry->action && !entry->device && !entry->rule && outcome_of(entry) == OUTCOME_FAILED;
-}
-
-/* The entries of one device in the VM's present life, the newest first. */
+/* The results of one device in the VM's present life, the newest first. */
 struct past {
-    const struct history_entry **list;
+    const struct life_result **list;
     size_t count;
 };
 
-static struct past past_of(const struct history *history, const struct domain *domain,
-                           const struct status_row *row, bool with_all) {
+/* `with_all`: also that libvirt did not answer, say: then nothing was tried for any device. */
+static struct past past_of(const struct life *life, const struct status_row *row, bool with_all) {
     struct past past = {0};
     char *device = status_device_text(row), *rule = status_rule_text(row);
-    for (size_t i = history->count; i-- > 0;) {
-        const struct history_entry *entry = &history->list[i];
-        if (!history_is_of_domain(entry, domain))
-            continue;
-        if (ends_life(entry))
-            break;
-        if (!is_about(entry, row, device, rule) && !(with_all && is_about_all(entry)))
+    for (size_t i = life->result_count; i-- > 0;) {
+        const struct life_result *result = &life->results[i];
+        if (!is_about(result, row, device, rule) && !(with_all && !result->device))
             continue;
         past.list = memory_grow((void *)past.list, past.count, sizeof *past.list);
-        past.list[past.count++] = entry;
+        past.list[past.count++] = result;
     }
     free(device);
     free(rule);
@@ -112,35 +94,28 @@ static enum outcome last_outcome(const struct past *past) {
     return past->count ? outcome_of(past->list[0]) : OUTCOME_OTHER;
 }
 
-/* When what the last entries say began; NULL when they say something else. */
+/* When what the last results say began; NULL when they say something else. */
 static const char *since_outcome(const struct past *past, enum outcome outcome) {
     const char *since = NULL;
     for (size_t i = 0; i < past->count && outcome_of(past->list[i]) == outcome; i++)
-        since = past->list[i]->time;
+        since = past->list[i]->since;
     return since;
 }
 
 /* When the VM got what it has: what it got from elsewhere was only found. */
 static const char *since_attached(const struct past *past) {
-    const char *found = NULL;
-    for (size_t i = 0; i < past->count; i++) {
-        if (outcome_of(past->list[i]) == OUTCOME_DETACHED)
-            break;
-        if (is_text(past->list[i]->result, "attached"))
-            return past->list[i]->time;
-        if (outcome_of(past->list[i]) == OUTCOME_HAS)
-            found = past->list[i]->time;
-    }
-    return found;
+    for (size_t i = 0; i < past->count; i++)
+        if (past->list[i]->attached || outcome_of(past->list[i]) == OUTCOME_DETACHED)
+            return past->list[i]->attached;
+    return NULL;
 }
 
 /* The newest failure since the VM last had the device; the caller frees it. */
 static char *last_error(const struct past *past) {
     for (size_t i = 0; i < past->count && outcome_of(past->list[i]) != OUTCOME_HAS; i++) {
-        const struct history_entry *entry = past->list[i];
-        enum outcome outcome = outcome_of(entry);
-        if (entry->message && (outcome == OUTCOME_FAILED || outcome == OUTCOME_ABSENT))
-            return memory_strdup(entry->message);
+        enum outcome outcome = outcome_of(past->list[i]);
+        if (outcome == OUTCOME_FAILED || outcome == OUTCOME_ABSENT)
+            return memory_strdup(past->list[i]->message);
     }
     return NULL;
 }
@@ -183,7 +158,7 @@ static void set_missing(struct status_row *row, const struct past *past) {
     row->hint = memory_strdup("'virt-rules apply' attaches it");
 }
 
-/* The plan knows more of the reason than the log. */
+/* The plan knows more of the reason than the result. */
 static void set_impossible(struct status_row *row, const struct past *past,
                            const struct plan_entry *entry) {
     bool absent = entry->refusal == REFUSED_ABSENT;
@@ -196,9 +171,7 @@ static void set_impossible(struct status_row *row, const struct past *past,
 
 static void set_state(const struct maker *maker, struct status_row *row,
                       const struct plan_entry *entry) {
-    const struct domain *domain = maker->vm->domain;
-    struct past past =
-        past_of(maker->request->history, domain, row, entry && entry->kind == PLAN_STEP);
+    struct past past = past_of(&maker->vm->life, row, entry && entry->kind == PLAN_STEP);
     if (!entry || (entry->kind == PLAN_SKIPPED && !entry->refusal))
         set_attached(row, &past);
     else if (entry->kind == PLAN_STEP)
@@ -307,12 +280,27 @@ static void finish_vm(struct status_vm *vm) {
         free(vm->rows[i].hint);
     }
     free(vm->rows);
+    life_finish(&vm->life);
+}
+
+/* What is kept of another start of the VM says nothing. */
+static void load_life(const struct maker *maker) {
+    const struct domain *domain = maker->vm->domain;
+    struct life_start start = {.id = domain->id,
+                               .process = life_process(maker->request->host->root, domain->name)};
+    struct life *life = &maker->vm->life;
+    *life = (struct life){.id = -1};
+    if (!maker->vm->running || !maker->request->state)
+        return;
+    if (life_load(life, maker->request->state, domain_key(domain)) && !life_is_same(life, &start))
+        life_finish(life);
 }
 
 static void add_vm(struct status *status, const struct status_request *request,
                    const struct domain *domain) {
     struct status_vm vm = {.domain = domain, .running = domain->id >= 0};
     const struct maker maker = {request, &vm};
+    load_life(&maker);
     add_plan(&maker);
     if (vm.running)
         add_hostdevs(&maker);

@@ -1,12 +1,13 @@
 /*
  * Which VM has which device now, which it lacks and why: the plan of its `started` rules against
- * its live XML and the host, with what the log says of each device. A value to print.
+ * its live XML and the host, with the last result of each device in its present life (life.h). A
+ * value to print.
  */
 #ifndef ENGINE_STATUS_H
 #define ENGINE_STATUS_H
 
 #include "engine/plan.h"
-#include "engine/state/history.h"
+#include "engine/state/life.h"
 
 enum device_state {
     STATE_ATTACHED, /* the VM has it */
@@ -28,7 +29,8 @@ struct status_row {
     char *wanted; /* the device as the rule has it; NULL: no rule */
     enum refusal refusal;
     bool optional;     /* may be missing */
-    const char *since; /* time in the log of what began the state; NULL: it does not say */
+    const char *since; /* time in the log of what began the state; NULL: not known. Borrowed of the
+                          VM's `life` */
     char *error;       /* NULL: none */
     char *hint;
 };
@@ -36,6 +38,7 @@ struct status_row {
 struct status_vm {
     const struct domain *domain;
     bool running;
+    struct life life;        /* of this start of it, else empty; its `ignored` is to be said */
     struct status_row *rows; /* as the rules have them, then what no rule wants */
     size_t count;
 };
@@ -50,8 +53,8 @@ struct status_request {
     const struct host *host;
     const struct domain *domains; /* every VM, running or not */
     size_t domain_count;
-    const char *vm; /* as a person calls it; NULL: those that run, and those that rules name */
-    const struct history *history;
+    const char *vm;    /* as a person calls it; NULL: those that run, and those that rules name */
+    const char *state; /* directory of what is kept of VMs */
 };
 
 /* Everything borrowed by the request must outlive the status. */

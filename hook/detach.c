@@ -91,16 +91,20 @@ static char *quoted(const char *text) {
     return result;
 }
 
+/* The line begins with a newline, which is for a line before it that is torn. */
 static void append_to_log(const char *line, size_t size) {
     char *path = NULL;
     mkdir(state_directory(), 0700);
     if (asprintf(&path, "%s/virt-rules.log", state_directory()) < 0)
         return;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     free(path);
     if (fd < 0)
         return;
-    ssize_t written = write(fd, line, size);
+    off_t end = lseek(fd, 0, SEEK_END);
+    char last = '\n';
+    bool torn = end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+    ssize_t written = write(fd, torn ? line : line + 1, torn ? size : size - 1);
     (void)written; /* nobody is left to tell */
     close(fd);
 }
@@ -118,7 +122,8 @@ static void stamp(char text[32]) {
 
 /* The texts are JSON's already. */
 static void write_report(const struct report_subject *subject, bool detached, const char *vm,
-                         const char *event, const char *device, const char *message) {
+                         const char *event, const char *device, const char *message,
+                         const char *uuid) {
     char *line = NULL, time_text[32] = "";
     stamp(time_text);
     if (detached) {
@@ -127,9 +132,9 @@ static void write_report(const struct report_subject *subject, bool detached, co
                subject->vm ? vm : device, event, message);
     }
     int size = asprintf(&line,
-                        "{\"time\":\"%s\",\"vm\":%s,\"event\":%s,\"action\":null,\"device\":%s,"
-                        "\"rule\":null,\"result\":\"failed\",\"message\":%s}\n",
-                        time_text, vm, event, device, message);
+                        "\n{\"time\":\"%s\",\"vm\":%s,\"event\":%s,\"action\":null,\"device\":%s,"
+                        "\"rule\":null,\"result\":\"failed\",\"message\":%s,\"uuid\":%s}\n",
+                        time_text, vm, event, device, message, uuid);
     if (size > 0)
         append_to_log(line, (size_t)size);
     if (size >= 0)
@@ -145,10 +150,10 @@ void report(const struct report_subject *subject, bool detached, const char *for
     if (size < 0)
         return;
     char *vm = quoted(subject->vm), *event = quoted(subject->event),
-         *device = quoted(subject->device), *message = quoted(plain);
-    if (vm && event && device && message)
-        write_report(subject, detached, vm, event, device, message);
-    free(plain), free(vm), free(event), free(device), free(message);
+         *device = quoted(subject->device), *message = quoted(plain), *uuid = quoted(subject->uuid);
+    if (vm && event && device && message && uuid)
+        write_report(subject, detached, vm, event, device, message, uuid);
+    free(plain), free(vm), free(event), free(device), free(message), free(uuid);
 }
 
 /* Closes what close_range would, through /proc, or number by number where that is not mounted. */

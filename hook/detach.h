@@ -12,6 +12,7 @@
 struct report_subject {
     const char *program;
     const char *vm, *event, *device;
+    const char *uuid; /* of the VM */
 };
 
 /* One line in the engine's log and, once we are detached, in syslog: a stuck syslog daemon blocks

@@ -83,20 +83,36 @@ static ssize_t read_stdin(char *buffer, size_t size) {
 
 /* The domain XML as the engine is to get it. */
 struct document {
-    int fd;    /* -1 when there is none */
-    int error; /* why it could not be kept */
-    bool cut;  /* there was more than the limit */
+    int fd;        /* -1 when there is none */
+    int error;     /* why it could not be kept */
+    bool cut;      /* there was more than the limit */
+    char uuid[37]; /* of the VM; "" when it was not found */
 };
+
+/*
+ * libvirt writes the name and the UUID first, and '<' in a name as "&lt;": so the first such
+ * element is the VM's own. What follows may be whatever a person has put into the metadata.
+ */
+static void find_uuid(char uuid[37], const char *xml) {
+    static const char open[] = "<uuid>", digits[] = "0123456789abcdefABCDEF-";
+    const char *found = strstr(xml, open), *text = found ? found + strlen(open) : "";
+    if (strspn(text, digits) == 36)
+        memcpy(uuid, text, 36);
+}
 
 /* Reads stdin to its end. What cannot be kept whole, but for the limit, is not kept at all: half
  * a document would only give a misleading complaint. */
 static struct document drain(void) {
-    static char buffer[65536];
+    static char buffer[65536], head[4096];
+    size_t head_size = 0;
     ssize_t n;
     size_t kept = 0;
     struct document xml = {.fd = open_store()};
     xml.error = xml.fd < 0 ? errno : 0;
     while ((n = read_stdin(buffer, sizeof(buffer))) > 0) {
+        size_t room = sizeof(head) - 1 - head_size, more = (size_t)n < room ? (size_t)n : room;
+        memcpy(head + head_size, buffer, more);
+        head_size += more;
         size_t part = (size_t)n < xml_limit - kept ? (size_t)n : xml_limit - kept;
         xml.cut = xml.cut || part < (size_t)n;
         if (!xml.error && !write_all(xml.fd, buffer, part))
@@ -105,6 +121,7 @@ static struct document drain(void) {
     }
     if (!xml.error && lseek(xml.fd, 0, SEEK_SET) != 0)
         xml.error = errno;
+    find_uuid(xml.uuid, head);
     return xml;
 }
 
@@ -160,10 +177,11 @@ int main(int argc, char **argv) {
     for (int i = VM; i <= LAST; i++)
         call.words[i] = i - RUN < argc ? argv[i - RUN] : missing;
     call.subject =
-        (struct report_subject){"virt-rules-hook", call.words[VM], call.words[EVENT], NULL};
+        (struct report_subject){"virt-rules-hook", call.words[VM], call.words[EVENT], NULL, NULL};
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, not our death */
     settle_descriptors();
     call.xml = drain();
+    call.subject.uuid = *call.xml.uuid ? call.xml.uuid : NULL;
     detach(&call.subject, run_engine, &call);
     _exit(0);
 }

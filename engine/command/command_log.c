@@ -1,6 +1,7 @@
 /* virt-rules log: what was done for the VMs, read from the log and followed as it grows. */
 #include "engine/command/command.h"
 
+#include "engine/domain.h"
 #include "engine/state/history.h"
 #include "lexer/text.h"
 #include "parser/suggest.h"
@@ -26,11 +27,15 @@ enum {
 };
 
 struct log {
-    const char *vm; /* NULL: every VM */
+    const char *vm;  /* as typed; NULL: every VM */
+    char *uuid;      /* of the VM that is meant; NULL: not known yet */
+    bool by_uuid;    /* it is what was typed */
+    bool told_other; /* another VM is called so, too: that was said */
     const char *state;
     bool follow, json, colour;
     struct history_reader *reader;
-    struct history seen; /* one entry of each VM that is not asked for, to suggest its name */
+    struct history_entry *seen; /* one of each VM that is not asked for, to suggest its name */
+    size_t seen_count;
     size_t shown;
     int signals; /* a descriptor; -1: they end the program by themselves */
     FILE *page;  /* output that is not written yet */
@@ -82,10 +87,11 @@ static void print_entry(const struct log *log, const struct history_entry *entry
 
 /* For a program every line is an object with the same keys. */
 static void print_broken_json(const struct log *log, const char *line, size_t size) {
-    static const char *const keys[] = {"time",   "vm",   "event",  "action",
-                                       "device", "rule", "result", "message"};
+    static const char *const keys[] = {"time", "vm",     "event",   "action", "device",
+                                       "rule", "result", "message", "uuid"};
     struct json_object *object = json_object_new_object();
-    char *text = memory_strndup(line, size);
+    char *text = memory_zalloc(size + 1);
+    memcpy(text, line, size);
     for (size_t i = 0; i < size; i++)
         if (!text[i])
             text[i] = '?'; /* a text ends there */
@@ -99,9 +105,13 @@ static void print_broken_json(const struct log *log, const char *line, size_t si
     free(text);
 }
 
+static bool has_text(const char *line, size_t size, const char *text) {
+    return text && memmem(line, size, text, strlen(text));
+}
+
 /* What was torn by a crash may still be about the VM. */
 static void take_broken(struct log *log, const char *line, size_t size) {
-    if (!size || (log->vm && !memmem(line, size, log->vm, strlen(log->vm))))
+    if (!size || (log->vm && !has_text(line, size, log->vm) && !has_text(line, size, log->uuid)))
         return;
     log->shown++;
     if (log->json) {
@@ -113,13 +123,105 @@ static void take_broken(struct log *log, const char *line, size_t size) {
 }
 
 static void keep_name(struct log *log, struct history_entry *entry) {
-    for (size_t i = 0; i < log->seen.count; i++)
-        if (!strcmp(log->seen.list[i].vm, entry->vm)) {
+    for (size_t i = 0; i < log->seen_count; i++)
+        if (!strcmp(log->seen[i].vm, entry->vm)) {
             history_entry_finish(entry);
             return;
         }
-    log->seen.list = memory_grow(log->seen.list, log->seen.count, sizeof *log->seen.list);
-    log->seen.list[log->seen.count++] = *entry;
+    log->seen = memory_grow(log->seen, log->seen_count, sizeof *log->seen);
+    log->seen[log->seen_count++] = *entry;
+}
+
+/* --- which VM */
+
+static bool is_called(const struct log *log, const struct history_entry *entry) {
+    return entry->vm &&
+           (!strcmp(entry->vm, log->vm) || (log->by_uuid && !strcmp(entry->vm, log->uuid)));
+}
+
+/* The log has the VM's UUID and what people called it at that time. By what it is called, the first
+ * VM is meant that was called so, and its lines under other titles are of it, too. Lines of older
+ * versions have no UUID. */
+static bool is_wanted(struct log *log, const struct history_entry *entry) {
+    if (!log->vm)
+        return true;
+    if (entry->uuid && log->uuid && !strcmp(entry->uuid, log->uuid))
+        return true;
+    if (!entry->uuid || !is_called(log, entry) || log->by_uuid)
+        return !entry->uuid && is_called(log, entry);
+    if (!log->uuid) {
+        log->uuid = memory_strdup(entry->uuid);
+        return true;
+    }
+    if (!log->told_other) {
+        fputs("virt-rules: VM ", stderr);
+        text_print_string(stderr, entry->uuid);
+        fputs(" is called '", stderr);
+        text_print_string(stderr, log->vm);
+        fputs("', too; its lines are left out\n", stderr);
+    }
+    log->told_other = true;
+    return false;
+}
+
+/* The VMs that were called so, of the lines that are there now. */
+static void find_vms(const struct log *log, char ***uuids, size_t *count) {
+    struct history_reader *reader = history_reader_create(log->state, false);
+    const char *line;
+    size_t size;
+    while (history_next(reader, &line, &size)) {
+        struct history_entry entry;
+        if (!has_text(line, size, "\"uuid\"") || !history_parse(&entry, line, size))
+            continue;
+        size_t i = 0;
+        while (i < *count && entry.uuid && strcmp((*uuids)[i], entry.uuid) != 0)
+            i++;
+        if (entry.uuid && is_called(log, &entry) && i == *count) {
+            *uuids = memory_grow((void *)*uuids, *count, sizeof **uuids);
+            (*uuids)[(*count)++] = memory_strdup(entry.uuid);
+        }
+        history_entry_finish(&entry);
+    }
+    history_reader_destroy(reader);
+}
+
+static int say_several(const struct log *log, char *const *uuids, size_t count) {
+    char *list = memory_strdup(uuids[0]);
+    for (size_t i = 1; i < count; i++) {
+        char *longer = memory_printf("%s, %s", list, uuids[i]);
+        free(list);
+        list = longer;
+    }
+    char *message = memory_printf("%zu VMs were called '%s': %s", count, log->vm, list);
+    int status = command_fail(message, "name the UUID of the one that is meant");
+    free(message);
+    free(list);
+    return status;
+}
+
+/* Finds the UUID for what was typed. */
+static int choose_vm(struct log *log) {
+    struct domain typed;
+    char **uuids = NULL;
+    size_t count = 0;
+    int status = EXIT_FINE;
+    if (!log->vm || domain_from_name(&typed, log->vm) != 0)
+        return EXIT_FINE;
+    if (typed.uuid) {
+        log->uuid = memory_strdup(typed.uuid);
+        log->by_uuid = true;
+    } else {
+        find_vms(log, &uuids, &count);
+        if (count > 1)
+            status = say_several(log, uuids, count);
+        else if (count == 1)
+            log->uuid = memory_strdup(uuids[0]);
+    }
+    for (size_t i = 0; i < count; i++)
+        free(uuids[i]);
+    free((void *)uuids);
+    domain_finish(&typed);
+    return status;
 }
 
 static void take_line(struct log *log, const char *line, size_t size) {
@@ -128,7 +230,7 @@ static void take_line(struct log *log, const char *line, size_t size) {
         take_broken(log, line, size);
         return;
     }
-    if (log->vm && !history_is_of(&entry, log->vm)) {
+    if (!is_wanted(log, &entry)) {
         if (entry.vm)
             keep_name(log, &entry);
         else
@@ -294,8 +396,8 @@ static void say_nothing_there(const struct log *log) {
                 log->follow ? "; waiting for more" : "");
         return;
     }
-    for (size_t i = 0; i < log->seen.count; i++)
-        suggest(&suggestion, log->seen.list[i].vm);
+    for (size_t i = 0; i < log->seen_count; i++)
+        suggest(&suggestion, log->seen[i].vm);
     fputs("virt-rules: the log has nothing of VM '", stderr);
     text_print_string(stderr, log->vm);
     fputs(log->follow ? "'; waiting for it" : "'", stderr);
@@ -327,12 +429,17 @@ static int run(struct log *log) {
     log->signals = log->follow ? catch_signals() : -1;
     signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough is no error */
     open_page(log);
-    int status = show(log);
+    int status = choose_vm(log);
+    if (status == EXIT_FINE)
+        status = show(log);
     fclose(log->page);
     free(log->text);
     if (log->signals >= 0)
         close(log->signals);
-    history_finish(&log->seen);
+    for (size_t i = 0; i < log->seen_count; i++)
+        history_entry_finish(&log->seen[i]);
+    free(log->seen);
+    free(log->uuid);
     history_reader_destroy(log->reader);
     return status;
 }

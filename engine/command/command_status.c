@@ -2,6 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/command/inquiry.h"
+#include "engine/state/history.h"
 #include "engine/state/journal.h"
 #include "engine/state/pending.h"
 #include "engine/status.h"
@@ -28,7 +29,6 @@ struct view {
     struct vms vms;
     struct ruleset ruleset;
     struct program program;
-    struct history history;
 };
 
 /* --- text */
@@ -431,18 +431,17 @@ static void load_rules(struct view *view) {
     program_init(&view->program, &view->ruleset);
 }
 
-static void load_history(struct view *view) {
-    int error = history_load(&view->history, view->state);
-    if (error)
-        fprintf(stderr,
-                "virt-rules: since when and what failed is not known, the log cannot be read: %s\n",
-                strerror(error));
+/* What of the notes cannot be believed. */
+static void say_ignored(const struct status *status) {
+    for (size_t i = 0; i < status->count; i++)
+        if (status->vms[i].life.ignored)
+            fprintf(stderr, "virt-rules: %s; since when and what failed is not known for all\n",
+                    status->vms[i].life.ignored);
 }
 
 static int show(struct view *view) {
     struct status status;
     load_rules(view);
-    load_history(view);
     status_init(&status, &(struct status_request){.program = &view->program,
                                                   .host = &view->host,
                                                   .domains = view->vms.list,
@@ -450,7 +449,8 @@ static int show(struct view *view) {
                                                   .vm = view->domain_xml && !view->vm
                                                             ? view->vms.list[0].name
                                                             : view->vm,
-                                                  .history = &view->history});
+                                                  .state = state_directory(view->state)});
+    say_ignored(&status);
     if (view->json)
         print_json(view, &status);
     else
@@ -459,7 +459,6 @@ static int show(struct view *view) {
         puts("Not all rules are in it: those of files with an error are left out.");
     bool problem = view->note || view->broken_rules || status_problems(&status) > 0;
     status_finish(&status);
-    history_finish(&view->history);
     program_finish(&view->program);
     ruleset_finish(&view->ruleset);
     return problem ? EXIT_PROBLEM : EXIT_FINE;

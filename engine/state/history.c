@@ -48,19 +48,6 @@ void history_entry_finish(struct history_entry *entry) {
     *entry = (struct history_entry){0};
 }
 
-bool history_is_of_domain(const struct history_entry *entry, const struct domain *domain) {
-    return entry->vm && domain_is_called(domain, entry->vm);
-}
-
-bool history_is_of(const struct history_entry *entry, const char *text) {
-    struct domain domain;
-    if (!entry->vm || domain_from_name(&domain, text) != 0)
-        return false;
-    bool is = domain_is_called(&domain, entry->vm);
-    domain_finish(&domain);
-    return is;
-}
-
 char *history_time_text(const char *time) {
     static const char form[] = "dddd-dd-ddTdd:dd:dd";
     for (size_t i = 0; form[i]; i++) {
@@ -296,30 +283,4 @@ bool history_next(struct history_reader *reader, const char **line, size_t *size
             return true;
         go_on_to(reader, reader->next);
     }
-}
-
-/* --- all at once */
-
-int history_load(struct history *history, const char *state) {
-    struct history_reader *reader = history_reader_create(state, false);
-    const char *line;
-    size_t size;
-    *history = (struct history){0};
-    while (history_next(reader, &line, &size)) {
-        struct history_entry entry;
-        if (!history_parse(&entry, line, size))
-            continue;
-        history->list = memory_grow(history->list, history->count, sizeof *history->list);
-        history->list[history->count++] = entry;
-    }
-    int error = history_error(reader);
-    history_reader_destroy(reader);
-    return error;
-}
-
-void history_finish(struct history *history) {
-    for (size_t i = 0; i < history->count; i++)
-        history_entry_finish(&history->list[i]);
-    free(history->list);
-    *history = (struct history){0};
 }

@@ -5,8 +5,6 @@
 #ifndef ENGINE_HISTORY_H
 #define ENGINE_HISTORY_H
 
-#include "engine/domain.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,12 +20,6 @@ struct history_entry {
  */
 bool history_parse(struct history_entry *entry, const char *line, size_t size);
 void history_entry_finish(struct history_entry *entry);
-
-/* True when the entry is of the VM that is called `text`: the label in the log is its title, or its
- * name where it has none. A UUID is one in any case, dashes or not. */
-bool history_is_of(const struct history_entry *entry, const char *text);
-/* The same for a VM all whose names are known. */
-bool history_is_of_domain(const struct history_entry *entry, const struct domain *domain);
 
 /* --- line by line */
 
@@ -55,18 +47,6 @@ int history_error(const struct history_reader *reader);
 bool history_found(const struct history_reader *reader);
 const char *history_path(const struct history_reader *reader); /* of the newer file */
 const char *history_directory(const struct history_reader *reader);
-
-/* --- all at once */
-
-struct history {
-    struct history_entry *list; /* oldest first; lines that are no entry are left out */
-    size_t count;
-};
-
-/* Returns 0, or why the log could not be read, as errno; no log is an empty one. The caller ends it
- * in any case. */
-int history_load(struct history *history, const char *state);
-void history_finish(struct history *history);
 
 /* "2026-11-22 10:18:07" of the log's time; a text of another form as it is. The caller frees it. */
 char *history_time_text(const char *time);

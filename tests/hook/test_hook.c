@@ -144,6 +144,7 @@ struct run {
     const char *engine; /* NULL: this program */
     const char *extra[4];
     const char *input; /* what libvirt writes */
+    const char *uuid;  /* in it; NULL: none */
     size_t size;
     bool drip;               /* a byte at a time, each when the one before was read */
     bool silent;             /* no engine is expected to run */
@@ -399,7 +400,11 @@ static void assert_logged(const struct run *run, const char *vm, const char *eve
         fail_msg("not one line: %s", text.bytes);
     json_object *line = json_tokener_parse_verbose(text.bytes, &(enum json_tokener_error){0});
     assert_non_null(line);
-    assert_int_equal(json_object_object_length(line), 8);
+    assert_int_equal(json_object_object_length(line), 9);
+    if (run->uuid)
+        assert_string_equal(field(line, "uuid"), run->uuid);
+    else
+        assert_null(field(line, "uuid"));
     assert_time(field(line, "time"));
     assert_string_equal(field(line, "vm"), vm);
     assert_string_equal(field(line, "event"), event);
@@ -787,6 +792,53 @@ static void logs_an_engine_that_cannot_run(void **state) {
     }
 }
 
+#define UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
+
+static void logs_the_uuid_of_the_vm(void **state) {
+    struct run *run = *state;
+    static const struct {
+        const char *xml, *uuid;
+    } cases[] = {
+        {"<domain type='kvm' id='1'>\n  <name>desk</name>\n  <uuid>" UUID "</uuid>\n</domain>\n",
+         UUID},
+        {"<domain><name>&lt;uuid&gt;x</name><uuid>" UUID "</uuid><metadata><uuid>"
+         "00000000-0000-4000-8000-000000000002</uuid></metadata></domain>",
+         UUID},
+        {"<domain><name>desk</name><uuid>" UUID, UUID},
+        {"<domain><name>desk</name><uuid>4dea22b3-1d52</uuid></domain>", NULL},
+        {"<domain><name>desk</name><uuid>" UUID "0</uuid></domain>", NULL},
+        {"<domain><name>desk</name><uuid>\"4dea22b3-1d52-d8f3-2516-782e98ab3f\"</uuid></domain>",
+         NULL},
+        {"<uuid>", NULL},
+        {"", NULL},
+    };
+    run->engine = "/nowhere/engine";
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        for (int drip = 0; drip < 2; drip++) {
+            run->input = cases[i].xml;
+            run->size = strlen(cases[i].xml);
+            run->uuid = cases[i].uuid;
+            run->drip = drip;
+            run_hook(run);
+            assert_logged(run, "desk", "started", "cannot be run");
+            assert_int_equal(unlink(path_of(run, "state/virt-rules.log")), 0);
+        }
+}
+
+static void leaves_a_torn_line_alone(void **state) {
+    struct run *run = *state;
+    run->engine = "/nowhere/engine";
+    assert_int_equal(mkdir(path_of(run, "state"), 0700), 0);
+    FILE *out = fopen(path_of(run, "state/virt-rules.log"), "we");
+    assert_non_null(out);
+    fputs("{\"torn", out);
+    fclose(out);
+    run_hook(run);
+    struct text text = read_note(run, "state/virt-rules.log");
+    assert_non_null(strstr(text.bytes, "{\"torn\n{\"time\":"));
+    free(text.bytes);
+}
+
 static void logs_any_name(void **state) {
     struct run *run = *state;
     static const struct {
@@ -979,6 +1031,8 @@ int main(int argc, char **argv) {
         HOOK_TEST(gives_the_engine_clean_surroundings),
         HOOK_TEST(keeps_the_environment_but_preloads),
         HOOK_TEST(logs_an_engine_that_cannot_run),
+        HOOK_TEST(logs_the_uuid_of_the_vm),
+        HOOK_TEST(leaves_a_torn_line_alone),
         HOOK_TEST(logs_any_name),
         HOOK_TEST(appends_to_the_log),
         HOOK_TEST(logs_the_local_time),

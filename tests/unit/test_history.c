@@ -121,28 +121,58 @@ static void broken_lines_are_none(void **state) {
     history_entry_finish(&entry);
 }
 
-static void of_which_vm(void **state) {
+/* json-c 0.18 takes bytes from 0x80 on for control characters. */
+static void any_letters(void **state) {
     (void)state;
-    static const char uuid[] = "{\"vm\":\"4dea22b3-1d52-d8f3-2516-782e98ab3fa0\"}";
-    struct domain domain;
+    static const char *const texts[] = {"B\xc3\xbcro", "\xe6\x97\xa5\xe6\x9c\xac",
+                                        "\xf0\x9f\x90\xa7 \xc2\x80",
+                                        "\xef\xbf\xbf \xf4\x8f\xbf\xbf"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct history_entry entry;
+        char *line = memory_printf("{\"vm\":\"%s\",\"uuid\":\"x\",\"%s\":1}", texts[i], texts[i]);
+        assert_true(history_parse(&entry, line, strlen(line)));
+        assert_string_equal(entry.vm, texts[i]);
+        assert_string_equal(entry.uuid, "x");
+        history_entry_finish(&entry);
+        free(line);
+    }
     struct history_entry entry;
-    assert_true(history_parse(&entry, ENTRY, strlen(ENTRY)));
-    assert_true(history_is_of(&entry, "frigate"));
-    assert_false(history_is_of(&entry, "Frigate"));
-    assert_false(history_is_of(&entry, "friga"));
-    sample_domain(&domain, "<domain><name>x</name><title>frigate</title></domain>");
-    assert_true(history_is_of_domain(&entry, &domain));
-    domain_finish(&domain);
-    sample_domain(&domain, "<domain><name>y</name></domain>");
-    assert_false(history_is_of_domain(&entry, &domain));
-    domain_finish(&domain);
+    static const char outside[] = "{\xc3\xbc\"vm\":1}", quoted[] = "{'vm':'x'}";
+    assert_false(history_parse(&entry, outside, strlen(outside)));
+    assert_false(history_parse(&entry, quoted, strlen(quoted)));
+}
+
+/* Whatever a line holds, its texts are texts. */
+static void look_at_line(const char *line, size_t size) {
+    struct history_entry entry;
+    if (!history_parse(&entry, line, size))
+        return;
+    const char *texts[] = {entry.time,   entry.vm,   entry.uuid,   entry.event,  entry.action,
+                           entry.device, entry.rule, entry.result, entry.message};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_true(!texts[i] || strlen(texts[i]) <= 2 * size);
+    if (entry.time)
+        free(history_time_text(entry.time));
     history_entry_finish(&entry);
-    assert_true(history_parse(&entry, uuid, strlen(uuid)));
-    assert_true(history_is_of(&entry, "4DEA22B31D52D8F32516782E98AB3FA0"));
-    history_entry_finish(&entry);
-    assert_true(history_parse(&entry, "{}", 2));
-    assert_false(history_is_of(&entry, "frigate"));
-    history_entry_finish(&entry);
+}
+
+static void any_byte_of_a_line_may_be_damaged(void **state) {
+    (void)state;
+    size_t size = strlen(ENTRY);
+    for (size_t at = 0; at < size; at++)
+        for (int byte = 0; byte < 256; byte++) {
+            char *line = memory_zalloc(size); /* no NUL behind it: to be found by the sanitizer */
+            memcpy(line, ENTRY, size);
+            line[at] = (char)byte;
+            look_at_line(line, size);
+            free(line);
+            if (byte)
+                continue;
+            line = memory_zalloc(at);
+            memcpy(line, ENTRY, at);
+            look_at_line(line, at);
+            free(line);
+        }
 }
 
 static void times_for_people(void **state) {
@@ -444,25 +474,6 @@ static void nothing_lost_and_nothing_twice(void **state) {
     history_reader_destroy(reader);
 }
 
-/* --- all at once */
-
-static void the_whole_without_broken_lines(void **state) {
-    (void)state;
-    struct history history;
-    put(rotated, "w", "{\"vm\":\"a\"}\n{\"v", 14);
-    append("{\"vm\":\"b\"}\nrubbish\n{\"vm\":\"c\"}\n");
-    assert_int_equal(history_load(&history, directory), 0);
-    assert_int_equal(history.count, 3);
-    assert_string_equal(history.list[0].vm, "a");
-    assert_string_equal(history.list[2].vm, "c");
-    history_finish(&history);
-    assert_int_equal(history_load(&history, "/nonexistent"), 0);
-    assert_int_equal(history.count, 0);
-    history_finish(&history);
-    assert_int_equal(history_load(&history, "/dev/null"), ENOTDIR);
-    history_finish(&history);
-}
-
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
@@ -470,7 +481,8 @@ int main(void) {
         TEST(an_entry_has_its_texts),
         TEST(what_is_null_or_missing_is_null),
         TEST(broken_lines_are_none),
-        TEST(of_which_vm),
+        TEST(any_letters),
+        TEST(any_byte_of_a_line_may_be_damaged),
         TEST(times_for_people),
         TEST(no_log),
         TEST(the_older_file_first),
@@ -486,7 +498,6 @@ int main(void) {
         TEST(two_rotations_between_looks),
         TEST(a_log_that_is_removed),
         TEST(nothing_lost_and_nothing_twice),
-        TEST(the_whole_without_broken_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,40 +34,65 @@ enum { MOST = 4 };
 static struct domain domains[MOST];
 static size_t domain_count;
 static struct sample_rules rules;
-static struct history history;
 static struct status status;
 static char *text;
 
-static void add_entry(const char *fields, int minute) {
-    struct history_entry entry;
-    char *line = memory_printf("{\"time\":\"2026-11-22T10:%02d:00.000+01:00\",%s}", minute, fields);
-    assert_true(history_parse(&entry, line, strlen(line)));
-    history.list = memory_grow(history.list, history.count, sizeof *history.list);
-    history.list[history.count++] = entry;
-    free(line);
+enum { DIRECTORY_SIZE = 64 };
+
+static char directory[DIRECTORY_SIZE];
+
+/* One result of the VM that was started as number 1, as its engines write it. */
+struct sample_result {
+    const char *vm, *device, *rule, *message;
+    enum result result;
+};
+
+static void note_result(const struct sample_result *sample, int minute) {
+    struct life life;
+    struct life_start start = {.id = 1, .seen = 1};
+    char error[256], *time = memory_printf("2026-11-22T10:%02d:00.000+01:00", minute);
+    assert_true(life_open(&life, directory, sample->vm, &start));
+    life_note_result(&life,
+                     &(struct journal_entry){.action = sample->rule ? "attach" : NULL,
+                                             .device = sample->device,
+                                             .rule = sample->rule,
+                                             .result = sample->result,
+                                             .message = sample->message},
+                     time);
+    assert_int_equal(life_save(&life, directory, sample->vm, error, sizeof error), 0);
+    life_finish(&life);
+    free(time);
 }
 
-/* Lists end with NULL; the log's entries are a minute apart from 10:00. */
+static void remove_directory(void) {
+    char command[DIRECTORY_SIZE + 16];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a path of this test */
+}
+
+/* Lists end with NULL and without a VM; the results are a minute apart from 10:00. */
 static void make(const char *rule_text, const char *vm, const char *const *xml,
-                 const char *const *log) {
+                 const struct sample_result *log) {
+    snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
+    assert_non_null(mkdtemp(directory));
     sample_rules_init(&rules, rule_text);
     for (domain_count = 0; xml[domain_count]; domain_count++)
         sample_domain(&domains[domain_count], xml[domain_count]);
-    for (int i = 0; log && log[i]; i++)
-        add_entry(log[i], i);
+    for (int i = 0; log && log[i].vm; i++)
+        note_result(&log[i], i);
     status_init(&status, &(struct status_request){.program = &rules.program,
                                                   .host = &host,
                                                   .domains = domains,
                                                   .domain_count = domain_count,
                                                   .vm = vm,
-                                                  .history = &history});
+                                                  .state = directory});
 }
 
 static void finish(void) {
     free(text);
     text = NULL;
     status_finish(&status);
-    history_finish(&history);
+    remove_directory();
     for (size_t i = 0; i < domain_count; i++)
         domain_finish(&domains[i]);
     sample_rules_finish(&rules);
@@ -103,13 +128,17 @@ static void expect(const char *rows, size_t problems) {
     (const char *const[]) {                                                                        \
         __VA_ARGS__, NULL                                                                          \
     }
+#define RESULTS(...)                                                                               \
+    (const struct sample_result[]) {                                                               \
+        __VA_ARGS__, {                                                                             \
+            0                                                                                      \
+        }                                                                                          \
+    }
 #define ENTRY(DEVICE, RESULT, MESSAGE)                                                             \
-    "\"vm\":\"frigate\",\"event\":\"started\",\"action\":\"attach\",\"device\":\"" DEVICE          \
-    "\",\"rule\":\"t.rules:1\",\"result\":\"" RESULT "\",\"message\":\"" MESSAGE "\""
+    { "frigate", DEVICE, "t.rules:1", MESSAGE, RESULT }
 #define OF_TPU(RESULT, MESSAGE) ENTRY("0000:03:00.0 1ac1:089a", RESULT, MESSAGE)
-#define EVENT(NAME)                                                                                \
-    "\"vm\":\"frigate\",\"event\":\"" NAME "\",\"action\":\"run\",\"device\":null,\"rule\":null,"  \
-    "\"result\":\"ran\",\"message\":\"\""
+#define OF_ALL(RESULT, MESSAGE)                                                                    \
+    { "frigate", NULL, NULL, MESSAGE, RESULT }
 
 static const char TPU_RULE[] = "on vm frigate started attach 1ac1:089a at 03:00.0 as vfio\n";
 static const char *const *const BARE = (const char *const[]){VM(RUNS, "frigate", ""), NULL};
@@ -121,14 +150,14 @@ static const char *const *const WITH_TPU =
 static void attached_since_the_log_says_so(void **state) {
     (void)state;
     make(TPU_RULE, NULL, WITH_TPU,
-         LIST(OF_TPU("attached", ""), OF_TPU("failed", "x"), OF_TPU("attached", ""),
-              OF_TPU("already", "")));
+         RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_TPU(RESULT_FAILED, "x"),
+                 OF_TPU(RESULT_ATTACHED, ""), OF_TPU(RESULT_ALREADY, "")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | 10:02 | -\n", 0);
 }
 
 static void attached_and_only_found(void **state) {
     (void)state;
-    make(TPU_RULE, NULL, WITH_TPU, LIST(OF_TPU("already", ""), OF_TPU("already", "")));
+    make(TPU_RULE, NULL, WITH_TPU, RESULTS(OF_TPU(RESULT_ALREADY, ""), OF_TPU(RESULT_ALREADY, "")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | 10:00 | -\n", 0);
 }
 
@@ -136,14 +165,15 @@ static void attached_by_somebody_else(void **state) {
     (void)state;
     make(TPU_RULE, NULL, WITH_TPU, NULL);
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | - | -\n", 0);
-    make(TPU_RULE, NULL, WITH_TPU, LIST(OF_TPU("attached", ""), OF_TPU("detached", "")));
+    make(TPU_RULE, NULL, WITH_TPU,
+         RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_TPU(RESULT_DETACHED, "")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | - | -\n", 0);
 }
 
 static void attached_with_an_error_since(void **state) {
     (void)state;
     make(TPU_RULE, NULL, WITH_TPU,
-         LIST(OF_TPU("attached", ""), OF_TPU("failed", "the guest keeps it")));
+         RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_TPU(RESULT_FAILED, "the guest keeps it")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | 10:00 | the guest keeps it\n",
            0);
 }
@@ -170,13 +200,14 @@ static void waiting(void **state) {
 
 static void waiting_after_a_detach(void **state) {
     (void)state;
-    make(TPU_RULE, NULL, BARE, LIST(OF_TPU("attached", ""), OF_TPU("detached", "")));
+    make(TPU_RULE, NULL, BARE, RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_TPU(RESULT_DETACHED, "")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n", 1);
 }
 
 static void waiting_because_it_came_late(void **state) {
     (void)state;
-    make(TPU_RULE, NULL, BARE, LIST(ENTRY("1ac1:089a at 03:00.0", "absent", "there was none")));
+    make(TPU_RULE, NULL, BARE,
+         RESULTS(ENTRY("1ac1:089a at 03:00.0", RESULT_ABSENT, "there was none")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | there was none\n", 1);
 }
 
@@ -184,61 +215,92 @@ static void lost(void **state) {
     (void)state;
     static const char expected[] = "frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the "
                                    "VM had it, and does not have it any more\n";
-    make(TPU_RULE, NULL, BARE, LIST(OF_TPU("failed", "x"), OF_TPU("attached", "")));
+    make(TPU_RULE, NULL, BARE, RESULTS(OF_TPU(RESULT_FAILED, "x"), OF_TPU(RESULT_ATTACHED, "")));
     expect(expected, 1);
-    make(TPU_RULE, NULL, BARE, LIST(OF_TPU("already", "")));
+    make(TPU_RULE, NULL, BARE, RESULTS(OF_TPU(RESULT_ALREADY, "")));
     expect(expected, 1);
 }
 
 static void failed(void **state) {
     (void)state;
     make(TPU_RULE, NULL, BARE,
-         LIST(OF_TPU("attached", ""), OF_TPU("refused", "one"), OF_TPU("failed", "two")));
+         RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_TPU(RESULT_REFUSED, "one"),
+                 OF_TPU(RESULT_FAILED, "two")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | failed | 10:01 | two\n", 1);
 }
 
 static void failed_as_a_whole(void **state) {
     (void)state;
-    make(TPU_RULE, NULL, BARE,
-         LIST("\"vm\":\"frigate\",\"event\":\"started\",\"action\":null,\"device\":null,\"rule\":"
-              "null,\"result\":\"failed\",\"message\":\"no libvirt\""));
+    make(TPU_RULE, NULL, BARE, RESULTS(OF_ALL(RESULT_FAILED, "no libvirt")));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | failed | 10:00 | no libvirt\n", 1);
     make(TPU_RULE, NULL, BARE,
-         LIST("\"vm\":\"frigate\",\"event\":\"started\",\"action\":null,\"device\":null,\"rule\":"
-              "\"b.rules\",\"result\":\"failed\",\"message\":\"the file is left out\""));
-    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n", 1);
+         RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_ALL(RESULT_FAILED, "no libvirt"),
+                 OF_ALL(RESULT_FAILED, "still none")));
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | failed | 10:01 | still none\n", 1);
+    make(TPU_RULE, NULL, BARE,
+         RESULTS(OF_ALL(RESULT_FAILED, "no libvirt"), OF_TPU(RESULT_ATTACHED, ""),
+                 OF_ALL(RESULT_FAILED, "again none")));
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | failed | 10:02 | again none\n", 1);
+    make(TPU_RULE, NULL, BARE,
+         RESULTS(OF_TPU(RESULT_FAILED, "x"), OF_ALL(RESULT_FAILED, "no libvirt")));
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | failed | 10:00 | no libvirt\n", 1);
+    make(TPU_RULE, NULL, WITH_TPU,
+         RESULTS(OF_TPU(RESULT_ATTACHED, ""), OF_ALL(RESULT_FAILED, "no libvirt")));
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | 10:00 | -\n", 0);
 }
 
 static void another_life_is_over(void **state) {
     (void)state;
-    static const char *const events[] = {EVENT("stopped"), EVENT("release"), EVENT("prepare"),
-                                         EVENT("restore"), EVENT("migrate"), EVENT("start")};
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-        make(TPU_RULE, NULL, BARE, LIST(OF_TPU("attached", ""), events[i]));
-        expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n", 1);
-        make(TPU_RULE, NULL, WITH_TPU,
-             LIST(OF_TPU("attached", ""), events[i], OF_TPU("already", "")));
-        expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | 10:02 | -\n", 0);
-    }
+    make(TPU_RULE, NULL, LIST(VM(" id='2'", "frigate", "")), RESULTS(OF_TPU(RESULT_ATTACHED, "")));
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n", 1);
+    make(TPU_RULE, NULL, LIST(VM(" id='2'", "frigate", HOSTDEV("03"))),
+         RESULTS(OF_TPU(RESULT_ATTACHED, "")));
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | - | -\n", 0);
 }
 
 static void another_vm_or_device_says_nothing(void **state) {
     (void)state;
     make(TPU_RULE, NULL, BARE,
-         LIST("\"vm\":\"other\",\"event\":\"started\",\"device\":\"0000:03:00.0 1ac1:089a\","
-              "\"result\":\"attached\",\"message\":\"\"",
-              ENTRY("0000:03:00.01 1ac1:089a", "attached", ""),
-              ENTRY("0000:04:00.0 1ac1:089a", "attached", ""),
-              "\"vm\":\"frigate\",\"event\":\"started\",\"device\":\"0000:03:00.0 8086:1521\","
-              "\"rule\":\"other.rules:1\",\"result\":\"failed\",\"message\":\"\""));
+         RESULTS({"other", "0000:03:00.0 1ac1:089a", "t.rules:1", "", RESULT_ATTACHED},
+                 ENTRY("0000:03:00.01 1ac1:089a", RESULT_ATTACHED, ""),
+                 ENTRY("0000:04:00.0 1ac1:089a", RESULT_ATTACHED, ""),
+                 {"frigate", "0000:03:00.0 8086:1521", "other.rules:1", "", RESULT_FAILED}));
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n", 1);
+}
+
+#define UUID_1 "00000000-0000-4000-8000-000000000001"
+#define UUID_2 "00000000-0000-4000-8000-000000000002"
+#define TITLED(NAME, TITLE, UUID)                                                                  \
+    "<domain type='kvm' id='1'><name>" NAME "</name><title>" TITLE "</title><uuid>" UUID           \
+    "</uuid><devices/></domain>"
+
+/* One title twice, a name that is another's title, a VM that was renamed: the UUID tells. */
+static void vms_are_told_apart_by_their_uuid(void **state) {
+    (void)state;
+    static const char rule[] = "on vm any started attach 1ac1:089a at 03:00.0 as vfio optional\n";
+    static const struct sample_result log[] = {
+        {UUID_1, "0000:03:00.0 1ac1:089a", "t.rules:1", "", RESULT_ATTACHED}, {0}};
+    make(rule, NULL, LIST(TITLED("one", "NVR", UUID_1), TITLED("two", "NVR", UUID_2)), log);
+    expect("NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it, and does not have "
+           "it any more\n"
+           "NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n",
+           0);
+    make(rule, NULL, LIST(TITLED("one", "NVR", UUID_1), TITLED("NVR", "other", UUID_2)), log);
+    expect("NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it, and does not have "
+           "it any more\n"
+           "other | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n",
+           0);
+    make(rule, NULL, LIST(TITLED("new", "newer", UUID_1)), log);
+    expect("newer | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it, and does not "
+           "have it any more\n",
+           0);
 }
 
 static void a_stick_under_its_other_id(void **state) {
     (void)state;
     make("on vm frigate started attach 1a6e:089a or 18d1:9302 as usb\n", NULL,
          LIST(VM(RUNS, "frigate", USB_HOSTDEV("4"))),
-         LIST(ENTRY("1-1.4 18d1:9302", "attached", "")));
+         RESULTS(ENTRY("1-1.4 18d1:9302", RESULT_ATTACHED, "")));
     expect("frigate | 1-1.4 1a6e:089a | t.rules:1 | attached | 10:00 | -\n", 0);
 }
 
@@ -248,7 +310,8 @@ static void absent(void **state) {
     (void)state;
     make("on vm frigate started attach ffff:* as usb\n"
          "on vm frigate started attach fffe:* as vfio optional\n",
-         NULL, BARE, LIST(ENTRY("ffff:*", "absent", "old"), ENTRY("ffff:*", "absent", "old")));
+         NULL, BARE,
+         RESULTS(ENTRY("ffff:*", RESULT_ABSENT, "old"), ENTRY("ffff:*", RESULT_ABSENT, "old")));
     assert_int_equal(status.vms[0].rows[0].refusal, REFUSED_ABSENT);
     assert_true(status.vms[0].rows[1].optional);
     expect("frigate | ffff:* | t.rules:1 | absent | 10:00 | the host has no USB device ffff:*\n"
@@ -259,8 +322,8 @@ static void absent(void **state) {
 static void refused(void **state) {
     (void)state;
     make("on vm frigate started attach 144d:a808 as vfio\n", NULL, BARE,
-         LIST(ENTRY("0000:07:00.0 144d:a808", "attached", ""),
-              ENTRY("0000:07:00.0 144d:a808", "refused", "old")));
+         RESULTS(ENTRY("0000:07:00.0 144d:a808", RESULT_ATTACHED, ""),
+                 ENTRY("0000:07:00.0 144d:a808", RESULT_REFUSED, "old")));
     assert_non_null(status.vms[0].rows[0].hint);
     expect("frigate | 0000:07:00.0 144d:a808 | t.rules:1 | refused | 10:01 | the host mounts / "
            "from it\n",
@@ -313,7 +376,7 @@ static void vms_that_are_off(void **state) {
     static const char two[] = "on vm frigate started " TPU " optional\n"
                               "on vm any started attach 8086:1521 as vfio\n";
     make(two, NULL, LIST(VM("", "zzz", ""), VM("", "frigate", HOSTDEV("03"))),
-         LIST(OF_TPU("failed", "x")));
+         RESULTS(OF_TPU(RESULT_FAILED, "x")));
     assert_int_equal(status.count, 1); /* 'any' names nobody */
     expect("frigate | 1ac1:089a | t.rules:1 | off | - | -\n"
            "frigate | 0000:05:00.0 8086:1521 | t.rules:2 | off | - | -\n",
@@ -355,6 +418,7 @@ int main(void) {
         cmocka_unit_test(failed_as_a_whole),
         cmocka_unit_test(another_life_is_over),
         cmocka_unit_test(another_vm_or_device_says_nothing),
+        cmocka_unit_test(vms_are_told_apart_by_their_uuid),
         cmocka_unit_test(a_stick_under_its_other_id),
         cmocka_unit_test(absent),
         cmocka_unit_test(refused),
