@@ -229,6 +229,22 @@ static void judge_hook(const struct hook_place *ours, struct findings *findings)
     }
 }
 
+/* All but the one that stays. */
+static void explain_repeated(const struct hook_places *places, const struct hook_place *ours,
+                             struct findings *findings) {
+    char *others = memory_strdup("remove ");
+    const char *separator = "";
+    for (size_t i = 0; i < places->count; i++)
+        if (places->list[i].version && &places->list[i] != ours) {
+            char *longer = memory_printf("%s%s/%s", others, separator, places->list[i].path);
+            free(others);
+            others = longer;
+            separator = ", ";
+        }
+    doctor_hint(findings, "%s", others);
+    free(others);
+}
+
 void condition_hook(struct doctor *doctor, struct findings *findings) {
     struct hook_places places = hook_places_find(&doctor->tree);
     size_t count;
@@ -238,10 +254,7 @@ void condition_hook(struct doctor *doctor, struct findings *findings) {
     } else if (count > 1) {
         doctor_warning(findings, "it is there %zu times, so each event is handled %zu times", count,
                        count);
-        doctor_hint(findings, "remove /%s", places.list[places.count - 1].path);
-        for (size_t i = 0; i < places.count; i++)
-            if (places.list[i].version && &places.list[i] != ours)
-                doctor_hint(findings, "remove /%s", places.list[i].path);
+        explain_repeated(&places, ours, findings);
     } else if (is_run(doctor, &places, ours, findings)) {
         judge_hook(ours, findings);
     }

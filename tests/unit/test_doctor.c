@@ -423,6 +423,10 @@ static void hook(void **state) {
     put_program(bed, HOOKS "qemu", MARK VERSION);
     put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
     WARNS(condition_hook, "2 times", "remove /etc/libvirt/hooks/qemu.d/virt-rules");
+    put_program(bed, HOOKS "qemu.d/a", MARK VERSION);
+    WARNS(condition_hook, "3 times",
+          "remove /etc/libvirt/hooks/qemu.d/a, /etc/libvirt/hooks/qemu.d/virt-rules");
+    drop(bed, HOOKS "qemu.d/a");
     drop(bed, HOOKS "qemu");
     OK(condition_hook, "/etc/libvirt/hooks/qemu.d/virt-rules, version " VERSION);
     drop(bed, HOOKS "qemu.d/virt-rules");
@@ -738,6 +742,141 @@ static void old_setup(void **state) {
     put(bed, "var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", "rmmod vfio_pci\n");
     OK(condition_old_setup, "no script");
     assert_int_equal(mkfifo(full(bed, "etc/crontab"), 0600), 0);
+    OK(condition_old_setup, "no script");
+}
+
+/* What one script in the hooks directory of the sample host is found to do; NULL: nothing. Its
+ * rules attach 0000:03:00.0 with its group, and a USB device at 1-1.4. */
+static void hook_script(struct bed *bed, const char *text, const char *message) {
+    put(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh", text);
+    if (message)
+        WARNS(condition_old_setup, message, "take it away");
+    else
+        OK(condition_old_setup, "no script");
+}
+
+static void put_pci_device(const struct bed *bed, const char *address, const char *id) {
+    char *path = memory_printf("sys/bus/pci/devices/%s", address);
+    const char *const files[][2] = {{"vendor", "0x10de\n"},
+                                    {"device", id},
+                                    {"class", "0x030000\n"},
+                                    {"subsystem_vendor", "0x0\n"},
+                                    {"subsystem_device", "0x0\n"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *file = memory_printf("%s/%s", path, files[i][0]);
+        put(bed, file, files[i][1]);
+        free(file);
+    }
+    free(path);
+}
+
+/* 0000:01:00.0 is wanted, 0000:01:00.1 is of its group, 0000:02:00.0 is not wanted. */
+static void use_two_cards(struct bed *bed) {
+    put_pci_device(bed, "0000:01:00.0", "0x1c03\n");
+    put_pci_device(bed, "0000:02:00.0", "0x2484\n");
+    put_pci_device(bed, "0000:01:00.1", "0x10f1\n");
+    for (int function = 0; function < 2; function++) {
+        char *link = memory_printf("sys/bus/pci/devices/0000:01:00.%d/iommu_group", function);
+        assert_int_equal(symlink("/sys/kernel/iommu_groups/1", full(bed, link)), 0);
+        free(link);
+    }
+    use_rules(bed, "on vm win10 started attach 10de:1c03 as vfio");
+    use_host(bed);
+    assert_int_equal(bed->host.count, 3);
+}
+
+static void hook_scripts_of_any_depth(void **state) {
+    struct bed *bed = *state;
+    use_two_cards(bed);
+    hook_script(bed, "#!/bin/sh\nmodprobe -r vfio_pci\n",
+                "/etc/libvirt/hooks/qemu.d/win10/prepare/begin/start.sh:2 unloads vfio");
+    put(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh", "#!/bin/sh\n");
+    put(bed, HOOKS "a/b/c/d/e/f/g/h/i/x", "#!/bin/sh\nmodprobe -r vfio_pci\n");
+    WARNS(condition_old_setup, "hooks/a/b/c/d/e/f/g/h/i/x:2", "take it away");
+    drop(bed, HOOKS "a/b/c/d/e/f/g/h/i/x");
+    /* links: out of the directory, in a circle, to one file twice, to nothing */
+    put(bed, "opt/mine/y", "#!/bin/sh\nvirsh nodedev-reattach pci_0000_02_00_0\n");
+    assert_int_equal(symlink("/opt/mine", full(bed, HOOKS "a/mine")), 0);
+    assert_int_equal(symlink("..", full(bed, HOOKS "a/up")), 0);
+    assert_int_equal(symlink("/opt/mine/y", full(bed, HOOKS "a/twice")), 0);
+    assert_int_equal(symlink("/nowhere", full(bed, HOOKS "a/nowhere")), 0);
+    WARNS(condition_old_setup, "/etc/libvirt/hooks/a/mine/y:2 calls virsh nodedev-reattach",
+          "libvirt waits");
+    drop(bed, "opt/mine/y");
+    OK(condition_old_setup, "no script");
+    /* what a hook calls by its path */
+    put(bed, "usr/local/bin/start", "#!/bin/bash\n. /etc/x\nmodprobe --remove vfio\n");
+    put(bed, HOOKS "qemu", "#!/bin/sh\n/usr/local/bin/start \"$@\" >/tmp/log\n");
+    WARNS(condition_old_setup, "/usr/local/bin/start:3 unloads vfio", "take it away");
+    put(bed, HOOKS "qemu", "#!/bin/sh\n# /usr/local/bin/start\n");
+    OK(condition_old_setup, "no script");
+    put(bed, HOOKS "notes.txt", "virsh nodedev-detach pci_0000_01_00_0\n");
+    put(bed, "usr/local/libvirt/deep/x.sh", "modprobe -r vfio\n");
+    OK(condition_old_setup, "no script");
+}
+
+static void what_hook_scripts_do(void **state) {
+    static const struct {
+        const char *line, *message;
+    } lines[] = {
+        {"virsh nodedev-detach pci_0000_01_00_0",
+         "calls virsh nodedev-detach, which a hook must not; a rule attaches 0000:01:00.0"},
+        {"/usr/bin/virsh -c qemu:///system list --all", "calls virsh list"},
+        {"subprocess.run([\"virsh\", \"destroy\", vm])", "calls virsh destroy"},
+        {"x=$(virsh domid $1)", "calls virsh domid"},
+        {"conn = libvirt.open(None)", "calls libvirt"},
+        {"virsh start other >/dev/null 2>&1 && echo", "calls virsh start"},
+        {"systemd-run virsh nodedev-reattach $GPU", NULL},
+        {"(sleep 9; virsh start other) >/dev/null 2>&1 &", NULL},
+        {"# virsh list", NULL},
+        {"echo done # virsh list", NULL},
+        {"echo \"virsh is not called\"", NULL},
+        {"echo \"$(virsh list)\"", "calls virsh list"},
+        {"my-virsh list; cat virsh.log", NULL},
+        {"modprobe -r vfio-pci", "unloads vfio"},
+        {"modprobe -rf vfio", "unloads vfio"},
+        {"modprobe -v --remove vfio_iommu_type1", "unloads vfio"},
+        {"rmmod vfio_pci", "unloads vfio"},
+        {"modprobe -r nvidia_drm", NULL},
+        {"modprobe vfio-pci", NULL},
+        {"modprobe vfio-pci ids=10de:1c03", NULL},
+        {"echo 0000:01:00.0 > /sys/bus/pci/drivers/nvidia/unbind",
+         "writes unbind: it moves 0000:01:00.0, which a rule attaches"},
+        {"echo 0000:01:00.0 | tee /sys/bus/pci/drivers/vfio-pci/bind", "writes bind: it moves"},
+        {"echo vfio-pci >/sys/bus/pci/devices/0000:01:00.0/driver_override",
+         "writes driver_override: it moves 0000:01:00.0"},
+        {"echo 1 >/sys/bus/pci/devices/0000:01:00.0/remove", "writes remove"},
+        {"echo 0000:02:00.0 > /sys/bus/pci/drivers/nvidia/unbind", NULL},
+        {"echo $GPU > /sys/bus/pci/drivers/nvidia/unbind", "may move a device"},
+        {"GPU=0000:01:00.0\necho $GPU > /sys/bus/pci/drivers/nvidia/unbind", "start.sh:3 writes"},
+        {"GPU=0000:02:00.0\necho $GPU > /sys/bus/pci/drivers/nvidia/unbind", NULL},
+        {"echo 0 > /sys/class/vtconsole/vtcon0/bind", NULL},
+        {"cat /sys/bus/pci/devices/0000:01:00.0/driver_override", NULL},
+        {"echo 10de 1c03 > /sys/bus/pci/drivers/vfio-pci/new_id", "writes new_id"},
+    };
+    struct bed *bed = *state;
+    use_two_cards(bed);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char *text = memory_printf("#!/bin/sh\n%s\n", lines[i].line);
+        hook_script(bed, text, lines[i].message);
+        free(text);
+    }
+    hook_script(
+        bed, "#!/bin/sh\nmodprobe -r vfio\nmodprobe -r vfio\nvirsh list\nvirsh start a\n",
+        "start.sh:2 unloads vfio, which other VMs may use; line 4 calls virsh list, which a "
+        "hook must not");
+    static const char audio[] = "#!/bin/sh\necho 0000:01:00.1 >/sys/bus/pci/drivers/x/unbind\n";
+    hook_script(bed, audio, NULL);
+    use_rules(bed, "on vm win10 started attach 10de:1c03 with group as vfio");
+    hook_script(bed, audio, "writes unbind: it moves 0000:01:00.1, which a rule attaches");
+    drop(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh");
+    /* at boot libvirt may be called, and what is not named is not judged */
+    put(bed, "etc/rc.local", "virsh start a\necho $GPU >/sys/bus/pci/drivers/x/unbind\n");
+    OK(condition_old_setup, "no script");
+    put(bed, "etc/rc.local", "virsh nodedev-detach pci_0000_01_00_0\n");
+    WARNS(condition_old_setup, "/etc/rc.local:1 calls virsh nodedev-detach for 0000:01:00.0",
+          "take it away");
+    put(bed, "etc/rc.local", "virsh nodedev-detach pci_0000_02_00_0\n");
     OK(condition_old_setup, "no script");
 }
 
@@ -1108,6 +1247,8 @@ int main(void) {
         BED(plugged),
         BED(plugged_without_udev),
         BED(old_setup),
+        BED(hook_scripts_of_any_depth),
+        BED(what_hook_scripts_do),
         BED(synology),
         BED(rules),
         BED(libvirt),
