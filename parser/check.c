@@ -1,9 +1,11 @@
 #include "parser/check.h"
 
 #include "parser/doubt.h"
+#include "parser/print.h"
 #include "parser/promise.h"
 #include "parser/resolve.h"
 #include "parser/suggest.h"
+#include "parser/word_check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +38,8 @@ static const struct {
       "a rule file that others may change; error! in a directory"},
      NULL},
     {{"nul-byte", SEVERITY_ERROR, true, "a NUL byte"}, NULL},
-    {{"control-character", SEVERITY_ERROR, true, "a control character"}, NULL},
+    {{"control-character", SEVERITY_ERROR, true, "a control character, or one that nobody sees"},
+     NULL},
     {{"stray-backslash", SEVERITY_ERROR, true, "a backslash that does not end its line"}, NULL},
     {{"unterminated-string", SEVERITY_ERROR, true, "a quoted word that does not end"}, NULL},
     {{"bad-escape", SEVERITY_ERROR, true, "an unknown escape in a quoted word"}, NULL},
@@ -52,7 +55,9 @@ static const struct {
     {{"bad-count", SEVERITY_ERROR, true, "a number of devices that cannot be"}, NULL},
     {{"undefined-device", SEVERITY_ERROR, true, "a name that no definition gives"}, NULL},
     {{"duplicate-definition", SEVERITY_ERROR, true, "a name that is defined twice"}, NULL},
-    {{"circular-definition", SEVERITY_ERROR, true, "a device that is defined by itself"}, NULL},
+    {{"circular-definition", SEVERITY_ERROR, true,
+      "a device that is defined by itself, or by too many names"},
+     NULL},
     {{"impossible-device", SEVERITY_ERROR, true, "conditions that no device meets together"}, NULL},
     {{"unused-definition", SEVERITY_WARNING, false, "a definition that nothing uses"},
      check_definitions},
@@ -63,13 +68,22 @@ static const struct {
      NULL /* with event-without-attach */},
     {{"option-mismatch", SEVERITY_ERROR, false, "an option that does not fit its action"},
      NULL /* with event-without-attach */},
-    {{"repeated-word", SEVERITY_WARNING, false, "a VM, event or option twice in one rule"},
+    {{"repeated-word", SEVERITY_WARNING, false, "a VM, event, option or condition twice"},
      NULL /* with event-without-attach */},
     {{"empty-word", SEVERITY_ERROR, false, "a quoted word with nothing in it"},
      NULL /* with event-without-attach */},
-    {{"quoted-glob", SEVERITY_WARNING, false, "a VM's quoted name with * ? or [, which is no glob"},
+    {{"quoted-glob", SEVERITY_WARNING, false,
+      "a quoted name or serial with * ? or [, which is no glob"},
      NULL /* with empty-word */},
-    {{"relative-path", SEVERITY_ERROR, false, "a program or ROM file without its whole path"},
+    {{"foreign-operator", SEVERITY_WARNING, false,
+      "a VM's bare name with an operator of another language"},
+     NULL /* with empty-word */},
+    {{"bad-uuid", SEVERITY_WARNING, false, "a VM's name that is nearly a UUID"},
+     NULL /* with empty-word */},
+    {{"hidden-character", SEVERITY_WARNING, false,
+      "a name with a blank or character that nobody sees"},
+     NULL /* with empty-word */},
+    {{"relative-path", SEVERITY_ERROR, false, "a program or ROM file that is not a path from /"},
      NULL /* with empty-word */},
     {{"words-in-program", SEVERITY_WARNING, false, "a program and its arguments in one word"},
      NULL /* with event-without-attach */},
@@ -335,43 +349,67 @@ static void empty_word(struct checker *checker, struct source *source, struct sp
         hint);
 }
 
-/* Whoever has such a VM turns the check off. */
-static void quoted_glob(struct checker *checker, struct source *source, const struct word *vm) {
-    diagnostic_hint(diagnose(checker->diagnostics, source, vm->span, "quoted-glob",
-                             "in quotes this is no glob: only a VM called just '%s' is meant",
-                             vm->text),
-                    "take the quotes away (a '?' stands for a blank); if a VM is called so: "
-                    "'virt-rules check --ignore quoted-glob'");
-}
-
 static void check_vm_words(struct checker *checker, struct source *source, const struct word *vms) {
     for (; vms; vms = vms->next)
         if (!*vms->text)
             empty_word(checker, source, vms->span, "'any' means every VM");
-        else if (vms->kind == WORD_QUOTED && strpbrk(vms->text, "*?["))
-            quoted_glob(checker, source, vms);
+        else
+            word_check_vm(checker->diagnostics, source, vms);
+}
+
+static void report_repeated_criterion(struct checker *checker, struct source *source,
+                                      const struct criterion *second, const struct criterion *first,
+                                      bool in_rule) {
+    char *text = print_criterion_text(second);
+    struct diagnostic *diagnostic =
+        diagnose(checker->diagnostics, source, second->span, "repeated-word",
+                 "'%s' is repeated: it is one device all the same", text);
+    if (in_rule)
+        diagnostic_hint(diagnostic, "leave one out; for two devices write 'any 2 %s'", text);
+    else
+        diagnostic_hint(diagnostic, "leave one out");
+    diagnostic_note(diagnostic, source, first->span, "first here");
+    free(text);
+}
+
+/* 1ac1:089a 1ac1:089a: who writes it means two devices, and gets one. Of each alternative the first
+ * such condition is reported, and of a device as long as nobody writes it only the beginning is
+ * looked at. */
+static void check_repeated_criteria(struct checker *checker, struct source *source,
+                                    const struct criterion *criteria, bool in_rule) {
+    enum { LOOKED_AT = 64 };
+    const struct criterion *first = NULL;
+    size_t count = 0;
+    for (const struct criterion *one = criteria; one; one = one->next, count++) {
+        if (one->alternative) {
+            first = one;
+            count = 0;
+        }
+        const struct criterion *other = count < LOOKED_AT ? first : NULL;
+        while (other && other != one && !same_criterion(other, one))
+            other = other->next;
+        if (!other || other == one || one->kind == CRITERION_NAME || one->kind == CRITERION_UNREAD)
+            continue;
+        report_repeated_criterion(checker, source, one, other, in_rule);
+        first = NULL;
+    }
 }
 
 static void check_criteria_words(struct checker *checker, struct source *source,
-                                 const struct criterion *criteria) {
+                                 const struct criterion *criteria, bool in_rule) {
+    check_repeated_criteria(checker, source, criteria, in_rule);
     for (; criteria; criteria = criteria->next)
         if (criteria->kind == CRITERION_SERIAL && !*criteria->text)
             empty_word(checker, source, criteria->span, "'lsusb -v' shows it as iSerial");
-}
-
-static void relative_path(struct checker *checker, struct source *source, struct span span,
-                          const char *path) {
-    if (*path != '/')
-        diagnostic_hint(diagnose(checker->diagnostics, source, span, "relative-path",
-                                 "'%s' is no whole path", path),
-                        "begin it with '/': no shell and no PATH looks for it");
+        else if (criteria->kind == CRITERION_SERIAL)
+            word_check_serial(checker->diagnostics, source, criteria->span, criteria->text);
 }
 
 static void check_target(struct checker *checker, const struct rule *rule,
                          const struct action *action, const struct target *target, bool every_vm) {
     if (action->verb == VERB_ATTACH)
         check_backend(checker, rule->source, target, action->backend);
-    check_criteria_words(checker, rule->source, target->device);
+    check_criteria_words(checker, rule->source, target->device, true);
     if (action->verb == VERB_ATTACH && every_vm && target->quantifier == QUANTIFIER_ALL)
         diagnostic_hint(diagnose(checker->diagnostics, rule->source, target->span, "every-vm-all",
                                  "'all' for every VM: the first that starts takes every one of "
@@ -384,35 +422,10 @@ static bool is_every_vm(const struct word *vm) {
                                     strspn(vm->text, "*") == strlen(vm->text));
 }
 
-/* $NAME or ${NAME}, alone or with more around it. */
-static bool has_variable(const char *text) {
-    for (; (text = strchr(text, '$')); text++) {
-        const char *name = text + 1 + (text[1] == '{');
-        if (*name == '_' || (*name >= 'A' && *name <= 'Z') || (*name >= 'a' && *name <= 'z'))
-            return true;
-    }
-    return false;
-}
-
-static void check_command(struct checker *checker, const struct rule *rule,
-                          const struct word *program) {
-    relative_path(checker, rule->source, program->span, program->text);
-    if (!program->next && *program->text == '/' && strchr(program->text, ' '))
-        diagnostic_hint(diagnose(checker->diagnostics, rule->source, program->span,
-                                 "words-in-program", "the program's name has a blank in it"),
-                        "no shell takes it apart: each argument is a word of its own");
-    for (const struct word *one = program->next; one; one = one->next)
-        if (has_variable(one->text))
-            diagnostic_hint(diagnose(checker->diagnostics, rule->source, one->span,
-                                     "shell-variable", "no shell expands '%s'", one->text),
-                            "the program finds VM and event in its environment: VIRT_RULES_VM, "
-                            "VIRT_RULES_EVENT");
-}
-
 static void check_action(struct checker *checker, const struct rule *rule,
                          const struct action *action, bool every_vm) {
     if (action->verb == VERB_RUN)
-        check_command(checker, rule, action->command);
+        word_check_command(checker->diagnostics, rule->source, action->command);
     else
         for (const struct target *target = action->targets; target; target = target->next)
             check_target(checker, rule, action, target, every_vm);
@@ -420,7 +433,7 @@ static void check_action(struct checker *checker, const struct rule *rule,
     check_repeated_options(checker, rule, action);
     for (const struct action_option *option = action->options; option; option = option->next)
         if (option->kind == OPTION_ROM_FILE && action->verb != VERB_RUN)
-            relative_path(checker, rule->source, option->span, option->text);
+            word_check_path(checker->diagnostics, rule->source, option->span, option->text);
 }
 
 static void check_rule(struct checker *checker, const struct rule *rule) {
@@ -445,10 +458,10 @@ static void check_each(struct checker *checker) {
         check_rule(checker, rule);
     for (const struct guard *guard = checker->syntax->guards; guard; guard = guard->next) {
         check_vm_words(checker, guard->source, guard->vms);
-        check_criteria_words(checker, guard->source, guard->device);
+        check_criteria_words(checker, guard->source, guard->device, false);
     }
     for (const struct definition *one = checker->syntax->definitions; one; one = one->next)
-        check_criteria_words(checker, one->source, one->device);
+        check_criteria_words(checker, one->source, one->device, false);
 }
 
 /* --- rules against each other: see promise.c */

@@ -1,5 +1,7 @@
 #include "parser/promise.h"
 
+#include "parser/print.h"
+
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,27 +44,6 @@ static bool is_whole(const struct criterion *device) {
 static uint64_t mix(uint64_t hash, uint64_t value) {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
     return hash ^ hash >> 29;
-}
-
-static uint64_t id_bits(const struct criterion *one) {
-    return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
-           (uint64_t)one->id.vendor << 16 | one->id.device;
-}
-
-static uint64_t criterion_bits(const struct criterion *one) {
-    switch ((enum criterion_kind)one->kind) {
-    case CRITERION_ID:
-    case CRITERION_SUBSYSTEM:
-        return id_bits(one);
-    case CRITERION_CLASS:
-        return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
-    default:
-        return (uint64_t)(uintptr_t)one->text;
-    }
-}
-
-static bool same_criterion(const struct criterion *a, const struct criterion *b) {
-    return a->kind == b->kind && criterion_bits(a) == criterion_bits(b);
 }
 
 static bool same_criteria(const struct criterion *a, const struct criterion *b) {
@@ -161,15 +142,62 @@ static bool differs(const struct promise *first, const struct promise *second) {
             !same_options(first->action->options, second->action->options));
 }
 
+/* True when an address or a port says which device it is: there is no second one. */
+static bool is_one_device(const struct criterion *device) {
+    for (; device; device = device->next)
+        if ((device->kind == CRITERION_ADDRESS && !is_glob(device->text)) ||
+            device->kind == CRITERION_PORT)
+            return true;
+    return false;
+}
+
+/* Who attaches one of a kind twice wants two of them. The caller frees it; NULL: that cannot be
+ * meant. */
+static char *hint_several(const struct promise *second, const struct promise *first) {
+    if (!second->target || second->action->verb != VERB_ATTACH ||
+        is_one_device(second->target->device) || first->target->quantifier == QUANTIFIER_ALL ||
+        second->target->quantifier == QUANTIFIER_ALL)
+        return NULL;
+    unsigned count = first->target->count + second->target->count;
+    char *device = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&device, &size);
+    if (!out)
+        return NULL;
+    print_device(out, second->target->device, false);
+    fclose(out);
+    char *hint = memory_printf(
+        "one device counts for both; for %u devices write 'any %u %s', else take one out", count,
+        count, device);
+    free(device);
+    return hint;
+}
+
 static void report_rule(const struct promises *promises, const struct promise *second,
                         const struct promise *first) {
-    if (differs(first, second))
+    char *several = hint_several(second, first);
+    if (several && second->target->quantifier == QUANTIFIER_ANY &&
+        first->target->quantifier == QUANTIFIER_ANY)
+        report(promises, second, first, "duplicate-rule", "another rule says this already",
+               several);
+    else if (differs(first, second))
         report(promises, second, first, "duplicate-rule",
                "another rule attaches this device already, in another way",
                "a device is attached once, as the first rule says: make one rule of the two");
     else
         report(promises, second, first, "duplicate-rule", "another rule says this already",
                "take one of the two out");
+    free(several);
+}
+
+static void report_same_rule(const struct promises *promises, const struct promise *second,
+                             const struct promise *first) {
+    char *several = hint_several(second, first);
+    report(promises, second, first, second->target ? "duplicate-device" : "duplicate-rule",
+           second->target ? "this device stands twice in one rule"
+                          : "this command stands twice in one rule",
+           several ? several : "take one out");
+    free(several);
 }
 
 /* True when an option or event of the action's line was found wrong: what it means is not known.
@@ -187,16 +215,25 @@ static bool is_in_doubt(const struct promises *promises, const struct promise *p
     return false;
 }
 
+/* Those are compared with each other, and not only with the first promise of their kind. */
+static bool has_few_targets(const struct rule *rule) {
+    enum { FEW = 64 };
+    size_t count = 0;
+    for (const struct action *action = rule->actions; action; action = action->next)
+        if (action->verb != VERB_RUN)
+            for (const struct target *one = action->targets; one && count <= FEW; one = one->next)
+                count++;
+    return count <= FEW;
+}
+
 /* Returns false after a report. */
 static bool compare(const struct promises *promises, const struct promise *second,
                     const struct promise *first) {
-    if (!first->rule->vms || !second->rule->vms || is_in_doubt(promises, second))
+    if (!first->rule->vms || !second->rule->vms || is_in_doubt(promises, second) ||
+        (first->rule == second->rule && second->target && has_few_targets(second->rule)))
         return true;
     if (first->rule == second->rule)
-        report(promises, second, first, second->target ? "duplicate-device" : "duplicate-rule",
-               second->target ? "this device stands twice in one rule"
-                              : "this command stands twice in one rule",
-               "take one out");
+        report_same_rule(promises, second, first);
     else if (same_vms(first->rule->vms, second->rule->vms))
         report_rule(promises, second, first);
     else if (second->action->verb == VERB_ATTACH && promises_to_two(first, second))
@@ -308,6 +345,36 @@ static size_t room_for(size_t count) {
     return size;
 }
 
+/* The first target of the rule that selects the same device in the same way; itself: none before it
+ * does. */
+static struct promise first_of(const struct promise *promise) {
+    struct promise first = *promise;
+    for (first.action = promise->rule->actions; first.action; first.action = first.action->next)
+        if (first.action->verb == promise->action->verb)
+            for (first.target = first.action->targets; first.target;
+                 first.target = first.target->next)
+                if (first.target == promise->target ||
+                    (is_whole(first.target->device) &&
+                     same_criteria(first.target->device, promise->target->device)))
+                    return first;
+    return *promise;
+}
+
+static void check_repeated_targets(const struct promises *promises, const struct rule *rule) {
+    struct promise promise = {.rule = rule};
+    if (!has_few_targets(rule))
+        return;
+    for (promise.action = rule->actions; promise.action; promise.action = promise.action->next)
+        if (promise.action->verb != VERB_RUN)
+            for (promise.target = promise.action->targets; promise.target;
+                 promise.target = promise.target->next) {
+                struct promise first = first_of(&promise);
+                if (first.target != promise.target && is_whole(promise.target->device) &&
+                    !is_in_doubt(promises, &promise))
+                    report_same_rule(promises, &promise, &first);
+            }
+}
+
 /* One rule that names two VMs for one device. */
 static void check_one_rule(const struct promises *promises, const struct rule *rule) {
     const struct word *second = rule->vms ? rule->vms->next : NULL;
@@ -332,6 +399,7 @@ void promise_check(struct syntax *syntax, struct diagnostics *diagnostics) {
     size_t count = 0;
     for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
         check_one_rule(&promises, rule);
+        check_repeated_targets(&promises, rule);
         count += count_promises(rule);
     }
     promises.mark_count = room_for(count);

@@ -29,3 +29,24 @@ const char *verb_text(enum verb verb) {
     static const char *const texts[] = {"attach", "detach", "run"};
     return texts[verb];
 }
+
+static uint64_t id_bits(const struct criterion *one) {
+    return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
+           (uint64_t)one->id.vendor << 16 | one->id.device;
+}
+
+uint64_t criterion_bits(const struct criterion *one) {
+    switch ((enum criterion_kind)one->kind) {
+    case CRITERION_ID:
+    case CRITERION_SUBSYSTEM:
+        return id_bits(one);
+    case CRITERION_CLASS:
+        return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
+    default:
+        return (uint64_t)(uintptr_t)one->text;
+    }
+}
+
+bool same_criterion(const struct criterion *a, const struct criterion *b) {
+    return a->kind == b->kind && criterion_bits(a) == criterion_bits(b);
+}

@@ -188,6 +188,11 @@ void syntax_finish(struct syntax *syntax);
 /* Parses one file into the set and adds what is wrong to `diagnostics`. */
 void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics);
 
+/* What a criterion says, its kind and place aside: equal for those of one kind that say the same.
+ */
+uint64_t criterion_bits(const struct criterion *one);
+bool same_criterion(const struct criterion *a, const struct criterion *b);
+
 /* The name of a criterion's keyword ("class"), or of its kind for those that have none ("id"). */
 const char *criterion_text(enum criterion_kind kind);
 const char *backend_text(enum backend backend);

@@ -1,5 +1,6 @@
 #include "parser/syntax_error.h"
 
+#include "parser/glob.h"
 #include "parser/suggest.h"
 
 #include <stdio.h>
@@ -436,6 +437,12 @@ void report_odd_name(struct parse_context *context, struct span span, const char
     if (has_open_bracket(text))
         diagnostic_hint(syntax(context, span, "a '[' without a ']'"),
                         "a name that has a '[' in it is written in quotes: \"%s\"", text);
+    else if (glob_is_void(text))
+        diagnostic_hint(syntax(context, span, "a '[...]' that no character matches"),
+                        "a range goes up: [a-z]; a class is one of [[:alpha:]], [[:digit:]] and "
+                        "the like; a name that "
+                        "has a '[' in it is written in quotes: \"%s\"",
+                        text);
     else if (lower)
         diagnostic_hint(syntax(context, span, "a word of the language in upper case"),
                         "did you mean '%s'? A VM that is called so is written in quotes: \"%s\"",
@@ -453,23 +460,27 @@ void report_joined_never(struct parse_context *context, struct span backslash) {
                     "take the backslash away: a 'never' is a statement of its own");
 }
 
-void report_shell_word(struct parse_context *context, struct span span, const char *text) {
+bool is_shell_operator(const char *text) {
     static const char *const words[] = {";", "&", "&&", "|", "||", ">", ">>", "<", "//", "2>&1"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!strcmp(text, words[i])) {
-            struct diagnostic *diagnostic =
-                diagnose(context->diagnostics, context->source, span, "syntax",
-                         "'%s' has no meaning here: no shell reads the command", text);
-            if (*text == ';')
-                diagnostic_hint(diagnostic, "%s", NO_SEMICOLON);
-            else if (*text == '/')
-                diagnostic_hint(diagnostic, "a comment begins with '#'");
-            else
-                diagnostic_hint(diagnostic,
-                                "write a script; an argument is written in quotes: "
-                                "\"%s\"",
-                                text);
-        }
+        if (!strcmp(text, words[i]))
+            return true;
+    return false;
+}
+
+void report_shell_word(struct parse_context *context, struct span span, const char *text) {
+    if (!is_shell_operator(text))
+        return;
+    struct diagnostic *diagnostic =
+        diagnose(context->diagnostics, context->source, span, "syntax",
+                 "'%s' has no meaning here: no shell reads the command", text);
+    if (*text == ';')
+        diagnostic_hint(diagnostic, "%s", NO_SEMICOLON);
+    else if (*text == '/')
+        diagnostic_hint(diagnostic, "a comment begins with '#'");
+    else
+        diagnostic_hint(diagnostic, "write a script; an argument is written in quotes: \"%s\"",
+                        text);
 }
 
 void report_syntax_error(struct parse_context *context, const struct syntax_error *error) {

@@ -274,7 +274,7 @@ static void test_words(void **state) {
         {"on vm a started detach 1ac1:089a serial \"\"\n", "empty-word@serial \"\""},
         {"never attach serial \"\" to vm \"\"\n", "empty-word@serial \"\" empty-word@\"\""},
         {"device a is serial \"\"\nnever attach a\n", "empty-word@serial \"\""},
-        {"on vm \" \" started run \"/x\"\n", ""},
+        {"on vm \" \" started run \"/x\"\n", "hidden-character@\" \""},
         {"on vm a started run \"x\"\n", "relative-path@\"x\""},
         {"on vm a started run \"\"\n", "relative-path@\"\""},
         {"on vm a started run \"./x\"\n", "relative-path@\"./x\""},
@@ -282,8 +282,74 @@ static void test_words(void **state) {
         {"on vm a started attach 1ac1:089a as vfio rom \"x.rom\"\n", "relative-path@rom \"x.rom\""},
         {"on vm a started attach 1ac1:089a as vfio rom \"/x.rom\"\n", ""},
         {"on vm a started run \"/x\" relative\n", ""},
+        {"on vm a started run \"/\"\n", "relative-path@\"/\""},
+        {"on vm a started run \"/x/\" y\n", "relative-path@\"/x/\""},
+        {"on vm a started run \"/x/..\" y\n", "relative-path@\"/x/..\""},
+        {"on vm a started run \"/x/...\" y\n", ""},
     };
     ASSERT_ROWS(rows);
+}
+
+/* Warnings of bare names that hold an operator; quoting turns them off. Each name alone, in a rule
+ * and in a guard. */
+static void test_operators_in_names(void **state) {
+    (void)state;
+    static const char *const odd[] = {
+        "!a",   "a|b",  "^a",   "/a/",   "name=a", "title:a", "UUID:a", "$VM",  "<a>",
+        "(a)",  "a，b", "a、b", "a;b",   "a&b",    "a=b",     "~a",     "%VM%", "！a",
+        "a；b", "a｜b", "!a*",  "a*|b*", "vm:a",   "a،b",     "[!a]b|c"};
+    static const char *const fine[] = {"a",    "a-b", "a_b.c", "user@host", "[!a]b", "x[^b]*",
+                                       "Büro", "a+b", "a:b",   "10%",       "a~1",   "a!",
+                                       "a/b",  "1.5", "a^b",   "ü(x)",      "-x",    "x.y*"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char text[200], expected[100];
+        snprintf(text, sizeof text,
+                 "on vm %s started run \"/x\"\nnever attach 1ac1:089a to vm b, %s\n", odd[i],
+                 odd[i]);
+        snprintf(expected, sizeof expected, "foreign-operator@%s foreign-operator@%s", odd[i],
+                 odd[i]);
+        assert_says(text, expected);
+        snprintf(text, sizeof text, "on vm \"%s\" started run \"/x\"\n", odd[i]);
+        snprintf(expected, sizeof expected, "quoted-glob@\"%s\"", odd[i]);
+        assert_says(text, strpbrk(odd[i], "*[") ? expected : "");
+    }
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "on vm %s started run \"/x\"\n", fine[i]);
+        assert_says(text, "");
+    }
+}
+
+static void test_nearly_uuids(void **state) {
+    (void)state;
+    static const char *const odd[] = {
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4",   "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4ee",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3dg4",  "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2cxd4e",
+        "8a0e7d2-c55b1-4c56-9d3e-0f6b1a2c3d4e",  "8a0e7d2c55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8a0e7d2c55b14c569d3e0f6b1a2c3d4e",      "8A0E7D2C55B14C569D3E0F6B1A2C3D4E",
+        "8a0e7d2c55b14c569d3e0f6b1a2c3d4",       "8a0e7d2c--55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8aOe7d2c-55b1-4c56-9d3e-Of6b1a2c3d4e",  "a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8a0e7d2c_55b1-4c56-9d3e-0f6b1a2c3d4e-",
+    };
+    static const char *const fine[] = {
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e", "8A0E7D2C-55B1-4C56-9D3E-0F6B1A2C3D4E",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4*", "0123456789abcdef",
+        "windows-server-2019-datacenter-no-1",  "a-very-long-name-of-a-vm-which-has-no-end",
+        "debian-12-bookworm-backports-amd64",   "deadbeef-cafe",
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char text[300], expected[200];
+        snprintf(text, sizeof text,
+                 "on vm %s started run \"/x\"\nnever attach 1ac1:089a to vm \"%s\"\n", odd[i],
+                 odd[i]);
+        snprintf(expected, sizeof expected, "bad-uuid@%s bad-uuid@\"%s\"", odd[i], odd[i]);
+        assert_says(text, expected);
+    }
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        char text[300];
+        snprintf(text, sizeof text, "on vm %s started run \"/x\"\n", fine[i]);
+        assert_says(text, "");
+    }
 }
 
 static void test_every_vm(void **state) {
@@ -571,6 +637,8 @@ int main(void) {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_operators_in_names),
+        cmocka_unit_test(test_nearly_uuids),
         cmocka_unit_test(test_every_vm),
         cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_many_duplicates),

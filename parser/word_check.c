@@ -1,0 +1,396 @@
+#include "parser/word_check.h"
+
+#include "lexer/character.h"
+#include "lexer/text.h"
+#include "parser/syntax_error.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { UUID_DIGITS = 32, UUID_LENGTH = 36 };
+
+/* --- operators of other languages */
+
+/* The ',' and its like of scripts whose keyboards have no other. */
+static const uint32_t wide_separators[] = {0x060c, 0x061b, 0x3001, 0xfe50, 0xfe51, 0xfe54,
+                                           0xff06, 0xff0c, 0xff1b, 0xff5c, 0xff64};
+static const uint32_t wide_operators[] = {0xff01, 0xff04, 0xff08, 0xff09, 0xff0f,
+                                          0xff1c, 0xff1d, 0xff1e, 0xff3e};
+
+static bool has_code(const uint32_t *list, size_t count, uint32_t code) {
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == code)
+            return true;
+    return false;
+}
+
+static bool is_separator(const char *text, size_t length) {
+    return length == 1 ? strchr("|;&", *text) != NULL
+                       : has_code(wide_separators, sizeof wide_separators / sizeof *wide_separators,
+                                  text_code_point(text, length));
+}
+
+/* Where such an operator is in a name, in `span`; a '!' or '^' in a glob's brackets is none. */
+static bool find_operator(const char *text, struct span *span) {
+    bool bracket = false;
+    for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
+        character_at(text + at, left - at, &length);
+        bracket = text[at] == '[' || (bracket && text[at] != ']');
+        bool wide =
+            length > 1 && has_code(wide_operators, sizeof wide_operators / sizeof *wide_operators,
+                                   text_code_point(text + at, length));
+        *span = (struct span){(uint32_t)at, (uint32_t)(at + length)};
+        if (!bracket && (wide || is_separator(text + at, length) || strchr("=<>", text[at]) ||
+                         (at == 0 && strchr("!^/$(~%", text[at]))))
+            return true;
+    }
+    return false;
+}
+
+/* "name:", "title=" and the like, which a name follows; its length, or 0. */
+static size_t key_length(const char *text) {
+    static const char *const keys[] = {"name", "title", "uuid", "vm", "domain"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        size_t length = strlen(keys[i]);
+        if (!strncasecmp(text, keys[i], length) && (text[length] == ':' || text[length] == '='))
+            return length + 1 + strspn(text + length + 1, ":=");
+    }
+    return 0;
+}
+
+/* The names that the separators stand between, with ', ' instead. The caller frees it. */
+static char *separated(const char *text) {
+    char *list = memory_resize(NULL, 2 * strlen(text) + 1, 1), *end = list;
+    for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
+        character_at(text + at, left - at, &length);
+        if (!is_separator(text + at, length)) {
+            memcpy(end, text + at, length);
+            end += length;
+        } else if (end > list && end[-1] != ' ') {
+            memcpy(end, ", ", 2);
+            end += 2;
+        }
+    }
+    *end = 0;
+    return list;
+}
+
+static void hint_operator(struct diagnostic *diagnostic, const char *text, struct span span) {
+    size_t key = key_length(text), length = strlen(text);
+    char *names = separated(text), *advice = NULL;
+    if (key)
+        advice = memory_printf("write the name alone: %s", text + key);
+    else if (is_separator(text + span.start, span.end - span.start))
+        advice = memory_printf("separate VMs with ',': %s", names);
+    else if (*text == '!')
+        advice = memory_strdup("there is no 'not': name the VMs that are meant");
+    else if (strchr("^/~", *text))
+        advice = memory_strdup(
+            "a name is compared as a whole, or as a glob (ha*), not as a regular expression");
+    else if (strchr("$%", *text))
+        advice = memory_strdup("no variable is expanded: write the VM's name");
+    else if (strchr("<(", *text) && length > 2 && strchr(">)", text[length - 1]))
+        advice = memory_printf("write the name alone: %.*s", (int)length - 2, text + 1);
+    else
+        advice = memory_strdup("write the VM's name alone");
+    diagnostic_hint(diagnostic, "%s; a VM that is called so is written in quotes: \"%s\"", advice,
+                    text);
+    free(advice);
+    free(names);
+}
+
+static bool check_operators(struct diagnostics *diagnostics, struct source *source,
+                            const struct word *vm) {
+    struct span span = {0, 0};
+    size_t key = key_length(vm->text), length = strlen(vm->text);
+    if (strchr(":;", vm->text[length - 1]) || (!key && !find_operator(vm->text, &span)))
+        return false; /* with these at its end it is an error */
+    if (key)
+        span = (struct span){(uint32_t)key - 1, (uint32_t)key};
+    struct diagnostic *diagnostic = diagnose(
+        diagnostics, source, vm->span, "foreign-operator",
+        vm->kind == WORD_GLOB ? "only VMs that match '%s' are meant: '%.*s' is not an operator"
+                              : "only a VM called '%s' is meant: '%.*s' is not an operator",
+        vm->text, (int)(span.end - span.start), vm->text + span.start);
+    hint_operator(diagnostic, vm->text, span);
+    return true;
+}
+
+/* --- UUIDs */
+
+struct uuid_shape {
+    size_t digits, dashes, others, length;
+};
+
+static struct uuid_shape shape_of(const char *text) {
+    struct uuid_shape shape = {.length = strlen(text)};
+    for (const char *at = text; *at; at++)
+        if (isxdigit((unsigned char)*at))
+            shape.digits++;
+        else if (*at == '-')
+            shape.dashes++;
+        else
+            shape.others++;
+    return shape;
+}
+
+static bool is_uuid(const char *text) {
+    for (size_t i = 0; i < UUID_LENGTH; i++)
+        if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-'
+                                                    : !isxdigit((unsigned char)text[i]))
+            return false;
+    return !text[UUID_LENGTH];
+}
+
+/* A name of letters and dashes is hardly ever as near as that: all but two of 32 or so are hex
+ * digits. */
+static bool is_nearly_uuid(const char *text) {
+    struct uuid_shape shape = shape_of(text);
+    size_t signs = shape.digits + shape.others;
+    if (signs < UUID_DIGITS - 2 || signs > UUID_DIGITS + 2 || shape.others > 2 || shape.dashes > 6)
+        return false;
+    return (shape.dashes >= 3 || signs == UUID_DIGITS || shape.others == 0) && !is_uuid(text);
+}
+
+/* The 32 digits with the dashes where they belong, in lower case. The caller frees it. */
+static char *mended_uuid(const char *text) {
+    char *mended = memory_resize(NULL, UUID_LENGTH + 1, 1), *end = mended;
+    for (; *text; text++) {
+        if (!isxdigit((unsigned char)*text))
+            continue;
+        if (end == mended + 8 || end == mended + 13 || end == mended + 18 || end == mended + 23)
+            *end++ = '-';
+        *end++ = (char)tolower((unsigned char)*text);
+    }
+    *end = 0;
+    return mended;
+}
+
+static void check_uuid(struct diagnostics *diagnostics, struct source *source,
+                       const struct word *vm) {
+    struct uuid_shape shape;
+    if (vm->kind == WORD_GLOB || strnlen(vm->text, 45) < 28 || strlen(vm->text) > 44 ||
+        !is_nearly_uuid(vm->text))
+        return;
+    shape = shape_of(vm->text);
+    struct diagnostic *diagnostic = diagnose(
+        diagnostics, source, vm->span, "bad-uuid",
+        "'%s' is nearly a UUID: only a VM with just this name or title is meant", vm->text);
+    if (shape.digits == UUID_DIGITS && !shape.others) {
+        char *mended = mended_uuid(vm->text);
+        diagnostic_hint(diagnostic, "write it with its dashes: %s", mended);
+        free(mended);
+    } else if (shape.others)
+        diagnostic_hint(
+            diagnostic,
+            "a UUID has hex digits (0 to 9, a to f) and dashes alone; 'virsh list --all "
+            "--uuid' prints it");
+    else
+        diagnostic_hint(
+            diagnostic,
+            "a UUID has 32 hex digits (8-4-4-4-12), and this has %zu; 'virsh list --all "
+            "--uuid' prints it",
+            shape.digits);
+}
+
+/* --- what nobody sees */
+
+/* What is odd about it, as a text that the caller frees; NULL: nothing. */
+static char *find_hidden(const char *text) {
+    size_t length = strlen(text);
+    if (*text == ' ')
+        return memory_strdup("begins with a blank");
+    if (length && text[length - 1] == ' ')
+        return memory_strdup("ends with a blank");
+    if (strstr(text, "  "))
+        return memory_strdup("has two blanks in a row");
+    for (size_t at = 0, size; at < length; at += size) {
+        const char *name = NULL;
+        enum character_kind kind = character_at(text + at, length - at, &size);
+        uint32_t code = text_code_point(text + at, size);
+        if (text[at] == '\t')
+            return memory_strdup("has a tab in it");
+        if (kind != CHARACTER_BLANK && kind != CHARACTER_JOINER && kind != CHARACTER_C1)
+            continue;
+        character_kind(code, &name);
+        return memory_printf("has a %s (U+%04X) in it%s", name ? name : "control character", code,
+                             kind == CHARACTER_BLANK ? ", not a blank" : "");
+    }
+    return NULL;
+}
+
+static void check_hidden(struct diagnostics *diagnostics, struct source *source, struct span span,
+                         const char *text) {
+    char *hidden = find_hidden(text);
+    if (!hidden)
+        return;
+    diagnostic_hint(
+        diagnose(diagnostics, source, span, "hidden-character", "'%s' %s", text, hidden),
+        "nobody sees that: write a plain blank, or take it out; if it belongs there: "
+        "'virt-rules check --ignore hidden-character'");
+    free(hidden);
+}
+
+/* Whoever has such a VM or device turns the check off. */
+static void check_quoted_glob(struct diagnostics *diagnostics, struct source *source,
+                              struct span span, const char *text, bool vm) {
+    if (!is_glob(text))
+        return;
+    if (vm)
+        diagnostic_hint(diagnose(diagnostics, source, span, "quoted-glob",
+                                 "in quotes this is no glob: only a VM called just '%s' is meant",
+                                 text),
+                        "take the quotes away (a '?' stands for a blank); if a VM is called so: "
+                        "'virt-rules check --ignore quoted-glob'");
+    else
+        diagnostic_hint(
+            diagnose(diagnostics, source, span, "quoted-glob",
+                     "a serial number is not a glob: only the device with just '%s' is meant",
+                     text),
+            "write the whole serial number, or leave 'serial' out; if it is just so: 'virt-rules "
+            "check "
+            "--ignore quoted-glob'");
+}
+
+/* Most names are such, and need no closer look but for UUIDs. */
+static bool is_everyday_name(const char *text) {
+    while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' ||
+           *text == '_')
+        text++;
+    return !*text;
+}
+
+void word_check_vm(struct diagnostics *diagnostics, struct source *source, const struct word *vm) {
+    if (vm->kind == WORD_ANY)
+        return;
+    if (!is_everyday_name(vm->text)) {
+        if (vm->kind == WORD_QUOTED)
+            check_quoted_glob(diagnostics, source, vm->span, vm->text, true);
+        else if (check_operators(diagnostics, source, vm))
+            return;
+        check_hidden(diagnostics, source, vm->span, vm->text);
+    }
+    check_uuid(diagnostics, source, vm);
+}
+
+void word_check_serial(struct diagnostics *diagnostics, struct source *source, struct span span,
+                       const char *text) {
+    check_quoted_glob(diagnostics, source, span, text, false);
+    check_hidden(diagnostics, source, span, text);
+}
+
+/* --- commands */
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
+                     const char *text) {
+    const char *base = base_name(text);
+    if (*text != '/')
+        diagnostic_hint(
+            diagnose(diagnostics, source, span, "relative-path", "'%s' is no whole path", text),
+            "begin it with '/': no shell and no PATH looks for it");
+    else if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
+        diagnostic_hint(
+            diagnose(diagnostics, source, span, "relative-path", "'%s' is a directory", text),
+            "write the path of the file in it");
+    else
+        check_hidden(diagnostics, source, span, text);
+}
+
+/* $NAME, ${NAME}, $1 in a bare word, $(command) or `command`, alone or with more around it. */
+static bool has_expansion(const struct word *word) {
+    const char *back = strchr(word->text, '`');
+    if (back && strchr(back + 1, '`'))
+        return true;
+    for (const char *text = word->text; (text = strchr(text, '$')); text++) {
+        const char *name = text + 1 + (text[1] == '{');
+        if (*name == '_' || isalpha((unsigned char)*name) || (text[1] == '(' && strchr(text, ')')))
+            return true;
+        if (word->kind != WORD_QUOTED &&
+            (isdigit((unsigned char)*name) || strchr("?@*#!$", *name)) && *name)
+            return true;
+    }
+    return false;
+}
+
+/* >FILE, 2>&1, a;, a|b, *.txt, ~/x: in quotes they would mean themselves to a shell, too. */
+static bool has_operator(const struct word *word) {
+    const char *text = word->text;
+    size_t length = strlen(text), digits = strspn(text, "0123456789");
+    if (word->kind == WORD_QUOTED)
+        return false;
+    return (text[digits] && strchr("<>", text[digits])) || *text == '|' || *text == '&' ||
+           !strncmp(text, "~/", 2) || !strcmp(text, "~") || text[length - 1] == ';' ||
+           text[length - 1] == '&' || text[length - 1] == '|' || strpbrk(text, "*?") ||
+           (strchr(text, '[') && !has_open_bracket(text));
+}
+
+/* An argument behind -c is a script, and these programs take one or more as well: what looks like a
+ * shell's is theirs. */
+static bool reads_scripts(const char *program) {
+    static const char *const names[] = {"awk", "gawk", "mawk", "perl",  "sed",
+                                        "ssh", "jq",   "find", "expect"};
+    const char *base = base_name(program);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(base, names[i]))
+            return true;
+    return false;
+}
+
+static bool is_script_option(const char *text) {
+    size_t length = strlen(text);
+    return (length > 1 && length < 6 && text[0] == '-' && text[1] != '-' &&
+            text[length - 1] == 'c') ||
+           !strcmp(text, "--command");
+}
+
+static void check_arguments(struct diagnostics *diagnostics, struct source *source,
+                            const struct word *program) {
+    bool script = false;
+    for (const struct word *last = program, *one = program->next; one;
+         last = one, one = one->next) {
+        script = reads_scripts(last->text) || (script && last == program);
+        bool quote =
+            one->kind != WORD_QUOTED && (strchr("'`", *one->text) || is_shell_operator(one->text));
+        if (script || quote /* reported already */ || is_script_option(last->text) ||
+            reads_scripts(program->text))
+            continue;
+        if (has_expansion(one))
+            diagnostic_hint(diagnose(diagnostics, source, one->span, "shell-variable",
+                                     "no shell expands '%s'", one->text),
+                            "the program finds VM and event in its environment: VIRT_RULES_VM, "
+                            "VIRT_RULES_EVENT");
+        else if (has_operator(one))
+            diagnostic_hint(diagnose(diagnostics, source, one->span, "shell-variable",
+                                     "no shell reads '%s': the program gets it as it is",
+                                     one->text),
+                            "write a script, or run \"/bin/sh\" \"-c\" \"...\"; an argument that "
+                            "is meant so is written "
+                            "in quotes: \"%s\"",
+                            one->text);
+    }
+}
+
+/* A path may have a blank in it; arguments have their own words. */
+static bool has_arguments_in_program(const struct word *program) {
+    const char *blank = strchr(program->text, ' ');
+    if (*program->text != '/' || !blank)
+        return false;
+    return !program->next || strstr(blank, " -") || !strchr(blank, '/');
+}
+
+void word_check_command(struct diagnostics *diagnostics, struct source *source,
+                        const struct word *program) {
+    word_check_path(diagnostics, source, program->span, program->text);
+    if (has_arguments_in_program(program))
+        diagnostic_hint(diagnose(diagnostics, source, program->span, "words-in-program",
+                                 "the program's name has a blank in it"),
+                        "no shell takes it apart: each argument is a word of its own");
+    check_arguments(diagnostics, source, program);
+}

@@ -1,0 +1,22 @@
+/* Words that are right for the grammar, and that surely mean something else to their writer. */
+#ifndef PARSER_WORD_CHECK_H
+#define PARSER_WORD_CHECK_H
+
+#include "parser/syntax.h"
+
+/* One name of a VM, in a rule or a guard. */
+void word_check_vm(struct diagnostics *diagnostics, struct source *source, const struct word *vm);
+
+/* The text of `serial "..."`. */
+void word_check_serial(struct diagnostics *diagnostics, struct source *source, struct span span,
+                       const char *text);
+
+/* The path of a program or a ROM file. */
+void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
+                     const char *text);
+
+/* The program of 'run', with its arguments behind it. */
+void word_check_command(struct diagnostics *diagnostics, struct source *source,
+                        const struct word *program);
+
+#endif
