@@ -478,7 +478,7 @@ static void check_guards(struct checker *checker) {
 
 static void apply_severity(const struct check_config *config, struct diagnostic *diagnostic) {
     size_t index = find_check(diagnostic->name);
-    if (diagnostic->fixed)
+    if (diagnostic->fixed || index == CHECK_COUNT) /* a check without a row keeps its severity */
         return;
     diagnostic->severity = config ? config->severities[index] : checks[index].row.severity;
     if (config && config->strict && diagnostic->severity == SEVERITY_WARNING)

@@ -572,6 +572,19 @@ static void test_configuration(void **state) {
     check_config_finish(&config);
 }
 
+static void test_a_name_without_a_row(void **state) {
+    (void)state;
+    struct source source;
+    struct diagnostics diagnostics = {0};
+    source_from_text(&source, "t.rules", "x\n", 2);
+    diagnose(&diagnostics, &source, (struct span){0, 1}, "no-such-check", "%s", "x");
+    enum severity before = diagnostics.list[0].severity;
+    check_apply(NULL, &diagnostics, 0);
+    assert_int_equal(diagnostics.list[0].severity, before);
+    diagnostics_finish(&diagnostics);
+    source_finish(&source);
+}
+
 static void test_a_warning_breaks_no_file(void **state) {
     (void)state;
     struct front front;
@@ -647,6 +660,7 @@ int main(void) {
         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_a_name_without_a_row),
         cmocka_unit_test(test_a_warning_breaks_no_file),
         cmocka_unit_test(test_every_name_is_in_the_table),
     };
