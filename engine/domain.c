@@ -666,7 +666,7 @@ static void on_start(void *data, const XML_Char *name, const XML_Char **attribut
                name);
     if (reader->refused)
         return;
-    if (strcmp(name, "qemu:arg") == 0)
+    if (strcmp(name, "qemu:arg") == 0 && strcmp(reader->path, "/domain") == 0)
         start_argument(reader, attributes);
     if (reader->foreign || start_wrapper(reader, name, attributes))
         return;

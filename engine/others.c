@@ -68,7 +68,7 @@ static void add_file(struct others *others, const char *directory, const char *f
     free(path);
 }
 
-static bool is_same(const struct domain *a, const struct domain *b) {
+bool others_is_same(const struct domain *a, const struct domain *b) {
     return a->uuid && b->uuid ? !strcmp(a->uuid, b->uuid) : !strcmp(a->name, b->name);
 }
 
@@ -92,7 +92,7 @@ void others_from_tree(struct others *others, const char *root, const struct doma
     free((void *)entries);
     free(directory);
     for (size_t i = others->count; own && i-- > 0;)
-        if (is_same(&others->list[i], own)) {
+        if (others_is_same(&others->list[i], own)) {
             domain_finish(&others->list[i]);
             leave_out(others, i);
         }

@@ -24,6 +24,9 @@ int others_load(struct others *others, struct virt *virt, const char *own_uuid,
  */
 void others_from_tree(struct others *others, const char *root, const struct domain *own);
 
+/* Whether two texts are of one VM: by UUID where both have one, else by name. */
+bool others_is_same(const struct domain *a, const struct domain *b);
+
 /* Moves the VM that has this name, title or UUID out of the list; false: there is none. */
 bool others_take(struct others *others, const char *name, struct domain *domain);
 

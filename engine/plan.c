@@ -271,7 +271,7 @@ static const struct domain *unreadable_vm(const struct planner *planner) {
     for (size_t i = 0; i < request->other_count; i++)
         if (request->others[i].unreadable)
             return &request->others[i];
-    return NULL;
+    return request->event->domain->unreadable ? request->event->domain : NULL;
 }
 
 static bool is_attached(const struct planner *planner, const struct host_device *device) {

@@ -1,5 +1,6 @@
 #include "engine/vms.h"
 
+#include "engine/others.h"
 #include "lexer/memory.h"
 #include "lexer/source.h"
 
@@ -44,7 +45,7 @@ static void add_file(struct vms *vms, const char *directory, const char *name) {
     free(path);
 }
 
-bool vms_from_tree(struct vms *vms, const char *root) {
+static bool vms_from_definitions(struct vms *vms, const char *root) {
     struct dirent **entries = NULL;
     char *directory = memory_printf("%s/etc/libvirt/qemu", root);
     int count = scandir(directory, &entries, is_definition, alphasort);
@@ -56,6 +57,27 @@ bool vms_from_tree(struct vms *vms, const char *root) {
     free((void *)entries);
     free(directory);
     return count >= 0;
+}
+
+bool vms_from_tree(struct vms *vms, const char *root) {
+    struct vms defined;
+    struct others running;
+    bool found = vms_from_definitions(&defined, root);
+    others_from_tree(&running, root, NULL);
+    *vms = (struct vms){running.list, running.count};
+    for (size_t i = 0; i < defined.count; i++) {
+        bool runs = false;
+        for (size_t j = 0; j < running.count && !runs; j++)
+            runs = others_is_same(&running.list[j], &defined.list[i]);
+        if (runs) {
+            domain_finish(&defined.list[i]);
+            continue;
+        }
+        vms->list = memory_grow(vms->list, vms->count, sizeof *vms->list);
+        vms->list[vms->count++] = defined.list[i];
+    }
+    free(defined.list);
+    return found || running.count;
 }
 
 void vms_finish(struct vms *vms) {

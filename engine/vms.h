@@ -15,8 +15,9 @@ int vms_from_libvirt(struct vms *vms, struct virt *virt, struct virt_error *erro
 
 /*
  * From the definitions that libvirt's qemu driver keeps below a root:
- * ROOT/etc/libvirt/qemu/NAME.xml. Returns false when there is no such directory, and nothing to
- * finish.
+ * ROOT/etc/libvirt/qemu/NAME.xml, and its files of running VMs, ROOT/run/libvirt/qemu/NAME.xml,
+ * which come before the definition of the same VM. Returns false when neither directory is there,
+ * and nothing to finish.
  */
 bool vms_from_tree(struct vms *vms, const char *root);
 

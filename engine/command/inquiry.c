@@ -94,7 +94,7 @@ static int vms_from_tree_of(struct inquiry *inquiry) {
     others_from_tree(&inquiry->others, inquiry->sysroot, NULL);
     if (others_take(&inquiry->others, inquiry->vm, &inquiry->domain))
         return EXIT_FINE;
-    if (vms_from_tree(&vms, inquiry->sysroot)) {
+    if (vms_from_tree(&vms, inquiry->sysroot)) { /* those that do not run */
         bool found =
             others_take(&(struct others){vms.list, vms.count}, inquiry->vm, &inquiry->domain);
         vms.count -= found;

@@ -237,23 +237,37 @@ bool place_of_mdev(struct place_list *list, const struct host *host, const struc
     return is_known;
 }
 
-bool place_of_scsi(struct place_list *list, const struct host *host, const struct tree *tree,
-                   const char *address) {
-    char *path = memory_printf("sys/bus/scsi/devices/%s", address);
-    bool is_known = place_of_path(list, host, tree, path);
+/* The disks whose path has that part. */
+static bool of_disks_below(struct place_list *list, const struct host *host,
+                           const struct tree *tree, const char *part) {
+    bool is_known = false;
 
-    free(path);
-    char *part = memory_printf("/%s/", address);
     for (size_t i = 0; i < host->node_count && !is_known; i++) {
         if (strcmp(host->nodes[i].class, "block") != 0)
             continue;
-        path = memory_printf("sys/class/block/%s", host->nodes[i].name);
+        char *path = memory_printf("sys/class/block/%s", host->nodes[i].name);
         char *resolved = tree_resolve(tree, path);
         is_known = resolved && strstr(resolved, part) && place_of_path(list, host, tree, path);
         free(resolved);
         free(path);
     }
-    free(part);
+    return is_known;
+}
+
+/* What the kernel does not show, a copy of a host may still show by a disk: the same, or at least
+ * another one of its adapter. */
+bool place_of_scsi(struct place_list *list, const struct host *host, const struct tree *tree,
+                   const char *address) {
+    char *path = memory_printf("sys/bus/scsi/devices/%s", address);
+    char *device = memory_printf("/%s/", address);
+    char *adapter = memory_printf("/host%.*s/", (int)strcspn(address, ":"), address);
+    bool is_known = place_of_path(list, host, tree, path) ||
+                    of_disks_below(list, host, tree, device) ||
+                    of_disks_below(list, host, tree, adapter);
+
+    free(adapter);
+    free(device);
+    free(path);
     return is_known;
 }
 

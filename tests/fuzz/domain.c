@@ -21,6 +21,20 @@ static void look_at(const struct domain *domain) {
                memchr(domain->hostdevs[i].alias, 0, sizeof domain->hostdevs[i].alias));
 }
 
+static void look_at_uses(const struct domain *domain) {
+    struct guest guest = domain->guest;
+    struct guest_place place;
+    for (size_t i = 0; i < domain->use_count; i++)
+        expect(domain->uses[i].name && domain->uses[i].element);
+    for (unsigned count = 0; count < 300 && guest_take_pci(&guest, PCI_CONVENTIONAL, &place);
+         count++)
+        expect(place.kind == GUEST_PLACE_NONE ||
+               (place.bus < GUEST_BUSES && place.slot < GUEST_SLOTS));
+    while (!guest.has_unknown_usb && guest.has_usb && guest_take_usb(&guest))
+        ;
+    free(guest_usb_text(&guest));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -28,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char error[256] = "";
     if (domain_parse(&domain, (const char *)data, size, error, sizeof error) == 0) {
         look_at(&domain);
+        look_at_uses(&domain);
         domain_finish(&domain);
     } else {
         expect(*error && !strchr(error, '\n'));

@@ -335,6 +335,19 @@ static void reads_qemu_arguments(void **state) {
     domain_finish(&domain);
 }
 
+/* Only where qemu's command line is: elsewhere it is somebody's text. */
+static void reads_no_arguments_elsewhere(void **state) {
+    struct domain domain;
+
+    (void)state;
+    parse(&domain, "<domain><name>x</name><metadata><qemu:arg value='host=03:00.0'/></metadata>"
+                   "<devices><disk><source dev='/dev/sda'/><qemu:arg value='host=03:00.0'/></disk>"
+                   "</devices></domain>");
+    assert_int_equal(domain.use_count, 1);
+    assert_use(&domain, 0, DOMAIN_USE_PATH, "/dev/sda", "disk");
+    domain_finish(&domain);
+}
+
 static void reads_a_status_file(void **state) {
     static const struct {
         const char *state;
@@ -651,6 +664,7 @@ int main(void) {
         cmocka_unit_test(reads_what_else_it_uses),
         cmocka_unit_test(reads_a_hostdev_that_a_network_gave),
         cmocka_unit_test(reads_qemu_arguments),
+        cmocka_unit_test(reads_no_arguments_elsewhere),
         cmocka_unit_test(reads_a_status_file),
         cmocka_unit_test(keeps_names_to_the_letter),
         cmocka_unit_test(normalises_uuids),

@@ -226,6 +226,12 @@ static void what_a_vm_was_given(void **state) {
     assert_has("<hostdev type='scsi'><source><adapter name='scsi_host2'/><address bus='0' "
                "target='1' unit='3'/></source></hostdev>",
                "0000:00:01.0 uses 2:0:1:3 on it (hostdev)");
+    assert_has("<hostdev type='scsi'><source><adapter name='scsi_host2'/><address bus='0' "
+               "target='9' unit='0'/></source></hostdev>",
+               "0000:00:01.0 uses 2:0:9:0 on it (hostdev)"); /* no disk of its own: the adapter */
+    assert_has("<hostdev type='scsi'><source><adapter name='scsi_host3'/><address bus='0' "
+               "target='1' unit='3'/></source></hostdev>",
+               "");
     assert_has("<hostdev type='scsi_host'><source protocol='vhost' wwpn='naa.1'/></hostdev>",
                "0000:00:01.0 uses naa.1 on it (hostdev)");
 }

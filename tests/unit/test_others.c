@@ -1,5 +1,6 @@
 /* Which running VMs may hold a device. */
 #include "engine/others.h"
+#include "engine/vms.h"
 #include "tests/unit/double_virt.h"
 
 #include <setjmp.h>
@@ -152,6 +153,29 @@ static void running_vms_of_a_tree(void **state) {
     domain_finish(&own);
 }
 
+/* A running VM is as it runs, not as it is defined. */
+static void all_vms_of_a_tree(void **state) {
+    static const char defined[] = "<domain><name>a</name></domain>";
+    char path[256];
+    struct vms vms;
+    (void)state;
+    snprintf(path, sizeof path, "mkdir -p %s/etc/libvirt/qemu", root);
+    assert_int_equal(system(path), 0);
+    put("../../../etc/libvirt/qemu/a.xml", defined);
+    put("../../../etc/libvirt/qemu/z.xml", "<domain><name>z</name></domain>");
+    put("a.xml", STATUS("running", "a"));
+    put("t.xml", STATUS("running", "t")); /* transient */
+    assert_true(vms_from_tree(&vms, root));
+    assert_int_equal(vms.count, 3);
+    assert_string_equal(vms.list[0].name, "a");
+    assert_int_equal(vms.list[0].id, 3);
+    assert_string_equal(vms.list[1].name, "t");
+    assert_string_equal(vms.list[2].name, "z");
+    assert_int_equal(vms.list[2].id, -1);
+    vms_finish(&vms);
+    assert_false(vms_from_tree(&vms, "/nowhere"));
+}
+
 static void a_tree_without_running_vms(void **state) {
     (void)state;
     others_from_tree(&others, "/nowhere", NULL);
@@ -168,6 +192,7 @@ int main(void) {
         TEST(a_failure_is_passed_on),
         TEST(xml_that_cannot_be_read_is_kept_as_such),
         cmocka_unit_test_setup_teardown(running_vms_of_a_tree, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(all_vms_of_a_tree, make_root, remove_root),
         TEST(a_tree_without_running_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -703,6 +703,33 @@ static void slots_of_an_old_machine(void **state) {
     assert_says(0, "no free PCI slot", "model='pci-bridge'");
 }
 
+static void who_cannot_be_read_may_have_anything(void **state) {
+    (void)state;
+    assert_int_equal(domain_unreadable(&others[0], "win", "line 3: it was cut off"), 0);
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
+    assert_says(0, "VM 'win' runs, and what it has cannot be read: line 3: it was cut off",
+                "virsh dumpxml win");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused held 1-1.4\n");
+    domain_finish(&others[0]);
+    others[0] = (struct domain){0};
+    assert_int_equal(domain_unreadable(&domain, "frigate", "line 3"), 0);
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
+}
+
+static void what_a_disk_is_on_is_held(void **state) {
+    (void)state;
+    other_vm(0, "win",
+             "<disk type='nvme'><source type='pci'><address bus='3' slot='0'/></source>"
+             "<target dev='vdb'/></disk>");
+    assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "attach 0000:04:00.0\n");
+    assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
+    assert_says(0, "VM 'win' uses it (disk vdb)", "stop it");
+    vm(PORTS, "<disk type='nvme'><source type='pci'><address bus='4' slot='0'/></source></disk>");
+    assert_string_equal(plan_of("attach at 04:00.0 as vfio"), "refused held 0000:04:00.0\n");
+    assert_says(0, "the VM itself uses it (disk)", "definition");
+    assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "attach 0000:05:00.0\n");
+}
+
 /* libvirt looks for a conventional slot, unless the XML names the port. */
 static void conventional_devices_get_an_address(void **state) {
     (void)state;
@@ -1031,6 +1058,8 @@ int main(void) {
         TEST(any_with_group_is_the_same_half_way),
         TEST(ports_are_counted_over_all_rules),
         TEST(slots_of_an_old_machine),
+        TEST(who_cannot_be_read_may_have_anything),
+        TEST(what_a_disk_is_on_is_held),
         TEST(conventional_devices_get_an_address),
         TEST(ports_without_hot_plug_are_named),
         TEST(a_machine_without_pci),
