@@ -144,8 +144,8 @@ enum guest_answer execute_ask_guest(struct execution *run, const struct plan_ent
         execution_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
     }
     domain_finish(&domain);
-    if (!entry->gone && ((answer == GUEST_NOT_ASKED && result->failure != VIRT_SILENT) ||
-                         answer == GUEST_KEEPS_IT))
+    if (!entry->gone &&
+        ((answer == GUEST_NOT_ASKED && result->failure != VIRT_SILENT) || answer == GUEST_KEEPS_IT))
         execution_readmit(run, entry->device);
     return answer;
 }

@@ -30,7 +30,10 @@ static bool take(struct execution *run, const struct plan_entry *entry, char *er
                  size_t error_size) {
     if (!host_blocks_group(entry->device) || execution_task(run, entry)->went)
         return true;
-    return execution_binder(run)->release(&run->host, entry->device, error, error_size) == 0;
+    int status = execution_binder(run)->release(&run->host, entry->device, error, error_size);
+    if (status == HOST_LATE)
+        execute_note_unbinding(run, entry->device);
+    return status == 0;
 }
 
 /* libvirt takes one device from its host driver, and can do so only when no other of the group is

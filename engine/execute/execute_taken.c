@@ -270,9 +270,31 @@ static bool reclaim_in_time(struct execution *run, const struct taken *taken,
 
 /* --- giving back */
 
+static const char UNBIND[] = "unbind";
+
+void execute_note_unbinding(struct execution *run, const struct host_device *device) {
+    pending_begin(run->executor->state, execution_vm(run), UNBIND, device->address, 0);
+}
+
+/* It is on its host driver still, but will not stay there. */
+static bool is_unbinding(const struct execution *run, const struct host_device *device) {
+    size_t count;
+    bool is = false;
+    struct pending_call *calls = pending_load(run->executor->state, execution_vm(run), &count);
+    for (size_t i = 0; i < count; i++)
+        is |= !strcmp(calls[i].verb, UNBIND) && !strcmp(calls[i].device, device->address);
+    free(calls);
+    if (!is || place_of(run, device) == PLACE_HOST)
+        return is;
+    pending_forget(run->executor->state, execution_vm(run), device->address);
+    return false;
+}
+
 /* Returns true when the host has it, or another VM: it need not be noted any more. */
 static bool give_one_back(struct execution *run, struct taken *taken,
                           const struct host_device *device, bool is_over) {
+    if (is_unbinding(run, device))
+        return false;
     switch (wait_for_libvirt(run, device, false)) {
     case PLACE_HOST:
         return true;

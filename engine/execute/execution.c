@@ -236,12 +236,22 @@ bool execution_try_later(struct execution *run, struct task *task) {
     return true;
 }
 
+/* What was noted of a call about the device, by this engine or one before, is known now. */
+static void execution_forget_call(const struct execution *run, const struct plan_entry *entry,
+                                  enum result result) {
+    if (!entry->device || run->silent)
+        return;
+    if (result == RESULT_ATTACHED || result == RESULT_ALREADY)
+        pending_forget(run->executor->state, execution_vm(run), entry->device->address);
+    else
+        pending_end(run->executor->state, execution_vm(run), entry->device->address);
+}
+
 enum outcome execution_finish(struct execution *run, const struct plan_entry *entry,
                               struct task *task, enum result result, const char *message,
                               const char *hint) {
     execution_log_entry(run, entry, result, message, hint);
-    if (entry->device && !run->silent)
-        pending_end(run->executor->state, execution_vm(run), entry->device->address);
+    execution_forget_call(run, entry, result);
     task->done = true;
     task->failed = result == RESULT_FAILED;
     return OUTCOME_NEXT;

@@ -207,6 +207,8 @@ const struct binder *execution_binder(const struct execution *run);
  * the engine of the VM's end, should this one be killed, or libvirt. Returns the note, or NULL when
  * the device was on vfio's driver before. */
 struct taken *execute_note_taken(struct execution *run, const struct host_device *device);
+/* Its host driver has not released it in time, and may do so later. */
+void execute_note_unbinding(struct execution *run, const struct host_device *device);
 /* libvirt said that it did not go. */
 void execute_note_failed(struct execution *run, const struct host_device *device);
 /* The VM does not have it any more; unless libvirt is still at it, it need not be noted. */

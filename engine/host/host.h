@@ -149,8 +149,10 @@ bool host_blocks_group(const struct host_device *device);
  * for the rest of its IOMMU group to be passed, and libvirt then takes it, and gives it back to its
  * host driver when the VM ends, as any other (it would leave one on vfio-pci that it found there).
  * Nothing is done to a bridge, to what the host uses, nor when it has another driver by now.
- * Returns 0, or -1 with a message.
+ * Returns 0, or -1 with a message; HOST_LATE with one when the driver has not released the device
+ * within DEADLINE_BIND_MS: it may do so later.
  */
+enum { HOST_LATE = -2 };
 int host_release(const struct host *host, const struct host_device *device, char *error,
                  size_t error_size);
 

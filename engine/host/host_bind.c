@@ -1,5 +1,7 @@
 #include "engine/host/host.h"
 
+#include "engine/deadline.h"
+#include "engine/helper.h"
 #include "engine/host/host_tree.h"
 #include "lexer/memory.h"
 
@@ -25,13 +27,34 @@ static int write_at(const struct tree *tree, const char *path, const char *text)
     return status;
 }
 
-/* Returns 0, or the errno of what failed. */
-static int write_below(const struct host *host, const char *path, const char *text) {
+struct bind_work {
+    const struct host *host;
+    const char *path, *text;
+};
+
+static void bind_write(void *context, int socket) {
+    const struct bind_work *work = context;
     struct tree tree;
-    if (!tree_open(&tree, host->root))
+    int status = tree_open(&tree, work->host->root) ? 0 : errno;
+    if (!status) {
+        status = write_at(&tree, work->path, work->text);
+        tree_close(&tree);
+    }
+    helper_send(socket, &status, sizeof status);
+}
+
+/* In a process of its own: the kernel returns when the driver has released the device, and a
+ * program that has it open can keep the driver from that for ever. Returns 0, or the errno of what
+ * failed; ETIMEDOUT: the kernel is still at it. */
+static int write_below(const struct host *host, const char *path, const char *text) {
+    struct helper helper;
+    int status = ECHILD;
+    if (helper_start(&helper, bind_write, &(struct bind_work){host, path, text}) < 0)
         return errno;
-    int status = write_at(&tree, path, text);
-    tree_close(&tree);
+    if (helper_await(&helper, &status, sizeof status,
+                     deadline_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
+        status = ETIMEDOUT;
+    helper_end(&helper);
     return status;
 }
 
@@ -46,9 +69,14 @@ int host_release(const struct host *host, const struct host_device *device, char
     int status = write_below(host, path, device->address);
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return 0;
-    snprintf(error, error_size, "the host's driver %s does not let go of %s: %s", driver,
-             device->address, strerror(status));
-    return -1;
+    if (status == ETIMEDOUT)
+        snprintf(error, error_size,
+                 "the host's driver %s has not released %s for %d s: a program has the device open",
+                 driver, device->address, (deadline_limit(DEADLINE_BIND_MS) + 999) / 1000);
+    else
+        snprintf(error, error_size, "the host's driver %s does not let go of %s: %s", driver,
+                 device->address, strerror(status));
+    return status == ETIMEDOUT ? HOST_LATE : -1;
 }
 
 /* What libvirt writes before it gives a device to vfio; an old kernel has no such file. Anybody

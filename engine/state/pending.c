@@ -123,10 +123,17 @@ static void pending_stamp(char *text, size_t size) {
     snprintf(text, size, "%s.%03ld%.3s:%.2s", second, now.tv_nsec / 1000000, zone, zone + 3);
 }
 
-static size_t pending_without(struct pending_call *calls, size_t count, const char *device) {
+static bool pending_stays(const struct pending_call *call, const char *device, bool forget) {
+    if (!forget && !strcmp(call->verb, "unbind"))
+        return true;
+    return device ? strcmp(call->device, device) != 0 : pending_is_running(call);
+}
+
+static size_t pending_without(struct pending_call *calls, size_t count, const char *device,
+                              bool forget) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (device ? strcmp(calls[i].device, device) != 0 : pending_is_running(&calls[i]))
+        if (pending_stays(&calls[i], device, forget))
             calls[kept++] = calls[i];
     return kept;
 }
@@ -149,7 +156,7 @@ void pending_begin(const char *state, const char *uuid, const char *verb, const 
                    pid_t process) {
     size_t count;
     struct pending_call *calls = pending_load(state, uuid, &count);
-    count = pending_without(calls, count, device);
+    count = pending_without(calls, count, device, !strcmp(verb, "unbind"));
     struct pending_call *call = &calls[count < PENDING_CALLS ? count++ : count - 1];
     *call = (struct pending_call){.process = process ? process : getpid()};
     snprintf(call->verb, sizeof call->verb, "%s", verb);
@@ -161,13 +168,21 @@ void pending_begin(const char *state, const char *uuid, const char *verb, const 
     free(calls);
 }
 
-void pending_end(const char *state, const char *uuid, const char *device) {
+static void pending_remove(const char *state, const char *uuid, const char *device, bool forget) {
     size_t count;
     if (!pending_exists(state, uuid))
         return;
     struct pending_call *calls = pending_load(state, uuid, &count);
-    pending_save(state, uuid, calls, pending_without(calls, count, device));
+    pending_save(state, uuid, calls, pending_without(calls, count, device, forget));
     free(calls);
+}
+
+void pending_end(const char *state, const char *uuid, const char *device) {
+    pending_remove(state, uuid, device, false);
+}
+
+void pending_forget(const char *state, const char *uuid, const char *device) {
+    pending_remove(state, uuid, device, true);
 }
 
 static int pending_is_file(const struct dirent *entry) {

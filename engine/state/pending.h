@@ -22,8 +22,11 @@ struct pending_call {
 /* `process` 0: this one. What cannot be written is only not seen by 'status'. */
 void pending_begin(const char *state, const char *uuid, const char *verb, const char *device,
                    pid_t process);
-/* Of that device; NULL: all but what a process still does. */
+/* The call about that device has returned; NULL: all but what a process still does. An "unbind" of
+ * the kernel's goes on. */
 void pending_end(const char *state, const char *uuid, const char *device);
+/* The same, with an "unbind": the device is where it belongs. */
+void pending_forget(const char *state, const char *uuid, const char *device);
 
 bool pending_exists(const char *state, const char *uuid);
 

@@ -249,11 +249,25 @@ static ssize_t set_override(char *path, const char *text, size_t size) {
     return (ssize_t)size;
 }
 
+/* A program has the device open: the driver waits for that, and no signal but SIGKILL ends it. */
+static void wait_for_driver(const char *address) {
+    char path[WORLD_PATH];
+    sigset_t all;
+    if (access(world_path(path, "stuck/%s", address), F_OK) != 0)
+        return;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (;;)
+        pause();
+}
+
 static ssize_t write_to_kernel(const char *file, const char *text, size_t size) {
     char address[64];
     ssize_t written = (ssize_t)size;
     killer_pause(true);
     snprintf(address, sizeof address, "%.*s", (int)size, text);
+    if (strcmp(file, "unbind") == 0)
+        wait_for_driver(address);
     int lock = world_lock("lock");
     if (strcmp(file, "drivers_probe") == 0)
         written = probe(address, size);

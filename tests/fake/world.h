@@ -7,6 +7,7 @@
  *     native/ADDRESS the host driver that wants a PCI device, as the kernel would find it
  *     vfio/ADDRESS   a device that libvirt found on vfio-pci, and leaves there
  *     lost/ADDRESS   the VM whose qemu has the device although libvirt has lost sight of it
+ *     stuck/ADDRESS  its driver does not release it
  *     daemon         a number, another after each start of the daemon; no file: it does not run
  *     faults         what goes wrong, see libvirt.c
  *     counts/CALL    how often that has been called

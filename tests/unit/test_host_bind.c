@@ -318,6 +318,23 @@ static void only_a_newer_kernel_takes_a_group_apart(void **state) {
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
+/* A FIFO that nobody reads is a file whose writer waits. */
+static void a_driver_that_does_not_release(void **state) {
+    (void)state;
+    shell("rm sys/bus/pci/drivers/apex/unbind; mkfifo sys/bus/pci/drivers/apex/unbind");
+    setenv("VIRT_RULES_ANSWER_MS", "20", 1);
+    assert_int_equal(release(), HOST_LATE);
+    unsetenv("VIRT_RULES_ANSWER_MS");
+    assert_string_equal(error, "the host's driver apex has not released " FIRST
+                               " for 1 s: a program has the device open");
+    shell("rm sys/bus/pci/drivers_probe; mkfifo sys/bus/pci/drivers_probe; "
+          "rm -f sys/bus/pci/devices/" FIRST "/driver");
+    setenv("VIRT_RULES_ANSWER_MS", "20", 1);
+    assert_int_equal(give_back(), -1);
+    unsetenv("VIRT_RULES_ANSWER_MS");
+    assert_non_null(strstr(error, "timed out"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(release_writes_the_address),
@@ -342,6 +359,7 @@ int main(void) {
         TEST(who_has_the_device_open),
         TEST(files_that_cannot_be_seen),
         TEST(only_a_newer_kernel_takes_a_group_apart),
+        TEST(a_driver_that_does_not_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
