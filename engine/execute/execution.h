@@ -19,7 +19,7 @@ enum {
     CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
     LEAVING_LIMIT_MS = 60000, /* how long it is watched for what the guest was asked to release */
     BOOT_MS = 30000,          /* how long a guest boots: then it is looked at again */
-    SILENCE_LIMIT = 8,        /* how often a run waits in vain for libvirt's answer */
+    SILENCE_LIMIT = 6,        /* how often a run waits in vain for libvirt's answer */
     NOTE_LIMIT_MS = 1000,     /* for the VM's lock, when a result is noted */
     FIRST_WAIT_MS = 250,
     LONGEST_WAIT_MS = 5000,

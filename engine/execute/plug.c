@@ -18,7 +18,7 @@ enum {
     SETTLE_WAIT_MS = 20,
     CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
     CONNECT_WAIT_MS = 250,
-    SILENCE_LIMIT = 8, /* how often it waits in vain for libvirt's answer */
+    SILENCE_LIMIT = 6, /* how often it waits in vain for libvirt's answer */
 };
 
 /* One event at work. */

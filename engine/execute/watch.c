@@ -16,10 +16,11 @@
 #include <unistd.h>
 
 enum {
-    CHILD_LIMIT = 64,      /* then no more events are read until one ends */
-    QUIET_MS = 100,        /* without an event, after some were lost */
-    LOST_LIMIT_MS = 1000,  /* but no longer than this after the loss */
-    LEAVE_LIMIT_MS = 10000 /* for what is under way at the end */
+    CHILD_LIMIT = 64,       /* then no more events are read until one ends */
+    QUIET_MS = 100,         /* without an event, after some were lost */
+    LOST_LIMIT_MS = 1000,   /* but no longer than this after the loss */
+    LEAVE_LIMIT_MS = 10000, /* for what is under way at the end */
+    READ_AGAIN_MS = 1000,   /* when the host could not be read */
 };
 
 struct watcher {
@@ -31,6 +32,8 @@ struct watcher {
     size_t count;
     int64_t lost; /* since when events are missing; 0: none */
     bool ended;
+    bool started;       /* what stood at the start was told */
+    int64_t read_again; /* when to try it, the host could not be read; 0: it could */
 };
 
 static int64_t now_ms(void) {
@@ -132,13 +135,27 @@ static void make_up(struct watcher *watcher, const struct host_device *device, b
     uevent_finish(&uevent);
 }
 
-/* The number comes first: what happens from here on has a higher one. */
-static void compare(struct watcher *watcher, bool stands) {
+/* Once, until it can be read again. */
+static void watch_fail(struct watcher *watcher, const char *error) {
+    if (!watcher->read_again)
+        fprintf(stderr,
+                "virt-rules watch: which devices there are cannot be read: %s\n"
+                "  hint: is sysfs mounted on /sys? It is tried again every second\n",
+                error);
+    watcher->read_again = now_ms() + READ_AGAIN_MS;
+}
+
+/* The number comes first: what happens from here on has a higher one. Returns false when the host
+ * cannot be read: then it is still to be done. */
+static bool compare(struct watcher *watcher, bool stands) {
     struct host host;
     char error[512];
     uint64_t number = uevent_last_number(watcher->watch->sysroot);
-    if (host_init(&host, watcher->watch->sysroot, error, sizeof error) < 0)
-        return;
+    if (host_init(&host, watcher->watch->sysroot, error, sizeof error) < 0) {
+        watch_fail(watcher, error);
+        return false;
+    }
+    watcher->read_again = 0;
     for (size_t i = watcher->count; i-- > 0;) {
         if (is_among(host.devices, host.count, &watcher->devices[i]))
             continue;
@@ -152,6 +169,7 @@ static void compare(struct watcher *watcher, bool stands) {
         note(watcher, &host.devices[i]);
     }
     host_finish(&host);
+    return true;
 }
 
 /* What was told last is taken for what was there when nobody listened. */
@@ -159,7 +177,8 @@ static void compare_with_told(struct watcher *watcher) {
     char *boot = uevent_boot(watcher->watch->sysroot);
     watcher->devices = presence_all(watcher->watch->state, boot, &watcher->count);
     free(boot);
-    compare(watcher, true);
+    watcher->started = compare(watcher, true);
+    watcher->lost = watcher->started ? 0 : now_ms();
 }
 
 /* --- messages */
@@ -192,10 +211,11 @@ static bool take_messages(struct watcher *watcher) {
 
 /* When it has become quiet: a device leaves sysfs a little after its event. */
 static void make_good(struct watcher *watcher, bool quiet) {
-    if (!watcher->lost || (!quiet && now_ms() < watcher->lost + LOST_LIMIT_MS))
+    if (!watcher->lost || (!quiet && now_ms() < watcher->lost + LOST_LIMIT_MS) ||
+        now_ms() < watcher->read_again || !compare(watcher, !watcher->started))
         return;
     watcher->lost = 0;
-    compare(watcher, false);
+    watcher->started = true;
 }
 
 static bool one_round(struct watcher *watcher) {

@@ -255,6 +255,57 @@ static void lost_events_are_made_up(void **state) {
     assert_int_equal(count("\n"), 14);
 }
 
+/* The watch's stderr goes to a file. */
+static void wait_until_said(const char *text) {
+    char command[256];
+    snprintf(command, sizeof command, "grep -q '%s' %s/said", text, directory);
+    for (int i = 0; i < 6000 && system(command) != 0; i++) /* NOLINT(cert-env33-c) */
+        pause_ms(5);
+}
+
+static void start_watch_saying(void) {
+    char path[96];
+    snprintf(path, sizeof path, "%s/said", directory);
+    int kept = dup(STDERR_FILENO), file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(kept >= 0 && file >= 0);
+    dup2(file, STDERR_FILENO);
+    start_watch(NULL);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(file);
+}
+
+/* Events are lost, and then the host cannot be read: what changed is told when it can. */
+static void lost_events_are_not_forgotten(void **state) {
+    (void)state;
+    start_watch_saying();
+    wait_for("add stands", 9);
+    shell("cd %s/sys/bus/usb/devices && rm 1-1.2 1-1.2:*%s", host_root, "");
+    shell("mv %s/sys %s/away", host_root, host_root);
+    SEND("L");
+    wait_until_said("cannot be read");
+    assert_int_equal(count("\n"), 9);
+    shell("mv %s/away %s/sys", host_root, host_root);
+    wait_for("remove 1-1.2 1cf1:0030 4 DE00212F10\n", 1);
+    assert_int_equal(end_watch(SIGTERM), 0);
+    assert_int_equal(count("\n"), 10);
+    shell("test $(grep -c 'cannot be read' %s/said) = 1%s", directory, "");
+}
+
+static void a_host_that_can_be_read_later(void **state) {
+    (void)state;
+    shell("mv %s/sys %s/away", host_root, host_root);
+    start_watch_saying();
+    wait_until_said("cannot be read");
+    assert_int_equal(count("\n"), 0);
+    shell("mv %s/away %s/sys", host_root, host_root);
+    wait_for("add stands", 9);
+    SEND("L");
+    SEND(EVENT("add", "1-1.3", "10c4/ea60/100", "007"));
+    wait_for("add 1-1.3 10c4:ea60 7 -\n", 1);
+    assert_int_equal(end_watch(SIGTERM), 0);
+}
+
 static void a_storm(void **state) {
     (void)state;
     start_watch(NULL);
@@ -355,6 +406,8 @@ int main(void) {
         TEST(each_event_is_told),
         TEST(what_went_is_known),
         TEST(lost_events_are_made_up),
+        TEST(lost_events_are_not_forgotten),
+        TEST(a_host_that_can_be_read_later),
         TEST(a_storm),
         TEST(children_are_bounded),
         TEST(it_waits_for_its_children),
