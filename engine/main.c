@@ -146,10 +146,21 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
+static bool is_help(const char *word) {
+    return !strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+static int too_many(const char *word, const char *first) {
+    fprintf(stderr, "virt-rules: nothing follows '%s', but there is '%s'\n", word, first);
+    return EXIT_USAGE;
+}
+
 static int help(int argc, char **argv) {
     const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
-    if (argc > 2 && !command)
+    if (argc > 2 && !command && !is_help(argv[2]))
         return unknown_command(argv[2]);
+    if (argc > 3)
+        return too_many(argv[2], argv[3]);
     if (!command) {
         print_overview(stdout);
         return EXIT_FINE;
@@ -177,10 +188,12 @@ int main(int argc, char **argv) {
         return EXIT_USAGE;
     }
     if (!strcmp(argv[1], "--version")) {
+        if (argc > 2)
+            return too_many(argv[1], argv[2]);
         puts("virt-rules " VERSION);
         return close_output(EXIT_FINE);
     }
-    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+    if (is_help(argv[1]))
         return close_output(help(argc, argv));
     const struct command *command = find_command(argv[1]);
     if (!command)

@@ -80,7 +80,8 @@ static void add_file(struct ruleset *ruleset, const char *path, enum source_trus
         if (untrusted && refuse_file(ruleset, path, error, hint))
             return;
         free(source);
-        struct diagnostic *failure = fail_path(ruleset, path, "unreadable-file", error);
+        struct diagnostic *failure =
+            fail_path(ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", "unreadable-file", error);
         failure->fixed = true;
         failure->source->guards_unknown = true;
         bool asks = hint[strlen(hint) - 1] == '?';

@@ -195,9 +195,11 @@ static char *write_all(struct formatter *formatter, size_t *size) {
     char *text = NULL;
     formatter->out = open_memstream(&text, size);
     if (!formatter->out)
-        return memory_strdup("");
+        memory_fail();
     write_pieces(formatter);
-    fclose(formatter->out);
+    bool whole = !ferror(formatter->out);
+    if (fclose(formatter->out) != 0 || !whole)
+        memory_fail(); /* half a file must not replace a whole one */
     return text;
 }
 

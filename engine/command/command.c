@@ -45,6 +45,23 @@ static void print_help(const struct command *command) {
         printf("\n%s", command->help);
 }
 
+/* Of the options that begin so: " '--strict' or '--sysroot'"; NULL when it is less than two. The
+ * caller frees it. */
+static char *begun_options(const struct command_option *options, const char *start) {
+    size_t length = strcspn(start, "="), count = 0;
+    char *list = memory_strdup("");
+    for (; length && options->name; options++)
+        if (!strncmp(options->name, start, length)) {
+            char *longer = memory_printf("%s%s '--%s'", list, count++ ? " or" : "", options->name);
+            free(list);
+            list = longer;
+        }
+    if (count > 1)
+        return list;
+    free(list);
+    return NULL;
+}
+
 /* getopt's own words lack the command and what is near. `found` and `optopt` are getopt's. */
 static int unknown_option(const struct command *command, const struct command_option *options,
                           const char *text, int found) {
@@ -55,7 +72,14 @@ static int unknown_option(const struct command *command, const struct command_op
         return command_usage(command, "option '%.*s' takes no argument", (int)strcspn(text, "="),
                              text);
     if (optopt)
-        return command_usage(command, "unknown option '-%c'", optopt);
+        return command_usage(
+            command, "unknown option '-%c'; '--' comes before a name that begins with '-'", optopt);
+    char *several = begun_options(options, suggestion.word);
+    if (several) {
+        command_usage(command, "option '%s' may be%s", text, several);
+        free(several);
+        return EXIT_USAGE;
+    }
     for (; options->name; options++)
         suggest(&suggestion, options->name);
     if (suggestion.best)
@@ -64,9 +88,13 @@ static int unknown_option(const struct command *command, const struct command_op
     return command_usage(command, "unknown option '%s'", text);
 }
 
-static int take_option(const struct command_option *option, const char *text) {
+/* An empty text is a variable that is not set: it must not mean this host, or the usual place. */
+static int take_option(const struct command *command, const struct command_option *option,
+                       const char *text) {
     if (option->flag)
         *option->flag = true;
+    else if (option->value && !*text)
+        return command_usage(command, "the argument of '--%s' is empty", option->name);
     else if (option->value)
         *option->value = text;
     else
@@ -80,6 +108,7 @@ int command_options(const struct command *command, int argc, char **argv,
     for (int i = 0; options[i].name && i + 2 < OPTION_LIMIT; i++)
         longs[i + 1] = (struct option){
             options[i].name, options[i].flag ? no_argument : required_argument, NULL, FIRST + i};
+    unsetenv("POSIXLY_CORRECT"); /* options behind names are options */
     optind = 0;
     opterr = 0;
     for (int found; (found = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
@@ -91,7 +120,7 @@ int command_options(const struct command *command, int argc, char **argv,
         if (found < FIRST)
             *status = unknown_option(command, options, argv[optind - 1], found);
         else
-            *status = take_option(&options[found - FIRST], optarg);
+            *status = take_option(command, &options[found - FIRST], optarg);
         if (*status)
             return -1;
     }

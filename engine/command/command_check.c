@@ -31,13 +31,30 @@ static int take_severity(void *context, const char *name) {
     return 0;
 }
 
+static const char *severity_of(const struct check_row *row) {
+    return row->severity == SEVERITY_ERROR ? "error" : "warning";
+}
+
+static int list_checks_json(void) {
+    struct json_object *document = json_object_new_object(), *list = json_object_new_array();
+    for (size_t i = 0; i < check_count(); i++) {
+        const struct check_row *row = check_row(i);
+        struct json_object *object = json_object_new_object();
+        text_put_json(object, "name", row->name);
+        text_put_json(object, "severity", row->fixed ? "error" : severity_of(row));
+        json_object_object_add(object, "fixed", json_object_new_boolean(row->fixed));
+        text_put_json(object, "summary", row->summary);
+        json_object_array_add(list, object);
+    }
+    json_object_object_add(document, "checks", list);
+    text_print_json(stdout, document);
+    return EXIT_FINE;
+}
+
 static int list_checks(void) {
     for (size_t i = 0; i < check_count(); i++) {
         const struct check_row *row = check_row(i);
-        printf("%-22s %-8s %s\n", row->name,
-               row->fixed                        ? "error!"
-               : row->severity == SEVERITY_ERROR ? "error"
-                                                 : "warning",
+        printf("%-22s %-8s %s\n", row->name, row->fixed ? "error!" : severity_of(row),
                row->summary);
     }
     puts("\nerror! cannot be changed; the others with --error, --warn and --ignore NAME");
@@ -114,8 +131,10 @@ static int check_host(const struct check_options *options, struct ruleset *rules
     char error[512];
     struct host host;
     struct vms vms = {0};
-    if (host_init(&host, options->sysroot, error, sizeof error) < 0)
+    if (host_init(&host, options->sysroot, error, sizeof error) < 0) {
+        *note = memory_strdup(error);
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    }
     bool known = find_vms(options, &vms, note);
     host_check(ruleset, &options->config, &host, known, vms.list, vms.count);
     vms_finish(&vms);
@@ -167,8 +186,12 @@ int command_check(const struct command *command, int argc, char **argv) {
         status = command_usage(command, "--sysroot goes with --host");
     else if (first >= 0 && command_has_empty_name(command, argv + first))
         status = EXIT_USAGE;
+    else if (first >= 0 && options.list && argv[first])
+        status = command_usage(command, "--list reads no file, but there is '%s'", argv[first]);
+    else if (first >= 0 && options.list)
+        status = options.json ? list_checks_json() : list_checks();
     else if (first >= 0)
-        status = options.list ? list_checks() : check_paths(&options, argv + first);
+        status = check_paths(&options, argv + first);
     check_config_finish(&options.config);
     return status;
 }

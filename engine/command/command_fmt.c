@@ -1,11 +1,13 @@
 /* virt-rules fmt: rule files in their one canonical layout. */
 #include "engine/command/command.h"
 
+#include "lexer/text.h"
 #include "parser/format.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,9 +18,20 @@ struct fmt_options {
     int status;
 };
 
-static void problem(struct fmt_options *options, const char *path, const char *what, int error) {
-    fprintf(stderr, "virt-rules: %s: %s: %s\n", path, what, strerror(error));
+static void problem(struct fmt_options *options, const char *path, const char *what) {
+    fputs("virt-rules: ", stderr);
+    text_print_string(stderr, path);
+    fprintf(stderr, ": %s\n", what);
     options->status = EXIT_PROBLEM;
+}
+
+/* As it is for a program, without control characters for a person. */
+static void print_name(const char *path) {
+    if (isatty(STDOUT_FILENO))
+        text_print_string(stdout, path);
+    else
+        fputs(path, stdout);
+    putchar('\n');
 }
 
 static bool write_all(int file, const char *text, size_t size) {
@@ -40,13 +53,43 @@ static bool fill(int file, const struct stat *old, const char *text, size_t size
            write_all(file, text, size) && fsync(file) == 0;
 }
 
+/* Why a file cannot be replaced, in errno: no system call of ours sets these two. */
+enum { CHANGED = ESTALE, LINKED = EMLINK };
+
+static const char *reason(int error) {
+    switch (error) {
+    case CHANGED:
+        return "it has changed meanwhile, so it is left as it is: format it again";
+    case LINKED:
+        return "it has several names (hard links), which would no longer be one file: leave one, "
+               "or make the others symbolic links";
+    default:
+        return strerror(error);
+    }
+}
+
+/* Somebody may have written to it since it was read: that must not be lost. */
+static bool is_unchanged(const char *path, const struct source *source) {
+    size_t size = 0;
+    FILE *file = fopen(path, "re");
+    char *text = file ? command_read_all(file, source->size, &size) : NULL;
+    bool same = text && size == source->size && !memcmp(text, source->text, size);
+    int error = file ? CHANGED : errno;
+    if (file)
+        fclose(file);
+    free(text);
+    errno = error;
+    return same;
+}
+
 /* A temporary file beside the old one, not called *.rules, renamed over it when it is whole. */
-static bool replace(const char *path, const char *text, size_t size) {
+static bool replace(const char *path, const struct source *source, const char *text, size_t size) {
     struct stat old;
     char *temporary = memory_printf("%s.XXXXXX", path);
-    int file = stat(path, &old) == 0 ? mkostemp(temporary, O_CLOEXEC) : -1;
-    bool good = file >= 0 && fill(file, &old, text, size);
-    int error = errno;
+    bool exists = stat(path, &old) == 0;
+    int file = exists && old.st_nlink < 2 ? mkostemp(temporary, O_CLOEXEC) : -1;
+    bool good = file >= 0 && fill(file, &old, text, size) && is_unchanged(path, source);
+    int error = exists && old.st_nlink > 1 ? LINKED : errno;
     if (file >= 0 && close(file) < 0 && good) {
         good = false;
         error = errno;
@@ -62,14 +105,30 @@ static bool replace(const char *path, const char *text, size_t size) {
     return good;
 }
 
-/* A link stays a link: what it points to is replaced. */
-static void replace_target(struct fmt_options *options, const char *path, const char *text,
-                           size_t size) {
-    char *target = realpath(path, NULL);
-    if (!target || !replace(target, text, size))
-        problem(options, path, "cannot be replaced", errno);
-    else
-        printf("formatted %s\n", path);
+/* A link stays a link: what it points to is replaced. A signal that would end us waits until the
+ * temporary file has its name or is gone. */
+static void replace_target(struct fmt_options *options, const struct source *source,
+                           const char *text, size_t size) {
+    sigset_t ends, before;
+    char *target = realpath(source->path, NULL);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGHUP);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGQUIT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, &before);
+    bool good = target && replace(target, source, text, size);
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (good) {
+        fputs("formatted ", stdout);
+        text_print_string(stdout, source->path);
+        putchar('\n');
+    } else {
+        char *what = memory_printf("cannot be replaced: %s", reason(error));
+        problem(options, source->path, what);
+        free(what);
+    }
     free(target);
 }
 
@@ -78,12 +137,12 @@ static void deliver(struct fmt_options *options, const struct source *source, co
     bool same = size == source->size && !memcmp(text, source->text, size);
     bool standard = !strcmp(source->path, "<stdin>");
     if (options->check && !same) {
-        printf("%s\n", source->path);
+        print_name(source->path);
         options->status = EXIT_PROBLEM;
     } else if (standard && !options->check) {
         fwrite(text, 1, size, stdout);
     } else if (!same) {
-        replace_target(options, source->path, text, size);
+        replace_target(options, source, text, size);
     }
 }
 

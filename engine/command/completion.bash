@@ -77,6 +77,7 @@ _virt_rules_word() {
             reconnect plugged unplugged)
         ;;
     NAME) _virt_rules_reply "$2" < <(_virt_rules_ask check --list | sed -n '/^$/q; s/ .*//p') ;;
+    CHANGEABLE) _virt_rules_reply "$2" < <(_virt_rules_ask check --list | sed -n '/^$/q; / error! /d; s/ .*//p') ;;
     DEVICE)
         _virt_rules_reply "$2" < <(
             cd /sys/bus/pci/devices 2>/dev/null && printf '%s\n' *
@@ -121,6 +122,7 @@ _virt_rules() {
             argument=''
         elif [[ ${words[i]} == --* ]]; then
             argument=$(_virt_rules_options "$command" | sed -n "s/^${words[i]//[^a-z-]/} //p")
+            case ${words[i]} in --warn | --ignore) argument=CHANGEABLE ;; esac # --error takes every check
         else
             count=$((count + 1))
         fi

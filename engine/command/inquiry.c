@@ -131,7 +131,8 @@ static int find_vms(struct inquiry *inquiry) {
 
 static int unknown_event(const struct inquiry *inquiry) {
     struct suggestion suggestion = {.word = inquiry->event_word};
-    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+    /* From the last on, as the parser does: 'started' is meant more often than 'start'. */
+    for (enum event_name event = EVENT_COUNT; event-- > 0;)
         suggest(&suggestion, event_text(event));
     if (suggestion.best)
         return command_usage(inquiry->command, "unknown event '%s'; did you mean '%s'?",

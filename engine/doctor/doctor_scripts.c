@@ -87,11 +87,11 @@ static void cut_comment(char *line) {
     for (char *at = line; *at; at++) {
         if (*at == '\\' && at[1] && quote != '\'')
             at++;
-        else if (quote)
-            quote = *at == quote ? '\0' : quote;
-        else if (*at == '\'' || *at == '"')
+        else if (quote && *at == quote)
+            quote = '\0';
+        else if (!quote && (*at == '\'' || *at == '"'))
             quote = *at;
-        else if (*at == '#' && (at == line || isspace((unsigned char)at[-1])))
+        else if (!quote && *at == '#' && (at == line || isspace((unsigned char)at[-1])))
             *at = '\0';
         if (!*at)
             break;

@@ -50,7 +50,9 @@ static int open_file(const char *state, char *error, size_t error_size) {
 }
 
 static int fail(int file, const char *state, char *error, size_t error_size) {
-    snprintf(error, error_size, "%s/lock: %s", state, strerror(errno));
+    /* an older kernel does not know locks that belong to an open file */
+    snprintf(error, error_size, "%s/lock: %s%s", state, strerror(errno),
+             errno == EINVAL ? "; Linux 3.15 or later is needed" : "");
     close(file);
     return -1;
 }

@@ -111,6 +111,8 @@ static void mistakes_name_the_word(void **state) {
     assert_mistake("a --value", "option '--value' needs an argument");
     assert_mistake("--flag=1", "option '--flag' takes no argument");
     assert_mistake("--help=1", "option '--help' takes no argument");
+    assert_mistake("--value=", "the argument of '--value' is empty");
+    assert_mistake("-x", "'--' comes before a name that begins with '-'");
 }
 
 static void an_option_may_end_it(void **state) {
