@@ -22,6 +22,7 @@ struct source {
     bool broken;            /* has an error: contributes nothing but its `never` lines */
     bool refused;           /* of its owner or mode: the same, and nothing else of it is reported */
     bool guards_unknown;    /* its text cannot be read: so nobody knows what its `never`s forbid */
+    bool lost_names;        /* a definition has an error, and it is not known which name it gives */
     uint64_t device, inode; /* of the file; 0: of standard input, or of a text */
     /* Made at the first question: */
     uint32_t *lines; /* start of each line */

@@ -258,6 +258,28 @@ static void check_attach_option(struct checker *checker, const struct rule *rule
                option_text(option->kind), event_text(rule->events->event));
 }
 
+/* The next word of the statement from there on, over the ends of its lines. */
+static struct span next_word(const struct source *source, uint32_t at) {
+    struct span word;
+    at += (uint32_t)strspn(source->text + at, " \t\r\n\\");
+    word = (struct span){at, at + (uint32_t)strcspn(source->text + at, " \t\r\n\\{}#")};
+    return word;
+}
+
+/* Where an action has 'with group' (`backend`: its 'as ...') behind its targets. */
+static struct span manner_span(const struct rule *rule, const struct action *action, bool backend) {
+    const struct target *last = action->targets;
+    while (last->next)
+        last = last->next;
+    struct span first = next_word(rule->source, last->span.end),
+                second = next_word(rule->source, first.end);
+    if (backend && action->with_group) {
+        first = next_word(rule->source, second.end);
+        second = next_word(rule->source, first.end);
+    }
+    return (struct span){first.start, second.end};
+}
+
 static void check_options(struct checker *checker, const struct rule *rule,
                           const struct action *action) {
     for (const struct action_option *option = action->options; option; option = option->next)
@@ -267,12 +289,12 @@ static void check_options(struct checker *checker, const struct rule *rule,
             misfit(checker, rule->source, option->span, "options are for 'attach'",
                    option_text(option->kind), verb_text(action->verb));
     if (action->with_group && (action->verb == VERB_DETACH || action->backend == BACKEND_USB))
-        misfit(checker, rule->source, action->span,
+        misfit(checker, rule->source, manner_span(rule, action, false),
                "a group is an IOMMU group, of PCI devices that are attached", "with group",
                action->verb == VERB_DETACH ? "detach" : "as usb");
     if (action->verb == VERB_DETACH && action->backend)
-        misfit(checker, rule->source, action->span, "'detach' knows how the device is attached",
-               "as", "detach");
+        misfit(checker, rule->source, manner_span(rule, action, true),
+               "'detach' knows how the device is attached", "as", "detach");
 }
 
 static void repeated(struct checker *checker, struct source *source, struct span second,

@@ -17,6 +17,7 @@ struct resolver {
     struct syntax *syntax;
     struct diagnostics *diagnostics;
     size_t budget;
+    bool in_rule; /* where 'any' and 'all' may stand */
 };
 
 static struct definition **slot_of(const struct resolver *resolver, const char *name) {
@@ -121,6 +122,11 @@ static void report_undefined(struct resolver *resolver, struct source *source,
         resolver->budget -= cost;
         for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
             suggest(&suggestion, one->name);
+        if (resolver->in_rule && name->next && !name->next->alternative &&
+            name->next->kind != CRITERION_ADDRESS) {
+            suggest(&suggestion, token_text(TOKEN_ANY));
+            suggest(&suggestion, token_text(TOKEN_ALL));
+        }
         suggest_criterion(&suggestion);
     }
     char *address = value_mended_address(name->text);
@@ -130,8 +136,18 @@ static void report_undefined(struct resolver *resolver, struct source *source,
         diagnostic_hint(diagnostic, "did you mean '%s'?", address);
     else if (is_needless(name->text))
         diagnostic_hint(diagnostic, "leave it out: an id or an address stands alone, 1ac1:089a");
+    else if (!strcmp(name->text, "not") || !strcmp(name->text, "except") ||
+             !strcmp(name->text, "but"))
+        diagnostic_hint(
+            diagnostic,
+            "there is no '%s': say which device is meant; 'never attach' forbids others",
+            name->text);
     else
-        diagnostic_hint(diagnostic, "define it: device %s is 1ac1:089a", name->text);
+        diagnostic_hint(diagnostic,
+                        "define it: device %s is 1ac1:089a; if another file of the directory "
+                        "defines it, check the "
+                        "directory",
+                        name->text);
     free(address);
 }
 
@@ -163,12 +179,14 @@ unsigned resolve_buses(const struct criterion *criteria) {
 /* A name stands first in its match; elsewhere it is two devices with nothing between them. */
 static void report_second_name(struct resolver *resolver, struct source *source,
                                const struct criterion *name) {
+    bool in_rule = resolver->in_rule;
     diagnostic_hint(
         diagnose(resolver->diagnostics, source, name->span, "syntax",
                  "a name of a device must come before other conditions"),
         !strcmp(name->text, "and")
             ? "conditions of one device stand side by side; two devices are parted by ','"
-            : "two devices are parted by ',', two ways to find one by 'or'");
+        : in_rule ? "two devices are parted by ',', two ways to find one by 'or'"
+                  : "write 'or' between two ways to find one device; two devices are two lines");
 }
 
 static void resolve_criteria(struct resolver *resolver, struct source *source,
@@ -187,7 +205,7 @@ static void resolve_criteria(struct resolver *resolver, struct source *source,
         struct definition *definition = find_definition(resolver, source, one->text);
         if (definition)
             definition->used = true;
-        else if (!told)
+        else if (!told && !source->lost_names)
             report_undefined(resolver, source, one);
         if (!definition || told)
             continue;
@@ -263,6 +281,7 @@ static void each_target(struct resolver *resolver, struct rule *rule, criteria_f
 static void each_use(struct resolver *resolver, criteria_function *function) {
     for (struct guard *guard = resolver->syntax->guards; guard; guard = guard->next)
         function(resolver, guard->source, guard->device);
+    resolver->in_rule = true;
     for (struct rule *rule = resolver->syntax->rules; rule; rule = rule->next)
         each_target(resolver, rule, function);
 }

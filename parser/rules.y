@@ -33,6 +33,11 @@ struct parser {
     size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
                                 what follows may be its block */
     bool error_on_line;
+    bool misread;            /* the scanner reported a mistake on it: its words may not be those that were meant */
+    bool has_open, has_action; /* it has a '{', an action */
+    size_t line_errors;      /* diagnostics before it */
+    bool headless;           /* lines of a block may follow whose head is not one, as an error before says */
+    size_t unclosed;         /* blocks that a statement has ended, whose '}' may follow */
     bool quotes_on_line;     /* a shell's quotes were reported on it */
     bool incomplete;         /* the device that is being read */
     bool begins_alternative; /* its next criterion */
@@ -96,6 +101,9 @@ static struct target *new_target(struct parser *parser, struct span span, enum q
 static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind);
 static struct action *new_action(struct parser *parser, struct span span, enum verb verb);
 static void leave_line(struct parser *parser);
+static void leave_definition(struct parser *parser);
+static void hint_name_of_words(struct parser *parser);
+static void make_unread(struct parser *parser, struct criterion *criterion);
 static void leave_action(struct parser *parser);
 static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions);
@@ -104,6 +112,7 @@ static bool ends_device(const struct parser *parser, struct span rest);
 static struct criterion *trim_names(struct criterion *last);
 static void add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device);
 static const char *word_at(struct parser *parser, struct span span);
+static void add_bad_name(struct parser *parser, const char *name);
 static void add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device);
 }
@@ -150,7 +159,11 @@ file: %empty
     ;
 
 definition: DEVICE WORD IS device NEWLINE {
-        if (value_name(&parser->values, @WORD, word_at(parser, @WORD)))
+        bool named = value_name(&parser->values, @WORD, word_at(parser, @WORD));
+        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case(word_at(parser, @WORD)));
+        if (!named)
+            add_bad_name(parser, word_at(parser, @WORD));
+        else
             add_definition(parser, JOINED(@DEVICE, @device), @WORD, $device);
     };
 
@@ -203,6 +216,8 @@ block: OPEN {
         parser->open_block = @OPEN;
         parser->in_block = true;
         parser->stray_block = parser->error_on_line;
+        if (parser->stray_block)
+            leave_definition(parser);
     }
        block_actions last_action CLOSE {
         $$ = APPEND($block_actions, $last_action);
@@ -383,20 +398,40 @@ static struct word *bare_word(struct parser *parser, struct span span, const cha
     return copy_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
-static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event) {
-    struct event_list *item = node(parser, sizeof *item);
-    item->start = span.start;
-    item->event = event;
-    return item;
-}
-
 static struct diagnostic *numbered(struct parser *parser, size_t number) {
     return &parser->values.diagnostics->list[number - 1];
 }
 
+/* "on vm Home Assistant started": the words that are no event belong to the name. */
+static void hint_name_of_words(struct parser *parser) {
+    const char *name = parser->values.source->text + parser->vm.start;
+    size_t length = parser->vm.end - parser->vm.start;
+    bool whole = numbered(parser, parser->stray_word)->span.end <= parser->vm.end;
+    if (whole && !memchr(name, '\n', length) && !memchr(name, '"', length))
+        diagnostic_hint(numbered(parser, parser->stray_word),
+                        "a name with a blank in it is written in quotes: \"%.*s\"", (int)length, name);
+}
+
+static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event) {
+    struct event_list *item = node(parser, sizeof *item);
+    item->start = span.start;
+    item->event = event;
+    if (parser->stray_word > parser->line_errors)
+        hint_name_of_words(parser);
+    return item;
+}
+
+/* True when nothing but blanks is between the VM and the span: it may be a part of the VM's name. */
+static bool continues_name(const struct parser *parser, struct span span) {
+    const char *text = parser->values.source->text + parser->vm.end;
+    return parser->vm.end <= span.start && strspn(text, " \t") == span.start - parser->vm.end;
+}
+
 static void unknown_event(struct parser *parser, struct span span, const char *text) {
-    parser->vm.end = span.end;
-    if (parser->quotes_on_line)
+    bool stray = parser->stray_word > parser->line_errors;
+    if (continues_name(parser, span))
+        parser->vm.end = span.end;
+    if (parser->quotes_on_line || (stray && !is_nearly_event(text)))
         return;
     if (!report_unknown_event(&parser->values, span, text))
         parser->stray_word = parser->values.diagnostics->count;
@@ -437,8 +472,39 @@ static struct criterion *open_device(struct parser *parser, struct criterion *la
     return device;
 }
 
+/* A word of the language, mistyped, that passes as a name: what follows on the line follows from that. */
+static bool report_mistyped(struct parser *parser, struct criterion *name, const enum token *tokens, size_t count) {
+    if (!report_mistyped_word(&parser->values, name->span, name->text, tokens, count))
+        return false;
+    struct span rest = {name->span.start, name->span.end};
+    while (rest.end < parser->values.source->size && parser->values.source->text[rest.end] != '\n')
+        rest.end++;
+    diagnostics_cover(parser->values.diagnostics, parser->values.source, rest, (struct span){0, 0});
+    make_unread(parser, name);
+    return true;
+}
+
+/* "10de:* clas 03", "clas 0c03", "nay gpu" */
+static void find_mistyped(struct parser *parser, struct criterion *last, struct criterion *criterion) {
+    static const enum token conditions[] = {TOKEN_CLASS, TOKEN_SUBSYSTEM, TOKEN_PORT, TOKEN_SERIAL, TOKEN_AT};
+    static const enum token quantifiers[] = {TOKEN_ANY, TOKEN_ALL};
+    bool in_rule = parser->head[0].token != TOKEN_NEVER && parser->head[0].token != TOKEN_DEVICE;
+    if (last->kind == CRITERION_NAME && last->alternative && in_rule && criterion->kind == CRITERION_NAME &&
+        report_mistyped(parser, last, quantifiers, 2))
+        return;
+    if (last->kind == CRITERION_NAME && criterion->kind == CRITERION_UNREAD) {
+        enum token token = value_token_of(criterion->text);
+        if (token != TOKEN_END && report_mistyped(parser, last, &token, 1))
+            return;
+    }
+    if (criterion->kind == CRITERION_NAME)
+        report_mistyped(parser, criterion, conditions, sizeof conditions / sizeof *conditions);
+}
+
 static struct criterion *append_criterion(struct parser *parser, struct criterion *last,
                                           struct criterion *criterion) {
+    if (last && !parser->begins_alternative)
+        find_mistyped(parser, last, criterion);
     criterion->alternative = parser->begins_alternative;
     parser->begins_alternative = false;
     return APPEND(last, criterion);
@@ -565,6 +631,13 @@ static void add_definition(struct parser *parser, struct span span, struct span 
     parser->values.syntax->definitions_end = &definition->next;
 }
 
+/* The uses of a name that cannot be one are no further mistakes. */
+static void add_bad_name(struct parser *parser, const char *name) {
+    struct syntax *syntax = parser->values.syntax;
+    syntax->bad_names = memory_grow((void *)syntax->bad_names, syntax->bad_name_count, sizeof *syntax->bad_names);
+    syntax->bad_names[syntax->bad_name_count++] = name;
+}
+
 /* Token codes of the scanner to those of the grammar; the same order, so that a missing one does not compile. */
 static const short codes[] = {
 #define X(name, text) [TOKEN_##name] = name,
@@ -576,7 +649,27 @@ static bool is_action(enum token token) {
     return token == TOKEN_ATTACH || token == TOKEN_DETACH || token == TOKEN_RUN;
 }
 
+/* The head of a block without its '{', as the line had an error, or the '{' is in a comment. */
+static bool lost_its_block(const struct parser *parser) {
+    enum token first = parser->head[0].token;
+    return parser->line_tokens > 0 && !parser->in_block && !parser->has_open && !parser->has_action &&
+           first != TOKEN_DEVICE && first != TOKEN_NEVER && first != TOKEN_CLOSE && first != TOKEN_NEWLINE &&
+           parser->values.diagnostics->count > parser->line_errors;
+}
+
+/* What ends a block elsewhere. */
+static bool is_foreign_close(const struct seen_token *seen) {
+    static const char *const words[] = {")", "]", "end", "done", "fi"};
+    for (size_t i = 0; seen->token == TOKEN_WORD && i < sizeof words / sizeof *words; i++)
+        if (!strcmp(seen->value.text, words[i]))
+            return true;
+    return false;
+}
+
 static void begin_line(struct parser *parser) {
+    parser->headless = parser->headless || lost_its_block(parser);
+    parser->has_open = parser->has_action = parser->misread = false;
+    parser->line_errors = parser->values.diagnostics->count;
     parser->line_tokens = 0;
     parser->error_on_line = false;
     parser->quotes_on_line = false;
@@ -593,8 +686,10 @@ static void remember(struct parser *parser, enum token token, union token_value 
     if (token == TOKEN_NEVER && parser->line_tokens > 0)
         parser->never = span;
     if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
-        !is_action(token))
-        parser->open_missing = 0;
+        !is_action(token) && !is_foreign_close(&parser->found))
+        parser->open_missing = parser->headless = 0;
+    parser->has_open |= token == TOKEN_OPEN;
+    parser->has_action |= is_action(token);
     if (parser->line_tokens < LINE_HEAD)
         parser->head[parser->line_tokens++] = parser->found;
 }
@@ -631,6 +726,7 @@ static void begin_joined_line(struct parser *parser) {
 }
 
 static int close_block(struct parser *parser, const union parser_value *value, struct span *span) {
+    parser->unclosed++;
     if (!parser->stray_block)
         report_open_block(&parser->values, &parser->found, parser->open_block);
     parser->hold = HOLD_NEWLINE;
@@ -664,7 +760,7 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
     enum token token = scanner_next(parser->scanner, &value->token, span);
     remember(parser, token, value->token, *span);
     if (parser->values.diagnostics->count > before)
-        parser->error_on_line = true;
+        parser->error_on_line = parser->misread = true;
     uint32_t backslash = joining_backslash(parser);
     if (backslash != UINT32_MAX) {
         report_joined_never(&parser->values, (struct span){backslash, backslash + 1});
@@ -695,17 +791,36 @@ static bool is_nearly_never(struct parser *parser) {
     return suggestion.best || !strcasecmp(word, never);
 }
 
-/* A definition that failed has a name all the same: its uses are no further mistakes. A 'never' that failed
- * still forbids. */
+static bool begins_with(const struct parser *parser, enum token first, enum token second) {
+    return parser->line_tokens > 1 && parser->head[0].token == first && parser->head[1].token == second;
+}
+
+/* A definition that failed has a name all the same: its uses are no further mistakes. Where it is not known which of
+ * its words that is, no name of the file is said to be undefined. */
+static void leave_definition(struct parser *parser) {
+    const struct seen_token *head = parser->head, *name = NULL;
+    bool is = false;
+    for (size_t i = 0; i < parser->line_tokens; i++)
+        is |= head[i].token == TOKEN_IS || head[i].token == TOKEN_DEVICE;
+    if (begins_with(parser, TOKEN_WORD, TOKEN_IS))
+        name = &head[0];
+    else if (begins_with(parser, TOKEN_DEVICE, TOKEN_WORD) ||
+             (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && head[2].token == TOKEN_IS))
+        name = &head[1];
+    if (name)
+        add_definition(parser, name->span, name->span, NULL);
+    if (name || is || head[0].token == TOKEN_WORD || head[0].token == TOKEN_OPEN)
+        parser->values.source->lost_names |= parser->misread || (!name && (is || head[0].token == TOKEN_OPEN));
+}
+
+/* A definition or a 'never' that failed counts all the same: the first has a name, the second forbids. */
 static void leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
     if (head[0].token == TOKEN_NEVER || is_nearly_never(parser))
         add_doubtful_guard(parser, (struct span){head[0].span.start, parser->found.span.start}, NULL);
     else
         leave_action(parser);
-    if (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD &&
-        (head[0].token == TOKEN_DEVICE || head[2].token == TOKEN_IS))
-        add_definition(parser, head[1].span, head[1].span, NULL);
+    leave_definition(parser);
 }
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
@@ -720,19 +835,23 @@ static enum token token_of(yysymbol_kind_t symbol) {
     return TOKEN_COUNT;
 }
 
-/* "on vm Home Assistant started": the words that are no event belong to the name. */
 static void hint_stray_word(struct parser *parser) {
-    if (parser->found.token == TOKEN_WORD)
+    if (parser->found.token == TOKEN_WORD && continues_name(parser, parser->found.span))
         parser->vm.end = parser->found.span.end;
-    else if (parser->found.token != TOKEN_EVENT)
-        return;
-    const char *name = parser->values.source->text + parser->vm.start;
-    size_t length = parser->vm.end - parser->vm.start;
-    if (memchr(name, '\n', length) || memchr(name, '"', length))
-        return;
-    diagnostic_hint(numbered(parser, parser->stray_word),
-                    "a name with a blank in it is written in quotes: \"%.*s\"",
-                    (int)length, name);
+    if (parser->found.token == TOKEN_WORD || parser->found.token == TOKEN_EVENT)
+        hint_name_of_words(parser);
+}
+
+/* A line, or the '}', of a block whose head or whose end was reported. */
+static bool is_of_lost_block(struct parser *parser) {
+    bool closes = parser->found.token == TOKEN_CLOSE || is_foreign_close(&parser->found);
+    if (parser->line_tokens != 1 || parser->in_block || !(closes || is_action(parser->found.token)))
+        return false;
+    if (!parser->headless && closes && parser->unclosed) {
+        parser->unclosed--;
+        return true;
+    }
+    return parser->headless || parser->unclosed;
 }
 
 /* True for what only follows from a mistake that was reported: on the same line, or the lines of a block whose
@@ -745,6 +864,8 @@ static bool is_consequence(struct parser *parser) {
                         "put '{' at the end of this line, then one action a line, then '}'");
         return true;
     }
+    if (is_of_lost_block(parser))
+        return true;
     if (parser->error_on_line || !last || last->source != parser->values.source ||
         last->span.start <= parser->head[0].span.start)
         return parser->error_on_line;
@@ -767,6 +888,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
             error.expected[token] = true;
     }
     parser->error_on_line = true;
+    parser->stray_block |= parser->in_block && parser->has_open;
+    parser->unclosed += parser->in_block && error.found.token == TOKEN_CLOSE;
     report_syntax_error(&parser->values, &error);
     if (error.found.token == TOKEN_NEWLINE && error.expected[TOKEN_OPEN])
         parser->open_missing = parser->values.diagnostics->count;

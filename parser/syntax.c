@@ -1,5 +1,7 @@
 #include "parser/syntax.h"
 
+#include <stdlib.h>
+
 void syntax_init(struct syntax *syntax) {
     *syntax = (struct syntax){0};
     syntax->texts.arena = &syntax->arena;
@@ -10,6 +12,7 @@ void syntax_init(struct syntax *syntax) {
 
 void syntax_finish(struct syntax *syntax) {
     interner_finish(&syntax->texts);
+    free((void *)syntax->bad_names);
     arena_finish(&syntax->arena);
 }
 

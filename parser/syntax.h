@@ -180,6 +180,8 @@ struct syntax {
     struct rule *rules, **rules_end;
     struct guard *guards, **guards_end;
     struct definition *definitions, **definitions_end;
+    const char **bad_names; /* of definitions, which cannot be names; interned */
+    size_t bad_name_count;
 };
 
 void syntax_init(struct syntax *syntax);
@@ -224,6 +226,8 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
 /* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
  * frees it. */
 char *value_mended_address(const char *text);
+/* The keyword of a condition ("class") that takes such a value; TOKEN_END when it is like none. */
+enum token value_token_of(const char *text);
 /* The word of the language that the text is but for upper case; else NULL. */
 const char *value_lower_case(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,

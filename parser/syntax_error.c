@@ -143,6 +143,8 @@ static const char EVENT_NAMES[] = "the events are prepare, start, started, stopp
 static const char NO_SEMICOLON[] =
     "There is no ';': every action has its own line in a block, between '{' and '}'";
 static const char PARTED[] = "several are parted by ','";
+static const char TWO_LINES[] =
+    "write 'or' between two ways to find one device; two devices are two lines";
 
 static bool expects_vm(const struct syntax_error *error) {
     return error->expected[TOKEN_ANY] && error->expected[TOKEN_STRING] &&
@@ -169,7 +171,8 @@ static bool is_and(const char *text) {
 }
 
 static bool lacks_comma(const struct syntax_error *error) {
-    return (error->expected[TOKEN_COMMA] && is_and(text_of(&error->found))) ||
+    bool or_vm = error->found.token == TOKEN_OR && !error->expected[TOKEN_OR];
+    return (error->expected[TOKEN_COMMA] && (is_and(text_of(&error->found)) || or_vm)) ||
            (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING);
 }
 
@@ -211,14 +214,41 @@ static void hint_vm(struct diagnostic *diagnostic, const struct syntax_error *er
         diagnostic_hint(diagnostic, "name it, or write 'any' for every VM");
 }
 
+/* The word behind the span, without what separates it; `length` is 0 at the line's end. */
+static const char *word_behind_span(const struct source *source, struct span span, size_t *length) {
+    const char *word = source->text + span.end + strspn(source->text + span.end, " \t");
+    *length = strcspn(word, " \t\r\n,{}#\"");
+    return word;
+}
+
+/* "attach 0300", "attach 8086 1521", "attach 2 8086:1521" */
+static void hint_number(struct diagnostic *diagnostic, const struct syntax_error *error,
+                        const char *word) {
+    size_t length = 0, digits = strlen(word);
+    const char *next = word_behind_span(diagnostic->source, error->found.span, &length);
+    if (digits == 4 && length == 4 && strspn(next, "0123456789abcdefABCDEF") >= 4)
+        diagnostic_hint(diagnostic, "did you mean '%s:%.4s'?", word, next);
+    else if (digits == 8)
+        diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", word, word + 4);
+    else if (*word == '0' && (digits == 2 || digits == 4 || digits == 6))
+        diagnostic_hint(diagnostic, "did you mean 'class %s'?", word);
+    else if (error->expected[TOKEN_ANY])
+        diagnostic_hint(diagnostic, "did you mean 'any %s'?", word);
+    else if (error->previous.token == TOKEN_ALL)
+        diagnostic_hint(diagnostic,
+                        "'all' has no number: 'any %s' takes that many, 'all' every one", word);
+    else
+        diagnostic_hint(diagnostic, "a device is an id (1ac1:089a), an address (0000:03:00.0) or "
+                                    "a name that 'device NAME is ...' defines");
+}
+
 /* Where a device is wanted. */
 static void hint_device(struct diagnostic *diagnostic, const struct syntax_error *error,
                         const char *word) {
-    if (error->found.token == TOKEN_NUMBER && error->expected[TOKEN_ANY])
-        diagnostic_hint(diagnostic, "did you mean 'any %s'?", word);
-    else if (error->found.token == TOKEN_NUMBER && error->previous.token == TOKEN_ALL)
-        diagnostic_hint(diagnostic,
-                        "'all' has no number: 'any %s' takes that many, 'all' every one", word);
+    size_t length = 0;
+    const char *next = word_behind_span(diagnostic->source, error->found.span, &length);
+    if (error->found.token == TOKEN_NUMBER)
+        hint_number(diagnostic, error, word);
     else if ((error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL) &&
              (error->previous.token == TOKEN_ANY || error->previous.token == TOKEN_ALL))
         diagnostic_hint(diagnostic, "'any' takes the first free one, 'all' every one: write one of "
@@ -230,6 +260,9 @@ static void hint_device(struct diagnostic *diagnostic, const struct syntax_error
         diagnostic_hint(diagnostic, "leave out the quotes: %s", word);
     else if (error->found.token == TOKEN_DEVICE)
         diagnostic_hint(diagnostic, "leave out 'device': attach 1ac1:089a as vfio");
+    else if (is_backend(error->found.token) && length && memcmp(next, "as", 2) != 0)
+        diagnostic_hint(diagnostic, "leave it out here: attach %.*s as %s", (int)length, next,
+                        word);
     else if (is_backend(error->found.token))
         diagnostic_hint(diagnostic, "the device comes first: attach 1ac1:089a as %s", word);
     else
@@ -259,6 +292,11 @@ static void hint_condition(struct diagnostic *diagnostic, const struct syntax_er
     else if (error->found.token == TOKEN_COMMA)
         diagnostic_hint(diagnostic, "'or' stands between two ways to find one device; several "
                                     "devices are several lines");
+    else if (error->found.token == TOKEN_AS || error->found.token == TOKEN_WITH)
+        diagnostic_hint(
+            diagnostic,
+            "leave it out: a definition says which device it is, and the rule that uses it how "
+            "it is attached");
     else if (is_keyword(error->found.token))
         diagnostic_hint(diagnostic, "one statement or action stands on a line");
 }
@@ -295,7 +333,9 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
 static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *error,
                       const char *word) {
     if (error->found.token == TOKEN_WORD && error->expected[TOKEN_OR])
-        diagnostic_hint(diagnostic, "two devices are parted by ',', two names of one by 'or'");
+        diagnostic_hint(diagnostic, error->expected[TOKEN_COMMA]
+                                        ? "two devices are parted by ',', two names of one by 'or'"
+                                        : TWO_LINES);
     else if (error->expected[TOKEN_AS])
         hint_after_device(diagnostic, error, word);
     else if (error->expected[TOKEN_OR])
@@ -315,6 +355,13 @@ static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *
         diagnostic_hint(diagnostic, "options are parted by blanks; every action has its own line");
     else if (error->found.token == TOKEN_WITH && error->expected[TOKEN_OPTIONAL])
         diagnostic_hint(diagnostic, "'with group' stands before 'as'");
+    else if ((error->found.token == TOKEN_RESET || error->found.token == TOKEN_REBOOT) &&
+             error->expected[TOKEN_THEN])
+        diagnostic_hint(diagnostic, "did you mean 'then %s'?", word);
+    else if (error->found.token == TOKEN_OFF && error->expected[TOKEN_ROM])
+        diagnostic_hint(diagnostic, "did you mean 'rom off'?");
+    else if (error->found.token == TOKEN_GROUP && error->expected[TOKEN_OPTIONAL])
+        diagnostic_hint(diagnostic, "'with group' stands before 'as'");
     else if (error->found.token == TOKEN_OPEN && error->expected[TOKEN_NEWLINE])
         diagnostic_hint(diagnostic, "a block follows the events of a rule");
     else if (error->expected[TOKEN_NEWLINE] && is_keyword(error->found.token))
@@ -326,6 +373,30 @@ static bool is_event(const char *word) {
     while (event < EVENT_COUNT && strcmp(word, event_text(event)) != 0)
         event++;
     return event < EVENT_COUNT;
+}
+
+/* What begins a block elsewhere. */
+static bool is_foreign_open(const char *word) {
+    static const char *const words[] = {"(", "[", "do", "begin", ":", "=>", "->"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(word, words[i]))
+            return true;
+    return false;
+}
+
+/* "on vm C# started {": the rest of the line is a comment. Returns false when the line ends without
+ * one. */
+static bool hint_comment(struct diagnostic *diagnostic, const struct syntax_error *error) {
+    const char *text = diagnostic->source->text;
+    struct span word = error->previous.span;
+    if (error->found.token != TOKEN_NEWLINE || text[word.end] != '#' ||
+        error->previous.token == TOKEN_NEWLINE)
+        return false;
+    size_t length = word.end - word.start + strcspn(text + word.end, " \t\r\n,{}\"");
+    diagnostic_hint(diagnostic,
+                    "'#' begins a comment; a word with a '#' in it is written in quotes: \"%.*s\"",
+                    (int)length, text + word.start);
+    return true;
 }
 
 /* Where one kind of word alone is right, or a statement begins. */
@@ -344,6 +415,8 @@ static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *e
         diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
     else if (error->expected[TOKEN_OPEN] && is_event(word))
         diagnostic_hint(diagnostic, "events are parted by ',': started, %s", word);
+    else if (error->expected[TOKEN_OPEN] && is_foreign_open(word))
+        diagnostic_hint(diagnostic, "a block is between '{' and '}', one action a line");
     else if (error->expected[TOKEN_OPEN])
         diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
                                     "\"/PROGRAM\", or a block of these between '{' and '}'");
@@ -357,8 +430,10 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
     const char *word =
         text_of(&error->found) ? text_of(&error->found) : token_text(error->found.token);
     const char *near = error->found.token == TOKEN_WORD ? nearest_keyword(error) : NULL;
-    if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
-        error->previous.token != TOKEN_NEWLINE)
+    if (hint_comment(diagnostic, error))
+        ;
+    else if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
+             error->previous.token != TOKEN_NEWLINE)
         diagnostic_hint(diagnostic, "%s%s%s%s", near ? "did you mean '" : "", near ? near : "",
                         near ? "'? " : "", NO_SEMICOLON);
     else if (error->found.token == TOKEN_WORD && is_foreign_comment(word))
@@ -519,6 +594,27 @@ static const char *event_of_synonym(const char *text) {
         if (!strcmp(text, synonyms[i][0]))
             return synonyms[i][1];
     return NULL;
+}
+
+bool is_nearly_event(const char *text) {
+    struct suggestion suggestion = {.word = text};
+    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+        suggest(&suggestion, event_text(event));
+    return suggestion.best || event_of_synonym(text) || is_and(text);
+}
+
+bool report_mistyped_word(struct parse_context *context, struct span span, const char *text,
+                          const enum token *tokens, size_t count) {
+    struct suggestion suggestion = {.word = text};
+    for (size_t i = 0; i < count; i++)
+        suggest(&suggestion, token_text(tokens[i]));
+    if (!suggestion.best)
+        return false;
+    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span, "syntax",
+                                             "expected '%s', found '%s'", suggestion.best, text);
+    diagnostic->cause = true;
+    diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
+    return true;
 }
 
 bool report_unknown_event(struct parse_context *context, struct span span, const char *text) {

@@ -21,6 +21,14 @@ void report_syntax_error(struct parse_context *context, const struct syntax_erro
 void report_open_block(struct parse_context *context, const struct seen_token *found,
                        struct span open);
 
+/* The word was surely meant to be one of the keywords: reported, as the cause of what else is
+ * wrong. */
+bool report_mistyped_word(struct parse_context *context, struct span span, const char *text,
+                          const enum token *tokens, size_t count);
+
+/* True when it is an event but for a slip, or is called so elsewhere. */
+bool is_nearly_event(const char *text);
+
 /* Returns false when the word is nothing like an event, and so may be a part of the VM's name. */
 bool report_unknown_event(struct parse_context *context, struct span span, const char *text);
 

@@ -50,6 +50,18 @@ static bool id_half(const char *text, size_t length, uint16_t *value, bool *any)
     return length == 4;
 }
 
+/* [8086:1521], [0300]: as lspci -nn prints them. */
+static bool hint_brackets(struct diagnostic *diagnostic, const char *text) {
+    size_t length = strlen(text);
+    if (length < 3 || !strchr("[(<", *text) || !strchr("])>", text[length - 1]))
+        return false;
+    diagnostic_hint(diagnostic,
+                    length == 6 && *text == '[' ? "leave out the brackets: class %.*s"
+                                                : "leave out the brackets: %.*s",
+                    (int)length - 2, text + 1);
+    return true;
+}
+
 /* A half that only lacks zeros or has 0x before it, as it should have been written; NULL when it is
  * worse. */
 static char *mended_half(const char *text, size_t length) {
@@ -101,7 +113,9 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
     bool short_halves = left == 2 && length == 5 && all_hex(text, 2) && all_hex(text + 3, 2);
     char *vendor = left < length ? mended_half(text, left) : NULL;
     char *device = vendor ? mended_half(colon + 1, length - left - 1) : NULL;
-    if (is_glob(text) && left == 2 && all_hex(text, 2) && strlen(colon + 1) <= 2)
+    if (hint_brackets(diagnostic, text))
+        ;
+    else if (is_glob(text) && left == 2 && all_hex(text, 2) && strlen(colon + 1) <= 2)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%s.*'; an id has four digits",
                         text);
     else if (is_glob(text))
@@ -250,8 +264,8 @@ static bool bad_address(struct parse_context *context, struct span span, const c
     else if (mended)
         diagnostic_hint(diagnostic, "did you mean '%s'?", mended);
     else
-        diagnostic_hint(diagnostic, "write it as lspci -D does: 0000:03:00.0, the last digit 0 to "
-                                    "7; a glob is allowed: 0000:03:00.*");
+        diagnostic_hint(diagnostic, "write it as lspci -D does: 0000:03:00.0, the slot at most 1f, "
+                                    "the last digit 0 to 7; a glob is allowed: 0000:03:00.*");
     free(whole);
     free(with_function);
     free(mended);
@@ -297,9 +311,10 @@ bool value_class(struct parse_context *context, struct criterion *criterion, str
                  const char *text) {
     criterion->kind = CRITERION_CLASS;
     if (!is_class(text)) {
-        hint_class(diagnose(context->diagnostics, context->source, span, "bad-class",
-                            "a class is 2, 4 or 6 hex digits"),
-                   text);
+        struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
+                                                 "bad-class", "a class is 2, 4 or 6 hex digits");
+        if (!hint_brackets(diagnostic, text))
+            hint_class(diagnostic, text);
         return false;
     }
     criterion->class_prefix.value = (uint32_t)strtoul(text, NULL, 16);
@@ -367,14 +382,34 @@ static bool is_name(const char *text) {
     return !*text;
 }
 
+/* Another spelling of a word of the language: as a name it could not be used. */
+static bool is_foreign(const char *text) {
+    return value_lower_case(text) || !strcmp(text, "with-group") || !strcmp(text, "with_group");
+}
+
 bool value_name(struct parse_context *context, struct span span, const char *text) {
-    if (is_name(text))
+    if (is_name(text) && !is_foreign(text))
         return true;
-    diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-name",
-                             "'%s' cannot name a device", text),
-                    strchr(text, ':') ? "the name comes first: device NAME is 1ac1:089a"
-                                      : "a name is letters, digits, '-' and '_', a letter first");
+    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
+                                             "bad-name", "'%s' cannot name a device", text);
+    if (is_name(text))
+        diagnostic_hint(diagnostic, "it is a keyword in another spelling: take another name");
+    else
+        diagnostic_hint(diagnostic, strchr(text, ':')
+                                        ? "the name comes first: device NAME is 1ac1:089a"
+                                        : "a name is letters, digits, '-' and '_', a letter first");
     return false;
+}
+
+enum token value_token_of(const char *text) {
+    char *address = value_mended_address(text);
+    bool is_like_address = address != NULL;
+    free(address);
+    return is_port(text)       ? TOKEN_PORT
+           : is_class(text)    ? TOKEN_CLASS
+           : is_like_address   ? TOKEN_AT
+           : strchr(text, ':') ? TOKEN_SUBSYSTEM
+                               : TOKEN_END;
 }
 
 static bool has_upper_case(const char *text) {
@@ -397,7 +432,9 @@ const char *value_lower_case(const char *text) {
 static bool hint_foreign(struct diagnostic *diagnostic, const char *text) {
     const char *lower = value_lower_case(text);
     size_t length = strlen(text);
-    if (!strncmp(text, "//", 2))
+    if (hint_brackets(diagnostic, text))
+        ;
+    else if (!strncmp(text, "//", 2))
         diagnostic_hint(diagnostic, "a comment begins with '#'");
     else if (!strcmp(text, "|") || !strcmp(text, "||"))
         diagnostic_hint(diagnostic, "write 'or' between two ways to find one device");
@@ -412,8 +449,19 @@ static bool hint_foreign(struct diagnostic *diagnostic, const char *text) {
     return true;
 }
 
+static size_t digits_of(const char *text) {
+    return strspn(text, "0123456789");
+}
+
+static bool is_bad_name(const struct syntax *syntax, const char *text) {
+    for (size_t i = 0; i < syntax->bad_name_count; i++)
+        if (!strcmp(syntax->bad_names[i], text))
+            return true;
+    return false;
+}
+
 static bool bad_device(struct parse_context *context, struct span span, const char *text) {
-    if (continues_mistake(context, span))
+    if (is_bad_name(context->syntax, text) || continues_mistake(context, span))
         return false;
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                              "bad-device", "'%s' is no device", text);
@@ -421,8 +469,14 @@ static bool bad_device(struct parse_context *context, struct span span, const ch
     char *address = value_mended_address(text);
     if (hint_foreign(diagnostic, text))
         ;
-    else if (is_port(text))
+    else if (is_port(text) && length != 9)
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
+    else if (*text == '-' && isdigit((unsigned char)text[1]))
+        diagnostic_hint(diagnostic, "a number of devices is a whole number from 1: any %s",
+                        text + 1);
+    else if (isdigit((unsigned char)*text) && strlen(text + digits_of(text)) == 1 &&
+             strchr("xX", text[length - 1]))
+        diagnostic_hint(diagnostic, "did you mean 'any %.*s'?", (int)length - 1, text);
     else if (length == 9 && digits == 4 && all_hex(text + 5, 4))
         diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", text, text + 5);
     else if (length == 8 && digits == 8)
@@ -450,9 +504,7 @@ bool value_criterion(struct parse_context *context, struct criterion *criterion,
         return value_id(context, criterion, span, text);
     criterion->kind = CRITERION_NAME;
     criterion->text = intern(&context->syntax->texts, text, strlen(text));
-    bool foreign =
-        value_lower_case(text) || !strcmp(text, "with-group") || !strcmp(text, "with_group");
-    return (is_name(text) && !foreign) || bad_device(context, span, text);
+    return (is_name(text) && !is_foreign(text)) || bad_device(context, span, text);
 }
 
 /* The unit that another spelling means; NULL when it means none. */
@@ -502,7 +554,8 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
 
 bool value_count(struct parse_context *context, unsigned *count, struct span span,
                  const char *text) {
-    unsigned long number = strlen(text) > 8 ? TARGET_COUNT_LIMIT + 1 : strtoul(text, NULL, 10);
+    const char *digits = text + strspn(text, "0");
+    unsigned long number = strlen(digits) > 8 ? TARGET_COUNT_LIMIT + 1 : strtoul(digits, NULL, 10);
     *count = (unsigned)number;
     if (number >= 1 && number <= TARGET_COUNT_LIMIT)
         return true;

@@ -291,7 +291,11 @@ static const char *base_name(const char *path) {
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
                      const char *text) {
     const char *base = base_name(text);
-    if (*text != '/')
+    if (!strcmp(text, "off"))
+        diagnostic_hint(
+            diagnose(diagnostics, source, span, "relative-path", "'%s' is no whole path", text),
+            "take the quotes away: rom off");
+    else if (*text != '/')
         diagnostic_hint(
             diagnose(diagnostics, source, span, "relative-path", "'%s' is no whole path", text),
             "begin it with '/': no shell and no PATH looks for it");

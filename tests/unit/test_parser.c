@@ -400,6 +400,62 @@ static void test_hints(void **state) {
          "\"--name=Home Assistant\""},
         {"on vm \"frigate started run \"/x\"", "unterminated-string", "is one missing here?"},
         {"on vm frigate\" started run \"/x\"", "unterminated-string", "is one missing here?"},
+        {"on vm Home Assistant, frigate started run \"/x\"", "unknown-event",
+         "quotes: \"Home Assistant\""},
+        {"on vm Home Assistant, started run \"/x\"", "unknown-event", "quotes: \"Home Assistant\""},
+        {"on vm Home Assistant, My Server started run \"/x\"", "unknown-event",
+         "quotes: \"Home Assistant\""},
+        {"on vm C# started {\n run \"/x\"\n}", "syntax", "in quotes: \"C#\""},
+        {"on vm C#4 started attach 1ac1:089a as vfio", "syntax", "in quotes: \"C#4\""},
+        {"on vm a started (\n run \"/x\"\n)", "syntax", "between '{' and '}'"},
+        {"on vm a started do\n run \"/x\"\nend", "syntax", "between '{' and '}'"},
+        {"on vm a started:\n run \"/x\"", "unknown-event", "did you mean 'started'?"},
+        {"on vm \"Home Assistant started {\n run \"/x\"\n run \"/y\"\n}", "unterminated-string",
+         "close it"},
+        {"on vm Home Assistant\" started {\n run \"/x\"\n}", "unterminated-string",
+         "is one missing here?"},
+        {"device t is 1ac1:089a 1a6e:089a\nnever attach t", "impossible-device",
+         "two devices are two lines"},
+        {"never attach 10de:1234 1002:5678", "impossible-device", "two devices are two lines"},
+        {"device t is 1ac1:089a\nnever attach t t", "syntax", "two devices are two lines"},
+        {"on vm a started attach 8086-1521 as vfio", "bad-device", "did you mean '8086:1521'?"},
+        {"on vm a started attach 0300 as vfio", "syntax", "did you mean 'class 0300'?"},
+        {"on vm a started attach 8086 1521 as vfio", "syntax", "did you mean '8086:1521'?"},
+        {"on vm a started attach 2 8086:1521 as vfio", "syntax", "did you mean 'any 2'?"},
+        {"on vm a started attach x as vfio rom \"off\"\ndevice x is 1ac1:089a", "relative-path",
+         "quotes away: rom off"},
+        {"device t is 1ac1:089a as vfio\nnever attach t", "syntax",
+         "a definition says which device"},
+        {"on vm a started attach 1ac1:089a as vfio reset", "syntax", "did you mean 'then reset'?"},
+        {"on vm a started attach 1ac1:089a as vfio off", "syntax", "did you mean 'rom off'?"},
+        {"never attach 1ac1:089a to vm a or b", "syntax", "','"},
+        {"on vm a or b started run \"/x\"", "syntax", "','"},
+        {"on vm a started attach usb 1a6e:089a as usb", "syntax",
+         "leave it out here: attach 1a6e:089a as usb"},
+        {"on vm a started attach not 1cf1:0030 as usb", "undefined-device", "there is no 'not'"},
+        {"on vm a started attach [8086:1521] as vfio", "bad-id",
+         "leave out the brackets: 8086:1521"},
+        {"on vm a started attach class [0300] as vfio", "bad-class", "leave out the brackets"},
+        {"on vm a started attach [0300] as vfio", "bad-device",
+         "leave out the brackets: class 0300"},
+        {"on vm a started attach any -1 8086:1521 as vfio", "bad-device", "a number of devices"},
+        {"on vm a started attach any 2x 8086:1521 as vfio", "bad-device", "did you mean 'any 2'?"},
+        {"on vm a started attach an 1ac1:089a as vfio", "undefined-device", "did you mean 'any'?"},
+        {"on vm a started attach al 1ac1:089a as vfio", "undefined-device", "did you mean 'all'?"},
+        {"device t is 1ac1:089a\non vm a started attach nay t as vfio", "syntax",
+         "did you mean 'any'?"},
+        {"never attach an 03:00.0", "undefined-device", "did you mean 'at'?"},
+        {"on vm a started attach 10de:* subsytem 1462:3909 as vfio", "syntax",
+         "did you mean 'subsystem'?"},
+        {"on vm a started attach 1cf1:0030 prt 1-1.2 as usb", "syntax", "did you mean 'port'?"},
+        {"never attach 10de:* clas 0c03", "syntax", "did you mean 'class'?"},
+        {"never attach clas 0c03", "syntax", "did you mean 'class'?"},
+        {"on vm a started attach prt 1-1.2 as usb", "syntax", "did you mean 'port'?"},
+        {"never attach q", "undefined-device", "check the directory"},
+        {"device USB is 1a6e:089a\non vm a started attach USB as usb", "bad-name",
+         "take another name"},
+        {"device with_group is 1a6e:089a", "bad-name", "take another name"},
+        {"on vm a started attach 0000:03:20.0 as vfio", "bad-address", "at most 1f"},
         {"on vm a \"b\" started run \"/x\"", "syntax", "parted by ','"},
         {"on vm a, started run \"/x\"", "syntax", "no ',' stands before the event"},
         {"on vm started run \"/x\"", "syntax", "the VM's name comes first"},
@@ -432,7 +488,7 @@ static void test_hints(void **state) {
         {"on vm a started attach 2 1ac1:089a as vfio", "syntax", "did you mean 'any 2'?"},
         {"on vm a started attach", "syntax", "a device is an id"},
         {"on vm a started attach device 1ac1:089a as vfio", "syntax", "leave out 'device'"},
-        {"on vm a started attach usb 1a6e:089a", "syntax", "the device comes first"},
+        {"on vm a started attach usb 1a6e:089a", "syntax", "leave it out here: attach 1a6e:089a as usb"},
         {"on vm a started attach clas 03 as vfio", "syntax", "did you mean 'class'?"},
         {"on vm a started attach serail \"x\" as usb", "syntax", "did you mean 'serial'?"},
         {"on vm a started attach serial x as usb", "syntax", "in quotes: \"x\""},
@@ -573,6 +629,18 @@ static void test_blocks_go_on(void **state) {
     assert_says("on vm a started\n{\n run \"/x\"\n x\n}\nz", "syntax@\n syntax@x syntax@z");
     assert_says("on vm a started\n\n  # here\n run \"/x\"\n attach x\n}\nz", "syntax@\n syntax@z");
     assert_says("on vm a started\non vm b started run \"/x\"\nattach x", "syntax@\n syntax@attach");
+    /* a statement in it: the rest of the block follows from that */
+    assert_says("on vm a started {\n run \"/x\"\n never attach 1ac1:089a\n run \"/y\"\n}\nz",
+                "syntax@never syntax@z");
+    assert_says("on vm a started {\n device t is 1ac1:089a\n}\nnever attach t", "syntax@device");
+    assert_says("on vm a started {\n on vm b started run \"/x\"\n}\n}", "syntax@on syntax@}");
+    assert_says("on vm a started {\n attach }\n run \"/x\"\n}\nz", "syntax@} syntax@z");
+    /* a head that cannot be read */
+    assert_says("on vm a started foo\n attach x\n run \"/x\"\n}\n}", "syntax@foo");
+    assert_says("on vm a started run \"/x\" as\n}", "syntax@as syntax@}");
+    assert_says("never attch x\n}", "syntax@attch syntax@}");
+    assert_says("on vm a started { 1ac1:089a as vfio\nnever attach 1:1",
+                "syntax@1ac1:089a bad-id@1:1");
     /* too many */
     assert_says("}\non vm a started {\n run \"/x\"\n}\n}\n", "syntax@} syntax@}");
     front_init(&front);
@@ -602,6 +670,14 @@ static void test_failed_definitions(void **state) {
                 "syntax@\n undefined-device@y");
     assert_says("device x is 1:1\non vm a started attach x as vfio", "bad-id@1:1");
     assert_says("x y z\non vm a started attach y as vfio", "syntax@x undefined-device@y");
+    assert_says("x is 1ac1:089a\nnever attach x or y", "syntax@x undefined-device@y");
+    /* Where it is not known which name that is, no name is said to be undefined. */
+    assert_says("x device is 1ac1:089a\nnever attach x", "syntax@x");
+    assert_says("device is 1ac1:089a\nnever attach x", "syntax@is");
+    assert_says("device x\u00a0y is 1ac1:089a\nnever attach xy", "control-character@\u00a0");
+    assert_says("device x\u200by is 1ac1:089a\nnever attach xy", "control-character@\u200b");
+    assert_says("device x+y is 1ac1:089a\nnever attach xy", "bad-name@x+y");
+    assert_says("device {\nnever attach x", "syntax@{");
     front_init(&front);
 }
 

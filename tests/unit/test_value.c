@@ -263,7 +263,7 @@ static void test_names(void **state) {
         {"1ac1 089a", "bad-device", "did you mean '1ac1:089a'?"},
         {"1-1.4", "bad-device", "'port 1-1.4'"},
         {"05.00.0", "bad-device", "did you mean '0000:05:00.0'?"},
-        {"2x", "bad-device", "a device is an id"},
+        {"2x", "bad-device", "did you mean 'any 2'?"},
         {"*", "bad-device", "a device is an id"},
         {"cor*", "bad-device", "a device is an id"},
         {"/dev/x", "bad-device", "a device is an id"},
