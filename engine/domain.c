@@ -622,7 +622,6 @@ static void read_device_element(struct reader *reader, const XML_Char **attribut
         strcmp(reader->device.element, "disk") == 0)
         read_other_source(reader, attributes);
     reader->leaf = NULL;
-    reader->text_of = NULL; /* not of the element around this one */
     read_text_of(reader, &reader->leaf);
 }
 

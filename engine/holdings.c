@@ -130,17 +130,25 @@ static char *use_text(const struct domain_use *use, const struct host_device *de
     }
 }
 
+/* A copy of a host may lack what tells. */
+static void add_unknown(struct finder *finder, const struct domain_use *use) {
+    bool is_unknown = use->is_disk ? place_is_unknown_disk(&finder->tree, use->name)
+                                   : place_is_unknown_usb(&finder->tree, use->name);
+    if (is_unknown)
+        add(finder, NULL,
+            memory_printf("uses %s (%s), and nothing tells what that is on", use->name,
+                          use->element))
+            ->bus = use->is_disk ? BUS_PCI : BUS_USB;
+}
+
 static void add_use(struct finder *finder, const struct domain_use *use) {
     struct place_list places = {0};
     bool is_known = place_of_use(&places, finder, use);
     for (size_t i = 0; i < places.count; i++)
         add(finder, &finder->host->devices[places.items[i]],
             use_text(use, &finder->host->devices[places.items[i]]));
-    if (!is_known && use->is_disk && use->kind == DOMAIN_USE_PATH &&
-        place_is_unknown(&finder->tree, use->name))
-        add(finder, NULL,
-            memory_printf("uses %s (%s), and nothing tells what that is on", use->name,
-                          use->element));
+    if (!is_known && use->kind == DOMAIN_USE_PATH)
+        add_unknown(finder, use);
     free(places.items);
 }
 
@@ -212,6 +220,11 @@ static bool may_carry_disks(const struct host_device *device) {
                                   : class == USB_STORAGE;
 }
 
+static bool may_be_usb(const struct host_device *device) {
+    enum { CLASS_USB_CONTROLLER = 0x0c03 };
+    return device->bus == BUS_USB || device->class_code >> 8 == CLASS_USB_CONTROLLER;
+}
+
 static const struct held_device *find_at(const struct holdings *holdings, enum bus bus,
                                          const char *address, const struct domain *but) {
     for (size_t i = lower_bound(holdings, bus, address);
@@ -225,9 +238,11 @@ const struct held_device *holdings_find(const struct holdings *holdings,
                                         const struct host_device *device,
                                         const struct domain *but) {
     const struct held_device *found = find_at(holdings, device->bus, device->address, but);
-    if (found || !may_carry_disks(device))
-        return found;
-    return find_at(holdings, BUS_PCI, "", but);
+    if (!found && may_carry_disks(device))
+        found = find_at(holdings, BUS_PCI, "", but);
+    if (!found && may_be_usb(device))
+        found = find_at(holdings, BUS_USB, "", but);
+    return found;
 }
 
 bool device_is_behind(const struct host *host, const struct host_device *device,

@@ -17,8 +17,8 @@ struct held_device {
     char *text;          /* what the VM does, after its name: "has 1-1 behind it" */
 };
 
-/* Sorted by device. A disk of a VM of which nothing tells where it is has the address "": any
- * device that may carry disks may have it. */
+/* Sorted by device. A disk or USB device of a VM of which nothing tells where it is has the address
+ * "" and the bus PCI or USB: any device that may carry disks, or be it, may have it. */
 struct holdings {
     struct held_device *list;
     size_t count;

@@ -42,9 +42,21 @@ static void add_parts(struct place_list *list, const struct host *host, const ch
     free(copy);
 }
 
+/* A copy of a host may have a link whose end it lacks: its text still says where that is. */
+static bool is_there(const struct tree *tree, const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *directory = memory_strndup(path, slash ? (size_t)(slash - path) : 0);
+    char *link = tree_has(tree, path) || !slash ? NULL : tree_link_name(tree, directory, slash + 1);
+    bool is = link || tree_has(tree, path);
+
+    free(link);
+    free(directory);
+    return is;
+}
+
 bool place_of_path(struct place_list *list, const struct host *host, const struct tree *tree,
                    const char *path) {
-    char *resolved = tree_has(tree, path) ? tree_resolve(tree, path) : NULL;
+    char *resolved = is_there(tree, path) ? tree_resolve(tree, path) : NULL;
 
     if (resolved)
         add_parts(list, host, resolved);
@@ -197,15 +209,38 @@ bool place_of_node(struct place_list *list, const struct host *host, const struc
     return is_known || of_udev(list, host, tree, path + strlen(dev));
 }
 
-bool place_is_unknown(const struct tree *tree, const char *path) {
-    static const char *const other[] = {"/dev/net/", "/dev/pts/", "/dev/shm/", "/dev/hugepages/",
-                                        "/dev/vfio/"};
+static bool starts_with_one_of(const char *text, const char *const *starts) {
+    while (*starts && !starts_with(text, *starts))
+        starts++;
+    return *starts;
+}
 
-    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
-        if (starts_with(path, other[i]))
-            return false;
+/* The kernel's own names of disks are in sysfs, or the disk is gone. */
+bool place_is_unknown_disk(const struct tree *tree, const char *path) {
     return starts_with(path, "/dev/") && strchr(path + strlen("/dev/"), '/') &&
            !tree_has(tree, "dev");
+}
+
+bool place_is_unknown_usb(const struct tree *tree, const char *path) {
+    static const char *const links[] = {"/dev/serial/", "/dev/input/by-", "/dev/v4l/by-",
+                                        "/dev/snd/by-", NULL};
+    static const struct {
+        const char *start, *class;
+    } nodes[] = {
+        {"/dev/ttyUSB", "tty"},    {"/dev/ttyACM", "tty"},   {"/dev/input/event", "input"},
+        {"/dev/hidraw", "hidraw"}, {"/dev/usb/", "usbmisc"}, {"/dev/video", "video4linux"},
+    };
+
+    if (tree_has(tree, "dev"))
+        return false;
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+        if (starts_with(path, nodes[i].start)) {
+            char *class = memory_printf("sys/class/%s", nodes[i].class);
+            bool is_known = tree_has(tree, class);
+            free(class);
+            return !is_known;
+        }
+    return starts_with_one_of(path, links);
 }
 
 /* ---- what has no node ---- */

@@ -45,7 +45,9 @@ bool place_of_vhost(struct place_list *list, const struct host *host, const stru
 bool place_of_volume(struct place_list *list, const struct host *host, const struct tree *tree,
                      const char *name);
 
-/* A name that only a running system can follow, in a copy of one without /dev. */
-bool place_is_unknown(const struct tree *tree, const char *path);
+/* A name that only a running system can follow, in a copy of one without /dev: of some disk, or of
+ * what may be some USB device. */
+bool place_is_unknown_disk(const struct tree *tree, const char *path);
+bool place_is_unknown_usb(const struct tree *tree, const char *path);
 
 #endif

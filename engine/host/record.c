@@ -1128,6 +1128,8 @@ static void copy_domains(struct recorder *recorder) {
                                             .put_text = put_domain_text,
                                             .miss = miss_domain};
     record_domains(&domains);
+    if (tree_has(&recorder->from, "dev")) /* what is not found there is gone */
+        put_directory(recorder, "dev");
     copy_class(recorder, "sys/bus/mdev/devices", copy_nothing);
 }
 

@@ -171,6 +171,8 @@ static void skips_hostdevs_without_a_device(void **state) {
         DEVICES("<hostdev type='pci'><source><address bus=''/></source></hostdev>"),
         DEVICES("<hostdev type='usb'><source><vendor id='99999'/></source></hostdev>"),
         DEVICES("<interface type='network'><source><address type='pci'/></source></interface>"),
+        DEVICES("<interface type='network'><actual type='bridge'><source><address type='pci'/>"
+                "</source></actual></interface>"),
         DEVICES("<x:hostdev xmlns:x='urn:x' type='pci'><source><address/></source></x:hostdev>"),
         DEVICES("<hostdev type='pci' xmlns='urn:x'><source><address/></source></hostdev>"),
     };

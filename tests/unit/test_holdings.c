@@ -17,6 +17,7 @@
 enum { PATH_SIZE = 512 };
 
 #define ROOT_BUS "sys/devices/pci0000:00/"
+#define OTHER_UUID "c2177883-f1bb-47f0-914d-32a22e3a8805"
 #define UUID "c2177883-f1bb-47f0-914d-32a22e3a8804"
 
 static char root[64];
@@ -223,6 +224,9 @@ static void what_a_vm_was_given(void **state) {
                "0000:00:03.0 has its virtual function 0000:00:03.1; 0000:00:03.1 has it");
     assert_has("<hostdev type='mdev'><source><address uuid='" UUID "'/></source></hostdev>",
                "0000:00:05.0 uses its mediated device " UUID " (hostdev)");
+    put_link("sys/bus/mdev/devices/" OTHER_UUID, ROOT_BUS "0000:00:05.0/" OTHER_UUID);
+    assert_has("<hostdev type='mdev'><source><address uuid='" OTHER_UUID "'/></source></hostdev>",
+               "0000:00:05.0 uses its mediated device " OTHER_UUID " (hostdev)");
     assert_has("<hostdev type='scsi'><source><adapter name='scsi_host2'/><address bus='0' "
                "target='1' unit='3'/></source></hostdev>",
                "0000:00:01.0 uses 2:0:1:3 on it (hostdev)");
@@ -274,7 +278,14 @@ static void a_disk_of_which_nothing_tells_where_it_is(void **state) {
                "0000:00:01.0 uses /dev/disk/by-path/x (disk vda), and nothing tells what that is "
                "on; 0000:00:02.0 uses /dev/disk/by-path/x (disk vda), and nothing tells what that "
                "is on");
-    assert_has("<serial type='dev'><source path='/dev/serial/by-path/x'/></serial>", "");
+    assert_has("<serial type='dev'><source path='/dev/serial/by-path/x'/></serial>",
+               "0000:00:14.0 uses /dev/serial/by-path/x (serial), and nothing tells what that is "
+               "on; 1-1 uses /dev/serial/by-path/x (serial), and nothing tells what that is on; "
+               "1-1.4 uses /dev/serial/by-path/x (serial), and nothing tells what that is on; "
+               "1-2 uses /dev/serial/by-path/x (serial), and nothing tells what that is on");
+    /* The class is there, so the node is gone. */
+    assert_has("<serial type='dev'><source path='/dev/ttyUSB7'/></serial>", "");
+    assert_has("<serial type='dev'><source path='/dev/ttyS0'/></serial>", "");
 }
 
 static void its_networks(void **state) {
