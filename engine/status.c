@@ -6,8 +6,8 @@
 #include <string.h>
 
 const char *device_state_name(enum device_state state) {
-    static const char *const names[] = {"attached", "absent",  "refused", "lost",
-                                        "failed",   "waiting", "off"};
+    static const char *const names[] = {"attached", "absent", "refused",   "lost",     "failed",
+                                        "waiting",  "off",    "attaching", "detaching"};
     return names[state];
 }
 
@@ -169,6 +169,36 @@ static void set_impossible(struct status_row *row, const struct past *past,
     row->hint = copy(entry->hint);
 }
 
+/* That a process waits for right now. */
+static const struct pending_call *status_call_of(const struct status_vm *vm,
+                                                 const struct status_row *row) {
+    const char *address = row->device ? row->device->address : "";
+    const char *alias = row->hostdev ? row->hostdev->alias : "";
+    for (size_t i = 0; i < vm->call_count; i++) {
+        const struct pending_call *call = &vm->calls[i];
+        if ((!strcmp(call->device, address) || !strcmp(call->device, alias)) &&
+            pending_is_running(call))
+            return call;
+    }
+    return NULL;
+}
+
+/* Its result, and the plan's reason, are of before. */
+static void status_set_underway(const struct status_vm *vm, struct status_row *row) {
+    const struct pending_call *call = status_call_of(vm, row);
+    bool attached = row->state == STATE_ATTACHED;
+    if (!call || strcmp(call->verb, attached ? "detach" : "attach") != 0)
+        return;
+    free(row->error);
+    free(row->hint);
+    row->state = attached ? STATE_DETACHING : STATE_ATTACHING;
+    row->since = call->since;
+    row->refusal = REFUSED_NOT;
+    row->error = memory_printf("process %d waits for libvirt's answer", (int)call->process);
+    row->hint = memory_strdup("when it takes minutes, a driver or a program on the host may hold "
+                              "the device: see 'dmesg'");
+}
+
 static void set_state(const struct maker *maker, struct status_row *row,
                       const struct plan_entry *entry) {
     struct past past = past_of(&maker->vm->life, row, entry && entry->kind == PLAN_STEP);
@@ -179,6 +209,7 @@ static void set_state(const struct maker *maker, struct status_row *row,
     else
         set_impossible(row, &past, entry);
     free((void *)past.list);
+    status_set_underway(maker->vm, row);
 }
 
 static void add_entry(const struct maker *maker, const struct plan_entry *entry) {
@@ -280,6 +311,7 @@ static void finish_vm(struct status_vm *vm) {
         free(vm->rows[i].hint);
     }
     free(vm->rows);
+    free(vm->calls);
     life_finish(&vm->life);
 }
 
@@ -292,6 +324,8 @@ static void load_life(const struct maker *maker) {
     *life = (struct life){.id = -1};
     if (!maker->vm->running || !maker->request->state)
         return;
+    maker->vm->calls =
+        pending_load(maker->request->state, domain_key(domain), &maker->vm->call_count);
     if (life_load(life, maker->request->state, domain_key(domain)) && !life_is_same(life, &start))
         life_finish(life);
 }
@@ -336,7 +370,8 @@ void status_finish(struct status *status) {
 }
 
 static bool is_problem(const struct status_row *row) {
-    bool good = row->state == STATE_ATTACHED || row->state == STATE_OFF;
+    bool good =
+        row->state == STATE_ATTACHED || row->state == STATE_DETACHING || row->state == STATE_OFF;
     return row->rule && !row->optional && !good;
 }
 

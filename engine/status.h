@@ -8,15 +8,18 @@
 
 #include "engine/plan.h"
 #include "engine/state/life.h"
+#include "engine/state/pending.h"
 
 enum device_state {
-    STATE_ATTACHED, /* the VM has it */
-    STATE_ABSENT,   /* the host has none, or not as many as are wanted */
-    STATE_REFUSED,  /* wanted and impossible */
-    STATE_LOST,     /* the VM had it, and has it no more */
-    STATE_FAILED,   /* it was tried */
-    STATE_WAITING,  /* possible, and nobody has tried */
-    STATE_OFF,      /* the VM does not run */
+    STATE_ATTACHED,  /* the VM has it */
+    STATE_ABSENT,    /* the host has none, or not as many as are wanted */
+    STATE_REFUSED,   /* wanted and impossible */
+    STATE_LOST,      /* the VM had it, and has it no more */
+    STATE_FAILED,    /* it was tried */
+    STATE_WAITING,   /* possible, and nobody has tried */
+    STATE_OFF,       /* the VM does not run */
+    STATE_ATTACHING, /* libvirt has not answered yet */
+    STATE_DETACHING, /* the same */
 };
 
 struct status_row {
@@ -30,7 +33,7 @@ struct status_row {
     enum refusal refusal;
     bool optional;     /* may be missing */
     const char *since; /* time in the log of what began the state; NULL: not known. Borrowed of the
-                          VM's `life` */
+                          VM's `life` or `calls` */
     char *error;       /* NULL: none */
     char *hint;
 };
@@ -38,7 +41,9 @@ struct status_row {
 struct status_vm {
     const struct domain *domain;
     bool running;
-    struct life life;        /* of this start of it, else empty; its `ignored` is to be said */
+    struct life life;           /* of this start of it, else empty; its `ignored` is to be said */
+    struct pending_call *calls; /* that have not returned */
+    size_t call_count;
     struct status_row *rows; /* as the rules have them, then what no rule wants */
     size_t count;
 };

@@ -116,6 +116,8 @@ static const char *colour_of(const struct status_row *row) {
     case STATE_OFF:
         return "";
     case STATE_WAITING:
+    case STATE_ATTACHING:
+    case STATE_DETACHING:
         return YELLOW;
     case STATE_ABSENT:
         return row->optional ? YELLOW : RED;

@@ -27,15 +27,33 @@ static int write_at(const struct tree *tree, const char *path, const char *text)
     return status;
 }
 
+/* What libvirt writes before it gives a device to vfio; an old kernel has no such file. Anybody
+ * else's is left as it is. */
+static int clear_override(const struct host *host, const struct host_device *device) {
+    struct tree tree;
+    char path[PATH_SIZE], *directory = memory_printf("sys/bus/pci/devices/%s", device->address);
+    snprintf(path, sizeof path, "%s/driver_override", directory);
+    char *now =
+        tree_open(&tree, host->root) ? tree_attribute(&tree, directory, "driver_override") : NULL;
+    int status = now && host_is_vfio(now) ? write_at(&tree, path, "\n") : 0;
+    tree_close(&tree);
+    free(now);
+    free(directory);
+    return status;
+}
+
 struct bind_work {
     const struct host *host;
     const char *path, *text;
+    const struct host_device *overridden; /* its override is cleared first; NULL: none */
 };
 
 static void bind_write(void *context, int socket) {
     const struct bind_work *work = context;
     struct tree tree;
-    int status = tree_open(&tree, work->host->root) ? 0 : errno;
+    int status = work->overridden ? clear_override(work->host, work->overridden) : 0;
+    if (!status)
+        status = tree_open(&tree, work->host->root) ? 0 : errno;
     if (!status) {
         status = write_at(&tree, work->path, work->text);
         tree_close(&tree);
@@ -46,10 +64,10 @@ static void bind_write(void *context, int socket) {
 /* In a process of its own: the kernel returns when the driver has released the device, and a
  * program that has it open can keep the driver from that for ever. Returns 0, or the errno of what
  * failed; ETIMEDOUT: the kernel is still at it. */
-static int write_below(const struct host *host, const char *path, const char *text) {
+static int bind_in_time(struct bind_work work) {
     struct helper helper;
     int status = ECHILD;
-    if (helper_start(&helper, bind_write, &(struct bind_work){host, path, text}) < 0)
+    if (helper_start(&helper, bind_write, &work) < 0)
         return errno;
     if (helper_await(&helper, &status, sizeof status,
                      deadline_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
@@ -66,7 +84,7 @@ int host_release(const struct host *host, const struct host_device *device, char
         strcmp(driver, device->driver) != 0)
         return 0;
     snprintf(path, sizeof path, "sys/bus/pci/devices/%s/driver/unbind", device->address);
-    int status = write_below(host, path, device->address);
+    int status = bind_in_time((struct bind_work){host, path, device->address, NULL});
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return 0;
     if (status == ETIMEDOUT)
@@ -79,26 +97,10 @@ int host_release(const struct host *host, const struct host_device *device, char
     return status == ETIMEDOUT ? HOST_LATE : -1;
 }
 
-/* What libvirt writes before it gives a device to vfio; an old kernel has no such file. Anybody
- * else's is left as it is. */
-static int clear_override(const struct host *host, const struct host_device *device) {
-    struct tree tree;
-    char path[PATH_SIZE], *directory = memory_printf("sys/bus/pci/devices/%s", device->address);
-    snprintf(path, sizeof path, "%s/driver_override", directory);
-    char *now =
-        tree_open(&tree, host->root) ? tree_attribute(&tree, directory, "driver_override") : NULL;
-    int status = now && host_is_vfio(now) ? write_at(&tree, path, "\n") : 0;
-    tree_close(&tree);
-    free(now);
-    free(directory);
-    return status;
-}
-
 static int find_driver(const struct host *host, const struct host_device *device, char *error,
                        size_t error_size) {
-    int status = clear_override(host, device);
-    if (!status)
-        status = write_below(host, "sys/bus/pci/drivers_probe", device->address);
+    int status = bind_in_time(
+        (struct bind_work){host, "sys/bus/pci/drivers_probe", device->address, device});
     if (!status)
         return 0;
     snprintf(error, error_size, "no driver could be found for %s: %s", device->address,
@@ -121,7 +123,7 @@ int host_reclaim(const struct host *host, const struct host_device *device, char
         !host_is_vfio(driver))
         return 0;
     snprintf(path, sizeof path, "sys/bus/pci/devices/%s/driver/unbind", device->address);
-    int status = write_below(host, path, device->address);
+    int status = bind_in_time((struct bind_work){host, path, device->address, NULL});
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return find_driver(host, device, error, error_size);
     snprintf(error, error_size, "%s does not let go of %s: %s", driver, device->address,
