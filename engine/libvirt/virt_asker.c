@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 enum asker_call {
     CALL_LIBRARY,
@@ -257,9 +258,10 @@ static int asker_crashed(struct asker *asker, struct virt_error *error) {
         return asker_fail(error, VIRT_UNREACHABLE,
                           "it may not fit this system: is it the one that its package installed?",
                           "the libvirt library crashed (signal %d)", WTERMSIG(status));
-    return asker_fail(error, VIRT_UNREACHABLE,
-                      "was it killed? See dmesg: the host may be out of memory",
-                      "the process that calls libvirt has ended");
+    return asker_fail(error, VIRT_UNREACHABLE, "",
+                      "the call of libvirt was cut short: its process was ended by signal %d; see "
+                      "dmesg whether the host has run out of memory",
+                      status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
 static int asker_cannot_start(struct virt_error *error) {
@@ -447,16 +449,25 @@ static int asker_watch(struct virt *virt, const char *uuid, struct virt_error *e
     return asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
 }
 
-/* What was watched went with the asker that was killed. */
+static void asker_sleep(int64_t milliseconds) {
+    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    while (milliseconds > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+        ;
+}
+
+/* What was watched went with the asker that was killed. The time counts that has gone by here. */
 static int asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
                       struct virt_error *error) {
     struct exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
+    int64_t start = deadline_now();
     *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
     if (!asker_of(virt)->is_open)
         return asker_fail(error, VIRT_UNREACHABLE, "", "libvirt's events are not watched any more");
     int status = asker_call(virt, &exchange, error);
     if (status == 0)
         memcpy(news, exchange.bytes, sizeof *news);
+    if (status == 0 && news->kind == VIRT_NEWS_NONE)
+        asker_sleep(timeout_ms - (deadline_now() - start));
     free(exchange.bytes);
     return status;
 }

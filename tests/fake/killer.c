@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -145,37 +144,6 @@ SHOWN int connect(int fd, const struct sockaddr *address, socklen_t size) {
     return NEXT(connect)(fd, address, size);
 }
 
-/* How much each process has jumped over, in nanoseconds: in memory that a process shares with those
- * that it forks. */
-enum { PLACES = 4096 };
-static struct places {
-    unsigned count;
-    int64_t skipped[PLACES];
-} * places;
-static int64_t *skipped, *parents;
-
-static int64_t *take_place(void) {
-    static int64_t own;
-    if (!places)
-        places =
-            mmap(NULL, sizeof *places, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (places == MAP_FAILED)
-        abort();
-    unsigned place = __atomic_fetch_add(&places->count, 1, __ATOMIC_RELAXED);
-    return place < PLACES ? &places->skipped[place] : &own;
-}
-
-static int64_t *own_place(void) {
-    if (!skipped)
-        skipped = take_place();
-    return skipped;
-}
-
-/* The process that forked this one waits for it: their time is one. */
-SHOWN void killer_join_clock(void) {
-    skipped = parents ? parents : own_place();
-}
-
 /* Locks alone are seen by others. */
 SHOWN int fcntl(int fd, int command, ...) {
     va_list rest;
@@ -190,14 +158,7 @@ SHOWN int fcntl(int fd, int command, ...) {
 
 SHOWN pid_t fork(void) {
     killer_step("fork");
-    int64_t *place = take_place();
-    *place = *own_place();
-    pid_t child = NEXT(fork)();
-    if (child == 0) {
-        parents = skipped;
-        skipped = place;
-    }
-    return child;
+    return NEXT(fork)();
 }
 
 /* ---- the kernel ---- */
@@ -294,6 +255,7 @@ SHOWN ssize_t write(int fd, const void *bytes, size_t size) {
 /* ---- time ---- */
 
 static const int64_t long_wait = 100000000; /* nanoseconds */
+static int64_t skipped;
 
 static int64_t speed(void) {
     long number = number_of("FAKE_SPEED");
@@ -301,7 +263,7 @@ static int64_t speed(void) {
 }
 
 SHOWN void killer_waited(long nanoseconds) {
-    *own_place() += nanoseconds * (speed() - 1);
+    skipped += nanoseconds * (speed() - 1);
 }
 
 static int64_t nanoseconds_of(const struct timespec *time) {
@@ -315,7 +277,7 @@ static struct timespec timespec_of(int64_t ns) {
 SHOWN int clock_gettime(clockid_t clock, struct timespec *now) {
     int status = NEXT(clock_gettime)(clock, now);
     if (status == 0 && clock == CLOCK_MONOTONIC)
-        *now = timespec_of(nanoseconds_of(now) + *own_place());
+        *now = timespec_of(nanoseconds_of(now) + skipped);
     return status;
 }
 
@@ -328,7 +290,7 @@ SHOWN int clock_nanosleep(clockid_t clock, int flags, const struct timespec *wan
         return NEXT(clock_nanosleep)(clock, flags, wanted, left);
     struct timespec shorter = timespec_of(ns / speed());
     NEXT(clock_nanosleep)(clock, flags, &shorter, NULL);
-    *own_place() += ns - ns / speed();
+    skipped += ns - ns / speed();
     return 0;
 }
 

@@ -13,7 +13,4 @@ __attribute__((weak)) void killer_pause(bool on);
 /* The process has waited for so long, and takes it for longer (FAKE_SPEED). */
 __attribute__((weak)) void killer_waited(long nanoseconds);
 
-/* The time of the process that forked this one is this one's, too. */
-__attribute__((weak)) void killer_join_clock(void);
-
 #endif

@@ -89,9 +89,7 @@ void virSetErrorFunc(void *data, virErrorFunc handler) {
     (void)data, (void)handler;
 }
 
-/* Called in the process that makes the engine's calls, for which the engine waits. */
 int virInitialize(void) {
-    killer_join_clock ? killer_join_clock() : (void)0;
     return 0;
 }
 

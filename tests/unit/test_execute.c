@@ -3,6 +3,8 @@
 #include "tests/unit/execute_world.h"
 
 #include "engine/state/life.h"
+#include "engine/state/lock.h"
+#include "engine/state/pending.h"
 
 /* --- when all is well */
 
@@ -436,6 +438,95 @@ static void libvirt_stays_away(void **state) {
     assert_false(run_of("{\n run \"/bin/true\"\n attach at 03:00.0 as vfio\n}"));
     assert_string_equal(results(), "failed - -\nran run -\n");
     assert_in_range(hours.now - 5000, 9000, 10000);
+}
+
+/* Whether nobody has the VM's lock between two passes. */
+static unsigned lock_was_free;
+
+static void look_at_lock(void) {
+    lock_was_free += !lock_vm_is_taken(state_path(""), FRIGATE);
+}
+
+/* A question without an answer is asked again, on another connection, while others may work on the
+ * VM; after some times it is given up, and what needs no libvirt is done. */
+static void libvirt_is_silent(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_SILENT, "libvirt does not answer: x");
+    lock_was_free = 0;
+    hours.at = 5000;
+    hours.then = look_at_lock;
+    assert_false(run_of("{\n run \"/bin/true\"\n attach at 03:00.0 as vfio\n}"));
+    assert_string_equal(results(), "failed - -\nran run -\n");
+    assert_message(0, "libvirt does not answer: x");
+    assert_int_equal(opened, 6);
+    assert_int_equal(lock_was_free, 1);
+    assert_false(lock_vm_is_taken(state_path(""), FRIGATE));
+}
+
+static void libvirt_is_silent_for_a_while(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_XML, 3, VIRT_SILENT, "libvirt does not answer: y");
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_int_equal(opened, 3);
+}
+
+/* A person waits for 'apply': it tells at once. */
+static void a_settled_event_asks_once(void **state) {
+    (void)state;
+    settled = true;
+    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_SILENT, "libvirt does not answer: x");
+    assert_false(run_of("attach at 03:00.0 as vfio"));
+    settled = false;
+    assert_string_equal(results(), "failed - -\n");
+    assert_int_equal(opened, 1);
+}
+
+/* Nothing more is asked about the VM whose job libvirt has, and the call stays noted. */
+static void an_attach_does_not_return(void **state) {
+    size_t count;
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_SILENT, "libvirt does not answer: x");
+    assert_false(run_of("{\n attach at 03:00.0 as vfio then reset\n attach at 04:00.0 as vfio\n "
+                        "run \"/bin/true\"\n}"));
+    assert_string_equal(results(), "failed attach " FIRST " 1ac1:089a\nran run -\n");
+    assert_string_equal(double_virt_calls(hypervisor),
+                        OTHER_XML "attach frigate " FIRST "\nclose\n");
+    struct pending_call *calls = pending_load(state_path(""), FRIGATE, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(calls[0].verb, "attach");
+    assert_string_equal(calls[0].device, FIRST);
+    assert_int_equal(calls[0].process, getpid());
+    free(calls);
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    free(pending_load(state_path(""), FRIGATE, &count));
+    assert_int_equal(count, 0);
+}
+
+static unsigned noted_calls;
+
+static void count_noted_calls(struct double_virt *double_virt, void *context) {
+    (void)double_virt, (void)context;
+    size_t count;
+    free(pending_load(state_path(""), FRIGATE, &count));
+    noted_calls += (unsigned)count;
+}
+
+/* Before each call: an engine that hangs in it can write no more. */
+static void a_call_is_noted_before(void **state) {
+    size_t count;
+    (void)state;
+    noted_calls = 0;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, count_noted_calls, NULL);
+    double_virt_before(hypervisor, DOUBLE_RESET, 1, count_noted_calls, NULL);
+    assert_true(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_int_equal(noted_calls, 2);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, count_noted_calls, NULL);
+    assert_true(run_of("detach at 03:00.0"));
+    assert_int_equal(noted_calls, 3);
+    free(pending_load(state_path(""), FRIGATE, &count));
+    assert_int_equal(count, 0);
 }
 
 static void the_list_fails_once(void **state) {
@@ -1243,6 +1334,11 @@ int main(void) {
         TEST(libvirt_dies_in_mid_call),
         TEST(libvirt_dies_after_it_got_the_call),
         TEST(libvirt_stays_away),
+        TEST(libvirt_is_silent),
+        TEST(libvirt_is_silent_for_a_while),
+        TEST(a_settled_event_asks_once),
+        TEST(an_attach_does_not_return),
+        TEST(a_call_is_noted_before),
         TEST(the_list_fails_once),
         TEST(a_lock_that_cannot_be_made),
         TEST(a_host_without_sysfs),

@@ -400,9 +400,8 @@ static void an_asker_that_dies(void **state) {
         struct virt *virt = connected();
         assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
         assert_int_equal(error.failure, VIRT_UNREACHABLE);
-        assert_string_equal(error.message, round ? "the process that calls libvirt has ended"
-                                                 : "the libvirt library crashed (signal 6)");
-        assert_true(*error.hint);
+        assert_non_null(strstr(error.message, round ? "its process was ended by signal 9; see dmesg"
+                                                    : "the libvirt library crashed (signal 6)"));
         /* The next call starts another. */
         assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
         virt_close(virt);
