@@ -19,6 +19,7 @@
 /* What is at the other end: it lives in the asker, and does what `plan` says. */
 static struct {
     bool hangs_at_open, crashes_at_open, fails_at_open, hangs_at_close;
+    unsigned detach_us;             /* how long a detach takes */
     const char *hangs_at, *dies_at; /* a call's name */
     int ends_with;                  /* the signal */
     int count;                      /* of VMs in a list */
@@ -76,6 +77,7 @@ static int far_attach(struct virt *virt, const char *uuid, int id, const char *x
 static int far_detach(struct virt *virt, const char *uuid, int id, const char *xml,
                       struct virt_error *error) {
     (void)virt, (void)uuid, (void)id, (void)xml, (void)error;
+    usleep(plan.detach_us);
     return do_call("detach");
 }
 
@@ -365,7 +367,13 @@ static void a_change_without_an_answer(void **state) {
 
 /* A change may take longer than a question: as long as a guest's memory takes to be pinned. */
 static void a_change_has_more_time(void **state) {
+    struct virt_error error;
     (void)state;
+    plan.detach_us = 900000;
+    struct virt *virt = connected();
+    setenv("VIRT_RULES_ANSWER_MS", "600", 1);
+    assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
+    virt_close(virt);
     unsetenv("VIRT_RULES_ANSWER_MS");
     assert_int_equal(deadline_limit(DEADLINE_ANSWER_MS), 8000);
     assert_true(deadline_limit(DEADLINE_ANSWER_MS) < 10000);
@@ -422,6 +430,7 @@ static void a_wait_after_its_asker(void **state) {
         assert_int_equal(virt->ops->wait(virt, 1, &news, &error), -1);
         assert_int_equal(error.failure, VIRT_UNREACHABLE);
         assert_int_equal(news.kind, VIRT_NEWS_NONE);
+        plan.dies_at = NULL;
     }
     virt_close(virt);
 }
