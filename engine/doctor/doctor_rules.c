@@ -80,6 +80,48 @@ void condition_rules(struct doctor *doctor, struct findings *findings) {
 
 /* --- libvirt */
 
+/* The value of a variable in /proc/PID/environ, NULL when it is not set or empty. */
+static const char *variable_of(const char *environment, size_t size, const char *name) {
+    size_t length = strlen(name);
+    for (const char *at = environment; at < environment + size; at += strlen(at) + 1)
+        if (!strncmp(at, name, length) && at[length] == '=' && at[length + 1])
+            return at + length + 1;
+    return NULL;
+}
+
+static bool is_english(const char *locale) {
+    return !strncmp(locale, "en", 2) || !strcmp(locale, "C") || !strncmp(locale, "C.", 2) ||
+           !strcmp(locale, "POSIX");
+}
+
+/* The daemon translates its errors before it sends them (src/util/virgettext.c in libvirt 7 to 11),
+ * and many are known by their words alone. */
+static void judge_language(const struct tree *tree, struct findings *findings) {
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"}; /* the first counts */
+    enum { ENVIRONMENT_LIMIT = 1024 * 1024 };
+    struct daemon daemon = doctor_daemon(tree);
+    size_t size = 0, i = 0;
+    char *path = memory_printf("proc/%u/environ", daemon.pid);
+    char *environment = daemon.pid ? tree_load(tree, path, ENVIRONMENT_LIMIT, &size) : NULL;
+    const char *locale = NULL;
+    for (; environment && i < sizeof names / sizeof *names; i++)
+        if ((locale = variable_of(environment, size, names[i])))
+            break;
+    if (locale && !is_english(locale)) {
+        doctor_warning(findings,
+                       "%s (process %u) runs with %s=%s, so its errors may come translated, and "
+                       "virt-rules knows the English ones",
+                       daemon.name, daemon.pid, names[i], locale);
+        doctor_hint(findings,
+                    "'systemctl edit %s', with the lines [Service] and Environment=%s, then "
+                    "'systemctl restart %s'; VMs go on",
+                    daemon.name, i == 0 ? "LC_ALL=C.UTF-8" : "LC_MESSAGES=C", daemon.name);
+    }
+    free(environment);
+    free(path);
+    free(daemon.label);
+}
+
 void condition_libvirt(struct doctor *doctor, struct findings *findings) {
     const struct libvirt_answer *answer = &doctor->libvirt;
     unsigned long here = answer->library_version, there = answer->version;
@@ -95,6 +137,7 @@ void condition_libvirt(struct doctor *doctor, struct findings *findings) {
                   there / 1000000, there / 1000 % 1000, there % 1000, answer->uri, here / 1000000,
                   here / 1000 % 1000, here % 1000, answer->library);
     }
+    judge_language(&doctor->tree, findings);
 }
 
 /* Whether enough is said; then that there is more. */

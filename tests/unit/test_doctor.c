@@ -940,6 +940,40 @@ static void libvirt(void **state) {
     FAILS(condition_libvirt, "no socket", "run it as root");
 }
 
+static void a_daemon_that_translates(void **state) {
+    static const struct {
+        const char *environment, *message, *hint;
+    } daemons[] = {
+        {"LANG=de_DE.UTF-8", "LANG=de_DE.UTF-8, so its errors may come translated",
+         "Environment=LC_MESSAGES=C,"},
+        {"A=1|LC_MESSAGES=fr_FR|LANG=C", "LC_MESSAGES=fr_FR,", "systemctl edit libvirtd"},
+        {"LANG=C|LC_ALL=ja_JP.utf8|LC_MESSAGES=C", "LC_ALL=ja_JP.utf8", "LC_ALL=C.UTF-8"},
+        {"LANG=eo", "LANG=eo", "restart libvirtd"},
+        {"", NULL, NULL},
+        {"LANG=", NULL, NULL},
+        {"LANG=en_GB.UTF-8", NULL, NULL},
+        {"LANG=de_DE.UTF-8|LC_MESSAGES=C", NULL, NULL},
+        {"LANG=de_DE.UTF-8|LC_ALL=C.UTF-8", NULL, NULL},
+        {"LC_ALL=POSIX|LANG=de_DE", NULL, NULL},
+        {"LC_ALL=|LANG=de_DE", "LANG=de_DE", "LC_MESSAGES=C"},
+        {"MYLANG=de_DE|LC_TIME=de_DE", NULL, NULL},
+    };
+    struct bed *bed = *state;
+    put_daemon(bed, 812, "libvirtd", 0, 0);
+    for (size_t i = 0; i < sizeof daemons / sizeof *daemons; i++) {
+        char *environment = memory_strdup(daemons[i].environment);
+        size_t size = strlen(environment);
+        for (char *at; (at = memchr(environment, '|', size));)
+            *at = '\0';
+        put_bytes(bed, "proc/812/environ", environment, size);
+        look(bed, condition_libvirt);
+        assert_int_equal(bed->findings.count, daemons[i].message ? 2 : 1);
+        if (daemons[i].message)
+            found(bed, 1, DOCTOR_WARNING, daemons[i].message, daemons[i].hint);
+        free(environment);
+    }
+}
+
 static void know_vm(struct bed *bed, const char *xml) {
     bed->doctor.libvirt.vms_known = true;
     vms_add(&bed->doctor.libvirt.vms, xml, strlen(xml));
@@ -1252,6 +1286,7 @@ int main(void) {
         BED(synology),
         BED(rules),
         BED(libvirt),
+        BED(a_daemon_that_translates),
         BED(vms),
         BED(files),
         BED(ports),
