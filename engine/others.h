@@ -27,7 +27,8 @@ void others_from_tree(struct others *others, const char *root, const struct doma
 /* Whether two texts are of one VM: by UUID where both have one, else by name. */
 bool others_is_same(const struct domain *a, const struct domain *b);
 
-/* Moves the VM that has this name, title or UUID out of the list; false: there is none. */
+/* Moves the VM that has this name or UUID, or as the only one this title, out of the list; false:
+ * there is none. */
 bool others_take(struct others *others, const char *name, struct domain *domain);
 
 void others_finish(struct others *others);

@@ -302,6 +302,20 @@ static struct verdict refuse_blocked(const struct host_device *device,
                             "another slot"));
 }
 
+/* As a disk of a VM is, that is on vfio's driver without being a <hostdev>. */
+static struct verdict refuse_shared(const struct host_device *device,
+                                    const struct host_device *other,
+                                    const struct held_device *holding) {
+    const char *vm = domain_label(holding->vm);
+    char *message = memory_printf("IOMMU group %d also holds %s (%s), which VM '%s' has",
+                                  device->iommu_group, other->address, other->name, vm);
+    if (!holding->is_itself)
+        append(&message, ": it %s", holding->text);
+    return verdict(REFUSED_GROUP, message,
+                   memory_strdup("a group goes to one VM: stop that VM, or move one of the two "
+                                 "cards to another slot"));
+}
+
 /* A group belongs to one VM: what another VM has of it keeps this device from going. */
 static struct verdict judge_siblings(const struct planner *planner,
                                      const struct host_device *device) {
@@ -313,13 +327,8 @@ static struct verdict judge_siblings(const struct planner *planner,
         const struct host_device *other = &host->devices[i];
         const struct held_device *holding =
             is_beside(device, other) ? held_by_other(planner, other) : NULL;
-        if (holding && holding->is_itself)
-            return verdict(REFUSED_GROUP,
-                           memory_printf("IOMMU group %d also holds %s (%s), which VM '%s' has",
-                                         device->iommu_group, other->address, other->name,
-                                         domain_label(holding->vm)),
-                           memory_strdup("a group goes to one VM: stop that VM, or move one of "
-                                         "the two cards to another slot"));
+        if (holding)
+            return refuse_shared(device, other, holding);
     }
     return (struct verdict){0};
 }

@@ -176,6 +176,27 @@ static void all_vms_of_a_tree(void **state) {
     assert_false(vms_from_tree(&vms, "/nowhere"));
 }
 
+/* A name comes before a title, and a title that two have means neither. */
+static void a_vm_of_a_tree_by_its_title(void **state) {
+#define TITLED(NAME, TITLE) "<domain id='1'><name>" NAME "</name><title>" TITLE "</title></domain>"
+    struct domain taken;
+    (void)state;
+    put("a.xml", TITLED("a", "NVR"));
+    put("b.xml", TITLED("b", "NVR"));
+    put("c.xml", TITLED("c", "d"));
+    put("d.xml", TITLED("d", "e"));
+    others_from_tree(&others, root, NULL);
+    assert_false(others_take(&others, "NVR", &taken));
+    assert_true(others_take(&others, "d", &taken));
+    assert_string_equal(taken.name, "d");
+    domain_finish(&taken);
+    assert_true(others_take(&others, "d", &taken)); /* now it is the title of one */
+    assert_string_equal(taken.name, "c");
+    domain_finish(&taken);
+    assert_int_equal(others.count, 2);
+    others_finish(&others);
+}
+
 static void a_tree_without_running_vms(void **state) {
     (void)state;
     others_from_tree(&others, "/nowhere", NULL);
@@ -193,6 +214,7 @@ int main(void) {
         TEST(xml_that_cannot_be_read_is_kept_as_such),
         cmocka_unit_test_setup_teardown(running_vms_of_a_tree, make_root, remove_root),
         cmocka_unit_test_setup_teardown(all_vms_of_a_tree, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(a_vm_of_a_tree_by_its_title, make_root, remove_root),
         TEST(a_tree_without_running_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

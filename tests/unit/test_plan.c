@@ -719,6 +719,13 @@ static void who_cannot_be_read_may_have_anything(void **state) {
 static void what_a_disk_is_on_is_held(void **state) {
     (void)state;
     other_vm(0, "win",
+             "<disk type='nvme'><source type='pci'><address bus='1' function='1'/>"
+             "</source></disk>");
+    devices[SOUND].driver = SAMPLE_TEXT("vfio-pci");
+    assert_string_equal(plan_of("attach at 01:00.0 as vfio"), "refused group 0000:01:00.0\n");
+    assert_says(0, "which VM 'win' has: it uses it (disk)", "stop that VM");
+    domain_finish(&others[0]);
+    other_vm(0, "win",
              "<disk type='nvme'><source type='pci'><address bus='3' slot='0'/></source>"
              "<target dev='vdb'/></disk>");
     assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "attach 0000:04:00.0\n");
