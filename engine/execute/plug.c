@@ -359,6 +359,17 @@ static void tell_news(struct plugging *plugging, struct presence *presence, cons
     remember(plugging, presence, place, &news);
 }
 
+static void log_damage(struct plugging *plugging, const struct presence *presence,
+                       const char *place) {
+    if (!presence->damaged)
+        return;
+    char *message =
+        memory_printf("%s/devices/%s is damaged: ignored", plugging->plug->state, place);
+    log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                &plugging->uevent->device, message, "an event may be told twice");
+    free(message);
+}
+
 static void look_and_tell(struct plugging *plugging, const char *place, bool waited) {
     const struct plug *plug = plugging->plug;
     const struct host_device *device = &plugging->uevent->device;
@@ -371,6 +382,7 @@ static void look_and_tell(struct plugging *plugging, const char *place, bool wai
                     error, "is sysfs mounted on /sys?");
     } else {
         presence_read(&presence, plug->state, place, boot);
+        log_damage(plugging, &presence, place);
         tell_news(plugging, &presence, place, host_find(&host, device->bus, device->address),
                   waited);
         presence_finish(&presence);

@@ -56,14 +56,15 @@ static const char *skip_hex(const char *text, size_t least, size_t most) {
 /* "[dddd:]bb:ss.f"; an address of the kernel has its domain and all its digits. */
 static bool is_pci_address(const char *text, bool *has_domain) {
     const char *first = skip_hex(text, 1, PCI_DOMAIN_DIGITS);
-    const char *second = first && *first == ':' ? skip_hex(first + 1, 2, 2) : NULL;
-
-    *has_domain = second && *second == ':';
-    const char *bus = *has_domain ? first + 1 : text;
-    const char *slot = *has_domain ? second + 1 : first ? first + 1 : NULL;
-    if (!slot || (*has_domain ? first - text < 4 : first - text != 2) || bus + 3 != slot)
+    if (!first || *first != ':')
         return false;
-    const char *end = skip_hex(slot, 2, 2);
+    const char *second = skip_hex(first + 1, 2, 2);
+    if (!second)
+        return false;
+    *has_domain = *second == ':';
+    if (*has_domain ? first - text < 4 : first - text != 2)
+        return false;
+    const char *slot = *has_domain ? second + 1 : first + 1, *end = skip_hex(slot, 2, 2);
     return end && *end == '.' && end[1] >= '0' && end[1] <= '7' && !end[2] &&
            strtoul(slot, NULL, 16) <= PCI_SLOT_MAX;
 }

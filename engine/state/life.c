@@ -186,19 +186,6 @@ bool life_readmit(struct life *life, const char *address) {
     return true;
 }
 
-static void finish_call(struct life_call *call) {
-    free(call->name);
-    free(call->address);
-    *call = (struct life_call){0};
-}
-
-void life_note_call(struct life *life, const char *name, const char *address) {
-    finish_call(&life->call);
-    if (name)
-        life->call =
-            (struct life_call){memory_strdup(name), memory_strdup(address), getpid(), life_now()};
-}
-
 static void finish_result(struct life_result *result) {
     free(result->device);
     free(result->action);
@@ -221,7 +208,6 @@ void life_end(struct life *life) {
     life->restarted = life->damaged = false;
     finish_devices(&life->dismissed, &life->dismissed_count);
     finish_results(life);
-    finish_call(&life->call);
 }
 
 void life_finish(struct life *life) {
@@ -378,11 +364,11 @@ enum head { HEAD_THIS_BOOT, HEAD_OTHER_BOOT, HEAD_DAMAGED };
 static enum head read_head(struct life *life, char *line, const char *boot_id) {
     char *id;
     unsigned long long number;
-    if (strcmp(next_field(&line), "vm") != 0)
-        return HEAD_DAMAGED;
-    const char *boot = next_field(&line);
+    const char *word = next_field(&line), *boot = next_field(&line);
     id = next_field(&line);
-    bool running = id && strcmp(id, "-") != 0;
+    if (!id || strcmp(word, "vm") != 0)
+        return HEAD_DAMAGED;
+    bool running = strcmp(id, "-") != 0;
     if ((running && (!read_number(id, &number) || number > INT_MAX)) ||
         !read_number(next_field(&line), &life->started) ||
         !read_number(next_field(&line), &life->process))
@@ -422,17 +408,6 @@ static bool read_dismissed(struct life *life, char *line) {
     return true;
 }
 
-static bool read_call(struct life *life, char *line) {
-    const char *name = next_field(&line), *address = next_field(&line), *pid = next_field(&line);
-    unsigned long long number, started;
-    if (!read_number(pid, &number) || number > INT_MAX || !read_number(next_field(&line), &started))
-        return false;
-    finish_call(&life->call);
-    life->call =
-        (struct life_call){memory_strdup(name), memory_strdup(address), (int)number, started};
-    return true;
-}
-
 /* Returns false for a line that no version writes. */
 static bool read_line(struct life *life, char *line, bool *ended) {
     const char *word = next_field(&line);
@@ -442,8 +417,6 @@ static bool read_line(struct life *life, char *line, bool *ended) {
         return read_taken(life, line);
     if (!strcmp(word, "dismissed"))
         return read_dismissed(life, line);
-    if (!strcmp(word, "call"))
-        return read_call(life, line);
     if (!strcmp(word, "result"))
         return line && read_result(life, line);
     life->restarted |= !strcmp(word, "restarted");
@@ -583,9 +556,6 @@ static void put(const struct life *life, const char *boot_id, struct state_text 
     for (size_t i = 0; i < life->dismissed_count; i++)
         state_line_add(file, "dismissed %s %04x:%04x", life->dismissed[i].address,
                        life->dismissed[i].id.vendor, life->dismissed[i].id.device);
-    if (life->call.name)
-        state_line_add(file, "call %s %s %d %llu", life->call.name, life->call.address,
-                       life->call.pid, life->call.started);
     for (size_t i = 0; i < life->result_count; i++)
         put_result(file, &life->results[i]);
     state_line_add(file, "end");
@@ -593,7 +563,7 @@ static void put(const struct life *life, const char *boot_id, struct state_text 
 
 static bool is_empty(const struct life *life) {
     return !life->restarted && !life->damaged && !life->taken_count && !life->dismissed_count &&
-           !life->result_count && !life->call.name;
+           !life->result_count;
 }
 
 /* Also what an engine that was killed left. */

@@ -8,7 +8,6 @@
  *     damaged
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     dismissed ADDRESS VENDOR:DEVICE
- *     call CALL ADDRESS PID STARTED
  *     result {JSON}
  *     end                                    last
  *
@@ -43,14 +42,6 @@ struct life_result {
     char *attached; /* when the VM got it; NULL: it did not, or has given it back */
 };
 
-/* A call of libvirt whose answer has not come. */
-struct life_call {
-    char *name; /* "attach"; NULL: there is none */
-    char *address;
-    int pid;                    /* of the process that made it */
-    unsigned long long started; /* of that process, see life_start.seen */
-};
-
 /* Which start of the VM is meant. Times are clock ticks since the host's boot, as starttime of
  * proc(5), of one boot of the host: the file is of no other. */
 struct life_start {
@@ -79,7 +70,6 @@ struct life {
     size_t dismissed_count;
     struct life_result *results; /* the newest last */
     size_t result_count;
-    struct life_call call;
 };
 
 /* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
@@ -120,9 +110,6 @@ void life_give_back(struct life *life, const char *address);
 bool life_is_result(const struct journal_entry *entry);
 /* Notes such an entry. */
 void life_note_result(struct life *life, const struct journal_entry *entry, const char *time);
-
-/* Before a call of libvirt, by this process, and after it: NULL. */
-void life_note_call(struct life *life, const char *name, const char *address);
 
 /* An empty life is no file. Returns 0, or -1 with a message; the file is then as before. A file of
  * a later start, which somebody without a lock may have written since, is left alone, as 0. */

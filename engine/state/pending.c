@@ -1,9 +1,9 @@
 #include "engine/state/pending.h"
 
+#include "engine/state/state_file.h"
 #include "lexer/memory.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,50 +62,39 @@ static bool pending_read(const char *line, const char *boot, struct pending_call
     int found = sscanf(line, "call %63s %15s %63s %39s %d %llu%n", told, call->verb, call->device,
                        call->since, &process, &call->started, &length);
     call->process = process;
-    return found == 6 && line[length] == '\n' && process > 0 && !strcmp(told, boot);
+    return found == 6 && !line[length] && process > 0 && !strcmp(told, boot);
 }
 
 struct pending_call *pending_load(const char *state, const char *uuid, size_t *count) {
-    char line[512], boot[BOOT_ID_SIZE], *path = pending_path(state, uuid);
+    char boot[BOOT_ID_SIZE], *path = pending_path(state, uuid), *text = NULL, *rest, *line;
     struct pending_call *calls = memory_zalloc(PENDING_CALLS * sizeof *calls);
-    FILE *in = fopen(path, "re");
+    size_t left = 0;
+    state_file_read(path, &text, &left);
     free(path);
     pending_boot(boot);
     *count = 0;
-    while (in && *count < PENDING_CALLS && fgets(line, sizeof line, in))
-        *count += pending_read(line, boot, &calls[*count]);
-    if (in)
-        fclose(in);
+    rest = text;
+    while (*count < PENDING_CALLS && state_line_next(&rest, &left, &line))
+        *count += line && pending_read(line, boot, &calls[*count]);
+    free(text);
     return calls;
 }
 
-static char *pending_lines(const struct pending_call *calls, size_t count) {
-    char boot[BOOT_ID_SIZE], *text = memory_strdup("");
+static void pending_save(const char *state, const char *uuid, const struct pending_call *calls,
+                         size_t count) {
+    char boot[BOOT_ID_SIZE], *path = pending_path(state, uuid);
+    char *temporary = memory_printf("%s.new", path);
+    struct state_text file = {0};
     pending_boot(boot);
     for (size_t i = 0; i < count; i++) {
         const struct pending_call *call = &calls[i];
-        char *longer = memory_printf("%scall %s %s %s %s %d %llu\n", text, boot, call->verb,
-                                     call->device, call->since, (int)call->process, call->started);
-        free(text);
-        text = longer;
+        state_line_add(&file, "call %s %s %s %s %d %llu", boot, call->verb, call->device,
+                       call->since, (int)call->process, call->started);
     }
-    return text;
-}
-
-/* In one write; a reader that comes in between sees no call, or a part of a line. */
-static void pending_save(const char *state, const char *uuid, const struct pending_call *calls,
-                         size_t count) {
-    char *path = pending_path(state, uuid), *text = pending_lines(calls, count);
-    int file = -1;
-    if (count)
-        file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    else
+    if (!count || state_file_replace(path, temporary, &file) < 0)
         unlink(path);
-    if (file >= 0 && write(file, text, strlen(text)) < 0)
-        unlink(path);
-    if (file >= 0)
-        close(file);
-    free(text);
+    free(file.text);
+    free(temporary);
     free(path);
 }
 

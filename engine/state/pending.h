@@ -1,8 +1,8 @@
 /*
- * Calls that change something and have not returned: STATE/vms/UUID.call, a line each, written
- * before the call and taken out after it. So 'status' shows them although the engine that made one
- * hangs; what an engine left there that was killed, or had no answer, libvirt may still be doing.
- * Whoever changes it holds the VM's lock (lock.h).
+ * Calls that change something and have not returned: STATE/vms/UUID.call, a line each with
+ * its sum (state_file.h), written before the call and taken out after it. So 'status' shows them
+ * although the engine that made one hangs; what an engine left there that was killed, or had no
+ * answer, libvirt may still be doing. Whoever changes it holds the VM's lock (lock.h).
  */
 #ifndef ENGINE_PENDING_H
 #define ENGINE_PENDING_H

@@ -1,6 +1,7 @@
 #include "engine/state/presence.h"
 
 #include "engine/host/host_tree.h"
+#include "engine/state/state_file.h"
 #include "lexer/memory.h"
 
 #include <dirent.h>
@@ -19,14 +20,16 @@ char *presence_place(const struct host_device *device) {
     return memory_printf("%s-%s", device->bus == BUS_PCI ? "pci" : "usb", device->address);
 }
 
-/* --- the file: a line for the kernel's start, then "here" and "gone" with a device each */
+/* --- the file: a line for the kernel's start, then "here" and "gone" with a device each, and
+ * "end"; each line with its sum */
 
-static void write_device(FILE *out, const char *what, const struct host_device *device) {
-    fprintf(out, "%s %s %s %04x:%04x %04x:%04x %06" PRIx32 " %u/%u %d %s\n", what,
-            device->bus == BUS_PCI ? "pci" : "usb", device->address, device->id.vendor,
-            device->id.device, device->subsystem.vendor, device->subsystem.device,
-            device->class_code, device->bus_number, device->device_number,
-            device->is_bridge ? 1 : 0, device->serial ? device->serial : "");
+static void write_device(struct state_text *out, const char *what,
+                         const struct host_device *device) {
+    state_line_add(out, "%s %s %s %04x:%04x %04x:%04x %06" PRIx32 " %u/%u %d %s", what,
+                   device->bus == BUS_PCI ? "pci" : "usb", device->address, device->id.vendor,
+                   device->id.device, device->subsystem.vendor, device->subsystem.device,
+                   device->class_code, device->bus_number, device->device_number,
+                   device->is_bridge ? 1 : 0, device->serial ? device->serial : "");
 }
 
 static bool read_numbers(struct host_device *device, char **line) {
@@ -48,7 +51,9 @@ static bool read_numbers(struct host_device *device, char **line) {
 static bool read_device(struct host_device *device, char *line) {
     const char *bus = next_field(&line), *address = next_field(&line);
     *device = (struct host_device){.iommu_group = -1, .numa_node = -1};
-    if (!address || !read_numbers(device, &line))
+    char normal[64];
+    if (!address || !host_address_normalise(address, normal, sizeof normal) ||
+        strcmp(normal, address) != 0 || !read_numbers(device, &line))
         return false;
     bool pci = !strcmp(bus, "pci");
     device->bus = pci ? BUS_PCI : BUS_USB;
@@ -59,43 +64,52 @@ static bool read_device(struct host_device *device, char *line) {
     return true;
 }
 
-static void read_line(struct presence *presence, char *line) {
+/* Returns false for a line that no version writes. */
+static bool read_line(struct presence *presence, char *line, bool *ended) {
     const char *what = next_field(&line);
-    if (what && !strcmp(what, "here") && !presence->is_here)
-        presence->is_here = read_device(&presence->here, line);
-    else if (what && !strcmp(what, "gone") && !presence->has_gone)
-        presence->has_gone = read_device(&presence->gone, line);
-}
-
-/* Returns false when the file is of another start of the kernel. */
-static bool read_start(struct presence *presence, char *line, const char *boot) {
-    const char *word = next_field(&line), *written = next_field(&line), *number = next_field(&line);
-    if (!number || strcmp(word, "boot") != 0 || strcmp(written, *boot ? boot : "-") != 0)
+    if (!what)
         return false;
-    presence->number = strtoull(number, NULL, 10);
+    *ended |= !strcmp(what, "end");
+    if (!strcmp(what, "here"))
+        return !presence->is_here && (presence->is_here = read_device(&presence->here, line));
+    if (!strcmp(what, "gone"))
+        return !presence->has_gone && (presence->has_gone = read_device(&presence->gone, line));
     return true;
 }
 
-static void read_lines(struct presence *presence, FILE *in, const char *boot) {
-    char line[1024];
-    for (bool first = true; fgets(line, sizeof line, in); first = false) {
-        line[strcspn(line, "\n")] = '\0';
-        if (!first)
-            read_line(presence, line);
-        else if (!read_start(presence, line, boot))
-            return;
-    }
+enum start { START_THIS, START_OTHER, START_DAMAGED };
+
+static enum start read_start(struct presence *presence, char *line, const char *boot) {
+    const char *word = next_field(&line), *written = next_field(&line), *number = next_field(&line);
+    char *end = NULL;
+    uint64_t value = number ? strtoull(number, &end, 10) : 0;
+    if (!number || *end || strcmp(word, "boot") != 0)
+        return START_DAMAGED;
+    if (strcmp(written, *boot ? boot : "-") != 0)
+        return START_OTHER;
+    presence->number = value;
+    return START_THIS;
+}
+
+static void read_lines(struct presence *presence, char *rest, size_t left, const char *boot) {
+    char *line = NULL;
+    bool has_start = state_line_next(&rest, &left, &line) && line, ended = false, bad = false;
+    enum start start = has_start ? read_start(presence, line, boot) : START_DAMAGED;
+    while (start == START_THIS && state_line_next(&rest, &left, &line))
+        bad |= ended || !line || !read_line(presence, line, &ended);
+    presence->damaged = start == START_DAMAGED || (start == START_THIS && (bad || !ended));
 }
 
 void presence_read(struct presence *presence, const char *state, const char *place,
                    const char *boot) {
-    char *path = memory_printf("%s/" DIRECTORY "/%s", state, place);
-    FILE *in = fopen(path, "re");
+    char *path = memory_printf("%s/" DIRECTORY "/%s", state, place), *text;
+    size_t size;
     *presence = (struct presence){.boot = memory_strdup(boot)};
-    if (in) {
-        read_lines(presence, in, boot);
-        fclose(in);
-    }
+    int error = state_file_read(path, &text, &size);
+    if (!error)
+        read_lines(presence, text, size, boot);
+    presence->damaged |= error && error != ENOENT && error != ENOTDIR;
+    free(text);
     free(path);
 }
 
@@ -106,45 +120,27 @@ void presence_finish(struct presence *presence) {
     *presence = (struct presence){0};
 }
 
-static void write_lines(const struct presence *presence, FILE *out) {
-    fprintf(out, "boot %s %" PRIu64 "\n", *presence->boot ? presence->boot : "-", presence->number);
-    if (presence->is_here)
-        write_device(out, "here", &presence->here);
-    if (presence->has_gone)
-        write_device(out, "gone", &presence->gone);
-}
-
-static int write_to(const struct presence *presence, const char *path) {
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FILE *out = file < 0 ? NULL : fdopen(file, "w");
-    if (!out) {
-        if (file >= 0)
-            close(file);
-        return -1;
-    }
-    write_lines(presence, out);
-    bool bad = ferror(out);
-    return fclose(out) != 0 || bad ? -1 : 0;
-}
-
 int presence_write(const struct presence *presence, const char *state, const char *place) {
+    struct state_text file = {0};
     char *directory = memory_printf("%s/" DIRECTORY, state);
     char *path = memory_printf("%s/%s", directory, place);
     /* One process at a time has the place's turn. */
     char *temporary = memory_printf("%s/.%s", directory, place);
+    state_line_add(&file, "boot %s %" PRIu64, *presence->boot ? presence->boot : "-",
+                   presence->number);
+    if (presence->is_here)
+        write_device(&file, "here", &presence->here);
+    if (presence->has_gone)
+        write_device(&file, "gone", &presence->gone);
+    state_line_add(&file, "end");
     mkdir(state, 0700);
     mkdir(directory, 0700);
-    int status = write_to(presence, temporary);
-    if (status == 0)
-        status = rename(temporary, path);
-    if (status < 0) {
-        int saved = errno;
-        unlink(temporary);
-        errno = saved;
-    }
+    int status = state_file_replace(path, temporary, &file), saved = errno;
+    free(file.text);
     free(temporary);
     free(path);
     free(directory);
+    errno = saved;
     return status;
 }
 

@@ -13,6 +13,7 @@ struct presence {
     uint64_t number; /* of the last event that was told */
     bool is_here;
     bool has_gone;
+    bool damaged;            /* not all of the file could be read: an event may be told twice */
     struct host_device here; /* told as plugged */
     struct host_device gone; /* the last one told as unplugged */
 };

@@ -162,7 +162,6 @@ static struct life sample(void) {
     take(&life, "0000:03:00.0", "apex");
     take(&life, "0000:04:00.0", NULL);
     life_dismiss(&life, "1-1.4", CORAL);
-    life_note_call(&life, "attach", "0000:03:00.0");
     life_note_result(&life,
                      &(struct journal_entry){.device = "0000:03:00.0 1ac1:089a",
                                              .action = "attach",

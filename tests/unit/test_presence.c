@@ -243,7 +243,63 @@ static void a_torn_file_is_none(void **state) {
         fclose(out);
         presence_read(&read, directory, PLACE, BOOT);
         assert_false(read.is_here);
+        assert_true(read.damaged);
         presence_finish(&read);
+    }
+}
+
+static void put_file(const char *path, const char *text, size_t size) {
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* Nothing is read that was not written. */
+static void look_at_damaged(const struct host_device *here, const struct host_device *gone) {
+    struct presence read;
+    presence_read(&read, directory, PLACE, BOOT);
+    assert_true(read.damaged);
+    if (read.is_here)
+        assert_device(&read.here, here);
+    if (read.has_gone)
+        assert_device(&read.gone, gone);
+    presence_finish(&read);
+}
+
+static void any_byte_may_be_damaged(void **state) {
+    (void)state;
+    static const char fresh[] = {'\0', '\n', ' ', '0', '\xff'};
+    struct host_device stick = before;
+    stick.serial = SAMPLE_TEXT("My serial  7 ");
+    struct presence presence = {.boot = SAMPLE_TEXT(BOOT),
+                                .number = 7,
+                                .is_here = true,
+                                .has_gone = true,
+                                .here = stick,
+                                .gone = card};
+    char path[128], text[1024] = "";
+    snprintf(path, sizeof path, "%s/devices/" PLACE, directory);
+    assert_int_equal(presence_write(&presence, directory, PLACE), 0);
+    FILE *in = fopen(path, "re");
+    size_t size = fread(text, 1, sizeof text - 1, in);
+    fclose(in);
+    for (size_t at = 0; at < size; at++) {
+        char was = text[at];
+        for (int bit = 0; bit < 8; bit++) {
+            text[at] = (char)(was ^ 1 << bit);
+            put_file(path, text, size);
+            look_at_damaged(&stick, &card);
+        }
+        for (size_t i = 0; i < sizeof fresh; i++) {
+            text[at] = fresh[i];
+            put_file(path, text, size);
+            if (was != fresh[i])
+                look_at_damaged(&stick, &card);
+        }
+        text[at] = was;
+        put_file(path, text, at);
+        look_at_damaged(&stick, &card);
     }
 }
 
@@ -291,6 +347,7 @@ int main(void) {
         TEST(of_another_start_nothing_counts),
         TEST(without_a_name_of_the_start),
         TEST(a_torn_file_is_none),
+        TEST(any_byte_may_be_damaged),
         TEST(all_places),
         TEST(what_cannot_be_written),
     };

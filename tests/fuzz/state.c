@@ -1,0 +1,127 @@
+/* Any bytes as what is kept of a VM, of a device and of calls. The first byte chooses whether each
+ * line gets its right sum, without which nearly nothing would be read. */
+#include "engine/state/life.h"
+#include "engine/state/pending.h"
+#include "engine/state/presence.h"
+#include "engine/state/state_file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
+#define PLACE "usb-1-1"
+#define BOOT "BOOT"
+
+static char directory[] = "/tmp/virt-rules-fuzz-XXXXXX";
+static char boot[64];
+
+static void expect(bool truth) {
+    if (!truth)
+        abort();
+}
+
+static void remove_directory(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    expect(system(command) == 0); /* NOLINT(cert-env33-c): a path of this program */
+}
+
+static void set_up(void) {
+    char path[128], *text;
+    size_t size;
+    if (*boot)
+        return;
+    expect(mkdtemp(directory) && atexit(remove_directory) == 0);
+    snprintf(path, sizeof path, "%s/vms", directory);
+    expect(mkdir(path, 0700) == 0);
+    snprintf(path, sizeof path, "%s/devices", directory);
+    expect(mkdir(path, 0700) == 0);
+    expect(state_file_read("/proc/sys/kernel/random/boot_id", &text, &size) == 0);
+    snprintf(boot, sizeof boot, "%.*s", (int)strcspn(text, "\n"), text);
+    free(text);
+}
+
+static void put(const char *name, const char *text, size_t size) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    expect(file >= 0 && write(file, text, size) == (ssize_t)size && close(file) == 0);
+}
+
+/* With right sums, and this boot's name for BOOT. */
+static void put_right(const char *name, const char *text, size_t size) {
+    struct state_text file = {0};
+    for (size_t at = 0; at < size;) {
+        const char *line = text + at, *feed = memchr(line, '\n', size - at);
+        size_t length = feed ? (size_t)(feed - line) : size - at;
+        const char *word = memmem(line, length, BOOT, strlen(BOOT));
+        if (word)
+            state_line_add(&file, "%.*s%s%.*s", (int)(word - line), line, boot,
+                           (int)(line + length - word - strlen(BOOT)), word + strlen(BOOT));
+        else
+            state_line_add(&file, "%.*s", (int)length, line);
+        at += length + 1;
+    }
+    put(name, file.text ? file.text : "", file.size);
+    free(file.text);
+}
+
+static void look_at_life(void) {
+    struct life life, again;
+    char error[256];
+    bool found = life_load(&life, directory, UUID);
+    expect(!life.ignored || !strchr(life.ignored, '\n'));
+    for (size_t i = 0; i < life.taken_count; i++)
+        expect(life.taken[i].address && *life.taken[i].address && life.taken[i].iommu_group >= -1);
+    for (size_t i = 0; i < life.result_count; i++)
+        expect(life.results[i].time && life.results[i].since);
+    if (found && !life.error) {
+        expect(life_save(&life, directory, UUID, error, sizeof error) == 0);
+        bool kept = life_load(&again, directory, UUID);
+        expect(!kept || (again.taken_count == life.taken_count && !again.ignored &&
+                         again.result_count == life.result_count));
+        life_finish(&again);
+    }
+    life_finish(&life);
+}
+
+static void look_at_presence(void) {
+    struct presence presence;
+    size_t count;
+    presence_read(&presence, directory, PLACE, boot);
+    expect(!presence.is_here || (presence.here.address && presence.here.name));
+    presence_finish(&presence);
+    struct host_device *all = presence_all(directory, boot, &count);
+    for (size_t i = 0; i < count; i++)
+        device_finish(&all[i]);
+    free(all);
+}
+
+static void look_at_calls(void) {
+    size_t count;
+    free(pending_load(directory, UUID, &count));
+    free(pending_text(directory, UUID));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const char *const names[] = {"vms/" UUID, "devices/" PLACE, "vms/" UUID ".call"};
+    const char *text = (const char *)data + 1;
+    set_up();
+    if (!size)
+        return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (*data & 1)
+            put_right(names[i], text, size - 1);
+        else
+            put(names[i], text, size - 1);
+    }
+    look_at_life();
+    look_at_presence();
+    look_at_calls();
+    return 0;
+}
