@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/host/host.h"
+#include "lexer/memory.h"
 #include "engine/host/host_names.h"
 
 enum { TEXT_SIZE = 512, PATH_SIZE = 1024, WALK_FDS = 16 };
