@@ -23,11 +23,9 @@ typedef void printer(FILE *out, const void *node);
 static char *text_of(printer *print, const void *node) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return memory_strdup("");
+    FILE *out = memory_stream(&text, &size);
     print(out, node);
-    fclose(out);
+    memory_stream_close(out);
     return text;
 }
 
@@ -472,49 +470,47 @@ void explain_print(const struct explanation *explanation, FILE *out, bool colour
 /* --- JSON */
 
 static struct json_object *conditions_json(const struct condition *conditions, size_t count) {
-    struct json_object *array = json_object_new_array();
+    struct json_object *array = text_json_array();
     for (size_t i = 0; i < count; i++) {
-        struct json_object *object = json_object_new_object();
-        json_object_object_add(object, "condition", text_json(conditions[i].text));
-        json_object_object_add(object, "seen", text_json(conditions[i].seen));
-        json_object_object_add(object, "pass", json_object_new_boolean(conditions[i].pass));
-        json_object_array_add(array, object);
+        struct json_object *object = text_json_object();
+        text_json_add(object, "condition", text_json(conditions[i].text));
+        text_json_add(object, "seen", text_json(conditions[i].seen));
+        text_json_add(object, "pass", text_json_boolean(conditions[i].pass));
+        text_json_append(array, object);
     }
     return array;
 }
 
 static struct json_object *target_json(const struct explained_target *target) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     char *text = text_of(target_text, target);
-    json_object_object_add(object, "target", text_json(text));
-    json_object_object_add(object, "device",
-                           text_json(target->device ? target->device->address : NULL));
-    json_object_object_add(object, "conditions",
-                           conditions_json(target->conditions, target->count));
-    json_object_object_add(object, "result", text_json(target->result));
+    text_json_add(object, "target", text_json(text));
+    text_json_add(object, "device", text_json(target->device ? target->device->address : NULL));
+    text_json_add(object, "conditions", conditions_json(target->conditions, target->count));
+    text_json_add(object, "result", text_json(target->result));
     free(text);
     return object;
 }
 
 static struct json_object *rule_json(const struct explained_rule *rule) {
-    struct json_object *object = json_object_new_object(), *targets = json_object_new_array();
+    struct json_object *object = text_json_object(), *targets = text_json_array();
     char *head = text_of(head_text, rule);
-    json_object_object_add(object, "path", text_json(source_of(rule)->path));
-    json_object_object_add(object, "line", json_object_new_int64((int64_t)line_of(rule)));
-    json_object_object_add(object, "rule", text_json(head));
-    json_object_object_add(object, "conditions", conditions_json(rule->conditions, rule->count));
+    text_json_add(object, "path", text_json(source_of(rule)->path));
+    text_json_add(object, "line", text_json_number((int64_t)line_of(rule)));
+    text_json_add(object, "rule", text_json(head));
+    text_json_add(object, "conditions", conditions_json(rule->conditions, rule->count));
     for (size_t i = 0; i < rule->target_count; i++)
-        json_object_array_add(targets, target_json(&rule->targets[i]));
-    json_object_object_add(object, "targets", targets);
+        text_json_append(targets, target_json(&rule->targets[i]));
+    text_json_add(object, "targets", targets);
     free(head);
     return object;
 }
 
 struct json_object *explain_json(const struct explanation *explanation) {
-    struct json_object *document = json_object_new_object(), *rules = json_object_new_array();
+    struct json_object *document = text_json_object(), *rules = text_json_array();
     for (size_t i = 0; i < explanation->count; i++)
-        json_object_array_add(rules, rule_json(&explanation->rules[i]));
-    json_object_object_add(document, "rules", rules);
-    json_object_object_add(document, "doubts", plan_doubts_json(explanation->ruleset));
+        text_json_append(rules, rule_json(&explanation->rules[i]));
+    text_json_add(document, "rules", rules);
+    text_json_add(document, "doubts", plan_doubts_json(explanation->ruleset));
     return document;
 }

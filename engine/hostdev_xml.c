@@ -1,5 +1,7 @@
 #include "engine/hostdev_xml.h"
 
+#include "lexer/memory.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,18 +112,16 @@ static void put_usb(FILE *out, const struct host_device *device) {
 char *hostdev_xml(const struct host_device *device, const struct hostdev_options *options) {
     char *xml = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&xml, &size);
+    FILE *out = memory_stream(&xml, &size);
     bool good = true;
 
-    if (!out)
-        return NULL;
     if (device->bus == BUS_PCI)
         good = put_pci(out, device, options);
     else
         put_usb(out, device);
     fputs("</hostdev>", out);
-    good = !ferror(out) && good;
-    if (fclose(out) == 0 && good)
+    memory_stream_close(out);
+    if (good)
         return xml;
     free(xml);
     return NULL;

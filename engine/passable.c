@@ -95,12 +95,10 @@ static bool id_tells(const struct host *host, const struct host_device *device) 
 static char *with_serial(const struct host_device *device) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return memory_strdup("");
+    FILE *out = memory_stream(&text, &size);
     fprintf(out, "%04x:%04x serial ", device->id.vendor, device->id.device);
     print_string(out, device->serial);
-    fclose(out);
+    memory_stream_close(out);
     return text;
 }
 

@@ -158,7 +158,7 @@ void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
 /* --- JSON */
 
 static struct json_object *vm_json(const struct domain *domain) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     text_put_json(object, "name", domain->name);
     text_put_json(object, "title", domain->title);
     text_put_json(object, "uuid", domain->uuid);
@@ -182,7 +182,7 @@ static bool wanted_id(const struct target *target, char id[16]) {
  * of them. */
 static struct json_object *device_json(const struct plan_entry *entry) {
     const struct host_device *device = entry->device;
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     char id[16] = "";
     bool has_id = device || wanted_id(entry->target, id);
     if (device)
@@ -192,31 +192,30 @@ static struct json_object *device_json(const struct plan_entry *entry) {
     text_put_json(object, "id", has_id ? id : NULL);
     text_put_json(object, "name", device ? device->name : NULL);
     text_put_json(object, "driver", device ? device->driver : NULL);
-    json_object_object_add(
-        object, "iommu_group",
-        device && device->iommu_group >= 0 ? json_object_new_int(device->iommu_group) : NULL);
+    text_json_add(object, "iommu_group",
+                  device && device->iommu_group >= 0 ? text_json_number(device->iommu_group)
+                                                     : NULL);
     text_put_json(object, "wanted", entry->wanted);
     return object;
 }
 
 static void put_duration(struct json_object *object, const char *key, const struct action *action,
                          enum option_kind kind) {
-    json_object_object_add(
-        object, key,
-        plan_has_option(action, kind) ? json_object_new_int64(plan_option_ms(action, kind)) : NULL);
+    text_json_add(object, key,
+                  plan_has_option(action, kind) ? text_json_number(plan_option_ms(action, kind))
+                                                : NULL);
 }
 
 static struct json_object *options_json(const struct plan_entry *entry) {
     const struct action *action = entry->action;
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     const char *rom = plan_has_option(action, OPTION_ROM_OFF) ? "off" : NULL;
     for (const struct action_option *one = action->options; one; one = one->next)
         if (one->kind == OPTION_ROM_FILE && !goes_along(entry))
             rom = one->text;
-    json_object_object_add(object, "optional",
-                           json_object_new_boolean(plan_has_option(action, OPTION_OPTIONAL)));
-    json_object_object_add(object, "unmanaged",
-                           json_object_new_boolean(plan_has_option(action, OPTION_UNMANAGED)));
+    text_json_add(object, "optional", text_json_boolean(plan_has_option(action, OPTION_OPTIONAL)));
+    text_json_add(object, "unmanaged",
+                  text_json_boolean(plan_has_option(action, OPTION_UNMANAGED)));
     put_duration(object, "within_ms", action, OPTION_WITHIN);
     put_duration(object, "after_ms", action, OPTION_AFTER);
     text_put_json(object, "rom", rom);
@@ -228,32 +227,32 @@ static struct json_object *options_json(const struct plan_entry *entry) {
 }
 
 static struct json_object *command_json(const struct word *command) {
-    struct json_object *array = json_object_new_array();
+    struct json_object *array = text_json_array();
     for (; command; command = command->next)
-        json_object_array_add(array, text_json(command->text));
+        text_json_append(array, text_json(command->text));
     return array;
 }
 
 static struct json_object *rule_json(const struct plan_entry *entry) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     text_put_json(object, "path", entry->rule->source->path);
-    json_object_object_add(
-        object, "line", json_object_new_int64((int64_t)program_line(entry->rule, entry->action)));
+    text_json_add(object, "line",
+                  text_json_number((int64_t)program_line(entry->rule, entry->action)));
     return object;
 }
 
 static struct json_object *entry_json(const struct plan_entry *entry) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     bool run = entry->action->verb == VERB_RUN;
     text_put_json(object, "action", verb_text(plan_verb(entry)));
     text_put_json(object, "backend",
                   entry->action->backend ? backend_text(entry->action->backend) : NULL);
-    json_object_object_add(object, "device", run ? NULL : device_json(entry));
-    json_object_object_add(object, "rule", rule_json(entry));
+    text_json_add(object, "device", run ? NULL : device_json(entry));
+    text_json_add(object, "rule", rule_json(entry));
     if (!run && !entry->gone)
-        json_object_object_add(object, "options", options_json(entry));
+        text_json_add(object, "options", options_json(entry));
     if (run)
-        json_object_object_add(object, "command", command_json(entry->action->command));
+        text_json_add(object, "command", command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {
         text_put_json(object, "xml", entry->xml);
         return object;
@@ -265,39 +264,38 @@ static struct json_object *entry_json(const struct plan_entry *entry) {
 }
 
 static struct json_object *entries_json(const struct plan *plan, enum plan_kind kind) {
-    struct json_object *array = json_object_new_array();
+    struct json_object *array = text_json_array();
     for (size_t i = 0; i < plan->count; i++)
         if (plan->entries[i].kind == kind)
-            json_object_array_add(array, entry_json(&plan->entries[i]));
+            text_json_append(array, entry_json(&plan->entries[i]));
     return array;
 }
 
 struct json_object *plan_doubts_json(const struct ruleset *ruleset) {
-    struct json_object *array = json_object_new_array();
+    struct json_object *array = text_json_array();
     struct doubts doubts = ruleset ? ruleset_doubts(ruleset) : (struct doubts){0};
     for (size_t i = 0; i < doubts.count; i++) {
         const struct doubt *doubt = &doubts.list[i];
-        struct json_object *object = json_object_new_object();
+        struct json_object *object = text_json_object();
         text_put_json(object, "path", doubt->source->path);
-        json_object_object_add(object, "line",
-                               doubt->line ? json_object_new_int64((int64_t)doubt->line) : NULL);
+        text_json_add(object, "line", doubt->line ? text_json_number((int64_t)doubt->line) : NULL);
         text_put_json(object, "guard", doubt->guard);
         text_put_json(object, "forbids", doubt->forbids);
         text_put_json(object, "message", doubt->message);
-        json_object_array_add(array, object);
+        text_json_append(array, object);
     }
     doubts_finish(&doubts);
     return array;
 }
 
 struct json_object *plan_json(const struct plan *plan) {
-    struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "vm", vm_json(plan->event->domain));
+    struct json_object *object = text_json_object();
+    text_json_add(object, "vm", vm_json(plan->event->domain));
     text_put_json(object, "event", event_text(plan->event->name));
-    json_object_object_add(object, "partial", json_object_new_boolean(plan->partial));
-    json_object_object_add(object, "steps", entries_json(plan, PLAN_STEP));
-    json_object_object_add(object, "refusals", entries_json(plan, PLAN_REFUSED));
-    json_object_object_add(object, "skipped", entries_json(plan, PLAN_SKIPPED));
-    json_object_object_add(object, "doubts", plan_doubts_json(plan->program->ruleset));
+    text_json_add(object, "partial", text_json_boolean(plan->partial));
+    text_json_add(object, "steps", entries_json(plan, PLAN_STEP));
+    text_json_add(object, "refusals", entries_json(plan, PLAN_REFUSED));
+    text_json_add(object, "skipped", entries_json(plan, PLAN_SKIPPED));
+    text_json_add(object, "doubts", plan_doubts_json(plan->program->ruleset));
     return object;
 }

@@ -334,28 +334,26 @@ static void print_all(const struct diagnostics *diagnostics, FILE *out, bool col
 void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
     char *text = NULL;
     size_t size = 0;
-    FILE *buffer = open_memstream(&text, &size);
-    print_all(diagnostics, buffer ? buffer : out, colour);
-    if (buffer && fclose(buffer) == 0)
-        fwrite(text, 1, size, out);
+    FILE *buffer = memory_stream(&text, &size);
+    print_all(diagnostics, buffer, colour);
+    memory_stream_close(buffer);
+    fwrite(text, 1, size, out);
     free(text);
 }
 
 char *diagnostic_line(const struct diagnostic *diagnostic) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return memory_strdup(diagnostic->message);
+    FILE *out = memory_stream(&text, &size);
     print_head(diagnostic, out, false);
-    fclose(out);
+    memory_stream_close(out);
     return text;
 }
 
 /* --- JSON */
 
 static void put_number(struct json_object *object, const char *key, size_t number) {
-    json_object_object_add(object, key, json_object_new_int64((int64_t)number));
+    text_json_add(object, key, text_json_number((int64_t)number));
 }
 
 /* `end` is the column behind the span's last character; a span over several lines ends with its
@@ -370,7 +368,7 @@ static void put_place(struct json_object *object, struct source *source, struct 
 }
 
 static struct json_object *note_json(const struct note *note) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     text_put_json(object, "path", note->source->path);
     put_place(object, note->source, note->span);
     text_put_json(object, "message", note->message);
@@ -378,13 +376,13 @@ static struct json_object *note_json(const struct note *note) {
 }
 
 static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) {
-    struct json_object *object = json_object_new_object();
-    struct json_object *notes = json_object_new_array();
+    struct json_object *object = text_json_object();
+    struct json_object *notes = text_json_array();
     text_put_json(object, "path", diagnostic->source->path);
     if (diagnostic->whole_file) {
-        json_object_object_add(object, "line", NULL);
-        json_object_object_add(object, "column", NULL);
-        json_object_object_add(object, "end", NULL);
+        text_json_add(object, "line", NULL);
+        text_json_add(object, "column", NULL);
+        text_json_add(object, "end", NULL);
     } else {
         put_place(object, diagnostic->source, diagnostic->span);
     }
@@ -393,15 +391,15 @@ static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) 
     text_put_json(object, "message", diagnostic->message);
     text_put_json(object, "hint", diagnostic->hint);
     for (size_t i = 0; i < diagnostic->note_count; i++)
-        json_object_array_add(notes, note_json(&diagnostic->notes[i]));
-    json_object_object_add(object, "notes", notes);
+        text_json_append(notes, note_json(&diagnostic->notes[i]));
+    text_json_add(object, "notes", notes);
     return object;
 }
 
 struct json_object *diagnostics_json(const struct diagnostics *diagnostics) {
-    struct json_object *array = json_object_new_array();
+    struct json_object *array = text_json_array();
     for (size_t i = 0; i < diagnostics->count; i++)
         if (diagnostics->list[i].severity != SEVERITY_IGNORE)
-            json_object_array_add(array, diagnostic_json(&diagnostics->list[i]));
+            text_json_append(array, diagnostic_json(&diagnostics->list[i]));
     return array;
 }

@@ -1,5 +1,6 @@
 #include "lexer/memory.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,16 @@ void *memory_large(size_t size) {
 
 void *memory_resize(void *block, size_t count, size_t item_size) {
     return checked(reallocarray(block, count ? count : 1, item_size));
+}
+
+FILE *memory_stream(char **text, size_t *size) {
+    return checked(open_memstream(text, size));
+}
+
+void memory_stream_close(FILE *stream) {
+    bool good = !ferror(stream);
+    if (fclose(stream) != 0 || !good)
+        memory_fail();
 }
 
 char *memory_strdup(const char *text) {

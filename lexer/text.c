@@ -129,12 +129,57 @@ static bool is_valid(const char *text, size_t length) {
     return true;
 }
 
+/* --- JSON */
+
+static struct json_object *text_json_check(struct json_object *object) {
+    if (!object)
+        memory_fail();
+    return object;
+}
+
+struct json_object *text_json_object(void) {
+    return text_json_check(json_object_new_object());
+}
+
+struct json_object *text_json_array(void) {
+    return text_json_check(json_object_new_array());
+}
+
+struct json_object *text_json_boolean(bool value) {
+    return text_json_check(json_object_new_boolean(value));
+}
+
+struct json_object *text_json_number(int64_t value) {
+    return text_json_check(json_object_new_int64(value));
+}
+
+void text_json_add(struct json_object *object, const char *key, struct json_object *value) {
+    if (json_object_object_add(object, key, value) < 0)
+        memory_fail();
+}
+
+void text_json_append(struct json_object *array, struct json_object *value) {
+    if (json_object_array_add(array, value) < 0)
+        memory_fail();
+}
+
+static const char *text_json_string(struct json_object *object, int flags) {
+    const char *text = json_object_to_json_string_ext(object, flags);
+    if (!text)
+        memory_fail();
+    return text;
+}
+
+const char *text_json_line(struct json_object *object) {
+    return text_json_string(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
 struct json_object *text_json(const char *text) {
     if (!text)
         return NULL;
     size_t length = strlen(text);
     if (is_valid(text, length))
-        return json_object_new_string_len(text, (int)length);
+        return text_json_check(json_object_new_string_len(text, (int)length));
     char *valid = memory_resize(NULL, 3 * length + 1, 1);
     size_t used = 0;
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
@@ -143,13 +188,13 @@ struct json_object *text_json(const char *text) {
         memcpy(valid + used, size ? text + i : REPLACEMENT, take);
         used += take;
     }
-    struct json_object *json = json_object_new_string_len(valid, (int)used);
+    struct json_object *json = text_json_check(json_object_new_string_len(valid, (int)used));
     free(valid);
     return json;
 }
 
 void text_put_json(struct json_object *object, const char *key, const char *text) {
-    json_object_object_add(object, key, text_json(text));
+    text_json_add(object, key, text_json(text));
 }
 
 /* --- reading JSON */
@@ -199,8 +244,8 @@ struct json_object *text_parse_json(const char *text, size_t size) {
 }
 
 void text_print_json(FILE *out, struct json_object *object) {
-    fputs(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                     JSON_C_TO_STRING_NOSLASHESCAPE),
+    fputs(text_json_string(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                       JSON_C_TO_STRING_NOSLASHESCAPE),
           out);
     putc('\n', out);
     json_object_put(object);

@@ -9,6 +9,20 @@
 
 struct json_object;
 
+/* --- JSON. Without memory each says so and ends with status 1, as memory.h. */
+
+struct json_object *text_json_object(void);
+struct json_object *text_json_array(void);
+struct json_object *text_json_boolean(bool value);
+struct json_object *text_json_number(int64_t value);
+/* Sets a key, or adds to an array; takes `value`, which may be NULL. */
+void text_json_add(struct json_object *object, const char *key, struct json_object *value);
+void text_json_append(struct json_object *array, struct json_object *value);
+/* The object on one line, borrowed. */
+const char *text_json_line(struct json_object *object);
+
+/* --- text */
+
 /* How many bytes at `text` are one well-formed character of UTF-8 (Unicode, table 3-7), or 0. */
 size_t text_character(const char *text, size_t size);
 

@@ -193,13 +193,9 @@ static void write_pieces(struct formatter *formatter) {
 
 static char *write_all(struct formatter *formatter, size_t *size) {
     char *text = NULL;
-    formatter->out = open_memstream(&text, size);
-    if (!formatter->out)
-        memory_fail();
+    formatter->out = memory_stream(&text, size);
     write_pieces(formatter);
-    bool whole = !ferror(formatter->out);
-    if (fclose(formatter->out) != 0 || !whole)
-        memory_fail(); /* half a file must not replace a whole one */
+    memory_stream_close(formatter->out);
     return text;
 }
 

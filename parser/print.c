@@ -171,10 +171,8 @@ void print_definition(FILE *out, const struct definition *definition) {
 char *print_criterion_text(const struct criterion *criterion) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return memory_strdup("");
+    FILE *out = memory_stream(&text, &size);
     print_criterion(out, criterion);
-    fclose(out);
+    memory_stream_close(out);
     return text;
 }

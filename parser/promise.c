@@ -161,11 +161,9 @@ static char *hint_several(const struct promise *second, const struct promise *fi
     unsigned count = first->target->count + second->target->count;
     char *device = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&device, &size);
-    if (!out)
-        return NULL;
+    FILE *out = memory_stream(&device, &size);
     print_device(out, second->target->device, false);
-    fclose(out);
+    memory_stream_close(out);
     char *hint = memory_printf(
         "one device counts for both; for %u devices write 'any %u %s', else take one out", count,
         count, device);

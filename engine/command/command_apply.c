@@ -33,10 +33,9 @@ static void say_nothing_to_do(const struct apply *apply) {
 static int fail_without_libvirt(const struct apply_options *options,
                                 const struct virt_error *error) {
     if (options->request.json) {
-        struct json_object *document = json_object_new_object();
+        struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
-        json_object_object_add(document, options->dry ? "plans" : "results",
-                               json_object_new_array());
+        text_json_add(document, options->dry ? "plans" : "results", text_json_array());
         command_put_note(document, note);
         text_print_json(stdout, document);
         free(note);

@@ -62,14 +62,12 @@ static int list_checks(void) {
 }
 
 static void print_json(const struct ruleset *ruleset, const char *note) {
-    struct json_object *document = json_object_new_object();
-    json_object_object_add(document, "diagnostics", diagnostics_json(&ruleset->diagnostics));
-    json_object_object_add(
-        document, "errors",
-        json_object_new_int64((int64_t)diagnostics_errors(&ruleset->diagnostics)));
-    json_object_object_add(
-        document, "warnings",
-        json_object_new_int64((int64_t)diagnostics_warnings(&ruleset->diagnostics)));
+    struct json_object *document = text_json_object();
+    text_json_add(document, "diagnostics", diagnostics_json(&ruleset->diagnostics));
+    text_json_add(document, "errors",
+                  text_json_number((int64_t)diagnostics_errors(&ruleset->diagnostics)));
+    text_json_add(document, "warnings",
+                  text_json_number((int64_t)diagnostics_warnings(&ruleset->diagnostics)));
     command_put_note(document, note);
     text_print_json(stdout, document);
 }

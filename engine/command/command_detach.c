@@ -17,7 +17,7 @@ static int show(const struct detach *detach, bool json) {
 
 static int fail(const struct virt_error *error, bool json) {
     if (json && (error->failure == VIRT_SILENT || error->failure == VIRT_UNREACHABLE)) {
-        struct json_object *document = json_object_new_object();
+        struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
         command_put_note(document, note);
         text_print_json(stdout, document);

@@ -141,7 +141,7 @@ static void put_id(struct json_object *object, const char *key, struct device_id
 }
 
 static void put_number(struct json_object *object, const char *key, int number) {
-    json_object_object_add(object, key, number < 0 ? NULL : json_object_new_int(number));
+    text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
 }
 
 static void put_place(struct json_object *object, const struct host_device *device) {
@@ -167,19 +167,19 @@ static void put_facts(struct json_object *object, const struct host_device *devi
     text_put_json(object, "serial", device->serial);
     text_put_json(object, "reset_methods", device->reset_methods);
     text_put_json(object, "power_state", device->power_state);
-    json_object_object_add(object, "bridge", json_object_new_boolean(device->is_bridge));
-    json_object_object_add(object, "boot_vga", json_object_new_boolean(device->boot_vga));
+    text_json_add(object, "bridge", text_json_boolean(device->is_bridge));
+    text_json_add(object, "boot_vga", text_json_boolean(device->boot_vga));
     text_put_json(object, "use", device->use);
     text_put_json(object, "obstacle", device->obstacle_text);
 }
 
 static struct json_object *device_json(const struct listing *listing, size_t place) {
     const struct host_device *device = listing->order[place];
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     struct passable passable = judge(listing, place);
     char *selector = passable_selector(&listing->host, device);
     put_facts(object, device);
-    json_object_object_add(object, "passable", json_object_new_boolean(!passable.refusal));
+    text_json_add(object, "passable", text_json_boolean(!passable.refusal));
     text_put_json(object, "reason", passable.refusal ? refusal_name(passable.refusal) : NULL);
     text_put_json(object, "message", passable.message);
     text_put_json(object, "hint", passable.hint);
@@ -190,11 +190,11 @@ static struct json_object *device_json(const struct listing *listing, size_t pla
 }
 
 static void print_json(const struct listing *listing) {
-    struct json_object *document = json_object_new_object(), *devices = json_object_new_array();
+    struct json_object *document = text_json_object(), *devices = text_json_array();
     for (size_t i = 0; i < listing->host.count; i++)
-        json_object_array_add(devices, device_json(listing, i));
-    json_object_object_add(document, "iommu", json_object_new_boolean(listing->host.has_iommu));
-    json_object_object_add(document, "devices", devices);
+        text_json_append(devices, device_json(listing, i));
+    text_json_add(document, "iommu", text_json_boolean(listing->host.has_iommu));
+    text_json_add(document, "devices", devices);
     command_put_note(document, listing->note);
     text_print_json(stdout, document);
 }

@@ -23,13 +23,6 @@ struct dump {
     size_t count;
 };
 
-static FILE *open_text(char **text, size_t *size) {
-    FILE *out = open_memstream(text, size);
-    if (!out)
-        abort();
-    return out;
-}
-
 static void add(struct dump *dump, struct source *source, struct span span, const char *kind,
                 char *text) {
     dump->list = memory_grow(dump->list, dump->count, sizeof *dump->list);
@@ -45,11 +38,11 @@ static void add_rule(struct dump *dump, const struct rule *rule) {
     for (const struct action *action = rule->actions; action; action = action->next) {
         char *text = NULL;
         size_t size = 0;
-        FILE *out = open_text(&text, &size);
+        FILE *out = memory_stream(&text, &size);
         print_head(out, rule);
         putc(' ', out);
         print_action(out, action, true);
-        fclose(out);
+        memory_stream_close(out);
         add(dump, rule->source, action->span, "rule", text);
     }
 }
@@ -57,9 +50,9 @@ static void add_rule(struct dump *dump, const struct rule *rule) {
 static void add_guard(struct dump *dump, const struct guard *guard) {
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_text(&text, &size);
+    FILE *out = memory_stream(&text, &size);
     print_guard(out, guard, true);
-    fclose(out);
+    memory_stream_close(out);
     add(dump, guard->source, guard->span, "never", text);
 }
 
@@ -95,30 +88,30 @@ static void print_text(const struct dump *dump) {
 }
 
 static struct json_object *file_json(const struct source *source) {
-    struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "path", text_json(source->path));
-    json_object_object_add(object, "used", json_object_new_boolean(!source->broken));
+    struct json_object *object = text_json_object();
+    text_json_add(object, "path", text_json(source->path));
+    text_json_add(object, "used", text_json_boolean(!source->broken));
     return object;
 }
 
 static struct json_object *statement_json(const struct statement *statement) {
-    struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "path", text_json(statement->source->path));
-    json_object_object_add(object, "line", json_object_new_int64((int64_t)statement->line));
-    json_object_object_add(object, "kind", text_json(statement->kind));
-    json_object_object_add(object, "text", text_json(statement->text));
+    struct json_object *object = text_json_object();
+    text_json_add(object, "path", text_json(statement->source->path));
+    text_json_add(object, "line", text_json_number((int64_t)statement->line));
+    text_json_add(object, "kind", text_json(statement->kind));
+    text_json_add(object, "text", text_json(statement->text));
     return object;
 }
 
 static void print_json(const struct dump *dump) {
-    struct json_object *document = json_object_new_object();
-    struct json_object *files = json_object_new_array(), *statements = json_object_new_array();
+    struct json_object *document = text_json_object();
+    struct json_object *files = text_json_array(), *statements = text_json_array();
     for (size_t i = 0; i < dump->ruleset->count; i++)
-        json_object_array_add(files, file_json(dump->ruleset->sources[i]));
+        text_json_append(files, file_json(dump->ruleset->sources[i]));
     for (size_t i = 0; i < dump->count; i++)
-        json_object_array_add(statements, statement_json(&dump->list[i]));
-    json_object_object_add(document, "files", files);
-    json_object_object_add(document, "statements", statements);
+        text_json_append(statements, statement_json(&dump->list[i]));
+    text_json_add(document, "files", files);
+    text_json_add(document, "statements", statements);
     text_print_json(stdout, document);
 }
 

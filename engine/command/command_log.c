@@ -54,11 +54,9 @@ static const char *colour_of(const char *result) {
 static void print_cell(const struct log *log, const char *text, size_t width, const char *colour) {
     char *cell = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&cell, &size);
-    if (!out)
-        abort();
+    FILE *out = memory_stream(&cell, &size);
     text_escape(out, text ? text : "-", text ? strlen(text) : 1);
-    fclose(out);
+    memory_stream_close(out);
     size_t used = text_width(cell, size);
     bool painted = colour && log->colour;
     fprintf(log->page, "%s%s%s%*s  ", painted ? colour : "", cell, painted ? PLAIN : "",
@@ -89,18 +87,16 @@ static void print_entry(const struct log *log, const struct history_entry *entry
 static void print_broken_json(const struct log *log, const char *line, size_t size) {
     static const char *const keys[] = {"time", "vm",     "event",   "action", "device",
                                        "rule", "result", "message", "uuid"};
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     char *text = memory_zalloc(size + 1);
     memcpy(text, line, size);
     for (size_t i = 0; i < size; i++)
         if (!text[i])
             text[i] = '?'; /* a text ends there */
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        json_object_object_add(object, keys[i], NULL);
+        text_json_add(object, keys[i], NULL);
     text_put_json(object, "broken", text);
-    fprintf(log->page, "%s\n",
-            json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-                                                       JSON_C_TO_STRING_NOSLASHESCAPE));
+    fprintf(log->page, "%s\n", text_json_line(object));
     json_object_put(object);
     free(text);
 }
@@ -275,13 +271,11 @@ static enum outcome write_all(const struct log *log, const char *text, size_t le
 }
 
 static void open_page(struct log *log) {
-    log->page = open_memstream(&log->text, &log->size);
-    if (!log->page)
-        abort();
+    log->page = memory_stream(&log->text, &log->size);
 }
 
 static enum outcome write_page(struct log *log) {
-    fclose(log->page);
+    memory_stream_close(log->page);
     enum outcome outcome = write_all(log, log->text, log->size);
     int error = errno;
     free(log->text);

@@ -49,11 +49,9 @@ struct cells {
 static char *clean(const char *text) {
     char *copy = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&copy, &size);
-    if (!out)
-        abort();
+    FILE *out = memory_stream(&copy, &size);
     text_print_string(out, text ? text : "-");
-    fclose(out);
+    memory_stream_close(out);
     return copy;
 }
 
@@ -204,12 +202,12 @@ static void print_call(const char *vm, const struct pending_call *call) {
 }
 
 static struct json_object *call_json(const struct pending_call *call) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     text_put_json(object, "call", call->verb);
     text_put_json(object, "device", strcmp(call->device, "-") != 0 ? call->device : NULL);
     text_put_json(object, "since", call->since);
-    json_object_object_add(object, "process", json_object_new_int(call->process));
-    json_object_object_add(object, "running", json_object_new_boolean(pending_is_running(call)));
+    text_json_add(object, "process", text_json_number(call->process));
+    text_json_add(object, "running", text_json_boolean(pending_is_running(call)));
     return object;
 }
 
@@ -218,16 +216,16 @@ static void show_calls(const struct view *view, const char *uuid, const char *la
                        const struct domain *domain, struct json_object *object) {
     size_t count;
     struct pending_call *calls = pending_load(state_directory(view->state), uuid, &count);
-    struct json_object *list = json_object_new_array();
+    struct json_object *list = text_json_array();
     for (size_t i = 0; i < count; i++)
         if (is_settled(&calls[i], domain))
             continue;
         else if (object)
-            json_object_array_add(list, call_json(&calls[i]));
+            text_json_append(list, call_json(&calls[i]));
         else
             print_call(label, &calls[i]);
     if (object && json_object_array_length(list))
-        json_object_object_add(object, "calls", list);
+        text_json_add(object, "calls", list);
     else
         json_object_put(list);
     free(calls);
@@ -238,10 +236,10 @@ static void show_all_calls(const struct view *view, struct json_object *vms) {
     size_t count;
     char **all = pending_all(state_directory(view->state), &count);
     for (size_t i = 0; i < count; i++) {
-        struct json_object *object = vms ? json_object_new_object() : NULL;
+        struct json_object *object = vms ? text_json_object() : NULL;
         if (object) {
             text_put_json(object, "uuid", all[i]);
-            json_object_array_add(vms, object);
+            text_json_append(vms, object);
         }
         show_calls(view, all[i], all[i], NULL, object);
         free(all[i]);
@@ -288,7 +286,7 @@ static void print_text(const struct view *view, const struct status *status) {
 /* --- JSON */
 
 static void put_number(struct json_object *object, const char *key, int number) {
-    json_object_object_add(object, key, number < 0 ? NULL : json_object_new_int(number));
+    text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
 }
 
 static struct json_object *device_json(const struct status_row *row) {
@@ -296,7 +294,7 @@ static struct json_object *device_json(const struct status_row *row) {
     const struct domain_hostdev *hostdev = row->hostdev;
     if (!device && !hostdev)
         return NULL;
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     struct device_id no = device ? device->id : hostdev->id;
     char id[16];
     snprintf(id, sizeof id, "%04x:%04x", no.vendor, no.device);
@@ -313,19 +311,18 @@ static struct json_object *device_json(const struct status_row *row) {
 static struct json_object *rule_json(const struct status_row *row) {
     if (!row->rule)
         return NULL;
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     text_put_json(object, "path", row->rule->source->path);
-    json_object_object_add(object, "line",
-                           json_object_new_int64((int64_t)program_line(row->rule, row->action)));
+    text_json_add(object, "line", text_json_number((int64_t)program_line(row->rule, row->action)));
     return object;
 }
 
 static struct json_object *row_json(const struct status_row *row) {
-    struct json_object *object = json_object_new_object();
-    json_object_object_add(object, "device", device_json(row));
+    struct json_object *object = text_json_object();
+    text_json_add(object, "device", device_json(row));
     text_put_json(object, "wanted", row->wanted);
-    json_object_object_add(object, "rule", rule_json(row));
-    json_object_object_add(object, "optional", json_object_new_boolean(row->optional));
+    text_json_add(object, "rule", rule_json(row));
+    text_json_add(object, "optional", text_json_boolean(row->optional));
     text_put_json(object, "state", device_state_name(row->state));
     text_put_json(object, "since", row->since);
     text_put_json(object, "reason", row->refusal ? refusal_name(row->refusal) : NULL);
@@ -335,29 +332,28 @@ static struct json_object *row_json(const struct status_row *row) {
 }
 
 static struct json_object *vm_json(const struct view *view, const struct status_vm *vm) {
-    struct json_object *object = json_object_new_object(), *rows = json_object_new_array();
+    struct json_object *object = text_json_object(), *rows = text_json_array();
     for (size_t i = 0; i < vm->count; i++)
-        json_object_array_add(rows, row_json(&vm->rows[i]));
+        text_json_append(rows, row_json(&vm->rows[i]));
     text_put_json(object, "vm", domain_label(vm->domain));
     text_put_json(object, "name", vm->domain->name);
     text_put_json(object, "title", vm->domain->title);
     text_put_json(object, "uuid", vm->domain->uuid);
-    json_object_object_add(object, "running", json_object_new_boolean(vm->running));
-    json_object_object_add(object, "devices", rows);
+    text_json_add(object, "running", text_json_boolean(vm->running));
+    text_json_add(object, "devices", rows);
     if (vm->running)
         show_calls(view, domain_key(vm->domain), NULL, vm->domain, object);
     return object;
 }
 
 static void print_json(const struct view *view, const struct status *status) {
-    struct json_object *object = json_object_new_object(), *vms = json_object_new_array();
+    struct json_object *object = text_json_object(), *vms = text_json_array();
     for (size_t i = 0; i < status->count; i++)
-        json_object_array_add(vms, vm_json(view, &status->vms[i]));
+        text_json_append(vms, vm_json(view, &status->vms[i]));
     if (view->note)
         show_all_calls(view, vms);
-    json_object_object_add(object, "vms", vms);
-    json_object_object_add(object, "problems",
-                           json_object_new_int64((int64_t)status_problems(status)));
+    text_json_add(object, "vms", vms);
+    text_json_add(object, "problems", text_json_number((int64_t)status_problems(status)));
     command_put_note(object, view->note);
     text_print_json(stdout, object);
 }

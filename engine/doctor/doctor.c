@@ -134,16 +134,16 @@ void findings_print(const struct findings *findings, FILE *out, bool colour) {
 }
 
 struct json_object *findings_json(const struct findings *findings) {
-    struct json_object *document = json_object_new_object(), *list = json_object_new_array();
+    struct json_object *document = text_json_object(), *list = text_json_array();
     for (size_t i = 0; i < findings->count; i++) {
-        struct json_object *object = json_object_new_object();
+        struct json_object *object = text_json_object();
         text_put_json(object, "name", findings->list[i].name);
         text_put_json(object, "state", states[findings->list[i].state].word);
         text_put_json(object, "message", findings->list[i].message);
         text_put_json(object, "hint", findings->list[i].hint);
-        json_object_array_add(list, object);
+        text_json_append(list, object);
     }
-    json_object_object_add(document, "conditions", list);
+    text_json_add(document, "conditions", list);
     return document;
 }
 

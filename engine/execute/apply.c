@@ -210,9 +210,9 @@ static struct worker start(const struct apply_request *request, const struct eve
 static void add_results(struct json_object *list, char *lines) {
     char *rest = lines;
     for (char *line; (line = strsep(&rest, "\n"));) {
-        struct json_object *result = *line ? json_tokener_parse(line) : NULL;
+        struct json_object *result = *line ? text_parse_json(line, strlen(line)) : NULL;
         if (result)
-            json_object_array_add(list, result);
+            text_json_append(list, result);
     }
 }
 
@@ -277,7 +277,7 @@ static bool settle_all(const struct apply *apply, struct json_object *list) {
 
 bool apply_execute(struct apply *apply) {
     const struct apply_request *request = apply->request;
-    struct json_object *object = json_object_new_object(), *list = json_object_new_array();
+    struct json_object *object = text_json_object(), *list = text_json_array();
     bool good = settle_all(apply, list) && !apply->problem;
     struct worker *workers = start_all(apply);
     for (size_t i = 0; i < apply->chosen_count; i++) {
@@ -285,7 +285,7 @@ bool apply_execute(struct apply *apply) {
         good &= join(&workers[i]);
     }
     free(workers);
-    json_object_object_add(object, "results", list);
+    text_json_add(object, "results", list);
     if (request->json)
         text_print_json(request->out, object);
     else
@@ -316,7 +316,7 @@ static bool show_one(const struct apply *apply, const struct host *host, size_t 
                                             .others = others,
                                             .other_count = apply->running.count - 1});
     if (apply->request->json)
-        json_object_array_add(plans, plan_json(&plan));
+        text_json_append(plans, plan_json(&plan));
     else
         plan_print(&plan, apply->request->out, false, colour);
     bool good = plan_count(&plan, PLAN_REFUSED) == 0;
@@ -332,12 +332,12 @@ int apply_show(const struct apply *apply, bool colour, char *error, size_t error
     bool good = !apply->problem;
     if (host_init(&host, request->sysroot, error, error_size) < 0)
         return -1;
-    object = json_object_new_object();
-    plans = json_object_new_array();
+    object = text_json_object();
+    plans = text_json_array();
     for (size_t i = 0; i < apply->running.count; i++)
         if (apply->chosen[i])
             good &= show_one(apply, &host, i, colour, plans);
-    json_object_object_add(object, "plans", plans);
+    text_json_add(object, "plans", plans);
     if (request->json)
         text_print_json(request->out, object);
     else

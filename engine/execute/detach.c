@@ -405,7 +405,7 @@ static const char *name_of(const struct detach *detach) {
 }
 
 static void print_json(const struct detach *detach, FILE *out, const char *obstacle) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     text_put_json(object, "vm", domain_label(&detach->domain));
     text_put_json(object, "device", detach->text);
     text_put_json(object, "name", name_of(detach));

@@ -198,7 +198,7 @@ struct task *execution_task(struct execution *run, const struct plan_entry *entr
                           .address = memory_strdup(entry->device ? entry->device->address : "")};
     struct task **found = tsearch(task, &run->tasks, compare_tasks);
     if (!found)
-        abort();
+        memory_fail();
     if (*found != task) {
         free(task->address);
         free(task);

@@ -117,11 +117,10 @@ static char *sentence(struct use_list *list) {
     if (list->count == 0)
         return NULL;
     qsort(list->items, list->count, sizeof *list->items, strongest_first);
-    FILE *stream = open_memstream(&text, &size);
-    for (size_t i = 0; stream && i < list->count; i++)
+    FILE *stream = memory_stream(&text, &size);
+    for (size_t i = 0; i < list->count; i++)
         fprintf(stream, "%s%s", i ? "; " : "", list->items[i].text);
-    if (!stream || fclose(stream))
-        abort();
+    memory_stream_close(stream);
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i].text);
     free(list->items);

@@ -849,15 +849,13 @@ static bool copy_mounts(struct recorder *recorder, const char *from, const char 
     char *text = read_text(recorder, from), *rest = text, *kept = NULL;
     size_t size = 0;
     unsigned number = 20;
-    FILE *out = open_memstream(&kept, &size);
-    if (!out)
-        abort();
+    FILE *out = memory_stream(&kept, &size);
     for (char *line; rest && (line = next_line(&rest));) {
         struct mount mount;
         if (split(line, &mount))
             put_mount(recorder, out, &mount, number++);
     }
-    fclose(out);
+    memory_stream_close(out);
     if (text)
         put_text(recorder, to, kept);
     free(kept);
@@ -938,14 +936,12 @@ static void copy_lines(struct recorder *recorder, const char *path, line_writer 
                        void (*add)(struct recorder *recorder, FILE *out)) {
     char *text = read_text(recorder, path), *rest = text, *kept = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&kept, &size);
-    if (!out)
-        abort();
+    FILE *out = memory_stream(&kept, &size);
     for (char *line; rest && (line = next_line(&rest));)
         write(recorder, out, line);
     if (add)
         add(recorder, out);
-    fclose(out);
+    memory_stream_close(out);
     if (text || size)
         put_text(recorder, path, kept);
     free(kept);

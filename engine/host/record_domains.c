@@ -261,17 +261,16 @@ static void on_doctype(void *data, const XML_Char *name, const XML_Char *system,
 static bool rewrite(struct writer *writer, const char *xml, char **kept) {
     size_t size = 0;
     writer->parser = XML_ParserCreate(NULL);
-    writer->out = open_memstream(kept, &size);
-    if (!writer->parser || !writer->out)
-        abort();
+    writer->out = memory_stream(kept, &size);
+    if (!writer->parser)
+        memory_fail();
     XML_SetUserData(writer->parser, writer);
     XML_SetElementHandler(writer->parser, on_start, on_end);
     XML_SetCharacterDataHandler(writer->parser, on_text);
     XML_SetStartDoctypeDeclHandler(writer->parser, on_doctype);
     bool whole = XML_Parse(writer->parser, xml, (int)strlen(xml), XML_TRUE) == XML_STATUS_OK;
     XML_ParserFree(writer->parser);
-    if (fclose(writer->out) != 0)
-        abort();
+    memory_stream_close(writer->out);
     return whole && writer->name;
 }
 

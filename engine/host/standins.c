@@ -210,12 +210,10 @@ static size_t put_next(struct standins *standins, FILE *out, const char *text, b
 static char *replace(struct standins *standins, const char *text, bool words) {
     char *result = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&result, &size);
-    if (!out)
-        abort();
+    FILE *out = memory_stream(&result, &size);
     while (*text)
         text += put_next(standins, out, text, words);
-    fclose(out);
+    memory_stream_close(out);
     return result;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/state/journal.h"
 
+#include "lexer/memory.h"
 #include "lexer/text.h"
 
 #include <errno.h>
@@ -90,26 +91,12 @@ static void put_text(FILE *out, const char *text) {
 }
 
 static struct json_object *json_text(const char *text) {
-    char *cut;
-    struct json_object *json;
-
     if (!text || !text[kept(text)])
         return text_json(text);
-    if (asprintf(&cut, "%.*s...", (int)kept(text), text) < 0)
-        return NULL;
-    json = text_json(cut);
+    char *cut = memory_printf("%.*s...", (int)kept(text), text);
+    struct json_object *json = text_json(cut);
     free(cut);
     return json;
-}
-
-/* The memory that `out`, an open_memstream(), wrote; NULL when it was short. */
-static char *memory_of(FILE *out, char **text) {
-    bool good = !ferror(out);
-
-    if (fclose(out) == 0 && good)
-        return *text;
-    free(*text);
-    return NULL;
 }
 
 static void put_now(char *text, size_t size) {
@@ -125,26 +112,20 @@ static void put_now(char *text, size_t size) {
     snprintf(text, size, "%s.%03ld%.3s:%s", second, now.tv_nsec / 1000000, zone, zone + 3);
 }
 
-/* The entry as one line with its newline; NULL when memory is short. */
+/* The entry as one line with its newline. */
 static char *json_line(const struct journal_entry *entry, const char *now) {
-    struct json_object *object = json_object_new_object();
-    char *line = NULL;
+    struct json_object *object = text_json_object();
 
-    if (!object)
-        return NULL;
-    json_object_object_add(object, "time", json_text(now));
-    json_object_object_add(object, "vm", json_text(entry->vm));
-    json_object_object_add(object, "event", json_text(entry->event));
-    json_object_object_add(object, "action", json_text(entry->action));
-    json_object_object_add(object, "device", json_text(entry->device));
-    json_object_object_add(object, "rule", json_text(entry->rule));
-    json_object_object_add(object, "result", json_text(result_name(entry->result)));
-    json_object_object_add(object, "message", json_text(entry->message));
-    json_object_object_add(object, "uuid", json_text(entry->uuid));
-    if (asprintf(&line, "%s\n",
-                 json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-                                                            JSON_C_TO_STRING_NOSLASHESCAPE)) < 0)
-        line = NULL;
+    text_json_add(object, "time", json_text(now));
+    text_json_add(object, "vm", json_text(entry->vm));
+    text_json_add(object, "event", json_text(entry->event));
+    text_json_add(object, "action", json_text(entry->action));
+    text_json_add(object, "device", json_text(entry->device));
+    text_json_add(object, "rule", json_text(entry->rule));
+    text_json_add(object, "result", json_text(result_name(entry->result)));
+    text_json_add(object, "message", json_text(entry->message));
+    text_json_add(object, "uuid", json_text(entry->uuid));
+    char *line = memory_printf("%s\n", text_json_line(object));
     json_object_put(object);
     return line;
 }
@@ -154,10 +135,8 @@ char *journal_text(const struct journal_entry *entry) {
     const char *separator = "";
     char *text = NULL;
     size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
+    FILE *out = memory_stream(&text, &size);
 
-    if (!out)
-        return NULL;
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         if (!before[i])
             continue;
@@ -172,7 +151,8 @@ char *journal_text(const struct journal_entry *entry) {
         put_text(out, entry->rule);
         fputc(')', out);
     }
-    return memory_of(out, &text);
+    memory_stream_close(out);
+    return text;
 }
 
 /* ---- the file ---- */

@@ -314,14 +314,12 @@ static char **result_text(struct life_result *result, size_t i) {
 }
 
 static void put_result(struct state_text *file, const struct life_result *result) {
-    struct json_object *object = json_object_new_object();
+    struct json_object *object = text_json_object();
     struct life_result texts = *result;
     for (size_t i = 0; i < RESULT_TEXTS; i++)
         text_put_json(object, result_texts[i].key, *result_text(&texts, i));
     text_put_json(object, "result", result_name(result->result));
-    state_line_add(file, "result %s",
-                   json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+    state_line_add(file, "result %s", text_json_line(object));
     json_object_put(object);
 }
 
