@@ -14,18 +14,28 @@
 #define BLOCK "sys/class/block"
 #define BTRFS "sys/fs/btrfs"
 #define ZFS_POOLS "proc/spl/kstat/zfs"
+#define ZFS_CACHE "etc/zfs/zpool.cache"
 
 enum {
     MOUNTINFO_FIXED_FIELDS = 6, /* id, parent, device, root, mount point, options; then "-" */
-    MOUNTS_FIELDS = 3,          /* source, mount point, type */
+    ZFS_CACHE_LIMIT = 16 * 1024 * 1024,
+    MOUNTS_FIELDS = 3, /* source, mount point, type */
     OTHER_NAMESPACE = 1U << 30,
     NOT_THE_ROOT = 1U << 29
+};
+
+/* Where the host itself sees a file system. */
+struct place {
+    char *point;
+    struct node *node;
 };
 
 struct disks {
     struct uses *uses;
     const struct tree *tree;
     struct graph graph;
+    struct place *places;
+    size_t place_count;
 };
 
 static char *join(const char *directory, const char *name) {
@@ -214,6 +224,43 @@ static void read_blocks(struct disks *disks) {
         find_disk_by_name(disks, disks->graph.nodes.items[i]);
 }
 
+/* ---- Unraid's own driver of arrays, which leaves no holders ---- */
+
+/* Of "rdevName.3=sdb" the number and the value behind `key`; NULL: another line. */
+static const char *numbered_value(const char *line, const char *key, unsigned long *number) {
+    char *end = NULL;
+    if (strncmp(line, key, strlen(key)) != 0)
+        return NULL;
+    *number = strtoul(line + strlen(key), &end, 10);
+    return *end == '=' && end[1] ? end + 1 : NULL;
+}
+
+static void link_slot(struct disks *disks, const char *text, const char *disk,
+                      unsigned long number) {
+    char *key = memory_printf("\ndiskName.%lu=", number);
+    const char *found = strstr(text, key), *name = found ? found + strlen(key) : "";
+    size_t length = strcspn(name, "\n");
+    char *array = length ? memory_strndup(name, length) : memory_strdup("the array of Unraid");
+
+    link_names(disks, disk, array); /* a parity disk has no array of its own */
+    free(array);
+    free(key);
+}
+
+/* "diskName.1=md1" and "rdevName.1=sdd", in /proc/mdstat. A stopped array uses nothing. */
+static void read_unraid(struct disks *disks, const char *text) {
+    char *copy = memory_strdup(text), *rest = copy;
+    bool is_unraid = strstr(text, "mdState=") && !strstr(text, "mdState=STOPPED");
+
+    for (const char *line; is_unraid && (line = next_line(&rest));) {
+        unsigned long number = 0;
+        const char *disk = numbered_value(line, "rdevName.", &number);
+        if (disk)
+            link_slot(disks, text, disk, number);
+    }
+    free(copy);
+}
+
 /* "md0 : active raid1 sda1[0] sdb1[1](F)" */
 static void read_array(struct disks *disks, char *line) {
     const char *name = next_field(&line), *field = name ? next_field(&line) : NULL;
@@ -229,6 +276,66 @@ static void read_array(struct disks *disks, char *line) {
             link_names(disks, member, name);
         free(member);
     }
+}
+
+/* ---- bcache ---- */
+
+#define BCACHE "sys/fs/bcache"
+
+/* What lies one directory above "bcache", where sysfs has a disk's part in a set. */
+static char *owner_of(const struct disks *disks, const char *link) {
+    char *path = tree_has(disks->tree, link) ? tree_resolve(disks->tree, link) : NULL;
+    char *end = path ? strrchr(path, '/') : NULL, *name = NULL;
+
+    if (end && strcmp(end, "/bcache") == 0) {
+        *end = '\0';
+        name = memory_strdup(strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+    }
+    free(path);
+    return name;
+}
+
+/* bcache0 has a link to the part of its backing disk, and each disk of a set its own part. */
+static void read_bcache_part(struct disks *disks, struct node *node) {
+    char *link = node->path ? join(node->path, "bcache") : NULL;
+    char *owner = link ? owner_of(disks, link) : NULL;
+
+    if (owner && strcmp(owner, node->name) != 0)
+        link_names(disks, owner, node->name);
+    else if (owner)
+        link_names(disks, node->name, "a bcache set");
+    free(owner);
+    free(link);
+}
+
+/* The kernel lists the members of each set while it is registered. */
+static void read_bcache_set(struct disks *disks, const char *set) {
+    char *directory = join(BCACHE, set);
+    struct names files = tree_list(disks->tree, directory);
+
+    for (size_t i = 0; i < files.count; i++) {
+        bool is_member =
+            strncmp(files.items[i], "cache", 5) == 0 || strncmp(files.items[i], "bdev", 4) == 0;
+        char *link = join(directory, files.items[i]);
+        char *owner = is_member ? owner_of(disks, link) : NULL;
+        if (owner)
+            link_names(disks, owner, "a bcache set");
+        free(owner);
+        free(link);
+    }
+    names_finish(&files);
+    free(directory);
+}
+
+static void read_bcache(struct disks *disks) {
+    struct names sets = tree_list(disks->tree, BCACHE);
+    size_t count = disks->graph.nodes.count;
+
+    for (size_t i = 0; i < count; i++)
+        read_bcache_part(disks, disks->graph.nodes.items[i]);
+    for (size_t i = 0; i < sets.count; i++)
+        read_bcache_set(disks, sets.items[i]);
+    names_finish(&sets);
 }
 
 /* ---- Which of them the host uses ---- */
@@ -311,11 +418,13 @@ static struct node *find_by_number(const struct disks *disks, const char *number
     return node;
 }
 
-/* A loop device on a whole disk leaves no trace in `holders`. */
+/* A loop device on a whole disk leaves no trace in `holders`, nor does zram's. */
 static void read_loop(struct disks *disks, struct node *node) {
-    if (strncmp(node->name, "loop", 4) != 0 || !node->path)
+    bool is_loop = strncmp(node->name, "loop", 4) == 0;
+    if ((!is_loop && strncmp(node->name, "zram", 4) != 0) || !node->path)
         return;
-    char *file = tree_attribute(disks->tree, node->path, "loop/backing_file");
+    char *file =
+        tree_attribute(disks->tree, node->path, is_loop ? "loop/backing_file" : "backing_dev");
     struct node *lower = file ? find_source(disks, file) : NULL;
     if (lower)
         graph_link(lower, node);
@@ -384,22 +493,30 @@ static struct node *whole_file_system(struct node *node) {
     return node;
 }
 
+static void note_place(struct disks *disks, struct node *node, const struct mount *mount) {
+    note_mount(node, mount);
+    if (mount->score) /* of another namespace */
+        return;
+    disks->places = memory_grow(disks->places, disks->place_count, sizeof *disks->places);
+    disks->places[disks->place_count++] = (struct place){memory_strdup(mount->point), node};
+}
+
 static void read_mount(struct disks *disks, const struct mount *mount) {
     struct node *node = find_by_number(disks, mount->number);
 
     if (strcmp(mount->type, "zfs") == 0) {
-        note_mount(get_pool(disks, mount->source, strcspn(mount->source, "/")), mount);
+        note_place(disks, get_pool(disks, mount->source, strcspn(mount->source, "/")), mount);
         return;
     }
     if (node) {
-        note_mount(whole_file_system(node), mount);
+        note_place(disks, whole_file_system(node), mount);
         return;
     }
     /* btrfs has numbers of its own, and bcachefs names all its disks: "/dev/sda:/dev/sdb". */
     char *rest = mount->source;
     for (const char *source; (source = strsep(&rest, ":"));)
         if ((node = find_source(disks, source)))
-            note_mount(whole_file_system(node), mount);
+            note_place(disks, whole_file_system(node), mount);
 }
 
 static bool split_mountinfo(char *line, struct mount *mount, char **point, char **source) {
@@ -509,13 +626,36 @@ static void read_all_mounts(struct disks *disks) {
     names_finish(&seen);
 }
 
+/* What a file of the host lies on, by the longest mount point; of two the later one. */
+static struct node *find_file_system(const struct disks *disks, const char *path) {
+    struct node *node = NULL;
+    size_t longest = 0;
+
+    for (size_t i = 0; i < disks->place_count; i++) {
+        const struct place *place = &disks->places[i];
+        size_t length = strlen(place->point);
+        length -= length && place->point[length - 1] == '/';
+        bool is_below = strncmp(path, place->point, length) == 0 && path[length] == '/';
+        if (!is_below || length < longest)
+            continue;
+        node = place->node;
+        longest = length;
+    }
+    return node;
+}
+
+/* "/dev/sda2 partition 2097148 0 -2", or a file. */
 static void read_swap(struct disks *disks, char *line) {
     const char *field = next_field(&line);
     char *path = field ? unescape(field) : NULL;
     struct node *node = path ? find_source(disks, path) : NULL;
 
+    if (path && !node && strncmp(path, "/dev/", strlen("/dev/")) != 0)
+        node = find_file_system(disks, path);
     if (node)
         node->is_swap = true;
+    else if (path && path[0] == '/' && path[1])
+        uses_miss(disks->uses, path + 1);
     free(path);
 }
 
@@ -628,6 +768,41 @@ static bool has_pools(const struct disks *disks) {
     return has;
 }
 
+static bool is_in_pool(const struct node *node) {
+    for (size_t i = 0; i < node->above.count; i++)
+        if (strstr(node->above.items[i]->name, "ZFS pool"))
+            return true;
+    return false;
+}
+
+/* What zpool(8) keeps of the imported pools: among much else the paths of their disks, as texts
+ * with their length in front. */
+static void read_zfs_cache(struct disks *disks, const char *path) {
+    size_t size = 0, length = 0;
+    char *bytes = tree_load(disks->tree, path, ZFS_CACHE_LIMIT, &size);
+
+    for (size_t i = 0; i < size; i += length + 1) {
+        length = strnlen(bytes + i, size - i);
+        const char *file = strstr(bytes + i, "/dev/");
+        struct node *node = file ? find_source(disks, file) : NULL;
+        if (node && !is_in_pool(node))
+            graph_link(node, graph_get(&disks->graph, "a ZFS pool"));
+    }
+    free(bytes);
+}
+
+/* A pool lies on disks; if nothing tells which, it may be any. */
+static void doubt_pools(struct disks *disks) {
+    const struct node *any = graph_find(&disks->graph, "a ZFS pool");
+    size_t found = any ? any->below.count : 0;
+
+    for (size_t i = 0; i < disks->graph.nodes.count; i++)
+        if (strncmp(disks->graph.nodes.items[i]->name, "ZFS pool ", strlen("ZFS pool ")) == 0)
+            found += disks->graph.nodes.items[i]->below.count;
+    if (!found)
+        uses_miss(disks->uses, ZFS_CACHE);
+}
+
 static void read_zfs(struct disks *disks) {
     size_t count = disks->graph.nodes.count;
 
@@ -636,6 +811,44 @@ static void read_zfs(struct disks *disks) {
     for (size_t i = 0; i < count; i++)
         if (disks->graph.nodes.items[i]->path && !disks->graph.nodes.items[i]->is_hidden)
             link_pool_member(disks, disks->graph.nodes.items[i]);
+    read_zfs_cache(disks, ZFS_CACHE);
+    read_zfs_cache(disks, "data/zfs/zpool.cache"); /* of TrueNAS */
+    doubt_pools(disks);
+}
+
+/* ---- DRBD, of which its configuration alone tells what it lies on ---- */
+
+#define DRBD "etc/drbd.d"
+
+/* "disk /dev/vg0/data;", wherever it stands in a line. */
+static void read_drbd_line(struct disks *disks, char *line) {
+    for (const char *word, *before = ""; (word = next_field(&line)); before = word) {
+        char *path = memory_strndup(word, strcspn(word, ";"));
+        struct node *node = strcmp(before, "disk") == 0 ? find_source(disks, path) : NULL;
+        if (node)
+            graph_link(node, graph_get(&disks->graph, "DRBD"));
+        free(path);
+    }
+}
+
+static void read_drbd(struct disks *disks) {
+    bool has_drbd = false;
+    size_t count = disks->graph.nodes.count;
+
+    for (size_t i = 0; i < count; i++)
+        has_drbd |= strncmp(disks->graph.nodes.items[i]->name, "drbd", 4) == 0;
+    if (!has_drbd)
+        return;
+    struct names files = tree_list(disks->tree, DRBD);
+    each_line(disks, tree_read(disks->tree, "etc/drbd.conf"), read_drbd_line);
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = join(DRBD, files.items[i]);
+        each_line(disks, tree_read(disks->tree, path), read_drbd_line);
+        free(path);
+    }
+    names_finish(&files);
+    if (!graph_find(&disks->graph, "DRBD"))
+        uses_miss(disks->uses, DRBD);
 }
 
 /* ---- Sentences ---- */
@@ -711,13 +924,21 @@ void disks_find_uses(struct uses *uses) {
     struct disks disks = {.uses = uses, .tree = uses->tree};
 
     read_blocks(&disks);
-    each_line(&disks, tree_read(disks.tree, "proc/mdstat"), read_array);
+    char *arrays = tree_read(disks.tree, "proc/mdstat");
+    if (arrays)
+        read_unraid(&disks, arrays);
+    each_line(&disks, arrays, read_array);
+    read_bcache(&disks);
     read_loops(&disks);
     read_btrfs(&disks);
     read_file_systems(&disks);
     read_all_mounts(&disks);
     each_line(&disks, uses_read(uses, "proc/swaps"), read_swap);
     read_zfs(&disks);
+    read_drbd(&disks);
+    for (size_t i = 0; i < disks.place_count; i++)
+        free(disks.places[i].point);
+    free(disks.places);
     uses_each(uses, &disks.graph, visit_device);
     host_nodes_keep(uses->host, &disks.graph, "block");
     graph_finish(&disks.graph);

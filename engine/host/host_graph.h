@@ -34,7 +34,8 @@ struct node {
     bool is_swap;
 
     /* Network interfaces. */
-    bool has_default_route, has_address, is_switch;
+    bool has_default_route, has_address, is_switch, is_up;
+    const char *purpose; /* "runs PPPoE over it"; NULL: none of its own */
 
     /* Scratch of graph_reach(). */
     unsigned seen_above, seen_below, depth;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/host/host_nodes.h"
+#include "engine/host/host_routes.h"
 #include "engine/host/host_use.h"
 #include "lexer/memory.h"
 
@@ -18,10 +19,16 @@ enum {
     ROUTE_FIELDS = 8, /* Iface Destination Gateway Flags RefCnt Use Metric Mask */
     ROUTE6_FIELDS =
         10, /* destination, length, source, length, gateway, metric, 2 counts, flags, name */
+    PPPOE_FIELDS = 3,  /* Id Address Device */
+    PACKET_FIELDS = 5, /* sk RefCnt Type Proto Iface ... */
+    ARP_FIELDS = 6,    /* IP address, HW type, Flags, HW address, Mask, Device */
+    ARP_COMPLETE = 0x2,
     ADDRESS6_FIELDS = 6, /* address, index, prefix length, scope, flags, name */
     SCOPE_HOST = 0x10,
     SCOPE_LINK = 0x20
 };
+
+enum { CLASS_NETWORK = 0x02 };
 
 struct nics {
     struct uses *uses;
@@ -122,12 +129,34 @@ static void read_bond(struct nics *nics, const char *name) {
     free(text);
 }
 
+static bool has_link(const struct nics *nics, const char *name) {
+    char *state = interface_attribute(nics, name, "operstate");
+    bool up = state && strcmp(state, "up") == 0;
+    free(state);
+    return up;
+}
+
+/* Where nothing says that it is down it is taken for up. */
+static bool is_up(const struct nics *nics, const char *name) {
+    char *flags = interface_attribute(nics, name, "flags");
+    char *state = interface_attribute(nics, name, "operstate");
+    uint32_t bits = 0;
+    bool up = state ? strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0 : true;
+
+    if (parse_hex(flags, UINT32_MAX, &bits))
+        up = (bits & IFF_UP) != 0;
+    free(state);
+    free(flags);
+    return up;
+}
+
 /* Few interfaces have all that may be there, so only what the list has is looked at. Most lie in
  * the directory of their device; on an old kernel a link leads there. */
 static void read_interface(struct nics *nics, struct node *node) {
     char *directory = interface_directory(node->name);
     struct names files = tree_list(nics->uses->tree, directory);
 
+    node->is_up = is_up(nics, node->name);
     place(nics, node, "");
     if (!node->device_count && has_file(&files, "device"))
         place(nics, node, "/device");
@@ -158,31 +187,10 @@ static struct node *find_interface(const struct nics *nics, const char *name) {
     return node;
 }
 
-static bool has_link(const struct nics *nics, const char *name) {
-    char *state = interface_attribute(nics, name, "operstate");
-    bool up = state && strcmp(state, "up") == 0;
-    free(state);
-    return up;
-}
-
-/* Where nothing says that it is down it is taken for up. */
-static bool is_up(const struct nics *nics, const char *name) {
-    char *flags = interface_attribute(nics, name, "flags");
-    char *state = interface_attribute(nics, name, "operstate");
-    uint32_t bits = 0;
-    bool up = state ? strcmp(state, "down") != 0 && strcmp(state, "notpresent") != 0 : true;
-
-    if (parse_hex(flags, UINT32_MAX, &bits))
-        up = (bits & IFF_UP) != 0;
-    free(state);
-    free(flags);
-    return up;
-}
-
 /* An address that an idle port gives itself (169.254.0.0/16) counts only with a cable in. */
 static void note_address(const struct nics *nics, const char *name, bool is_self_assigned) {
     struct node *node = find_interface(nics, name);
-    if (node && is_up(nics, node->name) && (!is_self_assigned || has_link(nics, node->name)))
+    if (node && node->is_up && (!is_self_assigned || has_link(nics, node->name)))
         node->has_address = true;
 }
 
@@ -267,6 +275,224 @@ static void ask_addresses(const struct nics *nics) {
     freeifaddrs(all);
 }
 
+/* ---- What has neither an address nor a route ---- */
+
+static struct node *find_index(const struct nics *nics, uint32_t index) {
+    for (size_t i = 0; i < nics->graph.nodes.count; i++) {
+        uint32_t own = 0;
+        char *text = interface_attribute(nics, nics->graph.nodes.items[i]->name, "ifindex");
+        bool is_number = parse_decimal(text, UINT32_MAX, &own);
+        free(text);
+        if (is_number && own == index)
+            return nics->graph.nodes.items[i];
+    }
+    return NULL;
+}
+
+static const char pppoe[] = "runs PPPoE over it";
+
+/* The sessions of the kernel's own PPPoE. */
+static void read_pppoe(const struct nics *nics, char *line) {
+    char *fields[PPPOE_FIELDS];
+    struct node *node =
+        split(line, fields, PPPOE_FIELDS) == PPPOE_FIELDS ? find_interface(nics, fields[2]) : NULL;
+    if (node)
+        node->purpose = pppoe;
+}
+
+/* A program that speaks PPPoE itself has a packet socket of that protocol (0x8863, 0x8864). */
+static void read_packet(const struct nics *nics, char *line) {
+    char *fields[PACKET_FIELDS];
+    uint32_t protocol = 0, index = 0;
+
+    if (split(line, fields, PACKET_FIELDS) < PACKET_FIELDS ||
+        !parse_hex(fields[3], UINT16_MAX, &protocol) ||
+        !parse_decimal(fields[4], UINT32_MAX, &index) || (protocol != 0x8863 && protocol != 0x8864))
+        return;
+    struct node *node = find_index(nics, index);
+    if (node)
+        node->purpose = pppoe;
+}
+
+/* The kernel knows a neighbour where it has an address to ask with, whatever table routes it. */
+static void read_neighbour(const struct nics *nics, char *line) {
+    char *fields[ARP_FIELDS];
+    uint32_t flags = 0;
+
+    if (split(line, fields, ARP_FIELDS) == ARP_FIELDS && parse_hex(fields[2], UINT32_MAX, &flags) &&
+        flags & ARP_COMPLETE)
+        note_address(nics, fields[5], false);
+}
+
+static void note_route(void *context, const char *interface, bool is_default) {
+    const struct nics *nics = context;
+    struct node *node = find_interface(nics, interface);
+    if (node && is_default)
+        node->has_default_route = true;
+    else
+        note_address(nics, interface, false);
+}
+
+/* A port of a bridge is promiscuous as well, and whatever is made of an interface may make it so.
+ */
+static void note_capture(const struct nics *nics, struct node *node) {
+    char *flags = interface_attribute(nics, node->name, "flags");
+    uint32_t bits = 0;
+
+    if (node->device_count && !node->above.count && parse_hex(flags, UINT32_MAX, &bits) &&
+        bits & IFF_UP && bits & IFF_PROMISC && !node->purpose)
+        node->purpose = "captures packets on it (promiscuous mode)";
+    free(flags);
+}
+
+static bool is_on_a_device(struct nics *nics, struct node *node) {
+    struct node_list below = graph_reach_down(&nics->graph, node);
+    bool is = false;
+    for (size_t i = 0; i < below.count; i++)
+        is |= below.items[i]->device_count > 0;
+    free(below.items);
+    return is;
+}
+
+/* Some card is below a tunnel that carries the default route, and nothing else says which. */
+static void doubt_tunnels(struct nics *nics) {
+    const struct node *tunnel = NULL;
+    bool is_known = false;
+
+    for (size_t i = 0; i < nics->graph.nodes.count; i++) {
+        struct node *node = nics->graph.nodes.items[i];
+        if (!node->has_default_route && !node->has_address && !node->purpose)
+            continue;
+        bool is_on = is_on_a_device(nics, node);
+        is_known |= is_on;
+        if (node->has_default_route && !is_on)
+            tunnel = node;
+    }
+    if (!tunnel || is_known)
+        return;
+    char *path = memory_printf(NET "/%s/lower_*", tunnel->name);
+    uses_miss(nics->uses, path);
+    free(path);
+}
+
+/* ---- Other network namespaces ---- */
+
+static bool has_node(const struct nics *nics, size_t device) {
+    for (size_t i = 0; i < nics->graph.nodes.count; i++) {
+        const struct node *node = nics->graph.nodes.items[i];
+        for (size_t j = 0; j < node->device_count; j++)
+            if (node->devices[j] == device)
+                return true;
+    }
+    return false;
+}
+
+/* A network card with a driver of the host, of which sysfs shows no interface. */
+static bool is_out_of_sight(const struct nics *nics, size_t index) {
+    const struct host_device *device = &nics->uses->host->devices[index];
+    return device->bus == BUS_PCI && device->class_code >> 16 == CLASS_NETWORK && device->driver &&
+           !host_is_vfio(device->driver) && strcmp(device->driver, "pci-stub") != 0 &&
+           !has_node(nics, index);
+}
+
+static bool has_other_namespace(const struct nics *nics) {
+    const struct tree *tree = nics->uses->tree;
+    char *own = tree_link_name(tree, "proc/self", "ns/net");
+    struct names names = tree_list(tree, "proc");
+    bool has = false;
+
+    for (size_t i = 0; i < names.count && !has; i++) {
+        uint32_t id = 0;
+        char *home = memory_printf("proc/%s", names.items[i]);
+        char *space = parse_decimal(names.items[i], UINT32_MAX, &id)
+                          ? tree_link_name(tree, home, "ns/net")
+                          : NULL;
+        has = space && (!own || strcmp(own, space) != 0);
+        free(space);
+        free(home);
+    }
+    names_finish(&names);
+    free(own);
+    return has;
+}
+
+/* sysfs shows the interfaces of one network namespace; a container may have others. */
+static void find_namespaces(struct nics *nics) {
+    int has_other = -1;
+
+    for (size_t i = 0; i < nics->uses->host->count; i++) {
+        if (!is_out_of_sight(nics, i))
+            continue;
+        if (has_other < 0)
+            has_other = has_other_namespace(nics);
+        if (has_other)
+            uses_add(nics->uses, i, USE_ADDRESS,
+                     memory_printf("has its interface in another network namespace (driver %s)",
+                                   nics->uses->host->devices[i].driver));
+    }
+}
+
+/* ---- Sentences ---- */
+
+/* What the kernel calls a type of interface: "DEVTYPE=macvtap". The caller frees it. */
+static char *device_type(const struct nics *nics, const char *name) {
+    static const char key[] = "DEVTYPE=";
+    char *uevent = interface_attribute(nics, name, "uevent");
+    const char *value = uevent ? strstr(uevent, key) : NULL;
+    char *type = value ? memory_strndup(value + strlen(key), strcspn(value + strlen(key), "\n"))
+                       : memory_strdup("");
+    free(uevent);
+    return type;
+}
+
+static bool is_bridge(const struct nics *nics, const char *name) {
+    return interface_has(nics, name, "bridge") || interface_has(nics, name, "brif");
+}
+
+/* A bridge, bond or VLAN without an address may be idle; what else is made of a card, as a macvtap
+ * of a VM or a macvlan of a container, is made for somebody. */
+static bool may_be_idle(const struct nics *nics, const char *name) {
+    static const char *const types[] = {"bridge", "bond", "vlan", "team"};
+    char *type = device_type(nics, name);
+    bool may = is_bridge(nics, name) || interface_has(nics, name, "bonding");
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        may |= strcmp(type, types[i]) == 0;
+    free(type);
+    return may;
+}
+
+/* A port of the bridge that works and is not made of the device of the last graph_reach_up(). */
+static const struct node *other_port(const struct nics *nics, const struct node *bridge) {
+    for (size_t i = 0; i < bridge->below.count; i++) {
+        const struct node *port = bridge->below.items[i];
+        if (port->seen_above != nics->graph.walks && port->is_up)
+            return port;
+    }
+    return NULL;
+}
+
+/* What makes an interface without address and route a use of the host; NULL: nothing. */
+static char *describe_service(const struct nics *nics, const struct node *top,
+                              const struct node_list *chain) {
+    const struct node *port = is_bridge(nics, top->name) ? other_port(nics, top) : NULL;
+    char *below = chain_text(chain, top), *text = NULL;
+
+    if (top->purpose)
+        text = memory_printf("%s (%s)", top->purpose, top->name);
+    else if (port)
+        text = memory_printf("uses it in bridge %s (%s), which has %s on it", top->name, below,
+                             port->name);
+    else if (!top->device_count && !top->above.count && top->is_up && !top->is_switch &&
+             !may_be_idle(nics, top->name)) {
+        char *type = device_type(nics, top->name);
+        text = memory_printf("uses it in %s %s (%s)", *type ? type : "interface", top->name, below);
+        free(type);
+    }
+    free(below);
+    return text;
+}
+
 static const char *kind(const struct nics *nics, const struct node *node) {
     char *uevent = interface_attribute(nics, node->name, "uevent");
     const char *word = "interface";
@@ -300,16 +526,17 @@ static char *describe(const struct nics *nics, struct node *top, const struct no
 
 static void visit_device(struct uses *uses, struct graph *graph, size_t device,
                          const struct node_list *nodes) {
-    const struct nics nics = {uses, *graph};
     struct node_list reached = graph_reach_up(graph, nodes);
+    const struct nics nics = {uses, *graph}; /* with the number of this walk */
 
     for (size_t i = 0; i < reached.count; i++) {
         struct node *top = reached.items[i];
-        if (!top->has_default_route && !top->has_address)
-            continue;
         struct node_list chain = graph_chain(graph, top);
-        uses_add(uses, device, top->has_default_route ? USE_DEFAULT_ROUTE : USE_ADDRESS,
-                 describe(&nics, top, &chain));
+        char *text = top->has_default_route || top->has_address
+                         ? describe(&nics, top, &chain)
+                         : describe_service(&nics, top, &chain);
+        if (text)
+            uses_add(uses, device, top->has_default_route ? USE_DEFAULT_ROUTE : USE_ADDRESS, text);
         free(chain.items);
     }
     free(reached.items);
@@ -322,8 +549,18 @@ void nics_find_uses(struct uses *uses) {
     each_line(&nics, uses_read(uses, "proc/net/route"), read_route);
     each_line(&nics, tree_read(uses->tree, "proc/net/ipv6_route"), read_route6);
     each_line(&nics, tree_read(uses->tree, "proc/net/if_inet6"), read_address6);
-    if (*uses->tree->root == '\0')
+    each_line(&nics, tree_read(uses->tree, "proc/net/arp"), read_neighbour);
+    each_line(&nics, tree_read(uses->tree, "proc/net/pppoe"), read_pppoe);
+    each_line(&nics, tree_read(uses->tree, "proc/net/packet"), read_packet);
+    if (*uses->tree->root == '\0') {
         ask_addresses(&nics);
+        if (!routes_each(note_route, &nics))
+            uses_miss(uses, "proc/net (routes of all tables)");
+    }
+    for (size_t i = 0; i < nics.graph.nodes.count; i++)
+        note_capture(&nics, nics.graph.nodes.items[i]);
+    doubt_tunnels(&nics);
+    find_namespaces(&nics);
     uses_each(uses, &nics.graph, visit_device);
     host_nodes_keep(uses->host, &nics.graph, "net");
     graph_finish(&nics.graph);

@@ -4,6 +4,7 @@
 #include "engine/host/host.h"
 #include "engine/host/host_files.h"
 #include "engine/host/host_names.h"
+#include "engine/host/host_routes.h"
 #include "engine/host/host_tree.h"
 #include "engine/host/record_domains.h"
 #include "engine/host/standins.h"
@@ -22,7 +23,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIG_SIZE = 256 }; /* the header and the capabilities, without the extended ones */
+enum {
+    CONFIG_SIZE = 256, /* the header and the capabilities, without the extended ones */
+    SOURCES_LIMIT = 16 * 1024 * 1024
+};
 
 /* A block device, to resolve what is mounted and swapped on. */
 struct block {
@@ -630,6 +634,7 @@ static void copy_block(struct recorder *recorder, const char *place, const char 
     copy_link(recorder, place, "device");
     copy_links_below(recorder, place, "holders");
     copy_links_below(recorder, place, "slaves");
+    copy_link(recorder, place, "bcache");
     copy_subsystem(recorder, place);
 }
 
@@ -653,20 +658,37 @@ static char *device_name(const struct recorder *recorder, const struct block *bl
     return name;
 }
 
-/* Of a loop device's file only a block device that it is. */
+static void copy_bcache(struct recorder *recorder) {
+    static const char class[] = "sys/fs/bcache";
+    struct names names = tree_list(&recorder->from, class);
+    for (size_t i = 0; i < names.count; i++) {
+        char *set = join(class, names.items[i]);
+        struct names files = tree_list(&recorder->from, set);
+        for (size_t j = 0; j < files.count; j++)
+            if (starts_with(files.items[j], "cache") || starts_with(files.items[j], "bdev"))
+                copy_link(recorder, set, files.items[j]);
+        names_finish(&files);
+        free(set);
+    }
+    names_finish(&names);
+}
+
+/* Of a loop device's file, or what zram writes to, only a block device that it is. */
 static void copy_loops(struct recorder *recorder) {
     for (size_t i = 0; i < recorder->block_count; i++) {
         const struct block *block = &recorder->blocks[i];
         char *place = join("sys/class/block", block->name);
-        char *file = starts_with(block->name, "loop")
-                         ? tree_attribute(&recorder->from, place, "loop/backing_file")
+        bool is_loop = starts_with(block->name, "loop");
+        const char *attribute = is_loop ? "loop/backing_file" : "backing_dev";
+        char *file = is_loop || starts_with(block->name, "zram")
+                         ? tree_attribute(&recorder->from, place, attribute)
                          : NULL;
         const struct block *lower = file ? find_source(recorder, file) : NULL;
         char *resolved = lower ? tree_resolve(&recorder->from, place) : NULL;
         if (resolved) {
             char *hidden = device_name(recorder, lower);
             char *path = memory_printf("/dev/%s", hidden);
-            put_line(recorder, resolved, "loop/backing_file", path);
+            put_line(recorder, resolved, attribute, path);
             free(path);
             free(hidden);
         }
@@ -951,13 +973,60 @@ static void copy_lines(struct recorder *recorder, const char *path, line_writer 
 static void write_swap(struct recorder *recorder, FILE *out, char *line) {
     const char *path = next_field(&line);
     char *source = path ? hide_source(recorder, path, "swap") : NULL;
-    if (source)
-        fprintf(out, "%s partition 0 0 -2\n", source);
+    char *file = path && !source && *path == '/' ? hide_point(recorder, path) : NULL;
+    if (source || file)
+        fprintf(out, "%s %s 0 0 -2\n", source ? source : file, source ? "partition" : "file");
+    free(file);
     free(source);
 }
 
-/* "md0 : active raid1 sda1[0] sdb1[1](F)" */
+/* A file of texts with paths of disks, of which nothing else is kept. */
+static void copy_sources(struct recorder *recorder, const char *path, const char *separators,
+                         const char *before) {
+    size_t size = 0;
+    char *bytes = tree_load(&recorder->from, path, SOURCES_LIMIT, &size), *kept = memory_strdup("");
+    for (size_t i = 0; i < size; i++)
+        if (strchr(separators, bytes[i]))
+            bytes[i] = '\0';
+    for (size_t i = 0, length = 0; i < size; i += length + 1) {
+        length = strlen(bytes + i);
+        const char *source = strstr(bytes + i, "/dev/");
+        const struct block *block = source ? find_source(recorder, source) : NULL;
+        char *name = block ? device_name(recorder, block) : NULL;
+        char *longer = name ? memory_printf("%s%s/dev/%s\n", kept, before, name) : NULL;
+        if (longer) {
+            free(kept);
+            kept = longer;
+        }
+        free(name);
+    }
+    if (bytes)
+        put_text(recorder, path, kept);
+    free(kept);
+    free(bytes);
+}
+
+static void copy_drbd(struct recorder *recorder) {
+    static const char directory[] = "etc/drbd.d";
+    bool has_drbd = false;
+    for (size_t i = 0; i < recorder->block_count; i++)
+        has_drbd |= starts_with(recorder->blocks[i].name, "drbd");
+    struct names names = has_drbd ? tree_list(&recorder->from, directory) : (struct names){0};
+    if (has_drbd)
+        copy_sources(recorder, "etc/drbd.conf", " \t\n;", "disk ");
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = join(directory, names.items[i]);
+        copy_sources(recorder, path, " \t\n;", "disk ");
+        free(path);
+    }
+    names_finish(&names);
+}
+
+/* "md0 : active raid1 sda1[0] sdb1[1](F)", or a line of Unraid's */
 static void write_array(struct recorder *recorder, FILE *out, char *line) {
+    if (starts_with(line, "rdevName.") || starts_with(line, "diskName.") ||
+        starts_with(line, "mdState="))
+        fprintf(out, "%s\n", line);
     const char *name = next_field(&line), *field = name ? next_field(&line) : NULL;
     if (!field || strcmp(field, ":") != 0 || !starts_with(name, "md"))
         return;
@@ -986,8 +1055,11 @@ static void copy_interface_names(struct recorder *recorder, const char *place) {
 static void copy_kind(struct recorder *recorder, const char *place) {
     static const char *const kinds[] = {"bridge", "bonding"};
     char *text = read_attribute(recorder, place, "uevent");
-    if (text && strstr(text, "DEVTYPE=vlan"))
-        put_line(recorder, place, "uevent", "DEVTYPE=vlan");
+    char *type = text ? strstr(text, "DEVTYPE=") : NULL;
+    if (type) {
+        type[strcspn(type, "\n")] = '\0';
+        put_line(recorder, place, "uevent", type);
+    }
     free(text);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char *path = join(place, kinds[i]);
@@ -998,7 +1070,7 @@ static void copy_kind(struct recorder *recorder, const char *place) {
 }
 
 static void copy_nic(struct recorder *recorder, const char *place, const char *name) {
-    static const char *const attributes[] = {"flags", "operstate", NULL};
+    static const char *const attributes[] = {"flags", "operstate", "ifindex", NULL};
     struct names files = tree_list(&recorder->from, place);
     (void)name;
     copy_attributes(recorder, place, attributes);
@@ -1046,9 +1118,25 @@ static void write_route(struct recorder *recorder, FILE *out, char *line) {
     put_route(recorder, out, fields[0], destination, flags, mask);
 }
 
-/* The running kernel tells its IPv4 addresses otherwise; in a tree a route stands for each. */
+/* A route of another table than the main one. */
+struct other_route {
+    struct recorder *recorder;
+    FILE *out;
+};
+
+static void add_route(void *context, const char *interface, bool is_default) {
+    const struct other_route *other = context;
+    put_route(other->recorder, other->out, interface, is_default ? 0 : inet_addr("192.0.2.0"),
+              RTF_UP, is_default ? 0 : UINT32_MAX);
+}
+
+/* The running kernel tells its IPv4 addresses and what other tables have otherwise; in a tree a
+ * route stands for each. */
 static void add_addresses(struct recorder *recorder, FILE *out) {
     struct ifaddrs *all = NULL;
+    struct other_route other = {recorder, out};
+    if (!*recorder->from.root)
+        routes_each(add_route, &other);
     if (*recorder->from.root || getifaddrs(&all) != 0)
         return;
     for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
@@ -1074,6 +1162,57 @@ static void write_route6(struct recorder *recorder, FILE *out, char *line) {
     fprintf(out, "%032d 00 %032d 00 %032d 00000000 00000000 00000000 %s %s\n", 0, 0, 0, fields[8],
             hidden);
     free(hidden);
+}
+
+static void write_pppoe(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[3];
+    if (split(line, fields, 3) < 3)
+        return;
+    char *hidden = standins_name(recorder->standins, fields[2]);
+    fprintf(out, "00000000 00:00:00:00:00:00 %s\n", hidden);
+    free(hidden);
+}
+
+static void write_packet(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[5];
+    (void)recorder;
+    if (split(line, fields, 5) == 5)
+        fprintf(out, "0 0 0 %s %s\n", fields[3], fields[4]);
+}
+
+static void write_neighbour(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[6];
+    if (split(line, fields, 6) < 6)
+        return;
+    char *hidden = standins_name(recorder->standins, fields[5]);
+    fprintf(out, "192.0.2.1 0x1 %s 00:00:00:00:00:00 * %s\n", fields[2], hidden);
+    free(hidden);
+}
+
+/* One process for each network namespace but the own. */
+static void copy_network_namespaces(struct recorder *recorder) {
+    char *own = tree_link_name(&recorder->from, "proc/self", "ns/net");
+    struct names processes = tree_list(&recorder->from, "proc"), seen = {0};
+    if (own)
+        put_raw_link(recorder, "proc/self/ns/net", own);
+    for (size_t i = 0; i < processes.count; i++) {
+        uint32_t id;
+        char *home = join("proc", processes.items[i]);
+        char *name = parse_decimal(processes.items[i], UINT32_MAX, &id)
+                         ? tree_link_name(&recorder->from, home, "ns/net")
+                         : NULL;
+        if (name && (!own || strcmp(name, own) != 0) && !contains(&seen, name)) {
+            char *link = join(home, "ns/net");
+            put_raw_link(recorder, link, name);
+            add_name(&seen, memory_strdup(name));
+            free(link);
+        }
+        free(name);
+        free(home);
+    }
+    names_finish(&seen);
+    names_finish(&processes);
+    free(own);
 }
 
 static void write_address6(struct recorder *recorder, FILE *out, char *line) {
@@ -1158,6 +1297,7 @@ static void copy_disks(struct recorder *recorder) {
     copy_links(recorder, "sys/dev/block");
     copy_loops(recorder);
     copy_lines(recorder, "proc/mdstat", write_array, NULL);
+    copy_bcache(recorder);
     copy_btrfs(recorder);
     copy_file_systems(recorder, "sys/fs/ext4");
     copy_file_systems(recorder, "sys/fs/xfs");
@@ -1165,6 +1305,9 @@ static void copy_disks(struct recorder *recorder) {
     copy_pools(recorder);
     copy_all_mounts(recorder);
     copy_lines(recorder, "proc/swaps", write_swap, NULL);
+    copy_sources(recorder, "etc/zfs/zpool.cache", "", "");
+    copy_sources(recorder, "data/zfs/zpool.cache", "", "");
+    copy_drbd(recorder);
     for (size_t i = 0; i < recorder->block_count; i++)
         if (recorder->blocks[i].number)
             copy_udev(recorder, &recorder->blocks[i]);
@@ -1175,6 +1318,10 @@ static void copy_network(struct recorder *recorder) {
     copy_lines(recorder, "proc/net/route", write_route, add_addresses);
     copy_lines(recorder, "proc/net/ipv6_route", write_route6, NULL);
     copy_lines(recorder, "proc/net/if_inet6", write_address6, NULL);
+    copy_lines(recorder, "proc/net/arp", write_neighbour, NULL);
+    copy_lines(recorder, "proc/net/pppoe", write_pppoe, NULL);
+    copy_lines(recorder, "proc/net/packet", write_packet, NULL);
+    copy_network_namespaces(recorder);
 }
 
 static void copy_host(struct recorder *recorder, const struct host *host) {

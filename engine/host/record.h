@@ -2,7 +2,8 @@
  * A host's facts as a tree of files that host_init() reads as it reads the host: for a bug report,
  * or for trying rules elsewhere. Only what the engine reads is in it, and what people would not
  * show has stand-ins: USB serial numbers, MAC addresses, UUIDs, what people called VMs, volumes,
- * pools and mount points, IP addresses. Files, sources and types of what is mounted otherwise stay out.
+ * pools and mount points, IP addresses. Files, sources and types of what is mounted otherwise stay
+ * out.
  */
 #ifndef ENGINE_RECORD_H
 #define ENGINE_RECORD_H

@@ -63,19 +63,10 @@ static bool is_standin(enum kind kind, const char *text, size_t length) {
     case KIND_HEX:
         return starts_with(text, length, "00000000");
     default:
-        return length < 5 ? *text == 'x' && is_digits(text + 1, length - 1)
-                          : starts_with(text, length, "name") && is_digits(text + 4, length - 4);
+        return length < 7 && *text == 'x' ? is_digits(text + 1, length - 1)
+                                          : length > 4 && starts_with(text, length, "name") &&
+                                                is_digits(text + 4, length - 4);
     }
-}
-
-/* A number in so many digits, its upper ones cut off where they do not fit. */
-static char *padded(const char *start, size_t digits, unsigned number) {
-    for (unsigned long most = 1, i = 0; i < digits && i < 9; i++)
-        if (i + 1 == digits)
-            number %= (unsigned)(most * 10);
-        else
-            most *= 10;
-    return digits ? memory_printf("%s%0*u", start, (int)digits, number) : memory_strdup(start);
 }
 
 static char *make_text(enum kind kind, size_t length, unsigned number) {
@@ -87,9 +78,10 @@ static char *make_text(enum kind kind, size_t length, unsigned number) {
     case KIND_MAC:
         return memory_printf("00:00:00:00:%02x:%02x", number >> 8 & 0xff, number & 0xff);
     case KIND_HEX:
-        return memory_printf("%0*x", (int)length, number & 0xffff);
-    default:
-        return length < 5 ? padded("x", length - 1, number) : padded("name", length - 4, number);
+        return memory_printf("%0*x", (int)length, number);
+    default: /* longer than the text where the number does not fit */
+        return length < 5 ? memory_printf("x%0*u", (int)length - 1, number)
+                          : memory_printf("name%0*u", (int)length - 4, number);
     }
 }
 
@@ -103,15 +95,25 @@ static const char *find(const struct standins *standins, enum kind kind, const c
     return NULL;
 }
 
+/* Two texts never have the same one. */
+static bool is_taken(const struct standins *standins, enum kind kind, const char *text) {
+    for (size_t i = 0; i < standins->count; i++)
+        if (standins->list[i].kind == kind && !strcmp(standins->list[i].text, text))
+            return true;
+    return false;
+}
+
 static const char *stand_in(struct standins *standins, enum kind kind, const char *text,
                             size_t length) {
     const char *known = find(standins, kind, text, length);
     if (known)
         return known;
     char *own = memory_strndup(text, length);
-    char *other = is_standin(kind, text, length)
-                      ? memory_strdup(own)
-                      : make_text(kind, length, ++standins->counts[kind]);
+    char *other = is_standin(kind, text, length) ? memory_strdup(own) : NULL;
+    while (!other || is_taken(standins, kind, other)) {
+        free(other);
+        other = make_text(kind, length, ++standins->counts[kind]);
+    }
     standins->list = memory_grow(standins->list, standins->count, sizeof *standins->list);
     standins->list[standins->count++] = (struct standin){kind, own, other};
     return other;

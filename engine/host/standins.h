@@ -21,7 +21,8 @@ char *standins_name(struct standins *standins, const char *name);
 char *standins_path(struct standins *standins, const char *path);
 
 /* A name or a path that people made: each word of it that is not one of those that systems use, as
- * "boot", "volume1" or "vg", becomes one of the same length. */
+ * "boot", "volume1" or "vg", becomes one of the same length, or a longer one where all of that
+ * length are taken. */
 char *standins_words(struct standins *standins, const char *text);
 
 #endif

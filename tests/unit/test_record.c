@@ -41,11 +41,13 @@ static int tear_down(void **state) {
 /* --- stand-ins */
 
 static void expect_words(struct standins *standins, const char *text, const char *expected) {
-    char *words = standins_words(standins, text), *twice = standins_words(standins, words);
+    struct standins *others = standins_create(); /* of a record of the record */
+    char *words = standins_words(standins, text), *twice = standins_words(others, words);
     assert_string_equal(words, expected);
     assert_string_equal(twice, expected);
     free(twice);
     free(words);
+    standins_destroy(others);
 }
 
 static void words_of_people(void **state) {
@@ -67,11 +69,13 @@ static void words_of_people(void **state) {
 }
 
 static void expect_name(struct standins *standins, const char *text, const char *expected) {
-    char *name = standins_path(standins, text), *twice = standins_path(standins, name);
+    struct standins *others = standins_create();
+    char *name = standins_path(standins, text), *twice = standins_path(others, name);
     assert_string_equal(name, expected);
     assert_string_equal(twice, expected);
     free(twice);
     free(name);
+    standins_destroy(others);
 }
 
 static void names_of_the_kernel(void **state) {
@@ -87,6 +91,28 @@ static void names_of_the_kernel(void **state) {
                 "sys/fs/btrfs/00000000-0000-0000-0000-000000000001/devices");
     expect_name(standins, "md_johanna/md127/md0", "md_name001/md127/md0");
     expect_name(standins, "1-1.4:1.0", "1-1.4:1.0");
+    standins_destroy(standins);
+}
+
+/* However many there are of one length, and also where one is a name of the host's already. */
+static void no_two_words_have_one_standin(void **state) {
+    (void)state;
+    enum { LETTERS = 26, WORDS = LETTERS + LETTERS * LETTERS };
+    struct standins *standins = standins_create();
+    char *words[WORDS + 2];
+    size_t count = 0;
+    for (char a = 'a'; a <= 'z'; a++) {
+        words[count++] = standins_words(standins, (char[]){a, '\0'});
+        for (char b = 'a'; b <= 'z'; b++)
+            words[count++] = standins_words(standins, (char[]){a, b, '\0'});
+    }
+    words[count++] = standins_words(standins, "x1");
+    words[count++] = standins_words(standins, "x100");
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(words[i], words[j]);
+    for (size_t i = 0; i < count; i++)
+        free(words[i]);
     standins_destroy(standins);
 }
 
@@ -564,6 +590,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(words_of_people),
         TEST(names_of_the_kernel),
+        TEST(no_two_words_have_one_standin),
         TEST(the_same_serial_the_same_standin),
         TEST(no_secret_and_every_use),
         TEST(a_record_says_the_same),
