@@ -206,8 +206,8 @@ static void read_usb_keyboards(struct console *console) {
 
 /* The last word of "B: KEY=1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe". */
 static bool has_letters(const char *keys) {
-    const char *blank = strrchr(keys, ' ');
-    unsigned long long bits = strtoull(blank ? blank + 1 : strchr(keys, '=') + 1, NULL, 16);
+    const char *value = strchr(keys, '=') + 1, *blank = strrchr(value, ' ');
+    unsigned long long bits = strtoull(blank ? blank + 1 : value, NULL, 16);
     unsigned long long wanted = (1ULL << (ALL_LETTERS + 1)) - 2;
     return (bits & wanted) == wanted;
 }

@@ -1,8 +1,6 @@
 /* The device files that processes have open (/proc/PID/fd), and the devices that are behind them.
  */
 #include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -345,38 +343,36 @@ static void look_at_link(struct files *files, const struct process *process, con
     free(link);
 }
 
-static void read_process(struct files *files, struct process *process, int directory, DIR *list) {
+static void read_process(struct files *files, const struct process *process, int directory,
+                         const struct names *entries) {
     char target[PATH_MAX];
 
-    for (const struct dirent *entry; (entry = readdir(list));) {
-        ssize_t size = readlinkat(directory, entry->d_name, target, sizeof target - 1);
+    for (size_t i = 0; i < entries->count; i++) {
+        ssize_t size = readlinkat(directory, entries->items[i], target, sizeof target - 1);
         if (size <= 0)
             continue;
         target[size] = '\0';
         if (*files->tree->root)
-            look_at_link(files, process, entry->d_name);
+            look_at_link(files, process, entries->items[i]);
         else if (*target == '/')
-            look_at_file(files, process, directory, entry->d_name, target);
+            look_at_file(files, process, directory, entries->items[i], target);
     }
 }
 
 static void look_at_process(struct files *files, const char *id) {
     char *home = memory_printf("proc/%s", id), *path = memory_printf("%s/fd", home);
     struct process process = {.id = id, .program = tree_attribute(files->tree, home, "comm")};
-    int directory = tree_directory(files->tree, path);
-    DIR *list = directory < 0 ? NULL : fdopendir(directory);
+    struct names entries = tree_list(files->tree, path);
+    int directory = entries.count ? tree_directory(files->tree, path) : -1;
 
     if (!process.program)
         process.program = memory_strdup("a program");
     process.is_vm = is_vm(files, id, process.program);
-    if (list && !is_of_udev(process.program))
-        read_process(files, &process, directory, list);
-    if (list)
-        closedir(list);
-    else if (directory >= 0) {
-        tree_fault(files->tree, path, errno);
+    if (directory >= 0 && !is_of_udev(process.program))
+        read_process(files, &process, directory, &entries);
+    if (directory >= 0)
         close(directory);
-    }
+    names_finish(&entries);
     free(process.program);
     free(path);
     free(home);

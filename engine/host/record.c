@@ -435,6 +435,10 @@ static void copy_open_files(struct recorder *recorder) {
 
 /* --- the console */
 
+typedef void line_writer(struct recorder *recorder, FILE *out, char *line);
+static void copy_lines(struct recorder *recorder, const char *path, line_writer *write,
+                       void (*add)(struct recorder *recorder, FILE *out));
+
 static void copy_text_console(struct recorder *recorder, const char *place, const char *name) {
     static const char *const attributes[] = {"name", "bind", NULL};
     (void)name;
@@ -451,7 +455,7 @@ static void copy_lines_of(struct recorder *recorder, const char *path, const cha
     char *text = read_text(recorder, path), *rest = text, *kept = memory_strdup("");
     for (char *line; rest && (line = next_line(&rest));)
         for (size_t i = 0; starts[i]; i++)
-            if (starts_with(line, starts[i])) {
+            if (*line && starts_with(line, starts[i])) {
                 char *hidden = standins_path(recorder->standins, line);
                 char *longer = memory_printf("%s%s\n", kept, hidden);
                 free(hidden);
@@ -464,14 +468,30 @@ static void copy_lines_of(struct recorder *recorder, const char *path, const cha
     free(text);
 }
 
+/* Of the keys the first 32, which tell a keyboard. */
+static void write_input(struct recorder *recorder, FILE *out, char *line) {
+    static const char sysfs[] = "S: Sysfs=", keys[] = "B: KEY=";
+    if (starts_with(line, sysfs)) {
+        char *hidden = standins_path(recorder->standins, line + strlen(sysfs));
+        fprintf(out, "%s%s\n", sysfs, hidden);
+        free(hidden);
+    } else if (starts_with(line, keys)) {
+        enum { DIGITS = 8 };
+        const char *blank = strrchr(line + strlen(keys), ' ');
+        const char *last = blank ? blank + 1 : line + strlen(keys);
+        if (strlen(last) > DIGITS)
+            last = line + strlen(line) - DIGITS;
+        fprintf(out, "%s%s\n", keys, last);
+    }
+}
+
 static void copy_console(struct recorder *recorder) {
     static const char *const consoles[] = {"tty", NULL}, *const any[] = {"", NULL};
-    static const char *const input[] = {"S: Sysfs=", "B: KEY=", NULL};
     copy_class(recorder, "sys/class/graphics", copy_framebuffer);
     copy_class(recorder, "sys/class/vtconsole", copy_text_console);
     copy_lines_of(recorder, "proc/fb", any);
     copy_lines_of(recorder, "proc/consoles", consoles);
-    copy_lines_of(recorder, "proc/bus/input/devices", input);
+    copy_lines(recorder, "proc/bus/input/devices", write_input, NULL);
 }
 
 /* --- what could not be read */
@@ -950,8 +970,6 @@ static void copy_all_mounts(struct recorder *recorder) {
     copy_namespaces(recorder, &seen);
     names_finish(&seen);
 }
-
-typedef void line_writer(struct recorder *recorder, FILE *out, char *line);
 
 /* A file of lines, of which `write` keeps what it may; nothing when the source has no such file. */
 static void copy_lines(struct recorder *recorder, const char *path, line_writer *write,

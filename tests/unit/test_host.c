@@ -1652,6 +1652,593 @@ static void test_what_vfio_pci_does_not_take(void **state) {
     assert_no_obstacle(tree, "0000:05:00.0");
 }
 
+/* ---- Uses that leave no mount, swap, holder or address ---- */
+
+#define GPU "sys/devices/pci0000:00/0000:03:00.0"
+
+/* An idle host with a second card that has a driver, a keyboard behind its USB controller, a stick
+ * and a mouse. */
+static void put_desktop(const struct tree_of_test *tree) {
+    static const char xhci[] = "sys/devices/pci0000:00/0000:00:14.0";
+    static const char *const ports[] = {"1-1", "1-2"};
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+
+    put_disk(tree);
+    put_driver(tree, SATA, "ahci");
+    put_interface(tree, "eth0", NIC);
+    put_device(tree, GPU, "10de:2484", "030000");
+    put_link(tree, PCI "0000:03:00.0", "../../../devices/pci0000:00/0000:03:00.0");
+    put_driver(tree, GPU, "nvidia");
+    put_device(tree, xhci, "8086:a36d", "0c0330");
+    put_link(tree, PCI "0000:00:14.0", text(value, "../../../../%s", xhci));
+    for (size_t i = 0; i < 2; i++) {
+        text(path, "%s/usb1/%s/idVendor", xhci, ports[i]);
+        put(tree, path, "10c4\n");
+        put(tree, text(path, "%s/usb1/%s/idProduct", xhci, ports[i]), "ea60\n");
+        put(tree, text(path, "%s/usb1/%s/busnum", xhci, ports[i]), "1\n");
+        put(tree, text(path, "%s/usb1/%s/devnum", xhci, ports[i]), i ? "12\n" : "3\n");
+        put_link(tree, text(path, "sys/bus/usb/devices/%s", ports[i]),
+                 text(value, "../../../../%s/usb1/%s", xhci, ports[i]));
+    }
+    put_mounts(tree, "");
+    put(tree, "proc/swaps", "");
+    put_routes(tree, "");
+}
+
+static void put_process(const struct tree_of_test *tree, const char *id, const char *program) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put(tree, text(path, "proc/%s/comm", id), text(value, "%s\n", program));
+    put_link(tree, text(path, "proc/%s/fd/0", id), "/dev/null");
+    put_link(tree, text(path, "proc/%s/fd/1", id), "socket:[4711]");
+}
+
+static void put_open(const struct tree_of_test *tree, const char *id, const char *entry,
+                     const char *file) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put_link(tree, text(path, "proc/%s/fd/%s", id, entry), text(value, "/dev/%s", file));
+}
+
+/* The entry of a class for a file of /dev. */
+static void put_entry(const struct tree_of_test *tree, const char *class, const char *directory,
+                      const char *name) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put(tree, text(path, "%s/%s/uevent", directory, name), "");
+    put_link(tree, text(path, "sys/class/%s/%s", class, name),
+             text(value, "../../../%s/%s", directory, name));
+}
+
+static void test_a_display_that_a_desktop_has_open(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_entry(tree, "drm", GPU "/drm", "card1");
+    put_process(tree, "3217", "Xorg");
+    put_process(tree, "3348", "gnome-shell");
+    assert_use(tree, "0000:03:00.0", NULL);
+    put_open(tree, "3217", "12", "nvidia0");
+    put_open(tree, "3217", "13", "dri/card1");
+    put_open(tree, "3348", "9", "nvidia0");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->use,
+                        "uses it in Xorg (process 3217: /dev/nvidia0, /dev/dri/card1), gnome-shell "
+                        "(process 3348: /dev/nvidia0)");
+    assert_null(pci(tree, "0000:00:01.0")->use);
+}
+
+/* Of several cards of one driver; where that tells which is which, only the one. */
+static void test_which_nvidia_card_is_open(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_pci(tree, "0000:04:00.0", "10de:2484", "030000");
+    put_driver(tree, PCI "0000:04:00.0", "nvidia");
+    put_process(tree, "70", "ffmpeg");
+    put_open(tree, "70", "5", "nvidia1");
+    load(tree);
+    assert_non_null(pci(tree, "0000:03:00.0")->use);
+    assert_non_null(pci(tree, "0000:04:00.0")->use);
+    put(tree, "proc/driver/nvidia/gpus/0000:03:00.0/information", "Device Minor: \t 0\n");
+    put(tree, "proc/driver/nvidia/gpus/0000:04:00.0/information", "Model: X\nDevice Minor: \t 1\n");
+    load(tree);
+    assert_null(pci(tree, "0000:03:00.0")->use);
+    assert_string_equal(pci(tree, "0000:04:00.0")->use,
+                        "uses it in ffmpeg (process 70: /dev/nvidia1)");
+}
+
+static void test_files_of_every_kind_of_device(void **state) {
+    static const struct {
+        const char *class, *directory, *name, *file;
+        bool is_use;
+    } files[] = {{"block", ATA, "sda1", "sda1", true},
+                 {"scsi_generic", SATA "/host0/scsi_generic", "sg0", "sg0", true},
+                 {"apex", SATA "/apex", "apex_0", "apex_0", true},
+                 {"video4linux", SATA "/video4linux", "video0", "video0", true},
+                 {"tty", SATA "/tty", "ttyUSB0", "ttyUSB0", true},
+                 {"hidraw", SATA "/hidraw", "hidraw0", "hidraw0", true},
+                 {"sound", SATA "/sound/card0", "pcmC0D0p", "snd/pcmC0D0p", true},
+                 {"sound", SATA "/sound/card0", "controlC0", "snd/controlC0", false},
+                 {"input", SATA "/input/input3", "event3", "input/event3", false},
+                 {"tty", "sys/devices/virtual/tty", "tty1", "tty1", false}};
+    struct tree_of_test *tree = *state;
+    char entry[TEXT_SIZE], part[TEXT_SIZE], path[TEXT_SIZE];
+
+    put_desktop(tree);
+    put_process(tree, "70", "program");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (i)
+            put_entry(tree, files[i].class, files[i].directory, files[i].name);
+        put_open(tree, "70", text(entry, "%zu", i + 5), files[i].file);
+        load(tree);
+        const char *use = pci(tree, "0000:00:01.0")->use;
+        if (!files[i].is_use)
+            assert_null(use);
+        else if (!use || !strstr(use, text(part, "program (process 70: /dev/%s)", files[i].file)))
+            fail_msg("%s: %s", files[i].file, use ? use : "no use");
+        remove_file(tree, text(path, "proc/70/fd/%s", entry));
+    }
+}
+
+static void test_a_usb_device_that_a_program_has_open(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_process(tree, "70", "usbhid-ups");
+    put_open(tree, "70", "5", "bus/usb/001/003");
+    load(tree);
+    assert_string_equal(usb(tree, "1-1")->use,
+                        "uses it in usbhid-ups (process 70: /dev/bus/usb/001/003)");
+    assert_string_equal(pci(tree, "0000:00:14.0")->use, usb(tree, "1-1")->use);
+    assert_null(usb(tree, "1-2")->use);
+}
+
+/* What qemu needs for a device that a VM has is no use of the host's; what else it has open is the
+ * VM's. A qemu that libvirt does not know is a program as any other. */
+static void test_what_the_qemu_of_a_vm_has_open(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_group(tree, GPU, "9");
+    put_process(tree, "4242", "qemu-system-x86");
+    put_open(tree, "4242", "20", "vfio/9");
+    put_open(tree, "4242", "21", "bus/usb/001/003");
+    put_open(tree, "4242", "22", "sda");
+    for (int i = 0; i < 2; i++) {
+        load(tree);
+        assert_null(pci(tree, "0000:03:00.0")->use);
+        assert_null(usb(tree, "1-1")->use);
+        assert_null(pci(tree, "0000:00:01.0")->use);
+        assert_string_equal(pci(tree, "0000:00:01.0")->vm_use,
+                            "qemu-system-x86 (process 4242: /dev/sda)");
+        put(tree, "run/libvirt/qemu/win.xml", "<domstatus state='running' pid='4242'>\n");
+    }
+    put(tree, "run/libvirt/qemu/win.xml", "<domstatus state='running' pid='4241'>\n");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:03:00.0")->use,
+                        "uses it in qemu-system-x86 (process 4242: /dev/vfio/9)");
+    assert_non_null(usb(tree, "1-1")->use);
+    assert_null(pci(tree, "0000:00:01.0")->vm_use);
+    put(tree, "run/libvirt/qemu/win.pid", "4242\n");
+    load(tree);
+    assert_null(pci(tree, "0000:03:00.0")->use);
+}
+
+static void test_udev_looks_for_a_moment(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_process(tree, "70", "(udev-worker)");
+    put_open(tree, "70", "5", "sda");
+    assert_use(tree, "0000:00:01.0", NULL);
+}
+
+static void test_many_processes_are_counted(void **state) {
+    struct tree_of_test *tree = *state;
+    char id[TEXT_SIZE];
+    put_desktop(tree);
+    for (int i = 0; i < 5; i++) {
+        put_process(tree, text(id, "%d", 70 + i), "program");
+        put_open(tree, id, "5", "sda");
+        put_open(tree, id, "6", "sda");
+    }
+    assert_use(tree, "0000:00:01.0",
+               "uses it in program (process 70: /dev/sda), program (process 71: /dev/sda), program "
+               "(process 72: /dev/sda) and 2 more");
+}
+
+static void test_files_of_a_process_that_cannot_be_read(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_link(tree, "proc/70/fd", "fd");
+    load(tree);
+    assert_unknown(tree, "0000:03:00.0", "/proc/70/fd cannot be read");
+    assert_unknown(tree, "0000:00:01.0", "/proc/70/fd cannot be read");
+    assert_no_obstacle(tree, "0000:00:02.0"); /* has no driver */
+}
+
+/* ---- The console ---- */
+
+static const char display_text[] = "shows its console on it (boot display)";
+
+/* The firmware started on it, and vfio-pci has it: what is on it now counts. */
+static void test_the_boot_display_on_vfio(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put(tree, GPU "/boot_vga", "1\n");
+    remove_file(tree, GPU "/driver");
+    put_driver(tree, GPU, "vfio-pci");
+    assert_use(tree, "0000:03:00.0", display_text); /* nothing is known */
+    put(tree, "proc/fb", "");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put(tree, "proc/consoles", "ttyS0   -W- (EC p a)    4:64\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+    put(tree, "proc/consoles", "ttyS0   -W- (EC p a)    4:64\ntty0    -WU (E  p  )    4:1\n");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put(tree, "sys/class/vtconsole/vtcon0/name", "(S) dummy device\n");
+    put(tree, "sys/class/vtconsole/vtcon0/bind", "1\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+    put(tree, "sys/class/vtconsole/vtcon0/name", "(S) VGA+\n");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put(tree, "sys/class/vtconsole/vtcon0/bind", "0\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+}
+
+static void test_the_framebuffer_of_the_firmware(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put(tree, GPU "/boot_vga", "1\n");
+    remove_file(tree, GPU "/driver");
+    put_driver(tree, GPU, "vfio-pci");
+    put(tree, "sys/class/vtconsole/vtcon0/name", "(S) dummy device\n");
+    put(tree, "sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+    put(tree, "sys/class/vtconsole/vtcon1/bind", "1\n");
+    put(tree, "proc/fb", "");
+    assert_use(tree, "0000:03:00.0", NULL);
+    put(tree, "proc/fb", "0 EFI VGA\n");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put_entry(tree, "graphics", "sys/devices/platform/efi-framebuffer.0/graphics", "fb0");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put(tree, "sys/class/vtconsole/vtcon1/bind", "0\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+}
+
+/* With a driver of the host its framebuffer tells. */
+static void test_the_framebuffer_of_a_card(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_pci(tree, "0000:04:00.0", "1002:67df", "030000");
+    put(tree, PCI "0000:04:00.0/boot_vga", "1\n");
+    put_driver(tree, PCI "0000:04:00.0", "vfio-pci");
+    put(tree, "sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+    put(tree, "sys/class/vtconsole/vtcon1/bind", "1\n");
+    put_entry(tree, "graphics", GPU "/graphics", "fb0");
+    load(tree);
+    assert_null(pci(tree, "0000:04:00.0")->use);
+    assert_string_equal(pci(tree, "0000:03:00.0")->use, "shows its console on it (fb0)");
+    put(tree, GPU "/boot_vga", "1\n");
+    put(tree, PCI "0000:04:00.0/boot_vga", "0\n");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put(tree, "sys/class/vtconsole/vtcon1/bind", "0\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+}
+
+static void put_keyboard(const struct tree_of_test *tree, const char *port, const char *driver) {
+    static const char *const names[] = {"bInterfaceClass", "bInterfaceSubClass",
+                                        "bInterfaceProtocol"};
+    static const char *const values[] = {"03\n", "01\n", "01\n"};
+    char directory[TEXT_SIZE], path[TEXT_SIZE], value[TEXT_SIZE];
+
+    text(directory, "sys/devices/pci0000:00/0000:00:14.0/usb1/%s/%s:1.0", port, port);
+    for (size_t i = 0; i < 3; i++)
+        put(tree, text(path, "%s/%s", directory, names[i]), values[i]);
+    put_driver(tree, directory, driver);
+    put_link(tree, text(path, "sys/bus/usb/devices/%s:1.0", port),
+             text(value, "../../../../%s", directory));
+}
+
+static void test_the_only_keyboard_holds_its_controller(void **state) {
+    static const char keys[] = "B: KEY=402000007 ff9f207ac14057ff febeffdfffefffff %s\n";
+    struct tree_of_test *tree = *state;
+    char list[TEXT_SIZE], bits[TEXT_SIZE];
+
+    put_desktop(tree);
+    assert_use(tree, "0000:00:14.0", NULL);
+    put_keyboard(tree, "1-1", "usbhid");
+    assert_use(tree, "0000:00:14.0", "has its only keyboard behind it (1-1)");
+    assert_null(usb(tree, "1-1")->use); /* it may be given away itself */
+    put_keyboard(tree, "1-2", "usbhid");
+    assert_use(tree, "0000:00:14.0", "has all its keyboards behind it (1-1, 1-2)");
+    /* Power buttons and programs are no keyboards. */
+    text(bits,
+         "I: Bus=0019\nS: Sysfs=/devices/LNXSYSTM:00/input/input1\nB: KEY=10000000000000 0\n");
+    put(tree, "proc/bus/input/devices", bits);
+    assert_use(tree, "0000:00:14.0", "has all its keyboards behind it (1-1, 1-2)");
+    snprintf(bits, sizeof bits, keys, "fffffffffffffffe");
+    put(tree, "proc/bus/input/devices",
+        text(list, "S: Sysfs=/devices/virtual/input/input9\n%s", bits));
+    assert_use(tree, "0000:00:14.0", "has all its keyboards behind it (1-1, 1-2)");
+    put(tree, "proc/bus/input/devices",
+        text(list, "S: Sysfs=/devices/platform/i8042/serio0/input/input3\n%s", bits));
+    assert_use(tree, "0000:00:14.0", NULL);
+}
+
+static void test_a_keyboard_that_a_vm_has_is_not_the_hosts(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_keyboard(tree, "1-1", "usbhid");
+    put_keyboard(tree, "1-2", "usbfs");
+    assert_use(tree, "0000:00:14.0", "has its only keyboard behind it (1-1)");
+}
+
+/* ---- Network ---- */
+
+static void put_upper(const struct tree_of_test *tree, const char *lower, const char *upper) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put_link(tree, text(path, "sys/class/net/%s/upper_%s", lower, upper),
+             text(value, "../%s", upper));
+}
+
+static void put_made(const struct tree_of_test *tree, const char *name, const char *type) {
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+    put_interface(tree, name, "sys/devices/virtual");
+    put(tree, text(path, "sys/class/net/%s/uevent", name), text(value, "DEVTYPE=%s\n", type));
+}
+
+static void test_a_bridge_of_a_vm(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_made(tree, "br0", "bridge");
+    put(tree, "sys/class/net/br0/bridge/bridge_id", "");
+    put_upper(tree, "eth0", "br0");
+    assert_use(tree, "0000:00:02.0", NULL);
+    put_made(tree, "vnet0", "");
+    put_upper(tree, "vnet0", "br0");
+    assert_use(tree, "0000:00:02.0", "uses it in bridge br0 (eth0), which has vnet0 on it");
+    put(tree, "sys/class/net/vnet0/operstate", "down\n");
+    assert_use(tree, "0000:00:02.0", NULL);
+}
+
+static void test_a_vlan_below_a_bridge_of_a_vm(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_made(tree, "eth0.7", "vlan");
+    put_made(tree, "br7", "bridge");
+    put(tree, "sys/class/net/br7/bridge/bridge_id", "");
+    put_made(tree, "vnet0", "");
+    put_upper(tree, "eth0", "eth0.7");
+    assert_use(tree, "0000:00:02.0", NULL);
+    put_upper(tree, "eth0.7", "br7");
+    put_upper(tree, "vnet0", "br7");
+    assert_use(tree, "0000:00:02.0", "uses it in bridge br7 (eth0, eth0.7), which has vnet0 on it");
+}
+
+static void test_a_macvtap_of_a_vm(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_made(tree, "macvtap0", "macvtap");
+    put_upper(tree, "eth0", "macvtap0");
+    assert_use(tree, "0000:00:02.0", "uses it in macvtap macvtap0 (eth0)");
+    put(tree, "sys/class/net/macvtap0/operstate", "down\n");
+    assert_use(tree, "0000:00:02.0", NULL);
+}
+
+static void test_an_idle_bond_and_vlan(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_made(tree, "bond0", "bond");
+    put_made(tree, "bond0.7", "vlan");
+    put_upper(tree, "eth0", "bond0");
+    put_upper(tree, "bond0", "bond0.7");
+    assert_use(tree, "0000:00:02.0", NULL);
+}
+
+static void test_pppoe_has_a_card_without_address(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_made(tree, "ppp0", "ppp");
+    put_routes(tree, "ppp0 00000000 0 0003 0 0 0 00000000\n");
+    load(tree);
+    assert_null(pci(tree, "0000:00:02.0")->use);
+    assert_unknown(tree, "0000:00:02.0", "/sys/class/net/ppp0/lower_*");
+    put(tree, "proc/net/pppoe",
+        "Id       Address              Device\n"
+        "01000000 02:00:00:00:00:01    eth0\n");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:00:02.0")->use, "runs PPPoE over it (eth0)");
+    assert_no_obstacle(tree, "0000:00:02.0");
+    put(tree, "proc/net/pppoe", "Id       Address              Device\n");
+    put(tree, "sys/class/net/eth0/ifindex", "12\n");
+    put(tree, "proc/net/packet",
+        "sk RefCnt Type Proto Iface R Rmem User Inode\n"
+        "0 3 3 8864 12 1 0 0 1\n");
+    assert_use(tree, "0000:00:02.0", "runs PPPoE over it (eth0)");
+    put(tree, "proc/net/packet", "0 3 3 0003 12 1 0 0 1\n0 3 3 8864 13 1 0 0 1\n");
+    assert_use(tree, "0000:00:02.0", NULL);
+}
+
+static void test_a_tunnel_over_a_card_with_address(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_made(tree, "wg0", "wireguard");
+    put_routes(tree, "wg0 00000000 0 0001 0 0 0 00000000\neth0 006433C6 0 0001 0 0 0 00FFFFFF\n");
+    assert_use(tree, "0000:00:02.0", "has an address on it (eth0)");
+    assert_no_obstacle(tree, "0000:00:02.0");
+}
+
+static void test_a_neighbour_tells_an_address(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put_routes(tree, "");
+    put(tree, "proc/net/arp",
+        "IP address HW type Flags HW address Mask Device\n"
+        "192.0.2.1 0x1 0x0 00:00:00:00:00:00 * eth0\n");
+    assert_use(tree, "0000:00:02.0", NULL);
+    put(tree, "proc/net/arp", "192.0.2.1 0x1 0x2 02:00:00:00:00:01 * eth0\n");
+    assert_use(tree, "0000:00:02.0", "has an address on it (eth0)");
+}
+
+static void test_a_card_that_captures(void **state) {
+    struct tree_of_test *tree = *state;
+    put_card(tree);
+    put(tree, "sys/class/net/eth0/flags", "0x1103\n");
+    assert_use(tree, "0000:00:02.0", "captures packets on it (promiscuous mode) (eth0)");
+    put(tree, "sys/class/net/eth0/flags", "0x1102\n");
+    assert_use(tree, "0000:00:02.0", NULL);
+}
+
+static void test_an_interface_in_another_namespace(void **state) {
+    struct tree_of_test *tree = *state;
+    put_base(tree);
+    put_driver(tree, NIC, "igb");
+    put_link(tree, "proc/self/ns/net", "net:[1]");
+    put_link(tree, "proc/1/ns/net", "net:[1]");
+    assert_use(tree, "0000:00:02.0", NULL);
+    put_link(tree, "proc/70/ns/net", "net:[2]");
+    assert_use(tree, "0000:00:02.0", "has its interface in another network namespace (driver igb)");
+    put_interface(tree, "eth0", NIC);
+    assert_use(tree, "0000:00:02.0", NULL);
+}
+
+/* ---- Disks ---- */
+
+static void test_the_array_of_unraid(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_virtual(tree, "md1p1", "9:1");
+    put(tree, "proc/mdstat",
+        "sbName=/boot/config/super.dat\nmdState=STARTED\ndiskName.0=\n"
+        "rdevName.0=\ndiskName.1=md1p1\nrdevStatus.1=DISK_OK\n"
+        "rdevName.1=sda\n");
+    put_mounts(tree, "30 1 9:1 / /mnt/disk1 rw - xfs /dev/md1p1 rw\n");
+    assert_use(tree, "0000:00:01.0", "mounts /mnt/disk1 from it (sda, md1p1)");
+    put(tree, "proc/mdstat", "mdState=STARTED\ndiskName.0=\nrdevName.0=sda\n");
+    assert_use(tree, "0000:00:01.0", "keeps it in the array of Unraid (sda)");
+    put(tree, "proc/mdstat", "mdState=STOPPED\ndiskName.0=\nrdevName.0=sda\n");
+    assert_use(tree, "0000:00:01.0", NULL);
+}
+
+static void test_bcache(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put(tree, ATA "sda/sda1/bcache/state", "");
+    assert_use(tree, "0000:00:01.0", "keeps it in a bcache set (sda1)");
+    put_virtual(tree, "bcache0", "252:0");
+    put_link(tree, VIRTUAL "bcache0/bcache", "/" ATA "sda/sda1/bcache");
+    put_mounts(tree, "30 1 252:0 / /srv rw - ext4 /dev/bcache0 rw\n");
+    assert_use(tree, "0000:00:01.0", "mounts /srv from it (sda1, bcache0)");
+}
+
+static void test_a_registered_bcache_set(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_device(tree, NIC, "144d:a808", "010802");
+    put_block(tree, NIC "/nvme/nvme0/nvme0n1", "259:0");
+    put(tree, NIC "/nvme/nvme0/nvme0n1/bcache/x", "");
+    put_link(tree, "sys/fs/bcache/5c8f1a34-6f0e-4c7e-9f57-0a6f5a2d9b11/cache0",
+             "/" NIC "/nvme/nvme0/nvme0n1/bcache");
+    assert_use(tree, "0000:00:02.0", "keeps it in a bcache set (nvme0n1)");
+}
+
+static void test_zram_with_a_backing_disk(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_virtual(tree, "zram0", "254:0");
+    put(tree, VIRTUAL "zram0/backing_dev", "none\n");
+    put(tree, "proc/swaps", "/dev/zram0 partition 1 0 100\n");
+    assert_use(tree, "0000:00:01.0", NULL);
+    put(tree, VIRTUAL "zram0/backing_dev", "/dev/sda2\n");
+    assert_use(tree, "0000:00:01.0", "swaps on it (sda2, zram0)");
+    put(tree, "proc/swaps", "");
+    assert_use(tree, "0000:00:01.0", "keeps it in zram0 (sda2)");
+}
+
+static void test_a_swap_file(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_mounts(tree,
+               "30 1 0:2 / / rw - rootfs rootfs rw\n31 1 8:1 / /srv rw - vfat /dev/sda1 rw\n");
+    put(tree, "proc/swaps", "/srv/swap\\040file file 1 0 -2\n");
+    assert_use(tree, "0000:00:01.0", "mounts /srv from it (sda1); swaps on it (sda1)");
+    put(tree, "proc/swaps", "/srvswap file 1 0 -2\n");
+    put_driver(tree, SATA, "ahci");
+    load(tree);
+    assert_unknown(tree, "0000:00:01.0", "/srvswap cannot be read");
+}
+
+/* By number or by source, whatever the file system is; none of these has an own list in sysfs. */
+static void test_file_systems_of_other_systems(void **state) {
+    static const char *const mounts[] = {
+        "30 1 8:1 / /efi rw - vfat /dev/sda1 rw\n", "30 1 8:1 / /efi rw - exfat none rw\n",
+        "30 1 8:1 / /efi rw - ntfs3 /dev/sda1 rw\n", "30 1 0:55 / /efi rw - fuseblk /dev/sda1 rw\n",
+        "30 1 0:55 / /efi rw - fuse.exfat /dev/sda1 rw\n"};
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
+        put_mounts(tree, mounts[i]);
+        assert_use(tree, "0000:00:01.0", "mounts /efi from it (sda1)");
+    }
+}
+
+static void test_zfs_known_from_its_cache_file(void **state) {
+    static const char cache[] = "\0\1\0\0name\0\0\0\4tank\0\0\0\11/dev/sda1\0\0\0path";
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_driver(tree, SATA, "ahci");
+    put_mounts(tree, "");
+    put(tree, "proc/swaps", "");
+    put(tree, "proc/spl/kstat/zfs/tank/state", "ONLINE\n");
+    load(tree);
+    assert_unknown(tree, "0000:00:01.0", "/etc/zfs/zpool.cache");
+    put_bytes(tree, "etc/zfs/zpool.cache", cache, sizeof cache);
+    load(tree);
+    assert_string_equal(pci(tree, "0000:00:01.0")->use, "keeps it in a ZFS pool (sda1)");
+    assert_no_obstacle(tree, "0000:00:01.0");
+}
+
+/* A pool on a volume and beside an array, on one disk. */
+static void test_zfs_on_lvm_and_beside_md(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_virtual(tree, "md0", "9:0");
+    put_virtual(tree, "dm-0", "253:0");
+    put(tree, VIRTUAL "dm-0/dm/name", "vg0-zfs\n");
+    put_stack(tree, "md0", "sda1");
+    put_stack(tree, "dm-0", "sda2");
+    put(tree, "proc/spl/kstat/zfs/tank/state", "ONLINE\n");
+    put(tree, "run/udev/data/b8:1", "E:ID_FS_TYPE=linux_raid_member\n");
+    put(tree, "run/udev/data/b8:2", "E:ID_FS_TYPE=LVM2_member\n");
+    put(tree, "run/udev/data/b253:0", "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=tank\n");
+    put_mounts(tree, "30 1 0:40 / /tank rw - zfs tank rw\n");
+    assert_use(tree, "0000:00:01.0",
+               "mounts /tank from it (sda2, vg0-zfs, ZFS pool tank); keeps it in md0 (sda1)");
+}
+
+static void test_drbd(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    put_driver(tree, SATA, "ahci");
+    put_mounts(tree, "");
+    put(tree, "proc/swaps", "");
+    put_virtual(tree, "drbd0", "147:0");
+    load(tree);
+    assert_unknown(tree, "0000:00:01.0", "/etc/drbd.d");
+    put(tree, "etc/drbd.d/r0.res", "resource r0 {\n  device /dev/drbd0;\n  disk /dev/sda2;\n}\n");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:00:01.0")->use, "keeps it in DRBD (sda2)");
+}
+
+/* The disk hangs on a bus of its own behind the controller, in a domain of five digits. */
+static void test_a_disk_behind_vmd(void **state) {
+    static const char vmd[] = "sys/devices/pci0000:d7/0000:d7:05.5";
+    struct tree_of_test *tree = *state;
+    char path[TEXT_SIZE], value[TEXT_SIZE];
+
+    put_device(tree, vmd, "8086:201d", "010400");
+    put_link(tree, PCI "0000:d7:05.5", text(value, "../../../../%s", vmd));
+    put_device(tree, text(path, "%s/pci10001:00/10001:01:00.0", vmd), "8086:0a54", "010802");
+    put_link(tree, PCI "10001:01:00.0",
+             text(value, "../../../../%s/pci10001:00/10001:01:00.0", vmd));
+    put_block(tree, text(path, "%s/pci10001:00/10001:01:00.0/nvme/nvme0/nvme0n1", vmd), "259:0");
+    put_mounts(tree, "30 1 259:0 / / rw - xfs /dev/nvme0n1 rw\n");
+    load(tree);
+    assert_string_equal(pci(tree, "10001:01:00.0")->use, "mounts / from it (nvme0n1)");
+    assert_string_equal(pci(tree, "0000:d7:05.5")->use, "mounts / from it (nvme0n1)");
+}
+
 /* ---- Nodes ---- */
 
 /* The addresses that a node sits on, separated by blanks; "-" when the host has no such node. */
@@ -1963,6 +2550,38 @@ int main(void) {
         OWN(test_a_device_that_does_not_answer),
         OWN(test_memory_that_the_firmware_keeps),
         OWN(test_what_vfio_pci_does_not_take),
+        OWN(test_a_display_that_a_desktop_has_open),
+        OWN(test_which_nvidia_card_is_open),
+        OWN(test_files_of_every_kind_of_device),
+        OWN(test_a_usb_device_that_a_program_has_open),
+        OWN(test_what_the_qemu_of_a_vm_has_open),
+        OWN(test_udev_looks_for_a_moment),
+        OWN(test_many_processes_are_counted),
+        OWN(test_files_of_a_process_that_cannot_be_read),
+        OWN(test_the_boot_display_on_vfio),
+        OWN(test_the_framebuffer_of_the_firmware),
+        OWN(test_the_framebuffer_of_a_card),
+        OWN(test_the_only_keyboard_holds_its_controller),
+        OWN(test_a_keyboard_that_a_vm_has_is_not_the_hosts),
+        OWN(test_a_bridge_of_a_vm),
+        OWN(test_a_vlan_below_a_bridge_of_a_vm),
+        OWN(test_a_macvtap_of_a_vm),
+        OWN(test_an_idle_bond_and_vlan),
+        OWN(test_pppoe_has_a_card_without_address),
+        OWN(test_a_tunnel_over_a_card_with_address),
+        OWN(test_a_neighbour_tells_an_address),
+        OWN(test_a_card_that_captures),
+        OWN(test_an_interface_in_another_namespace),
+        OWN(test_the_array_of_unraid),
+        OWN(test_bcache),
+        OWN(test_a_registered_bcache_set),
+        OWN(test_zram_with_a_backing_disk),
+        OWN(test_a_swap_file),
+        OWN(test_file_systems_of_other_systems),
+        OWN(test_zfs_known_from_its_cache_file),
+        OWN(test_zfs_on_lvm_and_beside_md),
+        OWN(test_drbd),
+        OWN(test_a_disk_behind_vmd),
         OWN(test_nodes_of_a_stack),
         OWN(test_nodes_of_a_bridge),
         OF(nas, test_node_of_a_usb_disk),

@@ -362,6 +362,11 @@ static void expect_same(const struct host_device *a, const struct host_device *b
     expect_text("reset methods", a->address, a->reset_methods, b->reset_methods);
     expect_text("power state", a->address, a->power_state, b->power_state);
     expect_text("use", a->address, a->use, b->use);
+    expect_text("VM's use", a->address, a->vm_use, b->vm_use);
+    expect_text("obstacle", a->address, a->obstacle_text, b->obstacle_text);
+    assert_int_equal(a->obstacle, b->obstacle);
+    assert_int_equal(a->header, b->header);
+    assert_int_equal(a->kind, b->kind);
     assert_int_equal(a->bus, b->bus);
     assert_memory_equal(&a->id, &b->id, sizeof a->id);
     assert_memory_equal(&a->subsystem, &b->subsystem, sizeof a->subsystem);
@@ -497,6 +502,197 @@ static void every_reason_is_recorded(void **state) {
     expect_same_host(from, to);
 }
 
+static void pci_of(const char *address, const char *class, const char *driver) {
+    char *names[] = {memory_printf(PCI "%s/class", address),
+                     memory_printf(PCI "%s/driver", address),
+                     memory_printf("../../../bus/pci/drivers/%s", driver)};
+    pci(address, strcmp(driver, "qat") == 0 ? "0x37c8\n" : "0x1533\n");
+    file(names[0], class);
+    link_to(names[1], names[2]);
+    for (size_t i = 0; i < 3; i++)
+        free(names[i]);
+}
+
+static void entry(const char *class, const char *address, const char *name) {
+    char *names[] = {memory_printf(PCI "%s/%s/%s/uevent", address, class, name),
+                     memory_printf("sys/class/%s/%s", class, name),
+                     memory_printf("../../../" PCI "%s/%s/%s", address, class, name)};
+    file(names[0], "");
+    link_to(names[1], names[2]);
+    for (size_t i = 0; i < 3; i++)
+        free(names[i]);
+}
+
+static void disk(const char *address, const char *name, const char *number) {
+    char *place = memory_printf(PCI "%s/block/%s", address, name);
+    pci_of(address, "0x010601\n", "ahci");
+    block(name, place, number);
+    free(place);
+}
+
+static void card(const char *address, const char *name) {
+    pci_of(address, "0x020000\n", "igb");
+    if (name) {
+        entry("net", address, name);
+        char *path = memory_printf(PCI "%s/net/%s/flags", address, name);
+        file(path, "0x1003\n");
+        free(path);
+    }
+}
+
+static void made(const char *name, const char *type, const char *lower) {
+    char *names[] = {memory_printf("sys/devices/virtual/net/%s/uevent", name),
+                     memory_printf("sys/class/net/%s", name),
+                     memory_printf("../../devices/virtual/net/%s", name),
+                     memory_printf("sys/class/net/%s/upper_%s", lower, name),
+                     memory_printf("../%s", name)};
+    file(names[0], type);
+    link_to(names[1], names[2]);
+    link_to(names[3], names[4]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        free(names[i]);
+}
+
+/* What leaves no mount, swap, holder or address, and what forbids. */
+static void make_other_uses(void) {
+    static const unsigned char ff[64] = {[0 ... 63] = 0xff};
+    pci_of("0000:01:00.0", "0x030000\n", "amdgpu");
+    entry("drm", "0000:01:00.0", "card1");
+    file("proc/70/comm", "Xorg\n");
+    link_to("proc/70/fd/9", "/dev/dri/card1");
+    pci_of("0000:02:00.0", "0x030000\n", "nvidia");
+    pci_of("0000:03:00.0", "0x030000\n", "nvidia");
+    file("proc/driver/nvidia/gpus/0000:02:00.0/information",
+         "Model: x\nDevice Minor: \t 0\nIRQ: 1\n");
+    file("proc/driver/nvidia/gpus/0000:03:00.0/information", "Model: x\nDevice Minor: \t 1\n");
+    link_to("proc/70/fd/10", "/dev/nvidia1");
+    disk("0000:04:00.0", "sdb", "8:16\n");
+    file("run/libvirt/qemu/win.pid", "71");
+    file("proc/71/comm", "qemu-system-x86\n");
+    link_to("proc/71/fd/11", "/dev/sdb");
+    pci_of("0000:05:00.0", "0x030000\n", "vfio-pci");
+    file(PCI "0000:05:00.0/boot_vga", "1\n");
+    file("proc/fb", "");
+    file("sys/class/vtconsole/vtcon0/name", "(S) dummy device\n");
+    file("sys/class/vtconsole/vtcon0/bind", "1\n");
+    pci_of("0000:06:00.0", "0x030000\n", "amdgpu");
+    entry("graphics", "0000:06:00.0", "fb0");
+    file("sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+    pci_of("0000:07:00.0", "0x0c0330\n", "xhci_hcd");
+    file("proc/bus/input/devices", "N: Name=\"Secret\"\nS: Sysfs=/devices/pci0000:00/0000:07:00.0/"
+                                   "x/input/input3\nB: KEY=1 fffffffffffffffe\n");
+    pci_of("0000:08:00.0", "0x088000\n", "x");
+    link_to(PCI "0000:08:00.0/iommu_group", "/sys/kernel/iommu_groups/8");
+    file("sys/kernel/iommu_groups/8/devices/0000:08:00.0/x", "");
+    file("sys/kernel/iommu_groups/8/reserved_regions", "0x1 0x2 msi\n0x3 0x4 direct\n");
+    pci_of("0000:09:00.0", "0x0b4000\n", "qat");
+    file("sys/module/vfio_pci/parameters/disable_denylist", "N\n");
+    pci_of("0000:0a:00.0", "0x030000\n", "amdgpu");
+    char *path = memory_printf("%s/" PCI "0000:0a:00.0/config", from);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fwrite(ff, 1, sizeof ff, out);
+    fclose(out);
+    free(path);
+    card("0000:0b:00.0", "eth1");
+    made("macvtap0", "DEVTYPE=macvtap\n", "eth1");
+    card("0000:0c:00.0", "eth2");
+    made("br0", "DEVTYPE=bridge\n", "eth2");
+    file("sys/devices/virtual/net/br0/bridge/x", "");
+    file("sys/class/net/vnet0/flags", "0x1003\n");
+    link_to("sys/class/net/vnet0/upper_br0", "../br0");
+    card("0000:0d:00.0", "eth3");
+    file("proc/net/pppoe", "Id Address Device\n1 5e:c1:e7:00:00:01 eth3\n");
+    card("0000:0e:00.0", "eth4");
+    file("proc/net/arp", "5.12.231.1 0x1 0x2 5e:c1:e7:00:00:01 * eth4\n");
+    card("0000:0f:00.0", "eth5");
+    file("sys/class/net/eth5/ifindex", "7\n");
+    file("proc/net/packet", "sk RefCnt Type Proto Iface R\n5ec1e7 3 3 8864 7 1\n");
+    card("0000:10:00.0", NULL);
+    link_to("proc/self/ns/net", "net:[1]");
+    link_to("proc/70/ns/net", "net:[2]");
+    disk("0000:11:00.0", "sdc", "8:32\n");
+    file("proc/mdstat", "sbName=/boot/secret\nmdState=STARTED\ndiskName.0=\nrdevName.0=sdc\n");
+    disk("0000:12:00.0", "sdd", "8:48\n");
+    file(PCI "0000:12:00.0/block/sdd/bcache/x", "");
+    disk("0000:13:00.0", "sde", "8:64\n");
+    block("zram0", "sys/devices/virtual/block/zram0", "254:0\n");
+    file("sys/devices/virtual/block/zram0/backing_dev", "/dev/sde\n");
+    disk("0000:14:00.0", "sdf", "8:80\n");
+    file("proc/spl/kstat/zfs/tank/state", "");
+    file("etc/zfs/zpool.cache", "secret/dev/sdf");
+    disk("0000:15:00.0", "sdg", "8:96\n");
+    block("drbd0", "sys/devices/virtual/block/drbd0", "147:0\n");
+    file("etc/drbd.d/r0.res", "resource secret {\n disk /dev/sdg;\n}\n");
+    disk("0000:16:00.0", "sdh", "8:112\n");
+    file("proc/self/mountinfo", "1 1 8:112 / /srv/johanna rw - vfat /dev/sdh rw\n");
+    file("proc/swaps", "/srv/johanna/secret\\040file file 1 0 -2\n");
+    disk("0000:17:00.0", "sdi", "8:128\n");
+    file(PCI "0000:17:00.0/block/sdi/bcache/x", "");
+    link_to("sys/fs/bcache/5ec1e7ff-6f0e-4c7e-9f57-0a6f5a2d9b11/cache0",
+            "/" PCI "0000:17:00.0/block/sdi/bcache");
+    file("proc/net/route", "Iface\n");
+    file("sys/bus/usb/drivers/x", "");
+}
+
+static void other_uses_are_recorded(void **state) {
+    (void)state;
+    static const char *const free_ones[] = {"0000:02:00.0", "0000:05:00.0"};
+    struct host host;
+    char error[512];
+    make_other_uses();
+    record_to(from, to);
+    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    for (size_t i = 0; i < host.count; i++) {
+        const struct host_device *device = &host.devices[i];
+        bool is_free = false;
+        for (size_t j = 0; j < 2; j++)
+            is_free |= !strcmp(device->address, free_ones[j]);
+        if (is_free != (!device->use && !device->vm_use && !device->obstacle))
+            fail_msg("%s: %s, %s, %s", device->address, device->use, device->vm_use,
+                     device->obstacle_text);
+    }
+    host_finish(&host);
+    struct host_device *of_swap = NULL;
+    assert_int_equal(host_init(&host, from, error, sizeof error), 0);
+    for (size_t i = 0; i < host.count; i++)
+        if (!strcmp(host.devices[i].address, "0000:16:00.0"))
+            of_swap = &host.devices[i];
+    assert_non_null(of_swap);
+    assert_string_equal(of_swap->use, "mounts /srv/johanna from it (sdh); swaps on it (sdh)");
+    host_finish(&host);
+    assert_int_equal(nftw(to, look_for_secrets, 16, FTW_PHYS), 0);
+    record_to(to, again);
+    expect_same_host(to, again);
+}
+
+/* What could not be read is as little readable in the record. */
+static void what_cannot_be_read_is_recorded(void **state) {
+    (void)state;
+    static const char *const paths[] = {"proc/70/fd", "proc/mdstat", "proc/70/ns",
+                                        "proc/net/ipv6_route", "sys/fs/btrfs"};
+    struct host host;
+    char error[512];
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        disk("0000:01:00.0", "sdb", "8:16\n");
+        card("0000:02:00.0", "eth1");
+        file("proc/self/mountinfo", "");
+        file("proc/swaps", "");
+        file("proc/net/route", "");
+        link_to(paths[i], strrchr(paths[i], '/') + 1);
+        record_to(from, to);
+        expect_same_host(from, to);
+        assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+        size_t unknown = 0;
+        for (size_t j = 0; j < host.count; j++)
+            unknown += host.devices[j].obstacle == OBSTACLE_UNKNOWN_USE;
+        assert_true(unknown > 0);
+        host_finish(&host);
+        assert_int_equal(nftw(to, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+        assert_int_equal(nftw(from, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    }
+}
+
 /* A tree, or a kernel, without mountinfo. */
 static void only_proc_mounts(void **state) {
     (void)state;
@@ -595,6 +791,8 @@ int main(void) {
         TEST(no_secret_and_every_use),
         TEST(a_record_says_the_same),
         TEST(every_reason_is_recorded),
+        TEST(other_uses_are_recorded),
+        TEST(what_cannot_be_read_is_recorded),
         TEST(only_proc_mounts),
         TEST(the_configuration_space),
         TEST(a_directory_that_will_not_do),
