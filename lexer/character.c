@@ -2,6 +2,8 @@
 
 #include "lexer/text.h"
 
+#include <string.h>
+
 /* Sorted. From Unicode's categories Zs, Cf and Cc, its property Default_Ignorable_Code_Point, and
  * the quotes of its General Punctuation block. */
 static const struct {
@@ -70,4 +72,22 @@ enum character_kind character_at(const char *text, size_t size, size_t *length) 
     size_t bytes = (*text & 0x80) ? text_character(text, size) : 1;
     *length = bytes ? bytes : 1;
     return bytes > 1 ? character_kind(text_code_point(text, bytes), NULL) : CHARACTER_PLAIN;
+}
+
+bool character_is_wide_separator(uint32_t code) {
+    static const uint32_t codes[] = {0x060c, 0x061b, 0x3001, 0xfe50, 0xfe51, 0xfe54,
+                                     0xff06, 0xff0c, 0xff1b, 0xff5c, 0xff64};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i] == code)
+            return true;
+    return false;
+}
+
+bool character_has_wide_separator(const char *text) {
+    for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
+        character_at(text + at, left - at, &length);
+        if (length > 1 && character_is_wide_separator(text_code_point(text + at, length)))
+            return true;
+    }
+    return false;
 }

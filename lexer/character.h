@@ -23,4 +23,10 @@ enum character_kind character_kind(uint32_t code, const char **name);
  * ASCII and for a byte that is not UTF-8. */
 enum character_kind character_at(const char *text, size_t size, size_t *length);
 
+/* The ',', ';' or the like of scripts whose keyboards have no other. */
+bool character_is_wide_separator(uint32_t code);
+
+/* True when one of them is in the text. */
+bool character_has_wide_separator(const char *text);
+
 #endif

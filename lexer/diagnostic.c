@@ -157,10 +157,12 @@ static void merge_covered(struct diagnostics *diagnostics) {
     diagnostics->covered_count = count;
 }
 
+/* The last of those that the diagnostic's span touches. */
 static struct covered *find_covered(const struct diagnostics *diagnostics,
                                     const struct diagnostic *one) {
     size_t from = 0, to = diagnostics->covered_count;
-    struct covered wanted = {.source = one->source, .span = one->span};
+    uint32_t last = one->span.end > one->span.start ? one->span.end - 1 : one->span.start;
+    struct covered wanted = {.source = one->source, .span = {last, last}};
     while (from < to) {
         size_t middle = (from + to) / 2;
         if (by_place(&diagnostics->covered[middle], &wanted) <= 0)

@@ -474,7 +474,7 @@ static struct criterion *open_device(struct parser *parser, struct criterion *la
 
 /* A word of the language, mistyped, that passes as a name: what follows on the line follows from that. */
 static bool report_mistyped(struct parser *parser, struct criterion *name, const enum token *tokens, size_t count) {
-    if (!report_mistyped_word(&parser->values, name->span, name->text, tokens, count))
+    if (parser->misread || !report_mistyped_word(&parser->values, name->span, name->text, tokens, count))
         return false;
     struct span rest = {name->span.start, name->span.end};
     while (rest.end < parser->values.source->size && parser->values.source->text[rest.end] != '\n')
@@ -809,8 +809,9 @@ static void leave_definition(struct parser *parser) {
         name = &head[1];
     if (name)
         add_definition(parser, name->span, name->span, NULL);
-    if (name || is || head[0].token == TOKEN_WORD || head[0].token == TOKEN_OPEN)
-        parser->values.source->lost_names |= parser->misread || (!name && (is || head[0].token == TOKEN_OPEN));
+    bool other = head[0].token == TOKEN_ON || head[0].token == TOKEN_NEVER || is_action(head[0].token);
+    parser->values.source->lost_names |=
+        (parser->misread && !other) || (!name && (is || head[0].token == TOKEN_OPEN));
 }
 
 /* A definition or a 'never' that failed counts all the same: the first has a name, the second forbids. */
@@ -889,7 +890,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
     }
     parser->error_on_line = true;
     parser->stray_block |= parser->in_block && parser->has_open;
-    parser->unclosed += parser->in_block && error.found.token == TOKEN_CLOSE;
+    parser->unclosed += parser->in_block ? error.found.token == TOKEN_CLOSE : error.previous.token == TOKEN_CLOSE;
     report_syntax_error(&parser->values, &error);
     if (error.found.token == TOKEN_NEWLINE && error.expected[TOKEN_OPEN])
         parser->open_missing = parser->values.diagnostics->count;

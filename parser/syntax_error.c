@@ -1,5 +1,6 @@
 #include "parser/syntax_error.h"
 
+#include "lexer/character.h"
 #include "parser/glob.h"
 #include "parser/suggest.h"
 
@@ -630,6 +631,8 @@ bool report_unknown_event(struct parse_context *context, struct span span, const
         diagnostic_hint(diagnostic, "a comment begins with '#'");
     else if (strchr(text, ';'))
         diagnostic_hint(diagnostic, "%s", NO_SEMICOLON);
+    else if (character_has_wide_separator(text))
+        diagnostic_hint(diagnostic, "write a plain ',' between two events");
     else if (is_and(text))
         diagnostic_hint(diagnostic, "%s", PARTED);
     else if (suggestion.best)

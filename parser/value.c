@@ -1,5 +1,6 @@
 /* Words to values: ids, addresses, classes, ports, durations, and what to say of those that are
  * nearly right. */
+#include "lexer/character.h"
 #include "parser/glob.h"
 #include "parser/syntax.h"
 
@@ -62,6 +63,13 @@ static bool hint_brackets(struct diagnostic *diagnostic, const char *text) {
     return true;
 }
 
+static bool hint_separator(struct diagnostic *diagnostic, const char *text) {
+    if (!character_has_wide_separator(text))
+        return false;
+    diagnostic_hint(diagnostic, "write a plain ',' between two");
+    return true;
+}
+
 /* A half that only lacks zeros or has 0x before it, as it should have been written; NULL when it is
  * worse. */
 static char *mended_half(const char *text, size_t length) {
@@ -113,7 +121,7 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
     bool short_halves = left == 2 && length == 5 && all_hex(text, 2) && all_hex(text + 3, 2);
     char *vendor = left < length ? mended_half(text, left) : NULL;
     char *device = vendor ? mended_half(colon + 1, length - left - 1) : NULL;
-    if (hint_brackets(diagnostic, text))
+    if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
         ;
     else if (is_glob(text) && left == 2 && all_hex(text, 2) && strlen(colon + 1) <= 2)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%s.*'; an id has four digits",
@@ -251,7 +259,9 @@ static bool bad_address(struct parse_context *context, struct span span, const c
     char *whole = memory_strndup(text, length);
     char *with_function = memory_printf("%s.0", whole);
     char *mended = value_mended_address(whole);
-    if (is_address(text))
+    if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
+        ;
+    else if (is_address(text))
         diagnostic_hint(
             diagnostic,
             "no address matches it: a bus and a slot have two digits, the slot is at most 1f, "
@@ -432,7 +442,7 @@ const char *value_lower_case(const char *text) {
 static bool hint_foreign(struct diagnostic *diagnostic, const char *text) {
     const char *lower = value_lower_case(text);
     size_t length = strlen(text);
-    if (hint_brackets(diagnostic, text))
+    if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
         ;
     else if (!strncmp(text, "//", 2))
         diagnostic_hint(diagnostic, "a comment begins with '#'");

@@ -13,9 +13,6 @@ enum { UUID_DIGITS = 32, UUID_LENGTH = 36 };
 
 /* --- operators of other languages */
 
-/* The ',' and its like of scripts whose keyboards have no other. */
-static const uint32_t wide_separators[] = {0x060c, 0x061b, 0x3001, 0xfe50, 0xfe51, 0xfe54,
-                                           0xff06, 0xff0c, 0xff1b, 0xff5c, 0xff64};
 static const uint32_t wide_operators[] = {0xff01, 0xff04, 0xff08, 0xff09, 0xff0f,
                                           0xff1c, 0xff1d, 0xff1e, 0xff3e};
 
@@ -28,8 +25,7 @@ static bool has_code(const uint32_t *list, size_t count, uint32_t code) {
 
 static bool is_separator(const char *text, size_t length) {
     return length == 1 ? strchr("|;&", *text) != NULL
-                       : has_code(wide_separators, sizeof wide_separators / sizeof *wide_separators,
-                                  text_code_point(text, length));
+                       : character_is_wide_separator(text_code_point(text, length));
 }
 
 /* Where such an operator is in a name, in `span`; a '!' or '^' in a glob's brackets is none. */

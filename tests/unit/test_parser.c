@@ -451,6 +451,10 @@ static void test_hints(void **state) {
         {"never attach 10de:* clas 0c03", "syntax", "did you mean 'class'?"},
         {"never attach clas 0c03", "syntax", "did you mean 'class'?"},
         {"on vm a started attach prt 1-1.2 as usb", "syntax", "did you mean 'port'?"},
+        {"on vm a started，plugged run \"/x\"", "unknown-event", "a plain ','"},
+        {"on vm a started attach 1ac1:089a，10de:* as vfio", "bad-address", "a plain ','"},
+        {"on vm a started attach x、y as vfio", "bad-device", "a plain ','"},
+        {"on vm a started run \"/x\" \"a\\\"", "unterminated-string", "and not its end"},
         {"never attach q", "undefined-device", "check the directory"},
         {"device USB is 1a6e:089a\non vm a started attach USB as usb", "bad-name",
          "take another name"},
@@ -488,7 +492,8 @@ static void test_hints(void **state) {
         {"on vm a started attach 2 1ac1:089a as vfio", "syntax", "did you mean 'any 2'?"},
         {"on vm a started attach", "syntax", "a device is an id"},
         {"on vm a started attach device 1ac1:089a as vfio", "syntax", "leave out 'device'"},
-        {"on vm a started attach usb 1a6e:089a", "syntax", "leave it out here: attach 1a6e:089a as usb"},
+        {"on vm a started attach usb 1a6e:089a", "syntax",
+         "leave it out here: attach 1a6e:089a as usb"},
         {"on vm a started attach clas 03 as vfio", "syntax", "did you mean 'class'?"},
         {"on vm a started attach serail \"x\" as usb", "syntax", "did you mean 'serial'?"},
         {"on vm a started attach serial x as usb", "syntax", "in quotes: \"x\""},
@@ -639,6 +644,7 @@ static void test_blocks_go_on(void **state) {
     assert_says("on vm a started foo\n attach x\n run \"/x\"\n}\n}", "syntax@foo");
     assert_says("on vm a started run \"/x\" as\n}", "syntax@as syntax@}");
     assert_says("never attch x\n}", "syntax@attch syntax@}");
+    assert_says("on vm a started {\n} x\n run \"/x\"\n}\nz", "syntax@x syntax@z");
     assert_says("on vm a started { 1ac1:089a as vfio\nnever attach 1:1",
                 "syntax@1ac1:089a bad-id@1:1");
     /* too many */
