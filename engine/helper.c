@@ -81,16 +81,15 @@ int helper_start(struct helper *helper, void (*work)(void *context, int socket),
 /* Its end of the socket is closed when it ends. */
 int helper_end(struct helper *helper) {
     struct pollfd end = {.fd = helper->socket};
-    int status = -1;
+    int status = -1, ended;
     pid_t pid;
     if (!helper->pid)
         return -1;
     kill(helper->pid, SIGKILL);
     int64_t deadline = deadline_now() + END_LIMIT_MS;
-    while (poll(&end, 1, END_LIMIT_MS) < 0 && errno == EINTR && deadline_now() < deadline)
+    while ((ended = poll(&end, 1, END_LIMIT_MS)) < 0 && errno == EINTR && deadline_now() < deadline)
         ;
-    while ((pid = waitpid(helper->pid, &status, end.revents & POLLHUP ? 0 : WNOHANG)) < 0 &&
-           errno == EINTR)
+    while ((pid = waitpid(helper->pid, &status, ended ? 0 : WNOHANG)) < 0 && errno == EINTR)
         ;
     close(helper->socket);
     *helper = (struct helper){.socket = -1};

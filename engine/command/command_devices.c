@@ -216,6 +216,7 @@ static void load_others(struct listing *listing, const char *sysroot) {
         char *message = memory_printf("what VMs have is not known, %s", listing->note);
         command_fail(message, error.hint); /* only said: the list is good without it */
         free(message);
+        others_from_tree(&listing->others, "", NULL); /* as far as libvirt's own files say it */
     }
     virt_close(virt);
 }

@@ -2,6 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/command/inquiry.h"
+#include "engine/others.h"
 #include "engine/state/history.h"
 #include "engine/state/journal.h"
 #include "engine/state/pending.h"
@@ -263,7 +264,7 @@ static void print_nothing(const struct view *view, const struct status *status) 
 
 static void print_text(const struct view *view, const struct status *status) {
     struct table table = measure(status);
-    if (view->note) {
+    if (view->note && !status->count) {
         show_all_calls(view, NULL);
         return;
     }
@@ -350,7 +351,7 @@ static void print_json(const struct view *view, const struct status *status) {
     struct json_object *object = text_json_object(), *vms = text_json_array();
     for (size_t i = 0; i < status->count; i++)
         text_json_append(vms, vm_json(view, &status->vms[i]));
-    if (view->note)
+    if (view->note && !status->count)
         show_all_calls(view, vms);
     text_json_add(object, "vms", vms);
     text_json_add(object, "problems", text_json_number((int64_t)status_problems(status)));
@@ -393,10 +394,22 @@ static bool knows(const struct view *view) {
     return false;
 }
 
-/* What libvirt was asked to do and has not answered is known without it. */
+/* What libvirt was asked to do and has not answered is known without it, and its own files tell of
+ * running VMs. */
 static void go_on_without(struct view *view, const struct virt_error *error) {
     command_fail(error->message, error->hint); /* only said */
     view->note = command_libvirt_note(error);
+    struct others running;
+    others_from_tree(&running, view->sysroot ? view->sysroot : "", NULL);
+    for (size_t i = 0; i < running.count; i++) {
+        if (running.list[i].unreadable) {
+            domain_finish(&running.list[i]);
+            continue;
+        }
+        view->vms.list = memory_grow(view->vms.list, view->vms.count, sizeof *view->vms.list);
+        view->vms.list[view->vms.count++] = running.list[i];
+    }
+    free(running.list);
 }
 
 static int load_vms(struct view *view) {

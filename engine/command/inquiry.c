@@ -52,23 +52,25 @@ int inquiry_read_domain(const struct command *command, struct domain *domain, co
     return status;
 }
 
-/* A host where libvirt does not answer can still be planned for: then all that is known of the VM
- * is what was typed. */
+/* All that is known of the VM is what was typed. */
 static int known_by_name(struct inquiry *inquiry) {
     return domain_from_name(&inquiry->domain, inquiry->vm) == 0
                ? EXIT_FINE
                : command_fail("out of memory", NULL);
 }
 
+/* A host where libvirt does not answer can still be planned for: its files tell of running VMs. */
 static int go_on_without(struct inquiry *inquiry, const struct virt_error *error) {
+    others_from_tree(&inquiry->others, "", NULL);
+    bool found = others_take(&inquiry->others, inquiry->vm, &inquiry->domain);
     fprintf(stderr,
-            "virt-rules: libvirt does not answer, so all that is known of the VM is that it is "
-            "called '%s': %s\n",
-            inquiry->vm, virt_error_reason(error));
+            "virt-rules: libvirt does not answer, so all that is known of the VM is %s'%s': %s\n",
+            found ? "what libvirt's file says of " : "that it is called ", inquiry->vm,
+            virt_error_reason(error));
     if (*error->hint)
         fprintf(stderr, "  hint: %s\n", error->hint);
     inquiry->note = command_libvirt_note(error);
-    return known_by_name(inquiry);
+    return found ? EXIT_FINE : known_by_name(inquiry);
 }
 
 static int ask_libvirt(struct inquiry *inquiry, struct virt *virt) {
@@ -84,6 +86,7 @@ static int ask_libvirt(struct inquiry *inquiry, struct virt *virt) {
         others_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0) {
         fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
         inquiry->note = command_libvirt_note(&error);
+        others_from_tree(&inquiry->others, "", &inquiry->domain);
     }
     return status;
 }

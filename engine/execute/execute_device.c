@@ -87,7 +87,7 @@ static enum outcome failed_call(struct execution *run, const struct plan_entry *
 /* What libvirt has not answered, it may still do. */
 static enum outcome failed_attach(struct execution *run, const struct plan_entry *entry,
                                   struct task *task, const struct virt_error *error) {
-    if (error->failure != VIRT_UNREACHABLE && error->failure != VIRT_SILENT && !task->unanswered)
+    if (error->failure != VIRT_UNREACHABLE && !task->unanswered)
         execute_note_failed(run, entry->device);
     return error->failure == VIRT_HELD ? held_attach(run, entry, task, error)
                                        : failed_call(run, entry, task, error);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -435,6 +436,23 @@ static void a_wait_after_its_asker(void **state) {
     virt_close(virt);
 }
 
+/* A kernel that cannot wait for it ends the call, and not for ever. */
+static void a_wait_that_fails(void **state) {
+    struct virt *virt = connected();
+    struct virt_error error;
+    struct rlimit files, none;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    none = (struct rlimit){0, files.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0); /* EINVAL from poll(2) */
+    plan.hangs_at = "detach";
+    assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    no_process_is_left();
+    virt_close(virt);
+}
+
 static int holder = -1;
 
 static int far_open_file(struct virt **virt, const char *uri, struct virt_error *error) {
@@ -493,6 +511,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_goodbye_without_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_asker_that_dies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wait_after_its_asker, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wait_that_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_asker_has_no_file_of_the_engine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_asker_ends_with_the_engine, set_up, tear_down),
     };
