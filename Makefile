@@ -105,8 +105,8 @@ test: ## every fast test (T=unit/test_match for one; SANITIZE=1 under ASan and U
 
 # What the tests of faults put in place of libvirt, and before libc. Without sanitizers: a preloaded
 # library cannot have them.
-FAKES := $(B)/tests/fake/libvirt.so.0 $(B)/tests/fake/killer.so
-$(FAKES): tests/fake/world.c tests/fake/world.h tests/fake/killer.h $(B)/config
+FAKES := $(B)/tests/fake/libvirt.so.0 $(B)/tests/fake/killer.so $(B)/tests/fake/failer.so $(B)/tests/fake/virt-rules-hook
+$(filter %.so %.so.0,$(FAKES)): tests/fake/world.c tests/fake/world.h tests/fake/killer.h $(B)/config
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) $(FAKE_FLAGS) -fPIC -shared -o $@ $(filter %.c,$^) -ldl
@@ -114,6 +114,13 @@ $(B)/tests/fake/libvirt.so.0: tests/fake/libvirt.c
 $(B)/tests/fake/libvirt.so.0: FAKE_FLAGS = -Wl,-soname,libvirt.so.0
 $(B)/tests/fake/killer.so: tests/fake/killer.c
 $(B)/tests/fake/killer.so: FAKE_FLAGS = -fvisibility=hidden
+$(B)/tests/fake/failer.so: tests/fake/failer.c
+$(B)/tests/fake/failer.so: FAKE_FLAGS = -fvisibility=hidden $(if $(SANITIZE),-DSANITIZED)
+# The hook with its library as another file, which a preloaded one comes before.
+$(B)/tests/fake/virt-rules-hook: hook/hook.c hook/detach.c hook/detach.h $(B)/config
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^)
 
 compiled: all $(TESTS) $(FAKES)
 

@@ -25,7 +25,7 @@ static char *text_of(printer *print, const void *node) {
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
     print(out, node);
-    memory_stream_close(out);
+    memory_stream_close(out, &text);
     return text;
 }
 

@@ -120,7 +120,7 @@ char *hostdev_xml(const struct host_device *device, const struct hostdev_options
     else
         put_usb(out, device);
     fputs("</hostdev>", out);
-    memory_stream_close(out);
+    memory_stream_close(out, &xml);
     if (good)
         return xml;
     free(xml);

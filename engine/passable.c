@@ -98,7 +98,7 @@ static char *with_serial(const struct host_device *device) {
     FILE *out = memory_stream(&text, &size);
     fprintf(out, "%04x:%04x serial ", device->id.vendor, device->id.device);
     print_string(out, device->serial);
-    memory_stream_close(out);
+    memory_stream_close(out, &text);
     return text;
 }
 

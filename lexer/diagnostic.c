@@ -338,7 +338,7 @@ void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool co
     size_t size = 0;
     FILE *buffer = memory_stream(&text, &size);
     print_all(diagnostics, buffer, colour);
-    memory_stream_close(buffer);
+    memory_stream_close(buffer, &text);
     fwrite(text, 1, size, out);
     free(text);
 }
@@ -348,7 +348,7 @@ char *diagnostic_line(const struct diagnostic *diagnostic) {
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
     print_head(diagnostic, out, false);
-    memory_stream_close(out);
+    memory_stream_close(out, &text);
     return text;
 }
 

@@ -48,9 +48,10 @@ FILE *memory_stream(char **text, size_t *size) {
     return checked(open_memstream(text, size));
 }
 
-void memory_stream_close(FILE *stream) {
+/* glibc leaves no text, and says nothing, when the last of its allocations fails. */
+void memory_stream_close(FILE *stream, char *const *text) {
     bool good = !ferror(stream);
-    if (fclose(stream) != 0 || !good)
+    if (fclose(stream) != 0 || !good || !*text)
         memory_fail();
 }
 

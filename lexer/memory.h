@@ -15,7 +15,7 @@ void *memory_zalloc(size_t size);
 void *memory_resize(void *block, size_t count, size_t item_size);
 /* As open_memstream(3). Ended with memory_stream_close(), the text is whole. */
 FILE *memory_stream(char **text, size_t *size);
-void memory_stream_close(FILE *stream);
+void memory_stream_close(FILE *stream, char *const *text);
 char *memory_strdup(const char *text);
 char *memory_strndup(const char *text, size_t length);
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -195,7 +195,7 @@ static char *write_all(struct formatter *formatter, size_t *size) {
     char *text = NULL;
     formatter->out = memory_stream(&text, size);
     write_pieces(formatter);
-    memory_stream_close(formatter->out);
+    memory_stream_close(formatter->out, &text);
     return text;
 }
 

@@ -173,6 +173,6 @@ char *print_criterion_text(const struct criterion *criterion) {
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
     print_criterion(out, criterion);
-    memory_stream_close(out);
+    memory_stream_close(out, &text);
     return text;
 }

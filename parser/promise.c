@@ -163,7 +163,7 @@ static char *hint_several(const struct promise *second, const struct promise *fi
     size_t size = 0;
     FILE *out = memory_stream(&device, &size);
     print_device(out, second->target->device, false);
-    memory_stream_close(out);
+    memory_stream_close(out, &device);
     char *hint = memory_printf(
         "one device counts for both; for %u devices write 'any %u %s', else take one out", count,
         count, device);

@@ -42,7 +42,7 @@ static void add_rule(struct dump *dump, const struct rule *rule) {
         print_head(out, rule);
         putc(' ', out);
         print_action(out, action, true);
-        memory_stream_close(out);
+        memory_stream_close(out, &text);
         add(dump, rule->source, action->span, "rule", text);
     }
 }
@@ -52,7 +52,7 @@ static void add_guard(struct dump *dump, const struct guard *guard) {
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
     print_guard(out, guard, true);
-    memory_stream_close(out);
+    memory_stream_close(out, &text);
     add(dump, guard->source, guard->span, "never", text);
 }
 

@@ -56,7 +56,7 @@ static void print_cell(const struct log *log, const char *text, size_t width, co
     size_t size = 0;
     FILE *out = memory_stream(&cell, &size);
     text_escape(out, text ? text : "-", text ? strlen(text) : 1);
-    memory_stream_close(out);
+    memory_stream_close(out, &cell);
     size_t used = text_width(cell, size);
     bool painted = colour && log->colour;
     fprintf(log->page, "%s%s%s%*s  ", painted ? colour : "", cell, painted ? PLAIN : "",
@@ -275,7 +275,7 @@ static void open_page(struct log *log) {
 }
 
 static enum outcome write_page(struct log *log) {
-    memory_stream_close(log->page);
+    memory_stream_close(log->page, &log->text);
     enum outcome outcome = write_all(log, log->text, log->size);
     int error = errno;
     free(log->text);

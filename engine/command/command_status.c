@@ -52,7 +52,7 @@ static char *clean(const char *text) {
     size_t size = 0;
     FILE *out = memory_stream(&copy, &size);
     text_print_string(out, text ? text : "-");
-    memory_stream_close(out);
+    memory_stream_close(out, &copy);
     return copy;
 }
 

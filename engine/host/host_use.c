@@ -120,7 +120,7 @@ static char *sentence(struct use_list *list) {
     FILE *stream = memory_stream(&text, &size);
     for (size_t i = 0; i < list->count; i++)
         fprintf(stream, "%s%s", i ? "; " : "", list->items[i].text);
-    memory_stream_close(stream);
+    memory_stream_close(stream, &text);
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i].text);
     free(list->items);

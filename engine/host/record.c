@@ -897,7 +897,7 @@ static bool copy_mounts(struct recorder *recorder, const char *from, const char 
         if (split(line, &mount))
             put_mount(recorder, out, &mount, number++);
     }
-    memory_stream_close(out);
+    memory_stream_close(out, &kept);
     if (text)
         put_text(recorder, to, kept);
     free(kept);
@@ -981,7 +981,7 @@ static void copy_lines(struct recorder *recorder, const char *path, line_writer 
         write(recorder, out, line);
     if (add)
         add(recorder, out);
-    memory_stream_close(out);
+    memory_stream_close(out, &kept);
     if (text || size)
         put_text(recorder, path, kept);
     free(kept);

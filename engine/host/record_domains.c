@@ -270,7 +270,7 @@ static bool rewrite(struct writer *writer, const char *xml, char **kept) {
     XML_SetStartDoctypeDeclHandler(writer->parser, on_doctype);
     bool whole = XML_Parse(writer->parser, xml, (int)strlen(xml), XML_TRUE) == XML_STATUS_OK;
     XML_ParserFree(writer->parser);
-    memory_stream_close(writer->out);
+    memory_stream_close(writer->out, kept);
     return whole && writer->name;
 }
 

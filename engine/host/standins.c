@@ -215,7 +215,7 @@ static char *replace(struct standins *standins, const char *text, bool words) {
     FILE *out = memory_stream(&result, &size);
     while (*text)
         text += put_next(standins, out, text, words);
-    memory_stream_close(out);
+    memory_stream_close(out, &result);
     return result;
 }
 

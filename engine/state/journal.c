@@ -151,7 +151,7 @@ char *journal_text(const struct journal_entry *entry) {
         put_text(out, entry->rule);
         fputc(')', out);
     }
-    memory_stream_close(out);
+    memory_stream_close(out, &text);
     return text;
 }
 
