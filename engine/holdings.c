@@ -23,8 +23,8 @@ static struct held_device *add(struct finder *finder, const struct host_device *
     struct held_device *holding = &holdings->list[holdings->count++];
     *holding = (struct held_device){.vm = finder->vm,
                                     .bus = device ? device->bus : BUS_PCI,
-                                    .address = device ? device->address : "",
-                                    .text = text};
+                                    .address = device ? device->address : ""};
+    holding->text = text;
     return holding;
 }
 

@@ -118,9 +118,16 @@ static bool of_class(struct place_list *list, const struct host *host, const str
 
 static bool of_usb_file(struct place_list *list, const struct host *host, const struct tree *tree,
                         const char *file) {
-    unsigned bus, number;
+    static const char start[] = "bus/usb/"; /* "bus/usb/001/003" */
+    const char *slash = starts_with(file, start) ? strchr(file + strlen(start), '/') : NULL;
+    char *first =
+        slash ? memory_strndup(file + strlen(start), (size_t)(slash - file) - strlen(start)) : NULL;
+    uint32_t bus = 0, number = 0;
+    bool is_usb = slash && parse_decimal(first, UINT32_MAX, &bus) &&
+                  parse_decimal(slash + 1, UINT32_MAX, &number);
 
-    if (sscanf(file, "bus/usb/%u/%u", &bus, &number) != 2)
+    free(first);
+    if (!is_usb)
         return false;
     for (size_t i = 0; i < host->count; i++) {
         const struct host_device *device = &host->devices[i];

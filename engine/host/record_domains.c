@@ -37,7 +37,8 @@ static bool starts_with(const char *text, const char *start) {
 
 /* --- stand-ins */
 
-/* The class of a node that is no block device: its entry is recorded, so that the node is found. */
+/* The class of a node that is not a block device: its entry is recorded, so that the node is found.
+ */
 static bool put_class(const struct domain_recorder *recorder, const char *name) {
     struct names classes = tree_list(recorder->from, "sys/class");
     bool found = false;

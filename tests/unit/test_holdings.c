@@ -137,7 +137,7 @@ static void put_storage(void) {
 static int set_up(void **state) {
     char error[256];
     (void)state;
-    strcpy(root, "/tmp/test_holdings.XXXXXX");
+    snprintf(root, sizeof root, "/tmp/test_holdings.XXXXXX");
     assert_non_null(mkdtemp(root));
     put_pci("0000:00:01.0", "0x010601", "sys/kernel/iommu_groups/1");
     put_pci("0000:00:02.0", "0x010802", "sys/kernel/iommu_groups/2");

@@ -72,7 +72,7 @@ static int list_rubbish(struct virt *virt, struct virt_vm **vms, size_t *count,
     *count = 2;
     *vms = calloc(2, sizeof **vms);
     assert_non_null(*vms);
-    strcpy((*vms)[0].uuid, WINDOWS);
+    snprintf((*vms)[0].uuid, sizeof(*vms)[0].uuid, "%s", WINDOWS);
     (*vms)[0].xml = strdup("<domain><na");
     (*vms)[1].xml = strdup("<domain><name>good</name></domain>");
     return 0;
@@ -94,7 +94,7 @@ static void xml_that_cannot_be_read_is_kept_as_such(void **state) {
 
 /* --- of a copy of a host */
 
-static char root[] = "/tmp/test_others.XXXXXX";
+static char root[64];
 
 static void put(const char *name, const char *text) {
     char path[256];
@@ -108,7 +108,7 @@ static void put(const char *name, const char *text) {
 static int make_root(void **state) {
     char command[256];
     (void)state;
-    strcpy(root + strlen(root) - 6, "XXXXXX");
+    snprintf(root, sizeof root, "/tmp/test_others.XXXXXX");
     assert_non_null(mkdtemp(root));
     snprintf(command, sizeof command, "mkdir -p %s/run/libvirt/qemu", root);
     return system(command);
