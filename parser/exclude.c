@@ -11,7 +11,7 @@ enum { BUDGET = 50000000 };
 enum { DEEPEST = 256 }; /* definitions by way of definitions, so that the stack stays shallow */
 
 /* The conditions of one alternative, and those that must hold with them: each alternative of a name
- * is looked at together with what is written behind the name. */
+ * is looked at together with what follows the name. */
 struct match {
     const struct criterion *first;
     const struct match *outer; /* NULL: written where the mistake is reported */

@@ -362,7 +362,7 @@ static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *
     else if (error->found.token == TOKEN_OFF && error->expected[TOKEN_ROM])
         diagnostic_hint(diagnostic, "did you mean 'rom off'?");
     else if (error->found.token == TOKEN_GROUP && error->expected[TOKEN_OPTIONAL])
-        diagnostic_hint(diagnostic, "'with group' stands before 'as'");
+        diagnostic_hint(diagnostic, "'with group' comes before 'as'");
     else if (error->found.token == TOKEN_OPEN && error->expected[TOKEN_NEWLINE])
         diagnostic_hint(diagnostic, "a block follows the events of a rule");
     else if (error->expected[TOKEN_NEWLINE] && is_keyword(error->found.token))

@@ -331,7 +331,7 @@ static bool has_operator(const struct word *word) {
            (strchr(text, '[') && !has_open_bracket(text));
 }
 
-/* An argument behind -c is a script, and these programs take one or more as well: what looks like a
+/* An argument after -c is a script, and these programs take one or more as well: what looks like a
  * shell's is theirs. */
 static bool reads_scripts(const char *program) {
     static const char *const names[] = {"awk", "gawk", "mawk", "perl",  "sed",

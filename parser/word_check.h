@@ -15,7 +15,7 @@ void word_check_serial(struct diagnostics *diagnostics, struct source *source, s
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
                      const char *text);
 
-/* The program of 'run', with its arguments behind it. */
+/* The program of 'run', followed by its arguments. */
 void word_check_command(struct diagnostics *diagnostics, struct source *source,
                         const struct word *program);
 

@@ -88,6 +88,12 @@ static int run_event(struct run_options *options, enum event_name name) {
     return status;
 }
 
+/* libvirt's hook is also called when qemu, started by somebody else, is handed to libvirt (virsh
+ * qemu-attach, until libvirt 6.2). There is no event for that, and nothing is wrong. */
+static bool is_without_event(const char *operation) {
+    return !strcmp(operation, "attach");
+}
+
 /* A newer libvirt may tell of more than this program knows: that is no fault of the VM. */
 static int unknown_operation(const struct run_options *options) {
     char *message = memory_printf("unknown operation '%s'; nothing is done: is libvirt newer than "
@@ -124,7 +130,9 @@ int command_run(const struct command *command, int argc, char **argv) {
     if (!options.journal)
         return command_fail("out of memory", NULL);
     enum event_name event = event_from_text(options.operation);
-    status = event == EVENT_COUNT ? unknown_operation(&options) : run_event(&options, event);
+    status = is_without_event(options.operation) ? EXIT_FINE
+             : event == EVENT_COUNT              ? unknown_operation(&options)
+                                                 : run_event(&options, event);
     journal_close(options.journal);
     return status;
 }
