@@ -197,13 +197,14 @@ struct task *execution_task(struct execution *run, const struct plan_entry *entr
                           .target = entry->target,
                           .address = memory_strdup(entry->device ? entry->device->address : "")};
     struct task **found = tsearch(task, &run->tasks, compare_tasks);
-    if (!found)
-        memory_fail();
-    if (*found != task) {
+    if (found && *found != task) {
         free(task->address);
         free(task);
+        task = *found;
     }
-    return *found;
+    if (!found)
+        memory_fail();
+    return task;
 }
 
 struct task *execution_find_task(const struct execution *run, const struct plan_entry *entry,

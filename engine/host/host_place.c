@@ -57,11 +57,12 @@ static bool is_there(const struct tree *tree, const char *path) {
 bool place_of_path(struct place_list *list, const struct host *host, const struct tree *tree,
                    const char *path) {
     char *resolved = is_there(tree, path) ? tree_resolve(tree, path) : NULL;
+    bool found = resolved != NULL;
 
-    if (resolved)
+    if (found)
         add_parts(list, host, resolved);
     free(resolved);
-    return resolved;
+    return found;
 }
 
 bool place_of_device(struct place_list *list, const struct host *host, const struct tree *tree,

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "engine/host/host.h"
-#include "lexer/memory.h"
 #include "engine/host/host_names.h"
+#include "lexer/memory.h"
 
 enum { TEXT_SIZE = 512, PATH_SIZE = 1024, WALK_FDS = 16 };
 
