@@ -406,6 +406,16 @@ static void no_libvirt(void **state) {
     assert_int_equal(opened, 1);
 }
 
+/* Each time it has waited for as long as a question may take: some times, and no more. */
+static void a_libvirt_that_is_silent(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_SILENT, "libvirt does not answer: x");
+    assert_false(came(CORAL, 10));
+    assert_logged("libvirt does not answer: x");
+    assert_int_equal(opened, 6);
+}
+
 static void a_broken_file_is_said(void **state) {
     (void)state;
     set_rules("on vm frigate plugged attach 1a6e:089a as usb");
@@ -445,6 +455,7 @@ int main(void) {
         TEST(a_vm_that_is_busy_comes_last),
         TEST(a_vm_that_does_not_run_gets_nothing),
         TEST(no_libvirt),
+        TEST(a_libvirt_that_is_silent),
         TEST(a_broken_file_is_said),
         TEST(no_room_for_the_memory),
     };

@@ -21,6 +21,7 @@
 static struct {
     bool hangs_at_open, crashes_at_open, fails_at_open, hangs_at_close;
     unsigned detach_us;             /* how long a detach takes */
+    bool is_quiet;                  /* no news, and no time goes by there */
     const char *hangs_at, *dies_at; /* a call's name */
     int ends_with;                  /* the signal */
     int count;                      /* of VMs in a list */
@@ -97,6 +98,8 @@ static int far_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
     (void)virt, (void)error;
     *news = (struct virt_news){.kind = VIRT_NEWS_REMOVED};
     snprintf(news->alias, sizeof news->alias, "hostdev%d", timeout_ms);
+    if (plan.is_quiet)
+        *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
     return do_call("wait");
 }
 
@@ -436,6 +439,19 @@ static void a_wait_after_its_asker(void **state) {
     virt_close(virt);
 }
 
+static void a_wait_lasts_as_long_as_was_asked(void **state) {
+    struct virt_error error;
+    struct virt_news news;
+    (void)state;
+    plan.is_quiet = true;
+    struct virt *virt = connected();
+    int64_t start = deadline_now();
+    assert_int_equal(virt->ops->wait(virt, 150, &news, &error), 0);
+    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_true(deadline_now() - start >= 148); /* parts of milliseconds are cut off */
+    virt_close(virt);
+}
+
 /* A kernel that cannot wait for it ends the call, and not for ever. */
 static void a_wait_that_fails(void **state) {
     struct virt *virt = connected();
@@ -511,6 +527,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_goodbye_without_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_asker_that_dies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wait_after_its_asker, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wait_lasts_as_long_as_was_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wait_that_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_asker_has_no_file_of_the_engine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_asker_ends_with_the_engine, set_up, tear_down),
