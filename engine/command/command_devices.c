@@ -92,6 +92,12 @@ static void print_facts(const struct host_device *device) {
     fputs(device->boot_vga ? ", boot display\n" : "\n", stdout);
 }
 
+/* What a hint helps against that the message does not have in it. */
+static bool is_obstacle(enum refusal refusal) {
+    return refusal == REFUSED_UNKNOWN_USE || refusal == REFUSED_NO_ANSWER ||
+           refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
+}
+
 static void print_verdict(const struct listing *listing, size_t place, bool colour) {
     struct passable passable = judge(listing, place);
     const struct host_device *device = listing->order[place];
@@ -99,7 +105,7 @@ static void print_verdict(const struct listing *listing, size_t place, bool colo
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, passable.message);
         printf(" [%s]\n", refusal_name(passable.refusal));
-        if (passable.refusal == REFUSED_GROUP || device->obstacle) {
+        if (passable.refusal == REFUSED_GROUP || is_obstacle(passable.refusal)) {
             fputs("          ", stdout);
             text_print_string(stdout, passable.hint);
             putchar('\n');

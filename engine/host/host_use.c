@@ -166,13 +166,14 @@ static bool may_have_disks(const struct host_device *device) {
     return is_storage && is_on_host(device);
 }
 
+/* Modems are of the class of network devices as well, but have a terminal. */
 static bool may_have_interfaces(const struct host_device *device) {
     uint32_t class = device->class_code >> 8;
     bool is_network =
-        device->bus == BUS_USB
-            ? class >> 8 == USB_CLASS_COMMUNICATION || class >> 8 == USB_CLASS_WIRELESS
-            : class >> 8 == CLASS_NETWORK || class >> 8 == CLASS_WIRELESS ||
-                  class == CLASS_INFINIBAND;
+        class >> 8 == CLASS_NETWORK || class >> 8 == CLASS_WIRELESS || class == CLASS_INFINIBAND;
+    if (device->bus == BUS_USB)
+        is_network = (class >> 8 == USB_CLASS_COMMUNICATION || class >> 8 == USB_CLASS_WIRELESS) &&
+                     !(device->driver && strcmp(device->driver, "cdc_acm") == 0);
     return is_network && is_on_host(device);
 }
 
