@@ -224,10 +224,10 @@ static bool is_of_no_device(const char *name) {
     return starts_with(name, "pts/") || starts_with(name, "shm/") || strcmp(name, "vfio/vfio") == 0;
 }
 
-/* udev and mdev look at each new device for a moment. */
-static bool is_of_udev(const char *program) {
-    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd", "udevadm",
-                                        "mdev"};
+/* udev and mdev look at each new device for a moment, and multipathd watches every disk. */
+static bool is_observer(const char *program) {
+    static const char *const names[] = {"systemd-udevd", "(udev-worker)", "udevd",
+                                        "udevadm",       "mdev",          "multipathd"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(program, names[i]) == 0)
             return true;
@@ -368,7 +368,7 @@ static void look_at_process(struct files *files, const char *id) {
     if (!process.program)
         process.program = memory_strdup("a program");
     process.is_vm = is_vm(files, id, process.program);
-    if (directory >= 0 && !is_of_udev(process.program))
+    if (directory >= 0 && !is_observer(process.program))
         read_process(files, &process, directory, &entries);
     if (directory >= 0)
         close(directory);

@@ -1722,6 +1722,10 @@ static void test_a_display_that_a_desktop_has_open(void **state) {
                         "uses it in Xorg (process 3217: /dev/nvidia0, /dev/dri/card1), gnome-shell "
                         "(process 3348: /dev/nvidia0)");
     assert_null(pci(tree, "0000:00:01.0")->use);
+    /* A sound card may have the name of a display's file. */
+    put_entry(tree, "sound", SATA "/sound", "card1");
+    load(tree);
+    assert_null(pci(tree, "0000:00:01.0")->use);
 }
 
 /* Of several cards of one driver; where that tells which is which, only the one. */
@@ -1801,7 +1805,9 @@ static void test_what_the_qemu_of_a_vm_has_open(void **state) {
     for (int i = 0; i < 2; i++) {
         load(tree);
         assert_null(pci(tree, "0000:03:00.0")->use);
+        assert_null(pci(tree, "0000:03:00.0")->vm_use);
         assert_null(usb(tree, "1-1")->use);
+        assert_null(usb(tree, "1-1")->vm_use);
         assert_null(pci(tree, "0000:00:01.0")->use);
         assert_string_equal(pci(tree, "0000:00:01.0")->vm_use,
                             "qemu-system-x86 (process 4242: /dev/sda)");
