@@ -392,7 +392,7 @@ static void print_condition(const struct condition *condition, const char *inden
                               : RED,
             condition->pass ? "pass" : "FAIL", colour ? PLAIN : "");
     text_print_string(out, condition->text);
-    int padding = 26 - (int)strlen(condition->text);
+    int padding = 26 - (int)text_width(condition->text, strlen(condition->text));
     fprintf(out, "%*s  ", padding > 0 ? padding : 0, "");
     text_print_string(out, condition->seen);
     putc('\n', out);

@@ -123,6 +123,22 @@ static void a_rule_for_another_vm_and_event(void **state) {
            "    =>    nothing: the rule is not for this VM and event\n");
 }
 
+/* Columns are as wide as a terminal shows them: two letters of two bytes, and two of three bytes
+ * and two columns each. */
+static void columns_of_any_letters(void **state) {
+    (void)state;
+    prints("on vm \"B\xc3\xbcr\xc3\xb6\", \"\xe6\x97\xa5\xe6\x9c\xac\" started attach 1ac1:089a as "
+           "vfio\n",
+           "tests/hosts/nas", NULL,
+           "t.rules:1: on vm \"B\xc3\xbcr\xc3\xb6\", \"\xe6\x97\xa5\xe6\x9c\xac\" started\n"
+           "  FAIL  vm \"B\xc3\xbcr\xc3\xb6\", \"\xe6\x97\xa5\xe6\x9c\xac\"           name '3f2c', "
+           "title 'frigate', UUID none\n"
+           "  pass  event started               the event is 'started'\n"
+           "  attach 1ac1:089a as vfio\n"
+           "    pass  1ac1:089a                   0000:03:00.0\n"
+           "    =>    nothing: the rule is not for this VM and event\n");
+}
+
 static void one_device_against_every_condition(void **state) {
     (void)state;
     prints("device card is 8086:* class 0200\n"
@@ -251,6 +267,7 @@ int main(void) {
         cmocka_unit_test(a_never_without_a_device),
         cmocka_unit_test(what_left_the_host_is_detached),
         cmocka_unit_test(a_rule_for_another_vm_and_event),
+        cmocka_unit_test(columns_of_any_letters),
         cmocka_unit_test(one_device_against_every_condition),
         cmocka_unit_test(refusals_programs_and_no_device),
         cmocka_unit_test(who_was_passed_over_and_why),
