@@ -220,6 +220,17 @@ static void the_next_life_resets_again(void **state) {
     assert_int_equal(count("reset frigate"), 2);
 }
 
+/* Whether the guest was restarted is not known then: better not than twice. */
+static void damaged_notes_reset_nothing(void **state) {
+    (void)state;
+    char error[256];
+    struct life life = {.id = told.id, .started = life_now(), .damaged = true};
+    assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    life_finish(&life);
+    assert_true(run_of("attach at 03:00.0 as vfio then reset"));
+    assert_int_equal(count("reset frigate"), 0);
+}
+
 /* Its end was missed, but it has another id. */
 static void another_id_is_another_life(void **state) {
     (void)state;
@@ -341,6 +352,7 @@ int main(void) {
         TEST(what_comes_again_resets_no_more),
         TEST(another_engine_of_this_life_does_not_reset),
         TEST(the_next_life_resets_again),
+        TEST(damaged_notes_reset_nothing),
         TEST(another_id_is_another_life),
         TEST(no_place_to_note_a_reset),
         TEST(a_stick_that_was_pulled_leaves_the_vm),

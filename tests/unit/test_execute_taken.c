@@ -106,6 +106,25 @@ static void leave(const char *driver) {
     set_driver(FIRST, "vfio-pci");
 }
 
+/* Another device has come to the address: whoever put it on vfio-pci knows why. */
+static void another_device_at_the_address_is_left_alone(void **state) {
+    (void)state;
+    char error[256];
+    struct host_device other = {
+        .address = SAMPLE_TEXT(FIRST), .id = {0x8086, 0x1533}, .iommu_group = 15};
+    struct life life = {.id = 1, .started = life_now()};
+    life_take(&life, &other, "igb");
+    assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    life_finish(&life);
+    double_virt_stop(hypervisor, FRIGATE);
+    set_driver(FIRST, "vfio-pci");
+    assert_false(run_at(EVENT_RELEASE, RULE));
+    assert_string_equal(driver_of(FIRST), "vfio-pci");
+    assert_string_equal(reclaimed, "");
+    assert_message(0, "8086:1533 of IOMMU group 15 was noted there");
+    assert_false(life_exists(state_path(""), FRIGATE));
+}
+
 /* --- the note */
 
 static const char *noted_at_attach;
@@ -407,6 +426,7 @@ static void a_vm_that_runs_again_is_left_alone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(another_device_at_the_address_is_left_alone),
         TEST(it_is_noted_before_libvirt_is_asked),
         TEST(a_device_without_driver_is_noted_too),
         TEST(what_was_on_vfio_before_is_not_noted),
