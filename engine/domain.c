@@ -877,10 +877,47 @@ const char *domain_label(const struct domain *domain) {
     return domain->title ? domain->title : domain->name;
 }
 
-bool domain_is_called(const struct domain *domain, const char *text) {
+bool domain_is_uuid(const char *text) {
     char uuid[37];
 
-    if (strcmp(domain->name, text) == 0 || (domain->title && strcmp(domain->title, text) == 0))
-        return true;
-    return domain->uuid && uuid_normalise(text, uuid) && strcmp(domain->uuid, uuid) == 0;
+    return uuid_normalise(text, uuid);
+}
+
+enum domain_fit domain_fits(const struct domain *domain, const char *text) {
+    char uuid[37];
+    bool is_uuid = uuid_normalise(text, uuid);
+
+    if (is_uuid && domain->uuid && strcmp(domain->uuid, uuid) == 0)
+        return FIT_UUID;
+    if (domain->name && strcmp(domain->name, text) == 0)
+        return FIT_NAME;
+    return !is_uuid && domain->title && strcmp(domain->title, text) == 0 ? FIT_TITLE : FIT_NOT;
+}
+
+size_t domain_pick(const struct domain *list, size_t count, const char *text,
+                   const struct domain **first, const struct domain **second) {
+    enum domain_fit best = FIT_NOT;
+    size_t found = count;
+
+    *first = *second = NULL;
+    for (size_t i = 0; i < count; i++) {
+        enum domain_fit fit = list[i].unreadable ? FIT_NOT : domain_fits(&list[i], text);
+
+        if (fit == FIT_TITLE && best == FIT_TITLE && !*second)
+            *second = &list[i];
+        if (fit <= best)
+            continue;
+        best = fit;
+        found = i;
+    }
+    if (best != FIT_TITLE || !*second) {
+        *second = NULL;
+        return found;
+    }
+    *first = &list[found];
+    return count;
+}
+
+bool domain_is_called(const struct domain *domain, const char *text) {
+    return domain_fits(domain, text) != FIT_NOT;
 }

@@ -95,6 +95,27 @@ const char *domain_key(const struct domain *domain);
 /* What people call the VM: its title, else its name. */
 const char *domain_label(const struct domain *domain);
 
+/* By what a text means a domain, the weakest first. */
+enum domain_fit { FIT_NOT, FIT_TITLE, FIT_NAME, FIT_UUID };
+
+/* Whether the text has the shape of a UUID, its dashes left out or not. */
+bool domain_is_uuid(const char *text);
+
+/*
+ * The strongest of them. A UUID is compared in any case, with its dashes or without them. A text in
+ * the shape of a UUID never means a title: whoever may name a VM would have another's devices.
+ */
+enum domain_fit domain_fits(const struct domain *domain, const char *text);
+
+/*
+ * Which of the domains the text means: the one that it fits best, of those that could be read.
+ * Returns its index; or `count`
+ * when there is none, or when two have that title, which `first` and `second` then are (NULL
+ * otherwise).
+ */
+size_t domain_pick(const struct domain *list, size_t count, const char *text,
+                   const struct domain **first, const struct domain **second);
+
 /* True when `text` equals the domain's name, title or UUID (in any case, dashes or not). */
 bool domain_is_called(const struct domain *domain, const char *text);
 

@@ -11,6 +11,10 @@ struct event {
     /* Of plugged the device as it is, of unplugged as it was; borrowed. NULL: not known, or
      * another event. */
     const struct host_device *device;
+    /* Every VM of the host, running or not, by which a word that fits several is understood;
+     * borrowed. NULL: not known, and the domain is taken for the only one. */
+    const struct domain *vms;
+    size_t vm_count;
     /* The VM has run for a while, and its rules are applied anew: devices only, no program. */
     bool settled;
     /* When the domain was read, in the unit of life_clock(); 0: when this process was started, as

@@ -49,13 +49,17 @@ static void print_vms(FILE *out, const void *vms) {
     print_words(out, vms, ", ");
 }
 
-static void explain_vms(const struct explainer *explainer, const struct word *vms,
+static void explain_vms(const struct explainer *explainer, const struct word *vms, bool pass,
                         struct explained_rule *explained) {
-    const struct domain *domain = explainer->request->event->domain;
-    add_condition(&explained->conditions, &explained->count, text_of(print_vms, vms),
-                  match_vms(vms, domain), "name '%s', title %s%s%s, UUID %s", domain->name,
-                  domain->title ? "'" : "", domain->title ? domain->title : "none",
-                  domain->title ? "'" : "", domain->uuid ? domain->uuid : "none");
+    const struct event *event = explainer->request->event;
+    const struct domain *domain = event->domain;
+    const struct domain *better = pass || !explained->rule ? NULL : match_better(vms, event);
+    add_condition(&explained->conditions, &explained->count, text_of(print_vms, vms), pass,
+                  "name '%s', title %s%s%s, UUID %s%s%s%s", domain->name, domain->title ? "'" : "",
+                  domain->title ? domain->title : "none", domain->title ? "'" : "",
+                  domain->uuid ? domain->uuid : "none",
+                  better ? "; it means another VM, the one named '" : "",
+                  better ? better->name : "", better ? "'" : "");
 }
 
 static void print_events(FILE *out, const void *node) {
@@ -301,7 +305,7 @@ static void explain_rule(const struct explainer *explainer, struct explanation *
                          const struct rule *rule) {
     struct explained_rule *explained = add_rule(explanation);
     explained->rule = rule;
-    explain_vms(explainer, rule->vms, explained);
+    explain_vms(explainer, rule->vms, match_vms(rule->vms, explainer->request->event), explained);
     explain_event(explainer, rule, explained);
     for (const struct action *action = rule->actions; action; action = action->next)
         explain_action(explainer, explained, action);
@@ -337,7 +341,8 @@ static void explain_guard(const struct explainer *explainer, struct explanation 
     struct explained_rule *explained = add_rule(explanation);
     explained->guard = guard;
     if (guard->vms)
-        explain_vms(explainer, guard->vms, explained);
+        explain_vms(explainer, guard->vms,
+                    match_guard_vms(guard, explainer->request->event->domain), explained);
     for (size_t i = 0; i < explainer->device_count; i++)
         explain_guard_device(explainer, explained, explainer->devices[i]);
     if (!explainer->device_count)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-static bool matches_text(const struct word *vm, const char *text, bool any_case) {
+static bool is_it(const struct word *vm, const char *text, bool any_case) {
     if (!text)
         return false;
     if (vm->kind == WORD_GLOB)
@@ -15,16 +15,116 @@ static bool matches_text(const struct word *vm, const char *text, bool any_case)
     return any_case ? !strcasecmp(vm->text, text) : !strcmp(vm->text, text);
 }
 
-bool match_vm(const struct word *vm, const struct domain *domain) {
-    return vm->kind == WORD_ANY || matches_text(vm, domain->name, false) ||
-           matches_text(vm, domain->title, false) || matches_text(vm, domain->uuid, true);
+static bool may_be(const struct word *vm, enum word_field field) {
+    return vm->field == FIELD_ANY || vm->field == field;
 }
 
-bool match_vms(const struct word *vms, const struct domain *domain) {
+/* What the word could mean at all: in a `never`, which rather forbids too much. */
+static bool match_widely(const struct word *vm, const struct domain *domain) {
+    return vm->kind == WORD_ANY || (may_be(vm, FIELD_UUID) && is_it(vm, domain->uuid, true)) ||
+           (may_be(vm, FIELD_NAME) && is_it(vm, domain->name, false)) ||
+           (may_be(vm, FIELD_TITLE) && is_it(vm, domain->title, false));
+}
+
+/* By what a rule's word means the VM, if it were the only one. */
+static enum domain_fit fit_of(const struct word *vm, const struct domain *domain) {
+    bool glob = vm->kind == WORD_GLOB;
+    if (vm->kind == WORD_ANY)
+        return FIT_UUID;
+    bool uuid = vm->field == FIELD_UUID || (glob ? is_uuid_glob(vm->text) : is_uuid(vm->text));
+    if (uuid && may_be(vm, FIELD_UUID) && is_it(vm, domain->uuid, true))
+        return FIT_UUID;
+    if (may_be(vm, FIELD_NAME) && is_it(vm, domain->name, false))
+        return FIT_NAME;
+    bool title = vm->field == FIELD_TITLE || (!vm->field && !uuid);
+    return title && is_it(vm, domain->title, false) ? FIT_TITLE : FIT_NOT;
+}
+
+/* A word without a wildcard means one VM. */
+static bool means_one(const struct word *vm) {
+    return vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED;
+}
+
+/* Whether the word means the event's VM, and no other one better. */
+static bool means(const struct word *vm, const struct event *event) {
+    enum domain_fit fit = fit_of(vm, event->domain);
+    bool means = fit != FIT_NOT;
+    for (size_t i = 0; i < event->vm_count && means && means_one(vm); i++)
+        means = fit_of(vm, &event->vms[i]) <= fit;
+    return means;
+}
+
+static bool is_same_vm(const struct domain *a, const struct domain *b) {
+    return !strcmp(domain_key(a), domain_key(b));
+}
+
+/* Another VM of the same title, which the word means as well. */
+static const struct domain *rival_of(const struct word *vm, const struct event *event) {
+    if (!means_one(vm) || fit_of(vm, event->domain) != FIT_TITLE)
+        return NULL;
+    for (size_t i = 0; i < event->vm_count; i++)
+        if (fit_of(vm, &event->vms[i]) == FIT_TITLE && !is_same_vm(&event->vms[i], event->domain))
+            return &event->vms[i];
+    return NULL;
+}
+
+const struct domain *match_better(const struct word *vms, const struct event *event) {
+    for (const struct word *vm = vms; vm; vm = vm->next)
+        for (size_t i = 0; i < event->vm_count && means_one(vm); i++)
+            if (fit_of(vm, event->domain) && fit_of(vm, &event->vms[i]) > fit_of(vm, event->domain))
+                return &event->vms[i];
+    return NULL;
+}
+
+bool match_vm(const struct word *vm, const struct domain *domain) {
+    return fit_of(vm, domain) != FIT_NOT;
+}
+
+bool match_vms(const struct word *vms, const struct event *event) {
     for (; vms; vms = vms->next)
-        if (match_vm(vms, domain))
+        if (means(vms, event))
             return true;
     return false;
+}
+
+bool match_guard_vms(const struct guard *guard, const struct domain *domain) {
+    for (const struct word *vm = guard->vms; vm; vm = vm->next)
+        if (match_widely(vm, domain))
+            return true;
+    return !guard->vms;
+}
+
+const struct domain *match_rival(const struct rule *rule, const struct event *event,
+                                 size_t *count) {
+    const struct domain *rival = NULL;
+    *count = 0;
+    for (const struct word *vm = rule->vms; vm; vm = vm->next) {
+        if (!means(vm, event))
+            continue;
+        const struct domain *other = rival_of(vm, event);
+        if (!other) {
+            *count = 0;
+            return NULL;
+        }
+        rival = rival ? rival : other;
+        for (size_t i = 0; i < event->vm_count && rival == other; i++)
+            *count += fit_of(vm, &event->vms[i]) == FIT_TITLE;
+    }
+    return rival;
+}
+
+/* Where another VM could be meant better, or as well. */
+static bool is_unsure(const struct word *vm, const struct domain *domain) {
+    enum domain_fit fit = means_one(vm) && vm->field != FIELD_NAME ? fit_of(vm, domain) : FIT_NOT;
+    return fit == FIT_TITLE || (fit == FIT_NAME && !vm->field && is_uuid(vm->text));
+}
+
+const struct word *match_unsure(const struct program *program, const struct event *event) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct word *vm = program->rules[i]->vms; vm; vm = vm->next)
+            if (is_unsure(vm, event->domain) && match_rule(program->rules[i], event))
+                return vm;
+    return NULL;
 }
 
 bool match_target(const struct target *target, const struct event *event) {
@@ -57,7 +157,7 @@ bool match_rule(const struct rule *rule, const struct event *event) {
     const struct event_list *named = rule->events;
     while (named && named->event != event->name)
         named = named->next;
-    return named && match_vms(rule->vms, event->domain) && concerns_device(rule, event);
+    return named && match_vms(rule->vms, event) && concerns_device(rule, event);
 }
 
 static bool match_action(const struct action *action, const struct event *event) {
@@ -159,12 +259,12 @@ static struct origin giver_of(const struct rule *rule, const struct host_device 
     return (struct origin){0};
 }
 
-struct origin match_giver(const struct program *program, const struct domain *domain,
+struct origin match_giver(const struct program *program, const struct event *event,
                           struct device_id id) {
     struct origin origin = {0};
     struct host_device device = {.bus = BUS_USB, .id = id};
     for (size_t i = 0; i < program->rule_count && !origin.rule; i++)
-        if (match_vms(program->rules[i]->vms, domain))
+        if (match_vms(program->rules[i]->vms, event))
             origin = giver_of(program->rules[i], &device);
     return origin;
 }
@@ -238,7 +338,7 @@ const struct guard *match_guard(const struct program *program, const struct doma
     const struct guard *doubtful = NULL;
     for (size_t i = 0; i < program->guard_count; i++) {
         const struct guard *guard = program->guards[i];
-        if ((guard->doubtful && doubtful) || (guard->vms && !match_vms(guard->vms, domain)) ||
+        if ((guard->doubtful && doubtful) || !match_guard_vms(guard, domain) ||
             !match_guard_device(guard, device))
             continue;
         if (!guard->doubtful)

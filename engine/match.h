@@ -21,8 +21,33 @@ struct wanted_list {
 /* The caller frees `list`. */
 struct wanted_list match_event(const struct program *program, const struct event *event);
 
+/* Whether a rule's word means the VM, if there were no other. */
 bool match_vm(const struct word *vm, const struct domain *domain);
-bool match_vms(const struct word *vms, const struct domain *domain);
+
+/*
+ * Whether one of a rule's words means the event's VM. Of several VMs that a word without wildcards
+ * fits, the one whose UUID it is, else the one whose name it is, is meant alone; equal titles are
+ * left, see match_rival().
+ */
+bool match_vms(const struct word *vms, const struct event *event);
+
+/* The VM that one of the words means better than the event's, which it fits as well; or NULL. */
+const struct domain *match_better(const struct word *vms, const struct event *event);
+
+/* Whether a `never` is for the VM: whatever its words could mean. */
+bool match_guard_vms(const struct guard *guard, const struct domain *domain);
+
+/*
+ * Another VM that the rule means as well, because two have the same title; NULL: none, or the rule
+ * means the event's VM by another word, too. `count` gets how many have the title, this one
+ * included.
+ */
+const struct domain *match_rival(const struct rule *rule, const struct event *event, size_t *count);
+
+/* A word of a rule for the event, of which only the list of all VMs can tell whether another VM is
+ * meant; NULL: none. */
+const struct word *match_unsure(const struct program *program, const struct event *event);
+
 /* The event's name and VM; and, where the event is of a device, that the rule names no device or
  * selects this one. */
 bool match_rule(const struct rule *rule, const struct event *event);
@@ -41,7 +66,7 @@ struct origin {
  * there is none. Of a device that is gone no more is known than its id: port, serial and class
  * count as fulfilled.
  */
-struct origin match_giver(const struct program *program, const struct domain *domain,
+struct origin match_giver(const struct program *program, const struct event *event,
                           struct device_id id);
 
 /* One criterion; a name matches when its definition does. */

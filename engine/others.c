@@ -98,27 +98,9 @@ void others_from_tree(struct others *others, const char *root, const struct doma
         }
 }
 
-static bool has_title(const struct domain *vm, const char *name) {
-    return vm->title && !strcmp(vm->title, name);
-}
-
-/* As libvirt is asked for it: what it is called by its name or UUID, else the only one with that
- * title. The count of them when there is none such. */
-static size_t find(const struct others *others, const char *name) {
-    size_t found = others->count, titles = 0;
-    for (size_t i = 0; i < others->count; i++) {
-        const struct domain *vm = &others->list[i];
-        bool is_called = !vm->unreadable && domain_is_called(vm, name);
-        if (is_called && (!has_title(vm, name) || !strcmp(vm->name, name)))
-            return i;
-        titles += is_called;
-        found = is_called ? i : found;
-    }
-    return titles == 1 ? found : others->count;
-}
-
 bool others_take(struct others *others, const char *name, struct domain *domain) {
-    size_t index = find(others, name);
+    const struct domain *first, *second;
+    size_t index = domain_pick(others->list, others->count, name, &first, &second);
     if (index == others->count)
         return false;
     *domain = others->list[index];

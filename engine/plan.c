@@ -61,7 +61,8 @@ const char *refusal_name(enum refusal refusal) {
                                         [REFUSED_NO_PORT] = "no-port",
                                         [REFUSED_NO_USB] = "no-usb",
                                         [REFUSED_NO_USB_PORT] = "no-usb-port",
-                                        [REFUSED_EVENT] = "wrong-event"};
+                                        [REFUSED_EVENT] = "wrong-event",
+                                        [REFUSED_SAME_TITLE] = "same-title"};
     return names[refusal];
 }
 
@@ -1086,7 +1087,7 @@ static const struct target *selecting(const struct action *action, const struct 
 /* What takes it out of the VM: the rule that gives it, or one that detaches it now that it goes. */
 static struct origin taker_of(const struct planner *planner, const struct domain_hostdev *hostdev) {
     const struct event *event = planner->request->event;
-    struct origin origin = match_giver(planner->request->program, event->domain, hostdev->id);
+    struct origin origin = match_giver(planner->request->program, event, hostdev->id);
     bool left = may_be_leaver(planner, hostdev->bus, hostdev->id, hostdev->bus_number,
                               hostdev->device_number);
     for (size_t i = 0; left && i < planner->wanted.count && !origin.rule; i++) {
@@ -1136,6 +1137,39 @@ static void refuse_event(struct planner *planner, const struct origin *origin) {
                memory_strdup("use 'started'")));
 }
 
+/* "'NAME' (UUID)" */
+static char *vm_text(const struct domain *domain) {
+    return domain->uuid ? memory_printf("'%s' (%s)", domain->name, domain->uuid)
+                        : memory_printf("'%s'", domain->name);
+}
+
+/* Two VMs have the title that the rule names. What only one of them can have goes to neither. */
+static bool refuse_same_title(struct planner *planner, const struct origin *origin) {
+    const struct event *event = planner->request->event;
+    const struct target *target = origin->target;
+    size_t count = 0;
+    const struct domain *rival = match_rival(origin->rule, event, &count);
+    if (!rival)
+        return false;
+    enum bus bus = origin->action->backend == BACKEND_USB ? BUS_USB : BUS_PCI;
+    struct device_list matched = matching(planner, target), devices = on_bus(&matched, bus);
+    bool enough =
+        target->quantifier == QUANTIFIER_ANY && devices.count >= (size_t)target->count * count;
+    list_finish(&devices);
+    list_finish(&matched);
+    if (enough)
+        return false;
+    char *own = vm_text(event->domain), *other = vm_text(rival);
+    refuse(planner, origin, NULL,
+           verdict(REFUSED_SAME_TITLE,
+                   memory_printf("VMs %s and %s have the same title '%s'", own, other,
+                                 event->domain->title),
+                   memory_strdup("say which is meant: 'on vm uuid UUID' or 'on vm name NAME'")));
+    free(own);
+    free(other);
+    return true;
+}
+
 static void plan_action(struct planner *planner, const struct wanted *wanted) {
     struct origin origin = {wanted->rule, wanted->action, NULL};
     if (wanted->action->verb == VERB_RUN) {
@@ -1148,6 +1182,8 @@ static void plan_action(struct planner *planner, const struct wanted *wanted) {
             continue;
         else if (!event_can_attach(planner->request->event->name))
             refuse_event(planner, &origin);
+        else if (wanted->action->verb == VERB_ATTACH && refuse_same_title(planner, &origin))
+            continue;
         else if (wanted->action->verb == VERB_ATTACH)
             plan_attach(planner, &origin);
         else

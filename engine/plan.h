@@ -50,6 +50,7 @@ enum refusal {
     REFUSED_NO_USB,
     REFUSED_NO_USB_PORT,
     REFUSED_EVENT,
+    REFUSED_SAME_TITLE,
 };
 
 enum plan_kind {

@@ -272,8 +272,11 @@ static struct domain *others_of(const struct status_request *request, const stru
 
 static void add_plan(const struct maker *maker) {
     const struct status_request *request = maker->request;
-    const struct event event = {
-        .name = EVENT_STARTED, .domain = maker->vm->domain, .settled = true};
+    const struct event event = {.name = EVENT_STARTED,
+                                .domain = maker->vm->domain,
+                                .vms = request->domains,
+                                .vm_count = request->domain_count,
+                                .settled = true};
     struct plan plan;
     size_t other_count;
     struct domain *others = others_of(request, event.domain, &other_count);
@@ -354,9 +357,13 @@ static int by_name(const void *left, const void *right) {
 }
 
 void status_init(struct status *status, const struct status_request *request) {
+    const struct domain *first, *second;
+    size_t wanted = request->vm ? domain_pick(request->domains, request->domain_count, request->vm,
+                                              &first, &second)
+                                : 0;
     *status = (struct status){0};
     for (size_t i = 0; i < request->domain_count; i++)
-        if (!request->vm || domain_is_called(&request->domains[i], request->vm))
+        if (!request->vm || i == wanted)
             add_vm(status, request, &request->domains[i]);
     if (status->count)
         qsort(status->vms, status->count, sizeof *status->vms, by_name);

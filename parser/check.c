@@ -78,7 +78,8 @@ static const struct {
     {{"foreign-operator", SEVERITY_WARNING, false,
       "a VM's bare name with an operator of another language"},
      NULL /* with empty-word */},
-    {{"bad-uuid", SEVERITY_WARNING, false, "a VM's name that is nearly a UUID"},
+    {{"bad-uuid", SEVERITY_WARNING, false,
+      "a VM's name that is nearly a UUID; error! after 'uuid'"},
      NULL /* with empty-word */},
     {{"hidden-character", SEVERITY_WARNING, false,
       "a name with a blank or character that nobody sees"},
@@ -344,6 +345,8 @@ static int by_text(const void *left, const void *right) {
     int order = strcmp(a->text, b->text);
     if (!order)
         order = (a->kind > b->kind) - (a->kind < b->kind);
+    if (!order)
+        order = (a->field > b->field) - (a->field < b->field);
     return order ? order : (a->span.start > b->span.start) - (a->span.start < b->span.start);
 }
 
@@ -359,7 +362,8 @@ static void check_repeated_vms(struct checker *checker, struct source *source,
     }
     qsort((void *)sorted, count, sizeof *sorted, by_text);
     for (size_t i = 1; i < count; i++)
-        if (same_text(sorted[i], sorted[i - 1]) && sorted[i]->kind == sorted[i - 1]->kind)
+        if (same_text(sorted[i], sorted[i - 1]) && sorted[i]->kind == sorted[i - 1]->kind &&
+            sorted[i]->field == sorted[i - 1]->field)
             repeated(checker, source, sorted[i]->span, sorted[i - 1]->span, sorted[i]->text);
     free((void *)sorted);
 }

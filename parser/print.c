@@ -14,6 +14,8 @@ void print_string(FILE *out, const char *text) {
 }
 
 void print_word(FILE *out, const struct word *word) {
+    if (word->field)
+        fprintf(out, "%s ", field_text(word->field));
     if (word->kind == WORD_QUOTED)
         print_string(out, word->text);
     else

@@ -62,7 +62,8 @@ static bool same_command(const struct word *a, const struct word *b) {
 
 static bool same_vms(const struct word *a, const struct word *b) {
     for (; a && b; a = a->next, b = b->next)
-        if (!same_text(a, b) || (a->kind == WORD_ANY) != (b->kind == WORD_ANY))
+        if (!same_text(a, b) || a->field != b->field ||
+            (a->kind == WORD_ANY) != (b->kind == WORD_ANY))
             return false;
     return !a && !b;
 }
@@ -106,15 +107,11 @@ static void report(const struct promises *promises, const struct promise *second
     diagnostic_note(diagnostic, first->rule->source, promise_span(first), "first here");
 }
 
-static bool is_uuid(const char *text) {
-    return strlen(text) == 36 && strspn(text, "0123456789abcdefABCDEF-") == 36;
-}
-
 /* Two names that are surely two VMs: no glob, and not one a name and the other a UUID. */
 static bool are_two_vms(const struct word *a, const struct word *b) {
     if (a->kind == WORD_ANY || b->kind == WORD_ANY || a->kind == WORD_GLOB || b->kind == WORD_GLOB)
         return false;
-    return !same_text(a, b) && is_uuid(a->text) == is_uuid(b->text);
+    return !same_text(a, b) && a->field == b->field && is_uuid(a->text) == is_uuid(b->text);
 }
 
 static bool promises_to_two(const struct promise *first, const struct promise *second) {
@@ -508,9 +505,11 @@ static bool covers_device(const struct criterion *guard, const struct criterion 
 
 static bool covers_vm(const struct word *guard, const struct word *vm, size_t *budget) {
     for (; guard && *budget; guard = guard->next, spend(budget))
-        if (guard->kind == WORD_ANY || (vm->kind != WORD_ANY && same_text(guard, vm)) ||
-            (guard->kind == WORD_GLOB && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED) &&
-             fnmatch(guard->text, vm->text, 0) == 0))
+        if (guard->kind != WORD_ANY && guard->field && guard->field != vm->field)
+            continue;
+        else if (guard->kind == WORD_ANY || (vm->kind != WORD_ANY && same_text(guard, vm)) ||
+                 (guard->kind == WORD_GLOB && (vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED) &&
+                  fnmatch(guard->text, vm->text, 0) == 0))
             return true;
     return false;
 }

@@ -29,6 +29,7 @@ struct parser {
     struct scanner *scanner;
     struct span open_block;  /* the '{' that has no '}' yet */
     bool in_block;
+    bool in_vms;             /* the tokens are those of a list of VMs */
     bool stray_block;        /* its '{' stands behind a mistake, and may be one itself */
     size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
                                 what follows may be its block */
@@ -85,6 +86,7 @@ static void *node(struct parser *parser, size_t size);
 static struct word *new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text);
 static struct word *bare_word(struct parser *parser, struct span span, const char *text);
 static struct word *bare_argument(struct parser *parser, struct span span, const char *text);
+static void set_field(struct parser *parser, struct word *word, const char *field, struct span span);
 static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event);
 static void unknown_event(struct parser *parser, struct span span, const char *text);
 typedef bool value_reader(struct parse_context *, struct criterion *, struct span, const char *);
@@ -146,6 +148,9 @@ static void add_definition(struct parser *parser, struct span span, struct span 
 %type <milliseconds> duration
 %type <token> lump
 
+/* "name", "title" or "uuid" with a word of a VM after it: no keyword anywhere else. */
+%token <token> FIELD
+
 %%
 
 file: %empty
@@ -200,6 +205,14 @@ vm: ANY                     { $$ = new_word(parser, @$, WORD_ANY, "any"); }
     | WORD                  { $$ = bare_word(parser, @$, $WORD.text); parser->vm = @$; }
     | NUMBER                { $$ = bare_word(parser, @$, $NUMBER.text); parser->vm = @$; }
     | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
+    | FIELD lump            {
+        $$ = bare_word(parser, @lump, $lump.text);
+        set_field(parser, $$, $FIELD.text, @$);
+    }
+    | FIELD STRING          {
+        $$ = new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
+        set_field(parser, $$, $FIELD.text, @$);
+    }
     ;
 
 lump: WORD | NUMBER;
@@ -396,6 +409,21 @@ static struct word *bare_word(struct parser *parser, struct span span, const cha
     if (!report_quotes(parser, span, text))
         report_odd_name(&parser->values, span, text);
     return copy_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
+}
+
+static enum word_field field_of(const char *text) {
+    for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++)
+        if (!strcmp(text, field_text(field)))
+            return field;
+    return FIELD_ANY;
+}
+
+static void set_field(struct parser *parser, struct word *word, const char *field, struct span span) {
+    parser->vm = word->span;
+    word->field = field_of(field);
+    if (word->field == FIELD_UUID && word->kind != WORD_GLOB && !is_uuid(word->text))
+        report_bad_uuid(&parser->values, word->span, word->text);
+    word->span = span;
 }
 
 static struct diagnostic *numbered(struct parser *parser, size_t number) {
@@ -683,6 +711,9 @@ static void remember(struct parser *parser, enum token token, union token_value 
         begin_line(parser);
     parser->previous = parser->found;
     parser->found = (struct seen_token){token, value, span};
+    parser->in_vms = token == TOKEN_VM ||
+                     (parser->in_vms && (token == TOKEN_WORD || token == TOKEN_NUMBER || token == TOKEN_STRING ||
+                                         token == TOKEN_ANY || token == TOKEN_COMMA));
     if (token == TOKEN_NEVER && parser->line_tokens > 0)
         parser->never = span;
     if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
@@ -753,6 +784,38 @@ static int held_token(struct parser *parser, union parser_value *value, struct s
     return codes[parser->found.token];
 }
 
+/* What comes next on the line, blanks and joined lines aside. */
+static const char *next_text(const struct parser *parser) {
+    const char *text = parser->values.source->text + parser->found.span.end;
+    for (;;) {
+        text += strspn(text, " \t");
+        size_t end = *text == '\\' ? 1 + strspn(text + 1, " \t\r") : 0;
+        if (!end || text[end] != '\n')
+            return text;
+        text += end + 1;
+    }
+}
+
+/* Whether a word of a VM comes next: no event and no keyword, which is that alone. */
+static bool comes_vm(struct parser *parser) {
+    const char *text = next_text(parser);
+    size_t length = strcspn(text, " \t\r\n,{}#\"\\");
+    if (*text == '"' || !length)
+        return *text == '"';
+    const char *word = intern(&parser->values.syntax->texts, text, length);
+    bool keyword = event_from_text(word) < EVENT_COUNT;
+    for (enum token token = TOKEN_ON; token < TOKEN_COUNT && !keyword; token++)
+        keyword = !strcmp(word, token_text(token));
+    return !keyword;
+}
+
+static bool is_field(struct parser *parser) {
+    const struct seen_token *found = &parser->found;
+    return found->token == TOKEN_WORD && parser->in_vms &&
+           (parser->previous.token == TOKEN_VM || parser->previous.token == TOKEN_COMMA) &&
+           field_of(found->value.text) && comes_vm(parser);
+}
+
 static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
     if (parser->hold != HOLD_NOTHING)
         return held_token(parser, value, span);
@@ -771,6 +834,8 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         *span = (struct span){span->start, span->start};
         return NEWLINE;
     }
+    if (is_field(parser))
+        return FIELD;
     return ends_open_block(parser) ? close_block(parser, value, span) : codes[token];
 }
 

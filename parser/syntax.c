@@ -1,5 +1,6 @@
 #include "parser/syntax.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 void syntax_init(struct syntax *syntax) {
@@ -14,6 +15,47 @@ void syntax_finish(struct syntax *syntax) {
     interner_finish(&syntax->texts);
     free((void *)syntax->bad_names);
     arena_finish(&syntax->arena);
+}
+
+/* One character of a glob, also "[a-f]", of which each is a hex digit or a wildcard; 0: it is not.
+ */
+static size_t glob_digit(const char *text) {
+    if (*text == '?' || *text == '*' || isxdigit((unsigned char)*text))
+        return 1;
+    const char *first = text + 1 + (text[1] == '!' || text[1] == '^');
+    const char *end = *text == '[' && *first ? strchr(first + 1, ']') : NULL;
+    return end ? (size_t)(end - text) + 1 : 0;
+}
+
+static bool has_uuid_shape(const char *text, bool glob) {
+    static const size_t groups[] = {8, 4, 4, 4, 12};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        size_t digits = 0, length;
+        bool any = false;
+        for (; (length = glob ? glob_digit(text) : !!isxdigit((unsigned char)*text));
+             text += length) {
+            any |= *text == '*';
+            digits += *text != '*';
+        }
+        if (any ? digits > groups[i] : digits != groups[i])
+            return false;
+        if (i + 1 < sizeof groups / sizeof *groups && *text++ != '-')
+            return false;
+    }
+    return !*text;
+}
+
+bool is_uuid(const char *text) {
+    return has_uuid_shape(text, false);
+}
+
+bool is_uuid_glob(const char *text) {
+    return has_uuid_shape(text, true);
+}
+
+const char *field_text(enum word_field field) {
+    static const char *const texts[] = {"", "name", "title", "uuid"};
+    return texts[field];
 }
 
 const char *criterion_text(enum criterion_kind kind) {

@@ -18,13 +18,25 @@
 /* How a VM is named, and texts in general. */
 enum word_kind { WORD_ANY, WORD_PLAIN, WORD_GLOB, WORD_QUOTED };
 
+/* By what a VM is meant: `name`, `title` or `uuid` in front of its word; else by any of them. */
+enum word_field { FIELD_ANY, FIELD_NAME, FIELD_TITLE, FIELD_UUID };
+
 struct word {
     struct word *next;
     const char *text;
     struct span span;
-    enum word_kind kind;
+    enum word_kind kind : 8;
+    enum word_field field : 8;
     uint32_t hash; /* of the text */
 };
+
+/* 36 characters: hex digits with dashes at their places, as virsh prints it. */
+bool is_uuid(const char *text);
+
+/* A glob of that shape: each group has as many characters, unless a '*' is in it. */
+bool is_uuid_glob(const char *text);
+
+const char *field_text(enum word_field field);
 
 static inline bool same_text(const struct word *a, const struct word *b) {
     return a->hash == b->hash && !strcmp(a->text, b->text);

@@ -531,6 +531,18 @@ void report_odd_name(struct parse_context *context, struct span span, const char
         diagnostic_hint(syntax(context, span, "a name that ends with ';'"), "%s", NO_SEMICOLON);
 }
 
+void report_bad_uuid(struct parse_context *context, struct span span, const char *text) {
+    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
+                                             "bad-uuid", "'%s' is not a UUID", text);
+    diagnostic->fixed = true;
+    if (strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32)
+        diagnostic_hint(diagnostic, "did you mean '%.8s-%.4s-%.4s-%.4s-%.12s'?", text, text + 8,
+                        text + 12, text + 16, text + 20);
+    else
+        diagnostic_hint(diagnostic, "write it as 'virsh list --all --uuid' does: "
+                                    "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e");
+}
+
 void report_joined_never(struct parse_context *context, struct span backslash) {
     diagnostic_hint(syntax(context, backslash, "this backslash joins the next line, a 'never'"),
                     "take the backslash away: a 'never' is a statement of its own");

@@ -41,6 +41,9 @@ void report_wrong_quotes(struct parse_context *context, struct span span);
 /* A bare word that is a VM's name to the grammar, and to its writer surely something else. */
 void report_odd_name(struct parse_context *context, struct span span, const char *text);
 
+/* A word after 'uuid'. */
+void report_bad_uuid(struct parse_context *context, struct span span, const char *text);
+
 /* A bare argument that is an operator to a shell, and an error here. */
 bool is_shell_operator(const char *text);
 

@@ -132,14 +132,6 @@ static struct uuid_shape shape_of(const char *text) {
     return shape;
 }
 
-static bool is_uuid(const char *text) {
-    for (size_t i = 0; i < UUID_LENGTH; i++)
-        if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-'
-                                                    : !isxdigit((unsigned char)text[i]))
-            return false;
-    return !text[UUID_LENGTH];
-}
-
 /* A name of letters and dashes is hardly ever as near as that: all but two of 32 or so are hex
  * digits. */
 static bool is_nearly_uuid(const char *text) {
@@ -167,7 +159,7 @@ static char *mended_uuid(const char *text) {
 static void check_uuid(struct diagnostics *diagnostics, struct source *source,
                        const struct word *vm) {
     struct uuid_shape shape;
-    if (vm->kind == WORD_GLOB || strnlen(vm->text, 45) < 28 || strlen(vm->text) > 44 ||
+    if (vm->field || vm->kind == WORD_GLOB || strnlen(vm->text, 45) < 28 || strlen(vm->text) > 44 ||
         !is_nearly_uuid(vm->text))
         return;
     shape = shape_of(vm->text);

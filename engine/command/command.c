@@ -39,6 +39,15 @@ void command_put_note(struct json_object *document, const char *note) {
         text_put_json(document, "note", note);
 }
 
+int command_two_vms(const char *word, const struct domain *first, const struct domain *second) {
+    char *message = memory_printf("two VMs have the title '%s': '%s' (%s) and '%s' (%s)", word,
+                                  first->name, first->uuid ? first->uuid : "no UUID", second->name,
+                                  second->uuid ? second->uuid : "no UUID");
+    int status = command_fail(message, "name it by its name or UUID");
+    free(message);
+    return status;
+}
+
 static void print_help(const struct command *command) {
     printf("virt-rules %s %s\n\n%s\n", command->name, command->usage, command->summary);
     if (*command->help)

@@ -2,6 +2,7 @@
 #ifndef ENGINE_COMMAND_H
 #define ENGINE_COMMAND_H
 
+#include "engine/domain.h"
 #include "engine/libvirt/virt.h"
 #include "engine/ruleset.h"
 
@@ -36,6 +37,9 @@ int command_dump(const struct command *command, int argc, char **argv);
 /* Says what is wrong with the command line and how it is right, on stderr; returns EXIT_USAGE. */
 int command_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Says that a word for a VM is the title of two; returns EXIT_PROBLEM. */
+int command_two_vms(const char *word, const struct domain *first, const struct domain *second);
 
 /* Says what went wrong, and what to do when `hint` is not NULL; returns EXIT_PROBLEM. */
 int command_fail(const char *message, const char *hint);

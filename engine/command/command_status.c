@@ -387,11 +387,16 @@ static int unknown_vm(const struct view *view) {
     return status;
 }
 
-static bool knows(const struct view *view) {
-    for (size_t i = 0; i < view->vms.count; i++)
-        if (domain_is_called(&view->vms.list[i], view->vm))
-            return true;
-    return false;
+/* Takes the word for the VM that it means. */
+static int find_vm(struct view *view) {
+    const struct domain *first, *second;
+    size_t index = domain_pick(view->vms.list, view->vms.count, view->vm, &first, &second);
+    if (second)
+        return command_two_vms(view->vm, first, second);
+    if (index == view->vms.count)
+        return unknown_vm(view);
+    view->vm = domain_key(&view->vms.list[index]);
+    return EXIT_FINE;
 }
 
 /* What libvirt was asked to do and has not answered is known without it, and its own files tell of
@@ -421,8 +426,8 @@ static int load_vms(struct view *view) {
     if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
         vms_from_libvirt(&view->vms, virt, &error) < 0)
         go_on_without(view, &error);
-    else if (view->vm && !knows(view))
-        status = unknown_vm(view);
+    else if (view->vm)
+        status = find_vm(view);
     virt_close(virt);
     return status;
 }

@@ -87,28 +87,37 @@ static int ask_libvirt(struct inquiry *inquiry, struct virt *virt) {
         fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
         inquiry->note = command_libvirt_note(&error);
         others_from_tree(&inquiry->others, "", &inquiry->domain);
+    } else if (status == EXIT_FINE && vms_from_libvirt(&inquiry->vms, virt, &error) < 0) {
+        fprintf(stderr, "virt-rules: what other VMs are called is not known: %s\n", error.message);
+        inquiry->note = command_libvirt_note(&error);
     }
     return status;
 }
 
 /* A copy of a host has libvirt's files of the VMs that ran there, and its definitions. */
 static int vms_from_tree_of(struct inquiry *inquiry) {
-    struct vms vms;
+    const struct domain *first, *second;
+    struct vms *vms = &inquiry->vms;
+    size_t index = domain_pick(vms->list, vms->count, inquiry->vm, &first, &second);
+    if (second)
+        return command_two_vms(inquiry->vm, first, second);
     others_from_tree(&inquiry->others, inquiry->sysroot, NULL);
-    if (others_take(&inquiry->others, inquiry->vm, &inquiry->domain))
-        return EXIT_FINE;
-    if (vms_from_tree(&vms, inquiry->sysroot)) { /* those that do not run */
-        bool found =
-            others_take(&(struct others){vms.list, vms.count}, inquiry->vm, &inquiry->domain);
-        vms.count -= found;
-        vms_finish(&vms);
-        if (found)
-            return EXIT_FINE;
+    if (index == vms->count)
+        return known_by_name(inquiry);
+    if (!others_take(&inquiry->others, domain_key(&vms->list[index]), &inquiry->domain)) {
+        struct vms again;
+        vms_from_tree(&again, inquiry->sysroot);
+        others_take(&(struct others){again.list, again.count}, domain_key(&vms->list[index]),
+                    &inquiry->domain);
+        again.count--;
+        vms_finish(&again);
     }
-    return known_by_name(inquiry);
+    return EXIT_FINE;
 }
 
 static int vms_from_files(struct inquiry *inquiry) {
+    if (inquiry->sysroot)
+        vms_from_tree(&inquiry->vms, inquiry->sysroot);
     if (!inquiry->domain_xml)
         return vms_from_tree_of(inquiry);
     int status =
@@ -233,15 +242,31 @@ static void load_rules(struct inquiry *inquiry) {
     program_init(&inquiry->program, &inquiry->ruleset);
 }
 
+/* Where nobody knows the host's VMs, what is assumed is said. */
+static void name_vms(struct inquiry *inquiry) {
+    inquiry->event.vms = inquiry->vms.list;
+    inquiry->event.vm_count = inquiry->vms.count;
+    const struct word *unsure =
+        inquiry->vms.list ? NULL : match_unsure(&inquiry->program, &inquiry->event);
+    if (unsure)
+        fprintf(stderr,
+                "virt-rules: the VMs of the host are not known: it is assumed that '%s' in the "
+                "rules means this VM alone\n",
+                unsure->text);
+}
+
 int inquiry_init(struct inquiry *inquiry) {
     int status = name_event(inquiry);
     if (status == EXIT_FINE)
         status = find_vms(inquiry);
     if (status == EXIT_FINE)
         status = load_host(inquiry);
-    if (status != EXIT_FINE)
+    if (status != EXIT_FINE) {
+        vms_finish(&inquiry->vms);
         return status;
+    }
     load_rules(inquiry);
+    name_vms(inquiry);
     status = name_device(inquiry);
     if (status != EXIT_FINE) {
         inquiry_finish(inquiry);
@@ -265,5 +290,6 @@ void inquiry_finish(struct inquiry *inquiry) {
     ruleset_finish(&inquiry->ruleset);
     host_finish(&inquiry->host);
     others_finish(&inquiry->others);
+    vms_finish(&inquiry->vms);
     domain_finish(&inquiry->domain);
 }

@@ -8,6 +8,7 @@
 #include "engine/command/command.h"
 #include "engine/others.h"
 #include "engine/plan.h"
+#include "engine/vms.h"
 
 struct inquiry {
     const struct command *command;
@@ -16,6 +17,7 @@ struct inquiry {
     const char *rules, *sysroot, *domain_xml;
     struct domain domain;
     struct others others;
+    struct vms vms; /* every VM of the host; none: not known */
     struct event event;
     struct host host;
     struct ruleset ruleset;

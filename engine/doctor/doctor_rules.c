@@ -253,7 +253,10 @@ static void report_room(const struct domain *vm, const struct plan *plan,
 static void judge_room(const struct doctor *doctor, size_t index, struct findings *findings) {
     const struct vms *vms = &doctor->libvirt.vms;
     struct running others = running_but(vms, index);
-    struct event event = {.name = EVENT_STARTED, .domain = &vms->list[index]};
+    struct event event = {.name = EVENT_STARTED,
+                          .domain = &vms->list[index],
+                          .vms = vms->list,
+                          .vm_count = vms->count};
     struct plan plan;
     plan_init(&plan, &(struct plan_request){.program = doctor->program,
                                             .event = &event,

@@ -19,12 +19,26 @@ enum { RESULTS_LIMIT = 64 * 1024 * 1024 }; /* of one VM */
 
 /* --- which VMs */
 
-static struct event event_of(const struct domain *domain) {
-    return (struct event){.name = EVENT_STARTED, .domain = domain, .settled = true};
+static struct event event_of(const struct apply *apply, const struct domain *domain) {
+    return (struct event){.name = EVENT_STARTED,
+                          .domain = domain,
+                          .vms = apply->vms.list,
+                          .vm_count = apply->vms.count,
+                          .settled = true};
+}
+
+/* Every VM, if a rule's word may mean another one than a running VM that it fits. */
+static int list_vms(struct apply *apply, struct virt *virt, struct virt_error *error) {
+    for (size_t i = 0; i < apply->running.count; i++) {
+        struct event event = event_of(apply, &apply->running.list[i]);
+        if (match_unsure(apply->request->program, &event))
+            return vms_from_libvirt(&apply->vms, virt, error);
+    }
+    return 0;
 }
 
 static bool is_concerned(const struct apply *apply, const struct domain *domain) {
-    struct event event = event_of(domain);
+    struct event event = event_of(apply, domain);
     struct wanted_list wanted = match_event(apply->request->program, &event);
     free(wanted.list);
     return wanted.count > 0;
@@ -142,6 +156,10 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
     if (request->open_virt(&virt, NULL, error) < 0)
         return -1;
     int status = others_load(&apply->running, virt, NULL, error);
+    if (status == 0 && list_vms(apply, virt, error) < 0) {
+        apply_finish(apply);
+        status = -1;
+    }
     if (status == 0) {
         if (apply->running.count)
             qsort(apply->running.list, apply->running.count, sizeof *apply->running.list,
@@ -161,6 +179,7 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
 void apply_finish(struct apply *apply) {
     others_finish(&apply->running);
     others_finish(&apply->over);
+    vms_finish(&apply->vms);
     free(apply->chosen);
 }
 
@@ -252,7 +271,7 @@ static struct worker *start_all(const struct apply *apply) {
     size_t count = 0;
     for (size_t i = 0; i < apply->running.count; i++)
         if (apply->chosen[i]) {
-            struct event event = event_of(&apply->running.list[i]);
+            struct event event = event_of(apply, &apply->running.list[i]);
             event.seen = apply->seen;
             workers[count++] = start(apply->request, &event);
         }
@@ -307,7 +326,7 @@ static struct domain *others_of(const struct apply *apply, size_t own) {
 
 static bool show_one(const struct apply *apply, const struct host *host, size_t i, bool colour,
                      struct json_object *plans) {
-    struct event event = event_of(&apply->running.list[i]);
+    struct event event = event_of(apply, &apply->running.list[i]);
     struct domain *others = others_of(apply, i);
     struct plan plan;
     plan_init(&plan, &(struct plan_request){.program = apply->request->program,

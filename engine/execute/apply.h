@@ -4,6 +4,7 @@
 
 #include "engine/execute/execute.h"
 #include "engine/others.h"
+#include "engine/vms.h"
 
 #include <stdio.h>
 
@@ -22,6 +23,7 @@ struct apply_request {
 struct apply {
     const struct apply_request *request;
     struct others running; /* every VM that runs, by name */
+    struct vms vms;        /* every VM, where a rule's word may mean several; none: not needed */
     bool *chosen;          /* one each: it is to be worked on */
     struct others over;    /* VMs that ended while no hook ran: what is noted of them is settled */
     size_t chosen_count;

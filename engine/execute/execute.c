@@ -83,6 +83,8 @@ static enum outcome walk_plan(struct execution *run, bool only_programs) {
 static enum outcome walk_devices(struct execution *run) {
     struct event live = *run->executor->event;
     live.domain = &run->domain;
+    if (!execution_load_vms(run, &live))
+        return OUTCOME_OVER;
     struct plan_request request = {.program = run->executor->program,
                                    .event = &live,
                                    .host = &run->host,
@@ -114,10 +116,26 @@ static enum outcome one_pass(struct execution *run) {
     return outcome;
 }
 
+/* Whether another VM is meant is asked once; a libvirt that does not answer keeps no program from
+ * being run. */
+static void list_vms(struct execution *run, struct event *event) {
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (!run->vms_listed && !run->blind && match_unsure(run->executor->program, event) &&
+        run->executor->open_virt(&virt, NULL, &error) == 0) {
+        run->vms_listed = vms_from_libvirt(&run->vms, virt, &error) == 0;
+        virt_close(virt);
+    }
+    event->vms = run->vms.list;
+    event->vm_count = run->vms.count;
+}
+
 /* Programs need neither the host's devices nor libvirt. */
 static void execute_programs(struct execution *run) {
+    struct event event = *run->executor->event;
+    list_vms(run, &event);
     struct plan_request request = {
-        .program = run->executor->program, .event = run->executor->event, .host = &run->host};
+        .program = run->executor->program, .event = &event, .host = &run->host};
     plan_init(&run->plan, &request);
     walk_plan(run, true);
     plan_finish(&run->plan);
@@ -188,7 +206,7 @@ static void execute_devices(struct execution *run) {
 static bool has_left(const struct executor *executor) {
     const struct event *event = executor->event;
     return event->name == EVENT_UNPLUGGED && event->device && event->device->bus == BUS_USB &&
-           match_giver(executor->program, event->domain, event->device->id).rule;
+           match_giver(executor->program, event, event->device->id).rule;
 }
 
 static bool wants_devices(const struct executor *executor, const struct wanted_list *wanted) {

@@ -397,6 +397,23 @@ bool execution_load_others(struct execution *run) {
     return true;
 }
 
+bool execution_load_vms(struct execution *run, struct event *event) {
+    struct virt_error error;
+    int64_t since = execution_now(run);
+    if (!run->vms_listed && !match_unsure(run->executor->program, event))
+        return true;
+    while (!run->vms_listed && vms_from_libvirt(&run->vms, run->virt, &error) < 0)
+        if (!execution_ask_again(run, &error, since)) {
+            give_up(run, error.message, error.hint);
+            run->blind = true;
+            return false;
+        }
+    run->vms_listed = true;
+    event->vms = run->vms.list;
+    event->vm_count = run->vms.count;
+    return true;
+}
+
 enum holding execution_holds(struct execution *run, const struct host_device *device) {
     struct domain domain;
     if (!execution_load_domain(run, &domain))
@@ -407,6 +424,7 @@ enum holding execution_holds(struct execution *run, const struct host_device *de
 }
 
 void execution_finish_run(struct execution *run) {
+    vms_finish(&run->vms);
     tdestroy(run->tasks, finish_task);
     for (size_t i = 0; i < run->claim_count; i++) {
         free(run->claims[i].address);

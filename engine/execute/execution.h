@@ -12,6 +12,7 @@
 #include "engine/others.h"
 #include "engine/plan.h"
 #include "engine/state/life.h"
+#include "engine/vms.h"
 
 enum {
     PASSING_LIMIT_MS = 60000, /* how long errors that pass are tried again without 'within' */
@@ -80,6 +81,8 @@ struct execution {
     size_t leaving_count;
     struct domain domain; /* as libvirt has it now */
     struct others others;
+    struct vms vms; /* every VM, when a rule's word may mean another one; once in a run */
+    bool vms_listed;
     struct host host;
     struct plan plan;
     int64_t wake;     /* when to look again at what waits; INT64_MAX: nothing waits */
@@ -163,6 +166,9 @@ const char *execution_vm(const struct execution *run);
 bool execution_load_domain(struct execution *run, struct domain *domain);
 bool execution_load_host(struct execution *run);
 bool execution_load_others(struct execution *run);
+/* Every VM, so that the event knows them, if a rule's word may mean another one than the event's.
+ */
+bool execution_load_vms(struct execution *run, struct event *event);
 
 enum holding { HOLDS_NOT, HOLDS, UNKNOWN };
 /* Whether the VM has the device now; UNKNOWN after writing why that cannot be said. */

@@ -74,9 +74,8 @@ static bool names_event(const struct program *program, enum event_name name) {
 }
 
 /* A USB device that went is taken out of the VM that got it at whatever event. */
-static bool may_have_been_given(const struct program *program, const struct domain *domain,
-                                const struct host_device *device) {
-    return device->bus == BUS_USB && match_giver(program, domain, device->id).rule;
+static bool may_have_been_given(const struct program *program, const struct event *event) {
+    return event->device->bus == BUS_USB && match_giver(program, event, event->device->id).rule;
 }
 
 static bool has_device(const struct wanted_list *wanted) {
@@ -97,8 +96,7 @@ static size_t rank_of(const struct program *program, const struct event *event, 
     if (stands && !has_device(&wanted))
         rank = SIZE_MAX;
     free(wanted.list);
-    if (rank == SIZE_MAX && event->name == EVENT_UNPLUGGED &&
-        may_have_been_given(program, event->domain, event->device))
+    if (rank == SIZE_MAX && event->name == EVENT_UNPLUGGED && may_have_been_given(program, event))
         rank = program->rule_count;
     return rank;
 }
@@ -129,7 +127,8 @@ bool plug_concerns(const struct program *program, const struct uevent *uevent) {
     if (names_event(program, EVENT_PLUGGED) || names_event(program, EVENT_UNPLUGGED))
         return true;
     anyone_init(&anyone, program);
-    bool given = may_have_been_given(&anyone.program, &anyone.domain, &uevent->device);
+    bool given = may_have_been_given(
+        &anyone.program, &(struct event){.domain = &anyone.domain, .device = &uevent->device});
     anyone_finish(&anyone);
     return given;
 }

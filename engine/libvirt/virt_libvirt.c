@@ -463,33 +463,43 @@ static int read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm
     return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING ? 0 : -1;
 }
 
-static bool has_title(const char *xml, const char *title) {
+/* "'NAME' (UUID)" of a VM that has the title, for the caller to free; NULL: it has not. */
+static char *if_titled(const struct virt_vm *vm, const char *title) {
     struct domain domain;
-    char ignored[256];
-    bool has;
+    char ignored[256], *text = NULL;
 
-    if (domain_parse(&domain, xml, strlen(xml), ignored, sizeof ignored) != 0)
-        return false;
-    has = domain.title && strcmp(domain.title, title) == 0;
+    if (domain_parse(&domain, vm->xml, strlen(vm->xml), ignored, sizeof ignored) != 0)
+        return NULL;
+    if (domain.title && strcmp(domain.title, title) == 0)
+        text = memory_printf("'%s' (%s)", domain.name, vm->uuid);
     domain_finish(&domain);
-    return has;
+    return text;
 }
 
-/* Returns how many of the VMs have the title, the first of them in `found`, or -1. */
+/* Returns how many of the VMs have the title, the first of them in `found` and the first two in
+ * words in `texts`, or -1. */
 static int match_titles(struct libvirt *self, virDomainPtr *domains, int count, const char *title,
-                        virDomainPtr *found, struct virt_error *error) {
+                        virDomainPtr *found, char *texts[2], struct virt_error *error) {
     int matches = 0;
 
     for (int i = 0; i < count; i++) {
         struct virt_vm vm;
         int status = read_vm(self, domains[i], &vm, error);
+        char *text = status > 0 ? if_titled(&vm, title) : NULL;
 
         if (status < 0)
             return -1;
-        if (status > 0 && has_title(vm.xml, title) && matches++ == 0)
-            *found = domains[i];
         if (status > 0)
             free(vm.xml);
+        if (text && matches == 0)
+            *found = domains[i];
+        if (!text)
+            continue;
+        if (matches < 2)
+            texts[matches] = text;
+        else
+            free(text);
+        matches++;
     }
     return matches;
 }
@@ -498,21 +508,25 @@ static int match_titles(struct libvirt *self, virDomainPtr *domains, int count, 
 static virDomainPtr find_by_title(struct libvirt *self, const char *title,
                                   struct virt_error *error) {
     virDomainPtr *domains = NULL, found = NULL;
+    char *texts[2] = {NULL, NULL};
     int count = self->api.list_domains(self->connection, &domains, 0), matches;
 
     if (count < 0) {
         failed(self, error);
         return NULL;
     }
-    matches = match_titles(self, domains, count, title, &found, error);
+    matches = match_titles(self, domains, count, title, &found, texts, error);
     if (matches == 0)
         fail(error, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs",
              "no VM has the UUID, name or title '%s'", title);
     if (matches > 1)
         fail(error, VIRT_FAILED, "name it by its name or UUID: 'virsh list --all --title'",
-             "%d VMs have the title '%s'", matches, title);
+             "%d VMs have the title '%s': %s and %s%s", matches, title, texts[0], texts[1],
+             matches > 2 ? " among them" : "");
     if (matches != 1)
         found = NULL;
+    free(texts[0]);
+    free(texts[1]);
     free_domains(self, domains, count, found);
     return found;
 }
@@ -524,7 +538,7 @@ static virDomainPtr find(struct libvirt *self, const char *vm, struct virt_error
         domain = self->api.lookup_by_name(self->connection, vm);
     if (domain)
         return domain;
-    if (no_such_domain(self))
+    if (no_such_domain(self) && !domain_is_uuid(vm))
         return find_by_title(self, vm, error);
     failed(self, error);
     return NULL;

@@ -154,9 +154,156 @@ static void a_bare_word_may_be_a_glob(void **state) {
     assert_false(is_for("frig", "frigate", NULL));
     assert_false(is_for("Fri*", "frigate", NULL));
     assert_true(is_for("Home*", "vm1", "Home Assistant"));
-    assert_true(is_for("4DEA22B3-*", "vm1", NULL));
+    assert_false(is_for("*dea*", "vm1", NULL));
+    assert_false(is_for("4dea*", "vm1", NULL));
+    assert_false(is_for("4DEA22B3-*", "vm1", NULL));
+    assert_true(is_for("4DEA22B3-*-*-*-*", "vm1", NULL));
+    assert_true(is_for("4dea22b3-1d52-d8f3-2516-782e98ab3fa?", "vm1", NULL));
+    assert_true(is_for("?\?\?\?\?\?\?\?-1d52-d8f3-2516-[0-9]82e98ab3fa[!1]", "vm1", NULL));
+    assert_false(is_for("4dea22b3-1d52-d8f3-2516-782e98ab3f?", "vm1", NULL));
+    assert_false(is_for("*-*", "vm1", NULL));
+    assert_true(is_for("uuid 4dea*", "vm1", NULL));
+    assert_false(is_for("name 4dea*", "vm1", "4dea"));
+    assert_true(is_for("title 4dea*", "vm1", "4dea"));
     assert_true(is_for("*gate", "../a/gate", NULL));
     assert_true(is_for("*", ".hidden", NULL));
+}
+
+static void one_of_the_three_can_be_said(void **state) {
+    (void)state;
+    assert_true(is_for("name frigate", "frigate", "t"));
+    assert_false(is_for("name t", "frigate", "t"));
+    assert_true(is_for("title \"my t\"", "frigate", "my t"));
+    assert_false(is_for("title frigate", "frigate", "t"));
+    assert_true(is_for("uuid 4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", "x", NULL));
+    assert_false(is_for("uuid 4dea22b3-1d52-d8f3-2516-782e98ab3fa1",
+                        "4dea22b3-1d52-d8f3-2516-782e98ab3fa1", NULL));
+    assert_true(is_for("name 4dea22b3-1d52-d8f3-2516-782e98ab3fa1",
+                       "4dea22b3-1d52-d8f3-2516-782e98ab3fa1", NULL));
+    assert_true(is_for("name a, title t", "frigate", "t"));
+    assert_true(is_for("a, \\\n name \\\n frigate", "frigate", NULL));
+    assert_true(is_for("name 7", "7", NULL));
+    /* VMs that are called so */
+    assert_true(is_for("name", "name", NULL));
+    assert_true(is_for("title, uuid", "uuid", NULL));
+    assert_true(is_for("\"title\"", "title", NULL));
+    assert_true(is_for("name name", "name", NULL));
+    assert_true(is_for("name \"started\"", "started", NULL));
+}
+
+static void the_shape_of_a_uuid_is_no_title(void **state) {
+    (void)state;
+    static const char other[] = "4dea22b3-1d52-d8f3-2516-782e98ab3fa1";
+    assert_false(is_for(other, "vm1", other));
+    assert_true(is_for(other, other, NULL));
+    assert_false(is_for("4DEA22B3-1d52-d8f3-2516-782e98ab3fa1", other, NULL));
+    assert_false(is_for("4dea22b3-?\?\?\?-d8f3-2516-782e98ab3fa1", "vm1", other));
+    assert_true(is_for("title 4dea22b3-1d52-d8f3-2516-782e98ab3fa1", "vm1", other));
+}
+
+/* --- several VMs that a word fits */
+
+#define VM(NUMBER) "00000000-0000-4000-8000-00000000000" NUMBER
+
+static const struct domain *const vms = (const struct domain[]){
+    {.name = SAMPLE_TEXT("frigate"), .title = SAMPLE_TEXT("x"), .uuid = SAMPLE_TEXT(VM("0"))},
+    {.name = SAMPLE_TEXT("vm1"), .title = SAMPLE_TEXT("frigate"), .uuid = SAMPLE_TEXT(VM("1"))},
+    {.name = SAMPLE_TEXT("vm2"), .title = SAMPLE_TEXT("nvr"), .uuid = SAMPLE_TEXT(VM("2"))},
+    {.name = SAMPLE_TEXT("vm3"), .title = SAMPLE_TEXT("nvr"), .uuid = SAMPLE_TEXT(VM("3"))},
+    {.name = SAMPLE_TEXT(VM("2")), .title = SAMPLE_TEXT("y"), .uuid = SAMPLE_TEXT(VM("4"))},
+};
+
+enum { VM_COUNT = 5 };
+
+/* The VMs that a rule for `words` means, by number; with '!' those that have a rival. */
+static const char *meant_of(const char *words, bool known) {
+    static char found[32];
+    struct sample_rules rules;
+    char *text = memory_printf("on vm %s started run \"/x\"\n", words);
+    sample_rules_init(&rules, text);
+    free(text);
+    *found = 0;
+    for (size_t i = 0; i < VM_COUNT; i++) {
+        struct event event = {.name = EVENT_STARTED,
+                              .domain = &vms[i],
+                              .vms = known ? vms : NULL,
+                              .vm_count = known ? VM_COUNT : 0};
+        size_t count = 0;
+        if (!match_rule(rules.program.rules[0], &event))
+            continue;
+        bool rival = match_rival(rules.program.rules[0], &event, &count) != NULL;
+        assert_int_equal(count, rival ? 2 : 0);
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%zu%s", i, rival ? "!" : "");
+    }
+    sample_rules_finish(&rules);
+    return found;
+}
+
+static void a_better_fit_is_meant_alone(void **state) {
+    (void)state;
+    static const struct {
+        const char *words, *known, *unknown;
+    } cases[] = {
+        {"frigate", "0", "01"},      {"title frigate", "1", "1"},
+        {"name frigate", "0", "0"},  {"frigate, title frigate", "01", "01"},
+        {"nvr", "2!3!", "23"},       {"title nvr", "2!3!", "23"},
+        {"nvr, vm2", "23!", "23"},   {"nvr, uuid " VM("3"), "2!3", "23"},
+        {VM("2"), "2", "24"},        {"uuid " VM("2"), "2", "2"},
+        {"name " VM("2"), "4", "4"}, {"nv*", "23", "23"},
+        {"any", "01234", "01234"},   {"frig*", "01", "01"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_string_equal(meant_of(cases[i].words, true), cases[i].known);
+        assert_string_equal(meant_of(cases[i].words, false), cases[i].unknown);
+    }
+}
+
+static void who_else_is_meant_is_asked_where_it_matters(void **state) {
+    (void)state;
+    static const struct {
+        const char *words;
+        size_t vm;
+        bool unsure;
+    } cases[] = {
+        {"frigate", 0, false},       {"frigate", 1, true}, {"title frigate", 1, true},
+        {"uuid " VM("1"), 1, false}, {VM("1"), 1, false},  {VM("2"), 4, true},
+        {"name " VM("2"), 4, false}, {"nv*", 2, false},    {"any", 2, false},
+        {"other", 2, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sample_rules rules;
+        char *text = memory_printf("on vm %s started run \"/x\"\n", cases[i].words);
+        struct event event = {.name = EVENT_STARTED, .domain = &vms[cases[i].vm]};
+        sample_rules_init(&rules, text);
+        free(text);
+        assert_int_equal(match_unsure(&rules.program, &event) != NULL, cases[i].unsure);
+        event.name = EVENT_STOPPED;
+        assert_null(match_unsure(&rules.program, &event));
+        sample_rules_finish(&rules);
+    }
+}
+
+static void a_guard_is_for_all_that_its_words_may_mean(void **state) {
+    (void)state;
+    static const struct {
+        const char *words, *found;
+    } cases[] = {
+        {"frigate", "01"},   {"name frigate", "0"},  {"title frigate", "1"},
+        {VM("2"), "24"},     {"uuid " VM("2"), "2"}, {"*-4000-*", "01234"},
+        {"name vm*", "123"}, {"uuid vm*", ""},       {"nvr", "23"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sample_rules rules;
+        char *text = memory_printf("never attach 1ac1:* to vm %s\n", cases[i].words);
+        char found[16] = "";
+        sample_rules_init(&rules, text);
+        free(text);
+        for (size_t j = 0; j < VM_COUNT; j++)
+            if (match_guard_vms(rules.program.guards[0], &vms[j]))
+                snprintf(found + strlen(found), sizeof found - strlen(found), "%zu", j);
+        assert_string_equal(found, cases[i].found);
+        sample_rules_finish(&rules);
+    }
 }
 
 static void a_quoted_word_is_only_itself(void **state) {
@@ -176,7 +323,7 @@ static void a_vm_that_has_only_a_name(void **state) {
                 plain = {.text = "frigate", .kind = WORD_PLAIN};
     assert_false(match_vm(&glob, &domain));
     assert_true(match_vm(&plain, &domain));
-    assert_false(match_vms(NULL, &domain));
+    assert_false(match_vms(NULL, &(struct event){.domain = &domain}));
 }
 
 /* --- rules and guards */
@@ -262,7 +409,8 @@ static size_t giver(const char *text, const char *vm, uint16_t vendor, uint16_t 
     struct sample_rules rules;
     struct domain domain = {.name = (char *)(uintptr_t)vm};
     sample_rules_init(&rules, text);
-    struct origin origin = match_giver(&rules.program, &domain, (struct device_id){vendor, device});
+    struct origin origin = match_giver(&rules.program, &(struct event){.domain = &domain},
+                                       (struct device_id){vendor, device});
     size_t line = origin.rule ? program_line(origin.rule, origin.action) : 0;
     assert_true(!origin.rule == !origin.target);
     sample_rules_finish(&rules);
@@ -324,6 +472,11 @@ int main(void) {
         cmocka_unit_test(names_stand_for_their_definition),
         cmocka_unit_test(a_vm_by_name_title_and_uuid),
         cmocka_unit_test(a_bare_word_may_be_a_glob),
+        cmocka_unit_test(one_of_the_three_can_be_said),
+        cmocka_unit_test(the_shape_of_a_uuid_is_no_title),
+        cmocka_unit_test(a_better_fit_is_meant_alone),
+        cmocka_unit_test(who_else_is_meant_is_asked_where_it_matters),
+        cmocka_unit_test(a_guard_is_for_all_that_its_words_may_mean),
         cmocka_unit_test(a_quoted_word_is_only_itself),
         cmocka_unit_test(a_vm_that_has_only_a_name),
         cmocka_unit_test(all_rules_of_the_event_in_order),

@@ -466,6 +466,46 @@ static void any_takes_the_first_free_ones(void **state) {
                         "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
 }
 
+/* Of two VMs with one title none gets what only one can have. */
+static void equal_titles(void **state) {
+    (void)state;
+    struct domain vms[] = {
+        {.name = SAMPLE_TEXT("vm1"), .title = SAMPLE_TEXT("nvr"), .uuid = SAMPLE_TEXT("1-1")},
+        {.name = SAMPLE_TEXT("vm2"), .title = SAMPLE_TEXT("nvr"), .uuid = SAMPLE_TEXT("2-2")},
+    };
+    static const struct {
+        const char *rule, *plan;
+    } cases[] = {
+        {"nvr started attach at 03:00.0 as vfio", "refused same-title at 03:00.0\n"},
+        {"nvr started attach all 1ac1:089a as vfio", "refused same-title 1ac1:089a\n"},
+        {"nvr started attach any 1ac1:089a as vfio", "attach 0000:03:00.0\n"},
+        {"nvr started attach any 2 1ac1:089a as vfio", "refused same-title 1ac1:089a\n"},
+        {"nvr, vm1 started attach at 03:00.0 as vfio", "attach 0000:03:00.0\n"},
+        {"uuid* started attach at 03:00.0 as vfio", ""},
+        {"nv* started attach at 03:00.0 as vfio", "attach 0000:03:00.0\n"},
+        {"nvr started run \"/x\"", "run /x\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sample_rules own;
+        struct plan made;
+        char result[256] = "", *text = memory_printf("on vm %s\n", cases[i].rule);
+        sample_rules_init(&own, text);
+        struct event event = {.name = EVENT_STARTED, .domain = &vms[0], .vms = vms, .vm_count = 2};
+        plan_init(&made,
+                  &(struct plan_request){.program = &own.program, .event = &event, .host = &host});
+        for (size_t j = 0; j < made.count; j++)
+            print_entry(result + strlen(result), sizeof result - strlen(result), &made.entries[j]);
+        if (strcmp(result, cases[i].plan) != 0)
+            fail_msg("%s: %s", cases[i].rule, result);
+        if (i == 0)
+            assert_string_equal(made.entries[0].message,
+                                "VMs 'vm1' (1-1) and 'vm2' (2-2) have the same title 'nvr'");
+        plan_finish(&made);
+        sample_rules_finish(&own);
+        free(text);
+    }
+}
+
 static void any_goes_past_what_it_cannot_have(void **state) {
     (void)state;
     devices[CORAL].use = SAMPLE_TEXT("uses it");
@@ -1047,6 +1087,7 @@ int main(void) {
         TEST(the_strongest_reason_first),
         TEST(all_takes_all),
         TEST(any_takes_the_first_free_ones),
+        TEST(equal_titles),
         TEST(any_goes_past_what_it_cannot_have),
         TEST(any_takes_none_when_there_are_too_few),
         TEST(any_counts_what_the_vm_has),
