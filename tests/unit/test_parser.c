@@ -778,6 +778,8 @@ static void test_excluding_through_names(void **state) {
     /* A definition that nothing matches is one mistake, wherever it is used. */
     assert_says("device a is class 03 class 0c\ndevice b is a port 1-1\nnever attach b 1ac1:089a\n",
                 "impossible-device@class 0c");
+    assert_says("device a is class 03 class 0c\nnever attach a class 02\n",
+                "impossible-device@class 0c");
     assert_says("never attach port 1-1.2 at 03:00.0", "impossible-device@at 03:00.0");
     front_init(&front);
 }
