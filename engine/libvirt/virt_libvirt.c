@@ -504,6 +504,8 @@ static int match_titles(struct libvirt *self, virDomainPtr *domains, int count, 
     return matches;
 }
 
+#define WHICH_VMS "'virsh list --all --title' lists the VMs"
+
 /* Running or not, so that the message about a stopped VM is not "no such VM". */
 static virDomainPtr find_by_title(struct libvirt *self, const char *title,
                                   struct virt_error *error) {
@@ -517,8 +519,7 @@ static virDomainPtr find_by_title(struct libvirt *self, const char *title,
     }
     matches = match_titles(self, domains, count, title, &found, texts, error);
     if (matches == 0)
-        fail(error, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs",
-             "no VM has the UUID, name or title '%s'", title);
+        fail(error, VIRT_NO_DOMAIN, WHICH_VMS, "no VM has the UUID, name or title '%s'", title);
     if (matches > 1)
         fail(error, VIRT_FAILED, "name it by its name or UUID: 'virsh list --all --title'",
              "%d VMs have the title '%s': %s and %s%s", matches, title, texts[0], texts[1],
@@ -538,9 +539,12 @@ static virDomainPtr find(struct libvirt *self, const char *vm, struct virt_error
         domain = self->api.lookup_by_name(self->connection, vm);
     if (domain)
         return domain;
-    if (no_such_domain(self) && !domain_is_uuid(vm))
+    if (!no_such_domain(self))
+        failed(self, error);
+    else if (domain_is_uuid(vm)) /* which means no title */
+        fail(error, VIRT_NO_DOMAIN, WHICH_VMS, "no VM has the UUID or name '%s'", vm);
+    else
         return find_by_title(self, vm, error);
-    failed(self, error);
     return NULL;
 }
 

@@ -91,8 +91,10 @@ static void pending_save(const char *state, const char *uuid, const struct pendi
         state_line_add(&file, "call %s %s %s %s %d %llu", boot, call->verb, call->device,
                        call->since, (int)call->process, call->started);
     }
-    if (!count || state_file_replace(path, temporary, &file) < 0)
+    if (!count || state_file_replace(path, temporary, &file) < 0) {
         unlink(path);
+        unlink(temporary); /* of an engine that was killed while it wrote */
+    }
     free(file.text);
     free(temporary);
     free(path);
@@ -135,8 +137,9 @@ static void pending_make_directory(const char *state) {
 }
 
 bool pending_exists(const char *state, const char *uuid) {
-    char *path = pending_path(state, uuid);
-    bool exists = access(path, F_OK) == 0;
+    char *path = pending_path(state, uuid), *temporary = memory_printf("%s.new", path);
+    bool exists = access(path, F_OK) == 0 || access(temporary, F_OK) == 0;
+    free(temporary);
     free(path);
     return exists;
 }
