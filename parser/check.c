@@ -73,7 +73,7 @@ static const struct {
     {{"empty-word", SEVERITY_ERROR, false, "a quoted word with nothing in it"},
      NULL /* with event-without-attach */},
     {{"quoted-glob", SEVERITY_WARNING, false,
-      "a quoted name or serial with * ? or [, which is no glob"},
+      "a quoted name or serial with * ? or [, which is not a glob"},
      NULL /* with empty-word */},
     {{"foreign-operator", SEVERITY_WARNING, false,
       "a VM's bare name with an operator of another language"},

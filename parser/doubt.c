@@ -90,7 +90,7 @@ static struct criterion *unread_device(struct doubts *doubts, const struct sourc
     return device;
 }
 
-/* An error at a place that is no criterion leaves nothing that is sure. */
+/* An error outside of all criteria leaves nothing that is sure. */
 static void mark_error(struct doubts *doubts, const struct source *source,
                        struct criterion *criteria, const struct diagnostic *error) {
     struct criterion *alternative = criteria, *one = criteria;
@@ -204,11 +204,19 @@ static struct diagnostic *refusal(struct doubts *doubts, const struct source *so
     return doubts->refusal;
 }
 
+/* The last error that begins before the guard ends, else the first of its file. */
+static uint32_t error_near(const struct doubts *doubts, const struct guard *guard) {
+    size_t index = first_error(doubts, guard->source, guard->span.end);
+    if (index && is_in(doubts, index - 1, guard->source, guard->span))
+        return (uint32_t)index;
+    return error_in(doubts, guard->source, (struct span){0, UINT32_MAX});
+}
+
 static struct diagnostic *shown(struct doubts *doubts, const struct guard *guard, uint32_t reason) {
     if (guard->source->refused)
         return refusal(doubts, guard->source);
     if (!reason || reason == NO_PLACE)
-        reason = error_in(doubts, guard->source, (struct span){0, UINT32_MAX});
+        reason = error_near(doubts, guard);
     return reason ? &doubts->diagnostics->list[doubts->errors[reason - 1]] : NULL;
 }
 

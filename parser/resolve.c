@@ -184,14 +184,14 @@ static void report_second_name(struct resolver *resolver, struct source *source,
         diagnose(resolver->diagnostics, source, name->span, "syntax",
                  "a name of a device must come before other conditions"),
         !strcmp(name->text, "and")
-            ? "conditions of one device stand side by side; two devices are parted by ','"
-        : in_rule ? "two devices are parted by ',', two ways to find one by 'or'"
+            ? "conditions of one device stand side by side; two devices are separated by ','"
+        : in_rule ? "two devices are separated by ',', two ways to find one by 'or'"
                   : "write 'or' between two ways to find one device; two devices are two lines");
 }
 
 static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth) {
-    bool told = false, first = true; /* what was not understood is no mistake of the next word */
+    bool told = false, first = true; /* the next word is not to blame for what was not understood */
     for (struct criterion *one = criteria; one; one = one->next) {
         told = told && !one->alternative;
         first = one->alternative || first;
@@ -268,7 +268,7 @@ static void report_broken(struct resolver *resolver, struct source *source,
             diagnostic_hint(diagnose(resolver->diagnostics, source, one->span, "undefined-device",
                                      "device '%s' is defined in a file that has an error",
                                      one->definition->name),
-                            "mend %s first", one->definition->source->path);
+                            "correct %s first", one->definition->source->path);
 }
 
 static void each_target(struct resolver *resolver, struct rule *rule, criteria_function *function) {

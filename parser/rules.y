@@ -430,12 +430,28 @@ static struct diagnostic *numbered(struct parser *parser, size_t number) {
     return &parser->values.diagnostics->list[number - 1];
 }
 
+/* "UUID 8a0e...": a word that says what the next one is, but for its case. */
+static enum word_field field_in_capitals(const char *words, size_t length) {
+    for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++) {
+        const char *text = field_text(field);
+        size_t size = strlen(text);
+        if (size < length && !strncasecmp(words, text, size) && strncmp(words, text, size) != 0 &&
+            (words[size] == ' ' || words[size] == '\t'))
+            return field;
+    }
+    return FIELD_ANY;
+}
+
 /* "on vm Home Assistant started": the words that are no event belong to the name. */
 static void hint_name_of_words(struct parser *parser) {
     const char *name = parser->values.source->text + parser->vm.start;
     size_t length = parser->vm.end - parser->vm.start;
     bool whole = numbered(parser, parser->stray_word)->span.end <= parser->vm.end;
-    if (whole && !memchr(name, '\n', length) && !memchr(name, '"', length))
+    enum word_field field = field_in_capitals(name, length);
+    if (whole && field != FIELD_ANY)
+        diagnostic_hint(numbered(parser, parser->stray_word), "'%s' is written in lower case",
+                        field_text(field));
+    else if (whole && !memchr(name, '\n', length) && !memchr(name, '"', length))
         diagnostic_hint(numbered(parser, parser->stray_word),
                         "a name with a blank in it is written in quotes: \"%.*s\"", (int)length, name);
 }
@@ -629,11 +645,22 @@ static struct criterion *trim_names(struct criterion *last) {
     return last;
 }
 
+/* What follows "never attach", for messages, which begin with these two words. */
+static struct span behind_attach(const struct parser *parser, struct span span) {
+    const char *text = parser->values.source->text, *attach = token_text(TOKEN_ATTACH);
+    uint32_t start = span.start + (uint32_t)strcspn(text + span.start, " \t");
+    start += (uint32_t)strspn(text + start, " \t");
+    uint32_t end = start + (uint32_t)strcspn(text + start, " \t\r\n");
+    if (end - start == strlen(attach) && !strncmp(text + start, attach, end - start))
+        start = end + (uint32_t)strspn(text + end, " \t");
+    return start < span.end ? (struct span){start, span.end} : span;
+}
+
 /* A guard whose line has an error: what was not understood may mean every device and every VM. */
 static void add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device) {
     if (!device) {
         device = node(parser, sizeof *device);
-        device->span = span;
+        device->span = behind_attach(parser, span);
         make_unread(parser, device);
         device->alternative = true;
         device = RING(device);
@@ -733,7 +760,7 @@ static bool ends_open_block(const struct parser *parser) {
 }
 
 /* A 'never' that the backslash at the end of the line before has joined to that line: it would be lost with
- * the line's error. Returns where the backslash is; UINT32_MAX: it is no such 'never'. */
+ * the line's error. Returns where the backslash is; UINT32_MAX: it is not such a 'never'. */
 static uint32_t joining_backslash(const struct parser *parser) {
     const char *text = parser->values.source->text;
     uint32_t at = parser->found.span.start;

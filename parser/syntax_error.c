@@ -143,7 +143,7 @@ static const char EVENT_NAMES[] = "the events are prepare, start, started, stopp
                                   "migrate, restore, reconnect, plugged and unplugged";
 static const char NO_SEMICOLON[] =
     "There is no ';': every action has its own line in a block, between '{' and '}'";
-static const char PARTED[] = "several are parted by ','";
+static const char SEPARATE[] = "separate them with ','";
 static const char TWO_LINES[] =
     "write 'or' between two ways to find one device; two devices are two lines";
 
@@ -175,6 +175,31 @@ static bool lacks_comma(const struct syntax_error *error) {
     bool or_vm = error->found.token == TOKEN_OR && !error->expected[TOKEN_OR];
     return (error->expected[TOKEN_COMMA] && (is_and(text_of(&error->found)) || or_vm)) ||
            (error->expected[TOKEN_EVENT] && error->found.token == TOKEN_STRING);
+}
+
+/* "never attach 1ac1:089a to vm Home Assistant": a word where a list of VMs goes on or ends. */
+static bool follows_vm(const struct syntax_error *error) {
+    for (enum token token = 0; token < TOKEN_COUNT; token++)
+        if (error->expected[token] != (token == TOKEN_COMMA || token == TOKEN_NEWLINE))
+            return false;
+    return error->found.token == TOKEN_WORD || error->found.token == TOKEN_NUMBER ||
+           error->found.token == TOKEN_STRING;
+}
+
+/* Words up to the end of the line or to the next VM may be one name; words beside quotes are not.
+ */
+static void hint_after_vm(struct diagnostic *diagnostic, const struct syntax_error *error) {
+    const char *text = diagnostic->source->text, *name = text + error->previous.span.start;
+    size_t length = strcspn(name, "\r\n,#\"\\{}");
+    while (length && strchr(" \t", name[length - 1]))
+        length--;
+    bool is_name = error->previous.token != TOKEN_STRING && error->found.token != TOKEN_STRING &&
+                   name + length >= text + error->found.span.end;
+    if (is_name)
+        diagnostic_hint(diagnostic, "a name with a blank in it is written in quotes: \"%.*s\"",
+                        (int)length, name);
+    else
+        diagnostic_hint(diagnostic, "%s", SEPARATE);
 }
 
 static bool is_foreign_comment(const char *text) {
@@ -318,11 +343,12 @@ static bool hint_quotes(struct diagnostic *diagnostic, const struct source *sour
 static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *error,
                       const char *word) {
     if (error->expected[TOKEN_OFF] && is_keyword(error->found.token))
-        diagnostic_hint(diagnostic, "write 'rom off', or the whole path of a file in quotes");
+        diagnostic_hint(diagnostic, "write 'rom off', or the absolute path of a file in quotes");
     else if (error->found.token == TOKEN_NEWLINE)
-        diagnostic_hint(diagnostic, error->expected[TOKEN_OFF]
-                                        ? "write 'rom off', or the whole path of a file in quotes"
-                                        : "write it in quotes: \"...\"");
+        diagnostic_hint(diagnostic,
+                        error->expected[TOKEN_OFF]
+                            ? "write 'rom off', or the absolute path of a file in quotes"
+                            : "write it in quotes: \"...\"");
     else if (text_of(&error->found) && *word && strchr("'`", *word)) {
         if (!hint_quotes(diagnostic, diagnostic->source, error->found.span.start))
             diagnostic_hint(diagnostic, "quotes are '\"'");
@@ -334,9 +360,10 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
 static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *error,
                       const char *word) {
     if (error->found.token == TOKEN_WORD && error->expected[TOKEN_OR])
-        diagnostic_hint(diagnostic, error->expected[TOKEN_COMMA]
-                                        ? "two devices are parted by ',', two names of one by 'or'"
-                                        : TWO_LINES);
+        diagnostic_hint(diagnostic,
+                        error->expected[TOKEN_COMMA]
+                            ? "two devices are separated by ',', two names of one by 'or'"
+                            : TWO_LINES);
     else if (error->expected[TOKEN_AS])
         hint_after_device(diagnostic, error, word);
     else if (error->expected[TOKEN_OR])
@@ -353,7 +380,8 @@ static void hint_rest(struct diagnostic *diagnostic, const struct syntax_error *
     else if (error->expected[TOKEN_STRING] && error->found.token != TOKEN_OPEN)
         hint_text(diagnostic, error, word);
     else if (error->found.token == TOKEN_COMMA && error->expected[TOKEN_OPTIONAL])
-        diagnostic_hint(diagnostic, "options are parted by blanks; every action has its own line");
+        diagnostic_hint(diagnostic,
+                        "options are separated by blanks; every action has its own line");
     else if (error->found.token == TOKEN_WITH && error->expected[TOKEN_OPTIONAL])
         diagnostic_hint(diagnostic, "'with group' stands before 'as'");
     else if ((error->found.token == TOKEN_RESET || error->found.token == TOKEN_REBOOT) &&
@@ -415,7 +443,7 @@ static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *e
     else if (error->expected[TOKEN_VFIO])
         diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
     else if (error->expected[TOKEN_OPEN] && is_event(word))
-        diagnostic_hint(diagnostic, "events are parted by ',': started, %s", word);
+        diagnostic_hint(diagnostic, "events are separated by ',': started, %s", word);
     else if (error->expected[TOKEN_OPEN] && is_foreign_open(word))
         diagnostic_hint(diagnostic, "a block is between '{' and '}', one action a line");
     else if (error->expected[TOKEN_OPEN])
@@ -441,8 +469,10 @@ static void hint(struct diagnostic *diagnostic, const struct syntax_error *error
         diagnostic_hint(diagnostic, "a comment begins with '#'");
     else if (error->found.token == TOKEN_CLOSE)
         diagnostic_hint(diagnostic, "there is no '{' that it could end here");
+    else if (follows_vm(error) && !is_and(text_of(&error->found)))
+        hint_after_vm(diagnostic, error);
     else if (lacks_comma(error))
-        diagnostic_hint(diagnostic, "%s", PARTED);
+        diagnostic_hint(diagnostic, "%s", SEPARATE);
     else if (near)
         diagnostic_hint(diagnostic, "did you mean '%s'?", near);
     else if (expects_vm(error))
@@ -646,7 +676,7 @@ bool report_unknown_event(struct parse_context *context, struct span span, const
     else if (character_has_wide_separator(text))
         diagnostic_hint(diagnostic, "write a plain ',' between two events");
     else if (is_and(text))
-        diagnostic_hint(diagnostic, "%s", PARTED);
+        diagnostic_hint(diagnostic, "%s", SEPARATE);
     else if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
     else

@@ -258,7 +258,7 @@ static bool bad_address(struct parse_context *context, struct span span, const c
     size_t length = without_end(text, strlen(text));
     char *whole = memory_strndup(text, length);
     char *with_function = memory_printf("%s.0", whole);
-    char *mended = value_mended_address(whole);
+    char *corrected = value_mended_address(whole);
     if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
         ;
     else if (is_address(text))
@@ -271,14 +271,14 @@ static bool bad_address(struct parse_context *context, struct span span, const c
     else if (is_address(with_function))
         diagnostic_hint(diagnostic, "an address has its function: '%s.0', or '%s.*' for all", whole,
                         whole);
-    else if (mended)
-        diagnostic_hint(diagnostic, "did you mean '%s'?", mended);
+    else if (corrected)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", corrected);
     else
         diagnostic_hint(diagnostic, "write it as lspci -D does: 0000:03:00.0, the slot at most 1f, "
                                     "the last digit 0 to 7; a glob is allowed: 0000:03:00.*");
     free(whole);
     free(with_function);
-    free(mended);
+    free(corrected);
     return false;
 }
 
@@ -346,19 +346,19 @@ static bool is_port(const char *text) {
     return !text[digits];
 }
 
-/* The port without the zeros that numbers of lsusb begin with; NULL when that is no port. The
+/* The port without the zeros that numbers of lsusb begin with; NULL when that is not a port. The
  * caller frees it. */
-static char *value_mended_port(const char *text) {
-    char *mended = memory_strdup(text), *end = mended;
+static char *value_corrected_port(const char *text) {
+    char *corrected = memory_strdup(text), *end = corrected;
     for (; *text; text++) {
-        bool first = end == mended || end[-1] == '-' || end[-1] == '.';
+        bool first = end == corrected || end[-1] == '-' || end[-1] == '.';
         if (*text != '0' || !first || !isdigit((unsigned char)text[1]))
             *end++ = *text;
     }
     *end = 0;
-    if (is_port(mended))
-        return mended;
-    free(mended);
+    if (is_port(corrected))
+        return corrected;
+    free(corrected);
     return NULL;
 }
 
@@ -369,18 +369,19 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
     if (is_port(text))
         return true;
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                             "bad-port", "'%s' is no USB port", text);
-    char *mended = value_mended_port(text);
-    if (mended && strchr(text, '.'))
-        diagnostic_hint(diagnostic, "did you mean '%s'? Its numbers have no leading zeros", mended);
-    else if (mended)
+                                             "bad-port", "'%s' is not a USB port", text);
+    char *corrected = value_corrected_port(text);
+    if (corrected && strchr(text, '.'))
+        diagnostic_hint(diagnostic, "did you mean '%s'? Its numbers have no leading zeros",
+                        corrected);
+    else if (corrected)
         diagnostic_hint(diagnostic,
                         "a port is not the device number of lsusb: 'virt-rules devices' and "
                         "'lsusb -t' show ports, such as 1-1.4");
     else
         diagnostic_hint(diagnostic,
                         "a port is the bus and the ports on the way, each from 1: 1-1.4");
-    free(mended);
+    free(corrected);
     return false;
 }
 

@@ -143,17 +143,18 @@ static bool is_nearly_uuid(const char *text) {
 }
 
 /* The 32 digits with the dashes where they belong, in lower case. The caller frees it. */
-static char *mended_uuid(const char *text) {
-    char *mended = memory_resize(NULL, UUID_LENGTH + 1, 1), *end = mended;
+static char *corrected_uuid(const char *text) {
+    char *corrected = memory_resize(NULL, UUID_LENGTH + 1, 1), *end = corrected;
     for (; *text; text++) {
         if (!isxdigit((unsigned char)*text))
             continue;
-        if (end == mended + 8 || end == mended + 13 || end == mended + 18 || end == mended + 23)
+        if (end == corrected + 8 || end == corrected + 13 || end == corrected + 18 ||
+            end == corrected + 23)
             *end++ = '-';
         *end++ = (char)tolower((unsigned char)*text);
     }
     *end = 0;
-    return mended;
+    return corrected;
 }
 
 static void check_uuid(struct diagnostics *diagnostics, struct source *source,
@@ -167,9 +168,9 @@ static void check_uuid(struct diagnostics *diagnostics, struct source *source,
         diagnostics, source, vm->span, "bad-uuid",
         "'%s' is nearly a UUID: only a VM with just this name or title is meant", vm->text);
     if (shape.digits == UUID_DIGITS && !shape.others) {
-        char *mended = mended_uuid(vm->text);
-        diagnostic_hint(diagnostic, "write it with its dashes: %s", mended);
-        free(mended);
+        char *corrected = corrected_uuid(vm->text);
+        diagnostic_hint(diagnostic, "write it with its dashes: %s", corrected);
+        free(corrected);
     } else if (shape.others)
         diagnostic_hint(
             diagnostic,
@@ -227,11 +228,11 @@ static void check_quoted_glob(struct diagnostics *diagnostics, struct source *so
     if (!is_glob(text))
         return;
     if (vm)
-        diagnostic_hint(diagnose(diagnostics, source, span, "quoted-glob",
-                                 "in quotes this is no glob: only a VM called just '%s' is meant",
-                                 text),
-                        "take the quotes away (a '?' stands for a blank); if a VM is called so: "
-                        "'virt-rules check --ignore quoted-glob'");
+        diagnostic_hint(
+            diagnose(diagnostics, source, span, "quoted-glob",
+                     "in quotes this is not a glob: only a VM called just '%s' is meant", text),
+            "take the quotes away (a '?' stands for a blank); if a VM is called so: "
+            "'virt-rules check --ignore quoted-glob'");
     else
         diagnostic_hint(
             diagnose(diagnostics, source, span, "quoted-glob",
@@ -280,13 +281,13 @@ void word_check_path(struct diagnostics *diagnostics, struct source *source, str
                      const char *text) {
     const char *base = base_name(text);
     if (!strcmp(text, "off"))
-        diagnostic_hint(
-            diagnose(diagnostics, source, span, "relative-path", "'%s' is no whole path", text),
-            "take the quotes away: rom off");
+        diagnostic_hint(diagnose(diagnostics, source, span, "relative-path",
+                                 "'%s' is not an absolute path", text),
+                        "take the quotes away: rom off");
     else if (*text != '/')
-        diagnostic_hint(
-            diagnose(diagnostics, source, span, "relative-path", "'%s' is no whole path", text),
-            "begin it with '/': no shell and no PATH looks for it");
+        diagnostic_hint(diagnose(diagnostics, source, span, "relative-path",
+                                 "'%s' is not an absolute path", text),
+                        "begin it with '/': no shell and no PATH looks for it");
     else if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
         diagnostic_hint(
             diagnose(diagnostics, source, span, "relative-path", "'%s' is a directory", text),

@@ -186,8 +186,8 @@ enum outcome execute_detach(struct execution *run, const struct plan_entry *entr
 enum outcome execute_attached(struct execution *run, const struct plan_entry *entry,
                               struct task *task);
 
-/* Asks the guest to let it go and waits for that, see guest_release(). Notes before that it was us:
- * no engine that looks after the guest's boot attaches it again. GUEST_STOPPED comes after a
+/* Asks the guest to release it and waits for that, see guest_release(). Notes before that it was
+ * us: no engine that looks after the guest's boot attaches it again. GUEST_STOPPED comes after a
  * line in the journal when the VM could not be seen before. */
 enum guest_answer execute_ask_guest(struct execution *run, const struct plan_entry *entry,
                                     const char *xml, struct virt_error *result);

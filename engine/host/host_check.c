@@ -193,7 +193,7 @@ static void check_file(const struct file_check *check, struct span span, const c
                        bool is_program) {
     struct stat status;
     if (*path != '/')
-        report_file(check, span, path, "is no whole path",
+        report_file(check, span, path, "is not an absolute path",
                     "begin it with '/': no shell and no PATH looks for %s");
     else if (!tree_stat(check->tree, path, &status)) {
         if (errno != EACCES && is_known_place(check->tree, path))

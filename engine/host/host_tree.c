@@ -139,7 +139,7 @@ static bool step(const struct tree *tree, struct walk *walk) {
             errno = ELOOP;
             return ++walk->links <= LINKS_MAX;
         }
-        if (errno != EINVAL) /* of what is no link */
+        if (errno != EINVAL) /* not a symbolic link */
             tree_fault(tree, walk->done, errno);
     }
     memmove(walk->rest, part + length, strlen(part + length) + 1);
@@ -302,7 +302,7 @@ char *dir_link_name(int directory, const char *name) {
     char target[PATH_MAX];
     ssize_t size = readlinkat(directory, name, target, sizeof target - 1);
 
-    if (size < 0 && errno == EINVAL) /* it is no link */
+    if (size < 0 && errno == EINVAL) /* not a symbolic link */
         errno = ENOENT;
     if (size <= 0)
         return NULL;

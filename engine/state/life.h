@@ -111,7 +111,7 @@ bool life_is_result(const struct journal_entry *entry);
 /* Notes such an entry. */
 void life_note_result(struct life *life, const struct journal_entry *entry, const char *time);
 
-/* An empty life is no file. Returns 0, or -1 with a message; the file is then as before. A file of
+/* An empty life has no file. Returns 0, or -1 with a message; the file is then as before. A file of
  * a later start, which somebody without a lock may have written since, is left alone, as 0. */
 int life_save(const struct life *life, const char *state, const char *uuid, char *error,
               size_t error_size);

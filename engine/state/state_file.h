@@ -31,7 +31,7 @@ void state_line_add(struct state_text *file, const char *format, ...)
 bool state_line_next(char **rest, size_t *left, char **line);
 
 /* The whole file, at most STATE_FILE_LIMIT bytes and a NUL; the caller frees it. Returns 0 or an
- * errno: ENOENT is no file, EFBIG too long a one, EINVAL one that is not regular. */
+ * errno: ENOENT: there is none, EFBIG: it is too long, EINVAL one that is not regular. */
 int state_file_read(const char *path, char **text, size_t *size);
 
 enum { STATE_FILE_LIMIT = 4 << 20 };

@@ -184,10 +184,10 @@ static void test_mended_addresses(void **state) {
         {"+1:0:0", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *mended = value_mended_address(rows[i][0]);
-        if (!mended != !rows[i][1] || (mended && strcmp(mended, rows[i][1]) != 0))
-            fail_msg("'%s' gives '%s'", rows[i][0], mended ? mended : "(nothing)");
-        free(mended);
+        char *corrected = value_mended_address(rows[i][0]);
+        if (!corrected != !rows[i][1] || (corrected && strcmp(corrected, rows[i][1]) != 0))
+            fail_msg("'%s' gives '%s'", rows[i][0], corrected ? corrected : "(nothing)");
+        free(corrected);
     }
 }
 

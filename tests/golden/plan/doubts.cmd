@@ -20,3 +20,6 @@ echo "<domain id='1'><name>nvr</name></domain>" |
     virt-rules run nvr stopped end - --rules doubts --state state --sysroot "$HOSTS/nas"
 virt-rules log --state state --json |
     sed -n 's/^.*"message":"\([^"]*never[^"]*\)".*/\1/p'
+mkdir within
+printf 'on vm nvr started detach class 03; never attach class 0106\n' >within/10-line.rules
+virt-rules explain nvr started 04:00.0 --rules within --sysroot "$HOSTS/nas" 2>/dev/null; echo "status $?"
