@@ -22,8 +22,10 @@ void syntax_finish(struct syntax *syntax) {
 static size_t glob_digit(const char *text) {
     if (*text == '?' || *text == '*' || isxdigit((unsigned char)*text))
         return 1;
+    if (*text != '[')
+        return 0;
     const char *first = text + 1 + (text[1] == '!' || text[1] == '^');
-    const char *end = *text == '[' && *first ? strchr(first + 1, ']') : NULL;
+    const char *end = *first ? strchr(first + 1, ']') : NULL;
     return end ? (size_t)(end - text) + 1 : 0;
 }
 
