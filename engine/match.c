@@ -19,15 +19,13 @@ static bool may_be(const struct word *vm, enum word_field field) {
     return vm->field == FIELD_ANY || vm->field == field;
 }
 
-/* What the word could mean at all: in a `never`, which rather forbids too much. */
-static bool match_widely(const struct word *vm, const struct domain *domain) {
+bool match_guard_vm(const struct word *vm, const struct domain *domain) {
     return vm->kind == WORD_ANY || (may_be(vm, FIELD_UUID) && is_it(vm, domain->uuid, true)) ||
            (may_be(vm, FIELD_NAME) && is_it(vm, domain->name, false)) ||
            (may_be(vm, FIELD_TITLE) && is_it(vm, domain->title, false));
 }
 
-/* By what a rule's word means the VM, if it were the only one. */
-static enum domain_fit fit_of(const struct word *vm, const struct domain *domain) {
+enum domain_fit match_fit(const struct word *vm, const struct domain *domain) {
     bool glob = vm->kind == WORD_GLOB;
     if (vm->kind == WORD_ANY)
         return FIT_UUID;
@@ -40,17 +38,16 @@ static enum domain_fit fit_of(const struct word *vm, const struct domain *domain
     return title && is_it(vm, domain->title, false) ? FIT_TITLE : FIT_NOT;
 }
 
-/* A word without a wildcard means one VM. */
-static bool means_one(const struct word *vm) {
+bool match_means_one(const struct word *vm) {
     return vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED;
 }
 
 /* Whether the word means the event's VM, and no other one better. */
 static bool means(const struct word *vm, const struct event *event) {
-    enum domain_fit fit = fit_of(vm, event->domain);
+    enum domain_fit fit = match_fit(vm, event->domain);
     bool means = fit != FIT_NOT;
-    for (size_t i = 0; i < event->vm_count && means && means_one(vm); i++)
-        means = fit_of(vm, &event->vms[i]) <= fit;
+    for (size_t i = 0; i < event->vm_count && means && match_means_one(vm); i++)
+        means = match_fit(vm, &event->vms[i]) <= fit;
     return means;
 }
 
@@ -60,24 +57,26 @@ static bool is_same_vm(const struct domain *a, const struct domain *b) {
 
 /* Another VM of the same title, which the word means as well. */
 static const struct domain *rival_of(const struct word *vm, const struct event *event) {
-    if (!means_one(vm) || fit_of(vm, event->domain) != FIT_TITLE)
+    if (!match_means_one(vm) || match_fit(vm, event->domain) != FIT_TITLE)
         return NULL;
     for (size_t i = 0; i < event->vm_count; i++)
-        if (fit_of(vm, &event->vms[i]) == FIT_TITLE && !is_same_vm(&event->vms[i], event->domain))
+        if (match_fit(vm, &event->vms[i]) == FIT_TITLE &&
+            !is_same_vm(&event->vms[i], event->domain))
             return &event->vms[i];
     return NULL;
 }
 
 const struct domain *match_better(const struct word *vms, const struct event *event) {
     for (const struct word *vm = vms; vm; vm = vm->next)
-        for (size_t i = 0; i < event->vm_count && means_one(vm); i++)
-            if (fit_of(vm, event->domain) && fit_of(vm, &event->vms[i]) > fit_of(vm, event->domain))
+        for (size_t i = 0; i < event->vm_count && match_means_one(vm); i++)
+            if (match_fit(vm, event->domain) &&
+                match_fit(vm, &event->vms[i]) > match_fit(vm, event->domain))
                 return &event->vms[i];
     return NULL;
 }
 
 bool match_vm(const struct word *vm, const struct domain *domain) {
-    return fit_of(vm, domain) != FIT_NOT;
+    return match_fit(vm, domain) != FIT_NOT;
 }
 
 bool match_vms(const struct word *vms, const struct event *event) {
@@ -89,7 +88,7 @@ bool match_vms(const struct word *vms, const struct event *event) {
 
 bool match_guard_vms(const struct guard *guard, const struct domain *domain) {
     for (const struct word *vm = guard->vms; vm; vm = vm->next)
-        if (match_widely(vm, domain))
+        if (match_guard_vm(vm, domain))
             return true;
     return !guard->vms;
 }
@@ -108,14 +107,15 @@ const struct domain *match_rival(const struct rule *rule, const struct event *ev
         }
         rival = rival ? rival : other;
         for (size_t i = 0; i < event->vm_count && rival == other; i++)
-            *count += fit_of(vm, &event->vms[i]) == FIT_TITLE;
+            *count += match_fit(vm, &event->vms[i]) == FIT_TITLE;
     }
     return rival;
 }
 
 /* Where another VM could be meant better, or as well. */
 static bool is_unsure(const struct word *vm, const struct domain *domain) {
-    enum domain_fit fit = means_one(vm) && vm->field != FIELD_NAME ? fit_of(vm, domain) : FIT_NOT;
+    enum domain_fit fit =
+        match_means_one(vm) && vm->field != FIELD_NAME ? match_fit(vm, domain) : FIT_NOT;
     return fit == FIT_TITLE || (fit == FIT_NAME && !vm->field && is_uuid(vm->text));
 }
 

@@ -34,6 +34,15 @@ bool match_vms(const struct word *vms, const struct event *event);
 /* The VM that one of the words means better than the event's, which it fits as well; or NULL. */
 const struct domain *match_better(const struct word *vms, const struct event *event);
 
+/* How well a rule's word fits the VM: it means alone the one that it fits best. */
+enum domain_fit match_fit(const struct word *vm, const struct domain *domain);
+
+/* Whether a rule's word means one VM alone: it is neither a glob nor 'any'. */
+bool match_means_one(const struct word *vm);
+
+/* Whether one word of a `never` is for the VM: whatever it could mean. */
+bool match_guard_vm(const struct word *vm, const struct domain *domain);
+
 /* Whether a `never` is for the VM: whatever its words could mean. */
 bool match_guard_vms(const struct guard *guard, const struct domain *domain);
 

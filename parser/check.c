@@ -102,6 +102,9 @@ static const struct {
      NULL /* with event-without-attach */},
     /* With --host, see engine/host/host_check.c. */
     {{"vm-unknown", SEVERITY_ERROR, false, "--host: a VM that no domain is called"}, NULL},
+    {{"vm-ambiguous", SEVERITY_WARNING, false,
+      "--host: a VM's name or title that several VMs have"},
+     NULL},
     {{"device-absent", SEVERITY_ERROR, false, "--host: a device that the host does not have"},
      NULL},
     {{"device-ambiguous", SEVERITY_ERROR, false, "--host: several devices where one is asked"},

@@ -73,11 +73,26 @@ static char *separated(const char *text) {
     return list;
 }
 
+/* What to write instead of "name=x" and the like. The caller frees it. */
+static char *advise_field(const char *text, size_t key) {
+    const char *name = text + key, *quote = is_glob(name) ? "" : "\"";
+    struct span ignored;
+    if (!*name || find_operator(name, &ignored))
+        return memory_strdup("write the VM's name alone");
+    if (!strncasecmp(text, "name", 4))
+        return memory_printf("write: name %s", name);
+    if (!strncasecmp(text, "title", 5))
+        return memory_printf("write: title %s%s%s", quote, name, quote);
+    if (!strncasecmp(text, "uuid", 4))
+        return memory_printf("write: uuid %s", name);
+    return memory_printf("write the name alone: %s", name);
+}
+
 static void hint_operator(struct diagnostic *diagnostic, const char *text, struct span span) {
     size_t key = key_length(text), length = strlen(text);
     char *names = separated(text), *advice = NULL;
     if (key)
-        advice = memory_printf("write the name alone: %s", text + key);
+        advice = advise_field(text, key);
     else if (is_separator(text + span.start, span.end - span.start))
         advice = memory_printf("separate VMs with ',': %s", names);
     else if (*text == '!')

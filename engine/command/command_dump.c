@@ -3,6 +3,7 @@
 
 #include "engine/program.h"
 #include "lexer/text.h"
+#include "parser/doubt.h"
 #include "parser/print.h"
 
 #include <json-c/json.h>
@@ -15,6 +16,7 @@ struct statement {
     size_t line;
     const char *kind; /* "rule", "never", "device" */
     char *text;
+    char *forbids; /* of a `never` in doubt; NULL of all else */
 };
 
 struct dump {
@@ -31,6 +33,7 @@ static void add(struct dump *dump, struct source *source, struct span span, cons
     statement->line = source_position(source, span.start).line;
     statement->kind = kind;
     statement->text = text;
+    statement->forbids = NULL;
 }
 
 /* Each action by itself, with the head of its rule: as they are matched. */
@@ -54,6 +57,8 @@ static void add_guard(struct dump *dump, const struct guard *guard) {
     print_guard(out, guard, true);
     memory_stream_close(out, &text);
     add(dump, guard->source, guard->span, "never", text);
+    if (guard->doubtful)
+        dump->list[dump->count - 1].forbids = doubt_forbids(guard);
 }
 
 static int by_place(const void *left, const void *right) {
@@ -72,6 +77,13 @@ static void collect(struct dump *dump, const struct program *program) {
         qsort(dump->list, dump->count, sizeof *dump->list, by_place);
 }
 
+static void print_doubt(const char *forbids) {
+    if (!forbids)
+        return;
+    fputs(" # has an error: forbids ", stdout);
+    text_print_string(stdout, forbids);
+}
+
 static void print_text(const struct dump *dump) {
     for (size_t i = 0; i < dump->ruleset->count; i++) {
         const struct source *source = dump->ruleset->sources[i];
@@ -83,8 +95,14 @@ static void print_text(const struct dump *dump) {
         text_print_string(stdout, dump->list[i].source->path);
         printf(":%zu: ", dump->list[i].line);
         text_print_string(stdout, dump->list[i].text);
+        print_doubt(dump->list[i].forbids);
         putchar('\n');
     }
+    for (size_t i = 0; i < dump->ruleset->count; i++)
+        if (dump->ruleset->sources[i]->guards_unknown) {
+            text_print_string(stdout, dump->ruleset->sources[i]->path);
+            puts(": # cannot be read: its 'never' lines are not in force");
+        }
 }
 
 static struct json_object *file_json(const struct source *source) {
@@ -100,6 +118,8 @@ static struct json_object *statement_json(const struct statement *statement) {
     text_json_add(object, "line", text_json_number((int64_t)statement->line));
     text_json_add(object, "kind", text_json(statement->kind));
     text_json_add(object, "text", text_json(statement->text));
+    if (statement->forbids)
+        text_json_add(object, "forbids", text_json(statement->forbids));
     return object;
 }
 
@@ -126,8 +146,10 @@ static int dump_ruleset(struct ruleset *ruleset, bool json) {
         print_json(&dump);
     else
         print_text(&dump);
-    for (size_t i = 0; i < dump.count; i++)
+    for (size_t i = 0; i < dump.count; i++) {
         free(dump.list[i].text);
+        free(dump.list[i].forbids);
+    }
     free(dump.list);
     program_finish(&program);
     return wrong ? EXIT_PROBLEM : EXIT_FINE;

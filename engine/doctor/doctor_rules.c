@@ -162,17 +162,27 @@ static void report_check(const struct doctor *doctor, const char *check,
         if (is_enough(doctor, findings, first))
             return;
         char *line = diagnostic_line(&all->list[i]);
-        doctor_failed(findings, "%s", line);
+        if (all->list[i].severity == SEVERITY_ERROR)
+            doctor_failed(findings, "%s", line);
+        else
+            doctor_warning(findings, "%s", line);
         doctor_hint(findings, "%s", all->list[i].hint);
         free(line);
     }
+}
+
+static bool names_guarded(const struct program *program) {
+    for (size_t i = 0; i < program->guard_count; i++)
+        if (program->guards[i]->vms)
+            return true;
+    return false;
 }
 
 void condition_vms(struct doctor *doctor, struct findings *findings) {
     static const struct host nothing = {0};
     const struct vms *vms = &doctor->libvirt.vms;
     size_t before = findings->count;
-    if (!doctor->program->rule_count) {
+    if (!doctor->program->rule_count && !names_guarded(doctor->program)) {
         doctor_ok(findings, "no rule names one");
         return;
     }
@@ -183,6 +193,7 @@ void condition_vms(struct doctor *doctor, struct findings *findings) {
     host_check(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
                vms->count);
     report_check(doctor, "vm-unknown", findings);
+    report_check(doctor, "vm-ambiguous", findings);
     if (findings->count == before)
         doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
                   vms->count == 1 ? "is" : "are", vms->count);

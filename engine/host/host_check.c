@@ -21,35 +21,122 @@ struct host_checker {
 
 /* --- VMs */
 
-static bool is_known(const struct host_checker *checker, const struct word *vm) {
+typedef bool vm_matcher(const struct word *vm, const struct domain *domain);
+
+static bool is_known(const struct host_checker *checker, const struct word *vm,
+                     vm_matcher *matches) {
     for (size_t i = 0; i < checker->vm_count; i++)
-        if (match_vm(vm, &checker->vms[i]))
+        if (matches(vm, &checker->vms[i]))
             return true;
     return false;
+}
+
+/* What the word could have been meant to be: after 'title' a title. */
+static void suggest_vm(struct suggestion *suggestion, enum word_field field,
+                       const struct domain *domain) {
+    if (field == FIELD_ANY || field == FIELD_NAME)
+        suggest(suggestion, domain->name);
+    bool title = domain->title && (field == FIELD_TITLE || (!field && !is_uuid(domain->title)));
+    if (title)
+        suggest(suggestion, domain->title);
+    if ((field == FIELD_ANY || field == FIELD_UUID) && domain->uuid)
+        suggest(suggestion, domain->uuid);
 }
 
 static void report_vm(struct host_checker *checker, struct source *source, const struct word *vm) {
     struct diagnostic *diagnostic =
         diagnose(&checker->ruleset->diagnostics, source, vm->span, "vm-unknown",
-                 vm->kind == WORD_GLOB ? "no VM of this host matches '%s'"
-                                       : "no VM of this host is called '%s'",
+                 vm->kind == WORD_GLOB      ? "no VM of this host matches '%s'"
+                 : vm->field == FIELD_TITLE ? "no VM of this host has the title '%s'"
+                 : vm->field == FIELD_UUID  ? "no VM of this host has the UUID '%s'"
+                                            : "no VM of this host is called '%s'",
                  vm->text);
     struct suggestion suggestion = {.word = vm->text};
-    for (size_t i = 0; i < checker->vm_count; i++) {
-        suggest(&suggestion, checker->vms[i].name);
-        if (checker->vms[i].title)
-            suggest(&suggestion, checker->vms[i].title);
-    }
+    for (size_t i = 0; i < checker->vm_count; i++)
+        suggest_vm(&suggestion, vm->field, &checker->vms[i]);
     if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
     else
-        diagnostic_hint(diagnostic, "'virsh list --all --title' shows names and titles");
+        diagnostic_hint(diagnostic, vm->field == FIELD_UUID
+                                        ? "'virsh list --all --uuid' shows UUIDs"
+                                        : "'virsh list --all --title' shows names and titles");
+}
+
+static const char *uuid_of(const struct domain *domain) {
+    return domain->uuid ? domain->uuid : "without a UUID";
+}
+
+/* The VMs that the word fits so well: "a (UUID), b (UUID)". The caller frees it. */
+static char *list_vms(const struct host_checker *checker, const struct word *vm,
+                      enum domain_fit fit) {
+    char *list = memory_strdup("");
+    for (size_t i = 0; i < checker->vm_count; i++) {
+        const struct domain *domain = &checker->vms[i];
+        if (match_fit(vm, domain) != fit)
+            continue;
+        char *longer =
+            memory_printf("%s%s%s (%s)", list, *list ? ", " : "", domain->name, uuid_of(domain));
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+static void report_same_title(struct host_checker *checker, struct source *source,
+                              const struct word *vm, size_t count) {
+    char *list = list_vms(checker, vm, FIT_TITLE);
+    diagnostic_hint(diagnose(&checker->ruleset->diagnostics, source, vm->span, "vm-ambiguous",
+                             "%zu VMs of this host have the title '%s': %s", count, vm->text, list),
+                    "a device that only one VM can have is given to none of them: write 'uuid' and "
+                    "the UUID of the VM that is meant, or change a title");
+    free(list);
+}
+
+/* `best` is of one VM, and `other` of those that do not get it. */
+static void report_better(struct host_checker *checker, struct source *source,
+                          const struct word *vm, enum domain_fit best, enum domain_fit other) {
+    static const char *const fields[] = {
+        [FIT_TITLE] = "title", [FIT_NAME] = "name", [FIT_UUID] = "uuid"};
+    static const char *const nouns[] = {
+        [FIT_TITLE] = "title", [FIT_NAME] = "name", [FIT_UUID] = "UUID"};
+    char *meant = list_vms(checker, vm, best), *rest = list_vms(checker, vm, other);
+    const char *quote = vm->kind == WORD_QUOTED ? "\"" : "";
+    diagnostic_hint(
+        diagnose(&checker->ruleset->diagnostics, source, vm->span, "vm-ambiguous",
+                 "'%s' is the %s of VM %s, and the %s of %s: only the VM with this %s is meant",
+                 vm->text, nouns[best], meant, nouns[other], rest, nouns[best]),
+        "write '%s %s%s%s' if that is right; else 'uuid' and the UUID of the VM that is meant",
+        fields[best], quote, vm->text, quote);
+    free(meant);
+    free(rest);
+}
+
+static void check_ambiguous(struct host_checker *checker, struct source *source,
+                            const struct word *vm) {
+    size_t counts[FIT_UUID + 1] = {0};
+    for (size_t i = 0; i < checker->vm_count; i++)
+        counts[match_fit(vm, &checker->vms[i])]++;
+    enum domain_fit best = counts[FIT_UUID] ? FIT_UUID : counts[FIT_NAME] ? FIT_NAME : FIT_TITLE;
+    enum domain_fit other = best == FIT_UUID && counts[FIT_NAME] ? FIT_NAME : FIT_TITLE;
+    if (best == FIT_TITLE && counts[best] > 1)
+        report_same_title(checker, source, vm, counts[best]);
+    else if (best != other && counts[other])
+        report_better(checker, source, vm, best, other);
 }
 
 static void check_vms(struct host_checker *checker, struct source *source, const struct word *vms) {
     for (const struct word *vm = vms; checker->vms_known && vm; vm = vm->next)
-        if (vm->kind != WORD_ANY && !is_known(checker, vm))
+        if (vm->kind != WORD_ANY && !is_known(checker, vm, match_vm))
             report_vm(checker, source, vm);
+        else if (match_means_one(vm))
+            check_ambiguous(checker, source, vm);
+}
+
+/* A `never` forbids to all that its words could mean, so that none of them is ambiguous. */
+static void check_guard_vms(struct host_checker *checker, const struct guard *guard) {
+    for (const struct word *vm = guard->vms; checker->vms_known && vm; vm = vm->next)
+        if (!is_known(checker, vm, match_guard_vm))
+            report_vm(checker, guard->source, vm);
 }
 
 /* --- devices */
@@ -248,12 +335,14 @@ void host_check(struct ruleset *ruleset, const struct check_config *config, cons
     struct host_checker checker = {
         .ruleset = ruleset, .host = host, .vms_known = vms_known, .vms = vms, .vm_count = vm_count};
     size_t before = ruleset->diagnostics.count;
-    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next) {
+        check_guard_vms(&checker, guard);
         if (!guard->vms) {
             checker.guards =
                 memory_grow((void *)checker.guards, checker.guard_count, sizeof(struct guard *));
             checker.guards[checker.guard_count++] = guard;
         }
+    }
     for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next) {
         if (rule->source->broken)
             continue;

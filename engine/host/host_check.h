@@ -1,5 +1,6 @@
 /*
- * What only a host can say of rules: a VM that no domain is called, a device that is not there,
+ * What only a host can say of rules: a VM that no domain is called or that several are, a
+ * device that is not there,
  * several where one is asked, one that cannot be passed, a program that is not there. The devices
  * come from the snapshot and the
  * judgement that a plan uses.

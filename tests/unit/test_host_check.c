@@ -56,6 +56,45 @@ static void says(const char *host, const char *text, const char *name, unsigned 
     judged_finish(&judged);
 }
 
+/* Of other VMs: nothing, or one finding with this message and hint. */
+static void says_of(const char *const xml[], const char *text, const char *name,
+                    const char *message, const char *hint) {
+    struct ruleset ruleset;
+    static const struct host nothing = {0};
+    struct domain vms[8];
+    size_t count = 0;
+    ruleset_init(&ruleset);
+    sample_add(&ruleset, "t.rules", text);
+    ruleset_load(&ruleset, NULL);
+    assert_int_equal(ruleset.diagnostics.count, 0);
+    for (; xml[count]; count++)
+        sample_domain(&vms[count], xml[count]);
+    host_check(&ruleset, NULL, &nothing, true, vms, count);
+    assert_int_equal(ruleset.diagnostics.count, name ? 1 : 0);
+    if (name) {
+        assert_string_equal(ruleset.diagnostics.list[0].name, name);
+        assert_non_null(strstr(ruleset.diagnostics.list[0].message, message));
+        assert_string_equal(ruleset.diagnostics.list[0].hint, hint);
+    }
+    while (count)
+        domain_finish(&vms[--count]);
+    ruleset_finish(&ruleset);
+}
+
+static const char *const GUARDED[] = {
+    "<domain><name>a</name><uuid>5dc01234-0000-4000-8000-000000000001</uuid>"
+    "<title>5dc01234-0000-4000-8000-000000000002</title></domain>",
+    NULL};
+static const char *const SEVERAL[] = {
+    "<domain><name>nvr</name><uuid>5dc01234-0000-4000-8000-000000000001</uuid></domain>",
+    "<domain><name>two</name><uuid>5dc01234-0000-4000-8000-000000000002</uuid>"
+    "<title>nvr</title></domain>",
+    "<domain><name>three</name><title>nvr</title></domain>",
+    "<domain><name>5dc01234-0000-4000-8000-000000000001</name>"
+    "<uuid>5dc01234-0000-4000-8000-000000000004</uuid></domain>",
+    "<domain><name>same</name><title>same</title></domain>",
+    NULL};
+
 static void right_rules_pass(void **state) {
     (void)state;
     says("tests/hosts/nas", "on vm frigate started attach 1ac1:089a as vfio", NULL, 0, NULL);
@@ -70,7 +109,66 @@ static void vms_that_nobody_is_called(void **state) {
     says("tests/hosts/nas", "on vm x* stopped run \"/x\"", "vm-unknown", 7, "matches 'x*'");
     says("tests/hosts/nas", "on vm \"fri g\" stopped run \"/x\"", "vm-unknown", 7,
          "called 'fri g'");
-    says("tests/hosts/nas", "never attach class 03 to vm nobody, test*", NULL, 0, NULL);
+    says("tests/hosts/nas", "on vm title 3f2c stopped run \"/x\"", "vm-unknown", 7,
+         "has the title '3f2c'");
+    says("tests/hosts/nas", "on vm name frigate stopped run \"/x\"", "vm-unknown", 7,
+         "called 'frigate'");
+    says("tests/hosts/nas", "on vm uuid 5dc01234-0000-4000-8000-000000000009 stopped run \"/x\"",
+         "vm-unknown", 7, "has the UUID '5dc0");
+}
+
+static void vms_of_guards(void **state) {
+    (void)state;
+    says("tests/hosts/nas", "never attach class 03 to vm frigate, 3f2c, fri*, \"Home Assistant\"",
+         NULL, 0, NULL);
+    says("tests/hosts/nas", "never attach class 03", NULL, 0, NULL);
+    says("tests/hosts/nas", "never attach class 03 to vm frigate, nobody", "vm-unknown", 38,
+         "called 'nobody'");
+    says("tests/hosts/nas", "never attach class 03 to vm test*", "vm-unknown", 29,
+         "matches 'test*'");
+    says("tests/hosts/nas", "never attach class 03 to vm title 3f2c", "vm-unknown", 29,
+         "has the title '3f2c'");
+    /* What the engine's guard forbids to is not said to be unknown. */
+    says_of(GUARDED, "never attach class 03 to vm 5dc0*", NULL, NULL, NULL);
+    says_of(GUARDED, "never attach class 03 to vm 5dc01234-0000-4000-8000-000000000002", NULL, NULL,
+            NULL);
+    says_of(GUARDED, "never attach class 03 to vm 5dc01234-0000-4000-8000-000000000003",
+            "vm-unknown", "is called '5dc0",
+            "did you mean '5dc01234-0000-4000-8000-000000000001'?");
+}
+
+/* The better fit gets the word; equal titles are nobody's. */
+static void names_that_several_vms_have(void **state) {
+    (void)state;
+    says_of(SEVERAL, "on vm nvr stopped run \"/x\"", "vm-ambiguous",
+            "'nvr' is the name of VM nvr (5dc01234-0000-4000-8000-000000000001), and the title of "
+            "two (5dc01234-0000-4000-8000-000000000002), three (without a UUID): only the VM with "
+            "this name is meant",
+            "write 'name nvr' if that is right; else 'uuid' and the UUID of the VM that is meant");
+    says_of(SEVERAL, "on vm title nvr stopped run \"/x\"", "vm-ambiguous",
+            "2 VMs of this host have the title 'nvr': two "
+            "(5dc01234-0000-4000-8000-000000000002), three (without a UUID)",
+            "a device that only one VM can have is given to none of them: write 'uuid' and the "
+            "UUID of the VM that is meant, or change a title");
+    says_of(SEVERAL, "on vm \"nvr\" stopped run \"/x\"", "vm-ambiguous", "only the VM with this",
+            "write 'name \"nvr\"' if that is right; else 'uuid' and the UUID of the VM that is "
+            "meant");
+    says_of(SEVERAL, "on vm 5dc01234-0000-4000-8000-000000000001 stopped run \"/x\"",
+            "vm-ambiguous",
+            "is the UUID of VM nvr (5dc01234-0000-4000-8000-000000000001), and the name of "
+            "5dc01234-0000-4000-8000-000000000001 (5dc01234-0000-4000-8000-000000000004)",
+            "write 'uuid 5dc01234-0000-4000-8000-000000000001' if that is right; else 'uuid' and "
+            "the UUID of the VM that is meant");
+}
+
+static void names_that_one_vm_has(void **state) {
+    (void)state;
+    says_of(SEVERAL, "on vm name nvr, two, nv*, any stopped run \"/x\"", NULL, NULL, NULL);
+    says_of(SEVERAL, "on vm uuid 5dc01234-0000-4000-8000-000000000001 stopped run \"/x\"", NULL,
+            NULL, NULL);
+    says_of(SEVERAL, "on vm title n?r stopped run \"/x\"", NULL, NULL, NULL);
+    says_of(SEVERAL, "on vm same stopped run \"/x\"", NULL, NULL, NULL);
+    says_of(SEVERAL, "never attach class 03 to vm nvr, title nvr", NULL, NULL, NULL);
 }
 
 /* The parser warns of the blank; a VM without it in its name is still not the one that is meant. */
@@ -305,6 +403,9 @@ int main(void) {
         cmocka_unit_test(right_rules_pass),
         cmocka_unit_test(vms_that_nobody_is_called),
         cmocka_unit_test(a_blank_at_the_end_is_part_of_the_name),
+        cmocka_unit_test(vms_of_guards),
+        cmocka_unit_test(names_that_several_vms_have),
+        cmocka_unit_test(names_that_one_vm_has),
         cmocka_unit_test(a_near_name_is_suggested),
         cmocka_unit_test(unknown_vms_are_not_judged),
         cmocka_unit_test(devices),
