@@ -125,7 +125,7 @@ struct pci_address {
 };
 
 static bool pci_address(const XML_Char **attributes, struct pci_address *address) {
-    return part(attributes, "domain", 0xffffff, &address->domain) &&
+    return part(attributes, "domain", UINT_MAX, &address->domain) &&
            part(attributes, "bus", GUEST_BUSES - 1, &address->bus) &&
            part(attributes, "slot", GUEST_SLOTS - 1, &address->slot) &&
            part(attributes, "function", 7, &address->function);

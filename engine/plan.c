@@ -53,6 +53,7 @@ const char *refusal_name(enum refusal refusal) {
                                         [REFUSED_HOST_USE] = "in-use-by-host",
                                         [REFUSED_UNKNOWN_USE] = "unknown-use",
                                         [REFUSED_NO_ANSWER] = "no-answer",
+                                        [REFUSED_DOMAIN] = "pci-domain",
                                         [REFUSED_FIRMWARE] = "reserved-memory",
                                         [REFUSED_KERNEL] = "kernel-refuses",
                                         [REFUSED_HELD] = "held",
@@ -286,7 +287,8 @@ static bool is_settled(const struct planner *planner, const struct host_device *
 
 static bool is_beside(const struct host_device *device, const struct host_device *other) {
     return other != device && other->bus == BUS_PCI && !other->is_bridge &&
-           other->iommu_group >= 0 && other->iommu_group == device->iommu_group;
+           !other->goes_with_controller && other->iommu_group >= 0 &&
+           other->iommu_group == device->iommu_group;
 }
 
 static struct verdict refuse_blocked(const struct host_device *device,
@@ -571,18 +573,39 @@ static struct verdict judge_guard(const struct planner *planner, const struct ho
 
 static enum refusal obstacle_refusal(enum obstacle obstacle) {
     static const enum refusal refusals[] = {
-        [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,
-        [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE,
-        [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
+        [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,     [OBSTACLE_DOMAIN] = REFUSED_DOMAIN,
+        [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE, [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
         [OBSTACLE_KERNEL] = REFUSED_KERNEL,
     };
     return refusals[obstacle];
+}
+
+/* A VMD controller takes its whole domain with it, which a guard may name. */
+static struct verdict judge_guards_behind(const struct planner *planner,
+                                          const struct host_device *controller) {
+    const struct host *host = planner->request->host;
+    for (size_t i = 0; i < host->count; i++) {
+        const struct host_device *device = &host->devices[i];
+        if (!device->controller || device->bus != controller->bus ||
+            strcmp(device->controller, controller->address) != 0)
+            continue;
+        struct verdict no = judge_guard(planner, device);
+        if (!no.refusal)
+            continue;
+        char *message = memory_printf("%s is behind it: %s", device->address, no.message);
+        free(no.message);
+        no.message = message;
+        return no;
+    }
+    return (struct verdict){0};
 }
 
 /* The strongest reason first: what would harm the host. */
 static struct verdict judge(const struct planner *planner, const struct host_device *device,
                             bool with_group) {
     struct verdict guard = judge_guard(planner, device);
+    if (!guard.refusal)
+        guard = judge_guards_behind(planner, device);
     if (guard.refusal)
         return guard;
     if (device->is_bridge)

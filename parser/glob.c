@@ -81,10 +81,19 @@ static void read_glob(struct places *places, const char *glob) {
     }
 }
 
-/* An address is read from left to right: how much of its domain, then of the rest. */
-enum { DOMAIN_LEAST = 4, DOMAIN_MOST = 8, BUS = DOMAIN_MOST + 1, WHOLE = BUS + 7 };
+/* An address is read from left to right: how much of its domain, then of the rest. A domain that
+ * begins with 0 has the least number of digits. */
+enum {
+    DOMAIN_LEAST = 4,
+    DOMAIN_MOST = 8,
+    BUS = DOMAIN_MOST + 1,
+    WHOLE = BUS + 7,
+    FIRST_ZERO, /* of such a domain the first digit is read */
+    LAST_ZERO = FIRST_ZERO + DOMAIN_LEAST - 1,
+    STATES
+};
 
-enum { HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17 };
+enum { ZERO = 1, HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17 };
 
 struct walk {
     struct places one, other;
@@ -96,7 +105,7 @@ struct walk {
 };
 
 static void visit(struct walk *walk, size_t one, size_t other, size_t address) {
-    size_t index = (one * (walk->other.count + 1) + other) * (WHOLE + 1) + address;
+    size_t index = (one * (walk->other.count + 1) + other) * STATES + address;
     if (walk->seen[index])
         return;
     walk->seen[index] = true;
@@ -118,9 +127,13 @@ static void step_address(struct walk *walk, struct state from) {
     static const uint32_t rest[] = {HEX, HEX, COLON, 3 /* 0 or 1 */, HEX, DOT, 0xff};
     if (from.address >= BUS && from.address < WHOLE)
         step(walk, from, rest[from.address - BUS], from.address + 1U);
+    if (from.address == 0)
+        step(walk, from, ZERO, FIRST_ZERO);
     if (from.address < DOMAIN_MOST)
+        step(walk, from, from.address ? HEX : HEX & ~ZERO, from.address + 1U);
+    if (from.address >= FIRST_ZERO && from.address < LAST_ZERO)
         step(walk, from, HEX, from.address + 1U);
-    if (from.address >= DOMAIN_LEAST && from.address <= DOMAIN_MOST)
+    if ((from.address >= DOMAIN_LEAST && from.address <= DOMAIN_MOST) || from.address == LAST_ZERO)
         step(walk, from, COLON, BUS);
 }
 
@@ -149,7 +162,7 @@ bool glob_addresses_meet(const char *one, const char *other) {
     struct walk *walk = memory_zalloc(sizeof *walk);
     read_glob(&walk->one, one);
     read_glob(&walk->other, other);
-    size_t states = (walk->one.count + 1) * (walk->other.count + 1) * (WHOLE + 1);
+    size_t states = (walk->one.count + 1) * (walk->other.count + 1) * STATES;
     walk->seen = memory_zalloc(states * sizeof *walk->seen);
     walk->open = memory_zalloc(states * sizeof *walk->open);
     bool meet = search(walk);

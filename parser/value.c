@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { DOMAIN_DIGITS = 8 };
+
 static const char ID_FORM[] = "a PCI or USB id has four hex digits on each side";
 
 bool is_glob(const char *text) {
@@ -198,9 +200,28 @@ bool has_open_bracket(const char *text) {
     return false;
 }
 
+/* As the kernel prints a domain (%04x): the digits above four do not begin with 0. */
+static bool is_plain_domain(const char *text, size_t length) {
+    return length >= 4 && length <= DOMAIN_DIGITS && all_hex(text, length) &&
+           (length == 4 || *text != '0');
+}
+
+static bool is_domain(const char *text, size_t length) {
+    return all_hex(text, length) ? is_plain_domain(text, length)
+                                 : address_part(text, length, 4, 0xffff);
+}
+
+/* "10001:*": all that is in a domain. */
+static bool is_whole_domain(const char *text) {
+    const char *colon = strchr(text, ':');
+    return colon && !strcmp(colon, ":*") && is_plain_domain(text, (size_t)(colon - text));
+}
+
 static bool is_address(const char *text) {
     if (has_open_bracket(text))
         return false;
+    if (is_whole_domain(text))
+        return true;
     const char *dot = strrchr(text, '.');
     if (!dot || !address_part(dot + 1, strlen(dot + 1), 1, 7))
         return false;
@@ -212,7 +233,7 @@ static bool is_address(const char *text) {
         return false;
     const char *bus = second ? first + 1 : text;
     const char *bus_end = second ? second : first;
-    return (!second || address_part(text, (size_t)(first - text), 4, 0xffff)) &&
+    return (!second || is_domain(text, (size_t)(first - text))) &&
            address_part(bus, (size_t)(bus_end - bus), 2, 0xff) &&
            address_part(bus_end + 1, (size_t)(dot - bus_end - 1), 2, 0x1f);
 }
@@ -223,8 +244,8 @@ static bool take_part(const char **text, unsigned limit, const char *separators,
     if (!isxdigit((unsigned char)**text))
         return false;
     unsigned long number = strtoul(*text, &end, 16);
-    if (number > limit || end - *text > 4 || (*separators ? !*end : *end != 0) ||
-        (*end && !strchr(separators, *end)))
+    if (number > limit || end - *text > (number > 0xffff ? DOMAIN_DIGITS : 4) ||
+        (*separators ? !*end : *end != 0) || (*end && !strchr(separators, *end)))
         return false;
     *value = (unsigned)number;
     *text = end + (*end != 0);
@@ -238,7 +259,7 @@ char *value_mended_address(const char *text) {
     if (!strncmp(text, "pci_", 4))
         text += 4;
     const char *from_domain = text, *from_bus = text;
-    if (!(take_part(&from_domain, 0xffff, BETWEEN, &domain) &&
+    if (!(take_part(&from_domain, UINT32_MAX, BETWEEN, &domain) &&
           take_part(&from_domain, 0xff, BETWEEN, &bus) &&
           take_part(&from_domain, 0x1f, BETWEEN, &slot) &&
           take_part(&from_domain, 7, "", &function))) {
@@ -252,6 +273,16 @@ char *value_mended_address(const char *text) {
 
 static bool is_port(const char *text);
 
+/* A glob that only its domain keeps from matching an address. */
+static bool has_bad_domain(const char *text) {
+    const char *colon = strchr(text, ':');
+    bool has_domain = colon && strchr(colon + 1, ':');
+    char *other = memory_printf("*%s", has_domain ? colon : "");
+    bool is_bad = has_domain && glob_addresses_meet(other, "*");
+    free(other);
+    return is_bad;
+}
+
 static bool bad_address(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
                                              "bad-address", "'%s' is no PCI address", text);
@@ -261,6 +292,9 @@ static bool bad_address(struct parse_context *context, struct span span, const c
     char *corrected = value_mended_address(whole);
     if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
         ;
+    else if (is_address(text) && has_bad_domain(text))
+        diagnostic_hint(diagnostic, "no address matches it: a domain has four digits, or five to "
+                                    "eight that do not begin with 0");
     else if (is_address(text))
         diagnostic_hint(
             diagnostic,
@@ -287,7 +321,8 @@ bool value_address(struct parse_context *context, struct criterion *criterion, s
     criterion->kind = CRITERION_ADDRESS;
     if (!is_address(text))
         return bad_address(context, span, text);
-    char *full = memory_printf("%s%s", count_of(text, ':') == 1 ? "0000:" : "", text);
+    bool lacks_domain = count_of(text, ':') == 1 && !is_whole_domain(text);
+    char *full = memory_printf("%s%s", lacks_domain ? "0000:" : "", text);
     for (char *at = full; *at; at++)
         *at = (char)tolower((unsigned char)*at);
     criterion->text = intern(&context->syntax->texts, full, strlen(full));
@@ -509,7 +544,8 @@ bool value_criterion(struct parse_context *context, struct criterion *criterion,
     size_t colons = count_of(text, ':');
     if (*text == '\'' || *text == '`' || !strncmp(text, "//", 2))
         return bad_device(context, span, text);
-    if (colons > 1 || (colons && strchr(text, '.')))
+    bool is_domain_alone = is_whole_domain(text) && text[4] != ':'; /* "10de:*" is an id */
+    if (colons > 1 || (colons && strchr(text, '.')) || is_domain_alone)
         return value_address(context, criterion, span, text);
     if (colons)
         return value_id(context, criterion, span, text);

@@ -21,6 +21,7 @@ syntax keyword virtRulesEvent migrate restore reconnect plugged unplugged
 " Bare words with a form of their own.
 syntax match virtRulesId /\<\%(\x\{4}\|\*\):\%(\x\{4}\|\*\)\>/
 syntax match virtRulesAddress /\<\%([[:xdigit:]*?]\+:\)\?[[:xdigit:]*?]\+:[[:xdigit:]*?]\+\.[0-7*?]\>/
+syntax match virtRulesAddress /\<\%(\x\{5,8}\|\%(\<at\s\+\)\@<=\x\{4}\):\*/
 syntax match virtRulesPort /\<\d\+-\d\+\%(\.\d\+\)*\>/
 syntax match virtRulesNumber /\<\d\+\%(ms\|s\|m\)\?\>/
 

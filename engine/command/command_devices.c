@@ -95,7 +95,7 @@ static void print_facts(const struct host_device *device) {
 /* What a hint helps against that the message does not have in it. */
 static bool is_obstacle(enum refusal refusal) {
     return refusal == REFUSED_UNKNOWN_USE || refusal == REFUSED_NO_ANSWER ||
-           refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
+           refusal == REFUSED_DOMAIN || refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
 }
 
 static void print_verdict(const struct listing *listing, size_t place, bool colour) {

@@ -132,6 +132,14 @@ static const char *find_name(const char *text, const char *name) {
     return NULL;
 }
 
+/* An address without its domain, and not the end of one in another domain. */
+static bool find_short_name(const char *text, const char *name) {
+    for (const char *at = text; (at = find_name(at, name)); at++)
+        if (at == text || at[-1] != ':')
+            return true;
+    return false;
+}
+
 /* "0000:01:00.0", as libvirt's "pci_0000_01_00_0", or without the domain; a USB port as sysfs
  * writes it. */
 static bool names_device(const char *text, const struct host_device *device) {
@@ -139,7 +147,7 @@ static bool names_device(const char *text, const struct host_device *device) {
         return true;
     if (device->bus == BUS_USB)
         return false;
-    if (!strncmp(device->address, "0000:", 5) && find_name(text, device->address + 5))
+    if (!strncmp(device->address, "0000:", 5) && find_short_name(text, device->address + 5))
         return true;
     char *name = memory_printf("pci_%s", device->address);
     for (char *at = name; *at; at++)

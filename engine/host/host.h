@@ -32,6 +32,7 @@ enum pci_header { HEADER_UNKNOWN, HEADER_ENDPOINT, HEADER_BRIDGE };
 enum obstacle {
     OBSTACLE_NONE,
     OBSTACLE_NO_ANSWER,   /* nothing answers at its address */
+    OBSTACLE_DOMAIN,      /* its PCI domain is above those that qemu takes */
     OBSTACLE_UNKNOWN_USE, /* what would tell whether the host uses it cannot be read */
     OBSTACLE_FIRMWARE,    /* the firmware keeps memory for its IOMMU group: a `direct` region */
     OBSTACLE_KERNEL,      /* vfio-pci does not take it */
@@ -57,6 +58,10 @@ struct host_device {
     char *reset_methods; /* "flr bus"; NULL when unknown */
     char *power_state;   /* "D0"; NULL when unknown */
     char *physical;      /* of a virtual function the address of its physical one; else NULL */
+    /* Of a PCI device in a domain above ffff the address of the controller whose driver makes that
+     * domain (Intel VMD); else NULL. The device leaves the host when that driver does. */
+    char *controller;
+    bool goes_with_controller;  /* which is in the same IOMMU group: the group then is viable */
     unsigned virtual_functions; /* that run on it now */
     unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
     unsigned device_number;
@@ -187,7 +192,8 @@ char *host_group_user(const struct host *host, const struct host_device *device)
  * detach, while another of its group is in a VM; see host_give_back(). */
 bool host_may_split_group(const struct host *host);
 
-/* "0000:03:00.0" or "1-1.4" as people write it on a command line: "03:00.0" gets its domain. */
+/* "0000:03:00.0" or "1-1.4" as people write it on a command line: "03:00.0" gets its domain, and
+ * "00010001:02:00.0" loses the zeros that the kernel does not print. */
 bool host_address_normalise(const char *text, char *address, size_t size);
 
 #endif

@@ -156,6 +156,7 @@ static const char *check_of(enum refusal refusal) {
     case REFUSED_HOST_USE:
     case REFUSED_UNKNOWN_USE:
     case REFUSED_NO_ANSWER:
+    case REFUSED_DOMAIN:
     case REFUSED_FIRMWARE:
     case REFUSED_KERNEL:
     case REFUSED_NO_IOMMU:

@@ -36,8 +36,10 @@ enum {
     CAPABILITIES = 0x34, /* where the first is */
     CAPABILITIES_START = 0x40,
     CAPABILITY_EXPRESS = 0x10,
-    CONFIG_SIZE = 256, /* without the extended part that Express devices have */
+    CONFIG_SIZE = 256,    /* without the extended part that Express devices have */
+    PCI_DOMAIN_LEAST = 4, /* digits */
     PCI_DOMAIN_DIGITS = 8,
+    QEMU_DOMAIN_MAX = 0xFFFF,
     PCI_BUS_MAX = 0xFF,
     PCI_SLOT_MAX = 0x1F,
     USB_NUMBER_MAX = 255
@@ -62,7 +64,7 @@ static bool is_pci_address(const char *text, bool *has_domain) {
     if (!second)
         return false;
     *has_domain = *second == ':';
-    if (*has_domain ? first - text < 4 : first - text != 2)
+    if (*has_domain ? first - text < PCI_DOMAIN_LEAST : first - text != 2)
         return false;
     const char *slot = *has_domain ? second + 1 : first + 1, *end = skip_hex(slot, 2, 2);
     return end && *end == '.' && end[1] >= '0' && end[1] <= '7' && !end[2] &&
@@ -93,11 +95,15 @@ static bool is_usb_address(const char *text) {
 bool host_address_normalise(const char *text, char *address, size_t size) {
     bool has_domain = false;
     int length = -1;
+    size_t digits = strcspn(text, ":");
 
     if (is_usb_address(text))
         length = snprintf(address, size, "%s", text);
-    else if (is_pci_address(text, &has_domain))
+    else if (is_pci_address(text, &has_domain)) {
+        for (; digits > PCI_DOMAIN_LEAST && *text == '0'; digits--)
+            text++;
         length = snprintf(address, size, "%s%s", has_domain ? "" : "0000:", text);
+    }
     if (length < 0 || (size_t)length >= size)
         return false;
     for (char *letter = address; *letter; letter++)
@@ -673,6 +679,66 @@ static bool needs_token(const struct host *host, const struct host_device *devic
     return physical && physical->driver && host_is_vfio(physical->driver);
 }
 
+/*
+ * ".../0000:d7:05.5/pci10001:00/10001:00:01.0/10001:02:00.0": the PCI device above the root of a
+ * domain made that domain. Of several the first: its own domain is one that qemu takes. The caller
+ * frees it; NULL: sysfs does not tell.
+ */
+static char *find_controller(const struct host_device *device, const struct tree *tree) {
+    char *link = memory_printf(PCI "/%s", device->address), *path = tree_resolve(tree, link);
+    char *rest = path, *before = NULL, *controller = NULL;
+    bool has_domain = false;
+
+    for (char *part; !controller && (part = strsep(&rest, "/")); before = part)
+        if (before && strncmp(part, "pci", 3) == 0 && is_pci_address(before, &has_domain))
+            controller = memory_strdup(before);
+    free(path);
+    free(link);
+    return controller;
+}
+
+static void find_controllers(struct host *host, const struct tree *tree) {
+    for (size_t i = 0; i < host->count; i++) {
+        struct host_device *device = &host->devices[i];
+        if (device->bus != BUS_PCI || strtoul(device->address, NULL, 16) <= QEMU_DOMAIN_MAX)
+            continue;
+        device->controller = find_controller(device, tree);
+        const struct host_device *controller =
+            device->controller ? host_find(host, BUS_PCI, device->controller) : NULL;
+        device->goes_with_controller = controller && device->iommu_group >= 0 &&
+                                       controller->iommu_group == device->iommu_group;
+    }
+}
+
+static char *controller_hint(const struct host *host, const struct host_device *device) {
+    const struct host_device *controller =
+        device->controller ? host_find(host, BUS_PCI, device->controller) : NULL;
+
+    if (!controller)
+        return memory_strdup("turn VMD off in the firmware for the slot of the device, or name "
+                             "another device");
+    if (controller->use)
+        return memory_printf("it could only be passed with its VMD controller %s, and the host %s: "
+                             "turn VMD off in the firmware for the slot of the device",
+                             controller->address, controller->use);
+    return memory_printf("pass the VMD controller %s instead, with all that is behind it",
+                         controller->address);
+}
+
+/* PCIHostDeviceAddress of qemu, and libvirt's virPCIDeviceAddressIsValid(). */
+static void find_far_domains(struct host *host) {
+    for (size_t i = 0; i < host->count; i++) {
+        struct host_device *device = &host->devices[i];
+        if (device->bus == BUS_PCI && strtoul(device->address, NULL, 16) > QEMU_DOMAIN_MAX)
+            host_obstruct(device, OBSTACLE_DOMAIN,
+                          memory_printf("%s is in PCI domain %.*s, and qemu takes PCI domains up "
+                                        "to %x",
+                                        device->address, (int)strcspn(device->address, ":"),
+                                        device->address, QEMU_DOMAIN_MAX),
+                          controller_hint(host, device));
+    }
+}
+
 static void find_obstacles(struct host *host, const struct tree *tree) {
     for (size_t i = 0; i < host->count; i++) {
         struct host_device *device = &host->devices[i];
@@ -719,9 +785,11 @@ static void read_host(struct host *host, const struct tree *tree) {
     if (host->count)
         qsort(host->devices, host->count, sizeof *host->devices, by_address);
     find_groups(host, tree);
+    find_controllers(host, tree);
     find_obstacles(host, tree);
     find_names(host, tree);
     host_use_find(host, tree);
+    find_far_domains(host);
 }
 
 static bool has_few_descriptors(const struct faults *faults) {
@@ -815,12 +883,14 @@ bool host_is_vfio(const char *driver) {
 /*
  * As the kernel decides (drivers/vfio: is a group viable?): a device without driver is in nobody's
  * hands, vfio's own drivers ("vfio-pci", "mlx5_vfio_pci") and pci-stub leave it alone, and what
- * only passes traffic on does not count.
+ * only passes traffic on does not count. What is behind a controller of the same group is gone by
+ * then: the controller's driver makes it.
  */
 bool host_blocks_group(const struct host_device *device) {
     const char *driver = device->driver;
 
-    if (!driver || strcmp(driver, "pcieport") == 0 || strcmp(driver, "pci-stub") == 0)
+    if (!driver || device->goes_with_controller || strcmp(driver, "pcieport") == 0 ||
+        strcmp(driver, "pci-stub") == 0)
         return false;
     bool is_passage = device->class_code >> 8 == CLASS_HOST_BRIDGE ||
                       (device->header == HEADER_UNKNOWN ? is_pci_bridge(device->class_code)

@@ -187,6 +187,7 @@ struct host_device device_copy(const struct host_device *device) {
     result.power_state = copy(device->power_state);
     result.serial = copy(device->serial);
     result.physical = copy(device->physical);
+    result.controller = copy(device->controller);
     result.use = copy(device->use);
     result.vm_use = copy(device->vm_use);
     result.obstacle_text = copy(device->obstacle_text);
@@ -201,6 +202,7 @@ void device_finish(struct host_device *device) {
     free(device->reset_methods);
     free(device->power_state);
     free(device->physical);
+    free(device->controller);
     free(device->serial);
     free(device->use);
     free(device->vm_use);

@@ -147,6 +147,10 @@ static void finds_pci_devices(void **state) {
     assert_means("hostdev0", "0000:03:00.0 1ac1:089a");
     give_pci("0000:04:00.0");
     give_pci("000a:0b:00.1"); /* not on the host */
+    give_pci("10001:03:00.0");
+    assert_means("10001:03:00.0", "10001:03:00.0");
+    assert_means("00010001:03:00.0", "10001:03:00.0");
+    assert_means("03:00.0", "0000:03:00.0 1ac1:089a");
     assert_means("04:00.0", "0000:04:00.0 1ac1:089a");
     assert_means_none("1ac1:089a", "is 2 devices", "address");
     assert_means("000A:0b:00.1", "000a:0b:00.1");

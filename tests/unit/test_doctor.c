@@ -847,6 +847,8 @@ static void what_hook_scripts_do(void **state) {
          "writes driver_override: it moves 0000:01:00.0"},
         {"echo 1 >/sys/bus/pci/devices/0000:01:00.0/remove", "writes remove"},
         {"echo 0000:02:00.0 > /sys/bus/pci/drivers/nvidia/unbind", NULL},
+        {"echo 10001:01:00.0 > /sys/bus/pci/drivers/nvme/unbind", NULL}, /* in another domain */
+        {"echo 01:00.0 > /sys/bus/pci/drivers/nvme/unbind", "it moves 0000:01:00.0"},
         {"echo $GPU > /sys/bus/pci/drivers/nvidia/unbind", "may move a device"},
         {"GPU=0000:01:00.0\necho $GPU > /sys/bus/pci/drivers/nvidia/unbind", "start.sh:3 writes"},
         {"GPU=0000:02:00.0\necho $GPU > /sys/bus/pci/drivers/nvidia/unbind", NULL},

@@ -158,6 +158,15 @@ static void reads_numbers_as_libvirt_does(void **state) {
     assert_int_equal(domain.hostdevs[1].device_number, 10);
     assert_int_equal(domain.hostdevs[1].id.vendor, 0);
     domain_finish(&domain);
+    parse(&domain,
+          DEVICES("<hostdev type='pci'><source><address domain='0x10001' bus='0xe1'/></source>"
+                  "</hostdev><interface type='hostdev'><source><address type='pci' "
+                  "domain='0xffffffff' bus='0xff' slot='0x1f' function='0x7'/></source>"
+                  "</interface>"));
+    assert_int_equal(domain.hostdev_count, 2);
+    assert_string_equal(domain.hostdevs[0].address, "10001:e1:00.0");
+    assert_string_equal(domain.hostdevs[1].address, "ffffffff:ff:1f.7");
+    domain_finish(&domain);
 }
 
 static void skips_hostdevs_without_a_device(void **state) {
@@ -241,6 +250,9 @@ static void reads_what_else_it_uses(void **state) {
         {"<disk type='nvme'><source type='pci'><address domain='0' bus='2' slot='0'/></source>"
          "</disk>",
          DOMAIN_USE_PCI, "0000:02:00.0", "disk"},
+        {"<disk type='nvme'><source type='pci'><address domain='0x10001' bus='2' slot='0'/>"
+         "</source></disk>",
+         DOMAIN_USE_PCI, "10001:02:00.0", "disk"},
         {"<disk type='file'><source file='/a'/><backingStore type='file'><source file='/b'/>"
          "<backingStore type='block'><source dev='/dev/vg/base'/></backingStore></backingStore>"
          "</disk>",

@@ -2227,22 +2227,69 @@ static void test_drbd(void **state) {
     assert_string_equal(pci(tree, "0000:00:01.0")->use, "keeps it in DRBD (sda2)");
 }
 
-/* The disk hangs on a bus of its own behind the controller, in a domain of five digits. */
-static void test_a_disk_behind_vmd(void **state) {
-    static const char vmd[] = "sys/devices/pci0000:d7/0000:d7:05.5";
-    struct tree_of_test *tree = *state;
-    char path[TEXT_SIZE], value[TEXT_SIZE];
+#define VMD "sys/devices/pci0000:d7/0000:d7:05.5"
+#define BEHIND_VMD VMD "/pci10001:00/10001:00:01.0/"
 
-    put_device(tree, vmd, "8086:201d", "010400");
-    put_link(tree, PCI "0000:d7:05.5", text(value, "../../../../%s", vmd));
-    put_device(tree, text(path, "%s/pci10001:00/10001:01:00.0", vmd), "8086:0a54", "010802");
-    put_link(tree, PCI "10001:01:00.0",
-             text(value, "../../../../%s/pci10001:00/10001:01:00.0", vmd));
-    put_block(tree, text(path, "%s/pci10001:00/10001:01:00.0/nvme/nvme0/nvme0n1", vmd), "259:0");
+/* A VMD controller makes a PCI domain of its own, with one port and a disk. */
+static void put_vmd(const struct tree_of_test *tree) {
+    put_device(tree, VMD, "8086:201d", "010400");
+    put_link(tree, PCI "0000:d7:05.5", "../../../../" VMD);
+    put_device(tree, BEHIND_VMD "10001:02:00.0", "8086:0a54", "010802");
+    put_link(tree, PCI "10001:02:00.0", "../../../../" BEHIND_VMD "10001:02:00.0");
+    put_block(tree, BEHIND_VMD "10001:02:00.0/nvme/nvme0/nvme0n1", "259:0");
+}
+
+static void test_a_disk_behind_vmd(void **state) {
+    struct tree_of_test *tree = *state;
+
+    put_vmd(tree);
     put_mounts(tree, "30 1 259:0 / / rw - xfs /dev/nvme0n1 rw\n");
     load(tree);
-    assert_string_equal(pci(tree, "10001:01:00.0")->use, "mounts / from it (nvme0n1)");
+    assert_string_equal(pci(tree, "10001:02:00.0")->use, "mounts / from it (nvme0n1)");
     assert_string_equal(pci(tree, "0000:d7:05.5")->use, "mounts / from it (nvme0n1)");
+    assert_string_equal(pci(tree, "10001:02:00.0")->controller, "0000:d7:05.5");
+    assert_non_null(strstr(pci(tree, "10001:02:00.0")->obstacle_hint,
+                           "0000:d7:05.5, and the host mounts / from it"));
+}
+
+static void test_a_domain_that_qemu_does_not_take(void **state) {
+    struct tree_of_test *tree = *state;
+
+    put_idle_host(tree);
+    put_vmd(tree);
+    put_pci(tree, "10000:e1:00.0", "8086:0a54", "010802"); /* its path names no controller */
+    put_pci(tree, "ffff:e1:00.0", "8086:0a54", "010802");
+    load(tree);
+    assert_obstacle(tree, "10001:02:00.0", OBSTACLE_DOMAIN,
+                    "10001:02:00.0 is in PCI domain 10001, and qemu takes PCI domains up to ffff");
+    assert_string_equal(pci(tree, "10001:02:00.0")->obstacle_hint,
+                        "pass the VMD controller 0000:d7:05.5 instead, with all that is behind it");
+    assert_obstacle(tree, "10000:e1:00.0", OBSTACLE_DOMAIN, "qemu takes PCI domains up to ffff");
+    assert_null(pci(tree, "10000:e1:00.0")->controller);
+    assert_no_obstacle(tree, "ffff:e1:00.0");
+    assert_no_obstacle(tree, "0000:d7:05.5");
+    assert_null(pci(tree, "0000:d7:05.5")->controller);
+}
+
+/* The disk has left the host when the group goes to a VM, unless its controller stays. */
+static void test_the_group_of_a_vmd_controller(void **state) {
+    struct tree_of_test *tree = *state;
+
+    put_idle_host(tree);
+    put_vmd(tree);
+    put_driver(tree, BEHIND_VMD "10001:02:00.0", "nvme");
+    put_group(tree, VMD, "9");
+    put_group(tree, BEHIND_VMD "10001:02:00.0", "9");
+    load(tree);
+    assert_true(pci(tree, "10001:02:00.0")->goes_with_controller);
+    assert_null(host_group_blocker(&tree->host, pci(tree, "0000:d7:05.5")));
+    remove_file(tree, BEHIND_VMD "10001:02:00.0/iommu_group");
+    put_group(tree, BEHIND_VMD "10001:02:00.0", "8");
+    put_group(tree, PCI "0000:04:00.0", "8");
+    load(tree);
+    assert_false(pci(tree, "10001:02:00.0")->goes_with_controller);
+    assert_ptr_equal(host_group_blocker(&tree->host, pci(tree, "0000:04:00.0")),
+                     pci(tree, "10001:02:00.0"));
 }
 
 /* ---- Nodes ---- */
@@ -2302,6 +2349,10 @@ static void test_addresses(void **state) {
         {"0000:03:00.0", "0000:03:00.0"},
         {"0000:AF:1F.7", "0000:af:1f.7"},
         {"10000:01:00.0", "10000:01:00.0"},
+        {"FFFFFFFF:01:00.0", "ffffffff:01:00.0"},
+        {"00010001:02:00.0", "10001:02:00.0"},
+        {"00000000:02:00.0", "0000:02:00.0"},
+        {"00001:02:00.0", "0001:02:00.0"},
         {"1-1.4", "1-1.4"},
         {"10-2", "10-2"},
         {"", NULL},
@@ -2588,6 +2639,8 @@ int main(void) {
         OWN(test_zfs_on_lvm_and_beside_md),
         OWN(test_drbd),
         OWN(test_a_disk_behind_vmd),
+        OWN(test_a_domain_that_qemu_does_not_take),
+        OWN(test_the_group_of_a_vmd_controller),
         OWN(test_nodes_of_a_stack),
         OWN(test_nodes_of_a_bridge),
         OF(nas, test_node_of_a_usb_disk),

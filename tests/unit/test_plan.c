@@ -293,6 +293,74 @@ static void never(void **state) {
                         "refused never 0000:03:00.0\n");
 }
 
+/* What a VMD controller makes: its disks are in a domain of their own. */
+static void make_vmd(void) {
+    devices[NIC].address = SAMPLE_TEXT("0000:d7:05.5");
+    devices[CORAL3].address = SAMPLE_TEXT("10001:05:00.0");
+    devices[CORAL3].controller = SAMPLE_TEXT("0000:d7:05.5");
+    devices[CORAL3].driver = SAMPLE_TEXT("nvme");
+    devices[CORAL3].obstacle = OBSTACLE_DOMAIN;
+    devices[CORAL3].obstacle_text = SAMPLE_TEXT("10001:05:00.0 is in PCI domain 10001");
+    devices[CORAL3].obstacle_hint = SAMPLE_TEXT("pass the VMD controller");
+}
+
+static void a_domain_that_qemu_does_not_take(void **state) {
+    (void)state;
+    make_vmd();
+    assert_string_equal(plan_of("attach at 10001:05:00.0 as vfio"),
+                        "refused pci-domain 10001:05:00.0\n");
+    assert_says(0, "10001:05:00.0 is in PCI domain 10001", "pass the VMD controller");
+    assert_string_equal(plan_of("attach at 05:00.0 as vfio"), "refused absent at 0000:05:00.0\n");
+    assert_string_equal(plan_of("attach any 3 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
+    assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
+                        "attach 0000:03:00.0\nattach 0000:04:00.0\n");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach 1ac1:089a as vfio\n"),
+                        "refused ambiguous 1ac1:089a\n");
+    devices[CORAL3].use = SAMPLE_TEXT("mounts / from it (nvme0n1)");
+    assert_string_equal(plan_of("attach at 10001:05:00.0 as vfio"),
+                        "refused in-use-by-host 10001:05:00.0\n");
+}
+
+static void a_controller_takes_its_domain_along(void **state) {
+    (void)state;
+    make_vmd();
+    assert_string_equal(plan_of("attach at d7:05.5 as vfio"), "attach 0000:d7:05.5\n");
+    devices[CORAL3].iommu_group = devices[NIC].iommu_group;
+    devices[CORAL3].goes_with_controller = true;
+    assert_string_equal(plan_of("attach at d7:05.5 as vfio"), "attach 0000:d7:05.5\n");
+    assert_string_equal(plan_of("attach at d7:05.5 with group as vfio"), "attach 0000:d7:05.5\n");
+    devices[CORAL3].goes_with_controller = false;
+    assert_string_equal(plan_of("attach at d7:05.5 as vfio"), "refused group 0000:d7:05.5\n");
+}
+
+static void a_guard_on_what_is_behind_a_controller(void **state) {
+    static const struct {
+        const char *guard, *plan;
+    } cases[] = {
+        {"never attach at 10001:*", "refused never 0000:d7:05.5\n"},
+        {"never attach 10001:*", "refused never 0000:d7:05.5\n"},
+        {"never attach 10001:05:00.0", "refused never 0000:d7:05.5\n"},
+        {"never attach *:05:00.0", "refused never 0000:d7:05.5\n"},
+        {"never attach 1ac1:089a to vm frigate", "refused never 0000:d7:05.5\n"},
+        {"never attach 1ac1:089a to vm windows", "attach 0000:d7:05.5\n"},
+        {"never attach 05:00.0", "attach 0000:d7:05.5\n"},
+        {"never attach 10000:*", "attach 0000:d7:05.5\n"},
+    };
+    (void)state;
+    make_vmd();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text =
+            memory_printf("on vm any started attach at d7:05.5 as vfio\n%s\n", cases[i].guard);
+        assert_string_equal(planned_at(EVENT_STARTED, text), cases[i].plan);
+        free(text);
+    }
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach at d7:05.5 as vfio\n"
+                                                  "on vm any started attach at 04:00.0 as vfio\n"
+                                                  "never attach 10001:*\n"),
+                        "refused never 0000:d7:05.5\nattach 0000:04:00.0\n");
+    assert_says(0, "10001:05:00.0 is behind it: 'never' at t.rules:3", "'never' wins");
+}
+
 static void wrong_bus(void **state) {
     (void)state;
     assert_string_equal(plan_of("attach 10de:2484 as usb"), "refused wrong-bus 0000:01:00.0\n");
@@ -1075,6 +1143,9 @@ int main(void) {
         TEST(ambiguous_although_only_one_is_free),
         TEST(many_addresses_stay_one_line),
         TEST(never),
+        TEST(a_domain_that_qemu_does_not_take),
+        TEST(a_controller_takes_its_domain_along),
+        TEST(a_guard_on_what_is_behind_a_controller),
         TEST(wrong_bus),
         TEST(bridge_and_hub),
         TEST(used_by_the_host),

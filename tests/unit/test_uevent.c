@@ -91,6 +91,12 @@ static void a_pci_device(void **state) {
     assert_string_equal(uevent.device.address, "0000:03:00.0");
     assert_true(uevent.device.is_bridge);
     uevent_finish(&uevent);
+    assert_true(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=pci",
+                                          "DEVPATH=/devices/pci0000:d7/0000:d7:05.5/pci10001:00/"
+                                          "10001:00:00.0/10001:01:00.0",
+                                          "PCI_CLASS=10802", "PCI_ID=8086:0A54")));
+    assert_string_equal(uevent.device.address, "10001:01:00.0");
+    uevent_finish(&uevent);
 }
 
 static void what_is_none_of_ours(void **state) {
@@ -243,6 +249,7 @@ static void a_copy_outlives_its_device(void **state) {
                                  .reset_methods = memory_strdup("flr"),
                                  .power_state = memory_strdup("D0"),
                                  .physical = memory_strdup("0000:03:00.0"),
+                                 .controller = memory_strdup("0000:d7:05.5"),
                                  .serial = memory_strdup("serial"),
                                  .use = memory_strdup("uses it"),
                                  .vm_use = memory_strdup("qemu"),
@@ -254,6 +261,7 @@ static void a_copy_outlives_its_device(void **state) {
     device_finish(&device);
     assert_null(device.physical);
     assert_string_equal(copy.physical, "0000:03:00.0");
+    assert_string_equal(copy.controller, "0000:d7:05.5");
     assert_string_equal(copy.vm_use, "qemu");
     assert_string_equal(copy.obstacle_text, "text");
     assert_string_equal(copy.obstacle_hint, "hint");
