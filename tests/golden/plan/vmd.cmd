@@ -13,7 +13,7 @@ device() { # ADDRESS PARENT ID CLASS GROUP DRIVER
 device 0000:d7:05.5 sys/devices/pci0000:d7 8086:201d 010400 40 vmd
 device 10001:02:00.0 $vmd/pci10001:00 8086:0a54 010802 40 nvme
 device 10001:03:00.0 $vmd/pci10001:00 8086:0a54 010802 40 nvme
-device 0000:02:00.0 sys/devices/pci0000:00 8086:0a54 010802 41 nvme
+device 0000:09:00.0 sys/devices/pci0000:00 8086:0a54 010802 41 nvme
 plan() {
     cat >vmd.rules
     virt-rules check --host --sysroot vmd-host vmd.rules
@@ -37,5 +37,5 @@ echo 'on vm db started attach 8086:0a54 at 10001:02:00.0 as vfio' | plan
 echo 'on vm db started attach any 8086:0a54 as vfio' | plan
 echo 'on vm db started attach 8086:201d as vfio' | plan
 printf 'on vm db started attach 8086:201d as vfio\nnever attach 10001:*\n' | plan
-virt-rules devices --sysroot vmd-host | grep -A 9 'IOMMU group 40'
+virt-rules devices --sysroot vmd-host | grep -A 10 'IOMMU group 40'
 virt-rules explain db started 10001:02:00.0 --rules vmd --sysroot vmd-host --domain-xml vmd.xml
