@@ -404,8 +404,7 @@ bool execution_load_vms(struct execution *run, struct event *event) {
         return true;
     while (!run->vms_listed && vms_from_libvirt(&run->vms, run->virt, &error) < 0)
         if (!execution_ask_again(run, &error, since)) {
-            give_up(run, error.message, error.hint);
-            run->blind = true;
+            execution_fail_question(run, &error);
             return false;
         }
     run->vms_listed = true;

@@ -76,6 +76,12 @@ static int bind_in_time(struct bind_work work) {
     return status;
 }
 
+/* The file of the driver that the device was seen on, and not of the one that it has by now: when
+ * libvirt has given it to a VM meanwhile, the kernel refuses to unbind it, with ENODEV. */
+static void unbind_path(char path[PATH_SIZE], const char *driver) {
+    snprintf(path, PATH_SIZE, "sys/bus/pci/drivers/%s/unbind", driver);
+}
+
 int host_release(const struct host *host, const struct host_device *device, char *error,
                  size_t error_size) {
     char path[PATH_SIZE], driver[64];
@@ -83,7 +89,7 @@ int host_release(const struct host *host, const struct host_device *device, char
         device->obstacle || !device->driver || !host_driver(host, device, driver, sizeof driver) ||
         strcmp(driver, device->driver) != 0)
         return 0;
-    snprintf(path, sizeof path, "sys/bus/pci/devices/%s/driver/unbind", device->address);
+    unbind_path(path, driver);
     int status = bind_in_time((struct bind_work){host, path, device->address, NULL});
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return 0;
@@ -122,7 +128,7 @@ int host_reclaim(const struct host *host, const struct host_device *device, char
     if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) ||
         !host_is_vfio(driver))
         return 0;
-    snprintf(path, sizeof path, "sys/bus/pci/devices/%s/driver/unbind", device->address);
+    unbind_path(path, driver);
     int status = bind_in_time((struct bind_work){host, path, device->address, NULL});
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return find_driver(host, device, error, error_size);

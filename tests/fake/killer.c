@@ -222,9 +222,21 @@ static void wait_for_driver(const char *address) {
         pause();
 }
 
-static ssize_t write_to_kernel(const char *file, const char *text, size_t size) {
+/* A driver gives up only what it has. `path` is of its file unbind. */
+static ssize_t unbind(char *path, const char *address, size_t size) {
+    char driver[64];
+    *strrchr(path, '/') = '\0';
+    if (!world_driver(address, driver) || strcmp(driver, strrchr(path, '/') + 1) != 0) {
+        errno = ENODEV;
+        return -1;
+    }
+    world_bind(address, "");
+    return (ssize_t)size;
+}
+
+static ssize_t write_to_kernel(char *path, const char *file, const char *text, size_t size) {
     char address[64];
-    ssize_t written = (ssize_t)size;
+    ssize_t written;
     killer_pause(true);
     snprintf(address, sizeof address, "%.*s", (int)size, text);
     if (strcmp(file, "unbind") == 0)
@@ -233,7 +245,7 @@ static ssize_t write_to_kernel(const char *file, const char *text, size_t size) 
     if (strcmp(file, "drivers_probe") == 0)
         written = probe(address, size);
     else
-        world_bind(address, "");
+        written = unbind(path, address, size);
     world_unlock(lock);
     killer_pause(false);
     return written;
@@ -248,7 +260,7 @@ SHOWN ssize_t write(int fd, const void *bytes, size_t size) {
     if (file && strcmp(file, "driver_override") == 0)
         return set_override(path, bytes, size);
     if (file && (strcmp(file, "unbind") == 0 || strcmp(file, "drivers_probe") == 0))
-        return write_to_kernel(file, bytes, size);
+        return write_to_kernel(path, file, bytes, size);
     return NEXT(write)(fd, bytes, size);
 }
 

@@ -472,6 +472,23 @@ static void libvirt_is_silent_for_a_while(void **state) {
     assert_int_equal(opened, 3);
 }
 
+/* A rule that names a title asks for all VMs as well: that question is one like the others. */
+static void the_list_of_all_vms_is_asked_for_again(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_LIST, 2, VIRT_SILENT, "libvirt does not answer: x");
+    assert_true(run_at(EVENT_STARTED, "on vm NVR started attach at 03:00.0 as vfio\n"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_int_equal(opened, 2);
+}
+
+static void the_list_of_all_vms_is_given_up(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_SILENT, "libvirt does not answer: x");
+    assert_false(run_at(EVENT_STARTED, "on vm NVR started attach at 03:00.0 as vfio\n"));
+    assert_string_equal(results(), "failed - -\n");
+    assert_int_equal(opened, 6);
+}
+
 /* A person waits for 'apply': it tells at once. */
 static void a_settled_event_asks_once(void **state) {
     (void)state;
@@ -1336,6 +1353,8 @@ int main(void) {
         TEST(libvirt_stays_away),
         TEST(libvirt_is_silent),
         TEST(libvirt_is_silent_for_a_while),
+        TEST(the_list_of_all_vms_is_asked_for_again),
+        TEST(the_list_of_all_vms_is_given_up),
         TEST(a_settled_event_asks_once),
         TEST(an_attach_does_not_return),
         TEST(a_call_is_noted_before),

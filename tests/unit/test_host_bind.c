@@ -85,6 +85,17 @@ static void another_driver_is_left_alone(void **state) {
     assert_string_equal(text_of("/sys/bus/pci/drivers/vfio-pci/unbind"), "");
 }
 
+/* The driver that was looked at is told, and not the one that the device has when its file is
+ * opened: that may be vfio-pci by then, for another VM. */
+static void the_driver_that_was_seen_is_told(void **state) {
+    (void)state;
+    shell("mkdir -p sys/moved/apex; : >sys/moved/apex/unbind");
+    shell("ln -sfn ../../../../../../moved/apex sys/bus/pci/devices/" FIRST "/driver");
+    assert_int_equal(release(), 0);
+    assert_string_equal(text_of(UNBIND), FIRST);
+    assert_string_equal(text_of("/sys/moved/apex/unbind"), "");
+}
+
 static void a_device_without_driver_is_released(void **state) {
     (void)state;
     shell("rm sys/bus/pci/devices/" FIRST "/driver");
@@ -339,6 +350,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(release_writes_the_address),
         TEST(another_driver_is_left_alone),
+        TEST(the_driver_that_was_seen_is_told),
         TEST(a_device_without_driver_is_released),
         TEST(what_the_host_uses_is_never_released),
         TEST(a_driver_that_does_not_let_go),
