@@ -315,6 +315,7 @@ static void finish_vm(struct status_vm *vm) {
     }
     free(vm->rows);
     free(vm->calls);
+    free(vm->calls_ignored);
     life_finish(&vm->life);
 }
 
@@ -329,6 +330,7 @@ static void load_life(const struct maker *maker) {
         return;
     maker->vm->calls =
         pending_load(maker->request->state, domain_key(domain), &maker->vm->call_count);
+    maker->vm->calls_ignored = pending_ignored(maker->request->state, domain_key(domain));
     if (life_load(life, maker->request->state, domain_key(domain)) && !life_is_same(life, &start))
         life_finish(life);
 }

@@ -43,6 +43,7 @@ struct status_vm {
     bool running;
     struct life life;           /* of this start of it, else empty; its `ignored` is to be said */
     struct pending_call *calls; /* that have not returned */
+    char *calls_ignored;        /* what of them could not be read; NULL: all was */
     size_t call_count;
     struct status_row *rows; /* as the rules have them, then what no rule wants */
     size_t count;

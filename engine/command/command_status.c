@@ -449,10 +449,15 @@ static void load_rules(struct view *view) {
 
 /* What of the notes cannot be believed. */
 static void say_ignored(const struct status *status) {
-    for (size_t i = 0; i < status->count; i++)
+    for (size_t i = 0; i < status->count; i++) {
         if (status->vms[i].life.ignored)
             fprintf(stderr, "virt-rules: %s; since when and what failed is not known for all\n",
                     status->vms[i].life.ignored);
+        if (status->vms[i].calls_ignored)
+            fprintf(stderr,
+                    "virt-rules: %s; a call of libvirt that has not returned may be missing\n",
+                    status->vms[i].calls_ignored);
+    }
 }
 
 static int show(struct view *view) {

@@ -159,6 +159,7 @@ static enum outcome locked_pass(struct execution *run) {
     run->unlocked = lock < 0;
     run->locked = true;
     run->retry = false;
+    execution_log_lost_calls(run);
     enum outcome outcome = one_pass(run);
     if (run->retry && !run->silent)
         outcome = OUTCOME_AGAIN;

@@ -420,6 +420,7 @@ static void end_life(struct execution *run, struct life *life) {
 void execute_end_life(struct execution *run) {
     struct life life;
     if (!is_running(run)) {
+        execution_log_lost_calls(run);
         pending_end(run->executor->state, execution_vm(run), NULL);
         bool found = life_load(&life, run->executor->state, execution_vm(run));
         execution_log_damage(run, &life);

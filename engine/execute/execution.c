@@ -138,6 +138,17 @@ void execution_log_damage(struct execution *run, const struct life *life) {
     run->told_damage |= life->ignored != NULL;
 }
 
+void execution_log_lost_calls(struct execution *run) {
+    char *ignored =
+        run->told_calls ? NULL : pending_ignored(run->executor->state, execution_vm(run));
+    run->told_calls = true;
+    if (ignored)
+        write_state_failure(run, ignored,
+                            "libvirt or the kernel may still be at work on a device: see 'dmesg' "
+                            "and 'virt-rules devices'");
+    free(ignored);
+}
+
 bool execution_load_life(struct execution *run, struct life *life) {
     if (run->late || !life_open(life, run->executor->state, execution_vm(run), &run->vm_start)) {
         *life = (struct life){.id = -1};

@@ -94,6 +94,7 @@ struct execution {
     bool locked;      /* this run has the VM's lock, or goes on without one */
     bool late;        /* that start of the VM is over: its state is another's, or nobody's */
     bool told_damage; /* the journal has it that its state was not read as a whole */
+    bool told_calls;  /* it was looked whether calls that had not returned can be read */
     struct life_start vm_start; /* which start of the VM the run is for */
     bool restarted;
     bool restart_waits; /* a device that the guest is to find at its boot is still to come */
@@ -112,6 +113,8 @@ int64_t execution_at_most(int64_t value, int64_t limit);
 
 /* Once a run: what of the VM's state was not read. */
 void execution_log_damage(struct execution *run, const struct life *life);
+/* The same of the calls that had not returned. The caller holds the VM's lock. */
+void execution_log_lost_calls(struct execution *run);
 
 /* A line of the journal; `hint` may be NULL or "". */
 void execution_log_event(struct execution *run, enum result result, const char *message,

@@ -4,6 +4,7 @@
 #include "lexer/memory.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 enum { PENDING_CALLS = 64, BOOT_ID_SIZE = 37 };
+
+static const char UNBIND[] = "unbind";
 
 /* --- processes */
 
@@ -80,6 +83,31 @@ struct pending_call *pending_load(const char *state, const char *uuid, size_t *c
     return calls;
 }
 
+char *pending_ignored(const char *state, const char *uuid) {
+    char *path = pending_path(state, uuid), *text = NULL, *rest, *line, *message = NULL;
+    size_t left = 0, damaged = 0;
+    int error = state_file_read(path, &text, &left);
+    rest = text;
+    while (state_line_next(&rest, &left, &line))
+        damaged += !line;
+    if (error && error != ENOENT && error != ENOTDIR)
+        message = memory_printf("%s cannot be read: %s", path, strerror(error));
+    else if (damaged)
+        message = memory_printf("%s is damaged: %zu of its lines ignored", path, damaged);
+    free(text);
+    free(path);
+    return message;
+}
+
+static bool pending_has_unbind(const struct pending_call *calls, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(calls[i].verb, UNBIND))
+            return true;
+    return false;
+}
+
+/* A file that cannot be written shall show no call that has returned; but that the kernel still
+ * takes a device from its driver must not be lost. */
 static void pending_save(const char *state, const char *uuid, const struct pending_call *calls,
                          size_t count) {
     char boot[BOOT_ID_SIZE], *path = pending_path(state, uuid);
@@ -91,8 +119,10 @@ static void pending_save(const char *state, const char *uuid, const struct pendi
         state_line_add(&file, "call %s %s %s %s %d %llu", boot, call->verb, call->device,
                        call->since, (int)call->process, call->started);
     }
-    if (!count || state_file_replace(path, temporary, &file) < 0) {
-        unlink(path);
+    bool is_saved = count && state_file_replace(path, temporary, &file) == 0;
+    if (!is_saved) {
+        if (!pending_has_unbind(calls, count))
+            unlink(path);
         unlink(temporary); /* of an engine that was killed while it wrote */
     }
     free(file.text);
@@ -115,7 +145,7 @@ static void pending_stamp(char *text, size_t size) {
 }
 
 static bool pending_stays(const struct pending_call *call, const char *device, bool forget) {
-    if (!forget && !strcmp(call->verb, "unbind"))
+    if (!forget && !strcmp(call->verb, UNBIND))
         return true;
     return device ? strcmp(call->device, device) != 0 : pending_is_running(call);
 }
@@ -148,7 +178,7 @@ void pending_begin(const char *state, const char *uuid, const char *verb, const 
                    pid_t process) {
     size_t count;
     struct pending_call *calls = pending_load(state, uuid, &count);
-    count = pending_without(calls, count, device, !strcmp(verb, "unbind"));
+    count = pending_without(calls, count, device, !strcmp(verb, UNBIND));
     struct pending_call *call = &calls[count < PENDING_CALLS ? count++ : count - 1];
     *call = (struct pending_call){.process = process ? process : getpid()};
     snprintf(call->verb, sizeof call->verb, "%s", verb);

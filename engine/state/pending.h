@@ -32,6 +32,9 @@ bool pending_exists(const char *state, const char *uuid);
 
 /* Those of this boot, oldest first; a line that is damaged is left out. The caller frees them. */
 struct pending_call *pending_load(const char *state, const char *uuid, size_t *count);
+/* What pending_load() leaves out because the file is damaged or cannot be read, in words; NULL:
+ * nothing. The next change of the file takes it away. The caller frees it. */
+char *pending_ignored(const char *state, const char *uuid);
 
 /* The UUIDs of the VMs that have some. The caller frees each, and the list. */
 char **pending_all(const char *state, size_t *count);

@@ -3,6 +3,7 @@
 
 #include "engine/state/pending.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
@@ -89,12 +90,49 @@ static void any_byte_may_be_damaged(void **state) {
     }
 }
 
+static void damage_is_told(void **state) {
+    (void)state;
+    assert_null(pending_ignored(directory, UUID));
+    pending_begin(directory, UUID, "attach", "0000:03:00.0", 0);
+    assert_null(pending_ignored(directory, UUID));
+    put_file("call of nobody 00000000\n", 24);
+    char *text = pending_ignored(directory, UUID);
+    assert_non_null(text);
+    assert_non_null(strstr(text, ".call is damaged: 1 of its lines ignored"));
+    free(text);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("elsewhere", path), 0);
+    text = pending_ignored(directory, UUID);
+    assert_non_null(text);
+    assert_non_null(strstr(text, ".call cannot be read: "));
+    free(text);
+}
+
+/* With no space for a new file, an unbind that the kernel is at is kept, another call is not. */
+static void an_unbind_is_not_lost(void **state) {
+    (void)state;
+    size_t count;
+    char temporary[160];
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    pending_begin(directory, UUID, "unbind", "0000:03:00.0", 0);
+    assert_int_equal(mkdir(temporary, 0700), 0);
+    pending_begin(directory, UUID, "attach", "0000:04:00.0", 0);
+    struct pending_call *calls = pending_load(directory, UUID, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(calls[0].verb, "unbind");
+    free(calls);
+    pending_forget(directory, UUID, "0000:03:00.0");
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_call_is_there_until_it_ends),
         TEST(any_byte_may_be_damaged),
+        TEST(damage_is_told),
+        TEST(an_unbind_is_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
