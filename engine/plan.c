@@ -328,8 +328,15 @@ static struct verdict judge_siblings(const struct planner *planner,
         return refuse_blocked(device, blocker);
     for (size_t i = 0; i < host->count; i++) {
         const struct host_device *other = &host->devices[i];
-        const struct held_device *holding =
-            is_beside(device, other) ? held_by_other(planner, other) : NULL;
+        if (!is_beside(device, other))
+            continue;
+        const struct held_device *holding = held_by_other(planner, other);
+        if (!other->driver && other->obstacle == OBSTACLE_UNKNOWN_USE)
+            return verdict(REFUSED_UNKNOWN_USE,
+                           memory_printf("IOMMU group %d also holds %s, of which nothing tells "
+                                         "whether a driver of the host has it: %s",
+                                         device->iommu_group, other->address, other->obstacle_text),
+                           memory_strdup(other->obstacle_hint));
         if (holding)
             return refuse_shared(device, other, holding);
     }

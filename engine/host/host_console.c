@@ -77,8 +77,10 @@ static void read_text_consoles(struct console *console) {
         char *name = tree_attribute(console->tree, directory, "name");
         char *bind = tree_attribute(console->tree, directory, "bind");
         if (!name || !bind || strcmp(bind, "0") != 0) {
-            console->is_text_on_vga |= !name || strstr(name, "VGA");
-            console->is_framebuffer_bound |= !name || strstr(name, "frame buffer");
+            bool is_vga = name && strstr(name, "VGA"), is_dummy = name && strstr(name, "dummy");
+            bool is_framebuffer = name && strstr(name, "frame buffer");
+            console->is_text_on_vga |= is_vga || !(is_dummy || is_framebuffer);
+            console->is_framebuffer_bound |= is_framebuffer || !(is_dummy || is_vga);
         }
         console->knows_text = true;
         free(bind);
@@ -166,6 +168,24 @@ static void add_keyboard(struct console *console, const char *path) {
     free(copy);
 }
 
+/* One that cannot be read may be anything; one that is not there is of a device that just went. */
+static bool may_be_value(const struct console *console, const char *directory,
+                         const char *attribute, uint32_t wanted) {
+    struct faults *faults = console->tree->faults;
+    size_t before = faults->count;
+    char *text = tree_attribute(console->tree, directory, attribute);
+    uint32_t value = 0;
+    bool is_number = parse_hex(text, UINT8_MAX, &value);
+
+    if (!is_number && faults->count == before && (text || tree_has(console->tree, directory))) {
+        char *path = memory_printf("%s/%s", directory, attribute);
+        uses_miss(console->uses, path);
+        free(path);
+    }
+    free(text);
+    return is_number && value == wanted;
+}
+
 /* A keyboard that the firmware can use as well: HID, boot, keyboard. One that a VM has is on usbfs.
  */
 static bool is_keyboard(const struct console *console, const char *interface) {
@@ -176,10 +196,7 @@ static bool is_keyboard(const struct console *console, const char *interface) {
     bool is = true;
 
     for (size_t i = 0; is && i < sizeof wanted / sizeof *wanted; i++) {
-        char *text = tree_attribute(console->tree, directory, attributes[i]);
-        uint32_t value = 0;
-        is = parse_hex(text, UINT8_MAX, &value) && value == wanted[i];
-        free(text);
+        is = may_be_value(console, directory, attributes[i], wanted[i]);
     }
     char *driver = is ? tree_link_name(console->tree, directory, "driver") : NULL;
     is = is && !(driver && strcmp(driver, "usbfs") == 0);
@@ -258,12 +275,18 @@ static void find_keyboards(struct console *console) {
     }
 }
 
-void console_find_uses(struct uses *uses) {
+void display_find_uses(struct uses *uses) {
     struct console console = {.uses = uses, .tree = uses->tree};
 
     find_display(&console);
-    find_keyboards(&console);
     free(console.framebuffers.items);
+    graph_finish(&console.graph);
+}
+
+void keyboards_find_uses(struct uses *uses) {
+    struct console console = {.uses = uses, .tree = uses->tree};
+
+    find_keyboards(&console);
     free(console.keyboards.items);
     graph_finish(&console.graph);
 }

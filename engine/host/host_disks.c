@@ -545,6 +545,11 @@ static bool split_mounts(char *line, struct mount *mount, char **point, char **s
     return mount->type;
 }
 
+/* A line that is too short was cut off. */
+static bool is_cut(const char *line) {
+    return *line != '\0';
+}
+
 static bool read_mounts(struct disks *disks, const char *path, unsigned score,
                         bool (*split)(char *, struct mount *, char **, char **)) {
     char *text = tree_read(disks->tree, path), *rest = text, *point = NULL, *source = NULL;
@@ -552,8 +557,11 @@ static bool read_mounts(struct disks *disks, const char *path, unsigned score,
 
     for (char *line; rest && (line = next_line(&rest));) {
         struct mount mount = {.score = score};
-        if (!split(line, &mount, &point, &source))
+        if (!split(line, &mount, &point, &source)) {
+            if (is_cut(line))
+                uses_miss(disks->uses, path);
             continue;
+        }
         mount.point = unescape(point);
         mount.source = unescape(source);
         read_mount(disks, &mount);
@@ -605,6 +613,17 @@ static void read_other_namespaces(struct disks *disks, struct names *seen) {
         free(directory);
     }
     names_finish(&processes);
+}
+
+/* A kernel without swap has no /proc/swaps. */
+bool disks_have_no_swap(const struct tree *tree) {
+    static const char key[] = "SwapTotal:";
+    char *text = tree_has(tree, "proc/swaps") ? NULL : tree_read(tree, "proc/meminfo");
+    const char *total = text ? strstr(text, key) : NULL;
+    bool has_none = total && strtoul(total + strlen(key), NULL, 10) == 0;
+
+    free(text);
+    return has_none;
 }
 
 static void read_all_mounts(struct disks *disks) {
@@ -666,6 +685,11 @@ static void each_line(struct disks *disks, char *text,
     for (char *line; rest && (line = next_line(&rest));)
         visit(disks, line);
     free(text);
+}
+
+static void read_swaps(struct disks *disks) {
+    if (!disks_have_no_swap(disks->tree))
+        each_line(disks, uses_read(disks->uses, "proc/swaps"), read_swap);
 }
 
 /* The file systems that keep a list of what is mounted, whoever sees it. */
@@ -933,7 +957,7 @@ void disks_find_uses(struct uses *uses) {
     read_btrfs(&disks);
     read_file_systems(&disks);
     read_all_mounts(&disks);
-    each_line(&disks, uses_read(uses, "proc/swaps"), read_swap);
+    read_swaps(&disks);
     read_zfs(&disks);
     read_drbd(&disks);
     for (size_t i = 0; i < disks.place_count; i++)

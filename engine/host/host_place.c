@@ -280,6 +280,15 @@ bool place_of_mdev(struct place_list *list, const struct host *host, const struc
     return is_known;
 }
 
+/* A copy of a host may have one list of the two. */
+static char *block_path(const struct tree *tree, const char *name) {
+    char *path = memory_printf("sys/class/block/%s", name);
+    if (tree_has(tree, path))
+        return path;
+    free(path);
+    return memory_printf("sys/block/%s", name);
+}
+
 /* The disks whose path has that part. */
 static bool of_disks_below(struct place_list *list, const struct host *host,
                            const struct tree *tree, const char *part) {
@@ -288,7 +297,7 @@ static bool of_disks_below(struct place_list *list, const struct host *host,
     for (size_t i = 0; i < host->node_count && !is_known; i++) {
         if (strcmp(host->nodes[i].class, "block") != 0)
             continue;
-        char *path = memory_printf("sys/class/block/%s", host->nodes[i].name);
+        char *path = block_path(tree, host->nodes[i].name);
         char *resolved = tree_resolve(tree, path);
         is_known = resolved && strstr(resolved, part) && place_of_path(list, host, tree, path);
         free(resolved);

@@ -245,11 +245,23 @@ static uint32_t need_hex(const struct reader *reader, const char *name, uint32_t
     return value;
 }
 
-static uint32_t read_decimal(const struct reader *reader, const char *name, uint32_t unknown) {
-    char *text = fact(reader, name);
-    uint32_t value = unknown;
+/* -1 where the kernel does not know it. */
+static int read_numa_node(const struct reader *reader) {
+    char *text = fact(reader, "numa_node");
+    uint32_t value = 0;
+    bool is_known = parse_decimal(text, INT32_MAX, &value);
 
-    parse_decimal(text, INT32_MAX, &value);
+    free(text);
+    return is_known ? (int)value : -1;
+}
+
+/* One that may not be there counts as 0 then. */
+static uint32_t read_decimal(const struct reader *reader, const char *name) {
+    char *text = fact(reader, name);
+    uint32_t value = 0;
+
+    if (text && !parse_decimal(text, INT32_MAX, &value))
+        miss(reader, name, "it is not a number", ENOENT);
     free(text);
     return value;
 }
@@ -375,12 +387,12 @@ static void read_pci(const struct reader *reader) {
     device->class_code = need_hex(reader, "class", CLASS_MAX);
     device->driver = fact_link(reader, "driver");
     device->iommu_group = read_group(reader);
-    device->numa_node = (int)read_decimal(reader, "numa_node", UINT32_MAX);
+    device->numa_node = read_numa_node(reader);
     device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
     device->reset_methods = fact(reader, "reset_method");
     device->power_state = fact(reader, "power_state");
     device->physical = fact_link(reader, "physfn");
-    device->virtual_functions = read_decimal(reader, "sriov_numvfs", 0);
+    device->virtual_functions = read_decimal(reader, "sriov_numvfs");
     read_header(reader);
     device->is_bridge = is_bridge(device);
     free(boot_vga);
@@ -487,8 +499,8 @@ static void read_usb(const struct reader *reader, const struct names *all) {
     }
     device->id = read_id(reader, "idVendor", "idProduct");
     device->class_code = usb_class(reader, &parts);
-    device->bus_number = read_decimal(reader, "busnum", 0);
-    device->device_number = read_decimal(reader, "devnum", 0);
+    device->bus_number = read_decimal(reader, "busnum");
+    device->device_number = read_decimal(reader, "devnum");
     device->serial = read_text(reader, "serial");
     device->name = usb_name(reader, device->id);
     device->iommu_group = device->numa_node = -1;
@@ -514,10 +526,12 @@ static void read_nothing(const struct reader *reader, int error) {
     miss(reader, "directory", fault_text(reader->tree, error), error);
 }
 
-static void read_bus(struct host *host, const struct tree *tree, enum bus bus) {
+/* Returns whether the list of its devices could be read, or is not there. */
+static bool read_bus(struct host *host, const struct tree *tree, enum bus bus) {
     const char *path = bus == BUS_PCI ? PCI : USB;
+    size_t before = tree->faults->count;
     struct names all = tree_list(tree, path);
-    bool has_domain = false, is_blind = false;
+    bool has_domain = false, is_blind = false, is_listed = tree->faults->count == before;
 
     for (size_t i = 0; i < all.count; i++) {
         const char *name = all.items[i];
@@ -540,6 +554,7 @@ static void read_bus(struct host *host, const struct tree *tree, enum bus bus) {
     }
     host->has_usb |= bus == BUS_USB && all.count > 0 && !is_blind;
     names_finish(&all);
+    return is_listed;
 }
 
 static void set_group(struct host *host, const char *address, uint32_t group) {
@@ -612,6 +627,68 @@ static void find_groups(struct host *host, const struct tree *tree) {
     if (!is_complete)
         read_groups(host, tree);
     doubt_groups(host, tree, first_fault);
+}
+
+/* ---- USB devices that cannot be read ---- */
+
+enum { CLASS_USB_CONTROLLER = 0x0C03 };
+
+static void doubt_controller(struct host_device *controller, const char *what, char *hint) {
+    host_obstruct(controller, OBSTACLE_UNKNOWN_USE,
+                  memory_printf("what is behind it cannot be seen: %s cannot be read", what), hint);
+}
+
+static void doubt_all_controllers(struct host *host, const char *what, const char *hint) {
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].bus == BUS_PCI &&
+            host->devices[i].class_code >> 8 == CLASS_USB_CONTROLLER)
+            doubt_controller(&host->devices[i], what, memory_strdup(hint));
+}
+
+/* The controllers on the way to the device; false: nothing tells which these are. */
+static bool doubt_way(struct host *host, const struct tree *tree,
+                      const struct host_device *device) {
+    char *link = memory_printf(USB "/%s", device->address);
+    char *path = tree_resolve(tree, link), *rest = path;
+    bool is_known = false;
+
+    for (const char *part; (part = strsep(&rest, "/"));) {
+        const struct host_device *above = host_find(host, BUS_PCI, part);
+        if (!above)
+            continue;
+        doubt_controller(&host->devices[above - host->devices], device->address,
+                         memory_strdup(device->obstacle_hint));
+        is_known = true;
+    }
+    free(path);
+    free(link);
+    return is_known;
+}
+
+/* It was unplugged while it was read. */
+static bool is_gone(const struct tree *tree, const struct host_device *device) {
+    char *link = memory_printf(USB "/%s", device->address);
+    bool is = !tree_has(tree, link) && is_absence(errno);
+    free(link);
+    return is;
+}
+
+/* A USB device that cannot be read may be in a VM, or the host's only keyboard: the controller
+ * above it takes it along. */
+static void doubt_controllers(struct host *host, const struct tree *tree,
+                              const struct fault *fault) {
+    if (fault) {
+        char *what = memory_printf("/%s", fault->path), *hint = uses_hint(tree, fault->error);
+        doubt_all_controllers(host, what, hint);
+        free(hint);
+        free(what);
+    }
+    for (size_t i = 0; i < host->count; i++) {
+        const struct host_device *device = &host->devices[i];
+        if (device->bus == BUS_USB && device->obstacle == OBSTACLE_UNKNOWN_USE &&
+            !is_gone(tree, device) && !doubt_way(host, tree, device))
+            doubt_all_controllers(host, device->address, device->obstacle_hint);
+    }
 }
 
 /* ---- What the firmware and the kernel forbid ---- */
@@ -781,9 +858,12 @@ static char *plain_root(const char *root) {
 
 static void read_host(struct host *host, const struct tree *tree) {
     read_bus(host, tree, BUS_PCI);
-    read_bus(host, tree, BUS_USB);
+    size_t first_fault = tree->faults->count;
+    bool is_listed = read_bus(host, tree, BUS_USB);
+    const struct fault *unlisted = is_listed ? NULL : &tree->faults->list[first_fault];
     if (host->count)
         qsort(host->devices, host->count, sizeof *host->devices, by_address);
+    doubt_controllers(host, tree, unlisted);
     find_groups(host, tree);
     find_controllers(host, tree);
     find_obstacles(host, tree);

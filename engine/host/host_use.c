@@ -17,6 +17,7 @@ enum {
     CLASS_SD_HOST = 0x0805,
     CLASS_FIBRE_CHANNEL = 0x0C04,
     CLASS_INFINIBAND = 0x0C06,
+    CLASS_USB_CONTROLLER = 0x0C03,
     USB_CLASS_COMMUNICATION = 0x02,
     USB_CLASS_STORAGE = 0x08,
     USB_CLASS_WIRELESS = 0xE0
@@ -94,9 +95,23 @@ void uses_each(struct uses *uses, struct graph *graph,
     free(on);
 }
 
+/* Before Linux 3.8 only the virtual functions themselves tell. */
+static unsigned count_functions(const struct uses *uses, size_t device) {
+    const struct host_device *physical = &uses->host->devices[device];
+    unsigned count = 0;
+
+    for (size_t i = 0; physical->bus == BUS_PCI && i < uses->host->count; i++) {
+        const char *of = uses->host->devices[i].physical;
+        count += of && strcmp(of, physical->address) == 0;
+    }
+    return count;
+}
+
 /* Each of them may be somebody's network card, and all go when their physical function goes. */
 static void find_functions(struct uses *uses, size_t device) {
     unsigned number = uses->host->devices[device].virtual_functions;
+    if (!number && !uses->of[device].count)
+        number = count_functions(uses, device);
     if (number > 0)
         uses_add(uses, device, USE_FUNCTIONS,
                  memory_printf("runs %u virtual function%s on it", number, number == 1 ? "" : "s"));
@@ -182,10 +197,16 @@ static bool may_be_console(const struct host_device *device) {
                                 device->class_code >> 16 == CLASS_DISPLAY && is_on_host(device));
 }
 
+static bool may_have_keyboards(const struct host_device *device) {
+    return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER &&
+           is_on_host(device);
+}
+
 static const struct sight sights[] = {{disks_find_uses, may_have_disks, "block"},
                                       {nics_find_uses, may_have_interfaces, "net"},
                                       {files_find_uses, is_on_host, NULL},
-                                      {console_find_uses, may_be_console, NULL}};
+                                      {display_find_uses, may_be_console, NULL},
+                                      {keyboards_find_uses, may_have_keyboards, NULL}};
 
 /* Puts `all` on the subjects, on what carries nodes, and on the controllers of these. */
 static void place_subjects(struct uses *uses, const struct sight *sight, struct node *all) {

@@ -61,9 +61,12 @@ char *uses_read(struct uses *uses, const char *path);
 void uses_miss(struct uses *uses, const char *path);
 
 void disks_find_uses(struct uses *uses);
+/* The memory of the host tells so, where there is no list of swap. */
+bool disks_have_no_swap(const struct tree *tree);
 void nics_find_uses(struct uses *uses);
 /* After disks_find_uses(), whose nodes it needs. */
 void files_find_uses(struct uses *uses);
-void console_find_uses(struct uses *uses);
+void display_find_uses(struct uses *uses);
+void keyboards_find_uses(struct uses *uses);
 
 #endif

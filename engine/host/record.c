@@ -6,6 +6,7 @@
 #include "engine/host/host_names.h"
 #include "engine/host/host_routes.h"
 #include "engine/host/host_tree.h"
+#include "engine/host/host_use.h"
 #include "engine/host/record_domains.h"
 #include "engine/host/standins.h"
 #include "lexer/memory.h"
@@ -1322,7 +1323,10 @@ static void copy_disks(struct recorder *recorder) {
     copy_file_systems(recorder, "sys/fs/f2fs");
     copy_pools(recorder);
     copy_all_mounts(recorder);
-    copy_lines(recorder, "proc/swaps", write_swap, NULL);
+    if (disks_have_no_swap(&recorder->from))
+        put_text(recorder, "proc/swaps", "");
+    else
+        copy_lines(recorder, "proc/swaps", write_swap, NULL);
     copy_sources(recorder, "etc/zfs/zpool.cache", "", "");
     copy_sources(recorder, "data/zfs/zpool.cache", "", "");
     copy_drbd(recorder);

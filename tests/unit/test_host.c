@@ -1506,6 +1506,38 @@ static void test_the_controller_of_a_doubtful_disk(void **state) {
     assert_unknown(tree, "0000:00:14.0", "/proc/swaps");
 }
 
+static void test_a_list_of_mounts_that_is_cut(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put(tree, "proc/self/mountinfo", "30 1 0:21 / /proc rw - proc proc rw\n\n31 1 8:1 / /sr");
+    load(tree);
+    assert_unknown(tree, "0000:00:01.0", "/proc/self/mountinfo");
+    assert_no_obstacle(tree, "0000:04:00.0");
+}
+
+static void test_a_kernel_without_swap(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    remove_file(tree, "proc/swaps");
+    put(tree, "proc/meminfo", "MemTotal: 16 kB\nSwapTotal:              0 kB\n");
+    load(tree);
+    assert_no_obstacle(tree, "0000:00:01.0");
+    put(tree, "proc/meminfo", "MemTotal: 16 kB\nSwapTotal:            512 kB\n");
+    load(tree);
+    assert_unknown(tree, "0000:00:01.0", "/proc/swaps");
+}
+
+static void test_virtual_functions_that_only_they_tell_of(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put_pci(tree, "0000:04:00.1", "1ac1:089b", "088000");
+    put_link(tree, PCI "0000:04:00.1/physfn", "../0000:04:00.0");
+    assert_use(tree, "0000:04:00.0", "runs 1 virtual function on it");
+    put(tree, PCI "0000:04:00.0/sriov_numvfs", "\n");
+    load(tree);
+    assert_unknown(tree, "0000:04:00.0", "'sriov_numvfs'");
+}
+
 static void test_facts_of_a_device_that_cannot_be_read(void **state) {
     static const char *const names[] = {"class", "config", "vendor", "boot_vga"};
     struct tree_of_test *tree = *state;
@@ -1554,6 +1586,53 @@ static void test_an_unreadable_usb_device_is_there(void **state) {
     load(tree);
     assert_false(tree->host.has_usb);
     assert_unknown(tree, "1-2", "cannot be read");
+}
+
+/* What is behind a controller goes with it: a VM's stick, or the only keyboard. */
+static void test_what_cannot_be_read_holds_its_controller(void **state) {
+    static const char *const names[] = {"idVendor", "idProduct", "busnum", "devnum"};
+    struct tree_of_test *tree = *state;
+    char directory[TEXT_SIZE], path[TEXT_SIZE], part[TEXT_SIZE];
+
+    put_idle_host(tree);
+    for (size_t i = 0; i < 2; i++) {
+        text(directory, "sys/devices/pci0000:00/0000:00:1%zu.0", i + 4);
+        put_device(tree, directory, "8086:a36d", "0c0330");
+        put_driver(tree, directory, "xhci_hcd");
+        put_link(tree, text(path, PCI "0000:00:1%zu.0", i + 4),
+                 text(part, "../../../devices/pci0000:00/0000:00:1%zu.0", i + 4));
+    }
+    text(directory, "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2");
+    put_link(tree, "sys/bus/usb/devices/1-2", "../../../devices/pci0000:00/0000:00:14.0/usb1/1-2");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        put(tree, text(path, "%s/%s", directory, names[i]), "1234\n");
+    load(tree);
+    assert_no_obstacle(tree, "1-2");
+    assert_no_obstacle(tree, "0000:00:14.0");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        put(tree, text(path, "%s/%s", directory, names[i]), "\n");
+        load(tree);
+        assert_unknown(tree, "1-2", names[i]);
+        assert_unknown(tree, "0000:00:14.0", "what is behind it cannot be seen: 1-2");
+        assert_no_obstacle(tree, "0000:00:15.0");
+        put(tree, text(path, "%s/%s", directory, names[i]), "1234\n");
+    }
+    /* Nothing tells where it is, or what there is at all. */
+    put_link(tree, "sys/bus/usb/devices/2-1", "2-1");
+    load(tree);
+    assert_unknown(tree, "0000:00:14.0", "2-1 cannot be read");
+    assert_unknown(tree, "0000:00:15.0", "2-1 cannot be read");
+    assert_no_obstacle(tree, "0000:03:00.0");
+}
+
+static void test_usb_that_cannot_be_listed_holds_all_controllers(void **state) {
+    struct tree_of_test *tree = *state;
+    put_idle_host(tree);
+    put_pci(tree, "0000:00:14.0", "8086:a36d", "0c0330");
+    put_link(tree, "sys/bus/usb/devices", "devices");
+    load(tree);
+    assert_unknown(tree, "0000:00:14.0", "/sys/bus/usb/devices cannot be read");
+    assert_no_obstacle(tree, "0000:03:00.0");
 }
 
 /* ---- What forbids to pass a device ---- */
@@ -1883,6 +1962,19 @@ static void test_the_boot_display_on_vfio(void **state) {
     assert_use(tree, "0000:03:00.0", NULL);
 }
 
+/* A bound terminal without a name that is known may be on the display. */
+static void test_a_console_without_a_name_is_on_the_display(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put(tree, GPU "/boot_vga", "1\n");
+    put(tree, "proc/fb", "");
+    put(tree, "sys/class/vtconsole/vtcon0/bind", "1\n");
+    put(tree, "sys/class/vtconsole/vtcon0/name", "\n");
+    assert_use(tree, "0000:03:00.0", display_text);
+    put(tree, "sys/class/vtconsole/vtcon0/name", "(S) dummy device\n");
+    assert_use(tree, "0000:03:00.0", NULL);
+}
+
 static void test_the_framebuffer_of_the_firmware(void **state) {
     struct tree_of_test *tree = *state;
     put_desktop(tree);
@@ -1960,6 +2052,32 @@ static void test_the_only_keyboard_holds_its_controller(void **state) {
     put(tree, "proc/bus/input/devices",
         text(list, "S: Sysfs=/devices/platform/i8042/serio0/input/input3\n%s", bits));
     assert_use(tree, "0000:00:14.0", NULL);
+}
+
+/* The interface of a keyboard that cannot be told from another's. */
+static void test_a_keyboard_in_doubt_holds_the_controllers(void **state) {
+    static const char *const names[] = {"bInterfaceClass", "bInterfaceSubClass",
+                                        "bInterfaceProtocol"};
+    struct tree_of_test *tree = *state;
+    char path[TEXT_SIZE];
+
+    put_desktop(tree);
+    put_driver(tree, PCI "0000:00:14.0", "xhci_hcd");
+    put_keyboard(tree, "1-1", "usbhid");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        text(path, "sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/%s", names[i]);
+        put(tree, path, "");
+        load(tree);
+        assert_unknown(tree, "0000:00:14.0", names[i]);
+        put(tree, path, "03\n");
+        load(tree);
+        assert_no_obstacle(tree, "0000:00:14.0");
+        put(tree, path, i ? "01\n" : "03\n");
+    }
+    put(tree, "proc/bus/input/devices/x", "");
+    load(tree);
+    assert_string_equal(pci(tree, "0000:00:14.0")->use, "has its only keyboard behind it (1-1)");
+    assert_unknown(tree, "0000:00:14.0", "/proc/bus/input/devices");
 }
 
 static void test_a_keyboard_that_a_vm_has_is_not_the_hosts(void **state) {
@@ -2603,6 +2721,13 @@ int main(void) {
         OWN(test_facts_of_a_device_that_cannot_be_read),
         OWN(test_an_unreadable_device_may_be_in_any_group),
         OWN(test_an_unreadable_usb_device_is_there),
+        OWN(test_what_cannot_be_read_holds_its_controller),
+        OWN(test_usb_that_cannot_be_listed_holds_all_controllers),
+        OWN(test_a_keyboard_in_doubt_holds_the_controllers),
+        OWN(test_a_console_without_a_name_is_on_the_display),
+        OWN(test_a_list_of_mounts_that_is_cut),
+        OWN(test_a_kernel_without_swap),
+        OWN(test_virtual_functions_that_only_they_tell_of),
         OWN(test_what_is_a_bridge),
         OWN(test_a_device_that_does_not_answer),
         OWN(test_memory_that_the_firmware_keeps),

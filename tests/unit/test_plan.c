@@ -443,6 +443,12 @@ static void a_group_on_host_drivers(void **state) {
     devices[SOUND].driver = NULL;
     devices[SOUND].use = NULL;
     assert_string_equal(plan_of("attach 10de:2484 as vfio"), "attach 0000:01:00.0\n");
+    /* nobody knows its driver */
+    devices[SOUND].obstacle = OBSTACLE_UNKNOWN_USE;
+    devices[SOUND].obstacle_text = SAMPLE_TEXT("'directory' cannot be read");
+    devices[SOUND].obstacle_hint = SAMPLE_TEXT("look why");
+    assert_string_equal(plan_of("attach 10de:2484 as vfio"), "refused unknown-use 0000:01:00.0\n");
+    assert_says(0, "IOMMU group 1 also holds 0000:01:00.1, of which nothing tells", "look why");
 }
 
 static void a_group_that_another_vm_has(void **state) {

@@ -693,6 +693,22 @@ static void what_cannot_be_read_is_recorded(void **state) {
     }
 }
 
+static void a_kernel_without_swap_is_recorded(void **state) {
+    (void)state;
+    disk("0000:01:00.0", "sdb", "8:16\n");
+    file("proc/self/mountinfo", "");
+    file("proc/net/route", "");
+    file("proc/meminfo", "SwapTotal: 0 kB\n");
+    record_to(from, to);
+    expect_same_host(from, to);
+    struct host host;
+    char error[512];
+    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    for (size_t i = 0; i < host.count; i++)
+        assert_int_equal(host.devices[i].obstacle, OBSTACLE_NONE);
+    host_finish(&host);
+}
+
 /* A tree, or a kernel, without mountinfo. */
 static void only_proc_mounts(void **state) {
     (void)state;
@@ -793,6 +809,7 @@ int main(void) {
         TEST(every_reason_is_recorded),
         TEST(other_uses_are_recorded),
         TEST(what_cannot_be_read_is_recorded),
+        TEST(a_kernel_without_swap_is_recorded),
         TEST(only_proc_mounts),
         TEST(the_configuration_space),
         TEST(a_directory_that_will_not_do),
