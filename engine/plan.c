@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include "engine/host/host_program.h"
 #include "engine/hostdev_xml.h"
 #include "parser/syntax.h"
 
@@ -63,7 +64,8 @@ const char *refusal_name(enum refusal refusal) {
                                         [REFUSED_NO_USB] = "no-usb",
                                         [REFUSED_NO_USB_PORT] = "no-usb-port",
                                         [REFUSED_EVENT] = "wrong-event",
-                                        [REFUSED_SAME_TITLE] = "same-title"};
+                                        [REFUSED_SAME_TITLE] = "same-title",
+                                        [REFUSED_PROGRAM] = "unsafe-program"};
     return names[refusal];
 }
 
@@ -1154,8 +1156,25 @@ static void plan_all_gone(struct planner *planner) {
             plan_gone(planner, &domain->hostdevs[i]);
 }
 
+/* Judged again when it is started: until then a program before it, or a person, may put it there.
+ */
 static void plan_run(struct planner *planner, const struct origin *origin) {
+    const char *root = planner->request->program_root;
+    char *message = NULL, *hint = NULL;
+    struct tree tree;
+    bool refused = false;
+    if (root && tree_open(&tree, root)) {
+        refused = host_program_check(&tree, origin->action->command->text, &message, &hint) ==
+                  HOST_PROGRAM_REFUSED;
+        tree_close(&tree);
+    }
+    if (refused) {
+        refuse(planner, origin, NULL, verdict(REFUSED_PROGRAM, message, hint));
+        return;
+    }
     add_entry(planner, origin, PLAN_STEP, NULL);
+    free(message);
+    free(hint);
 }
 
 static void refuse_event(struct planner *planner, const struct origin *origin) {

@@ -27,6 +27,9 @@ struct plan_request {
     const struct claim *claims;      /* may be NULL */
     size_t claim_count;
     bool partial; /* files with errors are left out of the program */
+    /* Below which programs are judged, "" for the running system. NULL: not here, but when they are
+     * started. */
+    const char *program_root;
 };
 
 /* Why something is refused; the names in --json are those of refusal_name(). */
@@ -52,6 +55,7 @@ enum refusal {
     REFUSED_NO_USB_PORT,
     REFUSED_EVENT,
     REFUSED_SAME_TITLE,
+    REFUSED_PROGRAM,
 };
 
 enum plan_kind {

@@ -275,6 +275,7 @@ int inquiry_init(struct inquiry *inquiry) {
     inquiry->request = (struct plan_request){.program = &inquiry->program,
                                              .event = &inquiry->event,
                                              .host = &inquiry->host,
+                                             .program_root = inquiry->host.root,
                                              .others = inquiry->others.list,
                                              .other_count = inquiry->others.count,
                                              .partial = inquiry->broken_rules};

@@ -50,7 +50,7 @@ static enum outcome do_entry(struct execution *run, const struct plan_entry *ent
         execution_wait_for(run, due > task->next ? due : task->next);
         return OUTCOME_NEXT;
     }
-    if (entry->kind == PLAN_STEP)
+    if (entry->kind == PLAN_STEP || entry->action->verb == VERB_RUN) /* which judges it again */
         return do_step(run, entry, task);
     if (may_appear(run, entry, due))
         return OUTCOME_NEXT;

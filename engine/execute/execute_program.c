@@ -1,8 +1,12 @@
 #include "engine/execute/execution.h"
 
 #include "engine/execute/spawn.h"
+#include "engine/host/host_program.h"
+
+#include <errno.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 static char *variable(const char *name, const char *value) {
     return memory_printf("VIRT_RULES_%s=%s", name, value ? value : "");
@@ -41,8 +45,34 @@ static int spawn_for(const struct execution *run, const char *const *arguments, 
     return status;
 }
 
+/*
+ * The host that programs run on is always this one. The path is executed and not an open file: a
+ * script would be started as /dev/fd/N, which needs /proc and hides its own name from it. Between
+ * this look and the exec nobody but root and this user can exchange what the path leads to, since
+ * every directory and link on it has been judged.
+ */
+static bool refuse_program(struct execution *run, const struct plan_entry *entry,
+                           struct task *task) {
+    struct tree tree;
+    char *message = NULL, *hint = NULL;
+    enum host_program found = HOST_PROGRAM_UNKNOWN;
+    if (!tree_open(&tree, ""))
+        message = memory_printf("'%s' cannot be looked at: %s", entry->action->command->text,
+                                strerror(errno));
+    else
+        found = host_program_check(&tree, entry->action->command->text, &message, &hint);
+    tree_close(&tree);
+    if (found != HOST_PROGRAM_USABLE)
+        execution_finish(run, entry, task, RESULT_REFUSED, message, hint);
+    free(message);
+    free(hint);
+    return found != HOST_PROGRAM_USABLE;
+}
+
 enum outcome execute_program(struct execution *run, const struct plan_entry *entry,
                              struct task *task) {
+    if (refuse_program(run, entry, task))
+        return OUTCOME_NEXT;
     const char **arguments = command_arguments(entry->action->command);
     char *output = NULL, error[512] = "ended with status 0";
     int status = spawn_for(run, arguments, &output, error);

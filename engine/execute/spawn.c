@@ -129,8 +129,9 @@ static int read_complaint(int from) {
 }
 
 static const char *advice(int error) {
-    return error == ENOENT   ? "; is its path right, and that of the interpreter in its first line?"
-           : error == EACCES ? "; make it executable: chmod +x"
+    return error == ENOENT ? "; is its path right, and that of the interpreter in its first line?"
+           : error == EACCES
+               ? "; make it executable: chmod +x, and mount its file system without noexec"
            : error == ENOEXEC ? "; a script needs a first line such as #!/bin/sh"
                               : "";
 }

@@ -1,6 +1,6 @@
 #include "engine/host/host_check.h"
 
-#include "engine/host/host_tree.h"
+#include "engine/host/host_program.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -242,14 +242,6 @@ static void report_file(const struct file_check *check, struct span span, const 
                     hint, path);
 }
 
-/* Whether something can be said of a file that is not there. */
-static bool is_known_place(const struct tree *tree, const char *path) {
-    char *directory = memory_printf("%.*s", (int)(strrchr(path, '/') - path), path);
-    bool known = !*tree->root || (*directory && tree_has(tree, directory));
-    free(directory);
-    return known;
-}
-
 /* "/bin/sh" of "#!/bin/sh -e"; the caller frees it. NULL: no script. */
 static char *interpreter_of(const struct tree *tree, const char *path) {
     size_t size = 0;
@@ -266,7 +258,7 @@ static char *interpreter_of(const struct tree *tree, const char *path) {
 static void check_interpreter(const struct file_check *check, struct span span, const char *path) {
     struct stat status;
     char *name = interpreter_of(check->tree, path);
-    if (name && *name == '/' && is_known_place(check->tree, name) &&
+    if (name && *name == '/' && tree_knows(check->tree, name) &&
         !tree_stat(check->tree, name, &status)) {
         char *what = memory_printf("is a script for '%s', which is not there", name);
         report_file(check, span, path, what,
@@ -276,38 +268,41 @@ static void check_interpreter(const struct file_check *check, struct span span, 
     free(name);
 }
 
-/* The kernel lets root run what anybody may run, and read everything; qemu may be another user. */
-static void check_file(const struct file_check *check, struct span span, const char *path,
-                       bool is_program) {
+static void check_program(const struct file_check *check, const struct word *command) {
+    char *message, *hint;
+    enum host_program found = host_program_check(check->tree, command->text, &message, &hint);
+    if (found == HOST_PROGRAM_REFUSED)
+        diagnostic_hint(diagnose(&check->ruleset->diagnostics, check->source, command->span,
+                                 "file-unusable", "%s", message),
+                        "%s", hint);
+    else if (found == HOST_PROGRAM_USABLE)
+        check_interpreter(check, command->span, command->text);
+    free(message);
+    free(hint);
+}
+
+/* qemu, which is to read it, may be another user. */
+static void check_rom(const struct file_check *check, struct span span, const char *path) {
     struct stat status;
     if (*path != '/')
-        report_file(check, span, path, "is not an absolute path",
-                    "begin it with '/': no shell and no PATH looks for %s");
+        report_file(check, span, path, "is not an absolute path", "begin %s with '/'");
     else if (!tree_stat(check->tree, path, &status)) {
-        if (errno != EACCES && is_known_place(check->tree, path))
+        if (errno != EACCES && tree_knows(check->tree, path))
             report_file(check, span, path, "is not there",
-                        is_program ? "'ls -l %s' shows what there is: correct the path, or "
-                                     "install the program"
-                                   : "'ls -l %s' shows what there is: correct the path, or put "
-                                     "the file there");
+                        "'ls -l %s' shows what there is: correct the path, or put the file there");
     } else if (!S_ISREG(status.st_mode))
-        report_file(check, span, path, "is no file",
-                    is_program ? "name a program, not %s" : "name a file, not %s");
-    else if (is_program && !(status.st_mode & 0111))
-        report_file(check, span, path, "may not be executed", "chmod +x %s");
-    else if (!is_program && !(status.st_mode & 0444))
+        report_file(check, span, path, "is no file", "name a file, not %s");
+    else if (!(status.st_mode & 0444))
         report_file(check, span, path, "may not be read", "chmod a+r %s");
-    else if (is_program)
-        check_interpreter(check, span, path);
 }
 
 static void check_rule_files(const struct file_check *check, const struct rule *rule) {
     for (const struct action *action = rule->actions; action; action = action->next) {
         if (action->verb == VERB_RUN)
-            check_file(check, action->command->span, action->command->text, true);
+            check_program(check, action->command);
         for (const struct action_option *option = action->options; option; option = option->next)
             if (option->kind == OPTION_ROM_FILE)
-                check_file(check, option->span, option->text, false);
+                check_rom(check, option->span, option->text);
     }
 }
 

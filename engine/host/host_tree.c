@@ -99,6 +99,7 @@ struct walk {
     char *done;
     char *rest;
     unsigned links;
+    struct tree_visitor *visitor; /* NULL: nobody looks at the parts */
 };
 
 static void go_up(char *path) {
@@ -123,6 +124,18 @@ static void follow(struct walk *walk, const char *target, const char *rest) {
         go_up(walk->done);
 }
 
+/* False with errno: the part cannot be looked at, or 0: the visitor has seen enough. */
+static bool visit(const struct tree *tree, const struct walk *walk) {
+    struct stat status;
+    if (!walk->visitor)
+        return true;
+    if (fstatat(tree->fd, walk->done, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    bool go_on = walk->visitor->visit(walk->visitor, walk->done, &status);
+    errno = 0;
+    return go_on;
+}
+
 static bool step(const struct tree *tree, struct walk *walk) {
     char target[PATH_MAX];
     char *part = walk->rest + strspn(walk->rest, "/");
@@ -132,6 +145,8 @@ static bool step(const struct tree *tree, struct walk *walk) {
         go_up(walk->done);
     else if (length > 0 && !(length == 1 && *part == '.')) {
         append(&walk->done, part, length);
+        if (!visit(tree, walk))
+            return false;
         ssize_t size = readlinkat(tree->fd, walk->done, target, sizeof target - 1);
         if (size >= 0) {
             target[size] = '\0';
@@ -160,17 +175,23 @@ static char *resolve_at_once(const struct tree *tree, const char *path) {
     return below;
 }
 
-static char *walk_to(const struct tree *tree, const char *path) {
-    struct walk walk = {memory_strdup(""), memory_strdup(path), 0};
+char *tree_visit(const struct tree *tree, const char *path, struct tree_visitor *visitor) {
+    struct walk walk = {memory_strdup(""), memory_strdup(path), 0, visitor};
     bool ok = true;
 
     while (ok && *walk.rest)
         ok = step(tree, &walk);
+    int error = errno;
     free(walk.rest);
     if (ok)
         return walk.done;
     free(walk.done);
+    errno = error;
     return NULL;
+}
+
+static char *walk_to(const struct tree *tree, const char *path) {
+    return tree_visit(tree, path, NULL);
 }
 
 char *tree_resolve(const struct tree *tree, const char *path) {
@@ -331,6 +352,13 @@ bool tree_stat(const struct tree *tree, const char *path, struct stat *status) {
         resolved && fstatat(tree->fd, *resolved ? resolved : ".", status, AT_SYMLINK_NOFOLLOW) == 0;
     free(resolved);
     return is_there;
+}
+
+bool tree_knows(const struct tree *tree, const char *path) {
+    char *directory = memory_printf("%.*s", (int)(strrchr(path, '/') - path), path);
+    bool known = !*tree->root || (*directory && tree_has(tree, directory));
+    free(directory);
+    return known;
 }
 
 char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t *size) {

@@ -37,6 +37,18 @@ void tree_close(struct tree *tree);
  */
 char *tree_resolve(const struct tree *tree, const char *path);
 
+/* Looks at each directory, link and file that a path leads over. */
+struct tree_visitor {
+    /* `path` is below the root and has no link before its last part. False: stop here. */
+    bool (*visit)(struct tree_visitor *visitor, const char *path, const struct stat *status);
+};
+
+/*
+ * As tree_resolve(), part by part; the root is not shown. NULL with errno: a part is not there or
+ * cannot be looked at, ELOOP; or 0: the visitor stopped.
+ */
+char *tree_visit(const struct tree *tree, const char *path, struct tree_visitor *visitor);
+
 /* A directory to hand to the dir_ functions and to close(2), or -1. */
 int tree_directory(const struct tree *tree, const char *path);
 char *tree_read(const struct tree *tree, const char *path);
@@ -50,6 +62,9 @@ char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t 
 /* What the path leads to; false when there is nothing. */
 bool tree_stat(const struct tree *tree, const char *path, struct stat *status);
 bool tree_has(const struct tree *tree, const char *path);
+/* Whether a file of that absolute path, when it is not there, is missing on the host as well: a
+ * copy of a host need not have all of its directories. */
+bool tree_knows(const struct tree *tree, const char *path);
 
 /* One attribute of an open directory; a link is not followed. NULL with errno: not there, or not to
  * be read; see is_absence(). */

@@ -1187,7 +1187,52 @@ static void a_program_that_fails(void **state) {
 static void a_program_that_is_not_there(void **state) {
     (void)state;
     assert_false(run_of("run \"/nonexistent/program\""));
-    assert_message(0, "/nonexistent/program could not be run: No such file or directory; is its");
+    assert_string_equal(results(), "refused run -\n");
+    assert_message(0, "'/nonexistent/program' is not there");
+    assert_message(0, "; 'ls -l /nonexistent/program' shows what there is");
+}
+
+/* It is not started, and what follows it is done. */
+static void a_program_that_others_may_change(void **state) {
+    (void)state;
+    char *mark = memory_printf("%s/mark", directory);
+    char *body = memory_printf("touch %s", mark);
+    char *action = memory_printf("{\n run \"%s\"\n attach at 03:00.0 as vfio\n"
+                                 " run \"/bin/echo\" two\n}",
+                                 script(body));
+    char *program = memory_printf("%s/script", directory);
+    assert_int_equal(chmod(program, 0757), 0);
+    assert_false(run_of(action));
+    assert_string_equal(results(), "refused run -\n" ATTACHED(FIRST) "ran run -\n");
+    assert_message(0, "script' may be changed by others than root (owner ");
+    assert_message(0, "; chmod go-w ");
+    assert_int_equal(access(mark, F_OK), -1);
+    assert_int_equal(chmod(program, 0755), 0);
+    free(action);
+    action = memory_printf("run \"%s\"", program);
+    assert_true(run_of(action));
+    assert_int_equal(access(mark, F_OK), 0);
+    unlink(mark);
+    free(action);
+    free(program);
+    free(body);
+    free(mark);
+}
+
+/* Judged when it is started, and not when the run began. */
+static void a_program_that_another_one_makes(void **state) {
+    (void)state;
+    char *made = memory_printf("%s/made", directory);
+    char *body = memory_printf("cp /bin/true %s", made);
+    char *action = memory_printf("{\n run \"%s\"\n run \"%s\"\n}", script(body), made);
+    unlink(made);
+    bool good = run_of(action);
+    unlink(made);
+    assert_true(good);
+    assert_string_equal(results(), "ran run -\nran run -\n");
+    free(action);
+    free(body);
+    free(made);
 }
 
 static void a_program_that_takes_too_long(void **state) {
@@ -1407,6 +1452,8 @@ int main(void) {
         TEST(a_program_gets_its_words_and_nothing_else),
         TEST(a_program_that_fails),
         TEST(a_program_that_is_not_there),
+        TEST(a_program_that_others_may_change),
+        TEST(a_program_that_another_one_makes),
         TEST(a_program_that_takes_too_long),
         TEST(a_program_with_devices),
     };

@@ -1,10 +1,12 @@
 /* check --host: what a host says of rules, on the sample hosts; and the VMs of a host. */
 #include "engine/host/host_check.h"
+#include "engine/host/host_program.h"
 #include "engine/vms.h"
 
 #include "unit/double_virt.h"
 #include "unit/sample.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -348,6 +350,139 @@ static void programs_that_are_no_use(void **state) {
     says_of_program("/opt/windows", "is a script for '/opt/good");
 }
 
+static void hint_of_program(const char *path, const char *hint) {
+    struct judged judged;
+    snprintf(rule, sizeof rule, "on vm frigate stopped run \"%s\"", path);
+    judge(&judged, root, rule, true);
+    assert_int_equal(judged.ruleset.diagnostics.count, 1);
+    assert_string_equal(judged.ruleset.diagnostics.list[0].hint, hint);
+    judged_finish(&judged);
+}
+
+static void make_directory(const char *name, mode_t mode) {
+    char *path = memory_printf("%s/opt/%s", root, name);
+    if (mkdir(path, 0700) < 0)
+        assert_int_equal(errno, EEXIST);
+    assert_int_equal(chmod(path, mode), 0);
+    free(path);
+}
+
+static void give_to(const char *name, uid_t owner) {
+    char *path = memory_printf("%s/%s", root, name);
+    assert_int_equal(chown(path, owner, (gid_t)-1), 0);
+    free(path);
+}
+
+static void programs_that_others_may_change(void **state) {
+    (void)state;
+    make_file("good", "", 0755);
+    make_file("group", "", 0775);
+    make_file("all", "", 04757);
+    says_of_program("/opt/group", "'/opt/group' may be changed by others than root (owner");
+    says_of_program("/opt/group", "mode 0775)");
+    says_of_program("/opt/all", "mode 4757)");
+    hint_of_program("/opt/all", "chmod go-w /opt/all");
+    make_directory("", 0775);
+    says_of_program("/opt/good", "'/opt/good' may be replaced by others than root: they may change "
+                                 "the directory '/opt' (owner");
+    hint_of_program("/opt/good", "chmod go-w /opt");
+    make_directory("", 01777);
+    says_of_program("/opt/good", "mode 1777)");
+    hint_of_program("/opt/good", "move it to a directory that only root may change, such as "
+                                 "/usr/local/libexec");
+}
+
+/* Who may rename a directory may exchange all below; in one like /tmp only its owner can. */
+static void directories_above_that_others_may_change(void **state) {
+    (void)state;
+    make_directory("above", 0755);
+    make_directory("above/sub", 0755);
+    make_file("above/sub/good", "", 0755);
+    says_of_program("/opt/above/sub/good", NULL);
+    make_directory("above", 01777);
+    says_of_program("/opt/above/sub/good", NULL);
+    make_directory("above", 0777);
+    says_of_program("/opt/above/sub/good", "the directory '/opt/above' (owner");
+    make_directory("above", 0770);
+    says_of_program("/opt/above/sub/good", "mode 0770)");
+}
+
+static void links_that_others_may_change(void **state) {
+    (void)state;
+    make_file("good", "", 0755);
+    make_file("all", "", 0777);
+    make_directory("links", 0755);
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const links[][2] = {
+            {"links/good", "../good"}, {"links/all", "/opt/all"}, {"links/opt", "/opt"}};
+        snprintf(file, sizeof file, "%s/opt/%s", root, links[i][0]);
+        assert_int_equal(symlink(links[i][1], file), 0);
+    }
+    says_of_program("/opt/links/good", NULL);
+    says_of_program("/opt/links/opt/good", NULL);
+    says_of_program("/opt/links/all", "'/opt/links/all' may be changed by others than root");
+    make_directory("links", 01777);
+    says_of_program("/opt/links/good", "the directory '/opt/links' (owner");
+    says_of_program("/opt/links/opt/good", "the directory '/opt/links' (owner");
+}
+
+static void programs_of_others(void **state) {
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make_file("good", "", 0755);
+    give_to(".", 0);
+    give_to("opt/good", 12345);
+    says_of_program("/opt/good", "may be changed by others than root (owner 12345, mode 0755)");
+    hint_of_program("/opt/good", "chown root /opt/good");
+    make_file("good", "", 0757);
+    hint_of_program("/opt/good", "chown root /opt/good; chmod go-w /opt/good");
+    make_file("good", "", 0755);
+    give_to(".", 12345); /* who copied the host owns all of the copy */
+    says_of_program("/opt/good", NULL);
+    give_to("opt", 12346);
+    says_of_program("/opt/good", "the directory '/opt' (owner 12346");
+    hint_of_program("/opt/good", "chown root /opt");
+    make_directory("", 01755);
+    hint_of_program("/opt/good", "chown root /opt");
+}
+
+/* Here the root directory counts as well, and this user instead of a copy's owner. */
+static void programs_of_the_running_host(void **state) {
+    struct tree tree;
+    char *message, *hint;
+    (void)state;
+    make_file("good", "", 0755);
+    make_file("bad", "", 0757);
+    assert_true(tree_open(&tree, ""));
+    snprintf(file, sizeof file, "%s/opt/good", root);
+    assert_int_equal(host_program_check(&tree, file, &message, &hint), HOST_PROGRAM_USABLE);
+    assert_null(message);
+    if (geteuid() == 0) {
+        give_to(".", 12345);
+        assert_int_equal(host_program_check(&tree, file, &message, &hint), HOST_PROGRAM_REFUSED);
+        assert_non_null(strstr(message, root));
+        free(message);
+        free(hint);
+        give_to(".", 0);
+    }
+    snprintf(file, sizeof file, "%s/opt/bad", root);
+    assert_int_equal(host_program_check(&tree, file, &message, &hint), HOST_PROGRAM_REFUSED);
+    free(message);
+    free(hint);
+    assert_int_equal(host_program_check(&tree, "bin/sh", &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_string_equal(message, "'bin/sh' is not an absolute path");
+    free(message);
+    free(hint);
+    snprintf(file, sizeof file, "%s/opt/loop", root);
+    assert_int_equal(symlink("loop", file), 0);
+    assert_int_equal(host_program_check(&tree, file, &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_non_null(strstr(message, "cannot be looked at: Too many levels of symbolic links"));
+    free(message);
+    free(hint);
+    tree_close(&tree);
+}
+
 static void links_stay_below_the_root(void **state) {
     (void)state;
     make_file("good", "", 0755);
@@ -415,6 +550,11 @@ int main(void) {
         cmocka_unit_test(vms_of_libvirt_running_or_not),
         cmocka_unit_test(vms_of_a_tree),
         FILES(programs_that_are_no_use),
+        FILES(programs_that_others_may_change),
+        FILES(directories_above_that_others_may_change),
+        FILES(links_that_others_may_change),
+        FILES(programs_of_others),
+        FILES(programs_of_the_running_host),
         FILES(links_stay_below_the_root),
         FILES(what_a_copy_of_a_host_lacks_is_not_known),
         FILES(the_running_host_has_all),

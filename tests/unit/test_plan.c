@@ -4,6 +4,9 @@
 
 #include "engine/plan.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 enum { GPU, SOUND, CORAL, CORAL2, CORAL3, NIC, DISK, BRIDGE, STICK, STICK2, HUB, DEVICE_COUNT };
 
 static struct host_device *devices; /* of the test, by the names above */
@@ -107,6 +110,7 @@ static void other_vm(size_t index, const char *name, const char *devices_xml) {
 
 static const struct claim *claims;
 static size_t claim_count;
+static const char *program_root;
 
 /* An entry as "attach 0000:03:00.0", "refused never 0000:03:00.0", "skipped 1ac1:089a". */
 static void print_entry(char *text, size_t size, const struct plan_entry *entry) {
@@ -131,6 +135,7 @@ static const char *planned_at(enum event_name name, const char *text) {
     struct plan_request request = {.program = &rules.program,
                                    .event = &event,
                                    .host = &host,
+                                   .program_root = program_root,
                                    .others = others,
                                    .other_count = others[1].name   ? 2
                                                   : others[0].name ? 1
@@ -964,6 +969,39 @@ static void programs_run_at_every_event(void **state) {
     assert_null(plan_device_text(&plan.entries[0]));
 }
 
+/* What the host's files show of a program is in the plan; of a directory that a copy of a host does
+ * not have nothing is said. */
+static void programs_that_are_refused(void **state) {
+    (void)state;
+    char root[] = "/tmp/plan-XXXXXX", file[64];
+    assert_non_null(mkdtemp(root));
+    snprintf(file, sizeof file, "%s/opt", root);
+    assert_int_equal(mkdir(file, 0755), 0);
+    snprintf(file, sizeof file, "%s/opt/x", root);
+    FILE *out = fopen(file, "we");
+    assert_non_null(out);
+    fclose(out);
+    assert_int_equal(chmod(file, 0777), 0);
+    program_root = root;
+    assert_string_equal(planned_at(EVENT_RELEASE, "on vm any release {\n run \"/opt/x\"\n"
+                                                  " run \"/opt/y\"\n run \"/none/y\"\n}\n"),
+                        "refused unsafe-program /opt/x\nrefused unsafe-program /opt/y\n"
+                        "run /none/y\n");
+    assert_non_null(strstr(plan.entries[0].message, "mode 0777"));
+    assert_string_equal(plan.entries[0].hint, "chmod go-w /opt/x");
+    assert_string_equal(plan.entries[1].message, "'/opt/y' is not there");
+    assert_int_equal(chmod(file, 0755), 0);
+    assert_string_equal(planned_at(EVENT_RELEASE, "on vm any release run \"/opt/x\"\n"),
+                        "run /opt/x\n");
+    program_root = NULL; /* as for a run, which judges a program when it starts it */
+    assert_string_equal(planned_at(EVENT_RELEASE, "on vm any release run \"/opt/y\"\n"),
+                        "run /opt/y\n");
+    unlink(file);
+    *strrchr(file, '/') = '\0';
+    rmdir(file);
+    assert_int_equal(rmdir(root), 0);
+}
+
 static void entries_stand_in_the_order_of_rules(void **state) {
     (void)state;
     assert_string_equal(planned_at(EVENT_STARTED, "on vm any started run \"/first\"\n"
@@ -1197,6 +1235,7 @@ int main(void) {
         TEST(detach_is_as_strict_as_attach),
         TEST(detach_once),
         TEST(programs_run_at_every_event),
+        TEST(programs_that_are_refused),
         TEST(entries_stand_in_the_order_of_rules),
         TEST(durations_of_an_action),
         TEST(only_targets_that_select_what_came),
