@@ -185,6 +185,17 @@ static char *number_by_udev(const struct tree *tree, const char *file) {
     return number;
 }
 
+char *place_udev_name(const struct tree *tree, const char *file) {
+    char *link = strchr(file, '/') ? number_by_udev(tree, file) : NULL;
+    char *path = link && is_there(tree, link) ? tree_resolve(tree, link) : NULL;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    char *name = slash ? memory_strdup(slash + 1) : NULL;
+
+    free(path);
+    free(link);
+    return name;
+}
+
 static bool of_udev(struct place_list *list, const struct host *host, const struct tree *tree,
                     const char *file) {
     char *path = strchr(file, '/') ? number_by_udev(tree, file) : NULL;

@@ -45,6 +45,10 @@ bool place_of_vhost(struct place_list *list, const struct host *host, const stru
 bool place_of_volume(struct place_list *list, const struct host *host, const struct tree *tree,
                      const char *name);
 
+/* What the kernel calls a file of /dev ("serial/by-id/x") that udev alone tells of: "ttyUSB0". The
+ * caller frees it. NULL: udev does not know it. */
+char *place_udev_name(const struct tree *tree, const char *file);
+
 /* A name that only a running system can follow, in a copy of one without /dev: of some disk, or of
  * what may be some USB device. */
 bool place_is_unknown_disk(const struct tree *tree, const char *path);

@@ -1,5 +1,6 @@
 #include "engine/host/record_domains.h"
 
+#include "engine/host/host_place.h"
 #include "lexer/memory.h"
 
 #include <errno.h>
@@ -69,6 +70,22 @@ static char *hide_node(const struct domain_recorder *recorder, const char *path)
     }
     char *resolved = tree_resolve(recorder->from, path);
     const char *target = resolved && starts_with(resolved, "dev/") ? resolved : path + 1;
+    char *known = strcmp(target, path + 1) == 0
+                      ? place_udev_name(recorder->from, path + strlen("/dev/"))
+                      : NULL;
+    if (known) {
+        char *node = memory_printf("dev/%s", known);
+        free(known);
+        free(resolved);
+        target = resolved = node;
+    } else if (place_is_unknown_usb(recorder->from, path)) {
+        /* The record lacks what tells as well, and it has to say so. */
+        char *hidden = standins_words(recorder->standins, path + strlen("/dev/"));
+        char *node = memory_printf("/dev/serial/%s", hidden);
+        free(hidden);
+        free(resolved);
+        return node;
+    }
     char *hidden = put_class(recorder, strrchr(target, '/') + 1)
                        ? standins_path(recorder->standins, target)
                        : standins_words(recorder->standins, target);
