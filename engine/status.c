@@ -369,6 +369,9 @@ void status_init(struct status *status, const struct status_request *request) {
             add_vm(status, request, &request->domains[i]);
     if (status->count)
         qsort(status->vms, status->count, sizeof *status->vms, by_name);
+    for (size_t i = 1; i < status->count; i++)
+        if (!strcmp(domain_label(status->vms[i - 1].domain), domain_label(status->vms[i].domain)))
+            status->vms[i - 1].shares_label = status->vms[i].shares_label = true;
 }
 
 void status_finish(struct status *status) {

@@ -42,6 +42,7 @@ struct status_vm {
     const struct domain *domain;
     bool running;
     struct life life;           /* of this start of it, else empty; its `ignored` is to be said */
+    bool shares_label;          /* another of these VMs has the same name for people */
     struct pending_call *calls; /* that have not returned */
     char *calls_ignored;        /* what of them could not be read; NULL: all was */
     size_t call_count;

@@ -56,11 +56,21 @@ static char *clean(const char *text) {
     return copy;
 }
 
+/* As plan writes it, with libvirt's name where the title alone would mean two VMs. */
+static char *vm_text(const struct status_vm *vm) {
+    char *text = vm->shares_label
+                     ? memory_printf("%s (%s)", domain_label(vm->domain), vm->domain->name)
+                     : memory_strdup(domain_label(vm->domain));
+    char *cleaned = clean(text);
+    free(text);
+    return cleaned;
+}
+
 static struct cells cells_of(const struct status_vm *vm, const struct status_row *row) {
     struct cells cells;
     char *device = status_device_text(row), *rule = status_rule_text(row);
     char *since = row->since ? history_time_text(row->since) : NULL;
-    cells.text[VM] = clean(domain_label(vm->domain));
+    cells.text[VM] = vm_text(vm);
     cells.text[DEVICE] = clean(device ? device : row->wanted);
     cells.text[RULE] = clean(rule);
     cells.text[STATE] = clean(device_state_name(row->state));
