@@ -159,7 +159,7 @@ static void test_files(void **state) {
                                             "on vm a started run \"/x\"\n", NULL});
     assert_summary(&front, "four files", "undefined-device@b undefined-device@c syntax@x");
     assert_string_equal(front.diagnostics.list[0].hint, "correct 1.rules first");
-    assert_string_equal(front.diagnostics.list[1].hint, "mend 2.rules first");
+    assert_string_equal(front.diagnostics.list[1].hint, "correct 2.rules first");
     assert_true(front.sources[0].broken && front.sources[1].broken && front.sources[2].broken);
     assert_false(front.sources[3].broken);
     front_finish(&front);
