@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 128 }; /* bytes of a glob that are compared */
+enum { LONGEST = 128 };    /* bytes of a glob that are compared */
+enum { UUID_PLACES = 36 }; /* digits and dashes */
 
 static const char ALPHABET[] = "0123456789abcdef:."; /* what an address is written with */
 enum { LETTERS = sizeof ALPHABET - 1 };
@@ -43,6 +44,36 @@ bool glob_is_void(const char *glob) {
         glob += length ? length - 1 : 0;
     }
     return false;
+}
+
+/* --- UUIDs */
+
+/* A bit for each place of a UUID that the glob may have reached: where a further element leads from
+ * there. */
+static uint64_t step_uuid(uint64_t reached, const char *element, bool several) {
+    static const char *const fits[] = {"0123456789abcdefABCDEF", "-"};
+    uint64_t next = several ? reached : 0;
+    for (size_t at = 0; at < UUID_PLACES; at++) {
+        const char *letters = fits[at == 8 || at == 13 || at == 18 || at == 23];
+        bool fit = several;
+        for (; *letters && !fit; letters++)
+            fit = fnmatch(element, (char[2]){*letters, 0}, 0) == 0;
+        if (fit && (several ? next : reached) >> at & 1)
+            next |= (uint64_t)1 << (at + 1);
+    }
+    return next;
+}
+
+bool glob_meets_uuid(const char *glob) {
+    uint64_t reached = 1;
+    while (*glob && reached) {
+        size_t length = *glob == '[' ? glob_bracket_length(glob) : 1;
+        char *element = memory_strndup(glob, length ? length : 1);
+        reached = step_uuid(reached, element, *glob == '*');
+        free(element);
+        glob += length ? length : 1;
+    }
+    return reached >> UUID_PLACES & 1;
 }
 
 /* --- addresses */

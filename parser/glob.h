@@ -13,6 +13,9 @@ size_t glob_bracket_length(const char *text);
  * glob matches nothing. */
 bool glob_is_void(const char *glob);
 
+/* True when there is a UUID that the glob matches, upper and lower case being one. */
+bool glob_meets_uuid(const char *glob);
+
 /*
  * True when there is a PCI address (dddd:bb:ss.f, lower case; the domain has four or more digits)
  * that both globs match. Errs on that side when they are longer than any that people write.

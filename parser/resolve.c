@@ -104,11 +104,24 @@ static void suggest_criterion(struct suggestion *suggestion) {
 
 /* Words that people write before an id or an address. */
 static bool is_needless(const char *text) {
-    static const char *const words[] = {"pci", "id", "address", "addr", "bus", "slot"};
+    static const char *const words[] = {"pci",  "id", "address", "addr", "bus",
+                                        "slot", "of", "a",       "the"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(text, words[i]))
             return true;
     return false;
+}
+
+/* Other words for how many there are, and for conditions. */
+static const char *synonym(const char *text) {
+    static const char *const words[][2] = {
+        {"every", "all"},     {"each", "all"},         {"both", "any 2"},
+        {"two", "any 2"},     {"one", "any"},          {"first", "any"},
+        {"sub", "subsystem"}, {"subsys", "subsystem"}, {"sn", "serial"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(text, words[i][0]))
+            return words[i][1];
+    return NULL;
 }
 
 static void report_undefined(struct resolver *resolver, struct source *source,
@@ -132,6 +145,8 @@ static void report_undefined(struct resolver *resolver, struct source *source,
     char *address = value_mended_address(name->text);
     if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
+    else if (name->next && !name->next->alternative && synonym(name->text))
+        diagnostic_hint(diagnostic, "did you mean '%s'?", synonym(name->text));
     else if (address)
         diagnostic_hint(diagnostic, "did you mean '%s'?", address);
     else if (is_needless(name->text))

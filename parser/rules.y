@@ -40,6 +40,7 @@ struct parser {
     bool headless;           /* lines of a block may follow whose head is not one, as an error before says */
     size_t unclosed;         /* blocks that a statement has ended, whose '}' may follow */
     bool quotes_on_line;     /* a shell's quotes were reported on it */
+    bool odd_vm;             /* a name of a VM was: what follows may belong to it */
     bool incomplete;         /* the device that is being read */
     bool begins_alternative; /* its next criterion */
     struct action_option **options_end; /* of the last action */
@@ -57,6 +58,7 @@ struct parser {
 }
 
 %code {
+#include "parser/glob.h"
 #include "parser/suggest.h"
 
 #include <string.h>
@@ -406,8 +408,10 @@ static bool is_everyday_name(const char *text) {
 static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
     if (is_everyday_name(text))
         return copy_word(parser, span, WORD_PLAIN, text);
+    size_t before = parser->values.diagnostics->count;
     if (!report_quotes(parser, span, text))
         report_odd_name(&parser->values, span, text);
+    parser->odd_vm |= parser->values.diagnostics->count > before;
     return copy_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
@@ -421,7 +425,7 @@ static enum word_field field_of(const char *text) {
 static void set_field(struct parser *parser, struct word *word, const char *field, struct span span) {
     parser->vm = word->span;
     word->field = field_of(field);
-    if (word->field == FIELD_UUID && word->kind != WORD_GLOB && !is_uuid(word->text))
+    if (word->field == FIELD_UUID && !(word->kind == WORD_GLOB ? glob_meets_uuid(word->text) : is_uuid(word->text)))
         report_bad_uuid(&parser->values, word->span, word->text);
     word->span = span;
 }
@@ -451,6 +455,8 @@ static void hint_name_of_words(struct parser *parser) {
     if (whole && field != FIELD_ANY)
         diagnostic_hint(numbered(parser, parser->stray_word), "'%s' is written in lower case",
                         field_text(field));
+    else if (hint_vm_words(numbered(parser, parser->stray_word), name, length))
+        return;
     else if (whole && !memchr(name, '\n', length) && !memchr(name, '"', length))
         diagnostic_hint(numbered(parser, parser->stray_word),
                         "a name with a blank in it is written in quotes: \"%.*s\"", (int)length, name);
@@ -475,7 +481,7 @@ static void unknown_event(struct parser *parser, struct span span, const char *t
     bool stray = parser->stray_word > parser->line_errors;
     if (continues_name(parser, span))
         parser->vm.end = span.end;
-    if (parser->quotes_on_line || (stray && !is_nearly_event(text)))
+    if (parser->quotes_on_line || ((stray || parser->odd_vm) && !is_nearly_event(text)))
         return;
     if (!report_unknown_event(&parser->values, span, text))
         parser->stray_word = parser->values.diagnostics->count;
@@ -549,6 +555,8 @@ static struct criterion *append_criterion(struct parser *parser, struct criterio
                                           struct criterion *criterion) {
     if (last && !parser->begins_alternative)
         find_mistyped(parser, last, criterion);
+    if (last && !parser->begins_alternative && last->kind == CRITERION_UNREAD && criterion->kind == CRITERION_NAME)
+        make_unread(parser, criterion); /* "class VGA compatible controller" */
     criterion->alternative = parser->begins_alternative;
     parser->begins_alternative = false;
     return APPEND(last, criterion);
@@ -727,7 +735,7 @@ static void begin_line(struct parser *parser) {
     parser->line_errors = parser->values.diagnostics->count;
     parser->line_tokens = 0;
     parser->error_on_line = false;
-    parser->quotes_on_line = false;
+    parser->quotes_on_line = parser->odd_vm = false;
     parser->incomplete = false;
     parser->never = (struct span){0, 0};
 }
@@ -873,18 +881,32 @@ static void leave_action(struct parser *parser) {
     parser->never = (struct span){0, 0};
 }
 
-/* "nevr attach gpu" */
+static bool is_nearly(struct parser *parser, const struct seen_token *seen, enum token token) {
+    struct suggestion suggestion = {.word = word_at(parser, seen->span)};
+    suggest(&suggestion, token_text(token));
+    return seen->token == token || suggestion.best || !strcasecmp(suggestion.word, token_text(token));
+}
+
+/* "nevr attach gpu", "NEVER ATTACH gpu", "neverattach gpu", "nevr gpu" */
 static bool is_nearly_never(struct parser *parser) {
-    if (parser->line_tokens < 2 || parser->head[0].token != TOKEN_WORD || parser->head[1].token != TOKEN_ATTACH)
+    const struct seen_token *head = parser->head;
+    const char *never = token_text(TOKEN_NEVER);
+    if (parser->line_tokens < 1 || head[0].token != TOKEN_WORD)
         return false;
-    const char *word = word_at(parser, parser->head[0].span), *never = token_text(TOKEN_NEVER);
-    struct suggestion suggestion = {.word = word};
+    struct suggestion suggestion = {.word = word_at(parser, head[0].span)};
     suggest(&suggestion, never);
-    return suggestion.best || !strcasecmp(word, never);
+    return !strncasecmp(suggestion.word, never, strlen(never)) || (suggestion.best && suggestion.distance == 1) ||
+           (suggestion.best && parser->line_tokens > 1 && is_nearly(parser, &head[1], TOKEN_ATTACH));
 }
 
 static bool begins_with(const struct parser *parser, enum token first, enum token second) {
     return parser->line_tokens > 1 && parser->head[0].token == first && parser->head[1].token == second;
+}
+
+/* "d = 1ac1:089a" */
+static bool is_equals(struct parser *parser, const struct seen_token *seen) {
+    const char *text = seen->token == TOKEN_WORD ? word_at(parser, seen->span) : "";
+    return seen->token == TOKEN_IS || !strcmp(text, "=") || !strcmp(text, ":=");
 }
 
 /* A definition that failed has a name all the same: its uses are no further mistakes. Where it is not known which of
@@ -894,10 +916,10 @@ static void leave_definition(struct parser *parser) {
     bool is = false;
     for (size_t i = 0; i < parser->line_tokens; i++)
         is |= head[i].token == TOKEN_IS || head[i].token == TOKEN_DEVICE;
-    if (begins_with(parser, TOKEN_WORD, TOKEN_IS))
+    if (parser->line_tokens > 1 && head[0].token == TOKEN_WORD && is_equals(parser, &head[1]))
         name = &head[0];
     else if (begins_with(parser, TOKEN_DEVICE, TOKEN_WORD) ||
-             (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && head[2].token == TOKEN_IS))
+             (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && is_equals(parser, &head[2])))
         name = &head[1];
     if (name)
         add_definition(parser, name->span, name->span, NULL);
@@ -933,6 +955,20 @@ static void hint_stray_word(struct parser *parser) {
         parser->vm.end = parser->found.span.end;
     if (parser->found.token == TOKEN_WORD || parser->found.token == TOKEN_EVENT)
         hint_name_of_words(parser);
+}
+
+/* "never attach gpu to vm Home Assistant": all words up to a ',' or the end of the line. */
+static void hint_guarded(struct parser *parser, const struct syntax_error *error) {
+    const char *text = parser->values.source->text;
+    size_t end = parser->found.span.end + strcspn(text + parser->found.span.end, ",{}#\"\\\r\n");
+    bool word = error->found.token == TOKEN_WORD || error->found.token == TOKEN_NUMBER || error->found.token == TOKEN_EVENT;
+    if (parser->head[0].token != TOKEN_NEVER || !word || !error->expected[TOKEN_COMMA] || error->expected[TOKEN_OR] ||
+        text[end] == '"' || text[parser->vm.start] == '"' || !continues_name(parser, parser->found.span))
+        return;
+    while (text[end - 1] == ' ' || text[end - 1] == '\t')
+        end--;
+    hint_guarded_words(numbered(parser, parser->values.diagnostics->count), &error->found, text + parser->vm.start,
+                       end - parser->vm.start);
 }
 
 /* A line, or the '}', of a block whose head or whose end was reported. */
@@ -981,9 +1017,11 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
             error.expected[token] = true;
     }
     parser->error_on_line = true;
-    parser->stray_block |= parser->in_block && parser->has_open;
+    parser->stray_block |=
+        parser->in_block && (parser->has_open || (parser->line_tokens == 1 && is_foreign_close(&parser->found)));
     parser->unclosed += parser->in_block ? error.found.token == TOKEN_CLOSE : error.previous.token == TOKEN_CLOSE;
     report_syntax_error(&parser->values, &error);
+    hint_guarded(parser, &error);
     if (error.found.token == TOKEN_NEWLINE && error.expected[TOKEN_OPEN])
         parser->open_missing = parser->values.diagnostics->count;
     return 0;
@@ -996,13 +1034,33 @@ static bool is_in_guard(const struct guard *guard, const struct source *source, 
     return false;
 }
 
+/* A character that ends a line elsewhere, and here is an error: its length, or 0. In a comment U+2028 and U+2029
+ * are none. */
+static size_t foreign_line_end(const struct parser *parser, const char *at) {
+    const struct diagnostics *diagnostics = parser->values.diagnostics;
+    uint32_t offset = (uint32_t)(at - parser->values.source->text);
+    if (*at == '\r')
+        return 1;
+    if (strncmp(at, "\xe2\x80\xa8", 3) != 0 && strncmp(at, "\xe2\x80\xa9", 3) != 0)
+        return 0;
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->list[i].source == parser->values.source && diagnostics->list[i].span.start <= offset &&
+            offset < diagnostics->list[i].span.end)
+            return 3;
+    return 0;
+}
+
 /* Where lines end with CR alone, a comment goes on to the end of the file: an error, and a 'never' in it
- * still forbids. */
+ * still forbids. So does one behind a line separator of word processors. */
 static void find_hidden_guards(struct parser *parser) {
     const struct source *source = parser->values.source;
     static const char never[] = "never";
-    const char *end = source->text + source->size, *at = source->text;
-    while ((at = memchr(at, '\r', (size_t)(end - at)))) {
+    const char *at = source->text;
+    while (*(at += strcspn(at, "\r\xe2")) || at < source->text + source->size) {
+        size_t length = *at ? foreign_line_end(parser, at) : 0;
+        at += length ? length : 1;
+        if (!length)
+            continue;
         at += strspn(at, "\r \t");
         uint32_t offset = (uint32_t)(at - source->text);
         if (strncmp(at, never, sizeof never - 1) != 0 || !strchr(" \t", at[sizeof never - 1]) ||

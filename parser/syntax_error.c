@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* --- what was expected, in the words of the language rather than of the grammar */
 
@@ -303,6 +304,10 @@ static void hint_after_device(struct diagnostic *diagnostic, const struct syntax
         diagnostic_hint(diagnostic, "say how: 'as vfio' for PCI, 'as usb' for USB");
     else if (is_backend(error->found.token))
         diagnostic_hint(diagnostic, "did you mean 'as %s'?", word);
+    else if (error->found.token == TOKEN_TO || error->found.token == TOKEN_IS)
+        diagnostic_hint(diagnostic, "did you mean 'as'?");
+    else if (error->found.token == TOKEN_GROUP)
+        diagnostic_hint(diagnostic, "did you mean 'with group'?");
     else if (error->found.token >= TOKEN_OPTIONAL)
         diagnostic_hint(diagnostic, "'%s' stands behind 'as vfio' or 'as usb'", word);
 }
@@ -313,7 +318,8 @@ static void hint_condition(struct diagnostic *diagnostic, const struct syntax_er
         diagnostic_hint(diagnostic, "did you mean 'to'?");
     else if (error->expected[TOKEN_TO] && error->found.token == TOKEN_VM)
         diagnostic_hint(diagnostic, "did you mean 'to vm'?");
-    else if (error->expected[TOKEN_TO] && error->found.token == TOKEN_AS)
+    else if (error->expected[TOKEN_TO] &&
+             (error->found.token == TOKEN_AS || error->found.token == TOKEN_WITH))
         diagnostic_hint(diagnostic, "leave it out: a 'never' forbids every way");
     else if (error->found.token == TOKEN_COMMA)
         diagnostic_hint(diagnostic, "'or' stands between two ways to find one device; several "
@@ -344,6 +350,11 @@ static void hint_text(struct diagnostic *diagnostic, const struct syntax_error *
                       const char *word) {
     if (error->expected[TOKEN_OFF] && is_keyword(error->found.token))
         diagnostic_hint(diagnostic, "write 'rom off', or the absolute path of a file in quotes");
+    else if (error->previous.token == TOKEN_SERIAL && !text_of(&error->found))
+        diagnostic_hint(diagnostic,
+                        "the serial number comes here, in quotes: serial \"DE00212E7B\"");
+    else if (error->previous.token == TOKEN_RUN && is_keyword(error->found.token))
+        diagnostic_hint(diagnostic, "the program comes here, in quotes: run \"/PROGRAM\"");
     else if (error->found.token == TOKEN_NEWLINE)
         diagnostic_hint(diagnostic,
                         error->expected[TOKEN_OFF]
@@ -449,8 +460,14 @@ static void hint_one(struct diagnostic *diagnostic, const struct syntax_error *e
     else if (error->expected[TOKEN_OPEN])
         diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
                                     "\"/PROGRAM\", or a block of these between '{' and '}'");
+    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER] &&
+             !strncasecmp(word, "never", 5))
+        diagnostic_hint(diagnostic, "did you mean 'never attach'?");
     else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER])
         diagnostic_hint(diagnostic, "a rule is: on vm NAME EVENT attach DEVICE as vfio");
+    else if (error->found.token == TOKEN_STRING && error->expected[TOKEN_NUMBER] &&
+             !error->expected[TOKEN_STRING] && *word)
+        diagnostic_hint(diagnostic, "leave out the quotes: %s", word);
     else
         hint_rest(diagnostic, error, word);
 }
@@ -558,7 +575,63 @@ void report_odd_name(struct parse_context *context, struct span span, const char
                         "did you mean '%.*s'? A VM that is called so is written in quotes: \"%s\"",
                         (int)length - 1, text, text);
     else if (length > 1 && text[length - 1] == ';')
-        diagnostic_hint(syntax(context, span, "a name that ends with ';'"), "%s", NO_SEMICOLON);
+        diagnostic_hint(syntax(context, span, "a name that ends with ';'"),
+                        "There is no ';': VMs are separated by ','; a VM that is called so is "
+                        "written in quotes: \"%s\"",
+                        text);
+}
+
+/* "titel", "UUID"; a VM may well be called "Game Server", which is as near to 'name'. */
+static const char *nearly_field(const char *word) {
+    for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++) {
+        struct suggestion suggestion = {.word = word};
+        suggest(&suggestion, field_text(field));
+        if (!strcasecmp(word, field_text(field)) ||
+            (field != FIELD_NAME && suggestion.best && suggestion.distance == 1))
+            return field_text(field);
+    }
+    return NULL;
+}
+
+static bool is_one_of(const char *word, const char *const *list) {
+    while (*list && strcmp(word, *list) != 0)
+        list++;
+    return *list != NULL;
+}
+
+bool hint_vm_words(struct diagnostic *diagnostic, const char *words, size_t length) {
+    static const char *const nots[] = {"!", "not", "but", "except", "without", NULL};
+    static const char *const separators[] = {"|", "||", "&", "&&", "+", "/", ";", NULL};
+    char *text = memory_strndup(words, length), *rest = NULL;
+    char *first = strtok_r(text, " \t", &rest),
+         *second = first ? strtok_r(NULL, " \t", &rest) : NULL;
+    const char *field = second && !is_one_of(second, separators) ? nearly_field(first) : NULL;
+    bool said = true;
+    if (!second)
+        said = false;
+    else if (is_one_of(first, nots) || is_one_of(second, nots))
+        diagnostic_hint(diagnostic, "there is no 'not': name the VMs that are meant");
+    else if (is_one_of(second, separators) || character_has_wide_separator(first) ||
+             character_has_wide_separator(second))
+        diagnostic_hint(diagnostic, "%s", SEPARATE);
+    else if (!strcmp(second, "=") || !strcmp(first, "="))
+        diagnostic_hint(diagnostic, "leave out the '='");
+    else if (field && strcmp(first, field) != 0)
+        diagnostic_hint(diagnostic, "did you mean '%s'?", field);
+    else
+        said = false;
+    free(text);
+    return said;
+}
+
+/* "never attach gpu to vm Home Assistant" */
+void hint_guarded_words(struct diagnostic *diagnostic, const struct seen_token *found,
+                        const char *words, size_t length) {
+    if (found->token == TOKEN_EVENT)
+        diagnostic_hint(diagnostic, "leave it out: a 'never' holds at every event");
+    else if (!hint_vm_words(diagnostic, words, length))
+        diagnostic_hint(diagnostic, "a name with a blank in it is written in quotes: \"%.*s\"",
+                        (int)length, words);
 }
 
 void report_bad_uuid(struct parse_context *context, struct span span, const char *text) {

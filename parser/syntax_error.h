@@ -42,6 +42,17 @@ void report_wrong_quotes(struct parse_context *context, struct span span);
 void report_odd_name(struct parse_context *context, struct span span, const char *text);
 
 /* A word after 'uuid'. */
+/*
+ * Several words where one VM is meant, of which one is a mistyped 'name', 'title' or 'uuid', or an
+ * operator of another language: says so. Returns false, and says nothing, for any others.
+ */
+bool hint_vm_words(struct diagnostic *diagnostic, const char *words, size_t length);
+
+/* The same behind the VMs of a 'never', where no event follows: says what to write for any words.
+ */
+void hint_guarded_words(struct diagnostic *diagnostic, const struct seen_token *found,
+                        const char *words, size_t length);
+
 void report_bad_uuid(struct parse_context *context, struct span span, const char *text);
 
 /* A bare argument that is an operator to a shell, and an error here. */

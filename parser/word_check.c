@@ -28,6 +28,18 @@ static bool is_separator(const char *text, size_t length) {
                        : character_is_wide_separator(text_code_point(text, length));
 }
 
+/* ".*x", "x$": of a regular expression. */
+static bool find_pattern(const char *text, struct span *span) {
+    size_t length = strlen(text);
+    if (!strncmp(text, ".*", 2))
+        *span = (struct span){0, 2};
+    else if (length > 1 && text[length - 1] == '$')
+        *span = (struct span){(uint32_t)length - 1, (uint32_t)length};
+    else
+        return false;
+    return true;
+}
+
 /* Where such an operator is in a name, in `span`; a '!' or '^' in a glob's brackets is none. */
 static bool find_operator(const char *text, struct span *span) {
     bool bracket = false;
@@ -42,12 +54,12 @@ static bool find_operator(const char *text, struct span *span) {
                          (at == 0 && strchr("!^/$(~%", text[at]))))
             return true;
     }
-    return false;
+    return find_pattern(text, span);
 }
 
 /* "name:", "title=" and the like, which a name follows; its length, or 0. */
 static size_t key_length(const char *text) {
-    static const char *const keys[] = {"name", "title", "uuid", "vm", "domain"};
+    static const char *const keys[] = {"name", "title", "urn:uuid", "uuid", "vm", "domain"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         size_t length = strlen(keys[i]);
         if (!strncasecmp(text, keys[i], length) && (text[length] == ':' || text[length] == '='))
@@ -97,7 +109,7 @@ static void hint_operator(struct diagnostic *diagnostic, const char *text, struc
         advice = memory_printf("separate VMs with ',': %s", names);
     else if (*text == '!')
         advice = memory_strdup("there is no 'not': name the VMs that are meant");
-    else if (strchr("^/~", *text))
+    else if (strchr("^/~", *text) || find_pattern(text, &span))
         advice = memory_strdup(
             "a name is compared as a whole, or as a glob (ha*), not as a regular expression");
     else if (strchr("$%", *text))
@@ -135,16 +147,37 @@ struct uuid_shape {
     size_t digits, dashes, others, length;
 };
 
+/* Of the dashes of word processors, too, and what files and systemd write instead. */
+static bool is_dash(const char *text, size_t size) {
+    uint32_t code = text_code_point(text, size);
+    return size == 1 ? *text == '-' || *text == '_'
+                     : (code >= 0x2010 && code <= 0x2015) || code == 0x2212;
+}
+
 static struct uuid_shape shape_of(const char *text) {
     struct uuid_shape shape = {.length = strlen(text)};
-    for (const char *at = text; *at; at++)
-        if (isxdigit((unsigned char)*at))
+    for (size_t at = 0, size; at < shape.length; at += size) {
+        character_at(text + at, shape.length - at, &size);
+        if (isxdigit((unsigned char)text[at]))
             shape.digits++;
-        else if (*at == '-')
+        else if (is_dash(text + at, size))
             shape.dashes++;
         else
             shape.others++;
+    }
     return shape;
+}
+
+/* "8a0e7d2c-55b1-4c56-9d3e", with more digits or without: the beginning of one, cut off. */
+static bool is_cut_uuid(const char *text) {
+    static const size_t groups[] = {8, 4, 4, 4};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; text += groups[i++] + 1)
+        if (strspn(text, "0123456789abcdefABCDEF") != groups[i] ||
+            (text[groups[i]] != '-' && (i < 3 || text[groups[i]])))
+            return false;
+        else if (!text[groups[i]])
+            return true;
+    return text[strspn(text, "0123456789abcdefABCDEF")] == 0;
 }
 
 /* A name of letters and dashes is hardly ever as near as that: all but two of 32 or so are hex
@@ -152,6 +185,8 @@ static struct uuid_shape shape_of(const char *text) {
 static bool is_nearly_uuid(const char *text) {
     struct uuid_shape shape = shape_of(text);
     size_t signs = shape.digits + shape.others;
+    if (is_cut_uuid(text))
+        return !is_uuid(text);
     if (signs < UUID_DIGITS - 2 || signs > UUID_DIGITS + 2 || shape.others > 2 || shape.dashes > 6)
         return false;
     return (shape.dashes >= 3 || signs == UUID_DIGITS || shape.others == 0) && !is_uuid(text);
@@ -175,7 +210,7 @@ static char *corrected_uuid(const char *text) {
 static void check_uuid(struct diagnostics *diagnostics, struct source *source,
                        const struct word *vm) {
     struct uuid_shape shape;
-    if (vm->field || vm->kind == WORD_GLOB || strnlen(vm->text, 45) < 28 || strlen(vm->text) > 44 ||
+    if (vm->field || vm->kind == WORD_GLOB || strnlen(vm->text, 45) < 23 || strlen(vm->text) > 44 ||
         !is_nearly_uuid(vm->text))
         return;
     shape = shape_of(vm->text);
@@ -270,6 +305,8 @@ void word_check_vm(struct diagnostics *diagnostics, struct source *source, const
     if (vm->kind == WORD_ANY)
         return;
     if (!is_everyday_name(vm->text)) {
+        if (vm->field == FIELD_UUID && !is_uuid(vm->text))
+            return; /* an error already, or a glob of UUIDs */
         if (vm->kind == WORD_QUOTED)
             check_quoted_glob(diagnostics, source, vm->span, vm->text, true);
         else if (check_operators(diagnostics, source, vm))

@@ -295,9 +295,9 @@ static void test_words(void **state) {
 static void test_operators_in_names(void **state) {
     (void)state;
     static const char *const odd[] = {
-        "!a",   "a|b",  "^a",   "/a/",   "name=a", "title:a", "UUID:a", "$VM",  "<a>",
-        "(a)",  "a，b", "a、b", "a;b",   "a&b",    "a=b",     "~a",     "%VM%", "！a",
-        "a；b", "a｜b", "!a*",  "a*|b*", "vm:a",   "a،b",     "[!a]b|c"};
+        "!a",         "a|b",  "^a",   "/a/", "name=a", "title:a", "UUID:a", "$VM",    "<a>", "(a)",
+        "a，b",       "a、b", "a;b",  "a&b", "a=b",    "~a",      "%VM%",   "！a",    ".*a", "a$",
+        "urn:uuid:a", "a；b", "a｜b", "!a*", "a*|b*",  "vm:a",    "a،b",    "[!a]b|c"};
     static const char *const fine[] = {
         "a",   "a-b", "a_b.c", "user@host", "[!a]b", "x[^b]*", "Büro", "a+b",  "a:b",    "10%",
         "a~1", "a!",  "a/b",   "1.5",       "a^b",   "ü(x)",   "-x",   "x.y*", "[a|b=]x"};
@@ -323,12 +323,22 @@ static void test_operators_in_names(void **state) {
 static void test_nearly_uuids(void **state) {
     (void)state;
     static const char *const odd[] = {
-        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4",   "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4ee",
-        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3dg4",  "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2cxd4e",
-        "8a0e7d2-c55b1-4c56-9d3e-0f6b1a2c3d4e",  "8a0e7d2c55b1-4c56-9d3e-0f6b1a2c3d4e",
-        "8a0e7d2c55b14c569d3e0f6b1a2c3d4e",      "8A0E7D2C55B14C569D3E0F6B1A2C3D4E",
-        "8a0e7d2c55b14c569d3e0f6b1a2c3d4",       "8a0e7d2c--55b1-4c56-9d3e-0f6b1a2c3d4e",
-        "8aOe7d2c-55b1-4c56-9d3e-Of6b1a2c3d4e",  "a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4ee",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3dg4",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2cxd4e",
+        "8a0e7d2-c55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8a0e7d2c55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8a0e7d2c55b14c569d3e0f6b1a2c3d4e",
+        "8A0E7D2C55B14C569D3E0F6B1A2C3D4E",
+        "8a0e7d2c_55b1_4c56_9d3e_0f6b1a2c3d4e",
+        "8a0e7d2c–55b1–4c56–9d3e–0f6b1a2c3d4e",
+        "8a0e7d2c-55b1-4c56-9d3e",
+        "8a0e7d2c-55b1-4c56-9d3e-0f6b",
+        "8a0e7d2c55b14c569d3e0f6b1a2c3d4",
+        "8a0e7d2c--55b1-4c56-9d3e-0f6b1a2c3d4e",
+        "8aOe7d2c-55b1-4c56-9d3e-Of6b1a2c3d4e",
+        "a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e",
         "8a0e7d2c_55b1-4c56-9d3e-0f6b1a2c3d4e-",
     };
     static const char *const fine[] = {

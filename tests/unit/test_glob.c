@@ -28,6 +28,32 @@ static void test_void_globs(void **state) {
         assert_false(glob_is_void(something[i]));
 }
 
+static void test_uuids(void **state) {
+    (void)state;
+    static const char *const some[] = {"*",
+                                       "8a0e*",
+                                       "8A0E*-[0-9A-F]*",
+                                       "*-4c56-*",
+                                       "8a0e7d2?-55b?-4c5?-9d3?-0f6b1a2c3d4?",
+                                       "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4[e]",
+                                       "*4e"};
+    static const char *const none[] = {"",
+                                       "x*",
+                                       "8a0e7-*",
+                                       "8a0e_*",
+                                       "[!0-9a-fA-F-]*",
+                                       "????????????????????????????????",
+                                       "8a0e7d2?-55b?-4c5?-9d3?-0f6b1a2c3d4",
+                                       "*-",
+                                       "*Büro*"};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (!glob_meets_uuid(some[i]))
+            fail_msg("%s", some[i]);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (glob_meets_uuid(none[i]))
+            fail_msg("%s", none[i]);
+}
+
 static void test_addresses(void **state) {
     (void)state;
     static const struct {
@@ -129,8 +155,11 @@ static void test_long_globs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_brackets),   cmocka_unit_test(test_void_globs),
-        cmocka_unit_test(test_addresses),  cmocka_unit_test(test_addresses_against_all_of_a_domain),
+        cmocka_unit_test(test_brackets),
+        cmocka_unit_test(test_void_globs),
+        cmocka_unit_test(test_uuids),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_addresses_against_all_of_a_domain),
         cmocka_unit_test(test_long_globs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
