@@ -293,18 +293,30 @@ static bool is_beside(const struct host_device *device, const struct host_device
            other->iommu_group == device->iommu_group;
 }
 
+/* Functions of one card or of one slot of the chipset, which no other slot separates. */
+static bool is_same_slot(const struct host_device *device, const struct host_device *other) {
+    size_t length = strcspn(device->address, ".");
+    return strncmp(device->address, other->address, length + 1) == 0;
+}
+
+static char *blocked_hint(const struct host_device *device, const struct host_device *blocker) {
+    bool same = is_same_slot(device, blocker);
+    if (!blocker->use)
+        return memory_printf("a group goes as a whole: write 'with group'%s",
+                             same ? "" : ", or move the card to another slot");
+    return memory_printf("a group goes as a whole, and the host %s: %s", blocker->use,
+                         same ? "the two are functions of one device, so name another device, or "
+                                "free both on the host first"
+                              : "move one of the two cards to another slot");
+}
+
 static struct verdict refuse_blocked(const struct host_device *device,
                                      const struct host_device *blocker) {
     return verdict(
         REFUSED_GROUP,
         memory_printf("IOMMU group %d also holds %s (%s), which the host's driver %s has",
                       device->iommu_group, blocker->address, blocker->name, blocker->driver),
-        blocker->use
-            ? memory_printf("a group goes as a whole, and the host %s: move one of the two cards "
-                            "to another slot",
-                            blocker->use)
-            : memory_strdup("a group goes as a whole: write 'with group', or move the card to "
-                            "another slot"));
+        blocked_hint(device, blocker));
 }
 
 /* As a disk of a VM is, that is on vfio's driver without being a <hostdev>. */
@@ -317,8 +329,10 @@ static struct verdict refuse_shared(const struct host_device *device,
     if (!holding->is_itself)
         append(&message, ": it %s", holding->text);
     return verdict(REFUSED_GROUP, message,
-                   memory_strdup("a group goes to one VM: stop that VM, or move one of the two "
-                                 "cards to another slot"));
+                   memory_printf("a group goes to one VM: stop that VM%s",
+                                 is_same_slot(device, other)
+                                     ? ", or name another device"
+                                     : ", or move one of the two cards to another slot"));
 }
 
 /* A group belongs to one VM: what another VM has of it keeps this device from going. */

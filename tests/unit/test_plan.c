@@ -444,7 +444,7 @@ static void a_group_on_host_drivers(void **state) {
     assert_has(plan.entries[0].message, "snd_hda_intel");
     devices[SOUND].use = SAMPLE_TEXT("plays on it");
     plan_of("attach 10de:2484 as vfio");
-    assert_says(0, "IOMMU group 1", "the host plays on it: move one");
+    assert_says(0, "IOMMU group 1", "the host plays on it: the two are functions of one device");
     devices[SOUND].driver = NULL;
     devices[SOUND].use = NULL;
     assert_string_equal(plan_of("attach 10de:2484 as vfio"), "attach 0000:01:00.0\n");
