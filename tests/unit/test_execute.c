@@ -134,6 +134,61 @@ static void one_that_waits_does_not_hold_the_others(void **state) {
     assert_string_equal(results(), ATTACHED(SECOND) ATTACHED(FIRST));
 }
 
+/* --- which VM */
+
+#define THIRD "00000000-0000-4000-8000-000000000003"
+
+static void tell_of(const char *uuid) {
+    domain_finish(&told);
+    sample_domain(&told, double_virt_xml(hypervisor, uuid));
+}
+
+/* 'frigate' is the name of one running VM and the title of another. */
+static void a_name_is_meant_before_a_title(void **state) {
+    (void)state;
+    double_virt_add(hypervisor, THIRD, "spare", "frigate");
+    tell_of(THIRD);
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), "");
+    assert_null(strstr(double_virt_calls(hypervisor), "attach"));
+    tell_of(FRIGATE);
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_non_null(strstr(double_virt_calls(hypervisor), "attach frigate "));
+}
+
+static void equal_titles_are_given_nothing(void **state) {
+    static const char rule[] = "on vm NVR started attach at 03:00.0 as vfio\n";
+    static const char *const vms[] = {FRIGATE, THIRD};
+    (void)state;
+    double_virt_add(hypervisor, THIRD, "spare", "NVR");
+    for (size_t i = 0; i < 2; i++) {
+        tell_of(vms[i]);
+        assert_false(run_at(EVENT_STARTED, rule));
+        assert_message(i, "have the same title 'NVR'");
+        assert_message(i, "on vm uuid UUID");
+    }
+    assert_null(strstr(double_virt_calls(hypervisor), "attach"));
+    /* of as many as there are VMs, each gets its own */
+    tell_of(FRIGATE);
+    assert_true(run_at(EVENT_STARTED, "on vm NVR started attach any 1ac1:089a as vfio\n"));
+    double_virt_remove(hypervisor, THIRD);
+    assert_true(run_at(EVENT_STARTED, rule));
+}
+
+static void a_uuid_says_which_of_equal_titles_is_meant(void **state) {
+    static const char rule[] = "on vm uuid " THIRD " started attach at 03:00.0 as vfio\n";
+    (void)state;
+    double_virt_add(hypervisor, THIRD, "spare", "NVR");
+    tell_of(FRIGATE);
+    assert_true(run_at(EVENT_STARTED, rule));
+    assert_string_equal(results(), "");
+    tell_of(THIRD);
+    assert_true(run_at(EVENT_STARTED, rule));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_non_null(strstr(double_virt_calls(hypervisor), "attach spare "));
+}
+
 /* --- held */
 
 static void give_to_frigate(struct double_virt *unused, void *context) {
@@ -1367,6 +1422,9 @@ int main(void) {
         TEST(an_error_for_good_is_not_tried_again),
         TEST(between_two_tries_the_world_is_looked_at),
         TEST(one_that_waits_does_not_hold_the_others),
+        TEST(a_name_is_meant_before_a_title),
+        TEST(equal_titles_are_given_nothing),
+        TEST(a_uuid_says_which_of_equal_titles_is_meant),
         TEST(held_by_itself_is_a_success),
         TEST(another_vm_was_faster_and_any_goes_on),
         TEST(another_vm_was_faster_and_it_is_refused),
