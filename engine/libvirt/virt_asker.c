@@ -258,10 +258,13 @@ static int asker_crashed(struct asker *asker, struct virt_error *error) {
         return asker_fail(error, VIRT_UNREACHABLE,
                           "it may not fit this system: is it the one that its package installed?",
                           "the libvirt library crashed (signal %d)", WTERMSIG(status));
-    return asker_fail(error, VIRT_UNREACHABLE, "",
-                      "the call of libvirt was cut short: its process was ended by signal %d; see "
-                      "dmesg whether the host has run out of memory",
-                      status != -1 && WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    if (status != -1 && WIFEXITED(status))
+        return asker_fail(error, VIRT_UNREACHABLE,
+                          "it may not fit this system: is it the one that its package installed?",
+                          "the libvirt library ended its process (exit status %d)",
+                          WEXITSTATUS(status));
+    return asker_fail(error, VIRT_UNREACHABLE, "see dmesg whether the host has run out of memory",
+                      "the process that calls libvirt was killed");
 }
 
 static int asker_cannot_start(struct virt_error *error) {

@@ -136,7 +136,7 @@ static void one_that_waits_does_not_hold_the_others(void **state) {
 
 /* --- which VM */
 
-#define THIRD "00000000-0000-4000-8000-000000000003"
+#define SPARE "00000000-0000-4000-8000-000000000003"
 
 static void tell_of(const char *uuid) {
     domain_finish(&told);
@@ -146,8 +146,8 @@ static void tell_of(const char *uuid) {
 /* 'frigate' is the name of one running VM and the title of another. */
 static void a_name_is_meant_before_a_title(void **state) {
     (void)state;
-    double_virt_add(hypervisor, THIRD, "spare", "frigate");
-    tell_of(THIRD);
+    double_virt_add(hypervisor, SPARE, "spare", "frigate");
+    tell_of(SPARE);
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), "");
     assert_null(strstr(double_virt_calls(hypervisor), "attach"));
@@ -159,9 +159,9 @@ static void a_name_is_meant_before_a_title(void **state) {
 
 static void equal_titles_are_given_nothing(void **state) {
     static const char rule[] = "on vm NVR started attach at 03:00.0 as vfio\n";
-    static const char *const vms[] = {FRIGATE, THIRD};
+    static const char *const vms[] = {FRIGATE, SPARE};
     (void)state;
-    double_virt_add(hypervisor, THIRD, "spare", "NVR");
+    double_virt_add(hypervisor, SPARE, "spare", "NVR");
     for (size_t i = 0; i < 2; i++) {
         tell_of(vms[i]);
         assert_false(run_at(EVENT_STARTED, rule));
@@ -172,18 +172,18 @@ static void equal_titles_are_given_nothing(void **state) {
     /* of as many as there are VMs, each gets its own */
     tell_of(FRIGATE);
     assert_true(run_at(EVENT_STARTED, "on vm NVR started attach any 1ac1:089a as vfio\n"));
-    double_virt_remove(hypervisor, THIRD);
+    double_virt_remove(hypervisor, SPARE);
     assert_true(run_at(EVENT_STARTED, rule));
 }
 
 static void a_uuid_says_which_of_equal_titles_is_meant(void **state) {
-    static const char rule[] = "on vm uuid " THIRD " started attach at 03:00.0 as vfio\n";
+    static const char rule[] = "on vm uuid " SPARE " started attach at 03:00.0 as vfio\n";
     (void)state;
-    double_virt_add(hypervisor, THIRD, "spare", "NVR");
+    double_virt_add(hypervisor, SPARE, "spare", "NVR");
     tell_of(FRIGATE);
     assert_true(run_at(EVENT_STARTED, rule));
     assert_string_equal(results(), "");
-    tell_of(THIRD);
+    tell_of(SPARE);
     assert_true(run_at(EVENT_STARTED, rule));
     assert_string_equal(results(), ATTACHED(FIRST));
     assert_non_null(strstr(double_virt_calls(hypervisor), "attach spare "));
