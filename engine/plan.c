@@ -15,6 +15,8 @@ enum mark {
     MARK_CHOSEN = 4, /* while `any` chooses */
 };
 
+enum { CLASS_USB_CONTROLLER = 0x0c03 }; /* class and subclass */
+
 struct planner {
     const struct plan_request *request;
     struct plan *plan;
@@ -540,7 +542,6 @@ static struct verdict judge_rules_behind(const struct planner *planner,
 
 static struct verdict judge_controller(const struct planner *planner,
                                        const struct host_device *device) {
-    enum { CLASS_USB_CONTROLLER = 0x0c03 };
     const struct host *host = planner->request->host;
     if (device->bus != BUS_PCI || device->class_code >> 8 != CLASS_USB_CONTROLLER)
         return (struct verdict){0};
@@ -603,18 +604,33 @@ static enum refusal obstacle_refusal(enum obstacle obstacle) {
     return refusals[obstacle];
 }
 
-/* A VMD controller takes its whole domain with it, which a guard may name. */
+/* Whether `device` may leave the host with that other one: the domain of a VMD controller, the
+ * virtual functions of a physical one, and what is plugged into a USB controller. */
+static bool plan_may_leave_with(const struct host_device *device,
+                                const struct host_device *controller) {
+    const char *above = device->controller ? device->controller : device->physical;
+    if (controller->bus != BUS_PCI)
+        return false;
+    if (device->bus == BUS_PCI)
+        return above && !strcmp(above, controller->address);
+    return !device->is_bridge && controller->class_code >> 8 == CLASS_USB_CONTROLLER;
+}
+
+/* What a guard forbids must not come to the VM with the device above it either. */
 static struct verdict judge_guards_behind(const struct planner *planner,
                                           const struct host_device *controller) {
     const struct host *host = planner->request->host;
     for (size_t i = 0; i < host->count; i++) {
         const struct host_device *device = &host->devices[i];
-        if (!device->controller || device->bus != controller->bus ||
-            strcmp(device->controller, controller->address) != 0)
-            continue;
-        struct verdict no = judge_guard(planner, device);
+        struct verdict no = {0};
+        if (plan_may_leave_with(device, controller))
+            no = judge_guard(planner, device);
         if (!no.refusal)
             continue;
+        if (device->bus == BUS_USB && !device_is_behind(host, device, controller)) {
+            verdict_finish(&no);
+            continue;
+        }
         char *message = memory_printf("%s is behind it: %s", device->address, no.message);
         free(no.message);
         no.message = message;

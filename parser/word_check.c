@@ -170,14 +170,19 @@ static struct uuid_shape shape_of(const char *text) {
 
 /* "8a0e7d2c-55b1-4c56-9d3e", with more digits or without: the beginning of one, cut off. */
 static bool is_cut_uuid(const char *text) {
+    static const char digits[] = "0123456789abcdefABCDEF";
     static const size_t groups[] = {8, 4, 4, 4};
-    for (size_t i = 0; i < sizeof groups / sizeof *groups; text += groups[i++] + 1)
-        if (strspn(text, "0123456789abcdefABCDEF") != groups[i] ||
-            (text[groups[i]] != '-' && (i < 3 || text[groups[i]])))
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        bool is_last = i + 1 == sizeof groups / sizeof *groups;
+        if (strspn(text, digits) != groups[i])
             return false;
-        else if (!text[groups[i]])
+        text += groups[i];
+        if (!*text && is_last)
             return true;
-    return text[strspn(text, "0123456789abcdefABCDEF")] == 0;
+        if (*text++ != '-')
+            return false;
+    }
+    return text[strspn(text, digits)] == '\0';
 }
 
 /* A name of letters and dashes is hardly ever as near as that: all but two of 32 or so are hex

@@ -366,6 +366,18 @@ static void a_guard_on_what_is_behind_a_controller(void **state) {
     assert_says(0, "10001:05:00.0 is behind it: 'never' at t.rules:3", "'never' wins");
 }
 
+static void a_guard_on_a_virtual_function(void **state) {
+    (void)state;
+    devices[CORAL2].physical = SAMPLE_TEXT("0000:03:00.0");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach at 03:00.0 as vfio\n"
+                                                  "never attach at 04:00.0\n"),
+                        "refused never 0000:03:00.0\n");
+    assert_says(0, "0000:04:00.0 is behind it: 'never' at t.rules:2", "'never' wins");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach at 03:00.0 as vfio\n"
+                                                  "never attach at 05:00.0\n"),
+                        "attach 0000:03:00.0\n");
+}
+
 static void wrong_bus(void **state) {
     (void)state;
     assert_string_equal(plan_of("attach 10de:2484 as usb"), "refused wrong-bus 0000:01:00.0\n");
@@ -1190,6 +1202,7 @@ int main(void) {
         TEST(a_domain_that_qemu_does_not_take),
         TEST(a_controller_takes_its_domain_along),
         TEST(a_guard_on_what_is_behind_a_controller),
+        TEST(a_guard_on_a_virtual_function),
         TEST(wrong_bus),
         TEST(bridge_and_hub),
         TEST(used_by_the_host),
