@@ -58,6 +58,7 @@ struct parser {
 }
 
 %code {
+#include "lexer/character.h"
 #include "parser/glob.h"
 #include "parser/suggest.h"
 
@@ -1070,6 +1071,53 @@ static void find_hidden_guards(struct parser *parser) {
     }
 }
 
+static void report_binary(struct source *source, struct diagnostics *diagnostics) {
+    source->guards_unknown = true;
+    diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is no text"),
+                    "is it a rule file? Until it is text its 'never' lines are not in force");
+}
+
+/* An error about a byte that no text has: a control character, or what is not UTF-8. */
+static bool has_strange_byte(const struct source *source, const struct diagnostics *diagnostics, size_t from) {
+    for (size_t i = from; i < diagnostics->count; i++) {
+        const struct diagnostic *one = &diagnostics->list[i];
+        size_t left = source->size - one->span.start, length = 0;
+        const char *at = source->text + one->span.start;
+        if (!strcmp(one->name, "nul-byte"))
+            return true;
+        if (strcmp(one->name, "control-character") != 0 || !left || *at == '\r')
+            continue;
+        character_at(at, left, &length);
+        if (length == 1)
+            return true;
+    }
+    return false;
+}
+
+/* Also one that was not understood: its line begins with the keyword, and its own error says more. */
+static bool has_statement(const struct syntax *syntax, const struct source *source) {
+    static const enum token keywords[] = {TOKEN_ON, TOKEN_DEVICE, TOKEN_NEVER};
+    for (const struct guard *one = syntax->guards; one; one = one->next)
+        if (one->source == source)
+            return true;
+    for (const struct definition *one = syntax->definitions; one; one = one->next)
+        if (one->source == source)
+            return true;
+    for (const struct rule *one = syntax->rules; one; one = one->next)
+        if (one->source == source)
+            return true;
+    const char *end = source->text + source->size;
+    for (const char *at = source->text + source_mark(source); at; at = memchr(at, '\n', (size_t)(end - at))) {
+        at += strspn(at, "\r\n\t ");
+        for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
+            size_t length = strlen(token_text(keywords[i]));
+            if (!strncmp(at, token_text(keywords[i]), length) && strchr(" \t\r\n\\", at[length]))
+                return true;
+        }
+    }
+    return false;
+}
+
 void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
     size_t before = diagnostics->count;
     if (source_is_utf16(source)) {
@@ -1079,9 +1127,7 @@ void parse_rules(struct syntax *syntax, struct source *source, struct diagnostic
         return;
     }
     if (source_is_binary(source)) {
-        source->guards_unknown = true;
-        diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is no text"),
-                        "is it a rule file? Until it is text its 'never' lines are not in force");
+        report_binary(source, diagnostics);
         return;
     }
     struct parser parser = {.values = {source, diagnostics, syntax}, .found.token = TOKEN_NEWLINE};
@@ -1089,5 +1135,11 @@ void parse_rules(struct syntax *syntax, struct source *source, struct diagnostic
     yyparse(&parser);
     scanner_destroy(parser.scanner);
     find_hidden_guards(&parser);
+    if (has_strange_byte(source, diagnostics, before) && !has_statement(syntax, source)) {
+        for (size_t i = before; i < diagnostics->count; i++)
+            diagnostics->list[i].cause = false;
+        diagnostics_cover(diagnostics, source, (struct span){0, (uint32_t)source->size + 1}, (struct span){0, 0});
+        report_binary(source, diagnostics);
+    }
     diagnostics_drop_consequences(diagnostics, before);
 }

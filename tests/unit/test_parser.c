@@ -848,6 +848,58 @@ static void test_no_text(void **state) {
     front_init(&front);
 }
 
+/* Too short, or with too few control characters, to be known as a binary file by its bytes. */
+static void test_no_text_by_what_it_gives(void **state) {
+    (void)state;
+    static const char compressed[] = "\x1f\x8b\x08\0\0\0\0\0\0\x03\xcbK-K-RH,)IL\xce"
+                                     "PH\xccKQ0\xb4J4\xd2"
+                                     "5\xb0L\xe4\x02\0\x9a\x1f";
+    static const char inner[] = "xonx ever\n\xfe\xb1 attach\n; class 03\n";
+    static const char control[] = "frigate 1\nships\n\a\n";
+    static const char nul[] = "frigate\0 1";
+    const struct {
+        const char *text;
+        size_t size;
+        bool binary;
+    } rows[] = {
+        {compressed, sizeof compressed - 1, true},
+        {inner, sizeof inner - 1, true},
+        {control, sizeof control - 1, true},
+        {nul, sizeof nul - 1, true},
+#define TEXT(TEXT) {TEXT, sizeof(TEXT) - 1, false}
+        TEXT("never attach\001 1ac1:089a\nnever attach\001 class 03\n"),
+        TEXT("never\001 attach 1ac1:089a\n"),
+        TEXT("# ships\n\n \ton vm a\001 started x\n"),
+        TEXT("\xef\xbb\xbf"
+             "device \xff\n"),
+        TEXT("device x is 1ac1:089a\n\001\n"),
+        TEXT("ships\n"),
+        TEXT("shi\rps\n"),
+        TEXT("shi\xc2\xa0ps\n"),
+        TEXT("# Gr\xfc\xdf"
+             "e \001\n"),
+#undef TEXT
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        front_init(&front);
+        /* What another file has is nothing of this one. */
+        parse_rules(&front.syntax, front_add(&front, "0.rules", "never attach 2:2", 16),
+                    &front.diagnostics);
+        size_t before = front.diagnostics.count;
+        struct source *second = front_add(&front, "1.rules", rows[i].text, rows[i].size);
+        parse_rules(&front.syntax, second, &front.diagnostics);
+        const struct diagnostic *last = &front.diagnostics.list[front.diagnostics.count - 1];
+        assert_int_equal(second->guards_unknown, rows[i].binary);
+        if (rows[i].binary) {
+            assert_int_equal(front.diagnostics.count, before + 1);
+            assert_true(last->whole_file);
+            assert_string_equal(last->message, "this is no text");
+        }
+        front_finish(&front);
+    }
+    front_init(&front);
+}
+
 static void test_order_of_criteria(void **state) {
     (void)state;
     assert_says("device x is 1ac1:089a\non vm a started attach 1: x or 2: x or x as vfio",
@@ -888,6 +940,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_excluding_through_names, finish),
         cmocka_unit_test_teardown(test_a_long_chain_of_names, finish),
         cmocka_unit_test_teardown(test_no_text, finish),
+        cmocka_unit_test_teardown(test_no_text_by_what_it_gives, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
