@@ -447,6 +447,34 @@ static void programs_of_others(void **state) {
     hint_of_program("/opt/good", "chown root /opt");
 }
 
+/* Where somebody keeps a copy of a host says nothing about the host. */
+static void programs_in_the_root_of_a_copy(void **state) {
+    (void)state;
+    make_file("../good", "", 0755);
+    says_of_program("/good", NULL);
+    assert_int_equal(chmod(root, 0777), 0);
+    says_of_program("/good", NULL);
+}
+
+/* There the root directory's owner is a user like any other. */
+static void the_owner_of_the_running_hosts_root(void **state) {
+    struct tree tree;
+    char *message, *hint;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make_file("good", "", 0755);
+    give_to(".", 12345);
+    assert_true(tree_open(&tree, root));
+    tree.root = "";
+    assert_int_equal(host_program_check(&tree, "/opt/good", &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_non_null(strstr(message, "the directory '/' (owner 12345"));
+    free(message);
+    free(hint);
+    tree_close(&tree);
+    give_to(".", 0);
+}
+
 /* Here the root directory counts as well, and this user instead of a copy's owner. */
 static void programs_of_the_running_host(void **state) {
     struct tree tree;
@@ -554,6 +582,8 @@ int main(void) {
         FILES(directories_above_that_others_may_change),
         FILES(links_that_others_may_change),
         FILES(programs_of_others),
+        FILES(programs_in_the_root_of_a_copy),
+        FILES(the_owner_of_the_running_hosts_root),
         FILES(programs_of_the_running_host),
         FILES(links_stay_below_the_root),
         FILES(what_a_copy_of_a_host_lacks_is_not_known),
