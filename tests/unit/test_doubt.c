@@ -107,6 +107,7 @@ static void a_guard_that_was_not_understood(void **state) {
         {"never attach 10de:*, 8086:*\n", "gxns?"},
         {"never attach 10de:* | 8086:a36d\n", "gxns?"},
         {"never attach 10de:* and 8086:a36d\n", "gxns?"},
+        {"never attach 8086:* 0000:05:00.0 to vm ,\n", "n?"}, /* both are understood */
         {"never attach 10de:* 8086:a36\n", "gxns?"},
         {"never attach 10de:2484 8086:a36d\n", "gx?"},
         {"never attach 10de:* as vfio\n", "g?"},
