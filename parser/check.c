@@ -273,9 +273,9 @@ static struct span next_word(const struct source *source, uint32_t at) {
 /* Where an action has 'with group' (`backend`: its 'as ...') behind its targets. */
 static struct span manner_span(const struct rule *rule, const struct action *action, bool backend) {
     const struct target *last = action->targets;
-    while (last->next)
+    while (last && last->next)
         last = last->next;
-    struct span first = next_word(rule->source, last->span.end),
+    struct span first = next_word(rule->source, last ? last->span.end : action->span.start),
                 second = next_word(rule->source, first.end);
     if (backend && action->with_group) {
         first = next_word(rule->source, second.end);

@@ -131,8 +131,9 @@ static void keep_name(struct log *log, struct history_entry *entry) {
 /* --- which VM */
 
 static bool is_called(const struct log *log, const struct history_entry *entry) {
-    return entry->vm &&
-           (!strcmp(entry->vm, log->vm) || (log->by_uuid && !strcmp(entry->vm, log->uuid)));
+    return entry->vm && log->vm &&
+           (!strcmp(entry->vm, log->vm) ||
+            (log->by_uuid && log->uuid && !strcmp(entry->vm, log->uuid)));
 }
 
 /* The log has the VM's UUID and what people called it at that time. By what it is called, the first

@@ -188,7 +188,7 @@ static enum holder find_holder(struct execution *run, const struct host_device *
         return HOLDER_UNKNOWN;
     }
     enum holder holder = holder_of(&vms, device) ? HOLDER_VM : HOLDER_NONE;
-    for (size_t i = 0; i < vms.count && holder == HOLDER_NONE; i++)
+    for (size_t i = 0; vms.list && i < vms.count && holder == HOLDER_NONE; i++)
         if (vms.list[i].unreadable) /* it may have anything */
             holder = HOLDER_UNKNOWN;
     others_finish(&vms);

@@ -276,6 +276,9 @@ enum outcome execution_finish(struct execution *run, const struct plan_entry *en
 static bool is_same_life(struct execution *run, const struct domain *domain) {
     struct life_start *start = &run->vm_start;
     unsigned long long process = life_process(run->executor->sysroot, domain->name);
+    /* A VM that is gone may have left its UUID as the name of another one. */
+    if (strcmp(domain_key(domain), execution_vm(run)) != 0)
+        return false;
     if (domain->id < 0 || (start->id >= 0 && start->id != domain->id) ||
         (process && (start->process ? process != start->process : process > start->seen)))
         return false;

@@ -467,7 +467,7 @@ static int asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
     if (!asker_of(virt)->is_open)
         return asker_fail(error, VIRT_UNREACHABLE, "", "libvirt's events are not watched any more");
     int status = asker_call(virt, &exchange, error);
-    if (status == 0)
+    if (status == 0 && exchange.bytes)
         memcpy(news, exchange.bytes, sizeof *news);
     if (status == 0 && news->kind == VIRT_NEWS_NONE)
         asker_sleep(timeout_ms - (deadline_now() - start));
@@ -479,7 +479,7 @@ static int asker_about(struct virt *virt, struct virt_about *about, struct virt_
     struct exchange exchange = {.question = {.call = CALL_ABOUT}};
     int status = asker_call(virt, &exchange, error);
     *about = (struct virt_about){0};
-    if (status == 0)
+    if (status == 0 && exchange.bytes)
         memcpy(about, exchange.bytes, sizeof *about);
     free(exchange.bytes);
     return status;
@@ -544,7 +544,7 @@ int virt_asker_library(const struct virt_asker_work *work, struct virt_library *
     *library = (struct virt_library){0};
     if (status == 0)
         status = asker_exchange(&asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
-    if (status == 0)
+    if (status == 0 && exchange.bytes)
         memcpy(library, exchange.bytes, sizeof *library);
     free(exchange.bytes);
     helper_end(&asker.helper);

@@ -69,10 +69,12 @@ static bool fails(const char *what, int error) {
 /* ---- memory: a sanitizer has its own, which nobody may replace ---- */
 
 #ifndef SANITIZED
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): glibc's own names */
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
 extern void *__libc_memalign(size_t alignment, size_t size);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 SHOWN void *malloc(size_t size) {
     return fails("memory", ENOMEM) ? NULL : __libc_malloc(size);

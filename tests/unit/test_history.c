@@ -162,7 +162,7 @@ static void any_byte_of_a_line_may_be_damaged(void **state) {
     for (size_t at = 0; at < size; at++)
         for (int byte = 0; byte < 256; byte++) {
             char *line = memory_zalloc(size); /* no NUL behind it: to be found by the sanitizer */
-            memcpy(line, ENTRY, size);
+            memcpy(line, ENTRY, size);        /* NOLINT(bugprone-not-null-terminated-result) */
             line[at] = (char)byte;
             look_at_line(line, size);
             free(line);

@@ -210,10 +210,10 @@ static void any_byte_may_be_damaged(void **state) {
     assert_null(life.ignored);
     for (size_t at = 0; at < size; at++) {
         for (int bit = 0; bit < 8; bit++) {
-            text[at] ^= (char)(1 << bit);
+            text[at] = (char)(text[at] ^ (1 << bit));
             write_whole(text, size);
             look_at_damaged(&life);
-            text[at] ^= (char)(1 << bit);
+            text[at] = (char)(text[at] ^ (1 << bit));
         }
         static const char fresh[] = {'\0', '\n', ' ', '0', '\xff'};
         for (size_t i = 0; i < sizeof fresh; i++) {

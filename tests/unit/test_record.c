@@ -101,10 +101,10 @@ static void no_two_words_have_one_standin(void **state) {
     struct standins *standins = standins_create();
     char *words[WORDS + 2];
     size_t count = 0;
-    for (char a = 'a'; a <= 'z'; a++) {
-        words[count++] = standins_words(standins, (char[]){a, '\0'});
-        for (char b = 'a'; b <= 'z'; b++)
-            words[count++] = standins_words(standins, (char[]){a, b, '\0'});
+    for (int a = 'a'; a <= 'z'; a++) {
+        words[count++] = standins_words(standins, (char[]){(char)a, '\0'});
+        for (int b = 'a'; b <= 'z'; b++)
+            words[count++] = standins_words(standins, (char[]){(char)a, (char)b, '\0'});
     }
     words[count++] = standins_words(standins, "x1");
     words[count++] = standins_words(standins, "x100");

@@ -17,6 +17,7 @@
 #define NIC_PATH "DEVPATH=/devices/pci0000:00/0000:00:1c.0/0000:03:00.0/net/eth0"
 #define USB "SUBSYSTEM=usb", "DEVTYPE=usb_device", USB_PATH
 #define PCI_PATH "DEVPATH=/devices/pci0000:00/0000:00:1c.0/0000:03:00.0"
+#define VMD_PATH "DEVPATH=/devices/pci0000:d7/0000:d7:05.5/pci10001:00/10001:00:00.0/10001:01:00.0"
 
 static bool read_event(struct uevent *uevent, const char *const *variables) {
     bool is_one = uevent_init(uevent, variables);
@@ -91,9 +92,7 @@ static void a_pci_device(void **state) {
     assert_string_equal(uevent.device.address, "0000:03:00.0");
     assert_true(uevent.device.is_bridge);
     uevent_finish(&uevent);
-    assert_true(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=pci",
-                                          "DEVPATH=/devices/pci0000:d7/0000:d7:05.5/pci10001:00/"
-                                          "10001:00:00.0/10001:01:00.0",
+    assert_true(read_event(&uevent, EVENT("ACTION=add", "SUBSYSTEM=pci", VMD_PATH,
                                           "PCI_CLASS=10802", "PCI_ID=8086:0A54")));
     assert_string_equal(uevent.device.address, "10001:01:00.0");
     uevent_finish(&uevent);
