@@ -277,5 +277,13 @@ char *guest_usb_text(const struct guest *guest) {
         free(text);
         text = longer;
     }
+    if (guest->usb_unplaced) { /* without an address in the XML, or of this plan */
+        char *longer =
+            memory_printf("%s; %u more USB device%s take%s one%s", text, guest->usb_unplaced,
+                          guest->usb_unplaced == 1 ? "" : "s", guest->usb_unplaced == 1 ? "s" : "",
+                          guest->usb_unplaced == 1 ? "" : " each");
+        free(text);
+        text = longer;
+    }
     return text;
 }

@@ -56,7 +56,7 @@ void memory_stream_close(FILE *stream, char *const *text) {
 }
 
 char *memory_strdup(const char *text) {
-    return checked(strdup(text));
+    return memory_strndup(text, strlen(text));
 }
 
 char *memory_strndup(const char *text, size_t length) {

@@ -2,7 +2,8 @@
  * Preloaded into the engine and the hook, before killer.so: the FAKE_FAIL_AT-th call of a kind
  * fails as it does when the system is short of something, FAKE_FAIL being
  *
- *     memory  malloc, calloc, realloc, reallocarray, aligned_alloc: ENOMEM
+ *     memory  malloc, calloc, realloc, reallocarray, aligned_alloc: ENOMEM; not strdup, whose
+ *             result json-c 0.16 does not look at when it copies a key
  *     open    open, openat, openat2, fopen, opendir, fdopendir: EMFILE
  *     read    read, pread: EIO
  *     write   write, pwrite, writev: ENOSPC
@@ -95,6 +96,12 @@ SHOWN void *reallocarray(void *block, size_t count, size_t size) {
         return NULL;
     }
     return __libc_realloc(block, whole);
+}
+
+SHOWN char *strdup(const char *text) {
+    size_t size = strlen(text) + 1;
+    void *copy = __libc_malloc(size);
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 SHOWN void *aligned_alloc(size_t alignment, size_t size) {

@@ -263,7 +263,7 @@ static void says_what_usb_there_is(void **state) {
     (void)state;
     assert_string_equal(text, "controller 0 (nec-xhci and 1 hub) has 12 ports, of which the VM's "
                               "devices take 1; controller 2 (pci-ohci) has 3 ports, of which the "
-                              "VM's devices take 0");
+                              "VM's devices take 0; 1 more USB device takes one");
     free(text);
 }
 
