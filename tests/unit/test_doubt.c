@@ -2,6 +2,8 @@
  * mean. */
 #include "tests/unit/sample.h"
 
+#include "parser/doubt.h"
+
 #include "engine/match.h"
 
 #include <sys/stat.h>
@@ -365,6 +367,21 @@ static void many_meanings_end(void **state) {
     free(text);
 }
 
+/* What was not looked at may be any device. */
+static void more_definitions_than_are_looked_at(void **state) {
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        char *text = memory_strdup("never attach d\n");
+        for (int i = 0; i < DOUBT_CANDIDATES - 1 + more; i++) {
+            char *longer = memory_printf("%sdevice d is 1ac1:%04x\n", text, i);
+            free(text);
+            text = longer;
+        }
+        assert_string_equal(forbidden(text, NULL, NULL), more ? "gxns?" : "?");
+        free(text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_right_is_sure),
@@ -381,6 +398,7 @@ int main(void) {
         cmocka_unit_test(the_error_has_a_note_on_the_guard),
         cmocka_unit_test(a_sure_guard_is_named_first),
         cmocka_unit_test(many_meanings_end),
+        cmocka_unit_test(more_definitions_than_are_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
