@@ -178,12 +178,23 @@ static bool names_guarded(const struct program *program) {
     return false;
 }
 
+/* No rule asks for anything; what a file with an error asks for is not known. */
+static void rules_ask_nothing(const struct doctor *doctor, struct findings *findings,
+                              const char *what) {
+    const struct ruleset *ruleset = doctor->program->ruleset;
+    bool is_broken = false;
+    for (size_t i = 0; ruleset && i < ruleset->count; i++)
+        is_broken |= ruleset->sources[i]->broken;
+    doctor_ok(findings, "no rule%s %s one%s", is_broken ? " that was read" : "", what,
+              is_broken ? ": files with errors are left out" : "");
+}
+
 void condition_vms(struct doctor *doctor, struct findings *findings) {
     static const struct host nothing = {0};
     const struct vms *vms = &doctor->libvirt.vms;
     size_t before = findings->count;
     if (!doctor->program->rule_count && !names_guarded(doctor->program)) {
-        doctor_ok(findings, "no rule names one");
+        rules_ask_nothing(doctor, findings, "names");
         return;
     }
     if (!doctor->libvirt.vms_known) {
@@ -380,5 +391,5 @@ void condition_devices(struct doctor *doctor, struct findings *findings) {
     for (size_t i = 0; i < program->rule_count && !is_enough(doctor, findings, before); i++)
         judge_rule(doctor, program->rules[i], before, findings);
     if (findings->count == before)
-        doctor_ok(findings, "no rule wants one");
+        rules_ask_nothing(doctor, findings, "wants");
 }
