@@ -66,7 +66,7 @@ $(B)/virt-rules: $(OBJECTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LDLIBS)
 
 # The hook is on a VM's start path, its like on udev's: static, and nothing but libc in them.
-$(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/detach.c hook/detach.h
+$(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/launch.c hook/launch.h
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $(filter %.c,$^)
@@ -117,7 +117,7 @@ $(B)/tests/fake/killer.so: FAKE_FLAGS = -fvisibility=hidden
 $(B)/tests/fake/failer.so: tests/fake/failer.c
 $(B)/tests/fake/failer.so: FAKE_FLAGS = -fvisibility=hidden $(if $(SANITIZE),-DSANITIZED)
 # The hook with its library as another file, which a preloaded one comes before.
-$(B)/tests/fake/virt-rules-hook: hook/hook.c hook/detach.c hook/detach.h $(B)/config
+$(B)/tests/fake/virt-rules-hook: hook/hook.c hook/launch.c hook/launch.h $(B)/config
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^)

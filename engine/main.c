@@ -118,14 +118,14 @@ static const struct command commands[] = {
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
-static const struct command *find_command(const char *name) {
+static const struct command *main_find_command(const char *name) {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (!strcmp(commands[i].name, name))
             return &commands[i];
     return NULL;
 }
 
-static void print_overview(FILE *out) {
+static void main_print_overview(FILE *out) {
     fprintf(out, "usage: virt-rules COMMAND [ARGUMENT ...]\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
@@ -134,7 +134,7 @@ static void print_overview(FILE *out) {
                  "Rules are in\n" RULESDIR "/*.rules.\n");
 }
 
-static int unknown_command(const char *name) {
+static int main_unknown_command(const char *name) {
     struct suggestion suggestion = {.word = name};
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         suggest(&suggestion, commands[i].name);
@@ -142,27 +142,27 @@ static int unknown_command(const char *name) {
     if (suggestion.best)
         fprintf(stderr, "; did you mean '%s'?", suggestion.best);
     fprintf(stderr, "\n\n");
-    print_overview(stderr);
+    main_print_overview(stderr);
     return EXIT_USAGE;
 }
 
-static bool is_help(const char *word) {
+static bool main_is_help(const char *word) {
     return !strcmp(word, "help") || !strcmp(word, "--help") || !strcmp(word, "-h");
 }
 
-static int too_many(const char *word, const char *first) {
+static int main_too_many(const char *word, const char *first) {
     fprintf(stderr, "virt-rules: nothing follows '%s', but there is '%s'\n", word, first);
     return EXIT_USAGE;
 }
 
-static int help(int argc, char **argv) {
-    const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
-    if (argc > 2 && !command && !is_help(argv[2]))
-        return unknown_command(argv[2]);
+static int main_help(int argc, char **argv) {
+    const struct command *command = argc > 2 ? main_find_command(argv[2]) : NULL;
+    if (argc > 2 && !command && !main_is_help(argv[2]))
+        return main_unknown_command(argv[2]);
     if (argc > 3)
-        return too_many(argv[2], argv[3]);
+        return main_too_many(argv[2], argv[3]);
     if (!command) {
-        print_overview(stdout);
+        main_print_overview(stdout);
         return EXIT_FINE;
     }
     char option[] = "--help", *arguments[] = {argv[2], option, NULL};
@@ -170,7 +170,7 @@ static int help(int argc, char **argv) {
 }
 
 /* A result that did not reach its reader is no result. */
-static int close_output(int status) {
+static int main_close_output(int status) {
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("virt-rules: standard output");
         return EXIT_PROBLEM;
@@ -184,19 +184,19 @@ int main(int argc, char **argv) {
     if (!setlocale(LC_CTYPE, "C.UTF-8"))
         setlocale(LC_CTYPE, "");
     if (argc < 2) {
-        print_overview(stderr);
+        main_print_overview(stderr);
         return EXIT_USAGE;
     }
     if (!strcmp(argv[1], "--version")) {
         if (argc > 2)
-            return too_many(argv[1], argv[2]);
+            return main_too_many(argv[1], argv[2]);
         puts("virt-rules " VERSION);
-        return close_output(EXIT_FINE);
+        return main_close_output(EXIT_FINE);
     }
-    if (is_help(argv[1]))
-        return close_output(help(argc, argv));
-    const struct command *command = find_command(argv[1]);
+    if (main_is_help(argv[1]))
+        return main_close_output(main_help(argc, argv));
+    const struct command *command = main_find_command(argv[1]);
     if (!command)
-        return unknown_command(argv[1]);
-    return close_output(command->run(command, argc - 1, argv + 1));
+        return main_unknown_command(argv[1]);
+    return main_close_output(command->run(command, argc - 1, argv + 1));
 }

@@ -14,7 +14,7 @@
  * The VM starts only after the hook: hence static, no library but libc, and nothing looked up.
  * It runs from Linux 4.4 on, which has memfd_create (3.17) and no close_range (5.9).
  */
-#include "hook/detach.h"
+#include "hook/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static const size_t xml_limit = (size_t)64 << 20;
 /* Places in the engine's argv. */
 enum { ENGINE, RUN, VM, EVENT, LAST = EVENT + 2, ARGV_SIZE = LAST + 2 };
 
-static int open_nameless(const char *directory) {
+static int hook_open_nameless(const char *directory) {
     char *path = NULL;
     mkdir(directory, 0700);
     if (asprintf(&path, "%s/.domain-xml.XXXXXX", directory) < 0)
@@ -51,15 +51,15 @@ static int open_nameless(const char *directory) {
 
 /* A nameless file for the XML, in memory where that can be had; -1 and errno when there is none at
  * all. systemd-tmpfiles makes the directory in /run (virt-rules.conf), elsewhere the hook does. */
-static int open_store(void) {
+static int hook_open_store(void) {
     const char *own = getenv("VIRT_RULES_STATE"); /* then nothing is left elsewhere */
     int fd = memfd_create("domain-xml", MFD_CLOEXEC);
     if (fd < 0 && !(own && *own))
-        fd = open_nameless("/run/virt-rules");
-    return fd >= 0 ? fd : open_nameless(state_directory());
+        fd = hook_open_nameless("/run/virt-rules");
+    return fd >= 0 ? fd : hook_open_nameless(launch_state_directory());
 }
 
-static bool write_all(int fd, const char *bytes, size_t size) {
+static bool hook_write_all(int fd, const char *bytes, size_t size) {
     while (size > 0) {
         ssize_t n = write(fd, bytes, size);
         if (n < 0 && errno == EINTR)
@@ -72,7 +72,7 @@ static bool write_all(int fd, const char *bytes, size_t size) {
     return true;
 }
 
-static ssize_t read_stdin(char *buffer, size_t size) {
+static ssize_t hook_read_stdin(char *buffer, size_t size) {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     ssize_t n;
     while ((n = read(STDIN_FILENO, buffer, size)) < 0 && (errno == EINTR || errno == EAGAIN))
@@ -93,7 +93,7 @@ struct document {
  * libvirt writes the name and the UUID first, and '<' in a name as "&lt;": so the first such
  * element is the VM's own. What follows may be whatever a person has put into the metadata.
  */
-static void find_uuid(char uuid[37], const char *xml) {
+static void hook_find_uuid(char uuid[37], const char *xml) {
     static const char open[] = "<uuid>", digits[] = "0123456789abcdefABCDEF-";
     const char *found = strstr(xml, open), *text = found ? found + strlen(open) : "";
     if (strspn(text, digits) == 36)
@@ -102,86 +102,87 @@ static void find_uuid(char uuid[37], const char *xml) {
 
 /* Reads stdin to its end. What cannot be kept whole, but for the limit, is not kept at all: half
  * a document would only give a misleading complaint. */
-static struct document drain(void) {
+static struct document hook_drain(void) {
     static char buffer[65536], head[4096];
     size_t head_size = 0;
     ssize_t n;
     size_t kept = 0;
-    struct document xml = {.fd = open_store()};
+    struct document xml = {.fd = hook_open_store()};
     xml.error = xml.fd < 0 ? errno : 0;
-    while ((n = read_stdin(buffer, sizeof(buffer))) > 0) {
+    while ((n = hook_read_stdin(buffer, sizeof(buffer))) > 0) {
         size_t room = sizeof(head) - 1 - head_size, more = (size_t)n < room ? (size_t)n : room;
         memcpy(head + head_size, buffer, more);
         head_size += more;
         size_t part = (size_t)n < xml_limit - kept ? (size_t)n : xml_limit - kept;
         xml.cut = xml.cut || part < (size_t)n;
-        if (!xml.error && !write_all(xml.fd, buffer, part))
+        if (!xml.error && !hook_write_all(xml.fd, buffer, part))
             xml.error = errno;
         kept += part;
     }
     if (!xml.error && lseek(xml.fd, 0, SEEK_SET) != 0)
         xml.error = errno;
-    find_uuid(xml.uuid, head);
+    hook_find_uuid(xml.uuid, head);
     return xml;
 }
 
 /* What libvirt called us for, and what the engine gets of it. */
-struct call {
+struct hook_call {
     char *words[ARGV_SIZE];
     struct report_subject subject;
     struct document xml;
 };
 
-static void report_loss(const struct call *call) {
+static void hook_report_loss(const struct hook_call *call) {
     if (call->xml.error)
-        report(&call->subject, true,
-               "the domain XML cannot be kept, so the engine runs without it: %s; free "
-               "memory or space in %s",
-               strerror(call->xml.error), state_directory());
+        launch_report(&call->subject, true,
+                      "the domain XML cannot be kept, so the engine runs without it: %s; free "
+                      "memory or space in %s",
+                      strerror(call->xml.error), launch_state_directory());
     else if (call->xml.cut)
-        report(&call->subject, true,
-               "the domain XML is cut at %zu MiB, the most that the hook keeps", xml_limit >> 20);
+        launch_report(&call->subject, true,
+                      "the domain XML is cut at %zu MiB, the most that the hook keeps",
+                      xml_limit >> 20);
 }
 
 /* libvirt passes its own LD_PRELOAD and LD_LIBRARY_PATH on. What is preloaded into the daemon is
  * not meant for another program, so that goes; the library path stays, for on a NAS the engine
  * finds libvirt only through it. */
-static void prepare_environment(void) {
+static void hook_prepare_environment(void) {
     unsetenv("LD_PRELOAD");
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
 }
 
-_Noreturn static void run_engine(void *context) {
-    const struct call *call = context;
-    report_loss(call);
-    prepare_environment();
+_Noreturn static void hook_run_engine(void *context) {
+    const struct hook_call *call = context;
+    hook_report_loss(call);
+    hook_prepare_environment();
     if (dup2(call->xml.error ? STDOUT_FILENO : call->xml.fd, STDIN_FILENO) == STDIN_FILENO)
-        become_engine(&call->subject, call->words, environ);
-    report(&call->subject, true, "engine %s cannot be run: %s", call->words[ENGINE],
-           strerror(errno));
+        launch_become_engine(&call->subject, call->words, environ);
+    launch_report(&call->subject, true, "engine %s cannot be run: %s", call->words[ENGINE],
+                  strerror(errno));
     _exit(0);
 }
 
 /* The installer tries whether we can be executed; libvirt gives four words. */
-static bool asks_version(int argc, char **argv) {
+static bool hook_asks_version(int argc, char **argv) {
     return argc == 2 && !strcmp(argv[1], "--version");
 }
 
 int main(int argc, char **argv) {
-    if (asks_version(argc, argv)) {
+    if (hook_asks_version(argc, argv)) {
         puts(marker + strlen("@(#)"));
         return 0;
     }
     static char run[] = "run", missing[] = "-";
-    struct call call = {.words = {[ENGINE] = engine_path(), [RUN] = run}};
+    struct hook_call call = {.words = {[ENGINE] = launch_engine_path(), [RUN] = run}};
     for (int i = VM; i <= LAST; i++)
         call.words[i] = i - RUN < argc ? argv[i - RUN] : missing;
     call.subject =
         (struct report_subject){"virt-rules-hook", call.words[VM], call.words[EVENT], NULL, NULL};
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, not our death */
-    settle_descriptors();
-    call.xml = drain();
+    launch_settle_descriptors();
+    call.xml = hook_drain();
     call.subject.uuid = *call.xml.uuid ? call.xml.uuid : NULL;
-    detach(&call.subject, run_engine, &call);
+    launch_detached(&call.subject, hook_run_engine, &call);
     _exit(0);
 }

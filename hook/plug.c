@@ -18,7 +18,7 @@
  * - A property may be anything that the device says of itself: hence a list of those that go on.
  * Where udev runs without systemd, there is no control group to leave and nothing is killed.
  */
-#include "hook/detach.h"
+#include "hook/launch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ __attribute__((used)) static const char marker[] = "@(#)virt-rules-plug " VERSIO
 
 #define CGROUPS "/sys/fs/cgroup/"
 
-static bool enter(const char *procs) {
+static bool plug_enter(const char *procs) {
     int fd = open(procs, O_WRONLY | O_CLOEXEC);
     bool moved = fd >= 0 && write(fd, "0", 1) == 1;
     if (fd >= 0)
@@ -42,13 +42,13 @@ static bool enter(const char *procs) {
 
 /* cgroups(7): version 2 alone, its place beside version 1, and systemd's own hierarchy of version
  * 1. A container's root group may take no process: then a group beside udevd's. */
-static void leave_control_group(void) {
-    bool unified = enter(CGROUPS "cgroup.procs") || enter(CGROUPS "unified/cgroup.procs");
-    bool named = enter(CGROUPS "systemd/cgroup.procs");
+static void plug_leave_control_group(void) {
+    bool unified = plug_enter(CGROUPS "cgroup.procs") || plug_enter(CGROUPS "unified/cgroup.procs");
+    bool named = plug_enter(CGROUPS "systemd/cgroup.procs");
     if (unified || named)
         return;
     mkdir(CGROUPS "virt-rules", 0755);
-    enter(CGROUPS "virt-rules/cgroup.procs");
+    plug_enter(CGROUPS "virt-rules/cgroup.procs");
 }
 
 /* What the engine reads of the event, and its own settings. */
@@ -78,12 +78,12 @@ enum { PASSED_ON = sizeof passed_on / sizeof *passed_on };
 
 static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-struct call {
+struct plug_call {
     struct report_subject subject;
     char *environment[PASSED_ON + 2];
 };
 
-static char *variable(const char *name) {
+static char *plug_variable(const char *name) {
     size_t length = strlen(name);
     for (char **one = environ; *one; one++)
         if (!strncmp(*one, name, length) && (*one)[length] == '=')
@@ -91,46 +91,46 @@ static char *variable(const char *name) {
     return NULL;
 }
 
-static void choose_environment(struct call *call) {
+static void plug_choose_environment(struct plug_call *call) {
     size_t count = 0;
     for (size_t i = 0; i < PASSED_ON; i++)
-        if ((call->environment[count] = variable(passed_on[i])))
+        if ((call->environment[count] = plug_variable(passed_on[i])))
             count++;
-    if (!variable("PATH"))
+    if (!plug_variable("PATH"))
         call->environment[count] = (char *)path;
 }
 
-_Noreturn static void run_engine(void *context) {
-    struct call *call = context;
+_Noreturn static void plug_run_engine(void *context) {
+    struct plug_call *call = context;
     static char plug[] = "plug";
-    char *words[] = {engine_path(), plug, NULL};
-    become_engine(&call->subject, words, call->environment);
+    char *words[] = {launch_engine_path(), plug, NULL};
+    launch_become_engine(&call->subject, words, call->environment);
 }
 
-static const char *device_name(void) {
+static const char *plug_device_name(void) {
     const char *devpath = getenv("DEVPATH"), *slash = devpath ? strrchr(devpath, '/') : NULL;
     return slash ? slash + 1 : "-";
 }
 
 /* The installer tries whether we can be executed; udev gives no word. */
-static bool asks_version(int argc, char **argv) {
+static bool plug_asks_version(int argc, char **argv) {
     return argc == 2 && !strcmp(argv[1], "--version");
 }
 
 int main(int argc, char **argv) {
-    if (asks_version(argc, argv)) {
+    if (plug_asks_version(argc, argv)) {
         puts(marker + strlen("@(#)"));
         return 0;
     }
     const char *action = getenv("ACTION");
     bool removed = action && !strcmp(action, "remove");
-    struct call call = {.subject = {.program = "virt-rules-plug",
-                                    .event = removed ? "unplugged" : "plugged",
-                                    .device = device_name()}};
+    struct plug_call call = {.subject = {.program = "virt-rules-plug",
+                                         .event = removed ? "unplugged" : "plugged",
+                                         .device = plug_device_name()}};
     close(STDIN_FILENO);
-    settle_descriptors();
-    leave_control_group();
-    choose_environment(&call);
-    detach(&call.subject, run_engine, &call);
+    launch_settle_descriptors();
+    plug_leave_control_group();
+    plug_choose_environment(&call);
+    launch_detached(&call.subject, plug_run_engine, &call);
     _exit(0);
 }

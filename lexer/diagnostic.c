@@ -15,7 +15,7 @@ enum { MESSAGE_LIMIT = 400, MESSAGE_END = 150 }; /* bytes of a message, and of i
 static const char RED[] = "\033[1;31m", MAGENTA[] = "\033[1;35m", BOLD[] = "\033[1m",
                   CYAN[] = "\033[36m", PLAIN[] = "\033[0m";
 
-static void finish_one(struct diagnostic *diagnostic) {
+static void diagnostic_finish_one(struct diagnostic *diagnostic) {
     for (size_t j = 0; j < diagnostic->note_count; j++)
         free(diagnostic->notes[j].message);
     free(diagnostic->notes);
@@ -23,36 +23,36 @@ static void finish_one(struct diagnostic *diagnostic) {
     free(diagnostic->hint);
 }
 
-void diagnostics_finish(struct diagnostics *diagnostics) {
+void diagnostic_finish_list(struct diagnostics *diagnostics) {
     for (size_t i = 0; i < diagnostics->count; i++)
-        finish_one(&diagnostics->list[i]);
+        diagnostic_finish_one(&diagnostics->list[i]);
     free(diagnostics->list);
     free(diagnostics->covered);
     *diagnostics = (struct diagnostics){0};
 }
 
-static bool is_inside_character(char byte) {
+static bool diagnostic_is_inside_character(char byte) {
     return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
 /* A message that quotes a word without end loses its middle. */
-static char *make_message(const char *format, va_list arguments) {
+static char *diagnostic_make_message(const char *format, va_list arguments) {
     char *message = memory_vprintf(format, arguments);
     size_t length = strlen(message);
     if (length <= MESSAGE_LIMIT)
         return message;
     size_t head = MESSAGE_LIMIT - MESSAGE_END, tail = length - MESSAGE_END;
-    while (head > 0 && is_inside_character(message[head]))
+    while (head > 0 && diagnostic_is_inside_character(message[head]))
         head--;
-    while (tail < length && is_inside_character(message[tail]))
+    while (tail < length && diagnostic_is_inside_character(message[tail]))
         tail++;
     char *shorter = memory_printf("%.*s...%s", (int)head, message, message + tail);
     free(message);
     return shorter;
 }
 
-static struct diagnostic *add(struct diagnostics *diagnostics, struct source *source,
-                              const char *name) {
+static struct diagnostic *diagnostic_append(struct diagnostics *diagnostics, struct source *source,
+                                            const char *name) {
     diagnostics->list =
         memory_grow(diagnostics->list, diagnostics->count, sizeof *diagnostics->list);
     struct diagnostic *diagnostic = &diagnostics->list[diagnostics->count];
@@ -61,23 +61,23 @@ static struct diagnostic *add(struct diagnostics *diagnostics, struct source *so
     return diagnostic;
 }
 
-struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *source,
-                            struct span span, const char *name, const char *format, ...) {
+struct diagnostic *diagnostic_add(struct diagnostics *diagnostics, struct source *source,
+                                  struct span span, const char *name, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic = add(diagnostics, source, name);
-    diagnostic->message = make_message(format, arguments);
+    struct diagnostic *diagnostic = diagnostic_append(diagnostics, source, name);
+    diagnostic->message = diagnostic_make_message(format, arguments);
     va_end(arguments);
     diagnostic->span = span;
     return diagnostic;
 }
 
-struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source *source,
-                                 const char *name, const char *format, ...) {
+struct diagnostic *diagnostic_add_file(struct diagnostics *diagnostics, struct source *source,
+                                       const char *name, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic = add(diagnostics, source, name);
-    diagnostic->message = make_message(format, arguments);
+    struct diagnostic *diagnostic = diagnostic_append(diagnostics, source, name);
+    diagnostic->message = diagnostic_make_message(format, arguments);
     va_end(arguments);
     diagnostic->whole_file = true;
     return diagnostic;
@@ -87,7 +87,7 @@ void diagnostic_message(struct diagnostic *diagnostic, const char *format, ...) 
     va_list arguments;
     va_start(arguments, format);
     free(diagnostic->message);
-    diagnostic->message = make_message(format, arguments);
+    diagnostic->message = diagnostic_make_message(format, arguments);
     va_end(arguments);
 }
 
@@ -106,7 +106,7 @@ void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     free(diagnostic->hint);
-    diagnostic->hint = make_message(format, arguments);
+    diagnostic->hint = diagnostic_make_message(format, arguments);
     va_end(arguments);
 }
 
@@ -117,32 +117,32 @@ void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struc
     diagnostic->notes =
         memory_grow(diagnostic->notes, diagnostic->note_count, sizeof *diagnostic->notes);
     diagnostic->notes[diagnostic->note_count++] =
-        (struct note){source, span, make_message(format, arguments)};
+        (struct note){source, span, diagnostic_make_message(format, arguments)};
     va_end(arguments);
 }
 
-static int order(size_t a, size_t b) {
+static int diagnostic_order(size_t a, size_t b) {
     return (a > b) - (a < b);
 }
 
-void diagnostics_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
-                       struct span joiner) {
+void diagnostic_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
+                      struct span joiner) {
     diagnostics->covered =
         memory_grow(diagnostics->covered, diagnostics->covered_count, sizeof *diagnostics->covered);
     diagnostics->covered[diagnostics->covered_count++] = (struct covered){source, span, joiner};
 }
 
-static int by_place(const void *left, const void *right) {
+static int diagnostic_by_place(const void *left, const void *right) {
     const struct covered *a = left, *b = right;
-    int result = order(a->source->number, b->source->number);
-    return result ? result : order(a->span.start, b->span.start);
+    int result = diagnostic_order(a->source->number, b->source->number);
+    return result ? result : diagnostic_order(a->span.start, b->span.start);
 }
 
 /* Sorted, and no two of one file overlap: what one begins in belongs to it. */
-static void merge_covered(struct diagnostics *diagnostics) {
+static void diagnostic_merge_covered(struct diagnostics *diagnostics) {
     struct covered *list = diagnostics->covered;
     size_t count = 0;
-    qsort(list, diagnostics->covered_count, sizeof *list, by_place);
+    qsort(list, diagnostics->covered_count, sizeof *list, diagnostic_by_place);
     for (size_t i = 0; i < diagnostics->covered_count; i++) {
         struct covered *last = count ? &list[count - 1] : NULL;
         if (!last || last->source != list[i].source || last->span.end <= list[i].span.start) {
@@ -158,14 +158,14 @@ static void merge_covered(struct diagnostics *diagnostics) {
 }
 
 /* The last of those that the diagnostic's span touches. */
-static struct covered *find_covered(const struct diagnostics *diagnostics,
-                                    const struct diagnostic *one) {
+static struct covered *diagnostic_find_covered(const struct diagnostics *diagnostics,
+                                               const struct diagnostic *one) {
     size_t from = 0, to = diagnostics->covered_count;
     uint32_t last = one->span.end > one->span.start ? one->span.end - 1 : one->span.start;
     struct covered wanted = {.source = one->source, .span = {last, last}};
     while (from < to) {
         size_t middle = (from + to) / 2;
-        if (by_place(&diagnostics->covered[middle], &wanted) <= 0)
+        if (diagnostic_by_place(&diagnostics->covered[middle], &wanted) <= 0)
             from = middle + 1;
         else
             to = middle;
@@ -176,7 +176,7 @@ static struct covered *find_covered(const struct diagnostics *diagnostics,
 }
 
 /* The error becomes one that names the character: whoever does not see it cannot find the rest. */
-static void blame_joiner(struct diagnostic *diagnostic, struct covered *covered) {
+static void diagnostic_blame_joiner(struct diagnostic *diagnostic, struct covered *covered) {
     diagnostic->name = "control-character";
     diagnostic->cause = diagnostic->fixed = true;
     diagnostic->span = covered->joiner;
@@ -186,19 +186,19 @@ static void blame_joiner(struct diagnostic *diagnostic, struct covered *covered)
     covered->joiner = (struct span){0, 0};
 }
 
-void diagnostics_drop_consequences(struct diagnostics *diagnostics, size_t from) {
+void diagnostic_drop_consequences(struct diagnostics *diagnostics, size_t from) {
     size_t kept = from;
     if (!diagnostics->covered_count || from >= diagnostics->count)
         return;
-    merge_covered(diagnostics);
+    diagnostic_merge_covered(diagnostics);
     for (size_t i = from; i < diagnostics->count; i++) {
         struct diagnostic *one = &diagnostics->list[i];
         struct covered *covered =
-            one->whole_file || one->cause ? NULL : find_covered(diagnostics, one);
+            one->whole_file || one->cause ? NULL : diagnostic_find_covered(diagnostics, one);
         if (covered && covered->joiner.end && one->severity == SEVERITY_ERROR)
-            blame_joiner(one, covered);
+            diagnostic_blame_joiner(one, covered);
         else if (covered && !covered->joiner.end) {
-            finish_one(one);
+            diagnostic_finish_one(one);
             continue;
         }
         diagnostics->list[kept++] = *one;
@@ -206,54 +206,56 @@ void diagnostics_drop_consequences(struct diagnostics *diagnostics, size_t from)
     diagnostics->count = kept;
 }
 
-static size_t count_severity(const struct diagnostics *diagnostics, enum severity severity) {
+static size_t diagnostic_count_severity(const struct diagnostics *diagnostics,
+                                        enum severity severity) {
     size_t count = 0;
     for (size_t i = 0; i < diagnostics->count; i++)
         count += diagnostics->list[i].severity == severity;
     return count;
 }
 
-size_t diagnostics_errors(const struct diagnostics *diagnostics) {
-    return count_severity(diagnostics, SEVERITY_ERROR);
+size_t diagnostic_count_errors(const struct diagnostics *diagnostics) {
+    return diagnostic_count_severity(diagnostics, SEVERITY_ERROR);
 }
 
-size_t diagnostics_warnings(const struct diagnostics *diagnostics) {
-    return count_severity(diagnostics, SEVERITY_WARNING);
+size_t diagnostic_count_warnings(const struct diagnostics *diagnostics) {
+    return diagnostic_count_severity(diagnostics, SEVERITY_WARNING);
 }
 
-static int compare(const void *left, const void *right) {
+static int diagnostic_compare(const void *left, const void *right) {
     const struct diagnostic *a = left, *b = right;
-    int result = order(a->source->number, b->source->number);
+    int result = diagnostic_order(a->source->number, b->source->number);
     if (!result)
-        result = order(a->span.start, b->span.start);
-    return result ? result : order(a->number, b->number);
+        result = diagnostic_order(a->span.start, b->span.start);
+    return result ? result : diagnostic_order(a->number, b->number);
 }
 
-void diagnostics_sort(struct diagnostics *diagnostics) {
+void diagnostic_sort(struct diagnostics *diagnostics) {
     if (diagnostics->count)
-        qsort(diagnostics->list, diagnostics->count, sizeof *diagnostics->list, compare);
+        qsort(diagnostics->list, diagnostics->count, sizeof *diagnostics->list, diagnostic_compare);
 }
 
 /* Moves an offset by whole characters, within the line. */
-static uint32_t move(const struct source *source, uint32_t at, uint32_t limit, int step,
-                     int count) {
+static uint32_t diagnostic_move(const struct source *source, uint32_t at, uint32_t limit, int step,
+                                int count) {
     while (count-- > 0 && at != limit) {
         at += (uint32_t)step;
-        while (at != limit && is_inside_character(source->text[at]))
+        while (at != limit && diagnostic_is_inside_character(source->text[at]))
             at += (uint32_t)step;
     }
     return at;
 }
 
 /* The line, clipped around the span when it is long, and the caret below. */
-static void print_excerpt(struct source *source, struct span span, FILE *out, bool colour) {
+static void diagnostic_print_excerpt(struct source *source, struct span span, FILE *out,
+                                     bool colour) {
     struct span line = source_position(source, span.start).text;
     uint32_t start = span.start < line.start ? line.start : span.start;
     start = start > line.end ? line.end : start;
     struct span shown = line;
     if (source_characters(source, line.start, line.end) > CLIP_WIDTH)
-        shown.start = move(source, start, line.start, -1, CLIP_BEFORE);
-    shown.end = move(source, shown.start, line.end, 1, CLIP_WIDTH);
+        shown.start = diagnostic_move(source, start, line.start, -1, CLIP_BEFORE);
+    shown.end = diagnostic_move(source, shown.start, line.end, 1, CLIP_WIDTH);
     const char *before = shown.start > line.start ? "..." : "";
     fprintf(out, "  %s", before);
     text_print(out, source->text + shown.start, shown.end - shown.start);
@@ -269,8 +271,8 @@ static void print_excerpt(struct source *source, struct span span, FILE *out, bo
     fprintf(out, "%s\n", colour ? PLAIN : "");
 }
 
-static void print_place(struct source *source, struct span span, bool whole_file, FILE *out,
-                        bool colour) {
+static void diagnostic_print_place(struct source *source, struct span span, bool whole_file,
+                                   FILE *out, bool colour) {
     fputs(colour ? BOLD : "", out);
     text_print(out, source->path, strlen(source->path));
     if (!whole_file) {
@@ -280,48 +282,49 @@ static void print_place(struct source *source, struct span span, bool whole_file
     fprintf(out, ":%s ", colour ? PLAIN : "");
 }
 
-static const char *severity_word(enum severity severity) {
+static const char *diagnostic_severity_word(enum severity severity) {
     return severity == SEVERITY_ERROR ? "error" : "warning";
 }
 
-static void print_head(const struct diagnostic *diagnostic, FILE *out, bool colour) {
-    print_place(diagnostic->source, diagnostic->span, diagnostic->whole_file, out, colour);
+static void diagnostic_print_head(const struct diagnostic *diagnostic, FILE *out, bool colour) {
+    diagnostic_print_place(diagnostic->source, diagnostic->span, diagnostic->whole_file, out,
+                           colour);
     const char *paint = diagnostic->severity == SEVERITY_ERROR ? RED : MAGENTA;
-    fprintf(out, "%s%s:%s ", colour ? paint : "", severity_word(diagnostic->severity),
+    fprintf(out, "%s%s:%s ", colour ? paint : "", diagnostic_severity_word(diagnostic->severity),
             colour ? PLAIN : "");
     text_print(out, diagnostic->message, strlen(diagnostic->message));
     fprintf(out, " [%s]", diagnostic->name);
 }
 
-static void print_note(const struct note *note, FILE *out, bool colour) {
-    print_place(note->source, note->span, false, out, colour);
+static void diagnostic_print_note(const struct note *note, FILE *out, bool colour) {
+    diagnostic_print_place(note->source, note->span, false, out, colour);
     fprintf(out, "%snote:%s ", colour ? CYAN : "", colour ? PLAIN : "");
     text_print(out, note->message, strlen(note->message));
     putc('\n', out);
-    print_excerpt(note->source, note->span, out, colour);
+    diagnostic_print_excerpt(note->source, note->span, out, colour);
 }
 
-static void print_one(const struct diagnostic *diagnostic, FILE *out, bool colour) {
-    print_head(diagnostic, out, colour);
+static void diagnostic_print_one(const struct diagnostic *diagnostic, FILE *out, bool colour) {
+    diagnostic_print_head(diagnostic, out, colour);
     putc('\n', out);
     if (!diagnostic->whole_file)
-        print_excerpt(diagnostic->source, diagnostic->span, out, colour);
+        diagnostic_print_excerpt(diagnostic->source, diagnostic->span, out, colour);
     if (diagnostic->hint) {
         fprintf(out, "  %shint:%s ", colour ? CYAN : "", colour ? PLAIN : "");
         text_print(out, diagnostic->hint, strlen(diagnostic->hint));
         putc('\n', out);
     }
     for (size_t i = 0; i < diagnostic->note_count; i++)
-        print_note(&diagnostic->notes[i], out, colour);
+        diagnostic_print_note(&diagnostic->notes[i], out, colour);
 }
 
 /* Nobody reads thousands: of each file the first are shown, and how many more there are. */
-static void print_all(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+static void diagnostic_print_all(const struct diagnostics *diagnostics, FILE *out, bool colour) {
     size_t shown = 0;
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct diagnostic *one = &diagnostics->list[i];
         if (one->severity != SEVERITY_IGNORE && shown++ < PRINT_LIMIT)
-            print_one(one, out, colour);
+            diagnostic_print_one(one, out, colour);
         if (i + 1 < diagnostics->count && one->source == one[1].source)
             continue;
         if (shown > PRINT_LIMIT) {
@@ -333,11 +336,11 @@ static void print_all(const struct diagnostics *diagnostics, FILE *out, bool col
 }
 
 /* Standard error has no buffer of its own, and every character would be a system call. */
-void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
+void diagnostic_print(const struct diagnostics *diagnostics, FILE *out, bool colour) {
     char *text = NULL;
     size_t size = 0;
     FILE *buffer = memory_stream(&text, &size);
-    print_all(diagnostics, buffer, colour);
+    diagnostic_print_all(diagnostics, buffer, colour);
     memory_stream_close(buffer, &text);
     fwrite(text, 1, size, out);
     free(text);
@@ -347,32 +350,33 @@ char *diagnostic_line(const struct diagnostic *diagnostic) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
-    print_head(diagnostic, out, false);
+    diagnostic_print_head(diagnostic, out, false);
     memory_stream_close(out, &text);
     return text;
 }
 
 /* --- JSON */
 
-static void put_number(struct json_object *object, const char *key, size_t number) {
+static void diagnostic_put_number(struct json_object *object, const char *key, size_t number) {
     text_json_add(object, key, text_json_number((int64_t)number));
 }
 
 /* `end` is the column behind the span's last character; a span over several lines ends with its
  * first. */
-static void put_place(struct json_object *object, struct source *source, struct span span) {
+static void diagnostic_put_place(struct json_object *object, struct source *source,
+                                 struct span span) {
     struct position start = source_position(source, span.start);
     uint32_t end = span.end < start.text.end ? span.end : start.text.end;
     unsigned width = end > span.start ? source_characters(source, span.start, end) : 0;
-    put_number(object, "line", start.line);
-    put_number(object, "column", start.column);
-    put_number(object, "end", start.column + width);
+    diagnostic_put_number(object, "line", start.line);
+    diagnostic_put_number(object, "column", start.column);
+    diagnostic_put_number(object, "end", start.column + width);
 }
 
-static struct json_object *note_json(const struct note *note) {
+static struct json_object *diagnostic_note_json(const struct note *note) {
     struct json_object *object = text_json_object();
     text_put_json(object, "path", note->source->path);
-    put_place(object, note->source, note->span);
+    diagnostic_put_place(object, note->source, note->span);
     text_put_json(object, "message", note->message);
     return object;
 }
@@ -386,19 +390,19 @@ static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) 
         text_json_add(object, "column", NULL);
         text_json_add(object, "end", NULL);
     } else {
-        put_place(object, diagnostic->source, diagnostic->span);
+        diagnostic_put_place(object, diagnostic->source, diagnostic->span);
     }
-    text_put_json(object, "severity", severity_word(diagnostic->severity));
+    text_put_json(object, "severity", diagnostic_severity_word(diagnostic->severity));
     text_put_json(object, "name", diagnostic->name);
     text_put_json(object, "message", diagnostic->message);
     text_put_json(object, "hint", diagnostic->hint);
     for (size_t i = 0; i < diagnostic->note_count; i++)
-        text_json_append(notes, note_json(&diagnostic->notes[i]));
+        text_json_append(notes, diagnostic_note_json(&diagnostic->notes[i]));
     text_json_add(object, "notes", notes);
     return object;
 }
 
-struct json_object *diagnostics_json(const struct diagnostics *diagnostics) {
+struct json_object *diagnostic_list_json(const struct diagnostics *diagnostics) {
     struct json_object *array = text_json_array();
     for (size_t i = 0; i < diagnostics->count; i++)
         if (diagnostics->list[i].severity != SEVERITY_IGNORE)

@@ -24,7 +24,7 @@ struct diagnostic {
     struct span span; /* nothing when the file as a whole is meant */
     bool whole_file;
     bool fixed; /* an error whatever severity its check has */
-    bool cause; /* of what else is wrong with its statement, see diagnostics_cover() */
+    bool cause; /* of what else is wrong with its statement, see diagnostic_cover() */
     enum severity severity;
     const char *name; /* of the check, a static string */
     char *message;
@@ -48,17 +48,17 @@ struct diagnostics {
     size_t covered_count;
 };
 
-void diagnostics_finish(struct diagnostics *diagnostics);
+void diagnostic_finish_list(struct diagnostics *diagnostics);
 
 /*
  * Adds an error; the severity is the caller's to change in what is returned, which stays valid
  * until the next one is added.
  */
-struct diagnostic *diagnose(struct diagnostics *diagnostics, struct source *source,
-                            struct span span, const char *name, const char *format, ...)
+struct diagnostic *diagnostic_add(struct diagnostics *diagnostics, struct source *source,
+                                  struct span span, const char *name, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
-struct diagnostic *diagnose_file(struct diagnostics *diagnostics, struct source *source,
-                                 const char *name, const char *format, ...)
+struct diagnostic *diagnostic_add_file(struct diagnostics *diagnostics, struct source *source,
+                                       const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* Replaces the message. */
 void diagnostic_message(struct diagnostic *diagnostic, const char *format, ...)
@@ -72,26 +72,26 @@ void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struc
 
 /*
  * One mistake is one error: within the span only diagnostics with `cause` are kept by the next
- * diagnostics_drop_consequences(). With a joiner the span is only in doubt: an error in it becomes
+ * diagnostic_drop_consequences(). With a joiner the span is only in doubt: an error in it becomes
  * one that names that character.
  */
-void diagnostics_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
-                       struct span joiner);
+void diagnostic_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
+                      struct span joiner);
 /* Of the diagnostics from the number `from` on; their severities count. */
-void diagnostics_drop_consequences(struct diagnostics *diagnostics, size_t from);
+void diagnostic_drop_consequences(struct diagnostics *diagnostics, size_t from);
 
-size_t diagnostics_errors(const struct diagnostics *diagnostics);
-size_t diagnostics_warnings(const struct diagnostics *diagnostics);
+size_t diagnostic_count_errors(const struct diagnostics *diagnostics);
+size_t diagnostic_count_warnings(const struct diagnostics *diagnostics);
 
 /* In the order of files and places, not of discovery. Ignored ones are not printed. */
-void diagnostics_sort(struct diagnostics *diagnostics);
-void diagnostics_print(const struct diagnostics *diagnostics, FILE *out, bool colour);
+void diagnostic_sort(struct diagnostics *diagnostics);
+void diagnostic_print(const struct diagnostics *diagnostics, FILE *out, bool colour);
 
 /* One line, "path:3:12: error: text [name]", without its hint. The caller frees it. */
 char *diagnostic_line(const struct diagnostic *diagnostic);
 
 /* The printed ones as a JSON array: path, line, column, end, severity, name, message, hint, notes.
  */
-struct json_object *diagnostics_json(const struct diagnostics *diagnostics);
+struct json_object *diagnostic_list_json(const struct diagnostics *diagnostics);
 
 #endif

@@ -21,31 +21,31 @@ void memory_fail(void) {
     exit(1);
 }
 
-static void *checked(void *block) {
+static void *memory_checked(void *block) {
     if (!block)
         memory_fail();
     return block;
 }
 
 void *memory_zalloc(size_t size) {
-    return checked(calloc(1, size ? size : 1));
+    return memory_checked(calloc(1, size ? size : 1));
 }
 
 void *memory_large(size_t size) {
     size_t whole = size / HUGE_PAGE * HUGE_PAGE;
     if (!whole)
         return memory_resize(NULL, size, 1);
-    char *block = checked(aligned_alloc(HUGE_PAGE, whole + HUGE_PAGE));
+    char *block = memory_checked(aligned_alloc(HUGE_PAGE, whole + HUGE_PAGE));
     madvise(block, whole, MADV_HUGEPAGE); /* a system without them has none */
     return block;
 }
 
 void *memory_resize(void *block, size_t count, size_t item_size) {
-    return checked(reallocarray(block, count ? count : 1, item_size));
+    return memory_checked(reallocarray(block, count ? count : 1, item_size));
 }
 
 FILE *memory_stream(char **text, size_t *size) {
-    return checked(open_memstream(text, size));
+    return memory_checked(open_memstream(text, size));
 }
 
 /* glibc leaves no text, and says nothing, when the last of its allocations fails. */
@@ -60,12 +60,12 @@ char *memory_strdup(const char *text) {
 }
 
 char *memory_strndup(const char *text, size_t length) {
-    return checked(strndup(text, length));
+    return memory_checked(strndup(text, length));
 }
 
 char *memory_vprintf(const char *format, va_list arguments) {
     char *text = NULL;
-    return vasprintf(&text, format, arguments) < 0 ? checked(NULL) : text;
+    return vasprintf(&text, format, arguments) < 0 ? memory_checked(NULL) : text;
 }
 
 char *memory_printf(const char *format, ...) {
@@ -83,7 +83,7 @@ void *memory_grow(void *list, size_t count, size_t item_size) {
     return memory_resize(list, count ? 2 * count : 1, item_size);
 }
 
-void *arena_refill(struct arena *arena, size_t size) {
+void *memory_arena_refill(struct arena *arena, size_t size) {
     size_t room = arena->chunks ? 4 * arena->chunks->room : ARENA_FIRST;
     room = room > ARENA_LAST ? ARENA_LAST : room;
     room = room > size ? room : size;
@@ -95,14 +95,14 @@ void *arena_refill(struct arena *arena, size_t size) {
     return chunk->bytes;
 }
 
-char *arena_text(struct arena *arena, const char *text, size_t length) {
-    char *copy = arena_take(arena, length + 1, 0);
+char *memory_arena_text(struct arena *arena, const char *text, size_t length) {
+    char *copy = memory_arena_take(arena, length + 1, 0);
     memcpy(copy, text, length);
     copy[length] = 0;
     return copy;
 }
 
-void arena_finish(struct arena *arena) {
+void memory_arena_finish(struct arena *arena) {
     while (arena->chunks) {
         struct arena_chunk *next = arena->chunks->next;
         free(arena->chunks);

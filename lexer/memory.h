@@ -36,24 +36,26 @@ struct arena {
 };
 
 /* `size` bytes of a new chunk. */
-void *arena_refill(struct arena *arena, size_t size);
+void *memory_arena_refill(struct arena *arena, size_t size);
 
-static inline void *arena_take(struct arena *arena, size_t size, size_t padding) {
+static inline void *memory_arena_take(struct arena *arena, size_t size, size_t padding) {
     size_t left = (size_t)(arena->end - arena->next);
     if (left < padding || left - padding < size)
-        return arena_refill(arena, size);
+        return memory_arena_refill(arena, size);
     char *block = arena->next + padding;
     arena->next = block + size;
     return block;
 }
 
-/* Zeroed and aligned for any node; lives until arena_finish(). An arena of zero bytes is empty. */
-static inline void *arena_alloc(struct arena *arena, size_t size) {
-    return memset(arena_take(arena, size, -(uintptr_t)arena->next % sizeof(void *)), 0, size);
+/* Zeroed and aligned for any node; lives until memory_arena_finish(). An arena of zero bytes is
+ * empty. */
+static inline void *memory_arena_alloc(struct arena *arena, size_t size) {
+    return memset(memory_arena_take(arena, size, -(uintptr_t)arena->next % sizeof(void *)), 0,
+                  size);
 }
 
 /* A copy of `length` bytes with a final NUL, unaligned. */
-char *arena_text(struct arena *arena, const char *text, size_t length);
-void arena_finish(struct arena *arena);
+char *memory_arena_text(struct arena *arena, const char *text, size_t length);
+void memory_arena_finish(struct arena *arena);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *token_text(enum token token) {
+const char *scanner_token_text(enum token token) {
     static const char *const texts[] = {
 #define X(name, text) text,
         TOKENS(X)
@@ -18,55 +18,55 @@ static const char *const events[] = {
 #undef X
 };
 
-const char *event_text(enum event_name event) {
+const char *scanner_event_text(enum event_name event) {
     return events[event];
 }
 
-enum event_name event_from_text(const char *text) {
+enum event_name scanner_event_from_text(const char *text) {
     enum event_name event = 0;
     while (event < EVENT_COUNT && strcmp(events[event], text) != 0)
         event++;
     return event;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value) {
+static uint64_t scanner_mix(uint64_t hash, uint64_t value) {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
     return hash ^ hash >> 32;
 }
 
 /* Eight bytes at a time; never 0. */
-uint32_t text_hash(const char *text, size_t length) {
+uint32_t scanner_text_hash(const char *text, size_t length) {
     uint64_t hash = length, piece;
     for (; length >= sizeof piece; text += sizeof piece, length -= sizeof piece) {
         memcpy(&piece, text, sizeof piece);
-        hash = mix(hash, piece);
+        hash = scanner_mix(hash, piece);
     }
     for (piece = 0; length > 0; length--)
         piece = piece << 8 | (unsigned char)*text++;
-    hash = mix(hash, piece);
+    hash = scanner_mix(hash, piece);
     return (uint32_t)hash ? (uint32_t)hash : 1;
 }
 
-static bool is_text(const char *have, const char *text, size_t length) {
+static bool scanner_is_text(const char *have, const char *text, size_t length) {
     return !strncmp(have, text, length) && !have[length];
 }
 
 /* The text's slot, or the free one where it belongs. */
-static size_t slot_of(const struct interner *interner, uint32_t hash, const char *text,
-                      size_t length) {
+static size_t scanner_slot_of(const struct interner *interner, uint32_t hash, const char *text,
+                              size_t length) {
     size_t last = interner->size - 1, at = hash & last;
     while (interner->hashes[at] &&
-           (interner->hashes[at] != hash || !is_text(interner->slots[at], text, length)))
+           (interner->hashes[at] != hash || !scanner_is_text(interner->slots[at], text, length)))
         at = (at + 1) & last;
     return at;
 }
 
-static void put(struct interner *interner, size_t at, uint32_t hash, const char *text) {
+static void scanner_put(struct interner *interner, size_t at, uint32_t hash, const char *text) {
     interner->hashes[at] = hash;
     interner->slots[at] = text;
 }
 
-static void grow(struct interner *interner) {
+static void scanner_grow(struct interner *interner) {
     struct interner old = *interner;
     interner->size = old.size ? 2 * old.size : 64;
     interner->slots = memory_zalloc(interner->size * sizeof *interner->slots);
@@ -76,25 +76,25 @@ static void grow(struct interner *interner) {
             size_t at = old.hashes[i] & (interner->size - 1);
             while (interner->hashes[at])
                 at = (at + 1) & (interner->size - 1);
-            put(interner, at, old.hashes[i], old.slots[i]);
+            scanner_put(interner, at, old.hashes[i], old.slots[i]);
         }
     free((void *)old.slots);
     free(old.hashes);
 }
 
-const char *intern(struct interner *interner, const char *text, size_t length) {
+const char *scanner_intern(struct interner *interner, const char *text, size_t length) {
     if (2 * interner->used >= interner->size)
-        grow(interner);
-    uint32_t hash = text_hash(text, length);
-    size_t at = slot_of(interner, hash, text, length);
+        scanner_grow(interner);
+    uint32_t hash = scanner_text_hash(text, length);
+    size_t at = scanner_slot_of(interner, hash, text, length);
     if (!interner->hashes[at]) {
-        put(interner, at, hash, arena_text(interner->arena, text, length));
+        scanner_put(interner, at, hash, memory_arena_text(interner->arena, text, length));
         interner->used++;
     }
     return interner->slots[at];
 }
 
-void interner_finish(struct interner *interner) {
+void scanner_interner_finish(struct interner *interner) {
     free((void *)interner->slots);
     free(interner->hashes);
     *interner = (struct interner){0};

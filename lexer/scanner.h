@@ -85,10 +85,10 @@ enum event_name {
         EVENT_COUNT
 };
 
-const char *token_text(enum token token);
-const char *event_text(enum event_name event);
+const char *scanner_token_text(enum token token);
+const char *scanner_event_text(enum event_name event);
 /* The event of that name, or EVENT_COUNT. */
-enum event_name event_from_text(const char *text);
+enum event_name scanner_event_from_text(const char *text);
 
 /*
  * Text of a WORD, NUMBER or STRING. That of a string is interned; the others are only lent, until
@@ -109,9 +109,9 @@ struct interner {
     size_t size, used;
 };
 
-uint32_t text_hash(const char *text, size_t length);
-const char *intern(struct interner *interner, const char *text, size_t length);
-void interner_finish(struct interner *interner);
+uint32_t scanner_text_hash(const char *text, size_t length);
+const char *scanner_intern(struct interner *interner, const char *text, size_t length);
+void scanner_interner_finish(struct interner *interner);
 
 struct scanner;
 

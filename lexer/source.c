@@ -13,7 +13,7 @@
 static const size_t FLEX_END = 2; /* NULs that flex wants behind a buffer in place */
 static const size_t BLOCK = 1024;
 
-static void start_source(struct source *source, const char *path, char *text, size_t size) {
+static void source_start_source(struct source *source, const char *path, char *text, size_t size) {
     *source = (struct source){.path = memory_strdup(path), .text = text, .size = size};
     memset(text + size, 0, FLEX_END);
 }
@@ -21,15 +21,15 @@ static void start_source(struct source *source, const char *path, char *text, si
 void source_from_text(struct source *source, const char *path, const char *text, size_t size) {
     char *copy = memory_resize(NULL, size + FLEX_END, 1);
     memcpy(copy, text, size);
-    start_source(source, path, copy, size);
+    source_start_source(source, path, copy, size);
 }
 
 bool source_is_trusted(unsigned owner, unsigned mode) {
     return (owner == 0 || owner == geteuid()) && !(mode & (S_IWGRP | S_IWOTH));
 }
 
-__attribute__((format(printf, 3, 4))) static int fail(char error[256], char hint[256],
-                                                      const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static int source_fail(char error[256], char hint[256],
+                                                             const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(error, 256, format, arguments);
@@ -39,18 +39,18 @@ __attribute__((format(printf, 3, 4))) static int fail(char error[256], char hint
     return -1;
 }
 
-static int check_file(int fd, enum source_trust trust, bool *untrusted, struct stat *status,
-                      char error[256], char hint[256]) {
+static int source_check_file(int fd, enum source_trust trust, bool *untrusted, struct stat *status,
+                             char error[256], char hint[256]) {
     if (fstat(fd, status) < 0)
-        return fail(error, hint, "cannot be read: %s", strerror(errno));
+        return source_fail(error, hint, "cannot be read: %s", strerror(errno));
     if (!S_ISREG(status->st_mode))
-        return fail(error, hint, "is %s, not a regular file",
-                    S_ISDIR(status->st_mode)    ? "a directory"
-                    : S_ISFIFO(status->st_mode) ? "a FIFO"
-                                                : "a special file");
+        return source_fail(error, hint, "is %s, not a regular file",
+                           S_ISDIR(status->st_mode)    ? "a directory"
+                           : S_ISFIFO(status->st_mode) ? "a FIFO"
+                                                       : "a special file");
     if (status->st_size > SOURCE_LIMIT) {
         snprintf(hint, 256, "split it, or take it away if it is no rule file");
-        return fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+        return source_fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
     }
     bool trusted = source_is_trusted(status->st_uid, status->st_mode);
     if (untrusted)
@@ -58,12 +58,12 @@ static int check_file(int fd, enum source_trust trust, bool *untrusted, struct s
     if (trusted || trust == TRUST_ANY)
         return 0;
     snprintf(hint, 256, "chown root and chmod go-w the file");
-    return fail(error, hint, "may be changed by others than root (owner %u, mode %04o)",
-                (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U);
+    return source_fail(error, hint, "may be changed by others than root (owner %u, mode %04o)",
+                       (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U);
 }
 
 /* Reads to the end, also of what grows or has no size (a pipe on standard input). */
-static char *read_all(int fd, size_t expected, size_t *size) {
+static char *source_read_all(int fd, size_t expected, size_t *size) {
     size_t room = expected + 1;
     char *text = memory_large(room + FLEX_END);
     *size = 0;
@@ -87,17 +87,17 @@ static char *read_all(int fd, size_t expected, size_t *size) {
     }
 }
 
-static int read_open(struct source *source, const char *path, int fd, size_t expected,
-                     char error[256], char hint[256]) {
+static int source_read_open(struct source *source, const char *path, int fd, size_t expected,
+                            char error[256], char hint[256]) {
     size_t size = 0;
-    char *text = read_all(fd, expected, &size);
+    char *text = source_read_all(fd, expected, &size);
     if (!text)
-        return fail(error, hint, "cannot be read: %s", strerror(errno));
+        return source_fail(error, hint, "cannot be read: %s", strerror(errno));
     if (size > SOURCE_LIMIT) {
         free(text);
-        return fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+        return source_fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
     }
-    start_source(source, path, text, size);
+    source_start_source(source, path, text, size);
     return 0;
 }
 
@@ -107,19 +107,19 @@ int source_read(struct source *source, const char *path, enum source_trust trust
     if (untrusted)
         *untrusted = false;
     if (!strcmp(path, "-"))
-        return read_open(source, "<stdin>", STDIN_FILENO, 4096, error, hint);
+        return source_read_open(source, "<stdin>", STDIN_FILENO, 4096, error, hint);
     /* O_NONBLOCK: a FIFO must not hold us; the type is looked at after opening, so nothing can be
      * swapped. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         if (errno == ENOENT)
             snprintf(hint, 256, "is the name right?");
-        return fail(error, hint, "cannot be opened: %s", strerror(errno));
+        return source_fail(error, hint, "cannot be opened: %s", strerror(errno));
     }
     struct stat status;
-    int result = check_file(fd, trust, untrusted, &status, error, hint);
+    int result = source_check_file(fd, trust, untrusted, &status, error, hint);
     if (result == 0)
-        result = read_open(source, path, fd, (size_t)status.st_size, error, hint);
+        result = source_read_open(source, path, fd, (size_t)status.st_size, error, hint);
     if (result == 0) {
         source->device = status.st_dev;
         source->inode = status.st_ino;
@@ -137,23 +137,23 @@ void source_finish(struct source *source) {
 }
 
 /* Bytes that begin a character. */
-static unsigned count_characters(const char *text, size_t size) {
+static unsigned source_count_characters(const char *text, size_t size) {
     unsigned count = 0;
     for (size_t i = 0; i < size; i++)
         count += ((unsigned char)text[i] & 0xc0) != 0x80;
     return count;
 }
 
-static void index_characters(struct source *source) {
+static void source_index_characters(struct source *source) {
     size_t blocks = source->size / BLOCK + 1;
     source->characters = memory_resize(NULL, blocks, sizeof *source->characters);
     source->characters[0] = 0;
     for (size_t i = 1; i < blocks; i++)
-        source->characters[i] =
-            source->characters[i - 1] + count_characters(source->text + (i - 1) * BLOCK, BLOCK);
+        source->characters[i] = source->characters[i - 1] +
+                                source_count_characters(source->text + (i - 1) * BLOCK, BLOCK);
 }
 
-static void index_lines(struct source *source) {
+static void source_index_lines(struct source *source) {
     size_t count = 0;
     uint32_t *lines = memory_grow(NULL, 0, sizeof *lines);
     lines[count++] = 0;
@@ -164,10 +164,10 @@ static void index_lines(struct source *source) {
     }
     source->lines = lines;
     source->line_count = count;
-    index_characters(source);
+    source_index_characters(source);
 }
 
-static size_t find_line(const struct source *source, uint32_t offset) {
+static size_t source_find_line(const struct source *source, uint32_t offset) {
     size_t low = 0, high = source->line_count;
     while (high - low > 1) {
         size_t middle = (low + high) / 2;
@@ -179,18 +179,18 @@ static size_t find_line(const struct source *source, uint32_t offset) {
     return low;
 }
 
-static unsigned characters_before(const struct source *source, uint32_t offset) {
+static unsigned source_characters_before(const struct source *source, uint32_t offset) {
     size_t block = offset / BLOCK;
     return source->characters[block] +
-           count_characters(source->text + block * BLOCK, offset % BLOCK);
+           source_count_characters(source->text + block * BLOCK, offset % BLOCK);
 }
 
 unsigned source_characters(const struct source *source, uint32_t start, uint32_t end) {
     if (end <= start)
         return 0;
     if (!source->characters || end - start <= BLOCK)
-        return count_characters(source->text + start, end - start);
-    return characters_before(source, end) - characters_before(source, start);
+        return source_count_characters(source->text + start, end - start);
+    return source_characters_before(source, end) - source_characters_before(source, start);
 }
 
 uint32_t source_mark(const struct source *source) {
@@ -217,7 +217,7 @@ bool source_is_binary(const struct source *source) {
     return end >= 64 && strange > end / 10;
 }
 
-static struct span line_text(const struct source *source, size_t line) {
+static struct span source_line_text(const struct source *source, size_t line) {
     uint32_t start = source->lines[line];
     uint32_t end = line + 1 < source->line_count ? source->lines[line + 1] - 1 //
                                                  : (uint32_t)source->size;
@@ -230,8 +230,8 @@ static struct span line_text(const struct source *source, size_t line) {
 
 struct position source_position(struct source *source, uint32_t offset) {
     if (!source->lines)
-        index_lines(source);
-    size_t line = find_line(source, offset);
-    struct span text = line_text(source, line);
+        source_index_lines(source);
+    size_t line = source_find_line(source, offset);
+    struct span text = source_line_text(source, line);
     return (struct position){line + 1, 1 + source_characters(source, text.start, offset), text};
 }

@@ -60,4 +60,17 @@ struct json_object *text_parse_json(const char *text, size_t size);
 /* Writes a JSON document for programs, and a newline; takes the object. */
 void text_print_json(FILE *out, struct json_object *object);
 
+/* A whole text that is one number, hexadecimal with or without 0x, or decimal. */
+bool text_parse_hex(const char *text, uint32_t max, uint32_t *value);
+bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value);
+
+/* Cuts `text` at the first newline and moves it behind; NULL at the end, as strsep(3) does. */
+char *text_next_line(char **text);
+/* The next field between blanks, or NULL. */
+char *text_next_field(char **text);
+/* `count` numbers with `separator` between them, as "1a6e/89a"; base is 10 or 16. Returns what
+ * follows, or NULL. */
+const char *text_parse_numbers(const char *text, int base, char separator, uint32_t *numbers,
+                               size_t count);
+
 #endif

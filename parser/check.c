@@ -1,8 +1,8 @@
 #include "parser/check.h"
 
+#include "parser/conflict.h"
 #include "parser/doubt.h"
 #include "parser/print.h"
-#include "parser/promise.h"
 #include "parser/resolve.h"
 #include "parser/suggest.h"
 #include "parser/word_check.h"
@@ -100,7 +100,7 @@ static const struct {
     {{"void-by-never", SEVERITY_WARNING, false, "an attach that a 'never' forbids"}, check_guards},
     {{"empty-block", SEVERITY_WARNING, false, "a block without an action"},
      NULL /* with event-without-attach */},
-    /* With --host, see engine/host/host_check.c. */
+    /* With --host, see engine/plan/check_host.c. */
     {{"vm-unknown", SEVERITY_ERROR, false, "--host: a VM that no domain is called"}, NULL},
     {{"vm-ambiguous", SEVERITY_WARNING, false,
       "--host: a VM's name or title that several VMs have"},
@@ -124,7 +124,7 @@ const struct check_row *check_row(size_t index) {
     return &checks[index].row;
 }
 
-static size_t find_check(const char *name) {
+static size_t check_find_check(const char *name) {
     size_t index = 0;
     while (index < CHECK_COUNT && strcmp(checks[index].row.name, name) != 0)
         index++;
@@ -145,7 +145,7 @@ void check_config_finish(struct check_config *config) {
 
 int check_config_set(struct check_config *config, const char *name, enum severity severity,
                      const char **suggestion) {
-    size_t index = find_check(name);
+    size_t index = check_find_check(name);
     *suggestion = NULL;
     if (index < CHECK_COUNT && checks[index].row.fixed && severity != SEVERITY_ERROR)
         return -2;
@@ -164,16 +164,17 @@ int check_config_set(struct check_config *config, const char *name, enum severit
 
 /* Only over files that were understood: a line that was not may be the one that uses it. */
 static void check_definitions(struct checker *checker) {
-    if (diagnostics_errors(checker->diagnostics) > 0)
+    if (diagnostic_count_errors(checker->diagnostics) > 0)
         return;
     for (struct definition *one = checker->syntax->definitions; one; one = one->next)
         if (!one->used)
-            diagnostic_hint(diagnose(checker->diagnostics, one->source, one->name_span,
-                                     "unused-definition", "no rule uses device '%s'", one->name),
+            diagnostic_hint(diagnostic_add(checker->diagnostics, one->source, one->name_span,
+                                           "unused-definition", "no rule uses device '%s'",
+                                           one->name),
                             "take it out, or name it in a rule");
 }
 
-static const char *why_no_attach(enum event_name event) {
+static const char *check_why_no_attach(enum event_name event) {
     switch (event) {
     case EVENT_STARTED:
     case EVENT_RECONNECT:
@@ -198,14 +199,15 @@ static void check_events(struct checker *checker, const struct rule *rule) {
     if (!action)
         return;
     for (const struct event_list *event = rule->events; event; event = event->next)
-        if (why_no_attach(event->event))
-            diagnostic_hint(diagnose(checker->diagnostics, rule->source, event_span(event),
-                                     "event-without-attach", "nothing can be %sed at '%s': %s",
-                                     verb_text(action->verb), event_text(event->event),
-                                     why_no_attach(event->event)),
-                            "'%s' is right for a VM that runs; libvirt itself gives devices back "
-                            "when a VM stops",
-                            event_text(EVENT_STARTED));
+        if (check_why_no_attach(event->event))
+            diagnostic_hint(
+                diagnostic_add(checker->diagnostics, rule->source, syntax_event_span(event),
+                               "event-without-attach", "nothing can be %sed at '%s': %s",
+                               syntax_verb_text(action->verb), scanner_event_text(event->event),
+                               check_why_no_attach(event->event)),
+                "'%s' is right for a VM that runs; libvirt itself gives devices back "
+                "when a VM stops",
+                scanner_event_text(EVENT_STARTED));
 }
 
 static void check_backend(struct checker *checker, struct source *source,
@@ -218,9 +220,9 @@ static void check_backend(struct checker *checker, struct source *source,
             continue;
         bool usb = backend == BACKEND_USB;
         struct diagnostic *diagnostic =
-            diagnose(checker->diagnostics, source, one->span, "backend-mismatch",
-                     "'as %s' is for %s devices, and this is a %s one", backend_text(backend),
-                     usb ? "USB" : "PCI", usb ? "PCI" : "USB");
+            diagnostic_add(checker->diagnostics, source, one->span, "backend-mismatch",
+                           "'as %s' is for %s devices, and this is a %s one",
+                           syntax_backend_text(backend), usb ? "USB" : "PCI", usb ? "PCI" : "USB");
         diagnostic_hint(diagnostic, "did you mean 'as %s'?", usb ? "vfio" : "usb");
         if (one->kind == CRITERION_NAME)
             diagnostic_note(diagnostic, one->definition->source, one->definition->span,
@@ -228,20 +230,20 @@ static void check_backend(struct checker *checker, struct source *source,
     }
 }
 
-static void misfit(struct checker *checker, struct source *source, struct span span,
-                   const char *hint, const char *what, const char *with) {
-    diagnostic_hint(diagnose(checker->diagnostics, source, span, "option-mismatch",
-                             "'%s' does not go with '%s'", what, with),
+static void check_misfit(struct checker *checker, struct source *source, struct span span,
+                         const char *hint, const char *what, const char *with) {
+    diagnostic_hint(diagnostic_add(checker->diagnostics, source, span, "option-mismatch",
+                                   "'%s' does not go with '%s'", what, with),
                     "%s", hint);
 }
 
-static const char *option_text(enum option_kind kind) {
+static const char *check_option_text(enum option_kind kind) {
     static const char *const texts[] = {"optional", "unmanaged", "within",     "after",
                                         "rom off",  "rom",       "then reset", "then reboot"};
     return texts[kind];
 }
 
-static bool has_event(const struct rule *rule, enum event_name wanted) {
+static bool check_has_event(const struct rule *rule, enum event_name wanted) {
     const struct event_list *event = rule->events;
     while (event && event->event != wanted)
         event = event->next;
@@ -254,16 +256,17 @@ static void check_attach_option(struct checker *checker, const struct rule *rule
                     option->kind == OPTION_ROM_FILE;
     bool restart = option->kind == OPTION_THEN_RESET || option->kind == OPTION_THEN_REBOOT;
     if (pci_only && action->backend == BACKEND_USB)
-        misfit(checker, rule->source, option->span, "it is for PCI devices, attached 'as vfio'",
-               option_text(option->kind), "as usb");
-    if (restart && rule->events && !has_event(rule, EVENT_STARTED))
-        misfit(checker, rule->source, option->span,
-               "a guest is only restarted at 'started', where it has not yet begun its work",
-               option_text(option->kind), event_text(rule->events->event));
+        check_misfit(checker, rule->source, option->span,
+                     "it is for PCI devices, attached 'as vfio'", check_option_text(option->kind),
+                     "as usb");
+    if (restart && rule->events && !check_has_event(rule, EVENT_STARTED))
+        check_misfit(checker, rule->source, option->span,
+                     "a guest is only restarted at 'started', where it has not yet begun its work",
+                     check_option_text(option->kind), scanner_event_text(rule->events->event));
 }
 
 /* The next word of the statement from there on, over the ends of its lines. */
-static struct span next_word(const struct source *source, uint32_t at) {
+static struct span check_next_word(const struct source *source, uint32_t at) {
     struct span word;
     at += (uint32_t)strspn(source->text + at, " \t\r\n\\");
     word = (struct span){at, at + (uint32_t)strcspn(source->text + at, " \t\r\n\\{}#")};
@@ -271,15 +274,16 @@ static struct span next_word(const struct source *source, uint32_t at) {
 }
 
 /* Where an action has 'with group' (`backend`: its 'as ...') behind its targets. */
-static struct span manner_span(const struct rule *rule, const struct action *action, bool backend) {
+static struct span check_manner_span(const struct rule *rule, const struct action *action,
+                                     bool backend) {
     const struct target *last = action->targets;
     while (last && last->next)
         last = last->next;
-    struct span first = next_word(rule->source, last ? last->span.end : action->span.start),
-                second = next_word(rule->source, first.end);
+    struct span first = check_next_word(rule->source, last ? last->span.end : action->span.start),
+                second = check_next_word(rule->source, first.end);
     if (backend && action->with_group) {
-        first = next_word(rule->source, second.end);
-        second = next_word(rule->source, first.end);
+        first = check_next_word(rule->source, second.end);
+        second = check_next_word(rule->source, first.end);
     }
     return (struct span){first.start, second.end};
 }
@@ -290,21 +294,21 @@ static void check_options(struct checker *checker, const struct rule *rule,
         if (action->verb == VERB_ATTACH)
             check_attach_option(checker, rule, action, option);
         else
-            misfit(checker, rule->source, option->span, "options are for 'attach'",
-                   option_text(option->kind), verb_text(action->verb));
+            check_misfit(checker, rule->source, option->span, "options are for 'attach'",
+                         check_option_text(option->kind), syntax_verb_text(action->verb));
     if (action->with_group && (action->verb == VERB_DETACH || action->backend == BACKEND_USB))
-        misfit(checker, rule->source, manner_span(rule, action, false),
-               "a group is an IOMMU group, of PCI devices that are attached", "with group",
-               action->verb == VERB_DETACH ? "detach" : "as usb");
+        check_misfit(checker, rule->source, check_manner_span(rule, action, false),
+                     "a group is an IOMMU group, of PCI devices that are attached", "with group",
+                     action->verb == VERB_DETACH ? "detach" : "as usb");
     if (action->verb == VERB_DETACH && action->backend)
-        misfit(checker, rule->source, manner_span(rule, action, true),
-               "'detach' knows how the device is attached", "as", "detach");
+        check_misfit(checker, rule->source, check_manner_span(rule, action, true),
+                     "'detach' knows how the device is attached", "as", "detach");
 }
 
-static void repeated(struct checker *checker, struct source *source, struct span second,
-                     struct span first, const char *word) {
-    struct diagnostic *diagnostic = diagnose(checker->diagnostics, source, second, "repeated-word",
-                                             "'%s' stands here twice", word);
+static void check_repeated(struct checker *checker, struct source *source, struct span second,
+                           struct span first, const char *word) {
+    struct diagnostic *diagnostic = diagnostic_add(checker->diagnostics, source, second,
+                                                   "repeated-word", "'%s' stands here twice", word);
     diagnostic_hint(diagnostic, "take one out");
     diagnostic_note(diagnostic, source, first, "first here");
 }
@@ -313,15 +317,15 @@ static void check_repeated_events(struct checker *checker, const struct rule *ru
     const struct event_list *seen[EVENT_COUNT] = {0};
     for (const struct event_list *event = rule->events; event; event = event->next) {
         if (seen[event->event])
-            repeated(checker, rule->source, event_span(event), event_span(seen[event->event]),
-                     event_text(event->event));
+            check_repeated(checker, rule->source, syntax_event_span(event),
+                           syntax_event_span(seen[event->event]), scanner_event_text(event->event));
         else
             seen[event->event] = event;
     }
 }
 
 /* Options that say the same thing, or the opposite, share a number. */
-static unsigned option_group(enum option_kind kind) {
+static unsigned check_option_group(enum option_kind kind) {
     return kind == OPTION_ROM_FILE      ? OPTION_ROM_OFF
            : kind == OPTION_THEN_REBOOT ? OPTION_THEN_RESET
                                         : kind;
@@ -331,19 +335,19 @@ static void check_repeated_options(struct checker *checker, const struct rule *r
                                    const struct action *action) {
     const struct action_option *seen[OPTION_THEN_REBOOT + 1] = {0};
     for (const struct action_option *option = action->options; option; option = option->next) {
-        const struct action_option **first = &seen[option_group(option->kind)];
+        const struct action_option **first = &seen[check_option_group(option->kind)];
         if (*first && (*first)->kind != option->kind)
-            misfit(checker, rule->source, option->span, "take one out", option_text(option->kind),
-                   option_text((*first)->kind));
+            check_misfit(checker, rule->source, option->span, "take one out",
+                         check_option_text(option->kind), check_option_text((*first)->kind));
         else if (*first)
-            repeated(checker, rule->source, option->span, (*first)->span,
-                     option_text(option->kind));
+            check_repeated(checker, rule->source, option->span, (*first)->span,
+                           check_option_text(option->kind));
         else
             *first = option;
     }
 }
 
-static int by_text(const void *left, const void *right) {
+static int check_by_text(const void *left, const void *right) {
     const struct word *a = *(struct word *const *)left, *b = *(struct word *const *)right;
     int order = strcmp(a->text, b->text);
     if (!order)
@@ -363,36 +367,36 @@ static void check_repeated_vms(struct checker *checker, struct source *source,
         sorted = memory_grow((void *)sorted, count, sizeof *sorted);
         sorted[count++] = vm;
     }
-    qsort((void *)sorted, count, sizeof *sorted, by_text);
+    qsort((void *)sorted, count, sizeof *sorted, check_by_text);
     for (size_t i = 1; i < count; i++)
-        if (same_text(sorted[i], sorted[i - 1]) && sorted[i]->kind == sorted[i - 1]->kind &&
+        if (syntax_same_text(sorted[i], sorted[i - 1]) && sorted[i]->kind == sorted[i - 1]->kind &&
             sorted[i]->field == sorted[i - 1]->field)
-            repeated(checker, source, sorted[i]->span, sorted[i - 1]->span, sorted[i]->text);
+            check_repeated(checker, source, sorted[i]->span, sorted[i - 1]->span, sorted[i]->text);
     free((void *)sorted);
 }
 
-static void empty_word(struct checker *checker, struct source *source, struct span span,
-                       const char *hint) {
+static void check_empty_word(struct checker *checker, struct source *source, struct span span,
+                             const char *hint) {
     diagnostic_hint(
-        diagnose(checker->diagnostics, source, span, "empty-word", "an empty quoted word"), "%s",
-        hint);
+        diagnostic_add(checker->diagnostics, source, span, "empty-word", "an empty quoted word"),
+        "%s", hint);
 }
 
 static void check_vm_words(struct checker *checker, struct source *source, const struct word *vms) {
     for (; vms; vms = vms->next)
         if (!*vms->text)
-            empty_word(checker, source, vms->span, "'any' means every VM");
+            check_empty_word(checker, source, vms->span, "'any' means every VM");
         else
             word_check_vm(checker->diagnostics, source, vms);
 }
 
-static void report_repeated_criterion(struct checker *checker, struct source *source,
-                                      const struct criterion *second, const struct criterion *first,
-                                      bool in_rule) {
+static void check_report_repeated_criterion(struct checker *checker, struct source *source,
+                                            const struct criterion *second,
+                                            const struct criterion *first, bool in_rule) {
     char *text = print_criterion_text(second);
     struct diagnostic *diagnostic =
-        diagnose(checker->diagnostics, source, second->span, "repeated-word",
-                 "'%s' is repeated: it is one device all the same", text);
+        diagnostic_add(checker->diagnostics, source, second->span, "repeated-word",
+                       "'%s' is repeated: it is one device all the same", text);
     if (in_rule)
         diagnostic_hint(diagnostic, "leave one out; for two devices write 'any 2 %s'", text);
     else
@@ -415,11 +419,11 @@ static void check_repeated_criteria(struct checker *checker, struct source *sour
             count = 0;
         }
         const struct criterion *other = count < LOOKED_AT ? first : NULL;
-        while (other && other != one && !same_criterion(other, one))
+        while (other && other != one && !syntax_same_criterion(other, one))
             other = other->next;
         if (!other || other == one || one->kind == CRITERION_NAME || one->kind == CRITERION_UNREAD)
             continue;
-        report_repeated_criterion(checker, source, one, other, in_rule);
+        check_report_repeated_criterion(checker, source, one, other, in_rule);
         first = NULL;
     }
 }
@@ -429,7 +433,7 @@ static void check_criteria_words(struct checker *checker, struct source *source,
     check_repeated_criteria(checker, source, criteria, in_rule);
     for (; criteria; criteria = criteria->next)
         if (criteria->kind == CRITERION_SERIAL && !*criteria->text)
-            empty_word(checker, source, criteria->span, "'lsusb -v' shows it as iSerial");
+            check_empty_word(checker, source, criteria->span, "'lsusb -v' shows it as iSerial");
         else if (criteria->kind == CRITERION_SERIAL)
             word_check_serial(checker->diagnostics, source, criteria->span, criteria->text);
 }
@@ -440,13 +444,14 @@ static void check_target(struct checker *checker, const struct rule *rule,
         check_backend(checker, rule->source, target, action->backend);
     check_criteria_words(checker, rule->source, target->device, true);
     if (action->verb == VERB_ATTACH && every_vm && target->quantifier == QUANTIFIER_ALL)
-        diagnostic_hint(diagnose(checker->diagnostics, rule->source, target->span, "every-vm-all",
-                                 "'all' for every VM: the first that starts takes every one of "
-                                 "these devices"),
-                        "name the VM, or write 'any' for one device each");
+        diagnostic_hint(
+            diagnostic_add(checker->diagnostics, rule->source, target->span, "every-vm-all",
+                           "'all' for every VM: the first that starts takes every one of "
+                           "these devices"),
+            "name the VM, or write 'any' for one device each");
 }
 
-static bool is_every_vm(const struct word *vm) {
+static bool check_is_every_vm(const struct word *vm) {
     return vm->kind == WORD_ANY || (vm->kind == WORD_GLOB && strspn(vm->text, "*") > 0 &&
                                     strspn(vm->text, "*") == strlen(vm->text));
 }
@@ -467,7 +472,7 @@ static void check_action(struct checker *checker, const struct rule *rule,
 
 static void check_rule(struct checker *checker, const struct rule *rule) {
     const struct word *vm = rule->vms;
-    while (vm && !is_every_vm(vm))
+    while (vm && !check_is_every_vm(vm))
         vm = vm->next;
     check_events(checker, rule);
     check_repeated_vms(checker, rule->source, rule->vms);
@@ -476,8 +481,8 @@ static void check_rule(struct checker *checker, const struct rule *rule) {
     for (const struct action *action = rule->actions; action; action = action->next)
         check_action(checker, rule, action, vm != NULL);
     if (!rule->actions && !rule->source->broken)
-        diagnostic_hint(diagnose(checker->diagnostics, rule->source, rule->span, "empty-block",
-                                 "a rule that does nothing"),
+        diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, rule->span,
+                                       "empty-block", "a rule that does nothing"),
                         "write attach, detach or run between '{' and '}'");
 }
 
@@ -496,17 +501,17 @@ static void check_each(struct checker *checker) {
 /* --- rules against each other: see promise.c */
 
 static void check_promises(struct checker *checker) {
-    promise_check(checker->syntax, checker->diagnostics);
+    conflict_check(checker->syntax, checker->diagnostics);
 }
 
 static void check_guards(struct checker *checker) {
-    promise_check_guards(checker->syntax, checker->diagnostics);
+    conflict_check_guards(checker->syntax, checker->diagnostics);
 }
 
 /* --- all of it */
 
-static void apply_severity(const struct check_config *config, struct diagnostic *diagnostic) {
-    size_t index = find_check(diagnostic->name);
+static void check_apply_severity(const struct check_config *config, struct diagnostic *diagnostic) {
+    size_t index = check_find_check(diagnostic->name);
     if (diagnostic->fixed || index == CHECK_COUNT) /* a check without a row keeps its severity */
         return;
     diagnostic->severity = config ? config->severities[index] : checks[index].row.severity;
@@ -517,14 +522,14 @@ static void apply_severity(const struct check_config *config, struct diagnostic 
 void check_apply(const struct check_config *config, struct diagnostics *diagnostics, size_t from) {
     for (size_t i = from; i < diagnostics->count; i++) {
         struct diagnostic *diagnostic = &diagnostics->list[i];
-        apply_severity(config, diagnostic);
+        check_apply_severity(config, diagnostic);
         if (diagnostic->severity == SEVERITY_ERROR)
             diagnostic->source->broken = true;
     }
 }
 
 /* That the file is refused is all there is to correct in it first. */
-static void hide_refused(struct diagnostics *diagnostics) {
+static void check_hide_refused(struct diagnostics *diagnostics) {
     for (size_t i = 0; i < diagnostics->count; i++)
         if (diagnostics->list[i].source->refused && !diagnostics->list[i].fixed)
             diagnostics->list[i].severity = SEVERITY_IGNORE;
@@ -535,18 +540,18 @@ void check_rules(struct syntax *syntax, const struct check_config *config,
     struct checker checker = {syntax, diagnostics};
     resolve_names(syntax, diagnostics);
     check_apply(config, diagnostics, 0);
-    diagnostics_drop_consequences(diagnostics, 0);
+    diagnostic_drop_consequences(diagnostics, 0);
     size_t done = diagnostics->count;
     for (size_t i = 0; i < CHECK_COUNT; i++)
         if (checks[i].run)
             checks[i].run(&checker);
     check_apply(config, diagnostics, done);
-    diagnostics_drop_consequences(diagnostics, done);
+    diagnostic_drop_consequences(diagnostics, done);
     doubt_mark(syntax, diagnostics);
-    hide_refused(diagnostics);
+    check_hide_refused(diagnostics);
     for (done = diagnostics->count; resolve_broken(syntax, diagnostics);
          done = diagnostics->count) {
         check_apply(config, diagnostics, done);
-        diagnostics_drop_consequences(diagnostics, done);
+        diagnostic_drop_consequences(diagnostics, done);
     }
 }

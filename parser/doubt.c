@@ -9,12 +9,12 @@
 enum { TEXT_BUDGET = 256 }; /* conditions in one text; there are more: every device */
 static const uint32_t NO_PLACE = UINT32_MAX; /* a reason without an error of its own */
 
-struct doubts {
+struct doubt_search {
     struct syntax *syntax;
     struct diagnostics *diagnostics;
     size_t *errors; /* numbers of the errors in `diagnostics`, by file and place */
     size_t count;
-    const struct source *refused; /* the last of which refusal() was asked, and its answer */
+    const struct source *refused; /* the last of which doubt_refusal() was asked, and its answer */
     struct diagnostic *refusal;
 };
 
@@ -22,7 +22,7 @@ struct doubts {
 
 static const struct diagnostics *sorted;
 
-static int by_place(const void *left, const void *right) {
+static int doubt_by_place(const void *left, const void *right) {
     const struct diagnostic *a = &sorted->list[*(const size_t *)left];
     const struct diagnostic *b = &sorted->list[*(const size_t *)right];
     if (a->source != b->source)
@@ -30,7 +30,7 @@ static int by_place(const void *left, const void *right) {
     return a->span.start < b->span.start ? -1 : a->span.start > b->span.start;
 }
 
-static void find_errors(struct doubts *doubts) {
+static void doubt_find_errors(struct doubt_search *doubts) {
     for (size_t i = 0; i < doubts->diagnostics->count; i++)
         if (doubts->diagnostics->list[i].severity == SEVERITY_ERROR &&
             !doubts->diagnostics->list[i].whole_file) {
@@ -39,20 +39,20 @@ static void find_errors(struct doubts *doubts) {
         }
     sorted = doubts->diagnostics;
     if (doubts->count)
-        qsort(doubts->errors, doubts->count, sizeof *doubts->errors, by_place);
+        qsort(doubts->errors, doubts->count, sizeof *doubts->errors, doubt_by_place);
 }
 
-static const struct diagnostic *error_at(const struct doubts *doubts, size_t index) {
+static const struct diagnostic *doubt_error_at(const struct doubt_search *doubts, size_t index) {
     return &doubts->diagnostics->list[doubts->errors[index]];
 }
 
 /* The first error of the file at or behind that offset, as an index into `errors`. */
-static size_t first_error(const struct doubts *doubts, const struct source *source,
-                          uint32_t offset) {
+static size_t doubt_first_error(const struct doubt_search *doubts, const struct source *source,
+                                uint32_t offset) {
     size_t low = 0, high = doubts->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        const struct diagnostic *one = error_at(doubts, middle);
+        const struct diagnostic *one = doubt_error_at(doubts, middle);
         bool before =
             one->source != source ? one->source->number < source->number : one->span.start < offset;
         if (before)
@@ -63,63 +63,64 @@ static size_t first_error(const struct doubts *doubts, const struct source *sour
     return low;
 }
 
-static bool is_in(const struct doubts *doubts, size_t index, const struct source *source,
-                  struct span span) {
-    return index < doubts->count && error_at(doubts, index)->source == source &&
-           error_at(doubts, index)->span.start < span.end;
+static bool doubt_is_in(const struct doubt_search *doubts, size_t index,
+                        const struct source *source, struct span span) {
+    return index < doubts->count && doubt_error_at(doubts, index)->source == source &&
+           doubt_error_at(doubts, index)->span.start < span.end;
 }
 
 /* --- criteria that were not understood */
 
-static void make_unread(struct doubts *doubts, const struct source *source,
-                        struct criterion *criterion, struct span span) {
+static void doubt_make_unread(struct doubt_search *doubts, const struct source *source,
+                              struct criterion *criterion, struct span span) {
     bool whole = span.end > span.start && span.end <= source->size;
     criterion->kind = CRITERION_UNREAD;
     criterion->resolved = false;
-    criterion->text =
-        whole ? intern(&doubts->syntax->texts, source->text + span.start, span.end - span.start)
-              : "";
+    criterion->text = whole ? scanner_intern(&doubts->syntax->texts, source->text + span.start,
+                                             span.end - span.start)
+                            : "";
 }
 
-static struct criterion *unread_device(struct doubts *doubts, const struct source *source,
-                                       struct span span) {
-    struct criterion *device = arena_alloc(&doubts->syntax->arena, sizeof *device);
+static struct criterion *doubt_unread_device(struct doubt_search *doubts,
+                                             const struct source *source, struct span span) {
+    struct criterion *device = memory_arena_alloc(&doubts->syntax->arena, sizeof *device);
     device->span = span;
     device->alternative = device->incomplete = true;
-    make_unread(doubts, source, device, span);
+    doubt_make_unread(doubts, source, device, span);
     return device;
 }
 
 /* An error outside of all criteria leaves nothing that is sure. */
-static void mark_error(struct doubts *doubts, const struct source *source,
-                       struct criterion *criteria, const struct diagnostic *error) {
+static void doubt_mark_error(struct doubt_search *doubts, const struct source *source,
+                             struct criterion *criteria, const struct diagnostic *error) {
     struct criterion *alternative = criteria, *one = criteria;
     for (; one && one->span.end <= error->span.start; one = one->next)
         alternative = one->next && one->next->alternative ? one->next : alternative;
     if (!one || error->span.start < one->span.start) {
         criteria->next = NULL;
-        make_unread(doubts, source, criteria, criteria->span);
+        doubt_make_unread(doubts, source, criteria, criteria->span);
     } else if (!strcmp(error->name, "impossible-device")) {
         alternative->either = true;
     } else if (one->kind != CRITERION_UNREAD) {
-        make_unread(doubts, source, one, one->span);
+        doubt_make_unread(doubts, source, one, one->span);
     }
 }
 
 /* Without one of the keywords before it: an id, an address or a name. */
-static bool is_bare(const struct source *source, const struct criterion *criterion) {
+static bool doubt_is_bare(const struct source *source, const struct criterion *criterion) {
     static const enum token keywords[] = {TOKEN_AT, TOKEN_CLASS, TOKEN_SUBSYSTEM, TOKEN_PORT,
                                           TOKEN_SERIAL};
     const char *text = source->text + criterion->span.start;
     size_t length = strcspn(text, " \t\r\n\\");
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        if (!strncmp(text, token_text(keywords[i]), length) && !token_text(keywords[i])[length])
+        if (!strncmp(text, scanner_token_text(keywords[i]), length) &&
+            !scanner_token_text(keywords[i])[length])
             return false;
     return true;
 }
 
 /* Two bare words side by side, one of them not understood, may be two devices. */
-static void part_devices(const struct source *source, struct criterion *criteria) {
+static void doubt_part_devices(const struct source *source, struct criterion *criteria) {
     struct criterion *alternative = criteria;
     size_t bare = 0, unread = 0;
     for (struct criterion *one = criteria; one; one = one->next) {
@@ -127,73 +128,74 @@ static void part_devices(const struct source *source, struct criterion *criteria
             alternative = one;
             bare = unread = 0;
         }
-        bare += is_bare(source, one);
-        unread += one->kind == CRITERION_UNREAD && is_bare(source, one);
+        bare += doubt_is_bare(source, one);
+        unread += one->kind == CRITERION_UNREAD && doubt_is_bare(source, one);
         alternative->either |= bare > 1 && unread > 0;
     }
 }
 
 /* `end` is that of the device's words. */
-static void mark_device(struct doubts *doubts, const struct source *source,
-                        struct criterion *criteria, uint32_t end) {
+static void doubt_mark_device(struct doubt_search *doubts, const struct source *source,
+                              struct criterion *criteria, uint32_t end) {
     struct span span = {criteria->span.start, end};
-    for (size_t i = first_error(doubts, source, span.start); is_in(doubts, i, source, span); i++)
-        mark_error(doubts, source, criteria, error_at(doubts, i));
+    for (size_t i = doubt_first_error(doubts, source, span.start);
+         doubt_is_in(doubts, i, source, span); i++)
+        doubt_mark_error(doubts, source, criteria, doubt_error_at(doubts, i));
     for (struct criterion *one = criteria; one; one = one->next)
         if (one->kind == CRITERION_NAME && !one->resolved)
-            make_unread(doubts, source, one, one->span);
-    part_devices(source, criteria);
+            doubt_make_unread(doubts, source, one, one->span);
+    doubt_part_devices(source, criteria);
 }
 
 /* --- the error that is the reason */
 
-static uint32_t reason_of(struct doubts *doubts, struct definition *definition);
+static uint32_t doubt_reason_of(struct doubt_search *doubts, struct definition *definition);
 
 /* The number of the first error there, from 1; 0: none. */
-static uint32_t error_in(const struct doubts *doubts, const struct source *source,
-                         struct span span) {
-    size_t index = first_error(doubts, source, span.start);
-    return is_in(doubts, index, source, span) ? (uint32_t)index + 1 : 0;
+static uint32_t doubt_error_in(const struct doubt_search *doubts, const struct source *source,
+                               struct span span) {
+    size_t index = doubt_first_error(doubts, source, span.start);
+    return doubt_is_in(doubts, index, source, span) ? (uint32_t)index + 1 : 0;
 }
 
-static uint32_t reason_of_name(struct doubts *doubts, const struct source *source,
-                               const struct criterion *name) {
+static uint32_t doubt_reason_of_name(struct doubt_search *doubts, const struct source *source,
+                                     const struct criterion *name) {
     const struct definition *list[DOUBT_CANDIDATES];
     size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
     uint32_t reason = 0;
     for (size_t i = 0; i < count && count > 1 && !reason; i++)
-        reason = error_in(doubts, list[i]->source, list[i]->name_span);
+        reason = doubt_error_in(doubts, list[i]->source, list[i]->name_span);
     for (size_t i = 0; i < count && !reason; i++)
-        reason = reason_of(doubts, (struct definition *)(uintptr_t)list[i]);
+        reason = doubt_reason_of(doubts, (struct definition *)(uintptr_t)list[i]);
     return reason ? reason : count > 1 ? NO_PLACE : 0;
 }
 
 /* Why the criteria are not sure; 0: they are. */
-static uint32_t reason_of_device(struct doubts *doubts, const struct source *source,
-                                 const struct criterion *criteria, struct span span) {
-    uint32_t reason = error_in(doubts, source, span);
+static uint32_t doubt_reason_of_device(struct doubt_search *doubts, const struct source *source,
+                                       const struct criterion *criteria, struct span span) {
+    uint32_t reason = doubt_error_in(doubts, source, span);
     bool unread = false;
     for (const struct criterion *one = criteria; one && !reason; one = one->next) {
         unread |= one->kind == CRITERION_UNREAD;
         if (one->kind == CRITERION_NAME)
-            reason = reason_of_name(doubts, source, one);
+            reason = doubt_reason_of_name(doubts, source, one);
     }
     return reason ? reason : unread ? NO_PLACE : 0;
 }
 
 /* A circle is cut: what closes it is a name without a definition. */
-static uint32_t reason_of(struct doubts *doubts, struct definition *definition) {
+static uint32_t doubt_reason_of(struct doubt_search *doubts, struct definition *definition) {
     if (!definition->looked_at) {
         definition->looked_at = true;
         struct span device = {definition->device->span.start, definition->span.end};
         definition->reason =
-            reason_of_device(doubts, definition->source, definition->device, device);
+            doubt_reason_of_device(doubts, definition->source, definition->device, device);
     }
     return definition->reason;
 }
 
 /* Of a file that is refused only that one error is reported. */
-static struct diagnostic *refusal(struct doubts *doubts, const struct source *source) {
+static struct diagnostic *doubt_refusal(struct doubt_search *doubts, const struct source *source) {
     if (doubts->refused == source)
         return doubts->refusal;
     doubts->refused = source;
@@ -205,49 +207,50 @@ static struct diagnostic *refusal(struct doubts *doubts, const struct source *so
 }
 
 /* The last error that begins before the guard ends, else the first of its file. */
-static uint32_t error_near(const struct doubts *doubts, const struct guard *guard) {
-    size_t index = first_error(doubts, guard->source, guard->span.end);
-    if (index && is_in(doubts, index - 1, guard->source, guard->span))
+static uint32_t doubt_error_near(const struct doubt_search *doubts, const struct guard *guard) {
+    size_t index = doubt_first_error(doubts, guard->source, guard->span.end);
+    if (index && doubt_is_in(doubts, index - 1, guard->source, guard->span))
         return (uint32_t)index;
-    return error_in(doubts, guard->source, (struct span){0, UINT32_MAX});
+    return doubt_error_in(doubts, guard->source, (struct span){0, UINT32_MAX});
 }
 
-static struct diagnostic *shown(struct doubts *doubts, const struct guard *guard, uint32_t reason) {
+static struct diagnostic *doubt_shown(struct doubt_search *doubts, const struct guard *guard,
+                                      uint32_t reason) {
     if (guard->source->refused)
-        return refusal(doubts, guard->source);
+        return doubt_refusal(doubts, guard->source);
     if (!reason || reason == NO_PLACE)
-        reason = error_near(doubts, guard);
+        reason = doubt_error_near(doubts, guard);
     return reason ? &doubts->diagnostics->list[doubts->errors[reason - 1]] : NULL;
 }
 
 /* --- guards */
 
-static uint32_t end_of(const struct criterion *criteria) {
+static uint32_t doubt_end_of(const struct criterion *criteria) {
     while (criteria->next)
         criteria = criteria->next;
     return criteria->span.end;
 }
 
 /* An error behind the device is one in the list of VMs, if there is one. */
-static void mark_guard(struct doubts *doubts, struct guard *guard) {
-    uint32_t device_end = end_of(guard->device);
+static void doubt_mark_guard(struct doubt_search *doubts, struct guard *guard) {
+    uint32_t device_end = doubt_end_of(guard->device);
     struct span rest = {device_end, guard->span.end};
-    bool lost_vms = guard->vms && error_in(doubts, guard->source, rest);
+    bool lost_vms = guard->vms && doubt_error_in(doubts, guard->source, rest);
     uint32_t end = guard->vms || guard->doubtful ? device_end : guard->span.end;
-    mark_device(doubts, guard->source, guard->device, end);
+    doubt_mark_device(doubts, guard->source, guard->device, end);
     guard->doubtful |= lost_vms;
     if (lost_vms)
         guard->vms = NULL;
 }
 
-static void note_guard(struct doubts *doubts, struct guard *guard) {
+static void doubt_note_guard(struct doubt_search *doubts, struct guard *guard) {
     /* At its first character an error is about the block that it ends. */
     struct span span = {guard->span.start + 1, guard->span.end};
-    uint32_t reason = reason_of_device(doubts, guard->source, guard->device, span);
+    uint32_t reason = doubt_reason_of_device(doubts, guard->source, guard->device, span);
     if (!reason && !guard->doubtful)
         return;
     guard->doubtful = true;
-    struct diagnostic *diagnostic = shown(doubts, guard, reason);
+    struct diagnostic *diagnostic = doubt_shown(doubts, guard, reason);
     char *forbids = doubt_forbids(guard);
     if (diagnostic)
         diagnostic_note(diagnostic, guard->source, guard->span,
@@ -256,37 +259,38 @@ static void note_guard(struct doubts *doubts, struct guard *guard) {
 }
 
 void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics) {
-    struct doubts doubts = {.syntax = syntax, .diagnostics = diagnostics};
-    find_errors(&doubts);
+    struct doubt_search doubts = {.syntax = syntax, .diagnostics = diagnostics};
+    doubt_find_errors(&doubts);
     if (doubts.count && syntax->guards) {
         for (struct definition *one = syntax->definitions; one; one = one->next) {
             if (!one->device)
-                one->device = unread_device(&doubts, one->source, one->span);
-            mark_device(&doubts, one->source, one->device, one->span.end);
+                one->device = doubt_unread_device(&doubts, one->source, one->span);
+            doubt_mark_device(&doubts, one->source, one->device, one->span.end);
         }
         for (struct guard *guard = syntax->guards; guard; guard = guard->next)
-            mark_guard(&doubts, guard);
+            doubt_mark_guard(&doubts, guard);
         /* In the order in which their names were resolved, so that the stack stays shallow. */
         for (struct definition *one = syntax->definitions; one; one = one->next)
-            reason_of(&doubts, one);
+            doubt_reason_of(&doubts, one);
         for (struct guard *guard = syntax->guards; guard; guard = guard->next)
-            note_guard(&doubts, guard);
+            doubt_note_guard(&doubts, guard);
     }
     free(doubts.errors);
 }
 
 /* --- what it forbids, in words */
 
-static char *device_text(const struct source *source, const struct criterion *criteria,
-                         size_t *budget);
+static char *doubt_device_text(const struct source *source, const struct criterion *criteria,
+                               size_t *budget);
 
 /* NULL: every device. */
-static char *name_text(const struct source *source, const struct criterion *name, size_t *budget) {
+static char *doubt_name_text(const struct source *source, const struct criterion *name,
+                             size_t *budget) {
     const struct definition *list[DOUBT_CANDIDATES];
     size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
     char *text = count < DOUBT_CANDIDATES ? memory_strdup("") : NULL;
     for (size_t i = 0; i < count && text; i++) {
-        char *one = device_text(list[i]->source, list[i]->device, budget);
+        char *one = doubt_device_text(list[i]->source, list[i]->device, budget);
         char *longer = one ? memory_printf("%s%s%s", text, i ? " or " : "", one) : NULL;
         free(one);
         free(text);
@@ -300,23 +304,23 @@ static char *name_text(const struct source *source, const struct criterion *name
     return text;
 }
 
-static char *one_text(const struct source *source, const struct criterion *criterion,
-                      size_t *budget) {
+static char *doubt_one_text(const struct source *source, const struct criterion *criterion,
+                            size_t *budget) {
     if (criterion->kind == CRITERION_UNREAD || !*budget)
         return NULL;
     *budget -= 1;
-    return criterion->kind == CRITERION_NAME ? name_text(source, criterion, budget)
+    return criterion->kind == CRITERION_NAME ? doubt_name_text(source, criterion, budget)
                                              : print_criterion_text(criterion);
 }
 
 /* The conditions of one alternative that were understood; `next` gets the next alternative. */
-static char *alternative_text(const struct source *source, const struct criterion *first,
-                              size_t *budget, const struct criterion **next) {
+static char *doubt_alternative_text(const struct source *source, const struct criterion *first,
+                                    size_t *budget, const struct criterion **next) {
     const struct criterion *one = first;
     char *text = NULL;
     bool everything = false;
     do {
-        char *condition = one_text(source, one, budget);
+        char *condition = doubt_one_text(source, one, budget);
         everything |= !condition && first->either;
         if (condition) {
             char *longer = memory_printf("%s%s%s", text ? text : "",
@@ -335,11 +339,11 @@ static char *alternative_text(const struct source *source, const struct criterio
     return text;
 }
 
-static char *device_text(const struct source *source, const struct criterion *criteria,
-                         size_t *budget) {
+static char *doubt_device_text(const struct source *source, const struct criterion *criteria,
+                               size_t *budget) {
     char *text = memory_strdup("");
     for (const struct criterion *one = criteria; one && text;) {
-        char *alternative = alternative_text(source, one, budget, &one);
+        char *alternative = doubt_alternative_text(source, one, budget, &one);
         char *longer =
             alternative ? memory_printf("%s%s%s", text, *text ? " or " : "", alternative) : NULL;
         free(alternative);
@@ -351,7 +355,7 @@ static char *device_text(const struct source *source, const struct criterion *cr
 
 char *doubt_forbids(const struct guard *guard) {
     size_t budget = TEXT_BUDGET, size = 0;
-    char *device = device_text(guard->source, guard->device, &budget), *text = NULL;
+    char *device = doubt_device_text(guard->source, guard->device, &budget), *text = NULL;
     FILE *out = open_memstream(&text, &size);
     if (out) {
         fprintf(out, "every device%s%s to ", device ? " that is " : "", device ? device : "");

@@ -31,37 +31,38 @@ struct formatter {
 
 /* --- pieces */
 
-static void add_piece(struct formatter *formatter, struct piece piece) {
+static void format_add_piece(struct formatter *formatter, struct piece piece) {
     formatter->pieces = memory_grow(formatter->pieces, formatter->count, sizeof *formatter->pieces);
     formatter->pieces[formatter->count++] = piece;
 }
 
-static int by_place(const void *left, const void *right) {
+static int format_by_place(const void *left, const void *right) {
     const struct piece *a = left, *b = right;
     if (a->span.start != b->span.start)
         return a->span.start < b->span.start ? -1 : 1;
     return (a->token == TOKEN_NEWLINE) - (b->token == TOKEN_NEWLINE);
 }
 
-static void scan_pieces(struct formatter *formatter, struct source *source, struct syntax *syntax) {
+static void format_scan_pieces(struct formatter *formatter, struct source *source,
+                               struct syntax *syntax) {
     struct diagnostics known = {0}; /* said by the parser already */
     struct scanner *scanner = scanner_create(source, &syntax->texts, &known);
     union token_value value;
     struct span span;
     scanner_keep_comments(scanner);
     for (enum token token; (token = scanner_next(scanner, &value, &span)) != TOKEN_END;)
-        add_piece(formatter, (struct piece){.span = span, .token = token});
+        format_add_piece(formatter, (struct piece){.span = span, .token = token});
     size_t comments = 0;
     const struct span *comment = scanner_comments(scanner, &comments);
     for (size_t i = 0; i < comments; i++)
-        add_piece(formatter, (struct piece){.span = comment[i], .comment = true});
+        format_add_piece(formatter, (struct piece){.span = comment[i], .comment = true});
     scanner_destroy(scanner);
-    diagnostics_finish(&known);
+    diagnostic_finish_list(&known);
     if (formatter->count)
-        qsort(formatter->pieces, formatter->count, sizeof *formatter->pieces, by_place);
+        qsort(formatter->pieces, formatter->count, sizeof *formatter->pieces, format_by_place);
 }
 
-static struct piece *piece_at(const struct formatter *formatter, uint32_t start) {
+static struct piece *format_piece_at(const struct formatter *formatter, uint32_t start) {
     size_t low = 0, high = formatter->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -75,12 +76,12 @@ static struct piece *piece_at(const struct formatter *formatter, uint32_t start)
 
 /* Ids, addresses and classes in the lower case that lspci and lsusb have, an address with its
  * domain. */
-static void spell_criteria(struct formatter *formatter, const struct criterion *criteria) {
+static void format_spell_criteria(struct formatter *formatter, const struct criterion *criteria) {
     for (const struct criterion *one = criteria; one; one = one->next) {
         if (one->kind != CRITERION_ID && one->kind != CRITERION_ADDRESS &&
             one->kind != CRITERION_CLASS && one->kind != CRITERION_SUBSYSTEM)
             continue;
-        struct piece *piece = piece_at(formatter, one->span.start);
+        struct piece *piece = format_piece_at(formatter, one->span.start);
         bool keyword = piece->token != TOKEN_WORD && piece->token != TOKEN_NUMBER;
         char *text = print_criterion_text(one);
         const char *space = strrchr(text, ' ');
@@ -89,25 +90,25 @@ static void spell_criteria(struct formatter *formatter, const struct criterion *
     }
 }
 
-static void spell_rule(struct formatter *formatter, const struct rule *rule) {
+static void format_spell_rule(struct formatter *formatter, const struct rule *rule) {
     for (const struct action *action = rule->actions; action; action = action->next)
         if (action->verb != VERB_RUN)
             for (const struct target *one = action->targets; one; one = one->next)
-                spell_criteria(formatter, one->device);
+                format_spell_criteria(formatter, one->device);
 }
 
-static void spell(struct formatter *formatter, const struct syntax *syntax) {
+static void format_spell(struct formatter *formatter, const struct syntax *syntax) {
     for (const struct definition *one = syntax->definitions; one; one = one->next)
-        spell_criteria(formatter, one->device);
+        format_spell_criteria(formatter, one->device);
     for (const struct guard *one = syntax->guards; one; one = one->next)
-        spell_criteria(formatter, one->device);
+        format_spell_criteria(formatter, one->device);
     for (const struct rule *one = syntax->rules; one; one = one->next)
-        spell_rule(formatter, one);
+        format_spell_rule(formatter, one);
 }
 
 /* --- lines */
 
-static void begin_line(struct formatter *formatter, bool closes) {
+static void format_begin_line(struct formatter *formatter, bool closes) {
     if (formatter->blank_pending && formatter->blank_allowed && !closes)
         putc('\n', formatter->out);
     formatter->blank_pending = false;
@@ -118,14 +119,14 @@ static void begin_line(struct formatter *formatter, bool closes) {
     formatter->line_begun = true;
 }
 
-static void end_line(struct formatter *formatter) {
+static void format_end_line(struct formatter *formatter) {
     if (formatter->line_begun)
         putc('\n', formatter->out);
     formatter->line_begun = false;
 }
 
-static size_t piece_text(const struct formatter *formatter, const struct piece *piece,
-                         const char **text) {
+static size_t format_piece_text(const struct formatter *formatter, const struct piece *piece,
+                                const char **text) {
     *text = piece->spelling ? piece->spelling : formatter->source->text + piece->span.start;
     size_t length = piece->spelling ? strlen(piece->spelling) : piece->span.end - piece->span.start;
     while (piece->comment && length && strchr(" \t\r", (*text)[length - 1]))
@@ -133,16 +134,16 @@ static size_t piece_text(const struct formatter *formatter, const struct piece *
     return length;
 }
 
-static unsigned piece_width(const struct formatter *formatter, const struct piece *piece) {
+static unsigned format_piece_width(const struct formatter *formatter, const struct piece *piece) {
     return piece->spelling
                ? (unsigned)strlen(piece->spelling)
                : source_characters(formatter->source, piece->span.start, piece->span.end);
 }
 
-static void write_piece(struct formatter *formatter, const struct piece *piece, bool first) {
+static void format_write_piece(struct formatter *formatter, const struct piece *piece, bool first) {
     const char *text = NULL;
-    size_t length = piece_text(formatter, piece, &text);
-    unsigned width = piece_width(formatter, piece);
+    size_t length = format_piece_text(formatter, piece, &text);
+    unsigned width = format_piece_width(formatter, piece);
     bool glued = first || piece->token == TOKEN_COMMA;
     bool comma_next = !piece->comment && piece[1].token == TOKEN_COMMA && !piece[1].comment;
     if (!glued && !piece->comment && formatter->column + 1 + width + comma_next > WIDTH - 2) {
@@ -155,51 +156,51 @@ static void write_piece(struct formatter *formatter, const struct piece *piece, 
     formatter->column += width;
 }
 
-static void write_one(struct formatter *formatter, const struct piece *piece) {
+static void format_write_one(struct formatter *formatter, const struct piece *piece) {
     bool closes = piece->token == TOKEN_CLOSE && !piece->comment;
     bool opens = piece->token == TOKEN_OPEN && !piece->comment;
     if (closes) {
-        end_line(formatter);
+        format_end_line(formatter);
         formatter->in_block = false;
     }
     bool first = !formatter->line_begun;
     if (first)
-        begin_line(formatter, closes);
-    write_piece(formatter, piece, first);
+        format_begin_line(formatter, closes);
+    format_write_piece(formatter, piece, first);
     formatter->in_block |= opens;
     if (opens)
         formatter->blank_allowed = false;
 }
 
-static void write_pieces(struct formatter *formatter) {
+static void format_write_pieces(struct formatter *formatter) {
     bool opened = false;
     for (size_t i = 0; i < formatter->count; i++) {
         const struct piece *piece = &formatter->pieces[i];
         if (piece->token == TOKEN_NEWLINE && !piece->comment) {
             formatter->blank_pending |= !formatter->line_begun;
-            end_line(formatter);
+            format_end_line(formatter);
             opened = false;
             continue;
         }
         if (opened && !piece->comment)
-            end_line(formatter); /* what stands behind '{' gets a line of its own */
-        write_one(formatter, piece);
+            format_end_line(formatter); /* what stands behind '{' gets a line of its own */
+        format_write_one(formatter, piece);
         opened = piece->token == TOKEN_OPEN && !piece->comment;
         if (opened)
             formatter->blank_pending = false;
     }
-    end_line(formatter);
+    format_end_line(formatter);
 }
 
-static char *write_all(struct formatter *formatter, size_t *size) {
+static char *format_write_all(struct formatter *formatter, size_t *size) {
     char *text = NULL;
     formatter->out = memory_stream(&text, size);
-    write_pieces(formatter);
+    format_write_pieces(formatter);
     memory_stream_close(formatter->out, &text);
     return text;
 }
 
-static void formatter_finish(struct formatter *formatter) {
+static void format_formatter_finish(struct formatter *formatter) {
     for (size_t i = 0; i < formatter->count; i++)
         free(formatter->pieces[i].spelling);
     free(formatter->pieces);
@@ -210,15 +211,16 @@ char *format_rules(struct source *source, struct diagnostics *diagnostics, size_
     size_t before = diagnostics->count;
     char *text = NULL;
     syntax_init(&syntax);
-    parse_rules(&syntax, source, diagnostics);
+    syntax_parse(&syntax, source, diagnostics);
     if (diagnostics->count == before) {
         struct formatter formatter = {.source = source};
-        scan_pieces(&formatter, source, &syntax);
-        add_piece(&formatter, (struct piece){.token = TOKEN_END}); /* so that each has a next one */
+        format_scan_pieces(&formatter, source, &syntax);
+        format_add_piece(&formatter,
+                         (struct piece){.token = TOKEN_END}); /* so that each has a next one */
         formatter.count--;
-        spell(&formatter, &syntax);
-        text = write_all(&formatter, size);
-        formatter_finish(&formatter);
+        format_spell(&formatter, &syntax);
+        text = format_write_all(&formatter, size);
+        format_formatter_finish(&formatter);
     }
     syntax_finish(&syntax);
     return text;

@@ -25,7 +25,7 @@ size_t glob_bracket_length(const char *text) {
 }
 
 /* Of a character beyond ASCII nothing is said: it may be one of them. */
-static bool is_void_bracket(const char *bracket, size_t length) {
+static bool glob_is_void_bracket(const char *bracket, size_t length) {
     char *alone = memory_strndup(bracket, length);
     bool found = false;
     for (size_t i = 0; i < length; i++)
@@ -39,7 +39,7 @@ static bool is_void_bracket(const char *bracket, size_t length) {
 bool glob_is_void(const char *glob) {
     for (; (glob = strchr(glob, '[')); glob++) {
         size_t length = glob_bracket_length(glob);
-        if (length && is_void_bracket(glob, length))
+        if (length && glob_is_void_bracket(glob, length))
             return true;
         glob += length ? length - 1 : 0;
     }
@@ -50,7 +50,7 @@ bool glob_is_void(const char *glob) {
 
 /* A bit for each place of a UUID that the glob may have reached: where a further element leads from
  * there. */
-static uint64_t step_uuid(uint64_t reached, const char *element, bool several) {
+static uint64_t glob_step_uuid(uint64_t reached, const char *element, bool several) {
     static const char *const fits[] = {"0123456789abcdefABCDEF", "-"};
     uint64_t next = several ? reached : 0;
     for (size_t at = 0; at < UUID_PLACES; at++) {
@@ -69,7 +69,7 @@ bool glob_meets_uuid(const char *glob) {
     while (*glob && reached) {
         size_t length = *glob == '[' ? glob_bracket_length(glob) : 1;
         char *element = memory_strndup(glob, length ? length : 1);
-        reached = step_uuid(reached, element, *glob == '*');
+        reached = glob_step_uuid(reached, element, *glob == '*');
         free(element);
         glob += length ? length : 1;
     }
@@ -79,17 +79,17 @@ bool glob_meets_uuid(const char *glob) {
 /* --- addresses */
 
 /* One place of a glob: the letters that fit, or any number of them. */
-struct place {
+struct glob_place {
     uint32_t letters; /* bits by the place in ALPHABET */
     bool several;
 };
 
 struct places {
-    struct place list[LONGEST];
+    struct glob_place list[LONGEST];
     size_t count;
 };
 
-static uint32_t letters_of(const char *glob, size_t length) {
+static uint32_t glob_letters_of(const char *glob, size_t length) {
     char *alone = memory_strndup(glob, length);
     uint32_t letters = 0;
     for (size_t i = 0; i < LETTERS; i++) {
@@ -101,13 +101,13 @@ static uint32_t letters_of(const char *glob, size_t length) {
     return letters;
 }
 
-static void read_glob(struct places *places, const char *glob) {
+static void glob_read_glob(struct places *places, const char *glob) {
     places->count = 0;
     while (*glob && places->count < LONGEST) {
         size_t length = *glob == '[' ? glob_bracket_length(glob) : 1;
         length = length ? length : 1;
         places->list[places->count++] =
-            (struct place){letters_of(glob, length), .several = *glob == '*'};
+            (struct glob_place){glob_letters_of(glob, length), .several = *glob == '*'};
         glob += length;
     }
 }
@@ -126,7 +126,7 @@ enum {
 
 enum { ZERO = 1, HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17 };
 
-struct walk {
+struct glob_walk {
     struct places one, other;
     bool *seen; /* by the places in both globs and in the address */
     struct state {
@@ -135,7 +135,7 @@ struct walk {
     size_t open_count;
 };
 
-static void visit(struct walk *walk, size_t one, size_t other, size_t address) {
+static void glob_visit(struct glob_walk *walk, size_t one, size_t other, size_t address) {
     size_t index = (one * (walk->other.count + 1) + other) * STATES + address;
     if (walk->seen[index])
         return;
@@ -143,46 +143,47 @@ static void visit(struct walk *walk, size_t one, size_t other, size_t address) {
     walk->open[walk->open_count++] = (struct state){(uint8_t)one, (uint8_t)other, (uint8_t)address};
 }
 
-static void step(struct walk *walk, struct state from, uint32_t letters, size_t address) {
+static void glob_step(struct glob_walk *walk, struct state from, uint32_t letters, size_t address) {
     if (from.one == walk->one.count || from.other == walk->other.count)
         return;
-    const struct place *one = &walk->one.list[from.one], *other = &walk->other.list[from.other];
+    const struct glob_place *one = &walk->one.list[from.one],
+                            *other = &walk->other.list[from.other];
     letters &= one->several ? UINT32_MAX : one->letters;
     letters &= other->several ? UINT32_MAX : other->letters;
     if (letters)
-        visit(walk, from.one + !one->several, from.other + !other->several, address);
+        glob_visit(walk, from.one + !one->several, from.other + !other->several, address);
 }
 
 /* The letters that can be next in an address, and where they lead. */
-static void step_address(struct walk *walk, struct state from) {
+static void glob_step_address(struct glob_walk *walk, struct state from) {
     static const uint32_t rest[] = {HEX, HEX, COLON, 3 /* 0 or 1 */, HEX, DOT, 0xff};
     if (from.address >= BUS && from.address < WHOLE)
-        step(walk, from, rest[from.address - BUS], from.address + 1U);
+        glob_step(walk, from, rest[from.address - BUS], from.address + 1U);
     if (from.address == 0)
-        step(walk, from, ZERO, FIRST_ZERO);
+        glob_step(walk, from, ZERO, FIRST_ZERO);
     if (from.address < DOMAIN_MOST)
-        step(walk, from, from.address ? HEX : HEX & ~ZERO, from.address + 1U);
+        glob_step(walk, from, from.address ? HEX : HEX & ~ZERO, from.address + 1U);
     if (from.address >= FIRST_ZERO && from.address < LAST_ZERO)
-        step(walk, from, HEX, from.address + 1U);
+        glob_step(walk, from, HEX, from.address + 1U);
     if ((from.address >= DOMAIN_LEAST && from.address <= DOMAIN_MOST) || from.address == LAST_ZERO)
-        step(walk, from, COLON, BUS);
+        glob_step(walk, from, COLON, BUS);
 }
 
-static bool is_several(const struct places *places, size_t at) {
+static bool glob_is_several(const struct places *places, size_t at) {
     return at < places->count && places->list[at].several;
 }
 
-static bool search(struct walk *walk) {
-    visit(walk, 0, 0, 0);
+static bool glob_search(struct glob_walk *walk) {
+    glob_visit(walk, 0, 0, 0);
     while (walk->open_count) {
         struct state now = walk->open[--walk->open_count];
         if (now.one == walk->one.count && now.other == walk->other.count && now.address == WHOLE)
             return true;
-        if (is_several(&walk->one, now.one))
-            visit(walk, now.one + 1U, now.other, now.address);
-        if (is_several(&walk->other, now.other))
-            visit(walk, now.one, now.other + 1U, now.address);
-        step_address(walk, now);
+        if (glob_is_several(&walk->one, now.one))
+            glob_visit(walk, now.one + 1U, now.other, now.address);
+        if (glob_is_several(&walk->other, now.other))
+            glob_visit(walk, now.one, now.other + 1U, now.address);
+        glob_step_address(walk, now);
     }
     return false;
 }
@@ -190,13 +191,13 @@ static bool search(struct walk *walk) {
 bool glob_addresses_meet(const char *one, const char *other) {
     if (strlen(one) > LONGEST || strlen(other) > LONGEST)
         return true;
-    struct walk *walk = memory_zalloc(sizeof *walk);
-    read_glob(&walk->one, one);
-    read_glob(&walk->other, other);
+    struct glob_walk *walk = memory_zalloc(sizeof *walk);
+    glob_read_glob(&walk->one, one);
+    glob_read_glob(&walk->other, other);
     size_t states = (walk->one.count + 1) * (walk->other.count + 1) * STATES;
     walk->seen = memory_zalloc(states * sizeof *walk->seen);
     walk->open = memory_zalloc(states * sizeof *walk->open);
-    bool meet = search(walk);
+    bool meet = glob_search(walk);
     free(walk->seen);
     free(walk->open);
     free(walk);

@@ -15,7 +15,7 @@ void print_string(FILE *out, const char *text) {
 
 void print_word(FILE *out, const struct word *word) {
     if (word->field)
-        fprintf(out, "%s ", field_text(word->field));
+        fprintf(out, "%s ", syntax_field_text(word->field));
     if (word->kind == WORD_QUOTED)
         print_string(out, word->text);
     else
@@ -73,7 +73,7 @@ void print_criterion(FILE *out, const struct criterion *criterion) {
     }
 }
 
-static bool is_several(const struct criterion *criteria) {
+static bool print_is_several(const struct criterion *criteria) {
     for (criteria = criteria ? criteria->next : NULL; criteria; criteria = criteria->next)
         if (criteria->alternative)
             return true;
@@ -83,7 +83,7 @@ static bool is_several(const struct criterion *criteria) {
 /* An expanded name of several alternatives stands in round brackets, which the language has not:
  * only for people. */
 static void print_expanded(FILE *out, const struct criterion *name, bool alone) {
-    bool brackets = !alone && is_several(name->definition->device);
+    bool brackets = !alone && print_is_several(name->definition->device);
     fputs(brackets ? "(" : "", out);
     print_device(out, name->definition->device, true);
     fputs(brackets ? ")" : "", out);
@@ -135,7 +135,7 @@ void print_options(FILE *out, const struct action *action) {
 }
 
 void print_action(FILE *out, const struct action *action, bool expand) {
-    fprintf(out, "%s ", verb_text(action->verb));
+    fprintf(out, "%s ", syntax_verb_text(action->verb));
     if (action->verb == VERB_RUN)
         print_words(out, action->command, " ");
     else
@@ -145,7 +145,7 @@ void print_action(FILE *out, const struct action *action, bool expand) {
         }
     fputs(action->with_group ? " with group" : "", out);
     if (action->backend)
-        fprintf(out, " as %s", backend_text(action->backend));
+        fprintf(out, " as %s", syntax_backend_text(action->backend));
     print_options(out, action);
 }
 
@@ -153,7 +153,7 @@ void print_head(FILE *out, const struct rule *rule) {
     fputs("on vm ", out);
     print_words(out, rule->vms, ", ");
     for (const struct event_list *event = rule->events; event; event = event->next)
-        fprintf(out, "%s%s", event == rule->events ? " " : ", ", event_text(event->event));
+        fprintf(out, "%s%s", event == rule->events ? " " : ", ", scanner_event_text(event->event));
 }
 
 void print_guard(FILE *out, const struct guard *guard, bool expand) {

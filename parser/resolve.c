@@ -1,6 +1,6 @@
 #include "parser/resolve.h"
 
-#include "parser/exclude.h"
+#include "parser/contradiction.h"
 #include "parser/suggest.h"
 
 #include <stdlib.h>
@@ -20,31 +20,31 @@ struct resolver {
     bool in_rule; /* where 'any' and 'all' may stand */
 };
 
-static struct definition **slot_of(const struct resolver *resolver, const char *name) {
+static struct definition **resolve_slot_of(const struct resolver *resolver, const char *name) {
     size_t at = ((uintptr_t)name * 0x9e3779b97f4a7c15U >> 20) & (resolver->size - 1);
     while (resolver->slots[at] && resolver->slots[at]->name != name)
         at = (at + 1) & (resolver->size - 1);
     return &resolver->slots[at];
 }
 
-static void report_second(struct resolver *resolver, struct definition *second,
-                          const struct definition *first) {
+static void resolve_report_second(struct resolver *resolver, struct definition *second,
+                                  const struct definition *first) {
     struct diagnostic *diagnostic =
-        diagnose(resolver->diagnostics, second->source, second->name_span, "duplicate-definition",
-                 "device '%s' is defined twice", second->name);
+        diagnostic_add(resolver->diagnostics, second->source, second->name_span,
+                       "duplicate-definition", "device '%s' is defined twice", second->name);
     diagnostic_hint(diagnostic, "one definition with 'or' between the ids means either of them");
     diagnostic_note(diagnostic, first->source, first->name_span, "first defined here");
 }
 
 /* Nothing more is said of a definition that has an error of its own. */
-static bool is_understood(const struct definition *definition) {
+static bool resolve_is_understood(const struct definition *definition) {
     return definition->device && !definition->device->incomplete;
 }
 
 /* Appends to the list of its name. `last` has the end of each list, at the place of its slot. */
-static void index_definition(struct resolver *resolver, struct definition *one,
-                             struct definition **last) {
-    struct definition **slot = slot_of(resolver, one->name);
+static void resolve_index_definition(struct resolver *resolver, struct definition *one,
+                                     struct definition **last) {
+    struct definition **slot = resolve_slot_of(resolver, one->name);
     struct definition **end = &last[slot - resolver->slots];
     if (!*slot) {
         one->first = *slot = *end = one;
@@ -54,13 +54,13 @@ static void index_definition(struct resolver *resolver, struct definition *one,
     *end = (*end)->same = one;
     if (one->source->refused)
         return;
-    if (is_understood(one) && is_understood(*slot))
-        report_second(resolver, one, *slot);
+    if (resolve_is_understood(one) && resolve_is_understood(*slot))
+        resolve_report_second(resolver, one, *slot);
     one->used = true;
 }
 
 /* Those of refused files last: nobody else may use them. */
-static void index_definitions(struct resolver *resolver) {
+static void resolve_index_definitions(struct resolver *resolver) {
     for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
         resolver->count++;
     resolver->size = 16;
@@ -71,7 +71,7 @@ static void index_definitions(struct resolver *resolver) {
     for (int refused = 0; refused < 2; refused++)
         for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
             if (one->source->refused == refused)
-                index_definition(resolver, one, last);
+                resolve_index_definition(resolver, one, last);
     free((void *)last);
 }
 
@@ -87,23 +87,23 @@ size_t resolve_candidates(const struct definition *named, const struct source *s
 }
 
 /* The file's own, else the first of those that everybody may use. */
-static struct definition *find_definition(const struct resolver *resolver,
-                                          const struct source *source, const char *name) {
-    struct definition *first = *slot_of(resolver, name), *one = first;
+static struct definition *resolve_find_definition(const struct resolver *resolver,
+                                                  const struct source *source, const char *name) {
+    struct definition *first = *resolve_slot_of(resolver, name), *one = first;
     while (one && one->source != source)
         one = one->same;
     return one ? one : first && !first->source->refused ? first : NULL;
 }
 
-static void suggest_criterion(struct suggestion *suggestion) {
+static void resolve_suggest_criterion(struct suggestion *suggestion) {
     static const enum criterion_kind kinds[] = {
         CRITERION_ADDRESS, CRITERION_CLASS, CRITERION_SUBSYSTEM, CRITERION_PORT, CRITERION_SERIAL};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        suggest(suggestion, criterion_text(kinds[i]));
+        suggest(suggestion, syntax_criterion_text(kinds[i]));
 }
 
 /* Words that people write before an id or an address. */
-static bool is_needless(const char *text) {
+static bool resolve_is_needless(const char *text) {
     static const char *const words[] = {"pci",  "id", "address", "addr", "bus",
                                         "slot", "of", "a",       "the"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -113,7 +113,7 @@ static bool is_needless(const char *text) {
 }
 
 /* Other words for how many there are, and for conditions. */
-static const char *synonym(const char *text) {
+static const char *resolve_synonym(const char *text) {
     static const char *const words[][2] = {
         {"every", "all"},     {"each", "all"},         {"both", "any 2"},
         {"two", "any 2"},     {"one", "any"},          {"first", "any"},
@@ -124,11 +124,11 @@ static const char *synonym(const char *text) {
     return NULL;
 }
 
-static void report_undefined(struct resolver *resolver, struct source *source,
-                             const struct criterion *name) {
+static void resolve_report_undefined(struct resolver *resolver, struct source *source,
+                                     const struct criterion *name) {
     struct diagnostic *diagnostic =
-        diagnose(resolver->diagnostics, source, name->span, "undefined-device",
-                 "no device is called '%s'", name->text);
+        diagnostic_add(resolver->diagnostics, source, name->span, "undefined-device",
+                       "no device is called '%s'", name->text);
     struct suggestion suggestion = {.word = name->text};
     size_t length = strlen(name->text), cost = (resolver->count + 1) * length * length;
     if (resolver->budget >= cost) {
@@ -137,19 +137,19 @@ static void report_undefined(struct resolver *resolver, struct source *source,
             suggest(&suggestion, one->name);
         if (resolver->in_rule && name->next && !name->next->alternative &&
             name->next->kind != CRITERION_ADDRESS) {
-            suggest(&suggestion, token_text(TOKEN_ANY));
-            suggest(&suggestion, token_text(TOKEN_ALL));
+            suggest(&suggestion, scanner_token_text(TOKEN_ANY));
+            suggest(&suggestion, scanner_token_text(TOKEN_ALL));
         }
-        suggest_criterion(&suggestion);
+        resolve_suggest_criterion(&suggestion);
     }
     char *address = value_mended_address(name->text);
     if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
-    else if (name->next && !name->next->alternative && synonym(name->text))
-        diagnostic_hint(diagnostic, "did you mean '%s'?", synonym(name->text));
+    else if (name->next && !name->next->alternative && resolve_synonym(name->text))
+        diagnostic_hint(diagnostic, "did you mean '%s'?", resolve_synonym(name->text));
     else if (address)
         diagnostic_hint(diagnostic, "did you mean '%s'?", address);
-    else if (is_needless(name->text))
+    else if (resolve_is_needless(name->text))
         diagnostic_hint(diagnostic, "leave it out: an id or an address stands alone, 1ac1:089a");
     else if (!strcmp(name->text, "not") || !strcmp(name->text, "except") ||
              !strcmp(name->text, "but"))
@@ -169,7 +169,7 @@ static void report_undefined(struct resolver *resolver, struct source *source,
 static void resolve_definition(struct resolver *resolver, struct definition *definition,
                                struct source *source, struct span span, unsigned depth);
 
-static unsigned buses_of(const struct criterion *criterion) {
+static unsigned resolve_buses_of(const struct criterion *criterion) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
         return criterion->resolved ? criterion->definition->buses : 0;
@@ -187,17 +187,17 @@ static unsigned buses_of(const struct criterion *criterion) {
 unsigned resolve_buses(const struct criterion *criteria) {
     unsigned buses = 0;
     for (; criteria; criteria = criteria->next)
-        buses |= buses_of(criteria);
+        buses |= resolve_buses_of(criteria);
     return buses;
 }
 
 /* A name stands first in its match; elsewhere it is two devices with nothing between them. */
-static void report_second_name(struct resolver *resolver, struct source *source,
-                               const struct criterion *name) {
+static void resolve_report_second_name(struct resolver *resolver, struct source *source,
+                                       const struct criterion *name) {
     bool in_rule = resolver->in_rule;
     diagnostic_hint(
-        diagnose(resolver->diagnostics, source, name->span, "syntax",
-                 "a name of a device must come before other conditions"),
+        diagnostic_add(resolver->diagnostics, source, name->span, "syntax",
+                       "a name of a device must come before other conditions"),
         !strcmp(name->text, "and")
             ? "conditions of one device stand side by side; two devices are separated by ','"
         : in_rule ? "two devices are separated by ',', two ways to find one by 'or'"
@@ -215,13 +215,13 @@ static void resolve_criteria(struct resolver *resolver, struct source *source,
         if (one->kind != CRITERION_NAME || one->resolved)
             continue;
         if (second && !told)
-            report_second_name(resolver, source, one);
+            resolve_report_second_name(resolver, source, one);
         told = told || second;
-        struct definition *definition = find_definition(resolver, source, one->text);
+        struct definition *definition = resolve_find_definition(resolver, source, one->text);
         if (definition)
             definition->used = true;
         else if (!told && !source->lost_names)
-            report_undefined(resolver, source, one);
+            resolve_report_undefined(resolver, source, one);
         if (!definition || told)
             continue;
         resolve_definition(resolver, definition, source, one->span, depth);
@@ -233,16 +233,16 @@ static void resolve_criteria(struct resolver *resolver, struct source *source,
 }
 
 /* Names that double at every step would make one look at a device take for ever. */
-static void weigh(struct resolver *resolver, struct definition *definition) {
+static void resolve_weigh(struct resolver *resolver, struct definition *definition) {
     size_t weight = 0;
     for (struct criterion *one = definition->device; one; one = one->next)
         weight += one->kind == CRITERION_NAME && one->resolved ? one->definition->weight : 1;
     definition->weight = weight < WEIGHT_LIMIT ? (uint32_t)weight : 1;
     if (weight >= WEIGHT_LIMIT)
-        diagnostic_hint(diagnose(resolver->diagnostics, definition->source, definition->name_span,
-                                 "circular-definition",
-                                 "device '%s' has too many conditions behind its names",
-                                 definition->name),
+        diagnostic_hint(diagnostic_add(resolver->diagnostics, definition->source,
+                                       definition->name_span, "circular-definition",
+                                       "device '%s' has too many conditions behind its names",
+                                       definition->name),
                         "the limit is %d, those of every name counted", WEIGHT_LIMIT);
 }
 
@@ -251,11 +251,11 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
     if (definition->state == DONE)
         return;
     if (definition->state == UNDER_WAY || depth > DEPTH_LIMIT) {
-        struct diagnostic *diagnostic =
-            diagnose(resolver->diagnostics, source, span, "circular-definition",
-                     definition->state == UNDER_WAY ? "device '%s' is defined by itself"
-                                                    : "device '%s' stands behind too many names",
-                     definition->name);
+        struct diagnostic *diagnostic = diagnostic_add(
+            resolver->diagnostics, source, span, "circular-definition",
+            definition->state == UNDER_WAY ? "device '%s' is defined by itself"
+                                           : "device '%s' stands behind too many names",
+            definition->name);
         diagnostic_hint(diagnostic, definition->state == UNDER_WAY
                                         ? "define it by ids or addresses"
                                         : "the limit is 64 definitions in a row");
@@ -264,7 +264,7 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
     definition->state = UNDER_WAY;
     resolve_criteria(resolver, definition->source, definition->device, depth + 1);
     definition->buses = (uint8_t)resolve_buses(definition->device);
-    weigh(resolver, definition);
+    resolve_weigh(resolver, definition);
     definition->state = DONE;
 }
 
@@ -276,40 +276,42 @@ static void resolve_top(struct resolver *resolver, struct source *source,
     resolve_criteria(resolver, source, criteria, 0);
 }
 
-static void report_broken(struct resolver *resolver, struct source *source,
-                          struct criterion *criteria) {
+static void resolve_report_broken(struct resolver *resolver, struct source *source,
+                                  struct criterion *criteria) {
     for (struct criterion *one = criteria; one && !source->broken; one = one->next)
         if (one->kind == CRITERION_NAME && one->resolved && one->definition->source->broken)
-            diagnostic_hint(diagnose(resolver->diagnostics, source, one->span, "undefined-device",
-                                     "device '%s' is defined in a file that has an error",
-                                     one->definition->name),
+            diagnostic_hint(diagnostic_add(resolver->diagnostics, source, one->span,
+                                           "undefined-device",
+                                           "device '%s' is defined in a file that has an error",
+                                           one->definition->name),
                             "correct %s first", one->definition->source->path);
 }
 
-static void each_target(struct resolver *resolver, struct rule *rule, criteria_function *function) {
+static void resolve_each_target(struct resolver *resolver, struct rule *rule,
+                                criteria_function *function) {
     for (struct action *action = rule->actions; action; action = action->next)
         if (action->verb != VERB_RUN)
             for (struct target *target = action->targets; target; target = target->next)
                 function(resolver, rule->source, target->device);
 }
 
-static void each_use(struct resolver *resolver, criteria_function *function) {
+static void resolve_each_use(struct resolver *resolver, criteria_function *function) {
     for (struct guard *guard = resolver->syntax->guards; guard; guard = guard->next)
         function(resolver, guard->source, guard->device);
     resolver->in_rule = true;
     for (struct rule *rule = resolver->syntax->rules; rule; rule = rule->next)
-        each_target(resolver, rule, function);
+        resolve_each_target(resolver, rule, function);
 }
 
 void resolve_names(struct syntax *syntax, struct diagnostics *diagnostics) {
     struct resolver resolver = {
         .syntax = syntax, .diagnostics = diagnostics, .budget = SUGGESTION_BUDGET};
-    index_definitions(&resolver);
+    resolve_index_definitions(&resolver);
     for (struct definition *one = syntax->definitions; one; one = one->next)
         resolve_definition(&resolver, one, one->source, one->name_span, 0);
-    each_use(&resolver, resolve_top);
+    resolve_each_use(&resolver, resolve_top);
     free(resolver.slots);
-    exclude_check(syntax, diagnostics);
+    contradiction_check(syntax, diagnostics);
 }
 
 bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics) {
@@ -318,7 +320,7 @@ bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics) {
     if (!syntax->definitions)
         return false;
     for (struct definition *one = syntax->definitions; one; one = one->next)
-        report_broken(&resolver, one->source, one->device);
-    each_use(&resolver, report_broken);
+        resolve_report_broken(&resolver, one->source, one->device);
+    resolve_each_use(&resolver, resolve_report_broken);
     return diagnostics->count > before;
 }

@@ -77,48 +77,48 @@ static void yyerror(const struct span *span, struct parser *parser, const char *
 #define JOINED(from, to) ((struct span){(from).start, (to).end})
 
 /* Rings: `last->next` is the first node. A NULL node, of something that could not be built, is left out. */
-#define RING(node) ((node) ? ((node)->next = (node)) : NULL)
-#define APPEND(last, node)                                                                         \
-    (!(node)   ? (last)                                                                            \
-     : !(last) ? RING(node)                                                                        \
-               : ((node)->next = (last)->next, (last)->next = (node)))
-#define OPENED(type, last) ((type *)open_ring(last))
+#define RING(rules_node) ((rules_node) ? ((rules_node)->next = (rules_node)) : NULL)
+#define APPEND(last, rules_node)                                                                         \
+    (!(rules_node)   ? (last)                                                                            \
+     : !(last) ? RING(rules_node)                                                                        \
+               : ((rules_node)->next = (last)->next, (last)->next = (rules_node)))
+#define OPENED(type, last) ((type *)rules_open_ring(last))
 
-static void *open_ring(void *last);
-static void *node(struct parser *parser, size_t size);
-static struct word *new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text);
-static struct word *bare_word(struct parser *parser, struct span span, const char *text);
-static struct word *bare_argument(struct parser *parser, struct span span, const char *text);
-static void set_field(struct parser *parser, struct word *word, const char *field, struct span span);
-static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event);
-static void unknown_event(struct parser *parser, struct span span, const char *text);
+static void *rules_open_ring(void *last);
+static void *rules_node(struct parser *parser, size_t size);
+static struct word *rules_new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text);
+static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text);
+static struct word *rules_bare_argument(struct parser *parser, struct span span, const char *text);
+static void rules_set_field(struct parser *parser, struct word *word, const char *field, struct span span);
+static struct event_list *rules_new_event(struct parser *parser, struct span span, enum event_name event);
+static void rules_unknown_event(struct parser *parser, struct span span, const char *text);
 typedef bool value_reader(struct parse_context *, struct criterion *, struct span, const char *);
-static struct criterion *new_criterion(struct parser *parser, struct span span, struct span value_span,
+static struct criterion *rules_new_criterion(struct parser *parser, struct span span, struct span value_span,
                                        value_reader *read, const char *text);
-static struct criterion *text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
+static struct criterion *rules_text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
                                         const char *text);
-static struct criterion *begin_alternative(struct parser *parser, struct criterion *last,
+static struct criterion *rules_begin_alternative(struct parser *parser, struct criterion *last,
                                            struct criterion *criterion);
-static struct criterion *append_criterion(struct parser *parser, struct criterion *last,
+static struct criterion *rules_append_criterion(struct parser *parser, struct criterion *last,
                                           struct criterion *criterion);
-static struct target *new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
+static struct target *rules_new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
                                  struct criterion *device);
-static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind);
-static struct action *new_action(struct parser *parser, struct span span, enum verb verb);
-static void leave_line(struct parser *parser);
-static void leave_definition(struct parser *parser);
-static void hint_name_of_words(struct parser *parser);
-static void make_unread(struct parser *parser, struct criterion *criterion);
-static void leave_action(struct parser *parser);
-static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
+static struct action_option *rules_new_option(struct parser *parser, struct span span, enum option_kind kind);
+static struct action *rules_new_action(struct parser *parser, struct span span, enum verb verb);
+static void rules_leave_line(struct parser *parser);
+static void rules_leave_definition(struct parser *parser);
+static void rules_hint_name_of_words(struct parser *parser);
+static void rules_make_unread(struct parser *parser, struct criterion *criterion);
+static void rules_leave_action(struct parser *parser);
+static void rules_add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions);
-static struct guard *add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
-static bool ends_device(const struct parser *parser, struct span rest);
-static struct criterion *trim_names(struct criterion *last);
-static void add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device);
-static const char *word_at(struct parser *parser, struct span span);
-static void add_bad_name(struct parser *parser, const char *name);
-static void add_definition(struct parser *parser, struct span span, struct span name_span,
+static struct guard *rules_add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
+static bool rules_ends_device(const struct parser *parser, struct span rest);
+static struct criterion *rules_trim_names(struct criterion *last);
+static void rules_add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device);
+static const char *rules_word_at(struct parser *parser, struct span span);
+static void rules_add_bad_name(struct parser *parser, const char *name);
+static void rules_add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device);
 }
 
@@ -162,38 +162,38 @@ file: %empty
     | file rule
     | file block_rule NEWLINE
     | file guard
-    | file error NEWLINE    { yyerrok; leave_line(parser); }
-    | file error block NEWLINE { yyerrok; leave_line(parser); }
+    | file error NEWLINE    { yyerrok; rules_leave_line(parser); }
+    | file error block NEWLINE { yyerrok; rules_leave_line(parser); }
     ;
 
 definition: DEVICE WORD IS device NEWLINE {
-        bool named = value_name(&parser->values, @WORD, word_at(parser, @WORD));
-        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case(word_at(parser, @WORD)));
+        bool named = value_name(&parser->values, @WORD, rules_word_at(parser, @WORD));
+        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case(rules_word_at(parser, @WORD)));
         if (!named)
-            add_bad_name(parser, word_at(parser, @WORD));
+            rules_add_bad_name(parser, rules_word_at(parser, @WORD));
         else
-            add_definition(parser, JOINED(@DEVICE, @device), @WORD, $device);
+            rules_add_definition(parser, JOINED(@DEVICE, @device), @WORD, $device);
     };
 
 rule: ON VM vms events action NEWLINE {
-        add_rule(parser, JOINED(@ON, @action), $vms, $events, $action);
+        rules_add_rule(parser, JOINED(@ON, @action), $vms, $events, $action);
     };
 
 block_rule: ON VM vms events block {
-        add_rule(parser, JOINED(@ON, @events), $vms, $events, $block);
+        rules_add_rule(parser, JOINED(@ON, @events), $vms, $events, $block);
     };
 
 guard: NEVER ATTACH device guarded NEWLINE {
-        add_guard(parser, JOINED(@NEVER, @guarded), $device, $guarded);
+        rules_add_guard(parser, JOINED(@NEVER, @guarded), $device, $guarded);
     }
     | NEVER ATTACH device TO error NEWLINE {
         yyerrok;
-        add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start}, $device);
+        rules_add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start}, $device);
     }
     | NEVER ATTACH device error NEWLINE {
         yyerrok;
-        add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start},
-                           ends_device(parser, (struct span){@device.end, @NEWLINE.start}) ? trim_names($device) : NULL);
+        rules_add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start},
+                           rules_ends_device(parser, (struct span){@device.end, @NEWLINE.start}) ? rules_trim_names($device) : NULL);
     };
 
 guarded: %empty             { $$ = NULL; }
@@ -204,17 +204,17 @@ vms: vm                     { $$ = RING($vm); }
     | vms[last] COMMA vm    { $$ = APPEND($last, $vm); }
     ;
 
-vm: ANY                     { $$ = new_word(parser, @$, WORD_ANY, "any"); }
-    | WORD                  { $$ = bare_word(parser, @$, $WORD.text); parser->vm = @$; }
-    | NUMBER                { $$ = bare_word(parser, @$, $NUMBER.text); parser->vm = @$; }
-    | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
+vm: ANY                     { $$ = rules_new_word(parser, @$, WORD_ANY, "any"); }
+    | WORD                  { $$ = rules_bare_word(parser, @$, $WORD.text); parser->vm = @$; }
+    | NUMBER                { $$ = rules_bare_word(parser, @$, $NUMBER.text); parser->vm = @$; }
+    | STRING                { $$ = rules_new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
     | FIELD lump            {
-        $$ = bare_word(parser, @lump, $lump.text);
-        set_field(parser, $$, $FIELD.text, @$);
+        $$ = rules_bare_word(parser, @lump, $lump.text);
+        rules_set_field(parser, $$, $FIELD.text, @$);
     }
     | FIELD STRING          {
-        $$ = new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
-        set_field(parser, $$, $FIELD.text, @$);
+        $$ = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
+        rules_set_field(parser, $$, $FIELD.text, @$);
     }
     ;
 
@@ -224,8 +224,8 @@ events: event               { $$ = RING($event); }
     | events[last] COMMA event { $$ = APPEND($last, $event); }
     ;
 
-event: EVENT                { $$ = new_event(parser, @$, $EVENT.event); }
-    | lump                  { $$ = NULL; unknown_event(parser, @$, $lump.text); }
+event: EVENT                { $$ = rules_new_event(parser, @$, $EVENT.event); }
+    | lump                  { $$ = NULL; rules_unknown_event(parser, @$, $lump.text); }
     ;
 
 block: OPEN {
@@ -233,7 +233,7 @@ block: OPEN {
         parser->in_block = true;
         parser->stray_block = parser->error_on_line;
         if (parser->stray_block)
-            leave_definition(parser);
+            rules_leave_definition(parser);
     }
        block_actions last_action CLOSE {
         $$ = APPEND($block_actions, $last_action);
@@ -243,35 +243,35 @@ block: OPEN {
 block_actions: %empty       { $$ = NULL; }
     | block_actions[last] NEWLINE           { $$ = $last; }
     | block_actions[last] action NEWLINE    { $$ = APPEND($last, $action); }
-    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; leave_action(parser); }
+    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; rules_leave_action(parser); }
     ;
 
 last_action: %empty         { $$ = NULL; }
     | action
-    | error                 { $$ = NULL; leave_action(parser); }
+    | error                 { $$ = NULL; rules_leave_action(parser); }
     ;
 
 action: ATTACH targets AS backend {
-        $$ = new_action(parser, @$, VERB_ATTACH);
+        $$ = rules_new_action(parser, @$, VERB_ATTACH);
         $$->targets = OPENED(struct target, $targets);
         $$->backend = $backend;
     }
     | ATTACH targets WITH GROUP AS backend {
-        $$ = new_action(parser, @$, VERB_ATTACH);
+        $$ = rules_new_action(parser, @$, VERB_ATTACH);
         $$->targets = OPENED(struct target, $targets);
         $$->with_group = true;
         $$->backend = $backend;
     }
     | DETACH targets with_group any_backend {
-        $$ = new_action(parser, @$, VERB_DETACH);
+        $$ = rules_new_action(parser, @$, VERB_DETACH);
         $$->targets = OPENED(struct target, $targets);
         $$->with_group = $with_group;
         $$->backend = $any_backend;
     }
     | RUN STRING arguments {
-        struct word *program = new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
+        struct word *program = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
         program->next = OPENED(struct word, $arguments);
-        $$ = new_action(parser, @$, VERB_RUN);
+        $$ = rules_new_action(parser, @$, VERB_RUN);
         $$->command = program;
     }
     | action[last] option {
@@ -286,16 +286,16 @@ arguments: %empty           { $$ = NULL; }
     | arguments[last] argument { $$ = APPEND($last, $argument); }
     ;
 
-argument: lump              { $$ = bare_argument(parser, @$, $lump.text); }
-    | STRING                { $$ = new_word(parser, @$, WORD_QUOTED, $STRING.text); }
+argument: lump              { $$ = rules_bare_argument(parser, @$, $lump.text); }
+    | STRING                { $$ = rules_new_word(parser, @$, WORD_QUOTED, $STRING.text); }
     ;
 
 targets: target             { $$ = RING($target); }
     | targets[last] COMMA target { $$ = APPEND($last, $target); }
     ;
 
-target: device              { $$ = new_target(parser, @$, QUANTIFIER_ONE, 1, $device); }
-    | quantifier device     { $$ = new_target(parser, @$, $quantifier.kind, $quantifier.count, $device); }
+target: device              { $$ = rules_new_target(parser, @$, QUANTIFIER_ONE, 1, $device); }
+    | quantifier device     { $$ = rules_new_target(parser, @$, $quantifier.kind, $quantifier.count, $device); }
     ;
 
 quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
@@ -306,21 +306,21 @@ quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
     }
     ;
 
-device: criterion           { $$ = begin_alternative(parser, NULL, $criterion); }
-    | device[last] criterion { $$ = append_criterion(parser, $last, $criterion); }
-    | device[last] OR criterion { $$ = begin_alternative(parser, $last, $criterion); }
+device: criterion           { $$ = rules_begin_alternative(parser, NULL, $criterion); }
+    | device[last] criterion { $$ = rules_append_criterion(parser, $last, $criterion); }
+    | device[last] OR criterion { $$ = rules_begin_alternative(parser, $last, $criterion); }
     ;
 
-criterion: WORD             { $$ = new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
-    | AT lump               { $$ = new_criterion(parser, @$, @lump, value_address, $lump.text); }
-    | CLASS lump            { $$ = new_criterion(parser, @$, @lump, value_class, $lump.text); }
+criterion: WORD             { $$ = rules_new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
+    | AT lump               { $$ = rules_new_criterion(parser, @$, @lump, value_address, $lump.text); }
+    | CLASS lump            { $$ = rules_new_criterion(parser, @$, @lump, value_class, $lump.text); }
     | SUBSYSTEM lump        {
-        $$ = new_criterion(parser, @$, @lump, value_id, $lump.text);
+        $$ = rules_new_criterion(parser, @$, @lump, value_id, $lump.text);
         if ($$->kind == CRITERION_ID)
             $$->kind = CRITERION_SUBSYSTEM;
     }
-    | PORT lump             { $$ = new_criterion(parser, @$, @lump, value_port, $lump.text); }
-    | SERIAL STRING         { $$ = text_criterion(parser, @$, CRITERION_SERIAL, $STRING.text); }
+    | PORT lump             { $$ = rules_new_criterion(parser, @$, @lump, value_port, $lump.text); }
+    | SERIAL STRING         { $$ = rules_text_criterion(parser, @$, CRITERION_SERIAL, $STRING.text); }
     ;
 
 with_group: %empty          { $$ = false; }
@@ -335,26 +335,26 @@ backend: VFIO               { $$ = BACKEND_VFIO; }
     | USB                   { $$ = BACKEND_USB; }
     ;
 
-option: OPTIONAL            { $$ = new_option(parser, @$, OPTION_OPTIONAL); }
-    | UNMANAGED             { $$ = new_option(parser, @$, OPTION_UNMANAGED); }
-    | WITHIN duration       { $$ = new_option(parser, @$, OPTION_WITHIN); $$->milliseconds = $duration; }
-    | AFTER duration        { $$ = new_option(parser, @$, OPTION_AFTER); $$->milliseconds = $duration; }
-    | ROM OFF               { $$ = new_option(parser, @$, OPTION_ROM_OFF); }
-    | ROM STRING            { $$ = new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
-    | THEN RESET            { $$ = new_option(parser, @$, OPTION_THEN_RESET); }
-    | THEN REBOOT           { $$ = new_option(parser, @$, OPTION_THEN_REBOOT); }
+option: OPTIONAL            { $$ = rules_new_option(parser, @$, OPTION_OPTIONAL); }
+    | UNMANAGED             { $$ = rules_new_option(parser, @$, OPTION_UNMANAGED); }
+    | WITHIN duration       { $$ = rules_new_option(parser, @$, OPTION_WITHIN); $$->milliseconds = $duration; }
+    | AFTER duration        { $$ = rules_new_option(parser, @$, OPTION_AFTER); $$->milliseconds = $duration; }
+    | ROM OFF               { $$ = rules_new_option(parser, @$, OPTION_ROM_OFF); }
+    | ROM STRING            { $$ = rules_new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
+    | THEN RESET            { $$ = rules_new_option(parser, @$, OPTION_THEN_RESET); }
+    | THEN REBOOT           { $$ = rules_new_option(parser, @$, OPTION_THEN_REBOOT); }
     ;
 
 duration: lump              { $$ = 0; value_duration(&parser->values, &$$, @$, $lump.text); };
 
 %%
 
-static void *node(struct parser *parser, size_t size) {
-    return arena_alloc(&parser->values.syntax->arena, size);
+static void *rules_node(struct parser *parser, size_t size) {
+    return memory_arena_alloc(&parser->values.syntax->arena, size);
 }
 
 /* Every node begins with its `next`. */
-static void *open_ring(void *last) {
+static void *rules_open_ring(void *last) {
     struct ring { struct ring *next; } *end = last, *first;
     if (!end)
         return NULL;
@@ -363,82 +363,82 @@ static void *open_ring(void *last) {
     return first;
 }
 
-static struct word *make_word(struct parser *parser, struct span span, enum word_kind kind, const char *text,
+static struct word *rules_make_word(struct parser *parser, struct span span, enum word_kind kind, const char *text,
                               size_t length) {
-    struct word *word = node(parser, sizeof *word);
+    struct word *word = rules_node(parser, sizeof *word);
     word->text = text;
     word->span = span;
     word->kind = kind;
-    word->hash = text_hash(text, length);
+    word->hash = scanner_text_hash(text, length);
     return word;
 }
 
-static struct word *new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
-    return make_word(parser, span, kind, text, strlen(text));
+static struct word *rules_new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
+    return rules_make_word(parser, span, kind, text, strlen(text));
 }
 
 /* Of a text that is only lent. */
-static struct word *copy_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
+static struct word *rules_copy_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
     size_t length = strlen(text);
-    return make_word(parser, span, kind, arena_text(&parser->values.syntax->arena, text, length), length);
+    return rules_make_word(parser, span, kind, memory_arena_text(&parser->values.syntax->arena, text, length), length);
 }
 
 /* People who know a shell try its other quotes, and would name a VM that never comes. */
-static bool report_quotes(struct parser *parser, struct span span, const char *text) {
+static bool rules_report_quotes(struct parser *parser, struct span span, const char *text) {
     if (*text != '\'' && *text != '`')
         return false;
     if (!parser->quotes_on_line)
-        report_wrong_quotes(&parser->values, span);
+        syntax_error_wrong_quotes(&parser->values, span);
     return parser->quotes_on_line = true;
 }
 
-static struct word *bare_argument(struct parser *parser, struct span span, const char *text) {
-    if (!report_quotes(parser, span, text))
-        report_shell_word(&parser->values, span, text);
-    return copy_word(parser, span, WORD_PLAIN, text);
+static struct word *rules_bare_argument(struct parser *parser, struct span span, const char *text) {
+    if (!rules_report_quotes(parser, span, text))
+        syntax_error_shell_word(&parser->values, span, text);
+    return rules_copy_word(parser, span, WORD_PLAIN, text);
 }
 
 /* Nothing else could be meant: most names are such, and need no closer look. */
-static bool is_everyday_name(const char *text) {
+static bool rules_is_everyday_name(const char *text) {
     while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' || *text == '_')
         text++;
     return !*text;
 }
 
 /* A word with more than a name in it, or one that is no name though it looks like one. */
-static struct word *bare_word(struct parser *parser, struct span span, const char *text) {
-    if (is_everyday_name(text))
-        return copy_word(parser, span, WORD_PLAIN, text);
+static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text) {
+    if (rules_is_everyday_name(text))
+        return rules_copy_word(parser, span, WORD_PLAIN, text);
     size_t before = parser->values.diagnostics->count;
-    if (!report_quotes(parser, span, text))
-        report_odd_name(&parser->values, span, text);
+    if (!rules_report_quotes(parser, span, text))
+        syntax_error_odd_name(&parser->values, span, text);
     parser->odd_vm |= parser->values.diagnostics->count > before;
-    return copy_word(parser, span, is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
+    return rules_copy_word(parser, span, value_is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
-static enum word_field field_of(const char *text) {
+static enum word_field rules_field_of(const char *text) {
     for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++)
-        if (!strcmp(text, field_text(field)))
+        if (!strcmp(text, syntax_field_text(field)))
             return field;
     return FIELD_ANY;
 }
 
-static void set_field(struct parser *parser, struct word *word, const char *field, struct span span) {
+static void rules_set_field(struct parser *parser, struct word *word, const char *field, struct span span) {
     parser->vm = word->span;
-    word->field = field_of(field);
-    if (word->field == FIELD_UUID && !(word->kind == WORD_GLOB ? glob_meets_uuid(word->text) : is_uuid(word->text)))
-        report_bad_uuid(&parser->values, word->span, word->text);
+    word->field = rules_field_of(field);
+    if (word->field == FIELD_UUID && !(word->kind == WORD_GLOB ? glob_meets_uuid(word->text) : syntax_is_uuid(word->text)))
+        syntax_error_bad_uuid(&parser->values, word->span, word->text);
     word->span = span;
 }
 
-static struct diagnostic *numbered(struct parser *parser, size_t number) {
+static struct diagnostic *rules_numbered(struct parser *parser, size_t number) {
     return &parser->values.diagnostics->list[number - 1];
 }
 
 /* "UUID 8a0e...": a word that says what the next one is, but for its case. */
-static enum word_field field_in_capitals(const char *words, size_t length) {
+static enum word_field rules_field_in_capitals(const char *words, size_t length) {
     for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++) {
-        const char *text = field_text(field);
+        const char *text = syntax_field_text(field);
         size_t size = strlen(text);
         if (size < length && !strncasecmp(words, text, size) && strncmp(words, text, size) != 0 &&
             (words[size] == ' ' || words[size] == '\t'))
@@ -448,66 +448,66 @@ static enum word_field field_in_capitals(const char *words, size_t length) {
 }
 
 /* "on vm Home Assistant started": the words that are no event belong to the name. */
-static void hint_name_of_words(struct parser *parser) {
+static void rules_hint_name_of_words(struct parser *parser) {
     const char *name = parser->values.source->text + parser->vm.start;
     size_t length = parser->vm.end - parser->vm.start;
-    bool whole = numbered(parser, parser->stray_word)->span.end <= parser->vm.end;
-    enum word_field field = field_in_capitals(name, length);
+    bool whole = rules_numbered(parser, parser->stray_word)->span.end <= parser->vm.end;
+    enum word_field field = rules_field_in_capitals(name, length);
     if (whole && field != FIELD_ANY)
-        diagnostic_hint(numbered(parser, parser->stray_word), "'%s' is written in lower case",
-                        field_text(field));
-    else if (hint_vm_words(numbered(parser, parser->stray_word), name, length))
+        diagnostic_hint(rules_numbered(parser, parser->stray_word), "'%s' is written in lower case",
+                        syntax_field_text(field));
+    else if (syntax_error_hint_vm_words(rules_numbered(parser, parser->stray_word), name, length))
         return;
     else if (whole && !memchr(name, '\n', length) && !memchr(name, '"', length))
-        diagnostic_hint(numbered(parser, parser->stray_word),
+        diagnostic_hint(rules_numbered(parser, parser->stray_word),
                         "a name with a blank in it is written in quotes: \"%.*s\"", (int)length, name);
 }
 
-static struct event_list *new_event(struct parser *parser, struct span span, enum event_name event) {
-    struct event_list *item = node(parser, sizeof *item);
+static struct event_list *rules_new_event(struct parser *parser, struct span span, enum event_name event) {
+    struct event_list *item = rules_node(parser, sizeof *item);
     item->start = span.start;
     item->event = event;
     if (parser->stray_word > parser->line_errors)
-        hint_name_of_words(parser);
+        rules_hint_name_of_words(parser);
     return item;
 }
 
 /* True when nothing but blanks is between the VM and the span: it may be a part of the VM's name. */
-static bool continues_name(const struct parser *parser, struct span span) {
+static bool rules_continues_name(const struct parser *parser, struct span span) {
     const char *text = parser->values.source->text + parser->vm.end;
     return parser->vm.end <= span.start && strspn(text, " \t") == span.start - parser->vm.end;
 }
 
-static void unknown_event(struct parser *parser, struct span span, const char *text) {
+static void rules_unknown_event(struct parser *parser, struct span span, const char *text) {
     bool stray = parser->stray_word > parser->line_errors;
-    if (continues_name(parser, span))
+    if (rules_continues_name(parser, span))
         parser->vm.end = span.end;
-    if (parser->quotes_on_line || ((stray || parser->odd_vm) && !is_nearly_event(text)))
+    if (parser->quotes_on_line || ((stray || parser->odd_vm) && !syntax_error_is_nearly_event(text)))
         return;
-    if (!report_unknown_event(&parser->values, span, text))
+    if (!syntax_error_unknown_event(&parser->values, span, text))
         parser->stray_word = parser->values.diagnostics->count;
 }
 
-static void make_unread(struct parser *parser, struct criterion *criterion) {
+static void rules_make_unread(struct parser *parser, struct criterion *criterion) {
     criterion->kind = CRITERION_UNREAD;
     criterion->any_vendor = criterion->any_device = false;
-    criterion->text = word_at(parser, criterion->span);
+    criterion->text = rules_word_at(parser, criterion->span);
     parser->incomplete = true;
 }
 
-static struct criterion *new_criterion(struct parser *parser, struct span span, struct span value_span,
+static struct criterion *rules_new_criterion(struct parser *parser, struct span span, struct span value_span,
                                        value_reader *read, const char *text) {
-    struct criterion *criterion = node(parser, sizeof *criterion);
+    struct criterion *criterion = rules_node(parser, sizeof *criterion);
     criterion->span = span;
     criterion->kind = CRITERION_ID;
     if (!read(&parser->values, criterion, value_span, text))
-        make_unread(parser, criterion);
+        rules_make_unread(parser, criterion);
     return criterion;
 }
 
-static struct criterion *text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
+static struct criterion *rules_text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
                                         const char *text) {
-    struct criterion *criterion = node(parser, sizeof *criterion);
+    struct criterion *criterion = rules_node(parser, sizeof *criterion);
     criterion->span = span;
     criterion->kind = (uint8_t)kind;
     criterion->text = text;
@@ -515,7 +515,7 @@ static struct criterion *text_criterion(struct parser *parser, struct span span,
 }
 
 /* A device that lacks a word that was not understood would mean more than its writer does. */
-static struct criterion *open_device(struct parser *parser, struct criterion *last) {
+static struct criterion *rules_open_device(struct parser *parser, struct criterion *last) {
     struct criterion *device = OPENED(struct criterion, last);
     if (device)
         device->incomplete = parser->incomplete;
@@ -524,70 +524,70 @@ static struct criterion *open_device(struct parser *parser, struct criterion *la
 }
 
 /* A word of the language, mistyped, that passes as a name: what follows on the line follows from that. */
-static bool report_mistyped(struct parser *parser, struct criterion *name, const enum token *tokens, size_t count) {
-    if (parser->misread || !report_mistyped_word(&parser->values, name->span, name->text, tokens, count))
+static bool rules_report_mistyped(struct parser *parser, struct criterion *name, const enum token *tokens, size_t count) {
+    if (parser->misread || !syntax_error_mistyped_word(&parser->values, name->span, name->text, tokens, count))
         return false;
     struct span rest = {name->span.start, name->span.end};
     while (rest.end < parser->values.source->size && parser->values.source->text[rest.end] != '\n')
         rest.end++;
-    diagnostics_cover(parser->values.diagnostics, parser->values.source, rest, (struct span){0, 0});
-    make_unread(parser, name);
+    diagnostic_cover(parser->values.diagnostics, parser->values.source, rest, (struct span){0, 0});
+    rules_make_unread(parser, name);
     return true;
 }
 
 /* "10de:* clas 03", "clas 0c03", "nay gpu" */
-static void find_mistyped(struct parser *parser, struct criterion *last, struct criterion *criterion) {
+static void rules_find_mistyped(struct parser *parser, struct criterion *last, struct criterion *criterion) {
     static const enum token conditions[] = {TOKEN_CLASS, TOKEN_SUBSYSTEM, TOKEN_PORT, TOKEN_SERIAL, TOKEN_AT};
     static const enum token quantifiers[] = {TOKEN_ANY, TOKEN_ALL};
     bool in_rule = parser->head[0].token != TOKEN_NEVER && parser->head[0].token != TOKEN_DEVICE;
     if (last->kind == CRITERION_NAME && last->alternative && in_rule && criterion->kind == CRITERION_NAME &&
-        report_mistyped(parser, last, quantifiers, 2))
+        rules_report_mistyped(parser, last, quantifiers, 2))
         return;
     if (last->kind == CRITERION_NAME && criterion->kind == CRITERION_UNREAD) {
         enum token token = value_token_of(criterion->text);
-        if (token != TOKEN_END && report_mistyped(parser, last, &token, 1))
+        if (token != TOKEN_END && rules_report_mistyped(parser, last, &token, 1))
             return;
     }
     if (criterion->kind == CRITERION_NAME)
-        report_mistyped(parser, criterion, conditions, sizeof conditions / sizeof *conditions);
+        rules_report_mistyped(parser, criterion, conditions, sizeof conditions / sizeof *conditions);
 }
 
-static struct criterion *append_criterion(struct parser *parser, struct criterion *last,
+static struct criterion *rules_append_criterion(struct parser *parser, struct criterion *last,
                                           struct criterion *criterion) {
     if (last && !parser->begins_alternative)
-        find_mistyped(parser, last, criterion);
+        rules_find_mistyped(parser, last, criterion);
     if (last && !parser->begins_alternative && last->kind == CRITERION_UNREAD && criterion->kind == CRITERION_NAME)
-        make_unread(parser, criterion); /* "class VGA compatible controller" */
+        rules_make_unread(parser, criterion); /* "class VGA compatible controller" */
     criterion->alternative = parser->begins_alternative;
     parser->begins_alternative = false;
     return APPEND(last, criterion);
 }
 
-static struct criterion *begin_alternative(struct parser *parser, struct criterion *last,
+static struct criterion *rules_begin_alternative(struct parser *parser, struct criterion *last,
                                            struct criterion *criterion) {
     parser->begins_alternative = true;
-    return append_criterion(parser, last, criterion);
+    return rules_append_criterion(parser, last, criterion);
 }
 
-static struct target *new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
+static struct target *rules_new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
                                  struct criterion *device) {
-    struct target *target = node(parser, sizeof *target);
+    struct target *target = rules_node(parser, sizeof *target);
     target->span = span;
     target->quantifier = kind;
     target->count = count & 0xffffff;
-    target->device = open_device(parser, device);
+    target->device = rules_open_device(parser, device);
     return target;
 }
 
-static struct action_option *new_option(struct parser *parser, struct span span, enum option_kind kind) {
-    struct action_option *option = node(parser, sizeof *option);
+static struct action_option *rules_new_option(struct parser *parser, struct span span, enum option_kind kind) {
+    struct action_option *option = rules_node(parser, sizeof *option);
     option->span = span;
     option->kind = kind;
     return option;
 }
 
-static struct action *new_action(struct parser *parser, struct span span, enum verb verb) {
-    struct action *action = node(parser, sizeof *action);
+static struct action *rules_new_action(struct parser *parser, struct span span, enum verb verb) {
+    struct action *action = rules_node(parser, sizeof *action);
     action->span = span;
     action->verb = verb;
     action->next = action;
@@ -595,11 +595,11 @@ static struct action *new_action(struct parser *parser, struct span span, enum v
     return action;
 }
 
-static void add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
+static void rules_add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
                      struct action *actions) {
     if (parser->values.source->refused)
         return;
-    struct rule *rule = node(parser, sizeof *rule);
+    struct rule *rule = rules_node(parser, sizeof *rule);
     rule->source = parser->values.source;
     rule->span = span;
     rule->vms = OPENED(struct word, vms);
@@ -609,12 +609,12 @@ static void add_rule(struct parser *parser, struct span span, struct word *vms, 
     parser->values.syntax->rules_end = &rule->next;
 }
 
-static struct guard *add_guard(struct parser *parser, struct span span, struct criterion *device,
+static struct guard *rules_add_guard(struct parser *parser, struct span span, struct criterion *device,
                                struct word *vms) {
-    struct guard *guard = node(parser, sizeof *guard);
+    struct guard *guard = rules_node(parser, sizeof *guard);
     guard->source = parser->values.source;
     guard->span = span;
-    guard->device = open_device(parser, device);
+    guard->device = rules_open_device(parser, device);
     guard->vms = OPENED(struct word, vms);
     *parser->values.syntax->guards_end = guard;
     parser->values.syntax->guards_end = &guard->next;
@@ -622,7 +622,7 @@ static struct guard *add_guard(struct parser *parser, struct span span, struct c
 }
 
 /* Whether what follows the device of a guard, and is an error, can be no further device. */
-static bool ends_device(const struct parser *parser, struct span rest) {
+static bool rules_ends_device(const struct parser *parser, struct span rest) {
     const char *text = parser->values.source->text + rest.start;
     switch (parser->unexpected) {
     case TOKEN_NEWLINE:
@@ -643,7 +643,7 @@ static bool ends_device(const struct parser *parser, struct span rest) {
 }
 
 /* "1ac1:089a for vm a": without the names behind a condition, which are other words mistyped. */
-static struct criterion *trim_names(struct criterion *last) {
+static struct criterion *rules_trim_names(struct criterion *last) {
     while (last->kind == CRITERION_NAME && !last->alternative) {
         struct criterion *before = last->next;
         while (before->next != last)
@@ -655,8 +655,8 @@ static struct criterion *trim_names(struct criterion *last) {
 }
 
 /* What follows "never attach", for messages, which begin with these two words. */
-static struct span behind_attach(const struct parser *parser, struct span span) {
-    const char *text = parser->values.source->text, *attach = token_text(TOKEN_ATTACH);
+static struct span rules_behind_attach(const struct parser *parser, struct span span) {
+    const char *text = parser->values.source->text, *attach = scanner_token_text(TOKEN_ATTACH);
     uint32_t start = span.start + (uint32_t)strcspn(text + span.start, " \t");
     start += (uint32_t)strspn(text + start, " \t");
     uint32_t end = start + (uint32_t)strcspn(text + start, " \t\r\n");
@@ -666,37 +666,37 @@ static struct span behind_attach(const struct parser *parser, struct span span) 
 }
 
 /* A guard whose line has an error: what was not understood may mean every device and every VM. */
-static void add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device) {
+static void rules_add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device) {
     if (!device) {
-        device = node(parser, sizeof *device);
-        device->span = behind_attach(parser, span);
-        make_unread(parser, device);
+        device = rules_node(parser, sizeof *device);
+        device->span = rules_behind_attach(parser, span);
+        rules_make_unread(parser, device);
         device->alternative = true;
         device = RING(device);
     }
-    add_guard(parser, span, device, NULL)->doubtful = true;
+    rules_add_guard(parser, span, device, NULL)->doubtful = true;
 }
 
 /* The text of a token that was read too long ago to be lent still. */
-static const char *word_at(struct parser *parser, struct span span) {
-    return intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
+static const char *rules_word_at(struct parser *parser, struct span span) {
+    return scanner_intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
                   span.end - span.start);
 }
 
-static void add_definition(struct parser *parser, struct span span, struct span name_span,
+static void rules_add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device) {
-    struct definition *definition = node(parser, sizeof *definition);
+    struct definition *definition = rules_node(parser, sizeof *definition);
     definition->source = parser->values.source;
     definition->span = span;
     definition->name_span = name_span;
-    definition->name = word_at(parser, name_span);
-    definition->device = open_device(parser, device);
+    definition->name = rules_word_at(parser, name_span);
+    definition->device = rules_open_device(parser, device);
     *parser->values.syntax->definitions_end = definition;
     parser->values.syntax->definitions_end = &definition->next;
 }
 
 /* The uses of a name that cannot be one are no further mistakes. */
-static void add_bad_name(struct parser *parser, const char *name) {
+static void rules_add_bad_name(struct parser *parser, const char *name) {
     struct syntax *syntax = parser->values.syntax;
     syntax->bad_names = memory_grow((void *)syntax->bad_names, syntax->bad_name_count, sizeof *syntax->bad_names);
     syntax->bad_names[syntax->bad_name_count++] = name;
@@ -709,12 +709,12 @@ static const short codes[] = {
 #undef X
 };
 
-static bool is_action(enum token token) {
+static bool rules_is_action(enum token token) {
     return token == TOKEN_ATTACH || token == TOKEN_DETACH || token == TOKEN_RUN;
 }
 
 /* The head of a block without its '{', as the line had an error, or the '{' is in a comment. */
-static bool lost_its_block(const struct parser *parser) {
+static bool rules_lost_its_block(const struct parser *parser) {
     enum token first = parser->head[0].token;
     return parser->line_tokens > 0 && !parser->in_block && !parser->has_open && !parser->has_action &&
            first != TOKEN_DEVICE && first != TOKEN_NEVER && first != TOKEN_CLOSE && first != TOKEN_NEWLINE &&
@@ -722,7 +722,7 @@ static bool lost_its_block(const struct parser *parser) {
 }
 
 /* What ends a block elsewhere. */
-static bool is_foreign_close(const struct seen_token *seen) {
+static bool rules_is_foreign_close(const struct seen_token *seen) {
     static const char *const words[] = {")", "]", "end", "done", "fi"};
     for (size_t i = 0; seen->token == TOKEN_WORD && i < sizeof words / sizeof *words; i++)
         if (!strcmp(seen->value.text, words[i]))
@@ -730,8 +730,8 @@ static bool is_foreign_close(const struct seen_token *seen) {
     return false;
 }
 
-static void begin_line(struct parser *parser) {
-    parser->headless = parser->headless || lost_its_block(parser);
+static void rules_begin_line(struct parser *parser) {
+    parser->headless = parser->headless || rules_lost_its_block(parser);
     parser->has_open = parser->has_action = parser->misread = false;
     parser->line_errors = parser->values.diagnostics->count;
     parser->line_tokens = 0;
@@ -741,10 +741,10 @@ static void begin_line(struct parser *parser) {
     parser->never = (struct span){0, 0};
 }
 
-static void remember(struct parser *parser, enum token token, union token_value value,
+static void rules_remember(struct parser *parser, enum token token, union token_value value,
                      struct span span) {
     if (parser->found.token == TOKEN_NEWLINE)
-        begin_line(parser);
+        rules_begin_line(parser);
     parser->previous = parser->found;
     parser->found = (struct seen_token){token, value, span};
     parser->in_vms = token == TOKEN_VM ||
@@ -753,16 +753,16 @@ static void remember(struct parser *parser, enum token token, union token_value 
     if (token == TOKEN_NEVER && parser->line_tokens > 0)
         parser->never = span;
     if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
-        !is_action(token) && !is_foreign_close(&parser->found))
+        !rules_is_action(token) && !rules_is_foreign_close(&parser->found))
         parser->open_missing = parser->headless = 0;
     parser->has_open |= token == TOKEN_OPEN;
-    parser->has_action |= is_action(token);
+    parser->has_action |= rules_is_action(token);
     if (parser->line_tokens < LINE_HEAD)
         parser->head[parser->line_tokens++] = parser->found;
 }
 
 /* A block whose '}' was forgotten ends where the next statement begins, so that one mistake is one error. */
-static bool ends_open_block(const struct parser *parser) {
+static bool rules_ends_open_block(const struct parser *parser) {
     return parser->in_block && parser->line_tokens == 1 &&
            (parser->found.token == TOKEN_ON || parser->found.token == TOKEN_DEVICE ||
             parser->found.token == TOKEN_NEVER || parser->found.token == TOKEN_END);
@@ -770,7 +770,7 @@ static bool ends_open_block(const struct parser *parser) {
 
 /* A 'never' that the backslash at the end of the line before has joined to that line: it would be lost with
  * the line's error. Returns where the backslash is; UINT32_MAX: it is not such a 'never'. */
-static uint32_t joining_backslash(const struct parser *parser) {
+static uint32_t rules_joining_backslash(const struct parser *parser) {
     const char *text = parser->values.source->text;
     uint32_t at = parser->found.span.start;
     if (parser->found.token != TOKEN_NEVER || parser->line_tokens < 2)
@@ -785,29 +785,29 @@ static uint32_t joining_backslash(const struct parser *parser) {
 }
 
 /* Such a 'never' begins a line of its own. */
-static void begin_joined_line(struct parser *parser) {
-    begin_line(parser);
+static void rules_begin_joined_line(struct parser *parser) {
+    rules_begin_line(parser);
     parser->open_missing = 0;
     parser->previous.token = TOKEN_NEWLINE;
     parser->head[parser->line_tokens++] = parser->found;
 }
 
-static int close_block(struct parser *parser, const union parser_value *value, struct span *span) {
+static int rules_close_block(struct parser *parser, const union parser_value *value, struct span *span) {
     parser->unclosed++;
     if (!parser->stray_block)
-        report_open_block(&parser->values, &parser->found, parser->open_block);
+        syntax_error_open_block(&parser->values, &parser->found, parser->open_block);
     parser->hold = HOLD_NEWLINE;
     parser->held = *value;
     *span = (struct span){span->start, span->start};
     return CLOSE;
 }
 
-static int held_token(struct parser *parser, union parser_value *value, struct span *span) {
+static int rules_held_token(struct parser *parser, union parser_value *value, struct span *span) {
     if (parser->hold == HOLD_JOINED) {
-        begin_joined_line(parser);
+        rules_begin_joined_line(parser);
         *span = parser->found.span;
-        if (ends_open_block(parser))
-            return close_block(parser, &parser->held, span);
+        if (rules_ends_open_block(parser))
+            return rules_close_block(parser, &parser->held, span);
     }
     if (parser->hold == HOLD_NEWLINE) {
         parser->hold = HOLD_TOKEN;
@@ -821,7 +821,7 @@ static int held_token(struct parser *parser, union parser_value *value, struct s
 }
 
 /* What comes next on the line, blanks and joined lines aside. */
-static const char *next_text(const struct parser *parser) {
+static const char *rules_next_text(const struct parser *parser) {
     const char *text = parser->values.source->text + parser->found.span.end;
     for (;;) {
         text += strspn(text, " \t");
@@ -833,36 +833,36 @@ static const char *next_text(const struct parser *parser) {
 }
 
 /* Whether a word of a VM comes next: no event and no keyword, which is that alone. */
-static bool comes_vm(struct parser *parser) {
-    const char *text = next_text(parser);
+static bool rules_comes_vm(struct parser *parser) {
+    const char *text = rules_next_text(parser);
     size_t length = strcspn(text, " \t\r\n,{}#\"\\");
     if (*text == '"' || !length)
         return *text == '"';
-    const char *word = intern(&parser->values.syntax->texts, text, length);
-    bool keyword = event_from_text(word) < EVENT_COUNT;
+    const char *word = scanner_intern(&parser->values.syntax->texts, text, length);
+    bool keyword = scanner_event_from_text(word) < EVENT_COUNT;
     for (enum token token = TOKEN_ON; token < TOKEN_COUNT && !keyword; token++)
-        keyword = !strcmp(word, token_text(token));
+        keyword = !strcmp(word, scanner_token_text(token));
     return !keyword;
 }
 
-static bool is_field(struct parser *parser) {
+static bool rules_is_field(struct parser *parser) {
     const struct seen_token *found = &parser->found;
     return found->token == TOKEN_WORD && parser->in_vms &&
            (parser->previous.token == TOKEN_VM || parser->previous.token == TOKEN_COMMA) &&
-           field_of(found->value.text) && comes_vm(parser);
+           rules_field_of(found->value.text) && rules_comes_vm(parser);
 }
 
 static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
     if (parser->hold != HOLD_NOTHING)
-        return held_token(parser, value, span);
+        return rules_held_token(parser, value, span);
     size_t before = parser->values.diagnostics->count;
     enum token token = scanner_next(parser->scanner, &value->token, span);
-    remember(parser, token, value->token, *span);
+    rules_remember(parser, token, value->token, *span);
     if (parser->values.diagnostics->count > before)
         parser->error_on_line = parser->misread = true;
-    uint32_t backslash = joining_backslash(parser);
+    uint32_t backslash = rules_joining_backslash(parser);
     if (backslash != UINT32_MAX) {
-        report_joined_never(&parser->values, (struct span){backslash, backslash + 1});
+        syntax_error_joined_never(&parser->values, (struct span){backslash, backslash + 1});
         parser->error_on_line = true;
         parser->never = (struct span){0, 0};
         parser->hold = HOLD_JOINED;
@@ -870,112 +870,112 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         *span = (struct span){span->start, span->start};
         return NEWLINE;
     }
-    if (is_field(parser))
+    if (rules_is_field(parser))
         return FIELD;
-    return ends_open_block(parser) ? close_block(parser, value, span) : codes[token];
+    return rules_ends_open_block(parser) ? rules_close_block(parser, value, span) : codes[token];
 }
 
 /* A 'never' within the line may be a statement of its own. */
-static void leave_action(struct parser *parser) {
+static void rules_leave_action(struct parser *parser) {
     if (parser->never.end)
-        add_doubtful_guard(parser, (struct span){parser->never.start, parser->found.span.start}, NULL);
+        rules_add_doubtful_guard(parser, (struct span){parser->never.start, parser->found.span.start}, NULL);
     parser->never = (struct span){0, 0};
 }
 
-static bool is_nearly(struct parser *parser, const struct seen_token *seen, enum token token) {
-    struct suggestion suggestion = {.word = word_at(parser, seen->span)};
-    suggest(&suggestion, token_text(token));
-    return seen->token == token || suggestion.best || !strcasecmp(suggestion.word, token_text(token));
+static bool rules_is_nearly(struct parser *parser, const struct seen_token *seen, enum token token) {
+    struct suggestion suggestion = {.word = rules_word_at(parser, seen->span)};
+    suggest(&suggestion, scanner_token_text(token));
+    return seen->token == token || suggestion.best || !strcasecmp(suggestion.word, scanner_token_text(token));
 }
 
 /* "nevr attach gpu", "NEVER ATTACH gpu", "neverattach gpu", "nevr gpu" */
-static bool is_nearly_never(struct parser *parser) {
+static bool rules_is_nearly_never(struct parser *parser) {
     const struct seen_token *head = parser->head;
-    const char *never = token_text(TOKEN_NEVER);
+    const char *never = scanner_token_text(TOKEN_NEVER);
     if (parser->line_tokens < 1 || head[0].token != TOKEN_WORD)
         return false;
-    struct suggestion suggestion = {.word = word_at(parser, head[0].span)};
+    struct suggestion suggestion = {.word = rules_word_at(parser, head[0].span)};
     suggest(&suggestion, never);
     return !strncasecmp(suggestion.word, never, strlen(never)) || (suggestion.best && suggestion.distance == 1) ||
-           (suggestion.best && parser->line_tokens > 1 && is_nearly(parser, &head[1], TOKEN_ATTACH));
+           (suggestion.best && parser->line_tokens > 1 && rules_is_nearly(parser, &head[1], TOKEN_ATTACH));
 }
 
-static bool begins_with(const struct parser *parser, enum token first, enum token second) {
+static bool rules_begins_with(const struct parser *parser, enum token first, enum token second) {
     return parser->line_tokens > 1 && parser->head[0].token == first && parser->head[1].token == second;
 }
 
 /* "d = 1ac1:089a" */
-static bool is_equals(struct parser *parser, const struct seen_token *seen) {
-    const char *text = seen->token == TOKEN_WORD ? word_at(parser, seen->span) : "";
+static bool rules_is_equals(struct parser *parser, const struct seen_token *seen) {
+    const char *text = seen->token == TOKEN_WORD ? rules_word_at(parser, seen->span) : "";
     return seen->token == TOKEN_IS || !strcmp(text, "=") || !strcmp(text, ":=");
 }
 
 /* A definition that failed has a name all the same: its uses are no further mistakes. Where it is not known which of
  * its words that is, no name of the file is said to be undefined. */
-static void leave_definition(struct parser *parser) {
+static void rules_leave_definition(struct parser *parser) {
     const struct seen_token *head = parser->head, *name = NULL;
     bool is = false;
     for (size_t i = 0; i < parser->line_tokens; i++)
         is |= head[i].token == TOKEN_IS || head[i].token == TOKEN_DEVICE;
-    if (parser->line_tokens > 1 && head[0].token == TOKEN_WORD && is_equals(parser, &head[1]))
+    if (parser->line_tokens > 1 && head[0].token == TOKEN_WORD && rules_is_equals(parser, &head[1]))
         name = &head[0];
-    else if (begins_with(parser, TOKEN_DEVICE, TOKEN_WORD) ||
-             (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && is_equals(parser, &head[2])))
+    else if (rules_begins_with(parser, TOKEN_DEVICE, TOKEN_WORD) ||
+             (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && rules_is_equals(parser, &head[2])))
         name = &head[1];
     if (name)
-        add_definition(parser, name->span, name->span, NULL);
-    bool other = head[0].token == TOKEN_ON || head[0].token == TOKEN_NEVER || is_action(head[0].token);
+        rules_add_definition(parser, name->span, name->span, NULL);
+    bool other = head[0].token == TOKEN_ON || head[0].token == TOKEN_NEVER || rules_is_action(head[0].token);
     parser->values.source->lost_names |=
         (parser->misread && !other) || (!name && (is || head[0].token == TOKEN_OPEN));
 }
 
 /* A definition or a 'never' that failed counts all the same: the first has a name, the second forbids. */
-static void leave_line(struct parser *parser) {
+static void rules_leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
-    if (head[0].token == TOKEN_NEVER || is_nearly_never(parser))
-        add_doubtful_guard(parser, (struct span){head[0].span.start, parser->found.span.start}, NULL);
+    if (head[0].token == TOKEN_NEVER || rules_is_nearly_never(parser))
+        rules_add_doubtful_guard(parser, (struct span){head[0].span.start, parser->found.span.start}, NULL);
     else
-        leave_action(parser);
-    leave_definition(parser);
+        rules_leave_action(parser);
+    rules_leave_definition(parser);
 }
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
 static void yyerror(const struct span *span, struct parser *parser, const char *message) {
-    diagnose(parser->values.diagnostics, parser->values.source, *span, "syntax", "%s", message);
+    diagnostic_add(parser->values.diagnostics, parser->values.source, *span, "syntax", "%s", message);
 }
 
-static enum token token_of(yysymbol_kind_t symbol) {
+static enum token rules_token_of(yysymbol_kind_t symbol) {
     for (enum token token = 0; token < TOKEN_COUNT; token++)
         if (codes[token] == (int)symbol)
             return token;
     return TOKEN_COUNT;
 }
 
-static void hint_stray_word(struct parser *parser) {
-    if (parser->found.token == TOKEN_WORD && continues_name(parser, parser->found.span))
+static void rules_hint_stray_word(struct parser *parser) {
+    if (parser->found.token == TOKEN_WORD && rules_continues_name(parser, parser->found.span))
         parser->vm.end = parser->found.span.end;
     if (parser->found.token == TOKEN_WORD || parser->found.token == TOKEN_EVENT)
-        hint_name_of_words(parser);
+        rules_hint_name_of_words(parser);
 }
 
 /* "never attach gpu to vm Home Assistant": all words up to a ',' or the end of the line. */
-static void hint_guarded(struct parser *parser, const struct syntax_error *error) {
+static void rules_hint_guarded(struct parser *parser, const struct syntax_error *error) {
     const char *text = parser->values.source->text;
     size_t end = parser->found.span.end + strcspn(text + parser->found.span.end, ",{}#\"\\\r\n");
     bool word = error->found.token == TOKEN_WORD || error->found.token == TOKEN_NUMBER || error->found.token == TOKEN_EVENT;
     if (parser->head[0].token != TOKEN_NEVER || !word || !error->expected[TOKEN_COMMA] || error->expected[TOKEN_OR] ||
-        text[end] == '"' || text[parser->vm.start] == '"' || !continues_name(parser, parser->found.span))
+        text[end] == '"' || text[parser->vm.start] == '"' || !rules_continues_name(parser, parser->found.span))
         return;
     while (text[end - 1] == ' ' || text[end - 1] == '\t')
         end--;
-    hint_guarded_words(numbered(parser, parser->values.diagnostics->count), &error->found, text + parser->vm.start,
+    syntax_error_hint_guarded_words(rules_numbered(parser, parser->values.diagnostics->count), &error->found, text + parser->vm.start,
                        end - parser->vm.start);
 }
 
 /* A line, or the '}', of a block whose head or whose end was reported. */
-static bool is_of_lost_block(struct parser *parser) {
-    bool closes = parser->found.token == TOKEN_CLOSE || is_foreign_close(&parser->found);
-    if (parser->line_tokens != 1 || parser->in_block || !(closes || is_action(parser->found.token)))
+static bool rules_is_of_lost_block(struct parser *parser) {
+    bool closes = parser->found.token == TOKEN_CLOSE || rules_is_foreign_close(&parser->found);
+    if (parser->line_tokens != 1 || parser->in_block || !(closes || rules_is_action(parser->found.token)))
         return false;
     if (!parser->headless && closes && parser->unclosed) {
         parser->unclosed--;
@@ -986,21 +986,21 @@ static bool is_of_lost_block(struct parser *parser) {
 
 /* True for what only follows from a mistake that was reported: on the same line, or the lines of a block whose
  * '{' is missing. */
-static bool is_consequence(struct parser *parser) {
+static bool rules_is_consequence(struct parser *parser) {
     const struct diagnostics *diagnostics = parser->values.diagnostics;
     const struct diagnostic *last = diagnostics->count ? &diagnostics->list[diagnostics->count - 1] : NULL;
     if (parser->open_missing && parser->line_tokens == 1) {
-        diagnostic_hint(numbered(parser, parser->open_missing),
+        diagnostic_hint(rules_numbered(parser, parser->open_missing),
                         "put '{' at the end of this line, then one action a line, then '}'");
         return true;
     }
-    if (is_of_lost_block(parser))
+    if (rules_is_of_lost_block(parser))
         return true;
     if (parser->error_on_line || !last || last->source != parser->values.source ||
         last->span.start <= parser->head[0].span.start)
         return parser->error_on_line;
     if (parser->stray_word == diagnostics->count)
-        hint_stray_word(parser);
+        rules_hint_stray_word(parser);
     return true;
 }
 
@@ -1009,26 +1009,26 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
     struct syntax_error error = {.previous = parser->previous, .found = parser->found};
     parser->unexpected = parser->found.token;
     parser->before_unexpected = parser->previous.token;
-    if (is_consequence(parser))
+    if (rules_is_consequence(parser))
         return 0;
     int count = yypcontext_expected_tokens(context, symbols, TOKEN_COUNT);
     for (int i = 0; i < count; i++) {
-        enum token token = token_of(symbols[i]);
+        enum token token = rules_token_of(symbols[i]);
         if (token < TOKEN_COUNT)
             error.expected[token] = true;
     }
     parser->error_on_line = true;
     parser->stray_block |=
-        parser->in_block && (parser->has_open || (parser->line_tokens == 1 && is_foreign_close(&parser->found)));
+        parser->in_block && (parser->has_open || (parser->line_tokens == 1 && rules_is_foreign_close(&parser->found)));
     parser->unclosed += parser->in_block ? error.found.token == TOKEN_CLOSE : error.previous.token == TOKEN_CLOSE;
-    report_syntax_error(&parser->values, &error);
-    hint_guarded(parser, &error);
+    syntax_error_report(&parser->values, &error);
+    rules_hint_guarded(parser, &error);
     if (error.found.token == TOKEN_NEWLINE && error.expected[TOKEN_OPEN])
         parser->open_missing = parser->values.diagnostics->count;
     return 0;
 }
 
-static bool is_in_guard(const struct guard *guard, const struct source *source, uint32_t offset) {
+static bool rules_is_in_guard(const struct guard *guard, const struct source *source, uint32_t offset) {
     for (; guard; guard = guard->next)
         if (guard->source == source && guard->span.start <= offset && offset < guard->span.end)
             return true;
@@ -1037,7 +1037,7 @@ static bool is_in_guard(const struct guard *guard, const struct source *source, 
 
 /* A character that ends a line elsewhere, and here is an error: its length, or 0. In a comment U+2028 and U+2029
  * are none. */
-static size_t foreign_line_end(const struct parser *parser, const char *at) {
+static size_t rules_foreign_line_end(const struct parser *parser, const char *at) {
     const struct diagnostics *diagnostics = parser->values.diagnostics;
     uint32_t offset = (uint32_t)(at - parser->values.source->text);
     if (*at == '\r')
@@ -1053,32 +1053,32 @@ static size_t foreign_line_end(const struct parser *parser, const char *at) {
 
 /* Where lines end with CR alone, a comment goes on to the end of the file: an error, and a 'never' in it
  * still forbids. So does one behind a line separator of word processors. */
-static void find_hidden_guards(struct parser *parser) {
+static void rules_find_hidden_guards(struct parser *parser) {
     const struct source *source = parser->values.source;
     static const char never[] = "never";
     const char *at = source->text;
     while (*(at += strcspn(at, "\r\xe2")) || at < source->text + source->size) {
-        size_t length = *at ? foreign_line_end(parser, at) : 0;
+        size_t length = *at ? rules_foreign_line_end(parser, at) : 0;
         at += length ? length : 1;
         if (!length)
             continue;
         at += strspn(at, "\r \t");
         uint32_t offset = (uint32_t)(at - source->text);
         if (strncmp(at, never, sizeof never - 1) != 0 || !strchr(" \t", at[sizeof never - 1]) ||
-            is_in_guard(parser->values.syntax->guards, source, offset))
+            rules_is_in_guard(parser->values.syntax->guards, source, offset))
             continue;
-        add_doubtful_guard(parser, (struct span){offset, offset + sizeof never - 1}, NULL);
+        rules_add_doubtful_guard(parser, (struct span){offset, offset + sizeof never - 1}, NULL);
     }
 }
 
-static void report_binary(struct source *source, struct diagnostics *diagnostics) {
+static void rules_report_binary(struct source *source, struct diagnostics *diagnostics) {
     source->guards_unknown = true;
-    diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is no text"),
+    diagnostic_hint(diagnostic_add_file(diagnostics, source, "nul-byte", "this is no text"),
                     "is it a rule file? Until it is text its 'never' lines are not in force");
 }
 
 /* An error about a byte that no text has: a control character, or what is not UTF-8. */
-static bool has_strange_byte(const struct source *source, const struct diagnostics *diagnostics, size_t from) {
+static bool rules_has_strange_byte(const struct source *source, const struct diagnostics *diagnostics, size_t from) {
     for (size_t i = from; i < diagnostics->count; i++) {
         const struct diagnostic *one = &diagnostics->list[i];
         size_t left = source->size - one->span.start, length = 0;
@@ -1095,7 +1095,7 @@ static bool has_strange_byte(const struct source *source, const struct diagnosti
 }
 
 /* Also one that was not understood: its line begins with the keyword, and its own error says more. */
-static bool has_statement(const struct syntax *syntax, const struct source *source) {
+static bool rules_has_statement(const struct syntax *syntax, const struct source *source) {
     static const enum token keywords[] = {TOKEN_ON, TOKEN_DEVICE, TOKEN_NEVER};
     for (const struct guard *one = syntax->guards; one; one = one->next)
         if (one->source == source)
@@ -1110,36 +1110,36 @@ static bool has_statement(const struct syntax *syntax, const struct source *sour
     for (const char *at = source->text + source_mark(source); at; at = memchr(at, '\n', (size_t)(end - at))) {
         at += strspn(at, "\r\n\t ");
         for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
-            size_t length = strlen(token_text(keywords[i]));
-            if (!strncmp(at, token_text(keywords[i]), length) && strchr(" \t\r\n\\", at[length]))
+            size_t length = strlen(scanner_token_text(keywords[i]));
+            if (!strncmp(at, scanner_token_text(keywords[i]), length) && strchr(" \t\r\n\\", at[length]))
                 return true;
         }
     }
     return false;
 }
 
-void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
+void syntax_parse(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics) {
     size_t before = diagnostics->count;
     if (source_is_utf16(source)) {
         source->guards_unknown = true;
-        diagnostic_hint(diagnose_file(diagnostics, source, "nul-byte", "this is UTF-16"),
+        diagnostic_hint(diagnostic_add_file(diagnostics, source, "nul-byte", "this is UTF-16"),
                         "rule files are UTF-8: save it as such; until then its 'never' lines are not in force");
         return;
     }
     if (source_is_binary(source)) {
-        report_binary(source, diagnostics);
+        rules_report_binary(source, diagnostics);
         return;
     }
     struct parser parser = {.values = {source, diagnostics, syntax}, .found.token = TOKEN_NEWLINE};
     parser.scanner = scanner_create(source, &syntax->texts, diagnostics);
     yyparse(&parser);
     scanner_destroy(parser.scanner);
-    find_hidden_guards(&parser);
-    if (has_strange_byte(source, diagnostics, before) && !has_statement(syntax, source)) {
+    rules_find_hidden_guards(&parser);
+    if (rules_has_strange_byte(source, diagnostics, before) && !rules_has_statement(syntax, source)) {
         for (size_t i = before; i < diagnostics->count; i++)
             diagnostics->list[i].cause = false;
-        diagnostics_cover(diagnostics, source, (struct span){0, (uint32_t)source->size + 1}, (struct span){0, 0});
-        report_binary(source, diagnostics);
+        diagnostic_cover(diagnostics, source, (struct span){0, (uint32_t)source->size + 1}, (struct span){0, 0});
+        rules_report_binary(source, diagnostics);
     }
-    diagnostics_drop_consequences(diagnostics, before);
+    diagnostic_drop_consequences(diagnostics, before);
 }

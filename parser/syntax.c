@@ -12,14 +12,14 @@ void syntax_init(struct syntax *syntax) {
 }
 
 void syntax_finish(struct syntax *syntax) {
-    interner_finish(&syntax->texts);
+    scanner_interner_finish(&syntax->texts);
     free((void *)syntax->bad_names);
-    arena_finish(&syntax->arena);
+    memory_arena_finish(&syntax->arena);
 }
 
 /* One character of a glob, also "[a-f]", of which each is a hex digit or a wildcard; 0: it is not.
  */
-static size_t glob_digit(const char *text) {
+static size_t syntax_glob_digit(const char *text) {
     if (*text == '?' || *text == '*' || isxdigit((unsigned char)*text))
         return 1;
     if (*text != '[')
@@ -29,12 +29,12 @@ static size_t glob_digit(const char *text) {
     return end ? (size_t)(end - text) + 1 : 0;
 }
 
-static bool has_uuid_shape(const char *text, bool glob) {
+static bool syntax_has_uuid_shape(const char *text, bool glob) {
     static const size_t groups[] = {8, 4, 4, 4, 12};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         size_t digits = 0, length;
         bool any = false;
-        for (; (length = glob ? glob_digit(text) : !!isxdigit((unsigned char)*text));
+        for (; (length = glob ? syntax_glob_digit(text) : !!isxdigit((unsigned char)*text));
              text += length) {
             any |= *text == '*';
             digits += *text != '*';
@@ -47,46 +47,46 @@ static bool has_uuid_shape(const char *text, bool glob) {
     return !*text;
 }
 
-bool is_uuid(const char *text) {
-    return has_uuid_shape(text, false);
+bool syntax_is_uuid(const char *text) {
+    return syntax_has_uuid_shape(text, false);
 }
 
-bool is_uuid_glob(const char *text) {
-    return has_uuid_shape(text, true);
+bool syntax_is_uuid_glob(const char *text) {
+    return syntax_has_uuid_shape(text, true);
 }
 
-const char *field_text(enum word_field field) {
+const char *syntax_field_text(enum word_field field) {
     static const char *const texts[] = {"", "name", "title", "uuid"};
     return texts[field];
 }
 
-const char *criterion_text(enum criterion_kind kind) {
+const char *syntax_criterion_text(enum criterion_kind kind) {
     static const char *const texts[] = {
         "name",      "id",   "at",     "class",
         "subsystem", "port", "serial", "words that were not understood"};
     return texts[kind];
 }
 
-const char *backend_text(enum backend backend) {
+const char *syntax_backend_text(enum backend backend) {
     static const char *const texts[] = {"", "vfio", "usb"};
     return texts[backend];
 }
 
-const char *verb_text(enum verb verb) {
+const char *syntax_verb_text(enum verb verb) {
     static const char *const texts[] = {"attach", "detach", "run"};
     return texts[verb];
 }
 
-static uint64_t id_bits(const struct criterion *one) {
+static uint64_t syntax_id_bits(const struct criterion *one) {
     return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
            (uint64_t)one->id.vendor << 16 | one->id.device;
 }
 
-uint64_t criterion_bits(const struct criterion *one) {
+uint64_t syntax_criterion_bits(const struct criterion *one) {
     switch ((enum criterion_kind)one->kind) {
     case CRITERION_ID:
     case CRITERION_SUBSYSTEM:
-        return id_bits(one);
+        return syntax_id_bits(one);
     case CRITERION_CLASS:
         return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
     default:
@@ -94,6 +94,6 @@ uint64_t criterion_bits(const struct criterion *one) {
     }
 }
 
-bool same_criterion(const struct criterion *a, const struct criterion *b) {
-    return a->kind == b->kind && criterion_bits(a) == criterion_bits(b);
+bool syntax_same_criterion(const struct criterion *a, const struct criterion *b) {
+    return a->kind == b->kind && syntax_criterion_bits(a) == syntax_criterion_bits(b);
 }

@@ -1,7 +1,8 @@
 /*
  * The syntax tree of a set of rule files. Nodes live in the set's arena, hold spans into their own
  * file, and are kept small: a set may have a million rules. Equal texts of criteria and options are
- * one pointer (see intern()); words have their hash, for names of VMs are seldom told twice.
+ * one pointer (see scanner_intern()); words have their hash, for names of VMs are seldom told
+ * twice.
  */
 #ifndef PARSER_SYNTAX_H
 #define PARSER_SYNTAX_H
@@ -31,14 +32,14 @@ struct word {
 };
 
 /* 36 characters: hex digits with dashes at their places, as virsh prints it. */
-bool is_uuid(const char *text);
+bool syntax_is_uuid(const char *text);
 
 /* A glob of that shape: each group has as many characters, unless a '*' is in it. */
-bool is_uuid_glob(const char *text);
+bool syntax_is_uuid_glob(const char *text);
 
-const char *field_text(enum word_field field);
+const char *syntax_field_text(enum word_field field);
 
-static inline bool same_text(const struct word *a, const struct word *b) {
+static inline bool syntax_same_text(const struct word *a, const struct word *b) {
     return a->hash == b->hash && !strcmp(a->text, b->text);
 }
 
@@ -48,8 +49,9 @@ struct event_list {
     enum event_name event;
 };
 
-static inline struct span event_span(const struct event_list *event) {
-    return (struct span){event->start, event->start + (uint32_t)strlen(event_text(event->event))};
+static inline struct span syntax_event_span(const struct event_list *event) {
+    return (struct span){event->start,
+                         event->start + (uint32_t)strlen(scanner_event_text(event->event))};
 }
 
 enum criterion_kind {
@@ -200,23 +202,23 @@ void syntax_init(struct syntax *syntax);
 void syntax_finish(struct syntax *syntax);
 
 /* Parses one file into the set and adds what is wrong to `diagnostics`. */
-void parse_rules(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics);
+void syntax_parse(struct syntax *syntax, struct source *source, struct diagnostics *diagnostics);
 
 /* What a criterion says, its kind and place aside: equal for those of one kind that say the same.
  */
-uint64_t criterion_bits(const struct criterion *one);
-bool same_criterion(const struct criterion *a, const struct criterion *b);
+uint64_t syntax_criterion_bits(const struct criterion *one);
+bool syntax_same_criterion(const struct criterion *a, const struct criterion *b);
 
 /* The name of a criterion's keyword ("class"), or of its kind for those that have none ("id"). */
-const char *criterion_text(enum criterion_kind kind);
-const char *backend_text(enum backend backend);
-const char *verb_text(enum verb verb);
+const char *syntax_criterion_text(enum criterion_kind kind);
+const char *syntax_backend_text(enum backend backend);
+const char *syntax_verb_text(enum verb verb);
 
 /* True when the bare word holds one of * ? [ */
-bool is_glob(const char *text);
+bool value_is_glob(const char *text);
 
 /* True when a '[' of a glob has no ']', and so would only mean itself. */
-bool has_open_bracket(const char *text);
+bool value_has_open_bracket(const char *text);
 
 /* --- values from words: each returns true, or adds one diagnostic at `span` and returns false */
 struct parse_context {

@@ -13,38 +13,38 @@ enum { DOMAIN_DIGITS = 8 };
 
 static const char ID_FORM[] = "a PCI or USB id has four hex digits on each side";
 
-bool is_glob(const char *text) {
+bool value_is_glob(const char *text) {
     return strpbrk(text, "*?[") != NULL;
 }
 
-static size_t count_of(const char *text, char wanted) {
+static size_t value_count_of(const char *text, char wanted) {
     size_t count = 0;
     for (; *text; text++)
         count += *text == wanted;
     return count;
 }
 
-static bool all_hex(const char *text, size_t length) {
+static bool value_all_hex(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         if (!isxdigit((unsigned char)text[i]))
             return false;
     return length > 0;
 }
 
-static int hex_digit(char digit) {
+static int value_hex_digit(char digit) {
     unsigned number = (unsigned char)digit - '0', letter = ((unsigned char)digit | 0x20) - 'a';
     return number < 10 ? (int)number : letter < 6 ? (int)letter + 10 : -1;
 }
 
 /* By hand, and not with strtoul(): most rules have an id, and it is the slower half of reading one.
  */
-static bool id_half(const char *text, size_t length, uint16_t *value, bool *any) {
+static bool value_id_half(const char *text, size_t length, uint16_t *value, bool *any) {
     *any = length == 1 && *text == '*';
     if (*any)
         return true;
     unsigned number = 0;
     for (size_t i = 0; length == 4 && i < 4; i++) {
-        int digit = hex_digit(text[i]);
+        int digit = value_hex_digit(text[i]);
         if (digit < 0)
             return false;
         number = number << 4 | (unsigned)digit;
@@ -54,7 +54,7 @@ static bool id_half(const char *text, size_t length, uint16_t *value, bool *any)
 }
 
 /* [8086:1521], [0300]: as lspci -nn prints them. */
-static bool hint_brackets(struct diagnostic *diagnostic, const char *text) {
+static bool value_hint_brackets(struct diagnostic *diagnostic, const char *text) {
     size_t length = strlen(text);
     if (length < 3 || !strchr("[(<", *text) || !strchr("])>", text[length - 1]))
         return false;
@@ -65,7 +65,7 @@ static bool hint_brackets(struct diagnostic *diagnostic, const char *text) {
     return true;
 }
 
-static bool hint_separator(struct diagnostic *diagnostic, const char *text) {
+static bool value_hint_separator(struct diagnostic *diagnostic, const char *text) {
     if (!character_has_wide_separator(text))
         return false;
     diagnostic_hint(diagnostic, "write a plain ',' between two");
@@ -74,21 +74,21 @@ static bool hint_separator(struct diagnostic *diagnostic, const char *text) {
 
 /* A half that only lacks zeros or has 0x before it, as it should have been written; NULL when it is
  * worse. */
-static char *mended_half(const char *text, size_t length) {
+static char *value_mended_half(const char *text, size_t length) {
     if (length == 1 && *text == '*')
         return memory_strdup("*");
     if (length > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         text += 2;
         length -= 2;
     }
-    if (length > 4 || !all_hex(text, length))
+    if (length > 4 || !value_all_hex(text, length))
         return NULL;
     return memory_printf("%0*lx", 4, strtoul(text, NULL, 16));
 }
 
 /* A bad word right behind a bad word, nothing but blanks between, is the same mistake: an id that
  * was written in two pieces. The first diagnostic grows over it. */
-static bool continues_mistake(struct parse_context *context, struct span span) {
+static bool value_continues_mistake(struct parse_context *context, struct span span) {
     struct diagnostics *diagnostics = context->diagnostics;
     struct diagnostic *last =
         diagnostics->count ? &diagnostics->list[diagnostics->count - 1] : NULL;
@@ -112,23 +112,24 @@ static bool continues_mistake(struct parse_context *context, struct span span) {
     return true;
 }
 
-static size_t without_end(const char *text, size_t length) {
+static size_t value_without_end(const char *text, size_t length) {
     while (length > 0 && strchr(";.'`", text[length - 1]))
         length--;
     return length;
 }
 
-static void hint_id(struct diagnostic *diagnostic, const char *text, const char *colon) {
-    size_t length = without_end(text, strlen(text)), left = (size_t)(colon - text);
-    bool short_halves = left == 2 && length == 5 && all_hex(text, 2) && all_hex(text + 3, 2);
-    char *vendor = left < length ? mended_half(text, left) : NULL;
-    char *device = vendor ? mended_half(colon + 1, length - left - 1) : NULL;
-    if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
+static void value_hint_id(struct diagnostic *diagnostic, const char *text, const char *colon) {
+    size_t length = value_without_end(text, strlen(text)), left = (size_t)(colon - text);
+    bool short_halves =
+        left == 2 && length == 5 && value_all_hex(text, 2) && value_all_hex(text + 3, 2);
+    char *vendor = left < length ? value_mended_half(text, left) : NULL;
+    char *device = vendor ? value_mended_half(colon + 1, length - left - 1) : NULL;
+    if (value_hint_brackets(diagnostic, text) || value_hint_separator(diagnostic, text))
         ;
-    else if (is_glob(text) && left == 2 && all_hex(text, 2) && strlen(colon + 1) <= 2)
+    else if (value_is_glob(text) && left == 2 && value_all_hex(text, 2) && strlen(colon + 1) <= 2)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%s.*'; an id has four digits",
                         text);
-    else if (is_glob(text))
+    else if (value_is_glob(text))
         diagnostic_hint(diagnostic, "'*' stands for a whole half: 10de:*");
     else if (short_halves)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%.5s.0', or '%.5s.*' for all",
@@ -141,17 +142,17 @@ static void hint_id(struct diagnostic *diagnostic, const char *text, const char 
     free(device);
 }
 
-static struct diagnostic *bad_id(struct parse_context *context, struct span span) {
-    return diagnose(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM);
+static struct diagnostic *value_bad_id(struct parse_context *context, struct span span) {
+    return diagnostic_add(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM);
 }
 
 /* Four hex digits, a colon and four hex digits: most devices are written so. */
-static bool plain_id(struct criterion *criterion, const char *text) {
+static bool value_plain_id(struct criterion *criterion, const char *text) {
     bool any = false;
     criterion->kind = CRITERION_ID;
     return strnlen(text, 10) == 9 && text[4] == ':' &&
-           id_half(text, 4, &criterion->id.vendor, &any) &&
-           id_half(text + 5, 4, &criterion->id.device, &any);
+           value_id_half(text, 4, &criterion->id.vendor, &any) &&
+           value_id_half(text + 5, 4, &criterion->id.device, &any);
 }
 
 bool value_id(struct parse_context *context, struct criterion *criterion, struct span span,
@@ -159,25 +160,28 @@ bool value_id(struct parse_context *context, struct criterion *criterion, struct
     criterion->kind = CRITERION_ID;
     const char *colon = strchr(text, ':');
     if (!colon || strchr(colon + 1, ':')) {
-        diagnostic_hint(bad_id(context, span), "write it as lspci -nn and lsusb do: 1ac1:089a");
+        diagnostic_hint(value_bad_id(context, span),
+                        "write it as lspci -nn and lsusb do: 1ac1:089a");
         return false;
     }
-    if (!id_half(text, (size_t)(colon - text), &criterion->id.vendor, &criterion->any_vendor) ||
-        !id_half(colon + 1, strlen(colon + 1), &criterion->id.device, &criterion->any_device)) {
-        if (!continues_mistake(context, span))
-            hint_id(bad_id(context, span), text, colon);
+    if (!value_id_half(text, (size_t)(colon - text), &criterion->id.vendor,
+                       &criterion->any_vendor) ||
+        !value_id_half(colon + 1, strlen(colon + 1), &criterion->id.device,
+                       &criterion->any_device)) {
+        if (!value_continues_mistake(context, span))
+            value_hint_id(value_bad_id(context, span), text, colon);
         return false;
     }
     if (criterion->any_vendor && criterion->any_device) {
-        diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-id",
-                                 "'*:*' would mean every device"),
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, "bad-id",
+                                       "'*:*' would mean every device"),
                         "give the vendor at least: 10de:*");
         return false;
     }
     return true;
 }
 
-static bool address_part(const char *text, size_t length, size_t digits, unsigned limit) {
+static bool value_address_part(const char *text, size_t length, size_t digits, unsigned limit) {
     bool glob = false;
     for (size_t i = 0; i < length; i++) {
         if (strchr("*?[]!^-", text[i]))
@@ -190,7 +194,7 @@ static bool address_part(const char *text, size_t length, size_t digits, unsigne
     return length == digits && strtoul(text, NULL, 16) <= limit;
 }
 
-bool has_open_bracket(const char *text) {
+bool value_has_open_bracket(const char *text) {
     for (const char *open = text; (open = strchr(open, '['));) {
         const char *first = open + 1 + (open[1] == '!' || open[1] == '^');
         open = *first ? strchr(first + 1, ']') : NULL;
@@ -201,29 +205,29 @@ bool has_open_bracket(const char *text) {
 }
 
 /* As the kernel prints a domain (%04x): the digits above four do not begin with 0. */
-static bool is_plain_domain(const char *text, size_t length) {
-    return length >= 4 && length <= DOMAIN_DIGITS && all_hex(text, length) &&
+static bool value_is_plain_domain(const char *text, size_t length) {
+    return length >= 4 && length <= DOMAIN_DIGITS && value_all_hex(text, length) &&
            (length == 4 || *text != '0');
 }
 
-static bool is_domain(const char *text, size_t length) {
-    return all_hex(text, length) ? is_plain_domain(text, length)
-                                 : address_part(text, length, 4, 0xffff);
+static bool value_is_domain(const char *text, size_t length) {
+    return value_all_hex(text, length) ? value_is_plain_domain(text, length)
+                                       : value_address_part(text, length, 4, 0xffff);
 }
 
 /* "10001:*": all that is in a domain. */
-static bool is_whole_domain(const char *text) {
+static bool value_is_whole_domain(const char *text) {
     const char *colon = strchr(text, ':');
-    return colon && !strcmp(colon, ":*") && is_plain_domain(text, (size_t)(colon - text));
+    return colon && !strcmp(colon, ":*") && value_is_plain_domain(text, (size_t)(colon - text));
 }
 
-static bool is_address(const char *text) {
-    if (has_open_bracket(text))
+static bool value_is_address(const char *text) {
+    if (value_has_open_bracket(text))
         return false;
-    if (is_whole_domain(text))
+    if (value_is_whole_domain(text))
         return true;
     const char *dot = strrchr(text, '.');
-    if (!dot || !address_part(dot + 1, strlen(dot + 1), 1, 7))
+    if (!dot || !value_address_part(dot + 1, strlen(dot + 1), 1, 7))
         return false;
     const char *first = strchr(text, ':');
     if (!first || first > dot)
@@ -233,13 +237,14 @@ static bool is_address(const char *text) {
         return false;
     const char *bus = second ? first + 1 : text;
     const char *bus_end = second ? second : first;
-    return (!second || is_domain(text, (size_t)(first - text))) &&
-           address_part(bus, (size_t)(bus_end - bus), 2, 0xff) &&
-           address_part(bus_end + 1, (size_t)(dot - bus_end - 1), 2, 0x1f);
+    return (!second || value_is_domain(text, (size_t)(first - text))) &&
+           value_address_part(bus, (size_t)(bus_end - bus), 2, 0xff) &&
+           value_address_part(bus_end + 1, (size_t)(dot - bus_end - 1), 2, 0x1f);
 }
 
 /* One number of an address and the character behind it; false when it is out of bounds. */
-static bool take_part(const char **text, unsigned limit, const char *separators, unsigned *value) {
+static bool value_take_part(const char **text, unsigned limit, const char *separators,
+                            unsigned *value) {
     char *end = NULL;
     if (!isxdigit((unsigned char)**text))
         return false;
@@ -259,22 +264,23 @@ char *value_mended_address(const char *text) {
     if (!strncmp(text, "pci_", 4))
         text += 4;
     const char *from_domain = text, *from_bus = text;
-    if (!(take_part(&from_domain, UINT32_MAX, BETWEEN, &domain) &&
-          take_part(&from_domain, 0xff, BETWEEN, &bus) &&
-          take_part(&from_domain, 0x1f, BETWEEN, &slot) &&
-          take_part(&from_domain, 7, "", &function))) {
+    if (!(value_take_part(&from_domain, UINT32_MAX, BETWEEN, &domain) &&
+          value_take_part(&from_domain, 0xff, BETWEEN, &bus) &&
+          value_take_part(&from_domain, 0x1f, BETWEEN, &slot) &&
+          value_take_part(&from_domain, 7, "", &function))) {
         domain = 0;
-        if (!(take_part(&from_bus, 0xff, BETWEEN, &bus) &&
-              take_part(&from_bus, 0x1f, BETWEEN, &slot) && take_part(&from_bus, 7, "", &function)))
+        if (!(value_take_part(&from_bus, 0xff, BETWEEN, &bus) &&
+              value_take_part(&from_bus, 0x1f, BETWEEN, &slot) &&
+              value_take_part(&from_bus, 7, "", &function)))
             return NULL;
     }
     return memory_printf("%04x:%02x:%02x.%x", domain, bus, slot, function);
 }
 
-static bool is_port(const char *text);
+static bool value_is_port(const char *text);
 
 /* A glob that only its domain keeps from matching an address. */
-static bool has_bad_domain(const char *text) {
+static bool value_has_bad_domain(const char *text) {
     const char *colon = strchr(text, ':');
     bool has_domain = colon && strchr(colon + 1, ':');
     char *other = memory_printf("*%s", has_domain ? colon : "");
@@ -283,26 +289,26 @@ static bool has_bad_domain(const char *text) {
     return is_bad;
 }
 
-static bool bad_address(struct parse_context *context, struct span span, const char *text) {
-    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                             "bad-address", "'%s' is no PCI address", text);
-    size_t length = without_end(text, strlen(text));
+static bool value_bad_address(struct parse_context *context, struct span span, const char *text) {
+    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                   "bad-address", "'%s' is no PCI address", text);
+    size_t length = value_without_end(text, strlen(text));
     char *whole = memory_strndup(text, length);
     char *with_function = memory_printf("%s.0", whole);
     char *corrected = value_mended_address(whole);
-    if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
+    if (value_hint_brackets(diagnostic, text) || value_hint_separator(diagnostic, text))
         ;
-    else if (is_address(text) && has_bad_domain(text))
+    else if (value_is_address(text) && value_has_bad_domain(text))
         diagnostic_hint(diagnostic, "no address matches it: a domain has four digits, or five to "
                                     "eight that do not begin with 0");
-    else if (is_address(text))
+    else if (value_is_address(text))
         diagnostic_hint(
             diagnostic,
             "no address matches it: a bus and a slot have two digits, the slot is at most 1f, "
             "the function 0 to 7");
-    else if (is_port(text))
+    else if (value_is_port(text))
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
-    else if (is_address(with_function))
+    else if (value_is_address(with_function))
         diagnostic_hint(diagnostic, "an address has its function: '%s.0', or '%s.*' for all", whole,
                         whole);
     else if (corrected)
@@ -319,25 +325,25 @@ static bool bad_address(struct parse_context *context, struct span span, const c
 bool value_address(struct parse_context *context, struct criterion *criterion, struct span span,
                    const char *text) {
     criterion->kind = CRITERION_ADDRESS;
-    if (!is_address(text))
-        return bad_address(context, span, text);
-    bool lacks_domain = count_of(text, ':') == 1 && !is_whole_domain(text);
+    if (!value_is_address(text))
+        return value_bad_address(context, span, text);
+    bool lacks_domain = value_count_of(text, ':') == 1 && !value_is_whole_domain(text);
     char *full = memory_printf("%s%s", lacks_domain ? "0000:" : "", text);
     for (char *at = full; *at; at++)
         *at = (char)tolower((unsigned char)*at);
-    criterion->text = intern(&context->syntax->texts, full, strlen(full));
+    criterion->text = scanner_intern(&context->syntax->texts, full, strlen(full));
     free(full);
-    return !is_glob(criterion->text) || glob_addresses_meet(criterion->text, "*") ||
-           bad_address(context, span, text);
+    return !value_is_glob(criterion->text) || glob_addresses_meet(criterion->text, "*") ||
+           value_bad_address(context, span, text);
 }
 
-static bool is_class(const char *text) {
+static bool value_is_class(const char *text) {
     size_t length = strlen(text);
-    return (length == 2 || length == 4 || length == 6) && all_hex(text, length);
+    return (length == 2 || length == 4 || length == 6) && value_all_hex(text, length);
 }
 
 /* Without 0x and without colons or dots, as lspci and sysfs write it. */
-static void hint_class(struct diagnostic *diagnostic, const char *text) {
+static void value_hint_class(struct diagnostic *diagnostic, const char *text) {
     char digits[7] = "", *end = digits;
     text += text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 2 : 0;
     for (; *text && (isxdigit((unsigned char)*text) || strchr(":.", *text)); text++)
@@ -345,7 +351,7 @@ static void hint_class(struct diagnostic *diagnostic, const char *text) {
             *end++ = *text;
         else if (isxdigit((unsigned char)*text))
             break;
-    if (!*text && is_class(digits))
+    if (!*text && value_is_class(digits))
         diagnostic_hint(diagnostic, "did you mean '%s'?", digits);
     else
         diagnostic_hint(diagnostic, "03 is every display, 0300 a VGA display, 0106 a SATA "
@@ -355,11 +361,12 @@ static void hint_class(struct diagnostic *diagnostic, const char *text) {
 bool value_class(struct parse_context *context, struct criterion *criterion, struct span span,
                  const char *text) {
     criterion->kind = CRITERION_CLASS;
-    if (!is_class(text)) {
-        struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                                 "bad-class", "a class is 2, 4 or 6 hex digits");
-        if (!hint_brackets(diagnostic, text))
-            hint_class(diagnostic, text);
+    if (!value_is_class(text)) {
+        struct diagnostic *diagnostic =
+            diagnostic_add(context->diagnostics, context->source, span, "bad-class",
+                           "a class is 2, 4 or 6 hex digits");
+        if (!value_hint_brackets(diagnostic, text))
+            value_hint_class(diagnostic, text);
         return false;
     }
     criterion->class_prefix.value = (uint32_t)strtoul(text, NULL, 16);
@@ -368,7 +375,7 @@ bool value_class(struct parse_context *context, struct criterion *criterion, str
 }
 
 /* "1-1.4": the bus, then the ports on the way, each counted from 1. */
-static bool is_port(const char *text) {
+static bool value_is_port(const char *text) {
     size_t digits = strspn(text, "0123456789");
     if (!digits || *text == '0' || text[digits] != '-')
         return false;
@@ -391,7 +398,7 @@ static char *value_corrected_port(const char *text) {
             *end++ = *text;
     }
     *end = 0;
-    if (is_port(corrected))
+    if (value_is_port(corrected))
         return corrected;
     free(corrected);
     return NULL;
@@ -400,11 +407,11 @@ static char *value_corrected_port(const char *text) {
 bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
                 const char *text) {
     criterion->kind = CRITERION_PORT;
-    criterion->text = intern(&context->syntax->texts, text, strlen(text));
-    if (is_port(text))
+    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    if (value_is_port(text))
         return true;
-    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                             "bad-port", "'%s' is not a USB port", text);
+    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                   "bad-port", "'%s' is not a USB port", text);
     char *corrected = value_corrected_port(text);
     if (corrected && strchr(text, '.'))
         diagnostic_hint(diagnostic, "did you mean '%s'? Its numbers have no leading zeros",
@@ -420,7 +427,7 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
     return false;
 }
 
-static bool is_name(const char *text) {
+static bool value_is_name(const char *text) {
     if (!isalpha((unsigned char)*text) && *text != '_')
         return false;
     while (isalnum((unsigned char)*text) || *text == '_' || *text == '-')
@@ -429,16 +436,16 @@ static bool is_name(const char *text) {
 }
 
 /* Another spelling of a word of the language: as a name it could not be used. */
-static bool is_foreign(const char *text) {
+static bool value_is_foreign(const char *text) {
     return value_lower_case(text) || !strcmp(text, "with-group") || !strcmp(text, "with_group");
 }
 
 bool value_name(struct parse_context *context, struct span span, const char *text) {
-    if (is_name(text) && !is_foreign(text))
+    if (value_is_name(text) && !value_is_foreign(text))
         return true;
-    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                             "bad-name", "'%s' cannot name a device", text);
-    if (is_name(text))
+    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                   "bad-name", "'%s' cannot name a device", text);
+    if (value_is_name(text))
         diagnostic_hint(diagnostic, "it is a keyword in another spelling: take another name");
     else
         diagnostic_hint(diagnostic, strchr(text, ':')
@@ -451,14 +458,14 @@ enum token value_token_of(const char *text) {
     char *address = value_mended_address(text);
     bool is_like_address = address != NULL;
     free(address);
-    return is_port(text)       ? TOKEN_PORT
-           : is_class(text)    ? TOKEN_CLASS
-           : is_like_address   ? TOKEN_AT
-           : strchr(text, ':') ? TOKEN_SUBSYSTEM
-                               : TOKEN_END;
+    return value_is_port(text)    ? TOKEN_PORT
+           : value_is_class(text) ? TOKEN_CLASS
+           : is_like_address      ? TOKEN_AT
+           : strchr(text, ':')    ? TOKEN_SUBSYSTEM
+                                  : TOKEN_END;
 }
 
-static bool has_upper_case(const char *text) {
+static bool value_has_upper_case(const char *text) {
     while (*text && !(*text >= 'A' && *text <= 'Z'))
         text++;
     return *text;
@@ -466,19 +473,19 @@ static bool has_upper_case(const char *text) {
 
 /* The word of the language that the text is in other letters; NULL when there is none. */
 const char *value_lower_case(const char *text) {
-    if (!has_upper_case(text))
+    if (!value_has_upper_case(text))
         return NULL;
     for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
-        if (!strcasecmp(text, token_text(token)))
-            return token_text(token);
+        if (!strcasecmp(text, scanner_token_text(token)))
+            return scanner_token_text(token);
     return NULL;
 }
 
 /* Marks and words of other languages; returns false when it is none that people try. */
-static bool hint_foreign(struct diagnostic *diagnostic, const char *text) {
+static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) {
     const char *lower = value_lower_case(text);
     size_t length = strlen(text);
-    if (hint_brackets(diagnostic, text) || hint_separator(diagnostic, text))
+    if (value_hint_brackets(diagnostic, text) || value_hint_separator(diagnostic, text))
         ;
     else if (!strncmp(text, "//", 2))
         diagnostic_hint(diagnostic, "a comment begins with '#'");
@@ -495,35 +502,35 @@ static bool hint_foreign(struct diagnostic *diagnostic, const char *text) {
     return true;
 }
 
-static size_t digits_of(const char *text) {
+static size_t value_digits_of(const char *text) {
     return strspn(text, "0123456789");
 }
 
-static bool is_bad_name(const struct syntax *syntax, const char *text) {
+static bool value_is_bad_name(const struct syntax *syntax, const char *text) {
     for (size_t i = 0; i < syntax->bad_name_count; i++)
         if (!strcmp(syntax->bad_names[i], text))
             return true;
     return false;
 }
 
-static bool bad_device(struct parse_context *context, struct span span, const char *text) {
-    if (is_bad_name(context->syntax, text) || continues_mistake(context, span))
+static bool value_bad_device(struct parse_context *context, struct span span, const char *text) {
+    if (value_is_bad_name(context->syntax, text) || value_continues_mistake(context, span))
         return false;
-    struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                             "bad-device", "'%s' is no device", text);
+    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                   "bad-device", "'%s' is no device", text);
     size_t length = strlen(text), digits = strspn(text, "0123456789abcdefABCDEF");
     char *address = value_mended_address(text);
-    if (hint_foreign(diagnostic, text))
+    if (value_hint_foreign(diagnostic, text))
         ;
-    else if (is_port(text) && length != 9)
+    else if (value_is_port(text) && length != 9)
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
     else if (*text == '-' && isdigit((unsigned char)text[1]))
         diagnostic_hint(diagnostic, "a number of devices is a whole number from 1: any %s",
                         text + 1);
-    else if (isdigit((unsigned char)*text) && strlen(text + digits_of(text)) == 1 &&
+    else if (isdigit((unsigned char)*text) && strlen(text + value_digits_of(text)) == 1 &&
              strchr("xX", text[length - 1]))
         diagnostic_hint(diagnostic, "did you mean 'any %.*s'?", (int)length - 1, text);
-    else if (length == 9 && digits == 4 && all_hex(text + 5, 4))
+    else if (length == 9 && digits == 4 && value_all_hex(text + 5, 4))
         diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", text, text + 5);
     else if (length == 8 && digits == 8)
         diagnostic_hint(diagnostic, "did you mean '%.4s:%s'?", text, text + 4);
@@ -539,23 +546,24 @@ static bool bad_device(struct parse_context *context, struct span span, const ch
 /* What a bare word in the place of a device is, told from its shape alone. */
 bool value_criterion(struct parse_context *context, struct criterion *criterion, struct span span,
                      const char *text) {
-    if (plain_id(criterion, text))
+    if (value_plain_id(criterion, text))
         return true;
-    size_t colons = count_of(text, ':');
+    size_t colons = value_count_of(text, ':');
     if (*text == '\'' || *text == '`' || !strncmp(text, "//", 2))
-        return bad_device(context, span, text);
-    bool is_domain_alone = is_whole_domain(text) && text[4] != ':'; /* "10de:*" is an id */
+        return value_bad_device(context, span, text);
+    bool is_domain_alone = value_is_whole_domain(text) && text[4] != ':'; /* "10de:*" is an id */
     if (colons > 1 || (colons && strchr(text, '.')) || is_domain_alone)
         return value_address(context, criterion, span, text);
     if (colons)
         return value_id(context, criterion, span, text);
     criterion->kind = CRITERION_NAME;
-    criterion->text = intern(&context->syntax->texts, text, strlen(text));
-    return (is_name(text) && !is_foreign(text)) || bad_device(context, span, text);
+    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    return (value_is_name(text) && !value_is_foreign(text)) ||
+           value_bad_device(context, span, text);
 }
 
 /* The unit that another spelling means; NULL when it means none. */
-static const char *known_unit(const char *unit) {
+static const char *value_known_unit(const char *unit) {
     static const char *const units[][2] = {
         {"", "s"},        {"sec", "s"},   {"secs", "s"},   {"second", "s"},
         {"seconds", "s"}, {"min", "m"},   {"mins", "m"},   {"minute", "m"},
@@ -577,9 +585,9 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
                                : !strcmp(unit, "m") ? 60000
                                                     : 0;
     if (!isdigit((unsigned char)*text) || !scale) {
-        struct diagnostic *diagnostic = diagnose(context->diagnostics, context->source, span,
-                                                 "bad-duration", "'%s' is no duration", text);
-        const char *known = isdigit((unsigned char)*text) ? known_unit(unit) : NULL;
+        struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                       "bad-duration", "'%s' is no duration", text);
+        const char *known = isdigit((unsigned char)*text) ? value_known_unit(unit) : NULL;
         if (known && *known == 'h' && number < 100)
             diagnostic_hint(diagnostic, "did you mean '%llum'?", number * 60);
         else if (known && *known != 'h')
@@ -590,8 +598,8 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
         return false;
     }
     if (number > DURATION_LIMIT_MS / scale) {
-        diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-duration",
-                                 "'%s' is longer than the limit of 1440m", text),
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, "bad-duration",
+                                       "'%s' is longer than the limit of 1440m", text),
                         "nothing that a VM's start waits for takes a day");
         return false;
     }
@@ -606,8 +614,8 @@ bool value_count(struct parse_context *context, unsigned *count, struct span spa
     *count = (unsigned)number;
     if (number >= 1 && number <= TARGET_COUNT_LIMIT)
         return true;
-    diagnostic_hint(diagnose(context->diagnostics, context->source, span, "bad-count",
-                             "'any %s' is no number of devices", text),
+    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, "bad-count",
+                                   "'any %s' is no number of devices", text),
                     "from 1 to %d; 'any' alone is 1", TARGET_COUNT_LIMIT);
     return false;
 }

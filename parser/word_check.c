@@ -16,20 +16,20 @@ enum { UUID_DIGITS = 32, UUID_LENGTH = 36 };
 static const uint32_t wide_operators[] = {0xff01, 0xff04, 0xff08, 0xff09, 0xff0f,
                                           0xff1c, 0xff1d, 0xff1e, 0xff3e};
 
-static bool has_code(const uint32_t *list, size_t count, uint32_t code) {
+static bool word_check_has_code(const uint32_t *list, size_t count, uint32_t code) {
     for (size_t i = 0; i < count; i++)
         if (list[i] == code)
             return true;
     return false;
 }
 
-static bool is_separator(const char *text, size_t length) {
+static bool word_check_is_separator(const char *text, size_t length) {
     return length == 1 ? strchr("|;&", *text) != NULL
                        : character_is_wide_separator(text_code_point(text, length));
 }
 
 /* ".*x", "x$": of a regular expression. */
-static bool find_pattern(const char *text, struct span *span) {
+static bool word_check_find_pattern(const char *text, struct span *span) {
     size_t length = strlen(text);
     if (!strncmp(text, ".*", 2))
         *span = (struct span){0, 2};
@@ -41,24 +41,25 @@ static bool find_pattern(const char *text, struct span *span) {
 }
 
 /* Where such an operator is in a name, in `span`; a '!' or '^' in a glob's brackets is none. */
-static bool find_operator(const char *text, struct span *span) {
+static bool word_check_find_operator(const char *text, struct span *span) {
     bool bracket = false;
     for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
         character_at(text + at, left - at, &length);
         bracket = text[at] == '[' || (bracket && text[at] != ']');
         bool wide =
-            length > 1 && has_code(wide_operators, sizeof wide_operators / sizeof *wide_operators,
-                                   text_code_point(text + at, length));
+            length > 1 &&
+            word_check_has_code(wide_operators, sizeof wide_operators / sizeof *wide_operators,
+                                text_code_point(text + at, length));
         *span = (struct span){(uint32_t)at, (uint32_t)(at + length)};
-        if (!bracket && (wide || is_separator(text + at, length) || strchr("=<>", text[at]) ||
-                         (at == 0 && strchr("!^/$(~%", text[at]))))
+        if (!bracket && (wide || word_check_is_separator(text + at, length) ||
+                         strchr("=<>", text[at]) || (at == 0 && strchr("!^/$(~%", text[at]))))
             return true;
     }
-    return find_pattern(text, span);
+    return word_check_find_pattern(text, span);
 }
 
 /* "name:", "title=" and the like, which a name follows; its length, or 0. */
-static size_t key_length(const char *text) {
+static size_t word_check_key_length(const char *text) {
     static const char *const keys[] = {"name", "title", "urn:uuid", "uuid", "vm", "domain"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         size_t length = strlen(keys[i]);
@@ -69,11 +70,11 @@ static size_t key_length(const char *text) {
 }
 
 /* The names that the separators stand between, with ', ' instead. The caller frees it. */
-static char *separated(const char *text) {
+static char *word_check_separated(const char *text) {
     char *list = memory_resize(NULL, 2 * strlen(text) + 1, 1), *end = list;
     for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
         character_at(text + at, left - at, &length);
-        if (!is_separator(text + at, length)) {
+        if (!word_check_is_separator(text + at, length)) {
             memcpy(end, text + at, length);
             end += length;
         } else if (end > list && end[-1] != ' ') {
@@ -86,10 +87,10 @@ static char *separated(const char *text) {
 }
 
 /* What to write instead of "name=x" and the like. The caller frees it. */
-static char *advise_field(const char *text, size_t key) {
-    const char *name = text + key, *quote = is_glob(name) ? "" : "\"";
+static char *word_check_advise_field(const char *text, size_t key) {
+    const char *name = text + key, *quote = value_is_glob(name) ? "" : "\"";
     struct span ignored;
-    if (!*name || find_operator(name, &ignored))
+    if (!*name || word_check_find_operator(name, &ignored))
         return memory_strdup("write the VM's name alone");
     if (!strncasecmp(text, "name", 4))
         return memory_printf("write: name %s", name);
@@ -100,16 +101,17 @@ static char *advise_field(const char *text, size_t key) {
     return memory_printf("write the name alone: %s", name);
 }
 
-static void hint_operator(struct diagnostic *diagnostic, const char *text, struct span span) {
-    size_t key = key_length(text), length = strlen(text);
-    char *names = separated(text), *advice = NULL;
+static void word_check_hint_operator(struct diagnostic *diagnostic, const char *text,
+                                     struct span span) {
+    size_t key = word_check_key_length(text), length = strlen(text);
+    char *names = word_check_separated(text), *advice = NULL;
     if (key)
-        advice = advise_field(text, key);
-    else if (is_separator(text + span.start, span.end - span.start))
+        advice = word_check_advise_field(text, key);
+    else if (word_check_is_separator(text + span.start, span.end - span.start))
         advice = memory_printf("separate VMs with ',': %s", names);
     else if (*text == '!')
         advice = memory_strdup("there is no 'not': name the VMs that are meant");
-    else if (strchr("^/~", *text) || find_pattern(text, &span))
+    else if (strchr("^/~", *text) || word_check_find_pattern(text, &span))
         advice = memory_strdup(
             "a name is compared as a whole, or as a glob (ha*), not as a regular expression");
     else if (strchr("$%", *text))
@@ -124,20 +126,20 @@ static void hint_operator(struct diagnostic *diagnostic, const char *text, struc
     free(names);
 }
 
-static bool check_operators(struct diagnostics *diagnostics, struct source *source,
-                            const struct word *vm) {
+static bool word_check_check_operators(struct diagnostics *diagnostics, struct source *source,
+                                       const struct word *vm) {
     struct span span = {0, 0};
-    size_t key = key_length(vm->text), length = strlen(vm->text);
-    if (strchr(":;", vm->text[length - 1]) || (!key && !find_operator(vm->text, &span)))
+    size_t key = word_check_key_length(vm->text), length = strlen(vm->text);
+    if (strchr(":;", vm->text[length - 1]) || (!key && !word_check_find_operator(vm->text, &span)))
         return false; /* with these at its end it is an error */
     if (key)
         span = (struct span){(uint32_t)key - 1, (uint32_t)key};
-    struct diagnostic *diagnostic = diagnose(
+    struct diagnostic *diagnostic = diagnostic_add(
         diagnostics, source, vm->span, "foreign-operator",
         vm->kind == WORD_GLOB ? "only VMs that match '%s' are meant: '%.*s' is not an operator"
                               : "only a VM called '%s' is meant: '%.*s' is not an operator",
         vm->text, (int)(span.end - span.start), vm->text + span.start);
-    hint_operator(diagnostic, vm->text, span);
+    word_check_hint_operator(diagnostic, vm->text, span);
     return true;
 }
 
@@ -148,19 +150,19 @@ struct uuid_shape {
 };
 
 /* Of the dashes of word processors, too, and what files and systemd write instead. */
-static bool is_dash(const char *text, size_t size) {
+static bool word_check_is_dash(const char *text, size_t size) {
     uint32_t code = text_code_point(text, size);
     return size == 1 ? *text == '-' || *text == '_'
                      : (code >= 0x2010 && code <= 0x2015) || code == 0x2212;
 }
 
-static struct uuid_shape shape_of(const char *text) {
+static struct uuid_shape word_check_shape_of(const char *text) {
     struct uuid_shape shape = {.length = strlen(text)};
     for (size_t at = 0, size; at < shape.length; at += size) {
         character_at(text + at, shape.length - at, &size);
         if (isxdigit((unsigned char)text[at]))
             shape.digits++;
-        else if (is_dash(text + at, size))
+        else if (word_check_is_dash(text + at, size))
             shape.dashes++;
         else
             shape.others++;
@@ -169,7 +171,7 @@ static struct uuid_shape shape_of(const char *text) {
 }
 
 /* "8a0e7d2c-55b1-4c56-9d3e", with more digits or without: the beginning of one, cut off. */
-static bool is_cut_uuid(const char *text) {
+static bool word_check_is_cut_uuid(const char *text) {
     static const char digits[] = "0123456789abcdefABCDEF";
     static const size_t groups[] = {8, 4, 4, 4};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
@@ -187,18 +189,19 @@ static bool is_cut_uuid(const char *text) {
 
 /* A name of letters and dashes is hardly ever as near as that: all but two of 32 or so are hex
  * digits. */
-static bool is_nearly_uuid(const char *text) {
-    struct uuid_shape shape = shape_of(text);
+static bool word_check_is_nearly_uuid(const char *text) {
+    struct uuid_shape shape = word_check_shape_of(text);
     size_t signs = shape.digits + shape.others;
-    if (is_cut_uuid(text))
-        return !is_uuid(text);
+    if (word_check_is_cut_uuid(text))
+        return !syntax_is_uuid(text);
     if (signs < UUID_DIGITS - 2 || signs > UUID_DIGITS + 2 || shape.others > 2 || shape.dashes > 6)
         return false;
-    return (shape.dashes >= 3 || signs == UUID_DIGITS || shape.others == 0) && !is_uuid(text);
+    return (shape.dashes >= 3 || signs == UUID_DIGITS || shape.others == 0) &&
+           !syntax_is_uuid(text);
 }
 
 /* The 32 digits with the dashes where they belong, in lower case. The caller frees it. */
-static char *corrected_uuid(const char *text) {
+static char *word_check_corrected_uuid(const char *text) {
     char *corrected = memory_resize(NULL, UUID_LENGTH + 1, 1), *end = corrected;
     for (; *text; text++) {
         if (!isxdigit((unsigned char)*text))
@@ -212,18 +215,18 @@ static char *corrected_uuid(const char *text) {
     return corrected;
 }
 
-static void check_uuid(struct diagnostics *diagnostics, struct source *source,
-                       const struct word *vm) {
+static void word_check_check_uuid(struct diagnostics *diagnostics, struct source *source,
+                                  const struct word *vm) {
     struct uuid_shape shape;
     if (vm->field || vm->kind == WORD_GLOB || strnlen(vm->text, 45) < 23 || strlen(vm->text) > 44 ||
-        !is_nearly_uuid(vm->text))
+        !word_check_is_nearly_uuid(vm->text))
         return;
-    shape = shape_of(vm->text);
-    struct diagnostic *diagnostic = diagnose(
+    shape = word_check_shape_of(vm->text);
+    struct diagnostic *diagnostic = diagnostic_add(
         diagnostics, source, vm->span, "bad-uuid",
         "'%s' is nearly a UUID: only a VM with just this name or title is meant", vm->text);
     if (shape.digits == UUID_DIGITS && !shape.others) {
-        char *corrected = corrected_uuid(vm->text);
+        char *corrected = word_check_corrected_uuid(vm->text);
         diagnostic_hint(diagnostic, "write it with its dashes: %s", corrected);
         free(corrected);
     } else if (shape.others)
@@ -242,7 +245,7 @@ static void check_uuid(struct diagnostics *diagnostics, struct source *source,
 /* --- what nobody sees */
 
 /* What is odd about it, as a text that the caller frees; NULL: nothing. */
-static char *find_hidden(const char *text) {
+static char *word_check_find_hidden(const char *text) {
     size_t length = strlen(text);
     if (*text == ' ')
         return memory_strdup("begins with a blank");
@@ -265,41 +268,42 @@ static char *find_hidden(const char *text) {
     return NULL;
 }
 
-static void check_hidden(struct diagnostics *diagnostics, struct source *source, struct span span,
-                         const char *text) {
-    char *hidden = find_hidden(text);
+static void word_check_check_hidden(struct diagnostics *diagnostics, struct source *source,
+                                    struct span span, const char *text) {
+    char *hidden = word_check_find_hidden(text);
     if (!hidden)
         return;
     diagnostic_hint(
-        diagnose(diagnostics, source, span, "hidden-character", "'%s' %s", text, hidden),
+        diagnostic_add(diagnostics, source, span, "hidden-character", "'%s' %s", text, hidden),
         "nobody sees that: write a plain blank, or take it out; if it belongs there: "
         "'virt-rules check --ignore hidden-character'");
     free(hidden);
 }
 
 /* Whoever has such a VM or device turns the check off. */
-static void check_quoted_glob(struct diagnostics *diagnostics, struct source *source,
-                              struct span span, const char *text, bool vm) {
-    if (!is_glob(text))
+static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct source *source,
+                                         struct span span, const char *text, bool vm) {
+    if (!value_is_glob(text))
         return;
     if (vm)
         diagnostic_hint(
-            diagnose(diagnostics, source, span, "quoted-glob",
-                     "in quotes this is not a glob: only a VM called just '%s' is meant", text),
+            diagnostic_add(diagnostics, source, span, "quoted-glob",
+                           "in quotes this is not a glob: only a VM called just '%s' is meant",
+                           text),
             "take the quotes away (a '?' stands for a blank); if a VM is called so: "
             "'virt-rules check --ignore quoted-glob'");
     else
         diagnostic_hint(
-            diagnose(diagnostics, source, span, "quoted-glob",
-                     "a serial number is not a glob: only the device with just '%s' is meant",
-                     text),
+            diagnostic_add(diagnostics, source, span, "quoted-glob",
+                           "a serial number is not a glob: only the device with just '%s' is meant",
+                           text),
             "write the whole serial number, or leave 'serial' out; if it is just so: 'virt-rules "
             "check "
             "--ignore quoted-glob'");
 }
 
 /* Most names are such, and need no closer look but for UUIDs. */
-static bool is_everyday_name(const char *text) {
+static bool word_check_is_everyday_name(const char *text) {
     while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' ||
            *text == '_')
         text++;
@@ -309,52 +313,52 @@ static bool is_everyday_name(const char *text) {
 void word_check_vm(struct diagnostics *diagnostics, struct source *source, const struct word *vm) {
     if (vm->kind == WORD_ANY)
         return;
-    if (!is_everyday_name(vm->text)) {
-        if (vm->field == FIELD_UUID && !is_uuid(vm->text))
+    if (!word_check_is_everyday_name(vm->text)) {
+        if (vm->field == FIELD_UUID && !syntax_is_uuid(vm->text))
             return; /* an error already, or a glob of UUIDs */
         if (vm->kind == WORD_QUOTED)
-            check_quoted_glob(diagnostics, source, vm->span, vm->text, true);
-        else if (check_operators(diagnostics, source, vm))
+            word_check_check_quoted_glob(diagnostics, source, vm->span, vm->text, true);
+        else if (word_check_check_operators(diagnostics, source, vm))
             return;
-        check_hidden(diagnostics, source, vm->span, vm->text);
+        word_check_check_hidden(diagnostics, source, vm->span, vm->text);
     }
-    check_uuid(diagnostics, source, vm);
+    word_check_check_uuid(diagnostics, source, vm);
 }
 
 void word_check_serial(struct diagnostics *diagnostics, struct source *source, struct span span,
                        const char *text) {
-    check_quoted_glob(diagnostics, source, span, text, false);
-    check_hidden(diagnostics, source, span, text);
+    word_check_check_quoted_glob(diagnostics, source, span, text, false);
+    word_check_check_hidden(diagnostics, source, span, text);
 }
 
 /* --- commands */
 
-static const char *base_name(const char *path) {
+static const char *word_check_base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
                      const char *text) {
-    const char *base = base_name(text);
+    const char *base = word_check_base_name(text);
     if (!strcmp(text, "off"))
-        diagnostic_hint(diagnose(diagnostics, source, span, "relative-path",
-                                 "'%s' is not an absolute path", text),
+        diagnostic_hint(diagnostic_add(diagnostics, source, span, "relative-path",
+                                       "'%s' is not an absolute path", text),
                         "take the quotes away: rom off");
     else if (*text != '/')
-        diagnostic_hint(diagnose(diagnostics, source, span, "relative-path",
-                                 "'%s' is not an absolute path", text),
+        diagnostic_hint(diagnostic_add(diagnostics, source, span, "relative-path",
+                                       "'%s' is not an absolute path", text),
                         "begin it with '/': no shell and no PATH looks for it");
     else if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
         diagnostic_hint(
-            diagnose(diagnostics, source, span, "relative-path", "'%s' is a directory", text),
+            diagnostic_add(diagnostics, source, span, "relative-path", "'%s' is a directory", text),
             "write the path of the file in it");
     else
-        check_hidden(diagnostics, source, span, text);
+        word_check_check_hidden(diagnostics, source, span, text);
 }
 
 /* $NAME, ${NAME}, $1 in a bare word, $(command) or `command`, alone or with more around it. */
-static bool has_expansion(const struct word *word) {
+static bool word_check_has_expansion(const struct word *word) {
     const char *back = strchr(word->text, '`');
     if (back && strchr(back + 1, '`'))
         return true;
@@ -370,7 +374,7 @@ static bool has_expansion(const struct word *word) {
 }
 
 /* >FILE, 2>&1, a;, a|b, *.txt, ~/x: in quotes they would mean themselves to a shell, too. */
-static bool has_operator(const struct word *word) {
+static bool word_check_has_operator(const struct word *word) {
     const char *text = word->text;
     size_t length = strlen(text), digits = strspn(text, "0123456789");
     if (word->kind == WORD_QUOTED)
@@ -378,48 +382,48 @@ static bool has_operator(const struct word *word) {
     return (text[digits] && strchr("<>", text[digits])) || *text == '|' || *text == '&' ||
            !strncmp(text, "~/", 2) || !strcmp(text, "~") || text[length - 1] == ';' ||
            text[length - 1] == '&' || text[length - 1] == '|' || strpbrk(text, "*?") ||
-           (strchr(text, '[') && !has_open_bracket(text));
+           (strchr(text, '[') && !value_has_open_bracket(text));
 }
 
 /* An argument after -c is a script, and these programs take one or more as well: what looks like a
  * shell's is theirs. */
-static bool reads_scripts(const char *program) {
+static bool word_check_reads_scripts(const char *program) {
     static const char *const names[] = {"awk", "gawk", "mawk", "perl",  "sed",
                                         "ssh", "jq",   "find", "expect"};
-    const char *base = base_name(program);
+    const char *base = word_check_base_name(program);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(base, names[i]))
             return true;
     return false;
 }
 
-static bool is_script_option(const char *text) {
+static bool word_check_is_script_option(const char *text) {
     size_t length = strlen(text);
     return (length > 1 && length < 6 && text[0] == '-' && text[1] != '-' &&
             text[length - 1] == 'c') ||
            !strcmp(text, "--command");
 }
 
-static void check_arguments(struct diagnostics *diagnostics, struct source *source,
-                            const struct word *program) {
+static void word_check_check_arguments(struct diagnostics *diagnostics, struct source *source,
+                                       const struct word *program) {
     bool script = false;
     for (const struct word *last = program, *one = program->next; one;
          last = one, one = one->next) {
-        script = reads_scripts(last->text) || (script && last == program);
-        bool quote =
-            one->kind != WORD_QUOTED && (strchr("'`", *one->text) || is_shell_operator(one->text));
-        if (script || quote /* reported already */ || is_script_option(last->text) ||
-            reads_scripts(program->text))
+        script = word_check_reads_scripts(last->text) || (script && last == program);
+        bool quote = one->kind != WORD_QUOTED &&
+                     (strchr("'`", *one->text) || syntax_error_is_shell_operator(one->text));
+        if (script || quote /* reported already */ || word_check_is_script_option(last->text) ||
+            word_check_reads_scripts(program->text))
             continue;
-        if (has_expansion(one))
-            diagnostic_hint(diagnose(diagnostics, source, one->span, "shell-variable",
-                                     "no shell expands '%s'", one->text),
+        if (word_check_has_expansion(one))
+            diagnostic_hint(diagnostic_add(diagnostics, source, one->span, "shell-variable",
+                                           "no shell expands '%s'", one->text),
                             "the program finds VM and event in its environment: VIRT_RULES_VM, "
                             "VIRT_RULES_EVENT");
-        else if (has_operator(one))
-            diagnostic_hint(diagnose(diagnostics, source, one->span, "shell-variable",
-                                     "no shell reads '%s': the program gets it as it is",
-                                     one->text),
+        else if (word_check_has_operator(one))
+            diagnostic_hint(diagnostic_add(diagnostics, source, one->span, "shell-variable",
+                                           "no shell reads '%s': the program gets it as it is",
+                                           one->text),
                             "write a script, or run \"/bin/sh\" \"-c\" \"...\"; an argument that "
                             "is meant so is written "
                             "in quotes: \"%s\"",
@@ -428,7 +432,7 @@ static void check_arguments(struct diagnostics *diagnostics, struct source *sour
 }
 
 /* A path may have a blank in it; arguments have their own words. */
-static bool has_arguments_in_program(const struct word *program) {
+static bool word_check_has_arguments_in_program(const struct word *program) {
     const char *blank = strchr(program->text, ' ');
     if (*program->text != '/' || !blank)
         return false;
@@ -438,9 +442,9 @@ static bool has_arguments_in_program(const struct word *program) {
 void word_check_command(struct diagnostics *diagnostics, struct source *source,
                         const struct word *program) {
     word_check_path(diagnostics, source, program->span, program->text);
-    if (has_arguments_in_program(program))
-        diagnostic_hint(diagnose(diagnostics, source, program->span, "words-in-program",
-                                 "the program's name has a blank in it"),
+    if (word_check_has_arguments_in_program(program))
+        diagnostic_hint(diagnostic_add(diagnostics, source, program->span, "words-in-program",
+                                       "the program's name has a blank in it"),
                         "no shell takes it apart: each argument is a word of its own");
-    check_arguments(diagnostics, source, program);
+    word_check_check_arguments(diagnostics, source, program);
 }

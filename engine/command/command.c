@@ -48,7 +48,7 @@ int command_two_vms(const char *word, const struct domain *first, const struct d
     return status;
 }
 
-static void print_help(const struct command *command) {
+static void command_print_help(const struct command *command) {
     printf("virt-rules %s %s\n\n%s\n", command->name, command->usage, command->summary);
     if (*command->help)
         printf("\n%s", command->help);
@@ -56,7 +56,7 @@ static void print_help(const struct command *command) {
 
 /* Of the options that begin so: " '--strict' or '--sysroot'"; NULL when it is less than two. The
  * caller frees it. */
-static char *begun_options(const struct command_option *options, const char *start) {
+static char *command_begun_options(const struct command_option *options, const char *start) {
     size_t length = strcspn(start, "="), count = 0;
     char *list = memory_strdup("");
     for (; length && options->name; options++)
@@ -72,8 +72,9 @@ static char *begun_options(const struct command_option *options, const char *sta
 }
 
 /* getopt's own words lack the command and what is near. `found` and `optopt` are getopt's. */
-static int unknown_option(const struct command *command, const struct command_option *options,
-                          const char *text, int found) {
+static int command_unknown_option(const struct command *command,
+                                  const struct command_option *options, const char *text,
+                                  int found) {
     struct suggestion suggestion = {.word = text + strspn(text, "-")};
     if (found == ':')
         return command_usage(command, "option '%s' needs an argument", text);
@@ -83,7 +84,7 @@ static int unknown_option(const struct command *command, const struct command_op
     if (optopt)
         return command_usage(
             command, "unknown option '-%c'; '--' comes before a name that begins with '-'", optopt);
-    char *several = begun_options(options, suggestion.word);
+    char *several = command_begun_options(options, suggestion.word);
     if (several) {
         command_usage(command, "option '%s' may be%s", text, several);
         free(several);
@@ -98,8 +99,8 @@ static int unknown_option(const struct command *command, const struct command_op
 }
 
 /* An empty text is a variable that is not set: it must not mean this host, or the usual place. */
-static int take_option(const struct command *command, const struct command_option *option,
-                       const char *text) {
+static int command_take_option(const struct command *command, const struct command_option *option,
+                               const char *text) {
     if (option->flag)
         *option->flag = true;
     else if (option->value && !*text)
@@ -123,13 +124,13 @@ int command_options(const struct command *command, int argc, char **argv,
     for (int found; (found = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
         *status = EXIT_FINE;
         if (found == 'h' || found == HELP) {
-            print_help(command);
+            command_print_help(command);
             return -1;
         }
         if (found < FIRST)
-            *status = unknown_option(command, options, argv[optind - 1], found);
+            *status = command_unknown_option(command, options, argv[optind - 1], found);
         else
-            *status = take_option(command, &options[found - FIRST], optarg);
+            *status = command_take_option(command, &options[found - FIRST], optarg);
         if (*status)
             return -1;
     }
@@ -179,6 +180,6 @@ char *command_read_all(FILE *in, size_t limit, size_t *size) {
 }
 
 bool command_report(const struct ruleset *ruleset) {
-    diagnostics_print(&ruleset->diagnostics, stderr, command_colour(stderr));
-    return diagnostics_errors(&ruleset->diagnostics) > 0;
+    diagnostic_print(&ruleset->diagnostics, stderr, command_colour(stderr));
+    return diagnostic_count_errors(&ruleset->diagnostics) > 0;
 }

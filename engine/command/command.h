@@ -2,9 +2,9 @@
 #ifndef ENGINE_COMMAND_H
 #define ENGINE_COMMAND_H
 
-#include "engine/domain.h"
 #include "engine/libvirt/virt.h"
-#include "engine/ruleset.h"
+#include "engine/model/domain.h"
+#include "engine/rules/ruleset.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* virt-rules apply: brings running VMs to what their rules want. */
 #include "engine/command/command.h"
 
-#include "engine/execute/apply.h"
+#include "engine/trigger/apply.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -13,7 +13,7 @@ struct apply_options {
     bool dry;
 };
 
-static int show(const struct apply *apply) {
+static int command_apply_show(const struct apply *apply) {
     char error[512];
     bool colour = !apply->request->json && command_colour(stdout);
     int good = apply_show(apply, colour, error, sizeof error);
@@ -22,7 +22,7 @@ static int show(const struct apply *apply) {
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }
 
-static void say_nothing_to_do(const struct apply *apply) {
+static void command_apply_say_nothing_to_do(const struct apply *apply) {
     if (apply->chosen_count || apply->over.count || apply->request->json || apply->problem)
         return;
     printf("nothing to do: no rule is for %s at started\n",
@@ -30,8 +30,8 @@ static void say_nothing_to_do(const struct apply *apply) {
 }
 
 /* A program that reads the document finds nothing done in it, and why. */
-static int fail_without_libvirt(const struct apply_options *options,
-                                const struct virt_error *error) {
+static int command_apply_fail_without_libvirt(const struct apply_options *options,
+                                              const struct virt_error *error) {
     if (options->request.json) {
         struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
@@ -43,31 +43,31 @@ static int fail_without_libvirt(const struct apply_options *options,
     return command_fail(error->message, error->hint);
 }
 
-static int apply_rules(const struct apply_options *options) {
+static int command_apply_apply_rules(const struct apply_options *options) {
     struct apply apply;
     struct virt_error error;
     int status;
     if (apply_init(&apply, &options->request, &error) < 0)
-        return fail_without_libvirt(options, &error);
-    say_nothing_to_do(&apply);
+        return command_apply_fail_without_libvirt(options, &error);
+    command_apply_say_nothing_to_do(&apply);
     if (options->dry)
-        status = show(&apply);
+        status = command_apply_show(&apply);
     else
         status = apply_execute(&apply) ? EXIT_FINE : EXIT_PROBLEM;
     apply_finish(&apply);
     return status;
 }
 
-static int with_rules(struct apply_options *options) {
+static int command_apply_with_rules(struct apply_options *options) {
     struct ruleset ruleset;
     struct program program;
     ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, rules_directory(options->rules));
+    ruleset_add_directory(&ruleset, ruleset_directory(options->rules));
     ruleset_load(&ruleset, NULL);
     bool broken = command_report(&ruleset);
     program_init(&program, &ruleset);
     options->request.program = &program;
-    int status = apply_rules(options);
+    int status = command_apply_apply_rules(options);
     if (broken)
         fputs("virt-rules: not all rules count: files with an error are left out\n", stderr);
     program_finish(&program);
@@ -76,8 +76,9 @@ static int with_rules(struct apply_options *options) {
 }
 
 int command_apply(const struct command *command, int argc, char **argv) {
-    struct apply_options options = {
-        .request = {.out = stdout, .clock = clock_monotonic(), .open_virt = virt_libvirt_open}};
+    struct apply_options options = {.request = {.out = stdout,
+                                                .clock = run_clock_monotonic(),
+                                                .open_virt = virt_asker_connect}};
     const struct command_option table[] = {{.name = "dry-run", .flag = &options.dry},
                                            {.name = "json", .flag = &options.request.json},
                                            {.name = "rules", .value = &options.rules},
@@ -92,6 +93,6 @@ int command_apply(const struct command *command, int argc, char **argv) {
     for (int i = first; i < argc; i++)
         if (!*argv[i])
             return command_usage(command, "a VM's name cannot be empty");
-    options.request.state = state_directory(options.request.state);
-    return with_rules(&options);
+    options.request.state = log_write_state_directory(options.request.state);
+    return command_apply_with_rules(&options);
 }

@@ -1,8 +1,8 @@
 /* virt-rules check: the same parser and checks that a run uses, and no libvirt. */
 #include "engine/command/command.h"
 
-#include "engine/host/host_check.h"
-#include "engine/vms.h"
+#include "engine/libvirt/domain_list.h"
+#include "engine/plan/check_host.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -14,7 +14,7 @@ struct severity_option {
     enum severity severity;
 };
 
-static int take_severity(void *context, const char *name) {
+static int command_check_take_severity(void *context, const char *name) {
     const struct severity_option *option = context;
     const char *suggestion = NULL;
     int status = check_config_set(option->config, name, option->severity, &suggestion);
@@ -31,17 +31,17 @@ static int take_severity(void *context, const char *name) {
     return 0;
 }
 
-static const char *severity_of(const struct check_row *row) {
+static const char *command_check_severity_of(const struct check_row *row) {
     return row->severity == SEVERITY_ERROR ? "error" : "warning";
 }
 
-static int list_checks_json(void) {
+static int command_check_list_checks_json(void) {
     struct json_object *document = json_object_new_object(), *list = json_object_new_array();
     for (size_t i = 0; i < check_count(); i++) {
         const struct check_row *row = check_row(i);
         struct json_object *object = json_object_new_object();
         text_put_json(object, "name", row->name);
-        text_put_json(object, "severity", row->fixed ? "error" : severity_of(row));
+        text_put_json(object, "severity", row->fixed ? "error" : command_check_severity_of(row));
         json_object_object_add(object, "fixed", json_object_new_boolean(row->fixed));
         text_put_json(object, "summary", row->summary);
         json_object_array_add(list, object);
@@ -51,29 +51,29 @@ static int list_checks_json(void) {
     return EXIT_FINE;
 }
 
-static int list_checks(void) {
+static int command_check_list_checks(void) {
     for (size_t i = 0; i < check_count(); i++) {
         const struct check_row *row = check_row(i);
-        printf("%-22s %-8s %s\n", row->name, row->fixed ? "error!" : severity_of(row),
+        printf("%-22s %-8s %s\n", row->name, row->fixed ? "error!" : command_check_severity_of(row),
                row->summary);
     }
     puts("\nerror! cannot be changed; the others with --error, --warn and --ignore NAME");
     return EXIT_FINE;
 }
 
-static void print_json(const struct ruleset *ruleset, const char *note) {
+static void command_check_print_json(const struct ruleset *ruleset, const char *note) {
     struct json_object *document = text_json_object();
-    text_json_add(document, "diagnostics", diagnostics_json(&ruleset->diagnostics));
+    text_json_add(document, "diagnostics", diagnostic_list_json(&ruleset->diagnostics));
     text_json_add(document, "errors",
-                  text_json_number((int64_t)diagnostics_errors(&ruleset->diagnostics)));
+                  text_json_number((int64_t)diagnostic_count_errors(&ruleset->diagnostics)));
     text_json_add(document, "warnings",
-                  text_json_number((int64_t)diagnostics_warnings(&ruleset->diagnostics)));
+                  text_json_number((int64_t)diagnostic_count_warnings(&ruleset->diagnostics)));
     command_put_note(document, note);
     text_print_json(stdout, document);
 }
 
 /* No error; but silence would look like praise for rules that nobody read. */
-static void tell_of_empty(const char *path) {
+static void command_check_tell_of_empty(const char *path) {
     char *near = NULL;
     if (!ruleset_is_empty(path, &near))
         return;
@@ -91,14 +91,14 @@ static void tell_of_empty(const char *path) {
     free(near);
 }
 
-static void add_paths(struct ruleset *ruleset, char **paths) {
-    char *usual[] = {(char *)rules_directory(NULL), NULL};
+static void command_check_add_paths(struct ruleset *ruleset, char **paths) {
+    char *usual[] = {(char *)ruleset_directory(NULL), NULL};
     if (!*paths)
         ruleset_add_directory(ruleset, *usual);
     for (char **path = paths; *path; path++)
         ruleset_add_path(ruleset, *path);
     for (char **path = *paths ? paths : usual; *path; path++)
-        tell_of_empty(*path);
+        command_check_tell_of_empty(*path);
 }
 
 struct check_options {
@@ -108,13 +108,14 @@ struct check_options {
 };
 
 /* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
-static bool find_vms(const struct check_options *options, struct vms *vms, char **note) {
+static bool command_check_find_vms(const struct check_options *options, struct vms *vms,
+                                   char **note) {
     struct virt *virt = NULL;
     struct virt_error error;
     if (options->sysroot)
-        return vms_from_tree(vms, options->sysroot);
-    bool known =
-        virt_libvirt_open(&virt, NULL, &error) == 0 && vms_from_libvirt(vms, virt, &error) == 0;
+        return domain_list_from_tree(vms, options->sysroot);
+    bool known = virt_asker_connect(&virt, NULL, &error) == 0 &&
+                 domain_list_from_libvirt(vms, virt, &error) == 0;
     if (!known) {
         *note = command_libvirt_note(&error);
         char *message = memory_printf("names of VMs are not judged, %s", *note);
@@ -125,7 +126,8 @@ static bool find_vms(const struct check_options *options, struct vms *vms, char 
     return known;
 }
 
-static int check_host(const struct check_options *options, struct ruleset *ruleset, char **note) {
+static int command_check_check_host(const struct check_options *options, struct ruleset *ruleset,
+                                    char **note) {
     char error[512];
     struct host host;
     struct vms vms = {0};
@@ -133,26 +135,26 @@ static int check_host(const struct check_options *options, struct ruleset *rules
         *note = memory_strdup(error);
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
     }
-    bool known = find_vms(options, &vms, note);
-    host_check(ruleset, &options->config, &host, known, vms.list, vms.count);
-    vms_finish(&vms);
+    bool known = command_check_find_vms(options, &vms, note);
+    check_host(ruleset, &options->config, &host, known, vms.list, vms.count);
+    domain_list_finish(&vms);
     host_finish(&host);
     return EXIT_FINE;
 }
 
-static int check_paths(const struct check_options *options, char **paths) {
+static int command_check_check_paths(const struct check_options *options, char **paths) {
     struct ruleset ruleset;
     int status = EXIT_FINE;
     char *note = NULL;
     ruleset_init(&ruleset);
-    add_paths(&ruleset, paths);
+    command_check_add_paths(&ruleset, paths);
     ruleset_load(&ruleset, &options->config);
     if (options->host)
-        status = check_host(options, &ruleset, &note);
-    if (diagnostics_errors(&ruleset.diagnostics))
+        status = command_check_check_host(options, &ruleset, &note);
+    if (diagnostic_count_errors(&ruleset.diagnostics))
         status = EXIT_PROBLEM;
     if (options->json)
-        print_json(&ruleset, note);
+        command_check_print_json(&ruleset, note);
     else
         command_report(&ruleset);
     ruleset_finish(&ruleset);
@@ -173,9 +175,9 @@ int command_check(const struct command *command, int argc, char **argv) {
         {.name = "sysroot", .value = &options.sysroot},
         {.name = "json", .flag = &options.json},
         {.name = "list", .flag = &options.list},
-        {.name = "error", .take = take_severity, .context = &error},
-        {.name = "warn", .take = take_severity, .context = &warning},
-        {.name = "ignore", .take = take_severity, .context = &ignore},
+        {.name = "error", .take = command_check_take_severity, .context = &error},
+        {.name = "warn", .take = command_check_take_severity, .context = &warning},
+        {.name = "ignore", .take = command_check_take_severity, .context = &ignore},
         {.name = "rules", .take = command_refuse_rules, .context = (void *)command},
         {0},
     };
@@ -187,9 +189,9 @@ int command_check(const struct command *command, int argc, char **argv) {
     else if (first >= 0 && options.list && argv[first])
         status = command_usage(command, "--list reads no file, but there is '%s'", argv[first]);
     else if (first >= 0 && options.list)
-        status = options.json ? list_checks_json() : list_checks();
+        status = options.json ? command_check_list_checks_json() : command_check_list_checks();
     else if (first >= 0)
-        status = check_paths(&options, argv + first);
+        status = command_check_check_paths(&options, argv + first);
     check_config_finish(&options.config);
     return status;
 }

@@ -1,9 +1,9 @@
 /* virt-rules devices: the host's devices by IOMMU group, what may be passed, what not and why. */
 #include "engine/command/command.h"
 
-#include "engine/host/record.h"
-#include "engine/others.h"
-#include "engine/passable.h"
+#include "engine/host/snapshot.h"
+#include "engine/libvirt/running_domains.h"
+#include "engine/plan/assignable.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -16,13 +16,13 @@ struct listing {
     struct host host;
     struct others others;
     struct holdings holdings;
-    const struct host_device **order; /* by bus, group, and as the host has them */
-    char *note;                       /* libvirt did not answer; NULL: it did, or need not */
+    const struct device **order; /* by bus, group, and as the host has them */
+    char *note;                  /* libvirt did not answer; NULL: it did, or need not */
 };
 
-static int by_group(const void *left, const void *right) {
-    const struct host_device *a = *(const struct host_device *const *)left;
-    const struct host_device *b = *(const struct host_device *const *)right;
+static int command_devices_by_group(const void *left, const void *right) {
+    const struct device *a = *(const struct device *const *)left;
+    const struct device *b = *(const struct device *const *)right;
     if (a->bus != b->bus)
         return a->bus < b->bus ? -1 : 1;
     if (a->iommu_group != b->iommu_group)
@@ -30,36 +30,37 @@ static int by_group(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
-static void order(struct listing *listing) {
+static void command_devices_order(struct listing *listing) {
     listing->order = memory_zalloc((listing->host.count + 1) * sizeof *listing->order);
     for (size_t i = 0; i < listing->host.count; i++)
         listing->order[i] = &listing->host.devices[i];
-    qsort((void *)listing->order, listing->host.count, sizeof *listing->order, by_group);
+    qsort((void *)listing->order, listing->host.count, sizeof *listing->order,
+          command_devices_by_group);
 }
 
 /* Devices without a group have none beside them. */
-static bool shares_group(const struct host_device *a, const struct host_device *b) {
+static bool command_devices_shares_group(const struct device *a, const struct device *b) {
     return a == b || (a->bus == BUS_PCI && b->bus == BUS_PCI && a->iommu_group >= 0 &&
                       a->iommu_group == b->iommu_group);
 }
 
 /* The one at `place` in the order, where its group lies around it. */
-static struct passable judge(const struct listing *listing, size_t place) {
-    const struct host_device *device = listing->order[place];
+static struct assignable command_devices_judge(const struct listing *listing, size_t place) {
+    const struct device *device = listing->order[place];
     size_t first = place, end = place + 1;
-    while (first > 0 && shares_group(listing->order[first - 1], device))
+    while (first > 0 && command_devices_shares_group(listing->order[first - 1], device))
         first--;
-    while (end < listing->host.count && shares_group(listing->order[end], device))
+    while (end < listing->host.count && command_devices_shares_group(listing->order[end], device))
         end++;
-    return passable_judge_in_group(
+    return assignable_judge_in_group(
         &listing->host, &listing->order[first], end - first, device,
-        &(struct passable_vms){listing->others.list, listing->others.count, &listing->holdings});
+        &(struct assignable_vms){listing->others.list, listing->others.count, &listing->holdings});
 }
 
 /* --- text */
 
-static void print_group(const struct host_device *device, const struct host_device *before,
-                        bool colour) {
+static void command_devices_print_group(const struct device *device, const struct device *before,
+                                        bool colour) {
     if (before && before->bus == device->bus && before->iommu_group == device->iommu_group)
         return;
     fputs(colour ? BOLD : "", stdout);
@@ -72,7 +73,7 @@ static void print_group(const struct host_device *device, const struct host_devi
     puts(colour ? PLAIN : "");
 }
 
-static void print_facts(const struct host_device *device) {
+static void command_devices_print_facts(const struct device *device) {
     printf("      class %06x", device->class_code);
     if (device->subsystem.vendor || device->subsystem.device)
         printf(", subsystem %04x:%04x", device->subsystem.vendor, device->subsystem.device);
@@ -93,43 +94,44 @@ static void print_facts(const struct host_device *device) {
 }
 
 /* What a hint helps against that the message does not have in it. */
-static bool is_obstacle(enum refusal refusal) {
+static bool command_devices_is_obstacle(enum refusal refusal) {
     return refusal == REFUSED_UNKNOWN_USE || refusal == REFUSED_NO_ANSWER ||
            refusal == REFUSED_DOMAIN || refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
 }
 
-static void print_verdict(const struct listing *listing, size_t place, bool colour) {
-    struct passable passable = judge(listing, place);
-    const struct host_device *device = listing->order[place];
+static void command_devices_print_verdict(const struct listing *listing, size_t place,
+                                          bool colour) {
+    struct assignable passable = command_devices_judge(listing, place);
+    const struct device *device = listing->order[place];
     if (passable.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, passable.message);
-        printf(" [%s]\n", refusal_name(passable.refusal));
-        if (passable.refusal == REFUSED_GROUP || is_obstacle(passable.refusal)) {
+        printf(" [%s]\n", plan_refusal_name(passable.refusal));
+        if (passable.refusal == REFUSED_GROUP || command_devices_is_obstacle(passable.refusal)) {
             fputs("          ", stdout);
             text_print_string(stdout, passable.hint);
             putchar('\n');
         }
     } else {
-        char *selector = passable_selector(&listing->host, device);
+        char *selector = assignable_selector(&listing->host, device);
         printf("      %smay be passed:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
         printf(" as %s\n", device->bus == BUS_USB ? "usb" : "vfio");
         free(selector);
     }
-    passable_finish(&passable);
+    assignable_finish(&passable);
 }
 
-static void print_text(const struct listing *listing, bool colour) {
-    const struct host_device *before = NULL;
+static void command_devices_print_text(const struct listing *listing, bool colour) {
+    const struct device *before = NULL;
     for (size_t i = 0; i < listing->host.count; i++) {
-        const struct host_device *device = listing->order[i];
-        print_group(device, before, colour);
+        const struct device *device = listing->order[i];
+        command_devices_print_group(device, before, colour);
         printf("  %-13s %04x:%04x ", device->address, device->id.vendor, device->id.device);
         text_print_string(stdout, device->name);
         putchar('\n');
-        print_facts(device);
-        print_verdict(listing, i, colour);
+        command_devices_print_facts(device);
+        command_devices_print_verdict(listing, i, colour);
         before = device;
     }
     if (!listing->host.has_iommu)
@@ -140,36 +142,37 @@ static void print_text(const struct listing *listing, bool colour) {
 
 /* --- JSON */
 
-static void put_id(struct json_object *object, const char *key, struct device_id id) {
+static void command_devices_put_id(struct json_object *object, const char *key,
+                                   struct device_id id) {
     char text[16];
     snprintf(text, sizeof text, "%04x:%04x", id.vendor, id.device);
     text_put_json(object, key, id.vendor || id.device ? text : NULL);
 }
 
-static void put_number(struct json_object *object, const char *key, int number) {
+static void command_devices_put_number(struct json_object *object, const char *key, int number) {
     text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
 }
 
-static void put_place(struct json_object *object, const struct host_device *device) {
+static void command_devices_put_place(struct json_object *object, const struct device *device) {
     bool usb = device->bus == BUS_USB;
-    put_number(object, "iommu_group", device->iommu_group);
-    put_number(object, "numa_node", device->numa_node);
+    command_devices_put_number(object, "iommu_group", device->iommu_group);
+    command_devices_put_number(object, "numa_node", device->numa_node);
     text_put_json(object, "port", usb ? device->address : NULL);
-    put_number(object, "bus_number", usb ? (int)device->bus_number : -1);
-    put_number(object, "device_number", usb ? (int)device->device_number : -1);
+    command_devices_put_number(object, "bus_number", usb ? (int)device->bus_number : -1);
+    command_devices_put_number(object, "device_number", usb ? (int)device->device_number : -1);
 }
 
-static void put_facts(struct json_object *object, const struct host_device *device) {
+static void command_devices_put_facts(struct json_object *object, const struct device *device) {
     char class_code[16];
     snprintf(class_code, sizeof class_code, "%06x", device->class_code);
-    text_put_json(object, "bus", bus_text(device->bus));
+    text_put_json(object, "bus", plan_bus_text(device->bus));
     text_put_json(object, "address", device->address);
-    put_id(object, "id", device->id);
+    command_devices_put_id(object, "id", device->id);
     text_put_json(object, "class", class_code);
-    put_id(object, "subsystem", device->subsystem);
+    command_devices_put_id(object, "subsystem", device->subsystem);
     text_put_json(object, "name", device->name);
     text_put_json(object, "driver", device->driver);
-    put_place(object, device);
+    command_devices_put_place(object, device);
     text_put_json(object, "serial", device->serial);
     text_put_json(object, "reset_methods", device->reset_methods);
     text_put_json(object, "power_state", device->power_state);
@@ -179,26 +182,27 @@ static void put_facts(struct json_object *object, const struct host_device *devi
     text_put_json(object, "obstacle", device->obstacle_text);
 }
 
-static struct json_object *device_json(const struct listing *listing, size_t place) {
-    const struct host_device *device = listing->order[place];
+static struct json_object *command_devices_device_json(const struct listing *listing,
+                                                       size_t place) {
+    const struct device *device = listing->order[place];
     struct json_object *object = text_json_object();
-    struct passable passable = judge(listing, place);
-    char *selector = passable_selector(&listing->host, device);
-    put_facts(object, device);
+    struct assignable passable = command_devices_judge(listing, place);
+    char *selector = assignable_selector(&listing->host, device);
+    command_devices_put_facts(object, device);
     text_json_add(object, "passable", text_json_boolean(!passable.refusal));
-    text_put_json(object, "reason", passable.refusal ? refusal_name(passable.refusal) : NULL);
+    text_put_json(object, "reason", passable.refusal ? plan_refusal_name(passable.refusal) : NULL);
     text_put_json(object, "message", passable.message);
     text_put_json(object, "hint", passable.hint);
     text_put_json(object, "selector", selector);
     free(selector);
-    passable_finish(&passable);
+    assignable_finish(&passable);
     return object;
 }
 
-static void print_json(const struct listing *listing) {
+static void command_devices_print_json(const struct listing *listing) {
     struct json_object *document = text_json_object(), *devices = text_json_array();
     for (size_t i = 0; i < listing->host.count; i++)
-        text_json_append(devices, device_json(listing, i));
+        text_json_append(devices, command_devices_device_json(listing, i));
     text_json_add(document, "iommu", text_json_boolean(listing->host.has_iommu));
     text_json_add(document, "devices", devices);
     command_put_note(document, listing->note);
@@ -209,28 +213,29 @@ static void print_json(const struct listing *listing) {
 
 /* Which VM has what is only known while libvirt answers, or from its status files below another
  * root; the rest of the list does not need it. */
-static void load_others(struct listing *listing, const char *sysroot) {
+static void command_devices_load_others(struct listing *listing, const char *sysroot) {
     struct virt *virt = NULL;
     struct virt_error error;
     if (sysroot) {
-        others_from_tree(&listing->others, sysroot, NULL);
+        running_domains_from_tree(&listing->others, sysroot, NULL);
         return;
     }
-    if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
-        others_load(&listing->others, virt, NULL, &error) < 0) {
+    if (virt_asker_connect(&virt, NULL, &error) < 0 ||
+        running_domains_load(&listing->others, virt, NULL, &error) < 0) {
         listing->note = command_libvirt_note(&error);
         char *message = memory_printf("what VMs have is not known, %s", listing->note);
         command_fail(message, error.hint); /* only said: the list is good without it */
         free(message);
-        others_from_tree(&listing->others, "", NULL); /* as far as libvirt's own files say it */
+        running_domains_from_tree(&listing->others, "",
+                                  NULL); /* as far as libvirt's own files say it */
     }
     virt_close(virt);
 }
 
-static int record(const char *sysroot, const char *directory) {
+static int command_devices_record(const char *sysroot, const char *directory) {
     char error[512];
     struct record done;
-    if (record_host(&done, sysroot, directory, error, sizeof error) < 0)
+    if (snapshot_record(&done, sysroot, directory, error, sizeof error) < 0)
         return command_fail(error, NULL);
     printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of VMs, "
            "volumes and mount points are stand-ins.\n"
@@ -262,19 +267,19 @@ int command_devices(const struct command *command, int argc, char **argv) {
     if (directory && json)
         return command_usage(command, "--json and --record exclude each other");
     if (directory)
-        return record(sysroot, directory);
+        return command_devices_record(sysroot, directory);
     if (host_init(&listing.host, sysroot, error, sizeof error) < 0)
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
-    load_others(&listing, sysroot);
+    command_devices_load_others(&listing, sysroot);
     holdings_init(&listing.holdings, &listing.host, listing.others.list, listing.others.count);
-    order(&listing);
+    command_devices_order(&listing);
     if (json)
-        print_json(&listing);
+        command_devices_print_json(&listing);
     else
-        print_text(&listing, command_colour(stdout));
+        command_devices_print_text(&listing, command_colour(stdout));
     free((void *)listing.order);
     holdings_finish(&listing.holdings);
-    others_finish(&listing.others);
+    running_domains_finish(&listing.others);
     free(listing.note);
     host_finish(&listing.host);
     return EXIT_FINE;

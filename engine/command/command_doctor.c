@@ -2,7 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/doctor/doctor.h"
-#include "engine/state/journal.h"
+#include "engine/state/log_write.h"
 #include "lexer/text.h"
 
 #include <stdlib.h>
@@ -15,8 +15,8 @@ struct doctor_options {
 
 /* A directory that was named, or the default one, which lies below the other root. The caller frees
  * it. */
-static char *place(const char *sysroot, const char *option, const char *environment,
-                   const char *standard) {
+static char *command_doctor_place(const char *sysroot, const char *option, const char *environment,
+                                  const char *standard) {
     bool is_named = option || (environment && *environment);
     return memory_printf("%s%s", sysroot && !is_named ? sysroot : "", standard);
 }
@@ -31,7 +31,7 @@ struct ward {
     char error[512];
 };
 
-static void load_rules(struct ward *ward) {
+static void command_doctor_load_rules(struct ward *ward) {
     ruleset_init(&ward->ruleset);
     ruleset_add_directory(&ward->ruleset, ward->rules);
     ruleset_load(&ward->ruleset, NULL);
@@ -41,45 +41,45 @@ static void load_rules(struct ward *ward) {
     ward->doctor.rules = ward->rules;
 }
 
-static void read_host(struct ward *ward, const char *sysroot) {
+static void command_doctor_read_host(struct ward *ward, const char *sysroot) {
     int status = host_init(&ward->host, sysroot, ward->error, sizeof ward->error);
     ward->doctor.host = status == 0 ? &ward->host : NULL;
     ward->doctor.host_error = ward->error;
 }
 
-static void ask_libvirt(struct libvirt_answer *answer, const char *sysroot) {
+static void command_doctor_ask_libvirt(struct libvirt_answer *answer, const char *sysroot) {
     if (sysroot)
         libvirt_answer_from_tree(answer, sysroot);
     else
         libvirt_answer_get(answer);
 }
 
-static int report(struct doctor *doctor, bool json) {
-    struct findings findings;
+static int command_doctor_report(struct doctor *doctor, bool json) {
+    struct doctor_findings findings;
     doctor_examine(doctor, &findings);
     if (json)
-        text_print_json(stdout, findings_json(&findings));
+        text_print_json(stdout, doctor_findings_json(&findings));
     else
-        findings_print(&findings, stdout, command_colour(stdout));
-    size_t failed = findings_count(&findings, DOCTOR_FAILED);
-    findings_finish(&findings);
+        doctor_findings_print(&findings, stdout, command_colour(stdout));
+    size_t failed = doctor_findings_count(&findings, DOCTOR_FAILED);
+    doctor_findings_finish(&findings);
     return failed ? EXIT_PROBLEM : EXIT_FINE;
 }
 
 /* With the tree open. */
-static int examine(struct ward *ward, const struct doctor_options *options) {
+static int command_doctor_examine(struct ward *ward, const struct doctor_options *options) {
     struct doctor *doctor = &ward->doctor;
-    ward->rules = place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
-                        rules_directory(options->rules));
-    ward->state = place(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
-                        state_directory(options->state));
-    read_host(ward, options->sysroot);
-    load_rules(ward);
+    ward->rules = command_doctor_place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
+                                       ruleset_directory(options->rules));
+    ward->state = command_doctor_place(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
+                                       log_write_state_directory(options->state));
+    command_doctor_read_host(ward, options->sysroot);
+    command_doctor_load_rules(ward);
     doctor->state = ward->state;
     doctor->is_root = geteuid() == 0;
-    state_facts_read(&doctor->facts, ward->state);
-    ask_libvirt(&doctor->libvirt, options->sysroot);
-    int status = report(doctor, options->json);
+    doctor_read_state_facts(&doctor->facts, ward->state);
+    command_doctor_ask_libvirt(&doctor->libvirt, options->sysroot);
+    int status = command_doctor_report(doctor, options->json);
     libvirt_answer_finish(&doctor->libvirt);
     program_finish(&ward->program);
     ruleset_finish(&ward->ruleset);
@@ -109,7 +109,7 @@ int command_doctor(const struct command *command, int argc, char **argv) {
         free(message);
         return status;
     }
-    status = examine(&ward, &options);
+    status = command_doctor_examine(&ward, &options);
     tree_close(&ward.doctor.tree);
     return status;
 }

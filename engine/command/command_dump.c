@@ -1,7 +1,7 @@
 /* virt-rules dump: the files in their order and the rules as the engine has them. */
 #include "engine/command/command.h"
 
-#include "engine/program.h"
+#include "engine/rules/program.h"
 #include "lexer/text.h"
 #include "parser/doubt.h"
 #include "parser/print.h"
@@ -25,8 +25,8 @@ struct dump {
     size_t count;
 };
 
-static void add(struct dump *dump, struct source *source, struct span span, const char *kind,
-                char *text) {
+static void command_dump_add(struct dump *dump, struct source *source, struct span span,
+                             const char *kind, char *text) {
     dump->list = memory_grow(dump->list, dump->count, sizeof *dump->list);
     struct statement *statement = &dump->list[dump->count++];
     statement->source = source;
@@ -37,7 +37,7 @@ static void add(struct dump *dump, struct source *source, struct span span, cons
 }
 
 /* Each action by itself, with the head of its rule: as they are matched. */
-static void add_rule(struct dump *dump, const struct rule *rule) {
+static void command_dump_add_rule(struct dump *dump, const struct rule *rule) {
     for (const struct action *action = rule->actions; action; action = action->next) {
         char *text = NULL;
         size_t size = 0;
@@ -46,45 +46,45 @@ static void add_rule(struct dump *dump, const struct rule *rule) {
         putc(' ', out);
         print_action(out, action, true);
         memory_stream_close(out, &text);
-        add(dump, rule->source, action->span, "rule", text);
+        command_dump_add(dump, rule->source, action->span, "rule", text);
     }
 }
 
-static void add_guard(struct dump *dump, const struct guard *guard) {
+static void command_dump_add_guard(struct dump *dump, const struct guard *guard) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
     print_guard(out, guard, true);
     memory_stream_close(out, &text);
-    add(dump, guard->source, guard->span, "never", text);
+    command_dump_add(dump, guard->source, guard->span, "never", text);
     if (guard->doubtful)
         dump->list[dump->count - 1].forbids = doubt_forbids(guard);
 }
 
-static int by_place(const void *left, const void *right) {
+static int command_dump_by_place(const void *left, const void *right) {
     const struct statement *a = left, *b = right;
     if (a->source != b->source)
         return a->source->number < b->source->number ? -1 : 1;
     return a->line < b->line ? -1 : a->line > b->line;
 }
 
-static void collect(struct dump *dump, const struct program *program) {
+static void command_dump_collect(struct dump *dump, const struct program *program) {
     for (size_t i = 0; i < program->rule_count; i++)
-        add_rule(dump, program->rules[i]);
+        command_dump_add_rule(dump, program->rules[i]);
     for (size_t i = 0; i < program->guard_count; i++)
-        add_guard(dump, program->guards[i]);
+        command_dump_add_guard(dump, program->guards[i]);
     if (dump->count)
-        qsort(dump->list, dump->count, sizeof *dump->list, by_place);
+        qsort(dump->list, dump->count, sizeof *dump->list, command_dump_by_place);
 }
 
-static void print_doubt(const char *forbids) {
+static void command_dump_print_doubt(const char *forbids) {
     if (!forbids)
         return;
     fputs(" # has an error: forbids ", stdout);
     text_print_string(stdout, forbids);
 }
 
-static void print_text(const struct dump *dump) {
+static void command_dump_print_text(const struct dump *dump) {
     for (size_t i = 0; i < dump->ruleset->count; i++) {
         const struct source *source = dump->ruleset->sources[i];
         printf("file %zu: ", i + 1);
@@ -95,7 +95,7 @@ static void print_text(const struct dump *dump) {
         text_print_string(stdout, dump->list[i].source->path);
         printf(":%zu: ", dump->list[i].line);
         text_print_string(stdout, dump->list[i].text);
-        print_doubt(dump->list[i].forbids);
+        command_dump_print_doubt(dump->list[i].forbids);
         putchar('\n');
     }
     for (size_t i = 0; i < dump->ruleset->count; i++)
@@ -105,14 +105,14 @@ static void print_text(const struct dump *dump) {
         }
 }
 
-static struct json_object *file_json(const struct source *source) {
+static struct json_object *command_dump_file_json(const struct source *source) {
     struct json_object *object = text_json_object();
     text_json_add(object, "path", text_json(source->path));
     text_json_add(object, "used", text_json_boolean(!source->broken));
     return object;
 }
 
-static struct json_object *statement_json(const struct statement *statement) {
+static struct json_object *command_dump_statement_json(const struct statement *statement) {
     struct json_object *object = text_json_object();
     text_json_add(object, "path", text_json(statement->source->path));
     text_json_add(object, "line", text_json_number((int64_t)statement->line));
@@ -123,29 +123,29 @@ static struct json_object *statement_json(const struct statement *statement) {
     return object;
 }
 
-static void print_json(const struct dump *dump) {
+static void command_dump_print_json(const struct dump *dump) {
     struct json_object *document = text_json_object();
     struct json_object *files = text_json_array(), *statements = text_json_array();
     for (size_t i = 0; i < dump->ruleset->count; i++)
-        text_json_append(files, file_json(dump->ruleset->sources[i]));
+        text_json_append(files, command_dump_file_json(dump->ruleset->sources[i]));
     for (size_t i = 0; i < dump->count; i++)
-        text_json_append(statements, statement_json(&dump->list[i]));
+        text_json_append(statements, command_dump_statement_json(&dump->list[i]));
     text_json_add(document, "files", files);
     text_json_add(document, "statements", statements);
     text_print_json(stdout, document);
 }
 
-static int dump_ruleset(struct ruleset *ruleset, bool json) {
+static int command_dump_dump_ruleset(struct ruleset *ruleset, bool json) {
     struct dump dump = {.ruleset = ruleset};
     struct program program;
     ruleset_load(ruleset, NULL);
     bool wrong = command_report(ruleset);
     program_init(&program, ruleset);
-    collect(&dump, &program);
+    command_dump_collect(&dump, &program);
     if (json)
-        print_json(&dump);
+        command_dump_print_json(&dump);
     else
-        print_text(&dump);
+        command_dump_print_text(&dump);
     for (size_t i = 0; i < dump.count; i++) {
         free(dump.list[i].text);
         free(dump.list[i].forbids);
@@ -167,8 +167,8 @@ int command_dump(const struct command *command, int argc, char **argv) {
         return command_usage(command, "no word is needed; name the directory with --rules");
     struct ruleset ruleset;
     ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, rules_directory(rules));
-    status = dump_ruleset(&ruleset, json);
+    ruleset_add_directory(&ruleset, ruleset_directory(rules));
+    status = command_dump_dump_ruleset(&ruleset, json);
     ruleset_finish(&ruleset);
     return status;
 }

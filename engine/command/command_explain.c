@@ -1,11 +1,11 @@
 /* virt-rules explain: why a rule did or did not match. */
 #include "engine/command/command.h"
 
-#include "engine/command/inquiry.h"
-#include "engine/explain.h"
+#include "engine/command/plan_context.h"
+#include "engine/plan/explain.h"
 #include "lexer/text.h"
 
-static void print_explanation(const struct inquiry *inquiry, bool json) {
+static void command_explain_print_explanation(const struct plan_context *inquiry, bool json) {
     struct explanation explanation;
     explain_init(&explanation, &inquiry->request, inquiry->devices, inquiry->device_count);
     struct json_object *document = json ? explain_json(&explanation) : NULL;
@@ -17,7 +17,7 @@ static void print_explanation(const struct inquiry *inquiry, bool json) {
 }
 
 int command_explain(const struct command *command, int argc, char **argv) {
-    struct inquiry inquiry = {.command = command};
+    struct plan_context inquiry = {.command = command};
     bool json = false;
     const struct command_option table[] = {
         INQUIRY_OPTIONS(&inquiry), {.name = "json", .flag = &json}, {0}};
@@ -32,11 +32,11 @@ int command_explain(const struct command *command, int argc, char **argv) {
     inquiry.vm = argv[first];
     inquiry.event_word = argv[first + 1];
     inquiry.device_word = argv[first + 2];
-    status = inquiry_init(&inquiry);
+    status = plan_context_init(&inquiry);
     if (status != EXIT_FINE)
         return status;
-    print_explanation(&inquiry, json);
+    command_explain_print_explanation(&inquiry, json);
     status = inquiry.broken_rules ? EXIT_PROBLEM : EXIT_FINE;
-    inquiry_finish(&inquiry);
+    plan_context_finish(&inquiry);
     return status;
 }

@@ -18,7 +18,7 @@ struct fmt_options {
     int status;
 };
 
-static void problem(struct fmt_options *options, const char *path, const char *what) {
+static void command_fmt_problem(struct fmt_options *options, const char *path, const char *what) {
     fputs("virt-rules: ", stderr);
     text_print_string(stderr, path);
     fprintf(stderr, ": %s\n", what);
@@ -26,7 +26,7 @@ static void problem(struct fmt_options *options, const char *path, const char *w
 }
 
 /* As it is for a program, without control characters for a person. */
-static void print_name(const char *path) {
+static void command_fmt_print_name(const char *path) {
     if (isatty(STDOUT_FILENO))
         text_print_string(stdout, path);
     else
@@ -34,7 +34,7 @@ static void print_name(const char *path) {
     putchar('\n');
 }
 
-static bool write_all(int file, const char *text, size_t size) {
+static bool command_fmt_write_all(int file, const char *text, size_t size) {
     while (size) {
         ssize_t put = write(file, text, size);
         if (put < 0 && errno == EINTR)
@@ -48,15 +48,15 @@ static bool write_all(int file, const char *text, size_t size) {
 }
 
 /* The owner first: changing it may take mode bits away. */
-static bool fill(int file, const struct stat *old, const char *text, size_t size) {
+static bool command_fmt_fill(int file, const struct stat *old, const char *text, size_t size) {
     return fchown(file, old->st_uid, old->st_gid) == 0 && fchmod(file, old->st_mode & 07777) == 0 &&
-           write_all(file, text, size) && fsync(file) == 0;
+           command_fmt_write_all(file, text, size) && fsync(file) == 0;
 }
 
 /* Why a file cannot be replaced, in errno: no system call of ours sets these two. */
 enum { CHANGED = ESTALE, LINKED = EMLINK };
 
-static const char *reason(int error) {
+static const char *command_fmt_reason(int error) {
     switch (error) {
     case CHANGED:
         return "it has changed meanwhile, so it is left as it is: format it again";
@@ -69,7 +69,7 @@ static const char *reason(int error) {
 }
 
 /* Somebody may have written to it since it was read: that must not be lost. */
-static bool is_unchanged(const char *path, const struct source *source) {
+static bool command_fmt_is_unchanged(const char *path, const struct source *source) {
     size_t size = 0;
     FILE *file = fopen(path, "re");
     char *text = file ? command_read_all(file, source->size, &size) : NULL;
@@ -83,12 +83,14 @@ static bool is_unchanged(const char *path, const struct source *source) {
 }
 
 /* A temporary file beside the old one, not called *.rules, renamed over it when it is whole. */
-static bool replace(const char *path, const struct source *source, const char *text, size_t size) {
+static bool command_fmt_replace(const char *path, const struct source *source, const char *text,
+                                size_t size) {
     struct stat old;
     char *temporary = memory_printf("%s.XXXXXX", path);
     bool exists = stat(path, &old) == 0;
     int file = exists && old.st_nlink < 2 ? mkostemp(temporary, O_CLOEXEC) : -1;
-    bool good = file >= 0 && fill(file, &old, text, size) && is_unchanged(path, source);
+    bool good = file >= 0 && command_fmt_fill(file, &old, text, size) &&
+                command_fmt_is_unchanged(path, source);
     int error = exists && old.st_nlink > 1 ? LINKED : errno;
     if (file >= 0 && close(file) < 0 && good) {
         good = false;
@@ -107,8 +109,8 @@ static bool replace(const char *path, const struct source *source, const char *t
 
 /* A link stays a link: what it points to is replaced. A signal that would end us waits until the
  * temporary file has its name or is gone. */
-static void replace_target(struct fmt_options *options, const struct source *source,
-                           const char *text, size_t size) {
+static void command_fmt_replace_target(struct fmt_options *options, const struct source *source,
+                                       const char *text, size_t size) {
     sigset_t ends, before;
     char *target = realpath(source->path, NULL);
     sigemptyset(&ends);
@@ -117,7 +119,7 @@ static void replace_target(struct fmt_options *options, const struct source *sou
     sigaddset(&ends, SIGQUIT);
     sigaddset(&ends, SIGTERM);
     sigprocmask(SIG_BLOCK, &ends, &before);
-    bool good = target && replace(target, source, text, size);
+    bool good = target && command_fmt_replace(target, source, text, size);
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (good) {
@@ -125,41 +127,41 @@ static void replace_target(struct fmt_options *options, const struct source *sou
         text_print_string(stdout, source->path);
         putchar('\n');
     } else {
-        char *what = memory_printf("cannot be replaced: %s", reason(error));
-        problem(options, source->path, what);
+        char *what = memory_printf("cannot be replaced: %s", command_fmt_reason(error));
+        command_fmt_problem(options, source->path, what);
         free(what);
     }
     free(target);
 }
 
-static void deliver(struct fmt_options *options, const struct source *source, const char *text,
-                    size_t size) {
+static void command_fmt_deliver(struct fmt_options *options, const struct source *source,
+                                const char *text, size_t size) {
     bool same = size == source->size && !memcmp(text, source->text, size);
     bool standard = !strcmp(source->path, "<stdin>");
     if (options->check && !same) {
-        print_name(source->path);
+        command_fmt_print_name(source->path);
         options->status = EXIT_PROBLEM;
     } else if (standard && !options->check) {
         fwrite(text, 1, size, stdout);
     } else if (!same) {
-        replace_target(options, source, text, size);
+        command_fmt_replace_target(options, source, text, size);
     }
 }
 
-static void format_source(struct fmt_options *options, struct ruleset *ruleset,
-                          struct source *source) {
+static void command_fmt_format_source(struct fmt_options *options, struct ruleset *ruleset,
+                                      struct source *source) {
     size_t size = 0;
     char *text = source->broken ? NULL : format_rules(source, &ruleset->diagnostics, &size);
     if (text)
-        deliver(options, source, text, size);
+        command_fmt_deliver(options, source, text, size);
     free(text);
 }
 
-static int format_paths(struct fmt_options *options, char **paths) {
+static int command_fmt_format_paths(struct fmt_options *options, char **paths) {
     struct ruleset ruleset;
     ruleset_init(&ruleset);
     if (!*paths)
-        ruleset_add_directory(&ruleset, rules_directory(NULL));
+        ruleset_add_directory(&ruleset, ruleset_directory(NULL));
     for (; *paths; paths++)
         ruleset_add_path(&ruleset, *paths);
     for (size_t i = 0; i < ruleset.diagnostics.count; i++) /* what could not be read */
@@ -167,9 +169,9 @@ static int format_paths(struct fmt_options *options, char **paths) {
             ruleset.diagnostics.list[i].fixed ||
             strcmp(ruleset.diagnostics.list[i].name, "unsafe-file") != 0;
     for (size_t i = 0; i < ruleset.count; i++)
-        format_source(options, &ruleset, ruleset.sources[i]);
+        command_fmt_format_source(options, &ruleset, ruleset.sources[i]);
     check_apply(NULL, &ruleset.diagnostics, 0);
-    diagnostics_sort(&ruleset.diagnostics);
+    diagnostic_sort(&ruleset.diagnostics);
     if (command_report(&ruleset))
         options->status = EXIT_PROBLEM;
     ruleset_finish(&ruleset);
@@ -188,5 +190,5 @@ int command_fmt(const struct command *command, int argc, char **argv) {
         return status;
     if (command_has_empty_name(command, argv + first))
         return EXIT_USAGE;
-    return format_paths(&options, argv + first);
+    return command_fmt_format_paths(&options, argv + first);
 }

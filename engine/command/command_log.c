@@ -1,8 +1,8 @@
 /* virt-rules log: what was done for the VMs, read from the log and followed as it grows. */
 #include "engine/command/command.h"
 
-#include "engine/domain.h"
-#include "engine/state/history.h"
+#include "engine/model/domain.h"
+#include "engine/state/log_read.h"
 #include "lexer/text.h"
 #include "parser/suggest.h"
 
@@ -26,15 +26,15 @@ enum {
     LOOK_AGAIN_MS = 1000,  /* where the kernel does not tell of changes */
 };
 
-struct log {
+struct command_log_log {
     const char *vm;  /* as typed; NULL: every VM */
     char *uuid;      /* of the VM that is meant; NULL: not known yet */
     bool by_uuid;    /* it is what was typed */
     bool told_other; /* another VM is called so, too: that was said */
     const char *state;
     bool follow, json, colour;
-    struct history_reader *reader;
-    struct history_entry *seen; /* one of each VM that is not asked for, to suggest its name */
+    struct log_reader *reader;
+    struct log_line *seen; /* one of each VM that is not asked for, to suggest its name */
     size_t seen_count;
     size_t shown;
     int signals; /* a descriptor; -1: they end the program by themselves */
@@ -45,13 +45,14 @@ struct log {
 
 /* --- one line */
 
-static const char *colour_of(const char *result) {
+static const char *command_log_colour_of(const char *result) {
     if (!strcmp(result, "failed") || !strcmp(result, "refused"))
         return RED;
     return !strcmp(result, "absent") ? YELLOW : GREEN;
 }
 
-static void print_cell(const struct log *log, const char *text, size_t width, const char *colour) {
+static void command_log_print_cell(const struct command_log_log *log, const char *text,
+                                   size_t width, const char *colour) {
     char *cell = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&cell, &size);
@@ -64,15 +65,17 @@ static void print_cell(const struct log *log, const char *text, size_t width, co
     free(cell);
 }
 
-static void print_entry(const struct log *log, const struct history_entry *entry) {
-    char *time = entry->time ? history_time_text(entry->time) : NULL;
+static void command_log_print_entry(const struct command_log_log *log,
+                                    const struct log_line *entry) {
+    char *time = entry->time ? log_read_time_text(entry->time) : NULL;
     const char *message = entry->message ? entry->message : "-";
-    print_cell(log, time, 19, NULL);
-    print_cell(log, entry->vm, 14, NULL);
-    print_cell(log, entry->event, 9, NULL);
-    print_cell(log, entry->action, 6, NULL);
-    print_cell(log, entry->device, 22, NULL);
-    print_cell(log, entry->result, 8, entry->result ? colour_of(entry->result) : NULL);
+    command_log_print_cell(log, time, 19, NULL);
+    command_log_print_cell(log, entry->vm, 14, NULL);
+    command_log_print_cell(log, entry->event, 9, NULL);
+    command_log_print_cell(log, entry->action, 6, NULL);
+    command_log_print_cell(log, entry->device, 22, NULL);
+    command_log_print_cell(log, entry->result, 8,
+                           entry->result ? command_log_colour_of(entry->result) : NULL);
     text_escape(log->page, message, strlen(message));
     if (entry->rule) {
         fputs(" (", log->page);
@@ -84,7 +87,8 @@ static void print_entry(const struct log *log, const struct history_entry *entry
 }
 
 /* For a program every line is an object with the same keys. */
-static void print_broken_json(const struct log *log, const char *line, size_t size) {
+static void command_log_print_broken_json(const struct command_log_log *log, const char *line,
+                                          size_t size) {
     static const char *const keys[] = {"time", "vm",     "event",   "action", "device",
                                        "rule", "result", "message", "uuid"};
     struct json_object *object = text_json_object();
@@ -101,27 +105,28 @@ static void print_broken_json(const struct log *log, const char *line, size_t si
     free(text);
 }
 
-static bool has_text(const char *line, size_t size, const char *text) {
+static bool command_log_has_text(const char *line, size_t size, const char *text) {
     return text && memmem(line, size, text, strlen(text));
 }
 
 /* What was torn by a crash may still be about the VM. */
-static void take_broken(struct log *log, const char *line, size_t size) {
-    if (!size || (log->vm && !has_text(line, size, log->vm) && !has_text(line, size, log->uuid)))
+static void command_log_take_broken(struct command_log_log *log, const char *line, size_t size) {
+    if (!size || (log->vm && !command_log_has_text(line, size, log->vm) &&
+                  !command_log_has_text(line, size, log->uuid)))
         return;
     log->shown++;
     if (log->json) {
-        print_broken_json(log, line, size);
+        command_log_print_broken_json(log, line, size);
     } else {
         text_escape(log->page, line, size);
         putc('\n', log->page);
     }
 }
 
-static void keep_name(struct log *log, struct history_entry *entry) {
+static void command_log_keep_name(struct command_log_log *log, struct log_line *entry) {
     for (size_t i = 0; i < log->seen_count; i++)
         if (!strcmp(log->seen[i].vm, entry->vm)) {
-            history_entry_finish(entry);
+            log_read_finish_entry(entry);
             return;
         }
     log->seen = memory_grow(log->seen, log->seen_count, sizeof *log->seen);
@@ -130,7 +135,7 @@ static void keep_name(struct log *log, struct history_entry *entry) {
 
 /* --- which VM */
 
-static bool is_called(const struct log *log, const struct history_entry *entry) {
+static bool command_log_is_called(const struct command_log_log *log, const struct log_line *entry) {
     return entry->vm && log->vm &&
            (!strcmp(entry->vm, log->vm) ||
             (log->by_uuid && log->uuid && !strcmp(entry->vm, log->uuid)));
@@ -139,13 +144,13 @@ static bool is_called(const struct log *log, const struct history_entry *entry) 
 /* The log has the VM's UUID and what people called it at that time. By what it is called, the first
  * VM is meant that was called so, and its lines under other titles are of it, too. Lines of older
  * versions have no UUID. */
-static bool is_wanted(struct log *log, const struct history_entry *entry) {
+static bool command_log_is_wanted(struct command_log_log *log, const struct log_line *entry) {
     if (!log->vm)
         return true;
     if (entry->uuid && log->uuid && !strcmp(entry->uuid, log->uuid))
         return true;
-    if (!entry->uuid || !is_called(log, entry) || log->by_uuid)
-        return !entry->uuid && is_called(log, entry);
+    if (!entry->uuid || !command_log_is_called(log, entry) || log->by_uuid)
+        return !entry->uuid && command_log_is_called(log, entry);
     if (!log->uuid) {
         log->uuid = memory_strdup(entry->uuid);
         return true;
@@ -162,27 +167,28 @@ static bool is_wanted(struct log *log, const struct history_entry *entry) {
 }
 
 /* The VMs that were called so, of the lines that are there now. */
-static void find_vms(const struct log *log, char ***uuids, size_t *count) {
-    struct history_reader *reader = history_reader_create(log->state, false);
+static void command_log_find_vms(const struct command_log_log *log, char ***uuids, size_t *count) {
+    struct log_reader *reader = log_read_open(log->state, false);
     const char *line;
     size_t size;
-    while (history_next(reader, &line, &size)) {
-        struct history_entry entry;
-        if (!has_text(line, size, "\"uuid\"") || !history_parse(&entry, line, size))
+    while (log_read_next(reader, &line, &size)) {
+        struct log_line entry;
+        if (!command_log_has_text(line, size, "\"uuid\"") || !log_read_parse(&entry, line, size))
             continue;
         size_t i = 0;
         while (i < *count && entry.uuid && strcmp((*uuids)[i], entry.uuid) != 0)
             i++;
-        if (entry.uuid && is_called(log, &entry) && i == *count) {
+        if (entry.uuid && command_log_is_called(log, &entry) && i == *count) {
             *uuids = memory_grow((void *)*uuids, *count, sizeof **uuids);
             (*uuids)[(*count)++] = memory_strdup(entry.uuid);
         }
-        history_entry_finish(&entry);
+        log_read_finish_entry(&entry);
     }
-    history_reader_destroy(reader);
+    log_read_close(reader);
 }
 
-static int say_several(const struct log *log, char *const *uuids, size_t count) {
+static int command_log_say_several(const struct command_log_log *log, char *const *uuids,
+                                   size_t count) {
     char *list = memory_strdup(uuids[0]);
     for (size_t i = 1; i < count; i++) {
         char *longer = memory_printf("%s, %s", list, uuids[i]);
@@ -197,7 +203,7 @@ static int say_several(const struct log *log, char *const *uuids, size_t count) 
 }
 
 /* Finds the UUID for what was typed. */
-static int choose_vm(struct log *log) {
+static int command_log_choose_vm(struct command_log_log *log) {
     struct domain typed;
     char **uuids = NULL;
     size_t count = 0;
@@ -208,9 +214,9 @@ static int choose_vm(struct log *log) {
         log->uuid = memory_strdup(typed.uuid);
         log->by_uuid = true;
     } else {
-        find_vms(log, &uuids, &count);
+        command_log_find_vms(log, &uuids, &count);
         if (count > 1)
-            status = say_several(log, uuids, count);
+            status = command_log_say_several(log, uuids, count);
         else if (count == 1)
             log->uuid = memory_strdup(uuids[0]);
     }
@@ -221,32 +227,32 @@ static int choose_vm(struct log *log) {
     return status;
 }
 
-static void take_line(struct log *log, const char *line, size_t size) {
-    struct history_entry entry;
-    if (!history_parse(&entry, line, size)) {
-        take_broken(log, line, size);
+static void command_log_take_line(struct command_log_log *log, const char *line, size_t size) {
+    struct log_line entry;
+    if (!log_read_parse(&entry, line, size)) {
+        command_log_take_broken(log, line, size);
         return;
     }
-    if (!is_wanted(log, &entry)) {
+    if (!command_log_is_wanted(log, &entry)) {
         if (entry.vm)
-            keep_name(log, &entry);
+            command_log_keep_name(log, &entry);
         else
-            history_entry_finish(&entry);
+            log_read_finish_entry(&entry);
         return;
     }
     log->shown++;
     if (log->json)
         fprintf(log->page, "%.*s\n", (int)size, line);
     else
-        print_entry(log, &entry);
-    history_entry_finish(&entry);
+        command_log_print_entry(log, &entry);
+    log_read_finish_entry(&entry);
 }
 
 /* --- output, which may be a pager that reads no more: it must not keep a signal waiting */
 
-enum outcome { GOES_ON, ENDS_WELL, ENDS_BADLY };
+enum command_log_outcome { GOES_ON, ENDS_WELL, ENDS_BADLY };
 
-static enum outcome write_part(const char **text, size_t *left) {
+static enum command_log_outcome command_log_write_part(const char **text, size_t *left) {
     ssize_t done = write(STDOUT_FILENO, *text, *left < PART ? *left : PART);
     if (done < 0)
         return errno == EINTR || errno == EAGAIN ? GOES_ON
@@ -257,54 +263,55 @@ static enum outcome write_part(const char **text, size_t *left) {
     return GOES_ON;
 }
 
-static enum outcome write_all(const struct log *log, const char *text, size_t left) {
+static enum command_log_outcome command_log_write_all(const struct command_log_log *log,
+                                                      const char *text, size_t left) {
     while (left) {
         struct pollfd ready[] = {{STDOUT_FILENO, POLLOUT, 0}, {log->signals, POLLIN, 0}};
         if (poll(ready, 2, -1) < 0 && errno != EINTR)
             return ENDS_BADLY;
         if (ready[1].revents)
             return ENDS_WELL;
-        enum outcome outcome = write_part(&text, &left);
+        enum command_log_outcome outcome = command_log_write_part(&text, &left);
         if (outcome != GOES_ON)
             return outcome;
     }
     return GOES_ON;
 }
 
-static void open_page(struct log *log) {
+static void command_log_open_page(struct command_log_log *log) {
     log->page = memory_stream(&log->text, &log->size);
 }
 
-static enum outcome write_page(struct log *log) {
+static enum command_log_outcome command_log_write_page(struct command_log_log *log) {
     memory_stream_close(log->page, &log->text);
-    enum outcome outcome = write_all(log, log->text, log->size);
+    enum command_log_outcome outcome = command_log_write_all(log, log->text, log->size);
     int error = errno;
     free(log->text);
-    open_page(log);
+    command_log_open_page(log);
     errno = error;
     return outcome;
 }
 
-static enum outcome read_all(struct log *log) {
+static enum command_log_outcome command_log_read_all(struct command_log_log *log) {
     const char *line;
     size_t size;
-    while (history_next(log->reader, &line, &size)) {
-        take_line(log, line, size);
+    while (log_read_next(log->reader, &line, &size)) {
+        command_log_take_line(log, line, size);
         if (ftell(log->page) < FULL_PAGE)
             continue;
-        enum outcome outcome = write_page(log);
+        enum command_log_outcome outcome = command_log_write_page(log);
         if (outcome != GOES_ON)
             return outcome;
     }
-    return write_page(log);
+    return command_log_write_page(log);
 }
 
 /* --- waiting for more */
 
 /* A descriptor that is readable when something in the directory changes, or -1. */
-static int watch(const struct log *log) {
+static int command_log_watch(const struct command_log_log *log) {
     int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (notify >= 0 && inotify_add_watch(notify, history_directory(log->reader),
+    if (notify >= 0 && inotify_add_watch(notify, log_read_directory(log->reader),
                                          IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE_SELF |
                                              IN_MOVE_SELF | IN_ONLYDIR) >= 0)
         return notify;
@@ -314,7 +321,7 @@ static int watch(const struct log *log) {
 }
 
 /* Returns true when the directory itself is gone or another by now. */
-static bool read_changes(int notify) {
+static bool command_log_read_changes(int notify) {
     char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     bool gone = false;
     for (ssize_t size; (size = read(notify, buffer, sizeof buffer)) > 0;)
@@ -328,7 +335,8 @@ static bool read_changes(int notify) {
 }
 
 /* Whoever reads us may go away while there is nothing to write. */
-static enum outcome wait_for_more(const struct log *log, int notify) {
+static enum command_log_outcome command_log_wait_for_more(const struct command_log_log *log,
+                                                          int notify) {
     struct pollfd ready[] = {{STDOUT_FILENO, 0, 0}, {log->signals, POLLIN, 0}, {notify, POLLIN, 0}};
     int count = poll(ready, 3, notify < 0 ? LOOK_AGAIN_MS : -1);
     if (count < 0 && errno != EINTR)
@@ -337,16 +345,16 @@ static enum outcome wait_for_more(const struct log *log, int notify) {
 }
 
 /* The watch stands before the log is read, so that nothing is missed in between. */
-static enum outcome follow(struct log *log) {
+static enum command_log_outcome command_log_follow(struct command_log_log *log) {
     int notify = -1;
-    enum outcome outcome = GOES_ON;
+    enum command_log_outcome outcome = GOES_ON;
     while (outcome == GOES_ON) {
         if (notify < 0)
-            notify = watch(log);
-        outcome = read_all(log);
+            notify = command_log_watch(log);
+        outcome = command_log_read_all(log);
         if (outcome == GOES_ON)
-            outcome = wait_for_more(log, notify);
-        if (notify >= 0 && read_changes(notify)) {
+            outcome = command_log_wait_for_more(log, notify);
+        if (notify >= 0 && command_log_read_changes(notify)) {
             close(notify);
             notify = -1;
         }
@@ -356,7 +364,7 @@ static enum outcome follow(struct log *log) {
     return outcome;
 }
 
-static int catch_signals(void) {
+static int command_log_catch_signals(void) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
@@ -367,9 +375,9 @@ static int catch_signals(void) {
 
 /* --- all of it */
 
-static int say_failure(const struct log *log) {
-    int error = history_error(log->reader);
-    char *message = memory_printf("the log %s cannot be read: %s", history_path(log->reader),
+static int command_log_say_failure(const struct command_log_log *log) {
+    int error = log_read_error(log->reader);
+    char *message = memory_printf("the log %s cannot be read: %s", log_read_path(log->reader),
                                   error == EINVAL ? "it is no file" : strerror(error));
     int status = command_fail(message, error == EACCES || error == EPERM ? "run as root" : NULL);
     free(message);
@@ -377,17 +385,17 @@ static int say_failure(const struct log *log) {
 }
 
 /* Says on stderr why nothing was printed. */
-static void say_nothing_there(const struct log *log) {
+static void command_log_say_nothing_there(const struct command_log_log *log) {
     struct suggestion suggestion = {.word = log->vm};
-    if (!history_found(log->reader)) {
+    if (!log_read_found(log->reader)) {
         fprintf(stderr,
                 "virt-rules: there is no log yet: %s is written when a VM starts or stops for "
                 "which a rule has something to do%s\n",
-                history_path(log->reader), log->follow ? "; waiting for it" : "");
+                log_read_path(log->reader), log->follow ? "; waiting for it" : "");
         return;
     }
     if (!log->vm) {
-        fprintf(stderr, "virt-rules: the log %s is empty%s\n", history_path(log->reader),
+        fprintf(stderr, "virt-rules: the log %s is empty%s\n", log_read_path(log->reader),
                 log->follow ? "; waiting for more" : "");
         return;
     }
@@ -404,43 +412,43 @@ static void say_nothing_there(const struct log *log) {
     putc('\n', stderr);
 }
 
-static int show(struct log *log) {
-    enum outcome outcome = read_all(log);
-    if (outcome == GOES_ON && history_error(log->reader) && (!log->shown || !log->follow))
-        return say_failure(log);
+static int command_log_show(struct command_log_log *log) {
+    enum command_log_outcome outcome = command_log_read_all(log);
+    if (outcome == GOES_ON && log_read_error(log->reader) && (!log->shown || !log->follow))
+        return command_log_say_failure(log);
     if (outcome == GOES_ON && !log->shown)
-        say_nothing_there(log);
+        command_log_say_nothing_there(log);
     if (outcome == GOES_ON && log->follow)
-        outcome = follow(log);
+        outcome = command_log_follow(log);
     if (outcome != ENDS_BADLY)
         return EXIT_FINE;
     perror("virt-rules: standard output");
     return EXIT_PROBLEM;
 }
 
-static int run(struct log *log) {
-    log->reader = history_reader_create(log->state, log->follow);
+static int command_log_run(struct command_log_log *log) {
+    log->reader = log_read_open(log->state, log->follow);
     log->colour = !log->json && command_colour(stdout);
-    log->signals = log->follow ? catch_signals() : -1;
+    log->signals = log->follow ? command_log_catch_signals() : -1;
     signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough is no error */
-    open_page(log);
-    int status = choose_vm(log);
+    command_log_open_page(log);
+    int status = command_log_choose_vm(log);
     if (status == EXIT_FINE)
-        status = show(log);
+        status = command_log_show(log);
     fclose(log->page);
     free(log->text);
     if (log->signals >= 0)
         close(log->signals);
     for (size_t i = 0; i < log->seen_count; i++)
-        history_entry_finish(&log->seen[i]);
+        log_read_finish_entry(&log->seen[i]);
     free(log->seen);
     free(log->uuid);
-    history_reader_destroy(log->reader);
+    log_read_close(log->reader);
     return status;
 }
 
 int command_log(const struct command *command, int argc, char **argv) {
-    struct log log = {0};
+    struct command_log_log log = {0};
     const struct command_option table[] = {{.name = "follow", .flag = &log.follow},
                                            {.name = "json", .flag = &log.json},
                                            {.name = "state", .value = &log.state},
@@ -454,5 +462,5 @@ int command_log(const struct command *command, int argc, char **argv) {
     log.vm = argv[first];
     if (log.vm && !*log.vm)
         return command_usage(command, "a VM's name cannot be empty");
-    return run(&log);
+    return command_log_run(&log);
 }

@@ -1,20 +1,20 @@
 /* virt-rules plan: what an event would do. The plan is the one that a run executes. */
 #include "engine/command/command.h"
 
-#include "engine/command/inquiry.h"
-#include "engine/plan_print.h"
+#include "engine/command/plan_context.h"
+#include "engine/plan/plan_print.h"
 #include "lexer/text.h"
 
-static void print_json(struct json_object *document, const char *note) {
+static void command_plan_print_json(struct json_object *document, const char *note) {
     command_put_note(document, note);
     text_print_json(stdout, document);
 }
 
-static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
+static int command_plan_print_plan(const struct plan_context *inquiry, bool xml, bool json) {
     struct plan plan;
     plan_init(&plan, &inquiry->request);
     if (json)
-        print_json(plan_json(&plan), inquiry->note);
+        command_plan_print_json(plan_print_json(&plan), inquiry->note);
     else
         plan_print(&plan, stdout, xml, command_colour(stdout));
     if (!json && inquiry->broken_rules)
@@ -24,19 +24,19 @@ static int print_plan(const struct inquiry *inquiry, bool xml, bool json) {
     return refused || inquiry->broken_rules ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-static bool takes_device(const char *event) {
-    enum event_name name = event_from_text(event);
+static bool command_plan_takes_device(const char *event) {
+    enum event_name name = scanner_event_from_text(event);
     return name == EVENT_PLUGGED || name == EVENT_UNPLUGGED || name == EVENT_COUNT;
 }
 
-static int ask_for_one(const struct inquiry *inquiry) {
+static int command_plan_ask_for_one(const struct plan_context *inquiry) {
     return command_usage(inquiry->command,
                          "%zu devices are %s: name one by its address, such as %s",
                          inquiry->device_count, inquiry->device_word, inquiry->devices[0]->address);
 }
 
 int command_plan(const struct command *command, int argc, char **argv) {
-    struct inquiry inquiry = {.command = command};
+    struct plan_context inquiry = {.command = command};
     bool xml = false, json = false;
     const struct command_option table[] = {INQUIRY_OPTIONS(&inquiry),
                                            {.name = "xml", .flag = &xml},
@@ -50,17 +50,18 @@ int command_plan(const struct command *command, int argc, char **argv) {
                                           ? "a VM and an event are needed"
                                           : "too many words: one VM (in quotes when its name has a "
                                             "blank), one event, one device");
-    if (argc - first == 3 && !takes_device(argv[first + 1]))
+    if (argc - first == 3 && !command_plan_takes_device(argv[first + 1]))
         return command_usage(command,
                              "a device comes or goes at plugged and unplugged only, not at %s",
                              argv[first + 1]);
     inquiry.vm = argv[first];
     inquiry.event_word = argv[first + 1];
     inquiry.device_word = argv[first + 2];
-    status = inquiry_init(&inquiry);
+    status = plan_context_init(&inquiry);
     if (status != EXIT_FINE)
         return status;
-    status = inquiry.device_count > 1 ? ask_for_one(&inquiry) : print_plan(&inquiry, xml, json);
-    inquiry_finish(&inquiry);
+    status = inquiry.device_count > 1 ? command_plan_ask_for_one(&inquiry)
+                                      : command_plan_print_plan(&inquiry, xml, json);
+    plan_context_finish(&inquiry);
     return status;
 }

@@ -1,8 +1,10 @@
 /* virt-rules plug: what udev's rule starts, detached; the environment is the kernel's event. */
 #include "engine/command/command.h"
+#include "engine/model/address.h"
+#include "engine/model/device.h"
 
-#include "engine/execute/plug.h"
-#include "engine/state/presence.h"
+#include "engine/state/device_db.h"
+#include "engine/trigger/plug.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,36 +17,36 @@ struct plug_options {
 };
 
 /* What the VMs were told of last at this place: it is gone, or nobody told of its going. */
-static void recall_device(const struct plug_options *options, struct host_device *device) {
-    struct presence presence;
-    char *place = presence_place(device), *boot = uevent_boot(options->sysroot);
-    presence_read(&presence, state_directory(options->state), place, boot);
-    const struct host_device *found = presence.has_gone  ? &presence.gone
-                                      : presence.is_here ? &presence.here
-                                                         : NULL;
+static void command_plug_recall_device(const struct plug_options *options, struct device *device) {
+    struct device_slot presence;
+    char *place = device_db_slot(device), *boot = uevent_boot(options->sysroot);
+    device_db_read(&presence, log_write_state_directory(options->state), place, boot);
+    const struct device *found = presence.has_gone  ? &presence.gone
+                                 : presence.is_here ? &presence.here
+                                                    : NULL;
     if (found) {
         device_finish(device);
         *device = device_copy(found);
     }
-    presence_finish(&presence);
+    device_db_finish(&presence);
     free(boot);
     free(place);
 }
 
 /* What is there now, or for one that went what was: what a person means by an address. */
-static int find_device(const struct plug_options *options, struct uevent *uevent) {
+static int command_plug_find_device(const struct plug_options *options, struct uevent *uevent) {
     struct host host;
     char error[512];
-    struct host_device *device = &uevent->device;
+    struct device *device = &uevent->device;
     if (host_init(&host, options->sysroot, error, sizeof error) < 0)
         return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
-    const struct host_device *found = host_find(&host, device->bus, device->address);
+    const struct device *found = host_find(&host, device->bus, device->address);
     if (found) {
-        struct host_device copy = device_copy(found);
+        struct device copy = device_copy(found);
         device_finish(device);
         *device = copy;
     } else if (uevent->removed) {
-        recall_device(options, device);
+        command_plug_recall_device(options, device);
     }
     host_finish(&host);
     if (found || uevent->removed)
@@ -55,26 +57,26 @@ static int find_device(const struct plug_options *options, struct uevent *uevent
     return status;
 }
 
-static int uevent_by_hand(const struct plug_options *options, struct uevent *uevent) {
+static int command_plug_uevent_by_hand(const struct plug_options *options, struct uevent *uevent) {
     char address[64];
     struct device_id id = {0};
     bool removed = !strcmp(options->action, "remove");
     if (!removed && strcmp(options->action, "add") != 0)
         return command_usage(options->command, "'%s' is neither 'add' nor 'remove'",
                              options->action);
-    if (!host_address_normalise(options->device, address, sizeof address))
+    if (!address_normalise(options->device, address, sizeof address))
         return command_usage(options->command,
                              "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
                              options->device);
     if (options->id && !device_id_parse(options->id, &id))
         return command_usage(options->command, "'%s' is no id, such as 1a6e:089a", options->id);
     *uevent = (struct uevent){.removed = removed};
-    uevent->device = (struct host_device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
-                                          .address = memory_strdup(address),
-                                          .name = memory_strdup(address),
-                                          .iommu_group = -1,
-                                          .numa_node = -1};
-    int status = find_device(options, uevent);
+    uevent->device = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+                                     .address = memory_strdup(address),
+                                     .name = memory_strdup(address),
+                                     .iommu_group = -1,
+                                     .numa_node = -1};
+    int status = command_plug_find_device(options, uevent);
     if (options->id)
         uevent->device.id = id;
     if (status == EXIT_FINE && !uevent->device.id.vendor && !uevent->device.id.device)
@@ -86,29 +88,31 @@ static int uevent_by_hand(const struct plug_options *options, struct uevent *uev
 }
 
 /* A person is told whatever comes of it, where udev's program reads nothing. */
-static int handle(const struct plug_options *options, const struct uevent *uevent) {
+static int command_plug_handle(const struct plug_options *options, const struct uevent *uevent) {
     bool by_hand = options->device != NULL;
-    struct plug plug = {.rules = rules_directory(options->rules),
+    struct plug plug = {.rules = ruleset_directory(options->rules),
                         .sysroot = options->sysroot,
-                        .state = state_directory(options->state),
+                        .state = log_write_state_directory(options->state),
                         .by_hand = by_hand,
-                        .journal = journal_open(options->state, by_hand || isatty(STDERR_FILENO)),
-                        .clock = clock_monotonic(),
-                        .open_virt = virt_libvirt_open};
+                        .journal = log_write_open(options->state, by_hand || isatty(STDERR_FILENO)),
+                        .clock = run_clock_monotonic(),
+                        .open_virt = virt_asker_connect};
     if (!plug.journal)
         return command_fail("out of memory", NULL);
     bool good = plug_event(&plug, uevent);
-    if (by_hand && good && !journal_count(plug.journal))
+    if (by_hand && good && !log_write_count(plug.journal))
         fprintf(stderr,
                 "virt-rules: nothing to do: no rule of a running VM is about '%s'; 'virt-rules "
                 "explain VM %s %s' says why\n",
-                options->device, event_text(uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED),
+                options->device,
+                scanner_event_text(uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED),
                 options->device);
-    journal_close(plug.journal);
+    log_write_close(plug.journal);
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }
 
-static int from_environment(const struct plug_options *options, struct uevent *uevent) {
+static int command_plug_from_environment(const struct plug_options *options,
+                                         struct uevent *uevent) {
     if (!getenv("ACTION") || !getenv("DEVPATH"))
         return command_usage(options->command,
                              "there is no event: udev sets ACTION, DEVPATH and more; by hand name "
@@ -137,9 +141,10 @@ int command_plug(const struct command *command, int argc, char **argv) {
         options.device = argv[first + 1];
         options.id = words == 3 ? argv[first + 2] : NULL;
     }
-    status = words ? uevent_by_hand(&options, &uevent) : from_environment(&options, &uevent);
+    status = words ? command_plug_uevent_by_hand(&options, &uevent)
+                   : command_plug_from_environment(&options, &uevent);
     if (status == EXIT_FINE)
-        status = handle(&options, &uevent);
+        status = command_plug_handle(&options, &uevent);
     uevent_finish(&uevent);
     return status < 0 ? EXIT_FINE : status; /* an event of something else */
 }

@@ -1,8 +1,8 @@
 /* virt-rules run: what libvirt's hook starts, detached; standard input is the domain XML. */
 #include "engine/command/command.h"
 
-#include "engine/broken.h"
-#include "engine/execute/execute.h"
+#include "engine/run/pass.h"
+#include "engine/run/rule_errors.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,50 +16,50 @@ struct run_options {
     const char *vm, *operation;
     const char *uuid; /* of the VM; NULL: not known */
     const char *rules, *sysroot, *state;
-    struct journal *journal;
+    struct log_writer *journal;
 };
 
-static int log_failure(const struct run_options *options, const char *message) {
-    struct journal_entry entry = {.vm = options->vm,
-                                  .uuid = options->uuid,
-                                  .event = options->operation,
-                                  .result = RESULT_FAILED,
-                                  .message = message};
-    journal_write(options->journal, &entry);
+static int command_run_log_failure(const struct run_options *options, const char *message) {
+    struct log_entry entry = {.vm = options->vm,
+                              .uuid = options->uuid,
+                              .event = options->operation,
+                              .result = RESULT_FAILED,
+                              .message = message};
+    log_write_entry(options->journal, &entry);
     return EXIT_PROBLEM;
 }
 
 /* 0: as usual. */
-static int boot_ms(void) {
+static int command_run_boot_ms(void) {
     const char *text = getenv("VIRT_RULES_BOOT_MS");
     long number = text && *text ? strtol(text, NULL, 10) : 0;
     return number > 0 && number < INT_MAX ? (int)number : text && *text ? -1 : 0;
 }
 
-static int execute(const struct run_options *options, const struct event *event) {
+static int command_run_execute(const struct run_options *options, const struct event *event) {
     struct ruleset ruleset;
     struct program program;
     ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, rules_directory(options->rules));
+    ruleset_add_directory(&ruleset, ruleset_directory(options->rules));
     ruleset_load(&ruleset, NULL);
-    bool wrong = broken_files_log(options->journal, options->vm, options->uuid, options->operation,
-                                  &ruleset);
+    bool wrong =
+        rule_errors_log(options->journal, options->vm, options->uuid, options->operation, &ruleset);
     program_init(&program, &ruleset);
-    struct executor executor = {.program = &program,
-                                .event = event,
-                                .sysroot = options->sysroot,
-                                .state = state_directory(options->state),
-                                .journal = options->journal,
-                                .clock = clock_monotonic(),
-                                .boot_ms = boot_ms(),
-                                .open_virt = virt_libvirt_open};
-    bool good = execute_event(&executor);
+    struct run_config executor = {.program = &program,
+                                  .event = event,
+                                  .sysroot = options->sysroot,
+                                  .state = log_write_state_directory(options->state),
+                                  .journal = options->journal,
+                                  .clock = run_clock_monotonic(),
+                                  .boot_ms = command_run_boot_ms(),
+                                  .open_virt = virt_asker_connect};
+    bool good = pass_run_event(&executor);
     program_finish(&program);
     ruleset_finish(&ruleset);
     return good && !wrong ? EXIT_FINE : EXIT_PROBLEM;
 }
 
-static int run_event(struct run_options *options, enum event_name name) {
+static int command_run_run_event(struct run_options *options, enum event_name name) {
     char error[512];
     size_t size = 0;
     struct domain domain;
@@ -67,21 +67,21 @@ static int run_event(struct run_options *options, enum event_name name) {
     if (!xml) {
         char *message =
             memory_printf("the domain XML on standard input cannot be read: %s", strerror(errno));
-        int status = log_failure(options, message);
+        int status = command_run_log_failure(options, message);
         free(message);
         return status;
     }
     int status = domain_parse(&domain, xml, size, error, sizeof error);
     free(xml);
     if (status < 0)
-        return log_failure(options, error);
+        return command_run_log_failure(options, error);
     if (domain_is_called(&domain, options->vm)) {
         options->uuid = domain.uuid;
-        status = execute(options, &(struct event){.name = name, .domain = &domain});
+        status = command_run_execute(options, &(struct event){.name = name, .domain = &domain});
     } else {
         char *message =
             memory_printf("the domain XML is of VM '%s'; nothing is done", domain_label(&domain));
-        status = log_failure(options, message);
+        status = command_run_log_failure(options, message);
         free(message);
     }
     domain_finish(&domain);
@@ -90,23 +90,23 @@ static int run_event(struct run_options *options, enum event_name name) {
 
 /* libvirt's hook is also called when qemu, started by somebody else, is handed to libvirt (virsh
  * qemu-attach, until libvirt 6.2). There is no event for that, and nothing is wrong. */
-static bool is_without_event(const char *operation) {
+static bool command_run_is_without_event(const char *operation) {
     return !strcmp(operation, "attach");
 }
 
 /* A newer libvirt may tell of more than this program knows: that is no fault of the VM. */
-static int unknown_operation(const struct run_options *options) {
+static int command_run_unknown_operation(const struct run_options *options) {
     char *message = memory_printf("unknown operation '%s'; nothing is done: is libvirt newer than "
                                   "this virt-rules?",
                                   options->operation);
-    log_failure(options, message);
+    command_run_log_failure(options, message);
     free(message);
     return EXIT_USAGE;
 }
 
 /* As the hook calls: four words and no option. A VM may be called "--help". */
-static bool is_hook_call(int argc, char **argv) {
-    return argc == 5 && *argv[1] == '-' && event_from_text(argv[2]) != EVENT_COUNT;
+static bool command_run_is_hook_call(int argc, char **argv) {
+    return argc == 5 && *argv[1] == '-' && scanner_event_from_text(argv[2]) != EVENT_COUNT;
 }
 
 int command_run(const struct command *command, int argc, char **argv) {
@@ -118,7 +118,9 @@ int command_run(const struct command *command, int argc, char **argv) {
         {0},
     };
     int status = EXIT_FINE;
-    int first = is_hook_call(argc, argv) ? 1 : command_options(command, argc, argv, table, &status);
+    int first = command_run_is_hook_call(argc, argv)
+                    ? 1
+                    : command_options(command, argc, argv, table, &status);
     if (first < 0)
         return status;
     if (argc - first < 2 || argc - first > 4)
@@ -126,13 +128,13 @@ int command_run(const struct command *command, int argc, char **argv) {
                                       "suboperation and an extra word");
     options.vm = argv[first];
     options.operation = argv[first + 1];
-    options.journal = journal_open(options.state, isatty(STDERR_FILENO));
+    options.journal = log_write_open(options.state, isatty(STDERR_FILENO));
     if (!options.journal)
         return command_fail("out of memory", NULL);
-    enum event_name event = event_from_text(options.operation);
-    status = is_without_event(options.operation) ? EXIT_FINE
-             : event == EVENT_COUNT              ? unknown_operation(&options)
-                                                 : run_event(&options, event);
-    journal_close(options.journal);
+    enum event_name event = scanner_event_from_text(options.operation);
+    status = command_run_is_without_event(options.operation) ? EXIT_FINE
+             : event == EVENT_COUNT ? command_run_unknown_operation(&options)
+                                    : command_run_run_event(&options, event);
+    log_write_close(options.journal);
     return status;
 }

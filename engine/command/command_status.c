@@ -1,13 +1,13 @@
 /* virt-rules status: which VM has which device now, which it lacks and why. */
 #include "engine/command/command.h"
 
-#include "engine/command/inquiry.h"
-#include "engine/others.h"
-#include "engine/state/history.h"
-#include "engine/state/journal.h"
+#include "engine/command/plan_context.h"
+#include "engine/libvirt/domain_list.h"
+#include "engine/libvirt/running_domains.h"
+#include "engine/plan/status.h"
+#include "engine/state/log_read.h"
+#include "engine/state/log_write.h"
 #include "engine/state/pending.h"
-#include "engine/status.h"
-#include "engine/vms.h"
 #include "lexer/text.h"
 #include "parser/suggest.h"
 
@@ -47,7 +47,7 @@ struct cells {
     char *text[COLUMNS];
 };
 
-static char *clean(const char *text) {
+static char *command_status_clean(const char *text) {
     char *copy = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&copy, &size);
@@ -57,36 +57,37 @@ static char *clean(const char *text) {
 }
 
 /* As plan writes it, with libvirt's name where the title alone would mean two VMs. */
-static char *vm_text(const struct status_vm *vm) {
+static char *command_status_vm_text(const struct status_vm *vm) {
     char *text = vm->shares_label
                      ? memory_printf("%s (%s)", domain_label(vm->domain), vm->domain->name)
                      : memory_strdup(domain_label(vm->domain));
-    char *cleaned = clean(text);
+    char *cleaned = command_status_clean(text);
     free(text);
     return cleaned;
 }
 
-static struct cells cells_of(const struct status_vm *vm, const struct status_row *row) {
+static struct cells command_status_cells_of(const struct status_vm *vm,
+                                            const struct status_row *row) {
     struct cells cells;
     char *device = status_device_text(row), *rule = status_rule_text(row);
-    char *since = row->since ? history_time_text(row->since) : NULL;
-    cells.text[VM] = vm_text(vm);
-    cells.text[DEVICE] = clean(device ? device : row->wanted);
-    cells.text[RULE] = clean(rule);
-    cells.text[STATE] = clean(device_state_name(row->state));
-    cells.text[SINCE] = clean(since);
+    char *since = row->since ? log_read_time_text(row->since) : NULL;
+    cells.text[VM] = command_status_vm_text(vm);
+    cells.text[DEVICE] = command_status_clean(device ? device : row->wanted);
+    cells.text[RULE] = command_status_clean(rule);
+    cells.text[STATE] = command_status_clean(status_state_name(row->state));
+    cells.text[SINCE] = command_status_clean(since);
     free(device);
     free(rule);
     free(since);
     return cells;
 }
 
-static void cells_finish(struct cells *cells) {
+static void command_status_cells_finish(struct cells *cells) {
     for (size_t i = 0; i < COLUMNS; i++)
         free(cells->text[i]);
 }
 
-static void widen(struct table *table, const struct cells *cells) {
+static void command_status_widen(struct table *table, const struct cells *cells) {
     for (size_t i = 0; i < COLUMNS; i++) {
         size_t width = text_width(cells->text[i], strlen(cells->text[i]));
         if (width > table->widths[i])
@@ -94,7 +95,7 @@ static void widen(struct table *table, const struct cells *cells) {
     }
 }
 
-static size_t terminal_width(void) {
+static size_t command_status_terminal_width(void) {
     struct winsize size;
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
@@ -102,23 +103,23 @@ static size_t terminal_width(void) {
 static const struct cells HEAD = {
     {(char *)"VM", (char *)"DEVICE", (char *)"RULE", (char *)"STATE", (char *)"SINCE"}};
 
-static struct table measure(const struct status *status) {
+static struct table command_status_measure(const struct status *status) {
     struct table table = {.colour = command_colour(stdout), .terminal = isatty(STDOUT_FILENO)};
     size_t sum = 0;
-    widen(&table, &HEAD);
+    command_status_widen(&table, &HEAD);
     for (size_t i = 0; i < status->count; i++)
         for (size_t j = 0; j < status->vms[i].count; j++) {
-            struct cells cells = cells_of(&status->vms[i], &status->vms[i].rows[j]);
-            widen(&table, &cells);
-            cells_finish(&cells);
+            struct cells cells = command_status_cells_of(&status->vms[i], &status->vms[i].rows[j]);
+            command_status_widen(&table, &cells);
+            command_status_cells_finish(&cells);
         }
     for (size_t i = 0; i < COLUMNS; i++)
         sum += table.widths[i] + 2;
-    table.rule_below = table.terminal && sum - 2 > terminal_width();
+    table.rule_below = table.terminal && sum - 2 > command_status_terminal_width();
     return table;
 }
 
-static const char *colour_of(const struct status_row *row) {
+static const char *command_status_colour_of(const struct status_row *row) {
     switch (row->state) {
     case STATE_ATTACHED:
         return GREEN;
@@ -136,8 +137,8 @@ static const char *colour_of(const struct status_row *row) {
 }
 
 /* Without blanks at the end of the line. */
-static void print_cells(const struct table *table, const struct cells *cells, const char *colour,
-                        bool more) {
+static void command_status_print_cells(const struct table *table, const struct cells *cells,
+                                       const char *colour, bool more) {
     for (size_t i = 0; i < COLUMNS; i++) {
         const char *text = cells->text[i];
         bool painted = table->colour && *colour && (i == STATE || colour == BOLD);
@@ -150,7 +151,7 @@ static void print_cells(const struct table *table, const struct cells *cells, co
     }
 }
 
-static void print_below(const char *name, const char *text) {
+static void command_status_print_below(const char *name, const char *text) {
     if (!text)
         return;
     printf("    %s", name);
@@ -158,10 +159,11 @@ static void print_below(const char *name, const char *text) {
     putchar('\n');
 }
 
-static void print_row(const struct table *table, const struct status_vm *vm,
-                      const struct status_row *row) {
-    struct cells cells = cells_of(vm, row);
-    print_cells(table, &cells, colour_of(row), !table->terminal && row->error);
+static void command_status_print_row(const struct table *table, const struct status_vm *vm,
+                                     const struct status_row *row) {
+    struct cells cells = command_status_cells_of(vm, row);
+    command_status_print_cells(table, &cells, command_status_colour_of(row),
+                               !table->terminal && row->error);
     if (!table->terminal && row->error) {
         text_print_string(stdout, row->error);
         fputs(row->hint ? "; hint: " : "", stdout);
@@ -169,15 +171,15 @@ static void print_row(const struct table *table, const struct status_vm *vm,
     }
     putchar('\n');
     if (table->rule_below && row->rule)
-        print_below("rule ", cells.text[RULE]);
+        command_status_print_below("rule ", cells.text[RULE]);
     if (table->terminal) {
-        print_below("", row->error);
-        print_below("hint: ", row->hint);
+        command_status_print_below("", row->error);
+        command_status_print_below("hint: ", row->hint);
     }
-    cells_finish(&cells);
+    command_status_cells_finish(&cells);
 }
 
-static size_t count_rows(const struct status *status) {
+static size_t command_status_count_rows(const struct status *status) {
     size_t count = 0;
     for (size_t i = 0; i < status->count; i++)
         count += status->vms[i].count;
@@ -187,7 +189,8 @@ static size_t count_rows(const struct status *status) {
 /* --- calls that have not returned */
 
 /* Of an engine that has ended, and what it was for has come about: the next engine forgets it. */
-static bool is_settled(const struct pending_call *call, const struct domain *domain) {
+static bool command_status_is_settled(const struct pending_call *call,
+                                      const struct domain *domain) {
     bool has = false;
     for (size_t i = 0; domain && i < domain->hostdev_count; i++)
         has |= !strcmp(domain->hostdevs[i].address, call->device);
@@ -195,8 +198,8 @@ static bool is_settled(const struct pending_call *call, const struct domain *dom
            has == !strcmp(call->verb, "attach");
 }
 
-static void print_call(const char *vm, const struct pending_call *call) {
-    char *since = history_time_text(call->since);
+static void command_status_print_call(const char *vm, const struct pending_call *call) {
+    char *since = log_read_time_text(call->since);
     bool runs = pending_is_running(call);
     fputs("VM ", stdout);
     text_print_string(stdout, vm);
@@ -212,7 +215,7 @@ static void print_call(const char *vm, const struct pending_call *call) {
     free(since);
 }
 
-static struct json_object *call_json(const struct pending_call *call) {
+static struct json_object *command_status_call_json(const struct pending_call *call) {
     struct json_object *object = text_json_object();
     text_put_json(object, "call", call->verb);
     text_put_json(object, "device", strcmp(call->device, "-") != 0 ? call->device : NULL);
@@ -223,18 +226,18 @@ static struct json_object *call_json(const struct pending_call *call) {
 }
 
 /* Prints those of a VM, or adds them to `object` as "calls" when there are any. */
-static void show_calls(const struct view *view, const char *uuid, const char *label,
-                       const struct domain *domain, struct json_object *object) {
+static void command_status_show_calls(const struct view *view, const char *uuid, const char *label,
+                                      const struct domain *domain, struct json_object *object) {
     size_t count;
-    struct pending_call *calls = pending_load(state_directory(view->state), uuid, &count);
+    struct pending_call *calls = pending_load(log_write_state_directory(view->state), uuid, &count);
     struct json_object *list = text_json_array();
     for (size_t i = 0; i < count; i++)
-        if (is_settled(&calls[i], domain))
+        if (command_status_is_settled(&calls[i], domain))
             continue;
         else if (object)
-            text_json_append(list, call_json(&calls[i]));
+            text_json_append(list, command_status_call_json(&calls[i]));
         else
-            print_call(label, &calls[i]);
+            command_status_print_call(label, &calls[i]);
     if (object && json_object_array_length(list))
         text_json_add(object, "calls", list);
     else
@@ -243,16 +246,16 @@ static void show_calls(const struct view *view, const char *uuid, const char *la
 }
 
 /* Where libvirt does not say which VMs there are: of all that have some. */
-static void show_all_calls(const struct view *view, struct json_object *vms) {
+static void command_status_show_all_calls(const struct view *view, struct json_object *vms) {
     size_t count;
-    char **all = pending_all(state_directory(view->state), &count);
+    char **all = pending_all(log_write_state_directory(view->state), &count);
     for (size_t i = 0; i < count; i++) {
         struct json_object *object = vms ? text_json_object() : NULL;
         if (object) {
             text_put_json(object, "uuid", all[i]);
             text_json_append(vms, object);
         }
-        show_calls(view, all[i], all[i], NULL, object);
+        command_status_show_calls(view, all[i], all[i], NULL, object);
         free(all[i]);
     }
     free((void *)all);
@@ -260,7 +263,7 @@ static void show_all_calls(const struct view *view, struct json_object *vms) {
 
 /* --- text, all of it */
 
-static void print_nothing(const struct view *view, const struct status *status) {
+static void command_status_print_nothing(const struct view *view, const struct status *status) {
     if (!view->vm && !view->domain_xml) {
         puts("No VM that runs has a device, and no rule wants one for it.");
         return;
@@ -272,36 +275,36 @@ static void print_nothing(const struct view *view, const struct status *status) 
                      : " does not run, and no rule wants a device for it.");
 }
 
-static void print_text(const struct view *view, const struct status *status) {
-    struct table table = measure(status);
+static void command_status_print_text(const struct view *view, const struct status *status) {
+    struct table table = command_status_measure(status);
     if (view->note && !status->count) {
-        show_all_calls(view, NULL);
+        command_status_show_all_calls(view, NULL);
         return;
     }
-    if (!count_rows(status)) {
-        print_nothing(view, status);
+    if (!command_status_count_rows(status)) {
+        command_status_print_nothing(view, status);
         return;
     }
-    print_cells(&table, &HEAD, BOLD, !table.terminal);
+    command_status_print_cells(&table, &HEAD, BOLD, !table.terminal);
     puts(table.terminal ? "" : "LAST ERROR");
     for (size_t i = 0; i < status->count; i++)
         for (size_t j = 0; j < status->vms[i].count; j++)
-            print_row(&table, &status->vms[i], &status->vms[i].rows[j]);
+            command_status_print_row(&table, &status->vms[i], &status->vms[i].rows[j]);
     for (size_t i = 0; i < status->count; i++) {
         const struct domain *domain = status->vms[i].domain;
         if (status->vms[i].running)
-            show_calls(view, domain_key(domain), domain_label(domain), domain, NULL);
+            command_status_show_calls(view, domain_key(domain), domain_label(domain), domain, NULL);
     }
 }
 
 /* --- JSON */
 
-static void put_number(struct json_object *object, const char *key, int number) {
+static void command_status_put_number(struct json_object *object, const char *key, int number) {
     text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
 }
 
-static struct json_object *device_json(const struct status_row *row) {
-    const struct host_device *device = row->device;
+static struct json_object *command_status_device_json(const struct status_row *row) {
+    const struct device *device = row->device;
     const struct domain_hostdev *hostdev = row->hostdev;
     if (!device && !hostdev)
         return NULL;
@@ -310,16 +313,16 @@ static struct json_object *device_json(const struct status_row *row) {
     char id[16];
     snprintf(id, sizeof id, "%04x:%04x", no.vendor, no.device);
     const char *address = device ? device->address : *hostdev->address ? hostdev->address : NULL;
-    text_put_json(object, "bus", bus_text(device ? device->bus : hostdev->bus));
+    text_put_json(object, "bus", plan_bus_text(device ? device->bus : hostdev->bus));
     text_put_json(object, "address", address);
     text_put_json(object, "id", no.vendor ? id : NULL);
     text_put_json(object, "name", device ? device->name : NULL);
     text_put_json(object, "driver", device ? device->driver : NULL);
-    put_number(object, "iommu_group", device ? device->iommu_group : -1);
+    command_status_put_number(object, "iommu_group", device ? device->iommu_group : -1);
     return object;
 }
 
-static struct json_object *rule_json(const struct status_row *row) {
+static struct json_object *command_status_rule_json(const struct status_row *row) {
     if (!row->rule)
         return NULL;
     struct json_object *object = text_json_object();
@@ -328,24 +331,25 @@ static struct json_object *rule_json(const struct status_row *row) {
     return object;
 }
 
-static struct json_object *row_json(const struct status_row *row) {
+static struct json_object *command_status_row_json(const struct status_row *row) {
     struct json_object *object = text_json_object();
-    text_json_add(object, "device", device_json(row));
+    text_json_add(object, "device", command_status_device_json(row));
     text_put_json(object, "wanted", row->wanted);
-    text_json_add(object, "rule", rule_json(row));
+    text_json_add(object, "rule", command_status_rule_json(row));
     text_json_add(object, "optional", text_json_boolean(row->optional));
-    text_put_json(object, "state", device_state_name(row->state));
+    text_put_json(object, "state", status_state_name(row->state));
     text_put_json(object, "since", row->since);
-    text_put_json(object, "reason", row->refusal ? refusal_name(row->refusal) : NULL);
+    text_put_json(object, "reason", row->refusal ? plan_refusal_name(row->refusal) : NULL);
     text_put_json(object, "error", row->error);
     text_put_json(object, "hint", row->hint);
     return object;
 }
 
-static struct json_object *vm_json(const struct view *view, const struct status_vm *vm) {
+static struct json_object *command_status_vm_json(const struct view *view,
+                                                  const struct status_vm *vm) {
     struct json_object *object = text_json_object(), *rows = text_json_array();
     for (size_t i = 0; i < vm->count; i++)
-        text_json_append(rows, row_json(&vm->rows[i]));
+        text_json_append(rows, command_status_row_json(&vm->rows[i]));
     text_put_json(object, "vm", domain_label(vm->domain));
     text_put_json(object, "name", vm->domain->name);
     text_put_json(object, "title", vm->domain->title);
@@ -353,16 +357,16 @@ static struct json_object *vm_json(const struct view *view, const struct status_
     text_json_add(object, "running", text_json_boolean(vm->running));
     text_json_add(object, "devices", rows);
     if (vm->running)
-        show_calls(view, domain_key(vm->domain), NULL, vm->domain, object);
+        command_status_show_calls(view, domain_key(vm->domain), NULL, vm->domain, object);
     return object;
 }
 
-static void print_json(const struct view *view, const struct status *status) {
+static void command_status_print_json(const struct view *view, const struct status *status) {
     struct json_object *object = text_json_object(), *vms = text_json_array();
     for (size_t i = 0; i < status->count; i++)
-        text_json_append(vms, vm_json(view, &status->vms[i]));
+        text_json_append(vms, command_status_vm_json(view, &status->vms[i]));
     if (view->note && !status->count)
-        show_all_calls(view, vms);
+        command_status_show_all_calls(view, vms);
     text_json_add(object, "vms", vms);
     text_json_add(object, "problems", text_json_number((int64_t)status_problems(status)));
     command_put_note(object, view->note);
@@ -371,9 +375,9 @@ static void print_json(const struct view *view, const struct status *status) {
 
 /* --- all of it */
 
-static int load_domain(struct view *view) {
+static int command_status_load_domain(struct view *view) {
     struct domain domain;
-    int status = inquiry_read_domain(view->command, &domain, view->domain_xml, view->vm);
+    int status = plan_context_read_domain(view->command, &domain, view->domain_xml, view->vm);
     if (status != EXIT_FINE)
         return status;
     view->vms.list = memory_grow(NULL, 0, sizeof domain);
@@ -381,7 +385,7 @@ static int load_domain(struct view *view) {
     return EXIT_FINE;
 }
 
-static int unknown_vm(const struct view *view) {
+static int command_status_unknown_vm(const struct view *view) {
     struct suggestion suggestion = {.word = view->vm};
     for (size_t i = 0; i < view->vms.count; i++) {
         suggest(&suggestion, view->vms.list[i].name);
@@ -398,24 +402,24 @@ static int unknown_vm(const struct view *view) {
 }
 
 /* Takes the word for the VM that it means. */
-static int find_vm(struct view *view) {
+static int command_status_find_vm(struct view *view) {
     const struct domain *first, *second;
     size_t index = domain_pick(view->vms.list, view->vms.count, view->vm, &first, &second);
     if (second)
         return command_two_vms(view->vm, first, second);
     if (index == view->vms.count)
-        return unknown_vm(view);
+        return command_status_unknown_vm(view);
     view->vm = domain_key(&view->vms.list[index]);
     return EXIT_FINE;
 }
 
 /* What libvirt was asked to do and has not answered is known without it, and its own files tell of
  * running VMs. */
-static void go_on_without(struct view *view, const struct virt_error *error) {
+static void command_status_go_on_without(struct view *view, const struct virt_error *error) {
     command_fail(error->message, error->hint); /* only said */
     view->note = command_libvirt_note(error);
     struct others running;
-    others_from_tree(&running, view->sysroot ? view->sysroot : "", NULL);
+    running_domains_from_tree(&running, view->sysroot ? view->sysroot : "", NULL);
     for (size_t i = 0; i < running.count; i++) {
         if (running.list[i].unreadable) {
             domain_finish(&running.list[i]);
@@ -427,38 +431,38 @@ static void go_on_without(struct view *view, const struct virt_error *error) {
     free(running.list);
 }
 
-static int load_vms(struct view *view) {
+static int command_status_load_vms(struct view *view) {
     struct virt *virt = NULL;
     struct virt_error error;
     int status = EXIT_FINE;
     if (view->domain_xml)
-        return load_domain(view);
-    if (virt_libvirt_open(&virt, NULL, &error) < 0 ||
-        vms_from_libvirt(&view->vms, virt, &error) < 0)
-        go_on_without(view, &error);
+        return command_status_load_domain(view);
+    if (virt_asker_connect(&virt, NULL, &error) < 0 ||
+        domain_list_from_libvirt(&view->vms, virt, &error) < 0)
+        command_status_go_on_without(view, &error);
     else if (view->vm)
-        status = find_vm(view);
+        status = command_status_find_vm(view);
     virt_close(virt);
     return status;
 }
 
-static int load_host(struct view *view) {
+static int command_status_load_host(struct view *view) {
     char error[512];
     if (host_init(&view->host, view->sysroot, error, sizeof error) == 0)
         return EXIT_FINE;
     return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
 }
 
-static void load_rules(struct view *view) {
+static void command_status_load_rules(struct view *view) {
     ruleset_init(&view->ruleset);
-    ruleset_add_directory(&view->ruleset, rules_directory(view->rules));
+    ruleset_add_directory(&view->ruleset, ruleset_directory(view->rules));
     ruleset_load(&view->ruleset, NULL);
     view->broken_rules = command_report(&view->ruleset);
     program_init(&view->program, &view->ruleset);
 }
 
 /* What of the notes cannot be believed. */
-static void say_ignored(const struct status *status) {
+static void command_status_say_ignored(const struct status *status) {
     for (size_t i = 0; i < status->count; i++) {
         if (status->vms[i].life.ignored)
             fprintf(stderr, "virt-rules: %s; since when and what failed is not known for all\n",
@@ -470,9 +474,9 @@ static void say_ignored(const struct status *status) {
     }
 }
 
-static int show(struct view *view) {
+static int command_status_show(struct view *view) {
     struct status status;
-    load_rules(view);
+    command_status_load_rules(view);
     status_init(&status, &(struct status_request){.program = &view->program,
                                                   .host = &view->host,
                                                   .domains = view->vms.list,
@@ -480,12 +484,12 @@ static int show(struct view *view) {
                                                   .vm = view->domain_xml && !view->vm
                                                             ? view->vms.list[0].name
                                                             : view->vm,
-                                                  .state = state_directory(view->state)});
-    say_ignored(&status);
+                                                  .state = log_write_state_directory(view->state)});
+    command_status_say_ignored(&status);
     if (view->json)
-        print_json(view, &status);
+        command_status_print_json(view, &status);
     else
-        print_text(view, &status);
+        command_status_print_text(view, &status);
     if (!view->json && view->broken_rules)
         puts("Not all rules are in it: those of files with an error are left out.");
     bool problem = view->note || view->broken_rules || status_problems(&status) > 0;
@@ -495,13 +499,13 @@ static int show(struct view *view) {
     return problem ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-static int run(struct view *view) {
-    int status = load_vms(view);
-    if (status == EXIT_FINE && (status = load_host(view)) == EXIT_FINE) {
-        status = show(view);
+static int command_status_run(struct view *view) {
+    int status = command_status_load_vms(view);
+    if (status == EXIT_FINE && (status = command_status_load_host(view)) == EXIT_FINE) {
+        status = command_status_show(view);
         host_finish(&view->host);
     }
-    vms_finish(&view->vms);
+    domain_list_finish(&view->vms);
     free(view->note);
     return status;
 }
@@ -523,5 +527,5 @@ int command_status(const struct command *command, int argc, char **argv) {
     view.vm = argv[first];
     if (view.vm && !*view.vm)
         return command_usage(command, "a VM's name cannot be empty");
-    return run(&view);
+    return command_status_run(&view);
 }

@@ -1,9 +1,9 @@
 /* virt-rules watch: the kernel's events at first hand, for hosts without udev. */
 #include "engine/command/command.h"
 
-#include "engine/execute/plug.h"
-#include "engine/execute/watch.h"
 #include "engine/host/uevent_socket.h"
+#include "engine/trigger/plug.h"
+#include "engine/trigger/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /* As sd_notify(3) does: one datagram to the socket that the service manager names. */
-static void tell_manager(const char *text) {
+static void command_watch_tell_manager(const char *text) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path ? strlen(path) : 0;
@@ -32,27 +32,27 @@ static void tell_manager(const char *text) {
     close(file);
 }
 
-static void say_ready(void *context) {
+static void command_watch_say_ready(void *context) {
     const struct plug *plug = context;
     printf("virt-rules watch: listening for devices; rules in %s, log in %s/virt-rules.log\n",
            plug->rules, plug->state);
     fflush(stdout);
-    tell_manager("READY=1");
+    command_watch_tell_manager("READY=1");
 }
 
-static void handle(void *context, const struct uevent *uevent) {
+static void command_watch_handle(void *context, const struct uevent *uevent) {
     plug_event(context, uevent);
 }
 
-static int listen_until_signal(struct plug *plug) {
+static int command_watch_listen_until_signal(struct plug *plug) {
     char error[256];
     struct watch watch = {.socket = uevent_socket_open(),
                           .read = uevent_socket_read,
-                          .handle = handle,
+                          .handle = command_watch_handle,
                           .context = plug,
                           .sysroot = plug->sysroot,
                           .state = plug->state,
-                          .ready = say_ready};
+                          .ready = command_watch_say_ready};
     if (watch.socket < 0) {
         snprintf(error, sizeof error, "the kernel's events cannot be listened to: %s",
                  strerror(errno));
@@ -60,13 +60,13 @@ static int listen_until_signal(struct plug *plug) {
     }
     int status =
         watch_run(&watch, error, sizeof error) == 0 ? EXIT_FINE : command_fail(error, NULL);
-    tell_manager("STOPPING=1");
+    command_watch_tell_manager("STOPPING=1");
     close(watch.socket);
     return status;
 }
 
 /* It goes on: rules may come later, and are read anew at each event. */
-static void look_at_rules(const char *directory) {
+static void command_watch_look_at_rules(const char *directory) {
     struct ruleset ruleset;
     ruleset_init(&ruleset);
     ruleset_add_directory(&ruleset, directory);
@@ -80,7 +80,7 @@ static void look_at_rules(const char *directory) {
 }
 
 /* The directory is made where needed; false with errno. */
-static bool can_write(const char *directory) {
+static bool command_watch_can_write(const char *directory) {
     struct stat status;
     if ((mkdir(directory, 0700) != 0 && errno != EEXIST) || stat(directory, &status) != 0)
         return false;
@@ -92,8 +92,8 @@ static bool can_write(const char *directory) {
 }
 
 /* Without log, lock and memory an event would be told twice, and nobody could see what was done. */
-static int look_at_state(const char *directory) {
-    if (can_write(directory))
+static int command_watch_look_at_state(const char *directory) {
+    if (command_watch_can_write(directory))
         return EXIT_FINE;
     bool forbidden = errno == EACCES || errno == EPERM;
     char *message =
@@ -105,16 +105,16 @@ static int look_at_state(const char *directory) {
     return status;
 }
 
-static int watch_with(struct plug *plug) {
-    look_at_rules(plug->rules);
-    int status = look_at_state(plug->state);
+static int command_watch_watch_with(struct plug *plug) {
+    command_watch_look_at_rules(plug->rules);
+    int status = command_watch_look_at_state(plug->state);
     if (status != EXIT_FINE)
         return status;
-    plug->journal = journal_open(plug->state, isatty(STDERR_FILENO));
+    plug->journal = log_write_open(plug->state, isatty(STDERR_FILENO));
     if (!plug->journal)
         return command_fail("out of memory", NULL);
-    status = listen_until_signal(plug);
-    journal_close(plug->journal);
+    status = command_watch_listen_until_signal(plug);
+    log_write_close(plug->journal);
     return status;
 }
 
@@ -131,10 +131,10 @@ int command_watch(const struct command *command, int argc, char **argv) {
         return status;
     if (first < argc)
         return command_usage(command, "it takes no words");
-    struct plug plug = {.rules = rules_directory(rules),
+    struct plug plug = {.rules = ruleset_directory(rules),
                         .sysroot = sysroot,
-                        .state = state_directory(state),
-                        .clock = clock_monotonic(),
-                        .open_virt = virt_libvirt_open};
-    return watch_with(&plug);
+                        .state = log_write_state_directory(state),
+                        .clock = run_clock_monotonic(),
+                        .open_virt = virt_asker_connect};
+    return command_watch_watch_with(&plug);
 }

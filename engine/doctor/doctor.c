@@ -1,6 +1,6 @@
 #include "engine/doctor/doctor.h"
 
-#include "engine/state/journal.h"
+#include "engine/state/log_write.h"
 #include "lexer/text.h"
 
 #include <errno.h>
@@ -18,30 +18,30 @@ static const struct {
     const char *name;
     condition_function *look;
 } conditions[] = {
-    {"user", condition_user},
-    {"iommu", condition_iommu},
-    {"vfio-pci", condition_vfio_pci},
-    {"groups", condition_groups},
-    {"remapping", condition_remapping},
-    {"libvirt", condition_libvirt},
-    {"hook", condition_hook},
-    {"engine", condition_engine},
-    {"hook-known", condition_hook_known},
-    {"security", condition_security},
-    {"synology", condition_synology},
-    {"state", condition_state},
-    {"old-setup", condition_old_setup},
-    {"rules", condition_rules},
-    {"vms", condition_vms},
-    {"files", condition_files},
-    {"ports", condition_ports},
-    {"plugged", condition_plugged},
-    {"idle-d3", condition_idle_d3},
-    {"devices", condition_devices},
+    {"user", doctor_setup_user},
+    {"iommu", doctor_kernel_iommu},
+    {"vfio-pci", doctor_kernel_vfio_pci},
+    {"groups", doctor_kernel_groups},
+    {"remapping", doctor_kernel_remapping},
+    {"libvirt", doctor_rules_libvirt},
+    {"hook", doctor_hook_installed},
+    {"engine", doctor_hook_engine},
+    {"hook-known", doctor_hook_known},
+    {"security", doctor_security_confinement},
+    {"synology", doctor_setup_synology},
+    {"state", doctor_setup_state},
+    {"old-setup", doctor_scripts_old_setup},
+    {"rules", doctor_rules_valid},
+    {"vms", doctor_rules_vms},
+    {"files", doctor_rules_files},
+    {"ports", doctor_rules_ports},
+    {"plugged", doctor_setup_plugged},
+    {"idle-d3", doctor_kernel_idle_d3},
+    {"devices", doctor_rules_devices},
 };
 
-void doctor_examine(struct doctor *doctor, struct findings *findings) {
-    *findings = (struct findings){0};
+void doctor_examine(struct doctor *doctor, struct doctor_findings *findings) {
+    *findings = (struct doctor_findings){0};
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
         findings->name = conditions[i].name;
         conditions[i].look(doctor, findings);
@@ -50,53 +50,53 @@ void doctor_examine(struct doctor *doctor, struct findings *findings) {
 
 /* --- findings */
 
-static void add(struct findings *findings, enum doctor_state state, const char *format,
-                va_list arguments) {
+static void doctor_add(struct doctor_findings *findings, enum doctor_state state,
+                       const char *format, va_list arguments) {
     findings->list = memory_grow(findings->list, findings->count, sizeof *findings->list);
-    findings->list[findings->count++] = (struct finding){
+    findings->list[findings->count++] = (struct doctor_finding){
         .name = findings->name, .state = state, .message = memory_vprintf(format, arguments)};
 }
 
-void doctor_ok(struct findings *findings, const char *format, ...) {
+void doctor_ok(struct doctor_findings *findings, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    add(findings, DOCTOR_OK, format, arguments);
+    doctor_add(findings, DOCTOR_OK, format, arguments);
     va_end(arguments);
 }
 
-void doctor_warning(struct findings *findings, const char *format, ...) {
+void doctor_warning(struct doctor_findings *findings, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    add(findings, DOCTOR_WARNING, format, arguments);
+    doctor_add(findings, DOCTOR_WARNING, format, arguments);
     va_end(arguments);
 }
 
-void doctor_failed(struct findings *findings, const char *format, ...) {
+void doctor_failed(struct doctor_findings *findings, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    add(findings, DOCTOR_FAILED, format, arguments);
+    doctor_add(findings, DOCTOR_FAILED, format, arguments);
     va_end(arguments);
 }
 
-void doctor_hint(struct findings *findings, const char *format, ...) {
+void doctor_hint(struct doctor_findings *findings, const char *format, ...) {
     va_list arguments;
-    struct finding *last = &findings->list[findings->count - 1];
+    struct doctor_finding *last = &findings->list[findings->count - 1];
     va_start(arguments, format);
     free(last->hint);
     last->hint = memory_vprintf(format, arguments);
     va_end(arguments);
 }
 
-void findings_finish(struct findings *findings) {
+void doctor_findings_finish(struct doctor_findings *findings) {
     for (size_t i = 0; i < findings->count; i++) {
         free(findings->list[i].message);
         free(findings->list[i].hint);
     }
     free(findings->list);
-    *findings = (struct findings){0};
+    *findings = (struct doctor_findings){0};
 }
 
-size_t findings_count(const struct findings *findings, enum doctor_state state) {
+size_t doctor_findings_count(const struct doctor_findings *findings, enum doctor_state state) {
     size_t count = 0;
     for (size_t i = 0; i < findings->count; i++)
         count += findings->list[i].state == state;
@@ -113,7 +113,7 @@ static const struct {
     [DOCTOR_FAILED] = {"failed", "\033[31m"},
 };
 
-static void print_finding(const struct finding *finding, FILE *out, bool colour) {
+static void doctor_print_finding(const struct doctor_finding *finding, FILE *out, bool colour) {
     const char *word = states[finding->state].word;
     fprintf(out, "%s%s%s%*s %-13s ", colour ? states[finding->state].colour : "", word,
             colour ? "\033[0m" : "", (int)(8 - strlen(word)), "", finding->name);
@@ -125,15 +125,15 @@ static void print_finding(const struct finding *finding, FILE *out, bool colour)
     putc('\n', out);
 }
 
-void findings_print(const struct findings *findings, FILE *out, bool colour) {
-    size_t warnings = findings_count(findings, DOCTOR_WARNING);
+void doctor_findings_print(const struct doctor_findings *findings, FILE *out, bool colour) {
+    size_t warnings = doctor_findings_count(findings, DOCTOR_WARNING);
     for (size_t i = 0; i < findings->count; i++)
-        print_finding(&findings->list[i], out, colour);
-    fprintf(out, "%zu ok, %zu warning%s, %zu failed\n", findings_count(findings, DOCTOR_OK),
-            warnings, warnings == 1 ? "" : "s", findings_count(findings, DOCTOR_FAILED));
+        doctor_print_finding(&findings->list[i], out, colour);
+    fprintf(out, "%zu ok, %zu warning%s, %zu failed\n", doctor_findings_count(findings, DOCTOR_OK),
+            warnings, warnings == 1 ? "" : "s", doctor_findings_count(findings, DOCTOR_FAILED));
 }
 
-struct json_object *findings_json(const struct findings *findings) {
+struct json_object *doctor_findings_json(const struct doctor_findings *findings) {
     struct json_object *document = text_json_object(), *list = text_json_array();
     for (size_t i = 0; i < findings->count; i++) {
         struct json_object *object = text_json_object();
@@ -162,14 +162,14 @@ bool doctor_wants_usb_only(const struct doctor *doctor) {
     return doctor_wants(doctor, BACKEND_USB) && !doctor_wants(doctor, BACKEND_VFIO);
 }
 
-bool text_ends_with(const char *text, const char *end) {
+bool doctor_ends_with(const char *text, const char *end) {
     size_t length = strlen(text), tail = strlen(end);
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
 /* The path when that file is it; else NULL. */
-static char *judge_file(const struct tree *tree, const char *directory, const char *name,
-                        text_judge *is, void *context) {
+static char *doctor_judge_file(const struct tree *tree, const char *directory, const char *name,
+                               text_judge *is, void *context) {
     size_t size;
     char *path = memory_printf("%s/%s", directory, name);
     char *text = tree_load(tree, path, CONFIGURATION_LIMIT, &size);
@@ -187,16 +187,16 @@ char *doctor_find_file(const struct tree *tree, const char *const *directories, 
     for (; !found && *directories; directories++) {
         struct names files = tree_list(tree, *directories);
         for (size_t i = 0; !found && i < files.count; i++)
-            if (text_ends_with(files.items[i], ending))
-                found = judge_file(tree, *directories, files.items[i], is, context);
-        names_finish(&files);
+            if (doctor_ends_with(files.items[i], ending))
+                found = doctor_judge_file(tree, *directories, files.items[i], is, context);
+        tree_finish_names(&files);
     }
     return found;
 }
 
 /* --- the state directory */
 
-static void read_file_system(struct state_facts *facts, const char *directory) {
+static void doctor_read_file_system(struct doctor_state_facts *facts, const char *directory) {
     struct statvfs space;
     if (statvfs(directory, &space) < 0) {
         facts->error = errno;
@@ -207,7 +207,7 @@ static void read_file_system(struct state_facts *facts, const char *directory) {
     facts->is_writable = access(directory, W_OK | X_OK) == 0;
 }
 
-static void read_log(struct state_facts *facts, const char *directory) {
+static void doctor_read_log(struct doctor_state_facts *facts, const char *directory) {
     struct stat status;
     char *path = memory_printf("%s/virt-rules.log", directory);
     bool exists = lstat(path, &status) == 0;
@@ -217,7 +217,7 @@ static void read_log(struct state_facts *facts, const char *directory) {
 }
 
 /* Cuts the path to the directory above; false at the top. */
-static bool go_up(char *path) {
+static bool doctor_go_up(char *path) {
     char *slash = strrchr(path, '/');
     if (!strcmp(path, "/") || !strcmp(path, "."))
         return false;
@@ -228,19 +228,19 @@ static bool go_up(char *path) {
     return *path;
 }
 
-void state_facts_read(struct state_facts *facts, const char *state) {
+void doctor_read_state_facts(struct doctor_state_facts *facts, const char *state) {
     struct stat status;
     char *path = memory_strdup(state);
     bool found = stat(path, &status) == 0;
-    *facts = (struct state_facts){.exists = found, .is_log_usable = true};
-    while (!found && (errno == ENOENT || errno == ENOTDIR) && go_up(path))
+    *facts = (struct doctor_state_facts){.exists = found, .is_log_usable = true};
+    while (!found && (errno == ENOENT || errno == ENOTDIR) && doctor_go_up(path))
         found = stat(path, &status) == 0;
     facts->error = found ? 0 : errno;
     facts->is_directory = found && S_ISDIR(status.st_mode);
     facts->is_shared = facts->exists && !source_is_trusted(status.st_uid, status.st_mode);
     if (found)
-        read_file_system(facts, path);
+        doctor_read_file_system(facts, path);
     if (facts->exists)
-        read_log(facts, path);
+        doctor_read_log(facts, path);
     free(path);
 }

@@ -6,32 +6,32 @@
 #ifndef ENGINE_DOCTOR_H
 #define ENGINE_DOCTOR_H
 
-#include "engine/domain.h"
 #include "engine/host/host.h"
-#include "engine/host/host_tree.h"
+#include "engine/host/tree.h"
 #include "engine/libvirt/libvirt_answer.h"
-#include "engine/program.h"
+#include "engine/model/domain.h"
+#include "engine/rules/program.h"
 
 #include <stdio.h>
 
 enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_FAILED };
 
 /* What one condition found: one line. */
-struct finding {
+struct doctor_finding {
     const char *name; /* of the condition, a static string */
     enum doctor_state state;
     char *message;
     char *hint; /* what to do; NULL when it is well */
 };
 
-struct findings {
-    struct finding *list;
+struct doctor_findings {
+    struct doctor_finding *list;
     size_t count;
     const char *name; /* of the condition that looks now */
 };
 
 /* The file system of the state directory, or of where it will be made. */
-struct state_facts {
+struct doctor_state_facts {
     int error;         /* errno: why nothing else is known; else 0 */
     bool exists;       /* else it will be made at the first event */
     bool is_directory; /* it, or the nearest directory above that exists */
@@ -51,34 +51,34 @@ struct doctor {
     struct ruleset *ruleset; /* loaded; not yet held against the host */
     const struct program *program;
     const char *rules, *state; /* the directories */
-    struct state_facts facts;
+    struct doctor_state_facts facts;
     struct libvirt_answer libvirt;
     bool is_root;
 };
 
 /* Fills in what is known of the state directory. */
-void state_facts_read(struct state_facts *facts, const char *state);
+void doctor_read_state_facts(struct doctor_state_facts *facts, const char *state);
 
-/* Every condition in the order of the table. The caller ends it with findings_finish(). */
-void doctor_examine(struct doctor *doctor, struct findings *findings);
-void findings_finish(struct findings *findings);
-size_t findings_count(const struct findings *findings, enum doctor_state state);
+/* Every condition in the order of the table. The caller ends it with doctor_findings_finish(). */
+void doctor_examine(struct doctor *doctor, struct doctor_findings *findings);
+void doctor_findings_finish(struct doctor_findings *findings);
+size_t doctor_findings_count(const struct doctor_findings *findings, enum doctor_state state);
 
-void findings_print(const struct findings *findings, FILE *out, bool colour);
-struct json_object *findings_json(const struct findings *findings);
+void doctor_findings_print(const struct doctor_findings *findings, FILE *out, bool colour);
+struct json_object *doctor_findings_json(const struct doctor_findings *findings);
 
 /* --- for the conditions */
 
-typedef void condition_function(struct doctor *doctor, struct findings *findings);
+typedef void condition_function(struct doctor *doctor, struct doctor_findings *findings);
 
 #define DOCTOR_FORMAT __attribute__((format(printf, 2, 3)))
-DOCTOR_FORMAT void doctor_ok(struct findings *findings, const char *format, ...);
-DOCTOR_FORMAT void doctor_warning(struct findings *findings, const char *format, ...);
-DOCTOR_FORMAT void doctor_failed(struct findings *findings, const char *format, ...);
+DOCTOR_FORMAT void doctor_ok(struct doctor_findings *findings, const char *format, ...);
+DOCTOR_FORMAT void doctor_warning(struct doctor_findings *findings, const char *format, ...);
+DOCTOR_FORMAT void doctor_failed(struct doctor_findings *findings, const char *format, ...);
 /* Of the last finding. */
-DOCTOR_FORMAT void doctor_hint(struct findings *findings, const char *format, ...);
+DOCTOR_FORMAT void doctor_hint(struct doctor_findings *findings, const char *format, ...);
 
-bool text_ends_with(const char *text, const char *end);
+bool doctor_ends_with(const char *text, const char *end);
 
 /* Some rule attaches with that backend. */
 bool doctor_wants(const struct doctor *doctor, enum backend backend);
@@ -94,7 +94,7 @@ char *doctor_find_file(const struct tree *tree, const char *const *directories, 
                        text_judge *is, void *context);
 
 /* A daemon that runs libvirt's qemu driver. */
-struct daemon {
+struct doctor_daemon {
     unsigned pid; /* 0: none runs */
     char name[16];
     int64_t start; /* seconds since the epoch; 0: not known */
@@ -102,10 +102,10 @@ struct daemon {
 };
 
 /* The one that belongs to root, or the first; see doctor_daemon.c. */
-struct daemon doctor_daemon(const struct tree *tree);
+struct doctor_daemon doctor_hook_daemon(const struct tree *tree);
 
 /* Whether an AppArmor profile, as a text, lets its program run the file at `path`. */
-bool apparmor_allows(const char *profile, const char *path);
+bool doctor_security_apparmor_allows(const char *profile, const char *path);
 
 /* The places of libvirt's hook for qemu that have our hook. */
 struct hook_place {
@@ -120,13 +120,14 @@ struct hook_places {
     size_t count;
 };
 
-struct hook_places hook_places_find(const struct tree *tree);
-void hook_places_finish(struct hook_places *places);
+struct hook_places doctor_hook_find_places(const struct tree *tree);
+void doctor_hook_finish_places(struct hook_places *places);
 
-condition_function condition_user, condition_iommu, condition_vfio_pci, condition_groups,
-    condition_remapping, condition_idle_d3, condition_hook, condition_engine, condition_hook_known,
-    condition_security, condition_plugged, condition_old_setup, condition_synology, condition_rules,
-    condition_state, condition_libvirt, condition_vms, condition_files, condition_ports,
-    condition_devices;
+condition_function doctor_setup_user, doctor_kernel_iommu, doctor_kernel_vfio_pci,
+    doctor_kernel_groups, doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed,
+    doctor_hook_engine, doctor_hook_known, doctor_security_confinement, doctor_setup_plugged,
+    doctor_scripts_old_setup, doctor_setup_synology, doctor_rules_valid, doctor_setup_state,
+    doctor_rules_libvirt, doctor_rules_vms, doctor_rules_files, doctor_rules_ports,
+    doctor_rules_devices;
 
 #endif

@@ -1,5 +1,6 @@
 /* Conditions of the way from libvirt to the engine: the hook, who knows of it, what it may run. */
 #include "engine/doctor/doctor.h"
+#include "lexer/text.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -15,12 +16,12 @@ enum { PROGRAM_LIMIT = 64 * 1024 * 1024, EXECUTABLE = 0111, LIBVIRT_WITH_QEMU_D 
 /* --- libvirt's daemon */
 
 /* The value of "Uid:" and such in /proc/PID/status; -1 when there is none. */
-static long status_number(const char *status, const char *key) {
+static long doctor_hook_status_number(const char *status, const char *key) {
     const char *line = status ? strstr(status, key) : NULL;
     return line ? strtol(line + strlen(key), NULL, 10) : -1;
 }
 
-static int64_t boot_time(const struct tree *tree) {
+static int64_t doctor_hook_boot_time(const struct tree *tree) {
     char *text = tree_read(tree, "proc/stat");
     const char *line = text ? strstr(text, "\nbtime ") : NULL;
     int64_t seconds = line ? strtoll(line + strlen("\nbtime "), NULL, 10) : 0;
@@ -30,19 +31,19 @@ static int64_t boot_time(const struct tree *tree) {
 
 /* Field 22 of /proc/PID/stat (proc(5)), in seconds after the boot; -1 when it is not known. The
  * name in field 2 may hold anything. */
-static int64_t start_after_boot(const struct tree *tree, const char *directory) {
+static int64_t doctor_hook_start_after_boot(const struct tree *tree, const char *directory) {
     char *text = tree_attribute(tree, directory, "stat");
     char *rest = text ? strrchr(text, ')') : NULL;
     const char *field = NULL;
     long ticks = sysconf(_SC_CLK_TCK);
     for (int number = 2; rest && number <= 22; number++)
-        field = next_field(&rest);
+        field = text_next_field(&rest);
     int64_t seconds = field && ticks > 0 ? strtoll(field, NULL, 10) / ticks : -1;
     free(text);
     return seconds;
 }
 
-static char *security_label(const struct tree *tree, const char *directory) {
+static char *doctor_hook_security_label(const struct tree *tree, const char *directory) {
     static const char *const files[] = {"attr/apparmor/current", "attr/current"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *label = tree_attribute(tree, directory, files[i]);
@@ -53,18 +54,21 @@ static char *security_label(const struct tree *tree, const char *directory) {
     return memory_strdup("");
 }
 
-static void fill_daemon(const struct tree *tree, const char *directory, struct daemon *daemon) {
-    int64_t boot = boot_time(tree), after = start_after_boot(tree, directory);
+static void doctor_hook_fill_daemon(const struct tree *tree, const char *directory,
+                                    struct doctor_daemon *daemon) {
+    int64_t boot = doctor_hook_boot_time(tree),
+            after = doctor_hook_start_after_boot(tree, directory);
     daemon->start = boot > 0 && after >= 0 ? boot + after : 0;
-    daemon->label = security_label(tree, directory);
+    daemon->label = doctor_hook_security_label(tree, directory);
 }
 
 /* True when the process is one; a user's own (qemu:///session) has no hook. */
-static bool is_daemon(const struct tree *tree, const char *directory, struct daemon *daemon) {
+static bool doctor_hook_is_daemon(const struct tree *tree, const char *directory,
+                                  struct doctor_daemon *daemon) {
     char *name = tree_attribute(tree, directory, "comm");
     bool is = name && (!strcmp(name, "libvirtd") || !strcmp(name, "virtqemud"));
     char *status = is ? tree_attribute(tree, directory, "status") : NULL;
-    is = is && (!status || status_number(status, "\nUid:") <= 0);
+    is = is && (!status || doctor_hook_status_number(status, "\nUid:") <= 0);
     if (is)
         snprintf(daemon->name, sizeof daemon->name, "%s", name);
     free(name);
@@ -72,27 +76,27 @@ static bool is_daemon(const struct tree *tree, const char *directory, struct dae
     return is;
 }
 
-struct daemon doctor_daemon(const struct tree *tree) {
+struct doctor_daemon doctor_hook_daemon(const struct tree *tree) {
     struct names processes = tree_list(tree, "proc");
-    struct daemon daemon = {0};
+    struct doctor_daemon daemon = {0};
     for (size_t i = 0; !daemon.pid && i < processes.count; i++) {
         uint32_t pid = 0;
         char *directory = memory_printf("proc/%s", processes.items[i]);
-        if (parse_decimal(processes.items[i], INT32_MAX, &pid) &&
-            is_daemon(tree, directory, &daemon)) {
+        if (text_parse_decimal(processes.items[i], INT32_MAX, &pid) &&
+            doctor_hook_is_daemon(tree, directory, &daemon)) {
             daemon.pid = pid;
-            fill_daemon(tree, directory, &daemon);
+            doctor_hook_fill_daemon(tree, directory, &daemon);
         }
         free(directory);
     }
-    names_finish(&processes);
+    tree_finish_names(&processes);
     return daemon;
 }
 
 /* --- the hook */
 
 /* The version behind our marker; see hook/hook.c. In two parts, or the engine would have it too. */
-static char *marked_version(const char *text, size_t size) {
+static char *doctor_hook_marked_version(const char *text, size_t size) {
     static const char mark[] = "@(#)", name[] = "virt-rules-hook ";
     const char *end = text + size;
     for (const char *at = text; (at = memmem(at, (size_t)(end - at), mark, strlen(mark)));) {
@@ -108,7 +112,7 @@ static char *marked_version(const char *text, size_t size) {
     return NULL;
 }
 
-static bool names_us(const char *text, size_t size) {
+static bool doctor_hook_names_us(const char *text, size_t size) {
     static const char *const words[] = {"virt-rules-hook", "qemu.d/virt-rules", "virt-rules run"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (memmem(text, size, words[i], strlen(words[i])))
@@ -116,7 +120,8 @@ static bool names_us(const char *text, size_t size) {
     return false;
 }
 
-static void look_at_place(const struct tree *tree, struct hook_places *places, char *path) {
+static void doctor_hook_look_at_place(const struct tree *tree, struct hook_places *places,
+                                      char *path) {
     struct hook_place place = {.path = path};
     size_t size = 0;
     if (!tree_stat(tree, path, &place.status)) {
@@ -125,25 +130,25 @@ static void look_at_place(const struct tree *tree, struct hook_places *places, c
     }
     char *text = tree_load(tree, path, PROGRAM_LIMIT, &size);
     if (text) {
-        place.version = marked_version(text, size);
-        place.calls_us = !place.version && names_us(text, size);
+        place.version = doctor_hook_marked_version(text, size);
+        place.calls_us = !place.version && doctor_hook_names_us(text, size);
     }
     free(text);
     places->list = memory_grow(places->list, places->count, sizeof *places->list);
     places->list[places->count++] = place;
 }
 
-struct hook_places hook_places_find(const struct tree *tree) {
+struct hook_places doctor_hook_find_places(const struct tree *tree) {
     struct hook_places places = {0};
     struct names extra = tree_list(tree, HOOKS "/qemu.d");
-    look_at_place(tree, &places, memory_strdup(HOOKS "/qemu"));
+    doctor_hook_look_at_place(tree, &places, memory_strdup(HOOKS "/qemu"));
     for (size_t i = 0; i < extra.count; i++)
-        look_at_place(tree, &places, memory_printf(HOOKS "/qemu.d/%s", extra.items[i]));
-    names_finish(&extra);
+        doctor_hook_look_at_place(tree, &places, memory_printf(HOOKS "/qemu.d/%s", extra.items[i]));
+    tree_finish_names(&extra);
     return places;
 }
 
-void hook_places_finish(struct hook_places *places) {
+void doctor_hook_finish_places(struct hook_places *places) {
     for (size_t i = 0; i < places->count; i++) {
         free(places->list[i].path);
         free(places->list[i].version);
@@ -152,7 +157,8 @@ void hook_places_finish(struct hook_places *places) {
     *places = (struct hook_places){0};
 }
 
-static const struct hook_place *find_place(const struct hook_places *places, const char *path) {
+static const struct hook_place *doctor_hook_find_place(const struct hook_places *places,
+                                                       const char *path) {
     for (size_t i = 0; i < places->count; i++)
         if (!strcmp(places->list[i].path, path))
             return &places->list[i];
@@ -160,7 +166,8 @@ static const struct hook_place *find_place(const struct hook_places *places, con
 }
 
 /* The first that is ours; NULL: none. */
-static const struct hook_place *our_place(const struct hook_places *places, size_t *count) {
+static const struct hook_place *doctor_hook_our_place(const struct hook_places *places,
+                                                      size_t *count) {
     const struct hook_place *ours = NULL;
     *count = 0;
     for (size_t i = 0; i < places->count; i++)
@@ -171,8 +178,9 @@ static const struct hook_place *our_place(const struct hook_places *places, size
     return ours;
 }
 
-static void explain_no_hook(const struct hook_places *places, struct findings *findings) {
-    const struct hook_place *main = find_place(places, HOOKS "/qemu");
+static void doctor_hook_explain_no_hook(const struct hook_places *places,
+                                        struct doctor_findings *findings) {
+    const struct hook_place *main = doctor_hook_find_place(places, HOOKS "/qemu");
     if (main && main->calls_us) {
         doctor_ok(findings, "/%s is another program's, which calls ours", main->path);
     } else if (main) {
@@ -189,19 +197,19 @@ static void explain_no_hook(const struct hook_places *places, struct findings *f
 }
 
 /* "9.0.0" */
-static char *version_text(unsigned long version) {
+static char *doctor_hook_version_text(unsigned long version) {
     return memory_printf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
 }
 
 /* libvirt before 6.5 runs hooks/qemu alone. */
-static bool is_run(const struct doctor *doctor, const struct hook_places *places,
-                   const struct hook_place *ours, struct findings *findings) {
-    const struct hook_place *main = find_place(places, HOOKS "/qemu");
+static bool doctor_hook_is_run(const struct doctor *doctor, const struct hook_places *places,
+                               const struct hook_place *ours, struct doctor_findings *findings) {
+    const struct hook_place *main = doctor_hook_find_place(places, HOOKS "/qemu");
     unsigned long version =
         doctor->libvirt.version ? doctor->libvirt.version : doctor->libvirt.library_version;
     if (ours == main || (main && main->calls_us) || !version || version >= LIBVIRT_WITH_QEMU_D)
         return true;
-    char *text = version_text(version);
+    char *text = doctor_hook_version_text(version);
     doctor_failed(findings, "libvirt %s does not run /%s: only 6.5 and later look into qemu.d",
                   text, ours->path);
     doctor_hint(findings, main ? "let /" HOOKS
@@ -211,7 +219,8 @@ static bool is_run(const struct doctor *doctor, const struct hook_places *places
     return false;
 }
 
-static void judge_hook(const struct hook_place *ours, struct findings *findings) {
+static void doctor_hook_judge_hook(const struct hook_place *ours,
+                                   struct doctor_findings *findings) {
     if (!(ours->status.st_mode & EXECUTABLE)) {
         doctor_failed(findings, "/%s is not executable, so libvirt does not run it", ours->path);
         doctor_hint(findings, "chmod 755 /%s", ours->path);
@@ -230,8 +239,9 @@ static void judge_hook(const struct hook_place *ours, struct findings *findings)
 }
 
 /* All but the one that stays. */
-static void explain_repeated(const struct hook_places *places, const struct hook_place *ours,
-                             struct findings *findings) {
+static void doctor_hook_explain_repeated(const struct hook_places *places,
+                                         const struct hook_place *ours,
+                                         struct doctor_findings *findings) {
     char *others = memory_strdup("remove ");
     const char *separator = "";
     for (size_t i = 0; i < places->count; i++)
@@ -245,25 +255,25 @@ static void explain_repeated(const struct hook_places *places, const struct hook
     free(others);
 }
 
-void condition_hook(struct doctor *doctor, struct findings *findings) {
-    struct hook_places places = hook_places_find(&doctor->tree);
+void doctor_hook_installed(struct doctor *doctor, struct doctor_findings *findings) {
+    struct hook_places places = doctor_hook_find_places(&doctor->tree);
     size_t count;
-    const struct hook_place *ours = our_place(&places, &count);
+    const struct hook_place *ours = doctor_hook_our_place(&places, &count);
     if (!ours) {
-        explain_no_hook(&places, findings);
+        doctor_hook_explain_no_hook(&places, findings);
     } else if (count > 1) {
         doctor_warning(findings, "it is there %zu times, so each event is handled %zu times", count,
                        count);
-        explain_repeated(&places, ours, findings);
-    } else if (is_run(doctor, &places, ours, findings)) {
-        judge_hook(ours, findings);
+        doctor_hook_explain_repeated(&places, ours, findings);
+    } else if (doctor_hook_is_run(doctor, &places, ours, findings)) {
+        doctor_hook_judge_hook(ours, findings);
     }
-    hook_places_finish(&places);
+    doctor_hook_finish_places(&places);
 }
 
 /* --- the engine that the hook starts */
 
-static bool is_this_version(const struct tree *tree) {
+static bool doctor_hook_is_this_version(const struct tree *tree) {
     size_t size;
     char *text = tree_load(tree, ENGINE, PROGRAM_LIMIT, &size);
     bool is = text && memmem(text, size, "virt-rules " VERSION, strlen("virt-rules " VERSION));
@@ -271,7 +281,7 @@ static bool is_this_version(const struct tree *tree) {
     return is;
 }
 
-void condition_engine(struct doctor *doctor, struct findings *findings) {
+void doctor_hook_engine(struct doctor *doctor, struct doctor_findings *findings) {
     struct stat status;
     if (!tree_stat(&doctor->tree, ENGINE, &status)) {
         doctor_failed(findings, "there is no " ENGINE ", which the hook starts");
@@ -282,7 +292,7 @@ void condition_engine(struct doctor *doctor, struct findings *findings) {
     } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
         doctor_failed(findings, ENGINE " may be changed by others than root, and is run as root");
         doctor_hint(findings, "chown root " ENGINE "; chmod 755 " ENGINE);
-    } else if (!is_this_version(&doctor->tree)) {
+    } else if (!doctor_hook_is_this_version(&doctor->tree)) {
         doctor_warning(findings,
                        ENGINE ", which the hook starts, is not of this program's version");
         doctor_hint(findings, "this is " VERSION "; install anew: '" INSTALLER "'");
@@ -293,7 +303,7 @@ void condition_engine(struct doctor *doctor, struct findings *findings) {
 
 /* --- does libvirt know of the hook? */
 
-static char *time_text(int64_t seconds) {
+static char *doctor_hook_time_text(int64_t seconds) {
     char text[64] = "?";
     time_t time = (time_t)seconds;
     struct tm local;
@@ -304,10 +314,11 @@ static char *time_text(int64_t seconds) {
 
 /* It looks for hooks at its start and at SIGHUP; of the latter nothing is left to see, but for what
  * came of an event. */
-static void judge_times(const struct doctor *doctor, const struct daemon *daemon,
-                        const struct hook_place *ours, struct findings *findings) {
+static void doctor_hook_judge_times(const struct doctor *doctor, const struct doctor_daemon *daemon,
+                                    const struct hook_place *ours,
+                                    struct doctor_findings *findings) {
     int64_t changed = (int64_t)ours->status.st_ctime;
-    char *start = time_text(daemon->start), *change = time_text(changed);
+    char *start = doctor_hook_time_text(daemon->start), *change = doctor_hook_time_text(changed);
     if (changed <= daemon->start) {
         doctor_ok(findings, "%s (process %u) has started since the hook was put there",
                   daemon->name, daemon->pid);
@@ -328,11 +339,11 @@ static void judge_times(const struct doctor *doctor, const struct daemon *daemon
     free(change);
 }
 
-void condition_hook_known(struct doctor *doctor, struct findings *findings) {
-    struct hook_places places = hook_places_find(&doctor->tree);
-    struct daemon daemon = doctor_daemon(&doctor->tree);
+void doctor_hook_known(struct doctor *doctor, struct doctor_findings *findings) {
+    struct hook_places places = doctor_hook_find_places(&doctor->tree);
+    struct doctor_daemon daemon = doctor_hook_daemon(&doctor->tree);
     size_t count;
-    const struct hook_place *ours = our_place(&places, &count);
+    const struct hook_place *ours = doctor_hook_our_place(&places, &count);
     if (!ours) {
         doctor_ok(findings, "no matter while there is no hook of ours");
     } else if (!daemon.pid) {
@@ -342,8 +353,8 @@ void condition_hook_known(struct doctor *doctor, struct findings *findings) {
                        daemon.name, daemon.pid);
         doctor_hint(findings, "'kill -HUP %u' makes it look for hooks; it harms no VM", daemon.pid);
     } else {
-        judge_times(doctor, &daemon, ours, findings);
+        doctor_hook_judge_times(doctor, &daemon, ours, findings);
     }
     free(daemon.label);
-    hook_places_finish(&places);
+    doctor_hook_finish_places(&places);
 }

@@ -1,7 +1,8 @@
 /* Conditions of the kernel: IOMMU, vfio-pci, interrupt remapping. */
 #include "engine/doctor/doctor.h"
+#include "lexer/text.h"
 
-#include "engine/match.h"
+#include "engine/rules/match.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,10 @@
 
 /* The word of the command line that begins with `key` or is it; the last counts, as in the kernel.
  * The caller frees it. */
-static char *command_line_word(const struct tree *tree, const char *key) {
+static char *doctor_kernel_command_line_word(const struct tree *tree, const char *key) {
     char *line = tree_attribute(tree, "proc", "cmdline"), *rest = line, *found = NULL;
     size_t length = strlen(key);
-    for (char *word; (word = next_field(&rest));) {
+    for (char *word; (word = text_next_field(&rest));) {
         if (!strcmp(word, "--"))
             break;
         if (strncmp(word, key, length) != 0)
@@ -26,7 +27,7 @@ static char *command_line_word(const struct tree *tree, const char *key) {
 }
 
 /* A boolean parameter of a module: 'Y', 'N', or 0 when it is not known. */
-static char parameter(const struct tree *tree, const char *module, const char *name) {
+static char doctor_kernel_parameter(const struct tree *tree, const char *module, const char *name) {
     char *directory = memory_printf("sys/module/%s/parameters", module);
     char *text = tree_attribute(tree, directory, name);
     char value = '\0';
@@ -37,10 +38,10 @@ static char parameter(const struct tree *tree, const char *module, const char *n
     return value;
 }
 
-static size_t count_groups(const struct tree *tree) {
+static size_t doctor_kernel_count_groups(const struct tree *tree) {
     struct names groups = tree_list(tree, "sys/kernel/iommu_groups");
     size_t count = groups.count;
-    names_finish(&groups);
+    tree_finish_names(&groups);
     return count;
 }
 
@@ -52,7 +53,7 @@ static size_t count_groups(const struct tree *tree) {
     "then "                                                                                        \
     "'update-grub') and boot again"
 
-static bool is_virtual_machine(const struct tree *tree) {
+static bool doctor_kernel_is_virtual_machine(const struct tree *tree) {
     char *text = tree_read(tree, "proc/cpuinfo");
     bool is = text && strstr(text, " hypervisor");
     free(text);
@@ -60,10 +61,10 @@ static bool is_virtual_machine(const struct tree *tree) {
 }
 
 /* What the command line turns off. The caller frees it; NULL: nothing. */
-static char *turned_off(const struct tree *tree) {
+static char *doctor_kernel_turned_off(const struct tree *tree) {
     static const char *const keys[] = {"intel_iommu=", "amd_iommu=", "iommu="};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        char *word = command_line_word(tree, keys[i]);
+        char *word = doctor_kernel_command_line_word(tree, keys[i]);
         if (word && !strncmp(word + strlen(keys[i]), "off", 3))
             return word;
         free(word);
@@ -72,8 +73,9 @@ static char *turned_off(const struct tree *tree) {
 }
 
 /* The firmware offers one, and the kernel made no group. */
-static void explain_unused(const struct tree *tree, struct findings *findings, const char *table) {
-    char *asked = command_line_word(tree, "intel_iommu=");
+static void doctor_kernel_explain_unused(const struct tree *tree, struct doctor_findings *findings,
+                                         const char *table) {
+    char *asked = doctor_kernel_command_line_word(tree, "intel_iommu=");
     doctor_failed(findings, "the firmware has one (ACPI table %s), but the kernel made no group",
                   table);
     if (!strcmp(table, "DMAR") && !(asked && !strncmp(asked, "intel_iommu=on", 14)))
@@ -83,21 +85,22 @@ static void explain_unused(const struct tree *tree, struct findings *findings, c
     free(asked);
 }
 
-static void explain_missing(const struct tree *tree, struct findings *findings) {
+static void doctor_kernel_explain_missing(const struct tree *tree,
+                                          struct doctor_findings *findings) {
     static const char *const tables[] = {"DMAR", "IVRS", "IORT", "VIOT"};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *path = memory_printf(TABLES "/%s", tables[i]);
         bool has = tree_has(tree, path);
         free(path);
         if (has) {
-            explain_unused(tree, findings, tables[i]);
+            doctor_kernel_explain_unused(tree, findings, tables[i]);
             return;
         }
     }
     doctor_failed(findings, tree_has(tree, TABLES)
                                 ? "the firmware offers none (no ACPI table DMAR or IVRS)"
                                 : "the kernel made no IOMMU group");
-    if (is_virtual_machine(tree))
+    if (doctor_kernel_is_virtual_machine(tree))
         doctor_hint(findings, "this is a VM itself: its own host must give it a virtual IOMMU "
                               "(libvirt: <iommu model='intel'/>)");
     else
@@ -106,9 +109,9 @@ static void explain_missing(const struct tree *tree, struct findings *findings) 
                     "Intel also put intel_iommu=on" BOOT_WITH);
 }
 
-void condition_iommu(struct doctor *doctor, struct findings *findings) {
-    size_t count = count_groups(&doctor->tree);
-    char *off = turned_off(&doctor->tree);
+void doctor_kernel_iommu(struct doctor *doctor, struct doctor_findings *findings) {
+    size_t count = doctor_kernel_count_groups(&doctor->tree);
+    char *off = doctor_kernel_turned_off(&doctor->tree);
     if (count) {
         doctor_ok(findings, "the kernel made %zu IOMMU group%s", count, count == 1 ? "" : "s");
     } else if (doctor_wants_usb_only(doctor)) {
@@ -119,7 +122,7 @@ void condition_iommu(struct doctor *doctor, struct findings *findings) {
                     !strncmp(off, "intel", 5) ? " and put intel_iommu=on" BOOT_WITH
                                               : ", and boot again");
     } else {
-        explain_missing(&doctor->tree, findings);
+        doctor_kernel_explain_missing(&doctor->tree, findings);
     }
     free(off);
 }
@@ -127,13 +130,13 @@ void condition_iommu(struct doctor *doctor, struct findings *findings) {
 /* --- vfio-pci */
 
 /* A name in modules.dep or modules.builtin: ".../vfio-pci.ko[.xz]: ...". */
-static bool list_has(const struct tree *tree, const char *directory, const char *file,
-                     bool *known) {
+static bool doctor_kernel_list_has(const struct tree *tree, const char *directory, const char *file,
+                                   bool *known) {
     char *path = memory_printf("%s/%s", directory, file), *text = tree_read(tree, path);
     char *rest = text;
     bool has = false;
     *known = *known || text;
-    for (char *line; !has && (line = next_line(&rest));) {
+    for (char *line; !has && (line = text_next_line(&rest));) {
         line[strcspn(line, ":")] = '\0';
         const char *name = strrchr(line, '/');
         name = name ? name + 1 : line;
@@ -145,15 +148,15 @@ static bool list_has(const struct tree *tree, const char *directory, const char 
 }
 
 /* Whether the kernel's modules have it; `known` says whether there is any list of them. */
-static bool is_loadable(const struct tree *tree, const char *release, bool *known) {
+static bool doctor_kernel_is_loadable(const struct tree *tree, const char *release, bool *known) {
     static const char *const places[] = {"lib/modules", "usr/lib/modules",
                                          "run/booted-system/kernel-modules/lib/modules"};
     bool has = tree_has(tree, "lib/modules/vfio-pci.ko"); /* a NAS has them in one heap */
     *known = has;
     for (size_t i = 0; release && !has && i < sizeof places / sizeof *places; i++) {
         char *directory = memory_printf("%s/%s", places[i], release);
-        has = list_has(tree, directory, "modules.dep", known) ||
-              list_has(tree, directory, "modules.builtin", known);
+        has = doctor_kernel_list_has(tree, directory, "modules.dep", known) ||
+              doctor_kernel_list_has(tree, directory, "modules.builtin", known);
         free(directory);
     }
     return has;
@@ -163,59 +166,60 @@ struct line_judge {
     bool (*is)(char *line);
 };
 
-static bool any_line(void *context, char *text) {
+static bool doctor_kernel_any_line(void *context, char *text) {
     const struct line_judge *judge = context;
     bool is = false;
-    for (char *line; !is && (line = next_line(&text));)
+    for (char *line; !is && (line = text_next_line(&text));)
         is = judge->is(line);
     return is;
 }
 
 /* Whether a line of modprobe.d is what is looked for; it may change the line. */
-static bool any_modprobe_line(const struct tree *tree, bool (*is)(char *line)) {
+static bool doctor_kernel_any_modprobe_line(const struct tree *tree, bool (*is)(char *line)) {
     static const char *const places[] = {"etc/modprobe.d", "run/modprobe.d", "usr/lib/modprobe.d",
                                          "lib/modprobe.d", NULL};
-    char *path = doctor_find_file(tree, places, ".conf", any_line, &(struct line_judge){is});
+    char *path =
+        doctor_find_file(tree, places, ".conf", doctor_kernel_any_line, &(struct line_judge){is});
     bool found = path;
     free(path);
     return found;
 }
 
-static bool is_vfio_pci(const char *word) {
+static bool doctor_kernel_is_vfio_pci(const char *word) {
     return word && (!strcmp(word, "vfio-pci") || !strcmp(word, "vfio_pci"));
 }
 
 /* "blacklist vfio-pci", which libvirt's 'modprobe -b' heeds, or "install vfio-pci /bin/false". */
-static bool forbids_vfio(char *line) {
+static bool doctor_kernel_forbids_vfio(char *line) {
     char *rest = line;
-    const char *verb = next_field(&rest), *module = verb ? next_field(&rest) : NULL;
-    if (!verb || !is_vfio_pci(module))
+    const char *verb = text_next_field(&rest), *module = verb ? text_next_field(&rest) : NULL;
+    if (!verb || !doctor_kernel_is_vfio_pci(module))
         return false;
     return !strcmp(verb, "blacklist") ||
            (!strcmp(verb, "install") && rest && (strstr(rest, "false") || strstr(rest, "true")));
 }
 
-static bool sets_idle_d3(char *line) {
+static bool doctor_kernel_sets_idle_d3(char *line) {
     char *rest = line;
-    const char *verb = next_field(&rest), *module = verb ? next_field(&rest) : NULL;
-    if (!verb || strcmp(verb, "options") != 0 || !is_vfio_pci(module))
+    const char *verb = text_next_field(&rest), *module = verb ? text_next_field(&rest) : NULL;
+    if (!verb || strcmp(verb, "options") != 0 || !doctor_kernel_is_vfio_pci(module))
         return false;
-    for (const char *word; (word = next_field(&rest));)
+    for (const char *word; (word = text_next_field(&rest));)
         if (!strcmp(word, "disable_idle_d3") || !strncmp(word, "disable_idle_d3=1", 17) ||
             !strncasecmp(word, "disable_idle_d3=y", 17))
             return true;
     return false;
 }
 
-static void explain_vfio(const struct tree *tree, struct findings *findings) {
+static void doctor_kernel_explain_vfio(const struct tree *tree, struct doctor_findings *findings) {
     char *release = tree_attribute(tree, "proc/sys/kernel", "osrelease");
     char *disabled = tree_attribute(tree, "proc/sys/kernel", "modules_disabled");
-    bool known = false, loadable = is_loadable(tree, release, &known);
+    bool known = false, loadable = doctor_kernel_is_loadable(tree, release, &known);
     if (disabled && !strcmp(disabled, "1")) {
         doctor_failed(findings, "not loaded, and the kernel loads no module any more");
         doctor_hint(findings, "load it before kernel.modules_disabled is set to 1: put vfio-pci "
                               "into /etc/modules-load.d/vfio.conf and boot again");
-    } else if (any_modprobe_line(tree, forbids_vfio)) {
+    } else if (doctor_kernel_any_modprobe_line(tree, doctor_kernel_forbids_vfio)) {
         doctor_failed(findings, "a file in modprobe.d forbids to load it");
         doctor_hint(findings, "'grep -r vfio /etc/modprobe.d' shows the line: take it away");
     } else if (loadable) {
@@ -238,14 +242,14 @@ static void explain_vfio(const struct tree *tree, struct findings *findings) {
     free(disabled);
 }
 
-void condition_vfio_pci(struct doctor *doctor, struct findings *findings) {
+void doctor_kernel_vfio_pci(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
     if (tree_has(tree, "sys/bus/pci/drivers/vfio-pci"))
         doctor_ok(findings, "loaded");
     else if (doctor_wants_usb_only(doctor))
         doctor_ok(findings, "not loaded, and no rule needs it: they attach USB devices only");
     else
-        explain_vfio(tree, findings);
+        doctor_kernel_explain_vfio(tree, findings);
 }
 
 /* --- interrupt remapping */
@@ -255,7 +259,7 @@ void condition_vfio_pci(struct doctor *doctor, struct findings *findings) {
 /* From the names of the interrupt chips: remapped ones begin with "IR-". */
 enum remapping { REMAPPING_UNKNOWN, REMAPPING_OFF, REMAPPING_ON };
 
-static enum remapping read_remapping(const struct tree *tree) {
+static enum remapping doctor_kernel_read_remapping(const struct tree *tree) {
     char *text = tree_read(tree, "proc/interrupts");
     enum remapping remapping = REMAPPING_UNKNOWN;
     if (text && (strstr(text, " IR-IO-APIC") || strstr(text, " IR-PCI-MSI")))
@@ -266,9 +270,10 @@ static enum remapping read_remapping(const struct tree *tree) {
     return remapping;
 }
 
-static void explain_no_remapping(const struct tree *tree, struct findings *findings) {
-    char *off = command_line_word(tree, "intremap=off");
-    char *old = command_line_word(tree, "nointremap");
+static void doctor_kernel_explain_no_remapping(const struct tree *tree,
+                                               struct doctor_findings *findings) {
+    char *off = doctor_kernel_command_line_word(tree, "intremap=off");
+    char *old = doctor_kernel_command_line_word(tree, "nointremap");
     const char *word = off ? off : old;
     doctor_failed(findings, "off%s%s%s: the kernel gives no PCI device to a VM then",
                   word ? " (" : "", word ? word : "", word ? " on the kernel's command line)" : "");
@@ -284,13 +289,13 @@ static void explain_no_remapping(const struct tree *tree, struct findings *findi
     free(old);
 }
 
-void condition_remapping(struct doctor *doctor, struct findings *findings) {
+void doctor_kernel_remapping(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
-    char unsafe = parameter(tree, "vfio_iommu_type1", UNSAFE);
-    enum remapping remapping = read_remapping(tree);
+    char unsafe = doctor_kernel_parameter(tree, "vfio_iommu_type1", UNSAFE);
+    enum remapping remapping = doctor_kernel_read_remapping(tree);
     if (doctor_wants_usb_only(doctor)) {
         doctor_ok(findings, "no matter: rules attach USB devices only");
-    } else if (!count_groups(tree)) {
+    } else if (!doctor_kernel_count_groups(tree)) {
         doctor_ok(findings, "no matter while there is no IOMMU");
     } else if (unsafe == 'Y' && remapping != REMAPPING_ON) {
         doctor_warning(findings, "vfio does without it (" UNSAFE
@@ -300,7 +305,7 @@ void condition_remapping(struct doctor *doctor, struct findings *findings) {
     } else if (remapping == REMAPPING_ON) {
         doctor_ok(findings, "on: /proc/interrupts has interrupts that begin with IR-");
     } else if (remapping == REMAPPING_OFF) {
-        explain_no_remapping(tree, findings);
+        doctor_kernel_explain_no_remapping(tree, findings);
     } else {
         doctor_ok(findings, "not known: /proc/interrupts does not tell on this host ('dmesg | grep "
                             "-i remapping' may)");
@@ -309,8 +314,8 @@ void condition_remapping(struct doctor *doctor, struct findings *findings) {
 
 /* --- groups */
 
-static bool is_wanted(const struct doctor *doctor, const struct host_device *device,
-                      bool *with_group) {
+static bool doctor_kernel_is_wanted(const struct doctor *doctor, const struct device *device,
+                                    bool *with_group) {
     bool wanted = false;
     for (size_t i = 0; i < doctor->program->rule_count; i++)
         for (const struct action *action = doctor->program->rules[i]->actions; action;
@@ -328,11 +333,12 @@ static bool is_wanted(const struct doctor *doctor, const struct host_device *dev
 }
 
 /* One line for a device that a rule wants and whose group keeps it from being passed. */
-static void judge_group(const struct doctor *doctor, const struct host_device *device,
-                        struct findings *findings) {
+static void doctor_kernel_judge_group(const struct doctor *doctor, const struct device *device,
+                                      struct doctor_findings *findings) {
     bool with_group = false;
-    const struct host_device *other = host_group_blocker(doctor->host, device);
-    if (!other || device->is_bridge || !is_wanted(doctor, device, &with_group) || with_group)
+    const struct device *other = host_group_blocker(doctor->host, device);
+    if (!other || device->is_bridge || !doctor_kernel_is_wanted(doctor, device, &with_group) ||
+        with_group)
         return;
     doctor_warning(findings, "%s shares group %d with %s (%s, host driver %s)", device->address,
                    device->iommu_group, other->address, other->name, other->driver);
@@ -341,8 +347,9 @@ static void judge_group(const struct doctor *doctor, const struct host_device *d
                 "host can do without the others, say 'with group' in the rule");
 }
 
-static void judge_override(const struct tree *tree, struct findings *findings) {
-    char *word = command_line_word(tree, "pcie_acs_override=");
+static void doctor_kernel_judge_override(const struct tree *tree,
+                                         struct doctor_findings *findings) {
+    char *word = doctor_kernel_command_line_word(tree, "pcie_acs_override=");
     if (word) {
         doctor_warning(findings, "%s makes small groups that the hardware does not keep apart",
                        word);
@@ -351,46 +358,46 @@ static void judge_override(const struct tree *tree, struct findings *findings) {
     free(word);
 }
 
-void condition_groups(struct doctor *doctor, struct findings *findings) {
+void doctor_kernel_groups(struct doctor *doctor, struct doctor_findings *findings) {
     size_t before = findings->count;
     if (!doctor->host || !doctor->host->has_iommu) {
         doctor_ok(findings, "none while there is no IOMMU");
         return;
     }
     for (size_t i = 0; i < doctor->host->count; i++)
-        judge_group(doctor, &doctor->host->devices[i], findings);
-    judge_override(&doctor->tree, findings);
+        doctor_kernel_judge_group(doctor, &doctor->host->devices[i], findings);
+    doctor_kernel_judge_override(&doctor->tree, findings);
     if (findings->count > before)
         return;
     doctor_ok(findings, "%s (%zu groups)",
               doctor_wants(doctor, BACKEND_VFIO)
                   ? "each device that a rule wants can leave its group"
                   : "no rule wants a PCI device out of its group",
-              count_groups(&doctor->tree));
+              doctor_kernel_count_groups(&doctor->tree));
 }
 
 /* --- sleeping Corals */
 
 static const struct device_id coral = {0x1ac1, 0x089a};
 
-static bool wants_coral(const struct doctor *doctor) {
+static bool doctor_kernel_wants_coral(const struct doctor *doctor) {
     bool with_group = false;
     for (size_t i = 0; doctor->host && i < doctor->host->count; i++)
         if (doctor->host->devices[i].bus == BUS_PCI &&
             doctor->host->devices[i].id.vendor == coral.vendor &&
             doctor->host->devices[i].id.device == coral.device &&
-            is_wanted(doctor, &doctor->host->devices[i], &with_group))
+            doctor_kernel_is_wanted(doctor, &doctor->host->devices[i], &with_group))
             return true;
     char nowhere[] = "";
-    struct host_device absent = {.bus = BUS_PCI, .id = coral, .address = nowhere};
-    return is_wanted(doctor, &absent, &with_group);
+    struct device absent = {.bus = BUS_PCI, .id = coral, .address = nowhere};
+    return doctor_kernel_is_wanted(doctor, &absent, &with_group);
 }
 
-void condition_idle_d3(struct doctor *doctor, struct findings *findings) {
+void doctor_kernel_idle_d3(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
-    char value = parameter(tree, "vfio_pci", "disable_idle_d3");
-    bool set = any_modprobe_line(tree, sets_idle_d3);
-    if (!wants_coral(doctor)) {
+    char value = doctor_kernel_parameter(tree, "vfio_pci", "disable_idle_d3");
+    bool set = doctor_kernel_any_modprobe_line(tree, doctor_kernel_sets_idle_d3);
+    if (!doctor_kernel_wants_coral(doctor)) {
         doctor_ok(findings, "no matter: no rule wants a PCI Coral (1ac1:089a) as vfio");
     } else if (value == 'Y' || (!value && set)) {
         doctor_ok(findings, "off: vfio-pci does not let an unused Coral sleep");

@@ -1,7 +1,7 @@
 /* Conditions of the rules, and of what they want from libvirt and the host. */
 #include "engine/doctor/doctor.h"
 
-#include "engine/host/host_check.h"
+#include "engine/plan/check_host.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ enum { LINES_LIMIT = 100 }; /* of one condition: nobody reads more */
 
 /* --- rules */
 
-static size_t count_rules(const struct program *program, size_t *files) {
+static size_t doctor_rules_count_rules(const struct program *program, size_t *files) {
     const struct source *last = NULL;
     *files = 0;
     for (size_t i = 0; i < program->rule_count; i++) {
@@ -20,7 +20,8 @@ static size_t count_rules(const struct program *program, size_t *files) {
     return program->rule_count;
 }
 
-static const struct diagnostic *first_of(const struct diagnostics *all, enum severity severity) {
+static const struct diagnostic *doctor_rules_first_of(const struct diagnostics *all,
+                                                      enum severity severity) {
     for (size_t i = 0; i < all->count; i++)
         if (all->list[i].severity == severity)
             return &all->list[i];
@@ -28,9 +29,9 @@ static const struct diagnostic *first_of(const struct diagnostics *all, enum sev
 }
 
 /* The first of them, how many there are besides, and where all are. */
-static void report_rules(const struct doctor *doctor, enum severity severity, size_t count,
-                         struct findings *findings) {
-    const struct diagnostic *first = first_of(&doctor->ruleset->diagnostics, severity);
+static void doctor_rules_report_rules(const struct doctor *doctor, enum severity severity,
+                                      size_t count, struct doctor_findings *findings) {
+    const struct diagnostic *first = doctor_rules_first_of(&doctor->ruleset->diagnostics, severity);
     char *line = diagnostic_line(first);
     char *more = count > 1 ? memory_printf(" (and %zu more)", count - 1) : memory_strdup("");
     if (severity == SEVERITY_ERROR)
@@ -45,7 +46,8 @@ static void report_rules(const struct doctor *doctor, enum severity severity, si
     free(more);
 }
 
-static void report_doubts(const struct doctor *doctor, struct findings *findings) {
+static void doctor_rules_report_doubts(const struct doctor *doctor,
+                                       struct doctor_findings *findings) {
     struct doubts doubts = ruleset_doubts(doctor->ruleset);
     for (size_t i = 0; i < doubts.count && i < LINES_LIMIT; i++) {
         const struct doubt *doubt = &doubts.list[i];
@@ -55,18 +57,18 @@ static void report_doubts(const struct doctor *doctor, struct findings *findings
             doctor_failed(findings, "%s: %s", doubt->source->path, doubt->message);
         doctor_hint(findings, "'virt-rules check %s' shows the error", doctor->rules);
     }
-    doubts_finish(&doubts);
+    ruleset_finish_doubts(&doubts);
 }
 
-void condition_rules(struct doctor *doctor, struct findings *findings) {
-    size_t errors = diagnostics_errors(&doctor->ruleset->diagnostics);
-    size_t warnings = diagnostics_warnings(&doctor->ruleset->diagnostics);
-    size_t files, rules = count_rules(doctor->program, &files);
+void doctor_rules_valid(struct doctor *doctor, struct doctor_findings *findings) {
+    size_t errors = diagnostic_count_errors(&doctor->ruleset->diagnostics);
+    size_t warnings = diagnostic_count_warnings(&doctor->ruleset->diagnostics);
+    size_t files, rules = doctor_rules_count_rules(doctor->program, &files);
     if (errors) {
-        report_rules(doctor, SEVERITY_ERROR, errors, findings);
-        report_doubts(doctor, findings);
+        doctor_rules_report_rules(doctor, SEVERITY_ERROR, errors, findings);
+        doctor_rules_report_doubts(doctor, findings);
     } else if (warnings) {
-        report_rules(doctor, SEVERITY_WARNING, warnings, findings);
+        doctor_rules_report_rules(doctor, SEVERITY_WARNING, warnings, findings);
     } else if (!rules) {
         doctor_warning(findings, "there is no rule in %s", doctor->rules);
         doctor_hint(findings,
@@ -81,7 +83,8 @@ void condition_rules(struct doctor *doctor, struct findings *findings) {
 /* --- libvirt */
 
 /* The value of a variable in /proc/PID/environ, NULL when it is not set or empty. */
-static const char *variable_of(const char *environment, size_t size, const char *name) {
+static const char *doctor_rules_variable_of(const char *environment, size_t size,
+                                            const char *name) {
     size_t length = strlen(name);
     for (const char *at = environment; at < environment + size; at += strlen(at) + 1)
         if (!strncmp(at, name, length) && at[length] == '=' && at[length + 1])
@@ -89,25 +92,25 @@ static const char *variable_of(const char *environment, size_t size, const char 
     return NULL;
 }
 
-static bool is_english(const char *locale) {
+static bool doctor_rules_is_english(const char *locale) {
     return !strncmp(locale, "en", 2) || !strcmp(locale, "C") || !strncmp(locale, "C.", 2) ||
            !strcmp(locale, "POSIX");
 }
 
 /* The daemon translates its errors before it sends them (src/util/virgettext.c in libvirt 7 to 11),
  * and many are known by their words alone. */
-static void judge_language(const struct tree *tree, struct findings *findings) {
+static void doctor_rules_judge_language(const struct tree *tree, struct doctor_findings *findings) {
     static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"}; /* the first counts */
     enum { ENVIRONMENT_LIMIT = 1024 * 1024 };
-    struct daemon daemon = doctor_daemon(tree);
+    struct doctor_daemon daemon = doctor_hook_daemon(tree);
     size_t size = 0, i = 0;
     char *path = memory_printf("proc/%u/environ", daemon.pid);
     char *environment = daemon.pid ? tree_load(tree, path, ENVIRONMENT_LIMIT, &size) : NULL;
     const char *locale = NULL;
     for (; environment && i < sizeof names / sizeof *names; i++)
-        if ((locale = variable_of(environment, size, names[i])))
+        if ((locale = doctor_rules_variable_of(environment, size, names[i])))
             break;
-    if (locale && !is_english(locale)) {
+    if (locale && !doctor_rules_is_english(locale)) {
         doctor_warning(findings,
                        "%s (process %u) runs with %s=%s, so its errors may come translated, and "
                        "virt-rules knows the English ones",
@@ -122,7 +125,7 @@ static void judge_language(const struct tree *tree, struct findings *findings) {
     free(daemon.label);
 }
 
-void condition_libvirt(struct doctor *doctor, struct findings *findings) {
+void doctor_rules_libvirt(struct doctor *doctor, struct doctor_findings *findings) {
     const struct libvirt_answer *answer = &doctor->libvirt;
     unsigned long here = answer->library_version, there = answer->version;
     if (!answer->asked) {
@@ -137,11 +140,12 @@ void condition_libvirt(struct doctor *doctor, struct findings *findings) {
                   there / 1000000, there / 1000 % 1000, there % 1000, answer->uri, here / 1000000,
                   here / 1000 % 1000, here % 1000, answer->library);
     }
-    judge_language(&doctor->tree, findings);
+    doctor_rules_judge_language(&doctor->tree, findings);
 }
 
 /* Whether enough is said; then that there is more. */
-static bool is_enough(const struct doctor *doctor, struct findings *findings, size_t first) {
+static bool doctor_rules_is_enough(const struct doctor *doctor, struct doctor_findings *findings,
+                                   size_t first) {
     if (findings->count - first < LINES_LIMIT)
         return false;
     doctor_warning(findings, "there is more, which is not shown");
@@ -152,14 +156,14 @@ static bool is_enough(const struct doctor *doctor, struct findings *findings, si
 /* --- VMs that rules name */
 
 /* All that this check has found. */
-static void report_check(const struct doctor *doctor, const char *check,
-                         struct findings *findings) {
+static void doctor_rules_report_check(const struct doctor *doctor, const char *check,
+                                      struct doctor_findings *findings) {
     const struct diagnostics *all = &doctor->ruleset->diagnostics;
     size_t first = findings->count;
     for (size_t i = 0; i < all->count; i++) {
         if (strcmp(all->list[i].name, check) != 0)
             continue;
-        if (is_enough(doctor, findings, first))
+        if (doctor_rules_is_enough(doctor, findings, first))
             return;
         char *line = diagnostic_line(&all->list[i]);
         if (all->list[i].severity == SEVERITY_ERROR)
@@ -171,7 +175,7 @@ static void report_check(const struct doctor *doctor, const char *check,
     }
 }
 
-static bool names_guarded(const struct program *program) {
+static bool doctor_rules_names_guarded(const struct program *program) {
     for (size_t i = 0; i < program->guard_count; i++)
         if (program->guards[i]->vms)
             return true;
@@ -179,8 +183,8 @@ static bool names_guarded(const struct program *program) {
 }
 
 /* No rule asks for anything; what a file with an error asks for is not known. */
-static void rules_ask_nothing(const struct doctor *doctor, struct findings *findings,
-                              const char *what) {
+static void doctor_rules_rules_ask_nothing(const struct doctor *doctor,
+                                           struct doctor_findings *findings, const char *what) {
     const struct ruleset *ruleset = doctor->program->ruleset;
     bool is_broken = false;
     for (size_t i = 0; ruleset && i < ruleset->count; i++)
@@ -189,22 +193,22 @@ static void rules_ask_nothing(const struct doctor *doctor, struct findings *find
               is_broken ? ": files with errors are left out" : "");
 }
 
-void condition_vms(struct doctor *doctor, struct findings *findings) {
+void doctor_rules_vms(struct doctor *doctor, struct doctor_findings *findings) {
     static const struct host nothing = {0};
     const struct vms *vms = &doctor->libvirt.vms;
     size_t before = findings->count;
-    if (!doctor->program->rule_count && !names_guarded(doctor->program)) {
-        rules_ask_nothing(doctor, findings, "names");
+    if (!doctor->program->rule_count && !doctor_rules_names_guarded(doctor->program)) {
+        doctor_rules_rules_ask_nothing(doctor, findings, "names");
         return;
     }
     if (!doctor->libvirt.vms_known) {
         doctor_ok(findings, "not known: whether the VMs that rules name exist");
         return;
     }
-    host_check(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
+    check_host(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
                vms->count);
-    report_check(doctor, "vm-unknown", findings);
-    report_check(doctor, "vm-ambiguous", findings);
+    doctor_rules_report_check(doctor, "vm-unknown", findings);
+    doctor_rules_report_check(doctor, "vm-ambiguous", findings);
     if (findings->count == before)
         doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
                   vms->count == 1 ? "is" : "are", vms->count);
@@ -212,7 +216,7 @@ void condition_vms(struct doctor *doctor, struct findings *findings) {
 
 /* --- files that rules name */
 
-static bool names_files(const struct program *program) {
+static bool doctor_rules_names_files(const struct program *program) {
     for (size_t i = 0; i < program->rule_count; i++)
         for (const struct action *action = program->rules[i]->actions; action;
              action = action->next)
@@ -221,17 +225,17 @@ static bool names_files(const struct program *program) {
     return false;
 }
 
-void condition_files(struct doctor *doctor, struct findings *findings) {
+void doctor_rules_files(struct doctor *doctor, struct doctor_findings *findings) {
     size_t before = findings->count;
-    if (!names_files(doctor->program)) {
+    if (!doctor_rules_names_files(doctor->program)) {
         doctor_ok(findings, "no rule runs a program or names a ROM file");
         return;
     }
-    report_check(doctor, "file-unusable", findings);
+    doctor_rules_report_check(doctor, "file-unusable", findings);
     if (findings->count > before) /* found with the VMs */
         return;
-    host_check_files(doctor->ruleset, NULL, doctor->tree.root);
-    report_check(doctor, "file-unusable", findings);
+    check_host_files(doctor->ruleset, NULL, doctor->tree.root);
+    doctor_rules_report_check(doctor, "file-unusable", findings);
     if (findings->count == before)
         doctor_ok(findings, doctor->tree.root[0]
                                 ? "no program or ROM file of a rule is missing in this tree"
@@ -246,7 +250,7 @@ struct running {
 };
 
 /* All but the one of that index. */
-static struct running running_but(const struct vms *vms, size_t but) {
+static struct running doctor_rules_running_but(const struct vms *vms, size_t but) {
     struct running running = {memory_zalloc((vms->count + 1) * sizeof *running.list), 0};
     for (size_t i = 0; i < vms->count; i++)
         if (i != but && vms->list[i].id >= 0)
@@ -256,8 +260,8 @@ static struct running running_but(const struct vms *vms, size_t but) {
 
 /* --- room in the VMs */
 
-static void report_room(const struct domain *vm, const struct plan *plan,
-                        struct findings *findings) {
+static void doctor_rules_report_room(const struct domain *vm, const struct plan *plan,
+                                     struct doctor_findings *findings) {
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_entry *entry = &plan->entries[i];
         if (entry->kind != PLAN_REFUSED ||
@@ -272,9 +276,10 @@ static void report_room(const struct domain *vm, const struct plan *plan,
     }
 }
 
-static void judge_room(const struct doctor *doctor, size_t index, struct findings *findings) {
+static void doctor_rules_judge_room(const struct doctor *doctor, size_t index,
+                                    struct doctor_findings *findings) {
     const struct vms *vms = &doctor->libvirt.vms;
-    struct running others = running_but(vms, index);
+    struct running others = doctor_rules_running_but(vms, index);
     struct event event = {.name = EVENT_STARTED,
                           .domain = &vms->list[index],
                           .vms = vms->list,
@@ -285,12 +290,12 @@ static void judge_room(const struct doctor *doctor, size_t index, struct finding
                                             .host = doctor->host,
                                             .others = others.list,
                                             .other_count = others.count});
-    report_room(&vms->list[index], &plan, findings);
+    doctor_rules_report_room(&vms->list[index], &plan, findings);
     plan_finish(&plan);
     free(others.list);
 }
 
-void condition_ports(struct doctor *doctor, struct findings *findings) {
+void doctor_rules_ports(struct doctor *doctor, struct doctor_findings *findings) {
     size_t before = findings->count;
     if (!doctor->program->rule_count || !doctor->libvirt.vms_known || !doctor->host) {
         doctor_ok(findings, "%s",
@@ -299,8 +304,9 @@ void condition_ports(struct doctor *doctor, struct findings *findings) {
                       : "no rule needs one");
         return;
     }
-    for (size_t i = 0; i < doctor->libvirt.vms.count && !is_enough(doctor, findings, before); i++)
-        judge_room(doctor, i, findings);
+    for (size_t i = 0;
+         i < doctor->libvirt.vms.count && !doctor_rules_is_enough(doctor, findings, before); i++)
+        doctor_rules_judge_room(doctor, i, findings);
     if (findings->count == before)
         doctor_ok(findings, "each VM has a free port for what rules give it at its start");
 }
@@ -308,7 +314,7 @@ void condition_ports(struct doctor *doctor, struct findings *findings) {
 /* --- devices */
 
 /* "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU" */
-static char *describe(const struct plan_entry *entry) {
+static char *doctor_rules_describe(const struct plan_entry *entry) {
     char *device = plan_device_text(entry);
     char *text = memory_printf("%s%s%s", device, entry->device ? " " : "",
                                entry->device ? entry->device->name : "");
@@ -317,7 +323,8 @@ static char *describe(const struct plan_entry *entry) {
 }
 
 /* What a running VM has is what rules wanted: they are judged as if no VM ran, and it is said. */
-static const struct domain *holder(const struct doctor *doctor, const struct host_device *device) {
+static const struct domain *doctor_rules_holder(const struct doctor *doctor,
+                                                const struct device *device) {
     const struct vms *vms = &doctor->libvirt.vms;
     for (size_t i = 0; i < vms->count; i++)
         if (vms->list[i].id >= 0 && domain_holds(&vms->list[i], device))
@@ -325,27 +332,28 @@ static const struct domain *holder(const struct doctor *doctor, const struct hos
     return NULL;
 }
 
-static void report_step(const struct doctor *doctor, const struct plan_entry *entry,
-                        const char *device, const char *where, struct findings *findings) {
-    const struct domain *vm = holder(doctor, entry->device);
+static void doctor_rules_report_step(const struct doctor *doctor, const struct plan_entry *entry,
+                                     const char *device, const char *where,
+                                     struct doctor_findings *findings) {
+    const struct domain *vm = doctor_rules_holder(doctor, entry->device);
     if (vm)
         doctor_ok(findings, "%s: VM '%s' has it (%s)", device, domain_label(vm), where);
     else
         doctor_ok(findings, "%s may be passed (%s)", device, where);
 }
 
-static void report_device(const struct doctor *doctor, const struct plan_entry *entry,
-                          const struct rule *rule, struct findings *findings) {
-    char *device = describe(entry), *where = plan_rule_text(entry);
+static void doctor_rules_report_device(const struct doctor *doctor, const struct plan_entry *entry,
+                                       const struct rule *rule, struct doctor_findings *findings) {
+    char *device = doctor_rules_describe(entry), *where = plan_rule_text(entry);
     if (entry->kind == PLAN_STEP) {
-        report_step(doctor, entry, device, where, findings);
+        doctor_rules_report_step(doctor, entry, device, where, findings);
     } else if (entry->refusal == REFUSED_TOO_FEW &&
-               (entry->kind == PLAN_SKIPPED || rule_may_lack(rule, entry->action))) {
+               (entry->kind == PLAN_SKIPPED || check_host_may_lack(rule, entry->action))) {
         doctor_ok(findings, "%s: %s; %s %s", device, entry->message, where,
                   entry->kind == PLAN_SKIPPED ? "allows it" : "waits for more");
     } else if (entry->kind == PLAN_SKIPPED) {
         doctor_ok(findings, "%s is not there, which %s allows", device, where);
-    } else if (entry->refusal == REFUSED_ABSENT && rule_may_lack(rule, entry->action)) {
+    } else if (entry->refusal == REFUSED_ABSENT && check_host_may_lack(rule, entry->action)) {
         doctor_ok(findings, "%s is not there now; %s waits for it", device, where);
     } else {
         doctor_failed(findings, "%s: %s (%s)", device, entry->message, where);
@@ -356,8 +364,8 @@ static void report_device(const struct doctor *doctor, const struct plan_entry *
 }
 
 /* The last finding is only kept when no earlier one of this condition says the same. */
-static void drop_repeated(struct findings *findings, size_t first) {
-    const struct finding *last = &findings->list[findings->count - 1];
+static void doctor_rules_drop_repeated(struct doctor_findings *findings, size_t first) {
+    const struct doctor_finding *last = &findings->list[findings->count - 1];
     for (size_t i = first; i + 1 < findings->count; i++)
         if (!strcmp(findings->list[i].message, last->message)) {
             free(last->message);
@@ -367,20 +375,20 @@ static void drop_repeated(struct findings *findings, size_t first) {
         }
 }
 
-static void judge_rule(const struct doctor *doctor, const struct rule *rule, size_t first,
-                       struct findings *findings) {
-    struct lone_plan lone;
-    if (lone_plan_init(&lone, rule, doctor->program, doctor->host) < 0)
+static void doctor_rules_judge_rule(const struct doctor *doctor, const struct rule *rule,
+                                    size_t first, struct doctor_findings *findings) {
+    struct check_host_plan lone;
+    if (check_host_plan_init(&lone, rule, doctor->program, doctor->host) < 0)
         return;
     for (size_t i = 0; i < lone.plan.count; i++)
         if (lone.plan.entries[i].action->verb == VERB_ATTACH) {
-            report_device(doctor, &lone.plan.entries[i], rule, findings);
-            drop_repeated(findings, first);
+            doctor_rules_report_device(doctor, &lone.plan.entries[i], rule, findings);
+            doctor_rules_drop_repeated(findings, first);
         }
-    lone_plan_finish(&lone);
+    check_host_plan_finish(&lone);
 }
 
-void condition_devices(struct doctor *doctor, struct findings *findings) {
+void doctor_rules_devices(struct doctor *doctor, struct doctor_findings *findings) {
     size_t before = findings->count;
     const struct program *program = doctor->program;
     if (!doctor->host) {
@@ -388,8 +396,9 @@ void condition_devices(struct doctor *doctor, struct findings *findings) {
         doctor_hint(findings, "in a container: ask on the host itself");
         return;
     }
-    for (size_t i = 0; i < program->rule_count && !is_enough(doctor, findings, before); i++)
-        judge_rule(doctor, program->rules[i], before, findings);
+    for (size_t i = 0; i < program->rule_count && !doctor_rules_is_enough(doctor, findings, before);
+         i++)
+        doctor_rules_judge_rule(doctor, program->rules[i], before, findings);
     if (findings->count == before)
-        rules_ask_nothing(doctor, findings, "wants");
+        doctor_rules_rules_ask_nothing(doctor, findings, "wants");
 }

@@ -4,7 +4,8 @@
  * directory is searched at any depth, and the scripts that its scripts name are read as well.
  */
 #include "engine/doctor/doctor.h"
-#include "engine/match.h"
+#include "engine/rules/match.h"
+#include "lexer/text.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -46,9 +47,9 @@ struct file_id {
     ino_t inode;
 };
 
-struct search {
+struct doctor_scripts_search {
     const struct doctor *doctor;
-    struct findings *findings;
+    struct doctor_findings *findings;
     struct file_id *seen; /* files and directories: links may lead to one twice, or in a circle */
     size_t seen_count;
     bool is_cut;
@@ -56,7 +57,7 @@ struct search {
 
 /* A file that is read; a line ends in a NUL once it is its turn. */
 struct script {
-    const struct search *search;
+    const struct doctor_scripts_search *search;
     const char *path;
     enum old kinds;
     char *text; /* as it was read */
@@ -68,21 +69,22 @@ struct script {
 
 /* --- words of a line */
 
-static bool is_word_character(char c) {
+static bool doctor_scripts_is_word_character(char c) {
     return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.';
 }
 
 /* The word in the line, alone or at the end of a path; NULL: it is not there. */
-static const char *find_word(const char *line, const char *word) {
+static const char *doctor_scripts_find_word(const char *line, const char *word) {
     size_t length = strlen(word);
     for (const char *at = line; (at = strstr(at, word)); at += length)
-        if ((at == line || !is_word_character(at[-1])) && !is_word_character(at[length]))
+        if ((at == line || !doctor_scripts_is_word_character(at[-1])) &&
+            !doctor_scripts_is_word_character(at[length]))
             return at;
     return NULL;
 }
 
 /* Ends the line where a comment begins. */
-static void cut_comment(char *line) {
+static void doctor_scripts_cut_comment(char *line) {
     char quote = '\0';
     for (char *at = line; *at; at++) {
         if (*at == '\\' && at[1] && quote != '\'')
@@ -99,7 +101,7 @@ static void cut_comment(char *line) {
 }
 
 /* The word at `at` is only printed: "echo start virsh". */
-static bool is_printed(const char *line, const char *at) {
+static bool doctor_scripts_is_printed(const char *line, const char *at) {
     static const char *const printers[] = {"echo ", "printf ", "logger "};
     const char *start = line + strspn(line, " \t");
     for (size_t i = 0; i < sizeof printers / sizeof *printers; i++)
@@ -111,19 +113,19 @@ static bool is_printed(const char *line, const char *at) {
 }
 
 /* libvirt does not wait for what runs in a unit of its own, or later, or apart from its files. */
-static bool is_detached(const char *line) {
+static bool doctor_scripts_is_detached(const char *line) {
     size_t length = strlen(line);
     while (length > 0 && isspace((unsigned char)line[length - 1]))
         length--;
     bool behind = length > 1 && line[length - 1] == '&' && line[length - 2] != '&';
-    return find_word(line, "systemd-run") || strstr(line, "at now") ||
+    return doctor_scripts_find_word(line, "systemd-run") || strstr(line, "at now") ||
            (behind && strchr(line, '>'));
 }
 
 /* --- the devices that a line names */
 
 /* At no other character of a number or name. */
-static const char *find_name(const char *text, const char *name) {
+static const char *doctor_scripts_find_name(const char *text, const char *name) {
     size_t length = strlen(name);
     for (const char *at = text; (at = strstr(at, name)); at++)
         if ((at == text || !isalnum((unsigned char)at[-1])) &&
@@ -133,8 +135,8 @@ static const char *find_name(const char *text, const char *name) {
 }
 
 /* An address without its domain, and not the end of one in another domain. */
-static bool find_short_name(const char *text, const char *name) {
-    for (const char *at = text; (at = find_name(at, name)); at++)
+static bool doctor_scripts_find_short_name(const char *text, const char *name) {
+    for (const char *at = text; (at = doctor_scripts_find_name(at, name)); at++)
         if (at == text || at[-1] != ':')
             return true;
     return false;
@@ -142,12 +144,13 @@ static bool find_short_name(const char *text, const char *name) {
 
 /* "0000:01:00.0", as libvirt's "pci_0000_01_00_0", or without the domain; a USB port as sysfs
  * writes it. */
-static bool names_device(const char *text, const struct host_device *device) {
-    if (find_name(text, device->address))
+static bool doctor_scripts_names_device(const char *text, const struct device *device) {
+    if (doctor_scripts_find_name(text, device->address))
         return true;
     if (device->bus == BUS_USB)
         return false;
-    if (!strncmp(device->address, "0000:", 5) && find_short_name(text, device->address + 5))
+    if (!strncmp(device->address, "0000:", 5) &&
+        doctor_scripts_find_short_name(text, device->address + 5))
         return true;
     char *name = memory_printf("pci_%s", device->address);
     for (char *at = name; *at; at++)
@@ -158,7 +161,7 @@ static bool names_device(const char *text, const struct host_device *device) {
     return found;
 }
 
-static bool is_hex_at(const char *text, const char *shape) {
+static bool doctor_scripts_is_hex_at(const char *text, const char *shape) {
     for (; *shape; shape++, text++)
         if (*shape == 'h' ? !isxdigit((unsigned char)*text) : *text != *shape)
             return false;
@@ -166,22 +169,22 @@ static bool is_hex_at(const char *text, const char *shape) {
 }
 
 /* Some PCI address, or a USB port in a path of sysfs. */
-static bool names_any_device(const char *text) {
+static bool doctor_scripts_names_any_device(const char *text) {
     for (const char *at = text; *at; at++)
-        if (is_hex_at(at, "hh:hh.h") || is_hex_at(at, "hh_hh_h") ||
+        if (doctor_scripts_is_hex_at(at, "hh:hh.h") || doctor_scripts_is_hex_at(at, "hh_hh_h") ||
             (isdigit((unsigned char)at[0]) && at[1] == '-' && isdigit((unsigned char)at[2])))
             return true;
     return false;
 }
 
-static bool is_wanted(const struct doctor *doctor, const struct host_device *device) {
+static bool doctor_scripts_is_wanted(const struct doctor *doctor, const struct device *device) {
     for (size_t i = 0; i < doctor->program->rule_count; i++)
         for (const struct action *action = doctor->program->rules[i]->actions; action;
              action = action->next)
             for (const struct target *target = action->verb == VERB_ATTACH ? action->targets : NULL;
                  target; target = target->next)
                 for (size_t n = 0; n < doctor->host->count; n++) {
-                    const struct host_device *other = &doctor->host->devices[n];
+                    const struct device *other = &doctor->host->devices[n];
                     bool goes_along = action->with_group && device->iommu_group >= 0 &&
                                       other->iommu_group == device->iommu_group;
                     if ((other == device || goes_along) && match_device(target->device, other))
@@ -190,10 +193,11 @@ static bool is_wanted(const struct doctor *doctor, const struct host_device *dev
     return false;
 }
 
-static const struct host_device *find_wanted(const struct doctor *doctor, const char *text) {
+static const struct device *doctor_scripts_find_wanted(const struct doctor *doctor,
+                                                       const char *text) {
     for (size_t i = 0; doctor->host && i < doctor->host->count; i++) {
-        const struct host_device *device = &doctor->host->devices[i];
-        if (names_device(text, device) && is_wanted(doctor, device))
+        const struct device *device = &doctor->host->devices[i];
+        if (doctor_scripts_names_device(text, device) && doctor_scripts_is_wanted(doctor, device))
             return device;
     }
     return NULL;
@@ -202,11 +206,11 @@ static const struct host_device *find_wanted(const struct doctor *doctor, const 
 /* --- what a line does */
 
 /* modprobe -r vfio, modprobe --remove -f vfio_pci, rmmod vfio */
-static bool unloads_vfio(const char *line) {
-    const char *at = find_word(line, "modprobe");
+static bool doctor_scripts_unloads_vfio(const char *line) {
+    const char *at = doctor_scripts_find_word(line, "modprobe");
     if (!at) {
-        at = find_word(line, "rmmod");
-        return at && !is_printed(line, at) && strstr(at, "vfio");
+        at = doctor_scripts_find_word(line, "rmmod");
+        return at && !doctor_scripts_is_printed(line, at) && strstr(at, "vfio");
     }
     const char *module = strstr(at, "vfio");
     bool removes = false;
@@ -215,18 +219,19 @@ static bool unloads_vfio(const char *line) {
         removes = option[2] == '-' ? !strncmp(option + 1, "--remove", length)
                                    : (bool)memchr(option + 1, 'r', length);
     }
-    return module && removes && !is_printed(line, at);
+    return module && removes && !doctor_scripts_is_printed(line, at);
 }
 
 /* The file of sysfs by which the line takes a device from its driver or gives it one. NULL: none.
  */
-static const char *written_file(const char *line) {
+static const char *doctor_scripts_written_file(const char *line) {
     static const char *const files[] = {"unbind", "bind", "driver_override", "remove"};
     if (!strstr(line, "bus/pci") && !strstr(line, "bus/usb"))
         return NULL;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        const char *at = find_word(line, files[i]);
-        if (at && at > line && at[-1] == '/' && (strchr(line, '>') || find_word(line, "tee")))
+        const char *at = doctor_scripts_find_word(line, files[i]);
+        if (at && at > line && at[-1] == '/' &&
+            (strchr(line, '>') || doctor_scripts_find_word(line, "tee")))
             return files[i];
     }
     return NULL;
@@ -234,18 +239,18 @@ static const char *written_file(const char *line) {
 
 /* What the line does to a device that a rule wants; in a hook also to one that it does not name.
  * The caller frees the text. */
-static char *judge_driver(const struct script *script, const char *line) {
+static char *doctor_scripts_judge_driver(const struct script *script, const char *line) {
     const struct doctor *doctor = script->search->doctor;
-    const char *file = written_file(line);
+    const char *file = doctor_scripts_written_file(line);
     if (!file)
         return NULL;
-    bool names = names_any_device(line);
+    bool names = doctor_scripts_names_any_device(line);
     const char *text = names ? line : script->text;
-    const struct host_device *device = find_wanted(doctor, text);
+    const struct device *device = doctor_scripts_find_wanted(doctor, text);
     if (device)
         return memory_printf("writes %s: it moves %s, which a rule attaches", file,
                              device->address);
-    if (doctor->host && names_any_device(text))
+    if (doctor->host && doctor_scripts_names_any_device(text))
         return NULL; /* of others */
     if (!(script->kinds & OLD_CALLS))
         return NULL;
@@ -253,7 +258,7 @@ static char *judge_driver(const struct script *script, const char *line) {
 }
 
 /* virsh's command, behind its options; NULL: none. */
-static char *virsh_command(const char *at) {
+static char *doctor_scripts_virsh_command(const char *at) {
     at += strlen("virsh");
     while (*at) {
         at += strspn(at, " \t\"',");
@@ -269,19 +274,21 @@ static char *virsh_command(const char *at) {
 
 /* "calls virsh nodedev-detach, which a hook must not", with the device where a rule wants it; at
  * boot libvirt can be called, and only that device counts. */
-static char *judge_virsh(const struct script *script, const char *line, enum old *kind) {
+static char *doctor_scripts_judge_virsh(const struct script *script, const char *line,
+                                        enum old *kind) {
     const struct doctor *doctor = script->search->doctor;
-    const char *at = find_word(line, "virsh");
-    if (!at || is_printed(line, at))
+    const char *at = doctor_scripts_find_word(line, "virsh");
+    if (!at || doctor_scripts_is_printed(line, at))
         return NULL;
-    char *command = virsh_command(at), *why = NULL;
+    char *command = doctor_scripts_virsh_command(at), *why = NULL;
     const char *name = command ? command : "";
     bool attaches = !strcmp(name, "attach-device") || !strcmp(name, "detach-device");
-    const struct host_device *device =
+    const struct device *device =
         strncmp(name, "nodedev-", 8) != 0
             ? NULL
-            : find_wanted(doctor, names_any_device(line) ? line : script->text);
-    if (attaches || (script->kinds & OLD_CALLS && !is_detached(line))) {
+            : doctor_scripts_find_wanted(
+                  doctor, doctor_scripts_names_any_device(line) ? line : script->text);
+    if (attaches || (script->kinds & OLD_CALLS && !doctor_scripts_is_detached(line))) {
         *kind = attaches ? OLD_ATTACH : OLD_CALLS;
         why = memory_printf("calls virsh%s%s, which a hook must not%s%s", *name ? " " : "", name,
                             device ? "; a rule attaches " : "", device ? device->address : "");
@@ -293,29 +300,30 @@ static char *judge_virsh(const struct script *script, const char *line, enum old
     return why;
 }
 
-static char *judge_line(const struct script *script, const char *line, enum old *kind) {
+static char *doctor_scripts_judge_line(const struct script *script, const char *line,
+                                       enum old *kind) {
     char *why;
     if (strstr(line, "/new_id")) {
         *kind = OLD_NEW_ID;
         return memory_strdup("writes new_id, which takes every device with that id");
     }
-    if (unloads_vfio(line)) {
+    if (doctor_scripts_unloads_vfio(line)) {
         *kind = OLD_UNLOAD;
         return memory_strdup("unloads vfio, which other VMs may use");
     }
-    if ((why = judge_virsh(script, line, kind)))
+    if ((why = doctor_scripts_judge_virsh(script, line, kind)))
         return why;
     if (strstr(line, "libvirt.open")) {
         *kind = OLD_CALLS;
         return memory_strdup("calls libvirt, which a hook must not");
     }
     *kind = OLD_DRIVER;
-    return judge_driver(script, line);
+    return doctor_scripts_judge_driver(script, line);
 }
 
 /* --- a script */
 
-static void note(struct script *script, enum old kind, size_t line, char *why) {
+static void doctor_scripts_note(struct script *script, enum old kind, size_t line, char *why) {
     if (script->found & kind || !(script->kinds & kind)) {
         free(why);
         return;
@@ -331,7 +339,7 @@ static void note(struct script *script, enum old kind, size_t line, char *why) {
     script->found |= kind;
 }
 
-static void report(const struct script *script, struct findings *findings) {
+static void doctor_scripts_report(const struct script *script, struct doctor_findings *findings) {
     if (!script->found)
         return;
     doctor_warning(findings, "/%s:%zu %s", script->path, script->first_line, script->message);
@@ -344,7 +352,7 @@ static void report(const struct script *script, struct findings *findings) {
 }
 
 /* Whether it is seen for the first time. */
-static bool is_new(struct search *search, const struct stat *status) {
+static bool doctor_scripts_is_new(struct doctor_scripts_search *search, const struct stat *status) {
     for (size_t i = 0; i < search->seen_count; i++)
         if (search->seen[i].device == status->st_dev && search->seen[i].inode == status->st_ino)
             return false;
@@ -357,10 +365,12 @@ static bool is_new(struct search *search, const struct stat *status) {
     return true;
 }
 
-static void judge_path(struct search *search, const char *path, enum old kinds, unsigned depth);
+static void doctor_scripts_judge_path(struct doctor_scripts_search *search, const char *path,
+                                      enum old kinds, unsigned depth);
 
 /* The scripts that a hook calls by their paths. */
-static void judge_called(struct search *search, const char *line, unsigned depth) {
+static void doctor_scripts_judge_called(struct doctor_scripts_search *search, const char *line,
+                                        unsigned depth) {
     static const char ends[] = " \t\"'`;|&()<>=";
     for (const char *at = strchr(line, '/'); at; at = strchr(at, '/')) {
         size_t length = strcspn(at, ends);
@@ -371,7 +381,7 @@ static void judge_called(struct search *search, const char *line, unsigned depth
                               !strncmp(path, "dev/", 4);
             char *start = is_kernels ? NULL : tree_load(&search->doctor->tree, path, 2, &size);
             if (start && size == 2 && !strcmp(start, "#!"))
-                judge_path(search, path, OLD_HOOK, depth + 1);
+                doctor_scripts_judge_path(search, path, OLD_HOOK, depth + 1);
             free(start);
             free(path);
         }
@@ -379,74 +389,79 @@ static void judge_called(struct search *search, const char *line, unsigned depth
     }
 }
 
-static void judge_text(struct search *search, const char *path, enum old kinds, unsigned depth) {
+static void doctor_scripts_judge_text(struct doctor_scripts_search *search, const char *path,
+                                      enum old kinds, unsigned depth) {
     size_t size = 0, number = 0;
     char *text = tree_load(&search->doctor->tree, path, FILE_LIMIT, &size);
     bool is_text = text && !memchr(text, '\0', size); /* else a program */
     char *lines = is_text ? memory_strdup(text) : NULL, *rest = lines;
     struct script script = {.search = search, .path = path, .kinds = kinds, .text = text};
-    for (char *line; (line = next_line(&rest));) {
+    for (char *line; (line = text_next_line(&rest));) {
         enum old kind = 0;
         number++;
-        cut_comment(line);
-        char *why = judge_line(&script, line, &kind);
+        doctor_scripts_cut_comment(line);
+        char *why = doctor_scripts_judge_line(&script, line, &kind);
         if (why)
-            note(&script, kind, number, why);
+            doctor_scripts_note(&script, kind, number, why);
     }
-    report(&script, search->findings);
+    doctor_scripts_report(&script, search->findings);
     free(lines);
     rest = lines = is_text && kinds & OLD_CALLS ? memory_strdup(text) : NULL;
-    for (char *line; (line = next_line(&rest));) {
-        cut_comment(line);
-        judge_called(search, line, depth);
+    for (char *line; (line = text_next_line(&rest));) {
+        doctor_scripts_cut_comment(line);
+        doctor_scripts_judge_called(search, line, depth);
     }
     free(lines);
     free(script.message);
     free(text);
 }
 
-static bool is_document(const char *path) { /* our README speaks of such scripts */
+static bool doctor_scripts_is_document(const char *path) { /* our README speaks of such scripts */
     static const char *const endings[] = {".md", ".txt", ".log"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (text_ends_with(path, endings[i]))
+        if (doctor_ends_with(path, endings[i]))
             return true;
     return false;
 }
 
-static void judge_directory(struct search *search, const char *directory, enum old kinds, bool deep,
-                            unsigned depth) {
+static void doctor_scripts_judge_directory(struct doctor_scripts_search *search,
+                                           const char *directory, enum old kinds, bool deep,
+                                           unsigned depth) {
     struct names names = tree_list(&search->doctor->tree, directory);
     for (size_t i = 0; i < names.count; i++) {
         struct stat status;
         char *path = memory_printf("%s/%s", directory, names.items[i]);
         bool exists = tree_stat(&search->doctor->tree, path, &status);
-        if (exists && !is_document(path) && (deep || S_ISREG(status.st_mode)))
-            judge_path(search, path, kinds, depth + 1);
+        if (exists && !doctor_scripts_is_document(path) && (deep || S_ISREG(status.st_mode)))
+            doctor_scripts_judge_path(search, path, kinds, depth + 1);
         free(path);
     }
-    names_finish(&names);
+    tree_finish_names(&names);
 }
 
-static void judge_path(struct search *search, const char *path, enum old kinds, unsigned depth) {
+static void doctor_scripts_judge_path(struct doctor_scripts_search *search, const char *path,
+                                      enum old kinds, unsigned depth) {
     struct stat status;
     if (depth > DEPTH_MAX)
         search->is_cut = true;
-    else if (!tree_stat(&search->doctor->tree, path, &status) || !is_new(search, &status))
+    else if (!tree_stat(&search->doctor->tree, path, &status) ||
+             !doctor_scripts_is_new(search, &status))
         return;
     else if (S_ISDIR(status.st_mode))
-        judge_directory(search, path, kinds, true, depth);
+        doctor_scripts_judge_directory(search, path, kinds, true, depth);
     else if (S_ISREG(status.st_mode))
-        judge_text(search, path, kinds, depth);
+        doctor_scripts_judge_text(search, path, kinds, depth);
 }
 
-void condition_old_setup(struct doctor *doctor, struct findings *findings) {
+void doctor_scripts_old_setup(struct doctor *doctor, struct doctor_findings *findings) {
     size_t before = findings->count;
-    struct search search = {.doctor = doctor, .findings = findings};
+    struct doctor_scripts_search search = {.doctor = doctor, .findings = findings};
     for (size_t i = 0; i < sizeof old_places / sizeof *old_places; i++)
         if (old_places[i].extent == DIRECTORY)
-            judge_directory(&search, old_places[i].path, old_places[i].kinds, false, 0);
+            doctor_scripts_judge_directory(&search, old_places[i].path, old_places[i].kinds, false,
+                                           0);
         else
-            judge_path(&search, old_places[i].path, old_places[i].kinds, 0);
+            doctor_scripts_judge_path(&search, old_places[i].path, old_places[i].kinds, 0);
     if (search.is_cut) {
         doctor_warning(findings, "the hooks directory holds more files than are looked at (%d)",
                        FILES_MAX);

@@ -1,5 +1,6 @@
 /* Condition: what AppArmor and SELinux let the hook run. */
 #include "engine/doctor/doctor.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,10 @@ enum { PROFILE_LIMIT = 1024 * 1024, LABEL_SIZE = 256 };
 
 /* --- AppArmor's globs and rules (apparmor.d(5)) */
 
-static bool glob(const char *pattern, const char *text);
+static bool doctor_security_glob(const char *pattern, const char *text);
 
 /* Behind the character that closes what opens at `pattern`; NULL when none does. */
-static const char *close_of(const char *pattern, char open, char close) {
+static const char *doctor_security_close_of(const char *pattern, char open, char close) {
     int depth = 0;
     for (; *pattern; pattern++) {
         if (*pattern == '\\' && pattern[1])
@@ -30,7 +31,7 @@ static const char *close_of(const char *pattern, char open, char close) {
 }
 
 /* "{a,b}rest": some alternative with the rest. */
-static bool glob_choice(const char *pattern, const char *rest, const char *text) {
+static bool doctor_security_glob_choice(const char *pattern, const char *rest, const char *text) {
     const char *start = pattern + 1;
     bool is = false;
     int depth = 0;
@@ -40,25 +41,25 @@ static bool glob_choice(const char *pattern, const char *rest, const char *text)
         if (!ends)
             continue;
         char *one = memory_printf("%.*s%s", (int)(at - start), start, rest);
-        is = glob(one, text);
+        is = doctor_security_glob(one, text);
         free(one);
         start = at + 1;
     }
     return is;
 }
 
-static bool glob_star(const char *pattern, const char *text) {
+static bool doctor_security_glob_star(const char *pattern, const char *text) {
     bool deep = pattern[1] == '*';
     pattern += deep ? 2 : 1;
     for (;; text++) {
-        if (glob(pattern, text))
+        if (doctor_security_glob(pattern, text))
             return true;
         if (!*text || (*text == '/' && !deep))
             return false;
     }
 }
 
-static bool in_set(const char *set, const char *end, char c) {
+static bool doctor_security_in_set(const char *set, const char *end, char c) {
     bool excludes = *set == '^', is = false;
     for (set += excludes; set < end; set++) {
         bool range = set + 2 < end && set[1] == '-';
@@ -68,19 +69,19 @@ static bool in_set(const char *set, const char *end, char c) {
     return is != excludes;
 }
 
-static bool glob(const char *pattern, const char *text) {
+static bool doctor_security_glob(const char *pattern, const char *text) {
     for (; *pattern; pattern++, text++) {
-        const char *rest = *pattern == '{'   ? close_of(pattern, '{', '}')
-                           : *pattern == '[' ? close_of(pattern, '[', ']')
+        const char *rest = *pattern == '{'   ? doctor_security_close_of(pattern, '{', '}')
+                           : *pattern == '[' ? doctor_security_close_of(pattern, '[', ']')
                                              : NULL;
         if (*pattern == '{' && rest)
-            return glob_choice(pattern, rest, text);
+            return doctor_security_glob_choice(pattern, rest, text);
         if (*pattern == '*')
-            return glob_star(pattern, text);
+            return doctor_security_glob_star(pattern, text);
         if (!*text)
             return false;
         if (*pattern == '[' && rest) {
-            if (!in_set(pattern + 1, rest - 1, *text))
+            if (!doctor_security_in_set(pattern + 1, rest - 1, *text))
                 return false;
             pattern = rest - 1;
         } else if (*pattern == '?' ? *text == '/'
@@ -92,7 +93,7 @@ static bool glob(const char *pattern, const char *text) {
 }
 
 /* The variables of tunables/global that stand for places of programs. */
-static char *expand(const char *pattern) {
+static char *doctor_security_expand(const char *pattern) {
     static const char *const variables[][2] = {{"@{bin}", "/{,usr/}{,s}bin"},
                                                {"@{sbin}", "/{,usr/}sbin"}};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
@@ -103,41 +104,43 @@ static char *expand(const char *pattern) {
     return memory_strdup(pattern);
 }
 
-static bool is_path(const char *word) {
+static bool doctor_security_is_path(const char *word) {
     return word && strchr("/\"@", *word);
 }
 
-static bool covers(char *word, const char *path) {
+static bool doctor_security_covers(char *word, const char *path) {
     size_t length = strlen(word);
     if (*word == '"') {
         word[length - (length > 1 && word[length - 1] == '"')] = '\0';
         word++;
     }
-    char *pattern = expand(word);
-    bool is = glob(pattern, path);
+    char *pattern = doctor_security_expand(word);
+    bool is = doctor_security_glob(pattern, path);
     free(pattern);
     return is;
 }
 
 /* A rule of one line: [audit] [deny] [owner] PATH PERMISSIONS, or the last two swapped. Returns 1
  * when it lets the path be run, -1 when it forbids that, 0 for all else. */
-static int file_rule(char *line, const char *path) {
+static int doctor_security_file_rule(char *line, const char *path) {
     bool deny = false;
     char *word, *rest = line;
-    while ((word = next_field(&rest)) &&
+    while ((word = text_next_field(&rest)) &&
            (!strcmp(word, "audit") || !strcmp(word, "owner") || !strcmp(word, "allow") ||
             !strcmp(word, "file") || !strcmp(word, "deny")))
         deny = deny || !strcmp(word, "deny");
-    char *other = word ? next_field(&rest) : NULL;
-    char *where = is_path(word) ? word : is_path(other) ? other : NULL;
+    char *other = word ? text_next_field(&rest) : NULL;
+    char *where = doctor_security_is_path(word)    ? word
+                  : doctor_security_is_path(other) ? other
+                                                   : NULL;
     const char *permissions = where == word ? other : word;
-    if (!where || !permissions || !strchr(permissions, 'x') || !covers(where, path))
+    if (!where || !permissions || !strchr(permissions, 'x') || !doctor_security_covers(where, path))
         return 0;
     return deny ? -1 : 1;
 }
 
 /* Without its comment, its comma and its blanks. */
-static char *bare(char *line) {
+static char *doctor_security_bare(char *line) {
     line += strspn(line, " \t");
     line[strcspn(line, "#")] = '\0';
     for (size_t length = strlen(line); length && strchr(" \t\r,", line[length - 1]);)
@@ -145,18 +148,18 @@ static char *bare(char *line) {
     return line;
 }
 
-bool apparmor_allows(const char *profile, const char *path) {
+bool doctor_security_apparmor_allows(const char *profile, const char *path) {
     char *copy = memory_strdup(profile), *rest = copy;
     int depth = 0, allowed = 0;
-    for (char *line; allowed >= 0 && (line = next_line(&rest));) {
-        line = bare(line);
+    for (char *line; allowed >= 0 && (line = text_next_line(&rest));) {
+        line = doctor_security_bare(line);
         size_t length = strlen(line);
         if (length && line[length - 1] == '{')
             depth++;
         else if (*line == '}')
             depth--;
         else if (depth <= 1) { /* deeper is a profile of a child */
-            int rule = file_rule(line, path);
+            int rule = doctor_security_file_rule(line, path);
             allowed = rule ? rule : allowed;
         }
     }
@@ -168,7 +171,8 @@ bool apparmor_allows(const char *profile, const char *path) {
 
 /* The profile of the daemon and what is local to it, one behind the other; its file in `name`.
  * NULL: there is none. */
-static char *load_profile(const struct tree *tree, const char *daemon, char **name) {
+static char *doctor_security_load_profile(const struct tree *tree, const char *daemon,
+                                          char **name) {
     static const char *const formats[] = {"usr.sbin.", ""};
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         size_t size;
@@ -187,15 +191,16 @@ static char *load_profile(const struct tree *tree, const char *daemon, char **na
     return NULL;
 }
 
-static void judge_profile(const struct tree *tree, const struct daemon *daemon,
-                          struct findings *findings) {
-    char *name = NULL, *profile = load_profile(tree, daemon->name, &name);
+static void doctor_security_judge_profile(const struct tree *tree,
+                                          const struct doctor_daemon *daemon,
+                                          struct doctor_findings *findings) {
+    char *name = NULL, *profile = doctor_security_load_profile(tree, daemon->name, &name);
     if (!profile) {
         doctor_warning(findings, "AppArmor confines %s (%s), and its profile is not in /" PROFILES,
                        daemon->name, daemon->label);
         doctor_hint(findings,
                     "if the log stays empty: 'dmesg | grep virt-rules' shows what was denied");
-    } else if (apparmor_allows(profile, ENGINE)) {
+    } else if (doctor_security_apparmor_allows(profile, ENGINE)) {
         doctor_ok(findings, "AppArmor confines %s, and lets it run " ENGINE, daemon->name);
     } else {
         doctor_failed(findings, "AppArmor does not let %s run " ENGINE, daemon->name);
@@ -211,7 +216,7 @@ static void judge_profile(const struct tree *tree, const struct daemon *daemon,
 /* --- SELinux */
 
 /* The context of a file; the caller frees it. */
-static char *context_of(const struct tree *tree, const char *path) {
+static char *doctor_security_context_of(const struct tree *tree, const char *path) {
     char label[LABEL_SIZE], *resolved = tree_resolve(tree, path);
     char *full = memory_printf("%s/%s", tree->root, resolved ? resolved : "");
     ssize_t size = lgetxattr(full, "security.selinux", label, sizeof label - 1);
@@ -223,19 +228,20 @@ static char *context_of(const struct tree *tree, const char *path) {
 
 /* Fedora's policy (since 2024) has a switch for libvirt's hooks, off at first:
  * https://github.com/fedora-selinux/selinux-policy/pull/2195. "0 0": what is, and what will be. */
-static bool hooks_are_off(const struct tree *tree) {
+static bool doctor_security_hooks_are_off(const struct tree *tree) {
     char *text = tree_attribute(tree, "sys/fs/selinux/booleans", "virt_hooks_unconfined");
     bool are = text && *text == '0';
     free(text);
     return are;
 }
 
-static void judge_contexts(const struct tree *tree, const struct daemon *daemon,
-                           struct findings *findings) {
-    char *engine = context_of(tree, ENGINE);
+static void doctor_security_judge_contexts(const struct tree *tree,
+                                           const struct doctor_daemon *daemon,
+                                           struct doctor_findings *findings) {
+    char *engine = doctor_security_context_of(tree, ENGINE);
     if (strstr(daemon->label, ":unconfined_")) {
         doctor_ok(findings, "SELinux does not confine %s (%s)", daemon->name, daemon->label);
-    } else if (hooks_are_off(tree)) {
+    } else if (doctor_security_hooks_are_off(tree)) {
         doctor_failed(findings, "SELinux confines %s (%s) and lets hooks do nothing", daemon->name,
                       daemon->label);
         doctor_hint(findings, "'setsebool -P virt_hooks_unconfined on', and 'restorecon -Rv "
@@ -255,14 +261,14 @@ static void judge_contexts(const struct tree *tree, const struct daemon *daemon,
 
 /* --- both */
 
-static bool selinux_enforces(const struct tree *tree) {
+static bool doctor_security_selinux_enforces(const struct tree *tree) {
     char *text = tree_attribute(tree, "sys/fs/selinux", "enforce");
     bool is = text && !strcmp(text, "1");
     free(text);
     return is;
 }
 
-static bool apparmor_is_on(const struct tree *tree) {
+static bool doctor_security_apparmor_is_on(const struct tree *tree) {
     char *text = tree_attribute(tree, "sys/module/apparmor/parameters", "enabled");
     bool is = text && *text == 'Y';
     free(text);
@@ -270,25 +276,26 @@ static bool apparmor_is_on(const struct tree *tree) {
 }
 
 /* No daemon runs whose label would tell. */
-static void judge_without_daemon(const struct tree *tree, struct findings *findings) {
-    if (apparmor_is_on(tree) || selinux_enforces(tree)) {
+static void doctor_security_judge_without_daemon(const struct tree *tree,
+                                                 struct doctor_findings *findings) {
+    if (doctor_security_apparmor_is_on(tree) || doctor_security_selinux_enforces(tree)) {
         doctor_warning(findings, "not known: %s is on, and no libvirtd or virtqemud runs",
-                       apparmor_is_on(tree) ? "AppArmor" : "SELinux");
+                       doctor_security_apparmor_is_on(tree) ? "AppArmor" : "SELinux");
         doctor_hint(findings, "start it, then look again");
     } else {
         doctor_ok(findings, "neither AppArmor nor SELinux is seen to be on");
     }
 }
 
-void condition_security(struct doctor *doctor, struct findings *findings) {
+void doctor_security_confinement(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
-    struct daemon daemon = doctor_daemon(tree);
+    struct doctor_daemon daemon = doctor_hook_daemon(tree);
     if (!daemon.pid)
-        judge_without_daemon(tree, findings);
-    else if (text_ends_with(daemon.label, " (enforce)"))
-        judge_profile(tree, &daemon, findings);
-    else if (selinux_enforces(tree) && strchr(daemon.label, ':'))
-        judge_contexts(tree, &daemon, findings);
+        doctor_security_judge_without_daemon(tree, findings);
+    else if (doctor_ends_with(daemon.label, " (enforce)"))
+        doctor_security_judge_profile(tree, &daemon, findings);
+    else if (doctor_security_selinux_enforces(tree) && strchr(daemon.label, ':'))
+        doctor_security_judge_contexts(tree, &daemon, findings);
     else
         doctor_ok(findings, "neither AppArmor nor SELinux confines %s", daemon.name);
     free(daemon.label);

@@ -1,6 +1,7 @@
 /* Conditions of what surrounds the engine: who asks, the state directory, what else is installed.
  */
 #include "engine/doctor/doctor.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@ enum { FILE_LIMIT = 1024 * 1024 };
 
 /* --- who asks */
 
-void condition_user(struct doctor *doctor, struct findings *findings) {
+void doctor_setup_user(struct doctor *doctor, struct doctor_findings *findings) {
     if (doctor->is_root) {
         doctor_ok(findings, "root, as the hook is");
     } else if (*doctor->tree.root) {
@@ -24,8 +25,9 @@ void condition_user(struct doctor *doctor, struct findings *findings) {
 
 enum { MIB = 1024 * 1024, SPACE_NEEDED = 4 * MIB, SPACE_GOOD = 32 * MIB };
 
-static void judge_space(const struct doctor *doctor, struct findings *findings) {
-    const struct state_facts *facts = &doctor->facts;
+static void doctor_setup_judge_space(const struct doctor *doctor,
+                                     struct doctor_findings *findings) {
+    const struct doctor_state_facts *facts = &doctor->facts;
     unsigned long long free_mib = facts->free_bytes / MIB;
     if (facts->free_bytes < SPACE_NEEDED || !facts->has_free_files) {
         doctor_failed(findings, "%s: its file system is full (%llu MiB free%s)", doctor->state,
@@ -42,8 +44,8 @@ static void judge_space(const struct doctor *doctor, struct findings *findings) 
     }
 }
 
-void condition_state(struct doctor *doctor, struct findings *findings) {
-    const struct state_facts *facts = &doctor->facts;
+void doctor_setup_state(struct doctor *doctor, struct doctor_findings *findings) {
+    const struct doctor_state_facts *facts = &doctor->facts;
     if (facts->error) {
         doctor_failed(findings, "%s cannot be looked at: %s", doctor->state,
                       strerror(facts->error));
@@ -66,13 +68,13 @@ void condition_state(struct doctor *doctor, struct findings *findings) {
         doctor_warning(findings, "%s may be changed by others than root", doctor->state);
         doctor_hint(findings, "chown root %s; chmod 700 %s", doctor->state, doctor->state);
     } else {
-        judge_space(doctor, findings);
+        doctor_setup_judge_space(doctor, findings);
     }
 }
 
 /* --- the udev rule that tells of what is plugged */
 
-static bool any_event(const struct program *program, enum event_name name) {
+static bool doctor_setup_any_event(const struct program *program, enum event_name name) {
     for (size_t i = 0; i < program->rule_count; i++)
         for (const struct event_list *event = program->rules[i]->events; event; event = event->next)
             if (event->event == name)
@@ -81,7 +83,7 @@ static bool any_event(const struct program *program, enum event_name name) {
 }
 
 /* The program that a udev rule of ours runs: RUN+="PROGRAM"; the caller frees it. NULL: none. */
-static char *program_of(const char *rule) {
+static char *doctor_setup_program_of(const char *rule) {
     const char *run = rule;
     while ((run = strstr(run, "RUN+=\""))) {
         run += strlen("RUN+=\"");
@@ -92,23 +94,23 @@ static char *program_of(const char *rule) {
     return NULL;
 }
 
-static bool runs_us(void *context, char *text) {
+static bool doctor_setup_runs_us(void *context, char *text) {
     char **program = context;
-    *program = program_of(text);
+    *program = doctor_setup_program_of(text);
     return *program;
 }
 
 /* The udev rule file that runs a program of ours, and that; the caller frees both. NULL: none. */
-static char *find_udev_rule(const struct tree *tree, char **program) {
+static char *doctor_setup_find_udev_rule(const struct tree *tree, char **program) {
     static const char *const places[] = {"etc/udev/rules.d",           "run/udev/rules.d",
                                          "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d",
                                          "lib/udev/rules.d",           NULL};
     *program = NULL;
-    return doctor_find_file(tree, places, ".rules", runs_us, program);
+    return doctor_find_file(tree, places, ".rules", doctor_setup_runs_us, program);
 }
 
 /* Whether the process is `virt-rules watch`. */
-static bool is_watch(const struct tree *tree, const char *process) {
+static bool doctor_setup_is_watch(const struct tree *tree, const char *process) {
     size_t size = 0;
     char *path = memory_printf("proc/%s", process);
     char *name = tree_attribute(tree, path, "comm");
@@ -126,25 +128,25 @@ static bool is_watch(const struct tree *tree, const char *process) {
 }
 
 /* Its process, or 0. */
-static unsigned find_watch(const struct tree *tree) {
+static unsigned doctor_setup_find_watch(const struct tree *tree) {
     struct names processes = tree_list(tree, "proc");
     uint32_t pid = 0, found = 0;
     for (size_t i = 0; !found && i < processes.count; i++)
-        if (parse_decimal(processes.items[i], INT32_MAX, &pid) &&
-            is_watch(tree, processes.items[i]))
+        if (text_parse_decimal(processes.items[i], INT32_MAX, &pid) &&
+            doctor_setup_is_watch(tree, processes.items[i]))
             found = pid;
-    names_finish(&processes);
+    tree_finish_names(&processes);
     return found;
 }
 
-static bool is_executable(const struct tree *tree, const char *path) {
+static bool doctor_setup_is_executable(const struct tree *tree, const char *path) {
     struct stat status;
     return tree_stat(tree, path, &status) && S_ISREG(status.st_mode) && (status.st_mode & 0111);
 }
 
-static void judge_udev_rule(const struct tree *tree, const char *rule, const char *program,
-                            struct findings *findings) {
-    if (!is_executable(tree, program)) {
+static void doctor_setup_judge_udev_rule(const struct tree *tree, const char *rule,
+                                         const char *program, struct doctor_findings *findings) {
+    if (!doctor_setup_is_executable(tree, program)) {
         doctor_failed(findings, "/%s runs %s, which is no program", rule, program);
         doctor_hint(findings, "'" INSTALLER "' puts both there");
     } else if (tree_has(tree, "run") && !tree_has(tree, "run/udev")) {
@@ -155,18 +157,18 @@ static void judge_udev_rule(const struct tree *tree, const char *rule, const cha
     }
 }
 
-void condition_plugged(struct doctor *doctor, struct findings *findings) {
+void doctor_setup_plugged(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
     char *program = NULL;
-    unsigned watch = find_watch(tree);
-    char *rule = find_udev_rule(tree, &program);
-    if (!any_event(doctor->program, EVENT_PLUGGED) &&
-        !any_event(doctor->program, EVENT_UNPLUGGED)) {
+    unsigned watch = doctor_setup_find_watch(tree);
+    char *rule = doctor_setup_find_udev_rule(tree, &program);
+    if (!doctor_setup_any_event(doctor->program, EVENT_PLUGGED) &&
+        !doctor_setup_any_event(doctor->program, EVENT_UNPLUGGED)) {
         doctor_ok(findings, "no matter: no rule is for plugged or unplugged");
     } else if (watch) {
         doctor_ok(findings, "'virt-rules watch' (process %u) tells of what comes and goes", watch);
     } else if (rule) {
-        judge_udev_rule(tree, rule, program, findings);
+        doctor_setup_judge_udev_rule(tree, rule, program, findings);
     } else {
         doctor_failed(findings, "rules are for plugged or unplugged, and nothing tells of that");
         doctor_hint(findings, "'" INSTALLER "' puts a udev rule in place; on a host without udev "
@@ -181,10 +183,11 @@ void condition_plugged(struct doctor *doctor, struct findings *findings) {
 #define PACKAGE "var/packages/Virtualization"
 
 /* The value of KEY="value" in a file of a package; NULL when there is none. */
-static char *package_value(const struct tree *tree, const char *path, const char *key) {
+static char *doctor_setup_package_value(const struct tree *tree, const char *path,
+                                        const char *key) {
     size_t size, length = strlen(key);
     char *text = tree_load(tree, path, FILE_LIMIT, &size), *rest = text, *value = NULL;
-    for (char *line; !value && (line = next_line(&rest));)
+    for (char *line; !value && (line = text_next_line(&rest));)
         if (!strncmp(line, key, length) && line[length] == '=') {
             line += length + 1;
             line += *line == '"';
@@ -195,8 +198,8 @@ static char *package_value(const struct tree *tree, const char *path, const char
 }
 
 /* The first of the places below the package that is there; the caller frees it. NULL: none. */
-static char *find_in_package(const struct tree *tree, const char *const *directories,
-                             const char *name) {
+static char *doctor_setup_find_in_package(const struct tree *tree, const char *const *directories,
+                                          const char *name) {
     for (; *directories; directories++) {
         char *path = memory_printf(PACKAGE "/target/%s/%s", *directories, name);
         if (tree_has(tree, path))
@@ -206,14 +209,14 @@ static char *find_in_package(const struct tree *tree, const char *const *directo
     return NULL;
 }
 
-static void judge_package(const struct tree *tree, const char *versions,
-                          struct findings *findings) {
+static void doctor_setup_judge_package(const struct tree *tree, const char *versions,
+                                       struct doctor_findings *findings) {
     static const char *const programs[] = {"usr/local/bin", "usr/bin", "bin", NULL};
     static const char *const libraries[] = {"usr/local/lib", "usr/lib", "lib", "usr/local/lib64",
                                             "usr/lib64",     "lib64",   NULL};
-    char *virsh = find_in_package(tree, programs, "virsh");
-    char *qemu = find_in_package(tree, programs, "qemu-system-x86_64");
-    char *library = find_in_package(tree, libraries, "libvirt.so.0");
+    char *virsh = doctor_setup_find_in_package(tree, programs, "virsh");
+    char *qemu = doctor_setup_find_in_package(tree, programs, "qemu-system-x86_64");
+    char *library = doctor_setup_find_in_package(tree, libraries, "libvirt.so.0");
     if (library) {
         doctor_ok(findings, "%s: /%s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
                   virsh ? virsh : "not found", qemu ? "/" : "", qemu ? qemu : "not found");
@@ -229,17 +232,17 @@ static void judge_package(const struct tree *tree, const char *versions,
     free(library);
 }
 
-static bool names_us(void *context, char *text) {
+static bool doctor_setup_names_us(void *context, char *text) {
     (void)context;
     return strstr(text, "virt-rules");
 }
 
 /* /etc/libvirt does not outlive a boot there. */
-static void judge_boot(const struct tree *tree, struct findings *findings) {
+static void doctor_setup_judge_boot(const struct tree *tree, struct doctor_findings *findings) {
     static const char *const places[] = {
         "usr/local/etc/rc.d", "var/packages/Virtualization/conf/systemd",
         "usr/local/lib/systemd/system", "etc/systemd/system", NULL};
-    char *file = doctor_find_file(tree, places, "", names_us, NULL);
+    char *file = doctor_find_file(tree, places, "", doctor_setup_names_us, NULL);
     if (file) {
         doctor_ok(findings, "/%s, which DSM runs at boot, is about virt-rules", file);
     } else {
@@ -253,15 +256,15 @@ static void judge_boot(const struct tree *tree, struct findings *findings) {
     free(file);
 }
 
-void condition_synology(struct doctor *doctor, struct findings *findings) {
+void doctor_setup_synology(struct doctor *doctor, struct doctor_findings *findings) {
     const struct tree *tree = &doctor->tree;
     if (!tree_has(tree, PACKAGE))
         return;
-    char *package = package_value(tree, PACKAGE "/INFO", "version");
-    char *system = package_value(tree, "etc.defaults/VERSION", "productversion");
+    char *package = doctor_setup_package_value(tree, PACKAGE "/INFO", "version");
+    char *system = doctor_setup_package_value(tree, "etc.defaults/VERSION", "productversion");
     char *versions = memory_printf("Virtual Machine Manager %s, DSM %s", package, system);
-    judge_package(tree, versions, findings);
-    judge_boot(tree, findings);
+    doctor_setup_judge_package(tree, versions, findings);
+    doctor_setup_judge_boot(tree, findings);
     free(versions);
     free(package);
     free(system);

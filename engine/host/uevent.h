@@ -14,7 +14,7 @@ struct uevent {
     uint64_t number; /* SEQNUM, in the order of the kernel; 0: told by hand */
     /* What the event says of it. Of a USB device that came, that is neither serial nor the class
      * of an interface; of one that went, only udev has kept those. */
-    struct host_device device;
+    struct device device;
 };
 
 /*
@@ -25,8 +25,7 @@ struct uevent {
 bool uevent_init(struct uevent *uevent, const char *const *variables);
 
 /* An event of a device that is known from elsewhere; it is copied. */
-void uevent_of(struct uevent *uevent, const struct host_device *device, bool removed,
-               uint64_t number);
+void uevent_of(struct uevent *uevent, const struct device *device, bool removed, uint64_t number);
 void uevent_finish(struct uevent *uevent);
 
 /*
@@ -40,20 +39,5 @@ const char **uevent_split(char *message, size_t size);
  * when unknown. The caller frees it. */
 uint64_t uevent_last_number(const char *sysroot);
 char *uevent_boot(const char *sysroot);
-
-/* `count` numbers with `separator` between them, as "1a6e/89a"; base is 10 or 16. Returns what
- * stands behind, or NULL. */
-const char *numbers_parse(const char *text, int base, char separator, uint32_t *numbers,
-                          size_t count);
-
-/* "1a6e:089a", two times four digits and nothing else. */
-bool device_id_parse(const char *text, struct device_id *id);
-
-/* Texts and all; device_finish() ends it. */
-struct host_device device_copy(const struct host_device *device);
-void device_finish(struct host_device *device);
-
-/* Whether it is the same device at the same place; for USB, since it was plugged in. */
-bool device_is_same(const struct host_device *one, const struct host_device *other);
 
 #endif

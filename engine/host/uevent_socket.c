@@ -13,7 +13,7 @@ enum {
 };
 
 /* More than the host allows others needs CAP_NET_ADMIN; without it, what is allowed. */
-static void widen(int file) {
+static void uevent_socket_widen(int file) {
     int size = BUFFER_SIZE;
     if (setsockopt(file, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
         setsockopt(file, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
@@ -26,7 +26,7 @@ int uevent_socket_open(void) {
         socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
     if (file < 0)
         return -1;
-    widen(file);
+    uevent_socket_widen(file);
     if (setsockopt(file, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ||
         bind(file, (struct sockaddr *)&address, sizeof address) < 0) {
         int saved = errno;
@@ -38,7 +38,7 @@ int uevent_socket_open(void) {
 }
 
 /* Any process of root may write to the group; what counts is the kernel's, which has no port. */
-static bool is_from_kernel(struct msghdr *header) {
+static bool uevent_socket_is_from_kernel(struct msghdr *header) {
     const struct sockaddr_nl *sender = header->msg_name;
     struct cmsghdr *control = CMSG_FIRSTHDR(header);
     struct ucred credentials = {.uid = (uid_t)-1};
@@ -69,5 +69,5 @@ ssize_t uevent_socket_read(int socket, char *message, size_t size) {
     if (length < 0)
         return -1;
     message[length] = '\0';
-    return header.msg_flags & MSG_TRUNC || !is_from_kernel(&header) ? 0 : length;
+    return header.msg_flags & MSG_TRUNC || !uevent_socket_is_from_kernel(&header) ? 0 : length;
 }

@@ -4,19 +4,20 @@
 
 #include <stdlib.h>
 
-static void answer_set_error(struct libvirt_answer *answer, const struct virt_error *error) {
+static void libvirt_answer_answer_set_error(struct libvirt_answer *answer,
+                                            const struct virt_error *error) {
     answer->error = memory_strdup(error->message);
     answer->hint = *error->hint ? memory_strdup(error->hint) : NULL;
 }
 
-static int answer_ask_daemon(struct libvirt_answer *answer, struct virt *virt,
-                             struct virt_error *error) {
+static int libvirt_answer_answer_ask_daemon(struct libvirt_answer *answer, struct virt *virt,
+                                            struct virt_error *error) {
     struct virt_about about;
     if (virt->ops->about(virt, &about, error) < 0)
         return -1;
     answer->uri = *about.uri ? memory_strdup(about.uri) : NULL;
     answer->version = about.version;
-    if (vms_from_libvirt(&answer->vms, virt, error) < 0)
+    if (domain_list_from_libvirt(&answer->vms, virt, error) < 0)
         return -1;
     answer->vms_known = true;
     return 0;
@@ -27,22 +28,22 @@ void libvirt_answer_get(struct libvirt_answer *answer) {
     struct virt_library library;
     struct virt_error error;
     *answer = (struct libvirt_answer){.asked = true};
-    int status = virt_libvirt_library(&library, &error);
+    int status = virt_asker_find_library(&library, &error);
     if (status == 0) {
         answer->library = *library.path ? memory_strdup(library.path) : NULL;
         answer->library_version = library.version;
-        status = virt_libvirt_open(&virt, NULL, &error);
+        status = virt_asker_connect(&virt, NULL, &error);
     }
     if (status == 0)
-        status = answer_ask_daemon(answer, virt, &error);
+        status = libvirt_answer_answer_ask_daemon(answer, virt, &error);
     if (status < 0)
-        answer_set_error(answer, &error);
+        libvirt_answer_answer_set_error(answer, &error);
     virt_close(virt);
 }
 
 void libvirt_answer_from_tree(struct libvirt_answer *answer, const char *root) {
     *answer = (struct libvirt_answer){0};
-    answer->vms_known = vms_from_tree(&answer->vms, root);
+    answer->vms_known = domain_list_from_tree(&answer->vms, root);
 }
 
 void libvirt_answer_finish(struct libvirt_answer *answer) {
@@ -50,6 +51,6 @@ void libvirt_answer_finish(struct libvirt_answer *answer) {
     free(answer->uri);
     free(answer->error);
     free(answer->hint);
-    vms_finish(&answer->vms);
+    domain_list_finish(&answer->vms);
     *answer = (struct libvirt_answer){0};
 }

@@ -4,7 +4,7 @@
 #ifndef ENGINE_LIBVIRT_ANSWER_H
 #define ENGINE_LIBVIRT_ANSWER_H
 
-#include "engine/vms.h"
+#include "engine/libvirt/domain_list.h"
 
 struct libvirt_answer {
     bool asked;

@@ -1,7 +1,7 @@
 /*
  * Port to the hypervisor: what the engine asks of libvirt and nothing more, so that a test can
- * stand in. Calls block, at most for the limits of engine/deadline.h. None may be made inside a
- * libvirt hook.
+ * stand in. Calls block, at most for the limits of engine/system/deadline.h. None may be made
+ * inside a libvirt hook.
  */
 #ifndef ENGINE_VIRT_H
 #define ENGINE_VIRT_H
@@ -112,16 +112,16 @@ struct virt {
  * writes to a socket whose daemon may be gone. The caller closes it with virt_close(), which takes
  * NULL too. After -1 `virt` is NULL.
  */
-int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
+int virt_asker_connect(struct virt **virt, const char *uri, struct virt_error *error);
 
-/* The library that virt_libvirt_open() loads. */
+/* The library that virt_asker_connect() loads. */
 struct virt_library {
     char path[512];
     unsigned long version; /* 9000000 is 9.0.0 */
 };
 
 /* Loads it, in a process of its own too, and connects to nothing. Returns 0, or -1 with `error`. */
-int virt_libvirt_library(struct virt_library *library, struct virt_error *error);
+int virt_asker_find_library(struct virt_library *library, struct virt_error *error);
 
 #define VIRT_NO_ANSWER "libvirt does not answer: "
 /* The message without these words, for a caller that has said so already. */

@@ -1,8 +1,8 @@
 #include "engine/libvirt/virt_asker.h"
 
-#include "engine/deadline.h"
-#include "engine/helper.h"
 #include "engine/libvirt/virt_libvirt.h"
+#include "engine/system/deadline.h"
+#include "engine/system/helper.h"
 #include "lexer/memory.h"
 
 #include <errno.h>
@@ -72,7 +72,7 @@ struct asker {
     int64_t silent_until;
 };
 
-static struct asker *asker_of(struct virt *virt) {
+static struct asker *virt_asker_asker_of(struct virt *virt) {
     return (struct asker *)virt;
 }
 
@@ -88,13 +88,13 @@ struct asked {
     size_t size;
 };
 
-static void asked_put(struct asked *asked, const void *bytes, size_t size) {
+static void virt_asker_asked_put(struct asked *asked, const void *bytes, size_t size) {
     asked->bytes = memory_resize(asked->bytes, asked->size + size, 1);
     memcpy(asked->bytes + asked->size, bytes, size);
     asked->size += size;
 }
 
-static int asked_list(struct asked *asked, struct virt_error *error) {
+static int virt_asker_asked_list(struct asked *asked, struct virt_error *error) {
     struct virt_vm *vms = NULL;
     size_t count = 0;
     int status = asked->question.call == CALL_LIST
@@ -103,56 +103,56 @@ static int asked_list(struct asked *asked, struct virt_error *error) {
     if (status < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        asked_put(asked, vms[i].uuid, sizeof vms[i].uuid);
-        asked_put(asked, vms[i].xml, strlen(vms[i].xml) + 1);
+        virt_asker_asked_put(asked, vms[i].uuid, sizeof vms[i].uuid);
+        virt_asker_asked_put(asked, vms[i].xml, strlen(vms[i].xml) + 1);
     }
     virt_list_free(vms, count);
     return 0;
 }
 
-static int asked_xml(struct asked *asked, struct virt_error *error) {
+static int virt_asker_asked_xml(struct asked *asked, struct virt_error *error) {
     char *xml = NULL;
     if (asked->virt->ops->domain_xml(asked->virt, asked->first, &xml, error) < 0)
         return -1;
-    asked_put(asked, xml, strlen(xml) + 1);
+    virt_asker_asked_put(asked, xml, strlen(xml) + 1);
     free(xml);
     return 0;
 }
 
-static int asked_library(struct asked *asked, struct virt_error *error) {
+static int virt_asker_asked_library(struct asked *asked, struct virt_error *error) {
     struct virt_library library = {0};
     int status = asked->work->library(&library, error);
-    asked_put(asked, &library, sizeof library);
+    virt_asker_asked_put(asked, &library, sizeof library);
     return status;
 }
 
-static int asked_about(struct asked *asked, struct virt_error *error) {
+static int virt_asker_asked_about(struct asked *asked, struct virt_error *error) {
     struct virt_about about = {0};
     int status = asked->virt->ops->about(asked->virt, &about, error);
-    asked_put(asked, &about, sizeof about);
+    virt_asker_asked_put(asked, &about, sizeof about);
     return status;
 }
 
-static int asked_wait(struct asked *asked, struct virt_error *error) {
+static int virt_asker_asked_wait(struct asked *asked, struct virt_error *error) {
     struct virt_news news = {0};
     int status = asked->virt->ops->wait(asked->virt, asked->question.number, &news, error);
-    asked_put(asked, &news, sizeof news);
+    virt_asker_asked_put(asked, &news, sizeof news);
     return status;
 }
 
-static int asked_do(struct asked *asked, struct virt_error *error) {
+static int virt_asker_asked_do(struct asked *asked, struct virt_error *error) {
     struct virt *virt = asked->virt;
     int id = asked->question.number;
     switch (asked->question.call) {
     case CALL_LIBRARY:
-        return asked_library(asked, error);
+        return virt_asker_asked_library(asked, error);
     case CALL_OPEN:
         return asked->work->open(&asked->virt, asked->first, error);
     case CALL_XML:
-        return asked_xml(asked, error);
+        return virt_asker_asked_xml(asked, error);
     case CALL_LIST:
     case CALL_LIST_ALL:
-        return asked_list(asked, error);
+        return virt_asker_asked_list(asked, error);
     case CALL_ATTACH:
         return virt->ops->attach(virt, asked->first, id, asked->second, error);
     case CALL_DETACH:
@@ -164,9 +164,9 @@ static int asked_do(struct asked *asked, struct virt_error *error) {
     case CALL_WATCH:
         return virt->ops->watch(virt, asked->first, error);
     case CALL_WAIT:
-        return asked_wait(asked, error);
+        return virt_asker_asked_wait(asked, error);
     case CALL_ABOUT:
-        return asked_about(asked, error);
+        return virt_asker_asked_about(asked, error);
     case CALL_CLOSE:
         virt_close(virt);
         break;
@@ -174,24 +174,24 @@ static int asked_do(struct asked *asked, struct virt_error *error) {
     return 0;
 }
 
-static bool asked_text(const struct asked *asked, size_t size, char **text) {
+static bool virt_asker_asked_text(const struct asked *asked, size_t size, char **text) {
     *text = size ? memory_resize(NULL, size, 1) : NULL;
     return helper_receive(asked->socket, *text, size);
 }
 
 /* Returns false at the engine's end. */
-static bool asked_receive(struct asked *asked) {
+static bool virt_asker_asked_receive(struct asked *asked) {
     const struct question *question = &asked->question;
     return helper_receive(asked->socket, &asked->question, sizeof asked->question) &&
-           asked_text(asked, question->first_size, &asked->first) &&
-           asked_text(asked, question->second_size, &asked->second);
+           virt_asker_asked_text(asked, question->first_size, &asked->first) &&
+           virt_asker_asked_text(asked, question->second_size, &asked->second);
 }
 
-static bool asked_answer(struct asked *asked) {
+static bool virt_asker_asked_answer(struct asked *asked) {
     struct answer answer = {0};
     asked->bytes = NULL;
     asked->size = 0;
-    answer.status = asked_do(asked, &answer.error);
+    answer.status = virt_asker_asked_do(asked, &answer.error);
     answer.size = asked->size;
     bool sent = helper_send(asked->socket, &answer, sizeof answer) &&
                 helper_send(asked->socket, asked->bytes, asked->size);
@@ -201,18 +201,19 @@ static bool asked_answer(struct asked *asked) {
     return sent;
 }
 
-static void asked_all(void *context, int socket) {
+static void virt_asker_asked_all(void *context, int socket) {
     struct asked asked = {.work = context, .socket = socket};
-    while (asked_receive(&asked) && asked_answer(&asked) && asked.question.call != CALL_CLOSE)
+    while (virt_asker_asked_receive(&asked) && virt_asker_asked_answer(&asked) &&
+           asked.question.call != CALL_CLOSE)
         ;
 }
 
 /* --- in the engine: what went wrong */
 
-__attribute__((format(printf, 4, 5))) static int asker_fail(struct virt_error *error,
-                                                            enum virt_failure failure,
-                                                            const char *hint, const char *format,
-                                                            ...) {
+__attribute__((format(printf, 4, 5))) static int virt_asker_asker_fail(struct virt_error *error,
+                                                                       enum virt_failure failure,
+                                                                       const char *hint,
+                                                                       const char *format, ...) {
     va_list values;
     *error = (struct virt_error){.failure = failure};
     va_start(values, format);
@@ -222,57 +223,61 @@ __attribute__((format(printf, 4, 5))) static int asker_fail(struct virt_error *e
     return -1;
 }
 
-static bool asker_is_change(enum asker_call call) {
+static bool virt_asker_asker_is_change(enum asker_call call) {
     return call >= CALL_ATTACH && call <= CALL_REBOOT;
 }
 
-static int asker_seconds(int64_t milliseconds) {
+static int virt_asker_asker_seconds(int64_t milliseconds) {
     return (int)((milliseconds + 999) / 1000);
 }
 
-static int asker_late(struct asker *asker, enum asker_call call, int64_t limit,
-                      struct virt_error *error) {
+static int virt_asker_asker_late(struct asker *asker, enum asker_call call, int64_t limit,
+                                 struct virt_error *error) {
     const char *subject = asker->subject;
     helper_end(&asker->helper);
     asker->is_open = false;
-    if (asker_is_change(call))
-        asker_fail(error, VIRT_SILENT,
-                   "libvirt may still do it: 'dmesg' and the daemon's log say what it waits for; a "
-                   "program may have the device open on the host",
-                   VIRT_NO_ANSWER "%s%s%s has not returned for %d s", asker_texts[call],
-                   subject ? " of " : "", subject ? subject : "", asker_seconds(limit));
+    if (virt_asker_asker_is_change(call))
+        virt_asker_asker_fail(
+            error, VIRT_SILENT,
+            "libvirt may still do it: 'dmesg' and the daemon's log say what it waits for; a "
+            "program may have the device open on the host",
+            VIRT_NO_ANSWER "%s%s%s has not returned for %d s", asker_texts[call],
+            subject ? " of " : "", subject ? subject : "", virt_asker_asker_seconds(limit));
     else
-        asker_fail(error, VIRT_SILENT,
-                   "see whether a hook script hangs ('ps -ef'); else restart the daemon "
-                   "('systemctl restart libvirtd', or virtqemud): running VMs stay",
-                   VIRT_NO_ANSWER "%s within %d s", asker_texts[call], asker_seconds(limit));
+        virt_asker_asker_fail(error, VIRT_SILENT,
+                              "see whether a hook script hangs ('ps -ef'); else restart the daemon "
+                              "('systemctl restart libvirtd', or virtqemud): running VMs stay",
+                              VIRT_NO_ANSWER "%s within %d s", asker_texts[call],
+                              virt_asker_asker_seconds(limit));
     asker->silence = *error;
     asker->silent_until = deadline_now() + deadline_limit(DEADLINE_ANSWER_MS);
     return -1;
 }
 
-static int asker_crashed(struct asker *asker, struct virt_error *error) {
+static int virt_asker_asker_crashed(struct asker *asker, struct virt_error *error) {
     int status = helper_end(&asker->helper);
     asker->is_open = false;
     if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        return asker_fail(error, VIRT_UNREACHABLE,
-                          "it may not fit this system: is it the one that its package installed?",
-                          "the libvirt library crashed (signal %d)", WTERMSIG(status));
+        return virt_asker_asker_fail(
+            error, VIRT_UNREACHABLE,
+            "it may not fit this system: is it the one that its package installed?",
+            "the libvirt library crashed (signal %d)", WTERMSIG(status));
     if (status != -1 && WIFEXITED(status))
-        return asker_fail(error, VIRT_UNREACHABLE,
-                          "it may not fit this system: is it the one that its package installed?",
-                          "the libvirt library ended its process (exit status %d)",
-                          WEXITSTATUS(status));
-    return asker_fail(error, VIRT_UNREACHABLE, "see dmesg whether the host has run out of memory",
-                      "the process that calls libvirt was killed");
+        return virt_asker_asker_fail(
+            error, VIRT_UNREACHABLE,
+            "it may not fit this system: is it the one that its package installed?",
+            "the libvirt library ended its process (exit status %d)", WEXITSTATUS(status));
+    return virt_asker_asker_fail(error, VIRT_UNREACHABLE,
+                                 "see dmesg whether the host has run out of memory",
+                                 "the process that calls libvirt was killed");
 }
 
-static int asker_cannot_start(struct virt_error *error) {
-    return asker_fail(error, VIRT_UNREACHABLE,
-                      errno == EMFILE || errno == ENFILE
-                          ? "raise the limit on open files: ulimit -n"
-                          : "free memory, or end programs that run wild",
-                      "no process can be started to call libvirt: %s", strerror(errno));
+static int virt_asker_asker_cannot_start(struct virt_error *error) {
+    return virt_asker_asker_fail(error, VIRT_UNREACHABLE,
+                                 errno == EMFILE || errno == ENFILE
+                                     ? "raise the limit on open files: ulimit -n"
+                                     : "free memory, or end programs that run wild",
+                                 "no process can be started to call libvirt: %s", strerror(errno));
 }
 
 /* --- in the engine: a call */
@@ -284,7 +289,7 @@ struct exchange {
     char *bytes; /* of the answer, for the caller to free */
 };
 
-static bool asker_send(const struct asker *asker, const struct exchange *exchange) {
+static bool virt_asker_asker_send(const struct asker *asker, const struct exchange *exchange) {
     const struct question *question = &exchange->question;
     return helper_send(asker->helper.socket, question, sizeof *question) &&
            helper_send(asker->helper.socket, exchange->first, question->first_size) &&
@@ -292,22 +297,23 @@ static bool asker_send(const struct asker *asker, const struct exchange *exchang
 }
 
 /* A change may take its time; a person who waits for it is told. */
-static void asker_give_notice(const struct asker *asker, enum asker_call call, int64_t limit) {
+static void virt_asker_asker_give_notice(const struct asker *asker, enum asker_call call,
+                                         int64_t limit) {
     const char *subject = asker->subject;
     fprintf(stderr, "virt-rules: waiting for libvirt: %s%s%s, at most %d s\n", asker_texts[call],
-            subject ? " of " : "", subject ? subject : "", asker_seconds(limit));
+            subject ? " of " : "", subject ? subject : "", virt_asker_asker_seconds(limit));
 }
 
-static enum helper_answer asker_await(const struct asker *asker, struct exchange *exchange,
-                                      int64_t limit) {
+static enum helper_answer virt_asker_asker_await(const struct asker *asker,
+                                                 struct exchange *exchange, int64_t limit) {
     enum asker_call call = exchange->question.call;
     int64_t start = deadline_now(), notice = deadline_limit(DEADLINE_NOTICE_MS);
     enum helper_answer told = HELPER_LATE;
     struct answer *answer = &exchange->answer;
-    if (asker_is_change(call)) {
+    if (virt_asker_asker_is_change(call)) {
         struct pollfd input = {.fd = asker->helper.socket, .events = POLLIN};
         if (poll(&input, 1, (int)notice) == 0)
-            asker_give_notice(asker, call, limit);
+            virt_asker_asker_give_notice(asker, call, limit);
     }
     told = helper_await(&asker->helper, answer, sizeof *answer, start + limit);
     if (told != HELPER_ANSWERED)
@@ -317,49 +323,53 @@ static enum helper_answer asker_await(const struct asker *asker, struct exchange
 }
 
 /* With a helper. Returns 0, or -1 with `error`. */
-static int asker_exchange(struct asker *asker, struct exchange *exchange, int64_t limit,
-                          struct virt_error *error) {
+static int virt_asker_asker_exchange(struct asker *asker, struct exchange *exchange, int64_t limit,
+                                     struct virt_error *error) {
     struct question *question = &exchange->question;
     question->first_size = exchange->first ? strlen(exchange->first) + 1 : 0;
     question->second_size = exchange->second ? strlen(exchange->second) + 1 : 0;
-    if (!asker_send(asker, exchange))
-        return asker_crashed(asker, error);
-    switch (asker_await(asker, exchange, limit)) {
+    if (!virt_asker_asker_send(asker, exchange))
+        return virt_asker_asker_crashed(asker, error);
+    switch (virt_asker_asker_await(asker, exchange, limit)) {
     case HELPER_ANSWERED:
         break;
     case HELPER_ENDED:
-        return asker_crashed(asker, error);
+        return virt_asker_asker_crashed(asker, error);
     case HELPER_LATE:
-        return asker_late(asker, question->call, limit, error);
+        return virt_asker_asker_late(asker, question->call, limit, error);
     }
     if (exchange->answer.status < 0)
         *error = exchange->answer.error;
     return exchange->answer.status;
 }
 
-static int asker_start(struct asker *asker, struct virt_error *error) {
-    if (!asker->helper.pid && helper_start(&asker->helper, asked_all, (void *)asker->work) < 0)
-        return asker_cannot_start(error);
+static int virt_asker_asker_start(struct asker *asker, struct virt_error *error) {
+    if (!asker->helper.pid &&
+        helper_start(&asker->helper, virt_asker_asked_all, (void *)asker->work) < 0)
+        return virt_asker_asker_cannot_start(error);
     return 0;
 }
 
-static int asker_connect(struct asker *asker, struct virt_error *error) {
+static int virt_asker_asker_connect(struct asker *asker, struct virt_error *error) {
     struct exchange exchange = {.question = {.call = CALL_OPEN}, .first = asker->uri};
-    if (asker_start(asker, error) < 0)
+    if (virt_asker_asker_start(asker, error) < 0)
         return -1;
     if (asker->is_open)
         return 0;
-    int status = asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+    int status =
+        virt_asker_asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
     asker->is_open = status == 0;
     free(exchange.bytes);
     return status;
 }
 
 /* Returns 0, or -1 with `error`; then there are no bytes. */
-static int asker_call(struct virt *virt, struct exchange *exchange, struct virt_error *error) {
-    struct asker *asker = asker_of(virt);
+static int virt_asker_asker_call(struct virt *virt, struct exchange *exchange,
+                                 struct virt_error *error) {
+    struct asker *asker = virt_asker_asker_of(virt);
     enum asker_call call = exchange->question.call;
-    int64_t limit = deadline_limit(asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
+    int64_t limit =
+        deadline_limit(virt_asker_asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
     if (call == CALL_WAIT)
         limit += exchange->question.number;
     if (deadline_now() < asker->silent_until) {
@@ -367,9 +377,9 @@ static int asker_call(struct virt *virt, struct exchange *exchange, struct virt_
         return -1;
     }
     asker->silent_until = 0;
-    if (asker_connect(asker, error) < 0)
+    if (virt_asker_asker_connect(asker, error) < 0)
         return -1;
-    int status = asker_exchange(asker, exchange, limit, error);
+    int status = virt_asker_asker_exchange(asker, exchange, limit, error);
     if (status < 0) {
         free(exchange->bytes);
         exchange->bytes = NULL;
@@ -379,15 +389,16 @@ static int asker_call(struct virt *virt, struct exchange *exchange, struct virt_
 
 /* --- in the engine: the operations */
 
-static int asker_domain_xml(struct virt *virt, const char *vm, char **xml,
-                            struct virt_error *error) {
+static int virt_asker_asker_domain_xml(struct virt *virt, const char *vm, char **xml,
+                                       struct virt_error *error) {
     struct exchange exchange = {.question = {.call = CALL_XML}, .first = vm};
-    int status = asker_call(virt, &exchange, error);
+    int status = virt_asker_asker_call(virt, &exchange, error);
     *xml = exchange.bytes;
     return status;
 }
 
-static void asker_take_list(const struct exchange *exchange, struct virt_vm **vms, size_t *count) {
+static void virt_asker_asker_take_list(const struct exchange *exchange, struct virt_vm **vms,
+                                       size_t *count) {
     const char *at = exchange->bytes, *end = at + exchange->answer.size;
     *vms = memory_zalloc(sizeof **vms);
     for (*count = 0; at < end; ++*count) {
@@ -399,85 +410,89 @@ static void asker_take_list(const struct exchange *exchange, struct virt_vm **vm
     }
 }
 
-static int asker_list_by(struct virt *virt, enum asker_call call, struct virt_vm **vms,
-                         size_t *count, struct virt_error *error) {
+static int virt_asker_asker_list_by(struct virt *virt, enum asker_call call, struct virt_vm **vms,
+                                    size_t *count, struct virt_error *error) {
     struct exchange exchange = {.question = {.call = call}};
-    int status = asker_call(virt, &exchange, error);
+    int status = virt_asker_asker_call(virt, &exchange, error);
     *vms = NULL;
     *count = 0;
     if (status == 0)
-        asker_take_list(&exchange, vms, count);
+        virt_asker_asker_take_list(&exchange, vms, count);
     free(exchange.bytes);
     return status;
 }
 
-static int asker_list(struct virt *virt, struct virt_vm **vms, size_t *count,
-                      struct virt_error *error) {
-    return asker_list_by(virt, CALL_LIST, vms, count, error);
+static int virt_asker_asker_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                                 struct virt_error *error) {
+    return virt_asker_asker_list_by(virt, CALL_LIST, vms, count, error);
 }
 
-static int asker_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
-                          struct virt_error *error) {
-    return asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
+static int virt_asker_asker_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                                     struct virt_error *error) {
+    return virt_asker_asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
 }
 
-static int asker_change(struct virt *virt, enum asker_call call, const char *uuid, int id,
-                        const char *xml, struct virt_error *error) {
+static int virt_asker_asker_change(struct virt *virt, enum asker_call call, const char *uuid,
+                                   int id, const char *xml, struct virt_error *error) {
     struct exchange exchange = {
         .question = {.call = call, .number = id}, .first = uuid, .second = xml};
-    int status = asker_call(virt, &exchange, error);
+    int status = virt_asker_asker_call(virt, &exchange, error);
     free(exchange.bytes);
     return status;
 }
 
-static int asker_attach(struct virt *virt, const char *uuid, int id, const char *xml,
-                        struct virt_error *error) {
-    return asker_change(virt, CALL_ATTACH, uuid, id, xml, error);
+static int virt_asker_asker_attach(struct virt *virt, const char *uuid, int id, const char *xml,
+                                   struct virt_error *error) {
+    return virt_asker_asker_change(virt, CALL_ATTACH, uuid, id, xml, error);
 }
 
-static int asker_detach(struct virt *virt, const char *uuid, int id, const char *xml,
-                        struct virt_error *error) {
-    return asker_change(virt, CALL_DETACH, uuid, id, xml, error);
+static int virt_asker_asker_detach(struct virt *virt, const char *uuid, int id, const char *xml,
+                                   struct virt_error *error) {
+    return virt_asker_asker_change(virt, CALL_DETACH, uuid, id, xml, error);
 }
 
-static int asker_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
-    return asker_change(virt, CALL_RESET, uuid, id, NULL, error);
+static int virt_asker_asker_reset(struct virt *virt, const char *uuid, int id,
+                                  struct virt_error *error) {
+    return virt_asker_asker_change(virt, CALL_RESET, uuid, id, NULL, error);
 }
 
-static int asker_reboot(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
-    return asker_change(virt, CALL_REBOOT, uuid, id, NULL, error);
+static int virt_asker_asker_reboot(struct virt *virt, const char *uuid, int id,
+                                   struct virt_error *error) {
+    return virt_asker_asker_change(virt, CALL_REBOOT, uuid, id, NULL, error);
 }
 
-static int asker_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
-    return asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
+static int virt_asker_asker_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    return virt_asker_asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
 }
 
-static void asker_sleep(int64_t milliseconds) {
+static void virt_asker_asker_sleep(int64_t milliseconds) {
     struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
     while (milliseconds > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
         ;
 }
 
 /* What was watched went with the asker that was killed. The time counts that has gone by here. */
-static int asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
-                      struct virt_error *error) {
+static int virt_asker_asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                                 struct virt_error *error) {
     struct exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
     int64_t start = deadline_now();
     *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
-    if (!asker_of(virt)->is_open)
-        return asker_fail(error, VIRT_UNREACHABLE, "", "libvirt's events are not watched any more");
-    int status = asker_call(virt, &exchange, error);
+    if (!virt_asker_asker_of(virt)->is_open)
+        return virt_asker_asker_fail(error, VIRT_UNREACHABLE, "",
+                                     "libvirt's events are not watched any more");
+    int status = virt_asker_asker_call(virt, &exchange, error);
     if (status == 0 && exchange.bytes)
         memcpy(news, exchange.bytes, sizeof *news);
     if (status == 0 && news->kind == VIRT_NEWS_NONE)
-        asker_sleep(timeout_ms - (deadline_now() - start));
+        virt_asker_asker_sleep(timeout_ms - (deadline_now() - start));
     free(exchange.bytes);
     return status;
 }
 
-static int asker_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+static int virt_asker_asker_about(struct virt *virt, struct virt_about *about,
+                                  struct virt_error *error) {
     struct exchange exchange = {.question = {.call = CALL_ABOUT}};
-    int status = asker_call(virt, &exchange, error);
+    int status = virt_asker_asker_call(virt, &exchange, error);
     *about = (struct virt_about){0};
     if (status == 0 && exchange.bytes)
         memcpy(about, exchange.bytes, sizeof *about);
@@ -485,19 +500,19 @@ static int asker_about(struct virt *virt, struct virt_about *about, struct virt_
     return status;
 }
 
-static void asker_set_subject(struct virt *virt, const char *subject) {
-    struct asker *asker = asker_of(virt);
+static void virt_asker_asker_set_subject(struct virt *virt, const char *subject) {
+    struct asker *asker = virt_asker_asker_of(virt);
     free(asker->subject);
     asker->subject = subject ? memory_strdup(subject) : NULL;
 }
 
 /* The daemon is told, unless it is silent anyhow. */
-static void asker_close(struct virt *virt) {
-    struct asker *asker = asker_of(virt);
+static void virt_asker_asker_close(struct virt *virt) {
+    struct asker *asker = virt_asker_asker_of(virt);
     struct exchange exchange = {.question = {.call = CALL_CLOSE}};
     struct virt_error ignored;
     if (asker->is_open)
-        asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), &ignored);
+        virt_asker_asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), &ignored);
     helper_end(&asker->helper);
     free(exchange.bytes);
     free(asker->uri);
@@ -506,18 +521,18 @@ static void asker_close(struct virt *virt) {
 }
 
 static const struct virt_ops asker_operations = {
-    .domain_xml = asker_domain_xml,
-    .list = asker_list,
-    .list_all = asker_list_all,
-    .attach = asker_attach,
-    .detach = asker_detach,
-    .reset = asker_reset,
-    .reboot = asker_reboot,
-    .watch = asker_watch,
-    .wait = asker_wait,
-    .subject = asker_set_subject,
-    .about = asker_about,
-    .close = asker_close,
+    .domain_xml = virt_asker_asker_domain_xml,
+    .list = virt_asker_asker_list,
+    .list_all = virt_asker_asker_list_all,
+    .attach = virt_asker_asker_attach,
+    .detach = virt_asker_asker_detach,
+    .reset = virt_asker_asker_reset,
+    .reboot = virt_asker_asker_reboot,
+    .watch = virt_asker_asker_watch,
+    .wait = virt_asker_asker_wait,
+    .subject = virt_asker_asker_set_subject,
+    .about = virt_asker_asker_about,
+    .close = virt_asker_asker_close,
 };
 
 /* --- public */
@@ -529,10 +544,10 @@ int virt_asker_open(struct virt **virt, const struct virt_asker_work *work, cons
                             .work = work,
                             .uri = uri ? memory_strdup(uri) : NULL,
                             .helper = {.socket = -1}};
-    int status = asker_connect(asker, error);
+    int status = virt_asker_asker_connect(asker, error);
     *virt = status == 0 ? &asker->virt : NULL;
     if (status < 0)
-        asker_close(&asker->virt);
+        virt_asker_asker_close(&asker->virt);
     return status;
 }
 
@@ -540,10 +555,11 @@ int virt_asker_library(const struct virt_asker_work *work, struct virt_library *
                        struct virt_error *error) {
     struct asker asker = {.work = work, .helper = {.socket = -1}};
     struct exchange exchange = {.question = {.call = CALL_LIBRARY}};
-    int status = asker_start(&asker, error);
+    int status = virt_asker_asker_start(&asker, error);
     *library = (struct virt_library){0};
     if (status == 0)
-        status = asker_exchange(&asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+        status =
+            virt_asker_asker_exchange(&asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
     if (status == 0 && exchange.bytes)
         memcpy(library, exchange.bytes, sizeof *library);
     free(exchange.bytes);
@@ -551,13 +567,12 @@ int virt_asker_library(const struct virt_asker_work *work, struct virt_library *
     return status;
 }
 
-static const struct virt_asker_work asker_libvirt = {virt_libvirt_open_here,
-                                                     virt_libvirt_library_here};
+static const struct virt_asker_work asker_libvirt = {virt_libvirt_open, virt_libvirt_library};
 
-int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
+int virt_asker_connect(struct virt **virt, const char *uri, struct virt_error *error) {
     return virt_asker_open(virt, &asker_libvirt, uri, error);
 }
 
-int virt_libvirt_library(struct virt_library *library, struct virt_error *error) {
+int virt_asker_find_library(struct virt_library *library, struct virt_error *error) {
     return virt_asker_library(&asker_libvirt, library, error);
 }

@@ -12,7 +12,8 @@
 
 #include "engine/libvirt/virt.h"
 
-/* What the asker does; virt_libvirt_open() and virt_libvirt_library() are these with libvirt. */
+/* What the asker does; virt_asker_connect() and virt_asker_find_library() are these with libvirt.
+ */
 struct virt_asker_work {
     int (*open)(struct virt **virt, const char *uri, struct virt_error *error);
     int (*library)(struct virt_library *library, struct virt_error *error);

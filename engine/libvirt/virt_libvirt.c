@@ -1,6 +1,6 @@
 #include "engine/libvirt/virt_libvirt.h"
 
-#include "engine/domain.h"
+#include "engine/model/domain.h"
 #include "lexer/memory.h"
 
 #include <ctype.h>
@@ -25,7 +25,7 @@ enum { EVENT_KINDS = 3 };
  * loop is registered is not asked: the engine may sleep for minutes between two calls. Another
  * connection costs two milliseconds, and only those who wait for a guest pay it.
  */
-struct watcher {
+struct virt_libvirt_watcher {
     virConnectPtr connection;   /* NULL: nothing is watched, or libvirt cannot tell */
     int callbacks[EVENT_KINDS]; /* -1: the daemon does not know the event */
     struct virt_news *news;     /* came and was not asked for yet; the first `told` were */
@@ -37,7 +37,7 @@ struct libvirt {
     struct libvirt_api api;
     char *uri;
     virConnectPtr connection; /* NULL after it was lost: the next call makes it anew */
-    struct watcher watcher;
+    struct virt_libvirt_watcher watcher;
 };
 
 /* ---- what an error means ---- */
@@ -78,7 +78,7 @@ enum { ANY = -1 };
 
 /* Texts of libvirt 0.10 to 12 and of qemu, which never translates; libvirt's daemon does. The first
  * row that matches counts; `text` is a part of the message, in any case. */
-static const struct meaning {
+static const struct virt_libvirt_meaning {
     int domain, code;
     const char *text; /* NULL: any */
     enum virt_failure failure;
@@ -190,14 +190,15 @@ static const struct meaning {
     {ANY, ANY, NULL, VIRT_FAILED, ""},
 };
 
-static bool means(const struct meaning *meaning, int domain, int code, const char *message) {
+static bool virt_libvirt_means(const struct virt_libvirt_meaning *meaning, int domain, int code,
+                               const char *message) {
     return (meaning->domain == ANY || meaning->domain == domain) &&
            (meaning->code == ANY || meaning->code == code) &&
            (!meaning->text || strcasestr(message, meaning->text));
 }
 
 /* On one line and cut between two characters. */
-static void put_message(struct virt_error *error, const char *message) {
+static void virt_libvirt_put_message(struct virt_error *error, const char *message) {
     size_t length = strlen(message);
 
     if (length >= sizeof error->message) {
@@ -217,30 +218,32 @@ static void put_message(struct virt_error *error, const char *message) {
 
 /* English needs no other characters; names of VMs and devices may have them, which does not matter
  * to a hint. */
-static bool is_translated(const char *message) {
+static bool virt_libvirt_is_translated(const char *message) {
     while (*message && isascii((unsigned char)*message))
         message++;
     return *message;
 }
 
 void virt_libvirt_error(struct virt_error *error, int domain, int code, const char *message) {
-    const struct meaning *meaning = meanings;
+    const struct virt_libvirt_meaning *meaning = meanings;
 
     if (!message)
         message = "libvirt gave no reason";
-    while (!means(meaning, domain, code, message))
+    while (!virt_libvirt_means(meaning, domain, code, message))
         meaning++;
     error->failure = meaning->failure;
     error->code = code;
-    put_message(error, message);
+    virt_libvirt_put_message(error, message);
     snprintf(error->hint, sizeof error->hint, "%s",
-             !*meaning->hint && is_translated(message) ? HINT_TRANSLATED : meaning->hint);
+             !*meaning->hint && virt_libvirt_is_translated(message) ? HINT_TRANSLATED
+                                                                    : meaning->hint);
 }
 
 /* An error that is not libvirt's. */
-__attribute__((format(printf, 4, 5))) static int fail(struct virt_error *error,
-                                                      enum virt_failure failure, const char *hint,
-                                                      const char *format, ...) {
+__attribute__((format(printf, 4, 5))) static int virt_libvirt_fail(struct virt_error *error,
+                                                                   enum virt_failure failure,
+                                                                   const char *hint,
+                                                                   const char *format, ...) {
     va_list arguments;
     char message[2048];
 
@@ -249,7 +252,7 @@ __attribute__((format(printf, 4, 5))) static int fail(struct virt_error *error,
     va_end(arguments);
     error->failure = failure;
     error->code = 0;
-    put_message(error, message);
+    virt_libvirt_put_message(error, message);
     snprintf(error->hint, sizeof error->hint, "%s", hint);
     return -1;
 }
@@ -299,7 +302,7 @@ static const struct symbol event_symbols[] = {
 };
 
 /* The library stays loaded to the end of the process: libvirt cannot be unloaded. */
-static void *load(const char *const *libraries, struct virt_error *error) {
+static void *virt_libvirt_load(const char *const *libraries, struct virt_error *error) {
     char tried[1024] = "", why[512] = "";
     size_t length = 0;
 
@@ -315,44 +318,46 @@ static void *load(const char *const *libraries, struct virt_error *error) {
             length += (size_t)snprintf(tried + length, sizeof tried - length, "%s%s",
                                        length ? ", " : "", *libraries);
     }
-    fail(error, VIRT_UNREACHABLE,
-         "install libvirt (Debian: libvirt0; Synology: Virtual Machine Manager), or put its folder "
-         "into LD_LIBRARY_PATH",
-         "the libvirt library does not load: %s; tried %s", why, tried);
+    virt_libvirt_fail(
+        error, VIRT_UNREACHABLE,
+        "install libvirt (Debian: libvirt0; Synology: Virtual Machine Manager), or put its folder "
+        "into LD_LIBRARY_PATH",
+        "the libvirt library does not load: %s; tried %s", why, tried);
     return NULL;
 }
 
-static bool resolve_one(struct libvirt_api *api, void *library, const struct symbol *symbol) {
+static bool virt_libvirt_resolve_one(struct libvirt_api *api, void *library,
+                                     const struct symbol *symbol) {
     void *address = dlsym(library, symbol->name);
 
     memcpy((char *)api + symbol->offset, &address, sizeof address);
     return address;
 }
 
-static int resolve(struct libvirt_api *api, void *library, struct virt_error *error) {
+static int virt_libvirt_resolve(struct libvirt_api *api, void *library, struct virt_error *error) {
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
-        if (!resolve_one(api, library, &symbols[i]))
-            return fail(error, VIRT_UNREACHABLE, "libvirt 0.9.13 or newer is needed",
-                        "the libvirt library has no %s", symbols[i].name);
+        if (!virt_libvirt_resolve_one(api, library, &symbols[i]))
+            return virt_libvirt_fail(error, VIRT_UNREACHABLE, "libvirt 0.9.13 or newer is needed",
+                                     "the libvirt library has no %s", symbols[i].name);
     for (size_t i = 0; i < sizeof event_symbols / sizeof *event_symbols; i++)
-        resolve_one(api, library, &event_symbols[i]);
+        virt_libvirt_resolve_one(api, library, &event_symbols[i]);
     return 0;
 }
 
 /* ---- the connection ---- */
 
-static struct libvirt *of(struct virt *virt) {
+static struct libvirt *virt_libvirt_of(struct virt *virt) {
     return (struct libvirt *)virt;
 }
 
-static void disconnect(struct libvirt *self) {
+static void virt_libvirt_disconnect(struct libvirt *self) {
     if (self->connection)
         self->api.close(self->connection);
     self->connection = NULL;
 }
 
 /* What the call that has just failed says. Returns -1. */
-static int explain(const struct libvirt *self, struct virt_error *error) {
+static int virt_libvirt_explain(const struct libvirt *self, struct virt_error *error) {
     virErrorPtr last = self->api.last_error();
 
     virt_libvirt_error(error, last ? last->domain : 0, last ? last->code : 0,
@@ -362,45 +367,46 @@ static int explain(const struct libvirt *self, struct virt_error *error) {
 }
 
 /* The same, and a lost connection is closed. */
-static int failed(struct libvirt *self, struct virt_error *error) {
-    explain(self, error);
+static int virt_libvirt_failed(struct libvirt *self, struct virt_error *error) {
+    virt_libvirt_explain(self, error);
     if (error->failure == VIRT_UNREACHABLE)
-        disconnect(self);
+        virt_libvirt_disconnect(self);
     return -1;
 }
 
 /* Returns NULL with `error`. */
-static virConnectPtr connect_to(const struct libvirt *self, struct virt_error *error) {
+static virConnectPtr virt_libvirt_connect_to(const struct libvirt *self, struct virt_error *error) {
     virConnectPtr connection = self->api.open(self->uri);
 
     if (connection)
         return connection;
-    explain(self, error);
+    virt_libvirt_explain(self, error);
     error->failure = VIRT_UNREACHABLE;
     if (!*error->hint)
         snprintf(error->hint, sizeof error->hint, "%s", HINT_CONNECTION);
     return NULL;
 }
 
-static int connect_once(struct libvirt *self, struct virt_error *error) {
+static int virt_libvirt_connect_once(struct libvirt *self, struct virt_error *error) {
     if (!self->connection)
-        self->connection = connect_to(self, error);
+        self->connection = virt_libvirt_connect_to(self, error);
     return self->connection ? 0 : -1;
 }
 
 /* libvirt would print to stderr what we report ourselves. */
-static void ignore_error(void *data, virErrorPtr error) {
+static void virt_libvirt_ignore_error(void *data, virErrorPtr error) {
     (void)data, (void)error;
 }
 
-static void ignore_signal(int number) {
+static void virt_libvirt_ignore_signal(int number) {
     (void)number;
 }
 
 /* libvirt writes to its socket without MSG_NOSIGNAL: a daemon that dies would kill us. A handler,
  * and not SIG_IGN, is not inherited by programs that we start. */
-static void survive_broken_pipe(void) {
-    struct sigaction now, action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
+static void virt_libvirt_survive_broken_pipe(void) {
+    struct sigaction now,
+        action = {.sa_handler = virt_libvirt_ignore_signal, .sa_flags = SA_RESTART};
 
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
         sigaction(SIGPIPE, &action, NULL);
@@ -409,14 +415,14 @@ static void survive_broken_pipe(void) {
 /* ---- the operations ---- */
 
 /* True when the lookup that has just failed failed because there is no such VM. */
-static bool no_such_domain(const struct libvirt *self) {
+static bool virt_libvirt_no_such_domain(const struct libvirt *self) {
     virErrorPtr last = self->api.last_error();
 
     return last && (last->code == VIR_ERR_NO_DOMAIN || last->code == VIR_ERR_INVALID_ARG);
 }
 
-static void free_domains(const struct libvirt *self, virDomainPtr *domains, int count,
-                         virDomainPtr but) {
+static void virt_libvirt_free_domains(const struct libvirt *self, virDomainPtr *domains, int count,
+                                      virDomainPtr but) {
     for (int i = 0; i < count; i++)
         if (domains[i] != but)
             self->api.free(domains[i]);
@@ -424,7 +430,7 @@ static void free_domains(const struct libvirt *self, virDomainPtr *domains, int 
 }
 
 /* Whether the VM with that UUID runs now: libvirt's handle of it knows only how it was. */
-static bool runs_now(const struct libvirt *self, const char *uuid) {
+static bool virt_libvirt_runs_now(const struct libvirt *self, const char *uuid) {
     virDomainPtr domain = self->api.lookup_by_uuid(self->connection, uuid);
     bool runs = domain && self->api.id(domain) != (unsigned)-1;
 
@@ -440,11 +446,11 @@ static bool runs_now(const struct libvirt *self, const char *uuid) {
  * what its code says coarsely; so the VM is looked at. To whom the device belongs the other VMs'
  * XML tells.
  */
-static void look_behind(const struct libvirt *self, const char *uuid, enum virt_failure otherwise,
-                        struct virt_error *error) {
+static void virt_libvirt_look_behind(const struct libvirt *self, const char *uuid,
+                                     enum virt_failure otherwise, struct virt_error *error) {
     if (error->failure != VIRT_FAILED || error->code != VIR_ERR_OPERATION_INVALID)
         return;
-    if (runs_now(self, uuid)) {
+    if (virt_libvirt_runs_now(self, uuid)) {
         error->failure = otherwise;
         return;
     }
@@ -453,18 +459,18 @@ static void look_behind(const struct libvirt *self, const char *uuid, enum virt_
 }
 
 /* Returns 1 when it was read, 0 when the VM went away meanwhile, -1 for an error. */
-static int read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm,
-                   struct virt_error *error) {
+static int virt_libvirt_read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm,
+                                struct virt_error *error) {
     vm->xml = self->api.uuid(domain, vm->uuid) == 0 ? self->api.xml(domain, 0) : NULL;
     if (vm->xml)
         return 1;
-    failed(self, error);
-    look_behind(self, vm->uuid, VIRT_FAILED, error);
+    virt_libvirt_failed(self, error);
+    virt_libvirt_look_behind(self, vm->uuid, VIRT_FAILED, error);
     return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING ? 0 : -1;
 }
 
 /* "'NAME' (UUID)" of a VM that has the title, for the caller to free; NULL: it has not. */
-static char *if_titled(const struct virt_vm *vm, const char *title) {
+static char *virt_libvirt_if_titled(const struct virt_vm *vm, const char *title) {
     struct domain domain;
     char ignored[256], *text = NULL;
 
@@ -478,14 +484,15 @@ static char *if_titled(const struct virt_vm *vm, const char *title) {
 
 /* Returns how many of the VMs have the title, the first of them in `found` and the first two in
  * words in `texts`, or -1. */
-static int match_titles(struct libvirt *self, virDomainPtr *domains, int count, const char *title,
-                        virDomainPtr *found, char *texts[2], struct virt_error *error) {
+static int virt_libvirt_match_titles(struct libvirt *self, virDomainPtr *domains, int count,
+                                     const char *title, virDomainPtr *found, char *texts[2],
+                                     struct virt_error *error) {
     int matches = 0;
 
     for (int i = 0; i < count; i++) {
         struct virt_vm vm;
-        int status = read_vm(self, domains[i], &vm, error);
-        char *text = status > 0 ? if_titled(&vm, title) : NULL;
+        int status = virt_libvirt_read_vm(self, domains[i], &vm, error);
+        char *text = status > 0 ? virt_libvirt_if_titled(&vm, title) : NULL;
 
         if (status < 0)
             return -1;
@@ -507,69 +514,73 @@ static int match_titles(struct libvirt *self, virDomainPtr *domains, int count, 
 #define WHICH_VMS "'virsh list --all --title' lists the VMs"
 
 /* Running or not, so that the message about a stopped VM is not "no such VM". */
-static virDomainPtr find_by_title(struct libvirt *self, const char *title,
-                                  struct virt_error *error) {
+static virDomainPtr virt_libvirt_find_by_title(struct libvirt *self, const char *title,
+                                               struct virt_error *error) {
     virDomainPtr *domains = NULL, found = NULL;
     char *texts[2] = {NULL, NULL};
     int count = self->api.list_domains(self->connection, &domains, 0), matches;
 
     if (count < 0) {
-        failed(self, error);
+        virt_libvirt_failed(self, error);
         return NULL;
     }
-    matches = match_titles(self, domains, count, title, &found, texts, error);
+    matches = virt_libvirt_match_titles(self, domains, count, title, &found, texts, error);
     if (matches == 0)
-        fail(error, VIRT_NO_DOMAIN, WHICH_VMS, "no VM has the UUID, name or title '%s'", title);
+        virt_libvirt_fail(error, VIRT_NO_DOMAIN, WHICH_VMS,
+                          "no VM has the UUID, name or title '%s'", title);
     if (matches > 1)
-        fail(error, VIRT_FAILED, "name it by its name or UUID: 'virsh list --all --title'",
-             "%d VMs have the title '%s': %s and %s%s", matches, title, texts[0], texts[1],
-             matches > 2 ? " among them" : "");
+        virt_libvirt_fail(error, VIRT_FAILED,
+                          "name it by its name or UUID: 'virsh list --all --title'",
+                          "%d VMs have the title '%s': %s and %s%s", matches, title, texts[0],
+                          texts[1], matches > 2 ? " among them" : "");
     if (matches != 1)
         found = NULL;
     free(texts[0]);
     free(texts[1]);
-    free_domains(self, domains, count, found);
+    virt_libvirt_free_domains(self, domains, count, found);
     return found;
 }
 
-static virDomainPtr find(struct libvirt *self, const char *vm, struct virt_error *error) {
+static virDomainPtr virt_libvirt_find(struct libvirt *self, const char *vm,
+                                      struct virt_error *error) {
     virDomainPtr domain = self->api.lookup_by_uuid(self->connection, vm);
 
-    if (!domain && no_such_domain(self))
+    if (!domain && virt_libvirt_no_such_domain(self))
         domain = self->api.lookup_by_name(self->connection, vm);
     if (domain)
         return domain;
-    if (!no_such_domain(self))
-        failed(self, error);
+    if (!virt_libvirt_no_such_domain(self))
+        virt_libvirt_failed(self, error);
     else if (domain_is_uuid(vm)) /* which means no title */
-        fail(error, VIRT_NO_DOMAIN, WHICH_VMS, "no VM has the UUID or name '%s'", vm);
+        virt_libvirt_fail(error, VIRT_NO_DOMAIN, WHICH_VMS, "no VM has the UUID or name '%s'", vm);
     else
-        return find_by_title(self, vm, error);
+        return virt_libvirt_find_by_title(self, vm, error);
     return NULL;
 }
 
-static int libvirt_domain_xml(struct virt *virt, const char *vm, char **xml,
-                              struct virt_error *error) {
-    struct libvirt *self = of(virt);
+static int virt_libvirt_domain_xml(struct virt *virt, const char *vm, char **xml,
+                                   struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_of(virt);
     virDomainPtr domain;
 
     *xml = NULL;
-    if (connect_once(self, error) != 0 || !(domain = find(self, vm, error)))
+    if (virt_libvirt_connect_once(self, error) != 0 ||
+        !(domain = virt_libvirt_find(self, vm, error)))
         return -1;
     *xml = self->api.xml(domain, 0);
     if (!*xml)
-        failed(self, error);
+        virt_libvirt_failed(self, error);
     self->api.free(domain);
     return *xml ? 0 : -1;
 }
 
 /* The VMs that can be read, in `vms`, which has room for all. Returns how many, or -1. */
-static int read_vms(struct libvirt *self, virDomainPtr *domains, int count, struct virt_vm *vms,
-                    struct virt_error *error) {
+static int virt_libvirt_read_vms(struct libvirt *self, virDomainPtr *domains, int count,
+                                 struct virt_vm *vms, struct virt_error *error) {
     int read = 0;
 
     for (int i = 0; i < count; i++) {
-        int status = read_vm(self, domains[i], &vms[read], error);
+        int status = virt_libvirt_read_vm(self, domains[i], &vms[read], error);
 
         if (status < 0) {
             for (int j = 0; j < read; j++)
@@ -582,25 +593,25 @@ static int read_vms(struct libvirt *self, virDomainPtr *domains, int count, stru
 }
 
 /* `flags` are of virConnectListAllDomainsFlags. */
-static int list_vms(struct virt *virt, unsigned flags, struct virt_vm **vms, size_t *count,
-                    struct virt_error *error) {
-    struct libvirt *self = of(virt);
+static int virt_libvirt_list_vms(struct virt *virt, unsigned flags, struct virt_vm **vms,
+                                 size_t *count, struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_of(virt);
     virDomainPtr *domains = NULL;
     int found, read = -1;
 
     *vms = NULL;
     *count = 0;
-    if (connect_once(self, error) != 0)
+    if (virt_libvirt_connect_once(self, error) != 0)
         return -1;
     found = self->api.list_domains(self->connection, &domains, flags);
     if (found < 0)
-        return failed(self, error);
+        return virt_libvirt_failed(self, error);
     *vms = calloc((size_t)found + 1, sizeof **vms);
     if (*vms)
-        read = read_vms(self, domains, found, *vms, error);
+        read = virt_libvirt_read_vms(self, domains, found, *vms, error);
     else
-        fail(error, VIRT_FAILED, "", "out of memory");
-    free_domains(self, domains, found, NULL);
+        virt_libvirt_fail(error, VIRT_FAILED, "", "out of memory");
+    virt_libvirt_free_domains(self, domains, found, NULL);
     if (read >= 0) {
         *count = (size_t)read;
         return 0;
@@ -610,143 +621,153 @@ static int list_vms(struct virt *virt, unsigned flags, struct virt_vm **vms, siz
     return -1;
 }
 
-static int libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
-                        struct virt_error *error) {
-    return list_vms(virt, VIR_CONNECT_LIST_DOMAINS_ACTIVE, vms, count, error);
+static int virt_libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                             struct virt_error *error) {
+    return virt_libvirt_list_vms(virt, VIR_CONNECT_LIST_DOMAINS_ACTIVE, vms, count, error);
 }
 
-static int libvirt_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
-                            struct virt_error *error) {
-    return list_vms(virt, 0, vms, count, error);
+static int virt_libvirt_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                                 struct virt_error *error) {
+    return virt_libvirt_list_vms(virt, 0, vms, count, error);
 }
 
 /* One step on one VM; `xml` is only for those that take it. */
 typedef int vm_step(const struct libvirt_api *api, virDomainPtr domain, const char *xml);
 
 /* Of a VM that does not run libvirt itself says so. */
-static bool is_other_life(const struct libvirt *self, virDomainPtr domain, int id) {
+static bool virt_libvirt_is_other_life(const struct libvirt *self, virDomainPtr domain, int id) {
     unsigned now = self->api.id(domain);
 
     return id >= 0 && now != (unsigned)id && now != (unsigned)-1;
 }
 
-static int step_attach(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+static int virt_libvirt_step_attach(const struct libvirt_api *api, virDomainPtr domain,
+                                    const char *xml) {
     return api->attach(domain, xml, VIR_DOMAIN_AFFECT_LIVE);
 }
 
-static int step_detach(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+static int virt_libvirt_step_detach(const struct libvirt_api *api, virDomainPtr domain,
+                                    const char *xml) {
     return api->detach(domain, xml, VIR_DOMAIN_AFFECT_LIVE);
 }
 
-static int step_reset(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+static int virt_libvirt_step_reset(const struct libvirt_api *api, virDomainPtr domain,
+                                   const char *xml) {
     (void)xml;
     return api->reset(domain, 0);
 }
 
-static int step_reboot(const struct libvirt_api *api, virDomainPtr domain, const char *xml) {
+static int virt_libvirt_step_reboot(const struct libvirt_api *api, virDomainPtr domain,
+                                    const char *xml) {
     (void)xml;
     return api->reboot(domain, VIR_DOMAIN_REBOOT_DEFAULT);
 }
 
-static int do_step(struct virt *virt, const char *uuid, int id, vm_step *step, const char *xml,
-                   struct virt_error *error) {
-    struct libvirt *self = of(virt);
+static int virt_libvirt_do_step(struct virt *virt, const char *uuid, int id, vm_step *step,
+                                const char *xml, struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_of(virt);
     virDomainPtr domain;
     int status;
 
-    if (connect_once(self, error) != 0)
+    if (virt_libvirt_connect_once(self, error) != 0)
         return -1;
     domain = self->api.lookup_by_uuid(self->connection, uuid);
     if (!domain)
-        return failed(self, error);
-    if (is_other_life(self, domain, id))
-        status = fail(error, VIRT_NOT_RUNNING, "", "the VM was started again since");
+        return virt_libvirt_failed(self, error);
+    if (virt_libvirt_is_other_life(self, domain, id))
+        status = virt_libvirt_fail(error, VIRT_NOT_RUNNING, "", "the VM was started again since");
     else
-        status = step(&self->api, domain, xml) == 0 ? 0 : failed(self, error);
+        status = step(&self->api, domain, xml) == 0 ? 0 : virt_libvirt_failed(self, error);
     if (status < 0)
-        look_behind(self, uuid, step == step_attach ? VIRT_HELD : VIRT_FAILED, error);
+        virt_libvirt_look_behind(self, uuid,
+                                 step == virt_libvirt_step_attach ? VIRT_HELD : VIRT_FAILED, error);
     self->api.free(domain);
     return status;
 }
 
-static int libvirt_attach(struct virt *virt, const char *uuid, int id, const char *xml,
-                          struct virt_error *error) {
-    return do_step(virt, uuid, id, step_attach, xml, error);
+static int virt_libvirt_attach(struct virt *virt, const char *uuid, int id, const char *xml,
+                               struct virt_error *error) {
+    return virt_libvirt_do_step(virt, uuid, id, virt_libvirt_step_attach, xml, error);
 }
 
-static int libvirt_detach(struct virt *virt, const char *uuid, int id, const char *xml,
-                          struct virt_error *error) {
-    int status = do_step(virt, uuid, id, step_detach, xml, error);
+static int virt_libvirt_detach(struct virt *virt, const char *uuid, int id, const char *xml,
+                               struct virt_error *error) {
+    int status = virt_libvirt_do_step(virt, uuid, id, virt_libvirt_step_detach, xml, error);
 
     /* The one thing that libvirt says so of a detach, in whatever language. */
     if (status < 0 && error->failure == VIRT_FAILED && error->code == VIR_ERR_OPERATION_FAILED &&
-        is_translated(error->message))
+        virt_libvirt_is_translated(error->message))
         error->failure = VIRT_REFUSED;
     return status;
 }
 
-static int libvirt_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
-    return do_step(virt, uuid, id, step_reset, NULL, error);
+static int virt_libvirt_reset(struct virt *virt, const char *uuid, int id,
+                              struct virt_error *error) {
+    return virt_libvirt_do_step(virt, uuid, id, virt_libvirt_step_reset, NULL, error);
 }
 
-static int libvirt_reboot(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
-    return do_step(virt, uuid, id, step_reboot, NULL, error);
+static int virt_libvirt_reboot(struct virt *virt, const char *uuid, int id,
+                               struct virt_error *error) {
+    return virt_libvirt_do_step(virt, uuid, id, virt_libvirt_step_reboot, NULL, error);
 }
 
 /* ---- events ---- */
 
-static bool has_events(const struct libvirt_api *api) {
+static bool virt_libvirt_has_events(const struct libvirt_api *api) {
     return api->is_alive && api->register_event && api->deregister_event && api->register_loop &&
            api->run_loop && api->add_timeout && api->remove_timeout;
 }
 
-static void note_time_over(int timer, void *over) {
+static void virt_libvirt_note_time_over(int timer, void *over) {
     (void)timer;
     *(bool *)over = true;
 }
 
 /* A process has one loop for all connections, and only a timer says whether it is there. Returns
  * the timer, or -1. */
-static int add_timer(const struct libvirt_api *api, int milliseconds, bool *over) {
-    int timer = api->add_timeout(milliseconds, note_time_over, over, NULL);
+static int virt_libvirt_add_timer(const struct libvirt_api *api, int milliseconds, bool *over) {
+    int timer = api->add_timeout(milliseconds, virt_libvirt_note_time_over, over, NULL);
 
     if (timer < 0 && api->register_loop() == 0)
-        timer = api->add_timeout(milliseconds, note_time_over, over, NULL);
+        timer = api->add_timeout(milliseconds, virt_libvirt_note_time_over, over, NULL);
     api->reset_last_error();
     return timer;
 }
 
 /* Must be there before the connection is made that is to use it. */
-static bool start_loop(const struct libvirt_api *api) {
-    int timer = add_timer(api, -1, NULL);
+static bool virt_libvirt_start_loop(const struct libvirt_api *api) {
+    int timer = virt_libvirt_add_timer(api, -1, NULL);
 
     if (timer >= 0)
         api->remove_timeout(timer);
     return timer >= 0;
 }
 
-static bool has_news(const struct watcher *watcher) {
+static bool virt_libvirt_has_news(const struct virt_libvirt_watcher *watcher) {
     return watcher->told < watcher->count;
 }
 
 /* Runs the loop until its time is over, there are news, or the connection is lost (NULL: for the
  * time alone). At least 1 ms: a timer that has fired already would leave no turn to the sockets.
  * Returns -1 when the loop does not work. */
-static int run_loop(const struct libvirt *self, int milliseconds, virConnectPtr connection) {
+static int virt_libvirt_run_loop(const struct libvirt *self, int milliseconds,
+                                 virConnectPtr connection) {
     const struct libvirt_api *api = &self->api;
     bool over = false;
-    int timer = add_timer(api, milliseconds > 0 ? milliseconds : 1, &over), status = 0;
+    int timer = virt_libvirt_add_timer(api, milliseconds > 0 ? milliseconds : 1, &over), status = 0;
 
     if (timer < 0)
         return -1;
-    while (status == 0 && !over &&
-           (!connection || (!has_news(&self->watcher) && api->is_alive(connection) == 1)))
+    while (
+        status == 0 && !over &&
+        (!connection || (!virt_libvirt_has_news(&self->watcher) && api->is_alive(connection) == 1)))
         status = api->run_loop();
     api->remove_timeout(timer);
     return status;
 }
 
-static void add_news(struct watcher *watcher, enum virt_news_kind kind, const char *alias) {
+static void virt_libvirt_add_news(struct virt_libvirt_watcher *watcher, enum virt_news_kind kind,
+                                  const char *alias) {
     struct virt_news *news;
 
     watcher->news = memory_grow(watcher->news, watcher->count, sizeof *watcher->news);
@@ -757,165 +778,169 @@ static void add_news(struct watcher *watcher, enum virt_news_kind kind, const ch
 
 /* A guest that crashed may be kept as it is, and a running VM whose definition is taken away runs
  * on: only this is the end. */
-static void hear_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail,
-                           void *watcher) {
+static void virt_libvirt_hear_lifecycle(virConnectPtr connection, virDomainPtr domain, int event,
+                                        int detail, void *watcher) {
     (void)connection, (void)domain, (void)detail;
     if (event == VIR_DOMAIN_EVENT_STOPPED)
-        add_news(watcher, VIRT_NEWS_STOPPED, NULL);
+        virt_libvirt_add_news(watcher, VIRT_NEWS_STOPPED, NULL);
 }
 
-static void hear_removed(virConnectPtr connection, virDomainPtr domain, const char *alias,
-                         void *watcher) {
+static void virt_libvirt_hear_removed(virConnectPtr connection, virDomainPtr domain,
+                                      const char *alias, void *watcher) {
     (void)connection, (void)domain;
-    add_news(watcher, VIRT_NEWS_REMOVED, alias);
+    virt_libvirt_add_news(watcher, VIRT_NEWS_REMOVED, alias);
 }
 
-static void hear_refused(virConnectPtr connection, virDomainPtr domain, const char *alias,
-                         void *watcher) {
+static void virt_libvirt_hear_refused(virConnectPtr connection, virDomainPtr domain,
+                                      const char *alias, void *watcher) {
     (void)connection, (void)domain;
-    add_news(watcher, VIRT_NEWS_REFUSED, alias);
+    virt_libvirt_add_news(watcher, VIRT_NEWS_REFUSED, alias);
 }
 
-static void watch_nothing(struct libvirt *self) {
-    struct watcher *watcher = &self->watcher;
+static void virt_libvirt_watch_nothing(struct libvirt *self) {
+    struct virt_libvirt_watcher *watcher = &self->watcher;
 
     if (watcher->connection) {
         for (int i = 0; i < EVENT_KINDS; i++)
             if (watcher->callbacks[i] >= 0)
                 self->api.deregister_event(watcher->connection, watcher->callbacks[i]);
         self->api.close(watcher->connection);
-        run_loop(self, 1, NULL); /* which closes the socket */
+        virt_libvirt_run_loop(self, 1, NULL); /* which closes the socket */
         self->api.reset_last_error();
     }
     free(watcher->news);
-    *watcher = (struct watcher){0};
+    *watcher = (struct virt_libvirt_watcher){0};
 }
 
 /* An event that the daemon does not know does not come. */
-static int listen_to(struct libvirt *self, virDomainPtr domain, struct virt_error *error) {
+static int virt_libvirt_listen_to(struct libvirt *self, virDomainPtr domain,
+                                  struct virt_error *error) {
     static const struct {
         int id;
         void (*function)(void); /* each kind of event has a type of its own */
     } events[EVENT_KINDS] = {
-        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, (void (*)(void))hear_lifecycle},
-        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, (void (*)(void))hear_removed},
-        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, (void (*)(void))hear_refused},
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, (void (*)(void))virt_libvirt_hear_lifecycle},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, (void (*)(void))virt_libvirt_hear_removed},
+        {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, (void (*)(void))virt_libvirt_hear_refused},
     };
-    struct watcher *watcher = &self->watcher;
+    struct virt_libvirt_watcher *watcher = &self->watcher;
 
     for (int i = 0; i < EVENT_KINDS; i++) {
         watcher->callbacks[i] = self->api.register_event(
             watcher->connection, domain, events[i].id,
             (virConnectDomainEventGenericCallback)events[i].function, watcher, NULL);
-        if (watcher->callbacks[i] < 0 && explain(self, error) < 0 &&
+        if (watcher->callbacks[i] < 0 && virt_libvirt_explain(self, error) < 0 &&
             error->failure == VIRT_UNREACHABLE)
             return -1;
     }
     return 0;
 }
 
-static int watch_on(struct libvirt *self, const char *uuid, struct virt_error *error) {
+static int virt_libvirt_watch_on(struct libvirt *self, const char *uuid, struct virt_error *error) {
     virDomainPtr domain = self->api.lookup_by_uuid(self->watcher.connection, uuid);
     int status;
 
     if (!domain)
-        return explain(self, error);
-    status = listen_to(self, domain, error);
+        return virt_libvirt_explain(self, error);
+    status = virt_libvirt_listen_to(self, domain, error);
     self->api.free(domain);
     return status;
 }
 
-static int libvirt_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
-    struct libvirt *self = of(virt);
-    struct watcher *watcher = &self->watcher;
+static int virt_libvirt_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_of(virt);
+    struct virt_libvirt_watcher *watcher = &self->watcher;
 
-    watch_nothing(self);
-    if (!has_events(&self->api) || !start_loop(&self->api))
+    virt_libvirt_watch_nothing(self);
+    if (!virt_libvirt_has_events(&self->api) || !virt_libvirt_start_loop(&self->api))
         return 0;
-    watcher->connection = connect_to(self, error);
+    watcher->connection = virt_libvirt_connect_to(self, error);
     if (!watcher->connection)
         return -1;
     for (int i = 0; i < EVENT_KINDS; i++)
         watcher->callbacks[i] = -1;
-    if (watch_on(self, uuid, error) == 0)
+    if (virt_libvirt_watch_on(self, uuid, error) == 0)
         return 0;
-    watch_nothing(self);
+    virt_libvirt_watch_nothing(self);
     return -1;
 }
 
-static void sleep_for(int milliseconds) {
+static void virt_libvirt_sleep_for(int milliseconds) {
     struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
 
     while (nanosleep(&left, &left) != 0)
         ;
 }
 
-static int libvirt_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
-                        struct virt_error *error) {
-    struct libvirt *self = of(virt);
-    struct watcher *watcher = &self->watcher;
+static int virt_libvirt_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                             struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_of(virt);
+    struct virt_libvirt_watcher *watcher = &self->watcher;
     bool broken, lost;
 
     *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
     if (!watcher->connection) {
-        sleep_for(timeout_ms);
+        virt_libvirt_sleep_for(timeout_ms);
         return 0;
     }
-    broken = !has_news(watcher) && run_loop(self, timeout_ms, watcher->connection) != 0;
-    if (has_news(watcher)) {
+    broken = !virt_libvirt_has_news(watcher) &&
+             virt_libvirt_run_loop(self, timeout_ms, watcher->connection) != 0;
+    if (virt_libvirt_has_news(watcher)) {
         *news = watcher->news[watcher->told++];
         return 0;
     }
     lost = self->api.is_alive(watcher->connection) != 1;
     if (!broken && !lost)
         return 0;
-    watch_nothing(self);
-    return lost ? fail(error, VIRT_UNREACHABLE, HINT_CONNECTION, "libvirt closed the connection")
-                : fail(error, VIRT_FAILED, "", "libvirt's event loop does not work");
+    virt_libvirt_watch_nothing(self);
+    return lost ? virt_libvirt_fail(error, VIRT_UNREACHABLE, HINT_CONNECTION,
+                                    "libvirt closed the connection")
+                : virt_libvirt_fail(error, VIRT_FAILED, "", "libvirt's event loop does not work");
 }
 
-static int libvirt_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
-    struct libvirt *self = of(virt);
+static int virt_libvirt_about(struct virt *virt, struct virt_about *about,
+                              struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_of(virt);
 
     *about = (struct virt_about){0};
-    if (connect_once(self, error) != 0)
+    if (virt_libvirt_connect_once(self, error) != 0)
         return -1;
     char *uri = self->api.connection_uri(self->connection);
     if (!uri || self->api.daemon_version(self->connection, &about->version) != 0) {
         free(uri);
-        return failed(self, error);
+        return virt_libvirt_failed(self, error);
     }
     snprintf(about->uri, sizeof about->uri, "%s", uri);
     free(uri);
     return 0;
 }
 
-static void libvirt_close(struct virt *virt) {
-    struct libvirt *self = of(virt);
+static void virt_libvirt_close(struct virt *virt) {
+    struct libvirt *self = virt_libvirt_of(virt);
 
-    watch_nothing(self);
-    disconnect(self);
+    virt_libvirt_watch_nothing(self);
+    virt_libvirt_disconnect(self);
     free(self->uri);
     free(self);
 }
 
 static const struct virt_ops operations = {
-    .domain_xml = libvirt_domain_xml,
-    .list = libvirt_list,
-    .list_all = libvirt_list_all,
-    .attach = libvirt_attach,
-    .detach = libvirt_detach,
-    .reset = libvirt_reset,
-    .reboot = libvirt_reboot,
-    .watch = libvirt_watch,
-    .wait = libvirt_wait,
-    .about = libvirt_about,
-    .close = libvirt_close,
+    .domain_xml = virt_libvirt_domain_xml,
+    .list = virt_libvirt_list,
+    .list_all = virt_libvirt_list_all,
+    .attach = virt_libvirt_attach,
+    .detach = virt_libvirt_detach,
+    .reset = virt_libvirt_reset,
+    .reboot = virt_libvirt_reboot,
+    .watch = virt_libvirt_watch,
+    .wait = virt_libvirt_wait,
+    .about = virt_libvirt_about,
+    .close = virt_libvirt_close,
 };
 
 /* ---- public ---- */
 
-static const char *default_uri(void) {
+static const char *virt_libvirt_default_uri(void) {
     const char *uri = getenv("LIBVIRT_DEFAULT_URI");
 
     return uri && *uri ? uri : "qemu:///system";
@@ -927,32 +952,32 @@ int virt_libvirt_create(struct virt **virt, const char *uri, const struct libvir
 
     *virt = NULL;
     if (!self)
-        return fail(error, VIRT_FAILED, "", "out of memory");
+        return virt_libvirt_fail(error, VIRT_FAILED, "", "out of memory");
     *self = (struct libvirt){.virt = {&operations}, .api = *api};
-    self->uri = strdup(uri ? uri : default_uri());
+    self->uri = strdup(uri ? uri : virt_libvirt_default_uri());
     if (!self->uri) {
-        fail(error, VIRT_FAILED, "", "out of memory");
+        virt_libvirt_fail(error, VIRT_FAILED, "", "out of memory");
     } else if (api->initialize() != 0) {
-        failed(self, error);
+        virt_libvirt_failed(self, error);
         error->failure = VIRT_UNREACHABLE;
     } else {
-        api->set_error_function(NULL, ignore_error);
-        survive_broken_pipe();
-        if (connect_once(self, error) == 0)
+        api->set_error_function(NULL, virt_libvirt_ignore_error);
+        virt_libvirt_survive_broken_pipe();
+        if (virt_libvirt_connect_once(self, error) == 0)
             *virt = &self->virt;
     }
     if (!*virt)
-        libvirt_close(&self->virt);
+        virt_libvirt_close(&self->virt);
     return *virt ? 0 : -1;
 }
 
 int virt_libvirt_open_from(struct virt **virt, const char *uri, const char *const *libraries,
                            struct virt_error *error) {
     struct libvirt_api api;
-    void *library = load(libraries, error);
+    void *library = virt_libvirt_load(libraries, error);
 
     *virt = NULL;
-    if (!library || resolve(&api, library, error) != 0)
+    if (!library || virt_libvirt_resolve(&api, library, error) != 0)
         return -1;
     return virt_libvirt_create(virt, uri, &api, error);
 }
@@ -965,13 +990,13 @@ static const char *const libraries_of_hosts[] = {
     NULL,
 };
 
-int virt_libvirt_library_here(struct virt_library *library, struct virt_error *error) {
+int virt_libvirt_library(struct virt_library *library, struct virt_error *error) {
     struct libvirt_api api;
-    void *loaded = load(libraries_of_hosts, error);
+    void *loaded = virt_libvirt_load(libraries_of_hosts, error);
     Dl_info place;
 
     *library = (struct virt_library){0};
-    if (!loaded || resolve(&api, loaded, error) != 0)
+    if (!loaded || virt_libvirt_resolve(&api, loaded, error) != 0)
         return -1;
     if (dladdr(dlsym(loaded, "virInitialize"), &place) && place.dli_fname)
         snprintf(library->path, sizeof library->path, "%s", place.dli_fname);
@@ -979,6 +1004,6 @@ int virt_libvirt_library_here(struct virt_library *library, struct virt_error *e
     return 0;
 }
 
-int virt_libvirt_open_here(struct virt **virt, const char *uri, struct virt_error *error) {
+int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error) {
     return virt_libvirt_open_from(virt, uri, libraries_of_hosts, error);
 }

@@ -39,12 +39,12 @@ struct libvirt_api {
     __typeof__(virEventRemoveTimeout) *remove_timeout;
 };
 
-/* What virt_libvirt_open() and virt_libvirt_library() do, in this very process, so that a call may
- * never return. */
-int virt_libvirt_open_here(struct virt **virt, const char *uri, struct virt_error *error);
-int virt_libvirt_library_here(struct virt_library *library, struct virt_error *error);
+/* What virt_asker_connect() and virt_asker_find_library() do, in this very process, so that a call
+ * may never return. */
+int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
+int virt_libvirt_library(struct virt_library *library, struct virt_error *error);
 
-/* virt_libvirt_open_here() with the places to look for the library, tried in order until one loads;
+/* virt_libvirt_open() with the places to look for the library, tried in order until one loads;
  * NULL ends them. */
 int virt_libvirt_open_from(struct virt **virt, const char *uri, const char *const *libraries,
                            struct virt_error *error);

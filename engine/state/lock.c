@@ -1,7 +1,7 @@
 #include "engine/state/lock.h"
 
-#include "engine/deadline.h"
 #include "engine/state/pending.h"
+#include "engine/system/deadline.h"
 #include "lexer/memory.h"
 
 #include <ctype.h>
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Two VMs on one byte only wait for each other. FNV-1a, so that it spreads. */
-static off_t byte_of(const char *uuid) {
+static off_t lock_byte_of(const char *uuid) {
     uint64_t value = 0xcbf29ce484222325;
     for (; *uuid; uuid++)
         value = (value ^ (uint64_t)tolower((unsigned char)*uuid)) * 0x100000001b3;
@@ -28,7 +28,7 @@ static off_t byte_of(const char *uuid) {
 enum { ALARM_MS = 200 };
 
 /* F_OFD_SETLK fails with EAGAIN when another has it. */
-static int set(int file, int command, short type, off_t byte) {
+static int lock_set(int file, int command, short type, off_t byte) {
     struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     int status;
     do
@@ -37,7 +37,7 @@ static int set(int file, int command, short type, off_t byte) {
     return status;
 }
 
-static int open_file(const char *state, char *error, size_t error_size) {
+static int lock_open_file(const char *state, char *error, size_t error_size) {
     char *path = memory_printf("%s/lock", state);
     bool forbidden = mkdir(state, 0700) < 0 && (errno == EACCES || errno == EPERM);
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -49,7 +49,7 @@ static int open_file(const char *state, char *error, size_t error_size) {
     return file;
 }
 
-static int fail(int file, const char *state, char *error, size_t error_size) {
+static int lock_fail(int file, const char *state, char *error, size_t error_size) {
     /* an older kernel does not know locks that belong to an open file */
     snprintf(error, error_size, "%s/lock: %s%s", state, strerror(errno),
              errno == EINVAL ? "; Linux 3.15 or later is needed" : "");
@@ -124,25 +124,26 @@ static int lock_fail_busy(int file, const char *state, const char *uuid, int lim
 }
 
 int lock_vm(const char *state, const char *uuid, char *error, size_t error_size) {
-    int file = open_file(state, error, error_size), limit = deadline_limit(DEADLINE_LOCK_MS);
+    int file = lock_open_file(state, error, error_size), limit = deadline_limit(DEADLINE_LOCK_MS);
     int64_t start = deadline_now();
     if (file < 0)
         return -1;
     enum lock_wait wait =
-        lock_wait_until(file, byte_of(uuid), start + deadline_limit(DEADLINE_NOTICE_MS));
+        lock_wait_until(file, lock_byte_of(uuid), start + deadline_limit(DEADLINE_NOTICE_MS));
     if (wait == LOCK_LATE) {
         lock_give_notice(state, uuid);
-        wait = lock_wait_until(file, byte_of(uuid), start + limit);
+        wait = lock_wait_until(file, lock_byte_of(uuid), start + limit);
     }
     if (wait == LOCK_LATE)
         return lock_fail_busy(file, state, uuid, limit, error, error_size);
-    return wait == LOCK_MINE ? file : fail(file, state, error, error_size);
+    return wait == LOCK_MINE ? file : lock_fail(file, state, error, error_size);
 }
 
 int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
     char ignored[256];
-    int file = open_file(state, ignored, sizeof ignored);
-    if (file >= 0 && lock_wait_until(file, byte_of(uuid), deadline_now() + limit_ms) != LOCK_MINE) {
+    int file = lock_open_file(state, ignored, sizeof ignored);
+    if (file >= 0 &&
+        lock_wait_until(file, lock_byte_of(uuid), deadline_now() + limit_ms) != LOCK_MINE) {
         close(file);
         return -1;
     }
@@ -152,16 +153,16 @@ int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
 bool lock_vm_is_taken(const char *state, const char *uuid) {
     char ignored[256];
     struct flock range = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte_of(uuid), .l_len = 1};
-    int file = open_file(state, ignored, sizeof ignored);
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = lock_byte_of(uuid), .l_len = 1};
+    int file = lock_open_file(state, ignored, sizeof ignored);
     bool is_taken = file >= 0 && fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
     lock_release(file);
     return is_taken;
 }
 
-static off_t byte_for(const char *place, const char *what) {
+static off_t lock_byte_for(const char *place, const char *what) {
     char *text = memory_printf("%s %s", what, place);
-    off_t byte = byte_of(text);
+    off_t byte = lock_byte_of(text);
     free(text);
     return byte;
 }
@@ -170,14 +171,14 @@ static off_t byte_for(const char *place, const char *what) {
  * then is seen by it. */
 enum turn lock_turn(const char *state, const char *place, int *lock, char *error,
                     size_t error_size) {
-    off_t waiting = byte_for(place, "waits for"), turn = byte_for(place, "works on");
-    int file = open_file(state, error, error_size);
+    off_t waiting = lock_byte_for(place, "waits for"), turn = lock_byte_for(place, "works on");
+    int file = lock_open_file(state, error, error_size);
     if (file < 0)
         return TURN_FAILED;
     *lock = file;
-    if (set(file, F_OFD_SETLK, F_WRLCK, turn) == 0)
+    if (lock_set(file, F_OFD_SETLK, F_WRLCK, turn) == 0)
         return TURN_MINE;
-    if (set(file, F_OFD_SETLK, F_WRLCK, waiting) < 0 && (errno == EAGAIN || errno == EACCES)) {
+    if (lock_set(file, F_OFD_SETLK, F_WRLCK, waiting) < 0 && (errno == EAGAIN || errno == EACCES)) {
         close(file);
         *lock = -1;
         return TURN_MERGED;
@@ -189,12 +190,12 @@ enum turn lock_turn(const char *state, const char *place, int *lock, char *error
         errno = ETIMEDOUT;
         /* fall through */
     case LOCK_FAILED:
-        *lock = fail(file, state, error, error_size);
+        *lock = lock_fail(file, state, error, error_size);
         return TURN_FAILED;
     }
-    if (set(file, F_OFD_SETLK, F_UNLCK, waiting) == 0)
+    if (lock_set(file, F_OFD_SETLK, F_UNLCK, waiting) == 0)
         return TURN_WAITED;
-    *lock = fail(file, state, error, error_size);
+    *lock = lock_fail(file, state, error, error_size);
     return TURN_FAILED;
 }
 

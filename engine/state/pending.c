@@ -77,7 +77,7 @@ struct pending_call *pending_load(const char *state, const char *uuid, size_t *c
     pending_boot(boot);
     *count = 0;
     rest = text;
-    while (*count < PENDING_CALLS && state_line_next(&rest, &left, &line))
+    while (*count < PENDING_CALLS && state_file_next_line(&rest, &left, &line))
         *count += line && pending_read(line, boot, &calls[*count]);
     free(text);
     return calls;
@@ -88,7 +88,7 @@ char *pending_ignored(const char *state, const char *uuid) {
     size_t left = 0, damaged = 0;
     int error = state_file_read(path, &text, &left);
     rest = text;
-    while (state_line_next(&rest, &left, &line))
+    while (state_file_next_line(&rest, &left, &line))
         damaged += !line;
     if (error && error != ENOENT && error != ENOTDIR)
         message = memory_printf("%s cannot be read: %s", path, strerror(error));
@@ -116,8 +116,8 @@ static void pending_save(const char *state, const char *uuid, const struct pendi
     pending_boot(boot);
     for (size_t i = 0; i < count; i++) {
         const struct pending_call *call = &calls[i];
-        state_line_add(&file, "call %s %s %s %s %d %llu", boot, call->verb, call->device,
-                       call->since, (int)call->process, call->started);
+        state_file_add_line(&file, "call %s %s %s %s %d %llu", boot, call->verb, call->device,
+                            call->since, (int)call->process, call->started);
     }
     bool is_saved = count && state_file_replace(path, temporary, &file) == 0;
     if (!is_saved) {

@@ -12,7 +12,7 @@
 
 enum { SUM_DIGITS = 8, READ_SIZE = 16 * 1024 };
 
-uint32_t state_crc(const char *text, size_t size) {
+uint32_t state_file_crc(const char *text, size_t size) {
     uint32_t crc = UINT32_MAX;
     for (size_t i = 0; i < size; i++) {
         crc ^= (unsigned char)text[i];
@@ -24,7 +24,7 @@ uint32_t state_crc(const char *text, size_t size) {
 
 /* --- lines */
 
-void state_line_add(struct state_text *file, const char *format, ...) {
+void state_file_add_line(struct state_text *file, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     char *text = memory_vprintf(format, arguments);
@@ -32,7 +32,7 @@ void state_line_add(struct state_text *file, const char *format, ...) {
     for (char *feed; (feed = strchr(text, '\n'));)
         *feed = ' ';
     size_t length = strlen(text);
-    char *line = memory_printf("%s %08x\n", text, (unsigned)state_crc(text, length));
+    char *line = memory_printf("%s %08x\n", text, (unsigned)state_file_crc(text, length));
     file->text = memory_resize(file->text, file->size + length + SUM_DIGITS + 2, 1);
     memcpy(file->text + file->size, line, length + SUM_DIGITS + 2);
     file->size += length + SUM_DIGITS + 2;
@@ -41,24 +41,24 @@ void state_line_add(struct state_text *file, const char *format, ...) {
 }
 
 /* The text of the line before its sum, or NULL. */
-static char *state_line_check(char *line, size_t size) {
+static char *state_file_state_line_check(char *line, size_t size) {
     char sum[SUM_DIGITS + 1];
     if (size <= SUM_DIGITS + 1 || memchr(line, '\0', size))
         return NULL;
     size -= SUM_DIGITS + 1;
-    snprintf(sum, sizeof sum, "%08x", (unsigned)state_crc(line, size));
+    snprintf(sum, sizeof sum, "%08x", (unsigned)state_file_crc(line, size));
     if (line[size] != ' ' || memcmp(line + size + 1, sum, SUM_DIGITS) != 0)
         return NULL;
     line[size] = '\0';
     return line;
 }
 
-bool state_line_next(char **rest, size_t *left, char **line) {
+bool state_file_next_line(char **rest, size_t *left, char **line) {
     char *feed = *left ? memchr(*rest, '\n', *left) : NULL;
     size_t size = feed ? (size_t)(feed - *rest) : *left, used = size + (feed != NULL);
     if (!*left)
         return false;
-    *line = feed ? state_line_check(*rest, size) : NULL;
+    *line = feed ? state_file_state_line_check(*rest, size) : NULL;
     *rest += used;
     *left -= used;
     return true;

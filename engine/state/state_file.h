@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 /* As zlib's crc32(), and the CRC of gzip and Ethernet. */
-uint32_t state_crc(const char *text, size_t size);
+uint32_t state_file_crc(const char *text, size_t size);
 
 /* A text that grows; all zero at first, the caller frees `text`. */
 struct state_text {
@@ -20,7 +20,7 @@ struct state_text {
 };
 
 /* Adds one line and its sum. Line feeds in it become blanks. */
-void state_line_add(struct state_text *file, const char *format, ...)
+void state_file_add_line(struct state_text *file, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
@@ -28,7 +28,7 @@ void state_line_add(struct state_text *file, const char *format, ...)
  * it; `*left` bytes are left there. `*line` is NULL when the line was changed or is not whole.
  * Returns false at the end.
  */
-bool state_line_next(char **rest, size_t *left, char **line);
+bool state_file_next_line(char **rest, size_t *left, char **line);
 
 /* The whole file, at most STATE_FILE_LIMIT bytes and a NUL; the caller frees it. Returns 0 or an
  * errno: ENOENT: there is none, EFBIG: it is too long, EINVAL one that is not regular. */

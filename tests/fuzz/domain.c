@@ -1,5 +1,5 @@
 /* Any bytes as libvirt's XML of a domain. */
-#include "engine/domain.h"
+#include "engine/model/domain.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -15,8 +15,8 @@ static char *format(const char *text, size_t size, size_t *formatted_size) {
     struct diagnostics diagnostics = {0};
     source_from_text(&source, "fuzz.rules", text, size);
     char *formatted = format_rules(&source, &diagnostics, formatted_size);
-    expect(formatted || diagnostics_errors(&diagnostics) > 0);
-    diagnostics_finish(&diagnostics);
+    expect(formatted || diagnostic_count_errors(&diagnostics) > 0);
+    diagnostic_finish_list(&diagnostics);
     source_finish(&source);
     return formatted;
 }

@@ -1,5 +1,5 @@
 /* Any bytes as the log: its older file up to the first byte that is 1, then the newer one. */
-#include "engine/state/history.h"
+#include "engine/state/log_read.h"
 
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -30,8 +30,8 @@ static void put(const char *name, const void *bytes, size_t size) {
 
 /* What is an entry can be passed on as it is. */
 static void look_at_line(const char *line, size_t size) {
-    struct history_entry entry;
-    if (!history_parse(&entry, line, size))
+    struct log_line entry;
+    if (!log_read_parse(&entry, line, size))
         return;
     expect(!memchr(line, '\0', size) && !memchr(line, '\n', size));
     struct json_object *object =
@@ -39,8 +39,8 @@ static void look_at_line(const char *line, size_t size) {
     expect(json_object_is_type(object, json_type_object));
     json_object_put(object);
     if (entry.time)
-        free(history_time_text(entry.time));
-    history_entry_finish(&entry);
+        free(log_read_time_text(entry.time));
+    log_read_finish_entry(&entry);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -56,13 +56,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t older = cut ? (size_t)(cut - data) : 0;
     put("virt-rules.log.1", data, older);
     put("virt-rules.log", data + older, size - older);
-    struct history_reader *reader = history_reader_create(directory, false);
-    while (history_next(reader, &line, &length)) {
+    struct log_reader *reader = log_read_open(directory, false);
+    while (log_read_next(reader, &line, &length)) {
         expect(length <= HISTORY_LINE_LIMIT);
         all += length;
         look_at_line(line, length);
     }
-    expect(all <= size && !history_error(reader));
-    history_reader_destroy(reader);
+    expect(all <= size && !log_read_error(reader));
+    log_read_close(reader);
     return 0;
 }

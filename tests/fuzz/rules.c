@@ -36,10 +36,10 @@ static void print(const struct diagnostics *diagnostics) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     expect(out != NULL);
-    diagnostics_print(diagnostics, out, true);
+    diagnostic_print(diagnostics, out, true);
     expect(fclose(out) == 0);
     free(text);
-    json_object_put(diagnostics_json(diagnostics));
+    json_object_put(diagnostic_list_json(diagnostics));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -50,19 +50,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct diagnostics diagnostics = {0};
     syntax_init(&syntax);
     source_from_text(&source, "fuzz.rules", (const char *)data, size);
-    parse_rules(&syntax, &source, &diagnostics);
+    syntax_parse(&syntax, &source, &diagnostics);
     expect(size == 0 || memcmp(source.text, data, size) == 0);
     check_rules(&syntax, NULL, &diagnostics);
-    diagnostics_sort(&diagnostics);
+    diagnostic_sort(&diagnostics);
     for (size_t i = 0; i < diagnostics.count; i++)
         look_at(&diagnostics.list[i]);
-    expect(source.broken == (diagnostics_errors(&diagnostics) > 0));
+    expect(source.broken == (diagnostic_count_errors(&diagnostics) > 0));
     for (const struct rule *rule = syntax.rules; rule; rule = rule->next) {
         expect_span(&source, rule->span);
         expect(rule->vms && (rule->events || source.broken));
     }
     print(&diagnostics);
-    diagnostics_finish(&diagnostics);
+    diagnostic_finish_list(&diagnostics);
     syntax_finish(&syntax);
     source_finish(&source);
     return 0;

@@ -1,9 +1,9 @@
 /* Any bytes as what is kept of a VM, of a device and of calls. The first byte chooses whether each
  * line gets its right sum, without which nearly nothing would be read. */
-#include "engine/state/life.h"
+#include "engine/state/device_db.h"
 #include "engine/state/pending.h"
-#include "engine/state/presence.h"
 #include "engine/state/state_file.h"
+#include "engine/state/vm_state.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -59,10 +59,10 @@ static void put_right(const char *name, const char *text, size_t size) {
         size_t length = feed ? (size_t)(feed - line) : size - at;
         const char *word = memmem(line, length, BOOT, strlen(BOOT));
         if (word)
-            state_line_add(&file, "%.*s%s%.*s", (int)(word - line), line, boot,
-                           (int)(line + length - word - strlen(BOOT)), word + strlen(BOOT));
+            state_file_add_line(&file, "%.*s%s%.*s", (int)(word - line), line, boot,
+                                (int)(line + length - word - strlen(BOOT)), word + strlen(BOOT));
         else
-            state_line_add(&file, "%.*s", (int)length, line);
+            state_file_add_line(&file, "%.*s", (int)length, line);
         at += length + 1;
     }
     put(name, file.text ? file.text : "", file.size);
@@ -70,31 +70,31 @@ static void put_right(const char *name, const char *text, size_t size) {
 }
 
 static void look_at_life(void) {
-    struct life life, again;
+    struct vm_state life, again;
     char error[256];
-    bool found = life_load(&life, directory, UUID);
+    bool found = vm_state_load(&life, directory, UUID);
     expect(!life.ignored || !strchr(life.ignored, '\n'));
     for (size_t i = 0; i < life.taken_count; i++)
         expect(life.taken[i].address && *life.taken[i].address && life.taken[i].iommu_group >= -1);
     for (size_t i = 0; i < life.result_count; i++)
         expect(life.results[i].time && life.results[i].since);
     if (found && !life.error) {
-        expect(life_save(&life, directory, UUID, error, sizeof error) == 0);
-        bool kept = life_load(&again, directory, UUID);
+        expect(vm_state_save(&life, directory, UUID, error, sizeof error) == 0);
+        bool kept = vm_state_load(&again, directory, UUID);
         expect(!kept || (again.taken_count == life.taken_count && !again.ignored &&
                          again.result_count == life.result_count));
-        life_finish(&again);
+        vm_state_finish(&again);
     }
-    life_finish(&life);
+    vm_state_finish(&life);
 }
 
 static void look_at_presence(void) {
-    struct presence presence;
+    struct device_slot presence;
     size_t count;
-    presence_read(&presence, directory, PLACE, boot);
+    device_db_read(&presence, directory, PLACE, boot);
     expect(!presence.is_here || (presence.here.address && presence.here.name));
-    presence_finish(&presence);
-    struct host_device *all = presence_all(directory, boot, &count);
+    device_db_finish(&presence);
+    struct device *all = device_db_all(directory, boot, &count);
     for (size_t i = 0; i < count; i++)
         device_finish(&all[i]);
     free(all);

@@ -1,8 +1,8 @@
 #include "tests/unit/double_virt.h"
 
-#include "engine/domain.h"
-#include "engine/execute/execute.h"
 #include "engine/libvirt/virt_libvirt.h"
+#include "engine/model/domain.h"
+#include "engine/run/pass.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,9 +6,9 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/execute/execute.h"
-#include "engine/hostdev_xml.h"
-#include "engine/state/life.h"
+#include "engine/libvirt/device_xml.h"
+#include "engine/run/pass.h"
+#include "engine/state/vm_state.h"
 
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -123,27 +123,27 @@ static inline const char *state_path(const char *name) {
 
 static int program_limit_ms, boot_ms = -1;
 static bool settled;
-static const struct host_device *came;
-static const struct binder *binder; /* NULL, so the real one, but in the tests of groups */
+static const struct device *came;
+static const struct driver_ops *binder; /* NULL, so the real one, but in the tests of groups */
 
 static inline bool run_at(enum event_name name, const char *text) {
     struct sample_rules rules;
     struct event event = {.name = name, .domain = &told, .device = came, .settled = settled};
     sample_rules_init(&rules, text);
-    struct journal *journal = journal_open(state_path(""), false);
+    struct log_writer *journal = log_write_open(state_path(""), false);
     assert_non_null(journal);
     char *state = memory_strdup(state_path(""));
-    bool good = execute_event(&(struct executor){.program = &rules.program,
-                                                 .event = &event,
-                                                 .sysroot = host_root,
-                                                 .state = state,
-                                                 .journal = journal,
-                                                 .clock = &hours.clock,
-                                                 .binder = binder,
-                                                 .program_limit_ms = program_limit_ms,
-                                                 .boot_ms = boot_ms,
-                                                 .open_virt = open_double});
-    journal_close(journal);
+    bool good = pass_run_event(&(struct run_config){.program = &rules.program,
+                                                    .event = &event,
+                                                    .sysroot = host_root,
+                                                    .state = state,
+                                                    .journal = journal,
+                                                    .clock = &hours.clock,
+                                                    .binder = binder,
+                                                    .program_limit_ms = program_limit_ms,
+                                                    .boot_ms = boot_ms,
+                                                    .open_virt = open_double});
+    log_write_close(journal);
     free(state);
     sample_rules_finish(&rules);
     return good;
@@ -208,30 +208,30 @@ static inline void assert_message(size_t index, const char *part) {
 #define ALREADY(ADDRESS) "already attach " ADDRESS " 1ac1:089a\n"
 
 /* A device of the copied host, as it was noted. */
-static inline bool note_taken(struct life *life, const char *address, const char *driver) {
+static inline bool note_taken(struct vm_state *life, const char *address, const char *driver) {
     char error[256];
     struct host host;
     assert_int_equal(host_init(&host, host_root, error, sizeof error), 0);
-    const struct host_device *device = host_find(&host, BUS_PCI, address);
+    const struct device *device = host_find(&host, BUS_PCI, address);
     assert_non_null(device);
-    bool fresh = life_take(life, device, driver);
+    bool fresh = vm_state_add_unbound(life, device, driver);
     host_finish(&host);
     return fresh;
 }
 
 /* Whether something of that VM is to go back to the host. */
 static inline bool has_taken(const char *uuid) {
-    struct life life;
-    life_load(&life, state_path(""), uuid);
+    struct vm_state life;
+    vm_state_load(&life, state_path(""), uuid);
     bool has = life.taken_count > 0;
-    life_finish(&life);
+    vm_state_finish(&life);
     return has;
 }
 
 static inline char *hostdev_of(const char *address) {
-    struct host_device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
+    struct device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
     device.address = (char *)address;
-    return hostdev_xml(&device, NULL);
+    return device_xml(&device, NULL);
 }
 
 static inline void give(const char *uuid, const char *address) {
@@ -242,7 +242,7 @@ static inline void give(const char *uuid, const char *address) {
 
 /* Nothing happens when the VM does not have it. */
 static inline void take(const char *uuid, const char *address) {
-    struct host_device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
+    struct device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
     struct domain domain;
     device.address = (char *)address;
     sample_domain(&domain, double_virt_xml(hypervisor, uuid));

@@ -38,8 +38,8 @@ static inline struct source *front_add(struct front *front, const char *path, co
 
 static inline void front_parse(struct front *front, const char *text) {
     front_init(front);
-    parse_rules(&front->syntax, front_add(front, "t.rules", text, strlen(text)),
-                &front->diagnostics);
+    syntax_parse(&front->syntax, front_add(front, "t.rules", text, strlen(text)),
+                 &front->diagnostics);
 }
 
 /* Every file is one text of the list, which ends with NULL: "0.rules", "1.rules" and so on. */
@@ -48,11 +48,11 @@ static inline void front_check_files(struct front *front, const struct check_con
     front_init(front);
     for (size_t i = 0; texts[i]; i++) {
         char path[] = {(char)('0' + i), '.', 'r', 'u', 'l', 'e', 's', '\0'};
-        parse_rules(&front->syntax, front_add(front, path, texts[i], strlen(texts[i])),
-                    &front->diagnostics);
+        syntax_parse(&front->syntax, front_add(front, path, texts[i], strlen(texts[i])),
+                     &front->diagnostics);
     }
     check_rules(&front->syntax, config, &front->diagnostics);
-    diagnostics_sort(&front->diagnostics);
+    diagnostic_sort(&front->diagnostics);
 }
 
 static inline void front_check(struct front *front, const char *text) {
@@ -61,7 +61,7 @@ static inline void front_check(struct front *front, const char *text) {
 }
 
 static inline void front_finish(struct front *front) {
-    diagnostics_finish(&front->diagnostics);
+    diagnostic_finish_list(&front->diagnostics);
     syntax_finish(&front->syntax);
     for (size_t i = 0; i < front->count; i++)
         source_finish(&front->sources[i]);

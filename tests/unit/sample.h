@@ -2,9 +2,9 @@
 #ifndef TESTS_UNIT_SAMPLE_H
 #define TESTS_UNIT_SAMPLE_H
 
-#include "engine/domain.h"
 #include "engine/host/host.h"
-#include "engine/program.h"
+#include "engine/model/domain.h"
+#include "engine/rules/program.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,8 +35,8 @@ static inline void sample_rules_init(struct sample_rules *rules, const char *tex
     ruleset_init(&rules->ruleset);
     sample_add(&rules->ruleset, "t.rules", text);
     ruleset_load(&rules->ruleset, NULL);
-    if (diagnostics_errors(&rules->ruleset.diagnostics)) {
-        diagnostics_print(&rules->ruleset.diagnostics, stderr, false);
+    if (diagnostic_count_errors(&rules->ruleset.diagnostics)) {
+        diagnostic_print(&rules->ruleset.diagnostics, stderr, false);
         fail_msg("the rules of the test are wrong: %s", text);
     }
     program_init(&rules->program, &rules->ruleset);
@@ -56,7 +56,7 @@ static inline void sample_domain(struct domain *domain, const char *xml) {
 /* A literal where the engine owns its text. */
 #define SAMPLE_TEXT(TEXT) ((char *)(TEXT))
 
-/* Fields of struct host_device for a PCI and a USB device. */
+/* Fields of struct device for a PCI and a USB device. */
 #define SAMPLE_PCI(ADDRESS, VENDOR, DEVICE, CLASS)                                                 \
     .bus = BUS_PCI, .address = SAMPLE_TEXT(ADDRESS), .id = {VENDOR, DEVICE},                       \
     .class_code = (CLASS), .name = SAMPLE_TEXT("Some card"), .numa_node = -1

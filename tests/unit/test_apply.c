@@ -3,8 +3,8 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/execute/apply.h"
-#include "engine/hostdev_xml.h"
+#include "engine/libvirt/device_xml.h"
+#include "engine/trigger/apply.h"
 
 #include <json-c/json.h>
 #include <signal.h>
@@ -54,7 +54,7 @@ static int create(void **state) {
                                      .sysroot = "tests/hosts/usb",
                                      .state = directory,
                                      .out = tmpfile(),
-                                     .clock = clock_monotonic(),
+                                     .clock = run_clock_monotonic(),
                                      .open_virt = open_double};
     assert_non_null(request.out);
     return 0;
@@ -192,9 +192,9 @@ static void attaches_in_a_process_a_vm(void **state) {
 }
 
 static void does_nothing_twice(void **state) {
-    struct host_device stick = {
+    struct device stick = {
         .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 5};
-    char *xml = hostdev_xml(&stick, NULL), name[] = "frigate";
+    char *xml = device_xml(&stick, NULL), name[] = "frigate";
     char *const names[] = {name};
     (void)state;
     double_virt_give(hypervisor, FRIGATE, xml);
@@ -322,9 +322,9 @@ static void shows_plans_and_changes_nothing(void **state) {
 }
 
 static void shows_what_another_vm_has(void **state) {
-    struct host_device stick = {
+    struct device stick = {
         .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 5};
-    char *xml = hostdev_xml(&stick, NULL);
+    char *xml = device_xml(&stick, NULL);
     (void)state;
     double_virt_give(hypervisor, ASSISTANT, xml);
     free(xml);

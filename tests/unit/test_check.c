@@ -182,7 +182,7 @@ static void test_events(void **state) {
     for (size_t i = 0; i < EVENT_COUNT; i++)
         for (size_t j = 0; j < 4; j++) {
             char rules[200], expected[64] = "";
-            const char *name = event_text(rows[i].event);
+            const char *name = scanner_event_text(rows[i].event);
             bool attach = j != 3;
             snprintf(rules, sizeof rules, "on vm a %s %s%s\n", name, actions[j],
                      j == 2 ? "\ndetach 1ac1:089a\n}" : "");
@@ -553,23 +553,23 @@ static void test_configuration(void **state) {
     const char *near;
     check_config_init(&config);
     front_check_files(&front, &config, texts);
-    assert_int_equal(diagnostics_errors(&front.diagnostics), 1);
-    assert_int_equal(diagnostics_warnings(&front.diagnostics), 1);
+    assert_int_equal(diagnostic_count_errors(&front.diagnostics), 1);
+    assert_int_equal(diagnostic_count_warnings(&front.diagnostics), 1);
     assert_true(front.sources[0].broken);
     front_finish(&front);
 
     check_config_set(&config, "relative-path", SEVERITY_WARNING, &near);
     front_check_files(&front, &config, texts);
-    assert_int_equal(diagnostics_errors(&front.diagnostics), 0);
-    assert_int_equal(diagnostics_warnings(&front.diagnostics), 2);
+    assert_int_equal(diagnostic_count_errors(&front.diagnostics), 0);
+    assert_int_equal(diagnostic_count_warnings(&front.diagnostics), 2);
     assert_false(front.sources[0].broken);
     front_finish(&front);
 
     config.strict = true;
     check_config_set(&config, "repeated-word", SEVERITY_IGNORE, &near);
     front_check_files(&front, &config, texts);
-    assert_int_equal(diagnostics_errors(&front.diagnostics), 1);
-    assert_int_equal(diagnostics_warnings(&front.diagnostics), 0);
+    assert_int_equal(diagnostic_count_errors(&front.diagnostics), 1);
+    assert_int_equal(diagnostic_count_warnings(&front.diagnostics), 0);
     assert_true(front.sources[0].broken);
     front_finish(&front);
 
@@ -577,7 +577,7 @@ static void test_configuration(void **state) {
     check_config_set(&config, "relative-path", SEVERITY_IGNORE, &near);
     check_config_set(&config, "repeated-word", SEVERITY_ERROR, &near);
     front_check_files(&front, &config, texts);
-    assert_int_equal(diagnostics_errors(&front.diagnostics), 1);
+    assert_int_equal(diagnostic_count_errors(&front.diagnostics), 1);
     front_finish(&front);
     check_config_finish(&config);
 }
@@ -587,11 +587,11 @@ static void test_a_name_without_a_row(void **state) {
     struct source source;
     struct diagnostics diagnostics = {0};
     source_from_text(&source, "t.rules", "x\n", 2);
-    diagnose(&diagnostics, &source, (struct span){0, 1}, "no-such-check", "%s", "x");
+    diagnostic_add(&diagnostics, &source, (struct span){0, 1}, "no-such-check", "%s", "x");
     enum severity before = diagnostics.list[0].severity;
     check_apply(NULL, &diagnostics, 0);
     assert_int_equal(diagnostics.list[0].severity, before);
-    diagnostics_finish(&diagnostics);
+    diagnostic_finish_list(&diagnostics);
     source_finish(&source);
 }
 

@@ -24,7 +24,7 @@ static void use(const char *text, size_t size) {
 
 static int finish(void **state) {
     (void)state;
-    diagnostics_finish(&list);
+    diagnostic_finish_list(&list);
     if (first.path) {
         source_finish(&first);
         source_finish(&second);
@@ -33,7 +33,7 @@ static int finish(void **state) {
 }
 
 static struct diagnostic *at(uint32_t start, uint32_t end) {
-    return diagnose(&list, &first, (struct span){start, end}, "a-check", "wrong");
+    return diagnostic_add(&list, &first, (struct span){start, end}, "a-check", "wrong");
 }
 
 static char *printed(bool colour) {
@@ -41,7 +41,7 @@ static char *printed(bool colour) {
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    diagnostics_print(&list, out, colour);
+    diagnostic_print(&list, out, colour);
     fclose(out);
     return text;
 }
@@ -57,8 +57,8 @@ static void test_form(void **state) {
     (void)state;
     static const char text[] = "# one\n# two\non vm frigate strated attach 1ac1:089a as vfio\n";
     use(text, strlen(text));
-    diagnostic_hint(diagnose(&list, &first, (struct span){26, 33}, "unknown-event",
-                             "unknown event '%s'", "strated"),
+    diagnostic_hint(diagnostic_add(&list, &first, (struct span){26, 33}, "unknown-event",
+                                   "unknown event '%s'", "strated"),
                     "did you mean '%s'?", "started");
     assert_printed("50-frigate.rules:3:15: error: unknown event 'strated' [unknown-event]\n"
                    "  on vm frigate strated attach 1ac1:089a as vfio\n"
@@ -77,7 +77,8 @@ static void test_notes_and_whole_files(void **state) {
     one->severity = SEVERITY_WARNING;
     diagnostic_note(one, &second, (struct span){7, 12}, "first defined %s", "here");
     diagnostic_note(one, &first, (struct span){0, 0}, "and here");
-    diagnostic_hint(diagnose_file(&list, &first, "unreadable-file", "cannot be opened"), "mend it");
+    diagnostic_hint(diagnostic_add_file(&list, &first, "unreadable-file", "cannot be opened"),
+                    "mend it");
     assert_printed("50-frigate.rules:1:8: warning: wrong [a-check]\n"
                    "  device coral is x\n"
                    "         ^~~~~\n"
@@ -191,7 +192,7 @@ static void test_a_line_of_the_width_is_whole(void **state) {
     char *shown = printed(false);
     assert_null(strstr(shown, "..."));
     free(shown);
-    diagnostics_finish(&list);
+    diagnostic_finish_list(&list);
     source_finish(&first);
     source_finish(&second);
     use(text, 101);
@@ -206,7 +207,7 @@ static void test_long_messages(void **state) {
     use("x", 1);
     char *word = memory_zalloc(100001);
     memset(word, 'a', 100000);
-    diagnose(&list, &first, (struct span){0, 1}, "a-check", "'%s' is wrong", word);
+    diagnostic_add(&list, &first, (struct span){0, 1}, "a-check", "'%s' is wrong", word);
     fill(word, 50000);
     diagnostic_hint(&list.list[0], "'%s' is right", word);
     diagnostic_note(&list.list[0], &first, (struct span){0, 1}, "x%s!", word);
@@ -226,7 +227,8 @@ static void test_control_characters(void **state) {
     (void)state;
     use("\033]0;x\007\n", 7);
     diagnostic_hint(
-        diagnose(&list, &first, (struct span){0, 1}, "a-check", "'%s'", "\033[2J\n\x7f"), "\r%s",
+        diagnostic_add(&list, &first, (struct span){0, 1}, "a-check", "'%s'", "\033[2J\n\x7f"),
+        "\r%s",
         "\xc2\x9b"
         "x\xff");
     char *shown = printed(false);
@@ -253,17 +255,17 @@ static void test_order(void **state) {
     (void)state;
     static const char *const expected[] = {"whole", "a", "b", "c", "d", "second"};
     use("0123456789", 10);
-    diagnose(&list, &second, (struct span){0, 1}, "n", "second");
-    diagnose(&list, &first, (struct span){7, 8}, "n", "d");
-    diagnose(&list, &first, (struct span){5, 9}, "n", "b");
-    diagnose(&list, &first, (struct span){5, 6}, "n", "c"); /* the same start: as found */
-    diagnose(&list, &first, (struct span){1, 2}, "n", "a");
-    diagnose_file(&list, &first, "n", "whole");
-    diagnostics_sort(&list);
+    diagnostic_add(&list, &second, (struct span){0, 1}, "n", "second");
+    diagnostic_add(&list, &first, (struct span){7, 8}, "n", "d");
+    diagnostic_add(&list, &first, (struct span){5, 9}, "n", "b");
+    diagnostic_add(&list, &first, (struct span){5, 6}, "n", "c"); /* the same start: as found */
+    diagnostic_add(&list, &first, (struct span){1, 2}, "n", "a");
+    diagnostic_add_file(&list, &first, "n", "whole");
+    diagnostic_sort(&list);
     for (size_t i = 0; i < list.count; i++)
         assert_string_equal(list.list[i].message, expected[i]);
-    diagnostics_finish(&list);
-    diagnostics_sort(&list);
+    diagnostic_finish_list(&list);
+    diagnostic_sort(&list);
     assert_int_equal(list.count, 0);
 }
 
@@ -274,8 +276,8 @@ static void test_counts(void **state) {
     at(0, 1)->severity = SEVERITY_WARNING;
     at(0, 1)->severity = SEVERITY_IGNORE;
     at(0, 1);
-    assert_int_equal(diagnostics_errors(&list), 2);
-    assert_int_equal(diagnostics_warnings(&list), 1);
+    assert_int_equal(diagnostic_count_errors(&list), 2);
+    assert_int_equal(diagnostic_count_warnings(&list), 1);
     char *shown = printed(false);
     size_t lines = 0;
     for (const char *byte = shown; *byte; byte++)
@@ -304,8 +306,9 @@ static void test_json(void **state) {
     diagnostic_note(one, &second, (struct span){7, 12}, "here");
     diagnostic_hint(at(11, 19), "a \"hint\"\n\xff");
     at(0, 1)->severity = SEVERITY_IGNORE;
-    diagnose_file(&list, &first, "unsafe-file", "may be changed")->severity = SEVERITY_WARNING;
-    struct json_object *made = diagnostics_json(&list);
+    diagnostic_add_file(&list, &first, "unsafe-file", "may be changed")->severity =
+        SEVERITY_WARNING;
+    struct json_object *made = diagnostic_list_json(&list);
     struct json_object *array = json_tokener_parse(json_object_to_json_string(made));
     assert_int_equal(json_object_array_length(array), 3);
 

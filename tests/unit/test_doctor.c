@@ -29,7 +29,7 @@ struct bed {
     struct doctor doctor;
     struct host host;
     struct sample_rules rules;
-    struct findings findings;
+    struct doctor_findings findings;
 };
 
 static void make_parents(char *path) {
@@ -128,7 +128,7 @@ static void leave_root(struct bed *bed) {
     if (bed->doctor.host)
         host_finish(&bed->host);
     libvirt_answer_finish(&bed->doctor.libvirt);
-    findings_finish(&bed->findings);
+    doctor_findings_finish(&bed->findings);
     sample_rules_finish(&bed->rules);
     tree_close(&bed->doctor.tree);
 }
@@ -152,7 +152,7 @@ static void lie_on(struct bed *bed, const char *host, const char *rules) {
 /* --- what is found */
 
 static void look(struct bed *bed, condition_function *condition) {
-    findings_finish(&bed->findings);
+    doctor_findings_finish(&bed->findings);
     bed->findings.name = "test";
     condition(&bed->doctor, &bed->findings);
 }
@@ -165,7 +165,7 @@ static void has(const char *text, const char *part) {
 static void found(const struct bed *bed, size_t index, enum doctor_state state, const char *message,
                   const char *hint) {
     assert_in_range(index, 0, bed->findings.count - 1);
-    const struct finding *finding = &bed->findings.list[index];
+    const struct doctor_finding *finding = &bed->findings.list[index];
     has(finding->message, message);
     if (finding->state != state)
         fail_msg("state %d, not %d: %s", finding->state, state, finding->message);
@@ -215,118 +215,119 @@ static void loads_regular_files_only(void **state) {
 
 static void iommu(void **state) {
     struct bed *bed = *state;
-    FAILS(condition_iommu, "the kernel made no IOMMU group", "VT-d");
+    FAILS(doctor_kernel_iommu, "the kernel made no IOMMU group", "VT-d");
     put(bed, "sys/firmware/acpi/tables/DSDT", "");
-    FAILS(condition_iommu, "no ACPI table DMAR or IVRS", "AMD-Vi");
+    FAILS(doctor_kernel_iommu, "no ACPI table DMAR or IVRS", "AMD-Vi");
     put(bed, "proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm\n");
-    FAILS(condition_iommu, "offers none", "this is a VM itself");
+    FAILS(doctor_kernel_iommu, "offers none", "this is a VM itself");
     put(bed, "sys/firmware/acpi/tables/IVRS", "");
-    FAILS(condition_iommu, "ACPI table IVRS", "dmesg");
+    FAILS(doctor_kernel_iommu, "ACPI table IVRS", "dmesg");
     put(bed, "sys/firmware/acpi/tables/DMAR", "");
     put(bed, "proc/cmdline", "BOOT_IMAGE=/vmlinuz quiet -- intel_iommu=on\n");
-    FAILS(condition_iommu, "ACPI table DMAR", "put intel_iommu=on");
+    FAILS(doctor_kernel_iommu, "ACPI table DMAR", "put intel_iommu=on");
     put(bed, "proc/cmdline", "BOOT_IMAGE=/vmlinuz intel_iommu=on,sm_on\n");
-    FAILS(condition_iommu, "ACPI table DMAR", "dmesg");
+    FAILS(doctor_kernel_iommu, "ACPI table DMAR", "dmesg");
     put(bed, "proc/cmdline", "quiet intel_iommu=off\n");
-    FAILS(condition_iommu, "turns it off (intel_iommu=off)", "put intel_iommu=on");
+    FAILS(doctor_kernel_iommu, "turns it off (intel_iommu=off)", "put intel_iommu=on");
     put(bed, "proc/cmdline", "quiet intel_iommu=off intel_iommu=on\n");
-    FAILS(condition_iommu, "ACPI table DMAR", "dmesg");
+    FAILS(doctor_kernel_iommu, "ACPI table DMAR", "dmesg");
     put(bed, "proc/cmdline", "iommu=pt iommu=off");
-    FAILS(condition_iommu, "turns it off (iommu=off)", "take iommu=off away, and boot again");
+    FAILS(doctor_kernel_iommu, "turns it off (iommu=off)", "take iommu=off away, and boot again");
     use_rules(bed, USB);
-    OK(condition_iommu, "no rule needs it");
+    OK(doctor_kernel_iommu, "no rule needs it");
     use_rules(bed, USB "\n" VFIO);
-    FAILS(condition_iommu, "turns it off", "boot again");
+    FAILS(doctor_kernel_iommu, "turns it off", "boot again");
     put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
-    OK(condition_iommu, "the kernel made 1 IOMMU group");
+    OK(doctor_kernel_iommu, "the kernel made 1 IOMMU group");
     put(bed, "sys/kernel/iommu_groups/17/type", "DMA\n");
-    OK(condition_iommu, "the kernel made 2 IOMMU groups");
+    OK(doctor_kernel_iommu, "the kernel made 2 IOMMU groups");
 }
 
 static void vfio_pci(void **state) {
     struct bed *bed = *state;
-    WARNS(condition_vfio_pci, "/lib/modules/VERSION/modules.dep", "modprobe vfio-pci");
+    WARNS(doctor_kernel_vfio_pci, "/lib/modules/VERSION/modules.dep", "modprobe vfio-pci");
     put(bed, "proc/sys/kernel/osrelease", "6.1.0-9-amd64\n");
-    WARNS(condition_vfio_pci, "/lib/modules/6.1.0-9-amd64/modules.dep", "modprobe vfio-pci");
+    WARNS(doctor_kernel_vfio_pci, "/lib/modules/6.1.0-9-amd64/modules.dep", "modprobe vfio-pci");
     put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
         "kernel/drivers/vfio/vfio.ko:\nkernel/x/not-vfio-pci.ko: "
         "kernel/drivers/vfio/vfio-pci.ko\n");
-    FAILS(condition_vfio_pci, "the kernel 6.1.0-9-amd64 has no module vfio-pci", "install");
+    FAILS(doctor_kernel_vfio_pci, "the kernel 6.1.0-9-amd64 has no module vfio-pci", "install");
     put(bed, "lib/modules/6.1.0-9-amd64/modules.builtin", "kernel/drivers/vfio/pci/vfio-pci.ko\n");
-    OK(condition_vfio_pci, "libvirt loads it");
+    OK(doctor_kernel_vfio_pci, "libvirt loads it");
     drop(bed, "lib/modules/6.1.0-9-amd64/modules.builtin");
     put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
         "kernel/drivers/vfio/pci/vfio_pci.ko.zst: kernel/drivers/vfio/vfio.ko.zst\n");
-    OK(condition_vfio_pci, "libvirt loads it");
+    OK(doctor_kernel_vfio_pci, "libvirt loads it");
     put(bed, "lib/modules/6.1.0-9-amd64/modules.dep",
         "kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/vfio.ko.xz\n");
-    OK(condition_vfio_pci, "libvirt loads it");
+    OK(doctor_kernel_vfio_pci, "libvirt loads it");
     put(bed, "etc/modprobe.d/gpu.conf", "# blacklist vfio-pci\nblacklist nouveau\n");
     put(bed, "etc/modprobe.d/gpu.conf.old", "blacklist vfio-pci\n");
-    OK(condition_vfio_pci, "libvirt loads it");
+    OK(doctor_kernel_vfio_pci, "libvirt loads it");
     put(bed, "etc/modprobe.d/gpu.conf", "blacklist nouveau\n  blacklist\tvfio_pci\n");
-    FAILS(condition_vfio_pci, "forbids", "grep -r vfio");
+    FAILS(doctor_kernel_vfio_pci, "forbids", "grep -r vfio");
     put(bed, "etc/modprobe.d/gpu.conf", "install vfio-pci /bin/false\n");
-    FAILS(condition_vfio_pci, "forbids", "grep -r vfio");
+    FAILS(doctor_kernel_vfio_pci, "forbids", "grep -r vfio");
     put(bed, "etc/modprobe.d/gpu.conf", "install vfio-pci /sbin/prepare-gpu\n");
-    OK(condition_vfio_pci, "libvirt loads it");
+    OK(doctor_kernel_vfio_pci, "libvirt loads it");
     put(bed, "proc/sys/kernel/modules_disabled", "1\n");
-    FAILS(condition_vfio_pci, "loads no module any more", "modules-load.d");
+    FAILS(doctor_kernel_vfio_pci, "loads no module any more", "modules-load.d");
     use_rules(bed, USB);
-    OK(condition_vfio_pci, "no rule needs it");
+    OK(doctor_kernel_vfio_pci, "no rule needs it");
     use_rules(bed, "");
     put(bed, "sys/bus/pci/drivers/vfio-pci/new_id", "");
-    OK(condition_vfio_pci, "loaded");
+    OK(doctor_kernel_vfio_pci, "loaded");
 }
 
 static void vfio_pci_of_a_nas(void **state) {
     struct bed *bed = *state;
     put(bed, "proc/sys/kernel/osrelease", "4.4.302+\n");
     put(bed, "var/packages/Virtualization/INFO", "");
-    WARNS(condition_vfio_pci, "Virtual Machine Manager loads it", "start a VM");
+    WARNS(doctor_kernel_vfio_pci, "Virtual Machine Manager loads it", "start a VM");
     put(bed, "lib/modules/vfio-pci.ko", "");
-    OK(condition_vfio_pci, "libvirt loads it");
+    OK(doctor_kernel_vfio_pci, "libvirt loads it");
 }
 
 static void remapping(void **state) {
     struct bed *bed = *state;
-    OK(condition_remapping, "while there is no IOMMU");
+    OK(doctor_kernel_remapping, "while there is no IOMMU");
     put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
-    OK(condition_remapping, "not known");
+    OK(doctor_kernel_remapping, "not known");
     put(bed, "proc/interrupts", "  0: 9  IO-APIC   2-edge  timer\n 24: 1  DMAR-MSI 0-edge dmar0\n");
-    FAILS(condition_remapping, "off: the kernel gives no PCI device", "allow_unsafe_interrupts=1");
+    FAILS(doctor_kernel_remapping, "off: the kernel gives no PCI device",
+          "allow_unsafe_interrupts=1");
     put(bed, "proc/cmdline", "quiet intremap=off\n");
-    FAILS(condition_remapping, "off (intremap=off on", "take intremap=off away");
+    FAILS(doctor_kernel_remapping, "off (intremap=off on", "take intremap=off away");
     put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n");
-    WARNS(condition_remapping, "vfio does without it", "take allow_unsafe_interrupts out");
+    WARNS(doctor_kernel_remapping, "vfio does without it", "take allow_unsafe_interrupts out");
     put(bed, "proc/interrupts", "  0: 9  IR-IO-APIC   2-edge  timer\n");
-    OK(condition_remapping, "on: ");
+    OK(doctor_kernel_remapping, "on: ");
     put(bed, "proc/interrupts", "  0: 9  IO-APIC 2-edge  timer\n");
     put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
-    FAILS(condition_remapping, "off (intremap=off on", "take intremap=off away");
+    FAILS(doctor_kernel_remapping, "off (intremap=off on", "take intremap=off away");
     put(bed, "proc/interrupts", "  0: 9  ITS-PCI-MSI 2  PCI-MSI 3 eth0\n"); /* arm64 */
-    OK(condition_remapping, "not known");
+    OK(doctor_kernel_remapping, "not known");
     use_rules(bed, USB);
-    OK(condition_remapping, "USB devices only");
+    OK(doctor_kernel_remapping, "USB devices only");
 }
 
 static void groups(void **state) {
     struct bed *bed = *state;
-    OK(condition_groups, "while there is no IOMMU");
+    OK(doctor_kernel_groups, "while there is no IOMMU");
     put(bed, "sys/bus/pci/devices/.keep", "");
     use_host(bed);
-    OK(condition_groups, "while there is no IOMMU");
+    OK(doctor_kernel_groups, "while there is no IOMMU");
     struct bed host;
     bed = &host;
     lie_on(bed, "tests/hosts/nas", VFIO);
-    OK(condition_groups, "each device that a rule wants can leave its group (13 groups)");
+    OK(doctor_kernel_groups, "each device that a rule wants can leave its group (13 groups)");
     use_rules(bed, USB);
-    OK(condition_groups, "no rule wants a PCI device");
+    OK(doctor_kernel_groups, "no rule wants a PCI device");
     leave_root(bed);
     lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach at 0000:03:00.0 as vfio");
-    WARNS(condition_groups, "0000:03:00.0 shares group 15 with 0000:04:00.0", "another slot");
+    WARNS(doctor_kernel_groups, "0000:03:00.0 shares group 15 with 0000:04:00.0", "another slot");
     use_rules(bed, "on vm a started attach at 0000:03:00.0 with group as vfio");
-    OK(condition_groups, "can leave its group");
+    OK(doctor_kernel_groups, "can leave its group");
     leave_root(bed);
 }
 
@@ -337,24 +338,24 @@ static void groups_that_the_hardware_does_not_make(void **state) {
     put(bed, "proc/cmdline", "pcie_acs_override=downstream,multifunction\n");
     use_host(bed);
     bed->host.has_iommu = true;
-    WARNS(condition_groups, "pcie_acs_override=downstream,multifunction makes", "trusted");
+    WARNS(doctor_kernel_groups, "pcie_acs_override=downstream,multifunction makes", "trusted");
 }
 
 static void idle_d3(void **state) {
     struct bed *bed = *state;
-    OK(condition_idle_d3, "no rule wants a PCI Coral");
+    OK(doctor_kernel_idle_d3, "no rule wants a PCI Coral");
     use_rules(bed, "on vm a started attach 1a6e:089a as usb");
-    OK(condition_idle_d3, "no rule wants a PCI Coral");
+    OK(doctor_kernel_idle_d3, "no rule wants a PCI Coral");
     use_rules(bed, "device tpu is 1ac1:*\non vm a started attach tpu as vfio");
-    WARNS(condition_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
     put(bed, "etc/modprobe.d/a.conf", "options vfio-pci ids=1:2 disable_idle_d3=0\n");
-    WARNS(condition_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "options vfio-pci disable_idle_d3=1");
     put(bed, "etc/modprobe.d/a.conf", "options vfio-pci ids=1:2 disable_idle_d3=1\n");
-    OK(condition_idle_d3, "does not let");
+    OK(doctor_kernel_idle_d3, "does not let");
     put(bed, "sys/module/vfio_pci/parameters/disable_idle_d3", "N\n");
-    WARNS(condition_idle_d3, "sleep (D3)", "boot again: modprobe.d says");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "boot again: modprobe.d says");
     put(bed, "sys/module/vfio_pci/parameters/disable_idle_d3", "Y\n");
-    OK(condition_idle_d3, "does not let");
+    OK(doctor_kernel_idle_d3, "does not let");
 }
 
 /* --- libvirt's daemon */
@@ -381,15 +382,15 @@ static void put_daemon(const struct bed *bed, unsigned pid, const char *name, un
 
 static void finds_the_daemon(void **state) {
     struct bed *bed = *state;
-    struct daemon daemon = doctor_daemon(&bed->doctor.tree);
+    struct doctor_daemon daemon = doctor_hook_daemon(&bed->doctor.tree);
     assert_int_equal(daemon.pid, 0);
     put_daemon(bed, 7, "bash", 0, 0);
     put_daemon(bed, 8, "libvirtd", 1000, 0);
     put(bed, "proc/self/comm", "libvirtd\n");
-    daemon = doctor_daemon(&bed->doctor.tree);
+    daemon = doctor_hook_daemon(&bed->doctor.tree);
     assert_int_equal(daemon.pid, 0);
     put_daemon(bed, 812, "virtqemud", 0, -60);
-    daemon = doctor_daemon(&bed->doctor.tree);
+    daemon = doctor_hook_daemon(&bed->doctor.tree);
     assert_int_equal(daemon.pid, 812);
     assert_string_equal(daemon.name, "virtqemud");
     assert_in_range(daemon.start, time(NULL) - 62, time(NULL) - 59);
@@ -397,12 +398,12 @@ static void finds_the_daemon(void **state) {
     free(daemon.label);
     put(bed, "proc/812/attr/current", "libvirtd (enforce)\n");
     put(bed, "proc/812/stat", "812 (virtqemud");
-    daemon = doctor_daemon(&bed->doctor.tree);
+    daemon = doctor_hook_daemon(&bed->doctor.tree);
     assert_int_equal(daemon.start, 0);
     assert_string_equal(daemon.label, "libvirtd (enforce)");
     free(daemon.label);
     put(bed, "proc/812/attr/apparmor/current", "x (complain)\n");
-    daemon = doctor_daemon(&bed->doctor.tree);
+    daemon = doctor_hook_daemon(&bed->doctor.tree);
     assert_string_equal(daemon.label, "x (complain)");
     free(daemon.label);
 }
@@ -411,80 +412,81 @@ static void finds_the_daemon(void **state) {
 
 static void hook(void **state) {
     struct bed *bed = *state;
-    FAILS(condition_hook, "there is no /etc/libvirt/hooks/qemu", "make install");
+    FAILS(doctor_hook_installed, "there is no /etc/libvirt/hooks/qemu", "make install");
     put_program(bed, HOOKS "qemu", MARK VERSION);
-    OK(condition_hook, "/etc/libvirt/hooks/qemu, version " VERSION);
+    OK(doctor_hook_installed, "/etc/libvirt/hooks/qemu, version " VERSION);
     put_program(bed, HOOKS "qemu", MARK "0.0.9");
-    WARNS(condition_hook, "is of version 0.0.9, this program of " VERSION, "make install");
+    WARNS(doctor_hook_installed, "is of version 0.0.9, this program of " VERSION, "make install");
     set_mode(bed, HOOKS "qemu", 0644);
-    FAILS(condition_hook, "not executable", "chmod 755 /etc/libvirt/hooks/qemu");
+    FAILS(doctor_hook_installed, "not executable", "chmod 755 /etc/libvirt/hooks/qemu");
     set_mode(bed, HOOKS "qemu", 0757);
-    FAILS(condition_hook, "may be changed by others", "chown root");
+    FAILS(doctor_hook_installed, "may be changed by others", "chown root");
     put_program(bed, HOOKS "qemu", MARK VERSION);
     put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
-    WARNS(condition_hook, "2 times", "remove /etc/libvirt/hooks/qemu.d/virt-rules");
+    WARNS(doctor_hook_installed, "2 times", "remove /etc/libvirt/hooks/qemu.d/virt-rules");
     put_program(bed, HOOKS "qemu.d/a", MARK VERSION);
-    WARNS(condition_hook, "3 times",
+    WARNS(doctor_hook_installed, "3 times",
           "remove /etc/libvirt/hooks/qemu.d/a, /etc/libvirt/hooks/qemu.d/virt-rules");
     drop(bed, HOOKS "qemu.d/a");
     drop(bed, HOOKS "qemu");
-    OK(condition_hook, "/etc/libvirt/hooks/qemu.d/virt-rules, version " VERSION);
+    OK(doctor_hook_installed, "/etc/libvirt/hooks/qemu.d/virt-rules, version " VERSION);
     drop(bed, HOOKS "qemu.d/virt-rules");
     assert_int_equal(symlink("nowhere", full(bed, HOOKS "qemu")), 0);
-    FAILS(condition_hook, "there is no", "make install");
+    FAILS(doctor_hook_installed, "there is no", "make install");
     drop(bed, HOOKS "qemu");
     assert_int_equal(mkdir(full(bed, HOOKS "qemu"), 0755), 0);
-    FAILS(condition_hook, "is a directory", "make install");
+    FAILS(doctor_hook_installed, "is a directory", "make install");
 }
 
 static void hook_beside_another(void **state) {
     struct bed *bed = *state;
     put(bed, HOOKS "qemu", "#!/bin/sh\nexit 0 # @(#)virt-rules\n");
-    FAILS(condition_hook, "another program's", "make install");
+    FAILS(doctor_hook_installed, "another program's", "make install");
     put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
-    OK(condition_hook, "qemu.d/virt-rules, version");
+    OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     bed->doctor.libvirt.library_version = 6004999;
-    FAILS(condition_hook, "libvirt 6.4.999 does not run", "let /etc/libvirt/hooks/qemu run");
+    FAILS(doctor_hook_installed, "libvirt 6.4.999 does not run", "let /etc/libvirt/hooks/qemu run");
     bed->doctor.libvirt.version = 6005000;
-    OK(condition_hook, "qemu.d/virt-rules, version");
+    OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     bed->doctor.libvirt.version = 4000000;
     put(bed, HOOKS "qemu", "#!/bin/sh\n/etc/libvirt/hooks/qemu.d/virt-rules \"$@\"\n");
-    OK(condition_hook, "qemu.d/virt-rules, version");
+    OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     drop(bed, HOOKS "qemu");
-    FAILS(condition_hook, "libvirt 4.0.0 does not run", "move it to /etc/libvirt/hooks/qemu");
+    FAILS(doctor_hook_installed, "libvirt 4.0.0 does not run",
+          "move it to /etc/libvirt/hooks/qemu");
     drop(bed, HOOKS "qemu.d/virt-rules");
     put(bed, HOOKS "qemu", "#!/bin/sh\nexec /opt/virt-rules-hook \"$@\"\n");
-    OK(condition_hook, "which calls ours");
+    OK(doctor_hook_installed, "which calls ours");
 }
 
 static void engine(void **state) {
     struct bed *bed = *state;
-    FAILS(condition_engine, "there is no", "make install");
+    FAILS(doctor_hook_engine, "there is no", "make install");
     put_program(bed, ENGINE, "virt-rules " VERSION);
-    OK(condition_engine, ENGINE);
+    OK(doctor_hook_engine, ENGINE);
     put_program(bed, ENGINE, "virt-rules 0.0.0");
-    WARNS(condition_engine, "not of this program's version", VERSION);
+    WARNS(doctor_hook_engine, "not of this program's version", VERSION);
     set_mode(bed, ENGINE, 0777);
-    FAILS(condition_engine, "may be changed by others", "chmod 755");
+    FAILS(doctor_hook_engine, "may be changed by others", "chmod 755");
     set_mode(bed, ENGINE, 0644);
-    FAILS(condition_engine, "is no program", "chmod 755");
+    FAILS(doctor_hook_engine, "is no program", "chmod 755");
 }
 
 static void whether_libvirt_knows_of_the_hook(void **state) {
     struct bed *bed = *state;
-    OK(condition_hook_known, "no hook of ours");
+    OK(doctor_hook_known, "no hook of ours");
     put_program(bed, HOOKS "qemu", MARK VERSION);
-    OK(condition_hook_known, "when it starts");
+    OK(doctor_hook_known, "when it starts");
     put_daemon(bed, 812, "libvirtd", 0, 1000);
-    OK(condition_hook_known, "libvirtd (process 812) has started since");
+    OK(doctor_hook_known, "libvirtd (process 812) has started since");
     put_daemon(bed, 812, "libvirtd", 0, -1000);
-    WARNS(condition_hook_known, "may not know of the hook", "kill -HUP 812");
+    WARNS(doctor_hook_known, "may not know of the hook", "kill -HUP 812");
     bed->doctor.facts.log_time = time(NULL) - 500;
-    WARNS(condition_hook_known, "may not know of the hook", "kill -HUP 812");
+    WARNS(doctor_hook_known, "may not know of the hook", "kill -HUP 812");
     bed->doctor.facts.log_time = time(NULL) + 5;
-    OK(condition_hook_known, "the log has entries");
+    OK(doctor_hook_known, "the log has entries");
     drop(bed, "proc/stat");
-    WARNS(condition_hook_known, "not known", "kill -HUP 812");
+    WARNS(doctor_hook_known, "not known", "kill -HUP 812");
 }
 
 /* --- security modules */
@@ -522,10 +524,10 @@ static void what_a_profile_allows(void **state) {
                                          ""};
     (void)state;
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-        if (!apparmor_allows(PROFILE, allowed[i]))
+        if (!doctor_security_apparmor_allows(PROFILE, allowed[i]))
             fail_msg("%s is not allowed", allowed[i]);
     for (size_t i = 0; i < sizeof denied / sizeof *denied; i++)
-        if (apparmor_allows(PROFILE, denied[i]))
+        if (doctor_security_apparmor_allows(PROFILE, denied[i]))
             fail_msg("%s is allowed", denied[i]);
 }
 
@@ -563,120 +565,121 @@ static void patterns_of_profiles(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (apparmor_allows(rows[i].line, rows[i].path) != rows[i].allowed)
+        if (doctor_security_apparmor_allows(rows[i].line, rows[i].path) != rows[i].allowed)
             fail_msg("'%s' %s", rows[i].line, rows[i].path);
 }
 
 static void apparmor(void **state) {
     struct bed *bed = *state;
-    OK(condition_security, "neither AppArmor nor SELinux is seen");
+    OK(doctor_security_confinement, "neither AppArmor nor SELinux is seen");
     put(bed, "sys/module/apparmor/parameters/enabled", "Y\n");
-    WARNS(condition_security, "AppArmor is on, and no libvirtd", "start it");
+    WARNS(doctor_security_confinement, "AppArmor is on, and no libvirtd", "start it");
     put_daemon(bed, 9, "libvirtd", 0, 0);
-    OK(condition_security, "confines libvirtd");
+    OK(doctor_security_confinement, "confines libvirtd");
     put(bed, "proc/9/attr/current", "unconfined\n");
-    OK(condition_security, "confines libvirtd");
+    OK(doctor_security_confinement, "confines libvirtd");
     put(bed, "proc/9/attr/current", "libvirtd (complain)\n");
-    OK(condition_security, "confines libvirtd");
+    OK(doctor_security_confinement, "confines libvirtd");
     put(bed, "proc/9/attr/current", "libvirtd (enforce)\n");
-    WARNS(condition_security, "its profile is not in /etc/apparmor.d/", "dmesg");
+    WARNS(doctor_security_confinement, "its profile is not in /etc/apparmor.d/", "dmesg");
     put(bed, "etc/apparmor.d/usr.sbin.libvirtd", PROFILE);
-    FAILS(condition_security, "does not let libvirtd run " BINDIR "/virt-rules",
+    FAILS(doctor_security_confinement, "does not let libvirtd run " BINDIR "/virt-rules",
           "local/usr.sbin.libvirtd, then: apparmor_parser -r /etc/apparmor.d/usr.sbin.libvirtd");
     put(bed, "etc/apparmor.d/local/usr.sbin.libvirtd", "# site\n" BINDIR "/virt-rules PUx,\n");
-    OK(condition_security, "lets it run");
+    OK(doctor_security_confinement, "lets it run");
     drop(bed, "etc/apparmor.d/usr.sbin.libvirtd");
     put(bed, "etc/apparmor.d/libvirtd", PROFILE);
-    FAILS(condition_security, "does not let", "local/libvirtd");
+    FAILS(doctor_security_confinement, "does not let", "local/libvirtd");
 }
 
 static void selinux(void **state) {
     struct bed *bed = *state;
     put(bed, "sys/fs/selinux/enforce", "1");
-    WARNS(condition_security, "SELinux is on, and no libvirtd", "start it");
+    WARNS(doctor_security_confinement, "SELinux is on, and no libvirtd", "start it");
     put_daemon(bed, 9, "virtqemud", 0, 0);
     put(bed, "proc/9/attr/current", "system_u:system_r:virtqemud_t:s0");
-    WARNS(condition_security, "SELinux confines virtqemud (system_u:system_r:virtqemud_t:s0)",
-          "ausearch");
+    WARNS(doctor_security_confinement,
+          "SELinux confines virtqemud (system_u:system_r:virtqemud_t:s0)", "ausearch");
     has(bed->findings.list[0].message, "(no label)");
     put(bed, "sys/fs/selinux/booleans/virt_hooks_unconfined", "0 0");
-    FAILS(condition_security, "lets hooks do nothing", "setsebool -P virt_hooks_unconfined on");
+    FAILS(doctor_security_confinement, "lets hooks do nothing",
+          "setsebool -P virt_hooks_unconfined on");
     put(bed, "sys/fs/selinux/booleans/virt_hooks_unconfined", "1 1");
-    WARNS(condition_security, "SELinux confines virtqemud", "audit2allow");
+    WARNS(doctor_security_confinement, "SELinux confines virtqemud", "audit2allow");
     put(bed, "proc/9/attr/current", "system_u:system_r:unconfined_service_t:s0");
-    OK(condition_security, "does not confine");
+    OK(doctor_security_confinement, "does not confine");
     put(bed, "proc/9/attr/current", "system_u:system_r:virtqemud_t:s0");
     put(bed, "sys/fs/selinux/enforce", "0");
-    OK(condition_security, "confines virtqemud");
+    OK(doctor_security_confinement, "confines virtqemud");
 }
 
 /* --- what surrounds the engine */
 
 static void user(void **state) {
     struct bed *bed = *state;
-    OK(condition_user, "root");
+    OK(doctor_setup_user, "root");
     bed->doctor.is_root = false;
-    OK(condition_user, "another host's tree");
+    OK(doctor_setup_user, "another host's tree");
     bed->doctor.tree.root = "";
-    WARNS(condition_user, "not root", "sudo");
+    WARNS(doctor_setup_user, "not root", "sudo");
 }
 
 static void state_directory_of(void **state) {
     struct bed *bed = *state;
-    struct state_facts *facts = &bed->doctor.facts, good = *facts;
-    OK(condition_state, "/state can be written and has space");
+    struct doctor_state_facts *facts = &bed->doctor.facts, good = *facts;
+    OK(doctor_setup_state, "/state can be written and has space");
     facts->exists = false;
-    OK(condition_state, "is made at the first event");
+    OK(doctor_setup_state, "is made at the first event");
     facts->free_bytes = 20 << 20;
-    WARNS(condition_state, "nearly full (20 MiB free)", "df -h /state");
+    WARNS(doctor_setup_state, "nearly full (20 MiB free)", "df -h /state");
     facts->free_bytes = 1 << 20;
-    FAILS(condition_state, "is full (1 MiB free)", "free space");
+    FAILS(doctor_setup_state, "is full (1 MiB free)", "free space");
     *facts = good;
     facts->has_free_files = false;
-    FAILS(condition_state, "no file can be added", "free space");
+    FAILS(doctor_setup_state, "no file can be added", "free space");
     *facts = good;
     facts->is_shared = true;
-    WARNS(condition_state, "may be changed by others", "chmod 700 /state");
+    WARNS(doctor_setup_state, "may be changed by others", "chmod 700 /state");
     facts->is_log_usable = false;
-    FAILS(condition_state, "virt-rules.log is no regular file", "move it away");
+    FAILS(doctor_setup_state, "virt-rules.log is no regular file", "move it away");
     facts->is_writable = false;
-    FAILS(condition_state, "cannot be written", "read-only");
+    FAILS(doctor_setup_state, "cannot be written", "read-only");
     bed->doctor.is_root = false;
-    WARNS(condition_state, "cannot be written by this user", "sudo");
+    WARNS(doctor_setup_state, "cannot be written by this user", "sudo");
     facts->is_directory = false;
-    FAILS(condition_state, "is no directory", "move away");
+    FAILS(doctor_setup_state, "is no directory", "move away");
     facts->error = EACCES;
-    FAILS(condition_state, "Permission denied", "directory");
+    FAILS(doctor_setup_state, "Permission denied", "directory");
 }
 
 static void reads_the_state_directory(void **state) {
     struct bed *bed = *state;
-    struct state_facts facts;
+    struct doctor_state_facts facts;
     char *path = memory_strdup(full(bed, "a/b"));
-    state_facts_read(&facts, path);
+    doctor_read_state_facts(&facts, path);
     assert_false(facts.exists);
     assert_true(facts.is_directory && facts.is_writable && facts.is_log_usable);
     assert_false(facts.is_shared);
     assert_int_equal(facts.error, 0);
     assert_true(facts.free_bytes > 0 && facts.has_free_files);
     put(bed, "a/b/virt-rules.log", "{}\n");
-    state_facts_read(&facts, path);
+    doctor_read_state_facts(&facts, path);
     assert_true(facts.exists && facts.is_log_usable && !facts.is_shared);
     assert_in_range(facts.log_time, time(NULL) - 60, time(NULL) + 1);
     set_mode(bed, "a/b", 0777);
     drop(bed, "a/b/virt-rules.log");
     assert_int_equal(symlink("/etc/passwd", full(bed, "a/b/virt-rules.log")), 0);
-    state_facts_read(&facts, path);
+    doctor_read_state_facts(&facts, path);
     assert_true(facts.exists && facts.is_shared && !facts.is_log_usable);
     assert_int_equal(facts.log_time, 0);
     free(path);
     path = memory_strdup(full(bed, "a/b/virt-rules.log/c/d"));
-    state_facts_read(&facts, path);
+    doctor_read_state_facts(&facts, path);
     assert_false(facts.exists || facts.is_directory);
     free(path);
-    state_facts_read(&facts, "no-such-directory/state");
+    doctor_read_state_facts(&facts, "no-such-directory/state");
     assert_true(facts.is_directory && !facts.exists && facts.free_bytes > 0);
-    state_facts_read(&facts, "");
+    doctor_read_state_facts(&facts, "");
     assert_false(facts.is_directory);
 }
 
@@ -685,22 +688,22 @@ static void reads_the_state_directory(void **state) {
 
 static void plugged(void **state) {
     struct bed *bed = *state;
-    OK(condition_plugged, "no rule is for plugged");
+    OK(doctor_setup_plugged, "no rule is for plugged");
     use_rules(bed, "on vm a started, plugged attach 1a6e:089a as usb");
-    FAILS(condition_plugged, "nothing tells of that", "make install");
+    FAILS(doctor_setup_plugged, "nothing tells of that", "make install");
     put(bed, "etc/udev/rules.d/60-other.rules", "# virt-rules\nRUN+=\"/bin/true\"\n");
     put(bed, "etc/udev/rules.d/90-virt-rules.rules.off", "RUN+=\"/" PLUG "\"\n");
-    FAILS(condition_plugged, "nothing tells of that", "make install");
+    FAILS(doctor_setup_plugged, "nothing tells of that", "make install");
     put(bed, RULE, "RUN+=\"/bin/true\"\nSUBSYSTEM==\"usb\", RUN+=\"/" PLUG " -x\"\n");
-    FAILS(condition_plugged, "runs /" PLUG ", which is no program", "make install");
+    FAILS(doctor_setup_plugged, "runs /" PLUG ", which is no program", "make install");
     put_program(bed, PLUG, "");
-    OK(condition_plugged, "/" RULE " tells");
+    OK(doctor_setup_plugged, "/" RULE " tells");
     assert_int_equal(mkdir(full(bed, "run"), 0755), 0);
-    WARNS(condition_plugged, "udev does not run", "virt-rules watch");
+    WARNS(doctor_setup_plugged, "udev does not run", "virt-rules watch");
     put(bed, "run/udev/control", "");
-    OK(condition_plugged, "/" RULE " tells");
+    OK(doctor_setup_plugged, "/" RULE " tells");
     use_rules(bed, "on vm a unplugged run \"/bin/true\"");
-    OK(condition_plugged, "/" RULE " tells");
+    OK(doctor_setup_plugged, "/" RULE " tells");
 }
 
 static void plugged_without_udev(void **state) {
@@ -714,35 +717,35 @@ static void plugged_without_udev(void **state) {
     put(bed, "proc/72/comm", "virt-rules\n");
     put(bed, "proc/73/cmdline", "");
     put(bed, "proc/73/comm", "virt-rules\n");
-    FAILS(condition_plugged, "nothing tells of that", "virt-rules watch");
+    FAILS(doctor_setup_plugged, "nothing tells of that", "virt-rules watch");
     put_bytes(bed, "proc/74/cmdline", "/usr/local/bin/virt-rules\0watch", 32);
     put(bed, "proc/74/comm", "virt-rules\n");
-    OK(condition_plugged, "'virt-rules watch' (process 74) tells");
+    OK(doctor_setup_plugged, "'virt-rules watch' (process 74) tells");
 }
 
 static void old_setup(void **state) {
     struct bed *bed = *state;
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
     put_bytes(bed, HOOKS "qemu", "#\nvirsh attach-device\n\0 a program", 34);
     put(bed, "usr/local/libvirt/README.md", "An older script calls `virsh attach-device`.\n");
     put(bed, "usr/local/etc/rc.d/a.sh", "#!/bin/sh\n# echo 1 > /sys/x/new_id\nmodprobe vfio-pci\n");
     put(bed, "etc/rc.local", "virsh start frigate\n");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
     put(bed, "usr/local/etc/rc.d/a.sh",
         "#!/bin/sh\necho 1ac1 089a > /sys/bus/pci/drivers/vfio-pci/new_id\nmodprobe -r vfio_pci\n");
-    WARNS(condition_old_setup, "/usr/local/etc/rc.d/a.sh:2 writes new_id", "take it away");
+    WARNS(doctor_scripts_old_setup, "/usr/local/etc/rc.d/a.sh:2 writes new_id", "take it away");
     put(bed, HOOKS "qemu", "#!/bin/bash\n\n  virsh attach-device \"$1\" /tmp/x.xml");
-    look(bed, condition_old_setup);
+    look(bed, doctor_scripts_old_setup);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_WARNING, "/etc/libvirt/hooks/qemu:3 calls virsh attach-device", "rule");
     drop(bed, HOOKS "qemu");
     put(bed, "usr/local/etc/rc.d/a.sh", "modprobe -r vfio_pci\n");
-    WARNS(condition_old_setup, "a.sh:1 unloads vfio", "take it away");
+    WARNS(doctor_scripts_old_setup, "a.sh:1 unloads vfio", "take it away");
     drop(bed, "usr/local/etc/rc.d/a.sh");
     put(bed, "var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", "rmmod vfio_pci\n");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
     assert_int_equal(mkfifo(full(bed, "etc/crontab"), 0600), 0);
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
 }
 
 /* What one script in the hooks directory of the sample host is found to do; NULL: nothing. Its
@@ -750,9 +753,9 @@ static void old_setup(void **state) {
 static void hook_script(struct bed *bed, const char *text, const char *message) {
     put(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh", text);
     if (message)
-        WARNS(condition_old_setup, message, "take it away");
+        WARNS(doctor_scripts_old_setup, message, "take it away");
     else
-        OK(condition_old_setup, "no script");
+        OK(doctor_scripts_old_setup, "no script");
 }
 
 static void put_pci_device(const struct bed *bed, const char *address, const char *id) {
@@ -792,7 +795,7 @@ static void hook_scripts_of_any_depth(void **state) {
                 "/etc/libvirt/hooks/qemu.d/win10/prepare/begin/start.sh:2 unloads vfio");
     put(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh", "#!/bin/sh\n");
     put(bed, HOOKS "a/b/c/d/e/f/g/h/i/x", "#!/bin/sh\nmodprobe -r vfio_pci\n");
-    WARNS(condition_old_setup, "hooks/a/b/c/d/e/f/g/h/i/x:2", "take it away");
+    WARNS(doctor_scripts_old_setup, "hooks/a/b/c/d/e/f/g/h/i/x:2", "take it away");
     drop(bed, HOOKS "a/b/c/d/e/f/g/h/i/x");
     /* links: out of the directory, in a circle, to one file twice, to nothing */
     put(bed, "opt/mine/y", "#!/bin/sh\nvirsh nodedev-reattach pci_0000_02_00_0\n");
@@ -800,19 +803,19 @@ static void hook_scripts_of_any_depth(void **state) {
     assert_int_equal(symlink("..", full(bed, HOOKS "a/up")), 0);
     assert_int_equal(symlink("/opt/mine/y", full(bed, HOOKS "a/twice")), 0);
     assert_int_equal(symlink("/nowhere", full(bed, HOOKS "a/nowhere")), 0);
-    WARNS(condition_old_setup, "/etc/libvirt/hooks/a/mine/y:2 calls virsh nodedev-reattach",
+    WARNS(doctor_scripts_old_setup, "/etc/libvirt/hooks/a/mine/y:2 calls virsh nodedev-reattach",
           "libvirt waits");
     drop(bed, "opt/mine/y");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
     /* what a hook calls by its path */
     put(bed, "usr/local/bin/start", "#!/bin/bash\n. /etc/x\nmodprobe --remove vfio\n");
     put(bed, HOOKS "qemu", "#!/bin/sh\n/usr/local/bin/start \"$@\" >/tmp/log\n");
-    WARNS(condition_old_setup, "/usr/local/bin/start:3 unloads vfio", "take it away");
+    WARNS(doctor_scripts_old_setup, "/usr/local/bin/start:3 unloads vfio", "take it away");
     put(bed, HOOKS "qemu", "#!/bin/sh\n# /usr/local/bin/start\n");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
     put(bed, HOOKS "notes.txt", "virsh nodedev-detach pci_0000_01_00_0\n");
     put(bed, "usr/local/libvirt/deep/x.sh", "modprobe -r vfio\n");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
 }
 
 static void what_hook_scripts_do(void **state) {
@@ -874,21 +877,21 @@ static void what_hook_scripts_do(void **state) {
     drop(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh");
     /* at boot libvirt may be called, and what is not named is not judged */
     put(bed, "etc/rc.local", "virsh start a\necho $GPU >/sys/bus/pci/drivers/x/unbind\n");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
     put(bed, "etc/rc.local", "virsh nodedev-detach pci_0000_01_00_0\n");
-    WARNS(condition_old_setup, "/etc/rc.local:1 calls virsh nodedev-detach for 0000:01:00.0",
+    WARNS(doctor_scripts_old_setup, "/etc/rc.local:1 calls virsh nodedev-detach for 0000:01:00.0",
           "take it away");
     put(bed, "etc/rc.local", "virsh nodedev-detach pci_0000_02_00_0\n");
-    OK(condition_old_setup, "no script");
+    OK(doctor_scripts_old_setup, "no script");
 }
 
 static void synology(void **state) {
     struct bed *bed = *state;
-    look(bed, condition_synology);
+    look(bed, doctor_setup_synology);
     assert_int_equal(bed->findings.count, 0);
     put(bed, "var/packages/Virtualization/INFO",
         "package=\"Virtualization\"\nversion=\"2.6.5-12202\"\n");
-    look(bed, condition_synology);
+    look(bed, doctor_setup_synology);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_WARNING, "Virtual Machine Manager 2.6.5-12202, DSM of unknown version",
           "LD_LIBRARY_PATH");
@@ -898,7 +901,7 @@ static void synology(void **state) {
     put(bed, "var/packages/Virtualization/target/usr/lib/libvirt.so.0", "");
     put(bed, "var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", "insmod x\n");
     put(bed, "usr/local/etc/rc.d/hook.sh", "/usr/local/virt-rules/put-back\n");
-    look(bed, condition_synology);
+    look(bed, doctor_setup_synology);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_OK,
           "DSM 7.2.1: /var/packages/Virtualization/target/usr/lib/libvirt.so.0, virsh "
@@ -911,35 +914,35 @@ static void synology(void **state) {
 
 static void rules(void **state) {
     struct bed *bed = *state;
-    WARNS(condition_rules, "there is no rule in /rules.d", "virt-rules devices");
+    WARNS(doctor_rules_valid, "there is no rule in /rules.d", "virt-rules devices");
     use_rules(bed, VFIO);
-    OK(condition_rules, "1 rule in 1 file of /rules.d");
+    OK(doctor_rules_valid, "1 rule in 1 file of /rules.d");
     use_rules(bed, "device unused is 1ac1:089a\n" USB);
-    WARNS(condition_rules, "t.rules:1:8: warning:", "");
+    WARNS(doctor_rules_valid, "t.rules:1:8: warning:", "");
     sample_add(bed->doctor.ruleset, "bad.rules", "on vm a strated run \"/x\"\non vm\n");
-    parse_rules(&bed->doctor.ruleset->syntax, bed->doctor.ruleset->sources[1],
-                &bed->doctor.ruleset->diagnostics);
-    FAILS(condition_rules, "unknown event 'strated' [unknown-event] (and 1 more)",
+    syntax_parse(&bed->doctor.ruleset->syntax, bed->doctor.ruleset->sources[1],
+                 &bed->doctor.ruleset->diagnostics);
+    FAILS(doctor_rules_valid, "unknown event 'strated' [unknown-event] (and 1 more)",
           "'virt-rules check /rules.d' shows all");
     use_rules(bed, "");
     ruleset_add_directory(bed->doctor.ruleset, "/nowhere");
-    FAILS(condition_rules, "/nowhere: error: cannot be opened", "make it");
+    FAILS(doctor_rules_valid, "/nowhere: error: cannot be opened", "make it");
 }
 
 static void libvirt(void **state) {
     struct bed *bed = *state;
-    OK(condition_libvirt, "not asked");
+    OK(doctor_rules_libvirt, "not asked");
     bed->doctor.libvirt = (struct libvirt_answer){.asked = true,
                                                   .uri = memory_strdup("qemu:///system"),
                                                   .version = 9000001,
                                                   .library = memory_strdup("/lib/libvirt.so.0"),
                                                   .library_version = 10002003};
-    OK(condition_libvirt,
+    OK(doctor_rules_libvirt,
        "9.0.1 answers at qemu:///system; the library is 10.2.3, /lib/libvirt.so.0");
     bed->doctor.libvirt.error = memory_strdup("no socket");
-    FAILS(condition_libvirt, "no socket (library /lib/libvirt.so.0)", "virsh list");
+    FAILS(doctor_rules_libvirt, "no socket (library /lib/libvirt.so.0)", "virsh list");
     bed->doctor.libvirt.hint = memory_strdup("run it as root");
-    FAILS(condition_libvirt, "no socket", "run it as root");
+    FAILS(doctor_rules_libvirt, "no socket", "run it as root");
 }
 
 static void a_daemon_that_translates(void **state) {
@@ -968,7 +971,7 @@ static void a_daemon_that_translates(void **state) {
         for (char *at; (at = memchr(environment, '|', size));)
             *at = '\0';
         put_bytes(bed, "proc/812/environ", environment, size);
-        look(bed, condition_libvirt);
+        look(bed, doctor_rules_libvirt);
         assert_int_equal(bed->findings.count, daemons[i].message ? 2 : 1);
         if (daemons[i].message)
             found(bed, 1, DOCTOR_WARNING, daemons[i].message, daemons[i].hint);
@@ -978,18 +981,18 @@ static void a_daemon_that_translates(void **state) {
 
 static void know_vm(struct bed *bed, const char *xml) {
     bed->doctor.libvirt.vms_known = true;
-    vms_add(&bed->doctor.libvirt.vms, xml, strlen(xml));
+    domain_list_add_xml(&bed->doctor.libvirt.vms, xml, strlen(xml));
 }
 
 static void vms(void **state) {
     struct bed *bed = *state;
-    OK(condition_vms, "no rule names one");
+    OK(doctor_rules_vms, "no rule names one");
     use_rules(bed, VFIO);
-    OK(condition_vms, "not known");
+    OK(doctor_rules_vms, "not known");
     know_vm(bed, "<domain><name>3f2c</name><title>frigate</title></domain>");
-    OK(condition_vms, "each name in the rules is that of a VM (there is 1)");
+    OK(doctor_rules_vms, "each name in the rules is that of a VM (there is 1)");
     use_rules(bed, "on vm frigat, win started run \"/bin/true\"");
-    look(bed, condition_vms);
+    look(bed, doctor_rules_vms);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_FAILED, "t.rules:1:7: error: no VM of this host is called 'frigat'",
           "did you mean 'frigate'?");
@@ -998,18 +1001,18 @@ static void vms(void **state) {
 
 static void files(void **state) {
     struct bed *bed = *state;
-    OK(condition_files, "no rule runs a program");
+    OK(doctor_rules_files, "no rule runs a program");
     use_rules(bed, VFIO);
-    OK(condition_files, "no rule runs a program");
+    OK(doctor_rules_files, "no rule runs a program");
     put(bed, "opt/other", "");
     use_rules(bed, "on vm frigate stopped run \"/opt/none\"");
-    FAILS(condition_files, "t.rules:1:27: error: '/opt/none' is not there", "'ls -l /opt/none'");
+    FAILS(doctor_rules_files, "t.rules:1:27: error: '/opt/none' is not there", "'ls -l /opt/none'");
     use_rules(bed, "on vm frigate stopped run \"/away/none\"");
-    OK(condition_files, "in this tree");
+    OK(doctor_rules_files, "in this tree");
     know_vm(bed, "<domain><name>frigate</name></domain>");
     use_rules(bed, "on vm frigate stopped run \"/opt/none\"");
-    look(bed, condition_vms);
-    FAILS(condition_files, "'/opt/none' is not there", "install the program");
+    look(bed, doctor_rules_vms);
+    FAILS(doctor_rules_files, "'/opt/none' is not there", "install the program");
 }
 
 #define Q35(id, ports)                                                                             \
@@ -1020,49 +1023,50 @@ static void files(void **state) {
 
 static void ports(void **state) {
     struct bed *bed = *state;
-    OK(condition_ports, "no rule needs one");
+    OK(doctor_rules_ports, "no rule needs one");
     use_rules(bed, VFIO);
-    OK(condition_ports, "not known");
+    OK(doctor_rules_ports, "not known");
     bed = &(struct bed){0};
     lie_on(bed, "tests/hosts/nas", VFIO "\n" USB);
     know_vm(bed, Q35("", PORT));
-    FAILS(condition_ports, "VM frigate cannot take 1-1 10c4:ea60: the VM has no USB controller",
+    FAILS(doctor_rules_ports, "VM frigate cannot take 1-1 10c4:ea60: the VM has no USB controller",
           "qemu-xhci");
     use_rules(bed, VFIO);
-    OK(condition_ports, "each VM has a free port");
-    vms_finish(&bed->doctor.libvirt.vms);
+    OK(doctor_rules_ports, "each VM has a free port");
+    domain_list_finish(&bed->doctor.libvirt.vms);
     know_vm(bed, Q35(" id='3'", ""));
-    FAILS(condition_ports, "VM frigate cannot take 0000:03:00.0 1ac1:089a: the VM has no free PCIe",
+    FAILS(doctor_rules_ports,
+          "VM frigate cannot take 0000:03:00.0 1ac1:089a: the VM has no free PCIe",
           "pcie-root-port");
     leave_root(bed);
 }
 
 static void devices(void **state) {
     struct bed *bed = *state;
-    FAILS(condition_devices, "no devices to read", "container");
+    FAILS(doctor_rules_devices, "no devices to read", "container");
     bed = &(struct bed){0};
     lie_on(bed, "tests/hosts/nas", "");
-    OK(condition_devices, "no rule wants one");
+    OK(doctor_rules_devices, "no rule wants one");
     use_rules(bed, VFIO "\non vm b started attach 1ac1:089a as vfio\n");
-    look(bed, condition_devices);
+    look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_OK,
           "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU may be passed (t.rules:1)",
           NULL);
     found(bed, 1, DOCTOR_OK, "Coral Edge TPU may be passed (t.rules:2)", NULL);
     use_rules(bed, "on vm a started attach class 0106 as vfio\nnever attach class 07\n");
-    FAILS(condition_devices, "the host mounts / from it", "");
+    FAILS(doctor_rules_devices, "the host mounts / from it", "");
     has(bed->findings.list[0].message, "(t.rules:1)");
     use_rules(bed, "on vm a started {\nattach 1234:5678 as vfio\nattach 0001:0002 as usb optional\n"
                    "attach 0003:0004 as usb within 1m\n}\n");
-    look(bed, condition_devices);
+    look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 3);
     found(bed, 0, DOCTOR_FAILED, "1234:5678: the host has no PCI device", "optional");
     found(bed, 1, DOCTOR_OK, "0001:0002 is not there, which t.rules:3 allows", NULL);
     found(bed, 2, DOCTOR_OK, "0003:0004 is not there now; t.rules:4 waits for it", NULL);
     leave_root(bed);
     lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach all 1ac1:089a with group as vfio");
-    look(bed, condition_devices);
+    look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 1, DOCTOR_OK, "0000:04:00.0", NULL);
     leave_root(bed);
@@ -1072,13 +1076,13 @@ static void too_few_devices(void **state) {
     struct bed *bed = &(struct bed){0};
     (void)state;
     lie_on(bed, "tests/hosts/nas", "on vm a started attach any 2 1ac1:089a as vfio optional");
-    look(bed, condition_devices);
+    look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 1, DOCTOR_OK, "1 of the 2 wanted can be had; t.rules:1 allows it", NULL);
     use_rules(bed, "on vm a started attach any 2 1ac1:089a as vfio within 1m\n");
-    OK(condition_devices, "1 of the 2 wanted can be had; t.rules:1 waits for more");
+    OK(doctor_rules_devices, "1 of the 2 wanted can be had; t.rules:1 waits for more");
     use_rules(bed, "on vm a started attach any 2 1ac1:089a as vfio\n");
-    FAILS(condition_devices, "1 of the 2 wanted can be had (t.rules:1)", "ask for fewer");
+    FAILS(doctor_rules_devices, "1 of the 2 wanted can be had (t.rules:1)", "ask for fewer");
     leave_root(bed);
 }
 
@@ -1093,10 +1097,10 @@ static void more_than_anybody_reads(void **state) {
     fclose(out);
     lie_on(bed, "tests/hosts/nas", text);
     know_vm(bed, "<domain><name>frigate</name></domain>");
-    look(bed, condition_devices);
+    look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 101);
     found(bed, 100, DOCTOR_WARNING, "there is more", "virt-rules check --host /rules.d");
-    look(bed, condition_vms);
+    look(bed, doctor_rules_vms);
     assert_int_equal(bed->findings.count, 101);
     found(bed, 100, DOCTOR_WARNING, "there is more", "virt-rules check --host /rules.d");
     leave_root(bed);
@@ -1110,7 +1114,7 @@ static void devices_that_vms_have(void **state) {
     know_vm(bed,
             "<domain id='4'><name>frigate</name><devices><hostdev type='pci'><source><address "
             "domain='0' bus='3' slot='0' function='0'/></source></hostdev></devices></domain>");
-    OK(condition_devices, "Coral Edge TPU: VM 'frigate' has it (t.rules:1)");
+    OK(doctor_rules_devices, "Coral Edge TPU: VM 'frigate' has it (t.rules:1)");
     leave_root(bed);
 }
 
@@ -1138,10 +1142,10 @@ static void asks_the_real_libvirt(void **state) {
 /* --- the whole */
 
 /* Every line is said, names its condition, and tells what to do where something is not well. */
-static void judge_all(const struct findings *findings) {
+static void judge_all(const struct doctor_findings *findings) {
     assert_true(findings->count >= 17);
     for (size_t i = 0; i < findings->count; i++) {
-        const struct finding *finding = &findings->list[i];
+        const struct doctor_finding *finding = &findings->list[i];
         assert_true(strlen(finding->name) < WIDTH - 9 && *finding->message);
         assert_null(strchr(finding->message, '\n'));
         if (finding->state == DOCTOR_OK)
@@ -1215,12 +1219,12 @@ static void noise(void **state) {
         }
         doctor_examine(&bed->doctor, &bed->findings);
         judge_all(&bed->findings);
-        findings_finish(&bed->findings);
+        doctor_findings_finish(&bed->findings);
     }
 }
 
 static void printed(void **state) {
-    struct findings findings = {.name = "iommu"};
+    struct doctor_findings findings = {.name = "iommu"};
     char *text = NULL;
     size_t size = 0;
     (void)state;
@@ -1231,7 +1235,7 @@ static void printed(void **state) {
     doctor_hint(&findings, "install %s", "anew");
     doctor_failed(&findings, "none");
     FILE *out = open_memstream(&text, &size);
-    findings_print(&findings, out, false);
+    doctor_findings_print(&findings, out, false);
     fclose(out);
     assert_string_equal(text, "ok       iommu         the kernel made 14 IOMMU groups\n"
                               "warning  hook          old?[31m\n"
@@ -1240,20 +1244,20 @@ static void printed(void **state) {
                               "1 ok, 1 warning, 1 failed\n");
     free(text);
     out = open_memstream(&text, &size);
-    findings_print(&findings, out, true);
+    doctor_findings_print(&findings, out, true);
     fclose(out);
     has(text, "\033[32mok\033[0m       iommu         the kernel");
     has(text, "\033[33mwarning\033[0m  hook");
     has(text, "\033[31mfailed\033[0m   hook");
     free(text);
-    struct json_object *json = findings_json(&findings);
+    struct json_object *json = doctor_findings_json(&findings);
     has(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN),
         "{\"conditions\":[{\"name\":\"iommu\",\"state\":\"ok\",\"message\":\"the kernel made 14 "
         "IOMMU "
         "groups\",\"hint\":null},{\"name\":\"hook\",\"state\":\"warning\"");
     json_object_put(json);
-    assert_int_equal(findings_count(&findings, DOCTOR_FAILED), 1);
-    findings_finish(&findings);
+    assert_int_equal(doctor_findings_count(&findings, DOCTOR_FAILED), 1);
+    doctor_findings_finish(&findings);
 }
 
 #define BED(test) cmocka_unit_test_setup_teardown(test, open_bed, close_bed)

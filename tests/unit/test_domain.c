@@ -1,4 +1,4 @@
-#include "engine/domain.h"
+#include "engine/model/domain.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -586,19 +586,19 @@ static void cuts_errors_to_their_room(void **state) {
     assert_string_equal(small, "this is");
 }
 
-static struct host_device pci(const char *address) {
-    return (struct host_device){.bus = BUS_PCI, .address = (char *)(uintptr_t)address};
+static struct device pci(const char *address) {
+    return (struct device){.bus = BUS_PCI, .address = (char *)(uintptr_t)address};
 }
 
-static struct host_device usb(unsigned bus, unsigned number, uint16_t vendor, uint16_t product) {
-    return (struct host_device){
+static struct device usb(unsigned bus, unsigned number, uint16_t vendor, uint16_t product) {
+    return (struct device){
         .bus = BUS_USB, .id = {vendor, product}, .bus_number = bus, .device_number = number};
 }
 
 static void finds_what_it_holds(void **state) {
-    struct host_device held = pci("0000:0a:1f.7"), other = pci("0000:0a:1f.6");
-    struct host_device stick = usb(1, 4, 0x1a6e, 0x089a), twin = usb(1, 5, 0x1a6e, 0x089a);
-    struct host_device renamed = usb(1, 4, 0x18d1, 0x9302), other_bus = usb(2, 4, 0x1a6e, 0x089a);
+    struct device held = pci("0000:0a:1f.7"), other = pci("0000:0a:1f.6");
+    struct device stick = usb(1, 4, 0x1a6e, 0x089a), twin = usb(1, 5, 0x1a6e, 0x089a);
+    struct device renamed = usb(1, 4, 0x18d1, 0x9302), other_bus = usb(2, 4, 0x1a6e, 0x089a);
     struct domain domain;
 
     (void)state;
@@ -613,7 +613,7 @@ static void finds_what_it_holds(void **state) {
 }
 
 static void finds_usb_devices_by_what_there_is(void **state) {
-    struct host_device stick = usb(1, 4, 0x1a6e, 0x089a), other = usb(1, 5, 0x18d1, 0x9302);
+    struct device stick = usb(1, 4, 0x1a6e, 0x089a), other = usb(1, 5, 0x18d1, 0x9302);
     struct domain domain;
 
     (void)state;

@@ -1,9 +1,9 @@
 /* The double keeps to what engine/libvirt/virt.h and its own header promise. */
 #include "tests/unit/double_virt.h"
 
-#include "engine/domain.h"
-#include "engine/execute/execute.h"
-#include "engine/hostdev_xml.h"
+#include "engine/libvirt/device_xml.h"
+#include "engine/model/domain.h"
+#include "engine/run/pass.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,9 +19,9 @@
 #define NOBODY "00000000-0000-4000-8000-00000000000f"
 
 static char coral_address[] = "0000:03:00.0", gpu_address[] = "0000:01:00.0";
-static const struct host_device coral = {.address = coral_address};
-static const struct host_device gpu = {.address = gpu_address};
-static const struct host_device stick = {
+static const struct device coral = {.address = coral_address};
+static const struct device gpu = {.address = gpu_address};
+static const struct device stick = {
     .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 4};
 
 static struct double_virt *hypervisor;
@@ -43,8 +43,8 @@ static int destroy(void **state) {
     return 0;
 }
 
-static int attach(const char *uuid, const struct host_device *device) {
-    char *xml = hostdev_xml(device, NULL);
+static int attach(const char *uuid, const struct device *device) {
+    char *xml = device_xml(device, NULL);
     int status;
 
     assert_non_null(xml);
@@ -53,8 +53,8 @@ static int attach(const char *uuid, const struct host_device *device) {
     return status;
 }
 
-static int detach(const char *uuid, const struct host_device *device) {
-    char *xml = hostdev_xml(device, NULL);
+static int detach(const char *uuid, const struct device *device) {
+    char *xml = device_xml(device, NULL);
     int status;
 
     assert_non_null(xml);
@@ -63,7 +63,7 @@ static int detach(const char *uuid, const struct host_device *device) {
     return status;
 }
 
-static bool holds(const char *uuid, const struct host_device *device) {
+static bool holds(const char *uuid, const struct device *device) {
     const char *xml = double_virt_xml(hypervisor, uuid);
     struct domain domain;
     bool held;
@@ -168,7 +168,7 @@ static void fails_when_told(void **state) {
 }
 
 static void take_coral(struct double_virt *self, void *context) {
-    char *xml = hostdev_xml(&coral, NULL);
+    char *xml = device_xml(&coral, NULL);
 
     double_virt_give(self, WINDOWS, xml);
     free(xml);
@@ -268,7 +268,7 @@ static void test_sleep(struct clock *clock, int64_t milliseconds) {
 }
 
 static void give_coral(struct double_virt *self, void *context) {
-    char *xml = hostdev_xml(&coral, NULL);
+    char *xml = device_xml(&coral, NULL);
 
     (void)context;
     double_virt_give(self, WINDOWS, xml);

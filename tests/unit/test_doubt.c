@@ -4,15 +4,15 @@
 
 #include "parser/doubt.h"
 
-#include "engine/match.h"
+#include "engine/rules/match.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct host_device gpu = {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000)};
-static const struct host_device xhci = {SAMPLE_PCI("0000:00:14.0", 0x8086, 0xa36d, 0x0c0330)};
-static const struct host_device nic = {SAMPLE_PCI("0000:05:00.0", 0x8086, 0x10fb, 0x020000)};
-static const struct host_device stick = {SAMPLE_USB("1-1.2", 0x10c4, 0xea60, 1, 4)};
+static const struct device gpu = {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000)};
+static const struct device xhci = {SAMPLE_PCI("0000:00:14.0", 0x8086, 0xa36d, 0x0c0330)};
+static const struct device nic = {SAMPLE_PCI("0000:05:00.0", 0x8086, 0x10fb, 0x020000)};
+static const struct device stick = {SAMPLE_USB("1-1.2", 0x10c4, 0xea60, 1, 4)};
 
 static void load(struct sample_rules *rules, const char *const *texts) {
     static const char *const names[] = {"10", "20", "30"};
@@ -27,7 +27,7 @@ static void load(struct sample_rules *rules, const char *const *texts) {
 static const char *forbidden_by(const struct program *program) {
     static char found[8];
     static const struct {
-        const struct host_device *device;
+        const struct device *device;
         char letter;
     } devices[] = {{&gpu, 'g'}, {&xhci, 'x'}, {&nic, 'n'}, {&stick, 's'}};
     struct domain domain = {.name = SAMPLE_TEXT("x")};
@@ -39,7 +39,7 @@ static const char *forbidden_by(const struct program *program) {
     if (doubts.count)
         found[length++] = '?';
     found[length] = 0;
-    doubts_finish(&doubts);
+    ruleset_finish_doubts(&doubts);
     return found;
 }
 
@@ -259,7 +259,7 @@ static void a_refused_file_only_forbids(void **state) {
     assert_string_equal(forbidden_by(&directory.rules.program), "gx");
     assert_int_equal(directory.rules.program.rule_count, 1);
     const struct diagnostics *found = &directory.rules.ruleset.diagnostics;
-    assert_int_equal(diagnostics_errors(found), 1);
+    assert_int_equal(diagnostic_count_errors(found), 1);
     assert_string_equal(found->list[0].name, "unsafe-file");
     assert_non_null(strstr(found->list[0].hint, "only its 'never' lines are in force"));
     directory_finish(&directory);
@@ -286,7 +286,7 @@ static void doubts_of_a_refused_file_are_told_at_its_refusal(void **state) {
     directory_load(&directory);
     assert_string_equal(forbidden_by(&directory.rules.program), "xn?");
     const struct diagnostics *found = &directory.rules.ruleset.diagnostics;
-    assert_int_equal(diagnostics_errors(found), 1);
+    assert_int_equal(diagnostic_count_errors(found), 1);
     assert_int_equal(found->list[0].note_count, 1);
     assert_string_equal(found->list[0].notes[0].message,
                         "until this is corrected, this 'never' forbids every device that is "
@@ -313,7 +313,7 @@ static void files_that_cannot_be_read_are_told(void **state) {
         assert_non_null(strstr(doubts.list[i].message, "not in force"));
         assert_non_null(strstr(doubts.list[i].source->path, i ? "/30.rules" : "/10.rules"));
     }
-    doubts_finish(&doubts);
+    ruleset_finish_doubts(&doubts);
     directory_finish(&directory);
 }
 
@@ -338,7 +338,7 @@ static void the_error_has_a_note_on_the_guard(void **state) {
     assert_string_equal(doubts.list[0].guard, "never attach d to vm a, b");
     assert_string_equal(doubts.list[0].forbids,
                         "every device that is (10de:* or 8086:a36d) to a, b");
-    doubts_finish(&doubts);
+    ruleset_finish_doubts(&doubts);
     sample_rules_finish(&rules);
 }
 

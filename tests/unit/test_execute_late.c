@@ -4,7 +4,7 @@
 
 #define RULE "on vm frigate started attach at 03:00.0 as vfio\n"
 
-static struct life_start next;      /* the later start */
+static struct vm_start next;        /* the later start */
 static int next_id;                 /* libvirt's number of it; -1: a new one */
 static const char *next_takes;      /* what the later start has noted as taken from the host */
 static unsigned long long next_ago; /* how long after this process it began, in ticks */
@@ -42,18 +42,18 @@ static void start_next(void) {
         free(xml);
     }
     struct domain now = now_as();
-    next = (struct life_start){.id = now.id, .seen = life_now() + next_ago};
+    next = (struct vm_start){.id = now.id, .seen = vm_state_now() + next_ago};
     if (next_ago) {
         set_process(next.seen);
         next.process = next.seen;
     }
-    struct life life = {
+    struct vm_state life = {
         .id = next.id, .process = next.process, .started = next.seen, .restarted = true};
-    life_dismiss(&life, SECOND, (struct device_id){0x1ac1, 0x089a});
+    vm_state_dismiss(&life, SECOND, (struct device_id){0x1ac1, 0x089a});
     if (next_takes)
         note_taken(&life, next_takes, "apex");
-    assert_int_equal(life_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
-    life_finish(&life);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    vm_state_finish(&life);
     domain_finish(&now);
 }
 
@@ -116,7 +116,7 @@ static void also_when_it_has_an_id_that_was_used(void **state) {
     (void)state;
     next_id = told.id;
     next_ago = 5;
-    set_process(life_now() - 1);
+    set_process(vm_state_now() - 1);
     sleep_over(VIRT_PASSES);
     assert_false(run_at(EVENT_STARTED, RULE));
     assert_message(0, "was started again since");
@@ -157,7 +157,7 @@ static void nothing_is_begun_for_what_is_over(void **state) {
     double_virt_stop(hypervisor, FRIGATE);
     assert_false(run_at(EVENT_STARTED, RULE));
     assert_message(0, "has stopped");
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
 }
 
 /* --- at each of its writes */
@@ -207,21 +207,21 @@ static void at_the_second_look(void **state) {
 static unsigned given_back;
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int no_release(const struct host *host, const struct host_device *device, char *error,
+static int no_release(const struct host *host, const struct device *device, char *error,
                       size_t size) {
     (void)host, (void)device, (void)error, (void)size;
     return 0;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int count_give_back(const struct host *host, const struct host_device *device, char *error,
+static int count_give_back(const struct host *host, const struct device *device, char *error,
                            size_t size) {
     (void)host, (void)device, (void)error, (void)size;
     given_back++;
     return 0;
 }
 
-static const struct binder counting = {no_release, count_give_back, count_give_back};
+static const struct driver_ops counting = {no_release, count_give_back, count_give_back};
 
 static void take_driver(struct double_virt *unused, void *context) {
     char *link = memory_printf("%s/sys/bus/pci/devices/" FIRST "/driver", host_root);
@@ -270,10 +270,10 @@ static void the_end_of_an_earlier_start(void **state) {
 static void its_own_end(void **state) {
     (void)state;
     assert_true(run_at(EVENT_STARTED, RULE));
-    assert_true(life_exists(state_path(""), FRIGATE));
+    assert_true(vm_state_exists(state_path(""), FRIGATE));
     double_virt_stop(hypervisor, FRIGATE);
     assert_true(run_at(EVENT_RELEASE, RULE));
-    assert_false(life_exists(state_path(""), FRIGATE));
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, begin, tear_down)

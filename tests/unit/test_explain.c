@@ -1,5 +1,5 @@
 /* explain: every condition with what was seen, and what comes of it. */
-#include "engine/explain.h"
+#include "engine/plan/explain.h"
 
 #include "unit/sample.h"
 
@@ -18,7 +18,7 @@ struct explained {
 static void explain(struct explained *explained, const char *rules, const char *host,
                     const char *device) {
     char error[256];
-    const struct host_device *asked[1] = {NULL};
+    const struct device *asked[1] = {NULL};
     sample_rules_init(&explained->rules, rules);
     sample_domain(&explained->domain, FRIGATE);
     assert_int_equal(host_init(&explained->host, host, error, sizeof error), 0);
@@ -67,8 +67,8 @@ static void unplugged_is(const char *rules_text, const char *host_path, bool ask
     sample_rules_init(&rules, rules_text);
     sample_domain(&vm, HAS_TPU);
     assert_int_equal(host_init(&host, host_path, error, sizeof error), 0);
-    struct host_device left = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 5)};
-    const struct host_device *there = host_find(&host, BUS_USB, "1-1.4");
+    struct device left = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 5)};
+    const struct device *there = host_find(&host, BUS_USB, "1-1.4");
     struct event event = {.name = EVENT_UNPLUGGED, .domain = &vm, .device = asked ? there : &left};
     explain_init(&explanation,
                  &(struct plan_request){.program = &rules.program, .event = &event, .host = &host},

@@ -13,7 +13,7 @@ static char *formatted(const char *text, struct diagnostics *diagnostics) {
     char *result = format_rules(&source, diagnostics, &size);
     if (result)
         assert_int_equal(strlen(result), size);
-    diagnostics_finish(diagnostics);
+    diagnostic_finish_list(diagnostics);
     source_finish(&source);
     return result;
 }

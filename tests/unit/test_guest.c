@@ -1,4 +1,4 @@
-#include "engine/domain.h"
+#include "engine/model/domain.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What VMs have of a host, by every element of their XML, on a tree of files. */
-#include "engine/holdings.h"
+#include "engine/plan/holdings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -182,8 +182,8 @@ static void parse(struct domain *domain, const char *devices) {
         fail_msg("%s", error);
 }
 
-static const struct host_device *device_at(const char *address) {
-    const struct host_device *device =
+static const struct device *device_at(const char *address) {
+    const struct device *device =
         host_find(&host, strchr(address, ':') ? BUS_PCI : BUS_USB, address);
     assert_non_null(device);
     return device;
@@ -373,12 +373,12 @@ static void the_strongest_first(void **state) {
 
 static void what_is_behind_what(void **state) {
     (void)state;
-    assert_true(device_is_behind(&host, device_at("1-1.4"), device_at("0000:00:14.0")));
-    assert_true(device_is_behind(&host, device_at("1-1.4"), device_at("1-1")));
-    assert_true(device_is_behind(&host, device_at("0000:00:03.1"), device_at("0000:00:03.0")));
-    assert_false(device_is_behind(&host, device_at("1-2"), device_at("1-1")));
-    assert_false(device_is_behind(&host, device_at("1-2"), device_at("1-2")));
-    assert_false(device_is_behind(&host, device_at("0000:00:14.0"), device_at("1-2")));
+    assert_true(holdings_is_behind(&host, device_at("1-1.4"), device_at("0000:00:14.0")));
+    assert_true(holdings_is_behind(&host, device_at("1-1.4"), device_at("1-1")));
+    assert_true(holdings_is_behind(&host, device_at("0000:00:03.1"), device_at("0000:00:03.0")));
+    assert_false(holdings_is_behind(&host, device_at("1-2"), device_at("1-1")));
+    assert_false(holdings_is_behind(&host, device_at("1-2"), device_at("1-2")));
+    assert_false(holdings_is_behind(&host, device_at("0000:00:14.0"), device_at("1-2")));
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #include "engine/host/host.h"
-#include "engine/host/host_names.h"
+#include "engine/host/names.h"
+#include "engine/model/address.h"
 #include "lexer/memory.h"
 
 enum { TEXT_SIZE = 512, PATH_SIZE = 1024, WALK_FDS = 16 };
@@ -171,14 +172,14 @@ static void load(struct tree_of_test *tree) {
         fail_msg("%s", error);
 }
 
-static const struct host_device *pci(const struct tree_of_test *tree, const char *address) {
-    const struct host_device *device = host_find(&tree->host, BUS_PCI, address);
+static const struct device *pci(const struct tree_of_test *tree, const char *address) {
+    const struct device *device = host_find(&tree->host, BUS_PCI, address);
     assert_non_null(device);
     return device;
 }
 
-static const struct host_device *usb(const struct tree_of_test *tree, const char *address) {
-    const struct host_device *device = host_find(&tree->host, BUS_USB, address);
+static const struct device *usb(const struct tree_of_test *tree, const char *address) {
+    const struct device *device = host_find(&tree->host, BUS_USB, address);
     assert_non_null(device);
     return device;
 }
@@ -198,8 +199,7 @@ static void assert_use(struct tree_of_test *tree, const char *address, const cha
 /* What is said about an obstacle has `part` in it. */
 static void assert_obstacle(struct tree_of_test *tree, const char *address, enum obstacle obstacle,
                             const char *part) {
-    const struct host_device *device =
-        strchr(address, ':') ? pci(tree, address) : usb(tree, address);
+    const struct device *device = strchr(address, ':') ? pci(tree, address) : usb(tree, address);
     assert_int_equal(device->obstacle, obstacle);
     if (obstacle && !strstr(device->obstacle_text, part))
         fail_msg("\"%s\" is not in \"%s\"", part, device->obstacle_text);
@@ -264,7 +264,7 @@ static int nas(void **state) {
 }
 
 static void test_nas_coral_has_every_fact(void **state) {
-    const struct host_device *coral = pci(*state, "0000:03:00.0");
+    const struct device *coral = pci(*state, "0000:03:00.0");
 
     assert_int_equal(coral->bus, BUS_PCI);
     assert_string_equal(coral->address, "0000:03:00.0");
@@ -329,7 +329,7 @@ static void test_nas_usb_disk_holds_its_controller(void **state) {
 }
 
 static void test_nas_usb_stick_has_every_fact(void **state) {
-    const struct host_device *stick = usb(*state, "1-1");
+    const struct device *stick = usb(*state, "1-1");
 
     assert_int_equal(stick->bus, BUS_USB);
     assert_int_equal(stick->id.vendor, 0x10c4);
@@ -366,8 +366,8 @@ static int dual_tpu(void **state) {
 
 static void test_dual_tpu_block_each_other(void **state) {
     const struct tree_of_test *tree = *state;
-    const struct host_device *first = pci(tree, "0000:03:00.0");
-    const struct host_device *second = pci(tree, "0000:04:00.0");
+    const struct device *first = pci(tree, "0000:03:00.0");
+    const struct device *second = pci(tree, "0000:04:00.0");
 
     assert_int_equal(first->iommu_group, 15);
     assert_int_equal(second->iommu_group, 15);
@@ -381,8 +381,8 @@ static int desktop(void **state) {
 
 static void test_desktop_display_and_its_sound(void **state) {
     const struct tree_of_test *tree = *state;
-    const struct host_device *display = pci(tree, "0000:01:00.0");
-    const struct host_device *sound = pci(tree, "0000:01:00.1");
+    const struct device *display = pci(tree, "0000:01:00.0");
+    const struct device *sound = pci(tree, "0000:01:00.1");
 
     assert_true(display->boot_vga);
     assert_string_equal(display->use, "shows its console on it (boot display)");
@@ -482,7 +482,7 @@ static void test_smallest_tree(void **state) {
     struct tree_of_test *tree = *state;
     put_pci(tree, "0000:03:00.0", "dead:beef", "088000");
     load(tree);
-    const struct host_device *device = pci(tree, "0000:03:00.0");
+    const struct device *device = pci(tree, "0000:03:00.0");
 
     assert_int_equal(tree->host.count, 1);
     assert_int_equal(device->id.vendor, 0xdead);
@@ -713,7 +713,7 @@ static void test_driver_is_read_anew(void **state) {
 
     put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
     load(tree);
-    const struct host_device *device = pci(tree, "0000:03:00.0");
+    const struct device *device = pci(tree, "0000:03:00.0");
     assert_true(host_driver(&tree->host, device, driver, sizeof driver));
     assert_string_equal(driver, "");
     put_link(tree, PCI "0000:03:00.0/driver", "/x/vfio-pci");
@@ -2516,15 +2516,15 @@ static void test_addresses(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = memory_strdup(cases[i].text); /* the sanitizer finds what is read behind it */
-        bool ok = host_address_normalise(text, address, sizeof address);
+        bool ok = address_normalise(text, address, sizeof address);
         free(text);
         if (ok != (cases[i].address != NULL))
             fail_msg("%s: %s", cases[i].text, ok ? "taken" : "refused");
         if (ok)
             assert_string_equal(address, cases[i].address);
     }
-    assert_false(host_address_normalise("03:00.0", address, sizeof "0000:03:00"));
-    assert_true(host_address_normalise("03:00.0", address, sizeof "0000:03:00.0"));
+    assert_false(address_normalise("03:00.0", address, sizeof "0000:03:00"));
+    assert_true(address_normalise("03:00.0", address, sizeof "0000:03:00.0"));
 }
 
 static void test_text_clean(void **state) {
@@ -2546,7 +2546,7 @@ static void test_text_clean(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char copy[64];
         assert_true(snprintf(copy, sizeof copy, "%s", cases[i].text) < (int)sizeof copy);
-        text_clean(copy);
+        names_clean(copy);
         assert_string_equal(copy, cases[i].clean);
     }
 }
@@ -2570,7 +2570,7 @@ static void test_few_descriptors_are_an_error(void **state) {
         if (status != 0)
             continue;
         hosts++;
-        const struct host_device *disks = host_find(&host, BUS_PCI, "0000:01:00.0");
+        const struct device *disks = host_find(&host, BUS_PCI, "0000:01:00.0");
         assert_non_null(disks->use);
         assert_int_equal(disks->obstacle, OBSTACLE_NONE);
         host_finish(&host);

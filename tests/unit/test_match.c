@@ -1,13 +1,13 @@
 /* Which rules an event concerns, and which devices a rule means. */
 #include "tests/unit/sample.h"
 
-#include "engine/match.h"
+#include "engine/rules/match.h"
 
 #include <sys/stat.h>
 
 /* --- devices */
 
-static const struct host_device *const devices = (const struct host_device[]){
+static const struct device *const devices = (const struct device[]){
     {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000), .iommu_group = 1},
     {SAMPLE_PCI("0000:01:00.1", 0x10de, 0x228b, 0x040300), .iommu_group = 1},
     {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x089a, 0x088000), .subsystem = {0x1ac1, 0x089a},
@@ -436,7 +436,7 @@ static void who_gives_a_device_that_is_gone(void **state) {
 }
 
 static const struct guard *guard_of(const char *guards, const char *vm,
-                                    const struct host_device *device) {
+                                    const struct device *device) {
     static struct guard copy;
     struct sample_rules rules;
     struct domain domain = {.name = (char *)(uintptr_t)vm};
@@ -450,7 +450,7 @@ static const struct guard *guard_of(const char *guards, const char *vm,
 
 static void guards_with_and_without_vms(void **state) {
     (void)state;
-    const struct host_device *gpu = &devices[0], *coral = &devices[2];
+    const struct device *gpu = &devices[0], *coral = &devices[2];
     assert_non_null(guard_of("never attach class 03\n", "frigate", gpu));
     assert_null(guard_of("never attach class 03\n", "frigate", coral));
     assert_non_null(guard_of("never attach class 03 to vm frigate, win*\n", "windows", gpu));

@@ -73,14 +73,14 @@ static void test_arena_is_zeroed_and_aligned(void **state) {
     struct arena arena = {0};
     for (size_t i = 0; i < 20000; i++) {
         size_t size = i % 61 + 1;
-        char *block = arena_alloc(&arena, size);
+        char *block = memory_arena_alloc(&arena, size);
         assert_int_equal((uintptr_t)block % sizeof(void *), 0);
         for (size_t j = 0; j < size; j++)
             assert_int_equal(block[j], 0);
         memset(block, 0xff, size);
-        (void)arena_text(&arena, "xyz", i % 4);
+        (void)memory_arena_text(&arena, "xyz", i % 4);
     }
-    arena_finish(&arena);
+    memory_arena_finish(&arena);
     assert_null(arena.chunks);
 }
 
@@ -91,38 +91,39 @@ static void test_arena_texts_stay(void **state) {
     char **texts = memory_zalloc(COUNT * sizeof *texts), digits[16];
     for (int i = 0; i < COUNT; i++) {
         int length = snprintf(digits, sizeof digits, "text %d", i);
-        texts[i] = arena_text(&arena, digits, (size_t)length);
+        texts[i] = memory_arena_text(&arena, digits, (size_t)length);
     }
     for (int i = 0; i < COUNT; i++) {
         (void)snprintf(digits, sizeof digits, "text %d", i);
         assert_string_equal(texts[i], digits);
     }
     free(texts);
-    arena_finish(&arena);
+    memory_arena_finish(&arena);
 }
 
 static void test_arena_takes_what_is_larger_than_a_chunk(void **state) {
     (void)state;
     struct arena arena = {0};
     enum { LARGE = 1000000 };
-    char *before = arena_text(&arena, "before", 6), *large = arena_alloc(&arena, LARGE);
+    char *before = memory_arena_text(&arena, "before", 6),
+         *large = memory_arena_alloc(&arena, LARGE);
     memset(large, 'x', LARGE);
     assert_true(arena.next <= arena.end);
-    char *after = arena_text(&arena, "after", 5);
+    char *after = memory_arena_text(&arena, "after", 5);
     assert_string_equal(before, "before");
     assert_string_equal(after, "after");
     assert_int_equal(large[LARGE - 1], 'x');
-    arena_finish(&arena);
+    memory_arena_finish(&arena);
 }
 
 static void test_arena_may_be_used_again(void **state) {
     (void)state;
     struct arena arena = {0};
-    arena_finish(&arena);
-    (void)arena_alloc(&arena, 1);
-    arena_finish(&arena);
-    assert_string_equal(arena_text(&arena, "", 0), "");
-    arena_finish(&arena);
+    memory_arena_finish(&arena);
+    (void)memory_arena_alloc(&arena, 1);
+    memory_arena_finish(&arena);
+    assert_string_equal(memory_arena_text(&arena, "", 0), "");
+    memory_arena_finish(&arena);
 }
 
 int main(void) {

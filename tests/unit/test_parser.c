@@ -9,7 +9,7 @@ static void parse(const char *text) {
     front_parse(&front, text);
     source = &front.sources[0];
     if (front.diagnostics.count) {
-        diagnostics_print(&front.diagnostics, stderr, false);
+        diagnostic_print(&front.diagnostics, stderr, false);
         fail_msg("refused: %s", text);
     }
 }
@@ -80,7 +80,7 @@ static void test_first_rule(void **state) {
     assert_word(rule->vms, WORD_PLAIN, "frigate", "frigate");
     assert_null(rule->vms->next);
     assert_int_equal(rule->events->event, EVENT_STARTED);
-    covers(event_span(rule->events), "started");
+    covers(syntax_event_span(rule->events), "started");
     assert_null(rule->events->next);
     const struct action *action = rule->actions;
     assert_int_equal(action->verb, VERB_ATTACH);
@@ -112,13 +112,13 @@ static void test_vms_and_events(void **state) {
     assert_null(vm->next);
     const struct event_list *event = front.syntax.rules->events;
     assert_int_equal(event->event, EVENT_STARTED);
-    covers(event_span(event), "started");
+    covers(syntax_event_span(event), "started");
     event = event->next;
     assert_int_equal(event->event, EVENT_PLUGGED);
-    covers(event_span(event), "plugged");
+    covers(syntax_event_span(event), "plugged");
     event = event->next;
     assert_int_equal(event->event, EVENT_MIGRATE);
-    covers(event_span(event), "migrate");
+    covers(syntax_event_span(event), "migrate");
     assert_null(event->next);
 }
 
@@ -267,15 +267,15 @@ static void test_nothing(void **state) {
 static void test_several_files_in_order(void **state) {
     (void)state;
     front_init(&front);
-    parse_rules(&front.syntax, front_add(&front, "a", "on vm a started run \"/x\"", 24),
-                &front.diagnostics);
-    parse_rules(&front.syntax, front_add(&front, "b", "on vm a started run \"/y\"", 24),
-                &front.diagnostics);
+    syntax_parse(&front.syntax, front_add(&front, "a", "on vm a started run \"/x\"", 24),
+                 &front.diagnostics);
+    syntax_parse(&front.syntax, front_add(&front, "b", "on vm a started run \"/y\"", 24),
+                 &front.diagnostics);
     assert_string_equal(front.syntax.rules->source->path, "a");
     assert_string_equal(front.syntax.rules->next->source->path, "b");
-    assert_true(same_text(front.syntax.rules->vms, front.syntax.rules->next->vms));
-    assert_false(same_text(front.syntax.rules->actions->command,
-                           front.syntax.rules->next->actions->command));
+    assert_true(syntax_same_text(front.syntax.rules->vms, front.syntax.rules->next->vms));
+    assert_false(syntax_same_text(front.syntax.rules->actions->command,
+                                  front.syntax.rules->next->actions->command));
 }
 
 /* --- words */
@@ -289,7 +289,7 @@ static void assert_hint(const char *rules, const char *name, const char *hint) {
     front_check(&front, rules);
     if (front.diagnostics.count != 1 || strcmp(front.diagnostics.list[0].name, name) != 0 ||
         !front.diagnostics.list[0].hint || !strstr(front.diagnostics.list[0].hint, hint)) {
-        diagnostics_print(&front.diagnostics, stderr, false);
+        diagnostic_print(&front.diagnostics, stderr, false);
         fail_msg("'%s' does not give one %s with the hint '%s'", rules, name, hint);
     }
     front_finish(&front);
@@ -602,7 +602,7 @@ static void test_expected(void **state) {
         front_parse(&front, rows[i][0]);
         if (front.diagnostics.count != 1 ||
             strcmp(front.diagnostics.list[0].message, rows[i][1]) != 0) {
-            diagnostics_print(&front.diagnostics, stderr, false);
+            diagnostic_print(&front.diagnostics, stderr, false);
             fail_msg("'%s' does not say: %s", rows[i][0], rows[i][1]);
         }
         front_finish(&front);
@@ -767,7 +767,7 @@ static void test_excluding_criteria(void **state) {
             snprintf(text, sizeof text, "%s%s", definitions, statement);
             front_check(&front, text);
             if (front.diagnostics.count != 1) {
-                diagnostics_print(&front.diagnostics, stderr, false);
+                diagnostic_print(&front.diagnostics, stderr, false);
                 fail_msg("not one mistake: %s", statement);
             }
             assert_string_equal(front.diagnostics.list[0].name, "impossible-device");
@@ -838,8 +838,8 @@ static void test_no_text(void **state) {
                 {binary, sizeof binary, "this is no text"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         front_init(&front);
-        parse_rules(&front.syntax, front_add(&front, "0.rules", rows[i].text, rows[i].size),
-                    &front.diagnostics);
+        syntax_parse(&front.syntax, front_add(&front, "0.rules", rows[i].text, rows[i].size),
+                     &front.diagnostics);
         assert_int_equal(front.diagnostics.count, 1);
         assert_true(front.diagnostics.list[0].whole_file);
         assert_string_equal(front.diagnostics.list[0].message, rows[i].message);
@@ -883,11 +883,11 @@ static void test_no_text_by_what_it_gives(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         front_init(&front);
         /* What another file has is nothing of this one. */
-        parse_rules(&front.syntax, front_add(&front, "0.rules", "never attach 2:2", 16),
-                    &front.diagnostics);
+        syntax_parse(&front.syntax, front_add(&front, "0.rules", "never attach 2:2", 16),
+                     &front.diagnostics);
         size_t before = front.diagnostics.count;
         struct source *second = front_add(&front, "1.rules", rows[i].text, rows[i].size);
-        parse_rules(&front.syntax, second, &front.diagnostics);
+        syntax_parse(&front.syntax, second, &front.diagnostics);
         const struct diagnostic *last = &front.diagnostics.list[front.diagnostics.count - 1];
         assert_int_equal(second->guards_unknown, rows[i].binary);
         if (rows[i].binary) {

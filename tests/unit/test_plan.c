@@ -2,21 +2,21 @@
  * other. */
 #include "tests/unit/sample.h"
 
-#include "engine/plan.h"
+#include "engine/plan/plan.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { GPU, SOUND, CORAL, CORAL2, CORAL3, NIC, DISK, BRIDGE, STICK, STICK2, HUB, DEVICE_COUNT };
 
-static struct host_device *devices; /* of the test, by the names above */
+static struct device *devices; /* of the test, by the names above */
 static struct host host;
 static struct domain domain;
 static struct domain others[2];
 static struct sample_rules rules;
 static struct plan plan;
 static bool planned;
-static const struct host_device *came; /* at plugged */
+static const struct device *came; /* at plugged */
 
 static const char VM[] =
     "<domain id='3'><name>frigate</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>"
@@ -35,7 +35,7 @@ static const char VM[] =
 
 static int set_up(void **state) {
     (void)state;
-    const struct host_device *fresh = (const struct host_device[]){
+    const struct device *fresh = (const struct device[]){
         [GPU] = {SAMPLE_PCI("0000:01:00.0", 0x10de, 0x2484, 0x030000), .iommu_group = 1,
                  .driver = SAMPLE_TEXT("nouveau")},
         [SOUND] = {SAMPLE_PCI("0000:01:00.1", 0x10de, 0x228b, 0x040300), .iommu_group = 1,
@@ -108,7 +108,7 @@ static void other_vm(size_t index, const char *name, const char *devices_xml) {
     free(xml);
 }
 
-static const struct claim *claims;
+static const struct busy_device *claims;
 static size_t claim_count;
 static const char *program_root;
 
@@ -117,11 +117,11 @@ static void print_entry(char *text, size_t size, const struct plan_entry *entry)
     const char *device = entry->device   ? entry->device->address
                          : entry->wanted ? entry->wanted
                                          : entry->action->command->text;
-    const char *kind = entry->kind == PLAN_STEP      ? verb_text(plan_verb(entry))
+    const char *kind = entry->kind == PLAN_STEP      ? syntax_verb_text(plan_verb(entry))
                        : entry->kind == PLAN_SKIPPED ? "skipped"
                                                      : "refused";
     snprintf(text, size, "%s%s%s %s\n", kind, entry->refusal ? " " : "",
-             entry->refusal ? refusal_name(entry->refusal) : "", device);
+             entry->refusal ? plan_refusal_name(entry->refusal) : "", device);
 }
 
 static const char *planned_at(enum event_name name, const char *text) {
@@ -269,7 +269,7 @@ static void ambiguous_although_only_one_is_free(void **state) {
 
 static void many_addresses_stay_one_line(void **state) {
     (void)state;
-    struct host_device *crowd = memory_zalloc(40 * sizeof *crowd);
+    struct device *crowd = memory_zalloc(40 * sizeof *crowd);
     static char names[40][16];
     for (size_t i = 0; i < 40; i++) {
         snprintf(names[i], sizeof names[i], "0000:%02zx:00.0", i);
@@ -419,8 +419,9 @@ static void held_by_another_vm(void **state) {
 
 static void held_by_the_word_of_libvirt(void **state) {
     (void)state;
-    const struct claim claim = {BUS_PCI, SAMPLE_TEXT("0000:03:00.0"),
-                                SAMPLE_TEXT("PCI device 0000:03:00.0 is in use by driver QEMU")};
+    const struct busy_device claim = {
+        BUS_PCI, SAMPLE_TEXT("0000:03:00.0"),
+        SAMPLE_TEXT("PCI device 0000:03:00.0 is in use by driver QEMU")};
     claims = &claim;
     claim_count = 1;
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
@@ -1123,7 +1124,7 @@ static void what_is_still_there_counts_as_gone(void **state) {
         "detach 1/4\n");
     assert_string_equal(planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged detach 10c4:ea60\n"),
                         "");
-    struct host_device back = devices[STICK]; /* it came back: what is there is another one */
+    struct device back = devices[STICK]; /* it came back: what is there is another one */
     back.device_number = 3;
     came = &back;
     assert_string_equal(planned_at(EVENT_UNPLUGGED, TWO_STICKS), "");
@@ -1153,7 +1154,7 @@ static void what_leaves_is_not_attached(void **state) {
 static void a_rule_that_detaches_is_for_the_device_that_left(void **state) {
     (void)state;
     static const char text[] = "on vm frigate unplugged detach 1a6e:089a, 18d1:9302\n";
-    struct host_device left = {SAMPLE_USB("1-1.7", 0x18d1, 0x9302, 1, 98)};
+    struct device left = {SAMPLE_USB("1-1.7", 0x18d1, 0x9302, 1, 98)};
     vm(PORTS, HAS_OLD_STICK);
     came = &left;
     assert_null(strstr(planned_at(EVENT_UNPLUGGED, text), "detach 1/99"));
@@ -1175,7 +1176,7 @@ static void what_was_given_and_is_gone_leaves_at_any_event(void **state) {
     (void)state;
     static const char text[] =
         "on vm frigate started, plugged attach all 1a6e:089a, 18d1:9302 as usb\n";
-    struct host_device left = {SAMPLE_USB("1-1.7", 0x18d1, 0x9302, 1, 98)};
+    struct device left = {SAMPLE_USB("1-1.7", 0x18d1, 0x9302, 1, 98)};
     vm(PORTS, HAS_OLD_STICK);
     came = &left;
     assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");

@@ -1,11 +1,11 @@
 /* A plan as text for people and as JSON for programs. */
 #include "tests/unit/sample.h"
 
-#include "engine/plan_print.h"
+#include "engine/plan/plan_print.h"
 
 #include <json-c/json.h>
 
-static struct host_device devices[] = {
+static struct device devices[] = {
     {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x089a, 0x088000), .iommu_group = 9,
      .driver = SAMPLE_TEXT("apex")},
     {SAMPLE_PCI("0000:07:00.0", 0x144d, 0xa808, 0x010802), .iommu_group = 6,
@@ -65,7 +65,7 @@ static void a_group_member_goes_without_the_rom(void **state) {
     assert_non_null(strstr(text, "apex, with group as vfio unmanaged rom \"/a.rom\" then reset\n"));
     assert_non_null(strstr(text, "none, with group as vfio unmanaged\n"));
     free(text);
-    struct json_object *json = plan_json(&plan);
+    struct json_object *json = plan_print_json(&plan);
     const char *all = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN |
                                                                JSON_C_TO_STRING_NOSLASHESCAPE);
     const char *rom = strstr(all, "\"rom\":\"/a.rom\"");
@@ -186,7 +186,7 @@ static const char *text_at(struct json_object *object, const char *key) {
 static void json_of_the_whole(void **state) {
     (void)state;
     make("N\"V\nR", RULES);
-    struct json_object *object = plan_json(&plan), *vm = at(object, "vm");
+    struct json_object *object = plan_print_json(&plan), *vm = at(object, "vm");
     assert_string_equal(text_at(vm, "name"), "frigate");
     assert_string_equal(text_at(vm, "title"), "N\"V\nR");
     assert_string_equal(text_at(vm, "uuid"), "4dea22b3-1d52-d8f3-2516-782e98ab3fa0");
@@ -201,7 +201,7 @@ static void json_of_the_whole(void **state) {
 static void json_of_a_step(void **state) {
     (void)state;
     make(NULL, RULES);
-    struct json_object *object = plan_json(&plan);
+    struct json_object *object = plan_print_json(&plan);
     struct json_object *step = json_object_array_get_idx(at(object, "steps"), 0);
     struct json_object *device = at(step, "device");
     assert_null(at(at(object, "vm"), "title"));
@@ -227,7 +227,7 @@ static void json_of_a_step(void **state) {
 static void json_of_a_refusal_and_a_program(void **state) {
     (void)state;
     make(NULL, RULES);
-    struct json_object *object = plan_json(&plan);
+    struct json_object *object = plan_print_json(&plan);
     struct json_object *refusal = json_object_array_get_idx(at(object, "refusals"), 0);
     assert_string_equal(text_at(refusal, "action"), "attach");
     assert_string_equal(text_at(refusal, "reason"), "in-use-by-host");

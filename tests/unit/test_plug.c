@@ -3,8 +3,8 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/execute/plug.h"
 #include "engine/state/lock.h"
+#include "engine/trigger/plug.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -129,7 +129,7 @@ static void assert_logged(const char *text) {
 }
 
 static bool handle(const struct uevent *uevent) {
-    struct journal *journal = journal_open(state_path, false);
+    struct log_writer *journal = log_write_open(state_path, false);
     assert_non_null(journal);
     bool good = plug_event(&(struct plug){.rules = rules_path,
                                           .sysroot = host_root,
@@ -138,16 +138,15 @@ static bool handle(const struct uevent *uevent) {
                                           .clock = &hours.clock,
                                           .open_virt = open_double},
                            uevent);
-    journal_close(journal);
+    log_write_close(journal);
     return good;
 }
 
-static struct host_device stick(const char *port, unsigned vendor, unsigned product,
-                                unsigned number) {
-    return (struct host_device){SAMPLE_USB(port, (uint16_t)vendor, (uint16_t)product, 1, number)};
+static struct device stick(const char *port, unsigned vendor, unsigned product, unsigned number) {
+    return (struct device){SAMPLE_USB(port, (uint16_t)vendor, (uint16_t)product, 1, number)};
 }
 
-static bool tell(bool removed, struct host_device device, uint64_t number) {
+static bool tell(bool removed, struct device device, uint64_t number) {
     struct uevent uevent;
     uevent_of(&uevent, &device, removed, number);
     bool good = handle(&uevent);
@@ -155,11 +154,11 @@ static bool tell(bool removed, struct host_device device, uint64_t number) {
     return good;
 }
 
-static bool came(struct host_device device, uint64_t number) {
+static bool came(struct device device, uint64_t number) {
     return tell(false, device, number);
 }
 
-static bool went(struct host_device device, uint64_t number) {
+static bool went(struct device device, uint64_t number) {
     return tell(true, device, number);
 }
 
@@ -282,7 +281,7 @@ static void a_program_runs_once_a_device(void **state) {
 
 static void what_stands_runs_no_program(void **state) {
     (void)state;
-    struct host_device coral = CORAL;
+    struct device coral = CORAL;
     struct uevent uevent;
     uevent_of(&uevent, &coral, false, 10);
     uevent.stands = true;

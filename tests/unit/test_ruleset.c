@@ -1,5 +1,5 @@
 /* Rule files found, put in order, and judged by owner and mode. */
-#include "engine/ruleset.h"
+#include "engine/rules/ruleset.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -282,12 +282,12 @@ static void a_named_directory_is_judged(void **state) {
 static void where_the_rules_are(void **state) {
     (void)state;
     unsetenv("VIRT_RULES_DIR");
-    assert_string_equal(rules_directory(NULL), RULESDIR);
+    assert_string_equal(ruleset_directory(NULL), RULESDIR);
     assert_int_equal(setenv("VIRT_RULES_DIR", "", 1), 0);
-    assert_string_equal(rules_directory(NULL), RULESDIR);
+    assert_string_equal(ruleset_directory(NULL), RULESDIR);
     assert_int_equal(setenv("VIRT_RULES_DIR", "/elsewhere", 1), 0);
-    assert_string_equal(rules_directory(NULL), "/elsewhere");
-    assert_string_equal(rules_directory("/option"), "/option");
+    assert_string_equal(ruleset_directory(NULL), "/elsewhere");
+    assert_string_equal(ruleset_directory("/option"), "/option");
     unsetenv("VIRT_RULES_DIR");
 }
 

@@ -16,10 +16,10 @@ static void assert_tokens(const char *text, size_t size, const struct seen *expe
         struct span span = {0, 0};
         enum token token = scanner_next(scanner, &value, &span);
         if (token != expected[i].token)
-            fail_msg("token %zu of '%s' is %s, not %s", i, text, token_text(token),
-                     token_text(expected[i].token));
+            fail_msg("token %zu of '%s' is %s, not %s", i, text, scanner_token_text(token),
+                     scanner_token_text(expected[i].token));
         if (token == TOKEN_EVENT)
-            assert_string_equal(event_text(value.event), expected[i].text);
+            assert_string_equal(scanner_event_text(value.event), expected[i].text);
         else if (expected[i].text)
             assert_string_equal(value.text, expected[i].text);
         if (expected[i].source) {
@@ -63,7 +63,7 @@ static void test_every_keyword(void **state) {
     char longer[64];
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
         tokens(keywords[i].text, SEEN({keywords[i].token, NULL, keywords[i].text}, LINE));
-        assert_string_equal(token_text(keywords[i].token), keywords[i].text);
+        assert_string_equal(scanner_token_text(keywords[i].token), keywords[i].text);
         snprintf(longer, sizeof longer, "%ss", keywords[i].text);
         tokens(longer, SEEN({TOKEN_WORD, longer, longer}, LINE));
         snprintf(longer, sizeof longer, "\"%s\"", keywords[i].text);
@@ -74,12 +74,13 @@ static void test_every_keyword(void **state) {
 static void test_every_event(void **state) {
     (void)state;
     for (enum event_name event = 0; event < EVENT_COUNT; event++) {
-        tokens(event_text(event), SEEN({TOKEN_EVENT, event_text(event), event_text(event)}, LINE));
-        assert_int_equal(event_from_text(event_text(event)), event);
+        tokens(scanner_event_text(event),
+               SEEN({TOKEN_EVENT, scanner_event_text(event), scanner_event_text(event)}, LINE));
+        assert_int_equal(scanner_event_from_text(scanner_event_text(event)), event);
     }
-    assert_int_equal(event_from_text("boot"), EVENT_COUNT);
-    assert_int_equal(event_from_text(""), EVENT_COUNT);
-    assert_int_equal(event_from_text("Started"), EVENT_COUNT);
+    assert_int_equal(scanner_event_from_text("boot"), EVENT_COUNT);
+    assert_int_equal(scanner_event_from_text(""), EVENT_COUNT);
+    assert_int_equal(scanner_event_from_text("Started"), EVENT_COUNT);
 }
 
 /* Near misses are one word each, never a word and a stray colon. */
@@ -378,17 +379,18 @@ static void test_interner_grows(void **state) {
     const char **texts = memory_zalloc(COUNT * sizeof *texts);
     char name[32];
     for (int i = 0; i < COUNT; i++)
-        texts[i] = intern(&interner, name, (size_t)snprintf(name, sizeof name, "vm-%d-tail", i));
+        texts[i] =
+            scanner_intern(&interner, name, (size_t)snprintf(name, sizeof name, "vm-%d-tail", i));
     for (int i = 0; i < COUNT; i++) {
         size_t length = (size_t)snprintf(name, sizeof name, "vm-%d-tail and more", i);
-        assert_ptr_equal(texts[i], intern(&interner, name, length - strlen(" and more")));
+        assert_ptr_equal(texts[i], scanner_intern(&interner, name, length - strlen(" and more")));
     }
     assert_int_equal(interner.used, COUNT);
-    assert_string_equal(intern(&interner, "x", 0), "");
-    interner_finish(&interner);
+    assert_string_equal(scanner_intern(&interner, "x", 0), "");
+    scanner_interner_finish(&interner);
     assert_null(interner.slots);
     free((void *)texts);
-    arena_finish(&arena);
+    memory_arena_finish(&arena);
 }
 
 static void test_comments(void **state) {

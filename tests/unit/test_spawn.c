@@ -1,5 +1,5 @@
 /* Programs of rules: no shell, nothing left behind, and always an end. */
-#include "engine/execute/spawn.h"
+#include "engine/system/spawn.h"
 
 #include "lexer/memory.h"
 

@@ -1,5 +1,5 @@
 /* What each VM has and lacks, told from its live XML, the host, the rules and the log. */
-#include "engine/status.h"
+#include "engine/plan/status.h"
 #include "lexer/memory.h"
 #include "tests/unit/sample.h"
 
@@ -16,7 +16,7 @@
 #define RUNS " id='1'"
 #define TPU "attach 1ac1:089a as vfio"
 
-static struct host_device devices[] = {
+static struct device devices[] = {
     {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x089a, 0x088000), .iommu_group = 9},
     {SAMPLE_PCI("0000:04:00.0", 0x1ac1, 0x089a, 0x088000), .iommu_group = 10},
     {SAMPLE_PCI("0000:05:00.0", 0x8086, 0x1521, 0x020000), .iommu_group = 11},
@@ -48,19 +48,19 @@ struct sample_result {
 };
 
 static void note_result(const struct sample_result *sample, int minute) {
-    struct life life;
-    struct life_start start = {.id = 1, .seen = 1};
+    struct vm_state life;
+    struct vm_start start = {.id = 1, .seen = 1};
     char error[256], *time = memory_printf("2026-11-22T10:%02d:00.000+01:00", minute);
-    assert_true(life_open(&life, directory, sample->vm, &start));
-    life_note_result(&life,
-                     &(struct journal_entry){.action = sample->rule ? "attach" : NULL,
+    assert_true(vm_state_open(&life, directory, sample->vm, &start));
+    vm_state_note_result(&life,
+                         &(struct log_entry){.action = sample->rule ? "attach" : NULL,
                                              .device = sample->device,
                                              .rule = sample->rule,
                                              .result = sample->result,
                                              .message = sample->message},
-                     time);
-    assert_int_equal(life_save(&life, directory, sample->vm, error, sizeof error), 0);
-    life_finish(&life);
+                         time);
+    assert_int_equal(vm_state_save(&life, directory, sample->vm, error, sizeof error), 0);
+    vm_state_finish(&life);
     free(time);
 }
 
@@ -107,7 +107,7 @@ static void put_row(FILE *out, const struct status_vm *vm, const struct status_r
             device        ? device
             : row->wanted ? row->wanted
                           : "-",
-            rule ? rule : "-", device_state_name(row->state), since, row->error ? row->error : "-");
+            rule ? rule : "-", status_state_name(row->state), since, row->error ? row->error : "-");
     free(device);
     free(rule);
 }

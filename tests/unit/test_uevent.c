@@ -155,7 +155,7 @@ static void a_message_is_split(void **state) {
 
 static void the_same_device(void **state) {
     (void)state;
-    struct host_device one = {SAMPLE_USB("1-1.4", 0x1a6e, 0x89a, 1, 5)}, other = one;
+    struct device one = {SAMPLE_USB("1-1.4", 0x1a6e, 0x89a, 1, 5)}, other = one;
     assert_true(device_is_same(&one, &other));
     other.device_number = 6;
     assert_false(device_is_same(&one, &other));
@@ -168,7 +168,7 @@ static void the_same_device(void **state) {
     other = one;
     other.address = SAMPLE_TEXT("1-1.5");
     assert_false(device_is_same(&one, &other));
-    struct host_device card = {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x89a, 0x088000)}, twin = card;
+    struct device card = {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x89a, 0x088000)}, twin = card;
     twin.device_number = 3;
     assert_true(device_is_same(&card, &twin));
     assert_false(device_is_same(&card, &one));
@@ -242,20 +242,20 @@ static void nobody_else_is_heard(void **state) {
 /* Under the sanitizers: every text of a copy is its own. */
 static void a_copy_outlives_its_device(void **state) {
     (void)state;
-    struct host_device device = {.address = memory_strdup("0000:03:10.0"),
-                                 .name = memory_strdup("name"),
-                                 .driver = memory_strdup("igbvf"),
-                                 .reset_methods = memory_strdup("flr"),
-                                 .power_state = memory_strdup("D0"),
-                                 .physical = memory_strdup("0000:03:00.0"),
-                                 .controller = memory_strdup("0000:d7:05.5"),
-                                 .serial = memory_strdup("serial"),
-                                 .use = memory_strdup("uses it"),
-                                 .vm_use = memory_strdup("qemu"),
-                                 .obstacle = OBSTACLE_KERNEL,
-                                 .obstacle_text = memory_strdup("text"),
-                                 .obstacle_hint = memory_strdup("hint")};
-    struct host_device copy = device_copy(&device);
+    struct device device = {.address = memory_strdup("0000:03:10.0"),
+                            .name = memory_strdup("name"),
+                            .driver = memory_strdup("igbvf"),
+                            .reset_methods = memory_strdup("flr"),
+                            .power_state = memory_strdup("D0"),
+                            .physical = memory_strdup("0000:03:00.0"),
+                            .controller = memory_strdup("0000:d7:05.5"),
+                            .serial = memory_strdup("serial"),
+                            .use = memory_strdup("uses it"),
+                            .vm_use = memory_strdup("qemu"),
+                            .obstacle = OBSTACLE_KERNEL,
+                            .obstacle_text = memory_strdup("text"),
+                            .obstacle_hint = memory_strdup("hint")};
+    struct device copy = device_copy(&device);
     assert_ptr_not_equal(copy.physical, device.physical);
     device_finish(&device);
     assert_null(device.physical);

@@ -400,12 +400,12 @@ static void test_counts(void **state) {
 
 static void test_globs(void **state) {
     (void)state;
-    assert_true(is_glob("ha*"));
-    assert_true(is_glob("v?"));
-    assert_true(is_glob("[ab]"));
-    assert_false(is_glob("plain"));
-    assert_false(is_glob("]"));
-    assert_false(is_glob(""));
+    assert_true(value_is_glob("ha*"));
+    assert_true(value_is_glob("v?"));
+    assert_true(value_is_glob("[ab]"));
+    assert_false(value_is_glob("plain"));
+    assert_false(value_is_glob("]"));
+    assert_false(value_is_glob(""));
 }
 
 int main(void) {

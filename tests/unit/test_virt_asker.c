@@ -1,6 +1,6 @@
 #include "engine/libvirt/virt_asker.h"
 
-#include "engine/deadline.h"
+#include "engine/system/deadline.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

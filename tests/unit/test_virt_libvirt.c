@@ -1,6 +1,6 @@
 #include "engine/libvirt/virt_libvirt.h"
 
-#include "engine/domain.h"
+#include "engine/model/domain.h"
 
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -960,7 +960,7 @@ static void works_with_the_real_library(void **state) {
     assert_string_equal(domain.name, "test");
     struct virt_library library;
     struct virt_about about;
-    assert_int_equal(virt_libvirt_library(&library, &error), 0);
+    assert_int_equal(virt_asker_find_library(&library, &error), 0);
     assert_non_null(strstr(library.path, "/libvirt.so.0"));
     assert_int_equal(virt->ops->about(virt, &about, &error), 0);
     assert_int_equal(about.version, library.version); /* that driver has no daemon */

@@ -2,9 +2,9 @@
  * uevent_socket has the real one. What a child is told it writes to a file, a line each. */
 #include "tests/unit/sample.h"
 
-#include "engine/execute/watch.h"
 #include "engine/host/uevent_socket.h"
-#include "engine/state/presence.h"
+#include "engine/state/device_db.h"
+#include "engine/trigger/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,17 +187,17 @@ static void at_its_start_all_that_stands(void **state) {
     nobody_is_left();
 }
 
-static struct presence presence_of(const char *port, unsigned number) {
-    struct host_device device = {SAMPLE_USB(port, 0x1a6e, 0x089a, 1, number)};
-    return (struct presence){.boot = SAMPLE_TEXT(""), .is_here = true, .here = device};
+static struct device_slot presence_of(const char *port, unsigned number) {
+    struct device device = {SAMPLE_USB(port, 0x1a6e, 0x089a, 1, number)};
+    return (struct device_slot){.boot = SAMPLE_TEXT(""), .is_here = true, .here = device};
 }
 
 /* The stick at 1-1.4 was told of already, and another was that has gone since. */
 static void at_its_start_what_changed_meanwhile(void **state) {
     (void)state;
-    struct presence here = presence_of("1-1.4", 5), gone = presence_of("1-1.3", 9);
-    assert_int_equal(presence_write(&here, state_path, "usb-1-1.4"), 0);
-    assert_int_equal(presence_write(&gone, state_path, "usb-1-1.3"), 0);
+    struct device_slot here = presence_of("1-1.4", 5), gone = presence_of("1-1.3", 9);
+    assert_int_equal(device_db_write(&here, state_path, "usb-1-1.4"), 0);
+    assert_int_equal(device_db_write(&gone, state_path, "usb-1-1.3"), 0);
     start_watch(NULL);
     wait_for("add stands", 8);
     wait_for("remove 1-1.3 1a6e:089a 9", 1);

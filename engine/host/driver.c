@@ -1,0 +1,252 @@
+#include "engine/host/driver.h"
+
+#include "engine/host/host.h"
+
+#include "engine/host/tree.h"
+#include "engine/system/deadline.h"
+#include "engine/system/helper.h"
+#include "lexer/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 256 };
+
+static bool driver_ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+bool driver_is_vfio(const char *driver) {
+    return driver_ends_with(driver, "vfio-pci") || driver_ends_with(driver, "vfio_pci");
+}
+
+static int driver_write_at(const struct tree *tree, const char *path, const char *text) {
+    char *resolved = tree_resolve(tree, path);
+    int fd = resolved ? openat(tree->fd, resolved, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    int status = resolved ? errno : ELOOP;
+    free(resolved);
+    if (fd < 0)
+        return status;
+    status = write(fd, text, strlen(text)) < 0 ? errno : 0;
+    close(fd);
+    return status;
+}
+
+/* What libvirt writes before it gives a device to vfio; an old kernel has no such file. Anybody
+ * else's is left as it is. */
+static int driver_clear_override(const struct host *host, const struct device *device) {
+    struct tree tree;
+    char path[PATH_SIZE], *directory = memory_printf("sys/bus/pci/devices/%s", device->address);
+    snprintf(path, sizeof path, "%s/driver_override", directory);
+    char *now =
+        tree_open(&tree, host->root) ? tree_attribute(&tree, directory, "driver_override") : NULL;
+    int status = now && driver_is_vfio(now) ? driver_write_at(&tree, path, "\n") : 0;
+    tree_close(&tree);
+    free(now);
+    free(directory);
+    return status;
+}
+
+struct bind_work {
+    const struct host *host;
+    const char *path, *text;
+    const struct device *overridden; /* its override is cleared first; NULL: none */
+};
+
+static void driver_bind_write(void *context, int socket) {
+    const struct bind_work *work = context;
+    struct tree tree;
+    int status = work->overridden ? driver_clear_override(work->host, work->overridden) : 0;
+    if (!status)
+        status = tree_open(&tree, work->host->root) ? 0 : errno;
+    if (!status) {
+        status = driver_write_at(&tree, work->path, work->text);
+        tree_close(&tree);
+    }
+    helper_send(socket, &status, sizeof status);
+}
+
+/* In a process of its own: the kernel returns when the driver has released the device, and a
+ * program that has it open can keep the driver from that for ever. Returns 0, or the errno of what
+ * failed; ETIMEDOUT: the kernel is still at it. */
+static int driver_bind_in_time(struct bind_work work) {
+    struct helper helper;
+    int status = ECHILD;
+    if (helper_start(&helper, driver_bind_write, &work) < 0)
+        return errno;
+    if (helper_await(&helper, &status, sizeof status,
+                     deadline_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
+        status = ETIMEDOUT;
+    helper_end(&helper);
+    return status;
+}
+
+/* The file of the driver that the device was seen on, and not of the one that it has by now: when
+ * libvirt has given it to a VM meanwhile, the kernel refuses to unbind it, with ENODEV. */
+static void driver_unbind_path(char path[PATH_SIZE], const char *driver) {
+    snprintf(path, PATH_SIZE, "sys/bus/pci/drivers/%s/unbind", driver);
+}
+
+int driver_unbind(const struct host *host, const struct device *device, char *error,
+                  size_t error_size) {
+    char path[PATH_SIZE], driver[64];
+    if (device->bus != BUS_PCI || device->is_bridge || device->use || device->vm_use ||
+        device->obstacle || !device->driver || !host_driver(host, device, driver, sizeof driver) ||
+        strcmp(driver, device->driver) != 0)
+        return 0;
+    driver_unbind_path(path, driver);
+    int status = driver_bind_in_time((struct bind_work){host, path, device->address, NULL});
+    if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
+        return 0;
+    if (status == ETIMEDOUT)
+        snprintf(error, error_size,
+                 "the host's driver %s has not released %s for %d s: a program has the device open",
+                 driver, device->address, (deadline_limit(DEADLINE_BIND_MS) + 999) / 1000);
+    else
+        snprintf(error, error_size, "the host's driver %s does not let go of %s: %s", driver,
+                 device->address, strerror(status));
+    return status == ETIMEDOUT ? HOST_LATE : -1;
+}
+
+static int driver_find_driver(const struct host *host, const struct device *device, char *error,
+                              size_t error_size) {
+    int status = driver_bind_in_time(
+        (struct bind_work){host, "sys/bus/pci/drivers_probe", device->address, device});
+    if (!status)
+        return 0;
+    snprintf(error, error_size, "no driver could be found for %s: %s", device->address,
+             strerror(status));
+    return -1;
+}
+
+int driver_probe(const struct host *host, const struct device *device, char *error,
+                 size_t error_size) {
+    char driver[64];
+    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) || *driver)
+        return 0;
+    return driver_find_driver(host, device, error, error_size);
+}
+
+int driver_rebind(const struct host *host, const struct device *device, char *error,
+                  size_t error_size) {
+    char path[PATH_SIZE], driver[64];
+    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) ||
+        !driver_is_vfio(driver))
+        return 0;
+    driver_unbind_path(path, driver);
+    int status = driver_bind_in_time((struct bind_work){host, path, device->address, NULL});
+    if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
+        return driver_find_driver(host, device, error, error_size);
+    snprintf(error, error_size, "%s does not let go of %s: %s", driver, device->address,
+             strerror(status));
+    return -1;
+}
+
+/* --- who uses vfio */
+
+/* The files of one device and its group. */
+struct vfio_files {
+    char group[64], unsafe[64];
+    char *device; /* NULL: none of its own */
+};
+
+static struct vfio_files driver_files_of(const struct tree *tree, const struct device *device) {
+    struct vfio_files files = {.device = NULL};
+    char *directory = memory_printf("sys/bus/pci/devices/%s/vfio-dev", device->address);
+    struct names names = tree_list(tree, directory);
+    if (names.count)
+        files.device = memory_printf("/dev/vfio/devices/%s", names.items[0]);
+    snprintf(files.group, sizeof files.group, "/dev/vfio/%d", device->iommu_group);
+    snprintf(files.unsafe, sizeof files.unsafe, "/dev/vfio/noiommu-%d", device->iommu_group);
+    tree_finish_names(&names);
+    free(directory);
+    return files;
+}
+
+/* libvirt takes the file out of a VM's own /dev while it is open. */
+static bool driver_is_file(const char *target, const char *file) {
+    size_t length = file ? strlen(file) : 0;
+    return file && !strncmp(target, file, length) &&
+           (!target[length] || !strcmp(target + length, " (deleted)"));
+}
+
+static bool driver_has_open(int directory, const struct vfio_files *files) {
+    char target[PATH_SIZE];
+    bool found = false;
+    DIR *list = fdopendir(directory);
+    for (const struct dirent *entry; list && !found && (entry = readdir(list));) {
+        ssize_t size = readlinkat(directory, entry->d_name, target, sizeof target - 1);
+        target[size > 0 ? size : 0] = '\0';
+        found = driver_is_file(target, files->group) || driver_is_file(target, files->unsafe) ||
+                driver_is_file(target, files->device);
+    }
+    if (list)
+        closedir(list);
+    else
+        close(directory);
+    return found;
+}
+
+/* Returns NULL when the process does not use it, or has ended meanwhile. */
+static char *driver_user_in(const struct tree *tree, const char *process,
+                            const struct vfio_files *files) {
+    char *home = memory_printf("proc/%s", process), *path = memory_printf("%s/fd", home);
+    int directory = tree_directory(tree, path);
+    char *user = NULL;
+    if (directory < 0 && errno != ENOENT && errno != ESRCH)
+        user = memory_printf("perhaps process %s, whose files cannot be seen (%s),", process,
+                             strerror(errno));
+    else if (directory >= 0 && driver_has_open(directory, files)) {
+        char *name = tree_attribute(tree, home, "comm");
+        user = memory_printf("%s (process %s)", name ? name : "a program", process);
+        free(name);
+    }
+    free(path);
+    free(home);
+    return user;
+}
+
+static char *driver_find_user(const struct tree *tree, const struct device *device) {
+    struct vfio_files files = driver_files_of(tree, device);
+    struct names names = tree_list(tree, "proc");
+    char *user = NULL;
+    size_t seen = 0;
+    for (size_t i = 0; i < names.count && !user; i++)
+        if (strspn(names.items[i], "0123456789") == strlen(names.items[i])) {
+            user = driver_user_in(tree, names.items[i], &files);
+            seen++;
+        }
+    tree_finish_names(&names);
+    free(files.device);
+    if (!user && !seen && !*tree->root) /* we ourselves are one */
+        user = memory_strdup("perhaps a process that cannot be seen in /proc");
+    return user;
+}
+
+char *driver_group_user(const struct host *host, const struct device *device) {
+    struct tree tree;
+    if (!tree_open(&tree, host->root))
+        return memory_strdup("perhaps a process that cannot be seen in /proc");
+    char *user = driver_find_user(&tree, device);
+    tree_close(&tree);
+    return user;
+}
+
+bool driver_may_split_group(const struct host *host) {
+    struct tree tree;
+    unsigned major = 0, minor = 0;
+    if (!tree_open(&tree, host->root))
+        return false;
+    char *release = tree_read(&tree, "proc/sys/kernel/osrelease");
+    /* NOLINTNEXTLINE(cert-err34-c): a version that is no number stays 0 */
+    bool known = release && sscanf(release, "%3u.%3u", &major, &minor) == 2;
+    free(release);
+    tree_close(&tree);
+    return known && (major > 5 || (major == 5 && minor >= 19));
+}

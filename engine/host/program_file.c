@@ -1,0 +1,160 @@
+#include "engine/host/program_file.h"
+
+#include "lexer/memory.h"
+#include "lexer/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct judge {
+    struct tree_visitor visitor;
+    const struct tree *tree;
+    const char *path; /* as the rule has it */
+    char **message, **hint;
+};
+
+static enum program_file program_file_refuse(const struct judge *judge, char *message, char *hint) {
+    *judge->message = message;
+    *judge->hint = hint;
+    return HOST_PROGRAM_REFUSED;
+}
+
+static bool program_file_is_owner_trusted(const struct judge *judge, unsigned owner) {
+    struct stat root;
+    return source_is_trusted(owner, 0) ||
+           (*judge->tree->root && fstat(judge->tree->fd, &root) == 0 && owner == root.st_uid);
+}
+
+static bool program_file_is_writable_by_others(const struct stat *status) {
+    return status->st_mode & (S_IWGRP | S_IWOTH);
+}
+
+static bool program_file_is_trusted(const struct judge *judge, const struct stat *status) {
+    return program_file_is_owner_trusted(judge, status->st_uid) &&
+           !program_file_is_writable_by_others(status);
+}
+
+/* "chown root PATH; chmod go-w PATH", as far as it is necessary. */
+static char *program_file_how_to_protect(const struct judge *judge, const char *path,
+                                         const struct stat *status) {
+    bool owner = !program_file_is_owner_trusted(judge, status->st_uid),
+         mode = program_file_is_writable_by_others(status);
+    return memory_printf("%s%s%s%s%s", owner ? "chown root " : "", owner ? path : "",
+                         owner && mode ? "; " : "", mode ? "chmod go-w " : "", mode ? path : "");
+}
+
+/* Others are meant to write to a directory with the sticky bit: that is not to be changed. */
+static enum program_file program_file_refuse_directory(const struct judge *judge, const char *path,
+                                                       const struct stat *status) {
+    bool sticky = program_file_is_owner_trusted(judge, status->st_uid) && status->st_mode & S_ISVTX;
+    return program_file_refuse(
+        judge,
+        memory_printf("'%s' may be replaced by others than root: they may change the directory "
+                      "'%s' (owner %u, mode %04o)",
+                      judge->path, path, (unsigned)status->st_uid,
+                      (unsigned)status->st_mode & 07777U),
+        sticky ? memory_strdup("move it to a directory that only root may change, such as "
+                               "/usr/local/libexec")
+               : program_file_how_to_protect(judge, path, status));
+}
+
+/* The directory of the program, or of a link to it. `below` is its path below the root. */
+static bool program_file_judge_holder(const struct judge *judge, const char *below) {
+    struct stat status = {0};
+    const char *slash = strrchr(below, '/');
+    if (!slash && *judge->tree->root)
+        return true;
+    char *directory = memory_printf("/%.*s", slash ? (int)(slash - below) : 0, below);
+    bool trusted =
+        fstatat(judge->tree->fd, slash ? directory + 1 : ".", &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        program_file_is_trusted(judge, &status);
+    if (!trusted)
+        program_file_refuse_directory(judge, directory, &status);
+    free(directory);
+    return trusted;
+}
+
+/* A directory above: with the sticky bit others can rename nothing in it that is not theirs. */
+static bool program_file_judge_above(const struct judge *judge, const char *below,
+                                     const struct stat *status) {
+    if (program_file_is_owner_trusted(judge, status->st_uid) &&
+        (!program_file_is_writable_by_others(status) || status->st_mode & S_ISVTX))
+        return true;
+    char *directory = memory_printf("/%s", below);
+    program_file_refuse_directory(judge, directory, status);
+    free(directory);
+    return false;
+}
+
+static bool program_file_judge_part(struct tree_visitor *visitor, const char *below,
+                                    const struct stat *status) {
+    const struct judge *judge = (const struct judge *)visitor;
+    return S_ISLNK(status->st_mode)   ? program_file_judge_holder(judge, below)
+           : S_ISDIR(status->st_mode) ? program_file_judge_above(judge, below, status)
+                                      : true;
+}
+
+static bool program_file_judge_root(const struct judge *judge) {
+    struct stat status;
+    return *judge->tree->root || fstat(judge->tree->fd, &status) < 0 ||
+           program_file_judge_above(judge, "", &status);
+}
+
+static enum program_file program_file_judge_absence(const struct judge *judge, int error) {
+    if (tree_is_absence(error) && tree_knows(judge->tree, judge->path))
+        return program_file_refuse(
+            judge, memory_printf("'%s' is not there", judge->path),
+            memory_printf("'ls -l %s' shows what there is: correct the path, or install "
+                          "the program",
+                          judge->path));
+    program_file_refuse(judge,
+                        memory_printf("'%s' cannot be looked at: %s", judge->path,
+                                      tree_fault_text(judge->tree, error)),
+                        memory_printf("'namei -l %s' shows every part of its path", judge->path));
+    return tree_is_absence(error) || error == EACCES || (*judge->tree->root && error == ELOOP)
+               ? HOST_PROGRAM_UNKNOWN
+               : HOST_PROGRAM_REFUSED;
+}
+
+static enum program_file program_file_judge_file(const struct judge *judge, const char *below,
+                                                 const struct stat *status) {
+    const char *path = judge->path;
+    if (!S_ISREG(status->st_mode))
+        return program_file_refuse(judge, memory_printf("'%s' is no file", path),
+                                   memory_printf("name a program, not %s", path));
+    if (!(status->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+        return program_file_refuse(judge, memory_printf("'%s' may not be executed", path),
+                                   memory_printf("chmod +x %s", path));
+    if (!program_file_is_trusted(judge, status))
+        return program_file_refuse(
+            judge,
+            memory_printf("'%s' may be changed by others than root (owner %u, mode %04o)", path,
+                          (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
+            program_file_how_to_protect(judge, path, status));
+    return program_file_judge_holder(judge, below) ? HOST_PROGRAM_USABLE : HOST_PROGRAM_REFUSED;
+}
+
+enum program_file program_file_check(const struct tree *tree, const char *path, char **message,
+                                     char **hint) {
+    struct judge judge = {{program_file_judge_part}, tree, path, message, hint};
+    struct stat status;
+    *message = *hint = NULL;
+    if (*path != '/')
+        return program_file_refuse(
+            &judge, memory_printf("'%s' is not an absolute path", path),
+            memory_printf("begin it with '/': no shell and no PATH looks for %s", path));
+    if (!program_file_judge_root(&judge))
+        return HOST_PROGRAM_REFUSED;
+    char *below = tree_visit(tree, path, &judge.visitor);
+    if (!below)
+        return *message ? HOST_PROGRAM_REFUSED : program_file_judge_absence(&judge, errno);
+    enum program_file result =
+        fstatat(tree->fd, *below ? below : ".", &status, AT_SYMLINK_NOFOLLOW) < 0
+            ? program_file_judge_absence(&judge, errno)
+            : program_file_judge_file(&judge, below, &status);
+    free(below);
+    return result;
+}

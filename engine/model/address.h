@@ -1,0 +1,26 @@
+/*
+ * How the kernel names a device's place: "0000:03:00.0" on PCI (Documentation/PCI), "1-1.4" on USB
+ * (drivers/usb/core: bus, then the ports on the way). No I/O.
+ */
+#ifndef ENGINE_ADDRESS_H
+#define ENGINE_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* "[dddd:]bb:ss.f"; an address of the kernel has its domain and all its digits. */
+bool address_is_pci(const char *text, bool *has_domain);
+/* "1-1.4": a bus and the ports on the way; root hubs ("usb1") and interfaces ("1-1:1.0") are none.
+ */
+bool address_is_usb(const char *text);
+
+/* "0000:03:00.0" or "1-1.4" as people write it on a command line: "03:00.0" gets its domain, and
+ * "00010001:02:00.0" loses the zeros that the kernel does not print. */
+bool address_normalise(const char *text, char *address, size_t size);
+
+/* The order of two addresses of the kernel, as strcmp(3): PCI domains by number, and USB "1-2"
+ * before "1-10", and a hub before what is connected to it. */
+int address_compare_pci(const char *a, const char *b);
+int address_compare_usb(const char *a, const char *b);
+
+#endif

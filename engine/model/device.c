@@ -1,0 +1,81 @@
+#include "engine/model/device.h"
+
+#include "engine/model/address.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint) {
+    if (device->obstacle && device->obstacle <= obstacle) {
+        free(text);
+        free(hint);
+        return;
+    }
+    free(device->obstacle_text);
+    free(device->obstacle_hint);
+    device->obstacle = obstacle;
+    device->obstacle_text = text;
+    device->obstacle_hint = hint;
+}
+
+int device_compare(enum bus bus, const char *address, const struct device *device) {
+    if (bus != device->bus)
+        return bus < device->bus ? -1 : 1;
+    return bus == BUS_PCI ? address_compare_pci(address, device->address)
+                          : address_compare_usb(address, device->address);
+}
+
+static char *device_copy_text(const char *text) {
+    return text ? memory_strdup(text) : NULL;
+}
+
+struct device device_copy(const struct device *device) {
+    struct device result = *device;
+    result.address = device_copy_text(device->address);
+    result.name = device_copy_text(device->name);
+    result.driver = device_copy_text(device->driver);
+    result.reset_methods = device_copy_text(device->reset_methods);
+    result.power_state = device_copy_text(device->power_state);
+    result.serial = device_copy_text(device->serial);
+    result.physical = device_copy_text(device->physical);
+    result.controller = device_copy_text(device->controller);
+    result.use = device_copy_text(device->use);
+    result.vm_use = device_copy_text(device->vm_use);
+    result.obstacle_text = device_copy_text(device->obstacle_text);
+    result.obstacle_hint = device_copy_text(device->obstacle_hint);
+    return result;
+}
+
+void device_finish(struct device *device) {
+    free(device->address);
+    free(device->name);
+    free(device->driver);
+    free(device->reset_methods);
+    free(device->power_state);
+    free(device->physical);
+    free(device->controller);
+    free(device->serial);
+    free(device->use);
+    free(device->vm_use);
+    free(device->obstacle_text);
+    free(device->obstacle_hint);
+    *device = (struct device){0};
+}
+
+bool device_is_same(const struct device *one, const struct device *other) {
+    return one->bus == other->bus && !strcmp(one->address, other->address) &&
+           one->id.vendor == other->id.vendor && one->id.device == other->id.device &&
+           (one->bus == BUS_PCI ||
+            (one->bus_number == other->bus_number && one->device_number == other->device_number));
+}
+
+bool device_id_parse(const char *text, struct device_id *id) {
+    uint32_t numbers[2];
+    const char *end = text_parse_numbers(text, 16, ':', numbers, 2);
+    if (!end || *end || end != text + 9 || text[4] != ':')
+        return false;
+    *id = (struct device_id){(uint16_t)numbers[0], (uint16_t)numbers[1]};
+    return true;
+}

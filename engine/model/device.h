@@ -1,0 +1,90 @@
+/*
+ * A PCI function or a USB device of the host, as a value: what the kernel says of it and what the
+ * host does with it. No I/O. Texts are UTF-8 without control characters and belong to the value.
+ */
+#ifndef ENGINE_DEVICE_H
+#define ENGINE_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum bus { BUS_PCI, BUS_USB };
+
+/* What a PCI device's configuration space says that it is; UNKNOWN: it cannot be read. */
+enum pci_kind { PCI_UNKNOWN, PCI_CONVENTIONAL, PCI_EXPRESS };
+
+/* A pair of 16-bit numbers, as "vvvv:dddd". */
+struct device_id {
+    uint16_t vendor;
+    uint16_t device;
+};
+
+/* What the configuration space says that a PCI device is. */
+enum pci_header { HEADER_UNKNOWN, HEADER_ENDPOINT, HEADER_BRIDGE };
+
+/* What forbids to give a device to a VM, whatever it does on the host; the strongest first. */
+enum obstacle {
+    OBSTACLE_NONE,
+    OBSTACLE_NO_ANSWER,   /* nothing answers at its address */
+    OBSTACLE_DOMAIN,      /* its PCI domain is above those that qemu takes */
+    OBSTACLE_UNKNOWN_USE, /* what would tell whether the host uses it cannot be read */
+    OBSTACLE_FIRMWARE,    /* the firmware keeps memory for its IOMMU group: a `direct` region */
+    OBSTACLE_KERNEL,      /* vfio-pci does not take it */
+};
+
+struct device {
+    enum bus bus;
+    /* PCI: "0000:03:00.0". USB: the port path "1-1.4", which is the device's name in sysfs. */
+    char *address;
+    struct device_id id;
+    struct device_id subsystem; /* PCI only; 0:0 when unknown */
+    uint32_t class_code;        /* 24 bits; USB: the first interface's where the device has none */
+    char *name;                 /* for people; never NULL */
+    char *driver;               /* bound host driver (USB: of an interface), NULL for none */
+    int iommu_group;            /* -1: none */
+    int numa_node;              /* -1: none or unknown */
+    /* Never passed: PCI header type 1 or 2, a host or ISA bridge, or a USB hub. Where the header
+     * cannot be read the PCI class tells. */
+    bool is_bridge;
+    enum pci_header header; /* PCI only */
+    enum pci_kind kind;     /* PCI only: has it an Express capability? */
+    bool boot_vga;
+    char *reset_methods; /* "flr bus"; NULL when unknown */
+    char *power_state;   /* "D0"; NULL when unknown */
+    char *physical;      /* of a virtual function the address of its physical one; else NULL */
+    /* Of a PCI device in a domain above ffff the address of the controller whose driver makes that
+     * domain (Intel VMD); else NULL. The device leaves the host when that driver does. */
+    char *controller;
+    bool goes_with_controller;  /* which is in the same IOMMU group: the group then is viable */
+    unsigned virtual_functions; /* that run on it now */
+    unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
+    unsigned device_number;
+    char *serial; /* USB only, NULL when it has none */
+    /* What the host itself does with the device, in words that end "the host ...", for example
+     * "mounts / from it (sda1, md0)"; NULL: nothing. */
+    char *use;
+    /* The process of a VM that has a file of it open, other than VFIO's and its USB file, as a disk
+     * that is its own: "qemu-system-x86 (process 4242: /dev/sdb)"; NULL: none. */
+    char *vm_use;
+    enum obstacle obstacle;
+    char *obstacle_text, *obstacle_hint; /* NULL: no obstacle */
+};
+
+/* Texts and all; device_finish() ends it. */
+struct device device_copy(const struct device *device);
+void device_finish(struct device *device);
+
+/* The same device at the same place; for USB, since it was plugged in. */
+bool device_is_same(const struct device *one, const struct device *other);
+
+/* The order of a device and that place in a snapshot: PCI by address, then USB by port path. */
+int device_compare(enum bus bus, const char *address, const struct device *device);
+
+/* Notes an obstacle, unless the device has a stronger one. Takes both texts. */
+void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint);
+
+/* "1a6e:089a", two times four digits and nothing else. */
+bool device_id_parse(const char *text, struct device_id *id);
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * What the engine knows of a VM, read from libvirt's domain XML (formatdomain.html). The same
+ * parser reads the hook's standard input, --domain-xml and the live XML.
+ */
+#ifndef ENGINE_DOMAIN_H
+#define ENGINE_DOMAIN_H
+
+#include "engine/model/device.h"
+#include "engine/model/guest.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A host device that the domain holds: a <hostdev> or an <interface type='hostdev'>. */
+struct domain_hostdev {
+    enum bus bus;
+    char address[32];    /* PCI: "0000:03:00.0"; USB: "" */
+    struct device_id id; /* USB: vendor and product, 0:0 when the XML names none */
+    unsigned bus_number; /* USB: 0 when the XML names none */
+    unsigned device_number;
+    char alias[64];           /* "hostdev0", or "" */
+    struct guest_place place; /* in the guest */
+};
+
+/* What else of the host an element of the XML names, which may be on a device of the host. */
+enum domain_use_kind {
+    DOMAIN_USE_PCI,       /* a PCI address: "0000:03:00.0", of an NVMe disk */
+    DOMAIN_USE_USB,       /* "1/3", bus and device number, or "10c4:ea60" */
+    DOMAIN_USE_PATH,      /* a node: "/dev/sda", "/dev/disk/by-id/...", "/dev/ttyUSB0" */
+    DOMAIN_USE_SYSFS,     /* a path below /sys */
+    DOMAIN_USE_MDEV,      /* the UUID of a mediated device */
+    DOMAIN_USE_SCSI,      /* a SCSI device: "0:0:1:0" is host, bus, target, unit */
+    DOMAIN_USE_VHOST,     /* the WWPN of a vhost-scsi target */
+    DOMAIN_USE_INTERFACE, /* a network interface or a bridge of the host */
+    DOMAIN_USE_TAP,       /* the VM's own end, which may be a port of a bridge */
+    DOMAIN_USE_VOLUME,    /* of a storage pool: "pool/volume" */
+    DOMAIN_USE_CARDS,     /* the host's smart card readers, whichever; the name is "" */
+};
+
+struct domain_use {
+    enum domain_use_kind kind;
+    char *name;
+    char *element; /* for people: "disk vda", "interface vnet0", "serial" */
+    bool is_disk;
+};
+
+struct domain {
+    char *name;    /* never NULL after domain_parse() */
+    char *title;   /* as written, white space and all, like libvirt's; NULL: none or empty */
+    char *uuid;    /* lower case with dashes; NULL: none, or not 32 hex digits */
+    char *machine; /* "pc-q35-7.2"; NULL: unknown */
+    int id;        /* libvirt's number of the running domain; -1: not running or not said */
+    bool is_off;   /* a status file of libvirt says that it is shut off */
+    /* What it has cannot be read, and why; it may have anything. NULL: it can. */
+    char *unreadable;
+    struct domain_hostdev *hostdevs;
+    size_t hostdev_count;
+    struct domain_use *uses; /* beside the hostdevs */
+    size_t use_count;
+    /* A definition that a person typed may have no controllers: libvirt adds them. */
+    struct guest guest;
+};
+
+/*
+ * Parses `size` bytes of XML. Returns 0, or -1 with one line in `error` that says what is wrong and
+ * what to do: empty, not XML (with line and column), truncated, not a <domain> (nor a <domstatus>,
+ * libvirt's own file of a running VM, around one), no <name>, a document type declaration (refused:
+ * entity bombs), deeper than 256 elements. The caller ends a good one with domain_finish(); after
+ * -1 there is nothing to finish.
+ */
+int domain_parse(struct domain *domain, const char *xml, size_t size, char *error,
+                 size_t error_size);
+
+/* A domain of which only what a person typed is known: it is the name, and the UUID if it is one.
+ */
+int domain_from_name(struct domain *domain, const char *name);
+
+/* A running VM whose XML cannot be read or parsed: it counts as having anything that it may have.
+ */
+int domain_unreadable(struct domain *domain, const char *name, const char *why);
+void domain_finish(struct domain *domain);
+
+/* The hostdev that is `device`, or NULL. A USB hostdev is compared by all that the XML has of id,
+ * and bus and device number; so one that stayed behind when its device came back with another id
+ * holds nothing. */
+const struct domain_hostdev *domain_holds(const struct domain *domain, const struct device *device);
+
+/* Whether the hostdev is that device; see domain_holds(). */
+bool domain_hostdev_is(const struct domain_hostdev *hostdev, const struct device *device);
+
+/* By what libvirt, the locks and our files know the VM: its UUID, else its name. */
+const char *domain_key(const struct domain *domain);
+
+/* What people call the VM: its title, else its name. */
+const char *domain_label(const struct domain *domain);
+
+/* By what a text means a domain, the weakest first. */
+enum domain_fit { FIT_NOT, FIT_TITLE, FIT_NAME, FIT_UUID };
+
+/* Whether the text has the shape of a UUID, its dashes left out or not. */
+bool domain_is_uuid(const char *text);
+
+/*
+ * The strongest of them. A UUID is compared in any case, with its dashes or without them. A text in
+ * the shape of a UUID never means a title: whoever may name a VM would have another's devices.
+ */
+enum domain_fit domain_fits(const struct domain *domain, const char *text);
+
+/*
+ * Which of the domains the text means: the one that it fits best, of those that could be read.
+ * Returns its index; or `count`
+ * when there is none, or when two have that title, which `first` and `second` then are (NULL
+ * otherwise).
+ */
+size_t domain_pick(const struct domain *list, size_t count, const char *text,
+                   const struct domain **first, const struct domain **second);
+
+/* True when `text` equals the domain's name, title or UUID (in any case, dashes or not). */
+bool domain_is_called(const struct domain *domain, const char *text);
+
+#endif

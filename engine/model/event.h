@@ -1,0 +1,28 @@
+/* What libvirt's hook told: which VM, and what happens to it (libvirt's hooks.html). */
+#ifndef ENGINE_EVENT_H
+#define ENGINE_EVENT_H
+
+#include "engine/model/domain.h"
+#include "lexer/scanner.h"
+
+struct event {
+    enum event_name name;
+    const struct domain *domain; /* borrowed */
+    /* Of plugged the device as it is, of unplugged as it was; borrowed. NULL: not known, or
+     * another event. */
+    const struct device *device;
+    /* Every VM of the host, running or not, by which a word that fits several is understood;
+     * borrowed. NULL: not known, and the domain is taken for the only one. */
+    const struct domain *vms;
+    size_t vm_count;
+    /* The VM has run for a while, and its rules are applied anew: devices only, no program. */
+    bool settled;
+    /* When the domain was read, in the unit of vm_state_clock(); 0: when this process was started,
+     * as in a process that the hook has started. */
+    unsigned long long seen;
+};
+
+/* At these the VM has a process and libvirt lets go of it: devices may be attached and detached. */
+bool event_can_attach(enum event_name name);
+
+#endif

@@ -1,0 +1,263 @@
+#include "engine/plan/holdings.h"
+
+#include "engine/host/place.h"
+#include "lexer/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLASS_SMART_CARD = 0x0b };
+
+struct finder {
+    struct holdings *holdings;
+    const struct host *host;
+    struct tree tree;
+    const struct domain *vm;
+};
+
+static struct held_device *holdings_append(struct finder *finder, const struct device *device,
+                                           char *text) {
+    struct holdings *holdings = finder->holdings;
+    holdings->list = memory_grow(holdings->list, holdings->count, sizeof *holdings->list);
+    struct held_device *holding = &holdings->list[holdings->count++];
+    *holding = (struct held_device){.vm = finder->vm,
+                                    .bus = device ? device->bus : BUS_PCI,
+                                    .address = device ? device->address : ""};
+    holding->text = text;
+    return holding;
+}
+
+/* --- devices that it was given */
+
+static char *holdings_behind_text(const struct device *device, const struct device *above) {
+    bool is_function = device->physical && !strcmp(device->physical, above->address);
+    return is_function ? memory_printf("has its virtual function %s", device->address)
+                       : memory_printf("has %s behind it", device->address);
+}
+
+/* The device, and all that go with it when they go. */
+static void holdings_add_device(struct finder *finder, const struct device *device) {
+    struct place_list places = {0};
+    place_of_device(&places, finder->host, &finder->tree, device);
+    for (size_t i = 0; i < places.count; i++) {
+        const struct device *one = &finder->host->devices[places.items[i]];
+        if (one == device)
+            holdings_append(finder, one, memory_strdup("has it"))->is_itself = true;
+        else
+            holdings_append(finder, one, holdings_behind_text(device, one));
+    }
+    free(places.items);
+}
+
+static void holdings_add_hostdev(struct finder *finder, const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < finder->host->count; i++)
+        if (domain_hostdev_is(hostdev, &finder->host->devices[i]))
+            holdings_add_device(finder, &finder->host->devices[i]);
+}
+
+/* --- what else its XML names */
+
+static bool holdings_place_of_usb(struct place_list *places, const struct finder *finder,
+                                  const char *name) {
+    char numbers[32], id[16];
+    for (size_t i = 0; i < finder->host->count; i++) {
+        const struct device *device = &finder->host->devices[i];
+        snprintf(numbers, sizeof numbers, "%u/%u", device->bus_number, device->device_number);
+        snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
+        if (device->bus == BUS_USB && (!strcmp(numbers, name) || !strcmp(id, name)))
+            place_of_device(places, finder->host, &finder->tree, device);
+    }
+    return true;
+}
+
+static bool holdings_place_of_pci(struct place_list *places, const struct finder *finder,
+                                  const char *name) {
+    const struct device *device = host_find(finder->host, BUS_PCI, name);
+    return device && place_of_device(places, finder->host, &finder->tree, device);
+}
+
+static bool holdings_place_of_cards(struct place_list *places, const struct finder *finder) {
+    for (size_t i = 0; i < finder->host->count; i++)
+        if (finder->host->devices[i].bus == BUS_USB &&
+            finder->host->devices[i].class_code >> 16 == CLASS_SMART_CARD)
+            place_of_device(places, finder->host, &finder->tree, &finder->host->devices[i]);
+    return true;
+}
+
+static bool holdings_place_of_use(struct place_list *places, const struct finder *finder,
+                                  const struct domain_use *use) {
+    const struct host *host = finder->host;
+    const struct tree *tree = &finder->tree;
+    switch (use->kind) {
+    case DOMAIN_USE_PCI:
+        return holdings_place_of_pci(places, finder, use->name);
+    case DOMAIN_USE_USB:
+        return holdings_place_of_usb(places, finder, use->name);
+    case DOMAIN_USE_PATH:
+        return place_of_node(places, host, tree, use->name);
+    case DOMAIN_USE_SYSFS:
+        return place_of_path(places, host, tree, use->name + 1);
+    case DOMAIN_USE_MDEV:
+        return place_of_mdev(places, host, tree, use->name);
+    case DOMAIN_USE_SCSI:
+        return place_of_scsi(places, host, tree, use->name);
+    case DOMAIN_USE_VHOST:
+        return place_of_vhost(places, host, tree, use->name);
+    case DOMAIN_USE_INTERFACE:
+    case DOMAIN_USE_TAP:
+        return place_of_interface(places, host, tree, use->name, use->kind == DOMAIN_USE_TAP);
+    case DOMAIN_USE_VOLUME:
+        return place_of_volume(places, host, tree, use->name);
+    case DOMAIN_USE_CARDS:
+        return holdings_place_of_cards(places, finder);
+    }
+    return false;
+}
+
+static char *holdings_use_text(const struct domain_use *use, const struct device *device) {
+    switch (use->kind) {
+    case DOMAIN_USE_PCI:
+        return strcmp(device->address, use->name) == 0
+                   ? memory_printf("uses it (%s)", use->element)
+                   : memory_printf("uses %s behind it (%s)", use->name, use->element);
+    case DOMAIN_USE_USB:
+        return memory_printf("uses USB device %s (%s)", use->name, use->element);
+    case DOMAIN_USE_CARDS:
+        return memory_printf("reads smart cards of the host (%s)", use->element);
+    case DOMAIN_USE_MDEV:
+        return memory_printf("uses its mediated device %s (%s)", use->name, use->element);
+    default:
+        return memory_printf("uses %s on it (%s)", use->name, use->element);
+    }
+}
+
+/* A copy of a host may lack what tells. */
+static void holdings_add_unknown(struct finder *finder, const struct domain_use *use) {
+    bool is_unknown = use->is_disk ? place_is_unknown_disk(&finder->tree, use->name)
+                                   : place_is_unknown_usb(&finder->tree, use->name);
+    if (is_unknown)
+        holdings_append(finder, NULL,
+                        memory_printf("uses %s (%s), and nothing tells what that is on", use->name,
+                                      use->element))
+            ->bus = use->is_disk ? BUS_PCI : BUS_USB;
+}
+
+static void holdings_add_use(struct finder *finder, const struct domain_use *use) {
+    struct place_list places = {0};
+    bool is_known = holdings_place_of_use(&places, finder, use);
+    for (size_t i = 0; i < places.count; i++)
+        holdings_append(finder, &finder->host->devices[places.items[i]],
+                        holdings_use_text(use, &finder->host->devices[places.items[i]]));
+    if (!is_known && use->kind == DOMAIN_USE_PATH)
+        holdings_add_unknown(finder, use);
+    free(places.items);
+}
+
+void holdings_add(struct holdings *holdings, const struct host *host, const struct domain *vm) {
+    struct finder finder = {.holdings = holdings, .host = host, .vm = vm};
+    if (vm->is_off || (!vm->hostdev_count && !vm->use_count) ||
+        !tree_open(&finder.tree, host->root))
+        return;
+    for (size_t i = 0; i < vm->hostdev_count; i++)
+        holdings_add_hostdev(&finder, &vm->hostdevs[i]);
+    for (size_t i = 0; i < vm->use_count; i++)
+        holdings_add_use(&finder, &vm->uses[i]);
+    tree_close(&finder.tree);
+}
+
+/* --- questions */
+
+static int holdings_compare(enum bus bus, const char *address, const struct held_device *holding) {
+    return bus != holding->bus ? (bus < holding->bus ? -1 : 1) : strcmp(address, holding->address);
+}
+
+/* Devices that are in the VM before others, then in the order of VMs. */
+static int holdings_by_device(const void *a, const void *b) {
+    const struct held_device *left = a, *right = b;
+    int order = holdings_compare(left->bus, left->address, right);
+    if (order)
+        return order;
+    return left->is_itself != right->is_itself ? right->is_itself - left->is_itself
+                                               : (left->vm > right->vm) - (left->vm < right->vm);
+}
+
+void holdings_sort(struct holdings *holdings) {
+    if (holdings->count)
+        qsort(holdings->list, holdings->count, sizeof *holdings->list, holdings_by_device);
+}
+
+void holdings_init(struct holdings *holdings, const struct host *host, const struct domain *vms,
+                   size_t count) {
+    *holdings = (struct holdings){0};
+    for (size_t i = 0; i < count; i++)
+        holdings_add(holdings, host, &vms[i]);
+    holdings_sort(holdings);
+}
+
+void holdings_finish(struct holdings *holdings) {
+    for (size_t i = 0; i < holdings->count; i++)
+        free(holdings->list[i].text);
+    free(holdings->list);
+    *holdings = (struct holdings){0};
+}
+
+/* The first place in the list that is not before the device. */
+static size_t holdings_lower_bound(const struct holdings *holdings, enum bus bus,
+                                   const char *address) {
+    size_t low = 0, high = holdings->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (holdings_compare(bus, address, &holdings->list[middle]) > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool holdings_may_carry_disks(const struct device *device) {
+    enum { CLASS_STORAGE = 0x01, USB_STORAGE = 0x08, CLASS_SD = 0x0805 };
+    uint32_t class = device->class_code >> 16;
+    return device->bus == BUS_PCI ? class == CLASS_STORAGE || device->class_code >> 8 == CLASS_SD
+                                  : class == USB_STORAGE;
+}
+
+static bool holdings_may_be_usb(const struct device *device) {
+    enum { CLASS_USB_CONTROLLER = 0x0c03 };
+    return device->bus == BUS_USB || device->class_code >> 8 == CLASS_USB_CONTROLLER;
+}
+
+static const struct held_device *holdings_find_at(const struct holdings *holdings, enum bus bus,
+                                                  const char *address, const struct domain *but) {
+    for (size_t i = holdings_lower_bound(holdings, bus, address);
+         i < holdings->count && !holdings_compare(bus, address, &holdings->list[i]); i++)
+        if (holdings->list[i].vm != but)
+            return &holdings->list[i];
+    return NULL;
+}
+
+const struct held_device *holdings_find(const struct holdings *holdings,
+                                        const struct device *device, const struct domain *but) {
+    const struct held_device *found = holdings_find_at(holdings, device->bus, device->address, but);
+    if (!found && holdings_may_carry_disks(device))
+        found = holdings_find_at(holdings, BUS_PCI, "", but);
+    if (!found && holdings_may_be_usb(device))
+        found = holdings_find_at(holdings, BUS_USB, "", but);
+    return found;
+}
+
+bool holdings_is_behind(const struct host *host, const struct device *device,
+                        const struct device *controller) {
+    struct place_list places = {0};
+    struct tree tree;
+    bool is = false;
+    if (device == controller || !tree_open(&tree, host->root))
+        return false;
+    place_of_device(&places, host, &tree, device);
+    for (size_t i = 0; i < places.count; i++)
+        is |= &host->devices[places.items[i]] == controller;
+    free(places.items);
+    tree_close(&tree);
+    return is;
+}

@@ -1,0 +1,305 @@
+#include "engine/plan/plan_print.h"
+
+#include "lexer/text.h"
+#include "parser/print.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char GREEN[] = "\033[32m", RED[] = "\033[31m", DIM[] = "\033[2m", PLAIN[] = "\033[0m";
+
+/* --- text */
+
+static void plan_print_print_title(const struct domain *domain, enum event_name event, FILE *out) {
+    fputs("VM ", out);
+    text_print_string(out, domain_label(domain));
+    if (domain->title && strcmp(domain->name, domain->title) != 0) {
+        fputs(" (", out);
+        text_print_string(out, domain->name);
+        fputs(")", out);
+    }
+    fprintf(out, ", event %s\n", scanner_event_text(event));
+}
+
+static void plan_print_print_host_device(const struct device *device, FILE *out) {
+    text_print_string(out, device->address);
+    fprintf(out, " %04x:%04x ", device->id.vendor, device->id.device);
+    text_print_string(out, device->name);
+}
+
+/* Not asked for, but of the same IOMMU group as what is: the ROM and the restart are not its. */
+static bool plan_print_goes_along(const struct plan_entry *entry) {
+    return entry->action->with_group && entry->device && entry->target &&
+           !match_device(entry->target->device, entry->device);
+}
+
+/* How a step attaches: the backend, and all that the rule's options change of it. */
+static void plan_print_print_how(const struct plan_entry *entry, FILE *out) {
+    const struct action *action = entry->action;
+    if (action->with_group)
+        fputs(", with group", out);
+    if (action->backend)
+        fprintf(out, "%s as %s", action->with_group ? "" : ",",
+                syntax_backend_text(action->backend));
+    if (!plan_print_goes_along(entry))
+        print_options(out, action);
+    else if (plan_has_option(action, OPTION_UNMANAGED))
+        fputs(" unmanaged", out);
+    if (plan_print_goes_along(entry) && plan_has_option(action, OPTION_ROM_OFF))
+        fputs(" rom off", out);
+}
+
+static void plan_print_print_facts(const struct device *device, FILE *out) {
+    fputs("\n          ", out);
+    if (device->bus == BUS_PCI && device->iommu_group >= 0)
+        fprintf(out, "IOMMU group %d, ", device->iommu_group);
+    if (device->bus == BUS_USB)
+        fprintf(out, "bus %u device %u, ", device->bus_number, device->device_number);
+    fputs("host driver ", out);
+    text_print_string(out, device->driver ? device->driver : "none");
+}
+
+static void plan_print_print_command(const struct word *command, FILE *out) {
+    for (const struct word *word = command; word; word = word->next) {
+        fputs(word == command ? "" : " ", out);
+        text_print_string(out, word->text);
+    }
+}
+
+static void plan_print_print_subject(const struct plan_entry *entry, FILE *out) {
+    if (entry->action->verb == VERB_RUN)
+        plan_print_print_command(entry->action->command, out);
+    else if (entry->device)
+        plan_print_print_host_device(entry->device, out);
+    else
+        text_print_string(out, entry->wanted);
+}
+
+static void plan_print_print_line(const char *label, const char *text, FILE *out) {
+    if (!text)
+        return;
+    fprintf(out, "\n          %s", label);
+    text_print_string(out, text);
+}
+
+static void plan_print_print_xml(const char *xml, FILE *out) {
+    for (const char *line = xml; line && *line;) {
+        size_t length = strcspn(line, "\n");
+        fputs("\n          ", out);
+        text_print(out, line, length);
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void plan_print_print_entry_rule(const struct plan_entry *entry, FILE *out, bool colour) {
+    char *rule = plan_rule_text(entry);
+    fprintf(out, "\n          %srule ", colour ? DIM : "");
+    text_print_string(out, rule);
+    fprintf(out, "%s\n", colour ? PLAIN : "");
+    free(rule);
+}
+
+static void plan_print_print_entry(const struct plan_entry *entry, FILE *out, bool xml,
+                                   bool colour) {
+    static const char *const words[] = {[PLAN_REFUSED] = "refused", [PLAN_SKIPPED] = "nothing"};
+    const char *word =
+        entry->kind == PLAN_STEP ? syntax_verb_text(plan_verb(entry)) : words[entry->kind];
+    const char *paint = entry->kind == PLAN_STEP ? GREEN : entry->kind == PLAN_REFUSED ? RED : DIM;
+    fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
+    plan_print_print_subject(entry, out);
+    if (entry->device && !entry->gone)
+        plan_print_print_facts(entry->device, out);
+    if (entry->device && entry->kind == PLAN_STEP && !entry->gone)
+        plan_print_print_how(entry, out);
+    plan_print_print_line("", entry->message, out);
+    if (entry->kind == PLAN_REFUSED)
+        fprintf(out, " [%s]", plan_refusal_name(entry->refusal));
+    plan_print_print_line("hint: ", entry->hint, out);
+    if (xml)
+        plan_print_print_xml(entry->xml, out);
+    plan_print_print_entry_rule(entry, out, colour);
+}
+
+static void plan_print_print_sum(const struct plan *plan, FILE *out) {
+    size_t steps = plan_count(plan, PLAN_STEP), refused = plan_count(plan, PLAN_REFUSED);
+    if (!plan->count && plan->partial)
+        fputs("  nothing to do: no rule that counts is for this VM at this event; files with "
+              "errors are left out\n",
+              out);
+    else if (!plan->count)
+        fprintf(out, "  nothing to do: no rule is for this VM at this event%s\n",
+                plan->event->device ? " and wants this device" : "");
+    else
+        fprintf(out, "%zu step%s, %zu refusal%s\n", steps, steps == 1 ? "" : "s", refused,
+                refused == 1 ? "" : "s");
+}
+
+void plan_print_doubts(const struct ruleset *ruleset, FILE *out) {
+    struct doubts doubts = ruleset ? ruleset_doubts(ruleset) : (struct doubts){0};
+    for (size_t i = 0; i < doubts.count; i++) {
+        const struct doubt *doubt = &doubts.list[i];
+        fputs("In doubt: ", out);
+        text_print_string(out, doubt->source->path);
+        if (doubt->line)
+            fprintf(out, ":%zu", doubt->line);
+        fputs(": ", out);
+        text_print_string(out, doubt->message);
+        fputs(".\n", out);
+    }
+    ruleset_finish_doubts(&doubts);
+}
+
+void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
+    plan_print_print_title(plan->event->domain, plan->event->name, out);
+    for (size_t i = 0; i < plan->count; i++)
+        plan_print_print_entry(&plan->entries[i], out, xml, colour);
+    plan_print_print_sum(plan, out);
+    plan_print_doubts(plan->program->ruleset, out);
+}
+
+/* --- JSON */
+
+static struct json_object *plan_print_vm_json(const struct domain *domain) {
+    struct json_object *object = text_json_object();
+    text_put_json(object, "name", domain->name);
+    text_put_json(object, "title", domain->title);
+    text_put_json(object, "uuid", domain->uuid);
+    return object;
+}
+
+static enum bus plan_print_wanted_bus(const struct plan_entry *entry) {
+    return entry->action->backend == BACKEND_USB ? BUS_USB : BUS_PCI;
+}
+
+/* The id that the rule asks for, when it asks for one id and nothing else. */
+static bool plan_print_wanted_id(const struct target *target, char id[16]) {
+    const struct criterion *only = target ? target->device : NULL;
+    if (!only || only->next || only->kind != CRITERION_ID || only->any_vendor || only->any_device)
+        return false;
+    snprintf(id, 16, "%04x:%04x", only->id.vendor, only->id.device);
+    return true;
+}
+
+/* A device that was not found has the bus and the words of its rule, and the id where that is all
+ * of them. */
+static struct json_object *plan_print_device_json(const struct plan_entry *entry) {
+    const struct device *device = entry->device;
+    struct json_object *object = text_json_object();
+    char id[16] = "";
+    bool has_id = device || plan_print_wanted_id(entry->target, id);
+    if (device)
+        snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
+    text_put_json(object, "bus",
+                  plan_bus_text(device ? device->bus : plan_print_wanted_bus(entry)));
+    text_put_json(object, "address", device ? device->address : NULL);
+    text_put_json(object, "id", has_id ? id : NULL);
+    text_put_json(object, "name", device ? device->name : NULL);
+    text_put_json(object, "driver", device ? device->driver : NULL);
+    text_json_add(object, "iommu_group",
+                  device && device->iommu_group >= 0 ? text_json_number(device->iommu_group)
+                                                     : NULL);
+    text_put_json(object, "wanted", entry->wanted);
+    return object;
+}
+
+static void plan_print_put_duration(struct json_object *object, const char *key,
+                                    const struct action *action, enum option_kind kind) {
+    text_json_add(object, key,
+                  plan_has_option(action, kind) ? text_json_number(plan_option_ms(action, kind))
+                                                : NULL);
+}
+
+static struct json_object *plan_print_options_json(const struct plan_entry *entry) {
+    const struct action *action = entry->action;
+    struct json_object *object = text_json_object();
+    const char *rom = plan_has_option(action, OPTION_ROM_OFF) ? "off" : NULL;
+    for (const struct action_option *one = action->options; one; one = one->next)
+        if (one->kind == OPTION_ROM_FILE && !plan_print_goes_along(entry))
+            rom = one->text;
+    text_json_add(object, "optional", text_json_boolean(plan_has_option(action, OPTION_OPTIONAL)));
+    text_json_add(object, "unmanaged",
+                  text_json_boolean(plan_has_option(action, OPTION_UNMANAGED)));
+    plan_print_put_duration(object, "within_ms", action, OPTION_WITHIN);
+    plan_print_put_duration(object, "after_ms", action, OPTION_AFTER);
+    text_put_json(object, "rom", rom);
+    text_put_json(object, "then",
+                  plan_has_option(action, OPTION_THEN_RESET)    ? "reset"
+                  : plan_has_option(action, OPTION_THEN_REBOOT) ? "reboot"
+                                                                : NULL);
+    return object;
+}
+
+static struct json_object *plan_print_command_json(const struct word *command) {
+    struct json_object *array = text_json_array();
+    for (; command; command = command->next)
+        text_json_append(array, text_json(command->text));
+    return array;
+}
+
+static struct json_object *plan_print_rule_json(const struct plan_entry *entry) {
+    struct json_object *object = text_json_object();
+    text_put_json(object, "path", entry->rule->source->path);
+    text_json_add(object, "line",
+                  text_json_number((int64_t)program_line(entry->rule, entry->action)));
+    return object;
+}
+
+static struct json_object *plan_print_entry_json(const struct plan_entry *entry) {
+    struct json_object *object = text_json_object();
+    bool run = entry->action->verb == VERB_RUN;
+    text_put_json(object, "action", syntax_verb_text(plan_verb(entry)));
+    text_put_json(object, "backend",
+                  entry->action->backend ? syntax_backend_text(entry->action->backend) : NULL);
+    text_json_add(object, "device", run ? NULL : plan_print_device_json(entry));
+    text_json_add(object, "rule", plan_print_rule_json(entry));
+    if (!run && !entry->gone)
+        text_json_add(object, "options", plan_print_options_json(entry));
+    if (run)
+        text_json_add(object, "command", plan_print_command_json(entry->action->command));
+    if (entry->kind == PLAN_STEP) {
+        text_put_json(object, "xml", entry->xml);
+        return object;
+    }
+    text_put_json(object, "reason", entry->refusal ? plan_refusal_name(entry->refusal) : "already");
+    text_put_json(object, "message", entry->message);
+    text_put_json(object, "hint", entry->hint);
+    return object;
+}
+
+static struct json_object *plan_print_entries_json(const struct plan *plan, enum plan_kind kind) {
+    struct json_object *array = text_json_array();
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->entries[i].kind == kind)
+            text_json_append(array, plan_print_entry_json(&plan->entries[i]));
+    return array;
+}
+
+struct json_object *plan_print_doubts_json(const struct ruleset *ruleset) {
+    struct json_object *array = text_json_array();
+    struct doubts doubts = ruleset ? ruleset_doubts(ruleset) : (struct doubts){0};
+    for (size_t i = 0; i < doubts.count; i++) {
+        const struct doubt *doubt = &doubts.list[i];
+        struct json_object *object = text_json_object();
+        text_put_json(object, "path", doubt->source->path);
+        text_json_add(object, "line", doubt->line ? text_json_number((int64_t)doubt->line) : NULL);
+        text_put_json(object, "guard", doubt->guard);
+        text_put_json(object, "forbids", doubt->forbids);
+        text_put_json(object, "message", doubt->message);
+        text_json_append(array, object);
+    }
+    ruleset_finish_doubts(&doubts);
+    return array;
+}
+
+struct json_object *plan_print_json(const struct plan *plan) {
+    struct json_object *object = text_json_object();
+    text_json_add(object, "vm", plan_print_vm_json(plan->event->domain));
+    text_put_json(object, "event", scanner_event_text(plan->event->name));
+    text_json_add(object, "partial", text_json_boolean(plan->partial));
+    text_json_add(object, "steps", plan_print_entries_json(plan, PLAN_STEP));
+    text_json_add(object, "refusals", plan_print_entries_json(plan, PLAN_REFUSED));
+    text_json_add(object, "skipped", plan_print_entries_json(plan, PLAN_SKIPPED));
+    text_json_add(object, "doubts", plan_print_doubts_json(plan->program->ruleset));
+    return object;
+}

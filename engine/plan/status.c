@@ -1,0 +1,404 @@
+#include "engine/plan/status.h"
+
+#include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *status_state_name(enum device_state state) {
+    static const char *const names[] = {"attached", "absent", "refused",   "lost",     "failed",
+                                        "waiting",  "off",    "attaching", "detaching"};
+    return names[state];
+}
+
+char *status_device_text(const struct status_row *row) {
+    if (row->device)
+        return memory_printf("%s %04x:%04x", row->device->address, row->device->id.vendor,
+                             row->device->id.device);
+    if (!row->hostdev)
+        return NULL;
+    if (row->hostdev->bus == BUS_PCI)
+        return memory_strdup(row->hostdev->address);
+    return memory_printf("bus %u device %u %04x:%04x", row->hostdev->bus_number,
+                         row->hostdev->device_number, row->hostdev->id.vendor,
+                         row->hostdev->id.device);
+}
+
+char *status_rule_text(const struct status_row *row) {
+    return row->rule ? memory_printf("%s:%zu", row->rule->source->path,
+                                     program_line(row->rule, row->action))
+                     : NULL;
+}
+
+/* --- what came of a device */
+
+/* Results that say the same: it is there, it was tried in vain, there is none. */
+enum status_outcome {
+    OUTCOME_OTHER,
+    OUTCOME_HAS,
+    OUTCOME_FAILED,
+    OUTCOME_ABSENT,
+    OUTCOME_DETACHED
+};
+
+static enum status_outcome status_outcome_of(const struct vm_state_result *result) {
+    switch (result->result) {
+    case RESULT_ATTACHED:
+    case RESULT_ALREADY:
+        return OUTCOME_HAS;
+    case RESULT_REFUSED:
+    case RESULT_FAILED:
+        return OUTCOME_FAILED;
+    case RESULT_ABSENT:
+        return OUTCOME_ABSENT;
+    case RESULT_DETACHED:
+        return OUTCOME_DETACHED;
+    case RESULT_RAN:
+        break;
+    }
+    return OUTCOME_OTHER;
+}
+
+/* The device itself; under another id only when the same rule gave it, for a stick may take another
+ * one in use, and another stick its port. Before it was there it had the words of the rule. */
+static bool status_is_about(const struct vm_state_result *result, const struct status_row *row,
+                            const char *device, const char *rule) {
+    if (!result->device)
+        return false;
+    if (device && !strcmp(result->device, device))
+        return true;
+    if (row->wanted && !strcmp(result->device, row->wanted))
+        return true;
+    size_t length = row->device ? strlen(row->device->address) : 0;
+    return length && !strncmp(result->device, row->device->address, length) &&
+           result->device[length] == ' ' && rule && result->rule && !strcmp(result->rule, rule);
+}
+
+/* The results of one device in the VM's present life, the newest first. */
+struct past {
+    const struct vm_state_result **list;
+    size_t count;
+};
+
+/* `with_all`: also that libvirt did not answer, say: then nothing was tried for any device. */
+static struct past status_past_of(const struct vm_state *life, const struct status_row *row,
+                                  bool with_all) {
+    struct past past = {0};
+    char *device = status_device_text(row), *rule = status_rule_text(row);
+    for (size_t i = life->result_count; i-- > 0;) {
+        const struct vm_state_result *result = &life->results[i];
+        if (!status_is_about(result, row, device, rule) && !(with_all && !result->device))
+            continue;
+        past.list = memory_grow((void *)past.list, past.count, sizeof *past.list);
+        past.list[past.count++] = result;
+    }
+    free(device);
+    free(rule);
+    return past;
+}
+
+static enum status_outcome status_last_outcome(const struct past *past) {
+    return past->count ? status_outcome_of(past->list[0]) : OUTCOME_OTHER;
+}
+
+/* When what the last results say began; NULL when they say something else. */
+static const char *status_since_outcome(const struct past *past, enum status_outcome outcome) {
+    const char *since = NULL;
+    for (size_t i = 0; i < past->count && status_outcome_of(past->list[i]) == outcome; i++)
+        since = past->list[i]->since;
+    return since;
+}
+
+/* When the VM got what it has: what it got from elsewhere was only found. */
+static const char *status_since_attached(const struct past *past) {
+    for (size_t i = 0; i < past->count; i++)
+        if (past->list[i]->attached || status_outcome_of(past->list[i]) == OUTCOME_DETACHED)
+            return past->list[i]->attached;
+    return NULL;
+}
+
+/* The newest failure since the VM last had the device; the caller frees it. */
+static char *status_last_error(const struct past *past) {
+    for (size_t i = 0; i < past->count && status_outcome_of(past->list[i]) != OUTCOME_HAS; i++) {
+        enum status_outcome outcome = status_outcome_of(past->list[i]);
+        if (outcome == OUTCOME_FAILED || outcome == OUTCOME_ABSENT)
+            return memory_strdup(past->list[i]->message);
+    }
+    return NULL;
+}
+
+/* --- rows */
+
+struct maker {
+    const struct status_request *request;
+    struct status_vm *vm;
+};
+
+static struct status_row *status_add_row(const struct maker *maker) {
+    struct status_vm *vm = maker->vm;
+    vm->rows = memory_grow(vm->rows, vm->count, sizeof *vm->rows);
+    struct status_row *row = &vm->rows[vm->count++];
+    *row = (struct status_row){.state = STATE_OFF};
+    return row;
+}
+
+static char *status_copy(const char *text) {
+    return text ? memory_strdup(text) : NULL;
+}
+
+static void status_set_attached(struct status_row *row, const struct past *past) {
+    row->state = STATE_ATTACHED;
+    row->since = status_since_attached(past);
+    row->error = status_last_error(past);
+}
+
+/* Wanted, possible, and the VM does not have it. */
+static void status_set_missing(struct status_row *row, const struct past *past) {
+    enum status_outcome last = status_last_outcome(past);
+    row->state = last == OUTCOME_HAS      ? STATE_LOST
+                 : last == OUTCOME_FAILED ? STATE_FAILED
+                                          : STATE_WAITING;
+    row->since = row->state == STATE_FAILED ? status_since_outcome(past, last) : NULL;
+    row->error = row->state == STATE_LOST
+                     ? memory_strdup("the VM had it, and does not have it any more")
+                     : status_last_error(past);
+    row->hint = memory_strdup("'virt-rules apply' attaches it");
+}
+
+/* The plan knows more of the reason than the result. */
+static void status_set_impossible(struct status_row *row, const struct past *past,
+                                  const struct plan_entry *entry) {
+    bool absent = entry->refusal == REFUSED_ABSENT;
+    bool logged_absent = absent || entry->kind == PLAN_SKIPPED;
+    row->state = absent ? STATE_ABSENT : STATE_REFUSED;
+    row->since = status_since_outcome(past, logged_absent ? OUTCOME_ABSENT : OUTCOME_FAILED);
+    row->error = status_copy(entry->message);
+    row->hint = status_copy(entry->hint);
+}
+
+/* That a process waits for right now. */
+static const struct pending_call *status_call_of(const struct status_vm *vm,
+                                                 const struct status_row *row) {
+    const char *address = row->device ? row->device->address : "";
+    const char *alias = row->hostdev ? row->hostdev->alias : "";
+    for (size_t i = 0; i < vm->call_count; i++) {
+        const struct pending_call *call = &vm->calls[i];
+        if ((!strcmp(call->device, address) || !strcmp(call->device, alias)) &&
+            pending_is_running(call))
+            return call;
+    }
+    return NULL;
+}
+
+/* Its result, and the plan's reason, are of before. */
+static void status_set_underway(const struct status_vm *vm, struct status_row *row) {
+    const struct pending_call *call = status_call_of(vm, row);
+    bool attached = row->state == STATE_ATTACHED;
+    if (!call || strcmp(call->verb, attached ? "detach" : "attach") != 0)
+        return;
+    free(row->error);
+    free(row->hint);
+    row->state = attached ? STATE_DETACHING : STATE_ATTACHING;
+    row->since = call->since;
+    row->refusal = REFUSED_NOT;
+    row->error = memory_printf("process %d waits for libvirt's answer", (int)call->process);
+    row->hint = memory_strdup("when it takes minutes, a driver or a program on the host may hold "
+                              "the device: see 'dmesg'");
+}
+
+static void status_set_state(const struct maker *maker, struct status_row *row,
+                             const struct plan_entry *entry) {
+    struct past past = status_past_of(&maker->vm->life, row, entry && entry->kind == PLAN_STEP);
+    if (!entry || (entry->kind == PLAN_SKIPPED && !entry->refusal))
+        status_set_attached(row, &past);
+    else if (entry->kind == PLAN_STEP)
+        status_set_missing(row, &past);
+    else
+        status_set_impossible(row, &past, entry);
+    free((void *)past.list);
+    status_set_underway(maker->vm, row);
+}
+
+static void status_add_entry(const struct maker *maker, const struct plan_entry *entry) {
+    struct status_row *row = status_add_row(maker);
+    row->device = entry->device;
+    row->rule = entry->rule;
+    row->action = entry->action;
+    row->wanted = status_copy(entry->wanted);
+    row->refusal = maker->vm->running ? entry->refusal : REFUSED_NOT;
+    row->optional = plan_has_option(entry->action, OPTION_OPTIONAL);
+    if (maker->vm->running)
+        status_set_state(maker, row, entry);
+}
+
+static bool status_has_row(const struct status_vm *vm, const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < vm->count; i++)
+        if (vm->rows[i].device && domain_hostdev_is(hostdev, vm->rows[i].device))
+            return true;
+    return false;
+}
+
+static const struct device *status_device_of(const struct host *host,
+                                             const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < host->count; i++)
+        if (domain_hostdev_is(hostdev, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
+}
+
+/* What the VM has and no rule wants. */
+static void status_add_hostdevs(const struct maker *maker) {
+    const struct domain *domain = maker->vm->domain;
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &domain->hostdevs[i];
+        if (status_has_row(maker->vm, hostdev))
+            continue;
+        struct status_row *row = status_add_row(maker);
+        row->hostdev = hostdev;
+        row->device = status_device_of(maker->request->host, hostdev);
+        status_set_state(maker, row, NULL);
+        if (row->device)
+            continue;
+        free(row->error);
+        row->error = memory_strdup("the host does not have it any more");
+    }
+}
+
+/* --- VMs */
+
+/* The running VMs other than this one, as borrowed copies; the caller frees the list. */
+static struct domain *status_others_of(const struct status_request *request,
+                                       const struct domain *own, size_t *count) {
+    struct domain *others = memory_zalloc((request->domain_count + 1) * sizeof *others);
+    *count = 0;
+    for (size_t i = 0; i < request->domain_count; i++)
+        if (&request->domains[i] != own && request->domains[i].id >= 0)
+            others[(*count)++] = request->domains[i];
+    return others;
+}
+
+static void status_add_plan(const struct maker *maker) {
+    const struct status_request *request = maker->request;
+    const struct event event = {.name = EVENT_STARTED,
+                                .domain = maker->vm->domain,
+                                .vms = request->domains,
+                                .vm_count = request->domain_count,
+                                .settled = true};
+    struct plan plan;
+    size_t other_count;
+    struct domain *others = status_others_of(request, event.domain, &other_count);
+    plan_init(&plan, &(struct plan_request){.program = request->program,
+                                            .event = &event,
+                                            .host = request->host,
+                                            .others = others,
+                                            .other_count = other_count});
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan_verb(&plan.entries[i]) == VERB_ATTACH)
+            status_add_entry(maker, &plan.entries[i]);
+    plan_finish(&plan);
+    free(others);
+}
+
+static bool status_names(const struct rule *rule, const struct domain *domain) {
+    const struct word *vm = rule->vms;
+    while (vm && (vm->kind == WORD_ANY || !match_vm(vm, domain)))
+        vm = vm->next;
+    return vm != NULL;
+}
+
+/* "any" means no VM in particular. */
+static bool status_has_named_row(const struct status_vm *vm) {
+    for (size_t i = 0; i < vm->count; i++)
+        if (vm->rows[i].rule && status_names(vm->rows[i].rule, vm->domain))
+            return true;
+    return false;
+}
+
+static void status_finish_vm(struct status_vm *vm) {
+    for (size_t i = 0; i < vm->count; i++) {
+        free(vm->rows[i].wanted);
+        free(vm->rows[i].error);
+        free(vm->rows[i].hint);
+    }
+    free(vm->rows);
+    free(vm->calls);
+    free(vm->calls_ignored);
+    vm_state_finish(&vm->life);
+}
+
+/* What is kept of another start of the VM says nothing. */
+static void status_load_life(const struct maker *maker) {
+    const struct domain *domain = maker->vm->domain;
+    struct vm_start start = {.id = domain->id,
+                             .process = vm_state_process(maker->request->host->root, domain->name)};
+    struct vm_state *life = &maker->vm->life;
+    *life = (struct vm_state){.id = -1};
+    if (!maker->vm->running || !maker->request->state)
+        return;
+    maker->vm->calls =
+        pending_load(maker->request->state, domain_key(domain), &maker->vm->call_count);
+    maker->vm->calls_ignored = pending_ignored(maker->request->state, domain_key(domain));
+    if (vm_state_load(life, maker->request->state, domain_key(domain)) &&
+        !vm_state_is_same_start(life, &start))
+        vm_state_finish(life);
+}
+
+static void status_add_vm(struct status *status, const struct status_request *request,
+                          const struct domain *domain) {
+    struct status_vm vm = {.domain = domain, .running = domain->id >= 0};
+    const struct maker maker = {request, &vm};
+    status_load_life(&maker);
+    status_add_plan(&maker);
+    if (vm.running)
+        status_add_hostdevs(&maker);
+    if (!vm.running && !request->vm && !status_has_named_row(&vm)) {
+        status_finish_vm(&vm);
+        return;
+    }
+    status->vms = memory_grow(status->vms, status->count, sizeof *status->vms);
+    status->vms[status->count++] = vm;
+}
+
+/* libvirt lists them in no order. */
+static int status_by_name(const void *left, const void *right) {
+    const struct status_vm *a = left, *b = right;
+    int order = strcmp(domain_label(a->domain), domain_label(b->domain));
+    return order ? order : strcmp(a->domain->name, b->domain->name);
+}
+
+void status_init(struct status *status, const struct status_request *request) {
+    const struct domain *first, *second;
+    size_t wanted = request->vm ? domain_pick(request->domains, request->domain_count, request->vm,
+                                              &first, &second)
+                                : 0;
+    *status = (struct status){0};
+    for (size_t i = 0; i < request->domain_count; i++)
+        if (!request->vm || i == wanted)
+            status_add_vm(status, request, &request->domains[i]);
+    if (status->count)
+        qsort(status->vms, status->count, sizeof *status->vms, status_by_name);
+    for (size_t i = 1; i < status->count; i++)
+        if (!strcmp(domain_label(status->vms[i - 1].domain), domain_label(status->vms[i].domain)))
+            status->vms[i - 1].shares_label = status->vms[i].shares_label = true;
+}
+
+void status_finish(struct status *status) {
+    for (size_t i = 0; i < status->count; i++)
+        status_finish_vm(&status->vms[i]);
+    free(status->vms);
+    *status = (struct status){0};
+}
+
+static bool status_is_problem(const struct status_row *row) {
+    bool good =
+        row->state == STATE_ATTACHED || row->state == STATE_DETACHING || row->state == STATE_OFF;
+    return row->rule && !row->optional && !good;
+}
+
+size_t status_problems(const struct status *status) {
+    size_t count = 0;
+    for (size_t i = 0; i < status->count; i++)
+        for (size_t j = 0; j < status->vms[i].count; j++)
+            count += status_is_problem(&status->vms[i].rows[j]);
+    return count;
+}

@@ -1,0 +1,351 @@
+#include "engine/rules/match.h"
+
+#include "parser/doubt.h"
+#include "parser/resolve.h"
+
+#include <fnmatch.h>
+#include <string.h>
+#include <strings.h>
+
+static bool match_is_it(const struct word *vm, const char *text, bool any_case) {
+    if (!text)
+        return false;
+    if (vm->kind == WORD_GLOB)
+        return fnmatch(vm->text, text, any_case ? FNM_CASEFOLD : 0) == 0;
+    return any_case ? !strcasecmp(vm->text, text) : !strcmp(vm->text, text);
+}
+
+static bool match_may_be(const struct word *vm, enum word_field field) {
+    return vm->field == FIELD_ANY || vm->field == field;
+}
+
+bool match_guard_vm(const struct word *vm, const struct domain *domain) {
+    return vm->kind == WORD_ANY ||
+           (match_may_be(vm, FIELD_UUID) && match_is_it(vm, domain->uuid, true)) ||
+           (match_may_be(vm, FIELD_NAME) && match_is_it(vm, domain->name, false)) ||
+           (match_may_be(vm, FIELD_TITLE) && match_is_it(vm, domain->title, false));
+}
+
+enum domain_fit match_fit(const struct word *vm, const struct domain *domain) {
+    bool glob = vm->kind == WORD_GLOB;
+    if (vm->kind == WORD_ANY)
+        return FIT_UUID;
+    bool uuid = vm->field == FIELD_UUID ||
+                (glob ? syntax_is_uuid_glob(vm->text) : syntax_is_uuid(vm->text));
+    if (uuid && match_may_be(vm, FIELD_UUID) && match_is_it(vm, domain->uuid, true))
+        return FIT_UUID;
+    if (match_may_be(vm, FIELD_NAME) && match_is_it(vm, domain->name, false))
+        return FIT_NAME;
+    bool title = vm->field == FIELD_TITLE || (!vm->field && !uuid);
+    return title && match_is_it(vm, domain->title, false) ? FIT_TITLE : FIT_NOT;
+}
+
+bool match_means_one(const struct word *vm) {
+    return vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED;
+}
+
+/* Whether the word means the event's VM, and no other one better. */
+static bool match_means(const struct word *vm, const struct event *event) {
+    enum domain_fit fit = match_fit(vm, event->domain);
+    bool means = fit != FIT_NOT;
+    for (size_t i = 0; i < event->vm_count && means && match_means_one(vm); i++)
+        means = match_fit(vm, &event->vms[i]) <= fit;
+    return means;
+}
+
+static bool match_is_same_vm(const struct domain *a, const struct domain *b) {
+    return !strcmp(domain_key(a), domain_key(b));
+}
+
+/* Another VM of the same title, which the word means as well. */
+static const struct domain *match_rival_of(const struct word *vm, const struct event *event) {
+    if (!match_means_one(vm) || match_fit(vm, event->domain) != FIT_TITLE)
+        return NULL;
+    for (size_t i = 0; i < event->vm_count; i++)
+        if (match_fit(vm, &event->vms[i]) == FIT_TITLE &&
+            !match_is_same_vm(&event->vms[i], event->domain))
+            return &event->vms[i];
+    return NULL;
+}
+
+const struct domain *match_better(const struct word *vms, const struct event *event) {
+    for (const struct word *vm = vms; vm; vm = vm->next)
+        for (size_t i = 0; i < event->vm_count && match_means_one(vm); i++)
+            if (match_fit(vm, event->domain) &&
+                match_fit(vm, &event->vms[i]) > match_fit(vm, event->domain))
+                return &event->vms[i];
+    return NULL;
+}
+
+bool match_vm(const struct word *vm, const struct domain *domain) {
+    return match_fit(vm, domain) != FIT_NOT;
+}
+
+bool match_vms(const struct word *vms, const struct event *event) {
+    for (; vms; vms = vms->next)
+        if (match_means(vms, event))
+            return true;
+    return false;
+}
+
+bool match_guard_vms(const struct guard *guard, const struct domain *domain) {
+    for (const struct word *vm = guard->vms; vm; vm = vm->next)
+        if (match_guard_vm(vm, domain))
+            return true;
+    return !guard->vms;
+}
+
+const struct domain *match_rival(const struct rule *rule, const struct event *event,
+                                 size_t *count) {
+    const struct domain *rival = NULL;
+    *count = 0;
+    for (const struct word *vm = rule->vms; vm; vm = vm->next) {
+        if (!match_means(vm, event))
+            continue;
+        const struct domain *other = match_rival_of(vm, event);
+        if (!other) {
+            *count = 0;
+            return NULL;
+        }
+        rival = rival ? rival : other;
+        for (size_t i = 0; i < event->vm_count && rival == other; i++)
+            *count += match_fit(vm, &event->vms[i]) == FIT_TITLE;
+    }
+    return rival;
+}
+
+/* Where another VM could be meant better, or as well. */
+static bool match_is_unsure(const struct word *vm, const struct domain *domain) {
+    enum domain_fit fit =
+        match_means_one(vm) && vm->field != FIELD_NAME ? match_fit(vm, domain) : FIT_NOT;
+    return fit == FIT_TITLE || (fit == FIT_NAME && !vm->field && syntax_is_uuid(vm->text));
+}
+
+const struct word *match_unsure(const struct program *program, const struct event *event) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct word *vm = program->rules[i]->vms; vm; vm = vm->next)
+            if (match_is_unsure(vm, event->domain) && match_rule(program->rules[i], event))
+                return vm;
+    return NULL;
+}
+
+bool match_target(const struct target *target, const struct event *event) {
+    return !event->device || match_device(target->device, event->device);
+}
+
+static const struct target *match_targets_of(const struct action *action) {
+    return action->verb == VERB_RUN ? NULL : action->targets;
+}
+
+static bool match_selects(const struct action *action, const struct event *event) {
+    const struct target *target = match_targets_of(action);
+    while (target && !match_target(target, event))
+        target = target->next;
+    return target != NULL;
+}
+
+/* A rule that names no device is meant at every device's coming and going. */
+static bool match_concerns_device(const struct rule *rule, const struct event *event) {
+    bool names = false;
+    for (const struct action *action = rule->actions; action; action = action->next) {
+        if (match_selects(action, event))
+            return true;
+        names |= match_targets_of(action) != NULL;
+    }
+    return !names;
+}
+
+bool match_rule(const struct rule *rule, const struct event *event) {
+    const struct event_list *named = rule->events;
+    while (named && named->event != event->name)
+        named = named->next;
+    return named && match_vms(rule->vms, event) && match_concerns_device(rule, event);
+}
+
+static bool match_action(const struct action *action, const struct event *event) {
+    return action->verb == VERB_RUN ? !event->settled : match_selects(action, event);
+}
+
+struct wanted_list match_event(const struct program *program, const struct event *event) {
+    struct wanted_list wanted = {0};
+    for (size_t i = 0; i < program->rule_count; i++) {
+        const struct rule *rule = program->rules[i];
+        if (!match_rule(rule, event))
+            continue;
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            if (!match_action(action, event))
+                continue;
+            wanted.list = memory_grow(wanted.list, wanted.count, sizeof *wanted.list);
+            wanted.list[wanted.count++] = (struct wanted){rule, action};
+        }
+    }
+    return wanted;
+}
+
+static bool match_matches_id(const struct criterion *criterion, struct device_id id) {
+    return (criterion->any_vendor || criterion->id.vendor == id.vendor) &&
+           (criterion->any_device || criterion->id.device == id.device);
+}
+
+static bool match_matches_class(struct class_prefix prefix, uint32_t class_code) {
+    return class_code >> (4 * (6 - prefix.digits)) == prefix.value;
+}
+
+/* Most addresses are written out, and fnmatch() takes ten times as long. */
+static bool match_matches_address(const char *pattern, const char *address) {
+    return !strcmp(pattern, address) ||
+           (strpbrk(pattern, "*?[\\") && fnmatch(pattern, address, 0) == 0);
+}
+
+bool match_criterion(const struct criterion *criterion, const struct device *device) {
+    bool pci = device->bus == BUS_PCI;
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+        return criterion->resolved && match_device(criterion->definition->device, device);
+    case CRITERION_ID:
+        return match_matches_id(criterion, device->id);
+    case CRITERION_ADDRESS:
+        return pci && match_matches_address(criterion->text, device->address);
+    case CRITERION_CLASS:
+        return match_matches_class(criterion->class_prefix, device->class_code);
+    case CRITERION_SUBSYSTEM:
+        return pci && match_matches_id(criterion, device->subsystem);
+    case CRITERION_PORT:
+        return !pci && !strcmp(criterion->text, device->address);
+    case CRITERION_SERIAL:
+        return device->serial && !strcmp(criterion->text, device->serial);
+    case CRITERION_UNREAD:
+        return false;
+    }
+    return false;
+}
+
+typedef bool criterion_matcher(const struct criterion *, const struct device *);
+
+static bool match_alternatives(const struct criterion *criteria, const struct device *device,
+                               criterion_matcher *match) {
+    bool holds = false;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->alternative && holds)
+            return true;
+        holds = (one->alternative || holds) && match(one, device);
+    }
+    return holds;
+}
+
+bool match_device(const struct criterion *criteria, const struct device *device) {
+    return match_alternatives(criteria, device, match_criterion);
+}
+
+/* For a USB device of which only the id is known. */
+static bool match_could_match(const struct criterion *criterion, const struct device *device) {
+    switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_NAME:
+        return criterion->resolved &&
+               match_alternatives(criterion->definition->device, device, match_could_match);
+    case CRITERION_CLASS:
+    case CRITERION_PORT:
+    case CRITERION_SERIAL:
+        return true;
+    default:
+        return match_criterion(criterion, device);
+    }
+}
+
+static struct origin match_giver_of(const struct rule *rule, const struct device *device) {
+    for (const struct action *action = rule->actions; action; action = action->next)
+        if (action->verb == VERB_ATTACH && action->backend == BACKEND_USB)
+            for (const struct target *target = action->targets; target; target = target->next)
+                if (match_alternatives(target->device, device, match_could_match))
+                    return (struct origin){rule, action, target};
+    return (struct origin){0};
+}
+
+struct origin match_giver(const struct program *program, const struct event *event,
+                          struct device_id id) {
+    struct origin origin = {0};
+    struct device device = {.bus = BUS_USB, .id = id};
+    for (size_t i = 0; i < program->rule_count && !origin.rule; i++)
+        if (match_vms(program->rules[i]->vms, event))
+            origin = match_giver_of(program->rules[i], &device);
+    return origin;
+}
+
+/* --- what a guard in doubt may mean: see doubt.h */
+
+enum { MEANING_BUDGET = 1000000, MEANING_DEPTH = 256 }; /* with more, everything is meant */
+
+struct match_meaning {
+    const struct device *device;
+    size_t budget; /* conditions that may still be looked at */
+    unsigned depth;
+};
+
+static bool match_may_mean(struct match_meaning *meaning, const struct source *source,
+                           const struct criterion *criteria);
+
+static bool match_name_may_mean(struct match_meaning *meaning, const struct source *source,
+                                const struct criterion *name) {
+    const struct definition *list[DOUBT_CANDIDATES];
+    if (!name->resolved || meaning->depth == MEANING_DEPTH)
+        return true;
+    size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
+    bool may = count == DOUBT_CANDIDATES;
+    meaning->depth++;
+    for (size_t i = 0; i < count && !may; i++)
+        may = match_may_mean(meaning, list[i]->source, list[i]->device);
+    meaning->depth--;
+    return may;
+}
+
+static bool match_criterion_may_mean(struct match_meaning *meaning, const struct source *source,
+                                     const struct criterion *one) {
+    if (!meaning->budget || one->kind == CRITERION_UNREAD)
+        return true;
+    meaning->budget--;
+    return one->kind == CRITERION_NAME ? match_name_may_mean(meaning, source, one)
+                                       : match_criterion(one, meaning->device);
+}
+
+static bool match_may_mean(struct match_meaning *meaning, const struct source *source,
+                           const struct criterion *criteria) {
+    bool holds = false, either = false;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->alternative && holds)
+            return true;
+        if (one->alternative)
+            either = one->either;
+        if (one->alternative || holds != either)
+            holds = match_criterion_may_mean(meaning, source, one);
+    }
+    return holds || !criteria;
+}
+
+bool match_guard_criterion(const struct guard *guard, const struct criterion *criterion,
+                           const struct device *device) {
+    struct match_meaning meaning = {.device = device, .budget = MEANING_BUDGET};
+    return guard->doubtful ? match_criterion_may_mean(&meaning, guard->source, criterion)
+                           : match_criterion(criterion, device);
+}
+
+bool match_guard_device(const struct guard *guard, const struct device *device) {
+    struct match_meaning meaning = {.device = device, .budget = MEANING_BUDGET};
+    return guard->doubtful ? match_may_mean(&meaning, guard->source, guard->device)
+                           : match_device(guard->device, device);
+}
+
+/* One that is not in doubt first: it says best why. */
+const struct guard *match_guard(const struct program *program, const struct domain *domain,
+                                const struct device *device) {
+    const struct guard *doubtful = NULL;
+    for (size_t i = 0; i < program->guard_count; i++) {
+        const struct guard *guard = program->guards[i];
+        if ((guard->doubtful && doubtful) || !match_guard_vms(guard, domain) ||
+            !match_guard_device(guard, device))
+            continue;
+        if (!guard->doubtful)
+            return guard;
+        doubtful = guard;
+    }
+    return doubtful;
+}

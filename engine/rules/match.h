@@ -1,0 +1,98 @@
+/* Which rules an event concerns, and which devices a rule means. Looks only, changes nothing. */
+#ifndef ENGINE_MATCH_H
+#define ENGINE_MATCH_H
+
+#include "engine/model/device.h"
+#include "engine/model/domain.h"
+#include "engine/model/event.h"
+#include "engine/rules/program.h"
+
+/* One action of one rule that the event asks for. */
+struct wanted {
+    const struct rule *rule;
+    const struct action *action;
+};
+
+struct wanted_list {
+    struct wanted *list;
+    size_t count;
+};
+
+/* The caller frees `list`. */
+struct wanted_list match_event(const struct program *program, const struct event *event);
+
+/* Whether a rule's word means the VM, if there were no other. */
+bool match_vm(const struct word *vm, const struct domain *domain);
+
+/*
+ * Whether one of a rule's words means the event's VM. Of several VMs that a word without wildcards
+ * fits, the one whose UUID it is, else the one whose name it is, is meant alone; equal titles are
+ * left, see match_rival().
+ */
+bool match_vms(const struct word *vms, const struct event *event);
+
+/* The VM that one of the words means better than the event's, which it fits as well; or NULL. */
+const struct domain *match_better(const struct word *vms, const struct event *event);
+
+/* How well a rule's word fits the VM: it means alone the one that it fits best. */
+enum domain_fit match_fit(const struct word *vm, const struct domain *domain);
+
+/* Whether a rule's word means one VM alone: it is neither a glob nor 'any'. */
+bool match_means_one(const struct word *vm);
+
+/* Whether one word of a `never` is for the VM: whatever it could mean. */
+bool match_guard_vm(const struct word *vm, const struct domain *domain);
+
+/* Whether a `never` is for the VM: whatever its words could mean. */
+bool match_guard_vms(const struct guard *guard, const struct domain *domain);
+
+/*
+ * Another VM that the rule means as well, because two have the same title; NULL: none, or the rule
+ * means the event's VM by another word, too. `count` gets how many have the title, this one
+ * included.
+ */
+const struct domain *match_rival(const struct rule *rule, const struct event *event, size_t *count);
+
+/* A word of a rule for the event, of which only the list of all VMs can tell whether another VM is
+ * meant; NULL: none. */
+const struct word *match_unsure(const struct program *program, const struct event *event);
+
+/* The event's name and VM; and, where the event is of a device, that the rule names no device or
+ * selects this one. */
+bool match_rule(const struct rule *rule, const struct event *event);
+/* Whether the target is meant: the event is of no device, or of one that it selects. */
+bool match_target(const struct target *target, const struct event *event);
+
+/* Where in the rules a device is wanted. */
+struct origin {
+    const struct rule *rule;
+    const struct action *action;
+    const struct target *target; /* NULL: run */
+};
+
+/*
+ * The first that gives the VM a USB device of that id, at whatever event; its rule is NULL when
+ * there is none. Of a device that is gone no more is known than its id: port, serial and class
+ * count as fulfilled.
+ */
+struct origin match_giver(const struct program *program, const struct event *event,
+                          struct device_id id);
+
+/* One criterion; a name matches when its definition does. */
+bool match_criterion(const struct criterion *criterion, const struct device *device);
+
+/* A list of alternatives. */
+bool match_device(const struct criterion *criteria, const struct device *device);
+
+/* Whether a `never` is about the device: all that it may mean, when it is in doubt. */
+bool match_guard_device(const struct guard *guard, const struct device *device);
+
+/* One of its criteria: what was not understood counts as fulfilled. */
+bool match_guard_criterion(const struct guard *guard, const struct criterion *criterion,
+                           const struct device *device);
+
+/* The first `never` that forbids the device to the VM, or NULL. */
+const struct guard *match_guard(const struct program *program, const struct domain *domain,
+                                const struct device *device);
+
+#endif

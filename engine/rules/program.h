@@ -1,0 +1,25 @@
+/*
+ * The rules that count: those of files without an error, in file order. A `never` counts also in a
+ * file with an error: a typing mistake elsewhere must not give away what a line forbids.
+ */
+#ifndef ENGINE_PROGRAM_H
+#define ENGINE_PROGRAM_H
+
+#include "engine/rules/ruleset.h"
+
+struct program {
+    const struct rule **rules;
+    size_t rule_count;
+    const struct guard **guards;
+    size_t guard_count;
+    const struct ruleset *ruleset; /* NULL: the rules are no files */
+};
+
+/* The set is borrowed and must live longer. */
+void program_init(struct program *program, const struct ruleset *ruleset);
+void program_finish(struct program *program);
+
+/* Line of a rule or of an action in it, from 1. */
+size_t program_line(const struct rule *rule, const struct action *action);
+
+#endif

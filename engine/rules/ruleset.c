@@ -1,0 +1,247 @@
+#include "engine/rules/ruleset.h"
+
+#include "parser/doubt.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void ruleset_init(struct ruleset *ruleset) {
+    *ruleset = (struct ruleset){0};
+    syntax_init(&ruleset->syntax);
+}
+
+void ruleset_finish(struct ruleset *ruleset) {
+    diagnostic_finish_list(&ruleset->diagnostics);
+    syntax_finish(&ruleset->syntax);
+    for (size_t i = 0; i < ruleset->count; i++) {
+        source_finish(ruleset->sources[i]);
+        free(ruleset->sources[i]);
+    }
+    free(ruleset->sources);
+    *ruleset = (struct ruleset){0};
+}
+
+static struct source *ruleset_add_source(struct ruleset *ruleset) {
+    struct source *source = memory_zalloc(sizeof *source);
+    ruleset->sources =
+        memory_grow((void *)ruleset->sources, ruleset->count, sizeof(struct source *));
+    ruleset->sources[ruleset->count] = source;
+    return source;
+}
+
+static void ruleset_number_source(struct ruleset *ruleset, struct source *source) {
+    source->number = ruleset->count++;
+}
+
+/* A path that gives no rules still stands in the list, so that its diagnostic has a place. */
+static struct diagnostic *ruleset_fail_path(struct ruleset *ruleset, const char *path,
+                                            const char *name, const char *message) {
+    struct source *source = ruleset_add_source(ruleset);
+    source_from_text(source, path, "", 0);
+    ruleset_number_source(ruleset, source);
+    return diagnostic_add_file(&ruleset->diagnostics, source, name, "%s", message);
+}
+
+/* Named twice, say by itself and by its directory: it would be a duplicate of itself. */
+static bool ruleset_is_read(const struct ruleset *ruleset, const struct source *source) {
+    for (size_t i = 0; source->inode && i < ruleset->count; i++)
+        if (ruleset->sources[i]->inode == source->inode &&
+            ruleset->sources[i]->device == source->device)
+            return true;
+    return false;
+}
+
+/* What others may write can take nothing from anybody, so its text is read for what it forbids. */
+static bool ruleset_refuse_file(struct ruleset *ruleset, const char *path, const char *message,
+                                const char *hint) {
+    char error[256], ignored[256];
+    struct source *source = ruleset->sources[ruleset->count]; /* see ruleset_add_source() */
+    if (source_read(source, path, TRUST_ANY, NULL, error, ignored) < 0)
+        return false;
+    source->refused = true;
+    ruleset_number_source(ruleset, source);
+    struct diagnostic *failure =
+        diagnostic_add_file(&ruleset->diagnostics, source, "unsafe-file", "%s", message);
+    failure->fixed = true;
+    diagnostic_hint(failure, "%s; until then only its 'never' lines are in force", hint);
+    return true;
+}
+
+static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum source_trust trust) {
+    char error[256], hint[256];
+    bool untrusted = false;
+    struct source *source = ruleset_add_source(ruleset);
+    if (source_read(source, path, trust, &untrusted, error, hint) < 0) {
+        if (untrusted && ruleset_refuse_file(ruleset, path, error, hint))
+            return;
+        free(source);
+        struct diagnostic *failure = ruleset_fail_path(
+            ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", "unreadable-file", error);
+        failure->fixed = true;
+        failure->source->guards_unknown = true;
+        bool asks = hint[strlen(hint) - 1] == '?';
+        diagnostic_hint(failure, "%s%s", hint,
+                        trust == TRUST_ANY ? ""
+                        : asks             ? " Until then its 'never' lines are not in force"
+                                           : "; until then its 'never' lines are not in force");
+        return;
+    }
+    if (ruleset_is_read(ruleset, source)) {
+        source_finish(source);
+        free(source);
+        return;
+    }
+    ruleset_number_source(ruleset, source);
+    if (untrusted)
+        diagnostic_hint(
+            diagnostic_add_file(&ruleset->diagnostics, source, "unsafe-file",
+                                "may be changed by others than root: the engine will refuse "
+                                "it in its rules directory"),
+            "chown root and chmod go-w the file");
+}
+
+static int ruleset_is_rule_file(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return *entry->d_name != '.' && length > 6 && !strcmp(entry->d_name + length - 6, ".rules");
+}
+
+static int ruleset_by_bytes(const struct dirent **left, const struct dirent **right) {
+    return strcmp((*left)->d_name, (*right)->d_name);
+}
+
+static void ruleset_fail_directory(struct ruleset *ruleset, const char *path, int error) {
+    char *message = memory_printf("cannot be opened: %s", strerror(error));
+    diagnostic_hint(ruleset_fail_path(ruleset, path, "unreadable-directory", message),
+                    error == ENOENT ? "make it (mkdir -p) and put your *.rules files there; "
+                                      "$VIRT_RULES_DIR may name another"
+                                    : "it must be a directory that this user can read");
+    free(message);
+}
+
+static void ruleset_add_entries(struct ruleset *ruleset, const char *path, int fd) {
+    struct dirent **entries = NULL;
+    int count = scandirat(fd, ".", &entries, ruleset_is_rule_file, ruleset_by_bytes);
+    if (count < 0)
+        ruleset_fail_directory(ruleset, path, errno);
+    for (int i = 0; i < count; i++) {
+        size_t length = strlen(path);
+        const char *slash = length && path[length - 1] == '/' ? "" : "/";
+        char *file = memory_printf("%s%s%s", path, slash, entries[i]->d_name);
+        ruleset_add_file(ruleset, file, TRUST_OWNER);
+        free(file);
+        free(entries[i]);
+    }
+    free((void *)entries);
+}
+
+void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        ruleset_fail_directory(ruleset, path, errno);
+    } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
+        char *message = memory_printf("may be changed by others than root (owner %u, mode %04o): "
+                                      "no rule in it is taken",
+                                      (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
+        diagnostic_hint(ruleset_fail_path(ruleset, path, "unsafe-directory", message),
+                        "chown root and chmod go-w the directory");
+        free(message);
+    } else {
+        ruleset_add_entries(ruleset, path, fd);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+void ruleset_add_path(struct ruleset *ruleset, const char *path) {
+    struct stat status;
+    if (strcmp(path, "-") != 0 && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        ruleset_add_directory(ruleset, path);
+    else
+        ruleset_add_file(ruleset, path, TRUST_ANY);
+}
+
+/* "20-gpu.rule", "20-gpu.rules.bak", "GPU.RULES" */
+static int ruleset_is_nearly_rule_file(const struct dirent *entry) {
+    return strcasestr(entry->d_name, ".rule") != NULL;
+}
+
+bool ruleset_is_empty(const char *path, char **near) {
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, ruleset_is_nearly_rule_file, ruleset_by_bytes);
+    bool empty = count >= 0;
+    *near = NULL;
+    for (int i = 0; i < count; i++) {
+        empty = empty && !ruleset_is_rule_file(entries[i]);
+        if (!*near)
+            *near = memory_strdup(entries[i]->d_name);
+        free(entries[i]);
+    }
+    free((void *)entries);
+    if (!empty) {
+        free(*near);
+        *near = NULL;
+    }
+    return empty;
+}
+
+void ruleset_load(struct ruleset *ruleset, const struct check_config *config) {
+    for (size_t i = 0; i < ruleset->count; i++)
+        syntax_parse(&ruleset->syntax, ruleset->sources[i], &ruleset->diagnostics);
+    check_rules(&ruleset->syntax, config, &ruleset->diagnostics);
+    diagnostic_sort(&ruleset->diagnostics);
+}
+
+static struct doubt *ruleset_add_doubt(struct doubts *doubts, struct source *source) {
+    doubts->list = memory_grow(doubts->list, doubts->count, sizeof *doubts->list);
+    struct doubt *doubt = &doubts->list[doubts->count++];
+    *doubt = (struct doubt){.source = source};
+    return doubt;
+}
+
+static void ruleset_doubt_guard(struct doubts *doubts, const struct guard *guard) {
+    struct doubt *doubt = ruleset_add_doubt(doubts, guard->source);
+    struct span span = guard->span;
+    doubt->line = source_position(guard->source, span.start).line;
+    doubt->guard = memory_strndup(guard->source->text + span.start, span.end - span.start);
+    for (char *at = doubt->guard; *at; at++)
+        if (strchr("\n\r\t", *at) || (*at == '\\' && strchr("\r\n", at[1])))
+            *at = ' ';
+    doubt->forbids = doubt_forbids(guard);
+    doubt->message = memory_printf("'%s' has an error, in its line or in a definition that it "
+                                   "uses: until that is corrected it forbids %s",
+                                   doubt->guard, doubt->forbids);
+}
+
+struct doubts ruleset_doubts(const struct ruleset *ruleset) {
+    struct doubts doubts = {0};
+    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next)
+        if (guard->doubtful)
+            ruleset_doubt_guard(&doubts, guard);
+    for (size_t i = 0; i < ruleset->count; i++)
+        if (ruleset->sources[i]->guards_unknown)
+            ruleset_add_doubt(&doubts, ruleset->sources[i])->message =
+                memory_strdup("the file cannot be read, so what its 'never' lines forbid is not "
+                              "known and not in force");
+    return doubts;
+}
+
+void ruleset_finish_doubts(struct doubts *doubts) {
+    for (size_t i = 0; i < doubts->count; i++) {
+        free(doubts->list[i].guard);
+        free(doubts->list[i].message);
+        free(doubts->list[i].forbids);
+    }
+    free(doubts->list);
+    *doubts = (struct doubts){0};
+}
+
+const char *ruleset_directory(const char *option) {
+    const char *environment = getenv("VIRT_RULES_DIR");
+    return option ? option : environment && *environment ? environment : RULESDIR;
+}

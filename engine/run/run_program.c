@@ -1,0 +1,85 @@
+#include "engine/run/run.h"
+
+#include "engine/host/program_file.h"
+#include "engine/system/spawn.h"
+
+#include <errno.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static char *run_program_variable(const char *name, const char *value) {
+    return memory_printf("VIRT_RULES_%s=%s", name, value ? value : "");
+}
+
+/* The words of a command, ended by NULL; the caller frees the list. */
+static const char **run_program_command_arguments(const struct word *command) {
+    const char **arguments = NULL;
+    size_t count = 0;
+    for (const struct word *word = command; word; word = word->next) {
+        arguments = memory_grow((void *)arguments, count, sizeof *arguments);
+        arguments[count++] = word->text;
+    }
+    arguments = memory_grow((void *)arguments, count, sizeof *arguments);
+    arguments[count] = NULL;
+    return arguments;
+}
+
+static int run_program_spawn_for(const struct run *run, const char *const *arguments, char **output,
+                                 char error[512]) {
+    const struct domain *domain = run->executor->event->domain;
+    int limit = run->executor->program_limit_ms ? run->executor->program_limit_ms : SPAWN_LIMIT_MS;
+    char *own[] = {run_program_variable("VM", domain->name),
+                   run_program_variable("TITLE", domain->title),
+                   run_program_variable("UUID", domain->uuid),
+                   run_program_variable("EVENT", scanner_event_text(run->executor->event->name))};
+    const char *environment[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        own[0],
+        own[1],
+        own[2],
+        own[3],
+        NULL};
+    int status = spawn(arguments, environment, limit, output, error, 512);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        free(own[i]);
+    return status;
+}
+
+/*
+ * The host that programs run on is always this one. The path is executed and not an open file: a
+ * script would be started as /dev/fd/N, which needs /proc and hides its own name from it. Between
+ * this look and the exec nobody but root and this user can exchange what the path leads to, since
+ * every directory and link on it has been judged.
+ */
+static bool run_program_refuse_program(struct run *run, const struct plan_entry *entry,
+                                       struct task *task) {
+    struct tree tree;
+    char *message = NULL, *hint = NULL;
+    enum program_file found = HOST_PROGRAM_UNKNOWN;
+    if (!tree_open(&tree, ""))
+        message = memory_printf("'%s' cannot be looked at: %s", entry->action->command->text,
+                                strerror(errno));
+    else
+        found = program_file_check(&tree, entry->action->command->text, &message, &hint);
+    tree_close(&tree);
+    if (found != HOST_PROGRAM_USABLE)
+        run_finish_task(run, entry, task, RESULT_REFUSED, message, hint);
+    free(message);
+    free(hint);
+    return found != HOST_PROGRAM_USABLE;
+}
+
+enum outcome run_program(struct run *run, const struct plan_entry *entry, struct task *task) {
+    if (run_program_refuse_program(run, entry, task))
+        return OUTCOME_NEXT;
+    const char **arguments = run_program_command_arguments(entry->action->command);
+    char *output = NULL, error[512] = "ended with status 0";
+    int status = run_program_spawn_for(run, arguments, &output, error);
+    char *message = memory_printf("%s %s%s%s", arguments[0], error, *output ? ": " : "", output);
+    run_finish_task(run, entry, task, status < 0 ? RESULT_FAILED : RESULT_RAN, message, NULL);
+    free(message);
+    free(output);
+    free((void *)arguments);
+    return OUTCOME_NEXT;
+}

@@ -1,0 +1,244 @@
+#include "engine/state/device_db.h"
+#include "engine/model/address.h"
+#include "engine/model/device.h"
+
+#include "engine/host/tree.h"
+#include "engine/state/state_file.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIRECTORY "devices"
+
+char *device_db_slot(const struct device *device) {
+    return memory_printf("%s-%s", device->bus == BUS_PCI ? "pci" : "usb", device->address);
+}
+
+/* --- the file: a line for the kernel's start, then "here" and "gone" with a device each, and
+ * "end"; each line with its sum */
+
+static void device_db_write_device(struct state_text *out, const char *what,
+                                   const struct device *device) {
+    state_file_add_line(out, "%s %s %s %04x:%04x %04x:%04x %06" PRIx32 " %u/%u %d %s", what,
+                        device->bus == BUS_PCI ? "pci" : "usb", device->address, device->id.vendor,
+                        device->id.device, device->subsystem.vendor, device->subsystem.device,
+                        device->class_code, device->bus_number, device->device_number,
+                        device->is_bridge ? 1 : 0, device->serial ? device->serial : "");
+}
+
+static bool device_db_read_numbers(struct device *device, char **line) {
+    uint32_t place[2], class;
+    const char *id = text_next_field(line), *subsystem = text_next_field(line),
+               *code = text_next_field(line), *where = text_next_field(line),
+               *bridge = text_next_field(line);
+    if (!bridge || !device_id_parse(id, &device->id) ||
+        !device_id_parse(subsystem, &device->subsystem) ||
+        !text_parse_hex(code, 0xFFFFFF, &class) || !text_parse_numbers(where, 10, '/', place, 2))
+        return false;
+    device->class_code = class;
+    device->bus_number = place[0];
+    device->device_number = place[1];
+    device->is_bridge = *bridge == '1';
+    return true;
+}
+
+/* Behind the last blank stands the serial number, which may have blanks. */
+static bool device_db_read_device(struct device *device, char *line) {
+    const char *bus = text_next_field(&line), *address = text_next_field(&line);
+    *device = (struct device){.iommu_group = -1, .numa_node = -1};
+    char normal[64];
+    if (!address || !address_normalise(address, normal, sizeof normal) ||
+        strcmp(normal, address) != 0 || !device_db_read_numbers(device, &line))
+        return false;
+    bool pci = !strcmp(bus, "pci");
+    device->bus = pci ? BUS_PCI : BUS_USB;
+    device->address = memory_strdup(address);
+    device->serial = line && *line ? memory_strdup(line) : NULL;
+    device->name = memory_printf("%s device %04x:%04x", pci ? "PCI" : "USB", device->id.vendor,
+                                 device->id.device);
+    return true;
+}
+
+/* Returns false for a line that no version writes. */
+static bool device_db_read_line(struct device_slot *presence, char *line, bool *ended) {
+    const char *what = text_next_field(&line);
+    if (!what)
+        return false;
+    *ended |= !strcmp(what, "end");
+    if (!strcmp(what, "here"))
+        return !presence->is_here &&
+               (presence->is_here = device_db_read_device(&presence->here, line));
+    if (!strcmp(what, "gone"))
+        return !presence->has_gone &&
+               (presence->has_gone = device_db_read_device(&presence->gone, line));
+    return true;
+}
+
+enum start { START_THIS, START_OTHER, START_DAMAGED };
+
+static enum start device_db_read_start(struct device_slot *presence, char *line, const char *boot) {
+    const char *word = text_next_field(&line), *written = text_next_field(&line),
+               *number = text_next_field(&line);
+    char *end = NULL;
+    uint64_t value = number ? strtoull(number, &end, 10) : 0;
+    if (!number || *end || strcmp(word, "boot") != 0)
+        return START_DAMAGED;
+    if (strcmp(written, *boot ? boot : "-") != 0)
+        return START_OTHER;
+    presence->number = value;
+    return START_THIS;
+}
+
+static void device_db_read_lines(struct device_slot *presence, char *rest, size_t left,
+                                 const char *boot) {
+    char *line = NULL;
+    bool has_start = state_file_next_line(&rest, &left, &line) && line, ended = false, bad = false;
+    enum start start = has_start ? device_db_read_start(presence, line, boot) : START_DAMAGED;
+    while (start == START_THIS && state_file_next_line(&rest, &left, &line))
+        bad |= ended || !line || !device_db_read_line(presence, line, &ended);
+    presence->damaged = start == START_DAMAGED || (start == START_THIS && (bad || !ended));
+}
+
+void device_db_read(struct device_slot *presence, const char *state, const char *place,
+                    const char *boot) {
+    char *path = memory_printf("%s/" DIRECTORY "/%s", state, place), *text;
+    size_t size;
+    *presence = (struct device_slot){.boot = memory_strdup(boot)};
+    int error = state_file_read(path, &text, &size);
+    if (!error)
+        device_db_read_lines(presence, text, size, boot);
+    presence->damaged |= error && error != ENOENT && error != ENOTDIR;
+    free(text);
+    free(path);
+}
+
+void device_db_finish(struct device_slot *presence) {
+    free(presence->boot);
+    device_finish(&presence->here);
+    device_finish(&presence->gone);
+    *presence = (struct device_slot){0};
+}
+
+int device_db_write(const struct device_slot *presence, const char *state, const char *place) {
+    struct state_text file = {0};
+    char *directory = memory_printf("%s/" DIRECTORY, state);
+    char *path = memory_printf("%s/%s", directory, place);
+    /* One process at a time has the place's turn. */
+    char *temporary = memory_printf("%s/.%s", directory, place);
+    state_file_add_line(&file, "boot %s %" PRIu64, *presence->boot ? presence->boot : "-",
+                        presence->number);
+    if (presence->is_here)
+        device_db_write_device(&file, "here", &presence->here);
+    if (presence->has_gone)
+        device_db_write_device(&file, "gone", &presence->gone);
+    state_file_add_line(&file, "end");
+    mkdir(state, 0700);
+    mkdir(directory, 0700);
+    int status = state_file_replace(path, temporary, &file), saved = errno;
+    free(file.text);
+    free(temporary);
+    free(path);
+    free(directory);
+    errno = saved;
+    return status;
+}
+
+struct device *device_db_all(const char *state, const char *boot, size_t *count) {
+    struct device *all = NULL;
+    char *path = memory_printf("%s/" DIRECTORY, state);
+    DIR *directory = opendir(path);
+    *count = 0;
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        struct device_slot presence;
+        if (*entry->d_name == '.')
+            continue;
+        device_db_read(&presence, state, entry->d_name, boot);
+        if (presence.is_here) {
+            all = memory_grow(all, *count, sizeof *all);
+            all[(*count)++] = device_copy(&presence.here);
+        }
+        device_db_finish(&presence);
+    }
+    if (directory)
+        closedir(directory);
+    free(path);
+    return all;
+}
+
+/* --- what is new */
+
+static bool device_db_is_it(bool known, const struct device *known_device,
+                            const struct device *device) {
+    return known && device_is_same(known_device, device);
+}
+
+/* A PCI device has nothing that tells one time of being there from the next, but the order of the
+ * events. */
+static bool device_db_is_told(const struct device_slot *before, const struct uevent *uevent,
+                              bool is_late) {
+    return device_db_is_it(before->has_gone, &before->gone, &uevent->device) &&
+           (is_late || uevent->device.bus == BUS_USB);
+}
+
+/* What was told to be here has gone: something else is there, or the event says that it went. */
+static bool device_db_has_left(const struct device_slot *before, const struct uevent *uevent,
+                               const struct device *now, bool is_late) {
+    if (!before->is_here)
+        return false;
+    return !now || !device_is_same(&before->here, now) ||
+           (uevent->removed && !is_late && device_is_same(&before->here, &uevent->device));
+}
+
+static bool device_db_is_gone(const struct uevent *uevent, const struct device *now) {
+    return uevent->removed || !now || !device_is_same(&uevent->device, now);
+}
+
+struct device_changes device_db_compare(const struct device_slot *before,
+                                        const struct uevent *uevent, const struct device *now) {
+    static const struct device_slot nothing;
+    struct device_changes news = {0};
+    bool is_late = uevent->number && uevent->number <= before->number;
+    if (!uevent->number)
+        before = &nothing;
+    /* The kernel tells of a removal before the device leaves sysfs. */
+    if (now && now->bus == BUS_USB && uevent->removed && device_is_same(now, &uevent->device))
+        now = NULL;
+    bool left = device_db_has_left(before, uevent, now, is_late);
+    if (left)
+        news.unplugged[news.unplugged_count++] = &before->here;
+    if (device_db_is_gone(uevent, now) &&
+        !device_db_is_it(before->is_here, &before->here, &uevent->device) &&
+        !device_db_is_told(before, uevent, is_late))
+        news.unplugged[news.unplugged_count++] = &uevent->device;
+    if (now && (left || !device_db_is_it(before->is_here, &before->here, now)))
+        news.plugged = now;
+    news.there = now;
+    return news;
+}
+
+static void device_db_set(bool *known, struct device *slot, const struct device *device) {
+    struct device copied = device ? device_copy(device) : (struct device){0};
+    device_finish(slot);
+    *slot = copied;
+    *known = device != NULL;
+}
+
+void device_db_update(struct device_slot *presence, const struct uevent *uevent,
+                      const struct device_changes *news) {
+    if (news->unplugged_count)
+        device_db_set(&presence->has_gone, &presence->gone,
+                      news->unplugged[news->unplugged_count - 1]);
+    if (news->plugged || !news->there)
+        device_db_set(&presence->is_here, &presence->here, news->plugged);
+    if (uevent->number > presence->number)
+        presence->number = uevent->number;
+}

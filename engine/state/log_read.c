@@ -1,0 +1,289 @@
+#include "engine/state/log_read.h"
+
+#include "engine/state/log_write.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    READ_SIZE = 64 * 1024,
+    LOOKS = 16, /* at files that are renamed meanwhile */
+};
+
+/* --- one line */
+
+static const char *log_read_text_of(struct json_object *object, const char *key) {
+    struct json_object *value = NULL;
+    json_object_object_get_ex(object, key, &value);
+    return value ? json_object_get_string(value) : NULL;
+}
+
+bool log_read_parse(struct log_line *entry, const char *line, size_t size) {
+    struct json_object *object = size <= HISTORY_LINE_LIMIT ? text_parse_json(line, size) : NULL;
+    *entry = (struct log_line){0};
+    if (!object)
+        return false;
+    *entry = (struct log_line){.object = object,
+                               .time = log_read_text_of(object, "time"),
+                               .vm = log_read_text_of(object, "vm"),
+                               .uuid = log_read_text_of(object, "uuid"),
+                               .event = log_read_text_of(object, "event"),
+                               .action = log_read_text_of(object, "action"),
+                               .device = log_read_text_of(object, "device"),
+                               .rule = log_read_text_of(object, "rule"),
+                               .result = log_read_text_of(object, "result"),
+                               .message = log_read_text_of(object, "message")};
+    return true;
+}
+
+void log_read_finish_entry(struct log_line *entry) {
+    json_object_put(entry->object);
+    *entry = (struct log_line){0};
+}
+
+char *log_read_time_text(const char *time) {
+    static const char form[] = "dddd-dd-ddTdd:dd:dd";
+    for (size_t i = 0; form[i]; i++) {
+        bool is_digit = time[i] >= '0' && time[i] <= '9';
+        if (form[i] == 'd' ? !is_digit : time[i] != form[i])
+            return memory_strdup(time);
+    }
+    return memory_printf("%.10s %.8s", time, time + 11);
+}
+
+/* --- the files */
+
+struct log_reader {
+    char *directory, *path, *rotated;
+    bool follow, found, skipping; /* skipping: the rest of a line that was too long */
+    int error;
+    /* Descriptors, or -1: of what is being read, what comes after it, what was read before it, and
+     * the older file as it was last seen, which had been read. */
+    int now, next, before, older;
+    off_t offset; /* of `text` in the file being read */
+    char *text;
+    size_t taken, size, room;
+};
+
+struct log_reader *log_read_open(const char *state, bool follow) {
+    struct log_reader *reader = memory_zalloc(sizeof *reader);
+    reader->directory = memory_strdup(log_write_state_directory(state));
+    reader->path = memory_printf("%s/virt-rules.log", reader->directory);
+    reader->rotated = memory_printf("%s/virt-rules.log.1", reader->directory);
+    reader->follow = follow;
+    reader->now = reader->next = reader->before = reader->older = -1;
+    return reader;
+}
+
+static void log_read_close_if_open(int fd) {
+    if (fd >= 0)
+        close(fd);
+}
+
+void log_read_close(struct log_reader *reader) {
+    log_read_close_if_open(reader->now);
+    log_read_close_if_open(reader->next);
+    log_read_close_if_open(reader->before);
+    log_read_close_if_open(reader->older);
+    free(reader->directory);
+    free(reader->path);
+    free(reader->rotated);
+    free(reader->text);
+    free(reader);
+}
+
+int log_read_error(const struct log_reader *reader) {
+    return reader->error;
+}
+
+bool log_read_found(const struct log_reader *reader) {
+    return reader->found;
+}
+
+const char *log_read_path(const struct log_reader *reader) {
+    return reader->path;
+}
+
+const char *log_read_directory(const struct log_reader *reader) {
+    return reader->directory;
+}
+
+/* A file of the log, as the writers open it; -1: there is none, or `error` says why not. */
+static int log_read_open_file(struct log_reader *reader, const char *path) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno != ENOENT)
+        reader->error = errno;
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+        reader->error = EINVAL;
+        close(fd);
+        fd = -1;
+    }
+    reader->found |= fd >= 0;
+    return fd;
+}
+
+static bool log_read_is_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool log_read_is_file(int fd, const struct stat *file) {
+    struct stat status;
+    return fd >= 0 && fstat(fd, &status) == 0 && log_read_is_same(&status, file);
+}
+
+static bool log_read_was_read(const struct log_reader *reader, int fd) {
+    struct stat status;
+    return fstat(fd, &status) != 0 || log_read_is_file(reader->now, &status) ||
+           log_read_is_file(reader->before, &status) || log_read_is_file(reader->older, &status);
+}
+
+/* Whether the older file has not been replaced by one that is to be read first. */
+static bool log_read_is_settled(const struct log_reader *reader) {
+    struct stat status;
+    int fd = open(reader->rotated, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool is = fd < 0 || log_read_was_read(reader, fd) || fstat(fd, &status) != 0 ||
+              !S_ISREG(status.st_mode);
+    log_read_close_if_open(fd);
+    return is;
+}
+
+/*
+ * The file after the one being read. What was read is held open, so that no new file can have its
+ * number. After two rotations the older file is one that was never
+ * read, and comes first.
+ */
+static int log_read_open_next(struct log_reader *reader) {
+    for (int i = 0; i < LOOKS; i++) {
+        int fd = log_read_open_file(reader, reader->rotated);
+        if (fd >= 0 && !log_read_was_read(reader, fd))
+            return fd;
+        if (fd >= 0) {
+            log_read_close_if_open(reader->older);
+            reader->older = fd;
+        }
+        fd = log_read_open_file(reader, reader->path);
+        if (fd < 0 || (!log_read_was_read(reader, fd) && log_read_is_settled(reader)))
+            return fd;
+        bool is_now = log_read_is_settled(reader);
+        close(fd);
+        if (is_now)
+            return -1;
+    }
+    return -1;
+}
+
+static void log_read_go_on_to(struct log_reader *reader, int fd) {
+    log_read_close_if_open(reader->before);
+    reader->before = reader->now;
+    reader->now = fd;
+    reader->next = -1;
+    reader->offset = 0;
+    reader->taken = reader->size = 0;
+    reader->skipping = false;
+}
+
+/* --- lines of the file being read */
+
+/* More of the file behind what is in memory; false at its end. */
+static bool log_read_read_more(struct log_reader *reader) {
+    if (reader->room < reader->size + READ_SIZE) {
+        reader->room = 2 * reader->room + READ_SIZE;
+        reader->text = memory_resize(reader->text, reader->room, 1);
+    }
+    ssize_t got;
+    do
+        got = pread(reader->now, reader->text + reader->size, READ_SIZE,
+                    reader->offset + (off_t)reader->size);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        reader->error = errno;
+    if (got > 0)
+        reader->size += (size_t)got;
+    return got > 0;
+}
+
+/* Forgets what was taken. */
+static void log_read_compact(struct log_reader *reader) {
+    if (!reader->taken)
+        return;
+    reader->size -= reader->taken;
+    memmove(reader->text, reader->text + reader->taken, reader->size);
+    reader->offset += (off_t)reader->taken;
+    reader->taken = 0;
+}
+
+/* Forgets also what is not a whole line yet: a writer may take it out again. */
+static void log_read_forget(struct log_reader *reader) {
+    struct stat status;
+    log_read_compact(reader);
+    reader->size = 0;
+    if (fstat(reader->now, &status) != 0 || status.st_size >= reader->offset)
+        return;
+    reader->offset = 0; /* somebody emptied the log */
+    reader->skipping = false;
+}
+
+static void log_read_take(struct log_reader *reader, size_t length, bool with_newline,
+                          const char **line, size_t *size) {
+    *line = reader->text + reader->taken;
+    *size = length;
+    reader->taken += length + with_newline;
+}
+
+static bool log_read_is_too_long(const struct log_reader *reader) {
+    return reader->size - reader->taken > HISTORY_LINE_LIMIT;
+}
+
+/* The next line in the file being read. `torn`: also one at its end that has no newline. */
+static bool log_read_take_line(struct log_reader *reader, bool torn, const char **line,
+                               size_t *size) {
+    size_t searched = 0;
+    for (;;) {
+        size_t left = reader->size - reader->taken;
+        const char *start = left ? reader->text + reader->taken : NULL;
+        const char *end = left > searched ? memchr(start + searched, '\n', left - searched) : NULL;
+        bool skipped = reader->skipping;
+        if (end || log_read_is_too_long(reader)) {
+            reader->skipping = !end;
+            log_read_take(reader, end ? (size_t)(end - start) : left, end != NULL, line, size);
+            *size = *size > HISTORY_LINE_LIMIT ? HISTORY_LINE_LIMIT : *size;
+            searched = 0;
+            if (!skipped)
+                return true;
+            continue;
+        }
+        searched = left;
+        log_read_compact(reader);
+        if (log_read_read_more(reader))
+            continue;
+        if (torn && left && !skipped)
+            log_read_take(reader, left, false, line, size);
+        else
+            log_read_forget(reader);
+        return torn && left && !skipped;
+    }
+}
+
+bool log_read_next(struct log_reader *reader, const char **line, size_t *size) {
+    for (;;) {
+        if (reader->now >= 0 && log_read_take_line(reader, false, line, size))
+            return true;
+        if (reader->next < 0)
+            reader->next = log_read_open_next(reader);
+        if (reader->next < 0)
+            return reader->now >= 0 && !reader->follow &&
+                   log_read_take_line(reader, true, line, size);
+        /* Nobody writes to the file any more, so what is left of it is all there will be. */
+        if (reader->now >= 0 && log_read_take_line(reader, true, line, size))
+            return true;
+        log_read_go_on_to(reader, reader->next);
+    }
+}

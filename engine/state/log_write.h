@@ -1,0 +1,66 @@
+/*
+ * The log: one JSON object a line, appended with one write, and the same to syslog. Kept in
+ * `STATE/virt-rules.log`, mode 0600, STATE being $VIRT_RULES_STATE or /usr/local/libvirt/state. At
+ * 1 MiB it becomes `virt-rules.log.1`. Any number of processes may write at the same time.
+ */
+#ifndef ENGINE_LOG_WRITE_H
+#define ENGINE_LOG_WRITE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* What came of one action; the words in the log are the names in lower case. */
+enum result {
+    RESULT_ATTACHED,
+    RESULT_ALREADY,
+    RESULT_REFUSED,
+    RESULT_FAILED,
+    RESULT_ABSENT,
+    RESULT_DETACHED,
+    RESULT_RAN
+};
+
+/* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes; what is no UTF-8 is
+ * replaced, and what is behind 16 KiB cut off. */
+struct log_entry {
+    const char *vm;   /* what people call it */
+    const char *uuid; /* of the VM: which one it is */
+    const char *event;
+    const char *action; /* "attach", "detach", "run"; NULL: about the event as a whole */
+    const char *device; /* "0000:03:00.0 1ac1:089a" */
+    const char *rule;   /* "path:line" */
+    enum result result;
+    const char *message;
+};
+
+struct log_writer;
+
+/*
+ * Opens the log below `state` (NULL: as above), making the directory where needed. Never fails as a
+ * whole: what cannot be written to the file (disk full) still goes to syslog, and the first such
+ * failure is said there. `echo`: also one line for people on stderr. NULL only when memory is
+ * short.
+ */
+struct log_writer *log_write_open(const char *state, bool echo);
+void log_write_entry(struct log_writer *journal, const struct log_entry *entry);
+/* The time in the last line that was written, "" before the first; valid until the next. */
+const char *log_write_time(const struct log_writer *journal);
+size_t log_write_count(const struct log_writer *journal); /* of what was written to it */
+
+/* Each entry from here on also to `out`, which is borrowed: its line for people, or of the log. */
+void log_write_copy(struct log_writer *journal, FILE *out, bool json);
+
+/* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
+ * caller frees it; NULL when memory is short. */
+char *log_write_text(const struct log_entry *entry);
+
+void log_write_close(struct log_writer *journal); /* NULL is fine */
+
+const char *log_write_result_name(enum result result);
+/* False for a word that is not a name. */
+bool log_write_result_parse(const char *name, enum result *result);
+
+/* The directory of log and state: `option`, else $VIRT_RULES_STATE, else the default. */
+const char *log_write_state_directory(const char *option);
+
+#endif

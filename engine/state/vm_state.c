@@ -1,0 +1,680 @@
+#include "engine/state/vm_state.h"
+#include "engine/model/address.h"
+#include "engine/model/device.h"
+
+#include "engine/host/tree.h"
+#include "engine/host/uevent.h"
+#include "engine/state/state_file.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BOOT_ID_SIZE = 37,
+    RESULTS = 256,       /* the most that are kept; the oldest goes */
+    TEXT_LIMIT = 4 << 10 /* of a text of a result */
+};
+
+/* --- this boot of the host, and times in it */
+
+/* The kernel's name for this boot; "-" where it has none. Returns 0 or an errno: then it is not
+ * known whether a file is of this boot. */
+static int vm_state_read_boot_id(const char **id) {
+    static char known[BOOT_ID_SIZE];
+    char *text;
+    size_t size;
+    if (!*known) {
+        int error = state_file_read("/proc/sys/kernel/random/boot_id", &text, &size);
+        if (error && error != ENOENT)
+            return error;
+        size_t length = error ? 0 : strspn(text, "0123456789abcdef-");
+        snprintf(known, sizeof known, "%.*s", length ? (int)length : 1, length ? text : "-");
+        free(text);
+    }
+    *id = known;
+    return 0;
+}
+
+static bool vm_state_read_number(const char *text, unsigned long long *number) {
+    char *end = NULL;
+    errno = 0;
+    *number = text && *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    return end && !*end && !errno;
+}
+
+unsigned long long vm_state_clock(void) {
+    struct timespec now = {0};
+    unsigned long long ticks = (unsigned long long)sysconf(_SC_CLK_TCK);
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (unsigned long long)now.tv_sec * ticks +
+           (unsigned long long)now.tv_nsec / (1000000000 / ticks);
+}
+
+/* Field 22 of PATH, a stat file of proc(5); 0: none. */
+static unsigned long long vm_state_read_start(const char *path) {
+    char *text = NULL, *rest;
+    size_t size;
+    unsigned long long start = 0;
+    int error = state_file_read(path, &text, &size);
+    /* The name, in brackets, may hold anything; behind it, state is field 3, starttime 22. */
+    rest = error ? NULL : strrchr(text, ')');
+    rest = rest ? rest + 1 : NULL;
+    const char *field = NULL;
+    for (int i = 3; rest && i <= 22; i++)
+        field = text_next_field(&rest);
+    if (rest && !vm_state_read_number(field, &start))
+        start = 0;
+    free(text);
+    return start;
+}
+
+unsigned long long vm_state_now(void) {
+    unsigned long long start = vm_state_read_start("/proc/self/stat");
+    return start ? start : vm_state_clock();
+}
+
+unsigned long long vm_state_process(const char *sysroot, const char *name) {
+    char *text = NULL;
+    size_t size;
+    unsigned long long start = 0, pid;
+    const char *root = sysroot ? sysroot : "";
+    if (strchr(name, '/'))
+        return 0;
+    char *path = memory_printf("%s/run/libvirt/qemu/%s.pid", root, name);
+    if (state_file_read(path, &text, &size) == 0) {
+        text[strcspn(text, "\n")] = '\0';
+        if (vm_state_read_number(text, &pid) && pid) {
+            char *stat = memory_printf("%s/proc/%llu/stat", root, pid);
+            start = vm_state_read_start(stat);
+            free(stat);
+        }
+    }
+    free(text);
+    free(path);
+    return start;
+}
+
+/* --- what is in it */
+
+static struct vm_state_device *vm_state_find_device(struct vm_state_device *list, size_t count,
+                                                    const char *address) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(list[i].address, address))
+            return &list[i];
+    return NULL;
+}
+
+static bool vm_state_add_device(struct vm_state_device **list, size_t *count,
+                                struct vm_state_device device) {
+    if (vm_state_find_device(*list, *count, device.address))
+        return false;
+    *list = memory_grow(*list, *count, sizeof **list);
+    device.address = memory_strdup(device.address);
+    device.driver = device.driver && *device.driver ? memory_strdup(device.driver) : NULL;
+    (*list)[(*count)++] = device;
+    return true;
+}
+
+static void vm_state_finish_device(struct vm_state_device *device) {
+    free(device->address);
+    free(device->driver);
+}
+
+static void vm_state_finish_devices(struct vm_state_device **list, size_t *count) {
+    for (size_t i = 0; i < *count; i++)
+        vm_state_finish_device(&(*list)[i]);
+    free(*list);
+    *list = NULL;
+    *count = 0;
+}
+
+const struct vm_state_device *vm_state_find_unbound(const struct vm_state *life,
+                                                    const char *address) {
+    return vm_state_find_device(life->taken, life->taken_count, address);
+}
+
+static bool vm_state_is_id(struct device_id one, struct device_id other) {
+    return one.vendor == other.vendor && one.device == other.device;
+}
+
+bool vm_state_device_is(const struct vm_state_device *noted, const struct device *device) {
+    return !strcmp(noted->address, device->address) && vm_state_is_id(noted->id, device->id) &&
+           noted->iommu_group == device->iommu_group;
+}
+
+bool vm_state_add_unbound(struct vm_state *life, const struct device *device, const char *driver) {
+    return vm_state_add_device(
+        &life->taken, &life->taken_count,
+        (struct vm_state_device){device->address, device->id, device->iommu_group, (char *)driver});
+}
+
+void vm_state_remove_unbound(struct vm_state *life, const char *address) {
+    struct vm_state_device *taken = vm_state_find_device(life->taken, life->taken_count, address);
+    if (!taken)
+        return;
+    vm_state_finish_device(taken);
+    *taken = life->taken[--life->taken_count];
+}
+
+bool vm_state_has_dismissed(const struct vm_state *life, const char *address, struct device_id id) {
+    const struct vm_state_device *found =
+        vm_state_find_device(life->dismissed, life->dismissed_count, address);
+    return life->damaged || (found && vm_state_is_id(found->id, id));
+}
+
+void vm_state_dismiss(struct vm_state *life, const char *address, struct device_id id) {
+    struct vm_state_device *found =
+        vm_state_find_device(life->dismissed, life->dismissed_count, address);
+    if (found)
+        found->id = id;
+    else
+        vm_state_add_device(&life->dismissed, &life->dismissed_count,
+                            (struct vm_state_device){(char *)address, id, -1, NULL});
+}
+
+bool vm_state_readmit(struct vm_state *life, const char *address) {
+    struct vm_state_device *found =
+        vm_state_find_device(life->dismissed, life->dismissed_count, address);
+    if (!found)
+        return false;
+    vm_state_finish_device(found);
+    *found = life->dismissed[--life->dismissed_count];
+    return true;
+}
+
+static void vm_state_finish_result(struct vm_state_result *result) {
+    free(result->device);
+    free(result->action);
+    free(result->rule);
+    free(result->message);
+    free(result->time);
+    free(result->since);
+    free(result->attached);
+}
+
+static void vm_state_finish_results(struct vm_state *life) {
+    for (size_t i = 0; i < life->result_count; i++)
+        vm_state_finish_result(&life->results[i]);
+    free(life->results);
+    life->results = NULL;
+    life->result_count = 0;
+}
+
+void vm_state_end(struct vm_state *life) {
+    life->restarted = life->damaged = false;
+    vm_state_finish_devices(&life->dismissed, &life->dismissed_count);
+    vm_state_finish_results(life);
+}
+
+void vm_state_finish(struct vm_state *life) {
+    vm_state_end(life);
+    vm_state_finish_devices(&life->taken, &life->taken_count);
+    free(life->ignored);
+    *life = (struct vm_state){.id = -1};
+}
+
+/* --- results */
+
+static char *vm_state_copy(const char *text) {
+    return text ? memory_strndup(text, TEXT_LIMIT) : NULL;
+}
+
+static bool vm_state_is_text(const char *one, const char *other) {
+    return one && other ? !strcmp(one, other) : one == other;
+}
+
+/* Results that say as much: it is there, it was tried in vain. */
+static enum result vm_state_kind_of(enum result result) {
+    return result == RESULT_ALREADY   ? RESULT_ATTACHED
+           : result == RESULT_REFUSED ? RESULT_FAILED
+                                      : result;
+}
+
+/* Takes it out of the list, which stays in order; empty when there is none. */
+static struct vm_state_result vm_state_pull_result(struct vm_state *life, const char *device) {
+    struct vm_state_result found = {.result = RESULT_RAN};
+    size_t i = 0;
+    while (i < life->result_count && !vm_state_is_text(life->results[i].device, device))
+        i++;
+    if (i == life->result_count)
+        return found;
+    found = life->results[i];
+    life->result_count--;
+    memmove(&life->results[i], &life->results[i + 1],
+            (life->result_count - i) * sizeof *life->results);
+    return found;
+}
+
+static void vm_state_push_result(struct vm_state *life, struct vm_state_result result) {
+    if (life->result_count == RESULTS) {
+        struct vm_state_result oldest = life->results[0];
+        memmove(life->results, life->results + 1, (RESULTS - 1) * sizeof *life->results);
+        life->result_count--;
+        vm_state_finish_result(&oldest);
+    }
+    life->results = memory_resize(life->results, life->result_count + 1, sizeof *life->results);
+    life->results[life->result_count++] = result;
+}
+
+/* When the VM got what it has: what it got from elsewhere was only found. */
+static char *vm_state_attached_of(const struct vm_state_result *before, enum result result,
+                                  const char *time) {
+    if (result == RESULT_DETACHED)
+        return NULL;
+    if (result == RESULT_ATTACHED || (result == RESULT_ALREADY && !before->attached))
+        return vm_state_copy(time);
+    return vm_state_copy(before->attached);
+}
+
+bool vm_state_is_result(const struct log_entry *entry) {
+    if (entry->device)
+        return !entry->action || strcmp(entry->action, "run") != 0;
+    return !entry->action && !entry->rule && vm_state_kind_of(entry->result) == RESULT_FAILED;
+}
+
+void vm_state_note_result(struct vm_state *life, const struct log_entry *entry, const char *time) {
+    char *device = vm_state_copy(entry->device);
+    bool is_last = life->result_count &&
+                   vm_state_is_text(life->results[life->result_count - 1].device, device);
+    struct vm_state_result before = vm_state_pull_result(life, device);
+    /* Of an event as a whole, what came in between may have been better. */
+    bool same = before.time && vm_state_kind_of(before.result) == vm_state_kind_of(entry->result) &&
+                (entry->device || is_last);
+    vm_state_push_result(life, (struct vm_state_result){
+                                   .device = device,
+                                   .action = vm_state_copy(entry->action),
+                                   .rule = vm_state_copy(entry->rule),
+                                   .result = entry->result,
+                                   .message = vm_state_copy(entry->message),
+                                   .time = vm_state_copy(time),
+                                   .since = vm_state_copy(same ? before.since : time),
+                                   .attached = vm_state_attached_of(&before, entry->result, time)});
+    vm_state_finish_result(&before);
+}
+
+static const struct {
+    const char *key;
+    size_t offset;
+} result_texts[] = {
+    {"device", offsetof(struct vm_state_result, device)},
+    {"action", offsetof(struct vm_state_result, action)},
+    {"rule", offsetof(struct vm_state_result, rule)},
+    {"message", offsetof(struct vm_state_result, message)},
+    {"time", offsetof(struct vm_state_result, time)},
+    {"since", offsetof(struct vm_state_result, since)},
+    {"attached", offsetof(struct vm_state_result, attached)},
+};
+
+enum { RESULT_TEXTS = sizeof result_texts / sizeof *result_texts };
+
+static char **vm_state_result_text(struct vm_state_result *result, size_t i) {
+    return (char **)((char *)result + result_texts[i].offset);
+}
+
+static void vm_state_put_result(struct state_text *file, const struct vm_state_result *result) {
+    struct json_object *object = text_json_object();
+    struct vm_state_result texts = *result;
+    for (size_t i = 0; i < RESULT_TEXTS; i++)
+        text_put_json(object, result_texts[i].key, *vm_state_result_text(&texts, i));
+    text_put_json(object, "result", log_write_result_name(result->result));
+    state_file_add_line(file, "result %s", text_json_line(object));
+    json_object_put(object);
+}
+
+static bool vm_state_read_result(struct vm_state *life, const char *text) {
+    struct json_object *object = text_parse_json(text, strlen(text)), *value = NULL;
+    struct vm_state_result result = {0};
+    if (!object)
+        return false;
+    for (size_t i = 0; i < RESULT_TEXTS; i++)
+        if (json_object_object_get_ex(object, result_texts[i].key, &value) && value)
+            *vm_state_result_text(&result, i) = vm_state_copy(json_object_get_string(value));
+    bool known = json_object_object_get_ex(object, "result", &value) && value &&
+                 log_write_result_parse(json_object_get_string(value), &result.result);
+    json_object_put(object);
+    if (known && result.time && result.since) {
+        vm_state_push_result(life, result);
+        return true;
+    }
+    vm_state_finish_result(&result);
+    return false;
+}
+
+/* --- the file */
+
+/* A VM without a UUID, which libvirt does not have, has no file. */
+static char *vm_state_path_of(const char *state, const char *uuid, const char *suffix) {
+    return memory_printf("%s/vms/%s%s", state, uuid, suffix);
+}
+
+bool vm_state_exists(const char *state, const char *uuid) {
+    char *path = vm_state_path_of(state, uuid, ""),
+         *temporary = vm_state_path_of(state, uuid, ".new");
+    bool exists = access(path, F_OK) == 0 || access(temporary, F_OK) == 0;
+    free(temporary);
+    free(path);
+    return exists;
+}
+
+enum head { HEAD_THIS_BOOT, HEAD_OTHER_BOOT, HEAD_DAMAGED };
+
+static enum head vm_state_read_head(struct vm_state *life, char *line, const char *boot_id) {
+    char *id;
+    unsigned long long number;
+    const char *word = text_next_field(&line), *boot = text_next_field(&line);
+    id = text_next_field(&line);
+    if (!id || strcmp(word, "vm") != 0)
+        return HEAD_DAMAGED;
+    bool running = strcmp(id, "-") != 0;
+    if ((running && (!vm_state_read_number(id, &number) || number > INT_MAX)) ||
+        !vm_state_read_number(text_next_field(&line), &life->started) ||
+        !vm_state_read_number(text_next_field(&line), &life->process))
+        return HEAD_DAMAGED;
+    life->id = running ? (int)number : -1;
+    return strcmp(boot, boot_id) ? HEAD_OTHER_BOOT : HEAD_THIS_BOOT;
+}
+
+/* An address as the host has it, and an id. */
+static bool vm_state_read_device(struct vm_state_device *device, char **line) {
+    char address[64];
+    device->address = text_next_field(line);
+    return device->address && address_normalise(device->address, address, sizeof address) &&
+           !strcmp(address, device->address) && device_id_parse(text_next_field(line), &device->id);
+}
+
+static bool vm_state_read_taken(struct vm_state *life, char *line) {
+    struct vm_state_device device = {0};
+    unsigned long long group = 0;
+    if (!vm_state_read_device(&device, &line))
+        return false;
+    const char *number = text_next_field(&line), *driver = text_next_field(&line);
+    bool has_group = number && strcmp(number, "-") != 0;
+    if (!driver || (has_group && (!vm_state_read_number(number, &group) || group > INT_MAX)))
+        return false;
+    device.iommu_group = has_group ? (int)group : -1;
+    device.driver = strcmp(driver, "-") ? (char *)driver : NULL;
+    vm_state_add_device(&life->taken, &life->taken_count, device);
+    return true;
+}
+
+static bool vm_state_read_dismissed(struct vm_state *life, char *line) {
+    struct vm_state_device device = {0};
+    if (!vm_state_read_device(&device, &line))
+        return false;
+    vm_state_dismiss(life, device.address, device.id);
+    return true;
+}
+
+/* Returns false for a line that no version writes. */
+static bool vm_state_read_line(struct vm_state *life, char *line, bool *ended) {
+    const char *word = text_next_field(&line);
+    if (!word)
+        return false;
+    if (!strcmp(word, "taken"))
+        return vm_state_read_taken(life, line);
+    if (!strcmp(word, "dismissed"))
+        return vm_state_read_dismissed(life, line);
+    if (!strcmp(word, "result"))
+        return line && vm_state_read_result(life, line);
+    life->restarted |= !strcmp(word, "restarted");
+    life->damaged |= !strcmp(word, "damaged");
+    *ended |= !strcmp(word, "end");
+    return true;
+}
+
+static void vm_state_read_lines(struct vm_state *life, const char *path, char *rest, size_t left) {
+    size_t bad = 0, number = 1, first = 0;
+    bool ended = false;
+    for (char *line; state_file_next_line(&rest, &left, &line);) {
+        number++;
+        if (!ended && line && vm_state_read_line(life, line, &ended))
+            continue;
+        first = first ? first : number;
+        bad++;
+    }
+    if (!bad && ended)
+        return;
+    life->damaged = true;
+    life->ignored =
+        bad ? memory_printf("%s is damaged: %zu of its lines, the first of them line %zu, ignored",
+                            path, bad, first)
+            : memory_printf("%s is damaged: its end is missing", path);
+}
+
+/* The rules of the file: "life" began those without sums. */
+static bool vm_state_read_text(struct vm_state *life, const char *path, char *text, size_t size,
+                               const char *boot_id) {
+    static const char old[] = "life ";
+    char *line = NULL;
+    bool is_old = size >= sizeof old && !memcmp(text, old, sizeof old - 1);
+    bool has_head = state_file_next_line(&text, &size, &line) && line;
+    enum head head = has_head ? vm_state_read_head(life, line, boot_id) : HEAD_DAMAGED;
+    if (head == HEAD_THIS_BOOT) {
+        vm_state_read_lines(life, path, text, size);
+        return true;
+    }
+    if (head == HEAD_OTHER_BOOT)
+        return false;
+    life->damaged = true;
+    life->ignored = is_old ? memory_printf("%s is of an older version of virt-rules: ignored", path)
+                           : memory_printf("%s is damaged: ignored", path);
+    return false;
+}
+
+static bool vm_state_fail_reading(struct vm_state *life, const char *path, int error) {
+    life->error = error;
+    life->damaged = true;
+    life->ignored = memory_printf("%s cannot be read: %s", path, strerror(error));
+    return false;
+}
+
+bool vm_state_load(struct vm_state *life, const char *state, const char *uuid) {
+    char *path = vm_state_path_of(state, uuid, ""), *text = NULL;
+    const char *boot_id = NULL;
+    size_t size;
+    *life = (struct vm_state){.id = -1};
+    int error = state_file_read(path, &text, &size);
+    if (error == ENOTDIR)
+        error = ENOENT;
+    if (!error)
+        error = vm_state_read_boot_id(&boot_id);
+    bool found = error ? error != ENOENT && vm_state_fail_reading(life, path, error)
+                       : vm_state_read_text(life, path, text, size, boot_id);
+    if (!found)
+        life->id = -1;
+    free(text);
+    free(path);
+    return found;
+}
+
+/* --- which start of the VM */
+
+static unsigned long long vm_state_seen_of(const struct vm_start *start) {
+    return start->seen ? start->seen : vm_state_now();
+}
+
+bool vm_state_is_same_start(const struct vm_state *life, const struct vm_start *start) {
+    bool has_id = life->id >= 0 && start->id >= 0;
+    bool has_process = life->process && start->process;
+    return (!has_id || life->id == start->id) && (!has_process || life->process == start->process);
+}
+
+bool vm_state_is_later_start(const struct vm_state *life, const struct vm_start *start) {
+    if (vm_state_is_same_start(life, start))
+        return false;
+    if (life->process && start->process && life->process != start->process)
+        return life->process > start->process;
+    unsigned long long seen = vm_state_seen_of(start);
+    return life->started > seen || (life->started == seen && life->id > start->id);
+}
+
+bool vm_state_open(struct vm_state *life, const char *state, const char *uuid,
+                   const struct vm_start *start) {
+    bool found = vm_state_load(life, state, uuid);
+    if (found && vm_state_is_later_start(life, start)) {
+        vm_state_finish(life);
+        return false;
+    }
+    bool same = found && vm_state_is_same_start(life, start);
+    if (found && !same)
+        vm_state_end(life);
+    if (!same)
+        life->started = vm_state_seen_of(start);
+    if (!same || life->id < 0)
+        life->id = start->id;
+    if (!same || !life->process)
+        life->process = start->process;
+    return true;
+}
+
+/* --- writing it */
+
+static void vm_state_put_id(char text[16], long number) {
+    if (number < 0)
+        snprintf(text, 16, "-");
+    else
+        snprintf(text, 16, "%ld", number);
+}
+
+static void vm_state_put(const struct vm_state *life, const char *boot_id,
+                         struct state_text *file) {
+    char number[16];
+    vm_state_put_id(number, life->id);
+    state_file_add_line(file, "vm %s %s %llu %llu", boot_id, number, life->started, life->process);
+    if (life->restarted)
+        state_file_add_line(file, "restarted");
+    if (life->damaged)
+        state_file_add_line(file, "damaged");
+    for (size_t i = 0; i < life->taken_count; i++) {
+        const struct vm_state_device *taken = &life->taken[i];
+        vm_state_put_id(number, taken->iommu_group);
+        state_file_add_line(file, "taken %s %04x:%04x %s %s", taken->address, taken->id.vendor,
+                            taken->id.device, number, taken->driver ? taken->driver : "-");
+    }
+    for (size_t i = 0; i < life->dismissed_count; i++)
+        state_file_add_line(file, "dismissed %s %04x:%04x", life->dismissed[i].address,
+                            life->dismissed[i].id.vendor, life->dismissed[i].id.device);
+    for (size_t i = 0; i < life->result_count; i++)
+        vm_state_put_result(file, &life->results[i]);
+    state_file_add_line(file, "end");
+}
+
+static bool vm_state_is_empty(const struct vm_state *life) {
+    return !life->restarted && !life->damaged && !life->taken_count && !life->dismissed_count &&
+           !life->result_count;
+}
+
+/* Also what an engine that was killed left. */
+static int vm_state_forget(const char *path, const char *temporary) {
+    unlink(temporary);
+    return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+static void vm_state_make_directory(const char *state) {
+    char *path = vm_state_path_of(state, "", "");
+    mkdir(state, 0700);
+    mkdir(path, 0700);
+    free(path);
+}
+
+/* What is not to be lost by it: notes that cannot be read, or those of a later start. */
+static int vm_state_may_write(const struct vm_state *life, const char *state, const char *uuid) {
+    struct vm_start start = {life->id, life->process, life->started};
+    struct vm_state now;
+    bool found = vm_state_load(&now, state, uuid);
+    int error = life->error ? life->error : now.error;
+    bool later = found && vm_state_is_later_start(&now, &start);
+    vm_state_finish(&now);
+    errno = error;
+    return error ? -1 : !later;
+}
+
+static int vm_state_write_file(const struct vm_state *life, const char *path,
+                               const char *temporary) {
+    struct state_text file = {0};
+    const char *boot_id = NULL;
+    if (vm_state_is_empty(life))
+        return vm_state_forget(path, temporary);
+    errno = vm_state_read_boot_id(&boot_id);
+    if (errno)
+        return -1;
+    vm_state_put(life, boot_id, &file);
+    int status = state_file_replace(path, temporary, &file), saved = errno;
+    free(file.text);
+    errno = saved;
+    return status;
+}
+
+int vm_state_save(const struct vm_state *life, const char *state, const char *uuid, char *error,
+                  size_t error_size) {
+    char *path = vm_state_path_of(state, uuid, ""),
+         *temporary = vm_state_path_of(state, uuid, ".new");
+    vm_state_make_directory(state);
+    int status = vm_state_may_write(life, state, uuid);
+    if (status > 0)
+        status = vm_state_write_file(life, path, temporary);
+    if (status < 0)
+        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+    free(temporary);
+    free(path);
+    return status;
+}
+
+/* --- all VMs */
+
+/* "UUID" or, of an engine that was killed, "UUID.new". */
+static int vm_state_is_life(const struct dirent *entry) {
+    return *entry->d_name != '.' && !strchr(entry->d_name, '.');
+}
+
+char **vm_state_all(const char *state, size_t *count) {
+    struct dirent **entries = NULL;
+    char **all, *path = vm_state_path_of(state, "", "");
+    int found = scandir(path, &entries, vm_state_is_life, alphasort);
+    *count = found > 0 ? (size_t)found : 0;
+    all = memory_zalloc((*count + 1) * sizeof *all);
+    for (size_t i = 0; i < *count; i++) {
+        all[i] = memory_strdup(entries[i]->d_name);
+        free(entries[i]);
+    }
+    free((void *)entries);
+    free(path);
+    return all;
+}
+
+static bool vm_state_has_taken(const char *state, const char *uuid, const struct device *device,
+                               char *driver, size_t size) {
+    struct vm_state life;
+    bool found = vm_state_load(&life, state, uuid);
+    const struct vm_state_device *taken =
+        found ? vm_state_find_unbound(&life, device->address) : NULL;
+    bool has = taken && vm_state_device_is(taken, device);
+    if (has)
+        snprintf(driver, size, "%s", taken->driver ? taken->driver : "");
+    vm_state_finish(&life);
+    return has;
+}
+
+bool vm_state_find_in_all(const char *state, const struct device *device, char *driver,
+                          size_t size) {
+    size_t count;
+    bool found = false;
+    char **all = vm_state_all(state, &count);
+    for (size_t i = 0; i < count; i++) {
+        found = found || vm_state_has_taken(state, all[i], device, driver, size);
+        free(all[i]);
+    }
+    free((void *)all);
+    return found;
+}

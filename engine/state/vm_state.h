@@ -1,0 +1,138 @@
+/*
+ * What engines must know of what others did in the VM's present life, the time from one start of it
+ * to its end: STATE/vms/UUID, lines of text with a sum each (state_file.h), written to a temporary
+ * file and renamed. Whoever changes it holds the VM's lock (lock.h).
+ *
+ *     vm BOOT-ID ID STARTED PROCESS          first
+ *     restarted
+ *     damaged
+ *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
+ *     dismissed ADDRESS VENDOR:DEVICE
+ *     result {JSON}
+ *     end                                    last
+ *
+ * A line whose sum is wrong is ignored, and so is a file without its first line; a word that is not
+ * known is of a newer version. "-" stands for what is not known.
+ */
+#ifndef ENGINE_VM_STATE_H
+#define ENGINE_VM_STATE_H
+
+#include "engine/host/host.h"
+#include "engine/state/log_write.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A device as it was when it was noted; what has the address by now may be another one. */
+struct vm_state_device {
+    char *address;
+    struct device_id id;
+    int iommu_group; /* -1: none */
+    char *driver;    /* the host's; NULL: it had none */
+};
+
+/* What was last logged of one device in this life. */
+struct vm_state_result {
+    char *device; /* as in the log, "0000:03:00.0 1ac1:089a"; NULL: the event as a whole failed */
+    char *action, *rule; /* or NULL */
+    enum result result;
+    char *message;
+    char *time;     /* of that line */
+    char *since;    /* of the first line in a row that says as much */
+    char *attached; /* when the VM got it; NULL: it did not, or has given it back */
+};
+
+/* Which start of the VM is meant. Times are clock ticks since the host's boot, as starttime of
+ * proc(5), of one boot of the host: the file is of no other. */
+struct vm_start {
+    int id; /* libvirt's, of the running VM; -1: not known. A daemon that starts again may give it
+               to the next one. */
+    unsigned long long process; /* when the VM's process was started; 0: not known */
+    unsigned long long seen;    /* when that was learnt; 0: when this process was started */
+};
+
+struct vm_state {
+    int id; /* as in life_start; of the file */
+    unsigned long long process;
+    unsigned long long started; /* what the engine that began the file had as `seen` */
+    bool restarted;             /* the guest was restarted for its devices */
+    bool damaged;  /* something of it was lost: whether it was restarted and what was dismissed is
+                      not known, and both are assumed */
+    int error;     /* errno of reading it: then it is not written either; 0: none */
+    char *ignored; /* a message for the log about what was not read; NULL: all was */
+    /* Devices that leave their host driver for the VM, by us for the rest of their IOMMU group to
+     * go, or by libvirt, which is asked next: one that is killed in between forgets it. Who puts
+     * one there does so before, and it stays until the host has the device again. */
+    struct vm_state_device *taken;
+    size_t taken_count;
+    struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
+                                      after the guest's boot does not attach them again */
+    size_t dismissed_count;
+    struct vm_state_result *results; /* the newest last */
+    size_t result_count;
+};
+
+/* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
+ * false when there is nothing: the life is then empty, but for `damaged`, `error` and `ignored`.
+ * The caller ends both with vm_state_finish(). */
+bool vm_state_load(struct vm_state *life, const char *state, const char *uuid);
+void vm_state_finish(struct vm_state *life);
+
+/*
+ * Reads what is kept of that start of the VM, or begins it: of an earlier one only what was taken
+ * from the host is left. Returns false when the file is of a later start: nothing of that may be
+ * changed, and the life is empty.
+ */
+bool vm_state_open(struct vm_state *life, const char *state, const char *uuid,
+                   const struct vm_start *start);
+/* Whether the file that was read is of that start, or of a later one. */
+bool vm_state_is_same_start(const struct vm_state *life, const struct vm_start *start);
+bool vm_state_is_later_start(const struct vm_state *life, const struct vm_start *start);
+
+/* Only what was taken from the host outlives it. */
+void vm_state_end(struct vm_state *life);
+
+void vm_state_dismiss(struct vm_state *life, const char *address, struct device_id id);
+/* Takes it from the list. Returns true when it was there. */
+bool vm_state_readmit(struct vm_state *life, const char *address);
+bool vm_state_has_dismissed(const struct vm_state *life, const char *address, struct device_id id);
+
+/* Adds to the list, unless its address is there. Returns true when it was not. */
+bool vm_state_add_unbound(struct vm_state *life, const struct device *device, const char *driver);
+/* NULL when it is not on the list. */
+const struct vm_state_device *vm_state_find_unbound(const struct vm_state *life,
+                                                    const char *address);
+/* Whether that is what was noted: by its id and IOMMU group. */
+bool vm_state_device_is(const struct vm_state_device *noted, const struct device *device);
+/* Takes it from the list. */
+void vm_state_remove_unbound(struct vm_state *life, const char *address);
+
+/* Whether an entry of the log says something of a device, or that an event as a whole failed. */
+bool vm_state_is_result(const struct log_entry *entry);
+/* Notes such an entry. */
+void vm_state_note_result(struct vm_state *life, const struct log_entry *entry, const char *time);
+
+/* An empty life has no file. Returns 0, or -1 with a message; the file is then as before. A file of
+ * a later start, which somebody without a lock may have written since, is left alone, as 0. */
+int vm_state_save(const struct vm_state *life, const char *state, const char *uuid, char *error,
+                  size_t error_size);
+
+/* Whether there is a file for the VM, or the beginning of one, cheaply. */
+bool vm_state_exists(const char *state, const char *uuid);
+
+/* The VMs that have a file, by UUID. The caller frees each and the list. */
+char **vm_state_all(const char *state, size_t *count);
+
+/* Whether the device is on the list of any VM, and which driver it had, "" for none. */
+bool vm_state_find_in_all(const char *state, const struct device *device, char *driver,
+                          size_t size);
+
+/* When this process was started, and now, in clock ticks since the host's boot. */
+unsigned long long vm_state_now(void);
+unsigned long long vm_state_clock(void);
+
+/* When the process of the running VM was started, from libvirt's pid file below `sysroot` (NULL:
+ * the running system) and proc(5); 0: not known. */
+unsigned long long vm_state_process(const char *sysroot, const char *name);
+
+#endif

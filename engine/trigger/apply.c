@@ -1,0 +1,367 @@
+#include "engine/trigger/apply.h"
+
+#include "engine/command/command.h"
+#include "engine/plan/plan.h"
+#include "engine/plan/plan_print.h"
+#include "engine/state/vm_state.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RESULTS_LIMIT = 64 * 1024 * 1024 }; /* of one VM */
+
+/* --- which VMs */
+
+static struct event apply_event_of(const struct apply *apply, const struct domain *domain) {
+    return (struct event){.name = EVENT_STARTED,
+                          .domain = domain,
+                          .vms = apply->vms.list,
+                          .vm_count = apply->vms.count,
+                          .settled = true};
+}
+
+/* Every VM, if a rule's word may mean another one than a running VM that it fits. */
+static int apply_list_vms(struct apply *apply, struct virt *virt, struct virt_error *error) {
+    for (size_t i = 0; i < apply->running.count; i++) {
+        struct event event = apply_event_of(apply, &apply->running.list[i]);
+        if (match_unsure(apply->request->program, &event))
+            return domain_list_from_libvirt(&apply->vms, virt, error);
+    }
+    return 0;
+}
+
+static bool apply_is_concerned(const struct apply *apply, const struct domain *domain) {
+    struct event event = apply_event_of(apply, domain);
+    struct wanted_list wanted = match_event(apply->request->program, &event);
+    free(wanted.list);
+    return wanted.count > 0;
+}
+
+static int apply_compare_names(const void *left, const void *right) {
+    const struct domain *a = left, *b = right;
+    return strcmp(a->name, b->name);
+}
+
+static void apply_choose(struct apply *apply, size_t i) {
+    apply->chosen_count += !apply->chosen[i];
+    apply->chosen[i] = true;
+}
+
+/* Takes the domain: the running one, or one that has started since they were listed. */
+static void apply_choose_domain(struct apply *apply, struct domain *domain) {
+    struct others *running = &apply->running;
+    size_t i = 0;
+    while (i < running->count && strcmp(domain_key(&running->list[i]), domain_key(domain)) != 0)
+        i++;
+    if (i < running->count) {
+        domain_finish(domain);
+    } else {
+        running->list = memory_grow(running->list, i, sizeof *running->list);
+        running->list[running->count++] = *domain;
+    }
+    if (apply_is_concerned(apply, &running->list[i]))
+        apply_choose(apply, i);
+}
+
+static void apply_say(struct apply *apply, char *message, const char *hint) {
+    command_fail(message, hint);
+    free(message);
+    apply->problem = true;
+}
+
+static void apply_choose_xml(struct apply *apply, const char *name, const char *xml) {
+    struct domain domain;
+    char error[512];
+    if (domain_parse(&domain, xml, strlen(xml), error, sizeof error) < 0) {
+        apply_say(apply, memory_printf("%s: %s", name, error), NULL);
+    } else if (domain.id < 0) {
+        apply_say(apply, memory_printf("VM '%s' does not run", domain_label(&domain)),
+                  "its rules count when it starts");
+        domain_finish(&domain);
+    } else {
+        apply_choose_domain(apply, &domain);
+    }
+}
+
+/* Returns -1 with `error` when libvirt does not answer any more. */
+static int apply_choose_name(struct apply *apply, struct virt *virt, const char *name,
+                             struct virt_error *error) {
+    char *xml = NULL;
+    if (virt->ops->domain_xml(virt, name, &xml, error) == 0)
+        apply_choose_xml(apply, name, xml);
+    else if (error->failure == VIRT_UNREACHABLE || error->failure == VIRT_SILENT)
+        return -1;
+    else
+        apply_say(apply, memory_strdup(error->message), error->hint);
+    free(xml);
+    return 0;
+}
+
+static int apply_choose_all(struct apply *apply, struct virt *virt, struct virt_error *error) {
+    const struct apply_request *request = apply->request;
+    for (size_t i = 0; i < request->name_count; i++)
+        if (apply_choose_name(apply, virt, request->names[i], error) < 0)
+            return -1;
+    for (size_t i = 0; !request->name_count && i < apply->running.count; i++)
+        if (apply_is_concerned(apply, &apply->running.list[i]))
+            apply_choose(apply, i);
+    return 0;
+}
+
+/* --- what is noted of VMs that do not run */
+
+static bool apply_is_running(const struct apply *apply, const char *uuid) {
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (!strcmp(domain_key(&apply->running.list[i]), uuid))
+            return true;
+    return false;
+}
+
+/* By the name that people know, where libvirt still knows the VM. */
+static bool apply_read_over(struct domain *domain, struct virt *virt, const char *uuid) {
+    struct virt_error error;
+    char *xml = NULL, ignored[512];
+    int status = virt->ops->domain_xml(virt, uuid, &xml, &error) < 0
+                     ? domain_from_name(domain, uuid)
+                     : domain_parse(domain, xml, strlen(xml), ignored, sizeof ignored);
+    free(xml);
+    return status == 0;
+}
+
+static void apply_find_over(struct apply *apply, struct virt *virt) {
+    size_t count;
+    char **all = vm_state_all(apply->request->state, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct others *over = &apply->over;
+        struct domain domain;
+        if (!apply_is_running(apply, all[i]) && apply_read_over(&domain, virt, all[i])) {
+            over->list = memory_grow(over->list, over->count, sizeof *over->list);
+            over->list[over->count++] = domain;
+        }
+        free(all[i]);
+    }
+    free((void *)all);
+}
+
+int apply_init(struct apply *apply, const struct apply_request *request, struct virt_error *error) {
+    struct virt *virt = NULL;
+    *apply = (struct apply){.request = request};
+    if (request->open_virt(&virt, NULL, error) < 0)
+        return -1;
+    int status = running_domains_load(&apply->running, virt, NULL, error);
+    if (status == 0 && apply_list_vms(apply, virt, error) < 0) {
+        apply_finish(apply);
+        status = -1;
+    }
+    if (status == 0) {
+        if (apply->running.count)
+            qsort(apply->running.list, apply->running.count, sizeof *apply->running.list,
+                  apply_compare_names);
+        apply->chosen = memory_zalloc(apply->running.count + request->name_count + 1);
+        status = apply_choose_all(apply, virt, error);
+        apply->seen = vm_state_clock();
+        if (status < 0)
+            apply_finish(apply);
+        else if (request->state && !request->name_count)
+            apply_find_over(apply, virt);
+    }
+    virt_close(virt);
+    return status;
+}
+
+void apply_finish(struct apply *apply) {
+    running_domains_finish(&apply->running);
+    running_domains_finish(&apply->over);
+    domain_list_finish(&apply->vms);
+    free(apply->chosen);
+}
+
+/* --- doing it */
+
+/* The process of one VM. */
+struct worker {
+    const struct domain *domain;
+    pid_t pid;   /* -1: it could not be made */
+    int results; /* JSON, to read; -1: none */
+};
+
+static bool apply_run_vm(const struct apply_request *request, const struct event *event,
+                         FILE *out) {
+    struct run_config executor = {.program = request->program,
+                                  .event = event,
+                                  .sysroot = request->sysroot,
+                                  .state = request->state,
+                                  .journal = log_write_open(request->state, false),
+                                  .clock = request->clock,
+                                  .open_virt = request->open_virt};
+    if (!executor.journal || !out)
+        return false;
+    log_write_copy(executor.journal, out, request->json);
+    bool good = pass_run_event(&executor);
+    log_write_close(executor.journal);
+    return fflush(out) == 0 && good;
+}
+
+/* Lines of people's length are one write each, so two VMs' do not mix; JSON comes by a pipe. */
+static struct worker apply_start(const struct apply_request *request, const struct event *event) {
+    struct worker worker = {event->domain, -1, -1};
+    int results[2] = {-1, -1};
+    if (request->json && pipe2(results, O_CLOEXEC) < 0)
+        return worker;
+    fflush(request->out);
+    worker.pid = fork();
+    if (worker.pid == 0) {
+        FILE *out = request->json ? fdopen(results[1], "we") : request->out;
+        _exit(apply_run_vm(request, event, out) ? EXIT_FINE : EXIT_PROBLEM);
+    }
+    if (request->json)
+        close(results[1]);
+    worker.results = results[0];
+    return worker;
+}
+
+static void apply_add_results(struct json_object *list, char *lines) {
+    char *rest = lines;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        struct json_object *result = *line ? text_parse_json(line, strlen(line)) : NULL;
+        if (result)
+            text_json_append(list, result);
+    }
+}
+
+/* What the worker writes until its end. */
+static void apply_collect(struct json_object *list, const struct worker *worker) {
+    FILE *in = worker->results < 0 ? NULL : fdopen(worker->results, "re");
+    size_t size = 0;
+    char *lines = in ? command_read_all(in, RESULTS_LIMIT - 1, &size) : NULL;
+    if (lines) {
+        lines = memory_resize(lines, size + 1, 1);
+        lines[size] = '\0';
+        apply_add_results(list, lines);
+    }
+    free(lines);
+    if (in)
+        fclose(in);
+}
+
+static bool apply_join(const struct worker *worker) {
+    int status = 0;
+    pid_t pid = -1;
+    while (worker->pid > 0 && (pid = waitpid(worker->pid, &status, 0)) < 0 && errno == EINTR)
+        ;
+    if (pid > 0 && WIFEXITED(status))
+        return WEXITSTATUS(status) == EXIT_FINE;
+    char *message = pid > 0 ? memory_printf("VM '%s': its process was ended by signal %d",
+                                            domain_label(worker->domain), WTERMSIG(status))
+                            : memory_printf("VM '%s': no process could be made for it",
+                                            domain_label(worker->domain));
+    command_fail(message, "try it again with this VM alone");
+    free(message);
+    return false;
+}
+
+static struct worker *apply_start_all(const struct apply *apply) {
+    struct worker *workers = memory_zalloc((apply->chosen_count + 1) * sizeof *workers);
+    size_t count = 0;
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (apply->chosen[i]) {
+            struct event event = apply_event_of(apply, &apply->running.list[i]);
+            event.seen = apply->seen;
+            workers[count++] = apply_start(apply->request, &event);
+        }
+    return workers;
+}
+
+/* As at their end, but that no rule's program is run so late. */
+static bool apply_settle_all(const struct apply *apply, struct json_object *list) {
+    struct program nothing = {0};
+    struct apply_request request = *apply->request;
+    bool good = true;
+    request.program = &nothing;
+    for (size_t i = 0; i < apply->over.count; i++) {
+        struct event event = {
+            .name = EVENT_RELEASE, .domain = &apply->over.list[i], .settled = true};
+        struct worker worker = apply_start(&request, &event);
+        apply_collect(list, &worker);
+        good &= apply_join(&worker);
+    }
+    return good;
+}
+
+bool apply_execute(struct apply *apply) {
+    const struct apply_request *request = apply->request;
+    struct json_object *object = text_json_object(), *list = text_json_array();
+    bool good = apply_settle_all(apply, list) && !apply->problem;
+    struct worker *workers = apply_start_all(apply);
+    for (size_t i = 0; i < apply->chosen_count; i++) {
+        apply_collect(list, &workers[i]);
+        good &= apply_join(&workers[i]);
+    }
+    free(workers);
+    text_json_add(object, "results", list);
+    if (request->json)
+        text_print_json(request->out, object);
+    else
+        json_object_put(object);
+    return good;
+}
+
+/* --- showing it */
+
+/* The running VMs without that one. Borrowed; the caller frees the list alone. */
+static struct domain *apply_others_of(const struct apply *apply, size_t own) {
+    struct domain *list = memory_zalloc((apply->running.count + 1) * sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (i != own)
+            list[count++] = apply->running.list[i];
+    return list;
+}
+
+static bool apply_show_one(const struct apply *apply, const struct host *host, size_t i,
+                           bool colour, struct json_object *plans) {
+    struct event event = apply_event_of(apply, &apply->running.list[i]);
+    struct domain *others = apply_others_of(apply, i);
+    struct plan plan;
+    plan_init(&plan, &(struct plan_request){.program = apply->request->program,
+                                            .event = &event,
+                                            .host = host,
+                                            .others = others,
+                                            .other_count = apply->running.count - 1});
+    if (apply->request->json)
+        text_json_append(plans, plan_print_json(&plan));
+    else
+        plan_print(&plan, apply->request->out, false, colour);
+    bool good = plan_count(&plan, PLAN_REFUSED) == 0;
+    plan_finish(&plan);
+    free(others);
+    return good;
+}
+
+int apply_show(const struct apply *apply, bool colour, char *error, size_t error_size) {
+    const struct apply_request *request = apply->request;
+    struct json_object *object, *plans;
+    struct host host;
+    bool good = !apply->problem;
+    if (host_init(&host, request->sysroot, error, error_size) < 0)
+        return -1;
+    object = text_json_object();
+    plans = text_json_array();
+    for (size_t i = 0; i < apply->running.count; i++)
+        if (apply->chosen[i])
+            good &= apply_show_one(apply, &host, i, colour, plans);
+    text_json_add(object, "plans", plans);
+    if (request->json)
+        text_print_json(request->out, object);
+    else
+        json_object_put(object);
+    host_finish(&host);
+    return good;
+}

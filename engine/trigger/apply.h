@@ -1,0 +1,51 @@
+/* Running VMs get what the rules want at their `started`, without being started anew. */
+#ifndef ENGINE_APPLY_H
+#define ENGINE_APPLY_H
+
+#include "engine/libvirt/domain_list.h"
+#include "engine/libvirt/running_domains.h"
+#include "engine/run/pass.h"
+
+#include <stdio.h>
+
+struct apply_request {
+    const struct program *program;
+    const char *sysroot; /* of the host; NULL: the running system */
+    const char *state;   /* directory of log and lock; not for apply_show() */
+    char *const *names;  /* VMs, by name, title or UUID; none: all that a rule concerns */
+    size_t name_count;
+    bool json;
+    FILE *out; /* a file and no memory: other processes write to it */
+    struct clock *clock;
+    int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
+};
+
+struct apply {
+    const struct apply_request *request;
+    struct others running; /* every VM that runs, by name */
+    struct vms vms;        /* every VM, where a rule's word may mean several; none: not needed */
+    bool *chosen;          /* one each: it is to be worked on */
+    struct others over;    /* VMs that ended while no hook ran: what is noted of them is settled */
+    size_t chosen_count;
+    unsigned long long seen; /* when they were listed, in the unit of vm_state_clock() */
+    bool problem;            /* a VM that was named is not there, does not run, or is several */
+};
+
+/* Finds the VMs; says what is wrong with the names on stderr. Returns 0, or -1 with `error` and
+ * nothing to finish. */
+int apply_init(struct apply *apply, const struct apply_request *request, struct virt_error *error);
+void apply_finish(struct apply *apply);
+
+/*
+ * Unless VMs are named, what is left of VMs that have ended goes back to the host first. Then a
+ * process each VM, all at once, so that none waits for another's device. What comes of it goes
+ * to the log and to `out`: a line each as it comes, or with `json` {"results": [...]} in the end.
+ * Returns true when all is as the rules want it.
+ */
+bool apply_execute(struct apply *apply);
+
+/* The plans, for people or as {"plans": [...]}; changes nothing. Returns 1 when nothing is refused,
+ * 0 when something is, -1 with a message when the host cannot be read. */
+int apply_show(const struct apply *apply, bool colour, char *error, size_t error_size);
+
+#endif

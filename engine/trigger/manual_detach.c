@@ -1,0 +1,452 @@
+#include "engine/trigger/manual_detach.h"
+#include "engine/host/driver.h"
+#include "engine/model/address.h"
+
+#include "engine/libvirt/device_xml.h"
+#include "engine/state/lock.h"
+#include "engine/state/pending.h"
+#include "engine/state/vm_state.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    PASSING_LIMIT_MS = 60000, /* as long as an error that passes is tried again */
+    CONNECT_LIMIT_MS = 10000, /* and a libvirt that does not answer */
+    FIRST_PAUSE_MS = 250,
+    LONGEST_PAUSE_MS = 5000,
+};
+
+static int manual_detach_fail(struct virt_error *error, char *message, char *hint) {
+    *error = (struct virt_error){.failure = VIRT_FAILED};
+    snprintf(error->message, sizeof error->message, "%s", message);
+    snprintf(error->hint, sizeof error->hint, "%s", hint ? hint : "");
+    free(message);
+    free(hint);
+    return -1;
+}
+
+/* --- which device */
+
+static const struct device *manual_detach_find_on_host(const struct host *host,
+                                                       const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < host->count; i++)
+        if (domain_hostdev_is(hostdev, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
+}
+
+static char *manual_detach_address_of(const struct domain_hostdev *hostdev,
+                                      const struct device *device) {
+    if (device)
+        return memory_strdup(device->address);
+    return hostdev->bus == BUS_PCI
+               ? memory_strdup(hostdev->address)
+               : memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number);
+}
+
+/* As the log has it. What a PCI device was that the host has lost, nobody knows. */
+static char *manual_detach_text_of(const struct domain_hostdev *hostdev,
+                                   const struct device *device) {
+    struct device_id id = device ? device->id : hostdev->id;
+    char *address = manual_detach_address_of(hostdev, device);
+    char *text = id.vendor || id.device
+                     ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
+                     : memory_strdup(address);
+    free(address);
+    return text;
+}
+
+static bool manual_detach_has_id(const struct device_id *id, const char *word) {
+    char text[16];
+    snprintf(text, sizeof text, "%04x:%04x", id->vendor, id->device);
+    return (id->vendor || id->device) && !strcasecmp(text, word);
+}
+
+static bool manual_detach_has_number(const struct domain_hostdev *hostdev, const char *word) {
+    char text[32];
+    snprintf(text, sizeof text, "%u/%u", hostdev->bus_number, hostdev->device_number);
+    return hostdev->bus == BUS_USB && !strcmp(text, word);
+}
+
+static bool manual_detach_has_address(const struct domain_hostdev *hostdev,
+                                      const struct device *device, const char *word) {
+    char address[64];
+    if (!address_normalise(word, address, sizeof address))
+        snprintf(address, sizeof address, "%s", word);
+    return (hostdev->bus == BUS_PCI && !strcasecmp(hostdev->address, address)) ||
+           (device && !strcasecmp(device->address, address));
+}
+
+static bool manual_detach_is_called(const struct host *host, const struct domain_hostdev *hostdev,
+                                    const char *word) {
+    const struct device *device = manual_detach_find_on_host(host, hostdev);
+    return !strcmp(hostdev->alias, word) || manual_detach_has_number(hostdev, word) ||
+           manual_detach_has_address(hostdev, device, word) ||
+           manual_detach_has_id(&hostdev->id, word) ||
+           (device && manual_detach_has_id(&device->id, word));
+}
+
+/* "0000:03:00.0 1ac1:089a (hostdev0), ..." of those that are called `word`, or of all when it is
+ * NULL; counts them. */
+static char *manual_detach_list_devices(const struct manual_detach *detach, const char *word,
+                                        size_t *count) {
+    char *list = memory_strdup("");
+    *count = 0;
+    for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &detach->domain.hostdevs[i];
+        if (word && !manual_detach_is_called(&detach->host, hostdev, word))
+            continue;
+        char *text =
+            manual_detach_text_of(hostdev, manual_detach_find_on_host(&detach->host, hostdev));
+        char *longer = memory_printf("%s%s%s (%s)", list, (*count)++ ? ", " : "", text,
+                                     *hostdev->alias ? hostdev->alias : "no alias");
+        free(text);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+static int manual_detach_fail_none(const struct manual_detach *detach, struct virt_error *error) {
+    size_t count;
+    const char *label = domain_label(&detach->domain);
+    char *list = manual_detach_list_devices(detach, NULL, &count);
+    manual_detach_fail(
+        error, memory_printf("VM '%s' has no host device '%s'", label, detach->request->word),
+        count ? memory_printf("it has %s", list) : memory_strdup("it has none at all"));
+    free(list);
+    return -1;
+}
+
+static int manual_detach_fail_several(size_t count, char *list, const struct manual_detach *detach,
+                                      struct virt_error *error) {
+    manual_detach_fail(error,
+                       memory_printf("'%s' is %zu devices of VM '%s': %s", detach->request->word,
+                                     count, domain_label(&detach->domain), list),
+                       memory_strdup("say which by its address or alias"));
+    free(list);
+    return -1;
+}
+
+static int manual_detach_choose(struct manual_detach *detach, struct virt_error *error) {
+    size_t count;
+    const char *word = detach->request->word;
+    char *list = manual_detach_list_devices(detach, word, &count);
+    if (count > 1)
+        return manual_detach_fail_several(count, list, detach, error);
+    free(list);
+    for (size_t i = 0; i < detach->domain.hostdev_count; i++)
+        if (manual_detach_is_called(&detach->host, &detach->domain.hostdevs[i], word))
+            detach->hostdev = &detach->domain.hostdevs[i];
+    return detach->hostdev ? 0 : manual_detach_fail_none(detach, error);
+}
+
+/* libvirt compares the source only. */
+static char *manual_detach_xml_of(const struct domain_hostdev *hostdev) {
+    char address[sizeof hostdev->address];
+    struct device device = {.bus = hostdev->bus,
+                            .address = address,
+                            .id = hostdev->id,
+                            .bus_number = hostdev->bus_number,
+                            .device_number = hostdev->device_number};
+    snprintf(address, sizeof address, "%s", hostdev->address);
+    return device_xml(&device, NULL);
+}
+
+static void manual_detach_describe(struct manual_detach *detach) {
+    detach->device = manual_detach_find_on_host(&detach->host, detach->hostdev);
+    detach->text = manual_detach_text_of(detach->hostdev, detach->device);
+    detach->xml = manual_detach_xml_of(detach->hostdev);
+}
+
+/* --- the VM */
+
+static int manual_detach_load_domain(struct manual_detach *detach, struct virt_error *error) {
+    struct virt *virt = detach->request->virt;
+    char *xml = NULL;
+    int status;
+    detach->vm_start = (struct vm_start){.id = -1, .seen = vm_state_clock()};
+    if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
+        return -1;
+    *error = (struct virt_error){.failure = VIRT_FAILED};
+    status = domain_parse(&detach->domain, xml, strlen(xml), error->message, sizeof error->message);
+    free(xml);
+    if (status == 0) {
+        detach->vm_start.id = detach->domain.id;
+        detach->vm_start.process = vm_state_process(detach->request->sysroot, detach->domain.name);
+    }
+    if (status < 0 || detach->domain.id >= 0)
+        return status;
+    manual_detach_fail(
+        error, memory_printf("VM '%s' does not run", domain_label(&detach->domain)),
+        memory_strdup("only a running VM holds devices; what its definition has, 'virsh edit' "
+                      "changes"));
+    domain_finish(&detach->domain);
+    return -1;
+}
+
+static int manual_detach_fail_busy(struct manual_detach *detach, const char *message,
+                                   struct virt_error *error) {
+    domain_finish(&detach->domain);
+    detach->domain = (struct domain){0};
+    return manual_detach_fail(
+        error, memory_strdup(message),
+        memory_strdup("'virt-rules status' shows what it does; try again later"));
+}
+
+/* The VM, and once it is this process's alone, the VM again: another may have worked on it. */
+static int manual_detach_load_locked(struct manual_detach *detach, struct virt_error *error) {
+    char message[512];
+    int status = manual_detach_load_domain(detach, error);
+    if (status < 0 || !detach->request->state)
+        return status;
+    detach->lock =
+        lock_vm(detach->request->state, domain_key(&detach->domain), message, sizeof message);
+    if (detach->lock == LOCK_BUSY)
+        return manual_detach_fail_busy(detach, message, error);
+    if (detach->lock < 0)
+        fprintf(stderr, "virt-rules: %s; going on without a lock\n", message);
+    domain_finish(&detach->domain);
+    detach->domain = (struct domain){0};
+    return manual_detach_load_domain(detach, error);
+}
+
+static int manual_detach_load_host(struct manual_detach *detach, struct virt_error *error) {
+    char message[512];
+    if (host_init(&detach->host, detach->request->sysroot, message, sizeof message) == 0)
+        return 0;
+    detach->host = (struct host){0};
+    return manual_detach_fail(
+        error, memory_strdup(message),
+        memory_strdup("--sysroot takes a directory that holds sys/ and proc/"));
+}
+
+int manual_detach_init(struct manual_detach *detach, const struct manual_detach_request *request,
+                       struct virt_error *error) {
+    *detach = (struct manual_detach){.request = request, .lock = -1};
+    if (manual_detach_load_locked(detach, error) == 0) {
+        if (manual_detach_load_host(detach, error) == 0 &&
+            manual_detach_choose(detach, error) == 0) {
+            manual_detach_describe(detach);
+            return 0;
+        }
+        host_finish(&detach->host);
+        domain_finish(&detach->domain);
+    }
+    lock_release(detach->lock);
+    return -1;
+}
+
+void manual_detach_finish(struct manual_detach *detach) {
+    free(detach->text);
+    free(detach->xml);
+    host_finish(&detach->host);
+    domain_finish(&detach->domain);
+    lock_release(detach->lock);
+}
+
+/* --- what is in the way */
+
+/* Another device of the VM in the same IOMMU group, or NULL. */
+static const struct device *manual_detach_find_sibling(const struct manual_detach *detach) {
+    const struct device *device = detach->device;
+    for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
+        const struct device *other =
+            manual_detach_find_on_host(&detach->host, &detach->domain.hostdevs[i]);
+        if (other && other != device && other->bus == BUS_PCI &&
+            other->iommu_group == device->iommu_group)
+            return other;
+    }
+    return NULL;
+}
+
+char *manual_detach_obstacle(const struct manual_detach *detach) {
+    const struct device *device = detach->device, *sibling;
+    if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
+        driver_may_split_group(&detach->host) || !(sibling = manual_detach_find_sibling(detach)))
+        return NULL;
+    return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 cannot "
+                         "take a group apart: shut the VM down",
+                         sibling->address, device->iommu_group);
+}
+
+/* --- doing it */
+
+static int64_t manual_detach_now_of(const struct manual_detach *detach) {
+    return detach->request->clock->now_ms(detach->request->clock);
+}
+
+/* Whether the guest may be asked once more, and waits until then. */
+static bool manual_detach_ask_again(const struct manual_detach *detach,
+                                    const struct virt_error *error, int64_t since, int64_t *pause) {
+    int64_t limit = error->failure == VIRT_PASSES        ? PASSING_LIMIT_MS
+                    : error->failure == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
+                                                         : 0;
+    if (manual_detach_now_of(detach) + *pause > since + limit)
+        return false;
+    detach->request->clock->sleep_ms(detach->request->clock, *pause);
+    *pause = *pause * 2 < LONGEST_PAUSE_MS ? *pause * 2 : LONGEST_PAUSE_MS;
+    return true;
+}
+
+/* For 'status'. */
+static void manual_detach_note_result(const struct manual_detach *detach,
+                                      const struct log_entry *entry) {
+    struct vm_state life;
+    char ignored[512];
+    const char *state = detach->request->state, *key = domain_key(&detach->domain);
+    if (!state || !vm_state_open(&life, state, key, &detach->vm_start))
+        return;
+    vm_state_note_result(&life, entry, log_write_time(detach->request->journal));
+    vm_state_save(&life, state, key, ignored, sizeof ignored);
+    vm_state_finish(&life);
+}
+
+static bool manual_detach_log_result(const struct manual_detach *detach, enum result result,
+                                     const char *message, const char *hint) {
+    char *text = memory_printf("%s%s%s", message, *hint ? "; " : "", hint);
+    struct log_entry entry = {.vm = domain_label(&detach->domain),
+                              .uuid = detach->domain.uuid,
+                              .event = "detach",
+                              .device = detach->text,
+                              .result = result,
+                              .message = text};
+    log_write_entry(detach->request->journal, &entry);
+    manual_detach_note_result(detach, &entry);
+    free(text);
+    return result == RESULT_DETACHED;
+}
+
+/* Before the guest is asked: an engine that looks after the guest's boot would take what comes of
+ * it for the guest's doing, also after this program's end, and attach the device again. */
+static void manual_detach_note(const struct manual_detach *detach, bool dismissed) {
+    struct vm_state life;
+    const struct manual_detach_request *request = detach->request;
+    const char *key = domain_key(&detach->domain);
+    char message[512];
+    if (!request->state || !detach->device ||
+        !vm_state_open(&life, request->state, key, &detach->vm_start))
+        return;
+    if (life.ignored)
+        manual_detach_log_result(detach, RESULT_FAILED, life.ignored, "");
+    if (dismissed)
+        vm_state_dismiss(&life, detach->device->address, detach->device->id);
+    else
+        vm_state_readmit(&life, detach->device->address);
+    if (vm_state_save(&life, request->state, key, message, sizeof message) < 0)
+        manual_detach_log_result(
+            detach, RESULT_FAILED, message,
+            "an engine that looks after the VM's start may attach the device again");
+    vm_state_finish(&life);
+}
+
+/* The host has it: it need not be noted any more. */
+static void manual_detach_note_returned(const struct manual_detach *detach) {
+    struct vm_state life;
+    const struct manual_detach_request *request = detach->request;
+    const char *key = domain_key(&detach->domain);
+    char ignored[512], driver[64];
+    if (!request->state || !detach->device ||
+        !host_driver(&detach->host, detach->device, driver, sizeof driver) || !*driver ||
+        driver_is_vfio(driver) || !vm_state_open(&life, request->state, key, &detach->vm_start))
+        return;
+    vm_state_remove_unbound(&life, detach->device->address);
+    vm_state_save(&life, request->state, key, ignored, sizeof ignored);
+    vm_state_finish(&life);
+}
+
+static const char *manual_detach_place_of(const struct manual_detach *detach) {
+    return detach->device ? detach->device->address : detach->hostdev->alias;
+}
+
+/* So that 'status' shows it. */
+static void manual_detach_begin_call(struct manual_detach *detach) {
+    const struct manual_detach_request *request = detach->request;
+    if (request->state)
+        pending_begin(request->state, domain_key(&detach->domain), "detach",
+                      manual_detach_place_of(detach), 0);
+    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
+    virt_set_subject(request->virt, subject);
+    free(subject);
+}
+
+/* What libvirt has not answered stays noted. */
+static void manual_detach_end_call(struct manual_detach *detach, const struct virt_error *error) {
+    const struct manual_detach_request *request = detach->request;
+    virt_set_subject(request->virt, NULL);
+    if (request->state &&
+        (!error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE)))
+        pending_end(request->state, domain_key(&detach->domain), manual_detach_place_of(detach));
+}
+
+bool manual_detach_execute(struct manual_detach *detach) {
+    struct guest_removal release = {.virt = detach->request->virt,
+                                    .clock = detach->request->clock,
+                                    .domain = &detach->domain,
+                                    .hostdev = detach->hostdev,
+                                    .xml = detach->xml};
+    struct virt_error error;
+    enum guest_answer answer;
+    int64_t since = manual_detach_now_of(detach), pause = FIRST_PAUSE_MS;
+    char *obstacle = manual_detach_obstacle(detach);
+    if (obstacle) {
+        manual_detach_log_result(detach, RESULT_REFUSED, obstacle, "");
+        free(obstacle);
+        return false;
+    }
+    manual_detach_note(detach, true);
+    manual_detach_begin_call(detach);
+    do
+        answer = guest_removal_wait(&release, &error);
+    while (answer == GUEST_NOT_ASKED && manual_detach_ask_again(detach, &error, since, &pause));
+    manual_detach_end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
+    if (answer == GUEST_LET_GO)
+        manual_detach_note_returned(detach);
+    else if ((answer == GUEST_NOT_ASKED && error.failure != VIRT_SILENT) ||
+             answer == GUEST_KEEPS_IT)
+        manual_detach_note(detach, false);
+    return manual_detach_log_result(detach,
+                                    answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
+                                    error.message, error.hint);
+}
+
+/* --- showing it */
+
+static const char *manual_detach_name_of(const struct manual_detach *detach) {
+    return detach->device ? detach->device->name : "(gone from the host)";
+}
+
+static void manual_detach_print_json(const struct manual_detach *detach, FILE *out,
+                                     const char *obstacle) {
+    struct json_object *object = text_json_object();
+    text_put_json(object, "vm", domain_label(&detach->domain));
+    text_put_json(object, "device", detach->text);
+    text_put_json(object, "name", manual_detach_name_of(detach));
+    text_put_json(object, "alias", detach->hostdev->alias);
+    text_put_json(object, "xml", detach->xml);
+    text_put_json(object, "refusal", obstacle);
+    text_print_json(out, object);
+}
+
+void manual_detach_print(const struct manual_detach *detach, FILE *out, bool json) {
+    char *obstacle = manual_detach_obstacle(detach);
+    if (json) {
+        manual_detach_print_json(detach, out, obstacle);
+    } else {
+        text_print_string(out, domain_label(&detach->domain));
+        fprintf(out, ": would %s ", obstacle ? "refuse" : "take out");
+        text_print_string(out, detach->text);
+        fputc(' ', out);
+        text_print_string(out, manual_detach_name_of(detach));
+        if (*detach->hostdev->alias)
+            fprintf(out, " (%s)", detach->hostdev->alias);
+        fprintf(out, "%s%s\n", obstacle ? ": " : "", obstacle ? obstacle : "");
+    }
+    free(obstacle);
+}

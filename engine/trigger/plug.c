@@ -1,0 +1,428 @@
+#include "engine/trigger/plug.h"
+#include "lexer/text.h"
+
+#include "engine/host/tree.h"
+#include "engine/libvirt/running_domains.h"
+#include "engine/rules/match.h"
+#include "engine/run/rule_errors.h"
+#include "engine/state/device_db.h"
+#include "engine/state/lock.h"
+#include "engine/state/vm_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    SETTLE_LIMIT_MS = 1000, /* how long the kernel may take to set a device up or away */
+    SETTLE_WAIT_MS = 20,
+    CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
+    CONNECT_WAIT_MS = 250,
+    SILENCE_LIMIT = 6, /* how often it waits in vain for libvirt's answer */
+};
+
+/* One event at work. */
+struct plugging {
+    const struct plug *plug;
+    const struct uevent *uevent;
+    struct ruleset ruleset;
+    struct program program;
+    struct others vms;       /* that run */
+    unsigned long long seen; /* when they were listed */
+    bool listed;             /* `vms` was asked for */
+    bool told_broken;
+    bool again; /* told for the second time: for the sake of devices alone */
+    bool problem;
+};
+
+/* --- which rules are about it */
+
+/* The rules as if each were for every VM: for questions before any VM is known. */
+struct anyone {
+    struct program program;
+    struct rule *rules;
+    struct word any;
+    struct domain domain;
+};
+
+static void plug_anyone_init(struct anyone *anyone, const struct program *program) {
+    *anyone = (struct anyone){.any = {.kind = WORD_ANY},
+                              .domain = {.name = memory_strdup("any"), .id = -1}};
+    size_t count = program->rule_count;
+    anyone->rules = memory_zalloc((count + 1) * sizeof *anyone->rules);
+    anyone->program.rules = memory_zalloc((count + 1) * sizeof(struct rule *));
+    for (size_t i = 0; i < count; i++) {
+        anyone->rules[i] = *program->rules[i];
+        anyone->rules[i].vms = &anyone->any;
+        anyone->program.rules[i] = &anyone->rules[i];
+    }
+    anyone->program.rule_count = count;
+}
+
+static void plug_anyone_finish(struct anyone *anyone) {
+    free((void *)anyone->program.rules);
+    free(anyone->rules);
+    domain_finish(&anyone->domain);
+}
+
+static bool plug_names_event(const struct program *program, enum event_name name) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        for (const struct event_list *named = program->rules[i]->events; named; named = named->next)
+            if (named->event == name)
+                return true;
+    return false;
+}
+
+/* A USB device that went is taken out of the VM that got it at whatever event. */
+static bool plug_may_have_been_given(const struct program *program, const struct event *event) {
+    return event->device->bus == BUS_USB && match_giver(program, event, event->device->id).rule;
+}
+
+static bool plug_has_device(const struct wanted_list *wanted) {
+    for (size_t i = 0; i < wanted->count; i++)
+        if (wanted->list[i].action->verb != VERB_RUN)
+            return true;
+    return false;
+}
+
+/* The first rule, by number, that the event concerns; the number of rules when it is only that what
+ * the VM has is gone; SIZE_MAX for none. */
+static size_t plug_rank_of(const struct program *program, const struct event *event, bool stands) {
+    struct wanted_list wanted = match_event(program, event);
+    size_t rank = SIZE_MAX;
+    for (size_t i = program->rule_count; i-- > 0 && wanted.count;)
+        if (program->rules[i] == wanted.list[0].rule)
+            rank = i;
+    if (stands && !plug_has_device(&wanted))
+        rank = SIZE_MAX;
+    free(wanted.list);
+    if (rank == SIZE_MAX && event->name == EVENT_UNPLUGGED &&
+        plug_may_have_been_given(program, event))
+        rank = program->rule_count;
+    return rank;
+}
+
+static bool plug_concerns_anyone(const struct program *program, enum event_name name,
+                                 const struct device *device, bool stands) {
+    struct anyone anyone;
+    plug_anyone_init(&anyone, program);
+    struct event event = {.name = name, .domain = &anyone.domain, .device = device};
+    bool concerns = plug_rank_of(&anyone.program, &event, stands) != SIZE_MAX;
+    plug_anyone_finish(&anyone);
+    return concerns;
+}
+
+static bool plug_devices_alone(const struct plugging *plugging) {
+    return plugging->uevent->stands || plugging->again;
+}
+
+static bool plug_concerns_some_vm(const struct plugging *plugging, enum event_name name,
+                                  const struct device *device) {
+    return plug_concerns_anyone(&plugging->program, name, device, plug_devices_alone(plugging));
+}
+
+bool plug_concerns(const struct program *program, const struct uevent *uevent) {
+    struct anyone anyone;
+    if (uevent->stands)
+        return plug_concerns_anyone(program, EVENT_PLUGGED, &uevent->device, true);
+    if (plug_names_event(program, EVENT_PLUGGED) || plug_names_event(program, EVENT_UNPLUGGED))
+        return true;
+    plug_anyone_init(&anyone, program);
+    bool given = plug_may_have_been_given(
+        &anyone.program, &(struct event){.domain = &anyone.domain, .device = &uevent->device});
+    plug_anyone_finish(&anyone);
+    return given;
+}
+
+/* --- the VMs */
+
+static void plug_log_failure(struct plugging *plugging, enum event_name name,
+                             const struct device *device, const char *message, const char *hint) {
+    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
+    char *subject =
+        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    log_write_entry(plugging->plug->journal, &(struct log_entry){.event = scanner_event_text(name),
+                                                                 .device = subject,
+                                                                 .result = RESULT_FAILED,
+                                                                 .message = text});
+    free(text);
+    free(subject);
+    plugging->problem = true;
+}
+
+static int plug_load_vms(struct plugging *plugging, struct virt_error *error) {
+    struct virt *virt = NULL;
+    *error = (struct virt_error){0};
+    if (plugging->plug->open_virt(&virt, NULL, error) < 0)
+        return -1;
+    int status = running_domains_load(&plugging->vms, virt, NULL, error);
+    plugging->seen = vm_state_clock();
+    virt_close(virt);
+    return status;
+}
+
+/* Once an event. A daemon that starts anew is waited for, a library that is not there is not. */
+static void plug_find_vms(struct plugging *plugging, enum event_name name,
+                          const struct device *device) {
+    struct clock *clock = plugging->plug->clock;
+    struct virt_error error;
+    int64_t deadline = clock->now_ms(clock) + CONNECT_LIMIT_MS;
+    int silences = 0;
+    if (plugging->listed)
+        return;
+    plugging->listed = true;
+    while (plug_load_vms(plugging, &error) < 0) {
+        plugging->vms = (struct others){0};
+        bool passes = error.failure == VIRT_SILENT
+                          ? ++silences < SILENCE_LIMIT
+                          : error.code && clock->now_ms(clock) < deadline &&
+                                (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
+        if (!passes || plugging->plug->by_hand) {
+            plug_log_failure(plugging, name, device, error.message, error.hint);
+            return;
+        }
+        clock->sleep_ms(clock, CONNECT_WAIT_MS);
+    }
+}
+
+static void plug_execute(struct plugging *plugging, const struct event *event) {
+    const struct plug *plug = plugging->plug;
+    struct run_config executor = {.program = &plugging->program,
+                                  .event = event,
+                                  .sysroot = plug->sysroot,
+                                  .state = plug->state,
+                                  .journal = plug->journal,
+                                  .clock = plug->clock,
+                                  .open_virt = plug->open_virt};
+    plugging->problem |= !pass_run_event(&executor);
+}
+
+/* The next VM: in the order of the rules, and first those that no other engine works on, whose work
+ * may last as long as a rule waits for its device. */
+static struct domain *plug_next_vm(const struct plugging *plugging, const struct event *told,
+                                   const bool *done, bool busy) {
+    struct domain *next = NULL;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < plugging->vms.count; i++) {
+        struct event event = *told;
+        event.domain = &plugging->vms.list[i];
+        size_t rank = done[i]
+                          ? SIZE_MAX
+                          : plug_rank_of(&plugging->program, &event, plug_devices_alone(plugging));
+        if (rank >= best ||
+            (!busy && lock_vm_is_taken(plugging->plug->state, domain_key(event.domain))))
+            continue;
+        best = rank;
+        next = &plugging->vms.list[i];
+    }
+    return next;
+}
+
+static void plug_tell(struct plugging *plugging, enum event_name name,
+                      const struct device *device) {
+    struct event event = {.name = name, .device = device, .settled = plugging->again};
+    if (!plug_concerns_some_vm(plugging, name, device))
+        return;
+    if (!plugging->told_broken)
+        plugging->problem |= rule_errors_log(plugging->plug->journal, NULL, NULL,
+                                             scanner_event_text(name), &plugging->ruleset);
+    plugging->told_broken = true;
+    plug_find_vms(plugging, name, device);
+    bool *done = memory_zalloc(plugging->vms.count + 1);
+    for (int busy = 0; busy < 2; busy++)
+        for (struct domain *vm; (vm = plug_next_vm(plugging, &event, done, busy));) {
+            done[vm - plugging->vms.list] = true;
+            event.domain = vm;
+            event.seen = plugging->seen;
+            plug_execute(plugging, &event);
+        }
+    free(done);
+}
+
+/* --- what is there */
+
+enum plug_sight { ABSENT, LEAVING, COMING, READY };
+
+static bool plug_is_number(int directory, const char *name, unsigned wanted) {
+    char *text = tree_directory_attribute(directory, name);
+    uint32_t value = 0;
+    bool is = text_parse_decimal(text, UINT16_MAX, &value) && value == wanted;
+    free(text);
+    return is;
+}
+
+/* Whether all its interfaces are there. The kernel announces a device before it has chosen a
+ * configuration: then bNumInterfaces is an empty line, and a number of two places later. */
+static bool plug_has_interfaces(const struct tree *tree, const char *path, const char *address,
+                                int directory) {
+    uint32_t wanted = 0, found = 0;
+    char *text = tree_directory_attribute(directory, "bNumInterfaces");
+    bool is_set_up = !text || text_parse_decimal(text + strspn(text, " "), UINT8_MAX, &wanted);
+    struct names names = is_set_up && wanted ? tree_list(tree, path) : (struct names){0};
+    size_t length = strlen(address);
+    for (size_t i = 0; i < names.count; i++)
+        found += !strncmp(names.items[i], address, length) && names.items[i][length] == ':';
+    tree_finish_names(&names);
+    free(text);
+    return is_set_up && found >= wanted;
+}
+
+/* The kernel tells of a removal before the device leaves sysfs. A PCI device that stays is a new
+ * one. */
+static bool plug_is_leaving(const struct uevent *uevent, int directory) {
+    const struct device *device = &uevent->device;
+    if (!uevent->removed || !uevent->number)
+        return false;
+    return device->bus == BUS_PCI || (plug_is_number(directory, "busnum", device->bus_number) &&
+                                      plug_is_number(directory, "devnum", device->device_number));
+}
+
+/* An old kernel makes the files of a PCI device after it has announced it. */
+static bool plug_has_config(const struct tree *tree, const char *path) {
+    char *file = memory_printf("%s/config", path);
+    bool has = tree_has(tree, file);
+    free(file);
+    return has;
+}
+
+static enum plug_sight plug_look(const struct tree *tree, const struct uevent *uevent) {
+    const struct device *device = &uevent->device;
+    bool pci = device->bus == BUS_PCI;
+    char *path = memory_printf("sys/bus/%s/devices/%s", pci ? "pci" : "usb", device->address);
+    int directory = tree_directory(tree, path);
+    enum plug_sight sight = ABSENT;
+    if (directory >= 0) {
+        bool ready = pci ? plug_has_config(tree, path)
+                         : plug_has_interfaces(tree, path, device->address, directory);
+        sight = plug_is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
+        close(directory);
+    }
+    free(path);
+    return sight;
+}
+
+static void plug_settle(const struct plug *plug, const struct uevent *uevent) {
+    struct tree tree;
+    int64_t deadline = plug->clock->now_ms(plug->clock) + SETTLE_LIMIT_MS;
+    if (tree_open(&tree, plug->sysroot ? plug->sysroot : ""))
+        for (enum plug_sight sight;
+             (sight = plug_look(&tree, uevent)) == LEAVING || sight == COMING;) {
+            if (plug->clock->now_ms(plug->clock) >= deadline)
+                break;
+            plug->clock->sleep_ms(plug->clock, SETTLE_WAIT_MS);
+        }
+    tree_close(&tree);
+}
+
+/* --- an event */
+
+static bool plug_concerns_news(const struct plugging *plugging, const struct device *device) {
+    return device && (plug_concerns_some_vm(plugging, EVENT_PLUGGED, device) ||
+                      plug_concerns_some_vm(plugging, EVENT_UNPLUGGED, device));
+}
+
+/* What concerns no rule is not kept. */
+static void plug_remember(struct plugging *plugging, struct device_slot *presence,
+                          const char *place, const struct device_changes *news) {
+    bool was_known = presence->number || presence->is_here || presence->has_gone;
+    if (!was_known && !plug_concerns_news(plugging, news->plugged) &&
+        !plug_concerns_news(plugging, news->unplugged_count ? news->unplugged[0] : NULL))
+        return;
+    device_db_update(presence, plugging->uevent, news);
+    if (device_db_write(presence, plugging->plug->state, place) < 0) {
+        char *message =
+            memory_printf("%s/devices/%s: %s", plugging->plug->state, place, strerror(errno));
+        plug_log_failure(plugging, news->plugged ? EVENT_PLUGGED : EVENT_UNPLUGGED,
+                         &plugging->uevent->device, message, "the event may be told twice");
+        free(message);
+    }
+}
+
+/* A device may have come and gone whose events were all sent away, and a VM may have got it. */
+static void plug_tell_again(struct plugging *plugging, const struct device *now) {
+    plugging->again = true;
+    if (now)
+        plug_tell(plugging, EVENT_PLUGGED, now);
+    else
+        plug_tell(plugging, EVENT_UNPLUGGED, &plugging->uevent->device);
+}
+
+/* It is remembered afterwards: what an engine that is killed at its work has not done, the next one
+ * does, and what was done already is no work. */
+static void plug_tell_news(struct plugging *plugging, struct device_slot *presence,
+                           const char *place, const struct device *now, bool waited) {
+    struct device_changes news = device_db_compare(presence, plugging->uevent, now);
+    for (size_t i = 0; i < news.unplugged_count; i++)
+        plug_tell(plugging, EVENT_UNPLUGGED, news.unplugged[i]);
+    if (news.plugged)
+        plug_tell(plugging, EVENT_PLUGGED, news.plugged);
+    if (waited && !news.unplugged_count && !news.plugged)
+        plug_tell_again(plugging, now);
+    plug_remember(plugging, presence, place, &news);
+}
+
+static void plug_log_damage(struct plugging *plugging, const struct device_slot *presence,
+                            const char *place) {
+    if (!presence->damaged)
+        return;
+    char *message =
+        memory_printf("%s/devices/%s is damaged: ignored", plugging->plug->state, place);
+    plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                     &plugging->uevent->device, message, "an event may be told twice");
+    free(message);
+}
+
+static void plug_look_and_tell(struct plugging *plugging, const char *place, bool waited) {
+    const struct plug *plug = plugging->plug;
+    const struct device *device = &plugging->uevent->device;
+    struct host host;
+    struct device_slot presence;
+    char error[512], *boot = uevent_boot(plug->sysroot);
+    plug_settle(plug, plugging->uevent);
+    if (host_init(&host, plug->sysroot, error, sizeof error) < 0) {
+        plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                         device, error, "is sysfs mounted on /sys?");
+    } else {
+        device_db_read(&presence, plug->state, place, boot);
+        plug_log_damage(plugging, &presence, place);
+        plug_tell_news(plugging, &presence, place, host_find(&host, device->bus, device->address),
+                       waited);
+        device_db_finish(&presence);
+        host_finish(&host);
+    }
+    free(boot);
+}
+
+/*
+ * Returns at once when another process waits for the same place. A removal waits first, until what
+ * it is about has left sysfs: who waits for the place shall see that.
+ */
+static void plug_take_turn(struct plugging *plugging) {
+    char error[512], *place = device_db_slot(&plugging->uevent->device);
+    int lock = -1;
+    if (plugging->uevent->removed)
+        plug_settle(plugging->plug, plugging->uevent);
+    enum turn turn = lock_turn(plugging->plug->state, place, &lock, error, sizeof error);
+    if (turn == TURN_FAILED)
+        plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                         &plugging->uevent->device, error, "going on without a lock");
+    if (turn != TURN_MERGED)
+        plug_look_and_tell(plugging, place, turn == TURN_WAITED);
+    lock_release(lock);
+    free(place);
+}
+
+bool plug_event(const struct plug *plug, const struct uevent *uevent) {
+    struct plugging plugging = {.plug = plug, .uevent = uevent};
+    ruleset_init(&plugging.ruleset);
+    ruleset_add_directory(&plugging.ruleset, plug->rules);
+    ruleset_load(&plugging.ruleset, NULL);
+    program_init(&plugging.program, &plugging.ruleset);
+    if (plug_concerns(&plugging.program, uevent))
+        plug_take_turn(&plugging);
+    program_finish(&plugging.program);
+    ruleset_finish(&plugging.ruleset);
+    running_domains_finish(&plugging.vms);
+    return !plugging.problem;
+}

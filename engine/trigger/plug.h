@@ -1,0 +1,33 @@
+/*
+ * A device that came or went, from the kernel's event to the VMs that rules concern. The events of
+ * one place of the host (a PCI address, a USB port) take turns, and what waits looks at the world
+ * when its turn comes: so events merge, and the order in which they are heard does not matter.
+ */
+#ifndef ENGINE_PLUG_H
+#define ENGINE_PLUG_H
+
+#include "engine/host/uevent.h"
+#include "engine/run/pass.h"
+
+struct plug {
+    const char *rules;   /* directory of the rules */
+    const char *sysroot; /* of the host; NULL: the running system */
+    const char *state;   /* directory of lock and memory */
+    bool by_hand;        /* a person waits: libvirt is asked once */
+    struct log_writer *journal;
+    struct clock *clock;
+    /* Called at the first need of libvirt, and not at all when no rule is about the device. */
+    int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
+};
+
+/*
+ * Does what the rules want at the event: for every running VM that they concern, `unplugged` for
+ * what has gone and then `plugged` for what is there. Returns true when everything that they want
+ * is so, or another process will see to it.
+ */
+bool plug_event(const struct plug *plug, const struct uevent *uevent);
+
+/* Whether any rule, for whatever VM, may be about the event. Reads the rules alone. */
+bool plug_concerns(const struct program *program, const struct uevent *uevent);
+
+#endif

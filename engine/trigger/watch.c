@@ -1,0 +1,282 @@
+#include "engine/trigger/watch.h"
+#include "engine/model/device.h"
+
+#include "engine/host/uevent_socket.h"
+#include "engine/state/device_db.h"
+#include "lexer/memory.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    CHILD_LIMIT = 64,       /* then no more events are read until one ends */
+    QUIET_MS = 100,         /* without an event, after some were lost */
+    LOST_LIMIT_MS = 1000,   /* but no longer than this after the loss */
+    LEAVE_LIMIT_MS = 10000, /* for what is under way at the end */
+    READ_AGAIN_MS = 1000,   /* when the host could not be read */
+};
+
+struct watcher {
+    const struct watch *watch;
+    int signals;
+    sigset_t before;
+    unsigned children;
+    struct device *devices; /* that are there, as far as was heard */
+    size_t count;
+    int64_t lost; /* since when events are missing; 0: none */
+    bool ended;
+    bool started;       /* what stood at the start was told */
+    int64_t read_again; /* when to try it, the host could not be read; 0: it could */
+};
+
+static int64_t watch_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- children */
+
+static void watch_reap(struct watcher *watcher) {
+    while (watcher->children && waitpid(-1, NULL, WNOHANG) > 0)
+        watcher->children--;
+}
+
+/* A session of its own, so that ^C at a terminal ends the watch and not the work. */
+_Noreturn static void watch_be_child(const struct watcher *watcher, const struct uevent *uevent) {
+    const struct watch *watch = watcher->watch;
+    setsid();
+    sigprocmask(SIG_SETMASK, &watcher->before, NULL);
+    close(watcher->signals);
+    close(watch->socket);
+    watch->handle(watch->context, uevent);
+    _exit(0);
+}
+
+/* Returns false when no process can be had. */
+static bool watch_start(struct watcher *watcher, const struct uevent *uevent) {
+    pid_t child = fork();
+    if (child == 0)
+        watch_be_child(watcher, uevent);
+    watcher->children += child > 0;
+    return child > 0;
+}
+
+static void watch_wait_for_signal(struct watcher *watcher, int limit_ms) {
+    struct pollfd wait = {.fd = watcher->signals, .events = POLLIN};
+    struct signalfd_siginfo info;
+    poll(&wait, 1, limit_ms);
+    while (read(watcher->signals, &info, sizeof info) == sizeof info)
+        watcher->ended |= info.ssi_signo != SIGCHLD;
+    watch_reap(watcher);
+}
+
+/* The events that are made up are many at a time. */
+static void watch_start_in_time(struct watcher *watcher, const struct uevent *uevent) {
+    while (watcher->children >= CHILD_LIMIT && !watcher->ended)
+        watch_wait_for_signal(watcher, -1);
+    while (!watcher->ended && !watch_start(watcher, uevent))
+        watch_wait_for_signal(watcher, QUIET_MS);
+}
+
+/* --- what is there */
+
+static void watch_forget(struct watcher *watcher, size_t i) {
+    device_finish(&watcher->devices[i]);
+    watcher->devices[i] = watcher->devices[--watcher->count];
+}
+
+static void watch_note(struct watcher *watcher, const struct device *device) {
+    watcher->devices = memory_grow(watcher->devices, watcher->count, sizeof *watcher->devices);
+    watcher->devices[watcher->count++] = device_copy(device);
+}
+
+static bool watch_is_at(const struct device *one, const struct device *other) {
+    return one->bus == other->bus && !strcmp(one->address, other->address);
+}
+
+/* Follows an event. What is known of a device that went, more than the event says, goes into it. */
+static void watch_follow(struct watcher *watcher, struct uevent *uevent) {
+    for (size_t i = watcher->count; i-- > 0;) {
+        struct device *known = &watcher->devices[i];
+        if (!watch_is_at(known, &uevent->device))
+            continue;
+        if (uevent->removed && device_is_same(known, &uevent->device)) {
+            device_finish(&uevent->device);
+            uevent->device = device_copy(known);
+        }
+        watch_forget(watcher, i);
+    }
+    if (!uevent->removed)
+        watch_note(watcher, &uevent->device);
+}
+
+static bool watch_is_among(const struct device *list, size_t count, const struct device *device) {
+    for (size_t i = 0; i < count; i++)
+        if (device_is_same(&list[i], device))
+            return true;
+    return false;
+}
+
+static void watch_make_up(struct watcher *watcher, const struct device *device, bool removed,
+                          bool stands, uint64_t number) {
+    struct uevent uevent;
+    uevent_of(&uevent, device, removed, number);
+    uevent.stands = stands;
+    watch_start_in_time(watcher, &uevent);
+    uevent_finish(&uevent);
+}
+
+/* Once, until it can be read again. */
+static void watch_fail(struct watcher *watcher, const char *error) {
+    if (!watcher->read_again)
+        fprintf(stderr,
+                "virt-rules watch: which devices there are cannot be read: %s\n"
+                "  hint: is sysfs mounted on /sys? It is tried again every second\n",
+                error);
+    watcher->read_again = watch_now_ms() + READ_AGAIN_MS;
+}
+
+/* The number comes first: what happens from here on has a higher one. Returns false when the host
+ * cannot be read: then it is still to be done. */
+static bool watch_compare(struct watcher *watcher, bool stands) {
+    struct host host;
+    char error[512];
+    uint64_t number = uevent_last_number(watcher->watch->sysroot);
+    if (host_init(&host, watcher->watch->sysroot, error, sizeof error) < 0) {
+        watch_fail(watcher, error);
+        return false;
+    }
+    watcher->read_again = 0;
+    for (size_t i = watcher->count; i-- > 0;) {
+        if (watch_is_among(host.devices, host.count, &watcher->devices[i]))
+            continue;
+        watch_make_up(watcher, &watcher->devices[i], true, false, number);
+        watch_forget(watcher, i);
+    }
+    for (size_t i = 0; i < host.count; i++) {
+        if (watch_is_among(watcher->devices, watcher->count, &host.devices[i]))
+            continue;
+        watch_make_up(watcher, &host.devices[i], false, stands, number);
+        watch_note(watcher, &host.devices[i]);
+    }
+    host_finish(&host);
+    return true;
+}
+
+/* What was told last is taken for what was there when nobody listened. */
+static void watch_compare_with_told(struct watcher *watcher) {
+    char *boot = uevent_boot(watcher->watch->sysroot);
+    watcher->devices = device_db_all(watcher->watch->state, boot, &watcher->count);
+    free(boot);
+    watcher->started = watch_compare(watcher, true);
+    watcher->lost = watcher->started ? 0 : watch_now_ms();
+}
+
+/* --- messages */
+
+static void watch_take_message(struct watcher *watcher, char *message, size_t size) {
+    struct uevent uevent;
+    const char **variables = uevent_split(message, size);
+    if (variables && uevent_init(&uevent, variables)) {
+        watch_follow(watcher, &uevent);
+        watch_start_in_time(watcher, &uevent);
+        uevent_finish(&uevent);
+    }
+    free((void *)variables);
+}
+
+/* Returns false with errno when nothing can be read any more. */
+static bool watch_take_messages(struct watcher *watcher) {
+    char message[UEVENT_MESSAGE_SIZE];
+    while (watcher->children < CHILD_LIMIT && !watcher->ended) {
+        ssize_t size = watcher->watch->read(watcher->watch->socket, message, sizeof message);
+        if (size < 0 && errno == ENOBUFS)
+            watcher->lost = watcher->lost ? watcher->lost : watch_now_ms();
+        else if (size < 0)
+            return errno == EAGAIN;
+        else if (size > 0)
+            watch_take_message(watcher, message, (size_t)size);
+    }
+    return true;
+}
+
+/* When it has become quiet: a device leaves sysfs a little after its event. */
+static void watch_make_good(struct watcher *watcher, bool quiet) {
+    if (!watcher->lost || (!quiet && watch_now_ms() < watcher->lost + LOST_LIMIT_MS) ||
+        watch_now_ms() < watcher->read_again || !watch_compare(watcher, !watcher->started))
+        return;
+    watcher->lost = 0;
+    watcher->started = true;
+}
+
+static bool watch_one_round(struct watcher *watcher) {
+    bool full = watcher->children >= CHILD_LIMIT;
+    struct pollfd waits[] = {{.fd = watcher->signals, .events = POLLIN},
+                             {.fd = full ? -1 : watcher->watch->socket, .events = POLLIN}};
+    int heard = poll(waits, 2, watcher->lost ? QUIET_MS : -1);
+    if (heard < 0)
+        return errno == EINTR;
+    watch_wait_for_signal(watcher, 0);
+    if (waits[1].revents && !watch_take_messages(watcher))
+        return false;
+    watch_make_good(watcher, heard == 0);
+    return true;
+}
+
+/* What is under way may hold devices of a group that the host is to get back. A second signal ends
+ * the waiting. */
+static void watch_leave(struct watcher *watcher) {
+    int64_t deadline = watch_now_ms() + LEAVE_LIMIT_MS;
+    watcher->ended = false;
+    for (int64_t left;
+         watcher->children && !watcher->ended && (left = deadline - watch_now_ms()) > 0;)
+        watch_wait_for_signal(watcher, (int)left);
+}
+
+static void watch_listen_to_signals(struct watcher *watcher) {
+    sigset_t heard;
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGTERM);
+    sigaddset(&heard, SIGINT);
+    sigaddset(&heard, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &heard, &watcher->before);
+    signal(SIGCHLD, SIG_DFL);
+    watcher->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void watch_finish(struct watcher *watcher) {
+    while (watcher->count)
+        watch_forget(watcher, watcher->count - 1);
+    free(watcher->devices);
+    close(watcher->signals);
+    sigprocmask(SIG_SETMASK, &watcher->before, NULL);
+}
+
+int watch_run(const struct watch *watch, char *error, size_t error_size) {
+    struct watcher watcher = {.watch = watch};
+    bool good = true;
+    watch_listen_to_signals(&watcher);
+    if (watcher.signals < 0) {
+        snprintf(error, error_size, "signals cannot be heard: %s", strerror(errno));
+        return -1;
+    }
+    if (watch->ready)
+        watch->ready(watch->context);
+    watch_compare_with_told(&watcher);
+    while (!watcher.ended && (good = watch_one_round(&watcher)))
+        ;
+    if (!good)
+        snprintf(error, error_size, "the kernel's events cannot be read: %s", strerror(errno));
+    watch_leave(&watcher);
+    watch_finish(&watcher);
+    return good ? 0 : -1;
+}

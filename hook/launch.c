@@ -1,0 +1,238 @@
+#include "hook/launch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *launch_state_directory(void) {
+    const char *path = getenv("VIRT_RULES_STATE");
+    return path && *path ? path : STATEDIR;
+}
+
+/* The engine of the tree that this program lies in as libexec/NAME, as in an archive that was
+ * unpacked and not installed; NULL when there is none. */
+static char *launch_engine_beside(void) {
+    static const char engine[] = "/bin/virt-rules";
+    static char path[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - sizeof(engine));
+    path[size > 0 ? size : 0] = '\0';
+    char *name = strrchr(path, '/'), *directory = NULL;
+    if (name) {
+        *name = '\0';
+        directory = strrchr(path, '/');
+    }
+    if (!directory || strcmp(directory, "/libexec") != 0)
+        return NULL;
+    memcpy(directory, engine, sizeof(engine));
+    return access(path, X_OK) == 0 ? path : NULL;
+}
+
+char *launch_engine_path(void) {
+    static char installed[] = BINDIR "/virt-rules";
+    char *path = getenv("VIRT_RULES_ENGINE");
+    if (path && *path)
+        return path;
+    path = launch_engine_beside();
+    return path ? path : installed;
+}
+
+/* The length of the valid UTF-8 sequence at `s`, 0 when there is none (RFC 3629). */
+static size_t launch_utf8_length(const unsigned char *s) {
+    size_t length = *s < 0x80                  ? 1
+                    : *s >= 0xc2 && *s <= 0xdf ? 2
+                    : *s >= 0xe0 && *s <= 0xef ? 3
+                    : *s >= 0xf0 && *s <= 0xf4 ? 4
+                                               : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xf0 && s[1] < 0x90);
+    bool surrogate = *s == 0xed && s[1] > 0x9f, beyond = *s == 0xf4 && s[1] > 0x8f;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+static size_t launch_put_character(FILE *out, const unsigned char *s) {
+    size_t length = launch_utf8_length(s);
+    if (length == 0)
+        fputs("\\ufffd", out);
+    else if (*s < 0x20 || *s == 0x7f)
+        fprintf(out, "\\u%04x", *s);
+    else
+        fprintf(out, "%s%.*s", *s == '"' || *s == '\\' ? "\\" : "", (int)length, (const char *)s);
+    return length ? length : 1;
+}
+
+/* `text` as a JSON string with its quotes, NULL as null; the caller frees it. */
+static char *launch_quoted(const char *text) {
+    if (!text)
+        return strdup("null");
+    char *result = NULL;
+    size_t size;
+    FILE *out = open_memstream(&result, &size);
+    if (!out)
+        return NULL;
+    fputc('"', out);
+    for (const unsigned char *s = (const unsigned char *)text; *s;)
+        s += launch_put_character(out, s);
+    fputc('"', out);
+    fclose(out);
+    return result;
+}
+
+/* The line begins with a newline, which is for a line before it that is torn. */
+static void launch_append_to_log(const char *line, size_t size) {
+    char *path = NULL;
+    mkdir(launch_state_directory(), 0700);
+    if (asprintf(&path, "%s/virt-rules.log", launch_state_directory()) < 0)
+        return;
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    free(path);
+    if (fd < 0)
+        return;
+    off_t end = lseek(fd, 0, SEEK_END);
+    char last = '\n';
+    bool torn = end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+    ssize_t written = write(fd, torn ? line : line + 1, torn ? size : size - 1);
+    (void)written; /* nobody is left to tell */
+    close(fd);
+}
+
+/* Local time as RFC 3339 writes it. */
+static void launch_stamp(char text[32]) {
+    struct tm local;
+    time_t now = time(NULL);
+    size_t n = localtime_r(&now, &local) ? strftime(text, 31, "%Y-%m-%dT%H:%M:%S%z", &local) : 0;
+    if (n < 5)
+        return;
+    memmove(text + n - 1, text + n - 2, 3);
+    text[n - 2] = ':';
+}
+
+/* The texts are JSON's already. */
+static void launch_write_report(const struct report_subject *subject, bool detached, const char *vm,
+                                const char *event, const char *device, const char *message,
+                                const char *uuid) {
+    char *line = NULL, time_text[32] = "";
+    launch_stamp(time_text);
+    if (detached) {
+        openlog(subject->program, LOG_PID, LOG_DAEMON);
+        syslog(LOG_ERR, "%s %s, event %s: %s", subject->vm ? "vm" : "device",
+               subject->vm ? vm : device, event, message);
+    }
+    int size = asprintf(&line,
+                        "\n{\"time\":\"%s\",\"vm\":%s,\"event\":%s,\"action\":null,\"device\":%s,"
+                        "\"rule\":null,\"result\":\"failed\",\"message\":%s,\"uuid\":%s}\n",
+                        time_text, vm, event, device, message, uuid);
+    if (size > 0)
+        launch_append_to_log(line, (size_t)size);
+    if (size >= 0)
+        free(line);
+}
+
+void launch_report(const struct report_subject *subject, bool detached, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    char *plain = NULL;
+    int size = vasprintf(&plain, format, values);
+    va_end(values);
+    if (size < 0)
+        return;
+    char *vm = launch_quoted(subject->vm), *event = launch_quoted(subject->event),
+         *device = launch_quoted(subject->device), *message = launch_quoted(plain),
+         *uuid = launch_quoted(subject->uuid);
+    if (vm && event && device && message && uuid)
+        launch_write_report(subject, detached, vm, event, device, message, uuid);
+    free(plain), free(vm), free(event), free(device), free(message), free(uuid);
+}
+
+/* Closes what close_range would, through /proc, or number by number where that is not mounted. */
+static void launch_close_one_by_one(void) {
+    struct rlimit limit = {0};
+    DIR *list = opendir("/proc/self/fd");
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        int fd = (int)strtol(entry->d_name, NULL, 10); /* "." and ".." give 0 */
+        if (fd > STDERR_FILENO && fd != dirfd(list))
+            close(fd);
+    }
+    if (list) {
+        closedir(list);
+        return;
+    }
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = STDERR_FILENO + 1; fd < 65536 && (rlim_t)fd < limit.rlim_max; fd++)
+        close(fd);
+}
+
+void launch_settle_descriptors(void) {
+    int fd;
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) != 0)
+#endif
+        launch_close_one_by_one();
+    close(STDOUT_FILENO), close(STDERR_FILENO);
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd < STDERR_FILENO)
+        ;
+}
+
+static void launch_reset_signals(void) {
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void launch_become_engine(const struct report_subject *subject, char *const *call,
+                          char *const *environment) {
+    launch_reset_signals();
+    umask(077);
+    if (chdir("/") == 0)
+        execve(call[0], call, environment);
+    launch_report(subject, true, "engine %s cannot be run: %s; install it or set VIRT_RULES_ENGINE",
+                  call[0], strerror(errno));
+    _exit(0);
+}
+
+static void launch_report_fork(const struct report_subject *subject) {
+    launch_report(subject, false, "engine %s cannot be started: fork: %s", launch_engine_path(),
+                  strerror(errno));
+}
+
+/* In the process in the middle: the engine becomes the child of nobody and no leader of the
+ * session, so that no terminal can become its own. */
+_Noreturn static void launch_leave_session(const struct report_subject *subject,
+                                           void (*become)(void *), void *context) {
+    setsid();
+    pid_t child = fork();
+    if (child == 0)
+        become(context);
+    if (child < 0)
+        launch_report_fork(subject);
+    _exit(0);
+}
+
+/*
+ * The caller waits for us, so we do no more than start the process in the middle and end; init
+ * reaps it. setsid() is its task: Linux schedules each session on its own (sched_autogroup), and
+ * whoever enters a new one goes to the end of the queue, which on a busy host takes three times as
+ * long as all the rest.
+ */
+void launch_detached(const struct report_subject *subject, void (*become)(void *), void *context) {
+    pid_t child = fork();
+    if (child == 0)
+        launch_leave_session(subject, become, context);
+    if (child < 0)
+        launch_report_fork(subject);
+}

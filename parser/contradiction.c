@@ -1,0 +1,254 @@
+#include "parser/contradiction.h"
+
+#include "parser/glob.h"
+#include "parser/print.h"
+
+#include <stdlib.h>
+
+/* Pairs of conditions that are compared, of definitions, guards and rules each: with more, names
+ * that multiply would take for ever. */
+enum { BUDGET = 50000000 };
+enum { DEEPEST = 256 }; /* definitions by way of definitions, so that the stack stays shallow */
+
+/* The conditions of one alternative, and those that must hold with them: each alternative of a name
+ * is looked at together with what follows the name. */
+struct match {
+    const struct criterion *first;
+    const struct match *outer; /* NULL: written where the mistake is reported */
+    unsigned depth;
+};
+
+struct excluder {
+    struct diagnostics *diagnostics;
+    size_t budget;
+    const struct criterion *one,
+        *other; /* the first pair that was found, `one` as it is written there */
+};
+
+static const struct criterion *contradiction_next_of(const struct criterion *one) {
+    return one->next && !one->next->alternative ? one->next : NULL;
+}
+
+static const struct criterion *contradiction_next_alternative(const struct criterion *one) {
+    do
+        one = one->next;
+    while (one && !one->alternative);
+    return one;
+}
+
+static bool contradiction_other_half(bool any_a, uint16_t a, bool any_b, uint16_t b) {
+    return !any_a && !any_b && a != b;
+}
+
+static bool contradiction_other_id(const struct criterion *a, const struct criterion *b) {
+    return contradiction_other_half(a->any_vendor, a->id.vendor, b->any_vendor, b->id.vendor) ||
+           contradiction_other_half(a->any_device, a->id.device, b->any_device, b->id.device);
+}
+
+static bool contradiction_other_class(struct class_prefix a, struct class_prefix b) {
+    unsigned digits = a.digits < b.digits ? a.digits : b.digits;
+    return a.value >> (4 * (a.digits - digits)) != b.value >> (4 * (b.digits - digits));
+}
+
+static unsigned contradiction_bus_of(const struct criterion *one) {
+    switch ((enum criterion_kind)one->kind) {
+    case CRITERION_ADDRESS:
+    case CRITERION_SUBSYSTEM:
+        return BUS_NEEDS_PCI;
+    case CRITERION_PORT:
+    case CRITERION_SERIAL:
+        return BUS_NEEDS_USB;
+    default:
+        return 0;
+    }
+}
+
+/* True when no device meets both. */
+static bool contradiction_excludes(const struct criterion *a, const struct criterion *b) {
+    if (a->kind != b->kind)
+        return (contradiction_bus_of(a) | contradiction_bus_of(b)) ==
+               (BUS_NEEDS_PCI | BUS_NEEDS_USB);
+    switch ((enum criterion_kind)a->kind) {
+    case CRITERION_ID:
+    case CRITERION_SUBSYSTEM:
+        return contradiction_other_id(a, b);
+    case CRITERION_CLASS:
+        return contradiction_other_class(a->class_prefix, b->class_prefix);
+    case CRITERION_ADDRESS:
+        if (!value_is_glob(a->text) && !value_is_glob(b->text))
+            return a->text != b->text;
+        return a->text != b->text && !glob_addresses_meet(a->text, b->text);
+    case CRITERION_PORT:
+    case CRITERION_SERIAL:
+        return a->text != b->text;
+    default:
+        return false;
+    }
+}
+
+/* Remembers the first pair of which one is written where it is reported. */
+static bool contradiction_found(struct excluder *excluder, const struct criterion *one,
+                                const struct criterion *other, const struct match *where) {
+    if (!excluder->one && !where->outer) {
+        excluder->one = one;
+        excluder->other = other;
+    }
+    return true;
+}
+
+/* True when the condition excludes one of the match, before `end`, or of those around it. */
+static bool contradiction_excludes_any(struct excluder *excluder, const struct criterion *one,
+                                       const struct match *match, const struct criterion *end) {
+    for (const struct match *inner = match; match; match = match->outer)
+        for (const struct criterion *other = match->first;
+             other && other != (match == inner ? end : NULL);
+             other = contradiction_next_of(other)) {
+            if (!excluder->budget)
+                return false;
+            excluder->budget--;
+            if (contradiction_excludes(one, other))
+                return match == inner ? contradiction_found(excluder, one, other, match)
+                                      : contradiction_found(excluder, other, one, match);
+        }
+    return false;
+}
+
+static bool contradiction_is_known(const struct criterion *name) {
+    return name->kind == CRITERION_NAME && name->resolved && name->definition->device &&
+           !name->definition->device->incomplete;
+}
+
+static bool contradiction_can_match(struct excluder *excluder, const struct match *match);
+
+/* A definition that nothing matches is reported where it is written, not where it is used. */
+static bool contradiction_can_match_name(struct excluder *excluder,
+                                         const struct definition *definition,
+                                         const struct match *outer, unsigned depth) {
+    if (definition->impossible)
+        return true;
+    for (const struct criterion *one = definition->device; one;
+         one = contradiction_next_alternative(one))
+        if (contradiction_can_match(excluder, &(struct match){one, outer, depth}))
+            return true;
+    return false;
+}
+
+static bool contradiction_can_match(struct excluder *excluder, const struct match *match) {
+    for (const struct criterion *one = match->first; one; one = contradiction_next_of(one))
+        if (contradiction_excludes_any(excluder, one, match, one))
+            return false;
+    /* A name alone adds nothing to what is around it. */
+    const struct match *around =
+        match->outer && !contradiction_next_of(match->first) ? match->outer : match;
+    return !excluder->budget || match->depth == DEEPEST || !contradiction_is_known(match->first) ||
+           contradiction_can_match_name(excluder, match->first->definition, around,
+                                        match->depth + 1);
+}
+
+/* --- what is said of it */
+
+static const char *contradiction_hint_of(const struct criterion *one, const struct criterion *other,
+                                         bool in_rule) {
+    if (one->kind != other->kind)
+        return "one is of PCI devices, the other of USB devices: leave one out";
+    return in_rule ? "write ',' between two devices, 'or' between two ways to find one"
+                   : "write 'or' between two ways to find one device; two devices are two lines";
+}
+
+static const char *contradiction_plural_of(const struct criterion *one) {
+    switch ((enum criterion_kind)one->kind) {
+    case CRITERION_ADDRESS:
+        return "addresses";
+    case CRITERION_CLASS:
+        return "classes";
+    case CRITERION_SUBSYSTEM:
+        return "subsystems";
+    case CRITERION_PORT:
+        return "ports";
+    case CRITERION_SERIAL:
+        return "serials";
+    default:
+        return "ids";
+    }
+}
+
+static void contradiction_report(struct excluder *excluder, struct source *source,
+                                 const struct criterion *alternative, bool in_rule) {
+    const struct criterion *one = excluder->one, *other = excluder->other;
+    bool here = false;
+    for (const struct criterion *written = alternative; written;
+         written = contradiction_next_of(written))
+        here |= written == other;
+    char *text = print_criterion_text(one),
+         *with = print_criterion_text(here ? other : alternative);
+    struct diagnostic *diagnostic =
+        diagnostic_add(excluder->diagnostics, source, one->span, "impossible-device", "%s", "");
+    if (!here)
+        diagnostic_message(diagnostic, "no device of '%s' is also '%s'", with, text);
+    else if (one->kind == other->kind)
+        diagnostic_message(diagnostic, "no device has both %s", contradiction_plural_of(one));
+    else
+        diagnostic_message(diagnostic, "no device has both '%s' and '%s'", with, text);
+    free(text);
+    free(with);
+    if (here)
+        diagnostic_hint(diagnostic, "%s", contradiction_hint_of(one, other, in_rule));
+    else
+        diagnostic_hint(diagnostic, "correct one of the two, or leave the condition out");
+    struct source *origin = here ? source : alternative->definition->source;
+    struct span span = here ? other->span : alternative->definition->span;
+    diagnostic_note(diagnostic, origin, span, here ? "the first" : "defined here");
+}
+
+/* A name that is not the first is reported already, and so is what was not understood. */
+static bool contradiction_is_in_doubt(const struct criterion *alternative) {
+    for (const struct criterion *one = contradiction_next_of(alternative); one;
+         one = contradiction_next_of(one))
+        if (one->kind == CRITERION_NAME)
+            return true;
+    return false;
+}
+
+/* Returns false when every alternative is impossible. */
+static bool contradiction_check_pair(struct excluder *excluder, struct source *source,
+                                     const struct criterion *device, bool in_rule) {
+    bool can = !device || device->incomplete;
+    for (const struct criterion *one = can ? NULL : device; one;
+         one = contradiction_next_alternative(one)) {
+        excluder->one = excluder->other = NULL;
+        bool matches = !contradiction_next_of(one) || contradiction_is_in_doubt(one) ||
+                       contradiction_can_match(excluder, &(struct match){one, NULL, 0});
+        if (!matches && excluder->one)
+            contradiction_report(excluder, source, one, in_rule);
+        can |= matches;
+    }
+    return can;
+}
+
+/* Those that it uses first: what is wrong with one is not said again of the next. */
+static void contradiction_check_definition(struct excluder *excluder,
+                                           struct definition *definition) {
+    if (definition->excluded)
+        return;
+    definition->excluded = true;
+    for (const struct criterion *one = definition->device; one; one = one->next)
+        if (contradiction_is_known(one))
+            contradiction_check_definition(excluder, (struct definition *)one->definition);
+    definition->impossible =
+        !contradiction_check_pair(excluder, definition->source, definition->device, false);
+}
+
+void contradiction_check(struct syntax *syntax, struct diagnostics *diagnostics) {
+    struct excluder excluder = {.diagnostics = diagnostics, .budget = BUDGET};
+    for (struct definition *one = syntax->definitions; one; one = one->next)
+        contradiction_check_definition(&excluder, one);
+    excluder.budget = BUDGET;
+    for (const struct guard *guard = syntax->guards; guard; guard = guard->next)
+        contradiction_check_pair(&excluder, guard->source, guard->device, false);
+    excluder.budget = BUDGET;
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
+        for (const struct action *action = rule->actions; action; action = action->next)
+            if (action->verb != VERB_RUN)
+                for (const struct target *one = action->targets; one; one = one->next)
+                    contradiction_check_pair(&excluder, rule->source, one->device, true);
+}

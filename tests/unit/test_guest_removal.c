@@ -1,0 +1,266 @@
+/* Asking a guest for a device, with the hypervisor's double and a clock that only jumps. */
+#include "tests/unit/double_virt.h"
+#include "tests/unit/sample.h"
+
+#include "engine/libvirt/device_xml.h"
+#include "engine/run/guest_removal.h"
+
+#define FRIGATE "00000000-0000-4000-8000-000000000001"
+
+struct jumping_clock {
+    struct clock clock;
+    int64_t now;
+};
+
+static char coral_address[] = "0000:03:00.0", gpu_address[] = "0000:01:00.0";
+static const struct device coral = {.address = coral_address};
+static const struct device gpu = {.address = gpu_address};
+
+static struct double_virt *hypervisor;
+static struct virt_error result;
+static struct jumping_clock hours;
+static char *coral_xml, *gpu_xml;
+
+static int64_t jump_now(struct clock *clock) {
+    return ((struct jumping_clock *)clock)->now;
+}
+
+static void jump(struct clock *clock, int64_t milliseconds) {
+    assert_true(milliseconds > 0);
+    ((struct jumping_clock *)clock)->now += milliseconds;
+}
+
+static int create(void **state) {
+    (void)state;
+    hypervisor = double_virt_create();
+    hours = (struct jumping_clock){{jump_now, jump}, 1000};
+    double_virt_clock(hypervisor, &hours.clock);
+    double_virt_add(hypervisor, FRIGATE, "frigate", NULL);
+    coral_xml = device_xml(&coral, NULL);
+    gpu_xml = device_xml(&gpu, NULL);
+    double_virt_give(hypervisor, FRIGATE, gpu_xml);
+    double_virt_give(hypervisor, FRIGATE, coral_xml);
+    return 0;
+}
+
+static int destroy(void **state) {
+    (void)state;
+    double_virt_destroy(hypervisor);
+    free(coral_xml);
+    free(gpu_xml);
+    return 0;
+}
+
+static enum guest_answer ask(int limit_ms) {
+    struct domain domain;
+    struct guest_removal release = {.virt = double_virt_port(hypervisor),
+                                    .clock = &hours.clock,
+                                    .domain = &domain,
+                                    .xml = coral_xml,
+                                    .limit_ms = limit_ms};
+    sample_domain(&domain, double_virt_xml(hypervisor, FRIGATE));
+    release.hostdev = domain_holds(&domain, &coral);
+    assert_non_null(release.hostdev);
+    enum guest_answer answer = guest_removal_wait(&release, &result);
+    domain_finish(&domain);
+    return answer;
+}
+
+static void assert_says(const char *message, const char *hint) {
+    if (!strstr(result.message, message) || !strstr(result.hint, hint) || (!*hint && *result.hint))
+        fail_msg("'%s', hint '%s'", result.message, result.hint);
+}
+
+static int64_t took(void) {
+    return hours.now - 1000;
+}
+
+/* --- the guest */
+
+static void guest_lets_go_at_once(void **state) {
+    (void)state;
+    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_says("let it go", "");
+    assert_int_equal(took(), 0);
+    assert_string_equal(double_virt_calls(hypervisor), "watch frigate\n"
+                                                       "detach frigate 0000:03:00.0\n"
+                                                       "domain_xml " FRIGATE "\n");
+}
+
+static void take(struct double_virt *self, void *xml) {
+    double_virt_take(self, FRIGATE, xml);
+}
+
+static void guest_lets_go_later(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 3, take, coral_xml);
+    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(took(), 250 + 500);
+}
+
+/* Looked at by itself, more and more seldom. */
+static void guest_lets_go_and_libvirt_has_no_events(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_mute(hypervisor);
+    double_virt_before(hypervisor, DOUBLE_XML, 6, take, coral_xml);
+    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(took(), 250 + 500 + 1000 + 2000 + 4000);
+}
+
+static void guest_refuses(void **state) {
+    (void)state;
+    double_virt_refuse(hypervisor, FRIGATE, true);
+    assert_int_equal(ask(0), GUEST_KEEPS_IT);
+    assert_says("the guest refuses", "in the guest");
+    assert_int_equal(took(), 0);
+}
+
+static void guest_refuses_while_libvirt_waits(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_REFUSED, "rejected by the guest");
+    assert_int_equal(ask(0), GUEST_KEEPS_IT);
+    assert_says("the guest refuses", "in the guest");
+}
+
+static void guest_is_silent(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    assert_int_equal(ask(0), GUEST_IS_SILENT);
+    assert_says("does not let it go", "does not answer");
+    assert_int_equal(took(), 60000);
+    assert_int_equal(ask(7000), GUEST_IS_SILENT);
+    assert_int_equal(took(), 67000);
+}
+
+/* What another device does is no answer. */
+static void another_device_goes(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 1, take, gpu_xml);
+    assert_int_equal(ask(0), GUEST_IS_SILENT);
+    assert_int_equal(took(), 60000);
+}
+
+static void refuse_gpu(struct double_virt *self, void *xml) {
+    struct virt *virt = double_virt_port(self);
+    double_virt_refuse(self, FRIGATE, true);
+    assert_int_equal(virt->ops->detach(virt, FRIGATE, -1, xml, &result), 0);
+}
+
+static void another_device_is_kept(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 1, refuse_gpu, gpu_xml);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 3, take, coral_xml);
+    assert_int_equal(ask(0), GUEST_LET_GO);
+}
+
+/* --- the VM */
+
+static void stop_vm(struct double_virt *self, void *context) {
+    (void)context;
+    double_virt_stop(self, FRIGATE);
+}
+
+static void restart(struct double_virt *self, void *context) {
+    (void)context;
+    double_virt_stop(self, FRIGATE);
+    double_virt_add_xml(self, "<domain id='9'><name>frigate</name><uuid>" FRIGATE "</uuid>"
+                              "<devices></devices></domain>");
+    double_virt_give(self, FRIGATE, coral_xml);
+}
+
+static void end(struct double_virt *self, void *context) {
+    (void)context;
+    double_virt_remove(self, FRIGATE);
+}
+
+static void vm_stops(void **state) {
+    (void)state;
+    void (*const ways[])(struct double_virt *, void *) = {stop_vm, restart, end};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        double_virt_deaf(hypervisor, FRIGATE, true);
+        double_virt_before(hypervisor, DOUBLE_WAIT, 2, ways[i], NULL);
+        assert_int_equal(ask(0), GUEST_STOPPED);
+        assert_says("the VM has stopped", "nothing");
+        assert_int_equal(took(), 250);
+        destroy(state);
+        create(state);
+    }
+}
+
+/* --- libvirt */
+
+static void cannot_be_asked(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_PASSES, "state change lock");
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 2, VIRT_FAILED, "no");
+    assert_int_equal(ask(0), GUEST_NOT_ASKED);
+    assert_int_equal(result.failure, VIRT_PASSES);
+    assert_says("state change lock", "");
+    assert_int_equal(ask(0), GUEST_NOT_ASKED);
+    assert_int_equal(result.failure, VIRT_FAILED);
+    assert_says("no", "");
+}
+
+static void is_gone_already(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, take, coral_xml);
+    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_says("does not have it any more", "");
+}
+
+static void cannot_be_watched(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_fail(hypervisor, DOUBLE_WATCH, 1, VIRT_UNREACHABLE, "too many clients");
+    double_virt_before(hypervisor, DOUBLE_XML, 2, take, coral_xml);
+    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(took(), 250);
+}
+
+/* A daemon's restart: the news are lost, and a look tells. */
+static void connection_is_lost(void **state) {
+    (void)state;
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_fail(hypervisor, DOUBLE_WAIT, 1, VIRT_UNREACHABLE, "gone");
+    double_virt_fail(hypervisor, DOUBLE_XML, 2, VIRT_UNREACHABLE, "gone");
+    double_virt_before(hypervisor, DOUBLE_WAIT, 3, take, coral_xml);
+    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(took(), 250 + 500);
+    assert_non_null(strstr(double_virt_calls(hypervisor), "watch frigate\ndomain_xml"));
+}
+
+static void connection_stays_lost(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_UNREACHABLE, "gone for good");
+    double_virt_fail(hypervisor, DOUBLE_WAIT, 0, VIRT_UNREACHABLE, "gone");
+    assert_int_equal(ask(0), GUEST_UNSEEN);
+    assert_int_equal(result.failure, VIRT_UNREACHABLE);
+    assert_says("gone for good", "");
+    assert_int_equal(took(), 60000);
+}
+
+#define GUEST_TEST(test) cmocka_unit_test_setup_teardown(test, create, destroy)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        GUEST_TEST(guest_lets_go_at_once),
+        GUEST_TEST(guest_lets_go_later),
+        GUEST_TEST(guest_lets_go_and_libvirt_has_no_events),
+        GUEST_TEST(guest_refuses),
+        GUEST_TEST(guest_refuses_while_libvirt_waits),
+        GUEST_TEST(guest_is_silent),
+        GUEST_TEST(another_device_goes),
+        GUEST_TEST(another_device_is_kept),
+        GUEST_TEST(vm_stops),
+        GUEST_TEST(cannot_be_asked),
+        GUEST_TEST(is_gone_already),
+        GUEST_TEST(cannot_be_watched),
+        GUEST_TEST(connection_is_lost),
+        GUEST_TEST(connection_stays_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

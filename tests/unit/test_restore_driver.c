@@ -1,0 +1,455 @@
+/* What left its host driver for a VM, and how the host gets it back: what is noted and for how
+ * long, and what libvirt has left on vfio's driver. The test is the kernel. */
+#include "tests/unit/execute_world.h"
+
+#include "engine/state/vm_state.h"
+
+#define RULE "on vm frigate started attach at 03:00.0 as vfio\n"
+#define BACK "detached - " FIRST " 1ac1:089a\n"
+#define STAYS "failed - " FIRST " 1ac1:089a\n"
+
+static bool driver_comes, clings;
+static char reclaimed[128];
+
+static void set_driver(const char *address, const char *driver) {
+    char link[256], target[128];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
+    snprintf(target, sizeof target, "/sys/bus/pci/drivers/%s", driver);
+    unlink(link);
+    if (*driver)
+        assert_int_equal(symlink(target, link), 0);
+}
+
+static const char *driver_of(const char *address) {
+    static char target[128];
+    char link[256];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    target[length < 0 ? 0 : length] = '\0';
+    return length < 0 ? "none" : strrchr(target, '/') + 1;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
+static int no_release(const struct host *host, const struct device *device, char *message,
+                      size_t size) {
+    (void)host, (void)message, (void)size;
+    fail_msg("release of %s", device->address);
+    return -1;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
+static int test_give_back(const struct host *host, const struct device *device, char *message,
+                          size_t size) {
+    (void)host, (void)message, (void)size;
+    assert_string_equal(driver_of(device->address), "none");
+    if (driver_comes)
+        set_driver(device->address, "apex");
+    return 0;
+}
+
+static int test_reclaim(const struct host *host, const struct device *device, char *message,
+                        size_t size) {
+    (void)host;
+    snprintf(reclaimed + strlen(reclaimed), sizeof reclaimed - strlen(reclaimed), "%s ",
+             device->address);
+    assert_string_equal(driver_of(device->address), "vfio-pci");
+    if (clings) {
+        snprintf(message, size, "it clings");
+        return -1;
+    }
+    set_driver(device->address, driver_comes ? "apex" : "");
+    return 0;
+}
+
+static int begin(void **state) {
+    static const struct driver_ops test = {no_release, test_give_back, test_reclaim};
+    set_up(state);
+    binder = &test;
+    driver_comes = true;
+    clings = settled = false;
+    *reclaimed = '\0';
+    return 0;
+}
+
+static int end(void **state) {
+    binder = NULL;
+    settled = false;
+    return tear_down(state);
+}
+
+/* What is noted of FIRST for the VM: its host driver, "none", or NULL when it is not noted. */
+static const char *noted_for(const char *uuid) {
+    static char driver[64];
+    struct vm_state life;
+    if (!vm_state_load(&life, state_path(""), uuid))
+        return NULL;
+    const struct vm_state_device *taken = vm_state_find_unbound(&life, FIRST);
+    if (taken)
+        snprintf(driver, sizeof driver, "%s", taken->driver ? taken->driver : "none");
+    const char *noted = taken ? driver : NULL;
+    vm_state_finish(&life);
+    return noted;
+}
+
+static void note_for(const char *uuid, const char *driver) {
+    char error[256];
+    struct vm_state life = {.id = 1, .started = vm_state_now()};
+    note_taken(&life, FIRST, driver);
+    assert_int_equal(vm_state_save(&life, state_path(""), uuid, error, sizeof error), 0);
+    vm_state_finish(&life);
+}
+
+/* The VM has ended, and libvirt has left the device where it was. */
+static void leave(const char *driver) {
+    note_for(FRIGATE, driver);
+    double_virt_stop(hypervisor, FRIGATE);
+    set_driver(FIRST, "vfio-pci");
+}
+
+/* Another device has come to the address: whoever put it on vfio-pci knows why. */
+static void another_device_at_the_address_is_left_alone(void **state) {
+    (void)state;
+    char error[256];
+    struct device other = {
+        .address = SAMPLE_TEXT(FIRST), .id = {0x8086, 0x1533}, .iommu_group = 15};
+    struct vm_state life = {.id = 1, .started = vm_state_now()};
+    vm_state_add_unbound(&life, &other, "igb");
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    vm_state_finish(&life);
+    double_virt_stop(hypervisor, FRIGATE);
+    set_driver(FIRST, "vfio-pci");
+    assert_false(run_at(EVENT_RELEASE, RULE));
+    assert_string_equal(driver_of(FIRST), "vfio-pci");
+    assert_string_equal(reclaimed, "");
+    assert_message(0, "8086:1533 of IOMMU group 15 was noted there");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+/* --- the note */
+
+static const char *noted_at_attach;
+
+static void look_at_note(struct double_virt *unused, void *context) {
+    (void)unused, (void)context;
+    noted_at_attach = noted_for(FRIGATE);
+    set_driver(FIRST, "vfio-pci");
+}
+
+static void it_is_noted_before_libvirt_is_asked(void **state) {
+    (void)state;
+    noted_at_attach = NULL;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, look_at_note, NULL);
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(noted_at_attach, "apex");
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    opened = 0;
+    set_driver(FIRST, "apex");
+    assert_true(run_at(EVENT_RELEASE, RULE));
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_string_equal(hours.slept, "");
+    assert_int_equal(opened, 0);
+}
+
+static void a_device_without_driver_is_noted_too(void **state) {
+    (void)state;
+    set_driver(FIRST, "");
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(noted_for(FRIGATE), "none");
+    assert_true(run_at(EVENT_RELEASE, RULE));
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+    assert_string_equal(driver_of(FIRST), "none");
+    assert_string_equal(results(), ATTACHED(FIRST));
+}
+
+static void what_was_on_vfio_before_is_not_noted(void **state) {
+    (void)state;
+    set_driver(FIRST, "vfio-pci");
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_false(has_taken(FRIGATE));
+    assert_true(run_at(EVENT_RELEASE, RULE));
+    assert_string_equal(driver_of(FIRST), "vfio-pci");
+}
+
+static void what_is_unmanaged_is_not_noted(void **state) {
+    (void)state;
+    assert_true(run_of("attach at 03:00.0 as vfio unmanaged"));
+    assert_false(has_taken(FRIGATE));
+}
+
+/* Of a VM whose device was left on vfio's driver another VM gets it. */
+static void the_note_of_another_vm_is_taken_over(void **state) {
+    (void)state;
+    note_for(WINDOWS, "apex");
+    set_driver(FIRST, "vfio-pci");
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    assert_string_equal(noted_for(WINDOWS), "apex");
+}
+
+static void what_did_not_go_is_forgotten(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "no luck");
+    assert_false(run_at(EVENT_STARTED, RULE));
+    assert_false(has_taken(FRIGATE));
+    assert_string_equal(results(), FAILED(FIRST));
+}
+
+static void put_on_vfio(struct double_virt *unused, void *context) {
+    (void)unused, (void)context;
+    set_driver(FIRST, "vfio-pci");
+}
+
+static void unless_libvirt_has_left_it_on_vfio(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, put_on_vfio, NULL);
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "Duplicate device ID");
+    assert_false(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    assert_string_equal(reclaimed, ""); /* the VM runs, and may have it */
+}
+
+/* It may still be at it. */
+static void what_libvirt_did_not_answer_stays_noted(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_UNREACHABLE, "lost");
+    assert_false(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(noted_for(FRIGATE), "apex");
+}
+
+static void take_from_driver(struct double_virt *unused, void *context) {
+    (void)unused, (void)context;
+    set_driver(FIRST, "");
+}
+
+static void what_libvirt_did_not_give_back_is(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_from_driver, NULL);
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "no luck");
+    assert_false(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(driver_of(FIRST), "apex");
+    assert_string_equal(results(), FAILED(FIRST) BACK);
+    assert_false(has_taken(FRIGATE));
+}
+
+static void bind_back(struct double_virt *unused, void *context) {
+    (void)unused, (void)context;
+    set_driver(FIRST, "apex");
+}
+
+static void what_the_guest_let_go_is_forgotten(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, put_on_vfio, NULL);
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, bind_back, NULL);
+    assert_true(run_of("detach at 03:00.0"));
+    assert_null(noted_for(FRIGATE));
+    struct vm_state life;
+    assert_true(vm_state_load(&life, state_path(""), FRIGATE));
+    assert_true(vm_state_has_dismissed(
+        &life, FIRST, (struct device_id){0x1ac1, 0x089a})); /* it was a rule, not the guest */
+    vm_state_finish(&life);
+}
+
+static void unless_libvirt_has_it_still(void **state) {
+    (void)state;
+    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, put_on_vfio, NULL);
+    assert_true(run_at(EVENT_STARTED, RULE));
+    assert_true(run_of("detach at 03:00.0"));
+    assert_string_equal(noted_for(FRIGATE), "apex");
+}
+
+/* --- the VM's end */
+
+static void what_is_left_on_vfio_goes_back(void **state) {
+    (void)state;
+    leave("apex");
+    assert_true(run_at(EVENT_STOPPED, ""));
+    assert_string_equal(reclaimed, "");
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, FIRST " ");
+    assert_string_equal(results(), BACK);
+    assert_message(0, "back on its host driver apex: libvirt had left it on vfio-pci, and no VM");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+    assert_in_range(hours.now - 5000, 9000, 10500); /* libvirt had its time */
+}
+
+static void without_a_host_driver_it_gets_none(void **state) {
+    (void)state;
+    leave(NULL);
+    driver_comes = false;
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(driver_of(FIRST), "none");
+    assert_string_equal(results(), BACK);
+    assert_message(0, "taken from vfio-pci, where libvirt had left it");
+    assert_message(0, "it had no host driver before");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+static void a_host_driver_that_does_not_come(void **state) {
+    (void)state;
+    leave("apex");
+    driver_comes = false;
+    assert_false(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(results(), STAYS);
+    assert_message(0, "its host driver apex did not take it back; see dmesg");
+}
+
+static void give_back_late(void) {
+    set_driver(FIRST, "apex");
+}
+
+static void libvirt_gives_it_back_late(void **state) {
+    (void)state;
+    leave("apex");
+    hours.at = 5000 + 2000;
+    hours.then = give_back_late;
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(results(), "");
+    assert_in_range(hours.now - 5000, 2000, 2500);
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+static void another_vm_has_it(void **state) {
+    (void)state;
+    leave("apex");
+    give(WINDOWS, FIRST);
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(hours.slept, "");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+static void give_to_windows(void) {
+    give(WINDOWS, FIRST);
+}
+
+static void another_vm_gets_it_meanwhile(void **state) {
+    (void)state;
+    leave("apex");
+    hours.at = 5000 + 2000;
+    hours.then = give_to_windows;
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+    assert_string_equal(driver_of(FIRST), "vfio-pci");
+}
+
+static void somebody_has_its_group_open(void **state) {
+    struct host host;
+    char error[256];
+    (void)state;
+    leave("apex");
+    assert_int_equal(host_init(&host, host_root, error, sizeof error), 0);
+    char *file = memory_printf("/dev/vfio/%d", host_find(&host, BUS_PCI, FIRST)->iommu_group);
+    host_finish(&host);
+    shell("cd %s && mkdir -p proc/99/fd && ln -s %s proc/99/fd/3", host_root, file);
+    free(file);
+    assert_false(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(results(), STAYS);
+    assert_message(0, "a program (process 99) has its IOMMU group");
+    assert_message(0, "'virt-rules apply'");
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    shell("rm -r %s/proc/99%s", host_root, "");
+    *hours.slept = '\0';
+    assert_true(run_at(EVENT_PREPARE, "")); /* nobody waits at a start */
+    assert_string_equal(hours.slept, "");
+    assert_string_equal(driver_of(FIRST), "apex");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+static void a_vm_that_starts_takes_it_itself(void **state) {
+    (void)state;
+    char *hostdev = hostdev_of(FIRST);
+    double_virt_give(hypervisor, FRIGATE, hostdev);
+    free(hostdev);
+    domain_finish(&told);
+    sample_domain(&told, double_virt_xml(hypervisor, FRIGATE));
+    double_virt_take(hypervisor, FRIGATE, hostdev = hostdev_of(FIRST));
+    free(hostdev);
+    leave("apex");
+    assert_true(run_at(EVENT_PREPARE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(noted_for(FRIGATE), "apex");
+}
+
+static void nothing_is_taken_without_libvirt(void **state) {
+    (void)state;
+    leave("apex");
+    refused_opens = 1;
+    assert_false(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    assert_message(0, "no libvirt here");
+    double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_FAILED, "no list");
+    assert_false(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_message(1, "no list");
+}
+
+static void vfio_that_clings(void **state) {
+    (void)state;
+    leave("apex");
+    clings = true;
+    assert_false(run_at(EVENT_RELEASE, ""));
+    assert_message(0, "it clings; when nothing uses it any more");
+    assert_string_equal(noted_for(FRIGATE), "apex");
+}
+
+static void what_left_the_host_is_forgotten(void **state) {
+    (void)state;
+    leave("apex");
+    set_present(FIRST, false);
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+/* 'apply' found it ended, and by now it has been started again. */
+static void a_vm_that_runs_again_is_left_alone(void **state) {
+    (void)state;
+    note_for(FRIGATE, "apex");
+    set_driver(FIRST, "vfio-pci");
+    settled = true;
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(reclaimed, "");
+    assert_string_equal(noted_for(FRIGATE), "apex");
+    double_virt_stop(hypervisor, FRIGATE);
+    assert_true(run_at(EVENT_RELEASE, ""));
+    assert_string_equal(driver_of(FIRST), "apex");
+    assert_false(vm_state_exists(state_path(""), FRIGATE));
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(another_device_at_the_address_is_left_alone),
+        TEST(it_is_noted_before_libvirt_is_asked),
+        TEST(a_device_without_driver_is_noted_too),
+        TEST(what_was_on_vfio_before_is_not_noted),
+        TEST(what_is_unmanaged_is_not_noted),
+        TEST(the_note_of_another_vm_is_taken_over),
+        TEST(what_did_not_go_is_forgotten),
+        TEST(unless_libvirt_has_left_it_on_vfio),
+        TEST(what_libvirt_did_not_answer_stays_noted),
+        TEST(what_libvirt_did_not_give_back_is),
+        TEST(what_the_guest_let_go_is_forgotten),
+        TEST(unless_libvirt_has_it_still),
+        TEST(what_is_left_on_vfio_goes_back),
+        TEST(without_a_host_driver_it_gets_none),
+        TEST(a_host_driver_that_does_not_come),
+        TEST(libvirt_gives_it_back_late),
+        TEST(another_vm_has_it),
+        TEST(another_vm_gets_it_meanwhile),
+        TEST(somebody_has_its_group_open),
+        TEST(a_vm_that_starts_takes_it_itself),
+        TEST(nothing_is_taken_without_libvirt),
+        TEST(vfio_that_clings),
+        TEST(what_left_the_host_is_forgotten),
+        TEST(a_vm_that_runs_again_is_left_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,222 @@
+/* Which running VMs may hold a device. */
+#include "engine/libvirt/domain_list.h"
+#include "engine/libvirt/running_domains.h"
+#include "tests/unit/double_virt.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FRIGATE "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
+#define WINDOWS "00000000-0000-4000-8000-000000000002"
+#define OFF "00000000-0000-4000-8000-000000000003"
+
+static struct double_virt *hypervisor;
+static struct others others;
+static struct virt_error error;
+
+static int set_up(void **state) {
+    (void)state;
+    hypervisor = double_virt_create();
+    double_virt_add(hypervisor, FRIGATE, "frigate", NULL);
+    double_virt_add(hypervisor, WINDOWS, "windows", NULL);
+    double_virt_add(hypervisor, OFF, "off", NULL);
+    double_virt_stop(hypervisor, OFF);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    double_virt_destroy(hypervisor);
+    return 0;
+}
+
+static void running_ones_without_oneself(void **state) {
+    (void)state;
+    assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor),
+                                          "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", &error),
+                     0);
+    assert_int_equal(others.count, 1);
+    assert_string_equal(others.list[0].name, "windows");
+    running_domains_finish(&others);
+    assert_int_equal(others.count, 0);
+}
+
+static void all_when_one_has_no_uuid(void **state) {
+    (void)state;
+    assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor), NULL, &error), 0);
+    assert_int_equal(others.count, 2);
+    running_domains_finish(&others);
+}
+
+static void a_failure_is_passed_on(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_UNREACHABLE, "gone");
+    assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor), FRIGATE, &error),
+                     -1);
+    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_string_equal(error.message, "gone");
+    assert_int_equal(others.count, 0);
+    running_domains_finish(&others);
+}
+
+/* A hypervisor whose list holds what is no domain. */
+static int list_rubbish(struct virt *virt, struct virt_vm **vms, size_t *count,
+                        struct virt_error *why) {
+    (void)virt;
+    (void)why;
+    *count = 2;
+    *vms = calloc(2, sizeof **vms);
+    assert_non_null(*vms);
+    snprintf((*vms)[0].uuid, sizeof(*vms)[0].uuid, "%s", WINDOWS);
+    (*vms)[0].xml = strdup("<domain><na");
+    (*vms)[1].xml = strdup("<domain><name>good</name></domain>");
+    return 0;
+}
+
+/* It may have anything, so it must not look as if it had nothing. */
+static void xml_that_cannot_be_read_is_kept_as_such(void **state) {
+    (void)state;
+    static const struct virt_ops ops = {.list = list_rubbish};
+    struct virt virt = {&ops};
+    assert_int_equal(running_domains_load(&others, &virt, FRIGATE, &error), 0);
+    assert_int_equal(others.count, 2);
+    assert_string_equal(others.list[0].name, WINDOWS);
+    assert_non_null(strstr(others.list[0].unreadable, "line 1: the domain XML ends before"));
+    assert_string_equal(others.list[1].name, "good");
+    assert_null(others.list[1].unreadable);
+    running_domains_finish(&others);
+}
+
+/* --- of a copy of a host */
+
+static char root[64];
+
+static void put(const char *name, const char *text) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/run/libvirt/qemu/%s", root, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    assert_int_equal(fclose(out), 0);
+}
+
+static int make_root(void **state) {
+    char command[256];
+    (void)state;
+    snprintf(root, sizeof root, "/tmp/test_others.XXXXXX");
+    assert_non_null(mkdtemp(root));
+    snprintf(command, sizeof command, "mkdir -p %s/run/libvirt/qemu", root);
+    return system(command);
+}
+
+static int remove_root(void **state) {
+    char command[256];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    return system(command);
+}
+
+#define STATUS(STATE, NAME)                                                                        \
+    "<domstatus state='" STATE "'><domain id='3'><name>" NAME "</name></domain></domstatus>"
+
+static void running_vms_of_a_tree(void **state) {
+    struct domain own, taken;
+    (void)state;
+    put("a.xml", STATUS("running", "a"));
+    put("b.xml", STATUS("paused", "b"));
+    put("c.xml", STATUS("shutoff", "c"));
+    put("d.xml", "<domstatus state='running'><dom");
+    put("e.pid", "12");
+    assert_int_equal(domain_from_name(&own, "a"), 0);
+    running_domains_from_tree(&others, root, NULL);
+    assert_int_equal(others.count, 3);
+    assert_string_equal(others.list[0].name, "a");
+    assert_string_equal(others.list[1].name, "b");
+    assert_string_equal(others.list[2].name, "d");
+    assert_non_null(others.list[2].unreadable);
+    assert_false(running_domains_take(&others, "c", &taken));
+    assert_false(running_domains_take(&others, "d", &taken)); /* of it only the name is known */
+    assert_true(running_domains_take(&others, "a", &taken));
+    assert_int_equal(taken.id, 3);
+    assert_int_equal(others.count, 2);
+    domain_finish(&taken);
+    running_domains_finish(&others);
+    running_domains_from_tree(&others, root, &own);
+    assert_int_equal(others.count, 2);
+    assert_string_equal(others.list[0].name, "b");
+    running_domains_finish(&others);
+    domain_finish(&own);
+}
+
+/* A running VM is as it runs, not as it is defined. */
+static void all_vms_of_a_tree(void **state) {
+    static const char defined[] = "<domain><name>a</name></domain>";
+    char path[256];
+    struct vms vms;
+    (void)state;
+    snprintf(path, sizeof path, "mkdir -p %s/etc/libvirt/qemu", root);
+    assert_int_equal(system(path), 0);
+    put("../../../etc/libvirt/qemu/a.xml", defined);
+    put("../../../etc/libvirt/qemu/z.xml", "<domain><name>z</name></domain>");
+    put("a.xml", STATUS("running", "a"));
+    put("t.xml", STATUS("running", "t")); /* transient */
+    assert_true(domain_list_from_tree(&vms, root));
+    assert_int_equal(vms.count, 3);
+    assert_string_equal(vms.list[0].name, "a");
+    assert_int_equal(vms.list[0].id, 3);
+    assert_string_equal(vms.list[1].name, "t");
+    assert_string_equal(vms.list[2].name, "z");
+    assert_int_equal(vms.list[2].id, -1);
+    domain_list_finish(&vms);
+    assert_false(domain_list_from_tree(&vms, "/nowhere"));
+}
+
+/* A name comes before a title, and a title that two have means neither. */
+static void a_vm_of_a_tree_by_its_title(void **state) {
+#define TITLED(NAME, TITLE) "<domain id='1'><name>" NAME "</name><title>" TITLE "</title></domain>"
+    struct domain taken;
+    (void)state;
+    put("a.xml", TITLED("a", "NVR"));
+    put("b.xml", TITLED("b", "NVR"));
+    put("c.xml", TITLED("c", "d"));
+    put("d.xml", TITLED("d", "e"));
+    running_domains_from_tree(&others, root, NULL);
+    assert_false(running_domains_take(&others, "NVR", &taken));
+    assert_true(running_domains_take(&others, "d", &taken));
+    assert_string_equal(taken.name, "d");
+    domain_finish(&taken);
+    assert_true(running_domains_take(&others, "d", &taken)); /* now it is the title of one */
+    assert_string_equal(taken.name, "c");
+    domain_finish(&taken);
+    assert_int_equal(others.count, 2);
+    running_domains_finish(&others);
+}
+
+static void a_tree_without_running_vms(void **state) {
+    (void)state;
+    running_domains_from_tree(&others, "/nowhere", NULL);
+    assert_int_equal(others.count, 0);
+    running_domains_finish(&others);
+}
+
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(running_ones_without_oneself),
+        TEST(all_when_one_has_no_uuid),
+        TEST(a_failure_is_passed_on),
+        TEST(xml_that_cannot_be_read_is_kept_as_such),
+        cmocka_unit_test_setup_teardown(running_vms_of_a_tree, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(all_vms_of_a_tree, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(a_vm_of_a_tree_by_its_title, make_root, remove_root),
+        TEST(a_tree_without_running_vms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
