@@ -1,27 +1,27 @@
 #!/bin/sh
 # install.sh [--yes] [--dry-run] [--uninstall] [--root DIR | --destdir DIR]
-# Installs virt-rules from the unpacked archive that it lies in, on a host that needs no compiler and
-# no package manager; `sh` and the tools of busybox are enough. Says what it will do and asks.
+# Installs virt-rules from the unpacked archive that contains it. The host needs no compiler and no
+# package manager, only `sh` and the tools of busybox. Prints what it will do, and asks.
 #   --yes          do not ask
-#   --dry-run      only say what it would do
-#   --uninstall    take out what it put in; rules of yours and the log stay
-#   --root DIR     the host below DIR instead of this one
-#   --destdir DIR  a tree that will be some host's: with all that any may need
-# What a NAS calls: --put-hook (before libvirt starts), --boot (waits for libvirt, puts back what an
-# update took away, runs `virt-rules apply`); neither asks, and syslog has what went wrong.
-# `make install` and the Debian package run it as well; hook/layout says how.
+#   --dry-run      only print what would be done
+#   --uninstall    remove what was installed; your rules and the log are kept
+#   --root DIR     install to the host below DIR instead of this one
+#   --destdir DIR  install to a tree for any host, with all files that a host may need
+# A NAS calls --put-hook (before libvirt starts) and --boot (waits for libvirt, restores what an
+# update removed, runs `virt-rules apply`). Neither asks; errors go to syslog.
+# `make install` and the Debian package run it as well; see hook/layout.
 #
-# libvirt starts no VM while its hook cannot be executed, so the programs are run once (--version)
-# before the hook is put in place, and again at boot: an update may have changed the C library.
+# libvirt starts no VM while its hook cannot be executed. So each program is run once (--version)
+# before the hook is installed, and again at boot: an update may have changed the C library.
 #
-# The programs have their places compiled in. $manifest has a line for whatever was put in: `file`,
-# `link`, `dir` (made by us, removed when empty), `before` (somebody's hook, moved), `call` and
-# `profile` (a line of ours in a file of others), `new` (such a file was not there before).
+# The programs have their paths compiled in. $manifest has a line for everything that was installed:
+# `file`, `link`, `dir` (created by us, removed when empty), `before` (an existing hook, renamed),
+# `call` and `profile` (a line of ours in a file of another package), `new` (we created such a file).
 set -eu
 umask 022
 export LC_ALL=C
-# The places of the archive; hook/layout writes those of another build here.
-kind=archive # or make, or deb, whose files dpkg keeps
+# The paths of the archive; hook/layout replaces them by those of another build.
+kind=archive # or make, or deb (dpkg installs the files)
 prefix=/usr/local/libvirt
 bindir=/usr/local/libvirt/bin
 libexecdir=/usr/local/libvirt/libexec
@@ -31,20 +31,20 @@ examples=/usr/local/libvirt/examples
 manifest=/usr/local/libvirt/installed
 hooks=/etc/libvirt/hooks
 unitdir=/etc/systemd/system
-link=/usr/local/bin/virt-rules # so that the shell finds it; empty: $bindir is where it looks
+link=/usr/local/bin/virt-rules # so that the shell finds it; empty if $bindir is in PATH
 main=$hooks/qemu
 extra=$hooks/qemu.d/virt-rules
 before=$hooks/qemu.before-virt-rules
-beside=$hooks/virt-rules-hook # where AppArmor lets libvirtd run it
+beside=$hooks/virt-rules-hook # AppArmor allows libvirtd to run programs in this directory
 package=/var/packages/Virtualization
-ko_script=$package/conf/systemd/insert_libvirtd_ko.sh # run before libvirtd; an update makes it anew
+ko_script=$package/conf/systemd/insert_libvirtd_ko.sh # run before libvirtd; an update replaces it
 hook_mark='@(#)virt-rules-hook '      # in hook.c
 wrapper_mark='@(#)virt-rules-wrapper' # in the wrapper below
 call_mark='# virt-rules: puts its hook back'
 call_line="$prefix/install.sh --put-hook </dev/null >/dev/null 2>\&1 || : $call_mark"
 engine_line="$bindir/virt-rules PUx,"
-older_state=/var/lib/virt-rules # where `make install` had it before it had a prefix of its own
-manifests="/usr/local/libvirt/installed $older_state/installed" # of all kinds
+older_state=/var/lib/virt-rules # the state directory of older `make install`s
+manifests="/usr/local/libvirt/installed $older_state/installed" # of every kind of installation
 wants=/etc/systemd/system/multi-user.target.wants/virt-rules.service
 newline='
 '
@@ -63,13 +63,13 @@ note() { # PRIORITY TEXT
 
 fail() { # WHAT IS WRONG, AND WHAT TO DO
     echo "install.sh: $*" >&2
-    case $action in put-hook | boot) note err "$*" ;; esac # nobody reads what they print
+    case $action in put-hook | boot) note err "$*" ;; esac # nobody reads their output
     exit 1
 }
 
 # ---- the tools of this host
 
-can_run() { # TOOL: a shell may claim an applet that its busybox lacks; what misses its words fails otherwise
+can_run() { # TOOL: a shell may list an applet that its busybox does not have; missing arguments give a status below 126
     status=0
     "$1" </dev/null >/dev/null 2>&1 || status=$?
     [ $status -lt 126 ]
@@ -79,14 +79,14 @@ check_tools() {
     missing=''
     for tool in cat chmod cp dirname grep ln mkdir mv rm rmdir sed sleep tr; do can_run $tool || missing="$missing $tool"; done
     cmp=$(if can_run cmp; then echo yes; fi)
-    [ -z "$missing" ] || fail "this host lacks tools that the installer needs, nothing was changed; install them (busybox has them all):$missing"
+    [ -z "$missing" ] || fail "this host does not have all tools that the installer needs; nothing was changed; install them (busybox has them all):$missing"
 }
 
 is_root() {
     if can_run id; then [ "$(id -u)" = 0 ]; else grep -q '^Uid:[[:space:]]*[0-9][0-9]*[[:space:]][[:space:]]*0[[:space:]]' /proc/self/status; fi
 }
 
-link_target() { # FILE: nothing when it is not a link
+link_target() { # FILE: prints nothing if it is not a link
     [ -L "$1" ] || return 0
     if can_run readlink; then
         readlink "$1"
@@ -96,7 +96,7 @@ link_target() { # FILE: nothing when it is not a link
     fi
 }
 
-is_same_file() { # FILE FILE, where to say no costs no more than a write
+is_same_file() { # FILE FILE: a wrong `no` only costs a write
     if [ -n "$cmp" ]; then cmp -s "$1" "$2"; else [ -f "$2" ] && [ "$(cksum <"$1")" = "$(cksum <"$2")" ]; fi
 }
 
@@ -121,19 +121,19 @@ while [ $# -gt 0 ]; do
 done
 case $root in /* | '') ;; *) root=$PWD/$root ;; esac
 # shellcheck disable=SC3013 # dash and busybox have it
-if [ "$root/" -ef / ]; then root=''; fi # this host, by another name
+if [ "$root/" -ef / ]; then root=''; fi # another path of this host's root
 [ -n "$root" ] || stage=no
 check_tools
 [ $stage = no ] || mkdir -p "$root"
-[ -f "$our_hook" ] || our_hook=$root$libexecdir/virt-rules-hook # this is the copy beside it
-[ -z "$root" ] || [ -d "$root" ] || fail "$root is no directory"
-[ -n "$root" ] || is_root || fail "this needs root: sudo"
+[ -f "$our_hook" ] || our_hook=$root$libexecdir/virt-rules-hook # this is the installed copy of the script
+[ -z "$root" ] || [ -d "$root" ] || fail "$root is not a directory"
+[ -n "$root" ] || is_root || fail "this needs root: use sudo"
 
-# ---- one thing at a time: said in the pass `plan`, done in the pass `act`
+# ---- every change is a step: printed in the pass `plan`, done in the pass `act`
 
 pass=plan changes=0 done_steps='' hook_changed=no current=''
 
-step() { # WHAT: true when it is to be done now
+step() { # WHAT: returns true if it is to be done now
     changes=$((changes + 1))
     done_steps="$done_steps${done_steps:+, }$*"
     if [ "$pass" = plan ]; then
@@ -142,11 +142,11 @@ step() { # WHAT: true when it is to be done now
     fi
 }
 
-has_lines() { # LINE: does the manifest have it
+has_lines() { # LINE: whether the manifest has it
     [ -f "$root$manifest" ] && grep -qxF -- "$1" "$root$manifest"
 }
 
-record() { # KIND PATH: before it is done, so that a power cut leaves nothing unknown
+record() { # KIND PATH: called before the change, so that after a power cut every change is in the manifest
     current="$current$1 $2$newline"
     [ "$pass" = act ] || return 0
     has_lines "$1 $2" || echo "$1 $2" >>"$root$manifest"
@@ -160,14 +160,14 @@ forget() { # LINE
     new=''
 }
 
-make_directory() { # DIRECTORY, and those above it
+make_directory() { # DIRECTORY, and its parents
     [ ! -d "$root$1" ] || return 0
     make_directory "$(dirname "$1")"
     record dir "$1"
     [ "$pass" = plan ] || mkdir "$root$1"
 }
 
-# The directory of the manifest holds what says that it was made.
+# The manifest records that its own directory was created, which must exist first.
 make_manifest_directory() {
     made='' directory=$(dirname "$manifest")
     while [ ! -d "$root$directory" ]; do
@@ -183,8 +183,8 @@ make_manifest_directory() {
 new=''
 trap '[ -z "$new" ] || rm -f "$new"' EXIT
 
-# put FILE TARGET MODE [DIRECTORY]: in one step, for libvirt may run the old file right now. The new
-# file grows in DIRECTORY, so that libvirt never finds it half written in qemu.d.
+# put FILE TARGET MODE [DIRECTORY]: replaces TARGET atomically, because libvirt may be running the old file. The
+# new file is written in DIRECTORY, so that libvirt never finds an incomplete file in qemu.d.
 put() {
     record file "$2"
     if [ ! -L "$root$2" ] && is_same_file "$1" "$root$2" && { [ "$3" = 644 ] || [ -x "$root$2" ]; }; then return; fi
@@ -192,7 +192,7 @@ put() {
     write_file "$2" "$3" "${4:-}" <"$1"
 }
 
-write_file() { # TARGET MODE [DIRECTORY]: what comes on standard input
+write_file() { # TARGET MODE [DIRECTORY]: writes standard input
     make_directory "$(dirname "$1")"
     new=$root${3:-$(dirname "$1")}/.virt-rules.new
     rm -f "$new"
@@ -216,7 +216,7 @@ there() { # FILE, or a link to nowhere
     [ -e "$root$1" ] || [ -L "$root$1" ]
 }
 
-# edit FILE SED-SCRIPT: a file of others, with its owner and mode
+# edit FILE SED-SCRIPT: changes a file of another package and keeps its owner and mode
 edit() {
     new=$root$1.virt-rules.new
     rm -f "$new"
@@ -228,7 +228,7 @@ edit() {
 
 # ---- libvirt
 
-# The first process of that name which root runs: a user's own daemon has no hooks.
+# Prints the first libvirt daemon that root runs: a user's own daemon has no hooks.
 daemon_process() {
     for process in "$root"/proc/[0-9]*; do
         read -r name 2>/dev/null <"$process/comm" || continue
@@ -239,28 +239,28 @@ daemon_process() {
     done
 }
 
-catches_hangup() { # PROCESS: one that does not would die of it
+catches_hangup() { # PROCESS: SIGHUP would kill a process that does not catch it
     grep -q '^SigCgt:.*[13579bdf]$' "$root/proc/$1/status" 2>/dev/null
 }
 
 tell_libvirt() {
     process=$(daemon_process)
     if [ -z "$process" ]; then
-        [ "$pass" = plan ] || [ $stage = yes ] || echo "no libvirtd or virtqemud runs now; it looks for hooks when it starts"
+        [ "$pass" = plan ] || [ $stage = yes ] || echo "no libvirtd or virtqemud runs now; libvirt looks for hooks when it starts"
         return 0
     fi
-    step "tell libvirt (process $process) to look for hooks (SIGHUP; VMs go on)" || return 0
+    step "tell libvirt (process $process) to look for hooks (SIGHUP; VMs keep running)" || return 0
     if ! catches_hangup "$process"; then
-        echo "process $process does not take SIGHUP: restart libvirt yourself" >&2
+        echo "process $process does not handle SIGHUP: restart libvirt yourself" >&2
         return 0
     fi
     expect_look
     if kill -HUP "$process" && within 10 has_taken_hangup "$process" && within 5 has_looked; then
         echo "libvirt (process $process) was told to look for hooks: it $looked"
     elif [ "$(daemon_process)" = "$process" ]; then
-        echo "libvirt (process $process) was told to look for hooks and has not done it: restart it yourself; VMs go on" >&2
+        echo "libvirt (process $process) was told to look for hooks but has not done it: restart it yourself; VMs keep running" >&2
     else
-        echo "libvirt (process $process) was told to look for hooks and is gone: look into its log, start it again" >&2
+        echo "libvirt (process $process) was told to look for hooks and has exited: read its log, then start it again" >&2
     fi
 }
 
@@ -274,23 +274,23 @@ within() { # SECONDS COMMAND ...
     done
 }
 
-has_taken_hangup() { # PROCESS: runs on, and no SIGHUP waits for it
+has_taken_hangup() { # PROCESS: it is still running, and no SIGHUP is pending
     [ "$(daemon_process)" = "$1" ] && ! grep -Eq '^(SigPnd|ShdPnd):.*[13579bdf]$' "$root/proc/$1/status"
 }
 
-# A directory that is read has the time of that, unless its file system keeps none. An old time, and
-# the first reader is seen; so nobody else may read it now.
+# Reading a directory updates its access time, unless the file system does not store it. The time is set far
+# back, so that the first read shows; nothing else may read the directory meanwhile.
 access_time() {
     stat -c %X "$root$hooks/qemu.d" 2>/dev/null || echo none
 }
 
 expect_look() {
-    looked='took the signal and runs on' expected=none
+    looked='handled the signal and keeps running' expected=none
     runs_directory && [ -d "$root$hooks/qemu.d" ] && touch -a -t 200001010000 "$root$hooks/qemu.d" 2>/dev/null || return 0
     old=$(access_time)
     [ "$old" -lt 1000000000 ] 2>/dev/null && keeps_access_times || return 0
     touch -a -t 200001010000 "$root$hooks/qemu.d"
-    expected=$old looked='has looked, and runs on'
+    expected=$old looked='has looked, and keeps running'
 }
 
 keeps_access_times() {
@@ -302,13 +302,13 @@ has_looked() {
     [ "$expected" = none ] || [ "$(access_time)" != "$expected" ]
 }
 
-version_of() { # PROGRAM: "9 0", or nothing
+version_of() { # PROGRAM: prints "9 0", or nothing
     "$@" --version 2>/dev/null </dev/null |
         sed -n 's/^\(.*[^0-9.]\)\{0,1\}\([0-9][0-9]*\)\.\([0-9][0-9]*\)\.[0-9][0-9]*.*/\2 \3/p' | sed -n 1p
 }
 
-# Of the daemon, or else of virsh, which comes with it. A NAS has both at places of its own, with
-# their libraries beside.
+# The version of the daemon, or else of virsh from the same package. A NAS has both in directories of its own,
+# with their libraries.
 libvirt_version() {
     target=$root$package/target
     for program in "$root/usr/sbin/libvirtd" "$root/usr/sbin/virtqemud" "$root/usr/local/sbin/libvirtd" \
@@ -322,7 +322,7 @@ libvirt_version() {
     done
 }
 
-runs_directory() { # does libvirt run what is in qemu.d: 6.5 and later
+runs_directory() { # whether libvirt runs the programs in qemu.d: 6.5 and later
     version=$(libvirt_version)
     major=${version% *} minor=${version#* }
     [ -n "$version" ] && { [ "$major" -gt 6 ] || { [ "$major" = 6 ] && [ "$minor" -ge 5 ]; }; }
@@ -330,13 +330,13 @@ runs_directory() { # does libvirt run what is in qemu.d: 6.5 and later
 
 # ---- the hook
 
-# Whoever wrote the hook that was there before relies on being called as libvirt calls it.
+# The earlier hook relies on the arguments and input that libvirt gives it.
 wrapper_text() {
     cat <<TEXT
 #!/bin/sh
-# $wrapper_mark: the hook that was here before, then virt-rules-hook, each with the same words
-# and the same input. What counts for libvirt is the first one's status and output.
-# install.sh --uninstall puts the first one back.
+# $wrapper_mark: runs the hook that was here before, then virt-rules-hook, each with the same
+# arguments and input. libvirt gets the status and output of the first one.
+# install.sh --uninstall restores the first one.
 xml=\$(cat && echo .) # the dot keeps the newlines at the end
 status=0
 if [ -x '$before' ]; then
@@ -356,7 +356,7 @@ put_text() { # TEXT TARGET MODE
 
 keep_earlier_hook() {
     record before "$before"
-    step "keep the hook that is there as $before and call it first" || return 0
+    step "keep the existing hook as $before and call it first" || return 0
     new=$root$hooks/.virt-rules.new
     rm -f "$new"
     ln "$root$main" "$new" 2>/dev/null || cp -pP "$root$main" "$new"
@@ -368,14 +368,14 @@ keep_earlier_hook() {
 restore_earlier_hook() {
     there "$before" || return 0
     if there "$main" && ! marked "$wrapper_mark" "$main"; then
-        echo "$main is new and stays; the hook from before virt-rules is $before" >&2
+        echo "$main is new and is kept; the hook from before virt-rules is $before" >&2
         return 0
     fi
-    step "put back the hook that was there before: $main" || return 0
+    step "restore the earlier hook: $main" || return 0
     mv -f "$root$before" "$root$main"
 }
 
-# One of the two places, never both: libvirt would run both.
+# Only one of the two places: libvirt would run both hooks.
 use_directory() {
     put "$our_hook" "$extra" 755 "$hooks"
     if marked "$wrapper_mark" "$main"; then restore_earlier_hook; fi
@@ -398,7 +398,7 @@ use_main() {
 
 place_hook() {
     changes_before=$changes
-    [ ! -d "$root$main" ] || fail "$main is a directory; libvirt wants a program there: move it away"
+    [ ! -d "$root$main" ] || fail "$main is a directory; libvirt expects a program there: move the directory away"
     if runs_directory; then use_directory; else use_main; fi
     [ "$changes" = "$changes_before" ] || hook_changed=yes
 }
@@ -407,12 +407,12 @@ place_hook() {
 
 has_nas() { [ -d "$root$package" ]; }
 has_udev() { [ $stage = yes ] || [ -d "$root/etc/udev" ] || [ -d "$root/usr/lib/udev" ] || [ -d "$root/lib/udev" ]; }
-has_systemd() { # a NAS has one that takes a unit of ours for its own
+has_systemd() { # DSM's systemd would treat our unit as its own
     [ $stage = yes ] || { ! has_nas && { [ -d "$root/run/systemd/system" ] || [ -x "$root/usr/lib/systemd/systemd" ] ||
         [ -x "$root/lib/systemd/systemd" ]; }; }
 }
 
-# Who turned it off later does not want it on again; and what a tree needs is its host's to say.
+# Not enabled again after the administrator disabled it. For a tree (--destdir) its host decides.
 enable_unit() {
     has_systemd && [ $stage = no ] && [ $kind != deb ] && ! is_masked "$unitdir/virt-rules.service" || return 0
     if has_lines "link $wants" || there "$wants"; then
@@ -420,18 +420,18 @@ enable_unit() {
         return 0
     fi
     record link "$wants"
-    step "let systemd run virt-rules apply at boot, after libvirt" || return 0
+    step "enable virt-rules.service, which runs virt-rules apply at boot, after libvirt" || return 0
     make_directory "$(dirname "$wants")"
     ln -s "$unitdir/virt-rules.service" "$root$wants"
 }
 
 reload_systemd() {
     [ -z "$root" ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null || return 0
-    systemctl daemon-reload || echo "tell systemd yourself: systemctl daemon-reload" >&2
+    systemctl daemon-reload || echo "run this yourself: systemctl daemon-reload" >&2
     ! command -v systemd-tmpfiles >/dev/null || [ "$action" = uninstall ] || systemd-tmpfiles --create virt-rules.conf || :
 }
 
-# SELinux's policy knows by a file's label what a daemon may run, and has one for libvirt's hooks.
+# SELinux's policy decides by the label of a file what a daemon may run, and has a label for libvirt's hooks.
 relabel() {
     [ -z "$root" ] && [ -e /sys/fs/selinux/enforce ] || return 0
     if command -v restorecon >/dev/null; then
@@ -439,17 +439,17 @@ relabel() {
     fi
     hooks_switch=/sys/fs/selinux/booleans/virt_hooks_unconfined
     ! grep -q '^0' $hooks_switch 2>/dev/null ||
-        echo "note: SELinux lets libvirt's hooks do nothing until you say: setsebool -P virt_hooks_unconfined on" >&2
+        echo "note: SELinux does not allow libvirt's hooks to do anything until you run: setsebool -P virt_hooks_unconfined on" >&2
 }
 
-# udev looks at its rules anew within seconds by itself; this is for the event that comes right now.
+# udev reloads its rules by itself within seconds; this is for an event that arrives before that.
 reload_udev() {
     [ -z "$root" ] && [ -e /run/udev/control ] && command -v udevadm >/dev/null || return 0
-    udevadm control --reload || echo "tell udev yourself: udevadm control --reload" >&2
+    udevadm control --reload || echo "run this yourself: udevadm control --reload" >&2
 }
 
-# Debian's and Ubuntu's profile lets libvirtd run programs of few directories; the hook is inside it.
-each_profile() { # COMMAND: with each profile of a libvirt daemon and its local addition
+# Debian's and Ubuntu's profile allows libvirtd to run programs in a few directories; it also confines the hook.
+each_profile() { # COMMAND: calls it with each profile of a libvirt daemon and its local part
     for profile in usr.sbin.libvirtd usr.sbin.virtqemud libvirtd virtqemud; do
         [ ! -f "$root/etc/apparmor.d/$profile" ] || "$1" "/etc/apparmor.d/$profile" "/etc/apparmor.d/local/$profile"
     done
@@ -457,14 +457,14 @@ each_profile() { # COMMAND: with each profile of a libvirt daemon and its local 
 
 reload_profile() { # PROFILE
     [ -z "$root" ] && [ -d /sys/kernel/security/apparmor ] || return 0
-    apparmor_parser -r "$1" || echo "load it yourself: apparmor_parser -r $1" >&2
+    apparmor_parser -r "$1" || echo "run this yourself: apparmor_parser -r $1" >&2
 }
 
 allow_engine() { # PROFILE LOCAL
     record profile "$2"
     ! grep -Eqs "^[[:space:]]*$bindir/(\*|virt-rules)[[:space:]]+[a-zA-Z]*x" "$root$1" "$root$2" || return 0
     if ! grep -q "local/${1##*/}" "$root$1"; then
-        [ "$pass" = act ] || echo "  note: AppArmor will not let libvirt run the engine; add \"$engine_line\" to $1 yourself"
+        [ "$pass" = act ] || echo "  note: AppArmor does not allow libvirt to run the engine; add \"$engine_line\" to $1 yourself"
         return 0
     fi
     [ -e "$root$2" ] || record new "$2"
@@ -483,19 +483,19 @@ forbid_engine() { # LOCAL
     if has_lines "new $1" && [ -e "$root$1" ] && [ ! -s "$root$1" ]; then rm -f "$root$1"; fi
 }
 
-# ---- Synology: /etc/libvirt is made anew at each boot, and after boot scripts have started. A unit of
-# ours with an order against the package's would make DSM report a broken dependency.
+# ---- Synology: DSM creates /etc/libvirt again at each boot, after boot scripts have started. If a unit of ours
+# were ordered relative to the package's units, DSM would report a broken dependency.
 
 call_from_package() {
     has_nas && [ $kind = archive ] || return 0
     if [ ! -f "$root$ko_script" ]; then
-        [ "$pass" = act ] || echo "  note: there is no $ko_script; after a boot the hook is put back only when libvirt runs"
+        [ "$pass" = act ] || echo "  note: there is no $ko_script; after a boot the hook is restored only when libvirt runs"
         return 0
     fi
     record call "$ko_script"
     ! marked "$call_mark" "$ko_script" || return 0
-    step "add a call of ours to $ko_script" || return 0
-    # Before whatever may leave the script, and after the line that says whose it is.
+    step "add a call of install.sh to $ko_script" || return 0
+    # Before any line that may exit the script, and after the #! line.
     case $(sed -n 1p "$root$ko_script") in
     '#!'*) edit "$ko_script" "1s,\$,\\$newline$call_line," ;;
     *) edit "$ko_script" "1s,^,$call_line\\$newline," ;;
@@ -504,11 +504,11 @@ call_from_package() {
 
 take_call() { # FILE
     marked "$call_mark" "$1" || return 0
-    step "remove our call from $1" || return 0
+    step "remove the call of install.sh from $1" || return 0
     edit "$1" "/$call_mark\$/d"
 }
 
-# What the manifest says of the hook stays: once the programs start again it is put back.
+# The manifest keeps its lines about the hook: the hook is restored once the programs start again.
 take_out_hook() {
     if marked "$wrapper_mark" "$main"; then
         if there "$before"; then restore_earlier_hook; else take "$main"; fi
@@ -519,7 +519,7 @@ take_out_hook() {
     [ "$changes" = 0 ] || hook_changed=yes
 }
 
-# Before libvirt starts: where the hook was, for asking libvirt its version takes time.
+# Before libvirt starts: uses the previous place of the hook, because getting libvirt's version takes time.
 put_hook_back() {
     if has_lines "file $extra"; then use_directory; else use_main; fi
 }
@@ -535,7 +535,7 @@ wait_for_libvirt() {
 
 # A daemon that has just started may not answer yet.
 apply_rules() {
-    [ -z "$root" ] || return 0 # the programs know one host
+    [ -z "$root" ] || return 0 # the programs act on the running host only
     for _ in 1 2 3 4 5 6; do
         said=$("$root$bindir/virt-rules" apply 2>&1) && return
         case $said in *"failed to connect"* | *"cannot connect"*) sleep 5 ;; *) break ;; esac
@@ -543,22 +543,22 @@ apply_rules() {
     note warning "virt-rules apply: $(printf '%s' "$said" | tr '\n' ' ')"
 }
 
-# The hook before libvirt may have found it; the engine when it is to be used.
+# Tests the hook before libvirt can find it, and the other programs before they are used.
 boot() {
     hook_starts || give_up
-    wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; its hook is put back when it does"; exit 0; }
+    wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; the hook is restored when it starts"; exit 0; }
     programs_start || give_up
     place_hook
     put_files 'nas udev systemd'
     call_from_package
     put_link
     [ "$hook_changed" = no ] || tell_libvirt >/dev/null
-    [ "$changes" = 0 ] || note warning "put back what was gone, after an update perhaps: $done_steps"
+    [ "$changes" = 0 ] || note warning "restored what was missing, perhaps after an update: $done_steps"
     apply_rules
 }
 
 give_up() {
-    why="the hook of virt-rules is taken out, so that VMs start, without devices: $program does not start on this host: $said; \
+    why="the hook of virt-rules was removed so that VMs can start, without devices: $program does not start on this host: $said; \
 $(what_to_do), then run its install.sh"
     take_out_hook
     note err "$why"
@@ -571,26 +571,26 @@ $(what_to_do), then run its install.sh"
 
 check_archive() {
     [ $kind = archive ] || return 0
-    [ -f "$here/SHA256SUMS" ] || fail "$here/SHA256SUMS is not there: unpack the whole archive and run install.sh in it"
+    [ -f "$here/SHA256SUMS" ] || fail "$here/SHA256SUMS does not exist: unpack the whole archive and run its install.sh"
     can_run sha256sum || return 0
     (cd "$here" && sha256sum -c SHA256SUMS >/dev/null 2>&1) ||
-        fail "the files in $here are not as they were packed: unpack the archive again"
+        fail "the files in $here differ from the packed ones: unpack the archive again"
 }
 
-# Here and not yet where they belong, or the installed ones.
+# The program in this archive, or else the installed one.
 program_file() { # DIRECTORY-IN-THE-ARCHIVE PATH
     if [ -f "$here/$1/${2##*/}" ]; then echo "$here/$1/${2##*/}"; else echo "$root$2"; fi
 }
 engine_file() { program_file bin "$bindir/virt-rules"; }
 
-machine_of() { # FILE: processor, word size and byte order by its ELF header; nothing when it has none
+machine_of() { # FILE: processor, word size and byte order from its ELF header; nothing if it has none
     # shellcheck disable=SC2046 # a list of bytes
     set -- $(od -An -v -tu1 -N20 "$1" 2>/dev/null || :)
     [ "${1:-} ${2:-} ${3:-} ${4:-} $#" = '127 69 76 70 20' ] || return 0
     if [ "$6" = 2 ]; then echo "$((${19} * 256 + ${20})) $5 $6"; else echo "$((${19} + ${20} * 256)) $5 $6"; fi
 }
 
-machines_here() { # a line each: what the shell is, what the kernel is; nothing when neither is known
+machines_here() { # one line for the shell, one for the kernel; nothing if neither is known
     machine_of /proc/$$/exe
     case $(uname -m 2>/dev/null) in
     x86_64) echo 62 2 1 ;;
@@ -613,10 +613,10 @@ processor() { # MACHINE
     esac
 }
 
-# Runs PROGRAM --version; $said is what it printed when it did not start. Some shells would read a program
-# of another processor as a script: so its header is looked at first. An archive may lie where nothing can be executed.
-starts() { # PROGRAM PLACE-WHERE-IT-BELONGS
-    [ -z "$root" ] || return 0 # another host's
+# Runs PROGRAM --version; $said is the output if it did not start. Some shells would run a program for another
+# processor as a script, so the ELF header is checked first. The archive may be on a file system mounted noexec.
+starts() { # PROGRAM TARGET
+    [ -z "$root" ] || return 0 # for another host
     file=$1 said='' here_are=$(machines_here) machine=$(machine_of "$1")
     if [ -n "$machine" ] && [ -n "$here_are" ] && ! printf '%s\n' "$here_are" | grep -qxF "$machine"; then
         said="Exec format error: it is for $(processor "$machine"), and this host is $(processor "$(printf '%s\n' "$here_are" | sed -n 1p)")"
@@ -643,7 +643,7 @@ hook_starts() {
     [ ! -e "$program" ] || starts "$program" "$libexecdir/virt-rules-hook"
 }
 
-# Of the programs the first that does not start is $program; why, in $said.
+# $program is the first program that does not start, and $said the reason.
 programs_start() {
     hook_starts || return 1
     program=$(program_file libexec "$libexecdir/virt-rules-plug")
@@ -654,25 +654,25 @@ programs_start() {
 
 what_to_do() {
     case $said in
-    *GLIBC_*) echo "the C library here is older than the one that it was built with; build virt-rules on this host or on an older one, or update this host" ;;
-    *'not found'*) echo "without the GNU C library, build virt-rules on this host" ;;
+    *GLIBC_*) echo "the C library of this host is older than the one it was built with; build virt-rules on this host or on an older one, or update this host" ;;
+    *'not found'*) echo "this host does not have the GNU C library: build virt-rules on this host" ;;
     *'xec format'*) echo "get or build virt-rules for this processor" ;;
     *) echo "build virt-rules for this host" ;;
     esac
 }
 
 check_programs() {
-    [ -f "$our_hook" ] || fail "$our_hook is not there: install from the whole archive"
+    [ -f "$our_hook" ] || fail "$our_hook does not exist: install from the whole archive"
     [ -z "$root" ] || { check_for_other_host; return; }
     programs_start || fail "nothing was changed, because $program does not start on this host: $said; $(what_to_do)"
 }
 
-# The programs of another system cannot be run here, but some are compared with ours.
+# The programs of another host cannot be run here, so their ELF headers are compared with ours.
 check_for_other_host() {
     program=$(engine_file) machine=$(machine_of "$(engine_file)")
     [ -n "$machine" ] || return 0
     for file in usr/lib/systemd/systemd usr/bin/bash usr/bin/dash usr/bin/busybox bin/busybox bin/bash bin/dash bin/ls; do
-        # a link may lead out of the tree
+        # a link may point out of the tree
         if [ -L "$root/$file" ] || [ -L "$root/${file%%/*}" ]; then continue; fi
         theirs=$(machine_of "$root/$file")
         [ -n "$theirs" ] || continue
@@ -691,17 +691,17 @@ check_for_other_host() {
     [ -z "$said" ] || fail "nothing was changed, because $program does not start below $root: version $said not found in its C library; $(what_to_do)"
 }
 
-lacking_version() { # C-LIBRARY: of those that the engine needs
+lacking_version() { # C-LIBRARY: the first version that the engine needs and the library does not have
     for version in $(tr '\000' '\n' <"$program" | grep -x 'GLIBC_[0-9.]*'); do
         tr '\000' '\n' <"$1" | grep -qxF "$version" || { echo "$version"; return; }
     done
 }
 
-# Each with a list of its own of what it put in: two would take away each other's hook.
+# Each installation has its own manifest: two of them would remove each other's hook.
 check_alone() {
     for other in $manifests; do
         [ "$other" = "$manifest" ] || ! [ -f "$root$other" ] ||
-            fail "virt-rules is installed in another way ($other): take that out first, with $(remover_of "$other")"
+            fail "virt-rules is already installed in another way ($other): uninstall that first, with $(remover_of "$other")"
     done
 }
 
@@ -712,11 +712,11 @@ remover_of() { # MANIFEST
     esac
 }
 
-is_masked() { # FILE: so udev and systemd are told to do without it
+is_masked() { # FILE: the administrator masked it for udev or systemd
     [ "$(link_target "$root$1")" = /dev/null ]
 }
 
-# What is to be where: a line "MODE SOURCE TARGET FOR", FOR being any host or a kind of host.
+# Installs the files of the list `files`: a line "MODE SOURCE TARGET FOR". FOR is `any` or a kind of host.
 put_files() { # KINDS-OF-HOSTS
     [ $kind != deb ] || return 0
     while read -r mode file target for; do
@@ -725,16 +725,16 @@ put_files() { # KINDS-OF-HOSTS
         if is_masked "$target"; then continue; fi
         if [ -f "$here/$file" ]; then
             put "$here/$file" "$target" "$mode"
-        else # this is the installed copy, which has some files only where they belong
+        else # this is the installed copy of the script: some files exist only at their target
             record file "$target"
-            there "$target" || [ "$pass" = plan ] || echo "$target is gone; install anew from where it came" >&2
+            there "$target" || [ "$pass" = plan ] || echo "$target is missing; install it again from the archive or the source" >&2
         fi
     done <"$here/files"
 }
 
 put_directories() {
     make_directory "$rulesdir"
-    [ "$pass" = act ] || [ -d "$root$rulesdir" ] || step "make $rulesdir" || :
+    [ "$pass" = act ] || [ -d "$root$rulesdir" ] || step "create $rulesdir" || :
     [ ! -d "$root$statedir" ] || return 0
     make_directory "$statedir"
     [ "$pass" = plan ] || chmod 700 "$root$statedir"
@@ -744,16 +744,16 @@ has_state() { # DIRECTORY
     [ -e "$root$1/lock" ] || [ -e "$root$1/virt-rules.log" ]
 }
 
-# What is noted there of the VMs that run is needed further on.
+# The state of running VMs is still needed.
 move_older_state() {
     [ "$statedir" != $older_state ] && has_state $older_state && ! has_state "$statedir" || return 0
-    step "move the log and what else is in $older_state to $statedir" || return 0
+    step "move the log and the state in $older_state to $statedir" || return 0
     make_directory "$(dirname "$statedir")"
     rmdir "$root$statedir" 2>/dev/null || :
     mv "$root$older_state" "$root$statedir"
 }
 
-is_engine() { # FILE: and no link
+is_engine() { # FILE: a regular file, not a link
     [ ! -L "$root$1" ] && [ -f "$root$1" ] && tr '\000' '\n' <"$root$1" | grep -q '^virt-rules [0-9]'
 }
 
@@ -762,7 +762,7 @@ put_link() {
     if [ "$(link_target "$root$link")" = "$bindir/virt-rules" ]; then
         record link "$link"
     elif there "$link" && ! is_engine "$link"; then
-        [ "$pass" = act ] || echo "  note: $link is another one and stays"
+        [ "$pass" = act ] || echo "  note: $link is another program and is kept"
     else
         record link "$link"
         step "link $link to it" || return 0
@@ -786,7 +786,7 @@ install_all() {
     take_stale
 }
 
-# What an earlier version, or another libvirt, had put in and this one does not.
+# Removes files that an earlier version, or the same version for another libvirt, installed and this one does not.
 take_stale() {
     [ -f "$root$manifest" ] || return 0
     stale=$(grep '^file ' "$root$manifest" | while read -r _ path; do
@@ -798,7 +798,7 @@ take_stale() {
     done
 }
 
-take_ours() { # FILE: a hook may be somebody else's by now
+take_ours() { # FILE: somebody may have replaced the hook
     case $1 in
     "$hooks"/*) marked "$hook_mark" "$1" || marked "$wrapper_mark" "$1" || return 0 ;;
     esac
@@ -833,10 +833,10 @@ confirm() {
     [ "$yes" = no ] || return 0
     printf 'Do this? [y/N] '
     read -r answer || answer=
-    case $answer in y | Y | yes) ;; *) fail "nothing was changed; --yes does not ask" ;; esac
+    case $answer in y | Y | yes) ;; *) fail "nothing was changed; use --yes to skip the question" ;; esac
 }
 
-twice() { # COMMAND WORDS-WHEN-THERE-IS-NOTHING: plan, ask, do
+twice() { # COMMAND MESSAGE-IF-NOTHING-IS-TO-DO: plan, ask, do
     echo "On $(uname -n 2>/dev/null || echo this host)${root:+, below $root}:"
     "$1"
     if [ "$changes" = 0 ]; then
@@ -858,7 +858,7 @@ put-hook)
     programs_start || give_up
     put_hook_back || :
     marked "$hook_mark" "$main" || marked "$hook_mark" "$extra" || marked "$wrapper_mark" "$main" ||
-        note warning "the hook could not be put back: $main"
+        note warning "the hook could not be restored: $main"
     ;;
 boot)
     pass=act
@@ -873,7 +873,7 @@ install)
     [ $stage = yes ] || echo "installed. Next: write rules into $rulesdir (examples: $examples), then run: virt-rules check, virt-rules doctor"
     ;;
 uninstall)
-    twice uninstall_all "nothing of install.sh is here"
+    twice uninstall_all "install.sh has installed nothing here"
     for kept in "$rulesdir" "$statedir"; do [ ! -d "$root$kept" ] || echo "kept: $kept"; done
     ;;
 esac
