@@ -1,6 +1,6 @@
-# virt-rules. `make help` lists the targets; everything that is built goes to build/.
-# All is below one directory of its own, but for what others look for at places of theirs; below a
-# prefix that is shared with others it is where the file hierarchy standard has it.
+# virt-rules. `make help` lists the targets; all build output goes to build/.
+# With its own PREFIX, everything is below that directory, except files that other programs look for elsewhere.
+# With a shared PREFIX (/usr, /usr/local), the directories follow the Filesystem Hierarchy Standard.
 PREFIX ?= /usr/local/libvirt
 OWN := $(if $(filter /usr /usr/local,$(PREFIX)),,yes)
 USR := $(filter /usr,$(PREFIX))
@@ -15,30 +15,31 @@ HOOKDIR ?= /etc/libvirt/hooks
 UDEVDIR ?= $(if $(USR),/usr/lib,/etc)/udev/rules.d
 UNITDIR ?= $(if $(USR),/usr/lib,/etc)/systemd/system
 TMPFILESDIR ?= $(if $(USR),/usr/lib,/etc)/tmpfiles.d
-# Where the shell finds it; nothing, where BINDIR is such a place.
+# A link in a directory of PATH; empty if BINDIR is in PATH.
 LINK ?= $(if $(filter /usr/local/libvirt,$(PREFIX)),/usr/local/bin/virt-rules)
 DESTDIR ?=
 VERSION := 0.1.0
-# Who keeps the files: make, archive (make dist) or deb; and what puts them back, as doctor says it.
+# The kind of installation: make, archive (make dist) or deb. INSTALLER is the command that repairs it, as doctor
+# prints it.
 KIND := make
 INSTALLER := make install
 
 comma := ,
 B := build$(if $(SANITIZE),/sanitize)
 CFLAGS ?= -O2 -g
-# A newer compiler or library may warn of more, which stops nobody's build; WERROR=1, as CI and `make lint`
-# have it, makes warnings errors.
+# A newer compiler or library may print new warnings; these must not break a user's build. CI and `make lint` set
+# WERROR=1, which makes warnings errors.
 WERROR ?=
 WARNINGS := -Wall -Wextra $(if $(WERROR),-Werror) -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wwrite-strings
 HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
-# On 32 bits: large inode numbers and files, and times after 2038.
+# On 32-bit systems: large inode numbers and files, and times after 2038.
 WIDE := $(if $(filter 4,$(shell echo __SIZEOF_LONG__ | $(CC) $(CPPFLAGS) $(CFLAGS) -E -P -)),-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
 ALL_CPPFLAGS = -D_GNU_SOURCE $(WIDE) -DVERSION='"$(VERSION)"' -DBINDIR='"$(BINDIR)"' \
 	-DRULESDIR='"$(RULESDIR)"' -DSTATEDIR='"$(STATEDIR)"' -DINSTALLER='"$(INSTALLER)"' -I. -I$(B) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDENING) $(SANITIZERS) $(CFLAGS)
-# expat and json-c go into the program, so that one binary serves hosts without them.
+# expat and json-c are linked statically, so that the program runs on hosts without them.
 LDLIBS = -l:libexpat.a -l:libjson-c.a -ldl
 
 SOURCES := $(sort $(wildcard lexer/*.c parser/*.c engine/*.c engine/*/*.c))
@@ -48,13 +49,13 @@ LIBRARY := $(filter-out $(B)/engine/main.o,$(OBJECTS))
 TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c tests/hook/test_*.c))
 TEST_HELPERS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/double_*.c))
 
-# One short line a file; the whole commands with V=1.
+# One short line per file; V=1 prints the commands.
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
 all: $(B)/virt-rules $(B)/virt-rules-hook $(B)/virt-rules-plug ## build the engine and the hook (the default)
 
-# What is compiled in: a change of a directory or a flag builds anew.
+# Everything that is compiled in: a change of a directory or a flag rebuilds.
 CONFIG := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS)
 $(B)/config: FORCE
 	@mkdir -p $(@D)
@@ -65,7 +66,7 @@ $(B)/virt-rules: $(OBJECTS)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LDLIBS)
 
-# The hook is on a VM's start path, its like on udev's: static, and nothing but libc in them.
+# The hook runs at each start of a VM, and virt-rules-plug at each udev event: both are static and use only libc.
 $(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/launch.c hook/launch.h
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -99,11 +100,11 @@ $(B)/tests/%: tests/%.c $(LIBRARY) $(TEST_HELPERS)
 
 -include $(OBJECTS:.o=.d) $(TESTS:=.d) $(TEST_HELPERS:.o=.d)
 
-test: ## every fast test (T=unit/test_match for one; SANITIZE=1 under ASan and UBSan)
+test: ## run every fast test (T=unit/test_match for one; SANITIZE=1 for ASan and UBSan)
 	@tests/install-packages build test
 	@$(MAKE) --no-print-directory run-tests
 
-# What the tests of faults put in place of libvirt, and before libc. Without sanitizers: a preloaded
+# The fault tests replace libvirt and preload libraries before libc. These have no sanitizers, because a preloaded
 # library cannot have them.
 FAKES := $(B)/tests/fake/libvirt.so.0 $(B)/tests/fake/killer.so $(B)/tests/fake/failer.so $(B)/tests/fake/virt-rules-hook
 $(filter %.so %.so.0,$(FAKES)): tests/fake/world.c tests/fake/world.h tests/fake/killer.h $(B)/config
@@ -116,7 +117,7 @@ $(B)/tests/fake/killer.so: tests/fake/killer.c
 $(B)/tests/fake/killer.so: FAKE_FLAGS = -fvisibility=hidden
 $(B)/tests/fake/failer.so: tests/fake/failer.c
 $(B)/tests/fake/failer.so: FAKE_FLAGS = -fvisibility=hidden $(if $(SANITIZE),-DSANITIZED)
-# The hook with its library as another file, which a preloaded one comes before.
+# The hook with a shared C library, so that a library can be preloaded.
 $(B)/tests/fake/virt-rules-hook: hook/hook.c hook/launch.c hook/launch.h $(B)/config
 	@mkdir -p $(@D)
 	$(call say,CC)
@@ -132,18 +133,19 @@ lab: ## real passthrough in an emulated PC, every case (T=case for one)
 	@$(MAKE) --no-print-directory all
 	@tests/lab/lab $(T)
 
-demo: ## the main job, shown stage by stage in the emulated PC
+demo: ## show the main use, stage by stage, in the emulated PC
 	@tests/install-packages build lab
 	@$(MAKE) --no-print-directory all
 	@tests/lab/lab --demo
 
-lint: ## the compiler's warnings, clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+lint: ## run compiler warnings, clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@tests/install-packages build test lint
 	@$(MAKE) --no-print-directory B=$(B)/lint WERROR=1 compiled
 	@$(MAKE) --no-print-directory $(GENERATED)
 	@tests/lint -I. -I$(B)
 
-# What the measured are measured with and beside. The libvirt is tests/fake's, but for one call.
+# The programs of the benchmarks, and those that virt-rules is compared with. libvirt is the fake of tests/fake,
+# except for one call.
 BENCH := $(addprefix $(B)/bench/,nothing spawn call libvirt.so.0)
 $(B)/bench/libvirt.so.0: tests/bench/libvirt.c tests/fake/libvirt.c tests/fake/world.c $(B)/config
 	@mkdir -p $(@D)
@@ -160,7 +162,7 @@ $(B)/bench/nothing: BENCH_FLAGS = -static
 $(B)/bench/spawn: BENCH_FLAGS = -pthread
 $(B)/bench/call: BENCH_FLAGS = -ldl
 
-bench: ## how long all takes, beside the peers, in 5 minutes (T=hook for one row; README=1 writes it there)
+bench: ## measure the speed and compare it, in 5 minutes (T=hook for one row; README=1 updates README.md)
 	@tests/install-packages build bench
 	@$(MAKE) --no-print-directory run-bench
 
@@ -171,10 +173,10 @@ fuzz: ## fuzz every target for FUZZ_SECONDS (default 60) under ASan and UBSan
 	@tests/install-packages build fuzz
 	@tests/fuzz/fuzz $(or $(FUZZ_SECONDS),60) $(T)
 
-golden: all ## write the golden files anew; read the diff before you commit it
+golden: all ## write the golden files again; read the diff before you commit it
 	@BUILD=$(B) tests/golden/run --write $(T)
 
-# What hook/layout wants to know.
+# The variables of hook/layout.
 PLACES = kind='$(KIND)' prefix='$(PREFIX)' bindir='$(BINDIR)' libexecdir='$(LIBEXECDIR)' \
 	installerdir='$(if $(OWN),$(PREFIX),$(LIBEXECDIR))' rulesdir='$(RULESDIR)' statedir='$(STATEDIR)' \
 	hookdir='$(HOOKDIR)' datadir='$(DATADIR)' mandir='$(MANDIR)' examples='$(EXAMPLESDIR)' \
@@ -184,23 +186,23 @@ INSTALL_OPTIONS = --yes $(if $(DESTDIR),--destdir '$(DESTDIR)')
 places: # for tests/hook
 	@echo "$(PLACES)"
 
-install: all ## install: engine, hook, udev rule, unit; for a package into DESTDIR
+install: all ## install engine, hook, udev rule and unit; for a package, into DESTDIR
 	@$(PLACES) hook/layout $(B) $(B)/image
 	@sh $(B)/image/install.sh $(INSTALL_OPTIONS)
 
-uninstall: ## take away what install put there; rules and log stay
+uninstall: ## remove what install installed; rules and log are kept
 	@mkdir -p $(B)
 	@$(PLACES) hook/layout >$(B)/install.sh
 	@sh $(B)/install.sh --uninstall $(INSTALL_OPTIONS)
 
-# A build of its own, with all places named: none of those that `make install` was told. No path of this
-# machine in the programs, so that the same source gives the same bytes.
+# A separate build with all directories given, so that none of `make install` applies. The programs contain no path
+# of this machine, so that the same source gives the same bytes.
 own_build = +@$(MAKE) --no-print-directory B=build/$(1) KIND=$(1) SANITIZE= PREFIX=$(2) BINDIR=$(2)/bin \
 	RULESDIR=/usr/local/libvirt/rules.d HOOKDIR=/etc/libvirt/hooks INSTALLER='$(3)' \
 	CPPFLAGS= CFLAGS='-O2 -ffile-prefix-map="$(CURDIR)"=.' LDFLAGS='-s -Wl,--build-id=none' $(4)
-# Everything below one directory, which outlives an update of the NAS.
+# Everything is below one directory, which is kept over an update of the NAS.
 ARCHIVE_DIR := /usr/local/libvirt
-dist: ## archives in build/: programs for hosts without a compiler, and the source
+dist: ## make archives in build/: programs for hosts without a compiler, and the source
 	@tests/install-packages build dist
 	$(call own_build,archive,$(ARCHIVE_DIR),sudo sh $(ARCHIVE_DIR)/install.sh,pack-archive \
 		LIBEXECDIR=$(ARCHIVE_DIR)/libexec STATEDIR=$(ARCHIVE_DIR)/state DATADIR=/usr/local/share \
@@ -210,7 +212,7 @@ pack-archive: all
 	@$(PLACES) hook/dist $(B) $(VERSION) build
 
 DEB_ARCH = $(shell dpkg --print-architecture)
-deb: ## a Debian package in build/, that lintian finds no error in
+deb: ## make a Debian package in build/, checked with lintian
 	@tests/install-packages build deb
 	$(call own_build,deb,/usr,dpkg -i virt-rules_$(VERSION)_$(DEB_ARCH).deb,pack-deb \
 		LIBEXECDIR=/usr/libexec/virt-rules STATEDIR=/var/lib/virt-rules DATADIR=/usr/share MANDIR=/usr/share/man \
@@ -222,7 +224,7 @@ pack-deb: all
 clean: ## remove build/
 	rm -rf build
 
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
 .PHONY: FORCE all test compiled run-tests lab demo lint bench run-bench fuzz golden places install uninstall dist pack-archive deb pack-deb clean help

@@ -6,7 +6,7 @@ if exists('b:current_syntax')
 endif
 
 syntax case match
-" What a bare word may hold, so that a keyword inside a longer word is none.
+" The characters of a bare word, so that a keyword inside a longer word is not matched.
 syntax iskeyword @,33,36-43,45-64,91,93-96,124,126,128-255
 
 syntax keyword virtRulesStatement on vm device is never to
@@ -18,7 +18,7 @@ syntax keyword virtRulesOption optional unmanaged within after rom off then rese
 syntax keyword virtRulesEvent prepare start started stopped release
 syntax keyword virtRulesEvent migrate restore reconnect plugged unplugged
 
-" Bare words with a form of their own.
+" Bare words with a special form.
 syntax match virtRulesId /\<\%(\x\{4}\|\*\):\%(\x\{4}\|\*\)\>/
 syntax match virtRulesAddress /\<\%([[:xdigit:]*?]\+:\)\?[[:xdigit:]*?]\+:[[:xdigit:]*?]\+\.[0-7*?]\>/
 syntax match virtRulesAddress /\<\%(\x\{5,8}\|\%(\<at\s\+\)\@<=\x\{4}\):\*/

@@ -1,7 +1,7 @@
-# bash completion for virt-rules(1). Commands, options and checks are what the program itself says it has.
+# bash completion for virt-rules(1). The program itself lists its commands, options and checks.
 # shellcheck shell=bash
 
-# The program as it was typed, or the installed one.
+# The program as typed, or the installed one.
 _virt_rules_ask() {
     local program=${COMP_WORDS[0]}
     type -P "$program" >/dev/null || program=virt-rules
@@ -13,13 +13,13 @@ _virt_rules_commands() {
     echo help
 }
 
-# COMMAND: its options, one a line, with the word for its argument where it takes one.
+# COMMAND: its options, one per line, with the name of the argument if there is one.
 _virt_rules_options() {
     _virt_rules_ask "$1" --help | sed -n 's/^  \(--[a-z-]*\) \([A-Z][A-Z]*\)  .*/\1 \2/p; s/^  \(--[a-z-]*\)  .*/\1/p'
     echo --help
 }
 
-# Names and titles of all VMs, one a line. libvirt may keep its callers waiting: two seconds, no more.
+# Names and titles of all VMs, one per line. libvirt may not answer: wait at most two seconds.
 _virt_rules_vms() {
     local virsh table name line state='(no state|running|idle|paused|in shutdown|shut off|crashed|dying|pmsuspended)'
     virsh=$(type -P virsh) || virsh=/var/packages/Virtualization/target/usr/local/bin/virsh
@@ -37,7 +37,7 @@ _virt_rules_vms() {
     done < <(LC_ALL=C "$@" --name 2>/dev/null </dev/null)
 }
 
-# CURRENT: those lines of standard input that continue it, quoted as the shell needs it.
+# CURRENT: the lines of standard input that begin with it, quoted for the shell.
 _virt_rules_reply() {
     local current=$1 quote='' line
     case $current in
@@ -46,7 +46,7 @@ _virt_rules_reply() {
     [ "$quote" = "'" ] || current=${current//\\/}
     while IFS= read -r line; do
         [[ -n $line && $line == "$current"* ]] || continue
-        # shellcheck disable=SC2001 # what stands for the match in a pattern differs between versions of bash
+        # shellcheck disable=SC2001 # the expansion of & differs between versions of bash
         case $quote in
         \") line=$(sed 's/[\\"$`]/\\&/g' <<<"$line") ;;
         \') line=${line//\'/\'\\\'\'} ;;
@@ -56,7 +56,7 @@ _virt_rules_reply() {
     done
 }
 
-# CURRENT PATTERN: directories, and files that match.
+# CURRENT PATTERN: directories, and files that match the pattern.
 _virt_rules_files() {
     local file
     while IFS= read -r file; do
@@ -66,7 +66,7 @@ _virt_rules_files() {
     compopt -o filenames 2>/dev/null
 }
 
-# WHAT CURRENT: completes a word by what it is, as the help calls it.
+# WHAT CURRENT: completes an argument; WHAT is its name in the help.
 _virt_rules_word() {
     case $1 in
     COMMAND) _virt_rules_reply "$2" < <(_virt_rules_commands) ;;
@@ -91,7 +91,7 @@ _virt_rules_word() {
     esac
 }
 
-# What the operand number $2 of command $1 is.
+# The name of operand number $2 of command $1.
 _virt_rules_operand() {
     case $1:$2 in
     plan:1 | explain:1 | status:1 | log:1 | detach:1 | run:1) echo VM ;;
@@ -107,7 +107,7 @@ _virt_rules_operand() {
 _virt_rules() {
     local cur=${COMP_WORDS[COMP_CWORD]} cword=$COMP_CWORD words=("${COMP_WORDS[@]}") command argument='' i count=1
     COMPREPLY=()
-    # Addresses have colons, at which readline parts words.
+    # Addresses contain colons, and readline splits words at colons.
     if declare -F _get_comp_words_by_ref >/dev/null; then _get_comp_words_by_ref -n : cur words cword; fi
     command=${words[1]-}
     if [ "$cword" = 1 ]; then
@@ -122,7 +122,7 @@ _virt_rules() {
             argument=''
         elif [[ ${words[i]} == --* ]]; then
             argument=$(_virt_rules_options "$command" | sed -n "s/^${words[i]//[^a-z-]/} //p")
-            case ${words[i]} in --warn | --ignore) argument=CHANGEABLE ;; esac # --error takes every check
+            case ${words[i]} in --warn | --ignore) argument=CHANGEABLE ;; esac # --error accepts every check
         else
             count=$((count + 1))
         fi
