@@ -474,12 +474,13 @@ static struct verdict plan_judge_places(const struct planner *planner,
 }
 
 /* What libvirt said about the device in this run, when no VM's XML shows it. */
-static const char *plan_claim_on(const struct planner *planner, const struct device *device) {
+static const struct busy_device *plan_claim_on(const struct planner *planner,
+                                               const struct device *device) {
     const struct plan_request *request = planner->request;
     for (size_t i = 0; i < request->claim_count; i++)
         if (request->claims[i].bus == device->bus &&
             !strcmp(request->claims[i].address, device->address))
-            return request->claims[i].message;
+            return &request->claims[i];
     return NULL;
 }
 
@@ -568,14 +569,12 @@ static struct verdict plan_judge_holders(const struct planner *planner,
                                          const struct device *device) {
     const struct held_device *holding = plan_held_by_other(planner, device);
     const struct domain *unreadable = plan_unreadable_vm(planner);
-    const char *claim = holding ? NULL : plan_claim_on(planner, device);
+    const struct busy_device *claim = holding ? NULL : plan_claim_on(planner, device);
     if (holding)
         return plan_refuse_held(holding);
     if (claim)
-        return plan_verdict(
-            REFUSED_HELD, memory_strdup(claim),
-            memory_strdup("a VM has it or another device of its IOMMU group: stop that "
-                          "VM or detach the device there"));
+        return plan_verdict(REFUSED_HELD, memory_strdup(claim->message),
+                            memory_strdup(claim->hint));
     if (unreadable)
         return plan_verdict(REFUSED_HELD,
                             memory_printf("VM '%s' runs, and what it has cannot be read: %s",
@@ -1168,7 +1167,8 @@ static const struct target *plan_selecting(const struct action *action, const st
 static struct origin plan_taker_of(const struct planner *planner,
                                    const struct domain_hostdev *hostdev) {
     const struct event *event = planner->request->event;
-    struct origin origin = match_giver(planner->request->program, event, hostdev->id);
+    struct origin origin = match_giver(planner->request->program, event,
+                                       &(struct device){.bus = BUS_USB, .id = hostdev->id});
     bool left = plan_may_be_leaver(planner, hostdev->bus, hostdev->id, hostdev->bus_number,
                                    hostdev->device_number);
     for (size_t i = 0; left && i < planner->wanted.count && !origin.rule; i++) {

@@ -15,6 +15,7 @@ struct busy_device {
     enum bus bus;
     char *address;
     char *message; /* libvirt's words */
+    const char *hint;
 };
 
 struct plan_request {

@@ -237,7 +237,8 @@ bool match_device(const struct criterion *criteria, const struct device *device)
     return match_alternatives(criteria, device, match_criterion);
 }
 
-/* For a USB device of which only the id is known. */
+/* For a device that is not on the host: of a USB device only the id is known, of a PCI device the
+ * address too. */
 static bool match_could_match(const struct criterion *criterion, const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
@@ -247,14 +248,17 @@ static bool match_could_match(const struct criterion *criterion, const struct de
     case CRITERION_PORT:
     case CRITERION_SERIAL:
         return true;
+    case CRITERION_SUBSYSTEM:
+        return device->bus == BUS_PCI;
     default:
         return match_criterion(criterion, device);
     }
 }
 
 static struct origin match_giver_of(const struct rule *rule, const struct device *device) {
+    enum backend backend = device->bus == BUS_USB ? BACKEND_USB : BACKEND_VFIO;
     for (const struct action *action = rule->actions; action; action = action->next)
-        if (action->verb == VERB_ATTACH && action->backend == BACKEND_USB)
+        if (action->verb == VERB_ATTACH && action->backend == backend)
             for (const struct target *target = action->targets; target; target = target->next)
                 if (match_alternatives(target->device, device, match_could_match))
                     return (struct origin){rule, action, target};
@@ -262,12 +266,11 @@ static struct origin match_giver_of(const struct rule *rule, const struct device
 }
 
 struct origin match_giver(const struct program *program, const struct event *event,
-                          struct device_id id) {
+                          const struct device *device) {
     struct origin origin = {0};
-    struct device device = {.bus = BUS_USB, .id = id};
     for (size_t i = 0; i < program->rule_count && !origin.rule; i++)
         if (match_vms(program->rules[i]->vms, event))
-            origin = match_giver_of(program->rules[i], &device);
+            origin = match_giver_of(program->rules[i], device);
     return origin;
 }
 

@@ -71,12 +71,12 @@ struct origin {
 };
 
 /*
- * The first that gives the VM a USB device of that id, at whatever event; its rule is NULL when
- * there is none. Of a device that is gone no more is known than its id: port, serial and class
- * count as fulfilled.
+ * The first that gives the VM that device, at whatever event; its rule is NULL when there is none.
+ * Of a device that is gone no more is known than its bus and id, and its address on PCI: port,
+ * serial, class and subsystem count as fulfilled.
  */
 struct origin match_giver(const struct program *program, const struct event *event,
-                          struct device_id id);
+                          const struct device *device);
 
 /* One criterion; a name matches when its definition does. */
 bool match_criterion(const struct criterion *criterion, const struct device *device);

@@ -94,6 +94,8 @@ static enum outcome pass_walk_devices(struct run *run) {
     plan_init(&run->plan, &request);
     enum outcome outcome = pass_walk_plan(run, false);
     run_group_recheck(run);
+    if (outcome == OUTCOME_NEXT)
+        run_device_clear_unplugged(run);
     if (outcome == OUTCOME_NEXT &&
         (!guest_boot_restart(run) || (run->wake == INT64_MAX && run->look == INT64_MAX)))
         return OUTCOME_OVER;
@@ -201,11 +203,12 @@ static void pass_devices(struct run *run) {
         pass_programs(run);
 }
 
-/* A USB device that is pulled out stays in the VM's XML until it is taken out. */
+/* libvirt keeps a USB device that is unplugged in the VM's XML until it is detached; for a PCI
+ * device see run_device_clear_unplugged(). */
 static bool pass_has_left(const struct run_config *executor) {
     const struct event *event = executor->event;
-    return event->name == EVENT_UNPLUGGED && event->device && event->device->bus == BUS_USB &&
-           match_giver(executor->program, event, event->device->id).rule;
+    return event->name == EVENT_UNPLUGGED && event->device &&
+           match_giver(executor->program, event, event->device).rule;
 }
 
 static bool pass_wants_devices(const struct run_config *executor,

@@ -174,10 +174,19 @@ enum vm_has run_vm_has(struct run *run, const struct device *device);
 
 void run_finish_run(struct run *run);
 
-/* --- execute_device.c */
+/* --- run_device.c */
 
 enum outcome run_device_attach(struct run *run, const struct plan_entry *entry, struct task *task);
 enum outcome run_device_detach(struct run *run, const struct plan_entry *entry, struct task *task);
+/*
+ * At 'unplugged' of a PCI device that is on the host no longer. While libvirt takes such a device
+ * out of the VM, the kernel removes its files in sysfs; when libvirt finds only some of them (seen
+ * with 9.0) it leaves the device on its list of those that the VM uses. From then on it refuses
+ * every attach, until its daemon is restarted. This asks libvirt to attach the device, which fails
+ * as it is absent, and by which libvirt takes it off that list (7.1 and later). Unmanaged, which
+ * libvirt refuses also when the device is back by then. Waits for a VM that still has the device.
+ */
+void run_device_clear_unplugged(struct run *run);
 /* It went, as the VM shows. */
 enum outcome run_device_attached(struct run *run, const struct plan_entry *entry,
                                  struct task *task);

@@ -1,5 +1,7 @@
 #include "engine/run/run.h"
 
+#include "engine/libvirt/device_xml.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,22 +24,39 @@ enum outcome run_device_attached(struct run *run, const struct plan_entry *entry
 }
 
 static void run_device_claim_device(struct run *run, const struct device *device,
-                                    const char *message) {
+                                    const char *message, const char *hint) {
     run->claims = memory_grow(run->claims, run->claim_count, sizeof *run->claims);
-    run->claims[run->claim_count++] =
-        (struct busy_device){device->bus, memory_strdup(device->address), memory_strdup(message)};
+    run->claims[run->claim_count++] = (struct busy_device){
+        device->bus, memory_strdup(device->address), memory_strdup(message), hint};
+}
+
+/* "... is in use by driver QEMU, domain NAME", with the name of this very VM. */
+static bool run_device_is_held_by_this_vm(const struct run *run, const struct virt_error *error) {
+    static const char label[] = ", domain ";
+    const char *holder = strstr(error->message, label);
+    return holder && !strcmp(holder + strlen(label), run->domain.name);
 }
 
 /* This VM has it, or another was faster: then the next plan refuses it, and `any` goes past it. */
 static enum outcome run_device_held_attach(struct run *run, const struct plan_entry *entry,
                                            struct task *task, const struct virt_error *error) {
+    bool by_this_vm = run_device_is_held_by_this_vm(run, error);
     switch (run_vm_has(run, entry->device)) {
     case HOLDS:
         return task->unanswered ? run_device_attached(run, entry, task)
                                 : run_finish_task(run, entry, task, RESULT_ALREADY,
                                                   "the VM has it already", NULL);
-    case HOLDS_NOT:
-        run_device_claim_device(run, entry->device, error->message);
+    case HOLDS_NOT: /* libvirt may not be done with a detach of it */
+        if (by_this_vm && run_try_later(run, task))
+            return OUTCOME_AGAIN;
+        task->next = 0;
+        run_device_claim_device(
+            run, entry->device, error->message,
+            by_this_vm ? "libvirt counts the device as in use by this VM, which does not "
+                         "have it: restart the libvirt daemon (VMs keep running), then "
+                         "run 'virt-rules apply'"
+                       : "a VM has it or another device of its IOMMU group: stop that VM "
+                         "or detach the device there");
         return OUTCOME_AGAIN;
     case UNKNOWN:
         if (run->retry)
@@ -167,4 +186,25 @@ enum outcome run_device_detach(struct run *run, const struct plan_entry *entry, 
     }
     run_finish_task(run, entry, task, RESULT_FAILED, result.message, result.hint);
     return OUTCOME_OVER;
+}
+
+void run_device_clear_unplugged(struct run *run) {
+    const struct event *event = run->executor->event;
+    const struct device *device = event->device;
+    if (event->name != EVENT_UNPLUGGED || !device || device->bus != BUS_PCI ||
+        host_find(&run->host, BUS_PCI, device->address))
+        return;
+    if (domain_holds(&run->domain, device)) {
+        if (run_now(run) < run->start + RELEASE_LIMIT_MS)
+            run_wait_for(run, run_now(run) + FIRST_WAIT_MS);
+        return;
+    }
+    struct virt_error error;
+    char *xml = device_xml(device, &(struct device_xml_options){.unmanaged = true});
+    if (!xml)
+        return;
+    run_begin_call(run, "attach", device);
+    int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
+    run_end_call(run, device, status < 0 ? &error : NULL);
+    free(xml);
 }

@@ -74,9 +74,9 @@ static bool plug_names_event(const struct program *program, enum event_name name
     return false;
 }
 
-/* A USB device that went is taken out of the VM that got it at whatever event. */
+/* An unplugged device is cleared from the VM that a rule gave it to, at whatever event that was. */
 static bool plug_may_have_been_given(const struct program *program, const struct event *event) {
-    return event->device->bus == BUS_USB && match_giver(program, event, event->device->id).rule;
+    return match_giver(program, event, event->device).rule;
 }
 
 static bool plug_has_device(const struct wanted_list *wanted) {

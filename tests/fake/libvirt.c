@@ -375,10 +375,27 @@ static bool is_lost(const struct call *call, const struct device *device) {
     return is;
 }
 
+/* The file counted/ADDRESS names a VM that libvirt counts the device as in use by, although its XML
+ * does not have it. Only the failed attach of a device that is not on the host ends that. */
+static bool is_counted(const struct device *device, bool is_on_host) {
+    char path[WORLD_PATH];
+    char *vm = world_read(world_path(path, "counted/%s", device->address));
+    bool is = vm && is_on_host;
+    if (is)
+        in_use(device, vm);
+    else if (vm)
+        unlink(path);
+    free(vm);
+    return is;
+}
+
 static int check_pci(const struct call *call, const char *xml, const struct device *device) {
     struct member member = {device->address, call->vm};
     char driver[64];
-    if (!world_driver(device->address, driver))
+    bool is_on_host = world_driver(device->address, driver);
+    if (is_counted(device, is_on_host))
+        return -1;
+    if (!is_on_host)
         return fail(VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR,
                     "An error occurred, but the cause is unknown");
     if (world_group(device->address, keeps_group, &member))

@@ -404,17 +404,38 @@ static void a_settled_vm_gets_devices_only(void **state) {
     sample_rules_finish(&rules);
 }
 
-/* The line of the rule that gives the VM a USB device of that id, 0 for none. */
-static size_t giver(const char *text, const char *vm, uint16_t vendor, uint16_t device) {
+/* The line of the rule that gives the VM the device, 0 for none. */
+static size_t giver_of(const char *text, const char *vm, const struct device *device) {
     struct sample_rules rules;
     struct domain domain = {.name = (char *)(uintptr_t)vm};
     sample_rules_init(&rules, text);
-    struct origin origin = match_giver(&rules.program, &(struct event){.domain = &domain},
-                                       (struct device_id){vendor, device});
+    struct origin origin = match_giver(&rules.program, &(struct event){.domain = &domain}, device);
     size_t line = origin.rule ? program_line(origin.rule, origin.action) : 0;
     assert_true(!origin.rule == !origin.target);
     sample_rules_finish(&rules);
     return line;
+}
+
+static size_t giver(const char *text, const char *vm, uint16_t vendor, uint16_t device) {
+    return giver_of(text, vm, &(struct device){.bus = BUS_USB, .id = {vendor, device}});
+}
+
+static void who_gives_a_pci_device_that_is_gone(void **state) {
+    (void)state;
+    static char address[] = "0000:03:00.0";
+    struct device coral = {.bus = BUS_PCI, .address = address, .id = {0x1ac1, 0x089a}};
+    static const char text[] = "on vm frigate started attach 1ac1:089a as usb\n"
+                               "on vm frigate plugged attach at 04:00.0 as vfio\n"
+                               "on vm frigate plugged attach subsystem 1ac1:089a as vfio\n"
+                               "on vm frigate plugged attach at 03:00.0 as vfio\n";
+    assert_int_equal(giver_of(text, "frigate", &coral), 3);
+    assert_int_equal(giver_of(text, "other", &coral), 0);
+    assert_int_equal(
+        giver_of(strstr(text, "on vm frigate plugged attach at 03"), "frigate", &coral), 1);
+    assert_int_equal(
+        giver_of("on vm frigate started attach 1ac1:089b as vfio\n", "frigate", &coral), 0);
+    coral.bus = BUS_USB;
+    assert_int_equal(giver_of(text, "frigate", &coral), 1);
 }
 
 static void who_gives_a_device_that_is_gone(void **state) {
@@ -483,6 +504,7 @@ int main(void) {
         cmocka_unit_test(only_what_selects_the_device_of_the_event),
         cmocka_unit_test(a_settled_vm_gets_devices_only),
         cmocka_unit_test(who_gives_a_device_that_is_gone),
+        cmocka_unit_test(who_gives_a_pci_device_that_is_gone),
         cmocka_unit_test(guards_with_and_without_vms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

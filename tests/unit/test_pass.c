@@ -238,6 +238,29 @@ static void held_and_nobody_shows_it(void **state) {
     assert_true(hours.now < 10000);
 }
 
+#define IN_USE_BY_ITSELF                                                                           \
+    "Requested operation is not valid: PCI device " FIRST                                          \
+    " is in use by driver QEMU, domain frigate"
+
+static void libvirt_is_not_done_with_a_detach(void **state) {
+    (void)state;
+    for (unsigned i = 1; i <= 3; i++)
+        double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_HELD, IN_USE_BY_ITSELF);
+    assert_true(run_of("attach at 03:00.0 as vfio"));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_in_range(hours.now - 5000, 1000, 4000);
+}
+
+static void libvirt_counts_it_as_in_use_for_good(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_HELD, IN_USE_BY_ITSELF);
+    assert_false(run_of("attach at 03:00.0 as vfio within 2s"));
+    assert_string_equal(results(), REFUSED(FIRST));
+    assert_message(0, "domain frigate; libvirt counts the device as in use by this VM");
+    assert_message(0, "restart the libvirt daemon");
+    assert_in_range(hours.now - 5000, 1000, 3000);
+}
+
 static void held_by_another_vm_from_the_beginning(void **state) {
     (void)state;
     give(WINDOWS, FIRST);
@@ -432,6 +455,62 @@ static void the_guest_gives_it_back_always(void **state) {
     assert_message(0, "libvirt took the device and the VM does not have it");
     assert_null(strstr(double_virt_calls(hypervisor), "reset"));
     assert_in_range(hours.now - 5000, 50000, 60000);
+}
+
+/* --- a PCI device has left the host */
+
+static bool unplugged(const char *rules) {
+    static char address[] = FIRST;
+    static const struct device device = {
+        .bus = BUS_PCI, .address = address, .id = {0x1ac1, 0x089a}};
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_FAILED, "Device " FIRST " not found");
+    came = &device;
+    bool good = run_at(EVENT_UNPLUGGED, rules);
+    came = NULL;
+    return good;
+}
+
+static void libvirt_forgets_what_was_unplugged(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    assert_true(unplugged("on vm frigate started attach 1ac1:089a as vfio\n"));
+    assert_string_equal(double_virt_calls(hypervisor),
+                        OTHER_XML "attach frigate " FIRST "\nclose\n");
+    assert_non_null(strstr(double_virt_last_xml(hypervisor), "managed='no'"));
+    assert_string_equal(results(), "");
+    assert_false(has_taken(FRIGATE));
+}
+
+static void libvirt_is_asked_when_the_guest_is_done(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    give(FRIGATE, FIRST);
+    double_virt_before(hypervisor, DOUBLE_XML, 3, take_first_from_frigate, NULL);
+    assert_true(unplugged("on vm frigate plugged attach at 03:00.0 as vfio\n"));
+    assert_string_equal(hours.slept, "250 250 ");
+    assert_non_null(strstr(double_virt_calls(hypervisor), "attach frigate " FIRST "\n"));
+}
+
+static void a_guest_that_keeps_it_is_not_waited_for_long(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    give(FRIGATE, FIRST);
+    assert_true(unplugged("on vm frigate plugged attach at 03:00.0 as vfio\n"));
+    assert_null(strstr(double_virt_calls(hypervisor), "attach"));
+    assert_in_range(hours.now - 5000, 9000, 11000);
+}
+
+static void what_was_unplugged_is_back(void **state) {
+    (void)state;
+    assert_true(unplugged("on vm frigate plugged attach at 03:00.0 as vfio\n"));
+    assert_null(strstr(double_virt_calls(hypervisor), "attach"));
+}
+
+static void what_was_unplugged_is_of_no_rule(void **state) {
+    (void)state;
+    set_present(FIRST, false);
+    assert_true(unplugged("on vm frigate plugged attach at 04:00.0 as vfio\n"));
+    assert_int_equal(opened, 0);
 }
 
 /* --- libvirt */
@@ -1429,6 +1508,13 @@ int main(void) {
         TEST(another_vm_was_faster_and_any_goes_on),
         TEST(another_vm_was_faster_and_it_is_refused),
         TEST(held_and_nobody_shows_it),
+        TEST(libvirt_is_not_done_with_a_detach),
+        TEST(libvirt_counts_it_as_in_use_for_good),
+        TEST(libvirt_forgets_what_was_unplugged),
+        TEST(libvirt_is_asked_when_the_guest_is_done),
+        TEST(a_guest_that_keeps_it_is_not_waited_for_long),
+        TEST(what_was_unplugged_is_back),
+        TEST(what_was_unplugged_is_of_no_rule),
         TEST(held_by_another_vm_from_the_beginning),
         TEST(a_vm_that_stopped_gets_nothing),
         TEST(a_vm_that_was_started_again_gets_nothing),

@@ -421,7 +421,7 @@ static void held_by_the_word_of_libvirt(void **state) {
     (void)state;
     const struct busy_device claim = {
         BUS_PCI, SAMPLE_TEXT("0000:03:00.0"),
-        SAMPLE_TEXT("PCI device 0000:03:00.0 is in use by driver QEMU")};
+        SAMPLE_TEXT("PCI device 0000:03:00.0 is in use by driver QEMU"), "detach it"};
     claims = &claim;
     claim_count = 1;
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
