@@ -1,5 +1,5 @@
-"""A host with any number of PCI functions, as a directory with sys/ and proc/: tests/hosts/make's, with the files
-that lspci reads besides."""
+"""A host with any number of PCI functions, as a directory with sys/ and proc/: a host of tests/hosts/make with the
+additional files that lspci reads."""
 import importlib.machinery
 import importlib.util
 import os
@@ -8,9 +8,9 @@ import shutil
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = "/usr/share/misc/pci.ids"
 CORAL = "1ac1:089a"
-BUSES = 0xf0  # of a domain; a bus has PORTS
-PORTS = 3     # of a root port each, with a card below
-# What a card of each kind is: id, class, driver, functions.
+BUSES = 0xf0  # per domain; a bus has PORTS
+PORTS = 3     # root ports, each with a card
+# The kinds of cards: id, class, driver, number of functions.
 CARDS = (("8086:1521", "020000", "igb", 4), ("144d:a80a", "010802", "nvme", 1), ("10de:2484", "030000", None, 2),
          ("8086:10fb", "020000", "ixgbe", 2), ("1000:0097", "010700", "mpt3sas", 1))
 
@@ -33,7 +33,7 @@ class BigHost:
         self.finish()
 
     def config(self, path, ident, class_code, header):
-        """The head of the configuration space, all that lspci -vmm looks at."""
+        """The header of the configuration space, which is all that lspci -vmm reads."""
         vendor, device = (int(word, 16) for word in ident.split(":"))
         head = vendor.to_bytes(2, "little") + device.to_bytes(2, "little") + bytes(4) + b"\x01"
         head += int(class_code, 16).to_bytes(3, "little") + bytes((0, 0, header))
@@ -65,7 +65,7 @@ class BigHost:
         self.cards += 1
 
     def carry(self, address, ident):
-        """What the kernel makes of it."""
+        """Add the network interface or the disk that the kernel creates for it."""
         number = self.group
         if ident.startswith("8086:"):
             self.host.net(f"eth{number}", address)
@@ -76,5 +76,5 @@ class BigHost:
     def finish(self):
         self.host.uplink(next((name for name in self.host.paths if name.startswith("eth")), "lo"))
         self.host.finish()
-        if os.path.exists(NAMES):  # the whole list, as a host has it
+        if os.path.exists(NAMES):  # the full list, as on a real host
             shutil.copy(NAMES, os.path.join(self.host.root, "usr/share/misc/pci.ids"))

@@ -1,4 +1,4 @@
-"""A small SVG plot of time against number, both logarithmic."""
+"""A small SVG plot of time against number, both axes logarithmic."""
 import math
 
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 640, 400, 70, 50, 150, 30
@@ -36,7 +36,7 @@ class Axes:
 
 
 def draw(title, below, series):
-    """`series`: two pairs of a name and its (number, seconds); ours first."""
+    """`series`: two pairs of a name and its list of (number, seconds); virt-rules first."""
     axes = Axes(series)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">', f"<style>{STYLE}</style>",
            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>', f'<text x="{LEFT}" y="18">{title}</text>']
