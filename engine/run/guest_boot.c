@@ -94,8 +94,8 @@ bool guest_boot_restart(struct run *run) {
 
 /* --- after its boot */
 
-enum outcome guest_boot_removed(struct run *run, const struct plan_entry *entry,
-                                struct task *task) {
+enum run_outcome guest_boot_removed(struct run *run, const struct plan_entry *entry,
+                                    struct task *task) {
     if (!run_try_later(run, task))
         return run_finish_task(run, entry, task, RESULT_FAILED,
                                "libvirt took the device and the VM does not have it",
@@ -104,7 +104,7 @@ enum outcome guest_boot_removed(struct run *run, const struct plan_entry *entry,
     task->came_back = true;
     task->done = false;
     task->look = 0;
-    return OUTCOME_NEXT;
+    return RUN_NEXT;
 }
 
 /* By a person with 'virt-rules detach', by a rule, or because its group could not be attached. */
@@ -134,12 +134,12 @@ void guest_boot_note_absent(struct run *run) {
 }
 
 /* A guest that boots can take a plug for an unplug. */
-enum outcome guest_boot_recheck(struct run *run, const struct plan_entry *entry,
-                                struct task *task) {
+enum run_outcome guest_boot_recheck(struct run *run, const struct plan_entry *entry,
+                                    struct task *task) {
     if (!task->look)
-        return OUTCOME_NEXT;
+        return RUN_NEXT;
     if (entry->kind == PLAN_STEP && !task->taken_out) {
-        enum outcome outcome = guest_boot_removed(run, entry, task);
+        enum run_outcome outcome = guest_boot_removed(run, entry, task);
         if (!task->failed || !run_group_is_unit(entry))
             return outcome;
         task->went = false; /* the VM does not have it: only the rest of its group is taken out */
@@ -149,7 +149,7 @@ enum outcome guest_boot_recheck(struct run *run, const struct plan_entry *entry,
         run->look = run_at_most(task->look, run->look);
     else
         task->look = 0;
-    return OUTCOME_NEXT;
+    return RUN_NEXT;
 }
 
 /* Returns true when something happened that is to be looked at. */

@@ -5,20 +5,6 @@
 
 #include <stdlib.h>
 
-static enum outcome pass_do_step(struct run *run, const struct plan_entry *entry,
-                                 struct task *task) {
-    switch (plan_verb(entry)) {
-    case VERB_ATTACH:
-        return run_group_is_unit(entry) ? run_group_attach_member(run, entry, task)
-                                        : run_device_attach(run, entry, task);
-    case VERB_DETACH:
-        return run_device_detach(run, entry, task);
-    case VERB_RUN:
-        return run_program(run, entry, task);
-    }
-    return OUTCOME_NEXT;
-}
-
 static enum result pass_result_of(const struct plan_entry *entry) {
     if (entry->refusal == REFUSED_ABSENT)
         return RESULT_ABSENT;
@@ -39,23 +25,24 @@ static bool pass_may_appear(struct run *run, const struct plan_entry *entry, int
     return true;
 }
 
-static enum outcome pass_do_entry(struct run *run, const struct plan_entry *entry,
-                                  struct task *task) {
+static enum run_outcome pass_do_entry(struct run *run, const struct plan_entry *entry,
+                                      struct task *task) {
     int64_t due = run->start +
                   (run->executor->event->settled ? 0 : plan_option_ms(entry->action, OPTION_AFTER));
     if (task->done)
         return guest_boot_recheck(run, entry, task);
     if (run_now(run) < due || run_now(run) < task->next) {
         run_wait_for(run, due > task->next ? due : task->next);
-        return OUTCOME_NEXT;
+        return RUN_NEXT;
     }
-    if (entry->kind == PLAN_STEP || entry->action->verb == VERB_RUN) /* which judges it again */
-        return pass_do_step(run, entry, task);
+    if (entry->kind == PLAN_STEP ||
+        !action_find(entry->action->verb)->needs_vm) /* which judges it again */
+        return action_find(plan_verb(entry))->execute(run, entry, task);
     if (pass_may_appear(run, entry, due))
-        return OUTCOME_NEXT;
+        return RUN_NEXT;
     if (entry->kind == PLAN_SKIPPED && task->unanswered)
-        return run_device_attached(run, entry, task);
-    enum outcome outcome =
+        return run_finish_attach(run, entry, task);
+    enum run_outcome outcome =
         run_finish_task(run, entry, task, pass_result_of(entry), entry->message, entry->hint);
     return entry->kind == PLAN_REFUSED && entry->device && run_group_is_unit(entry)
                ? run_group_fail(run, entry, outcome)
@@ -63,14 +50,14 @@ static enum outcome pass_do_entry(struct run *run, const struct plan_entry *entr
 }
 
 /* Does what has not been done yet and can be done now. */
-static enum outcome pass_walk_plan(struct run *run, bool only_programs) {
-    enum outcome outcome = OUTCOME_NEXT;
+static enum run_outcome pass_walk_plan(struct run *run, bool only_programs) {
+    enum run_outcome outcome = RUN_NEXT;
     run->wake = run->look = INT64_MAX;
     run->restart_waits = false;
     guest_boot_note_absent(run);
-    for (size_t i = 0; i < run->plan.count && outcome == OUTCOME_NEXT; i++) {
+    for (size_t i = 0; i < run->plan.count && outcome == RUN_NEXT; i++) {
         const struct plan_entry *entry = &run->plan.entries[i];
-        if (only_programs && entry->action->verb != VERB_RUN)
+        if (only_programs && action_find(entry->action->verb)->needs_vm)
             continue;
         struct task *task = run_task(run, entry);
         outcome = pass_do_entry(run, entry, task);
@@ -79,11 +66,11 @@ static enum outcome pass_walk_plan(struct run *run, bool only_programs) {
     return outcome;
 }
 
-static enum outcome pass_walk_devices(struct run *run) {
+static enum run_outcome pass_walk_devices(struct run *run) {
     struct event live = *run->executor->event;
     live.domain = &run->domain;
     if (!run_load_vms(run, &live))
-        return OUTCOME_OVER;
+        return RUN_OVER;
     struct plan_request request = {.program = run->executor->program,
                                    .event = &live,
                                    .host = &run->host,
@@ -92,21 +79,21 @@ static enum outcome pass_walk_devices(struct run *run) {
                                    .claims = run->claims,
                                    .claim_count = run->claim_count};
     plan_init(&run->plan, &request);
-    enum outcome outcome = pass_walk_plan(run, false);
+    enum run_outcome outcome = pass_walk_plan(run, false);
     run_group_recheck(run);
-    if (outcome == OUTCOME_NEXT)
-        run_device_clear_unplugged(run);
-    if (outcome == OUTCOME_NEXT &&
+    if (outcome == RUN_NEXT)
+        run_clear_unplugged(run);
+    if (outcome == RUN_NEXT &&
         (!guest_boot_restart(run) || (run->wake == INT64_MAX && run->look == INT64_MAX)))
-        return OUTCOME_OVER;
-    run->looking = outcome == OUTCOME_NEXT && run->wake == INT64_MAX;
+        return RUN_OVER;
+    run->looking = outcome == RUN_NEXT && run->wake == INT64_MAX;
     return outcome;
 }
 
-static enum outcome pass_one_pass(struct run *run) {
-    enum outcome outcome = OUTCOME_OVER;
+static enum run_outcome pass_one_pass(struct run *run) {
+    enum run_outcome outcome = RUN_OVER;
     if (!run_load_domain(run, &run->domain))
-        return OUTCOME_OVER;
+        return RUN_OVER;
     if (run_load_host(run) && run_load_others(run))
         outcome = pass_walk_devices(run);
     plan_finish(&run->plan);
@@ -142,15 +129,15 @@ static void pass_programs(struct run *run) {
     plan_finish(&run->plan);
 }
 
-static enum outcome pass_locked_out(struct run *run, const char *message) {
+static enum run_outcome pass_locked_out(struct run *run, const char *message) {
     run_log_event(run, RESULT_FAILED, message, LOCK_BUSY_HINT);
     run->blind = true;
-    return OUTCOME_OVER;
+    return RUN_OVER;
 }
 
 /* Nobody else works on the VM during a pass; between two of them others may, for the next is
  * planned anew. */
-static enum outcome pass_locked_pass(struct run *run) {
+static enum run_outcome pass_locked_pass(struct run *run) {
     char message[512];
     int lock = lock_vm(run->executor->state, run_vm(run), message, sizeof message);
     if (lock == LOCK_BUSY)
@@ -161,10 +148,10 @@ static enum outcome pass_locked_pass(struct run *run) {
     run->locked = true;
     run->retry = false;
     run_log_lost_calls(run);
-    enum outcome outcome = pass_one_pass(run);
+    enum run_outcome outcome = pass_one_pass(run);
     if (run->retry && !run->silent)
-        outcome = OUTCOME_AGAIN;
-    if (outcome == OUTCOME_OVER)
+        outcome = RUN_REPLAN;
+    if (outcome == RUN_OVER)
         restore_driver_leave(run);
     run->locked = false;
     lock_release(lock);
@@ -186,10 +173,10 @@ static bool pass_reconnect(struct run *run) {
 }
 
 static void pass_walk_until_over(struct run *run) {
-    enum outcome outcome;
-    while ((outcome = pass_locked_pass(run)) != OUTCOME_OVER && pass_reconnect(run))
-        guest_boot_wait(run, outcome == OUTCOME_AGAIN ? run_now(run) + FIRST_WAIT_MS
-                                                      : run_at_most(run->wake, run->look));
+    enum run_outcome outcome;
+    while ((outcome = pass_locked_pass(run)) != RUN_OVER && pass_reconnect(run))
+        guest_boot_wait(run, outcome == RUN_REPLAN ? run_now(run) + FIRST_WAIT_MS
+                                                   : run_at_most(run->wake, run->look));
     run->blind |= !run->virt;
     pass_disconnect(run);
 }
@@ -204,7 +191,7 @@ static void pass_devices(struct run *run) {
 }
 
 /* libvirt keeps a USB device that is unplugged in the VM's XML until it is detached; for a PCI
- * device see run_device_clear_unplugged(). */
+ * device see run_clear_unplugged(). */
 static bool pass_has_left(const struct run_config *executor) {
     const struct event *event = executor->event;
     return event->name == EVENT_UNPLUGGED && event->device &&
@@ -214,7 +201,7 @@ static bool pass_has_left(const struct run_config *executor) {
 static bool pass_wants_devices(const struct run_config *executor,
                                const struct wanted_list *wanted) {
     for (size_t i = 0; i < wanted->count; i++)
-        if (wanted->list[i].action->verb != VERB_RUN)
+        if (action_find(wanted->list[i].action->verb)->needs_vm)
             return true;
     return pass_has_left(executor);
 }

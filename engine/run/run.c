@@ -1,5 +1,6 @@
 #include "engine/run/run.h"
 
+#include "engine/libvirt/device_xml.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 
@@ -258,13 +259,13 @@ static void run_forget_call(const struct run *run, const struct plan_entry *entr
         pending_end(run->executor->state, run_vm(run), entry->device->address);
 }
 
-enum outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
-                             enum result result, const char *message, const char *hint) {
+enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
+                                 enum result result, const char *message, const char *hint) {
     run_log_entry(run, entry, result, message, hint);
     run_forget_call(run, entry, result);
     task->done = true;
     task->failed = result == RESULT_FAILED;
-    return OUTCOME_NEXT;
+    return RUN_NEXT;
 }
 
 /* --- the world */
@@ -428,6 +429,95 @@ enum vm_has run_vm_has(struct run *run, const struct device *device) {
     enum vm_has has = domain_holds(&domain, device) ? HOLDS : HOLDS_NOT;
     domain_finish(&domain);
     return has;
+}
+
+/* --- a device's step */
+
+enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
+                               const struct virt_error *error) {
+    switch (error->failure) {
+    case VIRT_SILENT: /* libvirt holds the VM's job while it is at it: nothing more can be done */
+        task->unanswered = run->silent = run->blind = true;
+        run_finish_task(run, entry, task, RESULT_FAILED, error->message, error->hint);
+        return RUN_OVER;
+    case VIRT_UNREACHABLE:
+    case VIRT_NOT_RUNNING:
+    case VIRT_PASSES:
+        task->unanswered |= error->failure == VIRT_UNREACHABLE;
+        if (!run_try_later(run, task)) {
+            char *message =
+                memory_printf("%s (tried until the time for it was over)", error->message);
+            run_finish_task(run, entry, task, RESULT_FAILED, message, error->hint);
+            free(message);
+        }
+        return error->failure == VIRT_PASSES ? RUN_NEXT : RUN_REPLAN;
+    default:
+        run_finish_task(run, entry, task, RESULT_FAILED, error->message, error->hint);
+        return error->failure == VIRT_NO_DOMAIN ? RUN_REPLAN : RUN_NEXT;
+    }
+}
+
+enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
+                                   struct task *task) {
+    const char *driver = entry->device->driver ? entry->device->driver : "none";
+    char *message =
+        task->came_back    ? memory_printf("%s (again: the guest had let it go while it booted)",
+                                           entry->device->name)
+        : task->unanswered ? memory_printf("%s (libvirt's answer was lost, and the VM has it)",
+                                           entry->device->name)
+                           : memory_printf("%s (host driver was %s)", entry->device->name, driver);
+    run_finish_task(run, entry, task, RESULT_ATTACHED, message, NULL);
+    run_readmit(run, entry->device);
+    task->went = true;
+    task->unanswered = false;
+    guest_boot_note(run, task);
+    free(message);
+    return RUN_NEXT;
+}
+
+enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, const char *xml,
+                                struct virt_error *result) {
+    struct domain domain;
+    if (!run_load_domain(run, &domain))
+        return GUEST_STOPPED;
+    struct guest_removal release = {.virt = run->virt,
+                                    .clock = run->executor->clock,
+                                    .domain = &domain,
+                                    .hostdev = domain_holds(&domain, entry->device),
+                                    .xml = xml};
+    *result = (struct virt_error){.message = "the VM does not have it any more"};
+    if (!entry->gone)
+        run_dismiss(run, entry->device);
+    enum guest_answer answer = GUEST_LET_GO;
+    if (release.hostdev) {
+        run_begin_call(run, "detach", entry->device);
+        answer = guest_removal_wait(&release, result);
+        run_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
+    }
+    domain_finish(&domain);
+    if (!entry->gone &&
+        ((answer == GUEST_NOT_ASKED && result->failure != VIRT_SILENT) || answer == GUEST_KEEPS_IT))
+        run_readmit(run, entry->device);
+    return answer;
+}
+
+void run_clear_unplugged(struct run *run) {
+    const struct event *event = run->executor->event;
+    const struct device *device = event->device;
+    if (event->name != EVENT_UNPLUGGED || !device || device->bus != BUS_PCI ||
+        host_find(&run->host, BUS_PCI, device->address))
+        return;
+    if (domain_holds(&run->domain, device)) {
+        if (run_now(run) < run->start + RELEASE_LIMIT_MS)
+            run_wait_for(run, run_now(run) + FIRST_WAIT_MS);
+        return;
+    }
+    struct virt_error error;
+    char *xml = device_xml(device, &(struct device_xml_options){.unmanaged = true});
+    run_begin_call(run, "attach", device);
+    int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
+    run_end_call(run, device, status < 0 ? &error : NULL);
+    free(xml);
 }
 
 void run_finish_run(struct run *run) {

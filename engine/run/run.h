@@ -7,6 +7,7 @@
 #ifndef ENGINE_RUN_H
 #define ENGINE_RUN_H
 
+#include "engine/action/action.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/libvirt/running_domains.h"
 #include "engine/plan/plan.h"
@@ -24,13 +25,6 @@ enum {
     NOTE_LIMIT_MS = 1000,     /* for the VM's lock, when a result is noted */
     FIRST_WAIT_MS = 250,
     LONGEST_WAIT_MS = 5000,
-};
-
-/* How to go on after an entry, a walk or a pass. */
-enum outcome {
-    OUTCOME_NEXT,  /* with what comes next */
-    OUTCOME_AGAIN, /* the world is not as planned: plan anew */
-    OUTCOME_OVER,  /* not at all */
 };
 
 /* One wish of the rules, the same over all plans of a run: what has come of it so far. */
@@ -137,9 +131,9 @@ struct task *run_task(struct run *run, const struct plan_entry *entry);
 /* The same for a device of the entry's action and target that may have no entry; NULL: no task. */
 struct task *run_find_task(const struct run *run, const struct plan_entry *entry,
                            const struct device *device);
-/* Writes the result, and the task is done; returns OUTCOME_NEXT. */
-enum outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
-                             enum result result, const char *message, const char *hint);
+/* Writes the result, and the task is done; returns RUN_NEXT. */
+enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
+                                 enum result result, const char *message, const char *hint);
 void run_wait_for(struct run *run, int64_t time);
 /* Plans the next try of what failed in a way that passes. Returns false when its time is over. */
 bool run_try_later(struct run *run, struct task *task);
@@ -174,10 +168,19 @@ enum vm_has run_vm_has(struct run *run, const struct device *device);
 
 void run_finish_run(struct run *run);
 
-/* --- run_device.c */
+/* A call that changes the VM failed. What may pass is tried again, in a new plan: by then the
+ * device may be another VM's, the host's, or gone, and the VM may have stopped. */
+enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
+                               const struct virt_error *error);
+/* The VM has the device: writes that, and the guest is watched while it boots. */
+enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
+                                   struct task *task);
+/* Asks the guest to release the device and waits for that, see guest_removal_wait(). Notes before
+ * that it was us: no engine that looks after the guest's boot attaches it again. GUEST_STOPPED
+ * comes after a line in the journal when the VM could not be seen before. */
+enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, const char *xml,
+                                struct virt_error *result);
 
-enum outcome run_device_attach(struct run *run, const struct plan_entry *entry, struct task *task);
-enum outcome run_device_detach(struct run *run, const struct plan_entry *entry, struct task *task);
 /*
  * At 'unplugged' of a PCI device that is on the host no longer. While libvirt takes such a device
  * out of the VM, the kernel removes its files in sysfs; when libvirt finds only some of them (seen
@@ -186,26 +189,28 @@ enum outcome run_device_detach(struct run *run, const struct plan_entry *entry, 
  * as it is absent, and by which libvirt takes it off that list (7.1 and later). Unmanaged, which
  * libvirt refuses also when the device is back by then. Waits for a VM that still has the device.
  */
-void run_device_clear_unplugged(struct run *run);
-/* It went, as the VM shows. */
-enum outcome run_device_attached(struct run *run, const struct plan_entry *entry,
-                                 struct task *task);
+void run_clear_unplugged(struct run *run);
 
-/* Asks the guest to release it and waits for that, see guest_removal_wait(). Notes before that it
- * was us: no engine that looks after the guest's boot attaches it again. GUEST_STOPPED comes after
- * a line in the journal when the VM could not be seen before. */
-enum guest_answer run_device_ask_guest(struct run *run, const struct plan_entry *entry,
-                                       const char *xml, struct virt_error *result);
+/* --- run_group.c: an IOMMU group goes to the VM as a whole, or not at all */
 
-/* --- execute_group.c */
+#define RUN_GROUP_INCOMPLETE "another of its IOMMU group did not go"
 
+/* Whether the entry's device goes with its group. */
 bool run_group_is_unit(const struct plan_entry *entry);
-enum outcome run_group_attach_member(struct run *run, const struct plan_entry *entry,
-                                     struct task *task);
+/* Whether another device of the group failed, or was taken out: this one must not go alone. */
+bool run_group_is_given_up(struct run *run, const struct plan_entry *entry);
+/* libvirt takes one device from its host driver, and can do so only when no other of the group is
+ * on one. Those get none: what libvirt finds so, it gives back itself when the VM ends. Returns
+ * false with a message. */
+bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry, char *error,
+                               size_t error_size);
+/* The group's tasks that are not done fail. */
+void run_group_drop_rest(struct run *run, const struct plan_entry *entry);
 /* The entry's device cannot be attached: what this run attached of its group leaves the VM, and the
- * host gets back what was taken for the group. Returns `outcome`, or OUTCOME_OVER when the VM
- * cannot be seen any more. */
-enum outcome run_group_fail(struct run *run, const struct plan_entry *entry, enum outcome outcome);
+ * host gets back what was taken for the group. Returns `outcome`, or RUN_OVER when the VM cannot be
+ * seen any more. */
+enum run_outcome run_group_fail(struct run *run, const struct plan_entry *entry,
+                                enum run_outcome outcome);
 /* Looks after what the guest did not release when it was asked. */
 void run_group_recheck(struct run *run);
 
@@ -239,18 +244,16 @@ void guest_boot_note(struct run *run, struct task *task);
  * boots is looked after, or because it was taken out on purpose. */
 void guest_boot_note_absent(struct run *run);
 /* A task that is done: has the guest still what it got? */
-enum outcome guest_boot_recheck(struct run *run, const struct plan_entry *entry, struct task *task);
+enum run_outcome guest_boot_recheck(struct run *run, const struct plan_entry *entry,
+                                    struct task *task);
 /* The VM does not have what it got: it is attached again, within its time. */
-enum outcome guest_boot_removed(struct run *run, const struct plan_entry *entry, struct task *task);
+enum run_outcome guest_boot_removed(struct run *run, const struct plan_entry *entry,
+                                    struct task *task);
 /* Waits for the next pass, or less when something happens to the VM. */
 void guest_boot_wait(struct run *run, int64_t until);
 bool guest_boot_is_boot_device(const struct action *action);
 /* Restarts the guest when something new asks for it; returns false when the VM cannot be seen any
  * more. */
 bool guest_boot_restart(struct run *run);
-
-/* --- execute_program.c */
-
-enum outcome run_program(struct run *run, const struct plan_entry *entry, struct task *task);
 
 #endif

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOT_ALL_WENT "another of its IOMMU group did not go"
-
 /* Whether the entry's device goes together with that of `one`, or has gone. */
 static bool run_group_is_of_unit(const struct plan_entry *one, const struct plan_entry *entry) {
     return entry->kind != PLAN_REFUSED && entry->action == one->action &&
@@ -37,10 +35,8 @@ static bool run_group_take(struct run *run, const struct plan_entry *entry, char
     return status == 0;
 }
 
-/* libvirt takes one device from its host driver, and can do so only when no other of the group is
- * on one. Those get none: what libvirt finds so, it gives back itself when the VM ends. */
-static bool run_group_take_siblings(struct run *run, const struct plan_entry *entry, char *error,
-                                    size_t error_size) {
+bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry, char *error,
+                               size_t error_size) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *other = &run->plan.entries[i];
         if (other == entry || !run_group_is_of_unit(entry, other) || other->kind != PLAN_STEP)
@@ -70,12 +66,12 @@ static bool run_group_take_out(struct run *run, const struct plan_entry *entry) 
     int64_t since = run_now(run);
     char *xml = device_xml(entry->device, NULL);
     enum guest_answer answer;
-    while ((answer = run_device_ask_guest(run, entry, xml, &result)) == GUEST_NOT_ASKED &&
+    while ((answer = run_ask_guest(run, entry, xml, &result)) == GUEST_NOT_ASKED &&
            run_ask_again(run, &result, since))
         ;
     free(xml);
     if (answer == GUEST_LET_GO)
-        run_log_entry(run, entry, RESULT_DETACHED, NOT_ALL_WENT, NULL);
+        run_log_entry(run, entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
     else if (answer != GUEST_STOPPED)
         run_log_entry(run, entry, RESULT_FAILED, result.message, result.hint);
     if (answer == GUEST_IS_SILENT)
@@ -121,7 +117,7 @@ static bool run_group_take_group_out(struct run *run, const struct plan_entry *e
         task->taken_out = true;
         if (!may_split)
             run_log_entry(run, &member, RESULT_FAILED,
-                          NOT_ALL_WENT ", and this one stays in the VM",
+                          RUN_GROUP_INCOMPLETE ", and this one stays in the VM",
                           "Linux before 5.19 cannot take a group apart: shut the VM down");
         else if (!run_group_take_out(run, &member))
             return false;
@@ -129,18 +125,19 @@ static bool run_group_take_group_out(struct run *run, const struct plan_entry *e
     return true;
 }
 
-static void run_group_drop_rest(struct run *run, const struct plan_entry *entry) {
+void run_group_drop_rest(struct run *run, const struct plan_entry *entry) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *other = &run->plan.entries[i];
         struct task *task = run_group_is_of_unit(entry, other) ? run_task(run, other) : NULL;
         if (task && !task->done && other->kind == PLAN_STEP)
-            run_finish_task(run, other, task, RESULT_FAILED, NOT_ALL_WENT, NULL);
+            run_finish_task(run, other, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     }
 }
 
-enum outcome run_group_fail(struct run *run, const struct plan_entry *entry, enum outcome outcome) {
+enum run_outcome run_group_fail(struct run *run, const struct plan_entry *entry,
+                                enum run_outcome outcome) {
     if (!run_group_take_group_out(run, entry))
-        return OUTCOME_OVER;
+        return RUN_OVER;
     restore_driver_group(run, entry->device->iommu_group);
     return outcome;
 }
@@ -160,7 +157,7 @@ void run_group_recheck(struct run *run) {
                                        .action = leaving->action,
                                        .target = leaving->target,
                                        .device = device};
-            run_log_entry(run, &entry, RESULT_DETACHED, NOT_ALL_WENT, NULL);
+            run_log_entry(run, &entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
             restore_driver_note_returned(run, device);
             restore_driver_group(run, device->iommu_group);
         }
@@ -169,9 +166,7 @@ void run_group_recheck(struct run *run) {
     }
 }
 
-/* Whether another device of the group will not be in the VM: it failed, or was taken out. Then this
- * one must not be alone there. */
-static bool run_group_is_group_given_up(struct run *run, const struct plan_entry *entry) {
+bool run_group_is_given_up(struct run *run, const struct plan_entry *entry) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *other = &run->plan.entries[i];
         if (other == entry || !run_group_is_of_unit(entry, other) || other->kind != PLAN_STEP)
@@ -181,23 +176,4 @@ static bool run_group_is_group_given_up(struct run *run, const struct plan_entry
             return true;
     }
     return false;
-}
-
-enum outcome run_group_attach_member(struct run *run, const struct plan_entry *entry,
-                                     struct task *task) {
-    char message[512];
-    enum outcome outcome = OUTCOME_NEXT;
-    size_t claims = run->claim_count;
-    if (run_group_is_group_given_up(run, entry))
-        run_finish_task(run, entry, task, RESULT_FAILED, NOT_ALL_WENT, NULL);
-    else if (run_group_take_siblings(run, entry, message, sizeof message))
-        outcome = run_device_attach(run, entry, task);
-    else
-        run_finish_task(run, entry, task, RESULT_FAILED, message, "see dmesg");
-    if (run->claim_count > claims)
-        return run_group_fail(run, entry, outcome);
-    if (outcome == OUTCOME_OVER || !task->failed)
-        return outcome;
-    run_group_drop_rest(run, entry);
-    return run_group_fail(run, entry, outcome);
 }

@@ -1,3 +1,4 @@
+#include "engine/action/action.h"
 #include "engine/run/run.h"
 
 #include "engine/host/program_file.h"
@@ -8,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *run_program_variable(const char *name, const char *value) {
+static char *action_run_variable(const char *name, const char *value) {
     return memory_printf("VIRT_RULES_%s=%s", name, value ? value : "");
 }
 
 /* The words of a command, ended by NULL; the caller frees the list. */
-static const char **run_program_command_arguments(const struct word *command) {
+static const char **action_run_arguments(const struct word *command) {
     const char **arguments = NULL;
     size_t count = 0;
     for (const struct word *word = command; word; word = word->next) {
@@ -25,14 +26,14 @@ static const char **run_program_command_arguments(const struct word *command) {
     return arguments;
 }
 
-static int run_program_spawn_for(const struct run *run, const char *const *arguments, char **output,
-                                 char error[512]) {
+static int action_run_spawn(const struct run *run, const char *const *arguments, char **output,
+                            char error[512]) {
     const struct domain *domain = run->executor->event->domain;
     int limit = run->executor->program_limit_ms ? run->executor->program_limit_ms : SPAWN_LIMIT_MS;
-    char *own[] = {run_program_variable("VM", domain->name),
-                   run_program_variable("TITLE", domain->title),
-                   run_program_variable("UUID", domain->uuid),
-                   run_program_variable("EVENT", scanner_event_text(run->executor->event->name))};
+    char *own[] = {action_run_variable("VM", domain->name),
+                   action_run_variable("TITLE", domain->title),
+                   action_run_variable("UUID", domain->uuid),
+                   action_run_variable("EVENT", scanner_event_text(run->executor->event->name))};
     const char *environment[] = {
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         own[0],
@@ -52,8 +53,7 @@ static int run_program_spawn_for(const struct run *run, const char *const *argum
  * this look and the exec nobody but root and this user can exchange what the path leads to, since
  * every directory and link on it has been judged.
  */
-static bool run_program_refuse_program(struct run *run, const struct plan_entry *entry,
-                                       struct task *task) {
+static bool action_run_refuse(struct run *run, const struct plan_entry *entry, struct task *task) {
     struct tree tree;
     char *message = NULL, *hint = NULL;
     enum program_file found = HOST_PROGRAM_UNKNOWN;
@@ -70,16 +70,17 @@ static bool run_program_refuse_program(struct run *run, const struct plan_entry 
     return found != HOST_PROGRAM_USABLE;
 }
 
-enum outcome run_program(struct run *run, const struct plan_entry *entry, struct task *task) {
-    if (run_program_refuse_program(run, entry, task))
-        return OUTCOME_NEXT;
-    const char **arguments = run_program_command_arguments(entry->action->command);
+enum run_outcome action_run_execute(struct run *run, const struct plan_entry *entry,
+                                    struct task *task) {
+    if (action_run_refuse(run, entry, task))
+        return RUN_NEXT;
+    const char **arguments = action_run_arguments(entry->action->command);
     char *output = NULL, error[512] = "ended with status 0";
-    int status = run_program_spawn_for(run, arguments, &output, error);
+    int status = action_run_spawn(run, arguments, &output, error);
     char *message = memory_printf("%s %s%s%s", arguments[0], error, *output ? ": " : "", output);
     run_finish_task(run, entry, task, status < 0 ? RESULT_FAILED : RESULT_RAN, message, NULL);
     free(message);
     free(output);
     free((void *)arguments);
-    return OUTCOME_NEXT;
+    return RUN_NEXT;
 }

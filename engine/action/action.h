@@ -1,0 +1,50 @@
+/*
+ * What a verb of the language does: one row of the table in action.c, and one file with the two
+ * functions of that row. The structures are only named here, so that engine/plan and engine/run,
+ * which are below this room, can call through the table.
+ */
+#ifndef ENGINE_ACTION_H
+#define ENGINE_ACTION_H
+
+#include "parser/syntax.h"
+
+#include <stdbool.h>
+
+struct origin;
+struct plan_entry;
+struct planner;
+struct run;
+struct task;
+
+/* How a run goes on after a step, and after a pass over its plan. */
+enum run_outcome {
+    RUN_NEXT,   /* with the next step */
+    RUN_REPLAN, /* with a new plan: the VM or the host is not as this one says */
+    RUN_OVER,   /* not at all */
+};
+
+struct action_type {
+    enum verb verb;
+    bool needs_vm;   /* it works on the running VM: libvirt and the host's devices are looked at */
+    unsigned events; /* at which it is possible: a bit ACTION_AT(EVENT_...) each */
+    /* Adds to the plan what the action wants of one target, NULL for a verb without targets: steps,
+     * refusals and what is skipped. Has no side effects. */
+    void (*plan)(struct planner *planner, const struct origin *origin);
+    /* Does one step of the plan. The caller holds the VM's lock, and run->virt is connected if the
+     * action needs the VM. What came of it is in `task` and in the log. */
+    enum run_outcome (*execute)(struct run *run, const struct plan_entry *entry, struct task *task);
+};
+
+#define ACTION_AT(event) (1U << (event))
+
+const struct action_type *action_find(enum verb verb);
+
+/* The halves of each row. */
+enum run_outcome action_attach_execute(struct run *run, const struct plan_entry *entry,
+                                       struct task *task);
+enum run_outcome action_detach_execute(struct run *run, const struct plan_entry *entry,
+                                       struct task *task);
+enum run_outcome action_run_execute(struct run *run, const struct plan_entry *entry,
+                                    struct task *task);
+
+#endif
