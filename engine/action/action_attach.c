@@ -7,7 +7,7 @@
 static bool action_attach_is_held_by_this_vm(const struct run *run,
                                              const struct virt_error *error) {
     static const char label[] = ", domain ";
-    const char *holder = strstr(error->message, label);
+    const char *holder = strstr(error->failure.message, label);
     return holder && !strcmp(holder + strlen(label), run->domain.name);
 }
 
@@ -33,7 +33,7 @@ static enum run_outcome action_attach_held(struct run *run, const struct plan_en
             return RUN_REPLAN;
         task->next = 0;
         action_attach_note_busy(
-            run, entry->device, error->message,
+            run, entry->device, error->failure.message,
             by_this_vm ? "libvirt counts the device as in use by this VM, which does not "
                          "have it: restart the libvirt daemon (VMs keep running), then "
                          "run 'virt-rules apply'"
@@ -45,17 +45,17 @@ static enum run_outcome action_attach_held(struct run *run, const struct plan_en
             return RUN_REPLAN;
         break;
     }
-    run_finish_task(run, entry, task, RESULT_FAILED, error->message, error->hint);
+    run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message, error->failure.hint);
     return RUN_OVER;
 }
 
 /* libvirt may still do what it has not answered: the device is not given back to the host then. */
 static enum run_outcome action_attach_failed(struct run *run, const struct plan_entry *entry,
                                              struct task *task, const struct virt_error *error) {
-    if (error->failure != VIRT_UNREACHABLE && !task->unanswered)
+    if (error->kind != VIRT_UNREACHABLE && !task->unanswered)
         restore_driver_note_failed(run, entry->device);
-    return error->failure == VIRT_HELD ? action_attach_held(run, entry, task, error)
-                                       : run_fail_call(run, entry, task, error);
+    return error->kind == VIRT_HELD ? action_attach_held(run, entry, task, error)
+                                    : run_fail_call(run, entry, task, error);
 }
 
 /* The VM is looked at although libvirt reports success: the guest may have released the device. */

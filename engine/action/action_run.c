@@ -27,7 +27,7 @@ static const char **action_run_arguments(const struct word *command) {
 }
 
 static int action_run_spawn(const struct run *run, const char *const *arguments, char **output,
-                            char error[512]) {
+                            struct failure *failure) {
     const struct domain *domain = run->executor->event->domain;
     int limit = run->executor->program_limit_ms ? run->executor->program_limit_ms : SPAWN_LIMIT_MS;
     char *own[] = {action_run_variable("VM", domain->name),
@@ -41,7 +41,7 @@ static int action_run_spawn(const struct run *run, const char *const *arguments,
         own[2],
         own[3],
         NULL};
-    int status = spawn(arguments, environment, limit, output, error, 512);
+    int status = spawn(arguments, environment, limit, output, failure);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         free(own[i]);
     return status;
@@ -75,9 +75,11 @@ enum run_outcome action_run_execute(struct run *run, const struct plan_entry *en
     if (action_run_refuse(run, entry, task))
         return RUN_NEXT;
     const char **arguments = action_run_arguments(entry->action->command);
-    char *output = NULL, error[512] = "ended with status 0";
-    int status = action_run_spawn(run, arguments, &output, error);
-    char *message = memory_printf("%s %s%s%s", arguments[0], error, *output ? ": " : "", output);
+    struct failure failure = {.message = "ended with status 0"};
+    char *output = NULL;
+    int status = action_run_spawn(run, arguments, &output, &failure);
+    char *message =
+        memory_printf("%s %s%s%s", arguments[0], failure.message, *output ? ": " : "", output);
     run_finish_task(run, entry, task, status < 0 ? RESULT_FAILED : RESULT_RAN, message, NULL);
     free(message);
     free(output);

@@ -40,7 +40,7 @@ static int command_apply_fail_without_libvirt(const struct apply_options *option
         text_print_json(stdout, document);
         free(note);
     }
-    return command_fail(error->message, error->hint);
+    return command_fail(error->failure.message, error->failure.hint);
 }
 
 static int command_apply_apply_rules(const struct apply_options *options) {

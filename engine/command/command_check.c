@@ -119,7 +119,7 @@ static bool command_check_find_vms(const struct check_options *options, struct v
     if (!known) {
         *note = command_libvirt_note(&error);
         char *message = memory_printf("names of VMs are not judged, %s", *note);
-        command_fail(message, error.hint); /* only said */
+        command_fail(message, error.failure.hint); /* only said */
         free(message);
     }
     virt_close(virt);

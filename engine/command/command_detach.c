@@ -16,14 +16,14 @@ static int command_detach_show(const struct manual_detach *detach, bool json) {
 }
 
 static int command_detach_fail(const struct virt_error *error, bool json) {
-    if (json && (error->failure == VIRT_SILENT || error->failure == VIRT_UNREACHABLE)) {
+    if (json && (error->kind == VIRT_SILENT || error->kind == VIRT_UNREACHABLE)) {
         struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
         command_put_note(document, note);
         text_print_json(stdout, document);
         free(note);
     }
-    return command_fail(error->message, error->hint);
+    return command_fail(error->failure.message, error->failure.hint);
 }
 
 static int command_detach_take_out(const struct manual_detach_request *request, bool dry,

@@ -224,7 +224,7 @@ static void command_devices_load_others(struct listing *listing, const char *sys
         running_domains_load(&listing->others, virt, NULL, &error) < 0) {
         listing->note = command_libvirt_note(&error);
         char *message = memory_printf("what VMs have is not known, %s", listing->note);
-        command_fail(message, error.hint); /* only said: the list is good without it */
+        command_fail(message, error.failure.hint); /* only said: the list is good without it */
         free(message);
         running_domains_from_tree(&listing->others, "",
                                   NULL); /* as far as libvirt's own files say it */

@@ -60,7 +60,7 @@ static int command_run_execute(const struct run_options *options, const struct e
 }
 
 static int command_run_run_event(struct run_options *options, enum event_name name) {
-    char error[512];
+    struct failure failure;
     size_t size = 0;
     struct domain domain;
     char *xml = command_read_all(stdin, DOMAIN_XML_LIMIT, &size);
@@ -71,10 +71,10 @@ static int command_run_run_event(struct run_options *options, enum event_name na
         free(message);
         return status;
     }
-    int status = domain_parse(&domain, xml, size, error, sizeof error);
+    int status = domain_parse(&domain, xml, size, &failure);
     free(xml);
     if (status < 0)
-        return command_run_log_failure(options, error);
+        return command_run_log_failure(options, failure.message);
     if (domain_is_called(&domain, options->vm)) {
         options->uuid = domain.uuid;
         status = command_run_execute(options, &(struct event){.name = name, .domain = &domain});

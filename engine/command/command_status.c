@@ -416,7 +416,7 @@ static int command_status_find_vm(struct view *view) {
 /* What libvirt was asked to do and has not answered is known without it, and its own files tell of
  * running VMs. */
 static void command_status_go_on_without(struct view *view, const struct virt_error *error) {
-    command_fail(error->message, error->hint); /* only said */
+    command_fail(error->failure.message, error->failure.hint); /* only said */
     view->note = command_libvirt_note(error);
     struct others running;
     running_domains_from_tree(&running, view->sysroot ? view->sysroot : "", NULL);

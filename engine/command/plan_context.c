@@ -26,10 +26,10 @@ static char *plan_context_read_xml(const char *path, size_t *size) {
 
 static int plan_context_parse_xml(struct domain *domain, const char *path, const char *xml,
                                   size_t size) {
-    char error[512];
-    if (domain_parse(domain, xml, size, error, sizeof error) == 0)
+    struct failure failure;
+    if (domain_parse(domain, xml, size, &failure) == 0)
         return EXIT_FINE;
-    char *message = memory_printf("%s: %s", path, error);
+    char *message = memory_printf("%s: %s", path, failure.message);
     int status = command_fail(message, NULL);
     free(message);
     return status;
@@ -71,8 +71,8 @@ static int plan_context_go_on_without(struct plan_context *inquiry,
             "virt-rules: libvirt does not answer, so all that is known of the VM is %s'%s': %s\n",
             found ? "what libvirt's file says of " : "that it is called ", inquiry->vm,
             virt_error_reason(error));
-    if (*error->hint)
-        fprintf(stderr, "  hint: %s\n", error->hint);
+    if (*error->failure.hint)
+        fprintf(stderr, "  hint: %s\n", error->failure.hint);
     inquiry->note = command_libvirt_note(error);
     return found ? EXIT_FINE : plan_context_known_by_name(inquiry);
 }
@@ -81,18 +81,20 @@ static int plan_context_ask_libvirt(struct plan_context *inquiry, struct virt *v
     struct virt_error error;
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, inquiry->vm, &xml, &error) < 0)
-        return error.failure == VIRT_SILENT || error.failure == VIRT_UNREACHABLE
+        return error.kind == VIRT_SILENT || error.kind == VIRT_UNREACHABLE
                    ? plan_context_go_on_without(inquiry, &error)
-                   : command_fail(error.message, error.hint);
+                   : command_fail(error.failure.message, error.failure.hint);
     int status = plan_context_parse_xml(&inquiry->domain, inquiry->vm, xml, strlen(xml));
     free(xml);
     if (status == EXIT_FINE &&
         running_domains_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0) {
-        fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n", error.message);
+        fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n",
+                error.failure.message);
         inquiry->note = command_libvirt_note(&error);
         running_domains_from_tree(&inquiry->others, "", &inquiry->domain);
     } else if (status == EXIT_FINE && domain_list_from_libvirt(&inquiry->vms, virt, &error) < 0) {
-        fprintf(stderr, "virt-rules: what other VMs are called is not known: %s\n", error.message);
+        fprintf(stderr, "virt-rules: what other VMs are called is not known: %s\n",
+                error.failure.message);
         inquiry->note = command_libvirt_note(&error);
     }
     return status;

@@ -10,8 +10,7 @@
 
 void domain_list_add_xml(struct vms *vms, const char *xml, size_t size) {
     struct domain domain;
-    char ignored[512];
-    if (domain_parse(&domain, xml, size, ignored, sizeof ignored) < 0)
+    if (domain_parse(&domain, xml, size, NULL) < 0)
         return;
     vms->list = memory_grow(vms->list, vms->count, sizeof *vms->list);
     vms->list[vms->count++] = domain;

@@ -6,8 +6,8 @@
 
 static void libvirt_answer_answer_set_error(struct libvirt_answer *answer,
                                             const struct virt_error *error) {
-    answer->error = memory_strdup(error->message);
-    answer->hint = *error->hint ? memory_strdup(error->hint) : NULL;
+    answer->error = memory_strdup(error->failure.message);
+    answer->hint = *error->failure.hint ? memory_strdup(error->failure.hint) : NULL;
 }
 
 static int libvirt_answer_answer_ask_daemon(struct libvirt_answer *answer, struct virt *virt,

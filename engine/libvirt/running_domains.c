@@ -25,9 +25,9 @@ static void running_domains_add_unreadable(struct others *others, const char *na
 static void running_domains_add_xml(struct others *others, const char *name, const char *xml,
                                     size_t size) {
     struct domain domain;
-    char error[512];
-    if (domain_parse(&domain, xml, size, error, sizeof error) < 0)
-        running_domains_add_unreadable(others, name, error);
+    struct failure failure;
+    if (domain_parse(&domain, xml, size, &failure) < 0)
+        running_domains_add_unreadable(others, name, failure.message);
     else if (domain.is_off)
         domain_finish(&domain);
     else

@@ -21,6 +21,7 @@ void virt_list_free(struct virt_vm *vms, size_t count) {
 
 const char *virt_error_reason(const struct virt_error *error) {
     size_t length = strlen(VIRT_NO_ANSWER);
-    return strncmp(error->message, VIRT_NO_ANSWER, length) ? error->message
-                                                           : error->message + length;
+    return strncmp(error->failure.message, VIRT_NO_ANSWER, length)
+               ? error->failure.message
+               : error->failure.message + length;
 }

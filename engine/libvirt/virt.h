@@ -6,11 +6,13 @@
 #ifndef ENGINE_VIRT_H
 #define ENGINE_VIRT_H
 
+#include "lexer/failure.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 /* What to do about an error, from what libvirt said. */
-enum virt_failure {
+enum virt_error_kind {
     VIRT_FAILED,      /* will fail again */
     VIRT_PASSES,      /* job lock: try again */
     VIRT_NO_DOMAIN,   /* no VM is called that */
@@ -25,10 +27,9 @@ enum virt_failure {
 };
 
 struct virt_error {
-    enum virt_failure failure;
-    int code;           /* libvirt's virErrorNumber; 0 when not from libvirt */
-    char message[1024]; /* one line, libvirt's words */
-    char hint[256];     /* what to do next; "" when nothing is known */
+    enum virt_error_kind kind;
+    int code; /* libvirt's virErrorNumber; 0 when not from libvirt */
+    struct failure failure;
 };
 
 /* One VM as virt_list() gives it. */

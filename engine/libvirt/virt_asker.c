@@ -211,15 +211,15 @@ static void virt_asker_asked_all(void *context, int socket) {
 /* --- in the engine: what went wrong */
 
 __attribute__((format(printf, 4, 5))) static int virt_asker_asker_fail(struct virt_error *error,
-                                                                       enum virt_failure failure,
+                                                                       enum virt_error_kind kind,
                                                                        const char *hint,
                                                                        const char *format, ...) {
     va_list values;
-    *error = (struct virt_error){.failure = failure};
+    *error = (struct virt_error){.kind = kind};
     va_start(values, format);
-    vsnprintf(error->message, sizeof error->message, format, values);
+    vsnprintf(error->failure.message, sizeof error->failure.message, format, values);
     va_end(values);
-    snprintf(error->hint, sizeof error->hint, "%s", hint);
+    snprintf(error->failure.hint, sizeof error->failure.hint, "%s", hint);
     return -1;
 }
 

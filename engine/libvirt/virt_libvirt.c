@@ -81,7 +81,7 @@ enum { ANY = -1 };
 static const struct virt_libvirt_meaning {
     int domain, code;
     const char *text; /* NULL: any */
-    enum virt_failure failure;
+    enum virt_error_kind failure;
     const char *hint;
 } meanings[] = {
     {ANY, VIR_ERR_OPERATION_TIMEOUT, NULL, VIRT_PASSES,
@@ -201,19 +201,19 @@ static bool virt_libvirt_means(const struct virt_libvirt_meaning *meaning, int d
 static void virt_libvirt_put_message(struct virt_error *error, const char *message) {
     size_t length = strlen(message);
 
-    if (length >= sizeof error->message) {
-        length = sizeof error->message - 1;
+    if (length >= sizeof error->failure.message) {
+        length = sizeof error->failure.message - 1;
         while (length > 0 && ((unsigned char)message[length] & 0xc0) == 0x80)
             length--;
     }
     for (size_t i = 0; i < length; i++) {
         char c = message[i];
 
-        error->message[i] = (char)(iscntrl((unsigned char)c) ? ' ' : c);
+        error->failure.message[i] = (char)(iscntrl((unsigned char)c) ? ' ' : c);
     }
-    while (length > 0 && error->message[length - 1] == ' ')
+    while (length > 0 && error->failure.message[length - 1] == ' ')
         length--;
-    error->message[length] = '\0';
+    error->failure.message[length] = '\0';
 }
 
 /* English needs no other characters; names of VMs and devices may have them, which does not matter
@@ -231,17 +231,17 @@ void virt_libvirt_error(struct virt_error *error, int domain, int code, const ch
         message = "libvirt gave no reason";
     while (!virt_libvirt_means(meaning, domain, code, message))
         meaning++;
-    error->failure = meaning->failure;
+    error->kind = meaning->failure;
     error->code = code;
     virt_libvirt_put_message(error, message);
-    snprintf(error->hint, sizeof error->hint, "%s",
+    snprintf(error->failure.hint, sizeof error->failure.hint, "%s",
              !*meaning->hint && virt_libvirt_is_translated(message) ? HINT_TRANSLATED
                                                                     : meaning->hint);
 }
 
 /* An error that is not libvirt's. */
 __attribute__((format(printf, 4, 5))) static int virt_libvirt_fail(struct virt_error *error,
-                                                                   enum virt_failure failure,
+                                                                   enum virt_error_kind kind,
                                                                    const char *hint,
                                                                    const char *format, ...) {
     va_list arguments;
@@ -250,10 +250,10 @@ __attribute__((format(printf, 4, 5))) static int virt_libvirt_fail(struct virt_e
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    error->failure = failure;
+    error->kind = kind;
     error->code = 0;
     virt_libvirt_put_message(error, message);
-    snprintf(error->hint, sizeof error->hint, "%s", hint);
+    snprintf(error->failure.hint, sizeof error->failure.hint, "%s", hint);
     return -1;
 }
 
@@ -369,7 +369,7 @@ static int virt_libvirt_explain(const struct libvirt *self, struct virt_error *e
 /* The same, and a lost connection is closed. */
 static int virt_libvirt_failed(struct libvirt *self, struct virt_error *error) {
     virt_libvirt_explain(self, error);
-    if (error->failure == VIRT_UNREACHABLE)
+    if (error->kind == VIRT_UNREACHABLE)
         virt_libvirt_disconnect(self);
     return -1;
 }
@@ -381,9 +381,9 @@ static virConnectPtr virt_libvirt_connect_to(const struct libvirt *self, struct 
     if (connection)
         return connection;
     virt_libvirt_explain(self, error);
-    error->failure = VIRT_UNREACHABLE;
-    if (!*error->hint)
-        snprintf(error->hint, sizeof error->hint, "%s", HINT_CONNECTION);
+    error->kind = VIRT_UNREACHABLE;
+    if (!*error->failure.hint)
+        snprintf(error->failure.hint, sizeof error->failure.hint, "%s", HINT_CONNECTION);
     return NULL;
 }
 
@@ -447,15 +447,15 @@ static bool virt_libvirt_runs_now(const struct libvirt *self, const char *uuid) 
  * XML tells.
  */
 static void virt_libvirt_look_behind(const struct libvirt *self, const char *uuid,
-                                     enum virt_failure otherwise, struct virt_error *error) {
-    if (error->failure != VIRT_FAILED || error->code != VIR_ERR_OPERATION_INVALID)
+                                     enum virt_error_kind otherwise, struct virt_error *error) {
+    if (error->kind != VIRT_FAILED || error->code != VIR_ERR_OPERATION_INVALID)
         return;
     if (virt_libvirt_runs_now(self, uuid)) {
-        error->failure = otherwise;
+        error->kind = otherwise;
         return;
     }
-    error->failure = VIRT_NOT_RUNNING;
-    snprintf(error->hint, sizeof error->hint, "start the VM first");
+    error->kind = VIRT_NOT_RUNNING;
+    snprintf(error->failure.hint, sizeof error->failure.hint, "start the VM first");
 }
 
 /* Returns 1 when it was read, 0 when the VM went away meanwhile, -1 for an error. */
@@ -466,15 +466,15 @@ static int virt_libvirt_read_vm(struct libvirt *self, virDomainPtr domain, struc
         return 1;
     virt_libvirt_failed(self, error);
     virt_libvirt_look_behind(self, vm->uuid, VIRT_FAILED, error);
-    return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING ? 0 : -1;
+    return error->kind == VIRT_NO_DOMAIN || error->kind == VIRT_NOT_RUNNING ? 0 : -1;
 }
 
 /* "'NAME' (UUID)" of a VM that has the title, for the caller to free; NULL: it has not. */
 static char *virt_libvirt_if_titled(const struct virt_vm *vm, const char *title) {
     struct domain domain;
-    char ignored[256], *text = NULL;
+    char *text = NULL;
 
-    if (domain_parse(&domain, vm->xml, strlen(vm->xml), ignored, sizeof ignored) != 0)
+    if (domain_parse(&domain, vm->xml, strlen(vm->xml), NULL) != 0)
         return NULL;
     if (domain.title && strcmp(domain.title, title) == 0)
         text = memory_printf("'%s' (%s)", domain.name, vm->uuid);
@@ -695,9 +695,9 @@ static int virt_libvirt_detach(struct virt *virt, const char *uuid, int id, cons
     int status = virt_libvirt_do_step(virt, uuid, id, virt_libvirt_step_detach, xml, error);
 
     /* The one thing that libvirt says so of a detach, in whatever language. */
-    if (status < 0 && error->failure == VIRT_FAILED && error->code == VIR_ERR_OPERATION_FAILED &&
-        virt_libvirt_is_translated(error->message))
-        error->failure = VIRT_REFUSED;
+    if (status < 0 && error->kind == VIRT_FAILED && error->code == VIR_ERR_OPERATION_FAILED &&
+        virt_libvirt_is_translated(error->failure.message))
+        error->kind = VIRT_REFUSED;
     return status;
 }
 
@@ -830,7 +830,7 @@ static int virt_libvirt_listen_to(struct libvirt *self, virDomainPtr domain,
             watcher->connection, domain, events[i].id,
             (virConnectDomainEventGenericCallback)events[i].function, watcher, NULL);
         if (watcher->callbacks[i] < 0 && virt_libvirt_explain(self, error) < 0 &&
-            error->failure == VIRT_UNREACHABLE)
+            error->kind == VIRT_UNREACHABLE)
             return -1;
     }
     return 0;
@@ -959,7 +959,7 @@ int virt_libvirt_create(struct virt **virt, const char *uri, const struct libvir
         virt_libvirt_fail(error, VIRT_FAILED, "", "out of memory");
     } else if (api->initialize() != 0) {
         virt_libvirt_failed(self, error);
-        error->failure = VIRT_UNREACHABLE;
+        error->kind = VIRT_UNREACHABLE;
     } else {
         api->set_error_function(NULL, virt_libvirt_ignore_error);
         virt_libvirt_survive_broken_pipe();

@@ -55,9 +55,8 @@ struct domain_reader {
     char *text;
     size_t text_length, text_size;
     char *leaf; /* the text of an element of a device, while `text_of` is that */
-    char *error;
-    size_t error_size;
-    bool refused; /* `error` is written, and the parser told to stop */
+    struct failure *failure;
+    bool refused; /* `failure` is set, and the parser told to stop */
 };
 
 /* expat 2.9 deprecates the functions that older releases have alone. */
@@ -80,7 +79,7 @@ __attribute__((format(printf, 2, 3))) static void domain_refuse(struct domain_re
         return;
     reader->refused = true;
     va_start(arguments, format);
-    vsnprintf(reader->error, reader->error_size, format, arguments);
+    failure_vset(reader->failure, format, arguments);
     va_end(arguments);
     XML_StopParser(reader->parser, XML_FALSE);
 }
@@ -761,17 +760,18 @@ static void domain_explain(struct domain_reader *reader) {
     if (reader->refused)
         return;
     if (code == XML_ERROR_NO_MEMORY)
-        snprintf(reader->error, reader->error_size, "out of memory");
+        failure_set(reader->failure, "out of memory");
     else if (code == XML_ERROR_NO_ELEMENTS && reader->depth == 0)
-        snprintf(reader->error, reader->error_size,
-                 "the domain XML is empty: give what 'virsh dumpxml VM' prints");
+        failure_set(reader->failure,
+                    "the domain XML is empty: give what 'virsh dumpxml VM' prints");
     else if (domain_is_cut_off(code))
-        snprintf(reader->error, reader->error_size,
-                 "line %lu: the domain XML ends before its </domain>: it was cut off", line);
+        failure_set(reader->failure,
+                    "line %lu: the domain XML ends before its </domain>: it was cut off", line);
     else
-        snprintf(reader->error, reader->error_size,
-                 "line %lu, column %lu: this is not XML (%s): give what 'virsh dumpxml VM' prints",
-                 line, domain_column_number(reader), XML_ErrorString(code));
+        failure_set(
+            reader->failure,
+            "line %lu, column %lu: this is not XML (%s): give what 'virsh dumpxml VM' prints", line,
+            domain_column_number(reader), XML_ErrorString(code));
 }
 
 static int domain_read_all(struct domain_reader *reader, const char *xml, size_t size) {
@@ -784,26 +784,24 @@ static int domain_read_all(struct domain_reader *reader, const char *xml, size_t
         return -1;
     }
     if (!reader->domain->name) {
-        snprintf(reader->error, reader->error_size, "the <domain> has no <name>");
+        failure_set(reader->failure, "the <domain> has no <name>");
         return -1;
     }
     guest_settle(&reader->domain->guest, reader->domain->machine);
     return 0;
 }
 
-int domain_parse(struct domain *domain, const char *xml, size_t size, char *error,
-                 size_t error_size) {
+int domain_parse(struct domain *domain, const char *xml, size_t size, struct failure *failure) {
     struct domain_reader *reader = calloc(1, sizeof *reader);
     int status = -1;
 
     *domain = (struct domain){.id = -1};
     if (reader)
-        *reader =
-            (struct domain_reader){.domain = domain, .error = error, .error_size = error_size};
+        *reader = (struct domain_reader){.domain = domain, .failure = failure};
     if (size > INT_MAX)
-        snprintf(error, error_size, "the domain XML is larger than 2 GiB: this is no domain XML");
+        failure_set(failure, "the domain XML is larger than 2 GiB: this is no domain XML");
     else if (!reader || !(reader->parser = XML_ParserCreate(NULL)))
-        snprintf(error, error_size, "out of memory");
+        failure_set(failure, "out of memory");
     else
         status = domain_read_all(reader, xml ? xml : "", xml ? size : 0);
     if (reader) {

@@ -7,6 +7,7 @@
 
 #include "engine/model/device.h"
 #include "engine/model/guest.h"
+#include "lexer/failure.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,8 +69,7 @@ struct domain {
  * entity bombs), deeper than 256 elements. The caller ends a good one with domain_finish(); after
  * -1 there is nothing to finish.
  */
-int domain_parse(struct domain *domain, const char *xml, size_t size, char *error,
-                 size_t error_size);
+int domain_parse(struct domain *domain, const char *xml, size_t size, struct failure *failure);
 
 /* A domain of which only what a person typed is known: it is the name, and the UUID if it is one.
  */

@@ -44,7 +44,7 @@ static void guest_boot_do_restart(struct run *run, bool reset) {
                        : run->virt->ops->reboot(run->virt, run_vm(run), run->domain.id, &error);
     run_end_call(run, NULL, status < 0 ? &error : NULL);
     if (status < 0) {
-        run_log_event(run, RESULT_FAILED, error.message, error.hint);
+        run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
         return;
     }
     run_log_event(run, RESULT_RAN,

@@ -33,9 +33,9 @@ static enum guest_removal_sight guest_removal_read_vm(const struct guest_removal
                                                       const char *xml, struct virt_error *error) {
     struct domain now;
     enum guest_removal_sight sight;
-    if (domain_parse(&now, xml, strlen(xml), error->message, sizeof error->message) < 0) {
-        error->failure = VIRT_FAILED;
-        snprintf(error->hint, sizeof error->hint,
+    if (domain_parse(&now, xml, strlen(xml), &error->failure) < 0) {
+        error->kind = VIRT_FAILED;
+        snprintf(error->failure.hint, sizeof error->failure.hint,
                  "it is what libvirt says of the VM: see virsh dumpxml");
         return SEES_NOTHING;
     }
@@ -49,9 +49,8 @@ static enum guest_removal_sight guest_removal_look(const struct guest_removal *r
     char *xml = NULL;
     enum guest_removal_sight sight;
     if (release->virt->ops->domain_xml(release->virt, domain_key(release->domain), &xml, error) < 0)
-        return error->failure == VIRT_NO_DOMAIN || error->failure == VIRT_NOT_RUNNING
-                   ? SEES_NO_VM
-                   : SEES_NOTHING;
+        return error->kind == VIRT_NO_DOMAIN || error->kind == VIRT_NOT_RUNNING ? SEES_NO_VM
+                                                                                : SEES_NOTHING;
     sight = guest_removal_read_vm(release, xml, error);
     free(xml);
     return sight;
@@ -103,9 +102,9 @@ static const char REFUSAL[] = "the guest refuses to let it go",
 
 static enum guest_answer guest_removal_say(struct virt_error *result, enum guest_answer answer,
                                            const char *message, const char *hint) {
-    *result = (struct virt_error){.failure = VIRT_FAILED};
-    snprintf(result->message, sizeof result->message, "%s", message);
-    snprintf(result->hint, sizeof result->hint, "%s", hint);
+    *result = (struct virt_error){.kind = VIRT_FAILED};
+    snprintf(result->failure.message, sizeof result->failure.message, "%s", message);
+    snprintf(result->failure.hint, sizeof result->failure.hint, "%s", hint);
     return answer;
 }
 
@@ -133,9 +132,9 @@ static enum guest_answer guest_removal_answer_of(enum guest_removal_sight sight,
 static enum guest_answer guest_removal_explain(const struct guest_removal *release,
                                                struct virt_error *result) {
     struct virt_error ignored;
-    if (result->failure == VIRT_REFUSED)
+    if (result->kind == VIRT_REFUSED)
         return guest_removal_say(result, GUEST_KEEPS_IT, REFUSAL, REFUSAL_HINT);
-    if (result->failure == VIRT_FAILED && guest_removal_look(release, &ignored) == SEES_IT_GONE)
+    if (result->kind == VIRT_FAILED && guest_removal_look(release, &ignored) == SEES_IT_GONE)
         return guest_removal_say(result, GUEST_LET_GO, "the VM does not have it any more", "");
     return GUEST_NOT_ASKED;
 }

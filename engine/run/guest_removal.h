@@ -13,9 +13,9 @@
  *                                     .hostdev = domain_holds(&run->domain, entry->device),
  *                                     .xml = entry->xml};
  *     enum guest_answer answer = guest_release(&release, &error);
- *     ... GUEST_NOT_ASKED: what `error.failure` asks for, as after any other call; else
+ *     ... GUEST_NOT_ASKED: what `error.kind` asks for, as after any other call; else
  *     finish(run, entry, task, answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
- *            error.message, error.hint);
+ *            error.failure.message, error.failure.hint);
  */
 #ifndef ENGINE_GUEST_REMOVAL_H
 #define ENGINE_GUEST_REMOVAL_H

@@ -138,12 +138,12 @@ static enum run_outcome pass_locked_out(struct run *run, const char *message) {
 /* Nobody else works on the VM during a pass; between two of them others may, for the next is
  * planned anew. */
 static enum run_outcome pass_locked_pass(struct run *run) {
-    char message[512];
-    int lock = lock_vm(run->executor->state, run_vm(run), message, sizeof message);
+    struct failure failure;
+    int lock = lock_vm(run->executor->state, run_vm(run), &failure);
     if (lock == LOCK_BUSY)
-        return pass_locked_out(run, message);
+        return pass_locked_out(run, failure.message);
     if (lock < 0 && !run->unlocked)
-        run_log_event(run, RESULT_FAILED, message, "going on without a lock");
+        run_log_event(run, RESULT_FAILED, failure.message, "going on without a lock");
     run->unlocked = lock < 0;
     run->locked = true;
     run->retry = false;
@@ -210,14 +210,14 @@ static bool pass_wants_devices(const struct run_config *executor,
 static void pass_settle_life(struct run *run) {
     const struct run_config *executor = run->executor;
     enum event_name event = executor->event->name;
-    char message[512];
+    struct failure failure;
     if ((event != EVENT_PREPARE && event != EVENT_RELEASE) ||
         (!vm_state_exists(executor->state, run_vm(run)) &&
          !pending_exists(executor->state, run_vm(run))))
         return;
-    int lock = lock_vm(executor->state, run_vm(run), message, sizeof message);
+    int lock = lock_vm(executor->state, run_vm(run), &failure);
     if (lock == LOCK_BUSY)
-        run_log_event(run, RESULT_FAILED, message, LOCK_BUSY_HINT);
+        run_log_event(run, RESULT_FAILED, failure.message, LOCK_BUSY_HINT);
     else
         restore_driver_end_vm(run);
     lock_release(lock);

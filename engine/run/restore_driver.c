@@ -57,8 +57,7 @@ static bool restore_driver_find_host_driver(const struct run *run, const struct 
 /* A note that cannot be written is missed only should libvirt be killed as well: it is no failure.
  */
 static void restore_driver_save_quietly(const struct run *run, const struct vm_state *life) {
-    char ignored[512];
-    vm_state_save(life, run->executor->state, run_vm(run), ignored, sizeof ignored);
+    vm_state_save(life, run->executor->state, run_vm(run), NULL);
 }
 
 struct unbound_device *restore_driver_note(struct run *run, const struct device *device) {
@@ -192,7 +191,7 @@ static enum holder restore_driver_find_holder(struct run *run, const struct devi
     if (!run->virt && !run_open_virt(run))
         return HOLDER_UNKNOWN;
     if (running_domains_load(&vms, run->virt, NULL, &error) < 0) {
-        run_log_device(run, device, RESULT_FAILED, error.message, error.hint);
+        run_log_device(run, device, RESULT_FAILED, error.failure.message, error.failure.hint);
         return HOLDER_UNKNOWN;
     }
     enum holder holder = restore_driver_holder_of(&vms, device) ? HOLDER_VM : HOLDER_NONE;
@@ -399,7 +398,7 @@ static bool restore_driver_is_running(struct run *run) {
     if (!run_open_virt(run))
         return true;
     if (running_domains_load(&vms, run->virt, NULL, &error) < 0) {
-        run_log_event(run, RESULT_FAILED, error.message, error.hint);
+        run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
         return true;
     }
     for (size_t i = 0; i < vms.count; i++)

@@ -59,7 +59,6 @@ static bool run_is_of_life(const struct run *run) {
 
 /* For 'status': what cannot be written is only not shown. */
 static void run_note_result(struct run *run, const struct log_entry *entry) {
-    char ignored[512];
     struct vm_state life;
     const char *state = run->executor->state;
     int lock = run->locked ? -1 : lock_vm_within(state, run_vm(run), NOTE_LIMIT_MS);
@@ -67,7 +66,7 @@ static void run_note_result(struct run *run, const struct log_entry *entry) {
         return;
     if (vm_state_open(&life, state, run_vm(run), &run->vm_start)) {
         vm_state_note_result(&life, entry, log_write_time(run->executor->journal));
-        vm_state_save(&life, state, run_vm(run), ignored, sizeof ignored);
+        vm_state_save(&life, state, run_vm(run), NULL);
         vm_state_finish(&life);
     }
     lock_release(lock);
@@ -160,16 +159,15 @@ bool run_load_vm_state(struct run *run, struct vm_state *life) {
 }
 
 void run_save_vm_state(struct run *run, struct vm_state *life) {
-    char message[512];
-    if (vm_state_save(life, run->executor->state, run_vm(run), message, sizeof message) < 0)
-        run_write_state_failure(run, message,
+    struct failure failure;
+    if (vm_state_save(life, run->executor->state, run_vm(run), &failure) < 0)
+        run_write_state_failure(run, failure.message,
                                 "free space there: a later event will not know of this one");
     vm_state_finish(life);
 }
 
 static void run_save_quietly(const struct run *run, struct vm_state *life) {
-    char ignored[512];
-    vm_state_save(life, run->executor->state, run_vm(run), ignored, sizeof ignored);
+    vm_state_save(life, run->executor->state, run_vm(run), NULL);
     vm_state_finish(life);
 }
 
@@ -291,9 +289,9 @@ const char *run_vm(const struct run *run) {
 }
 
 bool run_ask_again(const struct run *run, const struct virt_error *error, int64_t since) {
-    int64_t limit = error->failure == VIRT_PASSES        ? PASSING_LIMIT_MS
-                    : error->failure == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
-                                                         : 0;
+    int64_t limit = error->kind == VIRT_PASSES        ? PASSING_LIMIT_MS
+                    : error->kind == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
+                                                      : 0;
     if (run_now(run) + FIRST_WAIT_MS > since + limit)
         return false;
     run_sleep_until(run, run_now(run) + FIRST_WAIT_MS);
@@ -306,9 +304,9 @@ bool run_open_virt(struct run *run) {
     struct virt_error error = {0};
     int64_t since = run_now(run);
     while (run->executor->open_virt(&run->virt, NULL, &error) < 0)
-        if (error.failure == VIRT_SILENT ? !run_allows_silence(run)
-                                         : !error.code || !run_ask_again(run, &error, since)) {
-            run_log_event(run, RESULT_FAILED, error.message, error.hint);
+        if (error.kind == VIRT_SILENT ? !run_allows_silence(run)
+                                      : !error.code || !run_ask_again(run, &error, since)) {
+            run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
             return false;
         }
     return true;
@@ -327,11 +325,11 @@ static void run_give_up(struct run *run, const char *message, const char *hint) 
 }
 
 void run_fail_question(struct run *run, const struct virt_error *error) {
-    run->retry = error->failure == VIRT_SILENT && run_allows_silence(run);
+    run->retry = error->kind == VIRT_SILENT && run_allows_silence(run);
     if (run->retry)
         return;
-    run_give_up(run, error->message, error->hint);
-    run->blind = error->failure != VIRT_NO_DOMAIN;
+    run_give_up(run, error->failure.message, error->failure.hint);
+    run->blind = error->kind != VIRT_NO_DOMAIN;
 }
 
 void run_begin_call(struct run *run, const char *verb, const struct device *device) {
@@ -344,9 +342,9 @@ void run_begin_call(struct run *run, const char *verb, const struct device *devi
 }
 
 void run_end_call(struct run *run, const struct device *device, const struct virt_error *error) {
-    bool is_known = !error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE);
+    bool is_known = !error || (error->kind != VIRT_SILENT && error->kind != VIRT_UNREACHABLE);
     virt_set_subject(run->virt, NULL);
-    run->silent |= error && error->failure == VIRT_SILENT;
+    run->silent |= error && error->kind == VIRT_SILENT;
     if (is_known)
         pending_end(run->executor->state, run_vm(run), device ? device->address : "-");
 }
@@ -358,7 +356,7 @@ static char *run_read_domain(struct run *run) {
     int64_t since = run_now(run);
     while (run->virt->ops->domain_xml(run->virt, run_vm(run), &xml, &error) < 0)
         if (!run_ask_again(run, &error, since)) {
-            run->late |= error.failure == VIRT_NO_DOMAIN;
+            run->late |= error.kind == VIRT_NO_DOMAIN;
             run_fail_question(run, &error);
             return NULL;
         }
@@ -366,13 +364,14 @@ static char *run_read_domain(struct run *run) {
 }
 
 bool run_load_domain(struct run *run, struct domain *domain) {
-    char message[512], *xml = run_read_domain(run);
+    struct failure failure;
+    char *xml = run_read_domain(run);
     if (!xml)
         return false;
-    int status = domain_parse(domain, xml, strlen(xml), message, sizeof message);
+    int status = domain_parse(domain, xml, strlen(xml), &failure);
     free(xml);
     if (status < 0) {
-        run_give_up(run, message, "it is what libvirt says of the VM: see virsh dumpxml");
+        run_give_up(run, failure.message, "it is what libvirt says of the VM: see virsh dumpxml");
         run->blind = true;
         return false;
     }
@@ -435,25 +434,27 @@ enum vm_has run_vm_has(struct run *run, const struct device *device) {
 
 enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
                                const struct virt_error *error) {
-    switch (error->failure) {
+    switch (error->kind) {
     case VIRT_SILENT: /* libvirt holds the VM's job while it is at it: nothing more can be done */
         task->unanswered = run->silent = run->blind = true;
-        run_finish_task(run, entry, task, RESULT_FAILED, error->message, error->hint);
+        run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
+                        error->failure.hint);
         return RUN_OVER;
     case VIRT_UNREACHABLE:
     case VIRT_NOT_RUNNING:
     case VIRT_PASSES:
-        task->unanswered |= error->failure == VIRT_UNREACHABLE;
+        task->unanswered |= error->kind == VIRT_UNREACHABLE;
         if (!run_try_later(run, task)) {
             char *message =
-                memory_printf("%s (tried until the time for it was over)", error->message);
-            run_finish_task(run, entry, task, RESULT_FAILED, message, error->hint);
+                memory_printf("%s (tried until the time for it was over)", error->failure.message);
+            run_finish_task(run, entry, task, RESULT_FAILED, message, error->failure.hint);
             free(message);
         }
-        return error->failure == VIRT_PASSES ? RUN_NEXT : RUN_REPLAN;
+        return error->kind == VIRT_PASSES ? RUN_NEXT : RUN_REPLAN;
     default:
-        run_finish_task(run, entry, task, RESULT_FAILED, error->message, error->hint);
-        return error->failure == VIRT_NO_DOMAIN ? RUN_REPLAN : RUN_NEXT;
+        run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
+                        error->failure.hint);
+        return error->kind == VIRT_NO_DOMAIN ? RUN_REPLAN : RUN_NEXT;
     }
 }
 
@@ -485,7 +486,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                     .domain = &domain,
                                     .hostdev = domain_holds(&domain, entry->device),
                                     .xml = xml};
-    *result = (struct virt_error){.message = "the VM does not have it any more"};
+    *result = (struct virt_error){.failure.message = "the VM does not have it any more"};
     if (!entry->gone)
         run_dismiss(run, entry->device);
     enum guest_answer answer = GUEST_LET_GO;
@@ -496,7 +497,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     }
     domain_finish(&domain);
     if (!entry->gone &&
-        ((answer == GUEST_NOT_ASKED && result->failure != VIRT_SILENT) || answer == GUEST_KEEPS_IT))
+        ((answer == GUEST_NOT_ASKED && result->kind != VIRT_SILENT) || answer == GUEST_KEEPS_IT))
         run_readmit(run, entry->device);
     return answer;
 }

@@ -62,7 +62,7 @@ static void run_group_watch(struct run *run, const struct plan_entry *entry) {
 
 /* Returns false when the VM cannot be seen any more. */
 static bool run_group_take_out(struct run *run, const struct plan_entry *entry) {
-    struct virt_error result = {.message = "the VM could not be seen any more"};
+    struct virt_error result = {.failure.message = "the VM could not be seen any more"};
     int64_t since = run_now(run);
     char *xml = device_xml(entry->device, NULL);
     enum guest_answer answer;
@@ -73,7 +73,7 @@ static bool run_group_take_out(struct run *run, const struct plan_entry *entry) 
     if (answer == GUEST_LET_GO)
         run_log_entry(run, entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
     else if (answer != GUEST_STOPPED)
-        run_log_entry(run, entry, RESULT_FAILED, result.message, result.hint);
+        run_log_entry(run, entry, RESULT_FAILED, result.failure.message, result.failure.hint);
     if (answer == GUEST_IS_SILENT)
         run_group_watch(run, entry);
     return answer != GUEST_STOPPED && answer != GUEST_UNSEEN;

@@ -37,22 +37,22 @@ static int lock_set(int file, int command, short type, off_t byte) {
     return status;
 }
 
-static int lock_open_file(const char *state, char *error, size_t error_size) {
+static int lock_open_file(const char *state, struct failure *failure) {
     char *path = memory_printf("%s/lock", state);
     bool forbidden = mkdir(state, 0700) < 0 && (errno == EACCES || errno == EPERM);
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     forbidden |= file < 0 && (errno == EACCES || errno == EPERM);
     if (file < 0)
-        snprintf(error, error_size, "%s: %s%s", path, strerror(forbidden ? EACCES : errno),
-                 forbidden ? "; run as root" : "");
+        failure_set(failure, "%s: %s%s", path, strerror(forbidden ? EACCES : errno),
+                    forbidden ? "; run as root" : "");
     free(path);
     return file;
 }
 
-static int lock_fail(int file, const char *state, char *error, size_t error_size) {
+static int lock_fail(int file, const char *state, struct failure *failure) {
     /* an older kernel does not know locks that belong to an open file */
-    snprintf(error, error_size, "%s/lock: %s%s", state, strerror(errno),
-             errno == EINVAL ? "; Linux 3.15 or later is needed" : "");
+    failure_set(failure, "%s/lock: %s%s", state, strerror(errno),
+                errno == EINVAL ? "; Linux 3.15 or later is needed" : "");
     close(file);
     return -1;
 }
@@ -113,18 +113,18 @@ static void lock_give_notice(const char *state, const char *uuid) {
     free(what);
 }
 
-static int lock_fail_busy(int file, const char *state, const char *uuid, int limit_ms, char *error,
-                          size_t error_size) {
+static int lock_fail_busy(int file, const char *state, const char *uuid, int limit_ms,
+                          struct failure *failure) {
     char *what = pending_text(state, uuid);
-    snprintf(error, error_size, "another engine has worked on the VM for more than %d s%s%s",
-             (limit_ms + 999) / 1000, what ? ": " : "", what ? what : "");
+    failure_set(failure, "another engine has worked on the VM for more than %d s%s%s",
+                (limit_ms + 999) / 1000, what ? ": " : "", what ? what : "");
     free(what);
     close(file);
     return LOCK_BUSY;
 }
 
-int lock_vm(const char *state, const char *uuid, char *error, size_t error_size) {
-    int file = lock_open_file(state, error, error_size), limit = deadline_limit(DEADLINE_LOCK_MS);
+int lock_vm(const char *state, const char *uuid, struct failure *failure) {
+    int file = lock_open_file(state, failure), limit = deadline_limit(DEADLINE_LOCK_MS);
     int64_t start = deadline_now();
     if (file < 0)
         return -1;
@@ -135,13 +135,12 @@ int lock_vm(const char *state, const char *uuid, char *error, size_t error_size)
         wait = lock_wait_until(file, lock_byte_of(uuid), start + limit);
     }
     if (wait == LOCK_LATE)
-        return lock_fail_busy(file, state, uuid, limit, error, error_size);
-    return wait == LOCK_MINE ? file : lock_fail(file, state, error, error_size);
+        return lock_fail_busy(file, state, uuid, limit, failure);
+    return wait == LOCK_MINE ? file : lock_fail(file, state, failure);
 }
 
 int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
-    char ignored[256];
-    int file = lock_open_file(state, ignored, sizeof ignored);
+    int file = lock_open_file(state, NULL);
     if (file >= 0 &&
         lock_wait_until(file, lock_byte_of(uuid), deadline_now() + limit_ms) != LOCK_MINE) {
         close(file);
@@ -151,10 +150,9 @@ int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
 }
 
 bool lock_vm_is_taken(const char *state, const char *uuid) {
-    char ignored[256];
     struct flock range = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = lock_byte_of(uuid), .l_len = 1};
-    int file = lock_open_file(state, ignored, sizeof ignored);
+    int file = lock_open_file(state, NULL);
     bool is_taken = file >= 0 && fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
     lock_release(file);
     return is_taken;
@@ -169,10 +167,9 @@ static off_t lock_byte_for(const char *place, const char *what) {
 
 /* Who waits gives up the waiting only when it has its turn, so that whoever was sent away until
  * then is seen by it. */
-enum turn lock_turn(const char *state, const char *place, int *lock, char *error,
-                    size_t error_size) {
+enum turn lock_turn(const char *state, const char *place, int *lock, struct failure *failure) {
     off_t waiting = lock_byte_for(place, "waits for"), turn = lock_byte_for(place, "works on");
-    int file = lock_open_file(state, error, error_size);
+    int file = lock_open_file(state, failure);
     if (file < 0)
         return TURN_FAILED;
     *lock = file;
@@ -190,12 +187,12 @@ enum turn lock_turn(const char *state, const char *place, int *lock, char *error
         errno = ETIMEDOUT;
         /* fall through */
     case LOCK_FAILED:
-        *lock = lock_fail(file, state, error, error_size);
+        *lock = lock_fail(file, state, failure);
         return TURN_FAILED;
     }
     if (lock_set(file, F_OFD_SETLK, F_UNLCK, waiting) == 0)
         return TURN_WAITED;
-    *lock = lock_fail(file, state, error, error_size);
+    *lock = lock_fail(file, state, failure);
     return TURN_FAILED;
 }
 

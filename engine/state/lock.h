@@ -6,6 +6,8 @@
 #ifndef ENGINE_LOCK_H
 #define ENGINE_LOCK_H
 
+#include "lexer/failure.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -20,7 +22,7 @@ enum { LOCK_BUSY = -2 };
  * itself refuses a device twice. LOCK_BUSY, with a message that says who has it and what for: it is
  * another's for longer than DEADLINE_LOCK_MS. A wait of some seconds is told on stderr.
  */
-int lock_vm(const char *state, const char *uuid, char *error, size_t error_size);
+int lock_vm(const char *state, const char *uuid, struct failure *failure);
 
 /* The same for work that is left undone when another has the VM, or the file cannot be made: -1. */
 int lock_vm_within(const char *state, const char *uuid, int limit_ms);
@@ -37,8 +39,7 @@ enum turn {
 
 /* Waits until what comes and goes at `place` (text that names it) is this process's alone, unless
  * another process waits for that too. */
-enum turn lock_turn(const char *state, const char *place, int *lock, char *error,
-                    size_t error_size);
+enum turn lock_turn(const char *state, const char *place, int *lock, struct failure *failure);
 
 void lock_release(int lock);
 

@@ -616,8 +616,8 @@ static int vm_state_write_file(const struct vm_state *life, const char *path,
     return status;
 }
 
-int vm_state_save(const struct vm_state *life, const char *state, const char *uuid, char *error,
-                  size_t error_size) {
+int vm_state_save(const struct vm_state *life, const char *state, const char *uuid,
+                  struct failure *failure) {
     char *path = vm_state_path_of(state, uuid, ""),
          *temporary = vm_state_path_of(state, uuid, ".new");
     vm_state_make_directory(state);
@@ -625,7 +625,7 @@ int vm_state_save(const struct vm_state *life, const char *state, const char *uu
     if (status > 0)
         status = vm_state_write_file(life, path, temporary);
     if (status < 0)
-        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        failure_set(failure, "%s: %s", path, strerror(errno));
     free(temporary);
     free(path);
     return status;

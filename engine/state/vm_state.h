@@ -20,6 +20,8 @@
 #include "engine/host/host.h"
 #include "engine/state/log_write.h"
 
+#include "lexer/failure.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -114,8 +116,8 @@ void vm_state_note_result(struct vm_state *life, const struct log_entry *entry, 
 
 /* An empty life has no file. Returns 0, or -1 with a message; the file is then as before. A file of
  * a later start, which somebody without a lock may have written since, is left alone, as 0. */
-int vm_state_save(const struct vm_state *life, const char *state, const char *uuid, char *error,
-                  size_t error_size);
+int vm_state_save(const struct vm_state *life, const char *state, const char *uuid,
+                  struct failure *failure);
 
 /* Whether there is a file for the VM, or the beginning of one, cheaply. */
 bool vm_state_exists(const char *state, const char *uuid);

@@ -85,22 +85,21 @@ static void spawn_drain(int from, char *output, size_t *used) {
         ;
 }
 
-static int spawn_judge(int status, bool in_time, int limit_ms, char *error, size_t size) {
+static int spawn_judge(int status, bool in_time, int limit_ms, struct failure *failure) {
     if (!in_time)
-        snprintf(error, size, "was ended after %g s, the time limit", limit_ms / 1000.0);
+        failure_set(failure, "was ended after %g s, the time limit", limit_ms / 1000.0);
     else if (WIFSIGNALED(status))
-        snprintf(error, size, "was ended by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
+        failure_set(failure, "was ended by signal %d (%s)", WTERMSIG(status),
+                    strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status))
-        snprintf(error, size, "ended with status %d", WEXITSTATUS(status));
+        failure_set(failure, "ended with status %d", WEXITSTATUS(status));
     else
         return 0;
     return -1;
 }
 
 /* SIGCHLD is blocked, so that none is missed between a look and a wait. */
-static int spawn_reap(pid_t child, int from, int limit_ms, char *output, char *error,
-                      size_t error_size) {
+static int spawn_reap(pid_t child, int from, int limit_ms, char *output, struct failure *failure) {
     int status = 0;
     size_t used = 0;
     int64_t deadline = spawn_now_ms() + limit_ms;
@@ -117,7 +116,7 @@ static int spawn_reap(pid_t child, int from, int limit_ms, char *output, char *e
     if (signals >= 0)
         close(signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    return spawn_judge(status, in_time, limit_ms, error, error_size);
+    return spawn_judge(status, in_time, limit_ms, failure);
 }
 
 /* The errno of the exec, or 0 when the program runs. */
@@ -143,33 +142,33 @@ static void spawn_close_end(int *end) {
     *end = -1;
 }
 
-static int spawn_fail_start(int error_number, char *error, size_t error_size) {
-    snprintf(error, error_size, "could not be run: %s%s", strerror(error_number),
-             spawn_advice(error_number));
+static int spawn_fail_start(int error_number, struct failure *failure) {
+    failure_set(failure, "could not be run: %s%s", strerror(error_number),
+                spawn_advice(error_number));
     return -1;
 }
 
 static int spawn_watch(pid_t child, int output_end, int complaint_end, int limit_ms, char *output,
-                       char *error, size_t error_size) {
+                       struct failure *failure) {
     setpgid(child, child); /* also here: whichever of the two comes first */
     int complaint = spawn_read_complaint(complaint_end);
-    int status = spawn_reap(child, output_end, limit_ms, output, error, error_size);
-    return complaint ? spawn_fail_start(complaint, error, error_size) : status;
+    int status = spawn_reap(child, output_end, limit_ms, output, failure);
+    return complaint ? spawn_fail_start(complaint, failure) : status;
 }
 
 int spawn(const char *const *arguments, const char *const *environment, int limit_ms, char **output,
-          char *error, size_t error_size) {
+          struct failure *failure) {
     int ends[2] = {-1, -1}, complaint[2] = {-1, -1};
     *output = memory_zalloc(SPAWN_OUTPUT_LIMIT);
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it loses how a child ended */
     pid_t child = pipe2(ends, O_CLOEXEC) < 0 || pipe2(complaint, O_CLOEXEC) < 0 ? -1 : fork();
     if (child == 0)
         spawn_become(arguments, environment, ends[1], complaint[1]);
-    int status = child < 0 ? spawn_fail_start(errno, error, error_size) : 0;
+    int status = child < 0 ? spawn_fail_start(errno, failure) : 0;
     spawn_close_end(&ends[1]);
     spawn_close_end(&complaint[1]);
     if (child > 0)
-        status = spawn_watch(child, ends[0], complaint[0], limit_ms, *output, error, error_size);
+        status = spawn_watch(child, ends[0], complaint[0], limit_ms, *output, failure);
     spawn_close_end(&ends[0]);
     spawn_close_end(&complaint[0]);
     return status;

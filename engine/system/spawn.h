@@ -2,6 +2,8 @@
 #ifndef ENGINE_SPAWN_H
 #define ENGINE_SPAWN_H
 
+#include "lexer/failure.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +17,6 @@ enum { SPAWN_LIMIT_MS = 30000, SPAWN_OUTPUT_LIMIT = 8192 };
  * SPAWN_OUTPUT_LIMIT - 1 bytes of what it printed are in `output`, which the caller frees.
  */
 int spawn(const char *const *arguments, const char *const *environment, int limit_ms, char **output,
-          char *error, size_t error_size);
+          struct failure *failure);
 
 #endif

@@ -78,9 +78,9 @@ static void apply_say(struct apply *apply, char *message, const char *hint) {
 
 static void apply_choose_xml(struct apply *apply, const char *name, const char *xml) {
     struct domain domain;
-    char error[512];
-    if (domain_parse(&domain, xml, strlen(xml), error, sizeof error) < 0) {
-        apply_say(apply, memory_printf("%s: %s", name, error), NULL);
+    struct failure failure;
+    if (domain_parse(&domain, xml, strlen(xml), &failure) < 0) {
+        apply_say(apply, memory_printf("%s: %s", name, failure.message), NULL);
     } else if (domain.id < 0) {
         apply_say(apply, memory_printf("VM '%s' does not run", domain_label(&domain)),
                   "its rules count when it starts");
@@ -96,10 +96,10 @@ static int apply_choose_name(struct apply *apply, struct virt *virt, const char 
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, name, &xml, error) == 0)
         apply_choose_xml(apply, name, xml);
-    else if (error->failure == VIRT_UNREACHABLE || error->failure == VIRT_SILENT)
+    else if (error->kind == VIRT_UNREACHABLE || error->kind == VIRT_SILENT)
         return -1;
     else
-        apply_say(apply, memory_strdup(error->message), error->hint);
+        apply_say(apply, memory_strdup(error->failure.message), error->failure.hint);
     free(xml);
     return 0;
 }
@@ -127,10 +127,10 @@ static bool apply_is_running(const struct apply *apply, const char *uuid) {
 /* By the name that people know, where libvirt still knows the VM. */
 static bool apply_read_over(struct domain *domain, struct virt *virt, const char *uuid) {
     struct virt_error error;
-    char *xml = NULL, ignored[512];
+    char *xml = NULL;
     int status = virt->ops->domain_xml(virt, uuid, &xml, &error) < 0
                      ? domain_from_name(domain, uuid)
-                     : domain_parse(domain, xml, strlen(xml), ignored, sizeof ignored);
+                     : domain_parse(domain, xml, strlen(xml), NULL);
     free(xml);
     return status == 0;
 }

@@ -23,9 +23,9 @@ enum {
 };
 
 static int manual_detach_fail(struct virt_error *error, char *message, char *hint) {
-    *error = (struct virt_error){.failure = VIRT_FAILED};
-    snprintf(error->message, sizeof error->message, "%s", message);
-    snprintf(error->hint, sizeof error->hint, "%s", hint ? hint : "");
+    *error = (struct virt_error){.kind = VIRT_FAILED};
+    snprintf(error->failure.message, sizeof error->failure.message, "%s", message);
+    snprintf(error->failure.hint, sizeof error->failure.hint, "%s", hint ? hint : "");
     free(message);
     free(hint);
     return -1;
@@ -174,8 +174,8 @@ static int manual_detach_load_domain(struct manual_detach *detach, struct virt_e
     detach->vm_start = (struct vm_start){.id = -1, .seen = vm_state_clock()};
     if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
         return -1;
-    *error = (struct virt_error){.failure = VIRT_FAILED};
-    status = domain_parse(&detach->domain, xml, strlen(xml), error->message, sizeof error->message);
+    *error = (struct virt_error){.kind = VIRT_FAILED};
+    status = domain_parse(&detach->domain, xml, strlen(xml), &error->failure);
     free(xml);
     if (status == 0) {
         detach->vm_start.id = detach->domain.id;
@@ -202,16 +202,15 @@ static int manual_detach_fail_busy(struct manual_detach *detach, const char *mes
 
 /* The VM, and once it is this process's alone, the VM again: another may have worked on it. */
 static int manual_detach_load_locked(struct manual_detach *detach, struct virt_error *error) {
-    char message[512];
+    struct failure failure;
     int status = manual_detach_load_domain(detach, error);
     if (status < 0 || !detach->request->state)
         return status;
-    detach->lock =
-        lock_vm(detach->request->state, domain_key(&detach->domain), message, sizeof message);
+    detach->lock = lock_vm(detach->request->state, domain_key(&detach->domain), &failure);
     if (detach->lock == LOCK_BUSY)
-        return manual_detach_fail_busy(detach, message, error);
+        return manual_detach_fail_busy(detach, failure.message, error);
     if (detach->lock < 0)
-        fprintf(stderr, "virt-rules: %s; going on without a lock\n", message);
+        fprintf(stderr, "virt-rules: %s; going on without a lock\n", failure.message);
     domain_finish(&detach->domain);
     detach->domain = (struct domain){0};
     return manual_detach_load_domain(detach, error);
@@ -285,9 +284,9 @@ static int64_t manual_detach_now_of(const struct manual_detach *detach) {
 /* Whether the guest may be asked once more, and waits until then. */
 static bool manual_detach_ask_again(const struct manual_detach *detach,
                                     const struct virt_error *error, int64_t since, int64_t *pause) {
-    int64_t limit = error->failure == VIRT_PASSES        ? PASSING_LIMIT_MS
-                    : error->failure == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
-                                                         : 0;
+    int64_t limit = error->kind == VIRT_PASSES        ? PASSING_LIMIT_MS
+                    : error->kind == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
+                                                      : 0;
     if (manual_detach_now_of(detach) + *pause > since + limit)
         return false;
     detach->request->clock->sleep_ms(detach->request->clock, *pause);
@@ -299,12 +298,11 @@ static bool manual_detach_ask_again(const struct manual_detach *detach,
 static void manual_detach_note_result(const struct manual_detach *detach,
                                       const struct log_entry *entry) {
     struct vm_state life;
-    char ignored[512];
     const char *state = detach->request->state, *key = domain_key(&detach->domain);
     if (!state || !vm_state_open(&life, state, key, &detach->vm_start))
         return;
     vm_state_note_result(&life, entry, log_write_time(detach->request->journal));
-    vm_state_save(&life, state, key, ignored, sizeof ignored);
+    vm_state_save(&life, state, key, NULL);
     vm_state_finish(&life);
 }
 
@@ -329,7 +327,7 @@ static void manual_detach_note(const struct manual_detach *detach, bool dismisse
     struct vm_state life;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->domain);
-    char message[512];
+    struct failure failure;
     if (!request->state || !detach->device ||
         !vm_state_open(&life, request->state, key, &detach->vm_start))
         return;
@@ -339,9 +337,9 @@ static void manual_detach_note(const struct manual_detach *detach, bool dismisse
         vm_state_dismiss(&life, detach->device->address, detach->device->id);
     else
         vm_state_readmit(&life, detach->device->address);
-    if (vm_state_save(&life, request->state, key, message, sizeof message) < 0)
+    if (vm_state_save(&life, request->state, key, &failure) < 0)
         manual_detach_log_result(
-            detach, RESULT_FAILED, message,
+            detach, RESULT_FAILED, failure.message,
             "an engine that looks after the VM's start may attach the device again");
     vm_state_finish(&life);
 }
@@ -351,13 +349,13 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
     struct vm_state life;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->domain);
-    char ignored[512], driver[64];
+    char driver[64];
     if (!request->state || !detach->device ||
         !host_driver(&detach->host, detach->device, driver, sizeof driver) || !*driver ||
         driver_is_vfio(driver) || !vm_state_open(&life, request->state, key, &detach->vm_start))
         return;
     vm_state_remove_unbound(&life, detach->device->address);
-    vm_state_save(&life, request->state, key, ignored, sizeof ignored);
+    vm_state_save(&life, request->state, key, NULL);
     vm_state_finish(&life);
 }
 
@@ -381,7 +379,7 @@ static void manual_detach_end_call(struct manual_detach *detach, const struct vi
     const struct manual_detach_request *request = detach->request;
     virt_set_subject(request->virt, NULL);
     if (request->state &&
-        (!error || (error->failure != VIRT_SILENT && error->failure != VIRT_UNREACHABLE)))
+        (!error || (error->kind != VIRT_SILENT && error->kind != VIRT_UNREACHABLE)))
         pending_end(request->state, domain_key(&detach->domain), manual_detach_place_of(detach));
 }
 
@@ -408,12 +406,11 @@ bool manual_detach_execute(struct manual_detach *detach) {
     manual_detach_end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
     if (answer == GUEST_LET_GO)
         manual_detach_note_returned(detach);
-    else if ((answer == GUEST_NOT_ASKED && error.failure != VIRT_SILENT) ||
-             answer == GUEST_KEEPS_IT)
+    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_SILENT) || answer == GUEST_KEEPS_IT)
         manual_detach_note(detach, false);
     return manual_detach_log_result(detach,
                                     answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
-                                    error.message, error.hint);
+                                    error.failure.message, error.failure.hint);
 }
 
 /* --- showing it */

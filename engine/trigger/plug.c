@@ -174,12 +174,12 @@ static void plug_find_vms(struct plugging *plugging, enum event_name name,
     plugging->listed = true;
     while (plug_load_vms(plugging, &error) < 0) {
         plugging->vms = (struct others){0};
-        bool passes = error.failure == VIRT_SILENT
+        bool passes = error.kind == VIRT_SILENT
                           ? ++silences < SILENCE_LIMIT
                           : error.code && clock->now_ms(clock) < deadline &&
-                                (error.failure == VIRT_UNREACHABLE || error.failure == VIRT_PASSES);
+                                (error.kind == VIRT_UNREACHABLE || error.kind == VIRT_PASSES);
         if (!passes || plugging->plug->by_hand) {
-            plug_log_failure(plugging, name, device, error.message, error.hint);
+            plug_log_failure(plugging, name, device, error.failure.message, error.failure.hint);
             return;
         }
         clock->sleep_ms(clock, CONNECT_WAIT_MS);
@@ -399,14 +399,15 @@ static void plug_look_and_tell(struct plugging *plugging, const char *place, boo
  * it is about has left sysfs: who waits for the place shall see that.
  */
 static void plug_take_turn(struct plugging *plugging) {
-    char error[512], *place = device_db_slot(&plugging->uevent->device);
+    struct failure failure;
+    char *place = device_db_slot(&plugging->uevent->device);
     int lock = -1;
     if (plugging->uevent->removed)
         plug_settle(plugging->plug, plugging->uevent);
-    enum turn turn = lock_turn(plugging->plug->state, place, &lock, error, sizeof error);
+    enum turn turn = lock_turn(plugging->plug->state, place, &lock, &failure);
     if (turn == TURN_FAILED)
         plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                         &plugging->uevent->device, error, "going on without a lock");
+                         &plugging->uevent->device, failure.message, "going on without a lock");
     if (turn != TURN_MERGED)
         plug_look_and_tell(plugging, place, turn == TURN_WAITED);
     lock_release(lock);

@@ -39,13 +39,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct domain domain;
-    char error[256] = "";
-    if (domain_parse(&domain, (const char *)data, size, error, sizeof error) == 0) {
+    struct failure failure = {0};
+    if (domain_parse(&domain, (const char *)data, size, &failure) == 0) {
         look_at(&domain);
         look_at_uses(&domain);
         domain_finish(&domain);
     } else {
-        expect(*error && !strchr(error, '\n'));
+        expect(*failure.message && !strchr(failure.message, '\n'));
     }
     return 0;
 }

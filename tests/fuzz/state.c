@@ -71,7 +71,7 @@ static void put_right(const char *name, const char *text, size_t size) {
 
 static void look_at_life(void) {
     struct vm_state life, again;
-    char error[256];
+    struct failure failure;
     bool found = vm_state_load(&life, directory, UUID);
     expect(!life.ignored || !strchr(life.ignored, '\n'));
     for (size_t i = 0; i < life.taken_count; i++)
@@ -79,7 +79,7 @@ static void look_at_life(void) {
     for (size_t i = 0; i < life.result_count; i++)
         expect(life.results[i].time && life.results[i].since);
     if (found && !life.error) {
-        expect(vm_state_save(&life, directory, UUID, error, sizeof error) == 0);
+        expect(vm_state_save(&life, directory, UUID, &failure) == 0);
         bool kept = vm_state_load(&again, directory, UUID);
         expect(!kept || (again.taken_count == life.taken_count && !again.ignored &&
                          again.result_count == life.result_count));

@@ -63,10 +63,10 @@ static char *copy(const char *text) {
 }
 
 static void parse(struct domain *domain, const char *xml) {
-    char error[256];
+    struct failure failure;
 
-    if (domain_parse(domain, xml, strlen(xml), error, sizeof error) != 0)
-        give_up(error);
+    if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
+        give_up(failure.message);
 }
 
 /* ---- the VMs ---- */
@@ -199,9 +199,9 @@ void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool r
 
 /* False when `xml` is no <hostdev> that names a device. */
 static bool read_hostdev(const char *xml, struct domain_hostdev *hostdev) {
-    char *text = print("<domain><name>x</name><devices>%s</devices></domain>", xml), error[256];
+    char *text = print("<domain><name>x</name><devices>%s</devices></domain>", xml);
     struct domain domain;
-    bool good = domain_parse(&domain, text, strlen(text), error, sizeof error) == 0;
+    bool good = domain_parse(&domain, text, strlen(text), NULL) == 0;
 
     free(text);
     if (!good)
@@ -428,8 +428,8 @@ static bool is_other_life(const struct double_virt *hypervisor, const char *uuid
 
     if (!told || id < 0 || strtol(told + 5, NULL, 10) == id)
         return false;
-    *error = (struct virt_error){.failure = VIRT_NOT_RUNNING,
-                                 .message = "the VM was started again since"};
+    *error = (struct virt_error){.kind = VIRT_NOT_RUNNING,
+                                 .failure.message = "the VM was started again since"};
     return true;
 }
 
@@ -599,11 +599,11 @@ static struct plan *add_plan(struct double_virt *hypervisor, enum double_call ca
 }
 
 void double_virt_fail(struct double_virt *hypervisor, enum double_call call, unsigned nth,
-                      enum virt_failure failure, const char *message) {
+                      enum virt_error_kind kind, const char *message) {
     struct plan *plan = add_plan(hypervisor, call, nth);
 
-    plan->error.failure = failure;
-    snprintf(plan->error.message, sizeof plan->error.message, "%s", message);
+    plan->error.kind = kind;
+    snprintf(plan->error.failure.message, sizeof plan->error.failure.message, "%s", message);
 }
 
 void double_virt_before(struct double_virt *hypervisor, enum double_call call, unsigned nth,

@@ -72,7 +72,7 @@ void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool r
 /* The `nth` call of that kind (from 1, counted since creation; 0: every one) has no effect and
  * fails so. The hint and libvirt's code stay empty. */
 void double_virt_fail(struct double_virt *hypervisor, enum double_call call, unsigned nth,
-                      enum virt_failure failure, const char *message);
+                      enum virt_error_kind kind, const char *message);
 /* Runs `callback` right before that call does its work; it may change the VMs. */
 void double_virt_before(struct double_virt *hypervisor, enum double_call call, unsigned nth,
                         void (*callback)(struct double_virt *hypervisor, void *context),

@@ -62,10 +62,10 @@ static inline int open_double(struct virt **virt, const char *uri, struct virt_e
     if (refused_opens) {
         refused_opens--;
         *virt = NULL;
-        *error = (struct virt_error){.failure = VIRT_UNREACHABLE,
+        *error = (struct virt_error){.kind = VIRT_UNREACHABLE,
                                      .code = open_code,
-                                     .message = "no libvirt here",
-                                     .hint = "install it"};
+                                     .failure.message = "no libvirt here",
+                                     .failure.hint = "install it"};
         return -1;
     }
     *virt = double_virt_port(hypervisor);

@@ -48,9 +48,9 @@ static inline void sample_rules_finish(struct sample_rules *rules) {
 }
 
 static inline void sample_domain(struct domain *domain, const char *xml) {
-    char error[512] = "";
-    if (domain_parse(domain, xml, strlen(xml), error, sizeof error) != 0)
-        fail_msg("%s: %s", error, xml);
+    struct failure failure = {0};
+    if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
+        fail_msg("%s: %s", failure.message, xml);
 }
 
 /* A literal where the engine owns its text. */

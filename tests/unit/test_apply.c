@@ -28,7 +28,7 @@ static int open_double(struct virt **virt, const char *uri, struct virt_error *w
     opened++;
     *virt = refuses ? NULL : double_virt_port(hypervisor);
     if (refuses)
-        *why = (struct virt_error){.failure = VIRT_UNREACHABLE, .message = "no libvirt here"};
+        *why = (struct virt_error){.kind = VIRT_UNREACHABLE, .failure.message = "no libvirt here"};
     return refuses ? -1 : 0;
 }
 
@@ -167,16 +167,16 @@ static void reports_that_libvirt_does_not_answer(void **state) {
     (void)state;
     refuses = true;
     assert_int_equal(apply_init(&apply, &request, &error), -1);
-    assert_string_equal(error.message, "no libvirt here");
+    assert_string_equal(error.failure.message, "no libvirt here");
     refuses = false;
     double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_UNREACHABLE, "list lost");
     assert_int_equal(apply_init(&apply, &request, &error), -1);
-    assert_string_equal(error.message, "list lost");
+    assert_string_equal(error.failure.message, "list lost");
     request.names = names;
     request.name_count = 1;
     double_virt_fail(hypervisor, DOUBLE_XML, 1, VIRT_UNREACHABLE, "xml lost");
     assert_int_equal(apply_init(&apply, &request, &error), -1);
-    assert_string_equal(error.message, "xml lost");
+    assert_string_equal(error.failure.message, "xml lost");
 }
 
 /* --- doing it */

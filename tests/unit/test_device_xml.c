@@ -134,7 +134,8 @@ static void round_trips(void **state) {
     for (size_t i = 0; i <= sizeof addresses / sizeof *addresses; i++) {
         struct device device = stick;
         struct domain domain;
-        char *xml, *whole, error[256];
+        struct failure failure;
+        char *xml, *whole;
 
         if (i < sizeof addresses / sizeof *addresses)
             device = (struct device){.address = (char *)(uintptr_t)addresses[i]};
@@ -142,7 +143,7 @@ static void round_trips(void **state) {
         assert_non_null(xml);
         assert_true(asprintf(&whole, "<domain><name>x</name><devices>%s</devices></domain>", xml) >
                     0);
-        assert_int_equal(domain_parse(&domain, whole, strlen(whole), error, sizeof error), 0);
+        assert_int_equal(domain_parse(&domain, whole, strlen(whole), &failure), 0);
         assert_non_null(domain_holds(&domain, &device));
         domain_finish(&domain);
         free(whole);

@@ -68,8 +68,7 @@ static bool holds(const char *uuid, const struct device *device) {
     struct domain domain;
     bool held;
 
-    assert_int_equal(domain_parse(&domain, xml, strlen(xml), error.message, sizeof error.message),
-                     0);
+    assert_int_equal(domain_parse(&domain, xml, strlen(xml), &error.failure), 0);
     held = domain_holds(&domain, device) != NULL;
     domain_finish(&domain);
     return held;
@@ -99,20 +98,21 @@ static void refuses_as_libvirt_does(void **state) {
     (void)state;
     assert_int_equal(attach(FRIGATE, &coral), 0);
     assert_int_equal(attach(FRIGATE, &coral), -1);
-    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_HELD);
     assert_int_equal(attach(WINDOWS, &coral), -1);
-    assert_int_equal(error.failure, VIRT_HELD);
-    assert_non_null(strstr(error.message, "0000:03:00.0 is in use by driver QEMU, domain frigate"));
+    assert_int_equal(error.kind, VIRT_HELD);
+    assert_non_null(
+        strstr(error.failure.message, "0000:03:00.0 is in use by driver QEMU, domain frigate"));
     assert_int_equal(virt->ops->attach(virt, WINDOWS, -1, "nonsense", &error), -1);
-    assert_int_equal(error.failure, VIRT_FAILED);
+    assert_int_equal(error.kind, VIRT_FAILED);
     double_virt_stop(hypervisor, FRIGATE);
     assert_int_equal(attach(FRIGATE, &gpu), -1);
-    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
+    assert_int_equal(error.kind, VIRT_NOT_RUNNING);
     assert_int_equal(detach(FRIGATE, &coral), -1);
-    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
+    assert_int_equal(error.kind, VIRT_NOT_RUNNING);
     assert_int_equal(attach(WINDOWS, &coral), 0); /* a stopped VM holds nothing */
     assert_int_equal(attach(NOBODY, &gpu), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     assert_int_equal(virt->ops->reset(virt, NOBODY, -1, &error), -1);
     assert_int_equal(virt->ops->reboot(virt, FRIGATE, -1, &error), -1);
     assert_int_equal(virt->ops->reset(virt, WINDOWS, -1, &error), 0);
@@ -134,7 +134,7 @@ static void gives_and_lists_xml(void **state) {
         free(xml);
     }
     assert_int_equal(virt->ops->domain_xml(virt, "nobody", &xml, &error), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     double_virt_stop(hypervisor, FRIGATE);
     assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), " id="));
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
@@ -157,12 +157,12 @@ static void fails_when_told(void **state) {
     assert_int_equal(virt->ops->reset(virt, FRIGATE, -1, &error), 0);
     assert_int_equal(attach(FRIGATE, &coral), 0);
     assert_int_equal(attach(FRIGATE, &gpu), -1);
-    assert_int_equal(error.failure, VIRT_PASSES);
-    assert_string_equal(error.message, "state change lock");
+    assert_int_equal(error.kind, VIRT_PASSES);
+    assert_string_equal(error.failure.message, "state change lock");
     assert_false(holds(FRIGATE, &gpu));
     assert_int_equal(attach(FRIGATE, &gpu), 0);
     assert_int_equal(detach(FRIGATE, &gpu), -1);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
     assert_int_equal(virt->ops->reboot(virt, FRIGATE, -1, &error), -1);
     assert_int_equal(virt->ops->reboot(virt, FRIGATE, -1, &error), -1);
 }
@@ -181,7 +181,7 @@ static void changes_the_world_in_between(void **state) {
     (void)state;
     double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_coral, &times);
     assert_int_equal(attach(FRIGATE, &coral), -1);
-    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_HELD);
     assert_int_equal(attach(FRIGATE, &gpu), 0);
     assert_int_equal(times, 1);
     assert_true(holds(WINDOWS, &coral));
@@ -235,7 +235,7 @@ static void tells_of_the_watched_vm_alone(void **state) {
     assert_string_equal(news.alias, "");
     assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
     assert_int_equal(virt->ops->watch(virt, NOBODY, &error), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
 }
 
 static void begins_to_watch_anew(void **state) {

@@ -29,7 +29,7 @@ static void set_process(unsigned long long started) {
 
 /* The VM is destroyed and started again, and an engine of that start makes its notes. */
 static void start_next(void) {
-    char error[256];
+    struct failure failure;
     double_virt_stop(hypervisor, FRIGATE);
     if (next_id < 0) {
         double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
@@ -52,7 +52,7 @@ static void start_next(void) {
     vm_state_dismiss(&life, SECOND, (struct device_id){0x1ac1, 0x089a});
     if (next_takes)
         note_taken(&life, next_takes, "apex");
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
     vm_state_finish(&life);
     domain_finish(&now);
 }
@@ -98,7 +98,7 @@ static int begin(void **state) {
 
 /* --- it slept without the lock */
 
-static void sleep_over(enum virt_failure failure) {
+static void sleep_over(enum virt_error_kind failure) {
     double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, failure, "cannot acquire state change lock");
     hours.at = hours.now + 1;
     hours.then = start_next_and_look;

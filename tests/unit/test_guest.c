@@ -19,12 +19,13 @@
 
 static struct guest guest_of(const char *os, const char *devices) {
     struct domain domain;
-    char error[256], xml[4096];
+    struct failure failure;
+    char xml[4096];
 
     snprintf(xml, sizeof xml, "<domain id='3'><name>x</name>%s<devices>%s</devices></domain>", os,
              devices);
-    if (domain_parse(&domain, xml, strlen(xml), error, sizeof error) != 0)
-        fail_msg("%s", error);
+    if (domain_parse(&domain, xml, strlen(xml), &failure) != 0)
+        fail_msg("%s", failure.message);
     struct guest guest = domain.guest;
     domain_finish(&domain);
     return guest;
@@ -224,10 +225,10 @@ static void takes_an_open_model_for_unknown(void **state) {
     static const char xml[] = "<domain><name>x</name><devices><controller type='usb'/></devices>"
                               "</domain>";
     struct domain domain;
-    char error[64];
+    struct failure failure;
 
     (void)state;
-    assert_int_equal(domain_parse(&domain, xml, strlen(xml), error, sizeof error), 0);
+    assert_int_equal(domain_parse(&domain, xml, strlen(xml), &failure), 0);
     for (unsigned i = 0; i < PLENTY; i++)
         assert_true(guest_take_usb(&domain.guest));
     domain_finish(&domain);

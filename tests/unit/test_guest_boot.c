@@ -77,13 +77,13 @@ static void a_guest_that_does_not_want_it(void **state) {
 }
 
 static void dismiss_first(void) {
-    char error[256];
+    struct failure failure;
     struct vm_state life;
     take(FRIGATE, FIRST);
     struct vm_start start = {.id = told.id};
     assert_true(vm_state_open(&life, state_path(""), FRIGATE, &start));
     vm_state_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
     vm_state_finish(&life);
 }
 
@@ -159,11 +159,11 @@ static void a_settled_vm_runs_no_program(void **state) {
 static bool lock_is_free;
 
 static void try_lock(void) {
-    char error[256];
+    struct failure failure;
     pid_t child = fork();
     if (child == 0) {
         alarm(2);
-        _exit(lock_vm(state_path(""), FRIGATE, error, sizeof error) < 0);
+        _exit(lock_vm(state_path(""), FRIGATE, &failure) < 0);
     }
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -223,9 +223,9 @@ static void the_next_life_resets_again(void **state) {
 /* Whether the guest was restarted is not known then: better not than twice. */
 static void damaged_notes_reset_nothing(void **state) {
     (void)state;
-    char error[256];
+    struct failure failure;
     struct vm_state life = {.id = told.id, .started = vm_state_now(), .damaged = true};
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
     vm_state_finish(&life);
     assert_true(run_of("attach at 03:00.0 as vfio then reset"));
     assert_int_equal(count("reset frigate"), 0);

@@ -67,8 +67,9 @@ static enum guest_answer ask(int limit_ms) {
 }
 
 static void assert_says(const char *message, const char *hint) {
-    if (!strstr(result.message, message) || !strstr(result.hint, hint) || (!*hint && *result.hint))
-        fail_msg("'%s', hint '%s'", result.message, result.hint);
+    if (!strstr(result.failure.message, message) || !strstr(result.failure.hint, hint) ||
+        (!*hint && *result.failure.hint))
+        fail_msg("'%s', hint '%s'", result.failure.message, result.failure.hint);
 }
 
 static int64_t took(void) {
@@ -198,10 +199,10 @@ static void cannot_be_asked(void **state) {
     double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_PASSES, "state change lock");
     double_virt_fail(hypervisor, DOUBLE_DETACH, 2, VIRT_FAILED, "no");
     assert_int_equal(ask(0), GUEST_NOT_ASKED);
-    assert_int_equal(result.failure, VIRT_PASSES);
+    assert_int_equal(result.kind, VIRT_PASSES);
     assert_says("state change lock", "");
     assert_int_equal(ask(0), GUEST_NOT_ASKED);
-    assert_int_equal(result.failure, VIRT_FAILED);
+    assert_int_equal(result.kind, VIRT_FAILED);
     assert_says("no", "");
 }
 
@@ -238,7 +239,7 @@ static void connection_stays_lost(void **state) {
     double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_UNREACHABLE, "gone for good");
     double_virt_fail(hypervisor, DOUBLE_WAIT, 0, VIRT_UNREACHABLE, "gone");
     assert_int_equal(ask(0), GUEST_UNSEEN);
-    assert_int_equal(result.failure, VIRT_UNREACHABLE);
+    assert_int_equal(result.kind, VIRT_UNREACHABLE);
     assert_says("gone for good", "");
     assert_int_equal(took(), 60000);
 }

@@ -175,11 +175,12 @@ static int tear_down(void **state) {
 }
 
 static void parse(struct domain *domain, const char *devices) {
-    char xml[2048], error[256];
+    char xml[2048];
+    struct failure failure;
     snprintf(xml, sizeof xml, "<domain id='3'><name>ha</name><devices>%s</devices></domain>",
              devices);
-    if (domain_parse(domain, xml, strlen(xml), error, sizeof error) != 0)
-        fail_msg("%s", error);
+    if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
+        fail_msg("%s", failure.message);
 }
 
 static const struct device *device_at(const char *address) {
@@ -330,14 +331,14 @@ static void its_other_elements(void **state) {
 static void what_qemu_was_told(void **state) {
     struct holdings holdings;
     struct domain domain;
-    char error[256];
+    struct failure failure;
     static const char xml[] =
         "<domain xmlns:qemu='q'><name>x</name><qemu:commandline>"
         "<qemu:arg value='vfio-pci,host=00:02.0'/><qemu:arg value='usb-host,hostbus=1,hostaddr=4'/>"
         "<qemu:arg value='vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:00:03.0'/>"
         "</qemu:commandline></domain>";
     (void)state;
-    assert_int_equal(domain_parse(&domain, xml, strlen(xml), error, sizeof error), 0);
+    assert_int_equal(domain_parse(&domain, xml, strlen(xml), &failure), 0);
     holdings_init(&holdings, &host, &domain, 1);
     assert_non_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL));
     assert_non_null(holdings_find(&holdings, device_at("0000:00:03.0"), NULL));

@@ -17,7 +17,8 @@
 
 #define FRIGATE "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 
-static char directory[64], state_path[96], error[256];
+static char directory[64], state_path[96];
+static struct failure failure;
 
 static int set_up(void **state) {
     (void)state;
@@ -44,7 +45,7 @@ static pid_t hold(const char *uuid, int inherited, int tell, int until) {
     if (child == 0) {
         alarm(60);
         lock_release(inherited);
-        int lock = lock_vm(state_path, uuid, error, sizeof error);
+        int lock = lock_vm(state_path, uuid, &failure);
         if (lock < 0 || write(tell, &byte, 1) != 1)
             _exit(1);
         _exit(read(until, &byte, 1) == 1 ? 0 : 2);
@@ -73,7 +74,7 @@ static void the_same_vm_waits(void **state) {
     int tell[2], until[2], status;
     char byte = 'x';
     assert_int_equal(pipe(tell) + pipe(until), 0);
-    int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
+    int lock = lock_vm(state_path, FRIGATE, &failure);
     assert_true(lock >= 0);
     pid_t child = hold("4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", lock, tell[1], until[0]);
 #ifdef __x86_64__
@@ -94,8 +95,8 @@ static void the_same_vm_waits(void **state) {
 
 static void another_vm_does_not_wait(void **state) {
     (void)state;
-    int one = lock_vm(state_path, FRIGATE, error, sizeof error);
-    int two = lock_vm(state_path, "windows", error, sizeof error);
+    int one = lock_vm(state_path, FRIGATE, &failure);
+    int two = lock_vm(state_path, "windows", &failure);
     assert_true(one >= 0 && two >= 0);
     lock_release(one);
     lock_release(two);
@@ -110,7 +111,7 @@ static void a_killed_engine_leaves_no_lock(void **state) {
     assert_int_equal(read(tell[0], &byte, 1), 1);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
+    int lock = lock_vm(state_path, FRIGATE, &failure);
     assert_true(lock >= 0);
     lock_release(lock);
     for (int i = 0; i < 2; i++) {
@@ -123,7 +124,7 @@ static void the_file_is_for_root_alone(void **state) {
     (void)state;
     char path[128];
     struct stat status;
-    lock_release(lock_vm(state_path, FRIGATE, error, sizeof error));
+    lock_release(lock_vm(state_path, FRIGATE, &failure));
     snprintf(path, sizeof path, "%s/lock", state_path);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
@@ -135,19 +136,19 @@ static void the_file_is_for_root_alone(void **state) {
 static void what_cannot_be_made_is_said(void **state) {
     (void)state;
     char path[128];
-    assert_int_equal(lock_vm("/proc/nonexistent", FRIGATE, error, sizeof error), -1);
-    assert_non_null(strstr(error, "/proc/nonexistent/lock: "));
+    assert_int_equal(lock_vm("/proc/nonexistent", FRIGATE, &failure), -1);
+    assert_non_null(strstr(failure.message, "/proc/nonexistent/lock: "));
     assert_int_equal(mkdir(state_path, 0700), 0);
     snprintf(path, sizeof path, "%s/lock", state_path);
     assert_int_equal(symlink("/etc/passwd", path), 0);
-    assert_int_equal(lock_vm(state_path, FRIGATE, error, sizeof error), -1);
+    assert_int_equal(lock_vm(state_path, FRIGATE, &failure), -1);
     lock_release(-1);
 }
 
 static void whether_a_vm_is_taken(void **state) {
     (void)state;
     assert_false(lock_vm_is_taken(state_path, FRIGATE));
-    int lock = lock_vm(state_path, FRIGATE, error, sizeof error);
+    int lock = lock_vm(state_path, FRIGATE, &failure);
     assert_true(lock_vm_is_taken(state_path, "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0"));
     assert_false(lock_vm_is_taken(state_path, "windows"));
     lock_release(lock);
@@ -163,7 +164,7 @@ static pid_t take_turn(const char *place, int inherited, int tell, int until) {
         int lock = -1;
         alarm(60);
         lock_release(inherited);
-        enum turn turn = lock_turn(state_path, place, &lock, error, sizeof error);
+        enum turn turn = lock_turn(state_path, place, &lock, &failure);
         char byte = "twmf"[turn];
         if (write(tell, &byte, 1) != 1)
             _exit(1);
@@ -185,7 +186,7 @@ static void one_works_and_one_waits(void **state) {
     (void)state;
     int tell[2], until[2], own = -1, other = -1;
     assert_int_equal(pipe(tell) + pipe(until), 0);
-    assert_int_equal(lock_turn(state_path, "usb-1-1", &own, error, sizeof error), TURN_MINE);
+    assert_int_equal(lock_turn(state_path, "usb-1-1", &own, &failure), TURN_MINE);
     pid_t waiter = take_turn("usb-1-1", own, tell[1], until[0]);
 #ifdef __x86_64__
     assert_true(is_waiting(waiter));
@@ -193,7 +194,7 @@ static void one_works_and_one_waits(void **state) {
     pid_t third = take_turn("usb-1-1", own, tell[1], until[0]);
     assert_int_equal(next_byte(tell[0]), 'm');
     assert_int_equal(waitpid(third, NULL, 0), third);
-    assert_int_equal(lock_turn(state_path, "usb-1-2", &other, error, sizeof error), TURN_MINE);
+    assert_int_equal(lock_turn(state_path, "usb-1-2", &other, &failure), TURN_MINE);
     lock_release(other);
     lock_release(own);
     assert_int_equal(next_byte(tell[0]), 'w');
@@ -217,9 +218,8 @@ static void one_works_and_one_waits(void **state) {
 static void a_turn_that_cannot_be_had(void **state) {
     (void)state;
     int lock = -1;
-    assert_int_equal(lock_turn("/proc/nonexistent", "usb-1-1", &lock, error, sizeof error),
-                     TURN_FAILED);
-    assert_non_null(strstr(error, "/proc/nonexistent/lock: "));
+    assert_int_equal(lock_turn("/proc/nonexistent", "usb-1-1", &lock, &failure), TURN_FAILED);
+    assert_non_null(strstr(failure.message, "/proc/nonexistent/lock: "));
     assert_int_equal(lock, -1);
 }
 

@@ -102,7 +102,7 @@ static void assert_means(const char *word, const char *text) {
     struct manual_detach detach;
     request.word = word;
     if (manual_detach_init(&detach, &request, &error) != 0)
-        fail_msg("'%s': %s", word, error.message);
+        fail_msg("'%s': %s", word, error.failure.message);
     assert_string_equal(detach.text, text);
     manual_detach_finish(&detach);
 }
@@ -111,8 +111,8 @@ static void assert_means_none(const char *word, const char *message, const char 
     struct manual_detach detach;
     request.word = word;
     assert_int_equal(manual_detach_init(&detach, &request, &error), -1);
-    if (!strstr(error.message, message) || !strstr(error.hint, hint))
-        fail_msg("'%s', hint '%s'", error.message, error.hint);
+    if (!strstr(error.failure.message, message) || !strstr(error.failure.hint, hint))
+        fail_msg("'%s', hint '%s'", error.failure.message, error.failure.hint);
 }
 
 static void finds_usb_devices(void **state) {
@@ -163,7 +163,7 @@ static void says_what_is_wrong_with_the_vm(void **state) {
     give_sticks();
     request.vm = "windows";
     assert_means_none("hostdev0", "no domain with matching", "virsh list");
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     request.vm = "frigate";
     request.sysroot = "/nonexistent";
     assert_means_none("hostdev0", "/nonexistent", "--sysroot");
@@ -184,7 +184,8 @@ static void give_more(struct double_virt *self, void *context) {
 
 static void reads_the_vm_once_it_has_the_lock(void **state) {
     struct manual_detach detach;
-    char path[128], message[256];
+    struct failure failure;
+    char path[128];
     (void)state;
     give_sticks();
     request.word = "1-1.4";
@@ -205,7 +206,7 @@ static void reads_the_vm_once_it_has_the_lock(void **state) {
     close(file);
     request.word = "nothing";
     assert_int_equal(manual_detach_init(&detach, &request, &error), -1);
-    int lock = lock_vm(directory, FRIGATE, message, sizeof message); /* it is free again */
+    int lock = lock_vm(directory, FRIGATE, &failure); /* it is free again */
     assert_true(lock >= 0);
     lock_release(lock);
 }

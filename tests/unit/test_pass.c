@@ -934,7 +934,7 @@ static int tear_down_group(void **state) {
     return tear_down(state);
 }
 
-static void fail_attach(unsigned nth, enum virt_failure failure, const char *message) {
+static void fail_attach(unsigned nth, enum virt_error_kind failure, const char *message) {
     failing_attach = nth;
     double_virt_fail(hypervisor, DOUBLE_ATTACH, nth, failure, message);
 }
@@ -1077,14 +1077,14 @@ static void one_that_is_refused_half_way(void **state) {
 }
 
 static void take_first_by_hand(void) {
-    char error[256];
+    struct failure failure;
     struct vm_state life;
     take(FRIGATE, FIRST);
     set_driver(FIRST, "");
     struct vm_start start = {.id = told.id, .seen = vm_state_clock()};
     assert_true(vm_state_open(&life, state_path(""), FRIGATE, &start));
     vm_state_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
     vm_state_finish(&life);
 }
 
@@ -1388,10 +1388,10 @@ static void a_program_with_devices(void **state) {
 /* --- an engine was killed when it had taken one from the host */
 
 static void keep_taken(unsigned long long started) {
-    char error[256];
+    struct failure failure;
     struct vm_state life = {.id = 1, .started = started};
     note_taken(&life, SECOND, "apex");
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
     vm_state_finish(&life);
     set_driver(SECOND, "");
 }

@@ -50,10 +50,10 @@ static int open_double(struct virt **virt, const char *uri, struct virt_error *e
     opened++;
     if (refuses) {
         *virt = NULL;
-        *error = (struct virt_error){.failure = VIRT_UNREACHABLE,
+        *error = (struct virt_error){.kind = VIRT_UNREACHABLE,
                                      .code = open_code,
-                                     .message = "no libvirt here",
-                                     .hint = "install it"};
+                                     .failure.message = "no libvirt here",
+                                     .failure.hint = "install it"};
         return -1;
     }
     *virt = double_virt_port(hypervisor);
@@ -327,10 +327,10 @@ static void but_not_for_ever(void **state) {
 /* It waits before it takes its turn: otherwise its event could be merged with that of another, who
  * would find the device that goes. */
 static void pull_coral(void) {
-    char error[256];
+    struct failure failure;
     int lock = -1;
     alarm(60); /* it would wait for itself */
-    assert_int_equal(lock_turn(state_path, "usb-" PORT, &lock, error, sizeof error), TURN_MINE);
+    assert_int_equal(lock_turn(state_path, "usb-" PORT, &lock, &failure), TURN_MINE);
     alarm(0);
     lock_release(lock);
     pull(PORT);
@@ -370,10 +370,10 @@ static void let_go(struct double_virt *ignored, void *context) {
 
 static void a_vm_that_is_busy_comes_last(void **state) {
     (void)state;
-    char error[256];
+    struct failure failure;
     set_rules("on vm windows plugged attach 1a6e:089a as usb\n"
               "on vm frigate plugged attach 1a6e:089a as usb");
-    held = lock_vm(state_path, WINDOWS, error, sizeof error);
+    held = lock_vm(state_path, WINDOWS, &failure);
     assert_true(held >= 0);
     double_virt_before(hypervisor, DOUBLE_ATTACH, 1, let_go, NULL);
     assert_false(came(CORAL, 10));

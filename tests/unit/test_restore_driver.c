@@ -92,10 +92,10 @@ static const char *noted_for(const char *uuid) {
 }
 
 static void note_for(const char *uuid, const char *driver) {
-    char error[256];
+    struct failure failure;
     struct vm_state life = {.id = 1, .started = vm_state_now()};
     note_taken(&life, FIRST, driver);
-    assert_int_equal(vm_state_save(&life, state_path(""), uuid, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), uuid, &failure), 0);
     vm_state_finish(&life);
 }
 
@@ -109,12 +109,12 @@ static void leave(const char *driver) {
 /* Another device has come to the address: whoever put it on vfio-pci knows why. */
 static void another_device_at_the_address_is_left_alone(void **state) {
     (void)state;
-    char error[256];
+    struct failure failure;
     struct device other = {
         .address = SAMPLE_TEXT(FIRST), .id = {0x8086, 0x1533}, .iommu_group = 15};
     struct vm_state life = {.id = 1, .started = vm_state_now()};
     vm_state_add_unbound(&life, &other, "igb");
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
     vm_state_finish(&life);
     double_virt_stop(hypervisor, FRIGATE);
     set_driver(FIRST, "vfio-pci");

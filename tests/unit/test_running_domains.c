@@ -59,8 +59,8 @@ static void a_failure_is_passed_on(void **state) {
     double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_UNREACHABLE, "gone");
     assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor), FRIGATE, &error),
                      -1);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
-    assert_string_equal(error.message, "gone");
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
+    assert_string_equal(error.failure.message, "gone");
     assert_int_equal(others.count, 0);
     running_domains_finish(&others);
 }

@@ -15,14 +15,15 @@
 
 #include <cmocka.h>
 
-static char *output, error[256];
+static char *output;
+static struct failure failure;
 
 static int run_for(int limit_ms, const char *program, const char *one, const char *two) {
     const char *arguments[] = {program, one, two, NULL};
     const char *environment[] = {"PATH=/usr/bin:/bin", "GREETING=hello", NULL};
     free(output);
-    *error = 0;
-    return spawn(arguments, environment, limit_ms, &output, error, sizeof error);
+    *failure.message = 0;
+    return spawn(arguments, environment, limit_ms, &output, &failure);
 }
 
 static int shell(const char *script) {
@@ -47,23 +48,24 @@ static void success(void **state) {
 static void status_and_signal(void **state) {
     (void)state;
     assert_int_equal(shell("echo x; exit 5"), -1);
-    assert_string_equal(error, "ended with status 5");
+    assert_string_equal(failure.message, "ended with status 5");
     assert_string_equal(output, "x\n");
     assert_int_equal(shell("kill -TERM $$"), -1);
-    assert_string_equal(error, "was ended by signal 15 (Terminated)");
+    assert_string_equal(failure.message, "was ended by signal 15 (Terminated)");
     /* a shell's own "not found" is no failure to run the shell */
     assert_int_equal(shell("/nonexistent/x"), -1);
-    assert_string_equal(error, "ended with status 127");
+    assert_string_equal(failure.message, "ended with status 127");
 }
 
 static void cannot_be_run(void **state) {
     (void)state;
     assert_int_equal(run_for(20000, "/nonexistent", NULL, NULL), -1);
     assert_non_null(
-        strstr(error, "could not be run: No such file or directory; is its path right"));
+        strstr(failure.message, "could not be run: No such file or directory; is its path right"));
     assert_string_equal(output, "");
     assert_int_equal(run_for(20000, "/etc/passwd", NULL, NULL), -1);
-    assert_non_null(strstr(error, "could not be run: Permission denied; make it executable"));
+    assert_non_null(
+        strstr(failure.message, "could not be run: Permission denied; make it executable"));
 }
 
 static void no_first_line(void **state) {
@@ -75,7 +77,7 @@ static void no_first_line(void **state) {
     assert_int_equal(fchmod(fd, 0700), 0);
     close(fd);
     assert_int_equal(run_for(20000, path, NULL, NULL), -1);
-    assert_non_null(strstr(error, "Exec format error; a script needs a first line"));
+    assert_non_null(strstr(failure.message, "Exec format error; a script needs a first line"));
     unlink(path);
 }
 
@@ -108,11 +110,11 @@ static void much_output_is_cut_and_does_not_block(void **state) {
 static void the_time_limit(void **state) {
     (void)state;
     assert_int_equal(run_for(200, "/bin/sh", "-c", "echo begun; exec sleep 1000"), -1);
-    assert_string_equal(error, "was ended after 0.2 s, the time limit");
+    assert_string_equal(failure.message, "was ended after 0.2 s, the time limit");
     assert_string_equal(output, "begun\n");
     /* also for one that has closed its output */
     assert_int_equal(run_for(200, "/bin/sh", "-c", "exec >&- 2>&-; exec sleep 1000"), -1);
-    assert_string_equal(error, "was ended after 0.2 s, the time limit");
+    assert_string_equal(failure.message, "was ended after 0.2 s, the time limit");
 }
 
 /* Waits for the end of a process that is not our child; its signal is in order to be sent. */
@@ -156,7 +158,7 @@ static void signals_are_as_at_the_start(void **state) {
     signal(SIGCHLD, SIG_IGN); /* as it may be inherited */
     sigprocmask(SIG_BLOCK, NULL, &before);
     assert_int_equal(shell("exit 4"), -1);
-    assert_string_equal(error, "ended with status 4");
+    assert_string_equal(failure.message, "ended with status 4");
     sigprocmask(SIG_BLOCK, NULL, &after);
     assert_int_equal(sigismember(&before, SIGCHLD), sigismember(&after, SIGCHLD));
     assert_int_equal(shell("grep SigBlk /proc/self/status"), 0);

@@ -50,7 +50,8 @@ struct sample_result {
 static void note_result(const struct sample_result *sample, int minute) {
     struct vm_state life;
     struct vm_start start = {.id = 1, .seen = 1};
-    char error[256], *time = memory_printf("2026-11-22T10:%02d:00.000+01:00", minute);
+    struct failure failure;
+    char *time = memory_printf("2026-11-22T10:%02d:00.000+01:00", minute);
     assert_true(vm_state_open(&life, directory, sample->vm, &start));
     vm_state_note_result(&life,
                          &(struct log_entry){.action = sample->rule ? "attach" : NULL,
@@ -59,7 +60,7 @@ static void note_result(const struct sample_result *sample, int minute) {
                                              .result = sample->result,
                                              .message = sample->message},
                          time);
-    assert_int_equal(vm_state_save(&life, directory, sample->vm, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&life, directory, sample->vm, &failure), 0);
     vm_state_finish(&life);
     free(time);
 }

@@ -44,10 +44,10 @@ static int far_xml(struct virt *virt, const char *vm, char **xml, struct virt_er
     (void)virt;
     do_call("xml");
     if (!strcmp(vm, "none")) {
-        *error = (struct virt_error){.failure = VIRT_NO_DOMAIN,
+        *error = (struct virt_error){.kind = VIRT_NO_DOMAIN,
                                      .code = 42,
-                                     .message = "no such VM",
-                                     .hint = "see virsh list"};
+                                     .failure.message = "no such VM",
+                                     .failure.hint = "see virsh list"};
         return -1;
     }
     return asprintf(xml, "<domain><name>%s</name></domain>", vm) < 0;
@@ -141,7 +141,8 @@ static int far_open(struct virt **virt, const char *uri, struct virt_error *erro
     *virt = &far;
     if (!plan.fails_at_open)
         return 0;
-    *error = (struct virt_error){.failure = VIRT_UNREACHABLE, .code = 38, .message = "no socket"};
+    *error =
+        (struct virt_error){.kind = VIRT_UNREACHABLE, .code = 38, .failure.message = "no socket"};
     return -1;
 }
 
@@ -197,7 +198,7 @@ static struct virt *connected(void) {
     struct virt *virt = NULL;
     struct virt_error error = {0};
     if (virt_asker_open(&virt, &first, "far:///", &error) < 0)
-        fail_msg("%s", error.message);
+        fail_msg("%s", error.failure.message);
     return virt;
 }
 
@@ -271,16 +272,16 @@ static void errors_go_through(void **state) {
     char *xml;
     (void)state;
     assert_int_equal(virt->ops->domain_xml(virt, "none", &xml, &error), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     assert_int_equal(error.code, 42);
-    assert_string_equal(error.message, "no such VM");
-    assert_string_equal(error.hint, "see virsh list");
+    assert_string_equal(error.failure.message, "no such VM");
+    assert_string_equal(error.failure.hint, "see virsh list");
     assert_null(xml);
     virt_close(virt);
     plan.fails_at_open = true;
     assert_int_equal(virt_asker_open(&virt, &first, NULL, &error), -1);
     assert_null(virt);
-    assert_string_equal(error.message, "no socket");
+    assert_string_equal(error.failure.message, "no socket");
     assert_int_equal(error.code, 38);
     no_process_is_left();
 }
@@ -294,7 +295,7 @@ static void the_library(void **state) {
     plan.dies_at = "library";
     plan.ends_with = SIGSEGV;
     assert_int_equal(virt_asker_library(&first, &library, &error), -1);
-    assert_string_equal(error.message, "the libvirt library crashed (signal 11)");
+    assert_string_equal(error.failure.message, "the libvirt library crashed (signal 11)");
     no_process_is_left();
 }
 
@@ -308,11 +309,11 @@ static void a_connection_that_is_never_made(void **state) {
     plan.hangs_at_open = true;
     assert_int_equal(virt_asker_open(&virt, &work, NULL, &error), -1);
     assert_null(virt);
-    assert_int_equal(error.failure, VIRT_SILENT);
-    assert_string_equal(error.message,
+    assert_int_equal(error.kind, VIRT_SILENT);
+    assert_string_equal(error.failure.message,
                         "libvirt does not answer: the connection has not been made within 1 s");
     assert_string_equal(virt_error_reason(&error), "the connection has not been made within 1 s");
-    assert_non_null(strstr(error.hint, "restart"));
+    assert_non_null(strstr(error.failure.hint, "restart"));
     no_process_is_left();
 }
 
@@ -330,14 +331,15 @@ static void a_question_without_an_answer(void **state) {
     setenv("VIRT_RULES_ANSWER_MS", "1000", 1);
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
     int64_t late = deadline_now();
-    assert_int_equal(error.failure, VIRT_SILENT);
-    assert_string_equal(error.message, "libvirt does not answer: the list of running VMs has not "
-                                       "come within 1 s");
+    assert_int_equal(error.kind, VIRT_SILENT);
+    assert_string_equal(error.failure.message,
+                        "libvirt does not answer: the list of running VMs has not "
+                        "come within 1 s");
     no_process_is_left();
     /* For a while nobody asks again ... */
     int status = virt->ops->domain_xml(virt, "a", &xml, &error);
     if (status < 0) {
-        assert_int_equal(error.failure, VIRT_SILENT);
+        assert_int_equal(error.kind, VIRT_SILENT);
         assert_null(xml);
         assert_null(strstr(called(), "xml"));
     } else if (deadline_now() < late + 500) {
@@ -361,10 +363,11 @@ static void a_change_without_an_answer(void **state) {
     struct virt *virt = connected();
     virt_set_subject(virt, "0000:03:00.0, VM 'frigate'");
     assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_SILENT);
-    assert_string_equal(error.message, "libvirt does not answer: attach of 0000:03:00.0, VM "
-                                       "'frigate' has not returned for 1 s");
-    assert_non_null(strstr(error.hint, "may still do it"));
+    assert_int_equal(error.kind, VIRT_SILENT);
+    assert_string_equal(error.failure.message,
+                        "libvirt does not answer: attach of 0000:03:00.0, VM "
+                        "'frigate' has not returned for 1 s");
+    assert_non_null(strstr(error.failure.hint, "may still do it"));
     virt_close(virt);
     no_process_is_left();
 }
@@ -411,9 +414,10 @@ static void an_asker_that_dies(void **state) {
         plan.ends_with = round ? SIGKILL : SIGABRT;
         struct virt *virt = connected();
         assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
-        assert_int_equal(error.failure, VIRT_UNREACHABLE);
-        assert_non_null(strstr(error.message, round ? "the process that calls libvirt was killed"
-                                                    : "the libvirt library crashed (signal 6)"));
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
+        assert_non_null(
+            strstr(error.failure.message, round ? "the process that calls libvirt was killed"
+                                                : "the libvirt library crashed (signal 6)"));
         /* The next call starts another. */
         assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
         virt_close(virt);
@@ -432,7 +436,7 @@ static void a_wait_after_its_asker(void **state) {
     assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(virt->ops->wait(virt, 1, &news, &error), -1);
-        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
         assert_int_equal(news.kind, VIRT_NEWS_NONE);
         plan.dies_at = NULL;
     }
@@ -464,7 +468,7 @@ static void a_wait_that_fails(void **state) {
     plan.hangs_at = "detach";
     assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), -1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
     no_process_is_left();
     virt_close(virt);
 }
@@ -473,7 +477,7 @@ static int holder = -1;
 
 static int far_open_file(struct virt **virt, const char *uri, struct virt_error *error) {
     if (fcntl(holder, F_GETFD) >= 0) {
-        *error = (struct virt_error){.message = "a file of the engine's is open"};
+        *error = (struct virt_error){.failure.message = "a file of the engine's is open"};
         return -1;
     }
     return far_open_first(virt, uri, error);
@@ -488,7 +492,7 @@ static void the_asker_has_no_file_of_the_engine(void **state) {
     holder = fcntl(calls, F_DUPFD_CLOEXEC, 200);
     assert_true(holder >= 200);
     if (virt_asker_open(&virt, &careful, NULL, &error) < 0)
-        fail_msg("%s", error.message);
+        fail_msg("%s", error.failure.message);
     virt_close(virt);
     close(holder);
 }

@@ -25,7 +25,7 @@ static struct virt_error error;
 static const struct {
     int domain, code;
     const char *message;
-    enum virt_failure failure;
+    enum virt_error_kind failure;
     const char *hint; /* a part of it; NULL: none */
 } meanings[] = {
     {VIR_FROM_QEMU, 68,
@@ -174,29 +174,30 @@ static void knows_what_errors_mean(void **state) {
 
         memset(&error, 'x', sizeof error);
         virt_libvirt_error(&error, meanings[i].domain, meanings[i].code, message);
-        if (error.failure != meanings[i].failure)
-            fail_msg("%d for: %s", error.failure, message);
+        if (error.kind != meanings[i].failure)
+            fail_msg("%d for: %s", error.kind, message);
         assert_int_equal(error.code, meanings[i].code);
-        assert_string_equal(error.message, message ? message : "libvirt gave no reason");
+        assert_string_equal(error.failure.message, message ? message : "libvirt gave no reason");
         if (!meanings[i].hint)
-            assert_string_equal(error.hint, "");
-        else if (!strstr(error.hint, meanings[i].hint))
-            fail_msg("the hint for '%s' is '%s'", message, error.hint);
-        assert_true(strlen(error.hint) < sizeof error.hint - 1); /* none was cut off */
+            assert_string_equal(error.failure.hint, "");
+        else if (!strstr(error.failure.hint, meanings[i].hint))
+            fail_msg("the hint for '%s' is '%s'", message, error.failure.hint);
+        assert_true(strlen(error.failure.hint) <
+                    sizeof error.failure.hint - 1); /* none was cut off */
     }
 }
 
 static void puts_messages_on_one_line(void **state) {
-    char message[2 * sizeof error.message];
+    char message[2 * sizeof error.failure.message];
 
     (void)state;
     virt_libvirt_error(&error, 0, 1, "qemu said:\n\tone\r\ntwo\x1b[1m\n");
-    assert_string_equal(error.message, "qemu said:  one  two [1m");
+    assert_string_equal(error.failure.message, "qemu said:  one  two [1m");
     memset(message, 'a', sizeof message);
-    memcpy(message + sizeof error.message - 2, "\xc3\xbc", 2); /* the last byte that fits */
+    memcpy(message + sizeof error.failure.message - 2, "\xc3\xbc", 2); /* the last byte that fits */
     message[sizeof message - 1] = '\0';
     virt_libvirt_error(&error, 0, 1, message);
-    assert_int_equal(strlen(error.message), sizeof error.message - 2);
+    assert_int_equal(strlen(error.failure.message), sizeof error.failure.message - 2);
 }
 
 /* ---- a libvirt of functions ---- */
@@ -544,14 +545,14 @@ static void assert_finds(const char *vm, size_t domain) {
     free(xml);
 }
 
-static void assert_does_not_find(const char *vm, enum virt_failure failure, const char *words) {
+static void assert_does_not_find(const char *vm, enum virt_error_kind failure, const char *words) {
     char unset, *xml = &unset;
 
     assert_int_equal(virt->ops->domain_xml(virt, vm, &xml, &error), -1);
     assert_null(xml);
-    assert_int_equal(error.failure, failure);
-    if (!strstr(error.message, words))
-        fail_msg("'%s'", error.message);
+    assert_int_equal(error.kind, failure);
+    if (!strstr(error.failure.message, words))
+        fail_msg("'%s'", error.failure.message);
 }
 
 static void finds_by_uuid_name_and_title(void **state) {
@@ -614,8 +615,8 @@ static void acts_on_the_running_vm(void **state) {
 static void another_life_is_left_alone(void **state) {
     (void)state;
     assert_int_equal(virt->ops->attach(virt, UUID1, 6, "<a/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
-    assert_string_equal(error.message, "the VM was started again since");
+    assert_int_equal(error.kind, VIRT_NOT_RUNNING);
+    assert_string_equal(error.failure.message, "the VM was started again since");
     assert_int_equal(virt->ops->detach(virt, UUID1, 8, "<a/>", &error), -1);
     assert_int_equal(virt->ops->reset(virt, UUID1, 0, &error), -1);
     assert_int_equal(virt->ops->reboot(virt, UUID1, 6, &error), -1);
@@ -630,14 +631,15 @@ static void reports_failed_acts(void **state) {
     (void)state;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI device X is in use");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_HELD);
     assert_int_equal(error.code, VIR_ERR_OPERATION_INVALID);
     fake_fail("attach", 0, 0, NULL);
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_string_equal(error.message, "libvirt gave no reason"); /* not the old one again */
+    assert_string_equal(error.failure.message,
+                        "libvirt gave no reason"); /* not the old one again */
     assert_int_equal(
         virt->ops->attach(virt, "00000000-0000-4000-8000-00000000000f", -1, "", &error), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     assert_int_equal(fake.opened, 1);
 }
 
@@ -651,12 +653,12 @@ static void looks_where_the_words_are_not_known(void **state) {
     (void)state;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI-Ger\xc3\xa4t X ist belegt");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_HELD);
     domains[0].runs = false;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, not_running);
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_NOT_RUNNING);
-    assert_string_equal(error.message, not_running);
+    assert_int_equal(error.kind, VIRT_NOT_RUNNING);
+    assert_string_equal(error.failure.message, not_running);
     fake_fail("xml", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, not_running);
     assert_int_equal(virt->ops->list_all(virt, &vms, &count, &error), -1); /* another one runs */
     domains[0].runs = true;
@@ -664,10 +666,10 @@ static void looks_where_the_words_are_not_known(void **state) {
               "vom Gast zur\xc3\xbc"
               "ckgewiesen");
     assert_int_equal(virt->ops->detach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_REFUSED);
+    assert_int_equal(error.kind, VIRT_REFUSED);
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED, "\xc3\xbc");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_FAILED);
+    assert_int_equal(error.kind, VIRT_FAILED);
 }
 
 static void connects_anew_after_a_loss(void **state) {
@@ -679,7 +681,7 @@ static void connects_anew_after_a_loss(void **state) {
          lost++) {
         fake_fail(*lost, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, "client socket is closed");
         assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
         assert_int_equal(fake.open, 0);
         fake.fails = NULL;
         assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
@@ -689,11 +691,11 @@ static void connects_anew_after_a_loss(void **state) {
     fake_fail("xml", VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "End of file while reading data");
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
     assert_null(vms);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
     fake_fail("open", VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Failed to connect socket");
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
     assert_int_equal(virt->ops->reset(virt, UUID1, -1, &error), -1);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
     assert_does_not_find("frigate", VIRT_UNREACHABLE, "");
     assert_int_equal(fake.opened, 6); /* once a call */
     fake.fails = NULL;
@@ -722,9 +724,9 @@ static void reports_that_it_cannot_start(void **state) {
         fake_fail(failing[i], VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR, "no");
         assert_int_equal(virt_libvirt_create(&none, NULL, &api, &error), -1);
         assert_null(none);
-        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
     }
-    assert_true(*error.hint);
+    assert_true(*error.failure.hint);
 }
 
 static void assert_uri(const char *uri, const char *expected) {
@@ -758,13 +760,13 @@ static void assert_news(enum virt_news_kind kind, const char *alias) {
     assert_string_equal(news.alias, alias);
 }
 
-static void assert_no_wait(enum virt_failure failure, const char *words) {
+static void assert_no_wait(enum virt_error_kind failure, const char *words) {
     struct virt_news news;
 
     assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), -1);
-    assert_int_equal(error.failure, failure);
-    if (!strstr(error.message, words))
-        fail_msg("'%s'", error.message);
+    assert_int_equal(error.kind, failure);
+    if (!strstr(error.failure.message, words))
+        fail_msg("'%s'", error.failure.message);
 }
 
 static void hears_what_happens_to_the_vm(void **state) {
@@ -859,7 +861,7 @@ static void reports_that_it_cannot_watch(void **state) {
     for (size_t i = 0; i < sizeof failing / sizeof *failing; i++) {
         fake_fail(failing[i], VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, "Cannot recv data");
         assert_int_equal(virt->ops->watch(virt, UUID1, &error), -1);
-        assert_int_equal(error.failure, VIRT_UNREACHABLE);
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
         assert_int_equal(fake.open, 1);
         assert_null(fake_last_error());
     }
@@ -915,10 +917,10 @@ static void says_who_answers(void **state) {
     assert_string_equal(about.uri, "fake:///");
     fake_fail("daemon_version", VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, "no version");
     assert_int_equal(virt->ops->about(virt, &about, &error), -1);
-    assert_string_equal(error.message, "no version");
+    assert_string_equal(error.failure.message, "no version");
     fake_fail("connection_uri", VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, "no uri");
     assert_int_equal(virt->ops->about(virt, &about, &error), -1);
-    assert_string_equal(error.message, "no uri");
+    assert_string_equal(error.failure.message, "no uri");
 }
 
 /* ---- the real library ---- */
@@ -933,15 +935,15 @@ static void says_which_libraries_it_tried(void **state) {
     (void)state;
     assert_int_equal(virt_libvirt_open_from(&virt, NULL, none, &error), -1);
     assert_null(virt);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
     assert_int_equal(error.code, 0);
-    assert_non_null(strstr(error.message, "tried libnone.so.0, /not/there/libvirt.so.0"));
-    assert_non_null(strstr(error.message, "libnone.so.0: cannot open shared object"));
-    assert_non_null(strstr(error.hint, "install libvirt"));
+    assert_non_null(strstr(error.failure.message, "tried libnone.so.0, /not/there/libvirt.so.0"));
+    assert_non_null(strstr(error.failure.message, "libnone.so.0: cannot open shared object"));
+    assert_non_null(strstr(error.failure.hint, "install libvirt"));
     assert_int_equal(virt_libvirt_open_from(&virt, NULL, broken, &error), -1);
-    assert_non_null(strstr(error.message, "/etc/passwd: ")); /* the one that is there */
+    assert_non_null(strstr(error.failure.message, "/etc/passwd: ")); /* the one that is there */
     assert_int_equal(virt_libvirt_open_from(&virt, NULL, other, &error), -1);
-    assert_string_equal(error.message, "the libvirt library has no virInitialize");
+    assert_string_equal(error.failure.message, "the libvirt library has no virInitialize");
 }
 
 static void works_with_the_real_library(void **state) {
@@ -954,9 +956,7 @@ static void works_with_the_real_library(void **state) {
     assert_int_equal(virt_libvirt_open_from(&virt, "test:///default", installed, &error), 0);
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
     assert_int_equal(count, 1);
-    assert_int_equal(
-        domain_parse(&domain, vms[0].xml, strlen(vms[0].xml), error.message, sizeof error.message),
-        0);
+    assert_int_equal(domain_parse(&domain, vms[0].xml, strlen(vms[0].xml), &error.failure), 0);
     assert_string_equal(domain.name, "test");
     struct virt_library library;
     struct virt_about about;
@@ -975,11 +975,11 @@ static void works_with_the_real_library(void **state) {
     free(xml);
     assert_does_not_find("nobody", VIRT_NO_DOMAIN, "nobody");
     assert_int_equal(virt->ops->attach(virt, vms[0].uuid, -1, "<hostdev/>", &error), -1);
-    assert_int_equal(error.failure, VIRT_FAILED);
+    assert_int_equal(error.kind, VIRT_FAILED);
     /* the test driver attaches since libvirt 11, and this is not XML of a device */
     assert_true(error.code == VIR_ERR_NO_SUPPORT || error.code == VIR_ERR_XML_ERROR);
     assert_int_equal(virt->ops->reset(virt, UUID1, -1, &error), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     assert_int_equal(virt->ops->reboot(virt, vms[0].uuid, -1, &error), 0);
     domain_finish(&domain);
     virt_list_free(vms, count);
@@ -1028,7 +1028,7 @@ static void hears_of_the_end_of_a_real_vm(void **state) {
     assert_int_equal(news.kind, VIRT_NEWS_NONE);
     assert_int_equal(virt->ops->watch(virt, vms[0].uuid, &error), 0);
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), -1);
-    assert_int_equal(error.failure, VIRT_NO_DOMAIN);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     virt_list_free(vms, count);
     virt_close(virt);
 }
@@ -1039,8 +1039,8 @@ static void reports_that_nobody_listens(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
         assert_int_equal(virt_libvirt_open_from(&virt, uris[i], installed, &error), -1);
-        assert_int_equal(error.failure, VIRT_UNREACHABLE);
-        assert_true(*error.hint);
+        assert_int_equal(error.kind, VIRT_UNREACHABLE);
+        assert_true(*error.failure.hint);
     }
 }
 
@@ -1083,7 +1083,7 @@ static void survives_a_daemon_that_dies(void **state) {
     }
     close(listener);
     assert_int_equal(virt_libvirt_open_from(&virt, uri, installed, &error), -1);
-    assert_int_equal(error.failure, VIRT_UNREACHABLE);
+    assert_int_equal(error.kind, VIRT_UNREACHABLE);
     assert_int_equal(waitpid(daemon, &status, 0), daemon);
     assert_int_equal(unlink(address.sun_path), 0);
     assert_int_equal(rmdir(directory), 0);

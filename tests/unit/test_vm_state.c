@@ -11,7 +11,8 @@
 
 #define UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 
-static char directory[64], path[128], error[256];
+static char directory[64], path[128];
+static struct failure failure;
 
 static int set_up(void **state) {
     (void)state;
@@ -45,7 +46,7 @@ static bool found_in_all(const char *address, char driver[64]) {
 }
 
 static void save(const struct vm_state *life) {
-    assert_int_equal(vm_state_save(life, directory, UUID, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(life, directory, UUID, &failure), 0);
 }
 
 /* The file with a NUL behind it, until the next call. */
@@ -286,10 +287,10 @@ static void what_cannot_be_read_is_not_written_over(void **state) {
     assert_int_equal(life.error, EFBIG);
     assert_non_null(strstr(life.ignored, "cannot be read"));
     life.restarted = true;
-    assert_int_equal(vm_state_save(&life, directory, UUID, error, sizeof error), -1);
-    assert_non_null(strstr(error, strerror(EFBIG)));
+    assert_int_equal(vm_state_save(&life, directory, UUID, &failure), -1);
+    assert_non_null(strstr(failure.message, strerror(EFBIG)));
     struct vm_state fresh = {.id = 8, .restarted = true};
-    assert_int_equal(vm_state_save(&fresh, directory, UUID, error, sizeof error), -1);
+    assert_int_equal(vm_state_save(&fresh, directory, UUID, &failure), -1);
     vm_state_finish(&life);
 }
 
@@ -515,8 +516,8 @@ static void a_place_that_cannot_be_written(void **state) {
     FILE *out = fopen(file, "we");
     assert_non_null(out);
     fclose(out);
-    assert_int_equal(vm_state_save(&life, directory, UUID, error, sizeof error), -1);
-    assert_non_null(strstr(error, "vms/" UUID));
+    assert_int_equal(vm_state_save(&life, directory, UUID, &failure), -1);
+    assert_non_null(strstr(failure.message, "vms/" UUID));
 }
 
 #define OTHER_UUID "11111111-1d52-d8f3-2516-782e98ab3fa0"
@@ -536,7 +537,7 @@ static void what_any_vm_has_taken_is_found(void **state) {
     assert_int_equal(rename(path, temporary), 0); /* of an engine that was killed */
     save(&life);
     take(&second, "0000:04:00.0", NULL);
-    assert_int_equal(vm_state_save(&second, directory, OTHER_UUID, error, sizeof error), 0);
+    assert_int_equal(vm_state_save(&second, directory, OTHER_UUID, &failure), 0);
     assert_true(found_in_all("0000:03:00.0", driver));
     assert_string_equal(driver, "apex");
     assert_true(found_in_all("0000:04:00.0", driver));
