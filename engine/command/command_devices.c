@@ -106,7 +106,7 @@ static void command_devices_print_verdict(const struct listing *listing, size_t 
     if (passable.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, passable.message);
-        printf(" [%s]\n", plan_refusal_name(passable.refusal));
+        printf(" [%s]\n", verdict_name(passable.refusal));
         if (passable.refusal == REFUSED_GROUP || command_devices_is_obstacle(passable.refusal)) {
             fputs("          ", stdout);
             text_print_string(stdout, passable.hint);
@@ -165,7 +165,7 @@ static void command_devices_put_place(struct json_object *object, const struct d
 static void command_devices_put_facts(struct json_object *object, const struct device *device) {
     char class_code[16];
     snprintf(class_code, sizeof class_code, "%06x", device->class_code);
-    text_put_json(object, "bus", plan_bus_text(device->bus));
+    text_put_json(object, "bus", device_bus(device->bus)->name);
     text_put_json(object, "address", device->address);
     command_devices_put_id(object, "id", device->id);
     text_put_json(object, "class", class_code);
@@ -190,7 +190,7 @@ static struct json_object *command_devices_device_json(const struct listing *lis
     char *selector = assignable_selector(&listing->host, device);
     command_devices_put_facts(object, device);
     text_json_add(object, "passable", text_json_boolean(!passable.refusal));
-    text_put_json(object, "reason", passable.refusal ? plan_refusal_name(passable.refusal) : NULL);
+    text_put_json(object, "reason", passable.refusal ? verdict_name(passable.refusal) : NULL);
     text_put_json(object, "message", passable.message);
     text_put_json(object, "hint", passable.hint);
     text_put_json(object, "selector", selector);

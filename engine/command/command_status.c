@@ -313,7 +313,7 @@ static struct json_object *command_status_device_json(const struct status_row *r
     char id[16];
     snprintf(id, sizeof id, "%04x:%04x", no.vendor, no.device);
     const char *address = device ? device->address : *hostdev->address ? hostdev->address : NULL;
-    text_put_json(object, "bus", plan_bus_text(device ? device->bus : hostdev->bus));
+    text_put_json(object, "bus", device_bus(device ? device->bus : hostdev->bus)->name);
     text_put_json(object, "address", address);
     text_put_json(object, "id", no.vendor ? id : NULL);
     text_put_json(object, "name", device ? device->name : NULL);
@@ -339,7 +339,7 @@ static struct json_object *command_status_row_json(const struct status_row *row)
     text_json_add(object, "optional", text_json_boolean(row->optional));
     text_put_json(object, "state", status_state_name(row->state));
     text_put_json(object, "since", row->since);
-    text_put_json(object, "reason", row->refusal ? plan_refusal_name(row->refusal) : NULL);
+    text_put_json(object, "reason", row->refusal ? verdict_name(row->refusal) : NULL);
     text_put_json(object, "error", row->error);
     text_put_json(object, "hint", row->hint);
     return object;

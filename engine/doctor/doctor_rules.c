@@ -327,7 +327,7 @@ static const struct domain *doctor_rules_holder(const struct doctor *doctor,
                                                 const struct device *device) {
     const struct vms *vms = &doctor->libvirt.vms;
     for (size_t i = 0; i < vms->count; i++)
-        if (vms->list[i].id >= 0 && domain_holds(&vms->list[i], device))
+        if (vms->list[i].id >= 0 && backend_hostdev_of(&vms->list[i], device))
             return &vms->list[i];
     return NULL;
 }

@@ -7,6 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct bus_type *device_bus(enum bus bus) {
+    static const struct bus_type types[] = {
+        [BUS_PCI] = {"pci", "PCI", "at", "bridge"},
+        [BUS_USB] = {"usb", "USB", "port", "hub"},
+    };
+    return &types[bus];
+}
+
 void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint) {
     if (device->obstacle && device->obstacle <= obstacle) {
         free(text);

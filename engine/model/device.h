@@ -11,6 +11,16 @@
 
 enum bus { BUS_PCI, BUS_USB };
 
+/* What is said of a bus and of the devices on it. */
+struct bus_type {
+    const char *name;    /* of sysfs and --json: "pci" */
+    const char *label;   /* for people: "PCI" */
+    const char *keyword; /* in a rule in front of a device's address: "at" */
+    const char *bridge;  /* what `is_bridge` is on it: "bridge" */
+};
+
+const struct bus_type *device_bus(enum bus bus);
+
 /* What a PCI device's configuration space says that it is; UNKNOWN: it cannot be read. */
 enum pci_kind { PCI_UNKNOWN, PCI_CONVENTIONAL, PCI_EXPRESS };
 

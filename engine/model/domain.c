@@ -853,33 +853,6 @@ void domain_finish(struct domain *domain) {
     *domain = (struct domain){.id = -1};
 }
 
-static bool domain_id_is_same(const struct device_id *a, const struct device_id *b) {
-    return a->vendor == b->vendor && a->device == b->device;
-}
-
-bool domain_hostdev_is(const struct domain_hostdev *hostdev, const struct device *device) {
-    bool has_id = hostdev->id.vendor || hostdev->id.device;
-
-    if (hostdev->bus != device->bus)
-        return false;
-    if (hostdev->bus == BUS_PCI)
-        return strcmp(hostdev->address, device->address) == 0;
-    if (has_id && !domain_id_is_same(&hostdev->id, &device->id))
-        return false;
-    if (hostdev->bus_number || hostdev->device_number)
-        return hostdev->bus_number == device->bus_number &&
-               hostdev->device_number == device->device_number;
-    return has_id;
-}
-
-const struct domain_hostdev *domain_holds(const struct domain *domain,
-                                          const struct device *device) {
-    for (size_t i = 0; i < domain->hostdev_count; i++)
-        if (domain_hostdev_is(&domain->hostdevs[i], device))
-            return &domain->hostdevs[i];
-    return NULL;
-}
-
 const char *domain_key(const struct domain *domain) {
     return domain->uuid ? domain->uuid : domain->name;
 }

@@ -80,14 +80,6 @@ int domain_from_name(struct domain *domain, const char *name);
 int domain_unreadable(struct domain *domain, const char *name, const char *why);
 void domain_finish(struct domain *domain);
 
-/* The hostdev that is `device`, or NULL. A USB hostdev is compared by all that the XML has of id,
- * and bus and device number; so one that stayed behind when its device came back with another id
- * holds nothing. */
-const struct domain_hostdev *domain_holds(const struct domain *domain, const struct device *device);
-
-/* Whether the hostdev is that device; see domain_holds(). */
-bool domain_hostdev_is(const struct domain_hostdev *hostdev, const struct device *device);
-
 /* By what libvirt, the locks and our files know the VM: its UUID, else its name. */
 const char *domain_key(const struct domain *domain);
 

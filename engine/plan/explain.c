@@ -183,7 +183,7 @@ static char *explain_entry_result(const struct plan_entry *entry) {
         return memory_printf("%s %s", syntax_verb_text(plan_verb(entry)), address);
     return memory_printf("%s%s%s%s%s%s: %s", entry->kind == PLAN_REFUSED ? "refused" : "nothing",
                          *address ? " " : "", address, entry->refusal ? " [" : "",
-                         entry->refusal ? plan_refusal_name(entry->refusal) : "",
+                         entry->refusal ? verdict_name(entry->refusal) : "",
                          entry->refusal ? "]" : "", entry->message ? entry->message : "");
 }
 
@@ -193,7 +193,7 @@ static bool explain_is_gone(const struct plan_entry *entry, const struct device 
                                            .id = entry->gone->id,
                                            .bus_number = entry->gone->bus_number,
                                            .device_number = entry->gone->device_number};
-    return domain_hostdev_is(&hostdev, device);
+    return backend_is_hostdev(&hostdev, device);
 }
 
 /* An entry without a device, such as an ambiguous one, is about every device that the target means.
@@ -219,7 +219,7 @@ static char *explain_without_entry(const struct explainer *explainer,
         if (passed->action == explained->action && passed->target == explained->target &&
             passed->device == explained->device)
             return memory_printf("passed over%s%s%s: %s", passed->refusal ? " [" : "",
-                                 passed->refusal ? plan_refusal_name(passed->refusal) : "",
+                                 passed->refusal ? verdict_name(passed->refusal) : "",
                                  passed->refusal ? "]" : "", passed->message);
     }
     for (size_t i = 0; i < plan->count; i++) {

@@ -52,7 +52,7 @@ static void holdings_add_device(struct finder *finder, const struct device *devi
 
 static void holdings_add_hostdev(struct finder *finder, const struct domain_hostdev *hostdev) {
     for (size_t i = 0; i < finder->host->count; i++)
-        if (domain_hostdev_is(hostdev, &finder->host->devices[i]))
+        if (backend_is_hostdev(hostdev, &finder->host->devices[i]))
             holdings_add_device(finder, &finder->host->devices[i]);
 }
 

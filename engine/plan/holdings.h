@@ -6,8 +6,8 @@
 #ifndef ENGINE_HOLDINGS_H
 #define ENGINE_HOLDINGS_H
 
+#include "engine/backend/backend.h"
 #include "engine/host/host.h"
-#include "engine/model/domain.h"
 
 struct held_device {
     const struct domain *vm;

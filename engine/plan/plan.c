@@ -1,7 +1,6 @@
 #include "engine/plan/plan.h"
 
 #include "engine/host/program_file.h"
-#include "engine/libvirt/device_xml.h"
 #include "parser/syntax.h"
 
 #include <stdarg.h>
@@ -36,44 +35,6 @@ struct device_list {
     const struct device **list;
     size_t count;
 };
-
-/* A judgement on one device; `message` and `hint` belong to whoever keeps it. */
-struct verdict {
-    enum refusal refusal;
-    char *message, *hint;
-};
-
-/* --- names */
-
-const char *plan_refusal_name(enum refusal refusal) {
-    static const char *const names[] = {[REFUSED_NOT] = "none",
-                                        [REFUSED_ABSENT] = "absent",
-                                        [REFUSED_AMBIGUOUS] = "ambiguous",
-                                        [REFUSED_TOO_FEW] = "too-few",
-                                        [REFUSED_NEVER] = "never",
-                                        [REFUSED_BUS] = "wrong-bus",
-                                        [REFUSED_BRIDGE] = "bridge",
-                                        [REFUSED_HOST_USE] = "in-use-by-host",
-                                        [REFUSED_UNKNOWN_USE] = "unknown-use",
-                                        [REFUSED_NO_ANSWER] = "no-answer",
-                                        [REFUSED_DOMAIN] = "pci-domain",
-                                        [REFUSED_FIRMWARE] = "reserved-memory",
-                                        [REFUSED_KERNEL] = "kernel-refuses",
-                                        [REFUSED_HELD] = "held",
-                                        [REFUSED_NO_IOMMU] = "no-iommu",
-                                        [REFUSED_GROUP] = "group",
-                                        [REFUSED_NO_PORT] = "no-port",
-                                        [REFUSED_NO_USB] = "no-usb",
-                                        [REFUSED_NO_USB_PORT] = "no-usb-port",
-                                        [REFUSED_EVENT] = "wrong-event",
-                                        [REFUSED_SAME_TITLE] = "same-title",
-                                        [REFUSED_PROGRAM] = "unsafe-program"};
-    return names[refusal];
-}
-
-const char *plan_bus_text(enum bus bus) {
-    return bus == BUS_PCI ? "pci" : "usb";
-}
 
 char *plan_rule_text(const struct plan_entry *entry) {
     return memory_printf("%s:%zu", entry->rule->source->path,
@@ -153,21 +114,6 @@ static void plan_refuse(struct planner *planner, const struct origin *origin,
     entry->refusal = verdict.refusal;
     entry->message = verdict.message;
     entry->hint = verdict.hint;
-}
-
-static struct verdict plan_verdict(enum refusal refusal, char *message, char *hint) {
-    return (struct verdict){refusal, message, hint};
-}
-
-static struct verdict plan_verdict_copy(const struct verdict *verdict) {
-    return (struct verdict){verdict->refusal,
-                            verdict->message ? memory_strdup(verdict->message) : NULL,
-                            verdict->hint ? memory_strdup(verdict->hint) : NULL};
-}
-
-static void plan_verdict_finish(struct verdict *verdict) {
-    free(verdict->message);
-    free(verdict->hint);
 }
 
 /* The device that unplugged is about, or NULL. */
@@ -282,7 +228,7 @@ static const struct domain *plan_unreadable_vm(const struct planner *planner) {
 }
 
 static bool plan_is_attached(const struct planner *planner, const struct device *device) {
-    return domain_holds(planner->request->event->domain, device) != NULL;
+    return backend_hostdev_of(planner->request->event->domain, device) != NULL;
 }
 
 /* Nothing is left to judge or to do: the VM has it, or this plan gives it. */
@@ -316,7 +262,7 @@ static char *plan_blocked_hint(const struct device *device, const struct device 
 
 static struct verdict plan_refuse_blocked(const struct device *device,
                                           const struct device *blocker) {
-    return plan_verdict(
+    return verdict_refuse(
         REFUSED_GROUP,
         memory_printf("IOMMU group %d also holds %s (%s), which the host's driver %s has",
                       device->iommu_group, blocker->address, blocker->name, blocker->driver),
@@ -331,11 +277,11 @@ static struct verdict plan_refuse_shared(const struct device *device, const stru
                                   device->iommu_group, other->address, other->name, vm);
     if (!holding->is_itself)
         plan_append(&message, ": it %s", holding->text);
-    return plan_verdict(REFUSED_GROUP, message,
-                        memory_printf("a group goes to one VM: stop that VM%s",
-                                      plan_is_same_slot(device, other)
-                                          ? ", or name another device"
-                                          : ", or move one of the two cards to another slot"));
+    return verdict_refuse(REFUSED_GROUP, message,
+                          memory_printf("a group goes to one VM: stop that VM%s",
+                                        plan_is_same_slot(device, other)
+                                            ? ", or name another device"
+                                            : ", or move one of the two cards to another slot"));
 }
 
 /* A group belongs to one VM: what another VM has of it keeps this device from going. */
@@ -351,7 +297,7 @@ static struct verdict plan_judge_siblings(const struct planner *planner,
             continue;
         const struct held_device *holding = plan_held_by_other(planner, other);
         if (!other->driver && other->obstacle == OBSTACLE_UNKNOWN_USE)
-            return plan_verdict(
+            return verdict_refuse(
                 REFUSED_UNKNOWN_USE,
                 memory_printf("IOMMU group %d also holds %s, of which nothing tells "
                               "whether a driver of the host has it: %s",
@@ -371,7 +317,7 @@ static struct verdict plan_judge_bridges(const struct planner *planner,
         const struct device *other = &host->devices[i];
         if (other->is_bridge && other->bus == BUS_PCI &&
             other->iommu_group == device->iommu_group && host_blocks_group(other))
-            return plan_verdict(
+            return verdict_refuse(
                 REFUSED_GROUP,
                 memory_printf("IOMMU group %d also holds %s (%s), which the host's "
                               "driver %s has",
@@ -385,14 +331,14 @@ static struct verdict plan_judge_bridges(const struct planner *planner,
 static struct verdict plan_judge_group(const struct planner *planner, const struct device *device,
                                        bool with_group) {
     if (device->iommu_group < 0 && !planner->request->host->has_iommu)
-        return plan_verdict(
+        return verdict_refuse(
             REFUSED_NO_IOMMU, memory_strdup("the host has no IOMMU turned on"),
             memory_strdup("turn on VT-d or AMD-Vi in the firmware, and on Intel boot "
                           "the kernel with intel_iommu=on"));
     if (device->iommu_group < 0)
-        return plan_verdict(REFUSED_NO_IOMMU,
-                            memory_printf("%s is in no IOMMU group", device->address),
-                            memory_strdup("the IOMMU does not reach this slot: move the card"));
+        return verdict_refuse(REFUSED_NO_IOMMU,
+                              memory_printf("%s is in no IOMMU group", device->address),
+                              memory_strdup("the IOMMU does not reach this slot: move the card"));
     return with_group ? plan_judge_bridges(planner, device) : plan_judge_siblings(planner, device);
 }
 
@@ -400,13 +346,13 @@ static struct verdict plan_judge_usb(const struct planner *planner, const struct
     const struct domain *domain = planner->request->event->domain;
     if (device->bus != BUS_USB || !domain->machine || domain->guest.has_usb)
         return (struct verdict){0};
-    return plan_verdict(REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
-                        memory_strdup("add to the VM while it is off: "
-                                      "<controller type='usb' model='qemu-xhci'/>"));
+    return verdict_refuse(REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
+                          memory_strdup("add to the VM while it is off: "
+                                        "<controller type='usb' model='qemu-xhci'/>"));
 }
 
 static struct verdict plan_refuse_machine(const struct domain *domain) {
-    return plan_verdict(
+    return verdict_refuse(
         REFUSED_NO_PORT,
         memory_printf("the VM's machine type %s has no PCI bus to plug a device into",
                       domain->machine),
@@ -429,17 +375,17 @@ static struct verdict plan_refuse_ports(const struct domain *domain, size_t need
                     guest->root_ports, guest->fixed_ports);
     else if (guest->has_pcie_root)
         plan_append(&message, " (it has %u in all)", guest->root_ports);
-    return plan_verdict(REFUSED_NO_PORT, message,
-                        memory_printf("add to the VM while it is off: <controller type='pci' "
-                                      "model='%s'/>, one for each device",
-                                      model));
+    return verdict_refuse(REFUSED_NO_PORT, message,
+                          memory_printf("add to the VM while it is off: <controller type='pci' "
+                                        "model='%s'/>, one for each device",
+                                        model));
 }
 
 static struct verdict plan_refuse_usb_ports(const struct domain *domain) {
     char *text = guest_usb_text(&domain->guest);
     char *message = memory_printf("the VM has no free USB port left: %s", text);
     free(text);
-    return plan_verdict(
+    return verdict_refuse(
         REFUSED_NO_USB_PORT, message,
         memory_strdup("add to the VM while it is off: <controller type='usb' "
                       "model='qemu-xhci' ports='15'/>, instead of one that it has or "
@@ -490,9 +436,9 @@ static struct verdict plan_refuse_held(const struct held_device *holding) {
                              "one"
                            : "the device would vanish under that VM: stop it or take that out of "
                              "it first; 'any' takes the next free one";
-    return plan_verdict(REFUSED_HELD,
-                        memory_printf("VM '%s' %s", domain_label(holding->vm), holding->text),
-                        memory_strdup(hint));
+    return verdict_refuse(REFUSED_HELD,
+                          memory_printf("VM '%s' %s", domain_label(holding->vm), holding->text),
+                          memory_strdup(hint));
 }
 
 /* The VM must not lose its own disk, network or device either. */
@@ -500,7 +446,7 @@ static struct verdict plan_judge_own(const struct planner *planner, const struct
     const struct held_device *holding = holdings_find(plan_holdings_of(planner), device, NULL);
     if (!holding || holding->vm != planner->request->event->domain)
         return (struct verdict){0};
-    return plan_verdict(
+    return verdict_refuse(
         REFUSED_HELD, memory_printf("the VM itself %s", holding->text),
         memory_strdup("the VM would lose that: name another device, or take that out "
                       "of the VM's definition"));
@@ -542,7 +488,7 @@ static struct verdict plan_judge_rules_behind(const struct planner *planner,
                 memory_printf("%s is behind it, which %s:%zu gives to %s", device->address,
                               rule->source->path, program_line(rule, action), vms);
             free(vms);
-            return plan_verdict(
+            return verdict_refuse(
                 REFUSED_HELD, message,
                 memory_strdup("one of the two rules can be kept: the USB device alone, "
                               "or the controller with all that is plugged into it"));
@@ -573,15 +519,16 @@ static struct verdict plan_judge_holders(const struct planner *planner,
     if (holding)
         return plan_refuse_held(holding);
     if (claim)
-        return plan_verdict(REFUSED_HELD, memory_strdup(claim->message),
-                            memory_strdup(claim->hint));
+        return verdict_refuse(REFUSED_HELD, memory_strdup(claim->message),
+                              memory_strdup(claim->hint));
     if (unreadable)
-        return plan_verdict(REFUSED_HELD,
-                            memory_printf("VM '%s' runs, and what it has cannot be read: %s",
-                                          domain_label(unreadable), unreadable->unreadable),
-                            memory_printf("it may have the device: see 'virsh dumpxml %s', or stop "
-                                          "that VM",
-                                          domain_label(unreadable)));
+        return verdict_refuse(
+            REFUSED_HELD,
+            memory_printf("VM '%s' runs, and what it has cannot be read: %s",
+                          domain_label(unreadable), unreadable->unreadable),
+            memory_printf("it may have the device: see 'virsh dumpxml %s', or stop "
+                          "that VM",
+                          domain_label(unreadable)));
     struct verdict own = plan_judge_own(planner, device);
     return own.refusal ? own : plan_judge_controller(planner, device);
 }
@@ -593,13 +540,13 @@ static struct verdict plan_judge_guard(const struct planner *planner, const stru
         return (struct verdict){0};
     size_t line = source_position(guard->source, guard->span.start).line;
     if (guard->doubtful)
-        return plan_verdict(
+        return verdict_refuse(
             REFUSED_NEVER,
             memory_printf("'never' at %s:%zu has an error, and forbids all that it may "
                           "mean",
                           guard->source->path, line),
             memory_strdup("correct the error that 'virt-rules check' reports"));
-    return plan_verdict(
+    return verdict_refuse(
         REFUSED_NEVER, memory_printf("'never' at %s:%zu forbids it", guard->source->path, line),
         memory_strdup("'never' wins over every rule: change that line if the VM may "
                       "have the device"));
@@ -637,7 +584,7 @@ static struct verdict plan_judge_guards_behind(const struct planner *planner,
         if (!no.refusal)
             continue;
         if (device->bus == BUS_USB && !holdings_is_behind(host, device, controller)) {
-            plan_verdict_finish(&no);
+            verdict_finish(&no);
             continue;
         }
         char *message = memory_printf("%s is behind it: %s", device->address, no.message);
@@ -657,25 +604,26 @@ static struct verdict plan_judge(const struct planner *planner, const struct dev
     if (guard.refusal)
         return guard;
     if (device->is_bridge)
-        return plan_verdict(REFUSED_BRIDGE,
-                            memory_printf("%s is a %s, no endpoint", device->address,
-                                          device->bus == BUS_PCI ? "bridge" : "hub"),
-                            memory_strdup("name the device behind it"));
+        return verdict_refuse(REFUSED_BRIDGE,
+                              memory_printf("%s is a %s, no endpoint", device->address,
+                                            device->bus == BUS_PCI ? "bridge" : "hub"),
+                              memory_strdup("name the device behind it"));
     if (device->use)
-        return plan_verdict(
+        return verdict_refuse(
             REFUSED_HOST_USE, memory_printf("the host %s", device->use),
             memory_strdup("nothing overrides this: name another device, or free this "
                           "one on the host first"));
     if (device->obstacle)
-        return plan_verdict(plan_obstacle_refusal(device->obstacle),
-                            memory_strdup(device->obstacle_text),
-                            memory_strdup(device->obstacle_hint));
+        return verdict_refuse(plan_obstacle_refusal(device->obstacle),
+                              memory_strdup(device->obstacle_text),
+                              memory_strdup(device->obstacle_hint));
     struct verdict held = plan_judge_holders(planner, device);
     if (held.refusal)
         return held;
     if (device->vm_use)
-        return plan_verdict(REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
-                            memory_strdup("stop that VM, or take what is on the device out of it"));
+        return verdict_refuse(
+            REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
+            memory_strdup("stop that VM, or take what is on the device out of it"));
     return device->bus == BUS_PCI ? plan_judge_group(planner, device, with_group)
                                   : plan_judge_usb(planner, device);
 }
@@ -688,9 +636,9 @@ static void plan_skip_attached(struct planner *planner, const struct origin *ori
         memory_strdup("the VM has it already");
 }
 
-static struct device_xml_options plan_hostdev_options_of(const struct action *action) {
-    struct device_xml_options options = {.unmanaged = plan_has_option(action, OPTION_UNMANAGED),
-                                         .rom_off = plan_has_option(action, OPTION_ROM_OFF)};
+static struct backend_options plan_hostdev_options_of(const struct action *action) {
+    struct backend_options options = {.unmanaged = plan_has_option(action, OPTION_UNMANAGED),
+                                      .rom_off = plan_has_option(action, OPTION_ROM_OFF)};
     for (const struct action_option *option = action->options; option; option = option->next)
         if (option->kind == OPTION_ROM_FILE)
             options.rom = option->text;
@@ -700,14 +648,15 @@ static struct device_xml_options plan_hostdev_options_of(const struct action *ac
 /* A ROM is the selected device's own, not that of what goes with it. */
 static void plan_add_attach(struct planner *planner, const struct origin *origin,
                             const struct device *device) {
-    struct device_xml_options options = plan_hostdev_options_of(origin->action);
+    struct backend_options options = plan_hostdev_options_of(origin->action);
     if (!match_device(origin->target->device, device))
         options.rom = NULL;
     if (device->bus == BUS_USB)
         guest_take_usb(&planner->guest);
     else
         guest_take_pci(&planner->guest, device->kind, &options.place);
-    plan_add_entry(planner, origin, PLAN_STEP, device)->xml = device_xml(device, &options);
+    plan_add_entry(planner, origin, PLAN_STEP, device)->xml =
+        backend_xml(backend_type(origin->action->backend), device, &options);
 }
 
 /* What goes with the device: with its group the group's endpoints, itself first; else itself. */
@@ -813,11 +762,11 @@ static void plan_refuse_bus(struct planner *planner, const struct origin *origin
                             const struct device *device) {
     bool usb = device->bus == BUS_USB;
     plan_refuse(planner, origin, device,
-                plan_verdict(REFUSED_BUS,
-                             memory_printf("%s is a %s device, and the rule says 'as %s'",
-                                           device->address, usb ? "USB" : "PCI",
-                                           syntax_backend_text(origin->action->backend)),
-                             memory_printf("write 'as %s'", usb ? "usb" : "vfio")));
+                verdict_refuse(REFUSED_BUS,
+                               memory_printf("%s is a %s device, and the rule says 'as %s'",
+                                             device->address, usb ? "USB" : "PCI",
+                                             syntax_backend_text(origin->action->backend)),
+                               memory_printf("write 'as %s'", usb ? "usb" : "vfio")));
 }
 
 /* The first that may be had, or NULL and why the first may not, which is the caller's. */
@@ -833,7 +782,7 @@ static const struct device *plan_first_choice(const struct planner *planner,
         if (no.refusal && !*why)
             *why = memory_printf("%s: %s; %s", devices->list[i]->address, no.message, no.hint);
         plan_list_finish(&unit);
-        plan_verdict_finish(&no);
+        verdict_finish(&no);
         if (!no.refusal)
             return devices->list[i];
     }
@@ -859,10 +808,10 @@ static void plan_refuse_ambiguous(struct planner *planner, const struct origin *
     char *wanted = plan_wanted_text(origin);
     bool attach = origin->action->verb == VERB_ATTACH;
     plan_refuse(planner, origin, NULL,
-                plan_verdict(REFUSED_AMBIGUOUS,
-                             memory_printf("%zu devices%s are %s: %s", devices->count,
-                                           attach ? "" : " that the VM has", wanted, list),
-                             plan_choice_hint(planner, origin, devices)));
+                verdict_refuse(REFUSED_AMBIGUOUS,
+                               memory_printf("%zu devices%s are %s: %s", devices->count,
+                                             attach ? "" : " that the VM has", wanted, list),
+                               plan_choice_hint(planner, origin, devices)));
     free(wanted);
     free(list);
 }
@@ -888,13 +837,13 @@ static void plan_miss(struct missed *missed, const struct device *device, struct
     plan_append(&missed->why, "; %s: %s", device->address, no.message);
     missed->differ |= missed->first.refusal && missed->first.refusal != no.refusal;
     if (missed->first.refusal)
-        plan_verdict_finish(&no);
+        verdict_finish(&no);
     else
         missed->first = no;
 }
 
 static void plan_missed_finish(struct missed *missed) {
-    plan_verdict_finish(&missed->first);
+    verdict_finish(&missed->first);
     free(missed->why);
 }
 
@@ -930,9 +879,9 @@ static void plan_choose_device(struct planner *planner, const struct origin *ori
     } else if (plan_is_settled(planner, device)) {
         /* It is in the VM; why the rest of its group cannot follow becomes an entry. */
         plan_choose_unit(planner, choice, devices, &alone);
-        plan_verdict_finish(&no);
+        verdict_finish(&no);
     } else {
-        plan_pass_over(planner, origin, device, plan_verdict_copy(&no));
+        plan_pass_over(planner, origin, device, verdict_copy(&no));
         plan_miss(missed, device, no);
     }
     plan_list_finish(&unit);
@@ -958,9 +907,9 @@ static struct choice plan_choose(struct planner *planner, const struct origin *o
                 plan_choose_device(planner, origin, &choice, devices, device, missed);
             else if (!settled)
                 plan_pass_over(planner, origin, device,
-                               plan_verdict(REFUSED_NOT,
-                                            memory_strdup("enough others were taken before it"),
-                                            NULL));
+                               verdict_refuse(REFUSED_NOT,
+                                              memory_strdup("enough others were taken before it"),
+                                              NULL));
         }
     for (size_t i = 0; i < planner->request->host->count; i++)
         planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
@@ -1014,16 +963,17 @@ static void plan_pass_over_others(struct planner *planner, const struct origin *
     for (size_t i = 0; i < matched->count; i++) {
         const struct device *device = matched->list[i];
         if (plan_is_leaving(planner, device))
-            plan_pass_over(planner, origin, device,
-                           plan_verdict(REFUSED_ABSENT, memory_strdup("it leaves the host"), NULL));
+            plan_pass_over(
+                planner, origin, device,
+                verdict_refuse(REFUSED_ABSENT, memory_strdup("it leaves the host"), NULL));
         else if (device->bus != bus)
             plan_pass_over(
                 planner, origin, device,
-                plan_verdict(REFUSED_BUS,
-                             memory_printf("it is a %s device, and the rule says 'as %s'",
-                                           device->bus == BUS_USB ? "USB" : "PCI",
-                                           syntax_backend_text(origin->action->backend)),
-                             NULL));
+                verdict_refuse(REFUSED_BUS,
+                               memory_printf("it is a %s device, and the rule says 'as %s'",
+                                             device->bus == BUS_USB ? "USB" : "PCI",
+                                             syntax_backend_text(origin->action->backend)),
+                               NULL));
     }
 }
 
@@ -1067,14 +1017,15 @@ static void plan_detach_devices(struct planner *planner, const struct origin *or
     for (size_t i = 0; i < devices->count; i++)
         if (any && i >= origin->target->count)
             plan_pass_over(planner, origin, devices->list[i],
-                           plan_verdict(REFUSED_NOT,
-                                        memory_strdup("enough others were detached before it"),
-                                        NULL));
+                           verdict_refuse(REFUSED_NOT,
+                                          memory_strdup("enough others were detached before it"),
+                                          NULL));
         else if (!(*plan_mark_of(planner, devices->list[i]) & MARK_DETACH)) {
             plan_add_entry(planner, origin, PLAN_STEP, devices->list[i])->xml =
-                device_xml(devices->list[i], NULL);
-            guest_leave(&planner->guest,
-                        &domain_holds(planner->request->event->domain, devices->list[i])->place);
+                backend_detach_xml(devices->list[i]);
+            guest_leave(
+                &planner->guest,
+                &backend_hostdev_of(planner->request->event->domain, devices->list[i])->place);
         }
 }
 
@@ -1115,7 +1066,7 @@ static void plan_detach(struct planner *planner, const struct origin *origin) {
         if (!plan_is_attached(planner, found.list[i]))
             plan_pass_over(
                 planner, origin, found.list[i],
-                plan_verdict(REFUSED_NOT, memory_strdup("the VM does not have it"), NULL));
+                verdict_refuse(REFUSED_NOT, memory_strdup("the VM does not have it"), NULL));
     if (!held.count && taken)
         ; /* it was the only one */
     else if (!held.count)
@@ -1136,7 +1087,7 @@ static void plan_detach(struct planner *planner, const struct origin *origin) {
 static bool plan_is_on_host(const struct planner *planner, const struct domain_hostdev *hostdev) {
     const struct host *host = planner->request->host;
     for (size_t i = 0; i < host->count; i++)
-        if (domain_hostdev_is(hostdev, &host->devices[i]) &&
+        if (backend_is_hostdev(hostdev, &host->devices[i]) &&
             !plan_is_leaving(planner, &host->devices[i]))
             return true;
     return !host->has_usb; /* a host without so much as a root hub shows nothing of its USB */
@@ -1191,7 +1142,7 @@ static void plan_gone(struct planner *planner, const struct domain_hostdev *host
     struct device *device = plan_gone_device(hostdev);
     struct plan_entry *entry = plan_add_entry(planner, &origin, PLAN_STEP, NULL);
     entry->device = entry->gone = device;
-    entry->xml = device_xml(device, NULL);
+    entry->xml = backend_detach_xml(device);
     entry->message = memory_strdup("the device has left the host, and the VM still has it");
     guest_leave(&planner->guest, &hostdev->place);
 }
@@ -1218,7 +1169,7 @@ static void plan_run(struct planner *planner, const struct origin *origin) {
         tree_close(&tree);
     }
     if (refused) {
-        plan_refuse(planner, origin, NULL, plan_verdict(REFUSED_PROGRAM, message, hint));
+        plan_refuse(planner, origin, NULL, verdict_refuse(REFUSED_PROGRAM, message, hint));
         return;
     }
     plan_add_entry(planner, origin, PLAN_STEP, NULL);
@@ -1229,10 +1180,10 @@ static void plan_run(struct planner *planner, const struct origin *origin) {
 static void plan_refuse_event(struct planner *planner, const struct origin *origin) {
     const char *event = scanner_event_text(planner->request->event->name);
     plan_refuse(planner, origin, NULL,
-                plan_verdict(REFUSED_EVENT,
-                             memory_printf("nothing can be %sed at '%s'",
-                                           syntax_verb_text(origin->action->verb), event),
-                             memory_strdup("use 'started'")));
+                verdict_refuse(REFUSED_EVENT,
+                               memory_printf("nothing can be %sed at '%s'",
+                                             syntax_verb_text(origin->action->verb), event),
+                               memory_strdup("use 'started'")));
 }
 
 /* "'NAME' (UUID)" */
@@ -1259,12 +1210,12 @@ static bool plan_refuse_same_title(struct planner *planner, const struct origin 
     if (enough)
         return false;
     char *own = plan_vm_text(event->domain), *other = plan_vm_text(rival);
-    plan_refuse(
-        planner, origin, NULL,
-        plan_verdict(REFUSED_SAME_TITLE,
-                     memory_printf("VMs %s and %s have the same title '%s'", own, other,
-                                   event->domain->title),
-                     memory_strdup("say which is meant: 'on vm uuid UUID' or 'on vm name NAME'")));
+    plan_refuse(planner, origin, NULL,
+                verdict_refuse(
+                    REFUSED_SAME_TITLE,
+                    memory_printf("VMs %s and %s have the same title '%s'", own, other,
+                                  event->domain->title),
+                    memory_strdup("say which is meant: 'on vm uuid UUID' or 'on vm name NAME'")));
     free(own);
     free(other);
     return true;
@@ -1318,7 +1269,7 @@ void plan_finish(struct plan *plan) {
         }
         free(entry->wanted);
         free(entry->xml);
-        plan_verdict_finish(&(struct verdict){.message = entry->message, .hint = entry->hint});
+        verdict_finish(&(struct verdict){.message = entry->message, .hint = entry->hint});
     }
     for (size_t i = 0; i < plan->passed_count; i++)
         free(plan->passed[i].message);

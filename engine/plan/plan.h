@@ -5,6 +5,7 @@
 #ifndef ENGINE_PLAN_H
 #define ENGINE_PLAN_H
 
+#include "engine/backend/backend.h"
 #include "engine/host/host.h"
 #include "engine/model/event.h"
 #include "engine/plan/holdings.h"
@@ -31,32 +32,6 @@ struct plan_request {
     /* Below which programs are judged, "" for the running system. NULL: not here, but when they are
      * started. */
     const char *program_root;
-};
-
-/* Why something is refused; the names in --json are those of plan_refusal_name(). */
-enum refusal {
-    REFUSED_NOT, /* a step, or skipped */
-    REFUSED_ABSENT,
-    REFUSED_AMBIGUOUS,
-    REFUSED_TOO_FEW,
-    REFUSED_NEVER,
-    REFUSED_BUS,
-    REFUSED_BRIDGE,
-    REFUSED_HOST_USE,
-    REFUSED_UNKNOWN_USE,
-    REFUSED_NO_ANSWER,
-    REFUSED_DOMAIN,
-    REFUSED_FIRMWARE,
-    REFUSED_KERNEL,
-    REFUSED_HELD,
-    REFUSED_NO_IOMMU,
-    REFUSED_GROUP,
-    REFUSED_NO_PORT,
-    REFUSED_NO_USB,
-    REFUSED_NO_USB_PORT,
-    REFUSED_EVENT,
-    REFUSED_SAME_TITLE,
-    REFUSED_PROGRAM,
 };
 
 enum plan_kind {
@@ -106,8 +81,6 @@ void plan_init(struct plan *plan, const struct plan_request *request);
 void plan_finish(struct plan *plan);
 
 size_t plan_count(const struct plan *plan, enum plan_kind kind);
-const char *plan_refusal_name(enum refusal refusal);
-const char *plan_bus_text(enum bus bus);
 
 /* What the entry does: its action's verb, but for a device that has left the host. */
 enum verb plan_verb(const struct plan_entry *entry);

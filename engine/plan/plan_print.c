@@ -114,7 +114,7 @@ static void plan_print_print_entry(const struct plan_entry *entry, FILE *out, bo
         plan_print_print_how(entry, out);
     plan_print_print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
-        fprintf(out, " [%s]", plan_refusal_name(entry->refusal));
+        fprintf(out, " [%s]", verdict_name(entry->refusal));
     plan_print_print_line("hint: ", entry->hint, out);
     if (xml)
         plan_print_print_xml(entry->xml, out);
@@ -191,7 +191,7 @@ static struct json_object *plan_print_device_json(const struct plan_entry *entry
     if (device)
         snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
     text_put_json(object, "bus",
-                  plan_bus_text(device ? device->bus : plan_print_wanted_bus(entry)));
+                  device_bus(device ? device->bus : plan_print_wanted_bus(entry))->name);
     text_put_json(object, "address", device ? device->address : NULL);
     text_put_json(object, "id", has_id ? id : NULL);
     text_put_json(object, "name", device ? device->name : NULL);
@@ -261,7 +261,7 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
         text_put_json(object, "xml", entry->xml);
         return object;
     }
-    text_put_json(object, "reason", entry->refusal ? plan_refusal_name(entry->refusal) : "already");
+    text_put_json(object, "reason", entry->refusal ? verdict_name(entry->refusal) : "already");
     text_put_json(object, "message", entry->message);
     text_put_json(object, "hint", entry->hint);
     return object;

@@ -233,7 +233,7 @@ static void status_add_entry(const struct maker *maker, const struct plan_entry 
 
 static bool status_has_row(const struct status_vm *vm, const struct domain_hostdev *hostdev) {
     for (size_t i = 0; i < vm->count; i++)
-        if (vm->rows[i].device && domain_hostdev_is(hostdev, vm->rows[i].device))
+        if (vm->rows[i].device && backend_is_hostdev(hostdev, vm->rows[i].device))
             return true;
     return false;
 }
@@ -241,7 +241,7 @@ static bool status_has_row(const struct status_vm *vm, const struct domain_hostd
 static const struct device *status_device_of(const struct host *host,
                                              const struct domain_hostdev *hostdev) {
     for (size_t i = 0; i < host->count; i++)
-        if (domain_hostdev_is(hostdev, &host->devices[i]))
+        if (backend_is_hostdev(hostdev, &host->devices[i]))
             return &host->devices[i];
     return NULL;
 }

@@ -10,7 +10,7 @@
  *     struct guest_removal release = {.virt = run->virt,
  *                                     .clock = run->executor->clock,
  *                                     .domain = &run->domain,
- *                                     .hostdev = domain_holds(&run->domain, entry->device),
+ *                                     .hostdev = backend_hostdev_of(&run->domain, entry->device),
  *                                     .xml = entry->xml};
  *     enum guest_answer answer = guest_release(&release, &error);
  *     ... GUEST_NOT_ASKED: what `error.kind` asks for, as after any other call; else

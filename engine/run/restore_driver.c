@@ -173,7 +173,7 @@ static bool restore_driver_probe(struct run *run, struct unbound_device *taken,
 static const struct domain *restore_driver_holder_of(const struct others *vms,
                                                      const struct device *device) {
     for (size_t i = 0; i < vms->count; i++)
-        if (domain_holds(&vms->list[i], device))
+        if (backend_hostdev_of(&vms->list[i], device))
             return &vms->list[i];
     return NULL;
 }
@@ -186,7 +186,7 @@ static enum holder restore_driver_find_holder(struct run *run, const struct devi
     struct virt_error error;
     struct others vms;
     const struct event *event = run->executor->event;
-    if (event->name == EVENT_PREPARE && domain_holds(event->domain, device))
+    if (event->name == EVENT_PREPARE && backend_hostdev_of(event->domain, device))
         return HOLDER_UNKNOWN;
     if (!run->virt && !run_open_virt(run))
         return HOLDER_UNKNOWN;

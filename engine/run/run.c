@@ -1,6 +1,6 @@
 #include "engine/run/run.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 
@@ -425,7 +425,7 @@ enum vm_has run_vm_has(struct run *run, const struct device *device) {
     struct domain domain;
     if (!run_load_domain(run, &domain))
         return UNKNOWN;
-    enum vm_has has = domain_holds(&domain, device) ? HOLDS : HOLDS_NOT;
+    enum vm_has has = backend_hostdev_of(&domain, device) ? HOLDS : HOLDS_NOT;
     domain_finish(&domain);
     return has;
 }
@@ -484,7 +484,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     struct guest_removal release = {.virt = run->virt,
                                     .clock = run->executor->clock,
                                     .domain = &domain,
-                                    .hostdev = domain_holds(&domain, entry->device),
+                                    .hostdev = backend_hostdev_of(&domain, entry->device),
                                     .xml = xml};
     *result = (struct virt_error){.failure.message = "the VM does not have it any more"};
     if (!entry->gone)
@@ -508,13 +508,13 @@ void run_clear_unplugged(struct run *run) {
     if (event->name != EVENT_UNPLUGGED || !device || device->bus != BUS_PCI ||
         host_find(&run->host, BUS_PCI, device->address))
         return;
-    if (domain_holds(&run->domain, device)) {
+    if (backend_hostdev_of(&run->domain, device)) {
         if (run_now(run) < run->start + RELEASE_LIMIT_MS)
             run_wait_for(run, run_now(run) + FIRST_WAIT_MS);
         return;
     }
     struct virt_error error;
-    char *xml = device_xml(device, &(struct device_xml_options){.unmanaged = true});
+    char *xml = backend_xml(&backend_vfio, device, &(struct backend_options){.unmanaged = true});
     run_begin_call(run, "attach", device);
     int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
     run_end_call(run, device, status < 0 ? &error : NULL);

@@ -1,7 +1,7 @@
 #include "engine/host/driver.h"
 #include "engine/run/run.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static void run_group_watch(struct run *run, const struct plan_entry *entry) {
 static bool run_group_take_out(struct run *run, const struct plan_entry *entry) {
     struct virt_error result = {.failure.message = "the VM could not be seen any more"};
     int64_t since = run_now(run);
-    char *xml = device_xml(entry->device, NULL);
+    char *xml = backend_detach_xml(entry->device);
     enum guest_answer answer;
     while ((answer = run_ask_guest(run, entry, xml, &result)) == GUEST_NOT_ASKED &&
            run_ask_again(run, &result, since))
@@ -99,7 +99,7 @@ static size_t run_group_count_held(const struct run *run, const struct plan_entr
         if (!member.device)
             continue;
         const struct task *task = run_find_task(run, &member, member.device);
-        count += (task && task->went) || domain_holds(&run->domain, member.device);
+        count += (task && task->went) || backend_hostdev_of(&run->domain, member.device);
     }
     return count;
 }
@@ -146,7 +146,7 @@ void run_group_recheck(struct run *run) {
     for (size_t i = run->leaving_count; i-- > 0;) {
         struct leaving *leaving = &run->leaving[i];
         const struct device *device = host_find(&run->host, BUS_PCI, leaving->address);
-        bool is_gone = device && !domain_holds(&run->domain, device);
+        bool is_gone = device && !backend_hostdev_of(&run->domain, device);
         if (!is_gone && device && run_now(run) < leaving->deadline) {
             run->look = run_at_most(leaving->deadline, run->look);
             continue;

@@ -2,7 +2,7 @@
 #include "engine/host/driver.h"
 #include "engine/model/address.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 #include "engine/state/vm_state.h"
@@ -36,7 +36,7 @@ static int manual_detach_fail(struct virt_error *error, char *message, char *hin
 static const struct device *manual_detach_find_on_host(const struct host *host,
                                                        const struct domain_hostdev *hostdev) {
     for (size_t i = 0; i < host->count; i++)
-        if (domain_hostdev_is(hostdev, &host->devices[i]))
+        if (backend_is_hostdev(hostdev, &host->devices[i]))
             return &host->devices[i];
     return NULL;
 }
@@ -156,7 +156,7 @@ static char *manual_detach_xml_of(const struct domain_hostdev *hostdev) {
                             .bus_number = hostdev->bus_number,
                             .device_number = hostdev->device_number};
     snprintf(address, sizeof address, "%s", hostdev->address);
-    return device_xml(&device, NULL);
+    return backend_detach_xml(&device);
 }
 
 static void manual_detach_describe(struct manual_detach *detach) {

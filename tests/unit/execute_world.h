@@ -6,7 +6,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/run/pass.h"
 #include "engine/state/vm_state.h"
 
@@ -231,7 +231,7 @@ static inline bool has_taken(const char *uuid) {
 static inline char *hostdev_of(const char *address) {
     struct device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
     device.address = (char *)address;
-    return device_xml(&device, NULL);
+    return backend_detach_xml(&device);
 }
 
 static inline void give(const char *uuid, const char *address) {
@@ -246,7 +246,7 @@ static inline void take(const char *uuid, const char *address) {
     struct domain domain;
     device.address = (char *)address;
     sample_domain(&domain, double_virt_xml(hypervisor, uuid));
-    bool has = domain_holds(&domain, &device);
+    bool has = backend_hostdev_of(&domain, &device);
     domain_finish(&domain);
     if (!has)
         return;

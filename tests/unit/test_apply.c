@@ -3,7 +3,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/trigger/apply.h"
 
 #include <json-c/json.h>
@@ -194,7 +194,7 @@ static void attaches_in_a_process_a_vm(void **state) {
 static void does_nothing_twice(void **state) {
     struct device stick = {
         .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 5};
-    char *xml = device_xml(&stick, NULL), name[] = "frigate";
+    char *xml = backend_detach_xml(&stick), name[] = "frigate";
     char *const names[] = {name};
     (void)state;
     double_virt_give(hypervisor, FRIGATE, xml);
@@ -324,7 +324,7 @@ static void shows_plans_and_changes_nothing(void **state) {
 static void shows_what_another_vm_has(void **state) {
     struct device stick = {
         .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 5};
-    char *xml = device_xml(&stick, NULL);
+    char *xml = backend_detach_xml(&stick);
     (void)state;
     double_virt_give(hypervisor, ASSISTANT, xml);
     free(xml);

@@ -1,3 +1,4 @@
+#include "engine/backend/backend.h"
 #include "engine/model/domain.h"
 
 #include <setjmp.h>
@@ -594,12 +595,12 @@ static void finds_what_it_holds(void **state) {
 
     (void)state;
     parse(&domain, live);
-    assert_ptr_equal(domain_holds(&domain, &held), &domain.hostdevs[1]);
-    assert_null(domain_holds(&domain, &other));
-    assert_ptr_equal(domain_holds(&domain, &stick), &domain.hostdevs[2]);
-    assert_null(domain_holds(&domain, &twin));
-    assert_null(domain_holds(&domain, &renamed));
-    assert_null(domain_holds(&domain, &other_bus));
+    assert_ptr_equal(backend_hostdev_of(&domain, &held), &domain.hostdevs[1]);
+    assert_null(backend_hostdev_of(&domain, &other));
+    assert_ptr_equal(backend_hostdev_of(&domain, &stick), &domain.hostdevs[2]);
+    assert_null(backend_hostdev_of(&domain, &twin));
+    assert_null(backend_hostdev_of(&domain, &renamed));
+    assert_null(backend_hostdev_of(&domain, &other_bus));
     domain_finish(&domain);
 }
 
@@ -610,18 +611,18 @@ static void finds_usb_devices_by_what_there_is(void **state) {
     (void)state;
     parse(&domain, DEVICES("<hostdev type='usb'><source><vendor id='0x1a6e'/>"
                            "<product id='0x089a'/></source></hostdev>"));
-    assert_non_null(domain_holds(&domain, &stick));
-    assert_null(domain_holds(&domain, &other));
+    assert_non_null(backend_hostdev_of(&domain, &stick));
+    assert_null(backend_hostdev_of(&domain, &other));
     domain_finish(&domain);
     parse(&domain, DEVICES("<hostdev type='usb'><source><address bus='1' device='5'/></source>"
                            "</hostdev>"));
-    assert_null(domain_holds(&domain, &stick));
-    assert_non_null(domain_holds(&domain, &other));
+    assert_null(backend_hostdev_of(&domain, &stick));
+    assert_non_null(backend_hostdev_of(&domain, &other));
     domain_finish(&domain);
     parse(&domain, DEVICES("<hostdev type='usb'><source><address bus='0' device='0'/></source>"
                            "</hostdev>"));
     stick = usb(0, 0, 0, 0);
-    assert_null(domain_holds(&domain, &stick));
+    assert_null(backend_hostdev_of(&domain, &stick));
     domain_finish(&domain);
 }
 

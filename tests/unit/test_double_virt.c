@@ -1,7 +1,7 @@
 /* The double keeps to what engine/libvirt/virt.h and its own header promise. */
 #include "tests/unit/double_virt.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/model/domain.h"
 #include "engine/run/pass.h"
 
@@ -44,7 +44,7 @@ static int destroy(void **state) {
 }
 
 static int attach(const char *uuid, const struct device *device) {
-    char *xml = device_xml(device, NULL);
+    char *xml = backend_detach_xml(device);
     int status;
 
     assert_non_null(xml);
@@ -54,7 +54,7 @@ static int attach(const char *uuid, const struct device *device) {
 }
 
 static int detach(const char *uuid, const struct device *device) {
-    char *xml = device_xml(device, NULL);
+    char *xml = backend_detach_xml(device);
     int status;
 
     assert_non_null(xml);
@@ -69,7 +69,7 @@ static bool holds(const char *uuid, const struct device *device) {
     bool held;
 
     assert_int_equal(domain_parse(&domain, xml, strlen(xml), &error.failure), 0);
-    held = domain_holds(&domain, device) != NULL;
+    held = backend_hostdev_of(&domain, device) != NULL;
     domain_finish(&domain);
     return held;
 }
@@ -168,7 +168,7 @@ static void fails_when_told(void **state) {
 }
 
 static void take_coral(struct double_virt *self, void *context) {
-    char *xml = device_xml(&coral, NULL);
+    char *xml = backend_detach_xml(&coral);
 
     double_virt_give(self, WINDOWS, xml);
     free(xml);
@@ -268,7 +268,7 @@ static void test_sleep(struct clock *clock, int64_t milliseconds) {
 }
 
 static void give_coral(struct double_virt *self, void *context) {
-    char *xml = device_xml(&coral, NULL);
+    char *xml = backend_detach_xml(&coral);
 
     (void)context;
     double_virt_give(self, WINDOWS, xml);

@@ -2,7 +2,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/run/guest_removal.h"
 
 #define FRIGATE "00000000-0000-4000-8000-000000000001"
@@ -36,8 +36,8 @@ static int create(void **state) {
     hours = (struct jumping_clock){{jump_now, jump}, 1000};
     double_virt_clock(hypervisor, &hours.clock);
     double_virt_add(hypervisor, FRIGATE, "frigate", NULL);
-    coral_xml = device_xml(&coral, NULL);
-    gpu_xml = device_xml(&gpu, NULL);
+    coral_xml = backend_detach_xml(&coral);
+    gpu_xml = backend_detach_xml(&gpu);
     double_virt_give(hypervisor, FRIGATE, gpu_xml);
     double_virt_give(hypervisor, FRIGATE, coral_xml);
     return 0;
@@ -59,7 +59,7 @@ static enum guest_answer ask(int limit_ms) {
                                     .xml = coral_xml,
                                     .limit_ms = limit_ms};
     sample_domain(&domain, double_virt_xml(hypervisor, FRIGATE));
-    release.hostdev = domain_holds(&domain, &coral);
+    release.hostdev = backend_hostdev_of(&domain, &coral);
     assert_non_null(release.hostdev);
     enum guest_answer answer = guest_removal_wait(&release, &result);
     domain_finish(&domain);

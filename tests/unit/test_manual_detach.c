@@ -2,7 +2,7 @@
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 #include "engine/state/lock.h"
 #include "engine/state/vm_state.h"
 #include "engine/trigger/manual_detach.h"
@@ -67,7 +67,7 @@ static int destroy(void **state) {
 }
 
 static void give(const struct device *device) {
-    char *xml = device_xml(device, NULL);
+    char *xml = backend_detach_xml(device);
     assert_non_null(xml);
     double_virt_give(hypervisor, FRIGATE, xml);
     free(xml);

@@ -121,7 +121,7 @@ static void print_entry(char *text, size_t size, const struct plan_entry *entry)
                        : entry->kind == PLAN_SKIPPED ? "skipped"
                                                      : "refused";
     snprintf(text, size, "%s%s%s %s\n", kind, entry->refusal ? " " : "",
-             entry->refusal ? plan_refusal_name(entry->refusal) : "", device);
+             entry->refusal ? verdict_name(entry->refusal) : "", device);
 }
 
 static const char *planned_at(enum event_name name, const char *text) {

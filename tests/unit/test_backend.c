@@ -1,4 +1,4 @@
-#include "engine/libvirt/device_xml.h"
+#include "engine/backend/backend.h"
 
 #include "engine/model/domain.h"
 
@@ -16,9 +16,9 @@ static const struct device coral = {.bus = BUS_PCI, .address = coral_address};
 static const struct device stick = {
     .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 4};
 
-static void assert_xml(const struct device *device, const struct device_xml_options *options,
+static void assert_xml(const struct device *device, const struct backend_options *options,
                        const char *expected) {
-    char *xml = device_xml(device, options);
+    char *xml = backend_xml(backend_of_bus(device->bus), device, options);
 
     assert_non_null(xml);
     assert_string_equal(xml, expected);
@@ -26,7 +26,7 @@ static void assert_xml(const struct device *device, const struct device_xml_opti
 }
 
 static void writes_pci(void **state) {
-    static const struct device_xml_options options;
+    static const struct backend_options options;
     static const char expected[] =
         "<hostdev mode='subsystem' type='pci' managed='yes'>\n"
         "  <driver name='vfio'/>\n"
@@ -41,8 +41,8 @@ static void writes_pci(void **state) {
 }
 
 static void writes_pci_options(void **state) {
-    static const struct device_xml_options rom = {.unmanaged = true, .rom = "/a/b c.rom"};
-    static const struct device_xml_options off = {.rom_off = true, .rom = "/a"};
+    static const struct backend_options rom = {.unmanaged = true, .rom = "/a/b c.rom"};
+    static const struct backend_options off = {.rom_off = true, .rom = "/a"};
 
     (void)state;
     assert_xml(&coral, &rom,
@@ -64,7 +64,7 @@ static void writes_pci_options(void **state) {
 }
 
 static void writes_usb(void **state) {
-    static const struct device_xml_options ignored = {.unmanaged = true, .rom = "/a"};
+    static const struct backend_options ignored = {.unmanaged = true, .rom = "/a"};
     struct device anywhere = stick;
 
     (void)state;
@@ -87,10 +87,10 @@ static void writes_usb(void **state) {
 }
 
 static void escapes_the_rom_file(void **state) {
-    static const struct device_xml_options options = {
+    static const struct backend_options options = {
         .rom = "/a'/><x y=\"&amp;\">\n\t\r\x01\x7f/Gr\xc3\xbc\xc3\x9f"
                "e%s"};
-    char *xml = device_xml(&coral, &options);
+    char *xml = backend_xml(&backend_vfio, &coral, &options);
 
     (void)state;
     assert_non_null(xml);
@@ -122,7 +122,7 @@ static void refuses_bad_addresses(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct device device = {.bus = BUS_PCI, .address = (char *)(uintptr_t)bad[i]};
 
-        assert_null(device_xml(&device, NULL));
+        assert_null(backend_detach_xml(&device));
     }
 }
 
@@ -139,12 +139,12 @@ static void round_trips(void **state) {
 
         if (i < sizeof addresses / sizeof *addresses)
             device = (struct device){.address = (char *)(uintptr_t)addresses[i]};
-        xml = device_xml(&device, NULL);
+        xml = backend_detach_xml(&device);
         assert_non_null(xml);
         assert_true(asprintf(&whole, "<domain><name>x</name><devices>%s</devices></domain>", xml) >
                     0);
         assert_int_equal(domain_parse(&domain, whole, strlen(whole), &failure), 0);
-        assert_non_null(domain_holds(&domain, &device));
+        assert_non_null(backend_hostdev_of(&domain, &device));
         domain_finish(&domain);
         free(whole);
         free(xml);

@@ -1,0 +1,47 @@
+#include "engine/backend/backend.h"
+
+#include "lexer/memory.h"
+
+#include <stdlib.h>
+
+static const struct backend_type *const backend_types[] = {
+    [BACKEND_VFIO] = &backend_vfio,
+    [BACKEND_USB] = &backend_usb,
+};
+
+const struct backend_type *backend_type(enum backend backend) {
+    return backend_types[backend];
+}
+
+const struct backend_type *backend_of_bus(enum bus bus) {
+    return bus == BUS_PCI ? &backend_vfio : &backend_usb;
+}
+
+char *backend_xml(const struct backend_type *type, const struct device *device,
+                  const struct backend_options *options) {
+    char *xml = NULL;
+    size_t size = 0;
+    FILE *out = memory_stream(&xml, &size);
+    bool written = type->write_xml(out, device, options);
+    memory_stream_close(out, &xml);
+    if (written)
+        return xml;
+    free(xml);
+    return NULL;
+}
+
+char *backend_detach_xml(const struct device *device) {
+    return backend_xml(backend_of_bus(device->bus), device, NULL);
+}
+
+bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device) {
+    return hostdev->bus == device->bus && backend_of_bus(hostdev->bus)->is_hostdev(hostdev, device);
+}
+
+const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,
+                                                const struct device *device) {
+    for (size_t i = 0; i < domain->hostdev_count; i++)
+        if (backend_is_hostdev(&domain->hostdevs[i], device))
+            return &domain->hostdevs[i];
+    return NULL;
+}

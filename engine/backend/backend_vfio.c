@@ -1,0 +1,121 @@
+/* A PCI function as <hostdev type='pci'>: the kernel's vfio-pci driver has it for the VM. */
+#include "engine/backend/backend.h"
+
+#include "engine/model/address.h"
+#include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *backend_vfio_entity(unsigned char c) {
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '\'':
+        return "&apos;";
+    case '"':
+        return "&quot;";
+    case '\t':
+        return "&#9;";
+    case '\n':
+        return "&#10;";
+    case '\r':
+        return "&#13;";
+    default: /* XML 1.0 has no way to write other control characters: U+FFFD */
+        return c < ' ' || c == 0x7f ? "\xef\xbf\xbd" : NULL;
+    }
+}
+
+static void backend_vfio_write_rom(FILE *out, const struct backend_options *options) {
+    if (options->rom_off) {
+        fputs("  <rom bar='off'/>\n", out);
+    } else if (options->rom) {
+        fputs("  <rom file='", out);
+        for (const char *text = options->rom; *text; text++) {
+            const char *entity = backend_vfio_entity((unsigned char)*text);
+            if (entity)
+                fputs(entity, out);
+            else
+                fputc(*text, out);
+        }
+        fputs("'/>\n", out);
+    }
+}
+
+/* The driver is named because libvirt before 1.1.3 took its own one otherwise. */
+static bool backend_vfio_write_xml(FILE *out, const struct device *device,
+                                   const struct backend_options *options) {
+    static const struct backend_options none;
+    unsigned domain, bus, slot, function;
+    bool has_domain = false;
+    options = options ? options : &none;
+    if (!address_is_pci(device->address, &has_domain) || !has_domain ||
+        sscanf(device->address, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+        return false;
+    fprintf(out,
+            "<hostdev mode='subsystem' type='pci' managed='%s'>\n"
+            "  <driver name='vfio'/>\n"
+            "  <source>\n"
+            "    <address domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>\n"
+            "  </source>\n",
+            options->unmanaged ? "no" : "yes", domain, bus, slot, function);
+    backend_vfio_write_rom(out, options);
+    if (options->place.kind == GUEST_PLACE_PCI)
+        fprintf(out,
+                "  <address type='pci' domain='0x0000' bus='0x%02x' slot='0x%02x' "
+                "function='0x0'/>\n",
+                options->place.bus, options->place.slot);
+    fputs("</hostdev>", out);
+    return true;
+}
+
+static bool backend_vfio_is_hostdev(const struct domain_hostdev *hostdev,
+                                    const struct device *device) {
+    return strcmp(hostdev->address, device->address) == 0;
+}
+
+static bool backend_vfio_take_place(struct guest *guest, const struct device *device,
+                                    struct guest_place *place) {
+    return guest_take_pci(guest, device->kind, place);
+}
+
+static struct verdict backend_vfio_refuse_place(const struct domain *domain, size_t needed,
+                                                size_t placed) {
+    const struct guest *guest = &domain->guest;
+    if (guest->has_no_pci)
+        return verdict_refuse(
+            REFUSED_NO_PORT,
+            memory_printf("the VM's machine type %s has no PCI bus to plug a device into",
+                          domain->machine),
+            memory_strdup("PCI devices need another machine type: q35, or pc"));
+    const char *kind = guest->has_pcie_root ? "PCIe root port" : "PCI slot";
+    char *ports = !guest->has_pcie_root ? memory_strdup("")
+                  : guest->fixed_ports
+                      ? memory_printf(" (it has %u in all, %u of them with hotplug='off')",
+                                      guest->root_ports, guest->fixed_ports)
+                      : memory_printf(" (it has %u in all)", guest->root_ports);
+    char *message = needed == 1
+                        ? memory_printf("the VM has no free %s%s", kind, ports)
+                        : memory_printf("%zu devices need a %s each, and the VM has %zu left%s",
+                                        needed, kind, placed, ports);
+    free(ports);
+    return verdict_refuse(REFUSED_NO_PORT, message,
+                          memory_printf("add to the VM while it is off: <controller type='pci' "
+                                        "model='%s'/>, one for each device",
+                                        guest->has_pcie_root ? "pcie-root-port" : "pci-bridge"));
+}
+
+const struct backend_type backend_vfio = {
+    .backend = BACKEND_VFIO,
+    .bus = BUS_PCI,
+    .by_group = true,
+    .unbinds_driver = true,
+    .write_xml = backend_vfio_write_xml,
+    .is_hostdev = backend_vfio_is_hostdev,
+    .take_place = backend_vfio_take_place,
+    .refuse_place = backend_vfio_refuse_place,
+};
