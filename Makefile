@@ -53,7 +53,7 @@ TEST_HELPERS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/double_*.c))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 
-all: $(B)/virt-rules $(B)/virt-rules-hook $(B)/virt-rules-plug ## build the engine and the hook (the default)
+all: $(B)/virt-rules $(B)/virt-rules-hook $(B)/virt-rules-plug $(B)/share/virt-rules.vim $(B)/share/completion.bash ## build the engine and the hook (the default)
 
 # Everything that is compiled in: a change of a directory or a flag rebuilds.
 CONFIG := $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS)
@@ -72,10 +72,19 @@ $(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/laun
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $(filter %.c,$^)
 
-$(B)/lexer/rules.lex.c: lexer/rules.l
+# Each word of the language is one row in lexer/words.def: lexer/words writes them to where no compiler can.
+$(B)/lexer/rules.lex.c: lexer/rules.l lexer/words lexer/words.def
 	@mkdir -p $(@D)
 	$(call say,FLEX)
-	$(Q)flex -o $@ --header-file=$(@:.c=.h) $<
+	$(Q)lexer/words $< >$(@:.c=.l)
+	$(Q)flex -o $@ --header-file=$(@:.c=.h) $(@:.c=.l)
+
+$(B)/share/virt-rules.vim: rules.d/virt-rules.vim
+$(B)/share/completion.bash: engine/command/completion.bash
+$(B)/share/%: lexer/words lexer/words.def
+	@mkdir -p $(@D)
+	$(call say,WORDS)
+	$(Q)lexer/words $(filter-out lexer/%,$^) >$@
 
 $(B)/parser/rules.tab.c: parser/rules.y
 	@mkdir -p $(@D)

@@ -8,23 +8,37 @@ const char *scanner_token_text(enum token token) {
 #define X(name, text) text,
         TOKENS(X)
 #undef X
+#define WORD_TOKEN(name, text, symbol) text,
+#include "lexer/words.def"
     };
     return texts[token];
 }
 
-static const char *const events[] = {
-#define X(name, text) text,
-    EVENTS(X)
-#undef X
+enum token scanner_keyword_from_text(const char *text) {
+    enum token token = TOKEN_KEYWORD;
+    while (token < TOKEN_COUNT && strcmp(scanner_token_text(token), text) != 0)
+        token++;
+    return token < TOKEN_COUNT ? token : TOKEN_END;
+}
+
+static const struct {
+    const char *text, *why_no_attach;
+} events[] = {
+#define EVENT(name, text, why) {text, why},
+#include "lexer/words.def"
 };
 
 const char *scanner_event_text(enum event_name event) {
-    return events[event];
+    return events[event].text;
+}
+
+const char *scanner_why_no_attach(enum event_name event) {
+    return events[event].why_no_attach;
 }
 
 enum event_name scanner_event_from_text(const char *text) {
     enum event_name event = 0;
-    while (event < EVENT_COUNT && strcmp(events[event], text) != 0)
+    while (event < EVENT_COUNT && strcmp(events[event].text, text) != 0)
         event++;
     return event;
 }

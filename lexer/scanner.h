@@ -11,8 +11,7 @@
 
 #include <stdint.h>
 
-/* Every token once: its name and how people know it. Words that are keywords stand for themselves.
- */
+/* The tokens that are no keywords: name and text in messages. */
 #define TOKENS(X)                                                                                  \
     X(END, "end of file")                                                                          \
     X(NEWLINE, "end of line")                                                                      \
@@ -22,73 +21,33 @@
     X(WORD, "a word")                                                                              \
     X(NUMBER, "a number")                                                                          \
     X(STRING, "a quoted word")                                                                     \
-    X(EVENT, "an event")                                                                           \
-    KEYWORDS(X)
-
-#define KEYWORDS(X)                                                                                \
-    X(ON, "on")                                                                                    \
-    X(VM, "vm")                                                                                    \
-    X(DEVICE, "device")                                                                            \
-    X(IS, "is")                                                                                    \
-    X(NEVER, "never")                                                                              \
-    X(TO, "to")                                                                                    \
-    X(ANY, "any")                                                                                  \
-    X(ALL, "all")                                                                                  \
-    X(ATTACH, "attach")                                                                            \
-    X(DETACH, "detach")                                                                            \
-    X(RUN, "run")                                                                                  \
-    X(WITH, "with")                                                                                \
-    X(GROUP, "group")                                                                              \
-    X(AS, "as")                                                                                    \
-    X(VFIO, "vfio")                                                                                \
-    X(USB, "usb")                                                                                  \
-    X(OR, "or")                                                                                    \
-    X(AT, "at")                                                                                    \
-    X(CLASS, "class")                                                                              \
-    X(SUBSYSTEM, "subsystem")                                                                      \
-    X(PORT, "port")                                                                                \
-    X(SERIAL, "serial")                                                                            \
-    X(OPTIONAL, "optional")                                                                        \
-    X(UNMANAGED, "unmanaged")                                                                      \
-    X(WITHIN, "within")                                                                            \
-    X(AFTER, "after")                                                                              \
-    X(ROM, "rom")                                                                                  \
-    X(OFF, "off")                                                                                  \
-    X(THEN, "then")                                                                                \
-    X(RESET, "reset")                                                                              \
-    X(REBOOT, "reboot")
+    X(EVENT, "an event")
 
 enum token {
 #define X(name, text) TOKEN_##name,
     TOKENS(X)
 #undef X
-        TOKEN_COUNT
+#define WORD_TOKEN(name, text, symbol) TOKEN_##name,
+#include "lexer/words.def"
+        TOKEN_COUNT,
+    TOKEN_KEYWORD = TOKEN_EVENT + 1 /* the first keyword; the others follow */
 };
-
-/* Events by their names: libvirt's hook operations (hooks.html) and our own two. */
-#define EVENTS(X)                                                                                  \
-    X(PREPARE, "prepare")                                                                          \
-    X(START, "start")                                                                              \
-    X(STARTED, "started")                                                                          \
-    X(STOPPED, "stopped")                                                                          \
-    X(RELEASE, "release")                                                                          \
-    X(MIGRATE, "migrate")                                                                          \
-    X(RESTORE, "restore")                                                                          \
-    X(RECONNECT, "reconnect")                                                                      \
-    X(PLUGGED, "plugged")                                                                          \
-    X(UNPLUGGED, "unplugged")
 
 enum event_name {
-#define X(name, text) EVENT_##name,
-    EVENTS(X)
-#undef X
-        EVENT_COUNT
+#define EVENT(name, text, why) EVENT_##name,
+#include "lexer/words.def"
+    EVENT_COUNT
 };
 
+/* The text of a keyword itself, of another token what it is called in messages. */
 const char *scanner_token_text(enum token token);
 const char *scanner_event_text(enum event_name event);
 /* The event of that name, or EVENT_COUNT. */
 enum event_name scanner_event_from_text(const char *text);
+/* The keyword that the text is, or TOKEN_END. */
+enum token scanner_keyword_from_text(const char *text);
+/* Why no device can be attached or detached at the event; NULL: it can. */
+const char *scanner_why_no_attach(enum event_name event);
 
 /*
  * Text of a WORD, NUMBER or STRING. That of a string is interned; the others are only lent, until
@@ -97,8 +56,9 @@ enum event_name scanner_event_from_text(const char *text);
 enum { LENT_TEXTS = 8 };
 
 union token_value {
-    const char *text;
-    enum event_name event;
+    const char *text;      /* of WORD, NUMBER and STRING */
+    enum event_name event; /* of EVENT */
+    enum token keyword;    /* of a keyword, the token itself */
 };
 
 /* Equal texts share one copy, which lives as long as the arena. */

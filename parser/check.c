@@ -174,24 +174,6 @@ static void check_definitions(struct checker *checker) {
                             "take it out, or name it in a rule");
 }
 
-static const char *check_why_no_attach(enum event_name event) {
-    switch (event) {
-    case EVENT_STARTED:
-    case EVENT_RECONNECT:
-    case EVENT_PLUGGED:
-    case EVENT_UNPLUGGED:
-        return NULL;
-    case EVENT_STOPPED:
-    case EVENT_RELEASE:
-        return "the VM has no process any more";
-    case EVENT_MIGRATE:
-    case EVENT_RESTORE:
-        return "libvirt holds the VM";
-    default:
-        return "the VM has no process yet";
-    }
-}
-
 static void check_events(struct checker *checker, const struct rule *rule) {
     const struct action *action = rule->actions;
     while (action && action->verb == VERB_RUN)
@@ -199,31 +181,37 @@ static void check_events(struct checker *checker, const struct rule *rule) {
     if (!action)
         return;
     for (const struct event_list *event = rule->events; event; event = event->next)
-        if (check_why_no_attach(event->event))
+        if (scanner_why_no_attach(event->event))
             diagnostic_hint(
-                diagnostic_add(checker->diagnostics, rule->source, syntax_event_span(event),
+                diagnostic_add(checker->diagnostics, rule->source, event->span,
                                "event-without-attach", "nothing can be %sed at '%s': %s",
                                syntax_verb_text(action->verb), scanner_event_text(event->event),
-                               check_why_no_attach(event->event)),
+                               scanner_why_no_attach(event->event)),
                 "'%s' is right for a VM that runs; libvirt itself gives devices back "
                 "when a VM stops",
                 scanner_event_text(EVENT_STARTED));
 }
 
-static void check_backend(struct checker *checker, struct source *source,
-                          const struct target *target, enum backend backend) {
-    unsigned foreign = backend == BACKEND_USB ? BUS_NEEDS_PCI : BUS_NEEDS_USB;
-    for (struct criterion *one = target->device; one; one = one->next) {
-        struct criterion alone = *one;
-        alone.next = NULL;
-        if (!(resolve_buses(&alone) & foreign))
+/* The backend for devices of that bus. */
+static const struct backend_row *check_backend_of(unsigned bus) {
+    enum backend backend = BACKEND_NONE + 1;
+    while (backend + 1 < BACKEND_COUNT && !(syntax_backend(backend)->bus & bus))
+        backend++;
+    return syntax_backend(backend);
+}
+
+static void check_backend(struct checker *checker, const struct rule *rule,
+                          const struct action *action, const struct target *target) {
+    const struct backend_row *backend = syntax_backend(action->backend);
+    for (const struct criterion *one = target->device; one; one = one->next) {
+        unsigned other = resolve_buses(one) & ~backend->bus;
+        if (!other)
             continue;
-        bool usb = backend == BACKEND_USB;
         struct diagnostic *diagnostic =
-            diagnostic_add(checker->diagnostics, source, one->span, "backend-mismatch",
-                           "'as %s' is for %s devices, and this is a %s one",
-                           syntax_backend_text(backend), usb ? "USB" : "PCI", usb ? "PCI" : "USB");
-        diagnostic_hint(diagnostic, "did you mean 'as %s'?", usb ? "vfio" : "usb");
+            diagnostic_add(checker->diagnostics, rule->source, one->span, "backend-mismatch",
+                           "'as %s' is for %s devices, and this is a %s device", backend->text,
+                           backend->bus_name, check_backend_of(other)->bus_name);
+        diagnostic_hint(diagnostic, "did you mean 'as %s'?", check_backend_of(other)->text);
         if (one->kind == CRITERION_NAME)
             diagnostic_note(diagnostic, one->definition->source, one->definition->span,
                             "defined here");
@@ -237,12 +225,6 @@ static void check_misfit(struct checker *checker, struct source *source, struct 
                     "%s", hint);
 }
 
-static const char *check_option_text(enum option_kind kind) {
-    static const char *const texts[] = {"optional", "unmanaged", "within",     "after",
-                                        "rom off",  "rom",       "then reset", "then reboot"};
-    return texts[kind];
-}
-
 static bool check_has_event(const struct rule *rule, enum event_name wanted) {
     const struct event_list *event = rule->events;
     while (event && event->event != wanted)
@@ -250,19 +232,27 @@ static bool check_has_event(const struct rule *rule, enum event_name wanted) {
     return event != NULL;
 }
 
-static void check_attach_option(struct checker *checker, const struct rule *rule,
-                                const struct action *action, const struct action_option *option) {
-    bool pci_only = option->kind == OPTION_UNMANAGED || option->kind == OPTION_ROM_OFF ||
-                    option->kind == OPTION_ROM_FILE;
-    bool restart = option->kind == OPTION_THEN_RESET || option->kind == OPTION_THEN_REBOOT;
-    if (pci_only && action->backend == BACKEND_USB)
-        check_misfit(checker, rule->source, option->span,
-                     "it is for PCI devices, attached 'as vfio'", check_option_text(option->kind),
-                     "as usb");
-    if (restart && rule->events && !check_has_event(rule, EVENT_STARTED))
+static void check_option(struct checker *checker, const struct rule *rule,
+                         const struct action *action, const struct action_option *option) {
+    const struct option_row *row = syntax_option(option->kind);
+    const struct backend_row *backend = syntax_backend(action->backend);
+    if (!(row->verbs & 1U << action->verb))
+        check_misfit(checker, rule->source, option->span, "options are for 'attach'", row->text,
+                     syntax_verb_text(action->verb));
+    else if (row->bus && !(row->bus & backend->bus)) {
+        char *as = memory_printf("as %s", backend->text);
+        char *hint =
+            memory_printf("it is for %s devices, attached 'as %s'",
+                          check_backend_of(row->bus)->bus_name, check_backend_of(row->bus)->text);
+        check_misfit(checker, rule->source, option->span, hint, row->text, as);
+        free(hint);
+        free(as);
+    }
+    if (action->verb == VERB_ATTACH && row->event != EVENT_COUNT && rule->events &&
+        !check_has_event(rule, row->event))
         check_misfit(checker, rule->source, option->span,
                      "a guest is only restarted at 'started', where it has not yet begun its work",
-                     check_option_text(option->kind), scanner_event_text(rule->events->event));
+                     row->text, scanner_event_text(rule->events->event));
 }
 
 /* The next word of the statement from there on, over the ends of its lines. */
@@ -291,12 +281,9 @@ static struct span check_manner_span(const struct rule *rule, const struct actio
 static void check_options(struct checker *checker, const struct rule *rule,
                           const struct action *action) {
     for (const struct action_option *option = action->options; option; option = option->next)
-        if (action->verb == VERB_ATTACH)
-            check_attach_option(checker, rule, action, option);
-        else
-            check_misfit(checker, rule->source, option->span, "options are for 'attach'",
-                         check_option_text(option->kind), syntax_verb_text(action->verb));
-    if (action->with_group && (action->verb == VERB_DETACH || action->backend == BACKEND_USB))
+        check_option(checker, rule, action, option);
+    if (action->with_group &&
+        (action->verb == VERB_DETACH || !syntax_backend(action->backend)->group))
         check_misfit(checker, rule->source, check_manner_span(rule, action, false),
                      "a group is an IOMMU group, of PCI devices that are attached", "with group",
                      action->verb == VERB_DETACH ? "detach" : "as usb");
@@ -317,31 +304,24 @@ static void check_repeated_events(struct checker *checker, const struct rule *ru
     const struct event_list *seen[EVENT_COUNT] = {0};
     for (const struct event_list *event = rule->events; event; event = event->next) {
         if (seen[event->event])
-            check_repeated(checker, rule->source, syntax_event_span(event),
-                           syntax_event_span(seen[event->event]), scanner_event_text(event->event));
+            check_repeated(checker, rule->source, event->span, seen[event->event]->span,
+                           scanner_event_text(event->event));
         else
             seen[event->event] = event;
     }
 }
 
-/* Options that say the same thing, or the opposite, share a number. */
-static unsigned check_option_group(enum option_kind kind) {
-    return kind == OPTION_ROM_FILE      ? OPTION_ROM_OFF
-           : kind == OPTION_THEN_REBOOT ? OPTION_THEN_RESET
-                                        : kind;
-}
-
 static void check_repeated_options(struct checker *checker, const struct rule *rule,
                                    const struct action *action) {
-    const struct action_option *seen[OPTION_THEN_REBOOT + 1] = {0};
+    const struct action_option *seen[TOKEN_COUNT] = {0}; /* by their first keyword */
     for (const struct action_option *option = action->options; option; option = option->next) {
-        const struct action_option **first = &seen[check_option_group(option->kind)];
+        const struct action_option **first = &seen[syntax_option(option->kind)->first];
         if (*first && (*first)->kind != option->kind)
             check_misfit(checker, rule->source, option->span, "take one out",
-                         check_option_text(option->kind), check_option_text((*first)->kind));
+                         syntax_option(option->kind)->text, syntax_option((*first)->kind)->text);
         else if (*first)
             check_repeated(checker, rule->source, option->span, (*first)->span,
-                           check_option_text(option->kind));
+                           syntax_option(option->kind)->text);
         else
             *first = option;
     }
@@ -441,7 +421,7 @@ static void check_criteria_words(struct checker *checker, struct source *source,
 static void check_target(struct checker *checker, const struct rule *rule,
                          const struct action *action, const struct target *target, bool every_vm) {
     if (action->verb == VERB_ATTACH)
-        check_backend(checker, rule->source, target, action->backend);
+        check_backend(checker, rule, action, target);
     check_criteria_words(checker, rule->source, target->device, true);
     if (action->verb == VERB_ATTACH && every_vm && target->quantifier == QUANTIFIER_ALL)
         diagnostic_hint(

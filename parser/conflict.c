@@ -433,7 +433,7 @@ static bool conflict_covers_criterion(const struct criterion *guard, const struc
         return true;
     if (guard->kind != one->kind)
         return false;
-    switch ((enum criterion_kind)guard->kind) {
+    switch (guard->kind) {
     case CRITERION_ID:
     case CRITERION_SUBSYSTEM:
         return conflict_covers_id(guard, one);

@@ -50,25 +50,12 @@ static bool contradiction_other_class(struct class_prefix a, struct class_prefix
     return a.value >> (4 * (a.digits - digits)) != b.value >> (4 * (b.digits - digits));
 }
 
-static unsigned contradiction_bus_of(const struct criterion *one) {
-    switch ((enum criterion_kind)one->kind) {
-    case CRITERION_ADDRESS:
-    case CRITERION_SUBSYSTEM:
-        return BUS_NEEDS_PCI;
-    case CRITERION_PORT:
-    case CRITERION_SERIAL:
-        return BUS_NEEDS_USB;
-    default:
-        return 0;
-    }
-}
-
 /* True when no device meets both. */
 static bool contradiction_excludes(const struct criterion *a, const struct criterion *b) {
+    unsigned bus = syntax_criterion(a->kind)->bus, other = syntax_criterion(b->kind)->bus;
     if (a->kind != b->kind)
-        return (contradiction_bus_of(a) | contradiction_bus_of(b)) ==
-               (BUS_NEEDS_PCI | BUS_NEEDS_USB);
-    switch ((enum criterion_kind)a->kind) {
+        return bus && other && bus != other;
+    switch (a->kind) {
     case CRITERION_ID:
     case CRITERION_SUBSYSTEM:
         return contradiction_other_id(a, b);
@@ -155,23 +142,6 @@ static const char *contradiction_hint_of(const struct criterion *one, const stru
                    : "write 'or' between two ways to find one device; two devices are two lines";
 }
 
-static const char *contradiction_plural_of(const struct criterion *one) {
-    switch ((enum criterion_kind)one->kind) {
-    case CRITERION_ADDRESS:
-        return "addresses";
-    case CRITERION_CLASS:
-        return "classes";
-    case CRITERION_SUBSYSTEM:
-        return "subsystems";
-    case CRITERION_PORT:
-        return "ports";
-    case CRITERION_SERIAL:
-        return "serials";
-    default:
-        return "ids";
-    }
-}
-
 static void contradiction_report(struct excluder *excluder, struct source *source,
                                  const struct criterion *alternative, bool in_rule) {
     const struct criterion *one = excluder->one, *other = excluder->other;
@@ -186,7 +156,8 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
     if (!here)
         diagnostic_message(diagnostic, "no device of '%s' is also '%s'", with, text);
     else if (one->kind == other->kind)
-        diagnostic_message(diagnostic, "no device has both %s", contradiction_plural_of(one));
+        diagnostic_message(diagnostic, "no device has both %s",
+                           syntax_criterion(one->kind)->plural);
     else
         diagnostic_message(diagnostic, "no device has both '%s' and '%s'", with, text);
     free(text);

@@ -106,16 +106,15 @@ static void doubt_mark_error(struct doubt_search *doubts, const struct source *s
     }
 }
 
-/* Without one of the keywords before it: an id, an address or a name. */
+/* Without a keyword before it: an id, an address or a name. */
 static bool doubt_is_bare(const struct source *source, const struct criterion *criterion) {
-    static const enum token keywords[] = {TOKEN_AT, TOKEN_CLASS, TOKEN_SUBSYSTEM, TOKEN_PORT,
-                                          TOKEN_SERIAL};
     const char *text = source->text + criterion->span.start;
     size_t length = strcspn(text, " \t\r\n\\");
-    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        if (!strncmp(text, scanner_token_text(keywords[i]), length) &&
-            !scanner_token_text(keywords[i])[length])
+    for (int kind = 0; kind < CRITERION_COUNT; kind++) {
+        const struct criterion_row *row = syntax_criterion(kind);
+        if (row->keyword != TOKEN_END && !strncmp(text, row->text, length) && !row->text[length])
             return false;
+    }
     return true;
 }
 

@@ -36,40 +36,28 @@ static void print_half(FILE *out, bool any, unsigned value) {
         fprintf(out, "%04x", value);
 }
 
-static void print_id(FILE *out, const struct criterion *criterion) {
-    print_half(out, criterion->any_vendor, criterion->id.vendor);
-    putc(':', out);
-    print_half(out, criterion->any_device, criterion->id.device);
-}
-
 void print_criterion(FILE *out, const struct criterion *criterion) {
-    switch ((enum criterion_kind)criterion->kind) {
+    const struct criterion_row *row = syntax_criterion(criterion->kind);
+    if (row->keyword != TOKEN_END)
+        fprintf(out, "%s ", row->text);
+    switch (criterion->kind) {
     case CRITERION_NAME:
         fputs(criterion->resolved ? criterion->definition->name : criterion->text, out);
         break;
     case CRITERION_ID:
-        print_id(out, criterion);
-        break;
     case CRITERION_SUBSYSTEM:
-        fputs("subsystem ", out);
-        print_id(out, criterion);
-        break;
-    case CRITERION_ADDRESS:
-        fprintf(out, "at %s", criterion->text);
+        print_half(out, criterion->any_vendor, criterion->id.vendor);
+        putc(':', out);
+        print_half(out, criterion->any_device, criterion->id.device);
         break;
     case CRITERION_CLASS:
-        fprintf(out, "class %0*x", criterion->class_prefix.digits, criterion->class_prefix.value);
-        break;
-    case CRITERION_PORT:
-        fprintf(out, "port %s", criterion->text);
+        fprintf(out, "%0*x", criterion->class_prefix.digits, criterion->class_prefix.value);
         break;
     case CRITERION_SERIAL:
-        fputs("serial ", out);
         print_string(out, criterion->text);
         break;
-    case CRITERION_UNREAD:
+    default:
         fputs(criterion->text, out);
-        break;
     }
 }
 
@@ -80,8 +68,7 @@ static bool print_is_several(const struct criterion *criteria) {
     return false;
 }
 
-/* An expanded name of several alternatives stands in round brackets, which the language has not:
- * only for people. */
+/* The brackets around several alternatives are for people only: the language has none. */
 static void print_expanded(FILE *out, const struct criterion *name, bool alone) {
     bool brackets = !alone && print_is_several(name->definition->device);
     fputs(brackets ? "(" : "", out);
@@ -119,19 +106,16 @@ static void print_duration(FILE *out, uint32_t milliseconds) {
         fprintf(out, "%ums", milliseconds);
 }
 
-static void print_option(FILE *out, const struct action_option *option) {
-    static const char *const texts[] = {"optional", "unmanaged", "within ",    "after ",
-                                        "rom off",  "rom ",      "then reset", "then reboot"};
-    fprintf(out, " %s", texts[option->kind]);
-    if (option->kind == OPTION_WITHIN || option->kind == OPTION_AFTER)
-        print_duration(out, option->milliseconds);
-    else if (option->kind == OPTION_ROM_FILE)
-        print_string(out, option->text);
-}
-
 void print_options(FILE *out, const struct action *action) {
-    for (const struct action_option *one = action->options; one; one = one->next)
-        print_option(out, one);
+    for (const struct action_option *one = action->options; one; one = one->next) {
+        const struct option_row *row = syntax_option(one->kind);
+        fprintf(out, " %s", row->text);
+        fputs(row->value == VALUE_FLAG ? "" : " ", out);
+        if (row->value == VALUE_DURATION)
+            print_duration(out, one->milliseconds);
+        else if (row->value == VALUE_STRING)
+            print_string(out, one->text);
+    }
 }
 
 void print_action(FILE *out, const struct action *action, bool expand) {

@@ -96,10 +96,9 @@ static struct definition *resolve_find_definition(const struct resolver *resolve
 }
 
 static void resolve_suggest_criterion(struct suggestion *suggestion) {
-    static const enum criterion_kind kinds[] = {
-        CRITERION_ADDRESS, CRITERION_CLASS, CRITERION_SUBSYSTEM, CRITERION_PORT, CRITERION_SERIAL};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        suggest(suggestion, syntax_criterion_text(kinds[i]));
+    for (int kind = 0; kind < CRITERION_COUNT; kind++)
+        if (syntax_criterion(kind)->keyword != TOKEN_END)
+            suggest(suggestion, syntax_criterion(kind)->text);
 }
 
 /* Words that people write before an id or an address. */
@@ -169,26 +168,10 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
 static void resolve_definition(struct resolver *resolver, struct definition *definition,
                                struct source *source, struct span span, unsigned depth);
 
-static unsigned resolve_buses_of(const struct criterion *criterion) {
-    switch ((enum criterion_kind)criterion->kind) {
-    case CRITERION_NAME:
+unsigned resolve_buses(const struct criterion *criterion) {
+    if (criterion->kind == CRITERION_NAME)
         return criterion->resolved ? criterion->definition->buses : 0;
-    case CRITERION_ADDRESS:
-    case CRITERION_SUBSYSTEM:
-        return BUS_NEEDS_PCI;
-    case CRITERION_PORT:
-    case CRITERION_SERIAL:
-        return BUS_NEEDS_USB;
-    default:
-        return 0;
-    }
-}
-
-unsigned resolve_buses(const struct criterion *criteria) {
-    unsigned buses = 0;
-    for (; criteria; criteria = criteria->next)
-        buses |= resolve_buses_of(criteria);
-    return buses;
+    return syntax_criterion(criterion->kind)->bus;
 }
 
 /* A name stands first in its match; elsewhere it is two devices with nothing between them. */
@@ -263,7 +246,8 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
     }
     definition->state = UNDER_WAY;
     resolve_criteria(resolver, definition->source, definition->device, depth + 1);
-    definition->buses = (uint8_t)resolve_buses(definition->device);
+    for (const struct criterion *one = definition->device; one; one = one->next)
+        definition->buses |= resolve_buses(one);
     resolve_weigh(resolver, definition);
     definition->state = DONE;
 }

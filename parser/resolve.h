@@ -22,7 +22,7 @@ bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics);
 size_t resolve_candidates(const struct definition *named, const struct source *source,
                           const struct definition *list[], size_t limit);
 
-/* What the criteria of a device need: BUS_NEEDS_PCI, BUS_NEEDS_USB or both. */
-unsigned resolve_buses(const struct criterion *criteria);
+/* The bus that a device needs to meet the criterion; of a name all that its definition mentions. */
+unsigned resolve_buses(const struct criterion *criterion);
 
 #endif

@@ -92,11 +92,8 @@ static struct word *rules_bare_argument(struct parser *parser, struct span span,
 static void rules_set_field(struct parser *parser, struct word *word, const char *field, struct span span);
 static struct event_list *rules_new_event(struct parser *parser, struct span span, enum event_name event);
 static void rules_unknown_event(struct parser *parser, struct span span, const char *text);
-typedef bool value_reader(struct parse_context *, struct criterion *, struct span, const char *);
 static struct criterion *rules_new_criterion(struct parser *parser, struct span span, struct span value_span,
                                        value_reader *read, const char *text);
-static struct criterion *rules_text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
-                                        const char *text);
 static struct criterion *rules_begin_alternative(struct parser *parser, struct criterion *last,
                                            struct criterion *criterion);
 static struct criterion *rules_append_criterion(struct parser *parser, struct criterion *last,
@@ -136,8 +133,9 @@ static void rules_add_definition(struct parser *parser, struct span span, struct
 %token END 0
 %token NEWLINE COMMA OPEN CLOSE
 %token <token> WORD NUMBER STRING EVENT
-%token ON VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS VFIO USB OR AT CLASS SUBSYSTEM PORT
-%token SERIAL OPTIONAL UNMANAGED WITHIN AFTER ROM OFF THEN RESET REBOOT
+%token ON VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR ROM OFF THEN RESET REBOOT
+/* Each stands for all keywords of words.def that may be in the same place. */
+%token <token> BACKEND WORD_CRITERION STRING_CRITERION FLAG_OPTION DURATION_OPTION
 
 %type <word> vm vms guarded argument arguments
 %type <event> event events
@@ -312,15 +310,12 @@ device: criterion           { $$ = rules_begin_alternative(parser, NULL, $criter
     ;
 
 criterion: WORD             { $$ = rules_new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
-    | AT lump               { $$ = rules_new_criterion(parser, @$, @lump, value_address, $lump.text); }
-    | CLASS lump            { $$ = rules_new_criterion(parser, @$, @lump, value_class, $lump.text); }
-    | SUBSYSTEM lump        {
-        $$ = rules_new_criterion(parser, @$, @lump, value_id, $lump.text);
-        if ($$->kind == CRITERION_ID)
-            $$->kind = CRITERION_SUBSYSTEM;
+    | WORD_CRITERION[key] lump {
+        $$ = rules_new_criterion(parser, @$, @lump, syntax_criterion_of($key.keyword)->read, $lump.text);
     }
-    | PORT lump             { $$ = rules_new_criterion(parser, @$, @lump, value_port, $lump.text); }
-    | SERIAL STRING         { $$ = rules_text_criterion(parser, @$, CRITERION_SERIAL, $STRING.text); }
+    | STRING_CRITERION[key] STRING {
+        $$ = rules_new_criterion(parser, @$, @STRING, syntax_criterion_of($key.keyword)->read, $STRING.text);
+    }
     ;
 
 with_group: %empty          { $$ = false; }
@@ -331,14 +326,13 @@ any_backend: %empty         { $$ = BACKEND_NONE; }
     | AS backend            { $$ = $backend; }
     ;
 
-backend: VFIO               { $$ = BACKEND_VFIO; }
-    | USB                   { $$ = BACKEND_USB; }
-    ;
+backend: BACKEND            { $$ = syntax_backend_of($BACKEND.keyword); };
 
-option: OPTIONAL            { $$ = rules_new_option(parser, @$, OPTION_OPTIONAL); }
-    | UNMANAGED             { $$ = rules_new_option(parser, @$, OPTION_UNMANAGED); }
-    | WITHIN duration       { $$ = rules_new_option(parser, @$, OPTION_WITHIN); $$->milliseconds = $duration; }
-    | AFTER duration        { $$ = rules_new_option(parser, @$, OPTION_AFTER); $$->milliseconds = $duration; }
+option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword)); }
+    | DURATION_OPTION[key] duration {
+        $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword));
+        $$->milliseconds = $duration;
+    }
     | ROM OFF               { $$ = rules_new_option(parser, @$, OPTION_ROM_OFF); }
     | ROM STRING            { $$ = rules_new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
     | THEN RESET            { $$ = rules_new_option(parser, @$, OPTION_THEN_RESET); }
@@ -416,16 +410,9 @@ static struct word *rules_bare_word(struct parser *parser, struct span span, con
     return rules_copy_word(parser, span, value_is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
-static enum word_field rules_field_of(const char *text) {
-    for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++)
-        if (!strcmp(text, syntax_field_text(field)))
-            return field;
-    return FIELD_ANY;
-}
-
 static void rules_set_field(struct parser *parser, struct word *word, const char *field, struct span span) {
     parser->vm = word->span;
-    word->field = rules_field_of(field);
+    word->field = syntax_field_from_text(field);
     if (word->field == FIELD_UUID && !(word->kind == WORD_GLOB ? glob_meets_uuid(word->text) : syntax_is_uuid(word->text)))
         syntax_error_bad_uuid(&parser->values, word->span, word->text);
     word->span = span;
@@ -437,7 +424,7 @@ static struct diagnostic *rules_numbered(struct parser *parser, size_t number) {
 
 /* "UUID 8a0e...": a word that says what the next one is, but for its case. */
 static enum word_field rules_field_in_capitals(const char *words, size_t length) {
-    for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++) {
+    for (enum word_field field = FIELD_ANY + 1; field < FIELD_COUNT; field++) {
         const char *text = syntax_field_text(field);
         size_t size = strlen(text);
         if (size < length && !strncasecmp(words, text, size) && strncmp(words, text, size) != 0 &&
@@ -465,7 +452,7 @@ static void rules_hint_name_of_words(struct parser *parser) {
 
 static struct event_list *rules_new_event(struct parser *parser, struct span span, enum event_name event) {
     struct event_list *item = rules_node(parser, sizeof *item);
-    item->start = span.start;
+    item->span = span;
     item->event = event;
     if (parser->stray_word > parser->line_errors)
         rules_hint_name_of_words(parser);
@@ -502,15 +489,6 @@ static struct criterion *rules_new_criterion(struct parser *parser, struct span 
     criterion->kind = CRITERION_ID;
     if (!read(&parser->values, criterion, value_span, text))
         rules_make_unread(parser, criterion);
-    return criterion;
-}
-
-static struct criterion *rules_text_criterion(struct parser *parser, struct span span, enum criterion_kind kind,
-                                        const char *text) {
-    struct criterion *criterion = rules_node(parser, sizeof *criterion);
-    criterion->span = span;
-    criterion->kind = (uint8_t)kind;
-    criterion->text = text;
     return criterion;
 }
 
@@ -574,7 +552,7 @@ static struct target *rules_new_target(struct parser *parser, struct span span, 
     struct target *target = rules_node(parser, sizeof *target);
     target->span = span;
     target->quantifier = kind;
-    target->count = count & 0xffffff;
+    target->count = count;
     target->device = rules_open_device(parser, device);
     return target;
 }
@@ -624,22 +602,10 @@ static struct guard *rules_add_guard(struct parser *parser, struct span span, st
 /* Whether what follows the device of a guard, and is an error, can be no further device. */
 static bool rules_ends_device(const struct parser *parser, struct span rest) {
     const char *text = parser->values.source->text + rest.start;
-    switch (parser->unexpected) {
-    case TOKEN_NEWLINE:
-    case TOKEN_AS:
-    case TOKEN_ON:
-    case TOKEN_VM:
-    case TOKEN_WITH:
-    case TOKEN_OPTIONAL:
-    case TOKEN_UNMANAGED:
-    case TOKEN_WITHIN:
-    case TOKEN_AFTER:
-    case TOKEN_ROM:
-    case TOKEN_THEN:
-        return parser->before_unexpected != TOKEN_OR && !memchr(text, ',', rest.end - rest.start);
-    default:
-        return false;
-    }
+    enum token token = parser->unexpected;
+    bool ends = token == TOKEN_NEWLINE || token == TOKEN_AS || token == TOKEN_ON || token == TOKEN_VM ||
+                token == TOKEN_WITH || syntax_is_option(token);
+    return ends && parser->before_unexpected != TOKEN_OR && !memchr(text, ',', rest.end - rest.start);
 }
 
 /* "1ac1:089a for vm a": without the names behind a condition, which are other words mistyped. */
@@ -702,11 +668,13 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
     syntax->bad_names[syntax->bad_name_count++] = name;
 }
 
-/* Token codes of the scanner to those of the grammar; the same order, so that a missing one does not compile. */
-static const short codes[] = {
+/* The grammar's symbol of each token; several keywords may have the same. */
+static const short symbols[] = {
 #define X(name, text) [TOKEN_##name] = name,
     TOKENS(X)
 #undef X
+#define WORD_TOKEN(name, text, symbol) [TOKEN_##name] = symbol,
+#include "lexer/words.def"
 };
 
 static bool rules_is_action(enum token token) {
@@ -817,7 +785,7 @@ static int rules_held_token(struct parser *parser, union parser_value *value, st
     parser->hold = HOLD_NOTHING;
     *value = parser->held;
     *span = parser->found.span;
-    return codes[parser->found.token];
+    return symbols[parser->found.token];
 }
 
 /* What comes next on the line, blanks and joined lines aside. */
@@ -840,16 +808,14 @@ static bool rules_comes_vm(struct parser *parser) {
         return *text == '"';
     const char *word = scanner_intern(&parser->values.syntax->texts, text, length);
     bool keyword = scanner_event_from_text(word) < EVENT_COUNT;
-    for (enum token token = TOKEN_ON; token < TOKEN_COUNT && !keyword; token++)
-        keyword = !strcmp(word, scanner_token_text(token));
-    return !keyword;
+    return !keyword && scanner_keyword_from_text(word) == TOKEN_END;
 }
 
 static bool rules_is_field(struct parser *parser) {
     const struct seen_token *found = &parser->found;
     return found->token == TOKEN_WORD && parser->in_vms &&
            (parser->previous.token == TOKEN_VM || parser->previous.token == TOKEN_COMMA) &&
-           rules_field_of(found->value.text) && rules_comes_vm(parser);
+           syntax_field_from_text(found->value.text) && rules_comes_vm(parser);
 }
 
 static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
@@ -872,7 +838,7 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
     }
     if (rules_is_field(parser))
         return FIELD;
-    return rules_ends_open_block(parser) ? rules_close_block(parser, value, span) : codes[token];
+    return rules_ends_open_block(parser) ? rules_close_block(parser, value, span) : symbols[token];
 }
 
 /* A 'never' within the line may be a statement of its own. */
@@ -944,13 +910,6 @@ static void yyerror(const struct span *span, struct parser *parser, const char *
     diagnostic_add(parser->values.diagnostics, parser->values.source, *span, "syntax", "%s", message);
 }
 
-static enum token rules_token_of(yysymbol_kind_t symbol) {
-    for (enum token token = 0; token < TOKEN_COUNT; token++)
-        if (codes[token] == (int)symbol)
-            return token;
-    return TOKEN_COUNT;
-}
-
 static void rules_hint_stray_word(struct parser *parser) {
     if (parser->found.token == TOKEN_WORD && rules_continues_name(parser, parser->found.span))
         parser->vm.end = parser->found.span.end;
@@ -1005,18 +964,16 @@ static bool rules_is_consequence(struct parser *parser) {
 }
 
 static int yyreport_syntax_error(const yypcontext_t *context, struct parser *parser) {
-    yysymbol_kind_t symbols[TOKEN_COUNT];
+    yysymbol_kind_t expected[TOKEN_COUNT];
     struct syntax_error error = {.previous = parser->previous, .found = parser->found};
     parser->unexpected = parser->found.token;
     parser->before_unexpected = parser->previous.token;
     if (rules_is_consequence(parser))
         return 0;
-    int count = yypcontext_expected_tokens(context, symbols, TOKEN_COUNT);
-    for (int i = 0; i < count; i++) {
-        enum token token = rules_token_of(symbols[i]);
-        if (token < TOKEN_COUNT)
-            error.expected[token] = true;
-    }
+    int count = yypcontext_expected_tokens(context, expected, TOKEN_COUNT);
+    for (int i = 0; i < count; i++)
+        for (enum token token = 0; token < TOKEN_COUNT; token++)
+            error.expected[token] |= symbols[token] == (int)expected[i];
     parser->error_on_line = true;
     parser->stray_block |=
         parser->in_block && (parser->has_open || (parser->line_tokens == 1 && rules_is_foreign_close(&parser->found)));

@@ -55,26 +55,106 @@ bool syntax_is_uuid_glob(const char *text) {
     return syntax_has_uuid_shape(text, true);
 }
 
+static const char *const fields[] = {
+    [FIELD_ANY] = "",
+#define FIELD(name, text) [FIELD_##name] = text,
+#include "lexer/words.def"
+};
+
 const char *syntax_field_text(enum word_field field) {
-    static const char *const texts[] = {"", "name", "title", "uuid"};
-    return texts[field];
+    return fields[field];
 }
 
-const char *syntax_criterion_text(enum criterion_kind kind) {
+enum word_field syntax_field_from_text(const char *text) {
+    for (enum word_field field = FIELD_ANY + 1; field < FIELD_COUNT; field++)
+        if (!strcmp(text, fields[field]))
+            return field;
+    return FIELD_ANY;
+}
+
+/* --- the rows of words.def */
+
+const char *syntax_verb_text(enum verb verb) {
     static const char *const texts[] = {
-        "name",      "id",   "at",     "class",
-        "subsystem", "port", "serial", "words that were not understood"};
-    return texts[kind];
+#define VERB(name, text) text,
+#include "lexer/words.def"
+    };
+    return texts[verb];
+}
+
+static const struct backend_row backends[] = {
+    [BACKEND_NONE] = {.text = ""},
+#define BACKEND(name, text, bus, group)                                                            \
+    [BACKEND_##name] = {text, TOKEN_##name, #bus, BUS_NEEDS_##bus, group},
+#include "lexer/words.def"
+};
+
+const struct backend_row *syntax_backend(enum backend backend) {
+    return &backends[backend];
 }
 
 const char *syntax_backend_text(enum backend backend) {
-    static const char *const texts[] = {"", "vfio", "usb"};
-    return texts[backend];
+    return backends[backend].text;
 }
 
-const char *syntax_verb_text(enum verb verb) {
-    static const char *const texts[] = {"attach", "detach", "run"};
-    return texts[verb];
+enum backend syntax_backend_of(enum token keyword) {
+    enum backend backend = BACKEND_NONE + 1;
+    while (backends[backend].keyword != keyword)
+        backend++;
+    return backend;
+}
+
+static const struct criterion_row criteria[] = {
+#define CRITERION(name, text, kind, value, read, bus, plural, example)                             \
+    [CRITERION_##kind] = {text, TOKEN_##name, read, bus, plural, example},
+#define BARE_CRITERION(kind, text, plural)                                                         \
+    [CRITERION_##kind] = {text, TOKEN_END, NULL, 0, plural, NULL},
+#include "lexer/words.def"
+};
+
+const struct criterion_row *syntax_criterion(enum criterion_kind kind) {
+    return &criteria[kind];
+}
+
+const struct criterion_row *syntax_criterion_of(enum token keyword) {
+    const struct criterion_row *row = criteria;
+    while (row->keyword != keyword)
+        row++;
+    return row;
+}
+
+enum { /* bits for the verbs that take an option */
+#define VERB(name, text) FOR_##name = 1 << VERB_##name,
+#include "lexer/words.def"
+};
+
+static const struct option_row options[] = {
+#define OPTION(name, text, value, verbs, bus, event)                                               \
+    [OPTION_##name] = {text, TOKEN_##name, VALUE_##value, verbs, bus, event},
+#define LONG_OPTION(name, text, value, verbs, bus, event, first)                                   \
+    [OPTION_##name] = {text, TOKEN_##first, VALUE_##value, verbs, bus, event},
+#include "lexer/words.def"
+};
+
+const struct option_row *syntax_option(enum option_kind kind) {
+    return &options[kind];
+}
+
+enum option_kind syntax_option_of(enum token keyword) {
+    enum option_kind kind = 0;
+    while (options[kind].first != keyword)
+        kind++;
+    return kind;
+}
+
+bool syntax_is_option(enum token keyword) {
+    enum part { STATEMENT, MANNER, CONDITION, IN_OPTION };
+    static const bool is_option[TOKEN_COUNT] = {
+#define KEYWORD(name, text, part) [TOKEN_##name] = part == IN_OPTION,
+#define OPTION(name, ...) [TOKEN_##name] = true,
+#include "lexer/words.def"
+    };
+    return is_option[keyword];
 }
 
 static uint64_t syntax_id_bits(const struct criterion *one) {
@@ -83,7 +163,7 @@ static uint64_t syntax_id_bits(const struct criterion *one) {
 }
 
 uint64_t syntax_criterion_bits(const struct criterion *one) {
-    switch ((enum criterion_kind)one->kind) {
+    switch (one->kind) {
     case CRITERION_ID:
     case CRITERION_SUBSYSTEM:
         return syntax_id_bits(one);

@@ -19,15 +19,21 @@
 /* How a VM is named, and texts in general. */
 enum word_kind { WORD_ANY, WORD_PLAIN, WORD_GLOB, WORD_QUOTED };
 
-/* By what a VM is meant: `name`, `title` or `uuid` in front of its word; else by any of them. */
-enum word_field { FIELD_ANY, FIELD_NAME, FIELD_TITLE, FIELD_UUID };
+/* What of a VM the word is compared with, as the keyword before it says; without one, all of them.
+ */
+enum word_field {
+    FIELD_ANY,
+#define FIELD(name, text) FIELD_##name,
+#include "lexer/words.def"
+    FIELD_COUNT
+};
 
 struct word {
     struct word *next;
     const char *text;
     struct span span;
-    enum word_kind kind : 8;
-    enum word_field field : 8;
+    enum word_kind kind;
+    enum word_field field;
     uint32_t hash; /* of the text */
 };
 
@@ -38,6 +44,8 @@ bool syntax_is_uuid(const char *text);
 bool syntax_is_uuid_glob(const char *text);
 
 const char *syntax_field_text(enum word_field field);
+/* The field of that keyword; FIELD_ANY: it is none. */
+enum word_field syntax_field_from_text(const char *text);
 
 static inline bool syntax_same_text(const struct word *a, const struct word *b) {
     return a->hash == b->hash && !strcmp(a->text, b->text);
@@ -45,24 +53,28 @@ static inline bool syntax_same_text(const struct word *a, const struct word *b) 
 
 struct event_list {
     struct event_list *next;
-    uint32_t start;
+    struct span span;
     enum event_name event;
 };
 
-static inline struct span syntax_event_span(const struct event_list *event) {
-    return (struct span){event->start,
-                         event->start + (uint32_t)strlen(scanner_event_text(event->event))};
-}
-
+/*
+ * Which member of a criterion has its value: of NAME `text`, and `definition` once it is resolved;
+ * of ID and SUBSYSTEM `id`; of CLASS `class_prefix`; of the others `text`. An address is in lower
+ * case with its domain, and a glob ("0000:05:00.*"). UNREAD stands for words with an error, which
+ * may mean every device; see doubt.h.
+ */
 enum criterion_kind {
-    CRITERION_NAME,      /* text, and definition once resolved */
-    CRITERION_ID,        /* id */
-    CRITERION_ADDRESS,   /* text: "0000:05:00.*", lower case with its domain; a glob */
-    CRITERION_CLASS,     /* class_prefix */
-    CRITERION_SUBSYSTEM, /* id */
-    CRITERION_PORT,      /* text */
-    CRITERION_SERIAL,    /* text */
-    CRITERION_UNREAD,    /* text: words with an error. Every device may be meant; see doubt.h */
+#define CRITERION(name, text, kind, ...) CRITERION_##kind,
+#define BARE_CRITERION(kind, ...) CRITERION_##kind,
+#include "lexer/words.def"
+};
+
+enum {
+    CRITERION_COUNT =
+#define CRITERION(...) 1 +
+#define BARE_CRITERION(...) 1 +
+#include "lexer/words.def"
+        0
 };
 
 /* vvvv:dddd with a half that may be anything. */
@@ -88,7 +100,7 @@ struct criterion {
         struct id_pattern id;
         struct class_prefix class_prefix;
     };
-    uint8_t kind;
+    enum criterion_kind kind;
     bool alternative;
     bool any_vendor, any_device; /* of an id: '*' */
     bool resolved;               /* of a name: `definition` is set */
@@ -96,32 +108,47 @@ struct criterion {
     bool either; /* of an alternative's first: no device meets all of it, so a guard may mean any */
 };
 
-enum quantifier { QUANTIFIER_ONE, QUANTIFIER_ANY, QUANTIFIER_ALL };
+enum quantifier {
+    QUANTIFIER_ONE,
+#define QUANTIFIER(name, text) QUANTIFIER_##name,
+#include "lexer/words.def"
+};
 
 struct target {
     struct target *next;
     struct criterion *device;
     struct span span;
-    enum quantifier quantifier : 8;
-    unsigned count : 24; /* of QUANTIFIER_ANY */
+    enum quantifier quantifier;
+    unsigned count; /* of QUANTIFIER_ANY */
 };
 
 enum { TARGET_COUNT_LIMIT = 65535 };
 
-enum backend { BACKEND_NONE, BACKEND_VFIO, BACKEND_USB };
-enum verb { VERB_ATTACH, VERB_DETACH, VERB_RUN };
-enum restart { RESTART_NONE, RESTART_RESET, RESTART_REBOOT };
+enum backend {
+    BACKEND_NONE,
+#define BACKEND(name, ...) BACKEND_##name,
+#include "lexer/words.def"
+    BACKEND_COUNT
+};
+
+enum verb {
+#define VERB(name, text) VERB_##name,
+#include "lexer/words.def"
+};
 
 enum option_kind {
-    OPTION_OPTIONAL,
-    OPTION_UNMANAGED,
-    OPTION_WITHIN,
-    OPTION_AFTER,
-    OPTION_ROM_OFF,
-    OPTION_ROM_FILE,
-    OPTION_THEN_RESET,
-    OPTION_THEN_REBOOT,
+#define OPTION(name, ...) OPTION_##name,
+#define LONG_OPTION(name, ...) OPTION_##name,
+#include "lexer/words.def"
+    OPTION_COUNT
 };
+
+/* The bus that a device must be on for a criterion to hold, or for a backend to attach it; a set.
+ */
+enum { BUS_NEEDS_PCI = 1, BUS_NEEDS_USB = 2 };
+
+/* What follows a keyword. */
+enum value_kind { VALUE_FLAG /* nothing */, VALUE_WORD, VALUE_STRING, VALUE_DURATION };
 
 struct action_option {
     struct action_option *next;
@@ -143,8 +170,8 @@ struct action {
     };
     struct action_option *options;
     struct span span;
-    enum verb verb : 8;
-    enum backend backend : 8;
+    enum verb verb;
+    enum backend backend;
     bool with_group;
 };
 
@@ -156,9 +183,6 @@ struct rule {
     struct action *actions;
     struct span span; /* the head; with one action on its line, the whole statement */
 };
-
-/* A criterion that only one bus has, so that the other backend cannot mean it. */
-enum { BUS_NEEDS_PCI = 1, BUS_NEEDS_USB = 2 };
 
 /* never attach DEVICE [to vm ...] */
 struct guard {
@@ -209,11 +233,6 @@ void syntax_parse(struct syntax *syntax, struct source *source, struct diagnosti
 uint64_t syntax_criterion_bits(const struct criterion *one);
 bool syntax_same_criterion(const struct criterion *a, const struct criterion *b);
 
-/* The name of a criterion's keyword ("class"), or of its kind for those that have none ("id"). */
-const char *syntax_criterion_text(enum criterion_kind kind);
-const char *syntax_backend_text(enum backend backend);
-const char *syntax_verb_text(enum verb verb);
-
 /* True when the bare word holds one of * ? [ */
 bool value_is_glob(const char *text);
 
@@ -227,16 +246,14 @@ struct parse_context {
     struct syntax *syntax;
 };
 
-bool value_criterion(struct parse_context *context, struct criterion *criterion, struct span span,
-                     const char *text);
-bool value_id(struct parse_context *context, struct criterion *criterion, struct span span,
-              const char *text);
-bool value_address(struct parse_context *context, struct criterion *criterion, struct span span,
-                   const char *text);
-bool value_class(struct parse_context *context, struct criterion *criterion, struct span span,
-                 const char *text);
-bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
-                const char *text);
+typedef bool value_reader(struct parse_context *context, struct criterion *criterion,
+                          struct span span, const char *text);
+
+/* Of a bare word: an id, an address or a name. */
+value_reader value_criterion;
+/* Those of words.def: the value after the criterion's keyword. */
+value_reader value_id, value_address, value_class, value_subsystem, value_port, value_serial;
+
 /* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
  * frees it. */
 char *value_mended_address(const char *text);
@@ -249,5 +266,46 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
 bool value_count(struct parse_context *context, unsigned *count, struct span span,
                  const char *text);
 bool value_name(struct parse_context *context, struct span span, const char *text);
+
+/* --- the rows of words.def, see there */
+
+struct backend_row {
+    const char *text;
+    enum token keyword;
+    const char *bus_name; /* "PCI" */
+    unsigned bus;
+    bool group;
+};
+
+struct criterion_row {
+    const char *text;   /* the keyword, or of a kind without one what it is called */
+    enum token keyword; /* TOKEN_END: none */
+    value_reader *read;
+    unsigned bus;
+    const char *plural, *example;
+};
+
+struct option_row {
+    const char *text;
+    enum token first; /* its first keyword */
+    enum value_kind value;
+    unsigned verbs; /* bits: FOR_ATTACH ... */
+    unsigned bus;
+    enum event_name event;
+};
+
+const struct backend_row *syntax_backend(enum backend backend);
+const struct criterion_row *syntax_criterion(enum criterion_kind kind);
+const struct option_row *syntax_option(enum option_kind kind);
+const char *syntax_verb_text(enum verb verb);
+const char *syntax_backend_text(enum backend backend);
+
+/* What the keyword, a token of that kind, stands for. */
+enum backend syntax_backend_of(enum token keyword);
+const struct criterion_row *syntax_criterion_of(enum token keyword);
+enum option_kind syntax_option_of(enum token keyword);
+
+/* True when the keyword can only be in an option. */
+bool syntax_is_option(enum token keyword);
 
 #endif

@@ -23,7 +23,7 @@ static void syntax_error_say(struct phrases *phrases, const char *format, const 
 }
 
 static bool syntax_error_is_keyword(enum token token) {
-    return token >= TOKEN_ON;
+    return token >= TOKEN_KEYWORD;
 }
 
 /* Words and numbers stand in many places: their neighbours among the expected tokens say which. */
@@ -49,21 +49,13 @@ static void syntax_error_say_categories(struct phrases *phrases, bool expected[T
 
 /* A word behind a keyword has a name of its own. */
 static const char *syntax_error_word_behind(enum token previous) {
-    switch (previous) {
-    case TOKEN_WITHIN:
-    case TOKEN_AFTER:
-        return "a duration (5s)";
-    case TOKEN_AT:
-        return "an address (0000:03:00.0)";
-    case TOKEN_CLASS:
-        return "a class (0300)";
-    case TOKEN_SUBSYSTEM:
-        return "an id (10de:1234)";
-    case TOKEN_PORT:
-        return "a port (1-1.4)";
-    default:
-        return "a word";
-    }
+    for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++)
+        if (syntax_option(kind)->first == previous && syntax_option(kind)->value == VALUE_DURATION)
+            return "a duration (5s)";
+    for (int kind = 0; kind < CRITERION_COUNT; kind++)
+        if (syntax_criterion(kind)->keyword == previous && syntax_criterion(kind)->example)
+            return syntax_criterion(kind)->example;
+    return "a word";
 }
 
 static void syntax_error_say_tokens(struct phrases *phrases, const bool expected[TOKEN_COUNT],
@@ -74,7 +66,7 @@ static void syntax_error_say_tokens(struct phrases *phrases, const bool expected
         syntax_error_say(phrases, "%s", "a name");
     if (expected[TOKEN_STRING])
         syntax_error_say(phrases, "%s", scanner_token_text(TOKEN_STRING));
-    for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
+    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
         if (expected[token])
             syntax_error_say(phrases, "'%s'", scanner_token_text(token));
     for (enum token token = TOKEN_COMMA; token <= TOKEN_CLOSE; token++)
@@ -106,7 +98,7 @@ static char *syntax_error_describe_expected(const struct syntax_error *error) {
     memcpy(expected, error->expected, sizeof expected);
     struct phrases phrases = {.count = 0};
     if (syntax_error_expects_argument(error)) /* the options, which 'run' has none of */
-        for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
+        for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
             expected[token] = false;
     if (expected[TOKEN_ON] || (expected[TOKEN_RUN] && expected[TOKEN_CLOSE])) /* a line's start */
         expected[TOKEN_NEWLINE] = false;
@@ -211,7 +203,7 @@ static bool syntax_error_is_foreign_comment(const char *text) {
 
 static const char *syntax_error_nearest_keyword(const struct syntax_error *error) {
     struct suggestion suggestion = {.word = syntax_error_text_of(&error->found)};
-    for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
+    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
         if (error->expected[token])
             suggest(&suggestion, scanner_token_text(token));
     if (error->expected[TOKEN_EVENT])
@@ -595,7 +587,7 @@ void syntax_error_odd_name(struct parse_context *context, struct span span, cons
 
 /* "titel", "UUID"; a VM may well be called "Game Server", which is as near to 'name'. */
 static const char *syntax_error_nearly_field(const char *word) {
-    for (enum word_field field = FIELD_NAME; field <= FIELD_UUID; field++) {
+    for (enum word_field field = FIELD_ANY + 1; field < FIELD_COUNT; field++) {
         struct suggestion suggestion = {.word = word};
         suggest(&suggestion, syntax_field_text(field));
         if (!strcasecmp(word, syntax_field_text(field)) ||

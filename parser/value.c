@@ -181,6 +181,13 @@ bool value_id(struct parse_context *context, struct criterion *criterion, struct
     return true;
 }
 
+bool value_subsystem(struct parse_context *context, struct criterion *criterion, struct span span,
+                     const char *text) {
+    bool good = value_id(context, criterion, span, text);
+    criterion->kind = CRITERION_SUBSYSTEM;
+    return good;
+}
+
 static bool value_address_part(const char *text, size_t length, size_t digits, unsigned limit) {
     bool glob = false;
     for (size_t i = 0; i < length; i++) {
@@ -427,6 +434,15 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
     return false;
 }
 
+/* A quoted word; check.c looks at what is in it. */
+bool value_serial(struct parse_context *context, struct criterion *criterion, struct span span,
+                  const char *text) {
+    (void)context, (void)span;
+    criterion->kind = CRITERION_SERIAL;
+    criterion->text = text;
+    return true;
+}
+
 static bool value_is_name(const char *text) {
     if (!isalpha((unsigned char)*text) && *text != '_')
         return false;
@@ -475,7 +491,7 @@ static bool value_has_upper_case(const char *text) {
 const char *value_lower_case(const char *text) {
     if (!value_has_upper_case(text))
         return NULL;
-    for (enum token token = TOKEN_ON; token < TOKEN_COUNT; token++)
+    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
         if (!strcasecmp(text, scanner_token_text(token)))
             return scanner_token_text(token);
     return NULL;

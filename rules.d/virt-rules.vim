@@ -9,14 +9,14 @@ syntax case match
 " The characters of a bare word, so that a keyword inside a longer word is not matched.
 syntax iskeyword @,33,36-43,45-64,91,93-96,124,126,128-255
 
-syntax keyword virtRulesStatement on vm device is never to
-syntax keyword virtRulesAction attach detach run
-syntax keyword virtRulesQuantifier any all
-syntax keyword virtRulesCriterion or at class subsystem port serial
-syntax keyword virtRulesBackend as vfio usb with group
-syntax keyword virtRulesOption optional unmanaged within after rom off then reset reboot
-syntax keyword virtRulesEvent prepare start started stopped release
-syntax keyword virtRulesEvent migrate restore reconnect plugged unplugged
+" The build fills in the words of each kind from lexer/words.def.
+syntax keyword virtRulesStatement @STATEMENT@
+syntax keyword virtRulesAction @VERB@
+syntax keyword virtRulesQuantifier @QUANTIFIER@
+syntax keyword virtRulesCriterion @CONDITION@ @CRITERION@
+syntax keyword virtRulesBackend @MANNER@ @BACKEND@
+syntax keyword virtRulesOption @OPTION@ @IN_OPTION@
+syntax keyword virtRulesEvent @EVENT@
 
 " Bare words with a special form.
 syntax match virtRulesId /\<\%(\x\{4}\|\*\):\%(\x\{4}\|\*\)\>/

@@ -72,10 +72,7 @@ _virt_rules_word() {
     COMMAND) _virt_rules_reply "$2" < <(_virt_rules_commands) ;;
     OPTION) _virt_rules_reply "$2" < <(_virt_rules_options "$command" | sed 's/ .*//') ;;
     VM) _virt_rules_reply "$2" < <(_virt_rules_vms) ;;
-    EVENT)
-        _virt_rules_reply "$2" < <(printf '%s\n' prepare start started stopped release migrate restore \
-            reconnect plugged unplugged)
-        ;;
+    EVENT) _virt_rules_reply "$2" < <(printf '%s\n' @EVENT@) ;; # the build fills them in
     NAME) _virt_rules_reply "$2" < <(_virt_rules_ask check --list | sed -n '/^$/q; s/ .*//p') ;;
     CHANGEABLE) _virt_rules_reply "$2" < <(_virt_rules_ask check --list | sed -n '/^$/q; / error! /d; s/ .*//p') ;;
     DEVICE)

@@ -80,7 +80,7 @@ static void test_first_rule(void **state) {
     assert_word(rule->vms, WORD_PLAIN, "frigate", "frigate");
     assert_null(rule->vms->next);
     assert_int_equal(rule->events->event, EVENT_STARTED);
-    covers(syntax_event_span(rule->events), "started");
+    covers(rule->events->span, "started");
     assert_null(rule->events->next);
     const struct action *action = rule->actions;
     assert_int_equal(action->verb, VERB_ATTACH);
@@ -112,13 +112,13 @@ static void test_vms_and_events(void **state) {
     assert_null(vm->next);
     const struct event_list *event = front.syntax.rules->events;
     assert_int_equal(event->event, EVENT_STARTED);
-    covers(syntax_event_span(event), "started");
+    covers(event->span, "started");
     event = event->next;
     assert_int_equal(event->event, EVENT_PLUGGED);
-    covers(syntax_event_span(event), "plugged");
+    covers(event->span, "plugged");
     event = event->next;
     assert_int_equal(event->event, EVENT_MIGRATE);
-    covers(syntax_event_span(event), "migrate");
+    covers(event->span, "migrate");
     assert_null(event->next);
 }
 
@@ -280,9 +280,11 @@ static void test_several_files_in_order(void **state) {
 
 /* --- words */
 
-#define X(name, text) text,
-static const char *const keywords[] = {KEYWORDS(X) EVENTS(X)};
-#undef X
+static const char *const keywords[] = {
+#define WORD_TOKEN(name, text, symbol) text,
+#define EVENT(name, text, why) text,
+#include "lexer/words.def"
+};
 
 /* The hint of the only mistake. */
 static void assert_hint(const char *rules, const char *name, const char *hint) {

@@ -56,9 +56,8 @@ static void test_every_keyword(void **state) {
         enum token token;
         const char *text;
     } keywords[] = {
-#define X(name, text) {TOKEN_##name, text},
-        KEYWORDS(X)
-#undef X
+#define WORD_TOKEN(name, text, symbol) {TOKEN_##name, text},
+#include "lexer/words.def"
     };
     char longer[64];
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
