@@ -137,7 +137,7 @@ compiled: all $(TESTS) $(FAKES)
 run-tests: compiled
 	@BUILD=$(B) tests/run $(T)
 
-lab: ## real passthrough in an emulated PC, every case (T=case for one)
+lab: ## real passthrough in an emulated PC, the core cases (ALL=1 for every case, T=case for one)
 	@tests/install-packages build lab
 	@$(MAKE) --no-print-directory all
 	@tests/lab/lab $(T)
@@ -149,7 +149,7 @@ demo: ## show the main use, stage by stage, in the emulated PC
 
 lint: ## run compiler warnings, clang-format, clang-tidy, cppcheck, shellcheck, mandoc
 	@tests/install-packages build test lint
-	@$(MAKE) --no-print-directory B=$(B)/lint WERROR=1 compiled
+	@$(MAKE) --no-print-directory $(if $(WERROR),,B=$(B)/lint) WERROR=1 compiled
 	@$(MAKE) --no-print-directory $(GENERATED)
 	@tests/lint -I. -I$(B)
 
@@ -190,14 +190,16 @@ PLACES = kind='$(KIND)' prefix='$(PREFIX)' bindir='$(BINDIR)' libexecdir='$(LIBE
 	installerdir='$(if $(OWN),$(PREFIX),$(LIBEXECDIR))' rulesdir='$(RULESDIR)' statedir='$(STATEDIR)' \
 	hookdir='$(HOOKDIR)' datadir='$(DATADIR)' mandir='$(MANDIR)' examples='$(EXAMPLESDIR)' \
 	udevdir='$(UDEVDIR)' unitdir='$(UNITDIR)' tmpfilesdir='$(TMPFILESDIR)' link='$(LINK)'
+# What `make install` puts together before it installs it: two at the same time need two directories.
+IMAGE ?= $(B)/image
 INSTALL_OPTIONS = --yes $(if $(DESTDIR),--destdir '$(DESTDIR)')
 
 places: # for tests/hook
 	@echo "$(PLACES)"
 
 install: all ## install engine, hook, udev rule and unit; for a package, into DESTDIR
-	@$(PLACES) hook/layout $(B) $(B)/image
-	@sh $(B)/image/install.sh $(INSTALL_OPTIONS)
+	@$(PLACES) hook/layout $(B) $(IMAGE)
+	@sh $(IMAGE)/install.sh $(INSTALL_OPTIONS)
 
 uninstall: ## remove what install installed; rules and log are kept
 	@mkdir -p $(B)

@@ -235,7 +235,8 @@ static bool watch_one_round(struct watcher *watcher) {
 /* What is under way may hold devices of a group that the host is to get back. A second signal ends
  * the waiting. */
 static void watch_leave(struct watcher *watcher) {
-    int64_t deadline = watch_now_ms() + LEAVE_LIMIT_MS;
+    int limit = watcher->watch->leave_limit_ms;
+    int64_t deadline = watch_now_ms() + (limit ? limit : LEAVE_LIMIT_MS);
     watcher->ended = false;
     for (int64_t left;
          watcher->children && !watcher->ended && (left = deadline - watch_now_ms()) > 0;)

@@ -16,10 +16,11 @@ struct watch {
     void *context;
     const char *sysroot, *state;
     void (*ready)(void *context); /* everything from here on is heard; may be NULL */
+    int leave_limit_ms;           /* how long its processes may take when it ends; 0: 10 s */
 };
 
 /*
- * Runs until SIGTERM or SIGINT, and then waits some seconds for its processes. At its start, and
+ * Runs until SIGTERM or SIGINT, and then waits for its processes, up to `leave_limit_ms`. At its start, and
  * when the kernel threw events away, it makes up those that must have been: at its start from what
  * the VMs were told last (presence.h), later from what it knows to be there. Returns 0, or -1 when
  * nothing can be heard any more, with one line in `error`.

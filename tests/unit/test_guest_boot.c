@@ -162,7 +162,7 @@ static void try_lock(void) {
     struct failure failure;
     pid_t child = fork();
     if (child == 0) {
-        alarm(2);
+        alarm(600); /* it would wait for itself */
         _exit(lock_vm(state_path(""), FRIGATE, &failure) < 0);
     }
     int status = -1;

@@ -43,7 +43,7 @@ static pid_t hold(const char *uuid, int inherited, int tell, int until) {
     pid_t child = fork();
     char byte = 'x';
     if (child == 0) {
-        alarm(60);
+        alarm(600);
         lock_release(inherited);
         int lock = lock_vm(state_path, uuid, &failure);
         if (lock < 0 || write(tell, &byte, 1) != 1)
@@ -54,11 +54,11 @@ static pid_t hold(const char *uuid, int inherited, int tell, int until) {
     return child;
 }
 
-/* Another process waits in the kernel for a lock (fcntl(2)); or not within 10 s. */
+/* Another process waits in the kernel for a lock (fcntl(2)); or not within 10 minutes. */
 static bool is_waiting(pid_t process) {
     char path[64], where[64];
     snprintf(path, sizeof path, "/proc/%d/syscall", (int)process);
-    for (int i = 0; i < 10000; i++, usleep(1000)) {
+    for (int i = 0; i < 600000; i++, usleep(1000)) {
         FILE *in = fopen(path, "re");
         bool waits = in && fgets(where, sizeof where, in) && !strncmp(where, "72 ", 3);
         if (in)
@@ -162,7 +162,7 @@ static pid_t take_turn(const char *place, int inherited, int tell, int until) {
     pid_t child = fork();
     if (child == 0) {
         int lock = -1;
-        alarm(60);
+        alarm(600);
         lock_release(inherited);
         enum turn turn = lock_turn(state_path, place, &lock, &failure);
         char byte = "twmf"[turn];

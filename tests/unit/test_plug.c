@@ -329,7 +329,7 @@ static void but_not_for_ever(void **state) {
 static void pull_coral(void) {
     struct failure failure;
     int lock = -1;
-    alarm(60); /* it would wait for itself */
+    alarm(600); /* it would wait for itself */
     assert_int_equal(lock_turn(state_path, "usb-" PORT, &lock, &failure), TURN_MINE);
     alarm(0);
     lock_release(lock);

@@ -6,7 +6,7 @@ put_aside /usr/local/libvirt/bin/virt-rules
 define "$FRIGATE" frigate
 start "$FRIGATE"
 check "libvirt called the hook" hook_calls "$FRIGATE started begin"
-check_within 30 "the log says what is missing" grep -F /usr/local/libvirt/bin/virt-rules "$LOG"
+check_until "the log says what is missing" grep -F /usr/local/libvirt/bin/virt-rules "$LOG"
 check "the VM runs" running "$FRIGATE"
 check "it has no device" hostdevs_are "$FRIGATE" 0
 check "the device is on its host driver" on_host "$CORAL"

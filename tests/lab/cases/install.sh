@@ -107,7 +107,7 @@ install_archive() { # ARCHIVE
 }
 installed_files() { (cd $prefix && find . -type f ! -path './state/*' -print0 | sort -z | xargs -0 sha256sum); }
 check_attached() { # WHAT THE LOG SAYS OF ITS EVENT
-    check_within 180 "the log says attached" logged attached frigate "$CORAL"
+    check_until "the log says attached" logged attached frigate "$CORAL"
     check "at '$1'" grep "\"event\":\"$1\"" <(logged_lines attached frigate)
     check_in_vm
 }
@@ -123,15 +123,15 @@ check_restart_of_libvirt() {
     rm -f "$LOG"
     forget_hook_calls
     check "libvirtd restarts" libvirt_restart
-    check_within 60 "libvirt called the hook" hook_calls "$FRIGATE reconnect begin"
-    check_within 90 "the log says already" logged already frigate "$CORAL"
+    check_until "libvirt called the hook" hook_calls "$FRIGATE reconnect begin"
+    check_until "the log says already" logged already frigate "$CORAL"
     check_in_vm
 }
 boot_script_ended() { ! pgrep -f 'install.sh --boot'; }
 check_boot() {
     check "the boot scripts found no /etc/libvirt" grep "No such file" /tmp/at-boot-scripts
-    check_within 180 "frigate has started by itself" running "$FRIGATE"
-    check_within 300 "the boot script has ended" boot_script_ended
+    check_until "frigate has started by itself" running "$FRIGATE"
+    check_until "the boot script has ended" boot_script_ended
     check_attached started
 }
 everything() { # of the host that an installation may touch: names, modes, contents
@@ -185,7 +185,7 @@ END
     installed_files >/root/files-again
     check "its files are what they were" cmp /root/files /root/files-again
     virsh -q destroy "$FRIGATE"
-    check_within 30 "the device is back on its host driver" on_host "$CORAL"
+    check_until "the device is back on its host driver" on_host "$CORAL"
     rm -f "$LOG"
     start "$FRIGATE"
     check_attached started
@@ -240,7 +240,7 @@ END
     check_foreign
     check_restart_of_libvirt
     virsh -q destroy "$FRIGATE"
-    check_within 30 "the device is back on its host driver" on_host "$CORAL"
+    check_until "the device is back on its host driver" on_host "$CORAL"
     rm -f "$LOG"
     start "$FRIGATE"
     check_attached started
@@ -256,7 +256,7 @@ END
     check "the VM keeps its device" has_device "$FRIGATE" "$CORAL"
     check_foreign
     virsh -q destroy "$FRIGATE"
-    check_within 30 "the device is back on its host driver" on_host "$CORAL"
+    check_until "the device is back on its host driver" on_host "$CORAL"
     settle
     start "$FRIGATE"
     check_not "it starts without our hook" grep virt-rules <(hook_calls "$FRIGATE")

@@ -4,11 +4,11 @@ on vm frigate started, reconnect attach $CORAL_ID as vfio
 END
 define "$FRIGATE" frigate
 start "$FRIGATE"
-check_within 90 "the device is attached" logged attached frigate "$CORAL"
+check_until "the device is attached" logged attached frigate "$CORAL"
 forget_hook_calls
 check "libvirtd restarts" libvirt_restart
-check_within 60 "libvirt called the hook" hook_calls "$FRIGATE reconnect begin"
-check_within 90 "the log says already" logged already frigate "$CORAL"
+check_until "libvirt called the hook" hook_calls "$FRIGATE reconnect begin"
+check_until "the log says already" logged already frigate "$CORAL"
 check_not "nothing failed" logged failed
 check "the VM runs" running "$FRIGATE"
 check "the device is in it" has_device "$FRIGATE" "$CORAL"
@@ -16,4 +16,4 @@ check "once" hostdevs_are "$FRIGATE" 1
 check "on vfio-pci" driver_is "$CORAL" vfio-pci
 
 virsh -q destroy "$FRIGATE"
-check_within 30 "the device is back on its host driver" on_host "$CORAL"
+check_until "the device is back on its host driver" on_host "$CORAL"

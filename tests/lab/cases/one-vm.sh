@@ -1,7 +1,7 @@
 # one VM and one device: everything that is promised of them; also the demo
 
-# The same start without and with the hook, in turn. Other work of the machine only ever makes a start longer, by
-# seconds, so the fastest of each are compared, and more starts are made while they are too far apart.
+# The same start without and with the hook, in turn. Other work of the machine only ever makes a start longer, so the
+# fastest of each are compared, and more starts are made while they are too far apart.
 fastest_without='' fastest_with='' pairs=0
 faster() { # TIME FASTEST: the lesser; FASTEST may be empty
     if [ -z "$2" ] || [ "$1" -lt "$2" ]; then echo "$1"; else echo "$2"; fi
@@ -22,8 +22,8 @@ compare_starts() {
     fastest_with=$(faster "$start_took" "$fastest_with")
     pairs=$((pairs + 1))
 }
-difference() { echo $((fastest_with - fastest_without)); }
-at_most_a_second() { [ "$1" -le 1000000 ]; }
+is_as_fast() { [ $((2 * fastest_with)) -le $((3 * fastest_without)) ]; }
+is_small_part() { [ $((2 * $1)) -le "$2" ]; } # PART WHOLE: what would wait for the attach is most of it
 
 stage "A rule"
 rules 50-frigate.rules <<END
@@ -51,30 +51,29 @@ forget_hook_calls
 check "the hook, libvirt's call to us at a VM's start, is the file that was installed" hook_is_installed
 start "$FRIGATE"
 waited=$(hook_time)
-check_not "the VM has started and the attach goes on behind it" logged attached frigate
 say "virsh start took $(seconds "$start_took") s, of which libvirt waited $(seconds "$waited") s for the hook"
-check "that is a second at most" at_most_a_second "$waited"
+check "that is the smaller part of it" is_small_part "$waited" "$start_took"
 check "libvirt called the hook" hook_calls "$FRIGATE started begin"
 check "the VM runs" running "$FRIGATE"
 
 stage "The attach"
-check_within 90 "the engine's log says attached" logged attached frigate "$CORAL"
+check_until "the engine's log says attached" logged attached frigate "$CORAL"
 ended=$(log_time)
 show tail -n 1 "$LOG"
-check "it ended $(seconds $((ended - returned))) s after virsh start had returned" at_most "$returned" "$ended"
+check "the VM had started before: virsh start returned $(seconds $((ended - returned))) s earlier" at_most "$returned" "$ended"
 check "libvirt's live description of the VM has the device" has_device "$FRIGATE" "$CORAL"
 check "and no other" hostdevs_are "$FRIGATE" 1
 show_hostdevs "$FRIGATE"
 check "its driver is vfio-pci, which hands devices to VMs" driver_is "$CORAL" vfio-pci
 show lspci -nnk -s "$CORAL"
-check_within 60 "the system in the VM runs" guest_up "$FRIGATE"
+check_until "the system in the VM runs" guest_up "$FRIGATE"
 
 stage "virsh destroy"
 check "the VM is gone" virsh -q destroy "$FRIGATE"
-check_within 30 "the device is back on its host driver" on_host "$CORAL"
+check_until "the device is back on its host driver" on_host "$CORAL"
 show lspci -nnk -s "$CORAL"
 
 stage "Does virt-rules make a start longer?"
-for ((i = 0; i < STARTS; i++)); do compare_starts; done
-until at_most_a_second "$(difference)" || [ "$pairs" -ge 9 ]; do compare_starts; done
-check "the fastest of each differ by $(seconds "$(difference)") s, which is a second at most" at_most_a_second "$(difference)"
+compare_starts
+until is_as_fast || [ "$pairs" -ge 9 ]; do compare_starts; done
+check "the fastest with it takes at most half as long again as the fastest without" is_as_fast

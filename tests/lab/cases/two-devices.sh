@@ -8,7 +8,7 @@ END
 define "$FRIGATE" frigate
 start "$FRIGATE"
 for device in "$CORAL" "$NVME"; do
-    check_within 90 "the log says that $device is attached" logged attached frigate "$device"
+    check_until "the log says that $device is attached" logged attached frigate "$device"
     check "$device is in the VM" has_device "$FRIGATE" "$device"
     check "$device is on vfio-pci" driver_is "$device" vfio-pci
 done
@@ -16,5 +16,5 @@ check "nothing else is in the VM" hostdevs_are "$FRIGATE" 2
 
 virsh -q destroy "$FRIGATE"
 for device in "$CORAL" "$NVME"; do
-    check_within 30 "$device is back on its host driver" on_host "$device"
+    check_until "$device is back on its host driver" on_host "$device"
 done
