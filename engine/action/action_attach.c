@@ -91,15 +91,15 @@ static enum run_outcome action_attach_device(struct run *run, const struct plan_
 /* A device that goes with its IOMMU group: all of the group is in the VM in the end, or nothing. */
 static enum run_outcome action_attach_member(struct run *run, const struct plan_entry *entry,
                                              struct task *task) {
-    char message[512];
+    struct failure failure;
     enum run_outcome outcome = RUN_NEXT;
     size_t busy = run->claim_count;
     if (run_group_is_given_up(run, entry))
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
-    else if (run_group_unbind_siblings(run, entry, message, sizeof message))
+    else if (run_group_unbind_siblings(run, entry, &failure))
         outcome = action_attach_device(run, entry, task);
     else
-        run_finish_task(run, entry, task, RESULT_FAILED, message, "see dmesg");
+        run_finish_task(run, entry, task, RESULT_FAILED, failure.message, "see dmesg");
     if (run->claim_count > busy)
         return run_group_fail(run, entry, outcome);
     if (outcome == RUN_OVER || !task->failed)

@@ -1,6 +1,7 @@
 /* virt-rules apply: brings running VMs to what their rules want. */
 #include "engine/command/command.h"
 
+#include "engine/host/source_sysfs.h"
 #include "engine/trigger/apply.h"
 #include "lexer/text.h"
 
@@ -8,17 +9,18 @@
 #include <stdlib.h>
 
 struct apply_options {
-    const char *rules;
+    const char *rules, *sysroot;
     struct apply_request request;
     bool dry;
 };
 
 static int command_apply_show(const struct apply *apply) {
-    char error[512];
+    struct failure failure;
     bool colour = !apply->request->json && command_colour(stdout);
-    int good = apply_show(apply, colour, error, sizeof error);
+    int good = apply_show(apply, colour, &failure);
     if (good < 0)
-        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+        return command_fail(failure.message,
+                            "--sysroot takes a directory that holds sys/ and proc/");
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }
 
@@ -82,7 +84,7 @@ int command_apply(const struct command *command, int argc, char **argv) {
     const struct command_option table[] = {{.name = "dry-run", .flag = &options.dry},
                                            {.name = "json", .flag = &options.request.json},
                                            {.name = "rules", .value = &options.rules},
-                                           {.name = "sysroot", .value = &options.request.sysroot},
+                                           {.name = "sysroot", .value = &options.sysroot},
                                            {.name = "state", .value = &options.request.state},
                                            {0}};
     int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
@@ -93,6 +95,8 @@ int command_apply(const struct command *command, int argc, char **argv) {
     for (int i = first; i < argc; i++)
         if (!*argv[i])
             return command_usage(command, "a VM's name cannot be empty");
+    struct host_source source = source_sysfs(options.sysroot);
+    options.request.host_source = &source;
     options.request.state = log_write_state_directory(options.request.state);
     return command_apply_with_rules(&options);
 }

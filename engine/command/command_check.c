@@ -1,6 +1,7 @@
 /* virt-rules check: the same parser and checks that a run uses, and no libvirt. */
 #include "engine/command/command.h"
 
+#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/plan/check_host.h"
 #include "lexer/text.h"
@@ -128,12 +129,14 @@ static bool command_check_find_vms(const struct check_options *options, struct v
 
 static int command_check_check_host(const struct check_options *options, struct ruleset *ruleset,
                                     char **note) {
-    char error[512];
+    struct failure failure;
+    struct host_source source = source_sysfs(options->sysroot);
     struct host host;
     struct vms vms = {0};
-    if (host_init(&host, options->sysroot, error, sizeof error) < 0) {
-        *note = memory_strdup(error);
-        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    if (source.load(&source, &host, &failure) < 0) {
+        *note = memory_strdup(failure.message);
+        return command_fail(failure.message,
+                            "--sysroot takes a directory that holds sys/ and proc/");
     }
     bool known = command_check_find_vms(options, &vms, note);
     check_host(ruleset, &options->config, &host, known, vms.list, vms.count);

@@ -1,6 +1,7 @@
 /* virt-rules detach: takes one device out of a running VM. */
 #include "engine/command/command.h"
 
+#include "engine/host/source_sysfs.h"
 #include "engine/trigger/manual_detach.h"
 #include "lexer/text.h"
 
@@ -71,10 +72,11 @@ static int command_detach_run(struct manual_detach_request *request, bool dry, b
 
 int command_detach(const struct command *command, int argc, char **argv) {
     struct manual_detach_request request = {.clock = run_clock_monotonic()};
+    const char *sysroot = NULL;
     bool dry = false, json = false;
     const struct command_option table[] = {{.name = "dry-run", .flag = &dry},
                                            {.name = "json", .flag = &json},
-                                           {.name = "sysroot", .value = &request.sysroot},
+                                           {.name = "sysroot", .value = &sysroot},
                                            {.name = "state", .value = &request.state},
                                            {0}};
     int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
@@ -89,5 +91,7 @@ int command_detach(const struct command *command, int argc, char **argv) {
     request.word = argv[first + 1];
     if (!*request.vm || !*request.word)
         return command_usage(command, "a VM's name and a device cannot be empty");
+    struct host_source source = source_sysfs(sysroot);
+    request.host_source = &source;
     return command_detach_run(&request, dry, json);
 }

@@ -2,6 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/host/snapshot.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/running_domains.h"
 #include "engine/plan/assignable.h"
 #include "lexer/text.h"
@@ -233,10 +234,10 @@ static void command_devices_load_others(struct listing *listing, const char *sys
 }
 
 static int command_devices_record(const char *sysroot, const char *directory) {
-    char error[512];
+    struct failure failure;
     struct record done;
-    if (snapshot_record(&done, sysroot, directory, error, sizeof error) < 0)
-        return command_fail(error, NULL);
+    if (snapshot_record(&done, sysroot, directory, &failure) < 0)
+        return command_fail(failure.message, *failure.hint ? failure.hint : NULL);
     printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of VMs, "
            "volumes and mount points are stand-ins.\n"
            "See it with 'virt-rules devices --sysroot %s', pack it with 'tar -czf host.tar.gz "
@@ -251,7 +252,7 @@ static int command_devices_record(const char *sysroot, const char *directory) {
 int command_devices(const struct command *command, int argc, char **argv) {
     const char *sysroot = NULL, *directory = NULL;
     bool json = false;
-    char error[512];
+    struct failure failure;
     struct listing listing = {0};
     const struct command_option table[] = {
         {.name = "sysroot", .value = &sysroot},
@@ -268,8 +269,10 @@ int command_devices(const struct command *command, int argc, char **argv) {
         return command_usage(command, "--json and --record exclude each other");
     if (directory)
         return command_devices_record(sysroot, directory);
-    if (host_init(&listing.host, sysroot, error, sizeof error) < 0)
-        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    struct host_source source = source_sysfs(sysroot);
+    if (source.load(&source, &listing.host, &failure) < 0)
+        return command_fail(failure.message,
+                            "--sysroot takes a directory that holds sys/ and proc/");
     command_devices_load_others(&listing, sysroot);
     holdings_init(&listing.holdings, &listing.host, listing.others.list, listing.others.count);
     command_devices_order(&listing);

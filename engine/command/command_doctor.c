@@ -2,6 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/doctor/doctor.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/state/log_write.h"
 #include "lexer/text.h"
 
@@ -28,7 +29,7 @@ struct ward {
     struct ruleset ruleset;
     struct program program;
     char *rules, *state;
-    char error[512];
+    struct failure failure;
 };
 
 static void command_doctor_load_rules(struct ward *ward) {
@@ -42,9 +43,10 @@ static void command_doctor_load_rules(struct ward *ward) {
 }
 
 static void command_doctor_read_host(struct ward *ward, const char *sysroot) {
-    int status = host_init(&ward->host, sysroot, ward->error, sizeof ward->error);
+    struct host_source source = source_sysfs(sysroot);
+    int status = source.load(&source, &ward->host, &ward->failure);
     ward->doctor.host = status == 0 ? &ward->host : NULL;
-    ward->doctor.host_error = ward->error;
+    ward->doctor.host_error = ward->failure.message;
 }
 
 static void command_doctor_ask_libvirt(struct libvirt_answer *answer, const char *sysroot) {

@@ -1,5 +1,6 @@
 /* virt-rules plug: what udev's rule starts, detached; the environment is the kernel's event. */
 #include "engine/command/command.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
 
@@ -12,14 +13,16 @@
 
 struct plug_options {
     const struct command *command;
-    const char *rules, *sysroot, *state;
+    const char *rules, *state;
+    struct host_source host_source;
     const char *action, *device, *id; /* by hand */
 };
 
 /* What the VMs were told of last at this place: it is gone, or nobody told of its going. */
 static void command_plug_recall_device(const struct plug_options *options, struct device *device) {
     struct device_slot presence;
-    char *place = device_db_slot(device), *boot = uevent_boot(options->sysroot);
+    char *place = device_db_slot(device),
+         *boot = options->host_source.boot_id(&options->host_source);
     device_db_read(&presence, log_write_state_directory(options->state), place, boot);
     const struct device *found = presence.has_gone  ? &presence.gone
                                  : presence.is_here ? &presence.here
@@ -36,10 +39,11 @@ static void command_plug_recall_device(const struct plug_options *options, struc
 /* What is there now, or for one that went what was: what a person means by an address. */
 static int command_plug_find_device(const struct plug_options *options, struct uevent *uevent) {
     struct host host;
-    char error[512];
+    struct failure failure;
     struct device *device = &uevent->device;
-    if (host_init(&host, options->sysroot, error, sizeof error) < 0)
-        return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    if (options->host_source.load(&options->host_source, &host, &failure) < 0)
+        return command_fail(failure.message,
+                            "--sysroot takes a directory that holds sys/ and proc/");
     const struct device *found = host_find(&host, device->bus, device->address);
     if (found) {
         struct device copy = device_copy(found);
@@ -91,7 +95,7 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
 static int command_plug_handle(const struct plug_options *options, const struct uevent *uevent) {
     bool by_hand = options->device != NULL;
     struct plug plug = {.rules = ruleset_directory(options->rules),
-                        .sysroot = options->sysroot,
+                        .host_source = &options->host_source,
                         .state = log_write_state_directory(options->state),
                         .by_hand = by_hand,
                         .journal = log_write_open(options->state, by_hand || isatty(STDERR_FILENO)),
@@ -123,16 +127,18 @@ static int command_plug_from_environment(const struct plug_options *options,
 int command_plug(const struct command *command, int argc, char **argv) {
     struct plug_options options = {.command = command};
     struct uevent uevent = {0};
+    const char *sysroot = NULL;
     const struct command_option table[] = {
         {.name = "rules", .value = &options.rules},
         {.name = "state", .value = &options.state},
-        {.name = "sysroot", .value = &options.sysroot},
+        {.name = "sysroot", .value = &sysroot},
         {0},
     };
     int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
     if (first < 0)
         return status;
     int words = argc - first;
+    options.host_source = source_sysfs(sysroot);
     if (words == 1 || words > 3)
         return command_usage(command, "by hand it takes what happened ('add' or 'remove'), the "
                                       "device, and for one that is gone its id");

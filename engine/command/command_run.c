@@ -1,6 +1,7 @@
 /* virt-rules run: what libvirt's hook starts, detached; standard input is the domain XML. */
 #include "engine/command/command.h"
 
+#include "engine/host/source_sysfs.h"
 #include "engine/run/pass.h"
 #include "engine/run/rule_errors.h"
 
@@ -45,9 +46,10 @@ static int command_run_execute(const struct run_options *options, const struct e
     bool wrong =
         rule_errors_log(options->journal, options->vm, options->uuid, options->operation, &ruleset);
     program_init(&program, &ruleset);
+    struct host_source source = source_sysfs(options->sysroot);
     struct run_config executor = {.program = &program,
                                   .event = event,
-                                  .sysroot = options->sysroot,
+                                  .host_source = &source,
                                   .state = log_write_state_directory(options->state),
                                   .journal = options->journal,
                                   .clock = run_clock_monotonic(),

@@ -2,6 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/command/plan_context.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/libvirt/running_domains.h"
 #include "engine/plan/status.h"
@@ -447,10 +448,11 @@ static int command_status_load_vms(struct view *view) {
 }
 
 static int command_status_load_host(struct view *view) {
-    char error[512];
-    if (host_init(&view->host, view->sysroot, error, sizeof error) == 0)
+    struct host_source source = source_sysfs(view->sysroot);
+    struct failure failure;
+    if (source.load(&source, &view->host, &failure) == 0)
         return EXIT_FINE;
-    return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
 }
 
 static void command_status_load_rules(struct view *view) {

@@ -1,6 +1,7 @@
 /* virt-rules watch: the kernel's events at first hand, for hosts without udev. */
 #include "engine/command/command.h"
 
+#include "engine/host/source_sysfs.h"
 #include "engine/host/uevent_socket.h"
 #include "engine/trigger/plug.h"
 #include "engine/trigger/watch.h"
@@ -50,7 +51,7 @@ static int command_watch_listen_until_signal(struct plug *plug) {
                           .read = uevent_socket_read,
                           .handle = command_watch_handle,
                           .context = plug,
-                          .sysroot = plug->sysroot,
+                          .host_source = plug->host_source,
                           .state = plug->state,
                           .ready = command_watch_say_ready};
     if (watch.socket < 0) {
@@ -131,8 +132,9 @@ int command_watch(const struct command *command, int argc, char **argv) {
         return status;
     if (first < argc)
         return command_usage(command, "it takes no words");
+    struct host_source source = source_sysfs(sysroot);
     struct plug plug = {.rules = ruleset_directory(rules),
-                        .sysroot = sysroot,
+                        .host_source = &source,
                         .state = log_write_state_directory(state),
                         .clock = run_clock_monotonic(),
                         .open_virt = virt_asker_connect};

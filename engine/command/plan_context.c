@@ -1,4 +1,5 @@
 #include "engine/command/plan_context.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
 
@@ -171,13 +172,14 @@ static int plan_context_name_event(struct plan_context *inquiry) {
 }
 
 static int plan_context_load_host(struct plan_context *inquiry) {
-    char error[512];
-    if (host_init(&inquiry->host, inquiry->sysroot, error, sizeof error) == 0)
+    struct host_source source = source_sysfs(inquiry->sysroot);
+    struct failure failure;
+    if (source.load(&source, &inquiry->host, &failure) == 0)
         return EXIT_FINE;
     running_domains_finish(&inquiry->others);
     domain_finish(&inquiry->domain);
     free(inquiry->note);
-    return command_fail(error, "--sysroot takes a directory that holds sys/ and proc/");
+    return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
 }
 
 /* A device as people name it: an address ("03:00.0"), a USB port ("1-1.4") or an id ("1ac1:089a").

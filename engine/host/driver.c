@@ -93,59 +93,54 @@ static void driver_unbind_path(char path[PATH_SIZE], const char *driver) {
     snprintf(path, PATH_SIZE, "sys/bus/pci/drivers/%s/unbind", driver);
 }
 
-int driver_unbind(const struct host *host, const struct device *device, char *error,
-                  size_t error_size) {
+int driver_unbind(const struct host *host, const struct device *device, struct failure *failure) {
     char path[PATH_SIZE], driver[64];
     if (device->bus != BUS_PCI || device->is_bridge || device->use || device->vm_use ||
-        device->obstacle || !device->driver || !host_driver(host, device, driver, sizeof driver) ||
+        device->obstacle || !device->driver ||
+        !host->source.driver_of(host, device, driver, sizeof driver) ||
         strcmp(driver, device->driver) != 0)
         return 0;
     driver_unbind_path(path, driver);
     int status = driver_bind_in_time((struct bind_work){host, path, device->address, NULL});
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return 0;
-    if (status == ETIMEDOUT)
-        snprintf(error, error_size,
-                 "the host's driver %s has not released %s for %d s: a program has the device open",
-                 driver, device->address, (deadline_limit(DEADLINE_BIND_MS) + 999) / 1000);
-    else
-        snprintf(error, error_size, "the host's driver %s does not let go of %s: %s", driver,
-                 device->address, strerror(status));
-    return status == ETIMEDOUT ? HOST_LATE : -1;
+    if (status != ETIMEDOUT)
+        return failure_set(failure, "the host driver %s cannot be unbound from %s: %s", driver,
+                           device->address, strerror(status));
+    failure_set(failure,
+                "the host driver %s has not released %s for %d s: a program has the device open",
+                driver, device->address, (deadline_limit(DEADLINE_BIND_MS) + 999) / 1000);
+    return HOST_LATE;
 }
 
-static int driver_find_driver(const struct host *host, const struct device *device, char *error,
-                              size_t error_size) {
+static int driver_find_driver(const struct host *host, const struct device *device,
+                              struct failure *failure) {
     int status = driver_bind_in_time(
         (struct bind_work){host, "sys/bus/pci/drivers_probe", device->address, device});
-    if (!status)
-        return 0;
-    snprintf(error, error_size, "no driver could be found for %s: %s", device->address,
-             strerror(status));
-    return -1;
+    return status ? failure_set(failure, "no driver could be found for %s: %s", device->address,
+                                strerror(status))
+                  : 0;
 }
 
-int driver_probe(const struct host *host, const struct device *device, char *error,
-                 size_t error_size) {
+int driver_probe(const struct host *host, const struct device *device, struct failure *failure) {
     char driver[64];
-    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) || *driver)
+    if (device->bus != BUS_PCI || !host->source.driver_of(host, device, driver, sizeof driver) ||
+        *driver)
         return 0;
-    return driver_find_driver(host, device, error, error_size);
+    return driver_find_driver(host, device, failure);
 }
 
-int driver_rebind(const struct host *host, const struct device *device, char *error,
-                  size_t error_size) {
+int driver_rebind(const struct host *host, const struct device *device, struct failure *failure) {
     char path[PATH_SIZE], driver[64];
-    if (device->bus != BUS_PCI || !host_driver(host, device, driver, sizeof driver) ||
+    if (device->bus != BUS_PCI || !host->source.driver_of(host, device, driver, sizeof driver) ||
         !driver_is_vfio(driver))
         return 0;
     driver_unbind_path(path, driver);
     int status = driver_bind_in_time((struct bind_work){host, path, device->address, NULL});
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
-        return driver_find_driver(host, device, error, error_size);
-    snprintf(error, error_size, "%s does not let go of %s: %s", driver, device->address,
-             strerror(status));
-    return -1;
+        return driver_find_driver(host, device, failure);
+    return failure_set(failure, "%s cannot be unbound from %s: %s", driver, device->address,
+                       strerror(status));
 }
 
 /* --- who uses vfio */

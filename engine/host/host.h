@@ -11,6 +11,7 @@
 #define ENGINE_HOST_H
 
 #include "engine/model/device.h"
+#include "lexer/failure.h"
 
 /*
  * What the kernel shows of the host's devices under a name of its own, and where it sits: a disk, a
@@ -36,9 +37,66 @@ struct faults {
     size_t count;
 };
 
+struct host;
+
+/* What unbind() returns when the driver still has the device after DEADLINE_BIND_MS. */
+enum { HOST_LATE = -2 };
+
+/*
+ * The port to a host: where a snapshot comes from, and what changes its driver bindings.
+ * source_sysfs() is the kernel's own; a test copies that and replaces what it wants to see, and so
+ * can a source that is not on this machine.
+ *
+ * Functions that take a `struct failure` return 0, or -1 with it filled in. `device` is always of
+ * the snapshot `host`.
+ */
+struct host_source {
+    const char *root; /* "": the running system; else the directory of a copy. Borrowed */
+
+    /* Reads the host. The caller ends the snapshot with host_finish(); after -1 it is empty. */
+    int (*load)(const struct host_source *source, struct host *host, struct failure *failure);
+    /* SEQNUM of the kernel's last uevent; 0: unknown. */
+    uint64_t (*last_seqnum)(const struct host_source *source);
+    /* A text that differs from boot to boot; "": unknown. The caller frees it. */
+    char *(*boot_id)(const struct host_source *source);
+
+    /* The driver that a device is bound to now, "" for none. False: the device is gone, or the name
+     * is longer than `size`. */
+    bool (*driver_of)(const struct host *host, const struct device *device, char *driver,
+                      size_t size);
+    /*
+     * Unbinds a PCI device from the host driver that the snapshot has, and leaves it without one:
+     * the rest of its IOMMU group can then be assigned. libvirt takes the device so, and rebinds it
+     * when the VM ends (it would leave one on vfio-pci that it found there). Nothing happens to a
+     * bridge, to a device that the host uses, or when the device has another driver by now.
+     * HOST_LATE: the driver has not released it yet, and may do so later.
+     */
+    int (*unbind)(const struct host *host, const struct device *device, struct failure *failure);
+    /*
+     * Lets the kernel find a driver for a PCI device that has none; a driver_override that names a
+     * vfio driver is cleared first. No device of its group may be in use by a VM: Linux from 5.19
+     * refuses (EBUSY), and an older one halts on it (a BUG in drivers/vfio). 0 also when no driver
+     * takes the device.
+     */
+    int (*probe)(const struct host *host, const struct device *device, struct failure *failure);
+    /* The same for a device that was left on a vfio driver, which it is unbound from. Nobody may
+     * have its group open (see group_user): the kernel would wait for that process. */
+    int (*rebind)(const struct host *host, const struct device *device, struct failure *failure);
+    /*
+     * Which process has the device's IOMMU group open (/dev/vfio/GROUP, or the device's own file of
+     * Linux from 6.6): "qemu-system-x86 (process 4242)", which the caller frees, or NULL: none.
+     * Where that cannot be seen the text says so.
+     */
+    char *(*group_user)(const struct host *host, const struct device *device);
+    /* Whether the kernel survives that one device of a group is bound to its host driver while a VM
+     * has another one: see probe. */
+    bool (*may_split_group)(const struct host *host);
+};
+
 struct host {
-    char *root;             /* "" for the running system */
-    struct device *devices; /* PCI by address, then USB by port path in number order */
+    struct host_source source; /* that it was read from; `root` is the snapshot's own */
+    char *root;                /* "" for the running system, else without a slash at its end */
+    struct device *devices;    /* PCI by address, then USB by port path in number order */
     size_t count;
     struct host_node *nodes;
     size_t node_count;
@@ -48,12 +106,7 @@ struct host {
                                     `devices`, and nothing that cannot be read */
 };
 
-/*
- * Reads the host below `root` ("" or NULL: the running system). Returns 0, or -1 with a message
- * in `error` when there is nothing to read (no sys/bus/pci and no sys/bus/usb). The caller
- * owns the snapshot and ends it with host_finish().
- */
-int host_init(struct host *host, const char *root, char *error, size_t error_size);
+/* Ends a snapshot; one of zero bytes too. */
 void host_finish(struct host *host);
 
 /* The device at that bus and address, or NULL. */
@@ -66,9 +119,6 @@ const struct device *host_find(const struct host *host, enum bus bus, const char
  */
 const struct host_node *host_node_find(const struct host *host, const char *class,
                                        const char *name);
-
-/* The driver of a device right now, read anew; "" for none. Returns false when it is gone. */
-bool host_driver(const struct host *host, const struct device *device, char *driver, size_t size);
 
 /*
  * Why a member of its IOMMU group keeps `device` from being passed, or NULL when none does: the

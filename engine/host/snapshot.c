@@ -7,6 +7,7 @@
 #include "engine/host/open_files.h"
 #include "engine/host/routes.h"
 #include "engine/host/snapshot_domains.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/host/tree.h"
 #include "engine/host/usage.h"
 #include "lexer/memory.h"
@@ -1385,19 +1386,18 @@ static void snapshot_copy_host(struct recorder *recorder, const struct host *hos
 }
 
 /* The directory, new or empty; -1 with a message. */
-static int snapshot_open_empty(const char *path, char *error, size_t size) {
+static int snapshot_open_empty(const char *path, struct failure *failure) {
     if (mkdir(path, 0755) != 0 && errno != EEXIST) {
-        snprintf(error, size, "%s cannot be made: %s", path, strerror(errno));
-        return -1;
+        return failure_set(failure, "%s cannot be created: %s", path, strerror(errno));
     }
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const struct tree here = {.root = "", .fd = AT_FDCWD};
     struct names names = tree_list(&here, path);
     if (fd < 0) {
-        snprintf(error, size, "%s cannot be opened: %s", path, strerror(errno));
+        failure_set(failure, "%s cannot be opened: %s", path, strerror(errno));
     } else if (names.count) {
-        snprintf(error, size, "%s is not empty: name a directory that is, or that is not there yet",
-                 path);
+        failure_set(failure, "%s is not empty", path);
+        failure_hint(failure, "name an empty directory, or one that does not exist yet");
         close(fd);
         fd = -1;
     }
@@ -1418,19 +1418,19 @@ static void snapshot_finish(struct recorder *recorder) {
     close(recorder->to);
 }
 
-int snapshot_record(struct record *record, const char *root, const char *directory, char *error,
-                    size_t error_size) {
+int snapshot_record(struct record *record, const char *root, const char *directory,
+                    struct failure *failure) {
+    const struct host_source source = source_sysfs(root);
     struct host host;
     struct faults faults = {0}; /* those of the host's own reading are recorded */
     *record = (struct record){0};
-    if (host_init(&host, root, error, error_size) < 0)
+    if (source.load(&source, &host, failure) < 0)
         return -1;
     struct recorder recorder = {
-        .to = snapshot_open_empty(directory, error, error_size), .record = record, .host = &host};
+        .to = snapshot_open_empty(directory, failure), .record = record, .host = &host};
     int status = recorder.to < 0 ? -1 : 0;
     if (status == 0 && !tree_open(&recorder.from, host.root)) {
-        snprintf(error, error_size, "cannot read the devices below %s: %s", host.root,
-                 strerror(errno));
+        failure_set(failure, "cannot read the devices below %s: %s", host.root, strerror(errno));
         close(recorder.to);
         status = -1;
     }
@@ -1442,9 +1442,8 @@ int snapshot_record(struct record *record, const char *root, const char *directo
     recorder.standins = anonymize_create();
     snapshot_copy_host(&recorder, &host);
     if (recorder.error) {
-        snprintf(error, error_size, "%s/%s cannot be written: %s", directory, recorder.where,
-                 strerror(recorder.error));
-        status = -1;
+        status = failure_set(failure, "%s/%s cannot be written: %s", directory, recorder.where,
+                             strerror(recorder.error));
     }
     snapshot_finish(&recorder);
     tree_finish_faults(&faults);

@@ -12,8 +12,8 @@
 #include "engine/host/host.h"
 #include "engine/host/host_node.h"
 #include "engine/host/names.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/host/tree.h"
-#include "engine/host/uevent.h"
 #include "engine/host/usage.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
@@ -770,34 +770,34 @@ static bool source_sysfs_has_few_descriptors(const struct faults *faults) {
     return false;
 }
 
-int host_init(struct host *host, const char *root, char *error, size_t error_size) {
+static int source_sysfs_load(const struct host_source *source, struct host *host,
+                             struct failure *failure) {
     struct tree tree;
+    int status = 0;
 
-    *host = (struct host){.root = source_sysfs_plain_root(root)};
-    bool ok = tree_open(&tree, host->root);
+    *host = (struct host){.source = *source, .root = source_sysfs_plain_root(source->root)};
+    host->source.root = host->root;
+    bool is_open = tree_open(&tree, host->root);
     tree.faults = &host->faults;
-    if (!ok)
-        snprintf(error, error_size, "cannot read the devices below %s: %s", host->root,
-                 strerror(errno));
-    else if (!tree_has(&tree, "sys/bus/pci") && !tree_has(&tree, "sys/bus/usb")) {
-        snprintf(error, error_size,
-                 "no devices to read: there is neither %s/sys/bus/pci nor %s/sys/bus/usb",
-                 host->root, host->root);
-        ok = false;
-    }
-    if (ok)
+    if (!is_open)
+        status = failure_set(failure, "cannot read the devices below %s: %s", host->root,
+                             strerror(errno));
+    else if (!tree_has(&tree, "sys/bus/pci") && !tree_has(&tree, "sys/bus/usb"))
+        status = failure_set(failure,
+                             "no devices to read: there is neither %s/sys/bus/pci nor "
+                             "%s/sys/bus/usb",
+                             host->root, host->root);
+    else
         source_sysfs_read_host(host, &tree);
-    if (source_sysfs_has_few_descriptors(&host->faults)) {
-        snprintf(error, error_size,
-                 "cannot read the devices below %s: too many open files: raise the limit, ulimit "
-                 "-n",
-                 host->root);
-        ok = false;
-    }
-    if (!ok)
+    if (source_sysfs_has_few_descriptors(&host->faults))
+        status = failure_set(failure,
+                             "cannot read the devices below %s: too many open files: raise the "
+                             "limit, ulimit -n",
+                             host->root);
+    if (status < 0)
         host_finish(host);
     tree_close(&tree);
-    return ok ? 0 : -1;
+    return status;
 }
 
 /* ---- Questions ---- */
@@ -814,7 +814,8 @@ static char *source_sysfs_driver_now(const struct tree *tree, const struct devic
     return driver;
 }
 
-bool host_driver(const struct host *host, const struct device *device, char *driver, size_t size) {
+static bool source_sysfs_driver_of(const struct host *host, const struct device *device,
+                                   char *driver, size_t size) {
     struct tree tree;
     bool is_told = false;
 
@@ -831,4 +832,37 @@ bool host_driver(const struct host *host, const struct device *device, char *dri
     }
     tree_close(&tree);
     return is_told;
+}
+
+static char *source_sysfs_attribute(const struct host_source *source, const char *directory,
+                                    const char *name) {
+    struct tree tree;
+    char *text = tree_open(&tree, source->root) ? tree_attribute(&tree, directory, name) : NULL;
+    tree_close(&tree);
+    return text;
+}
+
+static uint64_t source_sysfs_last_seqnum(const struct host_source *source) {
+    char *text = source_sysfs_attribute(source, "sys/kernel", "uevent_seqnum");
+    uint64_t number = text ? strtoull(text, NULL, 10) : 0;
+    free(text);
+    return number;
+}
+
+static char *source_sysfs_boot_id(const struct host_source *source) {
+    char *text = source_sysfs_attribute(source, "proc/sys/kernel/random", "boot_id");
+    return text ? text : memory_strdup("");
+}
+
+struct host_source source_sysfs(const char *root) {
+    return (struct host_source){.root = root ? root : "",
+                                .load = source_sysfs_load,
+                                .last_seqnum = source_sysfs_last_seqnum,
+                                .boot_id = source_sysfs_boot_id,
+                                .driver_of = source_sysfs_driver_of,
+                                .unbind = driver_unbind,
+                                .probe = driver_probe,
+                                .rebind = driver_rebind,
+                                .group_user = driver_group_user,
+                                .may_split_group = driver_may_split_group};
 }

@@ -3,7 +3,6 @@
 #include "engine/model/device.h"
 
 #include "engine/host/names.h"
-#include "engine/host/tree.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -133,24 +132,4 @@ const char **uevent_split(char *message, size_t size) {
     variables = memory_grow((void *)variables, count, sizeof *variables);
     variables[count] = NULL;
     return variables;
-}
-
-static char *uevent_read_below(const char *sysroot, const char *directory, const char *name) {
-    struct tree tree;
-    char *text =
-        tree_open(&tree, sysroot ? sysroot : "") ? tree_attribute(&tree, directory, name) : NULL;
-    tree_close(&tree);
-    return text;
-}
-
-uint64_t uevent_last_number(const char *sysroot) {
-    char *text = uevent_read_below(sysroot, "sys/kernel", "uevent_seqnum");
-    uint64_t number = text ? strtoull(text, NULL, 10) : 0;
-    free(text);
-    return number;
-}
-
-char *uevent_boot(const char *sysroot) {
-    char *text = uevent_read_below(sysroot, "proc/sys/kernel/random", "boot_id");
-    return text ? text : memory_strdup("");
 }

@@ -6,7 +6,7 @@
 #ifndef ENGINE_UEVENT_H
 #define ENGINE_UEVENT_H
 
-#include "engine/host/host.h"
+#include "engine/model/device.h"
 
 struct uevent {
     bool removed;    /* went; else came */
@@ -34,10 +34,5 @@ void uevent_finish(struct uevent *uevent);
  * the list; the texts stay in the message.
  */
 const char **uevent_split(char *message, size_t size);
-
-/* The number of the kernel's last uevent below a root, and a word for the time since its start; ""
- * when unknown. The caller frees it. */
-uint64_t uevent_last_number(const char *sysroot);
-char *uevent_boot(const char *sysroot);
 
 #endif

@@ -19,25 +19,14 @@ struct clock {
 
 struct clock *run_clock_monotonic(void);
 
-/* What changes a host's driver bindings, so that a test can be the kernel. */
-struct driver_ops {
-    int (*release)(const struct host *host, const struct device *device, char *error,
-                   size_t error_size);
-    int (*give_back)(const struct host *host, const struct device *device, char *error,
-                     size_t error_size);
-    int (*reclaim)(const struct host *host, const struct device *device, char *error,
-                   size_t error_size);
-};
-
 struct run_config {
     const struct program *program;
     const struct event *event; /* as the hook told it */
-    const char *sysroot;       /* of the host; NULL: the running system */
-    const char *state;         /* directory of the lock */
+    const struct host_source *host_source;
+    const char *state; /* directory of the lock */
     struct log_writer *journal;
     struct clock *clock;
-    const struct driver_ops *binder; /* NULL: driver_unbind(), driver_probe(), driver_rebind() */
-    int program_limit_ms;            /* of a program of a rule; 0: SPAWN_LIMIT_MS */
+    int program_limit_ms; /* of a program of a rule; 0: SPAWN_LIMIT_MS */
     int boot_ms; /* how long a guest boots, before it is looked whether it kept what it got; 0: 30
                     s; -1: that look is left out */
     /* Called at the first need of libvirt, and not at all for an event that needs none. */

@@ -13,11 +13,6 @@
  * that was killed in the middle of an attach has left on vfio's driver.
  */
 
-const struct driver_ops *restore_driver_ops(const struct run *run) {
-    static const struct driver_ops kernel = {driver_unbind, driver_probe, driver_rebind};
-    return run->executor->binder ? run->executor->binder : &kernel;
-}
-
 /* --- what is noted */
 
 static struct unbound_device *restore_driver_find(const struct run *run, const char *address) {
@@ -104,7 +99,8 @@ static bool restore_driver_is_group_in_use(const struct run *run, const struct d
     for (size_t i = 0; i < run->host.count; i++) {
         const struct device *other = &run->host.devices[i];
         if (other->bus == BUS_PCI && other->iommu_group == device->iommu_group &&
-            host_driver(&run->host, other, driver, sizeof driver) && strstr(driver, "vfio"))
+            run->host.source.driver_of(&run->host, other, driver, sizeof driver) &&
+            strstr(driver, "vfio"))
             return true;
     }
     return false;
@@ -119,7 +115,7 @@ enum restore_driver_place {
 static enum restore_driver_place restore_driver_place_of(const struct run *run,
                                                          const struct device *device) {
     char driver[64];
-    if (!host_driver(&run->host, device, driver, sizeof driver))
+    if (!run->host.source.driver_of(&run->host, device, driver, sizeof driver))
         return PLACE_HOST;
     return !*driver ? PLACE_NOWHERE : driver_is_vfio(driver) ? PLACE_VFIO : PLACE_HOST;
 }
@@ -148,11 +144,11 @@ static bool restore_driver_probe(struct run *run, struct unbound_device *taken,
                                  const struct device *device) {
     static const char hint[] = "when the VM has ended, write the address to "
                                "/sys/bus/pci/drivers_probe, or start a VM that takes the group";
-    char error[512];
+    struct failure failure;
     bool tried = false;
     if (restore_driver_is_group_in_use(run, device))
-        snprintf(error, sizeof error, "it has no driver, and a VM has others of its IOMMU group");
-    else if (restore_driver_ops(run)->give_back(&run->host, device, error, sizeof error) == 0) {
+        failure_set(&failure, "it has no driver, and a VM has others of its IOMMU group");
+    else if (run->host.source.probe(&run->host, device, &failure) == 0) {
         tried = true;
         if (restore_driver_place_of(run, device) != PLACE_NOWHERE) {
             run_log_device(run, device, RESULT_DETACHED, "back on its host driver", NULL);
@@ -160,10 +156,10 @@ static bool restore_driver_probe(struct run *run, struct unbound_device *taken,
         }
         if (!taken->driver)
             return true;
-        snprintf(error, sizeof error, "its host driver %s did not take it back", taken->driver);
+        failure_set(&failure, "its host driver %s did not take it back", taken->driver);
     }
     if (!taken->told)
-        run_log_device(run, device, RESULT_FAILED, error, hint);
+        run_log_device(run, device, RESULT_FAILED, failure.message, hint);
     taken->told = true;
     return tried;
 }
@@ -207,7 +203,7 @@ static enum holder restore_driver_find_holder(struct run *run, const struct devi
 static void restore_driver_say_reclaimed(struct run *run, const struct unbound_device *taken,
                                          const struct device *device, const char *from) {
     char now[64] = "", *message;
-    host_driver(&run->host, device, now, sizeof now);
+    run->host.source.driver_of(&run->host, device, now, sizeof now);
     if (*now && !driver_is_vfio(now))
         message = memory_printf("back on its host driver %s: libvirt had left it on %s, and no VM "
                                 "has it (was its daemon killed in the middle of an attach?)",
@@ -230,18 +226,18 @@ static void restore_driver_say_reclaimed(struct run *run, const struct unbound_d
 /* Returns true when nothing is left to do. */
 static bool restore_driver_reclaim(struct run *run, const struct unbound_device *taken,
                                    const struct device *device) {
-    char error[512], from[64] = "";
-    char *user = driver_group_user(&run->host, device);
-    host_driver(&run->host, device, from, sizeof from);
+    struct failure failure;
+    char from[64] = "", *user = run->host.source.group_user(&run->host, device);
+    run->host.source.driver_of(&run->host, device, from, sizeof from);
     if (user) {
-        snprintf(error, sizeof error, "libvirt left it on %s, and %s has its IOMMU group %d open",
-                 from, user, device->iommu_group);
+        failure_set(&failure, "libvirt left it on %s, and %s has its IOMMU group %d open", from,
+                    user, device->iommu_group);
         free(user);
-    } else if (restore_driver_ops(run)->reclaim(&run->host, device, error, sizeof error) == 0) {
+    } else if (run->host.source.rebind(&run->host, device, &failure) == 0) {
         restore_driver_say_reclaimed(run, taken, device, from);
         return true;
     }
-    run_log_device(run, device, RESULT_FAILED, error, BY_HAND);
+    run_log_device(run, device, RESULT_FAILED, failure.message, BY_HAND);
     return false;
 }
 

@@ -272,7 +272,7 @@ enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry
  * one that was used before, and then the start of its process tells. */
 static bool run_is_same_life(struct run *run, const struct domain *domain) {
     struct vm_start *start = &run->vm_start;
-    unsigned long long process = vm_state_process(run->executor->sysroot, domain->name);
+    unsigned long long process = vm_state_process(run->executor->host_source->root, domain->name);
     /* A VM that is gone may have left its UUID as the name of another one. */
     if (strcmp(domain_key(domain), run_vm(run)) != 0)
         return false;
@@ -385,11 +385,11 @@ bool run_load_domain(struct run *run, struct domain *domain) {
 }
 
 bool run_load_host(struct run *run) {
-    char error[512];
-    if (host_init(&run->host, run->executor->sysroot, error, sizeof error) == 0)
+    const struct host_source *source = run->executor->host_source;
+    struct failure failure;
+    if (source->load(source, &run->host, &failure) == 0)
         return true;
-    run->host = (struct host){0};
-    run_give_up(run, error, "is sysfs mounted on /sys?");
+    run_give_up(run, failure.message, "is sysfs mounted on /sys?");
     run->blind = true;
     return false;
 }

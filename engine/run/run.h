@@ -202,8 +202,8 @@ bool run_group_is_given_up(struct run *run, const struct plan_entry *entry);
 /* libvirt takes one device from its host driver, and can do so only when no other of the group is
  * on one. Those get none: what libvirt finds so, it gives back itself when the VM ends. Returns
  * false with a message. */
-bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry, char *error,
-                               size_t error_size);
+bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry,
+                               struct failure *failure);
 /* The group's tasks that are not done fail. */
 void run_group_drop_rest(struct run *run, const struct plan_entry *entry);
 /* The entry's device cannot be attached: what this run attached of its group leaves the VM, and the
@@ -215,8 +215,6 @@ enum run_outcome run_group_fail(struct run *run, const struct plan_entry *entry,
 void run_group_recheck(struct run *run);
 
 /* --- execute_taken.c */
-
-const struct driver_ops *restore_driver_ops(const struct run *run);
 
 /* Before the PCI device is taken from its host driver, by us or by libvirt. So that it is known to
  * the engine of the VM's end, should this one be killed, or libvirt. Returns the note, or NULL when

@@ -25,25 +25,25 @@ static void run_group_note_for_group(struct run *run, const struct device *devic
         taken->for_group = taken->loose = true;
 }
 
-static bool run_group_take(struct run *run, const struct plan_entry *entry, char *error,
-                           size_t error_size) {
+static bool run_group_take(struct run *run, const struct plan_entry *entry,
+                           struct failure *failure) {
     if (!host_blocks_group(entry->device) || run_task(run, entry)->went)
         return true;
-    int status = restore_driver_ops(run)->release(&run->host, entry->device, error, error_size);
+    int status = run->host.source.unbind(&run->host, entry->device, failure);
     if (status == HOST_LATE)
         restore_driver_note_unbinding(run, entry->device);
     return status == 0;
 }
 
-bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry, char *error,
-                               size_t error_size) {
+bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry,
+                               struct failure *failure) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *other = &run->plan.entries[i];
         if (other == entry || !run_group_is_of_unit(entry, other) || other->kind != PLAN_STEP)
             continue;
         if (!other->device->driver || host_blocks_group(other->device))
             run_group_note_for_group(run, other->device);
-        if (!run_group_take(run, other, error, error_size))
+        if (!run_group_take(run, other, failure))
             return false;
     }
     return true;
@@ -107,7 +107,8 @@ static size_t run_group_count_held(const struct run *run, const struct plan_entr
 /* What this run attached of the group is taken out again, the last first. A plan that refuses the
  * group has no entry for what went before, so the host's devices are looked through. */
 static bool run_group_take_group_out(struct run *run, const struct plan_entry *entry) {
-    bool may_split = run_group_count_held(run, entry) < 2 || driver_may_split_group(&run->host);
+    bool may_split =
+        run_group_count_held(run, entry) < 2 || run->host.source.may_split_group(&run->host);
     for (size_t i = run->host.count; i-- > 0;) {
         struct plan_entry member = run_group_member(run, entry, i);
         struct task *task = member.device ? run_find_task(run, &member, member.device) : NULL;

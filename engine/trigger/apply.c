@@ -196,7 +196,7 @@ static bool apply_run_vm(const struct apply_request *request, const struct event
                          FILE *out) {
     struct run_config executor = {.program = request->program,
                                   .event = event,
-                                  .sysroot = request->sysroot,
+                                  .host_source = request->host_source,
                                   .state = request->state,
                                   .journal = log_write_open(request->state, false),
                                   .clock = request->clock,
@@ -345,12 +345,12 @@ static bool apply_show_one(const struct apply *apply, const struct host *host, s
     return good;
 }
 
-int apply_show(const struct apply *apply, bool colour, char *error, size_t error_size) {
+int apply_show(const struct apply *apply, bool colour, struct failure *failure) {
     const struct apply_request *request = apply->request;
     struct json_object *object, *plans;
     struct host host;
     bool good = !apply->problem;
-    if (host_init(&host, request->sysroot, error, error_size) < 0)
+    if (request->host_source->load(request->host_source, &host, failure) < 0)
         return -1;
     object = text_json_object();
     plans = text_json_array();

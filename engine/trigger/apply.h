@@ -10,9 +10,9 @@
 
 struct apply_request {
     const struct program *program;
-    const char *sysroot; /* of the host; NULL: the running system */
-    const char *state;   /* directory of log and lock; not for apply_show() */
-    char *const *names;  /* VMs, by name, title or UUID; none: all that a rule concerns */
+    const struct host_source *host_source;
+    const char *state;  /* directory of log and lock; not for apply_show() */
+    char *const *names; /* VMs, by name, title or UUID; none: all that a rule concerns */
     size_t name_count;
     bool json;
     FILE *out; /* a file and no memory: other processes write to it */
@@ -46,6 +46,6 @@ bool apply_execute(struct apply *apply);
 
 /* The plans, for people or as {"plans": [...]}; changes nothing. Returns 1 when nothing is refused,
  * 0 when something is, -1 with a message when the host cannot be read. */
-int apply_show(const struct apply *apply, bool colour, char *error, size_t error_size);
+int apply_show(const struct apply *apply, bool colour, struct failure *failure);
 
 #endif

@@ -179,7 +179,8 @@ static int manual_detach_load_domain(struct manual_detach *detach, struct virt_e
     free(xml);
     if (status == 0) {
         detach->vm_start.id = detach->domain.id;
-        detach->vm_start.process = vm_state_process(detach->request->sysroot, detach->domain.name);
+        detach->vm_start.process =
+            vm_state_process(detach->request->host_source->root, detach->domain.name);
     }
     if (status < 0 || detach->domain.id >= 0)
         return status;
@@ -217,12 +218,12 @@ static int manual_detach_load_locked(struct manual_detach *detach, struct virt_e
 }
 
 static int manual_detach_load_host(struct manual_detach *detach, struct virt_error *error) {
-    char message[512];
-    if (host_init(&detach->host, detach->request->sysroot, message, sizeof message) == 0)
+    const struct host_source *source = detach->request->host_source;
+    struct failure failure;
+    if (source->load(source, &detach->host, &failure) == 0)
         return 0;
-    detach->host = (struct host){0};
     return manual_detach_fail(
-        error, memory_strdup(message),
+        error, memory_strdup(failure.message),
         memory_strdup("--sysroot takes a directory that holds sys/ and proc/"));
 }
 
@@ -268,7 +269,8 @@ static const struct device *manual_detach_find_sibling(const struct manual_detac
 char *manual_detach_obstacle(const struct manual_detach *detach) {
     const struct device *device = detach->device, *sibling;
     if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
-        driver_may_split_group(&detach->host) || !(sibling = manual_detach_find_sibling(detach)))
+        detach->host.source.may_split_group(&detach->host) ||
+        !(sibling = manual_detach_find_sibling(detach)))
         return NULL;
     return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 cannot "
                          "take a group apart: shut the VM down",
@@ -351,8 +353,9 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
     const char *key = domain_key(&detach->domain);
     char driver[64];
     if (!request->state || !detach->device ||
-        !host_driver(&detach->host, detach->device, driver, sizeof driver) || !*driver ||
-        driver_is_vfio(driver) || !vm_state_open(&life, request->state, key, &detach->vm_start))
+        !detach->host.source.driver_of(&detach->host, detach->device, driver, sizeof driver) ||
+        !*driver || driver_is_vfio(driver) ||
+        !vm_state_open(&life, request->state, key, &detach->vm_start))
         return;
     vm_state_remove_unbound(&life, detach->device->address);
     vm_state_save(&life, request->state, key, NULL);

@@ -11,9 +11,9 @@ struct manual_detach_request {
     struct virt *virt;
     struct clock *clock;
     struct log_writer *journal; /* for manual_detach_execute() */
-    const char *sysroot;        /* of the host; NULL: the running system */
-    const char *state;          /* directory of the VM's lock; NULL: it is not taken */
-    const char *vm;             /* name, title or UUID */
+    const struct host_source *host_source;
+    const char *state; /* directory of the VM's lock; NULL: it is not taken */
+    const char *vm;    /* name, title or UUID */
     /* Address ("03:00.0"), USB port ("1-1.4"), USB number ("1/4"), id ("1ac1:089a") or the VM's
      * alias ("hostdev0"). */
     const char *word;

@@ -190,7 +190,7 @@ static void plug_execute(struct plugging *plugging, const struct event *event) {
     const struct plug *plug = plugging->plug;
     struct run_config executor = {.program = &plugging->program,
                                   .event = event,
-                                  .sysroot = plug->sysroot,
+                                  .host_source = plug->host_source,
                                   .state = plug->state,
                                   .journal = plug->journal,
                                   .clock = plug->clock,
@@ -305,7 +305,7 @@ static enum plug_sight plug_look(const struct tree *tree, const struct uevent *u
 static void plug_settle(const struct plug *plug, const struct uevent *uevent) {
     struct tree tree;
     int64_t deadline = plug->clock->now_ms(plug->clock) + SETTLE_LIMIT_MS;
-    if (tree_open(&tree, plug->sysroot ? plug->sysroot : ""))
+    if (tree_open(&tree, plug->host_source->root))
         for (enum plug_sight sight;
              (sight = plug_look(&tree, uevent)) == LEAVING || sight == COMING;) {
             if (plug->clock->now_ms(plug->clock) >= deadline)
@@ -378,11 +378,12 @@ static void plug_look_and_tell(struct plugging *plugging, const char *place, boo
     const struct device *device = &plugging->uevent->device;
     struct host host;
     struct device_slot presence;
-    char error[512], *boot = uevent_boot(plug->sysroot);
+    struct failure failure;
+    char *boot = plug->host_source->boot_id(plug->host_source);
     plug_settle(plug, plugging->uevent);
-    if (host_init(&host, plug->sysroot, error, sizeof error) < 0) {
+    if (plug->host_source->load(plug->host_source, &host, &failure) < 0) {
         plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                         device, error, "is sysfs mounted on /sys?");
+                         device, failure.message, "is sysfs mounted on /sys?");
     } else {
         device_db_read(&presence, plug->state, place, boot);
         plug_log_damage(plugging, &presence, place);

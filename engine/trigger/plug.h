@@ -10,10 +10,10 @@
 #include "engine/run/pass.h"
 
 struct plug {
-    const char *rules;   /* directory of the rules */
-    const char *sysroot; /* of the host; NULL: the running system */
-    const char *state;   /* directory of lock and memory */
-    bool by_hand;        /* a person waits: libvirt is asked once */
+    const char *rules; /* directory of the rules */
+    const struct host_source *host_source;
+    const char *state; /* directory of lock and memory */
+    bool by_hand;      /* a person waits: libvirt is asked once */
     struct log_writer *journal;
     struct clock *clock;
     /* Called at the first need of libvirt, and not at all when no rule is about the device. */

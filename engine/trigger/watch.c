@@ -1,4 +1,6 @@
 #include "engine/trigger/watch.h"
+
+#include "engine/host/host.h"
 #include "engine/model/device.h"
 
 #include "engine/host/uevent_socket.h"
@@ -149,10 +151,11 @@ static void watch_fail(struct watcher *watcher, const char *error) {
  * cannot be read: then it is still to be done. */
 static bool watch_compare(struct watcher *watcher, bool stands) {
     struct host host;
-    char error[512];
-    uint64_t number = uevent_last_number(watcher->watch->sysroot);
-    if (host_init(&host, watcher->watch->sysroot, error, sizeof error) < 0) {
-        watch_fail(watcher, error);
+    struct failure failure;
+    const struct host_source *source = watcher->watch->host_source;
+    uint64_t number = source->last_seqnum(source);
+    if (source->load(source, &host, &failure) < 0) {
+        watch_fail(watcher, failure.message);
         return false;
     }
     watcher->read_again = 0;
@@ -174,7 +177,8 @@ static bool watch_compare(struct watcher *watcher, bool stands) {
 
 /* What was told last is taken for what was there when nobody listened. */
 static void watch_compare_with_told(struct watcher *watcher) {
-    char *boot = uevent_boot(watcher->watch->sysroot);
+    const struct host_source *source = watcher->watch->host_source;
+    char *boot = source->boot_id(source);
     watcher->devices = device_db_all(watcher->watch->state, boot, &watcher->count);
     free(boot);
     watcher->started = watch_compare(watcher, true);

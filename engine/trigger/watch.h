@@ -14,7 +14,8 @@ struct watch {
     /* Called in a process of its own, which ends after it; any number may run at a time. */
     void (*handle)(void *context, const struct uevent *uevent);
     void *context;
-    const char *sysroot, *state;
+    const struct host_source *host_source;
+    const char *state;
     void (*ready)(void *context); /* everything from here on is heard; may be NULL */
     int leave_limit_ms;           /* how long its processes may take when it ends; 0: 10 s */
 };

@@ -36,7 +36,8 @@ struct jumping_clock {
 static struct jumping_clock hours;
 static struct double_virt *hypervisor;
 static char directory[64], host_root[96];
-static struct domain told; /* the VM as the hook told it */
+static struct host_source host_source; /* a test replaces what it wants to see */
+static struct domain told;             /* the VM as the hook told it */
 static unsigned opened, refused_opens;
 static int open_code;
 
@@ -92,6 +93,7 @@ static inline int set_up(void **state) {
     snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
     assert_non_null(mkdtemp(directory));
     snprintf(host_root, sizeof host_root, "%s/host", directory);
+    host_source = source_sysfs(host_root);
     shell("cp -a tests/hosts/dual-tpu %s%s", host_root, "");
     /* each TPU in a group of its own */
     shell("cd %s/sys/devices && t=$(find . -type d -name %s) && ln -sfn 99 \"$t/iommu_group\"",
@@ -124,7 +126,6 @@ static inline const char *state_path(const char *name) {
 static int program_limit_ms, boot_ms = -1;
 static bool settled;
 static const struct device *came;
-static const struct driver_ops *binder; /* NULL, so the real one, but in the tests of groups */
 
 static inline bool run_at(enum event_name name, const char *text) {
     struct sample_rules rules;
@@ -135,11 +136,10 @@ static inline bool run_at(enum event_name name, const char *text) {
     char *state = memory_strdup(state_path(""));
     bool good = pass_run_event(&(struct run_config){.program = &rules.program,
                                                     .event = &event,
-                                                    .sysroot = host_root,
+                                                    .host_source = &host_source,
                                                     .state = state,
                                                     .journal = journal,
                                                     .clock = &hours.clock,
-                                                    .binder = binder,
                                                     .program_limit_ms = program_limit_ms,
                                                     .boot_ms = boot_ms,
                                                     .open_virt = open_double});
@@ -209,9 +209,8 @@ static inline void assert_message(size_t index, const char *part) {
 
 /* A device of the copied host, as it was noted. */
 static inline bool note_taken(struct vm_state *life, const char *address, const char *driver) {
-    char error[256];
     struct host host;
-    assert_int_equal(host_init(&host, host_root, error, sizeof error), 0);
+    sample_host(&host, host_root);
     const struct device *device = host_find(&host, BUS_PCI, address);
     assert_non_null(device);
     bool fresh = vm_state_add_unbound(life, device, driver);

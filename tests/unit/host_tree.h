@@ -20,6 +20,7 @@
 
 #include "engine/host/host.h"
 #include "lexer/memory.h"
+#include "tests/unit/sample.h"
 
 enum { TEXT_SIZE = 512, PATH_SIZE = 1024, WALK_FDS = 16 };
 
@@ -173,10 +174,8 @@ static inline void put_mounts(const struct tree_of_test *tree, const char *lines
 }
 
 static inline void load(struct tree_of_test *tree) {
-    char error[TEXT_SIZE] = "";
     host_finish(&tree->host);
-    if (host_init(&tree->host, tree->root, error, sizeof error) != 0)
-        fail_msg("%s", error);
+    sample_host(&tree->host, tree->root);
 }
 
 static inline const struct device *pci(const struct tree_of_test *tree, const char *address) {

@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_SAMPLE_H
 #define TESTS_UNIT_SAMPLE_H
 
-#include "engine/host/host.h"
+#include "engine/host/source_sysfs.h"
 #include "engine/model/domain.h"
 #include "engine/rules/program.h"
 
@@ -51,6 +51,20 @@ static inline void sample_domain(struct domain *domain, const char *xml) {
     struct failure failure = {0};
     if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
         fail_msg("%s: %s", failure.message, xml);
+}
+
+/* The copy of a host in a directory, whose name must last; of the last call only. */
+static inline const struct host_source *sample_source(const char *root) {
+    static struct host_source source;
+    source = source_sysfs(root);
+    return &source;
+}
+
+static inline void sample_host(struct host *host, const char *root) {
+    struct failure failure;
+    const struct host_source source = source_sysfs(root);
+    if (source.load(&source, host, &failure) != 0)
+        fail_msg("%s", failure.message);
 }
 
 /* A literal where the engine owns its text. */

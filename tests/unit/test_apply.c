@@ -51,7 +51,7 @@ static int create(void **state) {
                               "}\n"
                               "on vm assistant stopped run \"/bin/true\"\n");
     request = (struct apply_request){.program = &rules.program,
-                                     .sysroot = "tests/hosts/usb",
+                                     .host_source = sample_source("tests/hosts/usb"),
                                      .state = directory,
                                      .out = tmpfile(),
                                      .clock = run_clock_monotonic(),
@@ -300,11 +300,11 @@ static void works_on_all_at_once(void **state) {
 
 static int show(void) {
     struct apply apply;
-    char message[512] = "";
+    struct failure failure;
     assert_int_equal(apply_init(&apply, &request, &error), 0);
-    int status = apply_show(&apply, false, message, sizeof message);
+    int status = apply_show(&apply, false, &failure);
     if (status < 0)
-        assert_non_null(strstr(message, "/nonexistent"));
+        assert_non_null(strstr(failure.message, "/nonexistent"));
     apply_finish(&apply);
     return status;
 }
@@ -317,7 +317,7 @@ static void shows_plans_and_changes_nothing(void **state) {
     assert_null(strstr(printed, "/bin/false"));
     assert_string_equal(double_virt_calls(hypervisor), "list\nclose\n");
     assert_int_equal(access(log_path, F_OK), -1);
-    request.sysroot = "/nonexistent";
+    request.host_source = sample_source("/nonexistent");
     assert_int_equal(show(), -1);
 }
 

@@ -109,8 +109,7 @@ static void use_root(struct bed *bed, const char *root) {
 
 /* With the devices of the tree. */
 static void use_host(struct bed *bed) {
-    char error[512];
-    assert_int_equal(host_init(&bed->host, bed->root, error, sizeof error), 0);
+    sample_host(&bed->host, bed->root);
     bed->doctor.host = &bed->host;
 }
 

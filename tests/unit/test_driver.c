@@ -12,7 +12,7 @@
 static char root[64];
 static struct host host;
 static struct device *first;
-static char error[512];
+static struct failure failure;
 
 static void shell(const char *format) {
     char command[512];
@@ -46,10 +46,10 @@ static int set_up(void **state) {
     assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c) */
     shell("mkdir -p sys/bus/pci/drivers/apex proc/sys/kernel");
     shell(": >sys/bus/pci/drivers/apex/unbind; : >sys/bus/pci/drivers_probe");
-    assert_int_equal(host_init(&host, root, error, sizeof error), 0);
+    sample_host(&host, root);
     first = (struct device *)host_find(&host, BUS_PCI, FIRST);
     assert_non_null(first);
-    *error = '\0';
+    *failure.message = '\0';
     return 0;
 }
 
@@ -62,11 +62,11 @@ static int tear_down(void **state) {
 }
 
 static int release(void) {
-    return driver_unbind(&host, first, error, sizeof error);
+    return driver_unbind(&host, first, &failure);
 }
 
 static int give_back(void) {
-    return driver_probe(&host, first, error, sizeof error);
+    return driver_probe(&host, first, &failure);
 }
 
 static void release_writes_the_address(void **state) {
@@ -120,8 +120,8 @@ static void a_driver_that_does_not_let_go(void **state) {
     (void)state;
     shell("rm sys/bus/pci/drivers/apex/unbind; mkdir sys/bus/pci/drivers/apex/unbind");
     assert_int_equal(release(), -1);
-    assert_string_equal(error,
-                        "the host's driver apex does not let go of " FIRST ": Is a directory");
+    assert_string_equal(failure.message,
+                        "the host driver apex cannot be unbound from " FIRST ": Is a directory");
 }
 
 /* Linux has it so only while the device goes. */
@@ -157,7 +157,8 @@ static void a_probe_that_fails(void **state) {
     (void)state;
     shell("rm sys/bus/pci/devices/" FIRST "/driver sys/bus/pci/drivers_probe");
     assert_int_equal(give_back(), -1);
-    assert_string_equal(error, "no driver could be found for " FIRST ": No such file or directory");
+    assert_string_equal(failure.message,
+                        "no driver could be found for " FIRST ": No such file or directory");
 }
 
 /* --- what is left on vfio's driver */
@@ -176,7 +177,7 @@ static void leave_on_vfio(const char *override) {
 }
 
 static int reclaim(void) {
-    return driver_rebind(&host, first, error, sizeof error);
+    return driver_rebind(&host, first, &failure);
 }
 
 static void reclaim_takes_it_from_vfio(void **state) {
@@ -228,7 +229,8 @@ static void vfio_that_does_not_let_go(void **state) {
     leave_on_vfio("vfio-pci\n");
     shell("rm sys/bus/pci/drivers/vfio-pci/unbind; mkdir sys/bus/pci/drivers/vfio-pci/unbind");
     assert_int_equal(reclaim(), -1);
-    assert_string_equal(error, "vfio-pci does not let go of " FIRST ": Is a directory");
+    assert_string_equal(failure.message,
+                        "vfio-pci cannot be unbound from " FIRST ": Is a directory");
     assert_string_equal(text_of(PROBE), "");
 }
 
@@ -337,14 +339,14 @@ static void a_driver_that_does_not_release(void **state) {
     setenv("VIRT_RULES_ANSWER_MS", "20", 1);
     assert_int_equal(release(), HOST_LATE);
     unsetenv("VIRT_RULES_ANSWER_MS");
-    assert_string_equal(error, "the host's driver apex has not released " FIRST
-                               " for 1 s: a program has the device open");
+    assert_string_equal(failure.message, "the host driver apex has not released " FIRST
+                                         " for 1 s: a program has the device open");
     shell("rm sys/bus/pci/drivers_probe; mkfifo sys/bus/pci/drivers_probe; "
           "rm -f sys/bus/pci/devices/" FIRST "/driver");
     setenv("VIRT_RULES_ANSWER_MS", "20", 1);
     assert_int_equal(give_back(), -1);
     unsetenv("VIRT_RULES_ANSWER_MS");
-    assert_non_null(strstr(error, "timed out"));
+    assert_non_null(strstr(failure.message, "timed out"));
 }
 
 int main(void) {

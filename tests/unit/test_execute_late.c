@@ -207,21 +207,19 @@ static void at_the_second_look(void **state) {
 static unsigned given_back;
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int no_release(const struct host *host, const struct device *device, char *error,
-                      size_t size) {
-    (void)host, (void)device, (void)error, (void)size;
+static int no_release(const struct host *host, const struct device *device,
+                      struct failure *failure) {
+    (void)host, (void)device, (void)failure;
     return 0;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int count_give_back(const struct host *host, const struct device *device, char *error,
-                           size_t size) {
-    (void)host, (void)device, (void)error, (void)size;
+static int count_give_back(const struct host *host, const struct device *device,
+                           struct failure *failure) {
+    (void)host, (void)device, (void)failure;
     given_back++;
     return 0;
 }
-
-static const struct driver_ops counting = {no_release, count_give_back, count_give_back};
 
 static void take_driver(struct double_virt *unused, void *context) {
     char *link = memory_printf("%s/sys/bus/pci/devices/" FIRST "/driver", host_root);
@@ -231,14 +229,15 @@ static void take_driver(struct double_virt *unused, void *context) {
 }
 
 static void run_without_driver(void) {
-    binder = &counting;
+    host_source.unbind = no_release;
+    host_source.probe = host_source.rebind = count_give_back;
     given_back = 0;
     double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_driver, NULL);
     double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change lock");
     hours.at = hours.now + 1;
     hours.then = start_next_and_look;
     run_at(EVENT_STARTED, RULE);
-    binder = NULL;
+    host_source = source_sysfs(host_root);
 }
 
 static void what_the_later_start_has_taken_is_left_to_it(void **state) {

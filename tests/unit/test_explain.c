@@ -17,11 +17,10 @@ struct explained {
 
 static void explain(struct explained *explained, const char *rules, const char *host,
                     const char *device) {
-    char error[256];
     const struct device *asked[1] = {NULL};
     sample_rules_init(&explained->rules, rules);
     sample_domain(&explained->domain, FRIGATE);
-    assert_int_equal(host_init(&explained->host, host, error, sizeof error), 0);
+    sample_host(&explained->host, host);
     explained->event = (struct event){.name = EVENT_STARTED, .domain = &explained->domain};
     if (device)
         asked[0] = host_find(&explained->host, BUS_PCI, device);
@@ -63,10 +62,9 @@ static void unplugged_is(const char *rules_text, const char *host_path, bool ask
     struct domain vm;
     struct host host;
     struct explanation explanation;
-    char error[256];
     sample_rules_init(&rules, rules_text);
     sample_domain(&vm, HAS_TPU);
-    assert_int_equal(host_init(&host, host_path, error, sizeof error), 0);
+    sample_host(&host, host_path);
     struct device left = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 5)};
     const struct device *there = host_find(&host, BUS_USB, "1-1.4");
     struct event event = {.name = EVENT_UNPLUGGED, .domain = &vm, .device = asked ? there : &left};

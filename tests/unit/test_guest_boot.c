@@ -300,10 +300,9 @@ static void what_no_rule_gives_opens_nothing(void **state) {
 static void a_stick_that_comes_back_takes_the_place_of_the_old(void **state) {
     (void)state;
     struct host host;
-    char error[256];
     use_the_host_with_sticks();
     double_virt_give(hypervisor, FRIGATE, STICK_XML("99"));
-    assert_int_equal(host_init(&host, host_root, error, sizeof error), 0);
+    sample_host(&host, host_root);
     for (size_t i = 0; i < host.count; i++)
         if (host.devices[i].id.vendor == 0x1a6e)
             came = &host.devices[i];

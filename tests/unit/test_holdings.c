@@ -1,5 +1,6 @@
 /* What VMs have of a host, by every element of their XML, on a tree of files. */
 #include "engine/plan/holdings.h"
+#include "tests/unit/sample.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,7 +136,6 @@ static void put_storage(void) {
 }
 
 static int set_up(void **state) {
-    char error[256];
     (void)state;
     snprintf(root, sizeof root, "/tmp/test_holdings.XXXXXX");
     assert_non_null(mkdtemp(root));
@@ -161,8 +161,7 @@ static int set_up(void **state) {
     put_network();
     put_storage();
     put("proc/self/mountinfo", "");
-    if (host_init(&host, root, error, sizeof error) != 0)
-        fail_msg("%s", error);
+    sample_host(&host, root);
     return 0;
 }
 

@@ -459,15 +459,15 @@ static void test_driver_is_read_anew(void **state) {
     put_pci(tree, "0000:03:00.0", "1ac1:089a", "088000");
     load(tree);
     const struct device *device = pci(tree, "0000:03:00.0");
-    assert_true(host_driver(&tree->host, device, driver, sizeof driver));
+    assert_true(tree->host.source.driver_of(&tree->host, device, driver, sizeof driver));
     assert_string_equal(driver, "");
     put_link(tree, PCI "0000:03:00.0/driver", "/x/vfio-pci");
-    assert_true(host_driver(&tree->host, device, driver, sizeof driver));
+    assert_true(tree->host.source.driver_of(&tree->host, device, driver, sizeof driver));
     assert_string_equal(driver, "vfio-pci");
-    assert_false(host_driver(&tree->host, device, driver, sizeof "vfio-pc"));
+    assert_false(tree->host.source.driver_of(&tree->host, device, driver, sizeof "vfio-pc"));
     path_in(tree, PCI "0000:03:00.0", full);
     assert_int_equal(nftw(full, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS), 0);
-    assert_false(host_driver(&tree->host, device, driver, sizeof driver));
+    assert_false(tree->host.source.driver_of(&tree->host, device, driver, sizeof driver));
 }
 
 static void test_driver_of_usb_is_read_anew(void **state) {
@@ -476,10 +476,10 @@ static void test_driver_of_usb_is_read_anew(void **state) {
 
     put_usb(tree, "1-1");
     load(tree);
-    assert_true(host_driver(&tree->host, usb(tree, "1-1"), driver, sizeof driver));
+    assert_true(tree->host.source.driver_of(&tree->host, usb(tree, "1-1"), driver, sizeof driver));
     assert_string_equal(driver, "");
     put_link(tree, "sys/bus/usb/devices/1-1/1-1:1.0/driver", "/x/usbfs");
-    assert_true(host_driver(&tree->host, usb(tree, "1-1"), driver, sizeof driver));
+    assert_true(tree->host.source.driver_of(&tree->host, usb(tree, "1-1"), driver, sizeof driver));
     assert_string_equal(driver, "usbfs");
 }
 
@@ -488,12 +488,14 @@ static void test_driver_of_usb_is_read_anew(void **state) {
 static void test_nothing_to_read(void **state) {
     struct tree_of_test *tree = *state;
     struct host host;
-    char error[TEXT_SIZE] = "";
+    struct failure failure;
+    const struct host_source *source = sample_source(tree->root);
 
-    assert_int_equal(host_init(&host, tree->root, error, sizeof error), -1);
-    assert_non_null(strstr(error, "sys/bus/pci"));
-    assert_int_equal(host_init(&host, "/does/not/exist", error, sizeof error), -1);
-    assert_non_null(strstr(error, "/does/not/exist"));
+    assert_int_equal(source->load(source, &host, &failure), -1);
+    assert_non_null(strstr(failure.message, "sys/bus/pci"));
+    source = sample_source("/does/not/exist");
+    assert_int_equal(source->load(source, &host, &failure), -1);
+    assert_non_null(strstr(failure.message, "/does/not/exist"));
     assert_null(host.devices);
     host_finish(&host);
 }
@@ -840,7 +842,8 @@ static void test_few_descriptors_are_an_error(void **state) {
     enum { MOST = 64 };
     struct host host;
     struct rlimit before;
-    char error[TEXT_SIZE] = "";
+    struct failure failure;
+    const struct host_source *source = sample_source("tests/hosts/nas");
     int errors = 0, hosts = 0;
 
     (void)state;
@@ -848,7 +851,7 @@ static void test_few_descriptors_are_an_error(void **state) {
     for (rlim_t limit = 3; limit < MOST; limit++) {
         struct rlimit few = {limit, before.rlim_max};
         setrlimit(RLIMIT_NOFILE, &few);
-        int status = host_init(&host, "tests/hosts/nas", error, sizeof error);
+        int status = source->load(source, &host, &failure);
         setrlimit(RLIMIT_NOFILE, &before);
         errors += status != 0;
         if (status != 0)
@@ -860,29 +863,29 @@ static void test_few_descriptors_are_an_error(void **state) {
         host_finish(&host);
     }
     assert_true(errors > 0 && hosts > 0);
-    assert_non_null(strstr(error, "ulimit -n"));
+    assert_non_null(strstr(failure.message, "ulimit -n"));
 }
 
 static void test_running_system(void **state) {
     struct host host;
-    char error[TEXT_SIZE] = "", driver[64];
+    char driver[64];
 
     (void)state;
     if (access("/sys/bus/pci", F_OK) != 0)
         skip();
-    assert_int_equal(host_init(&host, "", error, sizeof error), 0);
+    sample_host(&host, "");
     assert_string_equal(host.root, "");
     for (size_t i = 0; i < host.count; i++) {
         assert_true(host.devices[i].name && *host.devices[i].name);
-        assert_true(host_driver(&host, &host.devices[i], driver, sizeof driver));
+        assert_true(host.source.driver_of(&host, &host.devices[i], driver, sizeof driver));
         assert_string_equal(driver, host.devices[i].driver ? host.devices[i].driver : "");
         assert_ptr_equal(host_find(&host, host.devices[i].bus, host.devices[i].address),
                          &host.devices[i]);
     }
     host_finish(&host);
-    assert_int_equal(host_init(&host, NULL, error, sizeof error), 0);
+    sample_host(&host, NULL);
     host_finish(&host);
-    assert_int_equal(host_init(&host, "/", error, sizeof error), 0);
+    sample_host(&host, "/");
     assert_string_equal(host.root, "");
     host_finish(&host);
 }

@@ -49,7 +49,7 @@ static int create(void **state) {
     request = (struct manual_detach_request){.virt = double_virt_port(hypervisor),
                                              .clock = &hours.clock,
                                              .journal = log_write_open(directory, false),
-                                             .sysroot = STICKS,
+                                             .host_source = sample_source(STICKS),
                                              .vm = "NVR"};
     log_write_copy(request.journal, out, false);
     return 0;
@@ -138,7 +138,7 @@ static void finds_usb_devices(void **state) {
 
 static void finds_pci_devices(void **state) {
     (void)state;
-    request.sysroot = TPUS;
+    request.host_source = sample_source(TPUS);
     assert_means_none("03:00.0", "VM 'NVR' has no host device '03:00.0'", "none at all");
     give_pci("0000:03:00.0");
     assert_means("03:00.0", "0000:03:00.0 1ac1:089a");
@@ -165,7 +165,7 @@ static void says_what_is_wrong_with_the_vm(void **state) {
     assert_means_none("hostdev0", "no domain with matching", "virsh list");
     assert_int_equal(error.kind, VIRT_NO_DOMAIN);
     request.vm = "frigate";
-    request.sysroot = "/nonexistent";
+    request.host_source = sample_source("/nonexistent");
     assert_means_none("hostdev0", "/nonexistent", "--sysroot");
     double_virt_stop(hypervisor, FRIGATE);
     assert_means_none("hostdev0", "VM 'NVR' does not run", "only a running VM");
@@ -296,7 +296,7 @@ static void does_not_take_a_group_apart(void **state) {
     (void)state;
     char command[512];
     struct manual_detach detach;
-    request.sysroot = TPUS;
+    request.host_source = sample_source(TPUS);
     request.word = "03:00.0";
     give_pci("0000:03:00.0");
     assert_int_equal(manual_detach_init(&detach, &request, &error), 0);
@@ -313,7 +313,7 @@ static void does_not_take_a_group_apart(void **state) {
              directory, directory, directory);
     assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a path of this test */
     snprintf(command, sizeof command, "%s/host", directory);
-    request.sysroot = command;
+    request.host_source = sample_source(command);
     assert_true(execute("03:00.0"));
 }
 
@@ -339,7 +339,7 @@ static void shows_what_it_would_do(void **state) {
     assert_printed("\"name\": \"(gone from the host)\"");
     assert_printed("<address bus='1' device='9'/>");
     assert_printed("\"refusal\": null");
-    request.sysroot = TPUS;
+    request.host_source = sample_source(TPUS);
     give_pci("0000:03:00.0");
     give_pci("0000:04:00.0");
     show("03:00.0", false);

@@ -832,27 +832,25 @@ static void note_kernel(const char *what, const char *address) {
              attaches);
 }
 
-static int test_release(const struct host *host, const struct device *device, char *error,
-                        size_t error_size) {
+static int test_release(const struct host *host, const struct device *device,
+                        struct failure *failure) {
     (void)host;
     assert_string_equal(device->driver, "apex");
     if (strcmp(driver_of(device->address), "apex") != 0)
         return 0;
     note_kernel("release", device->address);
     if (stubborn && !strcmp(stubborn, device->address)) {
-        snprintf(error, error_size, "it clings");
-        return -1;
+        return failure_set(failure, "it clings");
     }
     set_driver(device->address, "");
     return 0;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int test_give_back(const struct host *host, const struct device *device, char *error,
-                          size_t error_size) {
+static int test_give_back(const struct host *host, const struct device *device,
+                          struct failure *failure) {
     (void)host;
-    (void)error;
-    (void)error_size;
+    (void)failure;
     note_kernel("give back", device->address);
     assert_string_equal(driver_of(device->address), "none");
     assert_false(one_is_on("vfio-pci")); /* or an old kernel halts */
@@ -862,14 +860,13 @@ static int test_give_back(const struct host *host, const struct device *device, 
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int test_reclaim(const struct host *host, const struct device *device, char *error,
-                        size_t error_size) {
+static int test_reclaim(const struct host *host, const struct device *device,
+                        struct failure *failure) {
     (void)host;
     note_kernel("reclaim", device->address);
     assert_string_equal(driver_of(device->address), "vfio-pci");
     if (stubborn && !strcmp(stubborn, device->address)) {
-        snprintf(error, error_size, "it clings");
-        return -1;
+        return failure_set(failure, "it clings");
     }
     set_driver(device->address, no_driver_comes ? "" : "apex");
     return 0;
@@ -903,7 +900,6 @@ static void bind_to_host(struct double_virt *unused, void *context) {
 }
 
 static int set_up_group(void **state) {
-    static const struct driver_ops test = {test_release, test_give_back, test_reclaim};
     char path[128];
     set_up(state);
     shell("cd %s/sys/devices && t=$(find . -type d -name %s) && cp -a \"$t\" \"${t%%/*}/" THIRD
@@ -917,7 +913,9 @@ static int set_up_group(void **state) {
     assert_non_null(out);
     fputs("6.1.0\n", out);
     fclose(out);
-    binder = &test;
+    host_source.unbind = test_release;
+    host_source.probe = test_give_back;
+    host_source.rebind = test_reclaim;
     *kernel_calls = '\0';
     failing_attach = attaches = 0;
     stubborn = NULL;
@@ -927,11 +925,6 @@ static int set_up_group(void **state) {
     double_virt_before(hypervisor, DOUBLE_ATTACH, 0, bind_to_vfio, NULL);
     double_virt_before(hypervisor, DOUBLE_DETACH, 0, bind_to_host, NULL);
     return 0;
-}
-
-static int tear_down_group(void **state) {
-    binder = NULL;
-    return tear_down(state);
 }
 
 static void fail_attach(unsigned nth, enum virt_error_kind failure, const char *message) {
@@ -1451,20 +1444,19 @@ static void what_another_took_up_is_left_alone(void **state) {
 
 static bool kept_at_release; /* as the kernel is asked */
 
-static int release_and_look(const struct host *host, const struct device *device, char *error,
-                            size_t error_size) {
+static int release_and_look(const struct host *host, const struct device *device,
+                            struct failure *failure) {
     struct vm_state life;
     kept_at_release = vm_state_load(&life, state_path(""), FRIGATE) && life.taken_count == 1 &&
                       !strcmp(life.taken[0].address, device->address) &&
                       !strcmp(life.taken[0].driver, "apex");
     vm_state_finish(&life);
-    return test_release(host, device, error, error_size);
+    return test_release(host, device, failure);
 }
 
 static void it_is_noted_before_it_is_taken(void **state) {
     (void)state;
-    static const struct driver_ops looking = {release_and_look, test_give_back, test_reclaim};
-    binder = &looking;
+    host_source.unbind = release_and_look;
     set_driver(THIRD, "pcieport");
     set_driver(THIRD, "");
     assert_true(run_of(WITH_GROUP));
@@ -1486,7 +1478,7 @@ static void what_was_given_back_is_forgotten(void **state) {
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
-#define GROUP(NAME) cmocka_unit_test_setup_teardown(NAME, set_up_group, tear_down_group)
+#define GROUP(NAME) cmocka_unit_test_setup_teardown(NAME, set_up_group, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

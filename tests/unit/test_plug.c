@@ -132,7 +132,7 @@ static bool handle(const struct uevent *uevent) {
     struct log_writer *journal = log_write_open(state_path, false);
     assert_non_null(journal);
     bool good = plug_event(&(struct plug){.rules = rules_path,
-                                          .sysroot = host_root,
+                                          .host_source = sample_source(host_root),
                                           .state = state_path,
                                           .journal = journal,
                                           .clock = &hours.clock,

@@ -30,41 +30,41 @@ static const char *driver_of(const char *address) {
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int no_release(const struct host *host, const struct device *device, char *message,
-                      size_t size) {
-    (void)host, (void)message, (void)size;
+static int no_release(const struct host *host, const struct device *device,
+                      struct failure *failure) {
+    (void)host, (void)failure;
     fail_msg("release of %s", device->address);
     return -1;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
-static int test_give_back(const struct host *host, const struct device *device, char *message,
-                          size_t size) {
-    (void)host, (void)message, (void)size;
+static int test_give_back(const struct host *host, const struct device *device,
+                          struct failure *failure) {
+    (void)host, (void)failure;
     assert_string_equal(driver_of(device->address), "none");
     if (driver_comes)
         set_driver(device->address, "apex");
     return 0;
 }
 
-static int test_reclaim(const struct host *host, const struct device *device, char *message,
-                        size_t size) {
+static int test_reclaim(const struct host *host, const struct device *device,
+                        struct failure *failure) {
     (void)host;
     snprintf(reclaimed + strlen(reclaimed), sizeof reclaimed - strlen(reclaimed), "%s ",
              device->address);
     assert_string_equal(driver_of(device->address), "vfio-pci");
     if (clings) {
-        snprintf(message, size, "it clings");
-        return -1;
+        return failure_set(failure, "it clings");
     }
     set_driver(device->address, driver_comes ? "apex" : "");
     return 0;
 }
 
 static int begin(void **state) {
-    static const struct driver_ops test = {no_release, test_give_back, test_reclaim};
     set_up(state);
-    binder = &test;
+    host_source.unbind = no_release;
+    host_source.probe = test_give_back;
+    host_source.rebind = test_reclaim;
     driver_comes = true;
     clings = settled = false;
     *reclaimed = '\0';
@@ -72,7 +72,6 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-    binder = NULL;
     settled = false;
     return tear_down(state);
 }
@@ -339,10 +338,9 @@ static void another_vm_gets_it_meanwhile(void **state) {
 
 static void somebody_has_its_group_open(void **state) {
     struct host host;
-    char error[256];
     (void)state;
     leave("apex");
-    assert_int_equal(host_init(&host, host_root, error, sizeof error), 0);
+    sample_host(&host, host_root);
     char *file = memory_printf("/dev/vfio/%d", host_find(&host, BUS_PCI, FIRST)->iommu_group);
     host_finish(&host);
     shell("cd %s && mkdir -p proc/99/fd && ln -s %s proc/99/fd/3", host_root, file);

@@ -306,10 +306,10 @@ static int look_for_secrets(const char *path, const struct stat *status, int fla
 }
 
 static struct record record_to(const char *root, const char *target) {
-    char error[512] = "";
+    struct failure failure;
     struct record record;
-    if (snapshot_record(&record, root, target, error, sizeof error) != 0)
-        fail_msg("%s", error);
+    if (snapshot_record(&record, root, target, &failure) != 0)
+        fail_msg("%s", failure.message);
     return record;
 }
 
@@ -323,14 +323,13 @@ static const struct device *device_at(const struct host *host, const char *addre
 static void no_secret_and_every_use(void **state) {
     (void)state;
     struct host host;
-    char error[512];
     make_host();
     struct record record = record_to(from, to);
     assert_true(record.files > 60);
     looked_at = 0;
     assert_int_equal(nftw(to, look_for_secrets, 16, FTW_PHYS), 0);
     assert_true(looked_at > record.files);
-    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    sample_host(&host, to);
     assert_int_equal(host.count, 7);
     assert_string_equal(
         device_at(&host, "0000:00:17.0")->use,
@@ -383,9 +382,8 @@ static void expect_same(const struct device *a, const struct device *b) {
 
 static void expect_same_host(const char *root, const char *other) {
     struct host a, b;
-    char error[512];
-    assert_int_equal(host_init(&a, root, error, sizeof error), 0);
-    assert_int_equal(host_init(&b, other, error, sizeof error), 0);
+    sample_host(&a, root);
+    sample_host(&b, other);
     assert_int_equal(a.count, b.count);
     assert_int_equal(a.has_iommu, b.has_iommu);
     for (size_t i = 0; i < a.count; i++)
@@ -491,10 +489,9 @@ static void every_reason_is_recorded(void **state) {
                                        "0000:07:00.0", "0000:08:00.0", "0000:09:00.0",
                                        "0000:0a:00.0", "0000:0b:00.0"};
     struct host host;
-    char error[512];
     make_many_uses();
     record_to(from, to);
-    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    sample_host(&host, to);
     for (size_t i = 0; i < sizeof used / sizeof *used; i++)
         if (!device_at(&host, used[i])->use)
             fail_msg("nothing uses %s", used[i]);
@@ -640,10 +637,9 @@ static void other_uses_are_recorded(void **state) {
     (void)state;
     static const char *const free_ones[] = {"0000:02:00.0", "0000:05:00.0"};
     struct host host;
-    char error[512];
     make_other_uses();
     record_to(from, to);
-    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    sample_host(&host, to);
     for (size_t i = 0; i < host.count; i++) {
         const struct device *device = &host.devices[i];
         bool is_free = false;
@@ -655,7 +651,7 @@ static void other_uses_are_recorded(void **state) {
     }
     host_finish(&host);
     struct device *of_swap = NULL;
-    assert_int_equal(host_init(&host, from, error, sizeof error), 0);
+    sample_host(&host, from);
     for (size_t i = 0; i < host.count; i++)
         if (!strcmp(host.devices[i].address, "0000:16:00.0"))
             of_swap = &host.devices[i];
@@ -673,7 +669,6 @@ static void what_cannot_be_read_is_recorded(void **state) {
     static const char *const paths[] = {"proc/70/fd", "proc/mdstat", "proc/70/ns",
                                         "proc/net/ipv6_route", "sys/fs/btrfs"};
     struct host host;
-    char error[512];
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         disk("0000:01:00.0", "sdb", "8:16\n");
         card("0000:02:00.0", "eth1");
@@ -683,7 +678,7 @@ static void what_cannot_be_read_is_recorded(void **state) {
         link_to(paths[i], strrchr(paths[i], '/') + 1);
         record_to(from, to);
         expect_same_host(from, to);
-        assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+        sample_host(&host, to);
         size_t unknown = 0;
         for (size_t j = 0; j < host.count; j++)
             unknown += host.devices[j].obstacle == OBSTACLE_UNKNOWN_USE;
@@ -703,8 +698,7 @@ static void a_kernel_without_swap_is_recorded(void **state) {
     record_to(from, to);
     expect_same_host(from, to);
     struct host host;
-    char error[512];
-    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    sample_host(&host, to);
     for (size_t i = 0; i < host.count; i++)
         assert_int_equal(host.devices[i].obstacle, OBSTACLE_NONE);
     host_finish(&host);
@@ -714,13 +708,12 @@ static void a_kernel_without_swap_is_recorded(void **state) {
 static void only_proc_mounts(void **state) {
     (void)state;
     struct host host;
-    char error[512];
     pci("0000:03:00.0", "0xa352\n");
     block("sdb", PCI "0000:03:00.0/block/sdb", "8:16\n");
     file("proc/mounts", "/dev/sdb /secret ext4 rw 0 0\n");
     record_to(from, to);
     assert_int_equal(nftw(to, look_for_secrets, 16, FTW_PHYS), 0);
-    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    sample_host(&host, to);
     assert_string_equal(host.devices[0].use, "mounts /name01 from it (sdb)");
     host_finish(&host);
 }
@@ -729,7 +722,6 @@ static void only_proc_mounts(void **state) {
 static void the_configuration_space(void **state) {
     (void)state;
     struct host host;
-    char error[512];
     pci("0000:00:01.0", "0x1234\n");
     char *path = memory_printf("%s/" PCI "0000:00:01.0/config", from);
     FILE *out = fopen(path, "w");
@@ -739,7 +731,7 @@ static void the_configuration_space(void **state) {
     fclose(out);
     free(path);
     record_to(from, to);
-    assert_int_equal(host_init(&host, to, error, sizeof error), 0);
+    sample_host(&host, to);
     assert_true(host.devices[0].is_bridge);
     host_finish(&host);
 }
@@ -748,10 +740,10 @@ static void the_configuration_space(void **state) {
 
 static void refuses(const char *root, const char *target, const char *part) {
     struct record record;
-    char error[512] = "";
-    assert_int_equal(snapshot_record(&record, root, target, error, sizeof error), -1);
-    if (!strstr(error, part))
-        fail_msg("'%s' lacks '%s'", error, part);
+    struct failure failure;
+    assert_int_equal(snapshot_record(&record, root, target, &failure), -1);
+    if (!strstr(failure.message, part))
+        fail_msg("'%s' lacks '%s'", failure.message, part);
 }
 
 static void a_directory_that_will_not_do(void **state) {
@@ -759,7 +751,7 @@ static void a_directory_that_will_not_do(void **state) {
     make_host();
     refuses(from, from, "is not empty");
     refuses(from, "/dev/null", "cannot be opened: Not a directory");
-    refuses(from, "/nonexistent/x/y", "cannot be made: No such file");
+    refuses(from, "/nonexistent/x/y", "cannot be created: No such file");
     refuses("/nonexistent", to, "/nonexistent");
     refuses(directory, to, "no devices to read");
     assert_int_equal(access(to, F_OK), -1);

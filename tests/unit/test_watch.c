@@ -74,7 +74,7 @@ _Noreturn static void be_watch(char *gate) {
                                            .read = read_message,
                                            .handle = tell,
                                            .context = gate,
-                                           .sysroot = host_root,
+                                           .host_source = sample_source(host_root),
                                            .state = state_path,
                                            .ready = say_ready,
                                            .leave_limit_ms = 2000 * HANGS_S},
