@@ -183,9 +183,9 @@ make_manifest_directory() {
 new=''
 trap '[ -z "$new" ] || rm -f "$new"' EXIT
 
-# put FILE TARGET MODE [DIRECTORY]: replaces TARGET atomically, because libvirt may be running the old file. The
-# new file is written in DIRECTORY, so that libvirt never finds an incomplete file in qemu.d.
-put() {
+# install_file FILE TARGET MODE [DIRECTORY]: replaces TARGET atomically, because libvirt may be running the old file.
+# The new file is written in DIRECTORY, so that libvirt never finds an incomplete file in qemu.d.
+install_file() {
     record file "$2"
     if [ ! -L "$root$2" ] && is_same_file "$1" "$root$2" && { [ "$3" = 644 ] || [ -x "$root$2" ]; }; then return; fi
     step "write $2" || return 0
@@ -202,7 +202,7 @@ write_file() { # TARGET MODE [DIRECTORY]: writes standard input
     new=''
 }
 
-take() { # FILE
+remove_file() { # FILE
     [ -e "$root$1" ] || [ -L "$root$1" ] || return 0
     step "remove $1" || return 0
     rm -f "$root$1"
@@ -212,7 +212,7 @@ marked() { # MARK FILE
     [ -f "$root$2" ] && tr '\000' '\n' <"$root$2" | grep -qF -- "$1" # busybox stops at a NUL
 }
 
-there() { # FILE, or a link to nowhere
+exists() { # FILE, or a link to nowhere
     [ -e "$root$1" ] || [ -L "$root$1" ]
 }
 
@@ -243,7 +243,7 @@ catches_hangup() { # PROCESS: SIGHUP would kill a process that does not catch it
     grep -q '^SigCgt:.*[13579bdf]$' "$root/proc/$1/status" 2>/dev/null
 }
 
-tell_libvirt() {
+signal_libvirt() {
     process=$(daemon_process)
     if [ -z "$process" ]; then
         [ "$pass" = plan ] || [ $stage = yes ] || echo "no libvirtd or virtqemud runs now; libvirt looks for hooks when it starts"
@@ -254,7 +254,7 @@ tell_libvirt() {
         echo "process $process does not handle SIGHUP: restart libvirt yourself" >&2
         return 0
     fi
-    expect_look
+    age_directory
     if kill -HUP "$process" && within 10 has_taken_hangup "$process" && within 5 has_looked; then
         echo "libvirt (process $process) was told to look for hooks: it $looked"
     elif [ "$(daemon_process)" = "$process" ]; then
@@ -284,7 +284,7 @@ access_time() {
     stat -c %X "$root$hooks/qemu.d" 2>/dev/null || echo none
 }
 
-expect_look() {
+age_directory() {
     looked='handled the signal and keeps running' expected=none
     runs_directory && [ -d "$root$hooks/qemu.d" ] && touch -a -t 200001010000 "$root$hooks/qemu.d" 2>/dev/null || return 0
     old=$(access_time)
@@ -347,7 +347,7 @@ exit \$status
 TEXT
 }
 
-put_text() { # TEXT TARGET MODE
+install_text() { # TEXT TARGET MODE
     record file "$2"
     if [ ! -L "$root$2" ] && [ -x "$root$2" ] && [ "$(cat "$root$2")" = "$1" ]; then return; fi
     step "write $2" || return 0
@@ -366,8 +366,8 @@ keep_earlier_hook() {
 }
 
 restore_earlier_hook() {
-    there "$before" || return 0
-    if there "$main" && ! marked "$wrapper_mark" "$main"; then
+    exists "$before" || return 0
+    if exists "$main" && ! marked "$wrapper_mark" "$main"; then
         echo "$main is new and is kept; the hook from before virt-rules is $before" >&2
         return 0
     fi
@@ -377,26 +377,26 @@ restore_earlier_hook() {
 
 # Only one of the two places: libvirt would run both hooks.
 use_directory() {
-    put "$our_hook" "$extra" 755 "$hooks"
+    install_file "$our_hook" "$extra" 755 "$hooks"
     if marked "$wrapper_mark" "$main"; then restore_earlier_hook; fi
-    if marked "$hook_mark" "$main" || marked "$wrapper_mark" "$main"; then take "$main"; fi
+    if marked "$hook_mark" "$main" || marked "$wrapper_mark" "$main"; then remove_file "$main"; fi
     forget "file $main"
 }
 
 use_main() {
-    if there "$main" && ! marked "$hook_mark" "$main"; then
+    if exists "$main" && ! marked "$hook_mark" "$main"; then
         marked "$wrapper_mark" "$main" || keep_earlier_hook
         record before "$before"
-        put "$our_hook" "$beside" 755
-        put_text "$(wrapper_text)" "$main" 755
+        install_file "$our_hook" "$beside" 755
+        install_text "$(wrapper_text)" "$main" 755
     else
-        put "$our_hook" "$main" 755
+        install_file "$our_hook" "$main" 755
     fi
-    if marked "$hook_mark" "$extra"; then take "$extra"; fi
+    if marked "$hook_mark" "$extra"; then remove_file "$extra"; fi
     forget "file $extra"
 }
 
-place_hook() {
+install_hook() {
     changes_before=$changes
     [ ! -d "$root$main" ] || fail "$main is a directory; libvirt expects a program there: move the directory away"
     if runs_directory; then use_directory; else use_main; fi
@@ -415,7 +415,7 @@ has_systemd() { # DSM's systemd would treat our unit as its own
 # Not enabled again after the administrator disabled it. For a tree (--destdir) its host decides.
 enable_unit() {
     has_systemd && [ $stage = no ] && [ $kind != deb ] && ! is_masked "$unitdir/virt-rules.service" || return 0
-    if has_lines "link $wants" || there "$wants"; then
+    if has_lines "link $wants" || exists "$wants"; then
         record link "$wants"
         return 0
     fi
@@ -474,7 +474,7 @@ allow_engine() { # PROFILE LOCAL
     reload_profile "$1"
 }
 
-forbid_engine() { # LOCAL
+disallow_engine() { # LOCAL
     if grep -qsxF "$engine_line" "$root$1"; then
         step "remove \"$engine_line\" from $1" || return 0
         edit "$1" "\\|^$engine_line\$|d"
@@ -486,7 +486,7 @@ forbid_engine() { # LOCAL
 # ---- Synology: DSM creates /etc/libvirt again at each boot, after boot scripts have started. If a unit of ours
 # were ordered relative to the package's units, DSM would report a broken dependency.
 
-call_from_package() {
+add_call() {
     has_nas && [ $kind = archive ] || return 0
     if [ ! -f "$root$ko_script" ]; then
         [ "$pass" = act ] || echo "  note: there is no $ko_script; after a boot the hook is restored only when libvirt runs"
@@ -502,25 +502,25 @@ call_from_package() {
     esac
 }
 
-take_call() { # FILE
+remove_call() { # FILE
     marked "$call_mark" "$1" || return 0
     step "remove the call of install.sh from $1" || return 0
     edit "$1" "/$call_mark\$/d"
 }
 
 # The manifest keeps its lines about the hook: the hook is restored once the programs start again.
-take_out_hook() {
+remove_hook() {
     if marked "$wrapper_mark" "$main"; then
-        if there "$before"; then restore_earlier_hook; else take "$main"; fi
+        if exists "$before"; then restore_earlier_hook; else remove_file "$main"; fi
     fi
     for file in "$main" "$extra" "$beside"; do
-        if marked "$hook_mark" "$file"; then take "$file"; fi
+        if marked "$hook_mark" "$file"; then remove_file "$file"; fi
     done
     [ "$changes" = 0 ] || hook_changed=yes
 }
 
 # Before libvirt starts: uses the previous place of the hook, because getting libvirt's version takes time.
-put_hook_back() {
+restore_hook() {
     if has_lines "file $extra"; then use_directory; else use_main; fi
 }
 
@@ -548,11 +548,11 @@ boot() {
     hook_starts || give_up
     wait_for_libvirt || { note warning "libvirt did not start within 15 minutes; the hook is restored when it starts"; exit 0; }
     programs_start || give_up
-    place_hook
-    put_files 'nas udev systemd'
-    call_from_package
-    put_link
-    [ "$hook_changed" = no ] || tell_libvirt >/dev/null
+    install_hook
+    install_files 'nas udev systemd'
+    add_call
+    install_link
+    [ "$hook_changed" = no ] || signal_libvirt >/dev/null
     [ "$changes" = 0 ] || note warning "restored what was missing, perhaps after an update: $done_steps"
     apply_rules
 }
@@ -560,10 +560,10 @@ boot() {
 give_up() {
     why="the hook of virt-rules was removed so that VMs can start, without devices: $program does not start on this host: $said; \
 $(what_to_do), then run its install.sh"
-    take_out_hook
+    remove_hook
     note err "$why"
     echo "install.sh: $why" >&2
-    [ "$hook_changed" = no ] || [ "$action" = put-hook ] || ! wait_for_libvirt || tell_libvirt >/dev/null
+    [ "$hook_changed" = no ] || [ "$action" = put-hook ] || ! wait_for_libvirt || signal_libvirt >/dev/null
     exit 1
 }
 
@@ -685,13 +685,13 @@ check_for_other_host() {
         "$root"/lib/*/libc.so.6 "$root"/usr/lib/*/libc.so.6; do
         case $(link_target "$file") in /*) continue ;; esac
         [ "$(machine_of "$file")" = "$machine" ] || continue
-        said=$(lacking_version "$file")
+        said=$(missing_version "$file")
         [ -n "$said" ] || return 0
     done
     [ -z "$said" ] || fail "nothing was changed, because $program does not start below $root: version $said not found in its C library; $(what_to_do)"
 }
 
-lacking_version() { # C-LIBRARY: the first version that the engine needs and the library does not have
+missing_version() { # C-LIBRARY: the first version that the engine needs and the library does not have
     for version in $(tr '\000' '\n' <"$program" | grep -x 'GLIBC_[0-9.]*'); do
         tr '\000' '\n' <"$1" | grep -qxF "$version" || { echo "$version"; return; }
     done
@@ -717,22 +717,22 @@ is_masked() { # FILE: the administrator masked it for udev or systemd
 }
 
 # Installs the files of the list `files`: a line "MODE SOURCE TARGET FOR". FOR is `any` or a kind of host.
-put_files() { # KINDS-OF-HOSTS
+install_files() { # KINDS-OF-HOSTS
     [ $kind != deb ] || return 0
     while read -r mode file target for; do
         case " $1 " in *" $for "*) ;; *) continue ;; esac
         [ "$for" = any ] || "has_$for" || continue
         if is_masked "$target"; then continue; fi
         if [ -f "$here/$file" ]; then
-            put "$here/$file" "$target" "$mode"
+            install_file "$here/$file" "$target" "$mode"
         else # this is the installed copy of the script: some files exist only at their target
             record file "$target"
-            there "$target" || [ "$pass" = plan ] || echo "$target is missing; install it again from the archive or the source" >&2
+            exists "$target" || [ "$pass" = plan ] || echo "$target is missing; install it again from the archive or the source" >&2
         fi
     done <"$here/files"
 }
 
-put_directories() {
+create_directories() {
     make_directory "$rulesdir"
     [ "$pass" = act ] || [ -d "$root$rulesdir" ] || step "create $rulesdir" || :
     [ ! -d "$root$statedir" ] || return 0
@@ -757,11 +757,11 @@ is_engine() { # FILE: a regular file, not a link
     [ ! -L "$root$1" ] && [ -f "$root$1" ] && tr '\000' '\n' <"$root$1" | grep -q '^virt-rules [0-9]'
 }
 
-put_link() {
+install_link() {
     [ -n "$link" ] && [ "$link" != "$bindir/virt-rules" ] || return 0
     if [ "$(link_target "$root$link")" = "$bindir/virt-rules" ]; then
         record link "$link"
-    elif there "$link" && ! is_engine "$link"; then
+    elif exists "$link" && ! is_engine "$link"; then
         [ "$pass" = act ] || echo "  note: $link is another program and is kept"
     else
         record link "$link"
@@ -773,45 +773,45 @@ put_link() {
 }
 
 install_all() {
-    put_files any
+    install_files any
     move_older_state
-    put_directories
-    put_link
+    create_directories
+    install_link
     each_profile allow_engine
-    put_files 'udev systemd nas'
+    install_files 'udev systemd nas'
     enable_unit
-    call_from_package
-    place_hook
-    [ "$hook_changed" = no ] || tell_libvirt
-    take_stale
+    add_call
+    install_hook
+    [ "$hook_changed" = no ] || signal_libvirt
+    remove_stale
 }
 
 # Removes files that an earlier version, or the same version for another libvirt, installed and this one does not.
-take_stale() {
+remove_stale() {
     [ -f "$root$manifest" ] || return 0
     stale=$(grep '^file ' "$root$manifest" | while read -r _ path; do
         case $current in *"file $path$newline"*) ;; *) echo "$path" ;; esac
     done)
     for path in $stale; do
-        take_ours "$path"
+        remove_ours "$path"
         forget "file $path"
     done
 }
 
-take_ours() { # FILE: somebody may have replaced the hook
+remove_ours() { # FILE: somebody may have replaced the hook
     case $1 in
     "$hooks"/*) marked "$hook_mark" "$1" || marked "$wrapper_mark" "$1" || return 0 ;;
     esac
-    take "$1"
+    remove_file "$1"
 }
 
 undo() { # KIND PATH
     case $1 in
     before) restore_earlier_hook ;;
-    file) take_ours "$2" ;;
-    link) case $(link_target "$root$2") in "$bindir/virt-rules" | "$unitdir/virt-rules.service") take "$2" ;; esac ;;
-    profile) forbid_engine "$2" ;;
-    call) take_call "$2" ;;
+    file) remove_ours "$2" ;;
+    link) case $(link_target "$root$2") in "$bindir/virt-rules" | "$unitdir/virt-rules.service") remove_file "$2" ;; esac ;;
+    profile) disallow_engine "$2" ;;
+    call) remove_call "$2" ;;
     esac
 }
 
@@ -822,9 +822,9 @@ uninstall_all() {
         paths=$(sed -n "s/^$kind //p" "$root$manifest")
         for path in $paths; do undo $kind "$path"; done
     done
-    [ "$had_hook" = 0 ] || tell_libvirt
+    [ "$had_hook" = 0 ] || signal_libvirt
     directories=$(sed -n 's/^dir //p' "$root$manifest" | sed '1!G;h;$!d')
-    take "$manifest"
+    remove_file "$manifest"
     [ "$pass" = act ] || return 0
     for path in $directories /run/virt-rules; do rmdir "$root$path" 2>/dev/null || :; done
 }
@@ -836,7 +836,7 @@ confirm() {
     case $answer in y | Y | yes) ;; *) fail "nothing was changed; use --yes to skip the question" ;; esac
 }
 
-twice() { # COMMAND MESSAGE-IF-NOTHING-IS-TO-DO: plan, ask, do
+plan_and_do() { # COMMAND MESSAGE-IF-NOTHING-IS-TO-DO: plan, ask, do
     echo "On $(uname -n 2>/dev/null || echo this host)${root:+, below $root}:"
     "$1"
     if [ "$changes" = 0 ]; then
@@ -856,7 +856,7 @@ case $action in
 put-hook)
     pass=act
     programs_start || give_up
-    put_hook_back || :
+    restore_hook || :
     marked "$hook_mark" "$main" || marked "$hook_mark" "$extra" || marked "$wrapper_mark" "$main" ||
         note warning "the hook could not be restored: $main"
     ;;
@@ -868,12 +868,12 @@ install)
     check_archive
     check_alone
     check_programs
-    twice install_all "everything is in place already"
+    plan_and_do install_all "everything is in place already"
     relabel
     [ $stage = yes ] || echo "installed. Next: write rules into $rulesdir (examples: $examples), then run: virt-rules check, virt-rules doctor"
     ;;
 uninstall)
-    twice uninstall_all "install.sh has installed nothing here"
+    plan_and_do uninstall_all "install.sh has installed nothing here"
     for kept in "$rulesdir" "$statedir"; do [ ! -d "$root$kept" ] || echo "kept: $kept"; done
     ;;
 esac
