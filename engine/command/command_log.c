@@ -208,8 +208,9 @@ static int command_log_choose_vm(struct command_log_log *log) {
     char **uuids = NULL;
     size_t count = 0;
     int status = EXIT_FINE;
-    if (!log->vm || domain_from_name(&typed, log->vm) != 0)
+    if (!log->vm)
         return EXIT_FINE;
+    domain_from_name(&typed, log->vm);
     if (typed.uuid) {
         log->uuid = memory_strdup(typed.uuid);
         log->by_uuid = true;

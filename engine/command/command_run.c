@@ -1,5 +1,6 @@
 /* virt-rules run: what libvirt's hook starts, detached; standard input is the domain XML. */
 #include "engine/command/command.h"
+#include "engine/libvirt/domain_xml.h"
 
 #include "engine/host/source_sysfs.h"
 #include "engine/run/pass.h"
@@ -73,7 +74,7 @@ static int command_run_run_event(struct run_options *options, enum event_name na
         free(message);
         return status;
     }
-    int status = domain_parse(&domain, xml, size, &failure);
+    int status = domain_xml_parse(&domain, xml, size, &failure);
     free(xml);
     if (status < 0)
         return command_run_log_failure(options, failure.message);

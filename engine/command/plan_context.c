@@ -1,5 +1,6 @@
 #include "engine/command/plan_context.h"
 #include "engine/host/source_sysfs.h"
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
 
@@ -28,7 +29,7 @@ static char *plan_context_read_xml(const char *path, size_t *size) {
 static int plan_context_parse_xml(struct domain *domain, const char *path, const char *xml,
                                   size_t size) {
     struct failure failure;
-    if (domain_parse(domain, xml, size, &failure) == 0)
+    if (domain_xml_parse(domain, xml, size, &failure) == 0)
         return EXIT_FINE;
     char *message = memory_printf("%s: %s", path, failure.message);
     int status = command_fail(message, NULL);
@@ -58,9 +59,8 @@ int plan_context_read_domain(const struct command *command, struct domain *domai
 
 /* All that is known of the VM is what was typed. */
 static int plan_context_known_by_name(struct plan_context *inquiry) {
-    return domain_from_name(&inquiry->domain, inquiry->vm) == 0
-               ? EXIT_FINE
-               : command_fail("out of memory", NULL);
+    domain_from_name(&inquiry->domain, inquiry->vm);
+    return EXIT_FINE;
 }
 
 /* A host where libvirt does not answer can still be planned for: its files tell of running VMs. */

@@ -1,5 +1,6 @@
 #include "engine/libvirt/domain_list.h"
 
+#include "engine/libvirt/domain_xml.h"
 #include "engine/libvirt/running_domains.h"
 #include "lexer/memory.h"
 #include "lexer/source.h"
@@ -10,7 +11,7 @@
 
 void domain_list_add_xml(struct vms *vms, const char *xml, size_t size) {
     struct domain domain;
-    if (domain_parse(&domain, xml, size, NULL) < 0)
+    if (domain_xml_parse(&domain, xml, size, NULL) < 0)
         return;
     vms->list = memory_grow(vms->list, vms->count, sizeof *vms->list);
     vms->list[vms->count++] = domain;

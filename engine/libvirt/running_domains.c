@@ -1,5 +1,6 @@
 #include "engine/libvirt/running_domains.h"
 
+#include "engine/libvirt/domain_xml.h"
 #include "lexer/memory.h"
 #include "lexer/source.h"
 
@@ -18,15 +19,15 @@ static void running_domains_add(struct others *others, const struct domain *doma
 static void running_domains_add_unreadable(struct others *others, const char *name,
                                            const char *why) {
     struct domain domain;
-    if (domain_unreadable(&domain, name, why) == 0)
-        running_domains_add(others, &domain);
+    domain_unreadable(&domain, name, why);
+    running_domains_add(others, &domain);
 }
 
 static void running_domains_add_xml(struct others *others, const char *name, const char *xml,
                                     size_t size) {
     struct domain domain;
     struct failure failure;
-    if (domain_parse(&domain, xml, size, &failure) < 0)
+    if (domain_xml_parse(&domain, xml, size, &failure) < 0)
         running_domains_add_unreadable(others, name, failure.message);
     else if (domain.is_off)
         domain_finish(&domain);

@@ -1,5 +1,6 @@
 #include "engine/libvirt/virt_libvirt.h"
 
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/domain.h"
 #include "lexer/memory.h"
 
@@ -474,7 +475,7 @@ static char *virt_libvirt_if_titled(const struct virt_vm *vm, const char *title)
     struct domain domain;
     char *text = NULL;
 
-    if (domain_parse(&domain, vm->xml, strlen(vm->xml), NULL) != 0)
+    if (domain_xml_parse(&domain, vm->xml, strlen(vm->xml), NULL) != 0)
         return NULL;
     if (domain.title && strcmp(domain.title, title) == 0)
         text = memory_printf("'%s' (%s)", domain.name, vm->uuid);
@@ -544,6 +545,7 @@ static virDomainPtr virt_libvirt_find_by_title(struct libvirt *self, const char 
 static virDomainPtr virt_libvirt_find(struct libvirt *self, const char *vm,
                                       struct virt_error *error) {
     virDomainPtr domain = self->api.lookup_by_uuid(self->connection, vm);
+    char uuid[DOMAIN_UUID_SIZE];
 
     if (!domain && virt_libvirt_no_such_domain(self))
         domain = self->api.lookup_by_name(self->connection, vm);
@@ -551,7 +553,7 @@ static virDomainPtr virt_libvirt_find(struct libvirt *self, const char *vm,
         return domain;
     if (!virt_libvirt_no_such_domain(self))
         virt_libvirt_failed(self, error);
-    else if (domain_is_uuid(vm)) /* which means no title */
+    else if (domain_uuid_parse(vm, uuid)) /* which means no title */
         virt_libvirt_fail(error, VIRT_NO_DOMAIN, WHICH_VMS, "no VM has the UUID or name '%s'", vm);
     else
         return virt_libvirt_find_by_title(self, vm, error);

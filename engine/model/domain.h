@@ -1,13 +1,9 @@
-/*
- * What the engine knows of a VM, read from libvirt's domain XML (formatdomain.html). The same
- * parser reads the hook's standard input, --domain-xml and the live XML.
- */
+/* What the engine knows of a VM, and by which names. No I/O. */
 #ifndef ENGINE_DOMAIN_H
 #define ENGINE_DOMAIN_H
 
 #include "engine/model/device.h"
 #include "engine/model/guest.h"
-#include "lexer/failure.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,7 +42,7 @@ struct domain_use {
 };
 
 struct domain {
-    char *name;    /* never NULL after domain_parse() */
+    char *name;    /* never NULL after domain_xml_parse() */
     char *title;   /* as written, white space and all, like libvirt's; NULL: none or empty */
     char *uuid;    /* lower case with dashes; NULL: none, or not 32 hex digits */
     char *machine; /* "pc-q35-7.2"; NULL: unknown */
@@ -62,22 +58,12 @@ struct domain {
     struct guest guest;
 };
 
-/*
- * Parses `size` bytes of XML. Returns 0, or -1 with one line in `error` that says what is wrong and
- * what to do: empty, not XML (with line and column), truncated, not a <domain> (nor a <domstatus>,
- * libvirt's own file of a running VM, around one), no <name>, a document type declaration (refused:
- * entity bombs), deeper than 256 elements. The caller ends a good one with domain_finish(); after
- * -1 there is nothing to finish.
- */
-int domain_parse(struct domain *domain, const char *xml, size_t size, struct failure *failure);
+/* A domain of which only a name is known, as a person typed it; the UUID too, if it is one. The
+ * caller ends it with domain_finish(), like every other. */
+void domain_from_name(struct domain *domain, const char *name);
 
-/* A domain of which only what a person typed is known: it is the name, and the UUID if it is one.
- */
-int domain_from_name(struct domain *domain, const char *name);
-
-/* A running VM whose XML cannot be read or parsed: it counts as having anything that it may have.
- */
-int domain_unreadable(struct domain *domain, const char *name, const char *why);
+/* A VM whose XML cannot be read or parsed, and why: it may hold any device. */
+void domain_unreadable(struct domain *domain, const char *name, const char *why);
 void domain_finish(struct domain *domain);
 
 /* By what libvirt, the locks and our files know the VM: its UUID, else its name. */
@@ -89,8 +75,13 @@ const char *domain_label(const struct domain *domain);
 /* By what a text means a domain, the weakest first. */
 enum domain_fit { FIT_NOT, FIT_TITLE, FIT_NAME, FIT_UUID };
 
-/* Whether the text has the shape of a UUID, its dashes left out or not. */
-bool domain_is_uuid(const char *text);
+enum { DOMAIN_UUID_SIZE = 37 };
+
+/*
+ * Writes the UUID in lower case with dashes. Returns false when the text is not a UUID: 32 hex
+ * digits with dashes anywhere and white space around them, as libvirt's virUUIDParse() reads it.
+ */
+bool domain_uuid_parse(const char *text, char uuid[DOMAIN_UUID_SIZE]);
 
 /*
  * The strongest of them. A UUID is compared in any case, with its dashes or without them. A text in

@@ -1,4 +1,5 @@
 #include "engine/run/guest_removal.h"
+#include "engine/libvirt/domain_xml.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static enum guest_removal_sight guest_removal_read_vm(const struct guest_removal
                                                       const char *xml, struct virt_error *error) {
     struct domain now;
     enum guest_removal_sight sight;
-    if (domain_parse(&now, xml, strlen(xml), &error->failure) < 0) {
+    if (domain_xml_parse(&now, xml, strlen(xml), &error->failure) < 0) {
         error->kind = VIRT_FAILED;
         snprintf(error->failure.hint, sizeof error->failure.hint,
                  "it is what libvirt says of the VM: see virsh dumpxml");

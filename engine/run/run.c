@@ -1,6 +1,7 @@
 #include "engine/run/run.h"
 
 #include "engine/backend/backend.h"
+#include "engine/libvirt/domain_xml.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 
@@ -368,7 +369,7 @@ bool run_load_domain(struct run *run, struct domain *domain) {
     char *xml = run_read_domain(run);
     if (!xml)
         return false;
-    int status = domain_parse(domain, xml, strlen(xml), &failure);
+    int status = domain_xml_parse(domain, xml, strlen(xml), &failure);
     free(xml);
     if (status < 0) {
         run_give_up(run, failure.message, "it is what libvirt says of the VM: see virsh dumpxml");

@@ -1,6 +1,7 @@
 #include "engine/trigger/apply.h"
 
 #include "engine/command/command.h"
+#include "engine/libvirt/domain_xml.h"
 #include "engine/plan/plan.h"
 #include "engine/plan/plan_print.h"
 #include "engine/state/vm_state.h"
@@ -79,7 +80,7 @@ static void apply_say(struct apply *apply, char *message, const char *hint) {
 static void apply_choose_xml(struct apply *apply, const char *name, const char *xml) {
     struct domain domain;
     struct failure failure;
-    if (domain_parse(&domain, xml, strlen(xml), &failure) < 0) {
+    if (domain_xml_parse(&domain, xml, strlen(xml), &failure) < 0) {
         apply_say(apply, memory_printf("%s: %s", name, failure.message), NULL);
     } else if (domain.id < 0) {
         apply_say(apply, memory_printf("VM '%s' does not run", domain_label(&domain)),
@@ -128,9 +129,11 @@ static bool apply_is_running(const struct apply *apply, const char *uuid) {
 static bool apply_read_over(struct domain *domain, struct virt *virt, const char *uuid) {
     struct virt_error error;
     char *xml = NULL;
-    int status = virt->ops->domain_xml(virt, uuid, &xml, &error) < 0
-                     ? domain_from_name(domain, uuid)
-                     : domain_parse(domain, xml, strlen(xml), NULL);
+    int status = 0;
+    if (virt->ops->domain_xml(virt, uuid, &xml, &error) < 0)
+        domain_from_name(domain, uuid);
+    else
+        status = domain_xml_parse(domain, xml, strlen(xml), NULL);
     free(xml);
     return status == 0;
 }

@@ -1,5 +1,6 @@
 #include "engine/trigger/manual_detach.h"
 #include "engine/host/driver.h"
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/address.h"
 
 #include "engine/backend/backend.h"
@@ -175,7 +176,7 @@ static int manual_detach_load_domain(struct manual_detach *detach, struct virt_e
     if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
         return -1;
     *error = (struct virt_error){.kind = VIRT_FAILED};
-    status = domain_parse(&detach->domain, xml, strlen(xml), &error->failure);
+    status = domain_xml_parse(&detach->domain, xml, strlen(xml), &error->failure);
     free(xml);
     if (status == 0) {
         detach->vm_start.id = detach->domain.id;

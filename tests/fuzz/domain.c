@@ -1,5 +1,6 @@
 /* Any bytes as libvirt's XML of a domain. */
 #include "engine/model/domain.h"
+#include "engine/libvirt/domain_xml.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct domain domain;
     struct failure failure = {0};
-    if (domain_parse(&domain, (const char *)data, size, &failure) == 0) {
+    if (domain_xml_parse(&domain, (const char *)data, size, &failure) == 0) {
         look_at(&domain);
         look_at_uses(&domain);
         domain_finish(&domain);

@@ -1,5 +1,6 @@
 #include "tests/unit/double_virt.h"
 
+#include "engine/libvirt/domain_xml.h"
 #include "engine/libvirt/virt_libvirt.h"
 #include "engine/model/domain.h"
 #include "engine/run/pass.h"
@@ -65,7 +66,7 @@ static char *copy(const char *text) {
 static void parse(struct domain *domain, const char *xml) {
     struct failure failure;
 
-    if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
+    if (domain_xml_parse(domain, xml, strlen(xml), &failure) != 0)
         give_up(failure.message);
 }
 
@@ -201,7 +202,7 @@ void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool r
 static bool read_hostdev(const char *xml, struct domain_hostdev *hostdev) {
     char *text = print("<domain><name>x</name><devices>%s</devices></domain>", xml);
     struct domain domain;
-    bool good = domain_parse(&domain, text, strlen(text), NULL) == 0;
+    bool good = domain_xml_parse(&domain, text, strlen(text), NULL) == 0;
 
     free(text);
     if (!good)

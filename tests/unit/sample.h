@@ -3,6 +3,7 @@
 #define TESTS_UNIT_SAMPLE_H
 
 #include "engine/host/source_sysfs.h"
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/domain.h"
 #include "engine/rules/program.h"
 
@@ -49,7 +50,7 @@ static inline void sample_rules_finish(struct sample_rules *rules) {
 
 static inline void sample_domain(struct domain *domain, const char *xml) {
     struct failure failure = {0};
-    if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
+    if (domain_xml_parse(domain, xml, strlen(xml), &failure) != 0)
         fail_msg("%s: %s", failure.message, xml);
 }
 

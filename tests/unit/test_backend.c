@@ -1,5 +1,6 @@
 #include "engine/backend/backend.h"
 
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/domain.h"
 
 #include <setjmp.h>
@@ -143,7 +144,7 @@ static void round_trips(void **state) {
         assert_non_null(xml);
         assert_true(asprintf(&whole, "<domain><name>x</name><devices>%s</devices></domain>", xml) >
                     0);
-        assert_int_equal(domain_parse(&domain, whole, strlen(whole), &failure), 0);
+        assert_int_equal(domain_xml_parse(&domain, whole, strlen(whole), &failure), 0);
         assert_non_null(backend_hostdev_of(&domain, &device));
         domain_finish(&domain);
         free(whole);

@@ -1,4 +1,5 @@
 /* The double keeps to what engine/libvirt/virt.h and its own header promise. */
+#include "engine/libvirt/domain_xml.h"
 #include "tests/unit/double_virt.h"
 
 #include "engine/backend/backend.h"
@@ -68,7 +69,7 @@ static bool holds(const char *uuid, const struct device *device) {
     struct domain domain;
     bool held;
 
-    assert_int_equal(domain_parse(&domain, xml, strlen(xml), &error.failure), 0);
+    assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &error.failure), 0);
     held = backend_hostdev_of(&domain, device) != NULL;
     domain_finish(&domain);
     return held;

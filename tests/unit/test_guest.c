@@ -1,3 +1,4 @@
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/domain.h"
 
 #include <setjmp.h>
@@ -24,7 +25,7 @@ static struct guest guest_of(const char *os, const char *devices) {
 
     snprintf(xml, sizeof xml, "<domain id='3'><name>x</name>%s<devices>%s</devices></domain>", os,
              devices);
-    if (domain_parse(&domain, xml, strlen(xml), &failure) != 0)
+    if (domain_xml_parse(&domain, xml, strlen(xml), &failure) != 0)
         fail_msg("%s", failure.message);
     struct guest guest = domain.guest;
     domain_finish(&domain);
@@ -228,7 +229,7 @@ static void takes_an_open_model_for_unknown(void **state) {
     struct failure failure;
 
     (void)state;
-    assert_int_equal(domain_parse(&domain, xml, strlen(xml), &failure), 0);
+    assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &failure), 0);
     for (unsigned i = 0; i < PLENTY; i++)
         assert_true(guest_take_usb(&domain.guest));
     domain_finish(&domain);

@@ -1,4 +1,5 @@
 /* What VMs have of a host, by every element of their XML, on a tree of files. */
+#include "engine/libvirt/domain_xml.h"
 #include "engine/plan/holdings.h"
 #include "tests/unit/sample.h"
 
@@ -178,7 +179,7 @@ static void parse(struct domain *domain, const char *devices) {
     struct failure failure;
     snprintf(xml, sizeof xml, "<domain id='3'><name>ha</name><devices>%s</devices></domain>",
              devices);
-    if (domain_parse(domain, xml, strlen(xml), &failure) != 0)
+    if (domain_xml_parse(domain, xml, strlen(xml), &failure) != 0)
         fail_msg("%s", failure.message);
 }
 
@@ -337,7 +338,7 @@ static void what_qemu_was_told(void **state) {
         "<qemu:arg value='vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:00:03.0'/>"
         "</qemu:commandline></domain>";
     (void)state;
-    assert_int_equal(domain_parse(&domain, xml, strlen(xml), &failure), 0);
+    assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &failure), 0);
     holdings_init(&holdings, &host, &domain, 1);
     assert_non_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL));
     assert_non_null(holdings_find(&holdings, device_at("0000:00:03.0"), NULL));

@@ -837,7 +837,7 @@ static void slots_of_an_old_machine(void **state) {
 
 static void who_cannot_be_read_may_have_anything(void **state) {
     (void)state;
-    assert_int_equal(domain_unreadable(&others[0], "win", "line 3: it was cut off"), 0);
+    domain_unreadable(&others[0], "win", "line 3: it was cut off");
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
     assert_says(0, "VM 'win' runs, and what it has cannot be read: line 3: it was cut off",
                 "virsh dumpxml win");
@@ -846,7 +846,7 @@ static void who_cannot_be_read_may_have_anything(void **state) {
     others[0] = (struct domain){0};
     forget_plan();
     domain_finish(&domain);
-    assert_int_equal(domain_unreadable(&domain, "frigate", "line 3"), 0);
+    domain_unreadable(&domain, "frigate", "line 3");
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
 }
 
@@ -937,7 +937,7 @@ static void a_device_that_goes_leaves_its_port(void **state) {
 
 static void a_vm_of_which_only_the_name_is_known(void **state) {
     (void)state;
-    assert_int_equal(domain_from_name(&domain, "frigate"), 0);
+    domain_from_name(&domain, "frigate");
     assert_string_equal(plan_of("attach all 1ac1:*, at 06:00.0 as vfio"),
                         "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n"
                         "attach 0000:06:00.0\n");

@@ -1,5 +1,6 @@
 #include "engine/libvirt/virt_libvirt.h"
 
+#include "engine/libvirt/domain_xml.h"
 #include "engine/model/domain.h"
 
 #include <dlfcn.h>
@@ -956,7 +957,7 @@ static void works_with_the_real_library(void **state) {
     assert_int_equal(virt_libvirt_open_from(&virt, "test:///default", installed, &error), 0);
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
     assert_int_equal(count, 1);
-    assert_int_equal(domain_parse(&domain, vms[0].xml, strlen(vms[0].xml), &error.failure), 0);
+    assert_int_equal(domain_xml_parse(&domain, vms[0].xml, strlen(vms[0].xml), &error.failure), 0);
     assert_string_equal(domain.name, "test");
     struct virt_library library;
     struct virt_about about;
