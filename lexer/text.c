@@ -275,6 +275,10 @@ bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value) {
     return text_parse_number(text, 10, max, value);
 }
 
+bool text_starts_with(const char *text, const char *start) {
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
 /* As strsep() with "\n", in half the time, and far less where the processor is emulated. */
 char *text_next_line(char **text) {
     char *line = *text, *end = line ? strchr(line, '\n') : NULL;

@@ -64,6 +64,8 @@ void text_print_json(FILE *out, struct json_object *object);
 bool text_parse_hex(const char *text, uint32_t max, uint32_t *value);
 bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value);
 
+bool text_starts_with(const char *text, const char *start);
+
 /* Cuts `text` at the first newline and moves it behind; NULL at the end, as strsep(3) does. */
 char *text_next_line(char **text);
 /* The next field between blanks, or NULL. */

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/host/usage.h"
+#include "engine/host/guards.h"
+#include "engine/host/place.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -12,78 +13,86 @@
 #define CONSOLES "sys/class/vtconsole"
 #define USB "sys/bus/usb/devices"
 
-enum { ALL_LETTERS = 31 }; /* the keys 1 to 31 of a keyboard, as udev's input_id has it */
+enum { LAST_LETTER = 31 }; /* a keyboard has the keys 1 to 31, as udev's input_id takes it */
 
-struct console {
-    struct usage *uses;
-    const struct tree *tree;
-    struct graph graph;
-    struct node_list framebuffers, keyboards;
-    bool knows_framebuffers, knows_text;
-    bool is_text_on_vga, is_framebuffer_bound;
-    bool is_on_firmware; /* a framebuffer of the firmware's, which is on the boot display */
+/* A framebuffer or a keyboard. */
+struct console_item {
+    char *name;
+    struct device_set devices;
 };
 
-static bool console_is_on(const struct node *node, size_t device) {
-    for (size_t i = 0; i < node->device_count; i++)
-        if (node->devices[i] == device)
-            return true;
-    return false;
+struct console_list {
+    struct console_item *items;
+    size_t count;
+};
+
+static void console_add(struct console_list *list, const char *name, struct device_set devices) {
+    list->items = memory_grow(list->items, list->count, sizeof *list->items);
+    list->items[list->count++] = (struct console_item){memory_strdup(name), devices};
+}
+
+static void console_finish(struct console_list *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].name);
+        device_set_finish(&list->items[i].devices);
+    }
+    free(list->items);
 }
 
 /* ---- The display ---- */
 
-static void console_read_framebuffer(struct console *console, const char *name) {
-    char *link = memory_printf(FRAMEBUFFERS "/%s", name);
-    char *device = memory_printf("%s/device", link);
-    char *path = tree_resolve(console->tree, link);
-    struct node *node = graph_get(&console->graph, name);
+struct display {
+    struct console_list framebuffers;
+    bool knows_framebuffers, knows_text;       /* their sources are there */
+    bool is_text_on_vga, is_framebuffer_bound; /* what the terminals are on */
+    bool is_on_firmware; /* the firmware's framebuffer, which is on the boot display */
+};
 
-    if (path)
-        usage_place(console->uses, node, path);
-    free(path);
-    path = node->device_count ? NULL : tree_resolve(console->tree, device);
-    if (path)
-        usage_place(console->uses, node, path);
-    free(path);
-    free(device);
-    free(link);
-    if (node->device_count)
-        graph_list_add(&console->framebuffers, node);
-    else
-        console->is_on_firmware = true;
-}
+/* "fb0" in sysfs; on a kernel without it a line in procfs. */
+static void console_read_framebuffers(struct usage *usage, struct display *display) {
+    struct names names = tree_list(usage->tree, FRAMEBUFFERS);
+    char *text = tree_read(usage->tree, "proc/fb");
 
-/* "fb0" of sysfs; on a kernel without it a line of procfs. */
-static void console_read_framebuffers(struct console *console) {
-    struct names names = tree_list(console->tree, FRAMEBUFFERS);
-    char *text = tree_read(console->tree, "proc/fb");
-
-    console->knows_framebuffers = text || tree_has(console->tree, FRAMEBUFFERS);
-    for (size_t i = 0; i < names.count; i++)
-        if (strncmp(names.items[i], "fb", 2) == 0 && isdigit((unsigned char)names.items[i][2]))
-            console_read_framebuffer(console, names.items[i]);
-    if (text && *text && !console->framebuffers.count)
-        console->is_on_firmware = true;
+    display->knows_framebuffers = text || tree_has(usage->tree, FRAMEBUFFERS);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        if (!text_starts_with(name, "fb") || !isdigit((unsigned char)name[2]))
+            continue;
+        struct device_set devices = {0};
+        char *link = memory_printf(FRAMEBUFFERS "/%s", name);
+        char *device = memory_printf("%s/device", link);
+        place_of_path(&devices, usage->host, usage->tree, link);
+        if (!devices.count)
+            place_of_path(&devices, usage->host, usage->tree, device);
+        if (devices.count)
+            console_add(&display->framebuffers, name, devices);
+        else
+            display->is_on_firmware = true;
+        free(device);
+        free(link);
+    }
+    if (text && *text && !display->framebuffers.count)
+        display->is_on_firmware = true;
     free(text);
     tree_finish_names(&names);
 }
 
-/* "(S) VGA+", "(M) frame buffer device": which of them the terminals are on. */
-static void console_read_text_consoles(struct console *console) {
-    struct names names = tree_list(console->tree, CONSOLES);
+/* Which consoles the terminals are on: "(S) VGA+", "(M) frame buffer device". One that is neither
+ * may be on the display in either way. */
+static void console_read_terminals(struct usage *usage, struct display *display) {
+    struct names names = tree_list(usage->tree, CONSOLES);
 
     for (size_t i = 0; i < names.count; i++) {
         char *directory = memory_printf(CONSOLES "/%s", names.items[i]);
-        char *name = tree_attribute(console->tree, directory, "name");
-        char *bind = tree_attribute(console->tree, directory, "bind");
+        char *name = tree_attribute(usage->tree, directory, "name");
+        char *bind = tree_attribute(usage->tree, directory, "bind");
         if (!name || !bind || strcmp(bind, "0") != 0) {
             bool is_vga = name && strstr(name, "VGA"), is_dummy = name && strstr(name, "dummy");
             bool is_framebuffer = name && strstr(name, "frame buffer");
-            console->is_text_on_vga |= is_vga || !(is_dummy || is_framebuffer);
-            console->is_framebuffer_bound |= is_framebuffer || !(is_dummy || is_vga);
+            display->is_text_on_vga |= is_vga || !(is_dummy || is_framebuffer);
+            display->is_framebuffer_bound |= is_framebuffer || !(is_dummy || is_vga);
         }
-        console->knows_text = true;
+        display->knows_text = true;
         free(bind);
         free(name);
         free(directory);
@@ -92,130 +101,127 @@ static void console_read_text_consoles(struct console *console) {
 }
 
 /* "tty0   -WU (EC p  )    4:7" in /proc/consoles: the kernel writes to the terminals. */
-static void console_read_kernel_consoles(struct console *console) {
-    char *text = tree_read(console->tree, "proc/consoles"), *rest = text;
+static void console_read_kernel_consoles(struct usage *usage, struct display *display) {
+    char *text = tree_read(usage->tree, "proc/consoles"), *rest = text;
 
-    console->is_framebuffer_bound = true;
-    console->knows_text = text;
+    display->is_framebuffer_bound = true;
+    display->knows_text = text;
     for (const char *line; rest && (line = text_next_line(&rest));)
-        if (strncmp(line, "tty", 3) == 0 && isdigit((unsigned char)line[3]))
-            console->is_text_on_vga = true;
+        if (text_starts_with(line, "tty") && isdigit((unsigned char)line[3]))
+            display->is_text_on_vga = true;
     free(text);
 }
 
-/* Which display the firmware started on is a fact of the boot; what is on it now is another. */
-static bool console_is_shown_on_boot_display(const struct console *console, size_t device) {
-    bool has_framebuffer = console->is_on_firmware;
-    for (size_t i = 0; i < console->framebuffers.count; i++)
-        has_framebuffer |= console_is_on(console->framebuffers.items[i], device);
-    if (!console->knows_framebuffers || !console->knows_text)
+/* boot_vga says which display the firmware started on; what is on it now is another question. */
+static bool console_is_on_boot_display(const struct display *display, size_t device) {
+    bool has_framebuffer = display->is_on_firmware;
+
+    if (!display->knows_framebuffers || !display->knows_text)
         return true;
-    return has_framebuffer ? console->is_framebuffer_bound : console->is_text_on_vga;
+    for (size_t i = 0; i < display->framebuffers.count; i++)
+        has_framebuffer |= device_set_has(&display->framebuffers.items[i].devices, device);
+    return has_framebuffer ? display->is_framebuffer_bound : display->is_text_on_vga;
 }
 
-static void console_note_boot_display(struct console *console, size_t device) {
-    if (console_is_shown_on_boot_display(console, device))
-        usage_add(console->uses, device, USE_DISPLAY,
-                  memory_strdup("shows its console on it (boot display)"));
+/* The terminals are on the boot display's framebuffer, or else on the first one. */
+static void console_add_other_display(struct usage *usage, const struct display *display) {
+    const struct console_list *list = &display->framebuffers;
+
+    if (!list->count || display->is_on_firmware || !display->is_framebuffer_bound)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        for (size_t j = 0; j < list->items[i].devices.count; j++)
+            if (usage->host->devices[list->items[i].devices.items[j]].boot_vga)
+                return;
+    for (size_t i = 0; i < list->items[0].devices.count; i++)
+        usage_add(usage, list->items[0].devices.items[i], USE_DISPLAY,
+                  "shows its console on it (%s)", list->items[0].name);
 }
 
-static bool console_is_on_boot_display(const struct console *console, const struct node *node) {
-    for (size_t i = 0; i < node->device_count; i++)
-        if (console->uses->host->devices[node->devices[i]].boot_vga)
+void console_find_displays(struct usage *usage) {
+    struct display display = {0};
+
+    console_read_framebuffers(usage, &display);
+    console_read_terminals(usage, &display);
+    if (!display.knows_text)
+        console_read_kernel_consoles(usage, &display);
+    for (size_t i = 0; i < usage->host->count; i++)
+        if (usage->host->devices[i].boot_vga && console_is_on_boot_display(&display, i))
+            usage_add(usage, i, USE_DISPLAY, "shows its console on it (boot display)");
+    console_add_other_display(usage, &display);
+    console_finish(&display.framebuffers);
+}
+
+/* ---- The keyboards ---- */
+
+static bool console_has_item(const struct console_list *list, const char *name) {
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].name, name) == 0)
             return true;
     return false;
 }
 
-/* The terminals are on the boot display's framebuffer, and where it has none on the first. */
-static void console_note_other_display(struct console *console) {
-    if (!console->framebuffers.count || console->is_on_firmware || !console->is_framebuffer_bound)
-        return;
-    for (size_t i = 0; i < console->framebuffers.count; i++)
-        if (console_is_on_boot_display(console, console->framebuffers.items[i]))
-            return;
-    const struct node *first = console->framebuffers.items[0];
-    for (size_t i = 0; i < first->device_count; i++)
-        usage_add(console->uses, first->devices[i], USE_DISPLAY,
-                  memory_printf("shows its console on it (%s)", first->name));
-}
-
-static void console_find_display(struct console *console) {
-    console_read_framebuffers(console);
-    console_read_text_consoles(console);
-    if (!console->knows_text)
-        console_read_kernel_consoles(console);
-    for (size_t i = 0; i < console->uses->host->count; i++)
-        if (console->uses->host->devices[i].boot_vga)
-            console_note_boot_display(console, i);
-    console_note_other_display(console);
-}
-
-/* ---- The keyboard ---- */
-
-/* One node for each device, by the last USB device of its path or by the path itself. */
-static void console_add_keyboard(struct console *console, const char *path) {
+/* Each device once: by the last USB device of its path, or by the path itself. */
+static void console_add_keyboard(const struct usage *usage, struct console_list *keyboards,
+                                 const char *path) {
     char *copy = memory_strdup(path), *rest = copy;
     const char *name = path;
 
     for (const char *part; (part = strsep(&rest, "/"));)
-        if (host_find(console->uses->host, BUS_USB, part))
+        if (host_find(usage->host, BUS_USB, part))
             name = part;
-    struct node *node = graph_find(&console->graph, name);
-    if (!node) {
-        node = graph_get(&console->graph, name);
-        usage_place(console->uses, node, path);
-        graph_list_add(&console->keyboards, node);
+    if (!console_has_item(keyboards, name)) {
+        struct device_set devices = {0};
+        place_add_path(&devices, usage->host, path);
+        console_add(keyboards, name, devices);
     }
     free(copy);
 }
 
-/* One that cannot be read may be anything; one that is not there is of a device that just went. */
-static bool console_may_be_value(const struct console *console, const char *directory,
-                                 const char *attribute, uint32_t wanted) {
-    struct faults *faults = console->tree->faults;
-    size_t before = faults->count;
-    char *text = tree_attribute(console->tree, directory, attribute);
+/* A value that cannot be read may be any, which is a fault; without its directory the device was
+ * just unplugged. */
+static bool console_is_value(struct usage *usage, const char *directory, const char *attribute,
+                             uint32_t wanted) {
+    size_t before = usage->tree->faults->count;
+    char *text = tree_attribute(usage->tree, directory, attribute);
     uint32_t value = 0;
     bool is_number = text_parse_hex(text, UINT8_MAX, &value);
 
-    if (!is_number && faults->count == before && (text || tree_has(console->tree, directory))) {
+    if (!is_number && usage->tree->faults->count == before &&
+        (text || tree_has(usage->tree, directory))) {
         char *path = memory_printf("%s/%s", directory, attribute);
-        usage_miss(console->uses, path);
+        usage_note_missing(usage, path);
         free(path);
     }
     free(text);
     return is_number && value == wanted;
 }
 
-/* A keyboard that the firmware can use as well: HID, boot, keyboard. One that a VM has is on usbfs.
- */
-static bool console_is_keyboard(const struct console *console, const char *interface) {
-    static const char *const attributes[] = {"bInterfaceClass", "bInterfaceSubClass",
-                                             "bInterfaceProtocol"};
-    static const uint32_t wanted[] = {0x03, 0x01, 0x01};
+/* A HID keyboard of the boot protocol, which the firmware can use as well. One that a VM has is
+ * bound to usbfs. */
+static bool console_is_keyboard(struct usage *usage, const char *interface) {
     char *directory = memory_printf(USB "/%s", interface);
-    bool is = true;
+    bool is = console_is_value(usage, directory, "bInterfaceClass", 0x03) &&
+              console_is_value(usage, directory, "bInterfaceSubClass", 0x01) &&
+              console_is_value(usage, directory, "bInterfaceProtocol", 0x01);
+    char *driver = is ? tree_link_name(usage->tree, directory, "driver") : NULL;
 
-    for (size_t i = 0; is && i < sizeof wanted / sizeof *wanted; i++) {
-        is = console_may_be_value(console, directory, attributes[i], wanted[i]);
-    }
-    char *driver = is ? tree_link_name(console->tree, directory, "driver") : NULL;
     is = is && !(driver && strcmp(driver, "usbfs") == 0);
     free(driver);
     free(directory);
     return is;
 }
 
-static void console_read_usb_keyboards(struct console *console) {
-    struct names names = tree_list(console->tree, USB);
+static void console_read_usb_keyboards(struct usage *usage, struct console_list *keyboards) {
+    struct names names = tree_list(usage->tree, USB);
 
     for (size_t i = 0; i < names.count; i++) {
-        if (!strchr(names.items[i], ':') || !console_is_keyboard(console, names.items[i]))
+        if (!strchr(names.items[i], ':') || !console_is_keyboard(usage, names.items[i]))
             continue;
         char *link = memory_printf(USB "/%s", names.items[i]);
-        char *path = tree_resolve(console->tree, link);
+        char *path = tree_resolve(usage->tree, link);
         if (path)
-            console_add_keyboard(console, path);
+            console_add_keyboard(usage, keyboards, path);
         free(path);
         free(link);
     }
@@ -226,69 +232,53 @@ static void console_read_usb_keyboards(struct console *console) {
 static bool console_has_letters(const char *keys) {
     const char *value = strchr(keys, '=') + 1, *blank = strrchr(value, ' ');
     unsigned long long bits = strtoull(blank ? blank + 1 : value, NULL, 16);
-    unsigned long long wanted = (1ULL << (ALL_LETTERS + 1)) - 2;
+    unsigned long long wanted = (1ULL << (LAST_LETTER + 1)) - 2;
     return (bits & wanted) == wanted;
 }
 
-/* What the kernel takes input from; a program that pretends to be a keyboard does not count. */
-static void console_read_input_devices(struct console *console) {
+/* A program that pretends to be a keyboard (uinput) does not count. */
+static void console_read_input_devices(struct usage *usage, struct console_list *keyboards) {
     static const char sysfs[] = "S: Sysfs=", keys[] = "B: KEY=", made[] = "/devices/virtual/";
-    char *text = tree_read(console->tree, "proc/bus/input/devices"), *rest = text;
+    char *text = tree_read(usage->tree, "proc/bus/input/devices"), *rest = text;
     const char *path = NULL;
 
     for (const char *line; rest && (line = text_next_line(&rest));) {
-        if (strncmp(line, sysfs, strlen(sysfs)) == 0)
+        if (text_starts_with(line, sysfs))
             path = line + strlen(sysfs);
-        if (path && strncmp(line, keys, strlen(keys)) == 0 && console_has_letters(line) &&
-            strncmp(path, made, strlen(made)) != 0)
-            console_add_keyboard(console, path);
+        if (path && text_starts_with(line, keys) && console_has_letters(line) &&
+            !text_starts_with(path, made))
+            console_add_keyboard(usage, keyboards, path);
     }
     free(text);
 }
 
-static bool console_has_all_keyboards(const struct console *console, size_t device) {
-    for (size_t i = 0; i < console->keyboards.count; i++)
-        if (!console_is_on(console->keyboards.items[i], device))
+static bool console_has_all(const struct console_list *keyboards, size_t device) {
+    for (size_t i = 0; i < keyboards->count; i++)
+        if (!device_set_has(&keyboards->items[i].devices, device))
             return false;
-    return console->keyboards.count > 0;
+    return keyboards->count > 0;
 }
 
-/* A keyboard itself may be given away: that is what its rule says. */
-static bool console_is_keyboard_itself(const struct console *console, const struct device *device) {
-    return graph_find(&console->graph, device->address) != NULL;
-}
+/* A controller or hub that all keyboards are connected to. A keyboard itself may be attached to a
+ * VM: that is what its rule says. */
+void console_find_keyboards(struct usage *usage) {
+    struct console_list keyboards = {0};
 
-static void console_list_keyboards(struct console *console) {
-    const struct host *host = console->uses->host;
-
-    console_read_usb_keyboards(console);
-    console_read_input_devices(console);
-    for (size_t i = 0; i < host->count; i++) {
-        if (!console_has_all_keyboards(console, i) ||
-            console_is_keyboard_itself(console, &host->devices[i]))
+    console_read_usb_keyboards(usage, &keyboards);
+    console_read_input_devices(usage, &keyboards);
+    for (size_t i = 0; i < usage->host->count; i++) {
+        if (!console_has_all(&keyboards, i) ||
+            console_has_item(&keyboards, usage->host->devices[i].address))
             continue;
-        char *names = graph_chain_text(&console->keyboards, NULL);
-        usage_add(
-            console->uses, i, USE_KEYBOARD,
-            memory_printf("has %s behind it (%s)",
-                          console->keyboards.count == 1 ? "its only keyboard" : "all its keyboards",
-                          names));
+        char *names = NULL;
+        size_t size = 0;
+        FILE *stream = memory_stream(&names, &size);
+        for (size_t j = 0; j < keyboards.count; j++)
+            fprintf(stream, "%s%s", j ? ", " : "", keyboards.items[j].name);
+        memory_stream_close(stream, &names);
+        usage_add(usage, i, USE_KEYBOARD, "has %s behind it (%s)",
+                  keyboards.count == 1 ? "its only keyboard" : "all its keyboards", names);
         free(names);
     }
-}
-
-void console_find_displays(struct usage *uses) {
-    struct console console = {.uses = uses, .tree = uses->tree};
-
-    console_find_display(&console);
-    free(console.framebuffers.items);
-    graph_finish(&console.graph);
-}
-
-void console_find_keyboards(struct usage *uses) {
-    struct console console = {.uses = uses, .tree = uses->tree};
-
-    console_list_keyboards(&console);
-    free(console.keyboards.items);
-    graph_finish(&console.graph);
+    console_finish(&keyboards);
 }

@@ -10,27 +10,23 @@ static int graph_by_name(const void *a, const void *b) {
     return strcmp(((const struct node *)a)->name, ((const struct node *)b)->name);
 }
 
-/* The list of nodes owns them. */
-static void graph_keep(void *node) {
-    (void)node;
-}
+static void graph_free_node(void *item) {
+    struct node *node = item;
 
-static void graph_node_destroy(struct node *node) {
     free(node->name);
     free(node->label);
     free(node->path);
     free(node->above.items);
     free(node->below.items);
-    free(node->devices);
+    device_set_finish(&node->devices);
+    device_set_finish(&node->all);
     free(node->number);
     free(node->mount_point);
     free(node);
 }
 
 void graph_finish(struct graph *graph) {
-    tdestroy(graph->by_name, graph_keep);
-    for (size_t i = 0; i < graph->nodes.count; i++)
-        graph_node_destroy(graph->nodes.items[i]);
+    tdestroy(graph->by_name, graph_free_node);
     free(graph->nodes.items);
     *graph = (struct graph){0};
 }
@@ -39,6 +35,15 @@ struct node *graph_find(const struct graph *graph, const char *name) {
     const struct node key = {.name = (char *)name};
     struct node *const *found = tfind(&key, &graph->by_name, graph_by_name);
     return found ? *found : NULL;
+}
+
+struct node *graph_find_label(const struct graph *graph, const char *label) {
+    for (size_t i = 0; i < graph->nodes.count; i++) {
+        struct node *node = graph->nodes.items[i];
+        if (node->label && strcmp(node->label, label) == 0)
+            return node;
+    }
+    return NULL;
 }
 
 struct node *graph_get(struct graph *graph, const char *name) {
@@ -74,6 +79,10 @@ void graph_link(struct node *lower, struct node *upper) {
     graph_list_add(&upper->below, lower);
 }
 
+void graph_link_names(struct graph *graph, const char *lower, const char *upper) {
+    graph_link(graph_get(graph, lower), graph_get(graph, upper));
+}
+
 struct node_list graph_reach_up(struct graph *graph, const struct node_list *start) {
     struct node_list reached = {0};
     unsigned walk = ++graph->walks;
@@ -93,21 +102,29 @@ struct node_list graph_reach_up(struct graph *graph, const struct node_list *sta
     return reached;
 }
 
-struct node_list graph_reach_down(struct graph *graph, struct node *top) {
+static void graph_sum_devices_below(struct graph *graph, struct node *top) {
     struct node_list reached = {0};
     unsigned walk = ++graph->chains;
 
     top->seen_below = walk;
     graph_list_add(&reached, top);
-    for (size_t i = 0; i < reached.count; i++)
-        for (size_t j = 0; j < reached.items[i]->below.count; j++) {
-            struct node *lower = reached.items[i]->below.items[j];
+    for (size_t i = 0; i < reached.count; i++) {
+        const struct node *node = reached.items[i];
+        device_set_add_all(&top->all, &node->devices);
+        for (size_t j = 0; j < node->below.count; j++) {
+            struct node *lower = node->below.items[j];
             if (lower->seen_below == walk)
                 continue;
             lower->seen_below = walk;
             graph_list_add(&reached, lower);
         }
-    return reached;
+    }
+    free(reached.items);
+}
+
+void graph_sum_devices(struct graph *graph) {
+    for (size_t i = 0; i < graph->nodes.count; i++)
+        graph_sum_devices_below(graph, graph->nodes.items[i]);
 }
 
 static int graph_lowest_first(const void *a, const void *b) {
@@ -149,15 +166,18 @@ static bool graph_has_partition_in(const struct node *disk, const struct node_li
 }
 
 char *graph_chain_text(const struct node_list *chain, const struct node *except) {
-    char *text = memory_strdup("");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = memory_stream(&text, &size);
+    const char *separator = "";
 
     for (size_t i = 0; i < chain->count; i++) {
         const struct node *node = chain->items[i];
         if (node == except || node->is_hidden || graph_has_partition_in(node, chain))
             continue;
-        char *longer = memory_printf("%s%s%s", text, *text ? ", " : "", graph_label(node));
-        free(text);
-        text = longer;
+        fprintf(stream, "%s%s", separator, graph_label(node));
+        separator = ", ";
     }
+    memory_stream_close(stream, &text);
     return text;
 }

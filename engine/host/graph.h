@@ -1,7 +1,10 @@
 /*
- * Stacks of block devices or of network interfaces: which is made of which. A partition counts as
- * made of its disk. sysfs gives the edges as text, so a node may be known by its name only, and
- * nothing here relies on the stack being finite.
+ * What the kernel shows of the host under names of its own, and what is made of what: disks,
+ * partitions, arrays and volumes in one graph, network interfaces and bridges in another. A
+ * partition counts as made of its disk. sysfs gives the edges as text, so a node may be known by
+ * its name only, and the edges may form a circle.
+ *
+ * The graph owns its nodes and their texts; graph_finish() ends them.
  */
 #ifndef ENGINE_GRAPH_H
 #define ENGINE_GRAPH_H
@@ -9,37 +12,41 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "engine/host/device_set.h"
+
 struct node;
 
+/* The caller frees `items`. */
 struct node_list {
     struct node **items;
     size_t count;
 };
 
 struct node {
-    char *name;        /* the kernel's */
-    char *label;       /* for people; NULL: the name */
+    char *name;        /* the kernel's: "nvme0n1p1", "vmbr10" */
+    char *label;       /* of the device mapper: "vg1-root"; NULL: none */
     char *path;        /* resolved, in sysfs; NULL: known by name only */
     struct node *disk; /* of a partition */
-    bool is_hidden;    /* not worth a word in a sentence */
+    bool is_hidden;    /* left out of sentences */
     struct node_list above, below;
-    size_t *devices; /* where it sits: indexes into the host's devices */
-    size_t device_count;
+    struct device_set devices; /* the device that it sits on, and the hubs and controllers above */
+    struct device_set all;     /* and those of all that it is made of; see graph_sum_devices() */
 
     /* Block devices. */
-    char *number;         /* "8:1" */
-    char *mount_point;    /* NULL: not mounted, or nobody knows where */
-    unsigned mount_score; /* how well mount_point speaks for the file system; least is best */
+    char *number;         /* "8:1"; NULL: none or unknown */
+    char *mount_point;    /* NULL: not mounted, or its mount point is unknown */
+    unsigned mount_score; /* how well mount_point stands for the file system; least is best */
     bool has_file_system; /* mounted somewhere */
     bool is_swap;
+    bool is_pool; /* a ZFS pool */
 
     /* Network interfaces. */
     bool has_default_route, has_address, is_switch, is_up;
-    const char *purpose; /* "runs PPPoE over it"; NULL: none of its own */
+    const char *service; /* "runs PPPoE over it"; NULL: none */
 
-    /* Scratch of graph_reach(). */
+    /* Used by the walks below. */
     unsigned seen_above, seen_below, depth;
-    unsigned explained; /* the device, counted from 1, for which a use names this node */
+    unsigned explained; /* the device, counted from 1, of which a use names this node */
 };
 
 struct graph {
@@ -50,24 +57,30 @@ struct graph {
 
 void graph_finish(struct graph *graph);
 
+/* NULL: there is no node of that name. */
 struct node *graph_find(const struct graph *graph, const char *name);
-/* As graph_find(), but makes the node where there is none. */
+struct node *graph_find_label(const struct graph *graph, const char *label);
+/* Makes the node if there is none. */
 struct node *graph_get(struct graph *graph, const char *name);
 void graph_link(struct node *lower, struct node *upper);
+void graph_link_names(struct graph *graph, const char *lower, const char *upper);
 
-/* All that is made of one of `start`, these first; each has its seen_above == graph->walks. */
+/* Fills `all` of every node. Call it after the last graph_link(). */
+void graph_sum_devices(struct graph *graph);
+
+/* All that is made of one of `start`, these first; each has seen_above == graph->walks. */
 struct node_list graph_reach_up(struct graph *graph, const struct node_list *start);
 /*
  * What `top` is made of, itself among it, as far as the last graph_reach_up() saw it; the lowest
  * first, then by name.
  */
 struct node_list graph_chain(struct graph *graph, struct node *top);
-/* All that `top` is made of, itself first. */
-struct node_list graph_reach_down(struct graph *graph, struct node *top);
 
 void graph_list_add(struct node_list *list, struct node *node);
+/* The label, or else the name; borrowed. */
 const char *graph_label(const struct node *node);
-/* "sda3, md1, vg1-root", without hidden nodes, disks whose partition is there, and `except`. */
+/* "sda3, md1, vg1-root", without hidden nodes, disks whose partition is in the chain, and `except`.
+ * The caller frees it. */
 char *graph_chain_text(const struct node_list *chain, const struct node *except);
 
 #endif

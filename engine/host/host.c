@@ -2,7 +2,6 @@
 #include "engine/model/device.h"
 
 #include "engine/host/driver.h"
-#include "engine/host/host_node.h"
 #include "engine/host/tree.h"
 #include "engine/model/address.h"
 
@@ -38,7 +37,8 @@ const struct device *host_find(const struct host *host, enum bus bus, const char
 void host_finish(struct host *host) {
     for (size_t i = 0; i < host->count; i++)
         device_finish(&host->devices[i]);
-    host_node_finish_all(host);
+    graph_finish(&host->block);
+    graph_finish(&host->net);
     tree_finish_faults(&host->faults);
     free(host->devices);
     free(host->root);

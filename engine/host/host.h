@@ -10,21 +10,9 @@
 #ifndef ENGINE_HOST_H
 #define ENGINE_HOST_H
 
+#include "engine/host/graph.h"
 #include "engine/model/device.h"
 #include "lexer/failure.h"
-
-/*
- * What the kernel shows of the host's devices under a name of its own, and where it sits: a disk, a
- * partition, an array or volume, a network interface or bridge.
- */
-struct host_node {
-    const char *class; /* "block" or "net" */
-    char *name;        /* the kernel's: "nvme0n1p1", "vmbr10" */
-    char *label;       /* of the device mapper: "vg1-root"; NULL: none */
-    char *number;      /* "259:1"; NULL: none or unknown */
-    size_t *devices;   /* indexes into the host's devices, in order: all that it is made of, and */
-    size_t device_count; /* the hubs, controllers and bridges above them */
-};
 
 /* What could not be read although it may be there. */
 struct fault {
@@ -98,8 +86,7 @@ struct host {
     char *root;                /* "" for the running system, else without a slash at its end */
     struct device *devices;    /* PCI by address, then USB by port path in number order */
     size_t count;
-    struct host_node *nodes;
-    size_t node_count;
+    struct graph block, net; /* disks and what is made of them; network interfaces */
     struct faults faults;
     bool has_iommu; /* the kernel made at least one IOMMU group */
     bool has_usb;   /* the kernel shows all of its USB: at least a root hub, which is not among
@@ -111,14 +98,6 @@ void host_finish(struct host *host);
 
 /* The device at that bus and address, or NULL. */
 const struct device *host_find(const struct host *host, enum bus bus, const char *address);
-
-/*
- * The node called `name` in that class: the kernel's name, a number ("259:1"), or a path
- * ("/dev/disk/by-id/..."), whose links are followed below the host's root. NULL: the host has none.
- * It belongs to the snapshot.
- */
-const struct host_node *host_node_find(const struct host *host, const char *class,
-                                       const char *name);
 
 /*
  * Why a member of its IOMMU group keeps `device` from being passed, or NULL when none does: the

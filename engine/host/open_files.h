@@ -1,28 +1,28 @@
-/* The device files that processes have open. */
+/* The device files that processes have open (/proc/PID/fd), and the devices that these are of. */
 #ifndef ENGINE_OPEN_FILES_H
 #define ENGINE_OPEN_FILES_H
 
 #include "engine/host/usage.h"
 
-/* A device file that a process has open, which means that it uses the devices of `node`. All is
- * borrowed. */
+/* A device file that a process has open, and so uses `devices`. All is borrowed. */
 struct open_file {
     const char *process, *program; /* "4242", "Xorg" */
     const char *entry;             /* of /proc/PID/fd */
-    bool is_vm;                    /* it is qemu, for a VM of libvirt's */
+    bool is_vm;                    /* the process is the qemu of a VM of libvirt's */
     const char *name;              /* below /dev: "dri/card1" */
-    const char *number;            /* "226:1"; NULL in a tree of files */
+    const char *number;            /* "226:1"; NULL in a copy of a host, which has names only */
     bool is_block;
-    const struct node *node;
+    const struct device_set *devices;
 };
 
-typedef void files_visitor(void *context, const struct open_file *file);
+typedef void open_files_visitor(void *context, const struct open_file *file);
 
 /*
- * Visits every open file that counts as a use. Not those that a device may go with, as an input
- * device's, nor udev's, nor what qemu needs to have a device in a VM. The host of `uses` must have
- * its nodes already.
+ * Visits every open file that counts as a use. Those that a device may be unplugged with, as an
+ * input device's, those of udev, and those that qemu needs to assign a device do not count. The
+ * host of `usage` must have its graph of block devices. If processes cannot be listed, that is a
+ * fault.
  */
-void open_files_each(struct usage *uses, files_visitor *visit, void *context);
+void open_files_each(struct usage *usage, open_files_visitor *visit, void *context);
 
 #endif

@@ -1,49 +1,40 @@
 #include "engine/host/place.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "engine/host/block_path.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
 #define CONFIGFS_VHOST "sys/kernel/config/target/vhost"
 
-static bool place_starts_with(const char *text, const char *start) {
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
-void place_add(struct place_list *list, size_t device) {
-    for (size_t i = 0; i < list->count; i++)
-        if (list->items[i] == device)
-            return;
-    list->items = memory_grow(list->items, list->count, sizeof *list->items);
-    list->items[list->count++] = device;
-}
-
-static void place_add_part(struct place_list *list, const struct host *host, const char *part) {
-    const struct device *device = host_find(host, BUS_PCI, part);
+/* Unplugging a physical function takes all its virtual ones, so it carries what they carry. */
+static void place_add_name(struct device_set *set, const struct host *host, const char *name) {
+    const struct device *device = host_find(host, BUS_PCI, name);
     const struct device *physical =
         device && device->physical ? host_find(host, BUS_PCI, device->physical) : NULL;
 
     if (!device)
-        device = host_find(host, BUS_USB, part);
+        device = host_find(host, BUS_USB, name);
     if (device)
-        place_add(list, (size_t)(device - host->devices));
+        device_set_add(set, (size_t)(device - host->devices));
     if (physical)
-        place_add(list, (size_t)(physical - host->devices));
+        device_set_add(set, (size_t)(physical - host->devices));
 }
 
-static void place_add_parts(struct place_list *list, const struct host *host, const char *path) {
+void place_add_path(struct device_set *set, const struct host *host, const char *path) {
     char *copy = memory_strdup(path), *rest = copy;
 
     for (const char *part; (part = strsep(&rest, "/"));)
-        place_add_part(list, host, part);
+        place_add_name(set, host, part);
     free(copy);
 }
 
-/* A copy of a host may have a link whose end it lacks: its text still says where that is. */
+/* A copy of a host may have a link whose target it lacks: its text still says where that is. */
 static bool place_is_there(const struct tree *tree, const char *path) {
     const char *slash = strrchr(path, '/');
     char *directory = memory_strndup(path, slash ? (size_t)(slash - path) : 0);
@@ -55,130 +46,177 @@ static bool place_is_there(const struct tree *tree, const char *path) {
     return is;
 }
 
-bool place_of_path(struct place_list *list, const struct host *host, const struct tree *tree,
+bool place_of_path(struct device_set *set, const struct host *host, const struct tree *tree,
                    const char *path) {
     char *resolved = place_is_there(tree, path) ? tree_resolve(tree, path) : NULL;
     bool found = resolved != NULL;
 
     if (found)
-        place_add_parts(list, host, resolved);
+        place_add_path(set, host, resolved);
     free(resolved);
     return found;
 }
 
-bool place_of_device(struct place_list *list, const struct host *host, const struct tree *tree,
+void place_of_device(struct device_set *set, const struct host *host, const struct tree *tree,
                      const struct device *device) {
     char *path = memory_printf("sys/bus/%s/devices/%s", device->bus == BUS_PCI ? "pci" : "usb",
                                device->address);
 
-    place_add(list, (size_t)(device - host->devices));
-    place_add_part(list, host, device->address); /* and its physical function */
-    place_of_path(list, host, tree, path);
+    place_add_name(set, host, device->address);
+    place_of_path(set, host, tree, path);
     free(path);
-    return true;
 }
 
-static bool place_add_node(struct place_list *list, const struct host_node *node) {
-    for (size_t i = 0; node && i < node->device_count; i++)
-        place_add(list, node->devices[i]);
+static bool place_of_node(struct device_set *set, const struct node *node) {
+    if (node)
+        device_set_add_all(set, &node->all);
     return node;
 }
 
-/* ---- nodes of /dev ---- */
+/* ---- Device files that sysfs does not list, or not as what they are of ---- */
 
-static bool place_of_number(struct place_list *list, const struct host *host,
-                            const struct tree *tree, const char *path) {
-    struct stat status;
-
-    if (!tree_stat(tree, path, &status) || !(S_ISBLK(status.st_mode) || S_ISCHR(status.st_mode)))
-        return false;
-    char *number = memory_printf("sys/dev/%s/%u:%u", S_ISBLK(status.st_mode) ? "block" : "char",
-                                 (unsigned)major(status.st_rdev), (unsigned)minor(status.st_rdev));
-    bool is_known = place_of_path(list, host, tree, number);
-    free(number);
-    return is_known;
-}
-
-/* The class that calls it so: "/dev/input/event3" is sys/class/input/event3. */
-static bool place_of_class(struct place_list *list, const struct host *host,
-                           const struct tree *tree, const char *file) {
-    const char *name = strrchr(file, '/');
-    struct names classes = tree_list(tree, "sys/class");
-    bool is_known = false;
-
-    for (size_t i = 0; i < classes.count; i++) {
-        char *path = memory_printf("sys/class/%s/%s", classes.items[i], name ? name + 1 : file);
-        is_known |= place_of_path(list, host, tree, path);
-        char *link = memory_printf("%s/device", path);
-        place_of_path(list, host, tree, link);
-        free(link);
-        free(path);
-    }
-    tree_finish_names(&classes);
-    return is_known;
-}
-
-static bool place_of_usb_file(struct place_list *list, const struct host *host,
-                              const struct tree *tree, const char *file) {
-    static const char start[] = "bus/usb/"; /* "bus/usb/001/003" */
-    const char *slash = place_starts_with(file, start) ? strchr(file + strlen(start), '/') : NULL;
-    char *first =
-        slash ? memory_strndup(file + strlen(start), (size_t)(slash - file) - strlen(start)) : NULL;
+/* "001/003" */
+static bool place_of_usb_file(struct device_set *set, const struct host *host,
+                              const struct tree *tree, const char *numbers) {
+    const char *slash = strchr(numbers, '/');
+    char *first = memory_strndup(numbers, slash ? (size_t)(slash - numbers) : 0);
     uint32_t bus = 0, number = 0;
     bool is_usb = slash && text_parse_decimal(first, UINT32_MAX, &bus) &&
                   text_parse_decimal(slash + 1, UINT32_MAX, &number);
 
     free(first);
-    if (!is_usb)
-        return false;
-    for (size_t i = 0; i < host->count; i++) {
+    for (size_t i = 0; is_usb && i < host->count; i++) {
         const struct device *device = &host->devices[i];
         if (device->bus == BUS_USB && device->bus_number == bus && device->device_number == number)
-            place_of_device(list, host, tree, device);
+            place_of_device(set, host, tree, device);
     }
-    return true;
+    return is_usb;
 }
 
-static bool place_of_vfio_group(struct place_list *list, const struct host *host,
-                                const struct tree *tree, const char *file) {
+static bool place_of_group(struct device_set *set, const struct host *host, const struct tree *tree,
+                           const char *number) {
     uint32_t group;
 
-    if (!place_starts_with(file, "vfio/") ||
-        !text_parse_decimal(file + strlen("vfio/"), INT32_MAX, &group))
+    if (!text_parse_decimal(number, INT32_MAX, &group))
         return false;
     for (size_t i = 0; i < host->count; i++)
         if (host->devices[i].bus == BUS_PCI && host->devices[i].iommu_group == (int)group)
-            place_of_device(list, host, tree, &host->devices[i]);
+            place_of_device(set, host, tree, &host->devices[i]);
     return true;
 }
 
-/* A ZFS volume is on what its pool is on. */
-static bool place_of_pool(struct place_list *list, const struct host *host, const char *file) {
-    static const char zvol[] = "zvol/";
+static void place_of_driver(struct device_set *set, const struct host *host,
+                            const struct tree *tree, const char *driver) {
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].driver && strcmp(host->devices[i].driver, driver) == 0)
+            place_of_device(set, host, tree, &host->devices[i]);
+}
 
-    if (!place_starts_with(file, zvol))
+/* NVIDIA's own driver makes no entries in sysfs; procfs says which card has which number. */
+static bool place_of_nvidia(struct device_set *set, const struct host *host,
+                            const struct tree *tree, const char *number) {
+    static const char gpus[] = "proc/driver/nvidia/gpus", key[] = "Device Minor:";
+    uint32_t wanted;
+    bool is_known = false;
+
+    if (!text_parse_decimal(number, UINT32_MAX, &wanted))
         return false;
-    const char *pool = file + strlen(zvol);
-    char *name = memory_printf("ZFS pool %.*s", (int)strcspn(pool, "/"), pool);
-    bool is_known = place_add_node(list, host_node_find(host, "block", name));
+    struct names names = tree_list(tree, gpus);
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = memory_printf("%s/%s/information", gpus, names.items[i]);
+        char *text = tree_read(tree, path);
+        const char *minor_number = text ? strstr(text, key) : NULL;
+        if (minor_number && strtoul(minor_number + strlen(key), NULL, 10) == wanted) {
+            place_add_path(set, host, names.items[i]);
+            is_known |= host_find(host, BUS_PCI, names.items[i]) != NULL;
+        }
+        free(text);
+        free(path);
+    }
+    tree_finish_names(&names);
+    if (!is_known)
+        place_of_driver(set, host, tree, "nvidia");
+    return true;
+}
+
+/* One file for all of AMD's cards. */
+static bool place_of_amd(struct device_set *set, const struct host *host, const struct tree *tree,
+                         const char *rest) {
+    if (*rest)
+        return false;
+    place_of_driver(set, host, tree, "amdgpu");
+    return true;
+}
+
+/* A ZFS volume, "pool/volume", is on what its pool is on. */
+static bool place_of_zvol(struct device_set *set, const struct host *host, const struct tree *tree,
+                          const char *volume) {
+    char *name = memory_printf("ZFS pool %.*s", (int)strcspn(volume, "/"), volume);
+    bool is_known = place_of_node(set, graph_find(&host->block, name));
+
+    (void)tree;
     free(name);
     return is_known;
 }
 
-/* What udev called it, where the links themselves are not there. */
-static char *place_number_by_udev(const struct tree *tree, const char *file) {
-    struct names records = tree_list(tree, "run/udev/data");
+/* `name` is below /dev. */
+static bool place_of_special_file(struct device_set *set, const struct host *host,
+                                  const struct tree *tree, const char *name) {
+    static const struct {
+        const char *start;
+        bool (*place)(struct device_set *set, const struct host *host, const struct tree *tree,
+                      const char *rest);
+    } files[] = {
+        {"bus/usb/", place_of_usb_file},
+        {"vfio/", place_of_group},
+        {"vfio/noiommu-", place_of_group},
+        {"nvidia", place_of_nvidia},
+        {"kfd", place_of_amd},
+        {"zvol/", place_of_zvol},
+    };
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (text_starts_with(name, files[i].start) &&
+            files[i].place(set, host, tree, name + strlen(files[i].start)))
+            return true;
+    return false;
+}
+
+/* ---- Device files that sysfs lists ---- */
+
+static bool place_of_sysfs_number(struct device_set *set, const struct host *host,
+                                  const struct tree *tree, const char *number, bool is_block) {
+    char *path = memory_printf("sys/dev/%s/%s", is_block ? "block" : "char", number);
+    const struct node *node = is_block ? block_path_find_number(&host->block, tree, number) : NULL;
+    bool is_known = place_of_node(set, node) || place_of_path(set, host, tree, path);
+
+    free(path);
+    return is_known;
+}
+
+bool place_of_number(struct device_set *set, const struct host *host, const struct tree *tree,
+                     const char *name, const char *number, bool is_block) {
+    return place_of_special_file(set, host, tree, name) ||
+           place_of_sysfs_number(set, host, tree, number, is_block);
+}
+
+/* The number of the file as udev's database has it ("S:serial/by-id/x"), or NULL. */
+static char *place_udev_number(const struct tree *tree, const char *file, bool *is_block) {
+    struct names records = {0};
     char *line = memory_printf("S:%s", file), *number = NULL;
 
+    if (strchr(file, '/'))
+        records = tree_list(tree, "run/udev/data");
     for (size_t i = 0; i < records.count && !number; i++) {
         if (*records.items[i] != 'b' && *records.items[i] != 'c')
             continue;
         char *path = memory_printf("run/udev/data/%s", records.items[i]);
         char *text = tree_read(tree, path), *rest = text;
         for (const char *one; rest && !number && (one = text_next_line(&rest));)
-            if (strcmp(one, line) == 0)
-                number = memory_printf("sys/dev/%s/%s", *records.items[i] == 'b' ? "block" : "char",
-                                       records.items[i] + 1);
+            if (strcmp(one, line) == 0) {
+                number = memory_strdup(records.items[i] + 1);
+                *is_block = *records.items[i] == 'b';
+            }
         free(text);
         free(path);
     }
@@ -188,151 +226,158 @@ static char *place_number_by_udev(const struct tree *tree, const char *file) {
 }
 
 char *place_udev_name(const struct tree *tree, const char *file) {
-    char *link = strchr(file, '/') ? place_number_by_udev(tree, file) : NULL;
+    bool is_block = false;
+    char *number = place_udev_number(tree, file, &is_block);
+    char *link =
+        number ? memory_printf("sys/dev/%s/%s", is_block ? "block" : "char", number) : NULL;
     char *path = link && place_is_there(tree, link) ? tree_resolve(tree, link) : NULL;
     const char *slash = path ? strrchr(path, '/') : NULL;
     char *name = slash ? memory_strdup(slash + 1) : NULL;
 
     free(path);
     free(link);
+    free(number);
     return name;
 }
 
-static bool place_of_udev(struct place_list *list, const struct host *host, const struct tree *tree,
-                          const char *file) {
-    char *path = strchr(file, '/') ? place_number_by_udev(tree, file) : NULL;
-    bool is_known =
-        path &&
-        (place_add_node(list, host_node_find(host, "block", path + strlen("sys/dev/block/"))) ||
-         place_of_path(list, host, tree, path));
-    free(path);
+/* The class that has a device of that name: "input/event3" is sys/class/input/event3. The directory
+ * below /dev tells two of one name apart. */
+static bool place_of_class(struct device_set *set, const struct host *host, const struct tree *tree,
+                           const char *file) {
+    const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+    const char *only = text_starts_with(file, "dri/")   ? "drm"
+                       : text_starts_with(file, "snd/") ? "sound"
+                                                        : NULL;
+    struct names classes = tree_list(tree, "sys/class");
+    bool is_known = false;
+
+    for (size_t i = 0; i < classes.count; i++) {
+        if (only && strcmp(classes.items[i], only) != 0)
+            continue;
+        char *path = memory_printf("sys/class/%s/%s", classes.items[i], name);
+        char *link = memory_printf("%s/device", path);
+        is_known |= place_of_path(set, host, tree, path);
+        place_of_path(set, host, tree, link);
+        free(link);
+        free(path);
+    }
+    tree_finish_names(&classes);
     return is_known;
 }
 
-static bool place_of_file(struct place_list *list, const struct host *host, const struct tree *tree,
-                          const char *file) {
-    return place_of_usb_file(list, host, tree, file) ||
-           place_of_vfio_group(list, host, tree, file) || place_of_class(list, host, tree, file);
-}
-
-bool place_of_node(struct place_list *list, const struct host *host, const struct tree *tree,
+bool place_of_file(struct device_set *set, const struct host *host, const struct tree *tree,
                    const char *path) {
     static const char dev[] = "/dev/";
+    const char *name = path + strlen(dev);
+    struct stat status;
+    char number[64];
 
-    if (!place_starts_with(path, dev) || place_starts_with(path, "/dev/pts/"))
+    if (!text_starts_with(path, dev) || text_starts_with(name, "pts/"))
         return false;
-    if (place_add_node(list, host_node_find(host, "block", path)) ||
-        place_of_number(list, host, tree, path) ||
-        place_of_file(list, host, tree, path + strlen(dev)) ||
-        place_of_pool(list, host, path + strlen(dev)))
+    if (place_of_special_file(set, host, tree, name) ||
+        place_of_node(set, block_path_find(&host->block, tree, path)))
+        return true;
+    if (tree_stat(tree, path, &status) && (S_ISBLK(status.st_mode) || S_ISCHR(status.st_mode))) {
+        snprintf(number, sizeof number, "%u:%u", major(status.st_rdev), minor(status.st_rdev));
+        if (place_of_sysfs_number(set, host, tree, number, S_ISBLK(status.st_mode)))
+            return true;
+    }
+    if (place_of_class(set, host, tree, name))
         return true;
     char *resolved = tree_resolve(tree, path);
-    bool is_known = resolved && place_starts_with(resolved, dev + 1) &&
-                    strcmp(resolved, path + 1) != 0 &&
-                    place_of_file(list, host, tree, resolved + strlen(dev) - 1);
+    const char *target =
+        resolved && text_starts_with(resolved, dev + 1) && strcmp(resolved, path + 1) != 0
+            ? resolved + strlen(dev + 1)
+            : NULL;
+    bool is_known = target && (place_of_special_file(set, host, tree, target) ||
+                               place_of_class(set, host, tree, target));
     free(resolved);
-    return is_known || place_of_udev(list, host, tree, path + strlen(dev));
+    if (is_known)
+        return true;
+    bool is_block = false;
+    char *known = place_udev_number(tree, name, &is_block);
+    is_known = known && place_of_sysfs_number(set, host, tree, known, is_block);
+    free(known);
+    return is_known;
 }
 
-static bool place_starts_with_one_of(const char *text, const char *const *starts) {
-    while (*starts && !place_starts_with(text, *starts))
-        starts++;
-    return *starts;
-}
-
-/* The kernel's own names of disks are in sysfs, or the disk is gone. */
+/* The kernel's own names of disks are in sysfs; if one is not, the disk is gone. */
 bool place_is_unknown_disk(const struct tree *tree, const char *path) {
-    return place_starts_with(path, "/dev/") && strchr(path + strlen("/dev/"), '/') &&
+    return text_starts_with(path, "/dev/") && strchr(path + strlen("/dev/"), '/') &&
            !tree_has(tree, "dev");
 }
 
 bool place_is_unknown_usb(const struct tree *tree, const char *path) {
-    static const char *const links[] = {"/dev/serial/", "/dev/input/by-", "/dev/v4l/by-",
-                                        "/dev/snd/by-", NULL};
     static const struct {
-        const char *start, *class;
-    } nodes[] = {
+        const char *start, *class; /* NULL: udev's links */
+    } files[] = {
         {"/dev/ttyUSB", "tty"},    {"/dev/ttyACM", "tty"},   {"/dev/input/event", "input"},
         {"/dev/hidraw", "hidraw"}, {"/dev/usb/", "usbmisc"}, {"/dev/video", "video4linux"},
+        {"/dev/serial/", NULL},    {"/dev/input/by-", NULL}, {"/dev/v4l/by-", NULL},
+        {"/dev/snd/by-", NULL},
     };
 
     if (tree_has(tree, "dev"))
         return false;
-    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
-        if (place_starts_with(path, nodes[i].start)) {
-            char *class = memory_printf("sys/class/%s", nodes[i].class);
-            bool is_known = tree_has(tree, class);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (text_starts_with(path, files[i].start)) {
+            char *class = files[i].class ? memory_printf("sys/class/%s", files[i].class) : NULL;
+            bool is_listed = class && tree_has(tree, class);
             free(class);
-            return !is_known;
+            return !is_listed;
         }
-    return place_starts_with_one_of(path, links);
+    return false;
 }
 
-/* ---- what has no node ---- */
+/* ---- What has no device file ---- */
 
-bool place_of_interface(struct place_list *list, const struct host *host, const struct tree *tree,
+bool place_of_interface(struct device_set *set, const struct host *host, const struct tree *tree,
                         const char *name, bool is_tap) {
     char *directory = memory_printf("sys/class/net/%s", name);
     char *master = is_tap && !strchr(name, '/') ? tree_link_name(tree, directory, "master") : NULL;
-    bool is_known = place_add_node(list, host_node_find(host, "net", name));
+    bool is_known = place_of_node(set, graph_find(&host->net, name));
 
     if (master)
-        place_add_node(list, host_node_find(host, "net", master));
+        place_of_node(set, graph_find(&host->net, master));
     free(master);
     free(directory);
     return is_known;
 }
 
-bool place_of_mdev(struct place_list *list, const struct host *host, const struct tree *tree,
+bool place_of_mdev(struct device_set *set, const struct host *host, const struct tree *tree,
                    const char *uuid) {
     char *path = memory_printf("sys/bus/mdev/devices/%s", uuid);
-    bool is_known = !strchr(uuid, '/') && place_of_path(list, host, tree, path);
+    bool is_name = !strchr(uuid, '/'), is_known = is_name && place_of_path(set, host, tree, path);
 
     free(path);
-    for (size_t i = 0; i < host->count && !is_known && !strchr(uuid, '/'); i++) {
+    for (size_t i = 0; is_name && i < host->count && !is_known; i++) {
         path = memory_printf("sys/bus/pci/devices/%s/%s", host->devices[i].address, uuid);
-        is_known = place_of_path(list, host, tree, path);
+        is_known = place_of_path(set, host, tree, path);
         free(path);
     }
     return is_known;
 }
 
-/* A copy of a host may have one list of the two. */
-static char *place_block_path(const struct tree *tree, const char *name) {
-    char *path = memory_printf("sys/class/block/%s", name);
-    if (tree_has(tree, path))
-        return path;
-    free(path);
-    return memory_printf("sys/block/%s", name);
-}
-
-/* The disks whose path has that part. */
-static bool place_of_disks_below(struct place_list *list, const struct host *host,
-                                 const struct tree *tree, const char *part) {
-    bool is_known = false;
-
-    for (size_t i = 0; i < host->node_count && !is_known; i++) {
-        if (strcmp(host->nodes[i].class, "block") != 0)
-            continue;
-        char *path = place_block_path(tree, host->nodes[i].name);
-        char *resolved = tree_resolve(tree, path);
-        is_known = resolved && strstr(resolved, part) && place_of_path(list, host, tree, path);
-        free(resolved);
-        free(path);
+/* Of the first disk whose path in sysfs has that part. */
+static bool place_of_disk_below(struct device_set *set, const struct host *host, const char *part) {
+    for (size_t i = 0; i < host->block.nodes.count; i++) {
+        const struct node *node = host->block.nodes.items[i];
+        if (node->path && strstr(node->path, part))
+            return place_of_node(set, node);
     }
-    return is_known;
+    return false;
 }
 
-/* What the kernel does not show, a copy of a host may still show by a disk: the same, or at least
- * another one of its adapter. */
-bool place_of_scsi(struct place_list *list, const struct host *host, const struct tree *tree,
+/* A SCSI device that the kernel, or a copy of the host, does not list may still be seen by a disk:
+ * its own, or at least another one of its adapter. */
+bool place_of_scsi(struct device_set *set, const struct host *host, const struct tree *tree,
                    const char *address) {
     char *path = memory_printf("sys/bus/scsi/devices/%s", address);
     char *device = memory_printf("/%s/", address);
     char *adapter = memory_printf("/host%.*s/", (int)strcspn(address, ":"), address);
-    bool is_known = place_of_path(list, host, tree, path) ||
-                    place_of_disks_below(list, host, tree, device) ||
-                    place_of_disks_below(list, host, tree, adapter);
+    bool is_known = place_of_path(set, host, tree, path) ||
+                    place_of_disk_below(set, host, device) ||
+                    place_of_disk_below(set, host, adapter);
 
     free(adapter);
     free(device);
@@ -340,7 +385,7 @@ bool place_of_scsi(struct place_list *list, const struct host *host, const struc
     return is_known;
 }
 
-static void place_of_unit(struct place_list *list, const struct host *host, const struct tree *tree,
+static void place_of_unit(struct device_set *set, const struct host *host, const struct tree *tree,
                           const char *directory) {
     struct names files = tree_list(tree, directory);
 
@@ -348,14 +393,14 @@ static void place_of_unit(struct place_list *list, const struct host *host, cons
         char *path = memory_printf("%s/%s", directory, files.items[i]);
         char *node = tree_attribute(tree, path, "udev_path");
         if (node && *node)
-            place_of_node(list, host, tree, node);
+            place_of_file(set, host, tree, node);
         free(node);
         free(path);
     }
     tree_finish_names(&files);
 }
 
-bool place_of_vhost(struct place_list *list, const struct host *host, const struct tree *tree,
+bool place_of_vhost(struct device_set *set, const struct host *host, const struct tree *tree,
                     const char *wwpn) {
     char *target = memory_printf(CONFIGFS_VHOST "/%s", wwpn);
     struct names groups = tree_list(tree, target);
@@ -366,7 +411,7 @@ bool place_of_vhost(struct place_list *list, const struct host *host, const stru
         struct names units = tree_list(tree, directory);
         for (size_t j = 0; j < units.count; j++) {
             char *unit = memory_printf("%s/%s", directory, units.items[j]);
-            place_of_unit(list, host, tree, unit);
+            place_of_unit(set, host, tree, unit);
             free(unit);
         }
         tree_finish_names(&units);
@@ -394,13 +439,13 @@ static char *place_pool_directory(const struct tree *tree, const char *pool) {
     return directory;
 }
 
-bool place_of_volume(struct place_list *list, const struct host *host, const struct tree *tree,
+bool place_of_volume(struct device_set *set, const struct host *host, const struct tree *tree,
                      const char *name) {
     const char *slash = strchr(name, '/');
     char *pool = memory_strndup(name, slash ? (size_t)(slash - name) : 0);
     char *directory = slash && *pool != '.' ? place_pool_directory(tree, pool) : NULL;
     char *node = directory ? memory_printf("%s%s", directory, slash) : NULL;
-    bool is_known = node && place_of_node(list, host, tree, node);
+    bool is_known = node && place_of_file(set, host, tree, node);
 
     free(node);
     free(directory);

@@ -3,6 +3,7 @@
 
 #include "engine/host/anonymize.h"
 #include "engine/host/host.h"
+#include "engine/host/mounts.h"
 #include "engine/host/names.h"
 #include "engine/host/open_files.h"
 #include "engine/host/routes.h"
@@ -1347,7 +1348,7 @@ static void snapshot_copy_disks(struct recorder *recorder) {
     snapshot_copy_file_systems(recorder, "sys/fs/f2fs");
     snapshot_copy_pools(recorder);
     snapshot_copy_all_mounts(recorder);
-    if (block_stack_has_no_swap(&recorder->from))
+    if (mounts_has_no_swap(&recorder->from))
         snapshot_put_text(recorder, "proc/swaps", "");
     else
         snapshot_copy_lines(recorder, "proc/swaps", snapshot_write_swap, NULL);

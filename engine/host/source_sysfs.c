@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "engine/host/driver.h"
+#include "engine/host/guards.h"
 #include "engine/host/host.h"
-#include "engine/host/host_node.h"
 #include "engine/host/names.h"
 #include "engine/host/source_sysfs.h"
 #include "engine/host/tree.h"
@@ -759,7 +759,7 @@ static void source_sysfs_read_host(struct host *host, const struct tree *tree) {
     source_sysfs_find_controllers(host, tree);
     source_sysfs_find_obstacles(host, tree);
     source_sysfs_find_names(host, tree);
-    usage_find(host, tree);
+    guards_find_uses(host, tree);
     source_sysfs_find_far_domains(host);
 }
 

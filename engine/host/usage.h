@@ -1,4 +1,7 @@
-/* What the host itself does with its devices. Parts of the host snapshot; see engine/host/host.h.
+/*
+ * What the host itself uses its devices for, while a snapshot is made: guards (see
+ * engine/host/guards.h) add uses, which become one sentence a device. What cannot be read counts as
+ * in use.
  */
 #ifndef ENGINE_USAGE_H
 #define ENGINE_USAGE_H
@@ -31,42 +34,33 @@ struct usage_list {
 };
 
 struct usage {
-    struct host *host;
-    const struct tree *tree;
-    struct usage_list *of; /* by the index of the device */
+    struct host *host;       /* its devices are known */
+    const struct tree *tree; /* with faults */
+    struct usage_list *of;   /* by the index of the device */
 };
 
-/* What helps against an errno for which something cannot be read. The caller frees it. */
+void usage_init(struct usage *usage, struct host *host, const struct tree *tree);
+/* Sets `use` of every device that has one, and ends `usage`. */
+void usage_finish(struct usage *usage);
+
+/* Adds a use. The text continues "the host ...". */
+void usage_add(struct usage *usage, size_t device, enum usage_rank rank, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Calls `visit` for each device that nodes of the graph sit on, with all of these nodes. */
+void usage_each_device(struct usage *usage, const struct graph *graph,
+                       void (*visit)(struct usage *usage, size_t device,
+                                     const struct node_list *nodes));
+
+/* Reads a file that every kernel has, as tree_read(); if it is missing, that is a fault too. */
+char *usage_read(struct usage *usage, const char *path);
+/* Notes as a fault that something is missing, without which uses may be missed. */
+void usage_note_missing(struct usage *usage, const char *path);
+/* Calls `visit` with each line of `text`, which it takes and which may be NULL. */
+void usage_each_line(struct usage *usage, char *text,
+                     void (*visit)(struct usage *usage, char *line));
+
+/* What helps when something cannot be read because of that errno. The caller frees it. */
 char *usage_hint(const struct tree *tree, int error);
-
-/* Fills `use` of every device, and notes OBSTACLE_UNKNOWN_USE where it cannot tell. */
-void usage_find(struct host *host, const struct tree *tree);
-
-/* Takes `text`, which ends "the host ...". */
-void usage_add(struct usage *uses, size_t device, enum usage_rank rank, char *text);
-
-/*
- * Puts `node` on every PCI and USB device that `path`, resolved in sysfs, leads through: the device
- * itself, the hubs and controllers above it, and the physical function of a virtual one.
- */
-void usage_place(struct usage *uses, struct node *node, const char *path);
-
-/* Calls `visit` for each device that carries nodes of the graph, with all of these. */
-void usage_each(struct usage *uses, struct graph *graph,
-                void (*visit)(struct usage *uses, struct graph *graph, size_t device,
-                              const struct node_list *nodes));
-
-/* As tree_read(), of a file that every kernel has: notes that it is not there as well. */
-char *usage_read(struct usage *uses, const char *path);
-void usage_miss(struct usage *uses, const char *path);
-
-void block_stack_find_usage(struct usage *uses);
-/* The memory of the host tells so, where there is no list of swap. */
-bool block_stack_has_no_swap(const struct tree *tree);
-void net_stack_find_usage(struct usage *uses);
-/* After block_stack_find_usage(), whose nodes it needs. */
-void open_files_find_usage(struct usage *uses);
-void console_find_displays(struct usage *uses);
-void console_find_keyboards(struct usage *uses);
 
 #endif

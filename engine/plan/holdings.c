@@ -38,7 +38,7 @@ static char *holdings_behind_text(const struct device *device, const struct devi
 
 /* The device, and all that go with it when they go. */
 static void holdings_add_device(struct finder *finder, const struct device *device) {
-    struct place_list places = {0};
+    struct device_set places = {0};
     place_of_device(&places, finder->host, &finder->tree, device);
     for (size_t i = 0; i < places.count; i++) {
         const struct device *one = &finder->host->devices[places.items[i]];
@@ -47,7 +47,7 @@ static void holdings_add_device(struct finder *finder, const struct device *devi
         else
             holdings_append(finder, one, holdings_behind_text(device, one));
     }
-    free(places.items);
+    device_set_finish(&places);
 }
 
 static void holdings_add_hostdev(struct finder *finder, const struct domain_hostdev *hostdev) {
@@ -58,7 +58,7 @@ static void holdings_add_hostdev(struct finder *finder, const struct domain_host
 
 /* --- what else its XML names */
 
-static bool holdings_place_of_usb(struct place_list *places, const struct finder *finder,
+static bool holdings_place_of_usb(struct device_set *places, const struct finder *finder,
                                   const char *name) {
     char numbers[32], id[16];
     for (size_t i = 0; i < finder->host->count; i++) {
@@ -71,13 +71,15 @@ static bool holdings_place_of_usb(struct place_list *places, const struct finder
     return true;
 }
 
-static bool holdings_place_of_pci(struct place_list *places, const struct finder *finder,
+static bool holdings_place_of_pci(struct device_set *places, const struct finder *finder,
                                   const char *name) {
     const struct device *device = host_find(finder->host, BUS_PCI, name);
-    return device && place_of_device(places, finder->host, &finder->tree, device);
+    if (device)
+        place_of_device(places, finder->host, &finder->tree, device);
+    return device;
 }
 
-static bool holdings_place_of_cards(struct place_list *places, const struct finder *finder) {
+static bool holdings_place_of_cards(struct device_set *places, const struct finder *finder) {
     for (size_t i = 0; i < finder->host->count; i++)
         if (finder->host->devices[i].bus == BUS_USB &&
             finder->host->devices[i].class_code >> 16 == CLASS_SMART_CARD)
@@ -85,7 +87,7 @@ static bool holdings_place_of_cards(struct place_list *places, const struct find
     return true;
 }
 
-static bool holdings_place_of_use(struct place_list *places, const struct finder *finder,
+static bool holdings_place_of_use(struct device_set *places, const struct finder *finder,
                                   const struct domain_use *use) {
     const struct host *host = finder->host;
     const struct tree *tree = &finder->tree;
@@ -95,7 +97,7 @@ static bool holdings_place_of_use(struct place_list *places, const struct finder
     case DOMAIN_USE_USB:
         return holdings_place_of_usb(places, finder, use->name);
     case DOMAIN_USE_PATH:
-        return place_of_node(places, host, tree, use->name);
+        return place_of_file(places, host, tree, use->name);
     case DOMAIN_USE_SYSFS:
         return place_of_path(places, host, tree, use->name + 1);
     case DOMAIN_USE_MDEV:
@@ -144,14 +146,14 @@ static void holdings_add_unknown(struct finder *finder, const struct domain_use 
 }
 
 static void holdings_add_use(struct finder *finder, const struct domain_use *use) {
-    struct place_list places = {0};
+    struct device_set places = {0};
     bool is_known = holdings_place_of_use(&places, finder, use);
     for (size_t i = 0; i < places.count; i++)
         holdings_append(finder, &finder->host->devices[places.items[i]],
                         holdings_use_text(use, &finder->host->devices[places.items[i]]));
     if (!is_known && use->kind == DOMAIN_USE_PATH)
         holdings_add_unknown(finder, use);
-    free(places.items);
+    device_set_finish(&places);
 }
 
 void holdings_add(struct holdings *holdings, const struct host *host, const struct domain *vm) {
@@ -249,7 +251,7 @@ const struct held_device *holdings_find(const struct holdings *holdings,
 
 bool holdings_is_behind(const struct host *host, const struct device *device,
                         const struct device *controller) {
-    struct place_list places = {0};
+    struct device_set places = {0};
     struct tree tree;
     bool is = false;
     if (device == controller || !tree_open(&tree, host->root))
@@ -257,7 +259,7 @@ bool holdings_is_behind(const struct host *host, const struct device *device,
     place_of_device(&places, host, &tree, device);
     for (size_t i = 0; i < places.count; i++)
         is |= &host->devices[places.items[i]] == controller;
-    free(places.items);
+    device_set_finish(&places);
     tree_close(&tree);
     return is;
 }

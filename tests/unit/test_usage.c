@@ -1,6 +1,8 @@
 /* What the host uses its devices for: open files, the console, and what cannot be read. */
 #include "tests/unit/host_tree.h"
 
+#include "engine/host/block_path.h"
+
 /* ---- What network cards are used for ---- */
 
 static void test_strongest_use_comes_first(void **state) {
@@ -609,15 +611,28 @@ static void test_a_keyboard_that_a_vm_has_is_not_the_hosts(void **state) {
 
 /* ---- Nodes ---- */
 
-/* The addresses that a node sits on, separated by blanks; "-" when the host has no such node. */
-static void assert_node(const struct tree_of_test *tree, const char *class, const char *name,
+/* The addresses of the devices that a node is on, separated by blanks; "-": there is no such node.
+ */
+static void assert_node(const struct tree_of_test *tree, const struct node *node,
                         const char *addresses) {
-    const struct host_node *node = host_node_find(&tree->host, class, name);
     char list[TEXT_SIZE] = "", *end = list;
 
-    for (size_t i = 0; node && i < node->device_count; i++)
-        end += sprintf(end, "%s%s", i ? " " : "", tree->host.devices[node->devices[i]].address);
+    for (size_t i = 0; node && i < node->all.count; i++)
+        end += sprintf(end, "%s%s", i ? " " : "", tree->host.devices[node->all.items[i]].address);
     assert_string_equal(node ? list : "-", addresses);
+}
+
+/* `name` is a path or a number. */
+static void assert_block(const struct tree_of_test *tree, const char *name, const char *addresses) {
+    const struct graph *graph = &tree->host.block;
+    struct tree files;
+
+    assert_true(tree_open(&files, tree->host.root));
+    assert_node(tree,
+                *name == '/' ? block_path_find(graph, &files, name)
+                             : block_path_find_number(graph, &files, name),
+                addresses);
+    tree_close(&files);
 }
 
 static void test_nodes_of_a_stack(void **state) {
@@ -629,14 +644,14 @@ static void test_nodes_of_a_stack(void **state) {
     put_link(tree, "dev/disk/by-id/ata-X", "../../sda");
     put_link(tree, "dev/vg0/my-root", "../dm-0");
     load(tree);
-    assert_node(tree, "block", "sda", "0000:00:01.0");
-    assert_node(tree, "block", "8:2", "0000:00:01.0");
-    assert_node(tree, "block", "/dev/sda1", "0000:00:01.0");
-    assert_node(tree, "block", "/dev/disk/by-id/ata-X", "0000:00:01.0");
-    assert_node(tree, "block", "/dev/mapper/vg0-my--root", "0000:00:01.0");
-    assert_node(tree, "block", "/dev/vg0/my-root", "0000:00:01.0");
-    assert_node(tree, "block", "/dev/sdb", "-");
-    assert_node(tree, "net", "sda", "-");
+    assert_node(tree, graph_find(&tree->host.block, "sda"), "0000:00:01.0");
+    assert_block(tree, "8:2", "0000:00:01.0");
+    assert_block(tree, "/dev/sda1", "0000:00:01.0");
+    assert_block(tree, "/dev/disk/by-id/ata-X", "0000:00:01.0");
+    assert_block(tree, "/dev/mapper/vg0-my--root", "0000:00:01.0");
+    assert_block(tree, "/dev/vg0/my-root", "0000:00:01.0");
+    assert_block(tree, "/dev/sdb", "-");
+    assert_node(tree, graph_find(&tree->host.net, "sda"), "-");
 }
 
 static void test_nodes_of_a_bridge(void **state) {
@@ -646,12 +661,12 @@ static void test_nodes_of_a_bridge(void **state) {
     put_interface(tree, "br0", "sys/devices/virtual");
     put_link(tree, "sys/class/net/br0/lower_eth0", "../../../" NIC "/net/eth0");
     load(tree);
-    assert_node(tree, "net", "br0", "0000:00:02.0");
-    assert_node(tree, "net", "eth0", "0000:00:02.0");
+    assert_node(tree, graph_find(&tree->host.net, "br0"), "0000:00:02.0");
+    assert_node(tree, graph_find(&tree->host.net, "eth0"), "0000:00:02.0");
 }
 
 static void test_node_of_a_usb_disk(void **state) {
-    assert_node(*state, "block", "sdq1", "0000:00:01.6 0000:06:00.3 2-1");
+    assert_block(*state, "/dev/sdq1", "0000:00:01.6 0000:06:00.3 2-1");
 }
 
 int main(void) {

@@ -1,0 +1,122 @@
+#include "engine/host/guards.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/host/driver.h"
+#include "engine/host/place.h"
+#include "lexer/memory.h"
+
+enum {
+    CLASS_STORAGE = 0x01,
+    CLASS_NETWORK = 0x02,
+    CLASS_DISPLAY = 0x03,
+    CLASS_WIRELESS = 0x0D,
+    CLASS_SD_HOST = 0x0805,
+    CLASS_FIBRE_CHANNEL = 0x0C04,
+    CLASS_INFINIBAND = 0x0C06,
+    CLASS_USB_CONTROLLER = 0x0C03,
+    USB_CLASS_COMMUNICATION = 0x02,
+    USB_CLASS_STORAGE = 0x08,
+    USB_CLASS_WIRELESS = 0xE0
+};
+
+/* It is bound to a driver of the host, so that the host may use it. */
+static bool guards_is_on_host(const struct device *device) {
+    return device->driver && !driver_is_vfio(device->driver) &&
+           strcmp(device->driver, "pci-stub") != 0;
+}
+
+static bool guards_may_have_disks(const struct device *device) {
+    uint32_t class = device->class_code >> 8;
+    bool is_storage =
+        device->bus == BUS_USB
+            ? class >> 8 == USB_CLASS_STORAGE
+            : class >> 8 == CLASS_STORAGE || class == CLASS_SD_HOST || class == CLASS_FIBRE_CHANNEL;
+    return is_storage && guards_is_on_host(device);
+}
+
+/* A USB modem has the class of a network device as well, but a terminal instead of an interface. */
+static bool guards_may_have_interfaces(const struct device *device) {
+    uint32_t class = device->class_code >> 8;
+    bool is_network =
+        class >> 8 == CLASS_NETWORK || class >> 8 == CLASS_WIRELESS || class == CLASS_INFINIBAND;
+    if (device->bus == BUS_USB)
+        is_network = (class >> 8 == USB_CLASS_COMMUNICATION || class >> 8 == USB_CLASS_WIRELESS) &&
+                     !(device->driver && strcmp(device->driver, "cdc_acm") == 0);
+    return is_network && guards_is_on_host(device);
+}
+
+static bool guards_may_be_display(const struct device *device) {
+    return device->boot_vga ||
+           (device->bus == BUS_PCI && device->class_code >> 16 == CLASS_DISPLAY &&
+            guards_is_on_host(device));
+}
+
+static bool guards_may_have_keyboards(const struct device *device) {
+    return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER &&
+           guards_is_on_host(device);
+}
+
+static const struct guard {
+    const char *name;
+    void (*find)(struct usage *usage);
+    /* Whether the device may be in use when find() cannot read all of its sources. */
+    bool (*may_be_of)(const struct device *device);
+    /* And every device that nodes of this graph sit on may be, whatever its class. */
+    enum { NO_GRAPH, BLOCK_GRAPH, NET_GRAPH } graph;
+} guards[] = {
+    {"disks", disk_usage_find, guards_may_have_disks, BLOCK_GRAPH},
+    {"network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH},
+    {"open files", open_files_find_usage, guards_is_on_host, NO_GRAPH},
+    {"displays", console_find_displays, guards_may_be_display, NO_GRAPH},
+    {"keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH},
+    {"virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH},
+};
+
+/* The devices whose use the guard may have missed, and the controllers above them. */
+static struct device_set guards_doubtful_devices(const struct guard *guard, const struct host *host,
+                                                 const struct tree *tree) {
+    const struct graph *graph = guard->graph == BLOCK_GRAPH ? &host->block
+                                : guard->graph == NET_GRAPH ? &host->net
+                                                            : NULL;
+    struct device_set set = {0};
+
+    for (size_t i = 0; i < host->count; i++)
+        if (guard->may_be_of(&host->devices[i]))
+            place_of_device(&set, host, tree, &host->devices[i]);
+    for (size_t i = 0; graph && i < graph->nodes.count; i++)
+        device_set_add_all(&set, &graph->nodes.items[i]->devices);
+    return set;
+}
+
+/* `first`: the fault that the guard's own begin with. */
+static void guards_doubt(const struct guard *guard, struct usage *usage, size_t first) {
+    const struct faults *faults = usage->tree->faults;
+    size_t more = faults->count - first - 1;
+    char *rest = more ? memory_printf(", and %zu more", more) : memory_strdup("");
+    struct device_set set = guards_doubtful_devices(guard, usage->host, usage->tree);
+    const struct fault *fault = &faults->list[first]; /* the list may have moved */
+
+    for (size_t i = 0; i < set.count; i++)
+        device_obstruct(
+            &usage->host->devices[set.items[i]], OBSTACLE_UNKNOWN_USE,
+            memory_printf("cannot tell whether the host uses it: /%s cannot be read (%s)%s",
+                          fault->path, tree_fault_text(usage->tree, fault->error), rest),
+            usage_hint(usage->tree, fault->error));
+    device_set_finish(&set);
+    free(rest);
+}
+
+void guards_find_uses(struct host *host, const struct tree *tree) {
+    struct usage usage;
+
+    usage_init(&usage, host, tree);
+    for (size_t i = 0; i < sizeof guards / sizeof *guards; i++) {
+        size_t first = tree->faults->count;
+        guards[i].find(&usage);
+        if (tree->faults->count > first)
+            guards_doubt(&guards[i], &usage, first);
+    }
+    usage_finish(&usage);
+}

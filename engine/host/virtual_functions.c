@@ -1,0 +1,28 @@
+/* A physical function (SR-IOV) that has virtual ones: each of them may be somebody's network card,
+ * and all go when their physical function goes. */
+#include <stdlib.h>
+
+#include "engine/host/guards.h"
+#include "lexer/memory.h"
+
+/* Before Linux 3.8 nothing but the links of the virtual functions tells (no sriov_numvfs). */
+void virtual_functions_find_usage(struct usage *usage) {
+    const struct host *host = usage->host;
+    unsigned *counts = memory_zalloc((host->count ? host->count : 1) * sizeof *counts);
+
+    for (size_t i = 0; i < host->count; i++) {
+        const char *address = host->devices[i].physical;
+        const struct device *physical = address ? host_find(host, BUS_PCI, address) : NULL;
+        if (physical)
+            counts[physical - host->devices]++;
+    }
+    for (size_t i = 0; i < host->count; i++) {
+        unsigned count = host->devices[i].virtual_functions;
+        if (!count && !usage->of[i].count)
+            count = counts[i];
+        if (count)
+            usage_add(usage, i, USE_FUNCTIONS, "runs %u virtual function%s on it", count,
+                      count == 1 ? "" : "s");
+    }
+    free(counts);
+}
