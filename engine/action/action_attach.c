@@ -1,4 +1,5 @@
 #include "engine/action/action.h"
+#include "engine/backend/backend.h"
 #include "engine/run/run.h"
 
 #include <string.h>
@@ -14,9 +15,9 @@ static bool action_attach_is_held_by_this_vm(const struct run *run,
 /* The next plan refuses the device, and `any` takes the next one. */
 static void action_attach_note_busy(struct run *run, const struct device *device,
                                     const char *message, const char *hint) {
-    run->claims = memory_grow(run->claims, run->claim_count, sizeof *run->claims);
-    run->claims[run->claim_count++] = (struct busy_device){
-        device->bus, memory_strdup(device->address), memory_strdup(message), hint};
+    run->busy = memory_grow(run->busy, run->busy_count, sizeof *run->busy);
+    run->busy[run->busy_count++] = (struct busy_device){device->bus, memory_strdup(device->address),
+                                                        memory_strdup(message), hint};
 }
 
 /* libvirt says that a VM has the device: this one, or another one that was faster. */
@@ -25,13 +26,13 @@ static enum run_outcome action_attach_held(struct run *run, const struct plan_en
     bool by_this_vm = action_attach_is_held_by_this_vm(run, error);
     switch (run_vm_has(run, entry->device)) {
     case HOLDS:
-        return task->unanswered ? run_finish_attach(run, entry, task)
+        return task->reply_lost ? run_finish_attach(run, entry, task)
                                 : run_finish_task(run, entry, task, RESULT_ALREADY,
                                                   "the VM has it already", NULL);
     case HOLDS_NOT: /* libvirt may not be done with a detach of it */
         if (by_this_vm && run_try_later(run, task))
             return RUN_REPLAN;
-        task->next = 0;
+        task->due = 0;
         action_attach_note_busy(
             run, entry->device, error->failure.message,
             by_this_vm ? "libvirt counts the device as in use by this VM, which does not "
@@ -41,7 +42,7 @@ static enum run_outcome action_attach_held(struct run *run, const struct plan_en
                          "or detach the device there");
         return RUN_REPLAN;
     case UNKNOWN:
-        if (run->retry)
+        if (run->reconnect)
             return RUN_REPLAN;
         break;
     }
@@ -52,7 +53,7 @@ static enum run_outcome action_attach_held(struct run *run, const struct plan_en
 /* libvirt may still do what it has not answered: the device is not given back to the host then. */
 static enum run_outcome action_attach_failed(struct run *run, const struct plan_entry *entry,
                                              struct task *task, const struct virt_error *error) {
-    if (error->kind != VIRT_UNREACHABLE && !task->unanswered)
+    if (error->kind != VIRT_UNREACHABLE && !task->reply_lost)
         restore_driver_note_failed(run, entry->device);
     return error->kind == VIRT_HELD ? action_attach_held(run, entry, task, error)
                                     : run_fail_call(run, entry, task, error);
@@ -62,9 +63,10 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
 static enum run_outcome action_attach_device(struct run *run, const struct plan_entry *entry,
                                              struct task *task) {
     struct virt_error error;
-    if (entry->device->bus == BUS_PCI && !plan_has_option(entry->action, OPTION_UNMANAGED))
+    if (backend_type(entry->action->backend)->unbinds_driver &&
+        !plan_has_option(entry->action, OPTION_UNMANAGED))
         restore_driver_note(run, entry->device);
-    if (run->late)
+    if (run->vm_ended)
         return RUN_OVER;
     run_begin_call(run, "attach", entry->device);
     int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, entry->xml, &error);
@@ -77,9 +79,9 @@ static enum run_outcome action_attach_device(struct run *run, const struct plan_
     case HOLDS_NOT:
         return guest_boot_removed(run, entry, task);
     case UNKNOWN:
-        if (!run->retry)
+        if (!run->reconnect)
             break;
-        task->unanswered = true;
+        task->reply_lost = true;
         return RUN_REPLAN;
     }
     run_finish_task(run, entry, task, RESULT_FAILED,
@@ -93,16 +95,16 @@ static enum run_outcome action_attach_member(struct run *run, const struct plan_
                                              struct task *task) {
     struct failure failure;
     enum run_outcome outcome = RUN_NEXT;
-    size_t busy = run->claim_count;
+    size_t busy = run->busy_count;
     if (run_group_is_given_up(run, entry))
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     else if (run_group_unbind_siblings(run, entry, &failure))
         outcome = action_attach_device(run, entry, task);
     else
         run_finish_task(run, entry, task, RESULT_FAILED, failure.message, "see dmesg");
-    if (run->claim_count > busy)
+    if (run->busy_count > busy)
         return run_group_fail(run, entry, outcome);
-    if (outcome == RUN_OVER || !task->failed)
+    if (outcome == RUN_OVER || task->state != TASK_FAILED)
         return outcome;
     run_group_drop_rest(run, entry);
     return run_group_fail(run, entry, outcome);

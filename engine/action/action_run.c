@@ -28,12 +28,12 @@ static const char **action_run_arguments(const struct word *command) {
 
 static int action_run_spawn(const struct run *run, const char *const *arguments, char **output,
                             struct failure *failure) {
-    const struct domain *domain = run->executor->event->domain;
-    int limit = run->executor->program_limit_ms ? run->executor->program_limit_ms : SPAWN_LIMIT_MS;
+    const struct domain *domain = run->config->event->domain;
+    int limit = run->config->program_limit_ms ? run->config->program_limit_ms : SPAWN_LIMIT_MS;
     char *own[] = {action_run_variable("VM", domain->name),
                    action_run_variable("TITLE", domain->title),
                    action_run_variable("UUID", domain->uuid),
-                   action_run_variable("EVENT", scanner_event_text(run->executor->event->name))};
+                   action_run_variable("EVENT", scanner_event_text(run->config->event->name))};
     const char *environment[] = {
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         own[0],

@@ -79,7 +79,7 @@ static int command_apply_with_rules(struct apply_options *options) {
 
 int command_apply(const struct command *command, int argc, char **argv) {
     struct apply_options options = {.request = {.out = stdout,
-                                                .clock = run_clock_monotonic(),
+                                                .clock = retry_clock(),
                                                 .open_virt = virt_asker_connect}};
     const struct command_option table[] = {{.name = "dry-run", .flag = &options.dry},
                                            {.name = "json", .flag = &options.request.json},

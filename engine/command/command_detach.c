@@ -71,7 +71,7 @@ static int command_detach_run(struct manual_detach_request *request, bool dry, b
 }
 
 int command_detach(const struct command *command, int argc, char **argv) {
-    struct manual_detach_request request = {.clock = run_clock_monotonic()};
+    struct manual_detach_request request = {.clock = retry_clock()};
     const char *sysroot = NULL;
     bool dry = false, json = false;
     const struct command_option table[] = {{.name = "dry-run", .flag = &dry},

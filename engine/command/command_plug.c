@@ -99,7 +99,7 @@ static int command_plug_handle(const struct plug_options *options, const struct 
                         .state = log_write_state_directory(options->state),
                         .by_hand = by_hand,
                         .journal = log_write_open(options->state, by_hand || isatty(STDERR_FILENO)),
-                        .clock = run_clock_monotonic(),
+                        .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
     if (!plug.journal)
         return command_fail("out of memory", NULL);

@@ -3,8 +3,8 @@
 #include "engine/libvirt/domain_xml.h"
 
 #include "engine/host/source_sysfs.h"
-#include "engine/run/pass.h"
 #include "engine/run/rule_errors.h"
+#include "engine/run/run.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -48,15 +48,15 @@ static int command_run_execute(const struct run_options *options, const struct e
         rule_errors_log(options->journal, options->vm, options->uuid, options->operation, &ruleset);
     program_init(&program, &ruleset);
     struct host_source source = source_sysfs(options->sysroot);
-    struct run_config executor = {.program = &program,
-                                  .event = event,
-                                  .host_source = &source,
-                                  .state = log_write_state_directory(options->state),
-                                  .journal = options->journal,
-                                  .clock = run_clock_monotonic(),
-                                  .boot_ms = command_run_boot_ms(),
-                                  .open_virt = virt_asker_connect};
-    bool good = pass_run_event(&executor);
+    struct run_config config = {.program = &program,
+                                .event = event,
+                                .host_source = &source,
+                                .state = log_write_state_directory(options->state),
+                                .log = options->journal,
+                                .clock = retry_clock(),
+                                .boot_ms = command_run_boot_ms(),
+                                .open_virt = virt_asker_connect};
+    bool good = run_event(&config);
     program_finish(&program);
     ruleset_finish(&ruleset);
     return good && !wrong ? EXIT_FINE : EXIT_PROBLEM;

@@ -136,7 +136,7 @@ int command_watch(const struct command *command, int argc, char **argv) {
     struct plug plug = {.rules = ruleset_directory(rules),
                         .host_source = &source,
                         .state = log_write_state_directory(state),
-                        .clock = run_clock_monotonic(),
+                        .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
     return command_watch_watch_with(&plug);
 }

@@ -1,3 +1,4 @@
+#include "engine/backend/backend.h"
 #include "engine/host/driver.h"
 #include "engine/run/run.h"
 
@@ -9,86 +10,82 @@
 
 /*
  * What leaves its host driver for the VM, and how the host gets it back. libvirt gives back what it
- * knows to have taken; the rest is ours: what we took for an IOMMU group to go, and what a libvirt
- * that was killed in the middle of an attach has left on vfio's driver.
+ * knows to have unbound; the rest is ours: what we unbound so that an IOMMU group could go, and
+ * what a libvirt that was killed in the middle of an attach has left on a vfio driver.
  */
 
 /* --- what is noted */
 
 static struct unbound_device *restore_driver_find(const struct run *run, const char *address) {
-    for (size_t i = 0; i < run->taken_count; i++)
-        if (!strcmp(run->taken[i].address, address))
-            return &run->taken[i];
+    for (size_t i = 0; i < run->unbound_count; i++)
+        if (!strcmp(run->unbound[i].address, address))
+            return &run->unbound[i];
     return NULL;
 }
 
 static struct unbound_device *restore_driver_add(struct run *run, const char *address,
                                                  const char *driver) {
-    struct unbound_device *taken = restore_driver_find(run, address);
-    if (taken)
-        return taken;
-    run->taken = memory_grow(run->taken, run->taken_count, sizeof *run->taken);
-    taken = &run->taken[run->taken_count++];
-    *taken = (struct unbound_device){.address = memory_strdup(address),
-                                     .driver = driver && *driver ? memory_strdup(driver) : NULL};
-    return taken;
+    struct unbound_device *unbound = restore_driver_find(run, address);
+    if (unbound)
+        return unbound;
+    run->unbound = memory_grow(run->unbound, run->unbound_count, sizeof *run->unbound);
+    unbound = &run->unbound[run->unbound_count++];
+    *unbound = (struct unbound_device){.address = memory_strdup(address),
+                                       .driver = driver && *driver ? memory_strdup(driver) : NULL};
+    return unbound;
 }
 
-/* The host's, although something else has it by now: then another VM's life may tell. Returns false
- * for a device that somebody gave to vfio on purpose. */
-static bool restore_driver_find_host_driver(const struct run *run, const struct vm_state *life,
+/* The host's driver, although the device may have another one by now: then the state of any VM may
+ * tell. Returns false for a device that somebody bound to vfio on purpose. */
+static bool restore_driver_find_host_driver(const struct run *run, const struct vm_state *state,
                                             const struct device *device, char *driver,
                                             size_t size) {
-    const struct vm_state_device *noted = vm_state_find_unbound(life, device->address);
+    const struct vm_state_device *noted = vm_state_find_unbound(state, device->address);
     if (noted && !vm_state_device_is(noted, device))
         noted = NULL;
     bool is_host = device->driver && !driver_is_vfio(device->driver);
     const char *known = noted ? noted->driver : is_host ? device->driver : NULL;
     snprintf(driver, size, "%s", known ? known : "");
-    return noted || is_host || vm_state_find_in_all(run->executor->state, device, driver, size) ||
+    return noted || is_host || vm_state_find_in_all(run->config->state, device, driver, size) ||
            !device->driver;
 }
 
-/* A note that cannot be written is missed only should libvirt be killed as well: it is no failure.
- */
-static void restore_driver_save_quietly(const struct run *run, const struct vm_state *life) {
-    vm_state_save(life, run->executor->state, run_vm(run), NULL);
-}
-
 struct unbound_device *restore_driver_note(struct run *run, const struct device *device) {
-    struct vm_state life;
-    struct unbound_device *taken = NULL;
+    struct vm_state state;
+    struct unbound_device *unbound = NULL;
     char driver[64];
-    if (!run_load_vm_state(run, &life))
+    if (!run_log_load(run, &state))
         return NULL;
-    if (restore_driver_find_host_driver(run, &life, device, driver, sizeof driver)) {
-        taken = restore_driver_add(run, device->address, driver);
-        const struct vm_state_device *noted = vm_state_find_unbound(&life, device->address);
+    if (restore_driver_find_host_driver(run, &state, device, driver, sizeof driver)) {
+        unbound = restore_driver_add(run, device->address, driver);
+        const struct vm_state_device *noted = vm_state_find_unbound(&state, device->address);
         if (noted && !vm_state_device_is(noted, device))
-            vm_state_remove_unbound(&life, device->address); /* of one that was there before */
-        if (vm_state_add_unbound(&life, device, driver))
-            restore_driver_save_quietly(run, &life);
+            vm_state_remove_unbound(&state, device->address); /* of one that was there before */
+        if (vm_state_add_unbound(&state, device, driver))
+            /* A failure matters only if libvirt is killed as well. */
+            vm_state_save(&state, run->config->state, run_vm(run), NULL);
     }
-    vm_state_finish(&life);
-    return taken;
+    vm_state_finish(&state);
+    return unbound;
 }
 
 void restore_driver_note_failed(struct run *run, const struct device *device) {
-    struct unbound_device *taken =
+    struct unbound_device *unbound =
         device->bus == BUS_PCI ? restore_driver_find(run, device->address) : NULL;
-    if (taken)
-        taken->loose = true;
+    if (unbound)
+        unbound->orphan = true;
 }
 
-/* Begins nothing, and changes nothing of a later start of the VM. */
+/* Does not begin a state, and leaves that of a later start of the VM alone. */
 static void restore_driver_forget(struct run *run, const char *address) {
-    struct vm_state life;
-    if (vm_state_load(&life, run->executor->state, run_vm(run)) &&
-        !vm_state_is_later_start(&life, &run->vm_start) && vm_state_find_unbound(&life, address)) {
-        vm_state_remove_unbound(&life, address);
-        run_save_vm_state(run, &life);
+    struct vm_state state;
+    if (vm_state_load(&state, run->config->state, run_vm(run)) &&
+        !vm_state_is_later_start(&state, &run->vm_start) &&
+        vm_state_find_unbound(&state, address)) {
+        vm_state_remove_unbound(&state, address);
+        run_log_save(run, &state);
     }
-    vm_state_finish(&life);
+    vm_state_finish(&state);
 }
 
 /* --- what the host shows */
@@ -128,19 +125,19 @@ void restore_driver_note_returned(struct run *run, const struct device *device) 
 /* libvirt may be about to give it back, or others of its group. */
 static enum restore_driver_place
 restore_driver_wait_for_libvirt(const struct run *run, const struct device *device, bool is_over) {
-    int64_t deadline = run_now(run) + RELEASE_LIMIT_MS;
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     enum restore_driver_place place;
     while ((place = restore_driver_place_of(run, device)) != PLACE_HOST &&
-           run_now(run) < deadline &&
-           (place == PLACE_VFIO ? is_over : restore_driver_is_group_in_use(run, device)))
-        run_sleep_until(run, run_now(run) + FIRST_WAIT_MS);
+           (place == PLACE_VFIO ? is_over : restore_driver_is_group_in_use(run, device)) &&
+           retry_sleep(&retry, RUN_RELEASE_LIMIT_MS))
+        ;
     return place;
 }
 
 /* --- without a driver */
 
 /* Returns true when nothing is left to do. */
-static bool restore_driver_probe(struct run *run, struct unbound_device *taken,
+static bool restore_driver_probe(struct run *run, struct unbound_device *unbound,
                                  const struct device *device) {
     static const char hint[] = "when the VM has ended, write the address to "
                                "/sys/bus/pci/drivers_probe, or start a VM that takes the group";
@@ -154,34 +151,25 @@ static bool restore_driver_probe(struct run *run, struct unbound_device *taken,
             run_log_device(run, device, RESULT_DETACHED, "back on its host driver", NULL);
             return true;
         }
-        if (!taken->driver)
+        if (!unbound->driver)
             return true;
-        failure_set(&failure, "its host driver %s did not take it back", taken->driver);
+        failure_set(&failure, "its host driver %s did not take it back", unbound->driver);
     }
-    if (!taken->told)
+    if (!unbound->logged)
         run_log_device(run, device, RESULT_FAILED, failure.message, hint);
-    taken->told = true;
+    unbound->logged = true;
     return tried;
 }
 
-/* --- left on vfio's driver */
-
-static const struct domain *restore_driver_holder_of(const struct others *vms,
-                                                     const struct device *device) {
-    for (size_t i = 0; i < vms->count; i++)
-        if (backend_hostdev_of(&vms->list[i], device))
-            return &vms->list[i];
-    return NULL;
-}
+/* --- left on a vfio driver */
 
 enum holder { HOLDER_NONE, HOLDER_VM, HOLDER_UNKNOWN };
 
-/* Whether any VM that runs now has it. A VM that is about to start may have it in its definition.
- */
+/* Whether any VM that runs now has it; one that is about to start may have it in its definition. */
 static enum holder restore_driver_find_holder(struct run *run, const struct device *device) {
     struct virt_error error;
     struct others vms;
-    const struct event *event = run->executor->event;
+    const struct event *event = run->config->event;
     if (event->name == EVENT_PREPARE && backend_hostdev_of(event->domain, device))
         return HOLDER_UNKNOWN;
     if (!run->virt && !run_open_virt(run))
@@ -190,9 +178,11 @@ static enum holder restore_driver_find_holder(struct run *run, const struct devi
         run_log_device(run, device, RESULT_FAILED, error.failure.message, error.failure.hint);
         return HOLDER_UNKNOWN;
     }
-    enum holder holder = restore_driver_holder_of(&vms, device) ? HOLDER_VM : HOLDER_NONE;
-    for (size_t i = 0; vms.list && i < vms.count && holder == HOLDER_NONE; i++)
-        if (vms.list[i].unreadable) /* it may have anything */
+    enum holder holder = HOLDER_NONE;
+    for (size_t i = 0; i < vms.count && holder != HOLDER_VM; i++)
+        if (backend_hostdev_of(&vms.list[i], device))
+            holder = HOLDER_VM;
+        else if (vms.list[i].unreadable) /* it may have anything */
             holder = HOLDER_UNKNOWN;
     running_domains_finish(&vms);
     return holder;
@@ -200,32 +190,32 @@ static enum holder restore_driver_find_holder(struct run *run, const struct devi
 
 #define BY_HAND "when nothing uses it any more, 'virt-rules apply' gives it back to the host"
 
-static void restore_driver_say_reclaimed(struct run *run, const struct unbound_device *taken,
-                                         const struct device *device, const char *from) {
+static void restore_driver_log_rebound(struct run *run, const struct unbound_device *unbound,
+                                       const struct device *device, const char *from) {
     char now[64] = "", *message;
     run->host.source.driver_of(&run->host, device, now, sizeof now);
     if (*now && !driver_is_vfio(now))
         message = memory_printf("back on its host driver %s: libvirt had left it on %s, and no VM "
                                 "has it (was its daemon killed in the middle of an attach?)",
                                 now, from);
-    else if (*now || taken->driver)
+    else if (*now || unbound->driver)
         message = memory_printf("libvirt had left it on %s, and its host driver %s did not take it "
                                 "back",
-                                from, taken->driver ? taken->driver : "(it had none)");
+                                from, unbound->driver ? unbound->driver : "(it had none)");
     else
         message = memory_printf("taken from %s, where libvirt had left it, and no VM has it (was "
                                 "its daemon killed in the middle of an attach?); it had no host "
                                 "driver before",
                                 from);
-    bool good = !*now ? !taken->driver : !driver_is_vfio(now);
+    bool good = !*now ? !unbound->driver : !driver_is_vfio(now);
     run_log_device(run, device, good ? RESULT_DETACHED : RESULT_FAILED, message,
                    good ? NULL : "see dmesg");
     free(message);
 }
 
 /* Returns true when nothing is left to do. */
-static bool restore_driver_reclaim(struct run *run, const struct unbound_device *taken,
-                                   const struct device *device) {
+static bool restore_driver_rebind(struct run *run, const struct unbound_device *unbound,
+                                  const struct device *device) {
     struct failure failure;
     char from[64] = "", *user = run->host.source.group_user(&run->host, device);
     run->host.source.driver_of(&run->host, device, from, sizeof from);
@@ -234,41 +224,25 @@ static bool restore_driver_reclaim(struct run *run, const struct unbound_device 
                     user, device->iommu_group);
         free(user);
     } else if (run->host.source.rebind(&run->host, device, &failure) == 0) {
-        restore_driver_say_reclaimed(run, taken, device, from);
+        restore_driver_log_rebound(run, unbound, device, from);
         return true;
     }
     run_log_device(run, device, RESULT_FAILED, failure.message, BY_HAND);
     return false;
 }
 
-/* The VM's life is over. */
-static bool restore_driver_judge(struct run *run, const struct unbound_device *taken,
-                                 const struct device *device) {
-    switch (restore_driver_find_holder(run, device)) {
-    case HOLDER_VM:
-        return true; /* who gave it to that one has noted it */
-    case HOLDER_NONE:
-        return restore_driver_reclaim(run, taken, device);
-    case HOLDER_UNKNOWN:
-        break;
+/* The VM has ended. Returns true when nothing is left to do: the host has the device, or another VM
+ * has it, which has noted it itself. */
+static bool restore_driver_leave_vfio(struct run *run, const struct unbound_device *unbound,
+                                      const struct device *device) {
+    enum holder holder = restore_driver_find_holder(run, device);
+    if (holder == HOLDER_NONE && run->config->event->name != EVENT_PREPARE) {
+        if (restore_driver_wait_for_libvirt(run, device, true) != PLACE_VFIO)
+            return true;
+        holder = restore_driver_find_holder(run, device);
     }
-    return false;
-}
-
-/* Another VM may have it already, by which nothing is waited for. */
-static bool restore_driver_reclaim_in_time(struct run *run, const struct unbound_device *taken,
-                                           const struct device *device) {
-    switch (restore_driver_find_holder(run, device)) {
-    case HOLDER_VM:
-        return true;
-    case HOLDER_NONE:
-        return (run->executor->event->name != EVENT_PREPARE &&
-                restore_driver_wait_for_libvirt(run, device, true) != PLACE_VFIO) ||
-               restore_driver_judge(run, taken, device);
-    case HOLDER_UNKNOWN:
-        break;
-    }
-    return false;
+    return holder == HOLDER_VM ||
+           (holder == HOLDER_NONE && restore_driver_rebind(run, unbound, device));
 }
 
 /* --- giving back */
@@ -276,25 +250,25 @@ static bool restore_driver_reclaim_in_time(struct run *run, const struct unbound
 static const char UNBIND[] = "unbind";
 
 void restore_driver_note_unbinding(struct run *run, const struct device *device) {
-    pending_begin(run->executor->state, run_vm(run), UNBIND, device->address, 0);
+    pending_begin(run->config->state, run_vm(run), UNBIND, device->address, 0);
 }
 
 /* It is on its host driver still, but will not stay there. */
 static bool restore_driver_is_unbinding(const struct run *run, const struct device *device) {
     size_t count;
     bool is = false;
-    struct pending_call *calls = pending_load(run->executor->state, run_vm(run), &count);
+    struct pending_call *calls = pending_load(run->config->state, run_vm(run), &count);
     for (size_t i = 0; i < count; i++)
         is |= !strcmp(calls[i].verb, UNBIND) && !strcmp(calls[i].device, device->address);
     free(calls);
     if (!is || restore_driver_place_of(run, device) == PLACE_HOST)
         return is;
-    pending_forget(run->executor->state, run_vm(run), device->address);
+    pending_forget(run->config->state, run_vm(run), device->address);
     return false;
 }
 
 /* Returns true when the host has it, or another VM: it need not be noted any more. */
-static bool restore_driver_give_one_back(struct run *run, struct unbound_device *taken,
+static bool restore_driver_give_one_back(struct run *run, struct unbound_device *unbound,
                                          const struct device *device, bool is_over) {
     if (restore_driver_is_unbinding(run, device))
         return false;
@@ -302,57 +276,48 @@ static bool restore_driver_give_one_back(struct run *run, struct unbound_device 
     case PLACE_HOST:
         return true;
     case PLACE_VFIO:
-        return is_over && restore_driver_reclaim_in_time(run, taken, device);
+        return is_over && restore_driver_leave_vfio(run, unbound, device);
     case PLACE_NOWHERE:
         break;
     }
-    return (!taken->driver && !taken->for_group) || restore_driver_probe(run, taken, device);
+    return (!unbound->driver && !unbound->for_group) || restore_driver_probe(run, unbound, device);
 }
 
 /* While libvirt may be at a change it is not touched: the VM's end gives it back. */
 void restore_driver_group(struct run *run, int group) {
-    if (run->silent)
+    if (run->no_reply)
         return;
-    for (size_t i = 0; i < run->taken_count; i++) {
-        struct unbound_device *taken = &run->taken[i];
-        const struct device *device = host_find(&run->host, BUS_PCI, taken->address);
-        if (taken->loose && device && (group < 0 || device->iommu_group == group) &&
-            restore_driver_give_one_back(run, taken, device, false)) {
-            taken->loose = false;
-            restore_driver_forget(run, taken->address);
+    for (size_t i = 0; i < run->unbound_count; i++) {
+        struct unbound_device *unbound = &run->unbound[i];
+        const struct device *device = host_find(&run->host, BUS_PCI, unbound->address);
+        if (unbound->orphan && device && (group < 0 || device->iommu_group == group) &&
+            restore_driver_give_one_back(run, unbound, device, false)) {
+            unbound->orphan = false;
+            restore_driver_forget(run, unbound->address);
         }
     }
 }
 
-static bool restore_driver_is_any_loose(const struct run *run) {
-    for (size_t i = 0; i < run->taken_count; i++)
-        if (run->taken[i].loose)
-            return true;
-    return false;
-}
-
-/* What a later start of the VM has noted is given back at its end. */
-static void restore_driver_leave_to_later(struct run *run) {
-    struct vm_state life;
-    bool later = vm_state_load(&life, run->executor->state, run_vm(run)) &&
-                 vm_state_is_later_start(&life, &run->vm_start);
-    for (size_t i = 0; i < run->taken_count; i++)
-        if (later && vm_state_find_unbound(&life, run->taken[i].address))
-            run->taken[i].loose = false;
-    vm_state_finish(&life);
-}
-
 void restore_driver_leave(struct run *run) {
-    if (run->late)
-        restore_driver_leave_to_later(run);
-    if (!restore_driver_is_any_loose(run) || !run_load_host(run))
+    struct vm_state state = {.id = -1};
+    bool has_orphans = false, is_later = false;
+    if (run->vm_ended)
+        is_later = vm_state_load(&state, run->config->state, run_vm(run)) &&
+                   vm_state_is_later_start(&state, &run->vm_start);
+    for (size_t i = 0; i < run->unbound_count; i++) {
+        struct unbound_device *unbound = &run->unbound[i];
+        if (is_later && vm_state_find_unbound(&state, unbound->address))
+            unbound->orphan = false; /* the end of that start gives it back */
+        has_orphans |= unbound->orphan;
+    }
+    vm_state_finish(&state);
+    if (!has_orphans || !run_load_host(run))
         return;
     restore_driver_group(run, -1);
     host_finish(&run->host);
-    run->host = (struct host){0};
 }
 
-/* --- the end of the VM's life */
+/* --- when the VM has ended */
 
 /* Another device has come to the place of one that was noted: whoever put it there knows why it has
  * the driver it has. */
@@ -373,14 +338,14 @@ static bool restore_driver_is_another(struct run *run, const struct vm_state_dev
 }
 
 /* Of a device that left the host nothing is known any more. */
-static void restore_driver_give_all_back(struct run *run, struct vm_state *life) {
-    for (size_t i = life->taken_count; i-- > 0;) {
-        const struct vm_state_device *noted = &life->taken[i];
+static void restore_driver_give_all_back(struct run *run, struct vm_state *state) {
+    for (size_t i = state->taken_count; i-- > 0;) {
+        const struct vm_state_device *noted = &state->taken[i];
         const struct device *device = host_find(&run->host, BUS_PCI, noted->address);
-        struct unbound_device *taken = restore_driver_add(run, noted->address, noted->driver);
+        struct unbound_device *unbound = restore_driver_add(run, noted->address, noted->driver);
         if (!device || restore_driver_is_another(run, noted, device) ||
-            restore_driver_give_one_back(run, taken, device, true))
-            vm_state_remove_unbound(life, taken->address);
+            restore_driver_give_one_back(run, unbound, device, true))
+            vm_state_remove_unbound(state, unbound->address);
     }
 }
 
@@ -389,7 +354,7 @@ static bool restore_driver_is_running(struct run *run) {
     struct virt_error error;
     struct others vms;
     bool found = false;
-    if (!run->executor->event->settled)
+    if (!run->config->event->settled)
         return false;
     if (!run_open_virt(run))
         return true;
@@ -403,38 +368,27 @@ static bool restore_driver_is_running(struct run *run) {
     return found;
 }
 
-/* An engine that comes late must not take for its own what the VM's next life has begun; of a VM
- * that starts, an engine of the same start may have been faster. */
-static bool restore_driver_is_over(const struct run *run, const struct vm_state *life) {
-    return life->started <= run->vm_start.seen && !vm_state_is_later_start(life, &run->vm_start);
-}
-
-static void restore_driver_end_life(struct run *run, struct vm_state *life) {
-    if (!restore_driver_is_over(run, life) || (life->taken_count && !run_load_host(run))) {
-        vm_state_finish(life);
+void restore_driver_end_vm(struct run *run) {
+    struct vm_state state;
+    if (restore_driver_is_running(run)) {
+        run_disconnect(run);
         return;
     }
-    restore_driver_give_all_back(run, life);
-    vm_state_end(life);
-    host_finish(&run->host);
-    run->host = (struct host){0};
-    run_save_vm_state(run, life);
-}
-
-void restore_driver_end_vm(struct run *run) {
-    struct vm_state life;
-    if (!restore_driver_is_running(run)) {
-        run_log_lost_calls(run);
-        pending_end(run->executor->state, run_vm(run), NULL);
-        bool found = vm_state_load(&life, run->executor->state, run_vm(run));
-        run_log_damage(run, &life);
-        if (found) {
-            restore_driver_end_life(run, &life);
-        } else { /* of an earlier boot, or not whole: it goes */
-            vm_state_end(&life);
-            run_save_vm_state(run, &life);
-        }
+    run_log_lost_calls(run);
+    pending_end(run->config->state, run_vm(run), NULL);
+    bool found = vm_state_load(&state, run->config->state, run_vm(run));
+    run_log_damage(run, &state);
+    /* The state may be of the VM's next start, if this engine is late or another one was faster. */
+    bool is_over =
+        state.started <= run->vm_start.seen && !vm_state_is_later_start(&state, &run->vm_start);
+    if (found && (!is_over || (state.taken_count && !run_load_host(run)))) {
+        vm_state_finish(&state);
+    } else {
+        if (found)
+            restore_driver_give_all_back(run, &state);
+        vm_state_end(&state); /* also what is of an earlier boot, or damaged */
+        host_finish(&run->host);
+        run_log_save(run, &state);
     }
-    virt_close(run->virt);
-    run->virt = NULL;
+    run_disconnect(run);
 }

@@ -5,275 +5,179 @@
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-/* --- time */
-
-static int64_t run_monotonic_now(struct clock *clock) {
-    (void)clock;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void run_monotonic_sleep(struct clock *clock, int64_t milliseconds) {
-    (void)clock;
-    struct timespec left = {.tv_sec = milliseconds / 1000,
-                            .tv_nsec = milliseconds % 1000 * 1000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) != 0)
-        ;
-}
-
-struct clock *run_clock_monotonic(void) {
-    static struct clock clock = {run_monotonic_now, run_monotonic_sleep};
-    return &clock;
-}
 
 int64_t run_now(const struct run *run) {
-    return run->executor->clock->now_ms(run->executor->clock);
+    return run->config->clock->now_ms(run->config->clock);
 }
 
-int64_t run_at_most(int64_t value, int64_t limit) {
-    return value < limit ? value : limit;
+const char *run_vm(const struct run *run) {
+    return domain_key(run->config->event->domain);
 }
 
-void run_sleep_until(const struct run *run, int64_t time) {
-    int64_t left = time - run_now(run);
-    if (left > 0)
-        run->executor->clock->sleep_ms(run->executor->clock, left);
-}
-
-/* --- results */
-
-static const char *run_event_name_of(const struct run *run) {
-    return scanner_event_text(run->executor->event->name);
-}
-
-/* Whether results of the event are of the VM's present life: at its end and before its next start
- * nothing is kept of it. */
-static bool run_is_of_life(const struct run *run) {
-    return event_can_attach(run->executor->event->name) && !run->late;
-}
-
-/* For 'status': what cannot be written is only not shown. */
-static void run_note_result(struct run *run, const struct log_entry *entry) {
-    struct vm_state life;
-    const char *state = run->executor->state;
-    int lock = run->locked ? -1 : lock_vm_within(state, run_vm(run), NOTE_LIMIT_MS);
-    if (!run->locked && lock < 0)
-        return;
-    if (vm_state_open(&life, state, run_vm(run), &run->vm_start)) {
-        vm_state_note_result(&life, entry, log_write_time(run->executor->journal));
-        vm_state_save(&life, state, run_vm(run), NULL);
-        vm_state_finish(&life);
-    }
-    lock_release(lock);
-}
-
-/* A line of the journal; `entry` has what is not of the run. */
-static void run_write_entry(struct run *run, struct log_entry *entry, bool noted) {
-    entry->vm = domain_label(run->executor->event->domain);
-    entry->uuid = run->executor->event->domain->uuid;
-    entry->event = run_event_name_of(run);
-    log_write_entry(run->executor->journal, entry);
-    if (noted && vm_state_is_result(entry) && run_is_of_life(run))
-        run_note_result(run, entry);
-}
-
-void run_log_event(struct run *run, enum result result, const char *message, const char *hint) {
-    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
-    run_write_entry(run, &(struct log_entry){.result = result, .message = text}, true);
-    free(text);
-    run->problem |= result == RESULT_FAILED || result == RESULT_REFUSED;
-}
-
-void run_log_entry(struct run *run, const struct plan_entry *planned, enum result result,
-                   const char *message, const char *hint) {
-    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
-    char *device = plan_device_text(planned), *rule = plan_rule_text(planned);
-    run_write_entry(run,
-                    &(struct log_entry){.action = syntax_verb_text(plan_verb(planned)),
-                                        .device = device,
-                                        .rule = rule,
-                                        .result = result,
-                                        .message = text},
-                    true);
-    free(text);
-    free(device);
-    free(rule);
-    bool optional = planned->kind == PLAN_SKIPPED;
-    run->problem |= !optional && (result == RESULT_FAILED || result == RESULT_REFUSED ||
-                                  result == RESULT_ABSENT);
-}
-
-void run_log_device(struct run *run, const struct device *device, enum result result,
-                    const char *message, const char *hint) {
-    char *text = memory_printf("%s%s%s", message, hint ? "; " : "", hint ? hint : "");
-    char *name =
-        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
-    run_write_entry(run, &(struct log_entry){.device = name, .result = result, .message = text},
-                    true);
-    free(text);
-    free(name);
-    run->problem |= result == RESULT_FAILED;
-}
-
-/* --- what outlives the run */
-
-static void run_write_state_failure(struct run *run, const char *message, const char *hint) {
-    char *text = memory_printf("%s; %s", message, hint);
-    run_write_entry(run, &(struct log_entry){.result = RESULT_FAILED, .message = text}, false);
-    run->problem = true;
-    free(text);
-}
-
-void run_log_damage(struct run *run, const struct vm_state *life) {
-    if (life->ignored && !run->told_damage)
-        run_write_state_failure(run, life->ignored,
-                                "a device that it noted may stay without its host driver: "
-                                "see 'virt-rules devices'");
-    run->told_damage |= life->ignored != NULL;
-}
-
-void run_log_lost_calls(struct run *run) {
-    char *ignored = run->told_calls ? NULL : pending_ignored(run->executor->state, run_vm(run));
-    run->told_calls = true;
-    if (ignored)
-        run_write_state_failure(
-            run, ignored,
-            "libvirt or the kernel may still be at work on a device: see 'dmesg' "
-            "and 'virt-rules devices'");
-    free(ignored);
-}
-
-bool run_load_vm_state(struct run *run, struct vm_state *life) {
-    if (run->late || !vm_state_open(life, run->executor->state, run_vm(run), &run->vm_start)) {
-        *life = (struct vm_state){.id = -1};
-        run->late = true;
-        return false;
-    }
-    run_log_damage(run, life);
-    return true;
-}
-
-void run_save_vm_state(struct run *run, struct vm_state *life) {
-    struct failure failure;
-    if (vm_state_save(life, run->executor->state, run_vm(run), &failure) < 0)
-        run_write_state_failure(run, failure.message,
-                                "free space there: a later event will not know of this one");
-    vm_state_finish(life);
-}
-
-static void run_save_quietly(const struct run *run, struct vm_state *life) {
-    vm_state_save(life, run->executor->state, run_vm(run), NULL);
-    vm_state_finish(life);
-}
-
-void run_dismiss(struct run *run, const struct device *device) {
-    struct vm_state life;
-    if (!run_load_vm_state(run, &life))
-        return;
-    vm_state_dismiss(&life, device->address, device->id);
-    run_save_quietly(run, &life);
-}
-
-void run_readmit(struct run *run, const struct device *device) {
-    struct vm_state life;
-    if (!vm_state_exists(run->executor->state, run_vm(run)) || !run_load_vm_state(run, &life))
-        return;
-    if (vm_state_readmit(&life, device->address))
-        run_save_quietly(run, &life);
-    else
-        vm_state_finish(&life);
+void run_wait_for(struct run *run, int64_t time) {
+    run->wake = time < run->wake ? time : run->wake;
 }
 
 /* --- tasks */
 
-static int run_compare_tasks(const void *left, const void *right) {
-    const struct task *a = left, *b = right;
-    if (a->action != b->action)
-        return (uintptr_t)a->action < (uintptr_t)b->action ? -1 : 1;
-    if (a->target != b->target)
-        return (uintptr_t)a->target < (uintptr_t)b->target ? -1 : 1;
-    return strcmp(a->address, b->address);
+static struct task *run_search_task(const struct run *run, const struct plan_entry *entry,
+                                    const char *address) {
+    for (struct task *task = run->tasks; task; task = task->next)
+        if (task->action == entry->action && task->target == entry->target &&
+            !strcmp(task->address, address))
+            return task;
+    return NULL;
 }
 
 struct task *run_task(struct run *run, const struct plan_entry *entry) {
-    struct task *task = memory_zalloc(sizeof *task);
-    *task = (struct task){.action = entry->action,
+    const char *address = entry->device ? entry->device->address : "";
+    struct task *task = run_search_task(run, entry, address);
+    if (task)
+        return task;
+    task = memory_zalloc(sizeof *task);
+    *task = (struct task){.next = run->tasks,
+                          .action = entry->action,
                           .target = entry->target,
-                          .address = memory_strdup(entry->device ? entry->device->address : "")};
-    struct task **found = tsearch(task, &run->tasks, run_compare_tasks);
-    if (found && *found != task) {
-        free(task->address);
-        free(task);
-        task = *found;
-    }
-    if (!found)
-        memory_fail();
-    return task;
+                          .address = memory_strdup(address)};
+    return run->tasks = task;
 }
 
 struct task *run_find_task(const struct run *run, const struct plan_entry *entry,
                            const struct device *device) {
-    const struct task wanted = {
-        .action = entry->action, .target = entry->target, .address = device->address};
-    struct task **found = tfind(&wanted, &run->tasks, run_compare_tasks);
-    return found ? *found : NULL;
-}
-
-static void run_free_task(void *item) {
-    struct task *task = item;
-    free(task->address);
-    free(task);
-}
-
-void run_wait_for(struct run *run, int64_t time) {
-    run->wake = run_at_most(time, run->wake);
+    return run_search_task(run, entry, device->address);
 }
 
 bool run_try_later(struct run *run, struct task *task) {
     uint32_t within = plan_option_ms(task->action, OPTION_WITHIN);
-    if (!task->deadline)
-        task->deadline = run_now(run) + (within ? within : PASSING_LIMIT_MS);
-    task->wait = task->wait ? run_at_most(task->wait * 2, LONGEST_WAIT_MS) : FIRST_WAIT_MS;
-    task->next = run_now(run) + task->wait;
-    if (task->next > task->deadline)
+    if (!task->retry.clock)
+        task->retry = retry_start(run->config->clock);
+    task->due = retry_next(&task->retry, within ? within : RETRY_BUSY_LIMIT_MS);
+    if (task->due < 0)
         return false;
-    run_wait_for(run, task->next);
+    run_wait_for(run, task->due);
     return true;
-}
-
-/* What was noted of a call about the device, by this engine or one before, is known now. */
-static void run_forget_call(const struct run *run, const struct plan_entry *entry,
-                            enum result result) {
-    if (!entry->device || run->silent)
-        return;
-    if (result == RESULT_ATTACHED || result == RESULT_ALREADY)
-        pending_forget(run->executor->state, run_vm(run), entry->device->address);
-    else
-        pending_end(run->executor->state, run_vm(run), entry->device->address);
 }
 
 enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
                                  enum result result, const char *message, const char *hint) {
     run_log_entry(run, entry, result, message, hint);
-    run_forget_call(run, entry, result);
-    task->done = true;
-    task->failed = result == RESULT_FAILED;
+    task->state = result == RESULT_FAILED ? TASK_FAILED : TASK_DONE;
+    if (!entry->device || run->no_reply)
+        return RUN_NEXT;
+    /* What became of a call about the device, of this engine or one before it, is known now. */
+    if (result == RESULT_ATTACHED || result == RESULT_ALREADY)
+        pending_forget(run->config->state, run_vm(run), entry->device->address);
+    else
+        pending_end(run->config->state, run_vm(run), entry->device->address);
     return RUN_NEXT;
 }
 
-/* --- the world */
+/* --- libvirt */
 
-/* The id tells one run of a VM from the next; that of a VM that started after its daemon did may be
- * one that was used before, and then the start of its process tells. */
-static bool run_is_same_life(struct run *run, const struct domain *domain) {
+static void run_set_unreachable(struct run *run) {
+    if (run->phase == RUN_WORKING)
+        run->phase = RUN_UNREACHABLE;
+}
+
+/* The VM or the host cannot be read. That is no failure when nothing is left to do but to check. */
+static void run_give_up(struct run *run, const char *message, const char *hint) {
+    if (run->phase != RUN_RECHECKING)
+        run_log_event(run, RESULT_FAILED, message, hint);
+}
+
+/* A call that got no reply is not repeated while the VM's lock is held. */
+static bool run_allows_silence(struct run *run) {
+    unsigned limit = run->config->event->settled ? 1 : RETRY_SILENCE_LIMIT;
+    return ++run->silences < limit;
+}
+
+/* A question failed. Returns true when it may be asked again, after the wait before that. */
+static bool run_ask_again(struct run *run, const struct virt_error *error, struct retry *retry) {
+    if (retry_call(retry, error))
+        return true;
+    run->vm_ended |= error->kind == VIRT_NO_DOMAIN;
+    run->reconnect = error->kind == VIRT_SILENT && run_allows_silence(run);
+    if (run->reconnect)
+        return false;
+    run_give_up(run, error->failure.message, error->failure.hint);
+    if (error->kind != VIRT_NO_DOMAIN)
+        run_set_unreachable(run);
+    return false;
+}
+
+/* A daemon that restarts calls its hooks before it answers. Without a library, or with one that is
+ * too old (no code of libvirt's own), it is no use to ask again. */
+bool run_open_virt(struct run *run) {
+    struct virt_error error = {0};
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    while (run->config->open_virt(&run->virt, NULL, &error) < 0)
+        if (error.kind == VIRT_SILENT ? !run_allows_silence(run)
+                                      : !error.code || !retry_call(&retry, &error)) {
+            run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
+            return false;
+        }
+    return true;
+}
+
+void run_disconnect(struct run *run) {
+    virt_close(run->virt);
+    run->virt = NULL;
+    run->watching = false;
+}
+
+void run_begin_call(struct run *run, const char *verb, const struct device *device) {
+    const char *label = domain_label(run->config->event->domain);
+    pending_begin(run->config->state, run_vm(run), verb, device ? device->address : "", 0);
+    char *subject =
+        memory_printf("%s%sVM '%s'", device ? device->address : "", device ? ", " : "", label);
+    virt_set_subject(run->virt, subject);
+    free(subject);
+}
+
+void run_end_call(struct run *run, const struct device *device, const struct virt_error *error) {
+    bool is_known = !error || (error->kind != VIRT_SILENT && error->kind != VIRT_UNREACHABLE);
+    virt_set_subject(run->virt, NULL);
+    run->no_reply |= error && error->kind == VIRT_SILENT;
+    if (is_known)
+        pending_end(run->config->state, run_vm(run), device ? device->address : "-");
+}
+
+enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
+                               const struct virt_error *error) {
+    switch (error->kind) {
+    case VIRT_SILENT: /* libvirt holds the VM's job while it is at it: nothing more can be done */
+        task->reply_lost = run->no_reply = true;
+        run_set_unreachable(run);
+        run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
+                        error->failure.hint);
+        return RUN_OVER;
+    case VIRT_UNREACHABLE:
+    case VIRT_NOT_RUNNING:
+    case VIRT_PASSES:
+        task->reply_lost |= error->kind == VIRT_UNREACHABLE;
+        if (!run_try_later(run, task)) {
+            char *message =
+                memory_printf("%s (tried until the time for it was over)", error->failure.message);
+            run_finish_task(run, entry, task, RESULT_FAILED, message, error->failure.hint);
+            free(message);
+        }
+        return error->kind == VIRT_PASSES ? RUN_NEXT : RUN_REPLAN;
+    default:
+        run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
+                        error->failure.hint);
+        return error->kind == VIRT_NO_DOMAIN ? RUN_REPLAN : RUN_NEXT;
+    }
+}
+
+/* --- the VM and the host */
+
+/* The id tells one start of a VM from the next; that of a VM which started after its daemon did may
+ * have been used before, and then the start of its process tells. */
+static bool run_is_same_start(struct run *run, const struct domain *domain) {
     struct vm_start *start = &run->vm_start;
-    unsigned long long process = vm_state_process(run->executor->host_source->root, domain->name);
+    unsigned long long process = vm_state_process(run->config->host_source->root, domain->name);
     /* A VM that is gone may have left its UUID as the name of another one. */
     if (strcmp(domain_key(domain), run_vm(run)) != 0)
         return false;
@@ -285,100 +189,24 @@ static bool run_is_same_life(struct run *run, const struct domain *domain) {
     return true;
 }
 
-const char *run_vm(const struct run *run) {
-    return domain_key(run->executor->event->domain);
-}
-
-bool run_ask_again(const struct run *run, const struct virt_error *error, int64_t since) {
-    int64_t limit = error->kind == VIRT_PASSES        ? PASSING_LIMIT_MS
-                    : error->kind == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
-                                                      : 0;
-    if (run_now(run) + FIRST_WAIT_MS > since + limit)
-        return false;
-    run_sleep_until(run, run_now(run) + FIRST_WAIT_MS);
-    return true;
-}
-
-/* A daemon that starts anew calls its hooks before it answers; without a library, or with one that
- * is too old (no code of libvirt's own), asking again is no use. */
-bool run_open_virt(struct run *run) {
-    struct virt_error error = {0};
-    int64_t since = run_now(run);
-    while (run->executor->open_virt(&run->virt, NULL, &error) < 0)
-        if (error.kind == VIRT_SILENT ? !run_allows_silence(run)
-                                      : !error.code || !run_ask_again(run, &error, since)) {
-            run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
-            return false;
-        }
-    return true;
-}
-
-bool run_allows_silence(struct run *run) {
-    unsigned limit = run->executor->event->settled ? 1 : SILENCE_LIMIT;
-    return ++run->silences < limit;
-}
-
-/* The world cannot be seen. When all is done, and only the guest's boot is waited for, that is no
- * failure. */
-static void run_give_up(struct run *run, const char *message, const char *hint) {
-    if (!run->looking)
-        run_log_event(run, RESULT_FAILED, message, hint);
-}
-
-void run_fail_question(struct run *run, const struct virt_error *error) {
-    run->retry = error->kind == VIRT_SILENT && run_allows_silence(run);
-    if (run->retry)
-        return;
-    run_give_up(run, error->failure.message, error->failure.hint);
-    run->blind = error->kind != VIRT_NO_DOMAIN;
-}
-
-void run_begin_call(struct run *run, const char *verb, const struct device *device) {
-    const char *label = domain_label(run->executor->event->domain);
-    pending_begin(run->executor->state, run_vm(run), verb, device ? device->address : "", 0);
-    char *subject =
-        memory_printf("%s%sVM '%s'", device ? device->address : "", device ? ", " : "", label);
-    virt_set_subject(run->virt, subject);
-    free(subject);
-}
-
-void run_end_call(struct run *run, const struct device *device, const struct virt_error *error) {
-    bool is_known = !error || (error->kind != VIRT_SILENT && error->kind != VIRT_UNREACHABLE);
-    virt_set_subject(run->virt, NULL);
-    run->silent |= error && error->kind == VIRT_SILENT;
-    if (is_known)
-        pending_end(run->executor->state, run_vm(run), device ? device->address : "-");
-}
-
-/* The VM's live XML, for the caller to free. Returns NULL after writing why it cannot be had. */
-static char *run_read_domain(struct run *run) {
-    struct virt_error error;
-    char *xml = NULL;
-    int64_t since = run_now(run);
-    while (run->virt->ops->domain_xml(run->virt, run_vm(run), &xml, &error) < 0)
-        if (!run_ask_again(run, &error, since)) {
-            run->late |= error.kind == VIRT_NO_DOMAIN;
-            run_fail_question(run, &error);
-            return NULL;
-        }
-    return xml;
-}
-
 bool run_load_domain(struct run *run, struct domain *domain) {
+    struct virt_error error;
     struct failure failure;
-    char *xml = run_read_domain(run);
-    if (!xml)
-        return false;
+    char *xml = NULL;
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    while (run->virt->ops->domain_xml(run->virt, run_vm(run), &xml, &error) < 0)
+        if (!run_ask_again(run, &error, &retry))
+            return false;
     int status = domain_xml_parse(domain, xml, strlen(xml), &failure);
     free(xml);
     if (status < 0) {
         run_give_up(run, failure.message, "it is what libvirt says of the VM: see virsh dumpxml");
-        run->blind = true;
+        run_set_unreachable(run);
         return false;
     }
-    if (run_is_same_life(run, domain))
+    if (run_is_same_start(run, domain))
         return true;
-    run->late = true;
+    run->vm_ended = true;
     run_give_up(run, domain->id < 0 ? "the VM has stopped" : "the VM was started again since",
                 "nothing more is done for this event");
     domain_finish(domain);
@@ -386,36 +214,33 @@ bool run_load_domain(struct run *run, struct domain *domain) {
 }
 
 bool run_load_host(struct run *run) {
-    const struct host_source *source = run->executor->host_source;
+    const struct host_source *source = run->config->host_source;
     struct failure failure;
     if (source->load(source, &run->host, &failure) == 0)
         return true;
     run_give_up(run, failure.message, "is sysfs mounted on /sys?");
-    run->blind = true;
+    run_set_unreachable(run);
     return false;
 }
 
-bool run_load_others(struct run *run) {
+static bool run_load_others(struct run *run) {
     struct virt_error error;
-    int64_t since = run_now(run);
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     while (running_domains_load(&run->others, run->virt, run->domain.uuid, &error) < 0)
-        if (!run_ask_again(run, &error, since)) {
-            run_fail_question(run, &error);
+        if (!run_ask_again(run, &error, &retry))
             return false;
-        }
     return true;
 }
 
-bool run_load_vms(struct run *run, struct event *event) {
+/* Every VM, if a word of a rule may mean another one than the event's. */
+static bool run_load_vms(struct run *run, struct event *event) {
     struct virt_error error;
-    int64_t since = run_now(run);
-    if (!run->vms_listed && !match_unsure(run->executor->program, event))
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    if (!run->vms_listed && !match_unsure(run->config->program, event))
         return true;
     while (!run->vms_listed && domain_list_from_libvirt(&run->vms, run->virt, &error) < 0)
-        if (!run_ask_again(run, &error, since)) {
-            run_fail_question(run, &error);
+        if (!run_ask_again(run, &error, &retry))
             return false;
-        }
     run->vms_listed = true;
     event->vms = run->vms.list;
     event->vm_count = run->vms.count;
@@ -431,47 +256,21 @@ enum vm_has run_vm_has(struct run *run, const struct device *device) {
     return has;
 }
 
-/* --- a device's step */
-
-enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
-                               const struct virt_error *error) {
-    switch (error->kind) {
-    case VIRT_SILENT: /* libvirt holds the VM's job while it is at it: nothing more can be done */
-        task->unanswered = run->silent = run->blind = true;
-        run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
-                        error->failure.hint);
-        return RUN_OVER;
-    case VIRT_UNREACHABLE:
-    case VIRT_NOT_RUNNING:
-    case VIRT_PASSES:
-        task->unanswered |= error->kind == VIRT_UNREACHABLE;
-        if (!run_try_later(run, task)) {
-            char *message =
-                memory_printf("%s (tried until the time for it was over)", error->failure.message);
-            run_finish_task(run, entry, task, RESULT_FAILED, message, error->failure.hint);
-            free(message);
-        }
-        return error->kind == VIRT_PASSES ? RUN_NEXT : RUN_REPLAN;
-    default:
-        run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
-                        error->failure.hint);
-        return error->kind == VIRT_NO_DOMAIN ? RUN_REPLAN : RUN_NEXT;
-    }
-}
+/* --- what several actions do */
 
 enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
                                    struct task *task) {
     const char *driver = entry->device->driver ? entry->device->driver : "none";
     char *message =
-        task->came_back    ? memory_printf("%s (again: the guest had let it go while it booted)",
+        task->released     ? memory_printf("%s (again: the guest had let it go while it booted)",
                                            entry->device->name)
-        : task->unanswered ? memory_printf("%s (libvirt's answer was lost, and the VM has it)",
+        : task->reply_lost ? memory_printf("%s (libvirt's answer was lost, and the VM has it)",
                                            entry->device->name)
                            : memory_printf("%s (host driver was %s)", entry->device->name, driver);
     run_finish_task(run, entry, task, RESULT_ATTACHED, message, NULL);
-    run_readmit(run, entry->device);
-    task->went = true;
-    task->unanswered = false;
+    run_log_readmit(run, entry->device);
+    task->state = TASK_ATTACHED;
+    task->reply_lost = false;
     guest_boot_note(run, task);
     free(message);
     return RUN_NEXT;
@@ -482,36 +281,44 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     struct domain domain;
     if (!run_load_domain(run, &domain))
         return GUEST_STOPPED;
-    struct guest_removal release = {.virt = run->virt,
-                                    .clock = run->executor->clock,
+    struct guest_removal removal = {.virt = run->virt,
+                                    .clock = run->config->clock,
                                     .domain = &domain,
                                     .hostdev = backend_hostdev_of(&domain, entry->device),
                                     .xml = xml};
     *result = (struct virt_error){.failure.message = "the VM does not have it any more"};
     if (!entry->gone)
-        run_dismiss(run, entry->device);
-    enum guest_answer answer = GUEST_LET_GO;
-    if (release.hostdev) {
+        run_log_dismiss(run, entry->device);
+    enum guest_answer answer = GUEST_RELEASED;
+    if (removal.hostdev) {
         run_begin_call(run, "detach", entry->device);
-        answer = guest_removal_wait(&release, result);
+        answer = guest_removal_wait(&removal, result);
         run_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
     }
     domain_finish(&domain);
     if (!entry->gone &&
-        ((answer == GUEST_NOT_ASKED && result->kind != VIRT_SILENT) || answer == GUEST_KEEPS_IT))
-        run_readmit(run, entry->device);
+        ((answer == GUEST_NOT_ASKED && result->kind != VIRT_SILENT) || answer == GUEST_REFUSED))
+        run_log_readmit(run, entry->device);
     return answer;
 }
 
-void run_clear_unplugged(struct run *run) {
-    const struct event *event = run->executor->event;
+/*
+ * At 'unplugged' of a PCI device that is on the host no longer. While libvirt takes such a device
+ * out of the VM, the kernel removes its files in sysfs; when libvirt finds only some of them (seen
+ * with 9.0) it leaves the device on its list of those that the VM uses. From then on it refuses
+ * every attach, until its daemon is restarted. This asks libvirt to attach the device, which fails
+ * as it is absent, and by which libvirt takes it off that list (7.1 and later). Unmanaged, which
+ * libvirt refuses also when the device is back by then. Waits for a VM that still has the device.
+ */
+static void run_clear_unplugged(struct run *run) {
+    const struct event *event = run->config->event;
     const struct device *device = event->device;
     if (event->name != EVENT_UNPLUGGED || !device || device->bus != BUS_PCI ||
         host_find(&run->host, BUS_PCI, device->address))
         return;
     if (backend_hostdev_of(&run->domain, device)) {
-        if (run_now(run) < run->start + RELEASE_LIMIT_MS)
-            run_wait_for(run, run_now(run) + FIRST_WAIT_MS);
+        if (run_now(run) < run->start + RUN_RELEASE_LIMIT_MS)
+            run_wait_for(run, run_now(run) + RETRY_FIRST_MS);
         return;
     }
     struct virt_error error;
@@ -522,20 +329,230 @@ void run_clear_unplugged(struct run *run) {
     free(xml);
 }
 
-void run_finish_run(struct run *run) {
+/* --- one plan */
+
+/* A device that is not there yet is looked for until the time of 'within' is over, at longer and
+ * longer intervals. */
+static bool run_may_appear(struct run *run, const struct plan_entry *entry, int64_t due) {
+    int64_t now = run_now(run), end = due + plan_option_ms(entry->action, OPTION_WITHIN);
+    int64_t wait = (now - due) / 8;
+    if ((entry->refusal != REFUSED_ABSENT && entry->refusal != REFUSED_TOO_FEW) || now >= end)
+        return false;
+    wait = wait < RETRY_FIRST_MS     ? RETRY_FIRST_MS
+           : wait > RETRY_LONGEST_MS ? RETRY_LONGEST_MS
+                                     : wait;
+    run_wait_for(run, now + wait < end ? now + wait : end);
+    return true;
+}
+
+/* Does what the entry asks for, if it is due. */
+static enum run_outcome run_step(struct run *run, const struct plan_entry *entry,
+                                 struct task *task) {
+    const struct action_type *type = action_find(plan_verb(entry));
+    int64_t due = run->start +
+                  (run->config->event->settled ? 0 : plan_option_ms(entry->action, OPTION_AFTER));
+    if (task->state != TASK_PENDING)
+        return guest_boot_recheck(run, entry, task);
+    if (run_now(run) < due || run_now(run) < task->due) {
+        run_wait_for(run, due > task->due ? due : task->due);
+        return RUN_NEXT;
+    }
+    /* A program is judged again when it is started. */
+    if (entry->kind == PLAN_STEP || !type->needs_vm)
+        return type->execute(run, entry, task);
+    if (run_may_appear(run, entry, due))
+        return RUN_NEXT;
+    if (entry->kind == PLAN_SKIPPED && task->reply_lost)
+        return run_finish_attach(run, entry, task);
+    bool is_absent = entry->refusal == REFUSED_ABSENT ||
+                     (entry->kind == PLAN_SKIPPED && entry->refusal != REFUSED_NOT);
+    run_finish_task(run, entry, task,
+                    is_absent                     ? RESULT_ABSENT
+                    : entry->kind == PLAN_SKIPPED ? RESULT_ALREADY
+                                                  : RESULT_REFUSED,
+                    entry->message, entry->hint);
+    return entry->kind == PLAN_REFUSED && entry->device && run_group_is_unit(entry)
+               ? run_group_fail(run, entry, RUN_NEXT)
+               : RUN_NEXT;
+}
+
+static enum run_outcome run_steps(struct run *run, bool only_programs) {
+    enum run_outcome outcome = RUN_NEXT;
+    run->wake = run->recheck = INT64_MAX;
+    guest_boot_note_absent(run);
+    for (size_t i = 0; i < run->plan.count && outcome == RUN_NEXT; i++) {
+        const struct plan_entry *entry = &run->plan.entries[i];
+        if (!only_programs || !action_find(entry->action->verb)->needs_vm)
+            outcome = run_step(run, entry, run_task(run, entry));
+    }
+    return outcome;
+}
+
+/* Plans for the VM and the host as they are now, and does what is due. */
+static enum run_outcome run_plan(struct run *run) {
+    struct event event = *run->config->event;
+    event.domain = &run->domain;
+    if (!run_load_host(run) || !run_load_others(run) || !run_load_vms(run, &event))
+        return RUN_OVER;
+    plan_init(&run->plan, &(struct plan_request){.program = run->config->program,
+                                                 .event = &event,
+                                                 .host = &run->host,
+                                                 .others = run->others.list,
+                                                 .other_count = run->others.count,
+                                                 .claims = run->busy,
+                                                 .claim_count = run->busy_count});
+    enum run_outcome outcome = run_steps(run, false);
+    run_group_recheck(run);
+    if (outcome == RUN_NEXT) {
+        run_clear_unplugged(run);
+        if (!guest_boot_restart(run) || (run->wake == INT64_MAX && run->recheck == INT64_MAX))
+            outcome = RUN_OVER;
+    }
+    if (outcome != RUN_OVER && run->phase != RUN_UNREACHABLE)
+        run->phase = outcome == RUN_NEXT && run->wake == INT64_MAX ? RUN_RECHECKING : RUN_WORKING;
+    return outcome;
+}
+
+/* Nobody else works on the VM during a pass. */
+static enum run_outcome run_pass(struct run *run) {
+    struct failure failure;
+    enum run_outcome outcome = RUN_OVER;
+    int lock = lock_vm(run->config->state, run_vm(run), &failure);
+    if (lock == LOCK_BUSY) {
+        run_log_event(run, RESULT_FAILED, failure.message, LOCK_BUSY_HINT);
+        run_set_unreachable(run);
+        return RUN_OVER;
+    }
+    if (lock < 0 && !(run->logged & RUN_LOGGED_NO_LOCK)) {
+        run->logged |= RUN_LOGGED_NO_LOCK;
+        run_log_event(run, RESULT_FAILED, failure.message, "going on without a lock");
+    }
+    run->locked = true;
+    run->reconnect = false;
+    run_log_lost_calls(run);
+    if (run_load_domain(run, &run->domain)) {
+        outcome = run_plan(run);
+        plan_finish(&run->plan);
+        host_finish(&run->host);
+        running_domains_finish(&run->others);
+        domain_finish(&run->domain);
+    }
+    if (run->reconnect && !run->no_reply)
+        outcome = RUN_REPLAN;
+    if (outcome == RUN_OVER)
+        restore_driver_leave(run);
+    run->locked = false;
+    lock_release(lock);
+    return outcome;
+}
+
+/* Programs need neither the host's devices nor libvirt. Whether a rule means another VM is asked
+ * once; a libvirt that does not answer keeps no program from running. */
+static void run_programs(struct run *run) {
+    struct event event = *run->config->event;
+    struct virt *virt = NULL;
+    struct virt_error error;
+    if (!run->vms_listed && run->phase != RUN_UNREACHABLE &&
+        match_unsure(run->config->program, &event) &&
+        run->config->open_virt(&virt, NULL, &error) == 0) {
+        run->vms_listed = domain_list_from_libvirt(&run->vms, virt, &error) == 0;
+        virt_close(virt);
+    }
+    event.vms = run->vms.list;
+    event.vm_count = run->vms.count;
+    plan_init(&run->plan, &(struct plan_request){.program = run->config->program,
+                                                 .event = &event,
+                                                 .host = &run->host});
+    run_steps(run, true);
+    plan_finish(&run->plan);
+}
+
+/* --- an event */
+
+/* Whether the event concerns devices. libvirt keeps a USB device that is unplugged in the VM's XML
+ * until it is detached; for a PCI device see run_clear_unplugged(). */
+static bool run_needs_vm(const struct run_config *config, const struct wanted_list *wanted) {
+    const struct event *event = config->event;
+    for (size_t i = 0; i < wanted->count; i++)
+        if (action_find(wanted->list[i].action->verb)->needs_vm)
+            return true;
+    return event->name == EVENT_UNPLUGGED && event->device &&
+           match_giver(config->program, event, event->device).rule;
+}
+
+static void run_passes(struct run *run) {
+    enum run_outcome outcome = RUN_REPLAN;
+    bool connected = run_open_virt(run);
+    while (connected && (outcome = run_pass(run)) != RUN_OVER) {
+        if (run->reconnect) {
+            run_disconnect(run);
+            connected = run_open_virt(run);
+        }
+        if (connected)
+            guest_boot_wait(run, outcome == RUN_REPLAN      ? run_now(run) + RETRY_FIRST_MS
+                                 : run->wake < run->recheck ? run->wake
+                                                            : run->recheck);
+    }
+    run_disconnect(run);
+    if (!connected)
+        run_set_unreachable(run);
+    if (run->phase == RUN_UNREACHABLE)
+        run_programs(run);
+}
+
+/* Before a VM starts and after it ended: gives back to the host what an earlier start has left. */
+static void run_end_vm(struct run *run) {
+    const struct run_config *config = run->config;
+    struct failure failure;
+    if ((config->event->name != EVENT_PREPARE && config->event->name != EVENT_RELEASE) ||
+        (!vm_state_exists(config->state, run_vm(run)) &&
+         !pending_exists(config->state, run_vm(run))))
+        return;
+    int lock = lock_vm(config->state, run_vm(run), &failure);
+    if (lock == LOCK_BUSY)
+        run_log_event(run, RESULT_FAILED, failure.message, LOCK_BUSY_HINT);
+    else
+        restore_driver_end_vm(run);
+    lock_release(lock);
+}
+
+static void run_finish(struct run *run) {
     domain_list_finish(&run->vms);
-    tdestroy(run->tasks, run_free_task);
-    for (size_t i = 0; i < run->claim_count; i++) {
-        free(run->claims[i].address);
-        free(run->claims[i].message);
+    for (struct task *task; (task = run->tasks);) {
+        run->tasks = task->next;
+        free(task->address);
+        free(task);
     }
-    free(run->claims);
-    for (size_t i = 0; i < run->taken_count; i++) {
-        free(run->taken[i].address);
-        free(run->taken[i].driver);
+    for (size_t i = 0; i < run->busy_count; i++) {
+        free(run->busy[i].address);
+        free(run->busy[i].message);
     }
-    free(run->taken);
-    for (size_t i = 0; i < run->leaving_count; i++)
-        free(run->leaving[i].address);
-    free(run->leaving);
+    free(run->busy);
+    for (size_t i = 0; i < run->unbound_count; i++) {
+        free(run->unbound[i].address);
+        free(run->unbound[i].driver);
+    }
+    free(run->unbound);
+    for (size_t i = 0; i < run->removal_count; i++)
+        free(run->removals[i].address);
+    free(run->removals);
+}
+
+bool run_event(const struct run_config *config) {
+    const struct event *event = config->event;
+    struct run run = {
+        .config = config,
+        .start = config->clock->now_ms(config->clock),
+        .vm_start = {.id = event->domain->id, .seen = event->seen ? event->seen : vm_state_now()},
+        .wake = INT64_MAX,
+        .recheck = INT64_MAX};
+    struct wanted_list wanted = match_event(config->program, event);
+    run_end_vm(&run);
+    if (run_needs_vm(config, &wanted))
+        run_passes(&run);
+    else if (wanted.count)
+        run_programs(&run);
+    free(wanted.list);
+    run_finish(&run);
+    return !run.problem;
 }

@@ -1,257 +1,260 @@
 /*
- * One run of an event, and what the files execute*.c do with it: execute.c plans and walks again
- * and again until all is done, execute_device.c attaches and detaches one device, execute_group.c
- * all of an IOMMU group or none, execute_taken.c gives back to the host, execute_guest.c restarts
- * the guest and looks after its boot, execute_program.c runs programs. Nobody else includes this.
+ * One event, from the rules to the results. A run makes a plan, does its steps while it holds the
+ * VM's lock, and waits; then it plans again, until everything is done or given up. Between two
+ * passes another process may work on the VM: nothing of an old plan is kept but the tasks.
  */
 #ifndef ENGINE_RUN_H
 #define ENGINE_RUN_H
 
 #include "engine/action/action.h"
+#include "engine/host/host.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/libvirt/running_domains.h"
+#include "engine/model/event.h"
 #include "engine/plan/plan.h"
+#include "engine/rules/program.h"
 #include "engine/run/guest_removal.h"
-#include "engine/run/pass.h"
+#include "engine/run/retry.h"
+#include "engine/state/log_write.h"
 #include "engine/state/vm_state.h"
 
-enum {
-    PASSING_LIMIT_MS = 60000, /* how long errors that pass are tried again without 'within' */
-    RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
-    CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
-    LEAVING_LIMIT_MS = 60000, /* how long it is watched for what the guest was asked to release */
-    BOOT_MS = 30000,          /* how long a guest boots: then it is looked at again */
-    SILENCE_LIMIT = 6,        /* how often a run waits in vain for libvirt's answer */
-    NOTE_LIMIT_MS = 1000,     /* for the VM's lock, when a result is noted */
-    FIRST_WAIT_MS = 250,
-    LONGEST_WAIT_MS = 5000,
+struct run_config {
+    const struct program *program;
+    const struct event *event; /* as the trigger has it */
+    const struct host_source *host_source;
+    const char *state; /* directory of log, state and locks */
+    struct log_writer *log;
+    struct clock *clock;
+    int program_limit_ms; /* of a program of a rule; 0: SPAWN_LIMIT_MS */
+    int boot_ms; /* how long a guest boots, before it is checked whether it kept its devices; 0:
+                    RUN_BOOT_MS; -1: it is not checked */
+    /* Called when libvirt is first needed; not at all for an event that does not need it. */
+    int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
 };
 
-/* One wish of the rules, the same over all plans of a run: what has come of it so far. */
+/* Returns true when everything is as the rules want it. Each result is in the log. */
+bool run_event(const struct run_config *config);
+
+/* --- what follows is for this room and engine/action --- */
+
+enum {
+    RUN_RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
+    RUN_REMOVAL_LIMIT_MS = 60000, /* how long a device is watched that the guest did not release */
+    RUN_BOOT_MS = 30000,
+    RUN_NOTE_LIMIT_MS = 1000, /* for the VM's lock, when a result is noted */
+};
+
+enum task_state {
+    TASK_PENDING,
+    TASK_DONE,     /* its result is in the log, and is none of the following */
+    TASK_ATTACHED, /* by this run */
+    TASK_FAILED,   /* and this run does not try again */
+    TASK_REMOVED,  /* attached by this run, and detached since: this run does not attach it again */
+};
+
+/* One device that an action wants, or one program; it outlives the plans of a run. */
 struct task {
+    struct task *next;
     const struct action *action;
     const struct target *target;
-    char *address;                /* "" when no device was found */
-    bool done;                    /* its result is in the journal */
-    bool went;                    /* this run attached it */
-    bool failed;                  /* this run tried, and will not again */
-    bool unanswered;              /* libvirt may have got the call: its answer never came */
-    bool came_back;               /* the guest let it go once */
-    bool taken_out;               /* by us or a person: this run does not attach it again */
-    int64_t wait, next, deadline; /* of trying again; 0: not tried yet */
-    int64_t look;                 /* when to look whether the guest has it still; 0: no more */
+    char *address; /* "" when no device was found */
+    enum task_state state;
+    bool reply_lost;    /* libvirt may have got the call to attach it, but did not answer */
+    bool released;      /* by the guest, once, while it booted */
+    struct retry retry; /* without a clock: nothing failed yet */
+    int64_t due;        /* when to try again */
+    int64_t recheck;    /* when to check whether the guest still has it; 0: no more */
 };
 
 /* A device that left its host driver for the VM, or is about to. */
 struct unbound_device {
     char *address;
     char *driver;   /* the host's; NULL: it had none */
-    bool for_group; /* by us, or found without one, for the rest of its IOMMU group to go */
-    bool loose;     /* it may be in no VM: looked at in the end */
-    bool told;      /* the journal has it that it stays without */
+    bool for_group; /* unbound by us, or found so, for another device of its group to be attached */
+    bool orphan;    /* it may be in no VM: at the end of the run it is given back */
+    bool logged;    /* that it stays without a driver */
 };
 
-/* A device of a group that could not be attached as a whole: the guest was asked for it, and has it
- * still. It may give it up once it has booted, and then the host gets back the rest of the group.
- */
-struct leaving {
+/* A device of a group that could not be attached as a whole: the guest was asked to release it, and
+ * still has it. It may release it once it has booted; the host then gets back all of the group. */
+struct pending_removal {
     const struct rule *rule;
     const struct action *action;
     const struct target *target;
     char *address;
-    int64_t deadline; /* of watching for it */
+    int64_t deadline;
 };
+
+enum run_phase {
+    RUN_WORKING,
+    RUN_RECHECKING, /* all is done, and only the end of the guest's boot is waited for */
+    RUN_UNREACHABLE /* the VM or the host cannot be read: only programs can be run */
+};
+
+enum run_logged { RUN_LOGGED_NO_LOCK = 1, RUN_LOGGED_DAMAGE = 2, RUN_LOGGED_CALLS = 4 };
 
 struct run {
-    const struct run_config *executor;
+    const struct run_config *config;
     struct virt *virt;
-    int64_t start;
-    void *tasks; /* tree of struct task */
-    struct busy_device *claims;
-    size_t claim_count;
-    struct unbound_device *taken;
-    size_t taken_count;
-    struct leaving *leaving;
-    size_t leaving_count;
-    struct domain domain; /* as libvirt has it now */
-    struct others others;
-    struct vms vms; /* every VM, when a rule's word may mean another one; once in a run */
-    bool vms_listed;
-    struct host host;
-    struct plan plan;
-    int64_t wake;     /* when to look again at what waits; INT64_MAX: nothing waits */
-    int64_t look;     /* when to look after the guest's boot; INT64_MAX: no need */
-    bool watching;    /* libvirt tells what happens to the VM */
-    bool looking;     /* all is done, and only the guest's boot is waited for */
-    bool blind;       /* the world cannot be read: only programs can be run */
-    bool unlocked;    /* the journal has it that there is no lock */
-    bool locked;      /* this run has the VM's lock, or goes on without one */
-    bool late;        /* that start of the VM is over: its state is another's, or nobody's */
-    bool told_damage; /* the journal has it that its state was not read as a whole */
-    bool told_calls;  /* it was looked whether calls that had not returned can be read */
+    bool watching;            /* virt reports what happens to the VM */
+    bool reconnect;           /* it did not answer: the next pass takes another connection */
+    bool no_reply;            /* to a change of the VM: libvirt may still be at it */
+    unsigned silences;        /* how many calls had no reply */
+    int64_t start;            /* of the run */
     struct vm_start vm_start; /* which start of the VM the run is for */
-    bool restarted;
-    bool restart_waits; /* a device that the guest is to find at its boot is still to come */
-    bool problem;
-
-    unsigned silences; /* how often libvirt did not answer */
-    bool retry;        /* it did not just now: the next pass asks on another connection */
-    bool silent;       /* a change did not return: libvirt may still be at it */
+    bool vm_ended;            /* that is over: the VM's state is of a later one, or nobody's */
+    enum run_phase phase;
+    int64_t wake;         /* when what waits is due; INT64_MAX: nothing waits */
+    int64_t recheck;      /* when to check what the guest has; INT64_MAX: no need */
+    bool locked;          /* this run has the VM's lock, or goes on without one */
+    bool restarted;       /* the guest, for its devices */
+    bool problem;         /* something that the rules want is not so */
+    unsigned logged;      /* enum run_logged: what is logged once a run */
+    struct task *tasks;   /* list */
+    struct domain domain; /* as libvirt has it now */
+    struct others others; /* the other VMs that run */
+    struct vms vms;       /* every VM, if a word of a rule may mean another one; read once a run */
+    bool vms_listed;      /* it was */
+    struct host host;     /* now */
+    struct plan plan;     /* now */
+    struct busy_device *busy;
+    size_t busy_count;
+    struct unbound_device *unbound;
+    size_t unbound_count;
+    struct pending_removal *removals;
+    size_t removal_count;
 };
 
-/* --- execution.c: time, results, tasks, and the VM as it is now */
+/* --- run.c */
 
 int64_t run_now(const struct run *run);
-void run_sleep_until(const struct run *run, int64_t time);
-int64_t run_at_most(int64_t value, int64_t limit);
+/* The run goes on at that time, at the latest. */
+void run_wait_for(struct run *run, int64_t time);
 
-/* Once a run: what of the VM's state was not read. */
-void run_log_damage(struct run *run, const struct vm_state *life);
-/* The same of the calls that had not returned. The caller holds the VM's lock. */
-void run_log_lost_calls(struct run *run);
-
-/* A line of the journal; `hint` may be NULL or "". */
-void run_log_event(struct run *run, enum result result, const char *message, const char *hint);
-void run_log_entry(struct run *run, const struct plan_entry *planned, enum result result,
-                   const char *message, const char *hint);
-void run_log_device(struct run *run, const struct device *device, enum result result,
-                    const char *message, const char *hint);
-
-/* What is kept of the VM's present life, a new one when there is none. Returns false when another
- * start of the VM has one by now: there is nothing to do any more. The caller holds the VM's lock,
- * and gives it to run_save_vm_state() or vm_state_finish(). */
-bool run_load_vm_state(struct run *run, struct vm_state *life);
-void run_save_vm_state(struct run *run, struct vm_state *life);
-/* Notes, as far as the state can be written, that the device is taken out of the VM by us, so that
- * no engine takes this for the guest's doing; and that a rule attached it again. */
-void run_dismiss(struct run *run, const struct device *device);
-void run_readmit(struct run *run, const struct device *device);
+/* By what libvirt knows the VM: its UUID. */
+const char *run_vm(const struct run *run);
 
 struct task *run_task(struct run *run, const struct plan_entry *entry);
-/* The same for a device of the entry's action and target that may have no entry; NULL: no task. */
+/* The task of the entry's action and target with that device, which may have no entry; or NULL. */
 struct task *run_find_task(const struct run *run, const struct plan_entry *entry,
                            const struct device *device);
-/* Writes the result, and the task is done; returns RUN_NEXT. */
+/* Logs the result, and the task is done; returns RUN_NEXT. */
 enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
                                  enum result result, const char *message, const char *hint);
-void run_wait_for(struct run *run, int64_t time);
-/* Plans the next try of what failed in a way that passes. Returns false when its time is over. */
+/* Sets when the task is tried again. Returns false when its time is over. */
 bool run_try_later(struct run *run, struct task *task);
-/* A daemon that starts anew is waited for. Returns false after writing why. */
+
+/* Waits for a daemon that restarts. Returns false after logging why there is no connection. */
 bool run_open_virt(struct run *run);
-/* libvirt did not answer in time. Whether it is worth another try, which is not made while the VM's
- * lock is held. */
-bool run_allows_silence(struct run *run);
-/* The same for a question: sets run->retry, or writes that it has no answer. */
-void run_fail_question(struct run *run, const struct virt_error *error);
-/* Before and after a call that changes the VM: 'status' shows it, and what it was about when it
- * does not return. `device` NULL: the VM. */
+void run_disconnect(struct run *run);
+/* Before and after a call that changes the VM: 'status' shows it, also when it does not return.
+ * `device` NULL: the VM itself. `error` NULL: the call succeeded. */
 void run_begin_call(struct run *run, const char *verb, const struct device *device);
 void run_end_call(struct run *run, const struct device *device, const struct virt_error *error);
-/* Whether a question may be asked once more, and waits until then. */
-bool run_ask_again(const struct run *run, const struct virt_error *error, int64_t since);
-
-/* By what libvirt knows the VM. */
-const char *run_vm(const struct run *run);
-/* Returns false after writing why the VM cannot be seen, or is not the one of the event any more;
- * nothing is written when nothing is left to do but to look. */
-bool run_load_domain(struct run *run, struct domain *domain);
-bool run_load_host(struct run *run);
-bool run_load_others(struct run *run);
-/* Every VM, so that the event knows them, if a rule's word may mean another one than the event's.
- */
-bool run_load_vms(struct run *run, struct event *event);
-
-enum vm_has { HOLDS_NOT, HOLDS, UNKNOWN };
-/* Whether the VM has the device now; UNKNOWN after writing why that cannot be said. */
-enum vm_has run_vm_has(struct run *run, const struct device *device);
-
-void run_finish_run(struct run *run);
-
-/* A call that changes the VM failed. What may pass is tried again, in a new plan: by then the
- * device may be another VM's, the host's, or gone, and the VM may have stopped. */
+/* Such a call failed. What may pass is tried again, in a new plan: by then the device may be
+ * another VM's, the host's, or gone, and the VM may have stopped. */
 enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
                                const struct virt_error *error);
-/* The VM has the device: writes that, and the guest is watched while it boots. */
+
+/* Returns false after logging why the VM cannot be read, or is another start of it than the
+ * event's. */
+bool run_load_domain(struct run *run, struct domain *domain);
+bool run_load_host(struct run *run);
+
+enum vm_has { HOLDS_NOT, HOLDS, UNKNOWN };
+/* Whether the VM has the device now; UNKNOWN after logging why that cannot be said. */
+enum vm_has run_vm_has(struct run *run, const struct device *device);
+
+/* The VM has the device: logs that, and the guest is watched while it boots. */
 enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
                                    struct task *task);
-/* Asks the guest to release the device and waits for that, see guest_removal_wait(). Notes before
- * that it was us: no engine that looks after the guest's boot attaches it again. GUEST_STOPPED
- * comes after a line in the journal when the VM could not be seen before. */
+/* Asks the guest to release the device and waits, see guest_removal_wait(). It notes before that it
+ * was us: then no engine attaches the device again while the guest boots. GUEST_STOPPED comes after
+ * a line in the log when the VM could not be read before. */
 enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, const char *xml,
                                 struct virt_error *result);
 
-/*
- * At 'unplugged' of a PCI device that is on the host no longer. While libvirt takes such a device
- * out of the VM, the kernel removes its files in sysfs; when libvirt finds only some of them (seen
- * with 9.0) it leaves the device on its list of those that the VM uses. From then on it refuses
- * every attach, until its daemon is restarted. This asks libvirt to attach the device, which fails
- * as it is absent, and by which libvirt takes it off that list (7.1 and later). Unmanaged, which
- * libvirt refuses also when the device is back by then. Waits for a VM that still has the device.
- */
-void run_clear_unplugged(struct run *run);
+/* --- run_log.c: results in the log, and what is kept of them in the VM's state */
 
-/* --- run_group.c: an IOMMU group goes to the VM as a whole, or not at all */
+/* `hint` may be NULL or "". */
+void run_log_event(struct run *run, enum result result, const char *message, const char *hint);
+void run_log_entry(struct run *run, const struct plan_entry *entry, enum result result,
+                   const char *message, const char *hint);
+void run_log_device(struct run *run, const struct device *device, enum result result,
+                    const char *message, const char *hint);
+/* Once a run: what of the VM's state could not be read; and of the calls that did not return, for
+ * which the caller holds the VM's lock. */
+void run_log_damage(struct run *run, const struct vm_state *state);
+void run_log_lost_calls(struct run *run);
+
+/* The state of this start of the VM, a new one when there is none. Returns false when the file is
+ * of a later start: then nothing is to be done any more. The caller holds the VM's lock, and ends
+ * the state with run_log_save() or vm_state_finish(). */
+bool run_log_load(struct run *run, struct vm_state *state);
+void run_log_save(struct run *run, struct vm_state *state);
+/* Notes that we detach the device, so that no engine takes that for the guest's doing; and that a
+ * rule attached it again. A note that cannot be written is no failure. */
+void run_log_dismiss(struct run *run, const struct device *device);
+void run_log_readmit(struct run *run, const struct device *device);
+
+/* --- run_group.c: an IOMMU group is attached as a whole, or not at all */
 
 #define RUN_GROUP_INCOMPLETE "another of its IOMMU group did not go"
 
-/* Whether the entry's device goes with its group. */
+/* Whether the entry's device is attached together with its group. */
 bool run_group_is_unit(const struct plan_entry *entry);
-/* Whether another device of the group failed, or was taken out: this one must not go alone. */
+/* Whether another device of the group failed or was detached: this one must not go alone. */
 bool run_group_is_given_up(struct run *run, const struct plan_entry *entry);
-/* libvirt takes one device from its host driver, and can do so only when no other of the group is
- * on one. Those get none: what libvirt finds so, it gives back itself when the VM ends. Returns
- * false with a message. */
+/* libvirt unbinds one device from its host driver, and can use it only when no other device of the
+ * group is bound to one. This unbinds those: what libvirt finds without a driver it gives back
+ * itself when the VM ends. Returns false with a message. */
 bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry,
                                struct failure *failure);
-/* The group's tasks that are not done fail. */
+/* Tasks of the group that are pending fail. */
 void run_group_drop_rest(struct run *run, const struct plan_entry *entry);
-/* The entry's device cannot be attached: what this run attached of its group leaves the VM, and the
- * host gets back what was taken for the group. Returns `outcome`, or RUN_OVER when the VM cannot be
- * seen any more. */
+/* The entry's device cannot be attached: what this run attached of its group is detached, and the
+ * host gets the group back. Returns `outcome`, or RUN_OVER when the VM cannot be read any more. */
 enum run_outcome run_group_fail(struct run *run, const struct plan_entry *entry,
                                 enum run_outcome outcome);
-/* Looks after what the guest did not release when it was asked. */
+/* Checks what the guest did not release when it was asked. */
 void run_group_recheck(struct run *run);
 
-/* --- execute_taken.c */
+/* --- restore_driver.c: how the host gets its devices back */
 
-/* Before the PCI device is taken from its host driver, by us or by libvirt. So that it is known to
- * the engine of the VM's end, should this one be killed, or libvirt. Returns the note, or NULL when
- * the device was on vfio's driver before. */
+/* Before a PCI device is unbound from its host driver, by us or by libvirt: the engine of the VM's
+ * end knows of it then, should this one or libvirt be killed. Returns the note, or NULL when the
+ * device was bound to a vfio driver before. */
 struct unbound_device *restore_driver_note(struct run *run, const struct device *device);
 /* Its host driver has not released it in time, and may do so later. */
 void restore_driver_note_unbinding(struct run *run, const struct device *device);
-/* libvirt said that it did not go. */
+/* libvirt reported that it was not attached. */
 void restore_driver_note_failed(struct run *run, const struct device *device);
-/* The VM does not have it any more; unless libvirt is still at it, it need not be noted. */
+/* The VM no longer has it: it is not noted any more, unless libvirt has yet to give it back. */
 void restore_driver_note_returned(struct run *run, const struct device *device);
-/* Gives to the host what was taken from it and went to no VM; those of `group`, or all when it is
- * -1. */
+/* Gives back to the host the orphans of `group`, or all of them when it is -1. */
 void restore_driver_group(struct run *run, int group);
-/* However the run ended, the VM with what was taken for it, or without: then the host has it. */
+/* At the end of a run: all orphans. */
 void restore_driver_leave(struct run *run);
-/* At the end of the VM's life: what is left of it is given back, and it is forgotten. */
+/* When the VM has ended: what it left is given back, and its state is forgotten. */
 void restore_driver_end_vm(struct run *run);
 
-/* --- execute_guest.c */
+/* --- guest_boot.c: restarts the guest, and checks whether it keeps its devices while it boots */
 
-/* It went: when to look again. */
+bool guest_boot_is_boot_device(const struct action *action);
+/* It was attached: sets when to check it. */
 void guest_boot_note(struct run *run, struct task *task);
-/* Before a walk: what this run attached and the VM does not have any more, although no guest that
- * boots is looked after, or because it was taken out on purpose. */
+/* Before the steps of a plan: what this run attached and the VM no longer has, although no guest
+ * that boots is watched, or because it was detached on purpose. */
 void guest_boot_note_absent(struct run *run);
-/* A task that is done: has the guest still what it got? */
+/* Checks the device of a task that is done. */
 enum run_outcome guest_boot_recheck(struct run *run, const struct plan_entry *entry,
                                     struct task *task);
-/* The VM does not have what it got: it is attached again, within its time. */
+/* The VM does not have the device that it got: it is attached again, within its time. */
 enum run_outcome guest_boot_removed(struct run *run, const struct plan_entry *entry,
                                     struct task *task);
-/* Waits for the next pass, or less when something happens to the VM. */
+/* Waits for that time, or until something happens to the VM. */
 void guest_boot_wait(struct run *run, int64_t until);
-bool guest_boot_is_boot_device(const struct action *action);
-/* Restarts the guest when something new asks for it; returns false when the VM cannot be seen any
- * more. */
+/* Restarts the guest if a new device asks for it. Returns false when the VM cannot be read. */
 bool guest_boot_restart(struct run *run);
 
 #endif

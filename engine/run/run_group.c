@@ -3,124 +3,50 @@
 
 #include "engine/backend/backend.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Whether the entry's device goes together with that of `one`, or has gone. */
-static bool run_group_is_of_unit(const struct plan_entry *one, const struct plan_entry *entry) {
-    return entry->kind != PLAN_REFUSED && entry->action == one->action &&
-           entry->target == one->target && entry->device &&
-           entry->device->iommu_group == one->device->iommu_group;
-}
 
 bool run_group_is_unit(const struct plan_entry *entry) {
     return entry->action->with_group && entry->device->bus == BUS_PCI &&
            !plan_has_option(entry->action, OPTION_UNMANAGED);
 }
 
-static void run_group_note_for_group(struct run *run, const struct device *device) {
-    struct unbound_device *taken = restore_driver_note(run, device);
-    if (taken)
-        taken->for_group = taken->loose = true;
+/* Whether the two entries are of one unit: of one wish for one group. */
+static bool run_group_is_same(const struct plan_entry *one, const struct plan_entry *entry) {
+    return entry->kind != PLAN_REFUSED && entry->action == one->action &&
+           entry->target == one->target && entry->device &&
+           entry->device->iommu_group == one->device->iommu_group;
 }
 
-static bool run_group_take(struct run *run, const struct plan_entry *entry,
-                           struct failure *failure) {
-    if (!host_blocks_group(entry->device) || run_task(run, entry)->went)
-        return true;
-    int status = run->host.source.unbind(&run->host, entry->device, failure);
-    if (status == HOST_LATE)
-        restore_driver_note_unbinding(run, entry->device);
-    return status == 0;
+bool run_group_is_given_up(struct run *run, const struct plan_entry *entry) {
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *other = &run->plan.entries[i];
+        if (other == entry || !run_group_is_same(entry, other) || other->kind != PLAN_STEP)
+            continue;
+        const struct task *task = run_task(run, other);
+        if (task->state == TASK_FAILED || task->state == TASK_REMOVED)
+            return true;
+    }
+    return false;
 }
 
 bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry,
                                struct failure *failure) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *other = &run->plan.entries[i];
-        if (other == entry || !run_group_is_of_unit(entry, other) || other->kind != PLAN_STEP)
+        if (other == entry || !run_group_is_same(entry, other) || other->kind != PLAN_STEP)
             continue;
-        if (!other->device->driver || host_blocks_group(other->device))
-            run_group_note_for_group(run, other->device);
-        if (!run_group_take(run, other, failure))
-            return false;
-    }
-    return true;
-}
-
-/* The guest has it still, and may release it when it has booted. */
-static void run_group_watch(struct run *run, const struct plan_entry *entry) {
-    run->leaving = memory_grow(run->leaving, run->leaving_count, sizeof *run->leaving);
-    run->leaving[run->leaving_count++] =
-        (struct leaving){.rule = entry->rule,
-                         .action = entry->action,
-                         .target = entry->target,
-                         .address = memory_strdup(entry->device->address),
-                         .deadline = run_now(run) + LEAVING_LIMIT_MS};
-}
-
-/* Returns false when the VM cannot be seen any more. */
-static bool run_group_take_out(struct run *run, const struct plan_entry *entry) {
-    struct virt_error result = {.failure.message = "the VM could not be seen any more"};
-    int64_t since = run_now(run);
-    char *xml = backend_detach_xml(entry->device);
-    enum guest_answer answer;
-    while ((answer = run_ask_guest(run, entry, xml, &result)) == GUEST_NOT_ASKED &&
-           run_ask_again(run, &result, since))
-        ;
-    free(xml);
-    if (answer == GUEST_LET_GO)
-        run_log_entry(run, entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
-    else if (answer != GUEST_STOPPED)
-        run_log_entry(run, entry, RESULT_FAILED, result.failure.message, result.failure.hint);
-    if (answer == GUEST_IS_SILENT)
-        run_group_watch(run, entry);
-    return answer != GUEST_STOPPED && answer != GUEST_UNSEEN;
-}
-
-/* The entry's action and target with another device of its IOMMU group, or one without a device. */
-static struct plan_entry run_group_member(const struct run *run, const struct plan_entry *entry,
-                                          size_t index) {
-    const struct device *device = &run->host.devices[index];
-    bool is_member = device->bus == BUS_PCI && device->iommu_group == entry->device->iommu_group;
-    return (struct plan_entry){.kind = PLAN_STEP,
-                               .rule = entry->rule,
-                               .action = entry->action,
-                               .target = entry->target,
-                               .device = is_member ? device : NULL};
-}
-
-/* How many of the group the VM has, by this run or an earlier one. */
-static size_t run_group_count_held(const struct run *run, const struct plan_entry *entry) {
-    size_t count = 0;
-    for (size_t i = 0; i < run->host.count; i++) {
-        struct plan_entry member = run_group_member(run, entry, i);
-        if (!member.device)
+        const struct device *device = other->device;
+        if (!device->driver || host_blocks_group(device)) {
+            struct unbound_device *unbound = restore_driver_note(run, device);
+            if (unbound)
+                unbound->for_group = unbound->orphan = true;
+        }
+        if (!host_blocks_group(device) || run_task(run, other)->state == TASK_ATTACHED)
             continue;
-        const struct task *task = run_find_task(run, &member, member.device);
-        count += (task && task->went) || backend_hostdev_of(&run->domain, member.device);
-    }
-    return count;
-}
-
-/* What this run attached of the group is taken out again, the last first. A plan that refuses the
- * group has no entry for what went before, so the host's devices are looked through. */
-static bool run_group_take_group_out(struct run *run, const struct plan_entry *entry) {
-    bool may_split =
-        run_group_count_held(run, entry) < 2 || run->host.source.may_split_group(&run->host);
-    for (size_t i = run->host.count; i-- > 0;) {
-        struct plan_entry member = run_group_member(run, entry, i);
-        struct task *task = member.device ? run_find_task(run, &member, member.device) : NULL;
-        if (!task || !task->went)
-            continue;
-        task->went = false;
-        task->taken_out = true;
-        if (!may_split)
-            run_log_entry(run, &member, RESULT_FAILED,
-                          RUN_GROUP_INCOMPLETE ", and this one stays in the VM",
-                          "Linux before 5.19 cannot take a group apart: shut the VM down");
-        else if (!run_group_take_out(run, &member))
+        int status = run->host.source.unbind(&run->host, device, failure);
+        if (status == HOST_LATE)
+            restore_driver_note_unbinding(run, device);
+        if (status != 0)
             return false;
     }
     return true;
@@ -129,52 +55,104 @@ static bool run_group_take_group_out(struct run *run, const struct plan_entry *e
 void run_group_drop_rest(struct run *run, const struct plan_entry *entry) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *other = &run->plan.entries[i];
-        struct task *task = run_group_is_of_unit(entry, other) ? run_task(run, other) : NULL;
-        if (task && !task->done && other->kind == PLAN_STEP)
+        if (other->kind != PLAN_STEP || !run_group_is_same(entry, other))
+            continue;
+        struct task *task = run_task(run, other);
+        if (task->state == TASK_PENDING)
             run_finish_task(run, other, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     }
 }
 
+/* Asks the guest to release the entry's device. Returns false when the VM cannot be read any more.
+ */
+static bool run_group_detach(struct run *run, const struct plan_entry *entry) {
+    struct virt_error result = {.failure.message = "the VM could not be seen any more"};
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    char *xml = backend_detach_xml(entry->device);
+    enum guest_answer answer;
+    do
+        answer = run_ask_guest(run, entry, xml, &result);
+    while (answer == GUEST_NOT_ASKED && retry_call(&retry, &result));
+    free(xml);
+    if (answer == GUEST_RELEASED)
+        run_log_entry(run, entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
+    else if (answer != GUEST_STOPPED)
+        run_log_entry(run, entry, RESULT_FAILED, result.failure.message, result.failure.hint);
+    if (answer == GUEST_NO_ANSWER) { /* it may release the device when it has booted */
+        run->removals = memory_grow(run->removals, run->removal_count, sizeof *run->removals);
+        run->removals[run->removal_count++] =
+            (struct pending_removal){.rule = entry->rule,
+                                     .action = entry->action,
+                                     .target = entry->target,
+                                     .address = memory_strdup(entry->device->address),
+                                     .deadline = run_now(run) + RUN_REMOVAL_LIMIT_MS};
+    }
+    return answer != GUEST_STOPPED && answer != GUEST_UNSEEN;
+}
+
+/* The entry with another device of its group. A plan that refuses the group has no entries for what
+ * was attached before. Returns false for a device of another group. */
+static bool run_group_member(const struct run *run, const struct plan_entry *entry, size_t index,
+                             struct plan_entry *member) {
+    const struct device *device = &run->host.devices[index];
+    *member = (struct plan_entry){.kind = PLAN_STEP,
+                                  .rule = entry->rule,
+                                  .action = entry->action,
+                                  .target = entry->target,
+                                  .device = device};
+    return device->bus == BUS_PCI && device->iommu_group == entry->device->iommu_group;
+}
+
+static bool run_group_is_attached(const struct run *run, const struct plan_entry *member) {
+    const struct task *task = run_find_task(run, member, member->device);
+    return task && task->state == TASK_ATTACHED;
+}
+
 enum run_outcome run_group_fail(struct run *run, const struct plan_entry *entry,
                                 enum run_outcome outcome) {
-    if (!run_group_take_group_out(run, entry))
-        return RUN_OVER;
+    struct plan_entry member;
+    size_t held = 0; /* by the VM, from this run or an earlier one */
+    for (size_t i = 0; i < run->host.count; i++)
+        held += run_group_member(run, entry, i, &member) &&
+                (run_group_is_attached(run, &member) ||
+                 backend_hostdev_of(&run->domain, member.device));
+    bool may_split = held < 2 || run->host.source.may_split_group(&run->host);
+    for (size_t i = run->host.count; i-- > 0;) { /* the last one first */
+        if (!run_group_member(run, entry, i, &member) || !run_group_is_attached(run, &member))
+            continue;
+        run_find_task(run, &member, member.device)->state = TASK_REMOVED;
+        if (!may_split)
+            run_log_entry(run, &member, RESULT_FAILED,
+                          RUN_GROUP_INCOMPLETE ", and this one stays in the VM",
+                          "Linux before 5.19 cannot take a group apart: shut the VM down");
+        else if (!run_group_detach(run, &member))
+            return RUN_OVER;
+    }
     restore_driver_group(run, entry->device->iommu_group);
     return outcome;
 }
 
 void run_group_recheck(struct run *run) {
-    for (size_t i = run->leaving_count; i-- > 0;) {
-        struct leaving *leaving = &run->leaving[i];
-        const struct device *device = host_find(&run->host, BUS_PCI, leaving->address);
+    for (size_t i = run->removal_count; i-- > 0;) {
+        struct pending_removal *removal = &run->removals[i];
+        const struct device *device = host_find(&run->host, BUS_PCI, removal->address);
         bool is_gone = device && !backend_hostdev_of(&run->domain, device);
-        if (!is_gone && device && run_now(run) < leaving->deadline) {
-            run->look = run_at_most(leaving->deadline, run->look);
+        if (!is_gone && device && run_now(run) < removal->deadline) {
+            if (removal->deadline < run->recheck)
+                run->recheck = removal->deadline;
             continue;
         }
         if (is_gone) {
             struct plan_entry entry = {.kind = PLAN_STEP,
-                                       .rule = leaving->rule,
-                                       .action = leaving->action,
-                                       .target = leaving->target,
+                                       .rule = removal->rule,
+                                       .action = removal->action,
+                                       .target = removal->target,
                                        .device = device};
             run_log_entry(run, &entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
             restore_driver_note_returned(run, device);
             restore_driver_group(run, device->iommu_group);
         }
-        free(leaving->address);
-        *leaving = run->leaving[--run->leaving_count];
+        free(removal->address);
+        *removal = run->removals[--run->removal_count];
     }
-}
-
-bool run_group_is_given_up(struct run *run, const struct plan_entry *entry) {
-    for (size_t i = 0; i < run->plan.count; i++) {
-        const struct plan_entry *other = &run->plan.entries[i];
-        if (other == entry || !run_group_is_of_unit(entry, other) || other->kind != PLAN_STEP)
-            continue;
-        const struct task *task = run_task(run, other);
-        if (task->failed || task->taken_out)
-            return true;
-    }
-    return false;
 }

@@ -197,18 +197,18 @@ struct worker {
 
 static bool apply_run_vm(const struct apply_request *request, const struct event *event,
                          FILE *out) {
-    struct run_config executor = {.program = request->program,
-                                  .event = event,
-                                  .host_source = request->host_source,
-                                  .state = request->state,
-                                  .journal = log_write_open(request->state, false),
-                                  .clock = request->clock,
-                                  .open_virt = request->open_virt};
-    if (!executor.journal || !out)
+    struct run_config config = {.program = request->program,
+                                .event = event,
+                                .host_source = request->host_source,
+                                .state = request->state,
+                                .log = log_write_open(request->state, false),
+                                .clock = request->clock,
+                                .open_virt = request->open_virt};
+    if (!config.log || !out)
         return false;
-    log_write_copy(executor.journal, out, request->json);
-    bool good = pass_run_event(&executor);
-    log_write_close(executor.journal);
+    log_write_copy(config.log, out, request->json);
+    bool good = run_event(&config);
+    log_write_close(config.log);
     return fflush(out) == 0 && good;
 }
 

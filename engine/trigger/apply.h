@@ -4,7 +4,7 @@
 
 #include "engine/libvirt/domain_list.h"
 #include "engine/libvirt/running_domains.h"
-#include "engine/run/pass.h"
+#include "engine/run/run.h"
 
 #include <stdio.h>
 

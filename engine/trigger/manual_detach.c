@@ -408,12 +408,12 @@ bool manual_detach_execute(struct manual_detach *detach) {
         answer = guest_removal_wait(&release, &error);
     while (answer == GUEST_NOT_ASKED && manual_detach_ask_again(detach, &error, since, &pause));
     manual_detach_end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
-    if (answer == GUEST_LET_GO)
+    if (answer == GUEST_RELEASED)
         manual_detach_note_returned(detach);
-    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_SILENT) || answer == GUEST_KEEPS_IT)
+    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_SILENT) || answer == GUEST_REFUSED)
         manual_detach_note(detach, false);
     return manual_detach_log_result(detach,
-                                    answer == GUEST_LET_GO ? RESULT_DETACHED : RESULT_FAILED,
+                                    answer == GUEST_RELEASED ? RESULT_DETACHED : RESULT_FAILED,
                                     error.failure.message, error.failure.hint);
 }
 

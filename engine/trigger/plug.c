@@ -188,14 +188,14 @@ static void plug_find_vms(struct plugging *plugging, enum event_name name,
 
 static void plug_execute(struct plugging *plugging, const struct event *event) {
     const struct plug *plug = plugging->plug;
-    struct run_config executor = {.program = &plugging->program,
-                                  .event = event,
-                                  .host_source = plug->host_source,
-                                  .state = plug->state,
-                                  .journal = plug->journal,
-                                  .clock = plug->clock,
-                                  .open_virt = plug->open_virt};
-    plugging->problem |= !pass_run_event(&executor);
+    struct run_config config = {.program = &plugging->program,
+                                .event = event,
+                                .host_source = plug->host_source,
+                                .state = plug->state,
+                                .log = plug->journal,
+                                .clock = plug->clock,
+                                .open_virt = plug->open_virt};
+    plugging->problem |= !run_event(&config);
 }
 
 /* The next VM: in the order of the rules, and first those that no other engine works on, whose work

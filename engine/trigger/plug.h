@@ -7,7 +7,7 @@
 #define ENGINE_PLUG_H
 
 #include "engine/host/uevent.h"
-#include "engine/run/pass.h"
+#include "engine/run/run.h"
 
 struct plug {
     const char *rules; /* directory of the rules */

@@ -21,10 +21,10 @@ struct watch {
 };
 
 /*
- * Runs until SIGTERM or SIGINT, and then waits for its processes, up to `leave_limit_ms`. At its start, and
- * when the kernel threw events away, it makes up those that must have been: at its start from what
- * the VMs were told last (presence.h), later from what it knows to be there. Returns 0, or -1 when
- * nothing can be heard any more, with one line in `error`.
+ * Runs until SIGTERM or SIGINT, and then waits for its processes, up to `leave_limit_ms`. At its
+ * start, and when the kernel threw events away, it makes up those that must have been: at its start
+ * from what the VMs were told last (presence.h), later from what it knows to be there. Returns 0,
+ * or -1 when nothing can be heard any more, with one line in `error`.
  */
 int watch_run(const struct watch *watch, char *error, size_t error_size);
 

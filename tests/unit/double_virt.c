@@ -3,7 +3,7 @@
 #include "engine/libvirt/domain_xml.h"
 #include "engine/libvirt/virt_libvirt.h"
 #include "engine/model/domain.h"
-#include "engine/run/pass.h"
+#include "engine/run/retry.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include "tests/unit/sample.h"
 
 #include "engine/backend/backend.h"
-#include "engine/run/pass.h"
+#include "engine/run/run.h"
 #include "engine/state/vm_state.h"
 
 #include <fcntl.h>
@@ -134,15 +134,15 @@ static inline bool run_at(enum event_name name, const char *text) {
     struct log_writer *journal = log_write_open(state_path(""), false);
     assert_non_null(journal);
     char *state = memory_strdup(state_path(""));
-    bool good = pass_run_event(&(struct run_config){.program = &rules.program,
-                                                    .event = &event,
-                                                    .host_source = &host_source,
-                                                    .state = state,
-                                                    .journal = journal,
-                                                    .clock = &hours.clock,
-                                                    .program_limit_ms = program_limit_ms,
-                                                    .boot_ms = boot_ms,
-                                                    .open_virt = open_double});
+    bool good = run_event(&(struct run_config){.program = &rules.program,
+                                               .event = &event,
+                                               .host_source = &host_source,
+                                               .state = state,
+                                               .log = journal,
+                                               .clock = &hours.clock,
+                                               .program_limit_ms = program_limit_ms,
+                                               .boot_ms = boot_ms,
+                                               .open_virt = open_double});
     log_write_close(journal);
     free(state);
     sample_rules_finish(&rules);

@@ -54,7 +54,7 @@ static int create(void **state) {
                                      .host_source = sample_source("tests/hosts/usb"),
                                      .state = directory,
                                      .out = tmpfile(),
-                                     .clock = run_clock_monotonic(),
+                                     .clock = retry_clock(),
                                      .open_virt = open_double};
     assert_non_null(request.out);
     return 0;

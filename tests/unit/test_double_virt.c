@@ -4,7 +4,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/model/domain.h"
-#include "engine/run/pass.h"
+#include "engine/run/retry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

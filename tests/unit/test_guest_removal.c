@@ -80,7 +80,7 @@ static int64_t took(void) {
 
 static void guest_lets_go_at_once(void **state) {
     (void)state;
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
     assert_says("let it go", "");
     assert_int_equal(took(), 0);
     assert_string_equal(double_virt_calls(hypervisor), "watch frigate\n"
@@ -96,7 +96,7 @@ static void guest_lets_go_later(void **state) {
     (void)state;
     double_virt_deaf(hypervisor, FRIGATE, true);
     double_virt_before(hypervisor, DOUBLE_WAIT, 3, take, coral_xml);
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
     assert_int_equal(took(), 250 + 500);
 }
 
@@ -106,14 +106,14 @@ static void guest_lets_go_and_libvirt_has_no_events(void **state) {
     double_virt_deaf(hypervisor, FRIGATE, true);
     double_virt_mute(hypervisor);
     double_virt_before(hypervisor, DOUBLE_XML, 6, take, coral_xml);
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
     assert_int_equal(took(), 250 + 500 + 1000 + 2000 + 4000);
 }
 
 static void guest_refuses(void **state) {
     (void)state;
     double_virt_refuse(hypervisor, FRIGATE, true);
-    assert_int_equal(ask(0), GUEST_KEEPS_IT);
+    assert_int_equal(ask(0), GUEST_REFUSED);
     assert_says("the guest refuses", "in the guest");
     assert_int_equal(took(), 0);
 }
@@ -121,17 +121,17 @@ static void guest_refuses(void **state) {
 static void guest_refuses_while_libvirt_waits(void **state) {
     (void)state;
     double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_REFUSED, "rejected by the guest");
-    assert_int_equal(ask(0), GUEST_KEEPS_IT);
+    assert_int_equal(ask(0), GUEST_REFUSED);
     assert_says("the guest refuses", "in the guest");
 }
 
 static void guest_is_silent(void **state) {
     (void)state;
     double_virt_deaf(hypervisor, FRIGATE, true);
-    assert_int_equal(ask(0), GUEST_IS_SILENT);
+    assert_int_equal(ask(0), GUEST_NO_ANSWER);
     assert_says("does not let it go", "does not answer");
     assert_int_equal(took(), 60000);
-    assert_int_equal(ask(7000), GUEST_IS_SILENT);
+    assert_int_equal(ask(7000), GUEST_NO_ANSWER);
     assert_int_equal(took(), 67000);
 }
 
@@ -140,7 +140,7 @@ static void another_device_goes(void **state) {
     (void)state;
     double_virt_deaf(hypervisor, FRIGATE, true);
     double_virt_before(hypervisor, DOUBLE_WAIT, 1, take, gpu_xml);
-    assert_int_equal(ask(0), GUEST_IS_SILENT);
+    assert_int_equal(ask(0), GUEST_NO_ANSWER);
     assert_int_equal(took(), 60000);
 }
 
@@ -155,7 +155,7 @@ static void another_device_is_kept(void **state) {
     double_virt_deaf(hypervisor, FRIGATE, true);
     double_virt_before(hypervisor, DOUBLE_WAIT, 1, refuse_gpu, gpu_xml);
     double_virt_before(hypervisor, DOUBLE_WAIT, 3, take, coral_xml);
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
 }
 
 /* --- the VM */
@@ -209,7 +209,7 @@ static void cannot_be_asked(void **state) {
 static void is_gone_already(void **state) {
     (void)state;
     double_virt_before(hypervisor, DOUBLE_DETACH, 1, take, coral_xml);
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
     assert_says("does not have it any more", "");
 }
 
@@ -218,7 +218,7 @@ static void cannot_be_watched(void **state) {
     double_virt_deaf(hypervisor, FRIGATE, true);
     double_virt_fail(hypervisor, DOUBLE_WATCH, 1, VIRT_UNREACHABLE, "too many clients");
     double_virt_before(hypervisor, DOUBLE_XML, 2, take, coral_xml);
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
     assert_int_equal(took(), 250);
 }
 
@@ -229,7 +229,7 @@ static void connection_is_lost(void **state) {
     double_virt_fail(hypervisor, DOUBLE_WAIT, 1, VIRT_UNREACHABLE, "gone");
     double_virt_fail(hypervisor, DOUBLE_XML, 2, VIRT_UNREACHABLE, "gone");
     double_virt_before(hypervisor, DOUBLE_WAIT, 3, take, coral_xml);
-    assert_int_equal(ask(0), GUEST_LET_GO);
+    assert_int_equal(ask(0), GUEST_RELEASED);
     assert_int_equal(took(), 250 + 500);
     assert_non_null(strstr(double_virt_calls(hypervisor), "watch frigate\ndomain_xml"));
 }

@@ -1,0 +1,58 @@
+#include "engine/run/retry.h"
+
+#include <time.h>
+
+static int64_t retry_monotonic_now(struct clock *clock) {
+    (void)clock;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void retry_monotonic_sleep(struct clock *clock, int64_t milliseconds) {
+    (void)clock;
+    struct timespec left = {.tv_sec = milliseconds / 1000,
+                            .tv_nsec = milliseconds % 1000 * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) != 0)
+        ;
+}
+
+struct clock *retry_clock(void) {
+    static struct clock clock = {retry_monotonic_now, retry_monotonic_sleep};
+    return &clock;
+}
+
+struct retry retry_start(struct clock *clock) {
+    return (struct retry){clock, clock->now_ms(clock), RETRY_FIRST_MS, RETRY_LONGEST_MS};
+}
+
+struct retry retry_start_steady(struct clock *clock, int64_t wait_ms) {
+    return (struct retry){clock, clock->now_ms(clock), wait_ms, wait_ms};
+}
+
+int64_t retry_left(const struct retry *retry, int64_t limit_ms) {
+    int64_t left = retry->start + limit_ms - retry->clock->now_ms(retry->clock);
+    return left > 0 ? left : 0;
+}
+
+int64_t retry_next(struct retry *retry, int64_t limit_ms) {
+    int64_t wait = retry->wait;
+    if (retry_left(retry, limit_ms) < wait)
+        return -1;
+    retry->wait = wait * 2 < retry->longest ? wait * 2 : retry->longest;
+    return retry->clock->now_ms(retry->clock) + wait;
+}
+
+bool retry_sleep(struct retry *retry, int64_t limit_ms) {
+    int64_t wait = retry->wait;
+    if (retry_next(retry, limit_ms) < 0)
+        return false;
+    retry->clock->sleep_ms(retry->clock, wait);
+    return true;
+}
+
+bool retry_call(struct retry *retry, const struct virt_error *error) {
+    return retry_sleep(retry, error->kind == VIRT_PASSES        ? RETRY_BUSY_LIMIT_MS
+                              : error->kind == VIRT_UNREACHABLE ? RETRY_CONNECT_LIMIT_MS
+                                                                : 0);
+}
