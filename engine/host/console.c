@@ -45,6 +45,7 @@ struct display {
     struct console_list framebuffers;
     bool knows_framebuffers, knows_text;       /* their sources are there */
     bool is_text_on_vga, is_framebuffer_bound; /* what the terminals are on */
+    char *terminal;      /* one that is bound and no dummy: "vtcon1"; NULL: unknown */
     bool is_on_firmware; /* the firmware's framebuffer, which is on the boot display */
 };
 
@@ -89,6 +90,10 @@ static void console_read_terminals(struct usage *usage, struct display *display)
         if (!name || !bind || strcmp(bind, "0") != 0) {
             bool is_vga = name && strstr(name, "VGA"), is_dummy = name && strstr(name, "dummy");
             bool is_framebuffer = name && strstr(name, "frame buffer");
+            if (!is_dummy) {
+                free(display->terminal);
+                display->terminal = memory_strdup(names.items[i]);
+            }
             display->is_text_on_vga |= is_vga || !(is_dummy || is_framebuffer);
             display->is_framebuffer_bound |= is_framebuffer || !(is_dummy || is_vga);
         }
@@ -134,7 +139,7 @@ static void console_add_other_display(struct usage *usage, const struct display 
             if (usage->host->devices[list->items[i].devices.items[j]].boot_vga)
                 return;
     for (size_t i = 0; i < list->items[0].devices.count; i++)
-        usage_add(usage, list->items[0].devices.items[i], USE_DISPLAY,
+        usage_add(usage, list->items[0].devices.items[i], USE_DISPLAY, display->terminal,
                   "shows its console on it (%s)", list->items[0].name);
 }
 
@@ -147,8 +152,10 @@ void console_find_displays(struct usage *usage) {
         console_read_kernel_consoles(usage, &display);
     for (size_t i = 0; i < usage->host->count; i++)
         if (usage->host->devices[i].boot_vga && console_is_on_boot_display(&display, i))
-            usage_add(usage, i, USE_DISPLAY, "shows its console on it (boot display)");
+            usage_add(usage, i, USE_DISPLAY, display.terminal,
+                      "shows its console on it (boot display)");
     console_add_other_display(usage, &display);
+    free(display.terminal);
     console_finish(&display.framebuffers);
 }
 
@@ -276,7 +283,7 @@ void console_find_keyboards(struct usage *usage) {
         for (size_t j = 0; j < keyboards.count; j++)
             fprintf(stream, "%s%s", j ? ", " : "", keyboards.items[j].name);
         memory_stream_close(stream, &names);
-        usage_add(usage, i, USE_KEYBOARD, "has %s behind it (%s)",
+        usage_add(usage, i, USE_KEYBOARD, "", "has %s behind it (%s)",
                   keyboards.count == 1 ? "its only keyboard" : "all its keyboards", names);
         free(names);
     }

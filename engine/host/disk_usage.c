@@ -1,6 +1,7 @@
 /* What the host uses its disks for: file systems, swap, and arrays, volumes or pools that are made
  * of them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/host/block_stack.h"
 #include "engine/host/guards.h"
@@ -13,12 +14,14 @@ static void disk_usage_add_direct(struct usage *usage, size_t device, struct nod
         return;
     struct node_list chain = graph_chain(&usage->host->block, top);
     char *nodes = graph_chain_text(&chain, NULL);
+    bool is_root = top->mount_point && strcmp(top->mount_point, "/") == 0;
 
     if (top->has_file_system)
-        usage_add(usage, device, USE_MOUNT, "mounts %s from it (%s)",
-                  top->mount_point ? top->mount_point : "a file system", nodes);
+        usage_add(usage, device, USE_MOUNT, is_root ? NULL : top->mount_point,
+                  "mounts %s from it (%s)", top->mount_point ? top->mount_point : "a file system",
+                  nodes);
     if (top->is_swap)
-        usage_add(usage, device, USE_SWAP, "swaps on it (%s)", nodes);
+        usage_add(usage, device, USE_SWAP, "", "swaps on it (%s)", nodes);
     for (size_t i = 0; i < chain.count; i++)
         chain.items[i]->explained = (unsigned)device + 1;
     free(nodes);
@@ -41,7 +44,8 @@ static void disk_usage_add_membership(struct usage *usage, size_t device,
     }
     if (members.count) {
         char *nodes = graph_chain_text(&members, NULL);
-        usage_add(usage, device, USE_MEMBER, "keeps it in %s (%s)", graph_label(holder), nodes);
+        usage_add(usage, device, USE_MEMBER, graph_label(holder), "keeps it in %s (%s)",
+                  graph_label(holder), nodes);
         free(nodes);
     }
     free(members.items);

@@ -420,7 +420,7 @@ static void net_stack_find_namespaces(struct usage *usage) {
         if (has_other < 0)
             has_other = net_stack_has_other_namespace(usage);
         if (has_other)
-            usage_add(usage, i, USE_ADDRESS,
+            usage_add(usage, i, USE_ADDRESS, NULL,
                       "has its interface in another network namespace (driver %s)",
                       usage->host->devices[i].driver);
     }
@@ -460,15 +460,15 @@ static void net_stack_add_service(struct usage *usage, size_t device, const stru
         net_stack_is_bridge(usage, top->name) ? net_stack_other_port(&usage->host->net, top) : NULL;
 
     if (top->service)
-        usage_add(usage, device, USE_ADDRESS, "%s (%s)", top->service, top->name);
+        usage_add(usage, device, USE_ADDRESS, top->name, "%s (%s)", top->service, top->name);
     else if (port)
-        usage_add(usage, device, USE_ADDRESS, "uses it in bridge %s (%s), which has %s on it",
-                  top->name, below, port->name);
+        usage_add(usage, device, USE_ADDRESS, top->name,
+                  "uses it in bridge %s (%s), which has %s on it", top->name, below, port->name);
     else if (!top->devices.count && !top->above.count && top->is_up && !top->is_switch &&
              !net_stack_may_be_idle(usage, top->name)) {
         char *type = net_stack_type(usage, top->name);
-        usage_add(usage, device, USE_ADDRESS, "uses it in %s %s (%s)", *type ? type : "interface",
-                  top->name, below);
+        usage_add(usage, device, USE_ADDRESS, top->name, "uses it in %s %s (%s)",
+                  *type ? type : "interface", top->name, below);
         free(type);
     }
 }
@@ -489,12 +489,12 @@ static void net_stack_add_use(struct usage *usage, size_t device, const struct n
     bool is_route = top->has_default_route;
 
     if (top->devices.count && is_route)
-        usage_add(usage, device, USE_DEFAULT_ROUTE, "uses it as network uplink (%s, default route)",
-                  top->name);
+        usage_add(usage, device, USE_DEFAULT_ROUTE, top->name,
+                  "uses it as network uplink (%s, default route)", top->name);
     else if (top->devices.count)
-        usage_add(usage, device, USE_ADDRESS, "has an address on it (%s)", top->name);
+        usage_add(usage, device, USE_ADDRESS, top->name, "has an address on it (%s)", top->name);
     else
-        usage_add(usage, device, is_route ? USE_DEFAULT_ROUTE : USE_ADDRESS,
+        usage_add(usage, device, is_route ? USE_DEFAULT_ROUTE : USE_ADDRESS, top->name,
                   "uses it in %s %s (%s)%s", net_stack_kind(usage, top), top->name, below,
                   is_route                               ? ", which carries the default route"
                   : strcmp(top->name, open_vswitch) == 0 ? ""

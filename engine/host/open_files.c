@@ -270,8 +270,8 @@ void open_files_each(struct usage *usage, open_files_visitor *visit, void *conte
 
 /* The processes that have files of one device open. */
 struct users {
-    char *text; /* "Xorg (process 4242: /dev/dri/card0), ..." */
-    char *last; /* the process that the text ends with */
+    char *text;         /* "Xorg (process 4242: /dev/dri/card0), ..." */
+    char *first, *last; /* the processes that the text begins and ends with */
     size_t count;
 };
 
@@ -285,7 +285,8 @@ static void open_files_add_user(struct users *users, const struct open_file *fil
     char *text = users->text, *longer = NULL;
 
     if (!is_same) {
-        users->count++;
+        if (!users->count++)
+            users->first = memory_strdup(file->process);
         free(users->last);
         users->last = memory_strdup(file->process);
     }
@@ -329,9 +330,11 @@ void open_files_find_usage(struct usage *usage) {
     for (size_t i = 0; i < count; i++) {
         char *text = open_files_users_text(&all.host[i]);
         if (text)
-            usage_add(usage, i, USE_PROCESS, "uses it in %s", text);
+            usage_add(usage, i, USE_PROCESS, all.host[i].first, "uses it in %s", text);
         free(text);
+        free(all.host[i].first);
         usage->host->devices[i].vm_use = open_files_users_text(&all.vm[i]);
+        free(all.vm[i].first);
     }
     free(all.host);
     free(all.vm);

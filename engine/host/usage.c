@@ -15,14 +15,30 @@ void usage_init(struct usage *usage, struct host *host, const struct tree *tree)
     usage->of = memory_zalloc((host->count ? host->count : 1) * sizeof *usage->of);
 }
 
-void usage_add(struct usage *usage, size_t device, enum usage_rank rank, const char *format, ...) {
+/* How to end a use; "%s" stands for what usage_add() names. */
+static const char *const how_to_end[] = {
+    [USE_MOUNT] = "unmount it: 'umount %s'",
+    [USE_SWAP] = "turn its swap off: 'swapon --show' lists it, 'swapoff' turns it off",
+    [USE_MEMBER] = "take it out of %s, or stop that",
+    [USE_PROCESS] = "stop the program: 'systemctl status %s' shows what started it",
+    [USE_DEFAULT_ROUTE] = "move the default route to another card: 'ip route' shows it",
+    [USE_ADDRESS] = "'ip -details address show %s' shows how it is used",
+    [USE_FUNCTIONS] = "remove them: 'echo 0 >/sys/bus/pci/devices/%s/sriov_numvfs'",
+    [USE_DISPLAY] = "take the console off it: 'echo 0 >/sys/class/vtconsole/%s/bind'",
+    [USE_KEYBOARD] = "plug a keyboard into another USB controller",
+};
+
+void usage_add(struct usage *usage, size_t device, enum usage_rank rank, const char *what,
+               const char *format, ...) {
     struct usage_list *list = &usage->of[device];
     va_list arguments;
 
     va_start(arguments, format);
     list->items = memory_grow(list->items, list->count, sizeof *list->items);
     list->items[list->count++] =
-        (struct usage_item){.rank = rank, .text = memory_vprintf(format, arguments)};
+        (struct usage_item){.rank = rank,
+                            .text = memory_vprintf(format, arguments),
+                            .hint = what ? memory_printf(how_to_end[rank], what) : NULL};
     va_end(arguments);
 }
 
@@ -33,28 +49,31 @@ static int usage_strongest_first(const void *a, const void *b) {
     return strverscmp(left->text, right->text);
 }
 
-/* One sentence of all uses; ends the list. NULL: it is empty. */
-static char *usage_sentence(struct usage_list *list) {
-    char *text = NULL;
+/* One sentence of all uses, and the hint of the strongest; ends the list. */
+static void usage_set(struct device *device, struct usage_list *list) {
     size_t size = 0;
 
     if (list->count == 0)
-        return NULL;
+        return;
     qsort(list->items, list->count, sizeof *list->items, usage_strongest_first);
-    FILE *stream = memory_stream(&text, &size);
+    FILE *stream = memory_stream(&device->use, &size);
     for (size_t i = 0; i < list->count; i++) {
         fprintf(stream, "%s%s", i ? "; " : "", list->items[i].text);
         free(list->items[i].text);
+        if (i)
+            free(list->items[i].hint);
     }
-    memory_stream_close(stream, &text);
+    memory_stream_close(stream, &device->use);
+    names_clean(device->use);
+    device->use_hint = list->items[0].hint;
+    if (device->use_hint)
+        names_clean(device->use_hint);
     free(list->items);
-    names_clean(text);
-    return text;
 }
 
 void usage_finish(struct usage *usage) {
     for (size_t i = 0; i < usage->host->count; i++)
-        usage->host->devices[i].use = usage_sentence(&usage->of[i]);
+        usage_set(&usage->host->devices[i], &usage->of[i]);
     free(usage->of);
     usage->of = NULL;
 }

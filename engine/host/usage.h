@@ -25,7 +25,7 @@ enum usage_rank {
 
 struct usage_item {
     enum usage_rank rank;
-    char *text;
+    char *text, *hint; /* hint: NULL: none */
 };
 
 struct usage_list {
@@ -40,12 +40,13 @@ struct usage {
 };
 
 void usage_init(struct usage *usage, struct host *host, const struct tree *tree);
-/* Sets `use` of every device that has one, and ends `usage`. */
+/* Sets `use` and `use_hint` of every device that has a use, and ends `usage`. */
 void usage_finish(struct usage *usage);
 
-/* Adds a use. The text continues "the host ...". */
-void usage_add(struct usage *usage, size_t device, enum usage_rank rank, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+/* Adds a use. The text continues "the host ...". `what` is named in the hint how to end the use, if
+ * that rank's hint has a place for it; NULL: there is no hint. */
+void usage_add(struct usage *usage, size_t device, enum usage_rank rank, const char *what,
+               const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Calls `visit` for each device that nodes of the graph sit on, with all of these nodes. */
 void usage_each_device(struct usage *usage, const struct graph *graph,

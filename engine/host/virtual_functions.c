@@ -21,8 +21,8 @@ void virtual_functions_find_usage(struct usage *usage) {
         if (!count && !usage->of[i].count)
             count = counts[i];
         if (count)
-            usage_add(usage, i, USE_FUNCTIONS, "runs %u virtual function%s on it", count,
-                      count == 1 ? "" : "s");
+            usage_add(usage, i, USE_FUNCTIONS, host->devices[i].address,
+                      "runs %u virtual function%s on it", count, count == 1 ? "" : "s");
     }
     free(counts);
 }

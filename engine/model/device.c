@@ -50,6 +50,7 @@ struct device device_copy(const struct device *device) {
     result.physical = device_copy_text(device->physical);
     result.controller = device_copy_text(device->controller);
     result.use = device_copy_text(device->use);
+    result.use_hint = device_copy_text(device->use_hint);
     result.vm_use = device_copy_text(device->vm_use);
     result.obstacle_text = device_copy_text(device->obstacle_text);
     result.obstacle_hint = device_copy_text(device->obstacle_hint);
@@ -66,6 +67,7 @@ void device_finish(struct device *device) {
     free(device->controller);
     free(device->serial);
     free(device->use);
+    free(device->use_hint);
     free(device->vm_use);
     free(device->obstacle_text);
     free(device->obstacle_hint);

@@ -74,6 +74,8 @@ struct device {
     /* What the host itself does with the device, in words that end "the host ...", for example
      * "mounts / from it (sda1, md0)"; NULL: nothing. */
     char *use;
+    /* How to end the first of these uses: "unmount it: 'umount /srv'"; NULL: nothing to suggest. */
+    char *use_hint;
     /* The process of a VM that has a file of it open, other than VFIO's and its USB file, as a disk
      * that is its own: "qemu-system-x86 (process 4242: /dev/sdb)"; NULL: none. */
     char *vm_use;

@@ -609,6 +609,62 @@ static void test_a_keyboard_that_a_vm_has_is_not_the_hosts(void **state) {
     assert_use(tree, "0000:00:14.0", "has its only keyboard behind it (1-1)");
 }
 
+/* ---- Hints ---- */
+
+static void assert_hint(struct tree_of_test *tree, const char *address, const char *hint) {
+    load(tree);
+    assert_text(pci(tree, address)->use_hint, hint);
+}
+
+/* Of several uses the strongest has its hint. */
+static void test_hints_how_to_free_a_disk(void **state) {
+    struct tree_of_test *tree = *state;
+    put_disk(tree);
+    assert_hint(tree, "0000:00:01.0", NULL);
+    put_virtual(tree, "md0", "9:0");
+    put_stack(tree, "md0", "sda1");
+    assert_hint(tree, "0000:00:01.0", "take it out of md0, or stop that");
+    put(tree, "proc/swaps", "Filename\n/dev/sda2 partition 1 0 -2\n");
+    assert_hint(tree, "0000:00:01.0",
+                "turn its swap off: 'swapon --show' lists it, 'swapoff' turns it off");
+    put_mounts(tree, "1 0 8:1 / /srv/a\\033b rw - ext4 /dev/sda1 rw\n");
+    assert_hint(tree, "0000:00:01.0", "unmount it: 'umount /srv/a?b'");
+    put_mounts(tree, "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
+    assert_hint(tree, "0000:00:01.0", NULL);
+}
+
+static void test_hints_how_to_free_a_card_and_a_display(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put(tree, "proc/net/arp", "IP\n10.0.0.1 0x1 0x2 52:54:00:00:00:01 * eth0\n");
+    assert_hint(tree, "0000:00:02.0", "'ip -details address show eth0' shows how it is used");
+    put_routes(tree, "eth0 00000000 010200C0 0003 0 0 0 00000000\n");
+    assert_hint(tree, "0000:00:02.0",
+                "move the default route to another card: 'ip route' shows it");
+    put_entry(tree, "drm", GPU "/drm", "card1");
+    put_process(tree, "3217", "Xorg");
+    put_process(tree, "3348", "gnome-shell");
+    put_open(tree, "3217", "13", "dri/card1");
+    put_open(tree, "3348", "13", "dri/card1");
+    assert_hint(tree, "0000:03:00.0",
+                "stop the program: 'systemctl status 3217' shows what started it");
+    put(tree, GPU "/boot_vga", "1\n");
+    remove_file(tree, "proc/3217/fd/13");
+    remove_file(tree, "proc/3348/fd/13");
+    put(tree, "sys/class/vtconsole/vtcon0/name", "(S) VGA+\n");
+    put(tree, "sys/class/vtconsole/vtcon0/bind", "1\n");
+    put(tree, "sys/class/vtconsole/vtcon2/name", "(S) dummy device\n");
+    put(tree, "sys/class/vtconsole/vtcon2/bind", "1\n");
+    assert_hint(tree, "0000:03:00.0",
+                "take the console off it: 'echo 0 >/sys/class/vtconsole/vtcon0/bind'");
+    put(tree, GPU "/sriov_numvfs", "2\n");
+    remove_file(tree, GPU "/boot_vga");
+    assert_hint(tree, "0000:03:00.0",
+                "remove them: 'echo 0 >/sys/bus/pci/devices/0000:03:00.0/sriov_numvfs'");
+    put_keyboard(tree, "1-1", "usbhid");
+    assert_hint(tree, "0000:00:14.0", "plug a keyboard into another USB controller");
+}
+
 /* ---- Nodes ---- */
 
 /* The addresses of the devices that a node is on, separated by blanks; "-": there is no such node.
@@ -672,6 +728,8 @@ static void test_node_of_a_usb_disk(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         OWN(test_strongest_use_comes_first),
+        OWN(test_hints_how_to_free_a_disk),
+        OWN(test_hints_how_to_free_a_card_and_a_display),
         OWN(test_lines_cut_short),
         OWN(test_an_idle_host_is_free),
         OWN(test_files_that_every_kernel_has),
