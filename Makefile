@@ -207,8 +207,9 @@ uninstall: ## remove what install installed; rules and log are kept
 	@sh $(B)/install.sh --uninstall $(INSTALL_OPTIONS)
 
 # A separate build with all directories given, so that none of `make install` applies. The programs contain no path
-# of this machine, so that the same source gives the same bytes.
-own_build = +@$(MAKE) --no-print-directory B=build/$(1) KIND=$(1) SANITIZE= PREFIX=$(2) BINDIR=$(2)/bin \
+# of this machine, so that the same source gives the same bytes. Two at the same time need two directories OUT.
+OUT ?= build
+own_build = +@$(MAKE) --no-print-directory B=$(OUT)/$(1) KIND=$(1) SANITIZE= PREFIX=$(2) BINDIR=$(2)/bin \
 	RULESDIR=/usr/local/libvirt/rules.d HOOKDIR=/etc/libvirt/hooks INSTALLER='$(3)' \
 	CPPFLAGS= CFLAGS='-O2 -ffile-prefix-map="$(CURDIR)"=.' LDFLAGS='-s -Wl,--build-id=none' $(4)
 # Everything is below one directory, which is kept over an update of the NAS.
@@ -220,7 +221,7 @@ dist: ## make archives in build/: programs for hosts without a compiler, and the
 		EXAMPLESDIR=$(ARCHIVE_DIR)/examples UDEVDIR=/etc/udev/rules.d UNITDIR=/etc/systemd/system \
 		TMPFILESDIR=/etc/tmpfiles.d LINK=/usr/local/bin/virt-rules)
 pack-archive: all
-	@$(PLACES) hook/dist $(B) $(VERSION) build
+	@$(PLACES) hook/dist $(B) $(VERSION) $(OUT)
 
 DEB_ARCH = $(shell dpkg --print-architecture)
 deb: ## make a Debian package in build/, checked with lintian
@@ -230,7 +231,7 @@ deb: ## make a Debian package in build/, checked with lintian
 		EXAMPLESDIR=/usr/share/doc/virt-rules/examples UDEVDIR=/usr/lib/udev/rules.d \
 		UNITDIR=/usr/lib/systemd/system TMPFILESDIR=/usr/lib/tmpfiles.d LINK= LDLIBS='-lexpat -ljson-c -ldl')
 pack-deb: all
-	@$(PLACES) hook/deb $(B) $(VERSION) build
+	@$(PLACES) hook/deb $(B) $(VERSION) $(OUT)
 
 clean: ## remove build/
 	rm -rf build
