@@ -2,16 +2,31 @@
 
 #include "lexer/memory.h"
 
-#include <stdio.h>
+#include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* On one line, and cut between two UTF-8 characters. Frees `text`. */
+static void failure_put(char *to, size_t size, char *text) {
+    size_t length = strlen(text);
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80)
+            length--;
+    }
+    for (size_t i = 0; i < length; i++)
+        to[i] = (char)(iscntrl((unsigned char)text[i]) ? ' ' : text[i]);
+    while (length > 0 && to[length - 1] == ' ')
+        length--;
+    to[length] = '\0';
+    free(text);
+}
 
 int failure_vset(struct failure *failure, const char *format, va_list arguments) {
     if (!failure)
         return -1;
-    char *message = memory_vprintf(format, arguments);
-    snprintf(failure->message, sizeof failure->message, "%s", message);
+    failure_put(failure->message, sizeof failure->message, memory_vprintf(format, arguments));
     *failure->hint = '\0';
-    free(message);
     return -1;
 }
 
@@ -28,9 +43,7 @@ int failure_hint(struct failure *failure, const char *format, ...) {
     if (!failure)
         return -1;
     va_start(arguments, format);
-    char *hint = memory_vprintf(format, arguments);
+    failure_put(failure->hint, sizeof failure->hint, memory_vprintf(format, arguments));
     va_end(arguments);
-    snprintf(failure->hint, sizeof failure->hint, "%s", hint);
-    free(hint);
     return -1;
 }

@@ -5,12 +5,15 @@
 #include <stdarg.h>
 
 struct failure {
-    char message[1024]; /* one line without a newline; a longer one is cut */
+    char message[1024]; /* one line without a newline */
     char hint[512];     /* what to do next; "" when nothing is known */
 };
 
-/* Sets the message and empties the hint. Returns -1, so that a function can fail with it.
- * The texts may point into `failure` itself. A NULL `failure`: the caller does not want to know. */
+/*
+ * Sets the message and empties the hint. Control characters become blanks, and a longer text is cut
+ * between two UTF-8 characters. Returns -1, so that a function can return it. The arguments may be
+ * texts of `failure` itself. `failure` NULL: the caller does not need them.
+ */
 int failure_set(struct failure *failure, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int failure_vset(struct failure *failure, const char *format, va_list arguments)

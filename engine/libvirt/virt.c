@@ -1,5 +1,6 @@
 #include "engine/libvirt/virt.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,17 @@ void virt_list_free(struct virt_vm *vms, size_t count) {
     for (size_t i = 0; vms && i < count; i++)
         free(vms[i].xml);
     free(vms);
+}
+
+int virt_error_set(struct virt_error *error, enum virt_error_kind kind, const char *hint,
+                   const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    failure_vset(&error->failure, format, arguments);
+    va_end(arguments);
+    error->kind = kind;
+    error->code = 0;
+    return failure_hint(&error->failure, "%s", hint);
 }
 
 const char *virt_error_reason(const struct virt_error *error) {

@@ -124,6 +124,10 @@ struct virt_library {
 /* Loads it, in a process of its own too, and connects to nothing. Returns 0, or -1 with `error`. */
 int virt_asker_find_library(struct virt_library *library, struct virt_error *error);
 
+/* An error of our own; the hint may be "". Returns -1. */
+int virt_error_set(struct virt_error *error, enum virt_error_kind kind, const char *hint,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 #define VIRT_NO_ANSWER "libvirt does not answer: "
 /* The message without these words, for a caller that has said so already. */
 const char *virt_error_reason(const struct virt_error *error);

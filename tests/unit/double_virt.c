@@ -1,6 +1,7 @@
 #include "tests/unit/double_virt.h"
 
 #include "engine/libvirt/domain_xml.h"
+#include "engine/libvirt/libvirt_errors.h"
 #include "engine/libvirt/virt_libvirt.h"
 #include "engine/model/domain.h"
 #include "engine/run/retry.h"
@@ -339,7 +340,7 @@ static const char *name_of(const struct double_virt *hypervisor, const char *uui
 static int no_domain(struct virt_error *error, const char *vm) {
     char *message = print("Domain not found: no domain with matching uuid '%s'", vm);
 
-    virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, message);
+    libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, message);
     free(message);
     return -1;
 }
@@ -352,7 +353,7 @@ static struct vm *running(const struct double_virt *hypervisor, const char *uuid
     if (vm && vm->runs)
         return vm;
     if (vm)
-        virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
+        libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
                            "Requested operation is not valid: domain is not running");
     else
         no_domain(error, uuid);
@@ -444,7 +445,7 @@ static int double_attach(struct virt *virt, const char *uuid, int id, const char
         is_other_life(hypervisor, uuid, id, error) || !running(hypervisor, uuid, error))
         return -1;
     if (!read_hostdev(xml, &hostdev)) {
-        virt_libvirt_error(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
+        libvirt_errors_set(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
                            "XML error: that is no host device");
         return -1;
     }
@@ -455,7 +456,7 @@ static int double_attach(struct virt *virt, const char *uuid, int id, const char
         message = print("Requested operation is not valid: %s device %s is in use by driver QEMU, "
                         "domain %s",
                         hostdev.bus == BUS_PCI ? "PCI" : "USB", device, holder->name);
-        virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, message);
+        libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, message);
         free(device);
         free(message);
         return -1;
@@ -478,7 +479,7 @@ static int double_detach(struct virt *virt, const char *uuid, int id, const char
     if (!vm)
         return -1;
     if (!read_hostdev(xml, &hostdev) || !hostdev_in(vm, &hostdev, &end, &held)) {
-        virt_libvirt_error(error, VIR_FROM_QEMU, VIR_ERR_DEVICE_MISSING,
+        libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_DEVICE_MISSING,
                            "device not found: host device not found");
         return -1;
     }

@@ -1,3 +1,4 @@
+#include "engine/libvirt/libvirt_errors.h"
 #include "engine/libvirt/virt_libvirt.h"
 
 #include "engine/libvirt/domain_xml.h"
@@ -174,7 +175,7 @@ static void knows_what_errors_mean(void **state) {
         const char *message = meanings[i].message;
 
         memset(&error, 'x', sizeof error);
-        virt_libvirt_error(&error, meanings[i].domain, meanings[i].code, message);
+        libvirt_errors_set(&error, meanings[i].domain, meanings[i].code, message);
         if (error.kind != meanings[i].failure)
             fail_msg("%d for: %s", error.kind, message);
         assert_int_equal(error.code, meanings[i].code);
@@ -192,12 +193,12 @@ static void puts_messages_on_one_line(void **state) {
     char message[2 * sizeof error.failure.message];
 
     (void)state;
-    virt_libvirt_error(&error, 0, 1, "qemu said:\n\tone\r\ntwo\x1b[1m\n");
+    libvirt_errors_set(&error, 0, 1, "qemu said:\n\tone\r\ntwo\x1b[1m\n");
     assert_string_equal(error.failure.message, "qemu said:  one  two [1m");
     memset(message, 'a', sizeof message);
     memcpy(message + sizeof error.failure.message - 2, "\xc3\xbc", 2); /* the last byte that fits */
     message[sizeof message - 1] = '\0';
-    virt_libvirt_error(&error, 0, 1, message);
+    libvirt_errors_set(&error, 0, 1, message);
     assert_int_equal(strlen(error.failure.message), sizeof error.failure.message - 2);
 }
 

@@ -1,0 +1,182 @@
+#include "engine/libvirt/libvirt_errors.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { ANY = -1 };
+
+#define HINT_GROUP                                                                                 \
+    "another device of its IOMMU group is still on a host driver: pass the whole group ('with "    \
+    "group'), or move the card to another slot"
+#define HINT_PORT                                                                                  \
+    "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "  \
+    "with 'virsh edit', start it"
+#define HINT_IOMMU                                                                                 \
+    "turn on the IOMMU: VT-d or AMD-Vi in the firmware, and intel_iommu=on (Intel) on the "        \
+    "kernel's command line"
+#define HINT_VFIO                                                                                  \
+    "load vfio-pci ('modprobe vfio-pci') and turn on the IOMMU: VT-d or AMD-Vi in the firmware, "  \
+    "intel_iommu=on (Intel) on the kernel's command line"
+#define HINT_RMRR                                                                                  \
+    "dmesg says why: with RMRR the firmware keeps memory of the device, turn that off there or "   \
+    "use another slot; without interrupt remapping update the firmware"
+#define HINT_RESET                                                                                 \
+    "libvirt cannot reset it alone: pass all functions of the card together ('with group')"
+#define HINT_USB_PORTS                                                                             \
+    "the VM has no free USB port: shut it down, add <controller type='usb' model='qemu-xhci' "     \
+    "ports='15'/> with 'virsh edit', start it"
+#define HINT_USB_GONE "it was unplugged or came back with another number or id: see lsusb"
+#define HINT_USB_OPEN                                                                              \
+    "qemu cannot open the device: it was unplugged, or qemu may not: see lsusb, and dmesg for "    \
+    "denials"
+#define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"
+#define HINT_TRANSLATED                                                                            \
+    "the daemon translates its messages, so their meaning is not known here: set LC_ALL=C for it " \
+    "('systemctl edit libvirtd', Environment=LC_ALL=C)"
+
+/* Texts of libvirt 0.10 to 12 and of qemu, which never translates; libvirt's daemon does. The first
+ * row that matches counts; `text` is a part of the message, in any case. */
+static const struct libvirt_errors_meaning {
+    int domain, code;
+    const char *text; /* NULL: any */
+    enum virt_error_kind kind;
+    const char *hint;
+} meanings[] = {
+    {ANY, VIR_ERR_OPERATION_TIMEOUT, NULL, VIRT_PASSES,
+     "something else works on the VM; 'virsh domjobinfo VM' shows what"},
+    {ANY, ANY, "state change lock", VIRT_PASSES,
+     "something else works on the VM; 'virsh domjobinfo VM' shows what"},
+    {ANY, VIR_ERR_NO_DOMAIN, NULL, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs"},
+    {ANY, VIR_ERR_AUTH_FAILED, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {ANY, VIR_ERR_AUTH_CANCELLED, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {ANY, VIR_ERR_AUTH_UNAVAILABLE, NULL, VIRT_UNREACHABLE, "run it as root"},
+    {VIR_FROM_RPC, ANY, "too many open files", VIRT_UNREACHABLE,
+     "raise the limit on open files: ulimit -n"},
+    {VIR_FROM_RPC, ANY, "permission denied", VIRT_UNREACHABLE, "run it as root"},
+    {VIR_FROM_RPC, ANY, NULL, VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, VIR_ERR_RPC, NULL, VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, VIR_ERR_NO_CONNECT, NULL, VIRT_UNREACHABLE,
+     "is the connection URI right, and the hypervisor's driver installed?"},
+    {ANY, VIR_ERR_INVALID_CONN, NULL, VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, ANY, "client socket is closed", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, ANY, "end of file while reading data", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, ANY, "cannot recv data", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, ANY, "cannot write data", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, ANY, "failed to connect socket", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, ANY, "keepalive timeout", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    {ANY, VIR_ERR_OPERATION_INVALID, "is in use", VIRT_HELD,
+     "a VM has it, or another device of its IOMMU group: detach it there first"},
+    {ANY, VIR_ERR_OPERATION_FAILED, "already exists", VIRT_HELD, "the VM has it already"},
+    {ANY, ANY, "domain is not running", VIRT_NOT_RUNNING, "start the VM first"},
+    {ANY, ANY, "domain is no longer running", VIRT_NOT_RUNNING, "the VM stopped meanwhile"},
+    {ANY, ANY, "inactive domain", VIRT_NOT_RUNNING, "start the VM first"},
+    {ANY, ANY, "guest unexpectedly quit", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "unexpectedly closed the monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "end of file from qemu monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "unable to read from monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "unable to write to monitor", VIRT_NOT_RUNNING,
+     "the VM's qemu ended: see /var/log/libvirt/qemu/"},
+    {ANY, ANY, "duplicate device id", VIRT_FAILED,
+     "libvirt lost sight of a device that the VM has, as when its daemon was killed in the middle "
+     "of "
+     "an attach: shut the VM down and start it again"},
+    {ANY, ANY, "is not viable", VIRT_FAILED, HINT_GROUP},
+    {ANY, ANY, "error getting device from group", VIRT_FAILED, HINT_GROUP},
+    {ANY, ANY, "lacking acs", VIRT_FAILED,
+     "the switch above it lets devices reach each other past the IOMMU: move the card to a slot of "
+     "the processor's own"},
+    {ANY, ANY, "no more available pci", VIRT_FAILED, HINT_PORT},
+    {ANY, ANY, "no pci buses available", VIRT_FAILED,
+     "the VM's machine type has no PCI: it needs another one, q35 or pc"},
+    {ANY, ANY, "support hotplug", VIRT_FAILED, HINT_PORT}, /* of libvirt, and qemu's "...ging" */
+    {ANY, ANY, "double use of pci address", VIRT_FAILED,
+     "another device took that place in the guest meanwhile: 'virt-rules apply VM' plans again"},
+    {ANY, ANY, "already occupied by", VIRT_FAILED,
+     "another device took that place in the guest meanwhile: 'virt-rules apply VM' plans again"},
+    {ANY, ANY, "support passthrough of host pci", VIRT_FAILED, HINT_IOMMU},
+    {ANY, ANY, "device assignment is not supported by the host", VIRT_FAILED, HINT_VFIO},
+    {ANY, ANY, "support vfio", VIRT_FAILED, HINT_VFIO},
+    {ANY, ANY, "set iommu for container", VIRT_FAILED, HINT_RMRR}, /* VFIO_SET_IOMMU failed */
+    {ANY, ANY, "vfio_set_iommu", VIRT_FAILED, HINT_RMRR},
+    {ANY, ANY, "ineligible for iommu domain", VIRT_FAILED, HINT_RMRR},
+    {ANY, ANY, "error attaching to ioasid", VIRT_FAILED, HINT_RMRR}, /* of IOMMUFD */
+    {ANY, ANY, "failed to open /dev/vfio", VIRT_FAILED,
+     "another program has the IOMMU group, or qemu may not open it: 'fuser -v /dev/vfio/*', and "
+     "see dmesg for denials"},
+    {ANY, ANY, "could not open '/dev/vfio", VIRT_FAILED,
+     "another program has the IOMMU group, or qemu may not open it: 'fuser -v /dev/vfio/*', and "
+     "see dmesg for denials"},
+    {ANY, ANY, "no flr, pm reset or bus reset", VIRT_FAILED, HINT_RESET},
+    {ANY, ANY, "not doing bus reset", VIRT_FAILED, HINT_RESET},
+    {ANY, ANY, "unable to reset pci device", VIRT_FAILED, HINT_RESET},
+    {ANY, ANY, "no usb bus", VIRT_FAILED,
+     "the VM has no USB controller: shut it down, add <controller type='usb' model='qemu-xhci'/> "
+     "with 'virsh edit', start it"},
+    {ANY, ANY, "no free usb ports", VIRT_FAILED, HINT_USB_PORTS},
+    {ANY, ANY, "bus with no free ports", VIRT_FAILED, HINT_USB_PORTS},
+    {ANY, ANY, "speed mismatch trying to attach", VIRT_FAILED,
+     "the VM's USB controller is too old for the device: use <controller type='usb' "
+     "model='qemu-xhci'/>"},
+    /* Each of the two may see a device later than the kernel shows it. */
+    {ANY, ANY, "did not find usb device", VIRT_PASSES, HINT_USB_GONE},
+    {ANY, ANY, "did not find matching usb", VIRT_PASSES, HINT_USB_GONE}, /* since 12 */
+    {ANY, ANY, "failed to find host usb device", VIRT_PASSES, HINT_USB_GONE},
+    {ANY, ANY, "failed to open host usb device", VIRT_PASSES, HINT_USB_OPEN},
+    {ANY, ANY, "/dev/bus/usb/", VIRT_PASSES, HINT_USB_OPEN},
+    {ANY, ANY, "multiple usb devices", VIRT_FAILED,
+     "several devices have that id: say which by its 'port' or 'serial'"},
+    {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
+     "a bridge cannot be passed: name the device behind it"},
+    {ANY, ANY, "guest is busy", VIRT_PASSES,
+     "the guest is at work on that slot, and has not finished yet"},
+    {ANY, ANY, "already in the process of unplug", VIRT_PASSES,
+     "the guest was asked to let it go, and has not answered yet"},
+    {ANY, ANY, "rejected by the guest", VIRT_REFUSED,
+     "stop its use in the guest, or shut the VM down"},
+    {ANY, ANY, "cause is unknown", VIRT_FAILED,
+     "most often the device's address is gone: see 'virt-rules devices'"},
+    {ANY, ANY, "failed to bind", VIRT_FAILED,
+     "is vfio-pci loaded? 'modprobe vfio-pci', then see dmesg"},
+    {ANY, ANY, "vfio_map_dma", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "vfio_container_dma_map", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "memory listener initialization failed", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "limit locked memory", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, NULL, VIRT_FAILED, ""},
+};
+
+static bool libvirt_errors_matches(const struct libvirt_errors_meaning *meaning, int domain,
+                                   int code, const char *message) {
+    return (meaning->domain == ANY || meaning->domain == domain) &&
+           (meaning->code == ANY || meaning->code == code) &&
+           (!meaning->text || strcasestr(message, meaning->text));
+}
+
+bool libvirt_errors_is_translated(const char *message) {
+    while (*message && isascii((unsigned char)*message))
+        message++;
+    return *message;
+}
+
+void libvirt_errors_set(struct virt_error *error, int domain, int code, const char *message) {
+    const struct libvirt_errors_meaning *meaning = meanings;
+    if (!message)
+        message = "libvirt gave no reason";
+    while (!libvirt_errors_matches(meaning, domain, code, message))
+        meaning++;
+    bool is_unknown = !*meaning->hint && libvirt_errors_is_translated(message);
+    virt_error_set(error, meaning->kind, is_unknown ? HINT_TRANSLATED : meaning->hint, "%s",
+                   message);
+    error->code = code;
+}
+
+int libvirt_errors_last(const struct libvirt_api *api, struct virt_error *error) {
+    virErrorPtr last = api->last_error();
+    libvirt_errors_set(error, last ? last->domain : 0, last ? last->code : 0,
+                       last ? last->message : NULL);
+    api->reset_last_error();
+    return -1;
+}
