@@ -109,14 +109,14 @@ struct check_options {
 };
 
 /* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
-static bool command_check_find_vms(const struct check_options *options, struct vms *vms,
+static bool command_check_find_vms(const struct check_options *options, struct domain_list *vms,
                                    char **note) {
     struct virt *virt = NULL;
     struct virt_error error;
     if (options->sysroot)
-        return domain_list_from_tree(vms, options->sysroot);
-    bool known = virt_asker_connect(&virt, NULL, &error) == 0 &&
-                 domain_list_from_libvirt(vms, virt, &error) == 0;
+        return domain_list_all_in(vms, options->sysroot);
+    bool known =
+        virt_asker_connect(&virt, NULL, &error) == 0 && domain_list_all(vms, virt, &error) == 0;
     if (!known) {
         *note = command_libvirt_note(&error);
         char *message = memory_printf("names of VMs are not judged, %s", *note);
@@ -132,7 +132,7 @@ static int command_check_check_host(const struct check_options *options, struct 
     struct failure failure;
     struct host_source source = source_sysfs(options->sysroot);
     struct host host;
-    struct vms vms = {0};
+    struct domain_list vms = {0};
     if (source.load(&source, &host, &failure) < 0) {
         *note = memory_strdup(failure.message);
         return command_fail(failure.message,

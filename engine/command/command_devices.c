@@ -3,7 +3,7 @@
 
 #include "engine/host/snapshot.h"
 #include "engine/host/source_sysfs.h"
-#include "engine/libvirt/running_domains.h"
+#include "engine/libvirt/domain_list.h"
 #include "engine/plan/assignable.h"
 #include "lexer/text.h"
 
@@ -15,7 +15,7 @@ static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", 
 
 struct listing {
     struct host host;
-    struct others others;
+    struct domain_list others;
     struct holdings holdings;
     const struct device **order; /* by bus, group, and as the host has them */
     char *note;                  /* libvirt did not answer; NULL: it did, or need not */
@@ -218,17 +218,17 @@ static void command_devices_load_others(struct listing *listing, const char *sys
     struct virt *virt = NULL;
     struct virt_error error;
     if (sysroot) {
-        running_domains_from_tree(&listing->others, sysroot, NULL);
+        domain_list_running_in(&listing->others, sysroot, NULL);
         return;
     }
     if (virt_asker_connect(&virt, NULL, &error) < 0 ||
-        running_domains_load(&listing->others, virt, NULL, &error) < 0) {
+        domain_list_running(&listing->others, virt, NULL, &error) < 0) {
         listing->note = command_libvirt_note(&error);
         char *message = memory_printf("what VMs have is not known, %s", listing->note);
         command_fail(message, error.failure.hint); /* only said: the list is good without it */
         free(message);
-        running_domains_from_tree(&listing->others, "",
-                                  NULL); /* as far as libvirt's own files say it */
+        domain_list_running_in(&listing->others, "",
+                               NULL); /* as far as libvirt's own files say it */
     }
     virt_close(virt);
 }
@@ -282,7 +282,7 @@ int command_devices(const struct command *command, int argc, char **argv) {
         command_devices_print_text(&listing, command_colour(stdout));
     free((void *)listing.order);
     holdings_finish(&listing.holdings);
-    running_domains_finish(&listing.others);
+    domain_list_finish(&listing.others);
     free(listing.note);
     host_finish(&listing.host);
     return EXIT_FINE;

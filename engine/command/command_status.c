@@ -4,7 +4,6 @@
 #include "engine/command/plan_context.h"
 #include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
-#include "engine/libvirt/running_domains.h"
 #include "engine/plan/status.h"
 #include "engine/state/log_read.h"
 #include "engine/state/log_write.h"
@@ -28,7 +27,7 @@ struct view {
     bool json, broken_rules;
     char *note; /* libvirt does not answer: which VMs there are is not known; else NULL */
     struct host host;
-    struct vms vms;
+    struct domain_list vms;
     struct ruleset ruleset;
     struct program program;
 };
@@ -419,8 +418,8 @@ static int command_status_find_vm(struct view *view) {
 static void command_status_go_on_without(struct view *view, const struct virt_error *error) {
     command_fail(error->failure.message, error->failure.hint); /* only said */
     view->note = command_libvirt_note(error);
-    struct others running;
-    running_domains_from_tree(&running, view->sysroot ? view->sysroot : "", NULL);
+    struct domain_list running;
+    domain_list_running_in(&running, view->sysroot ? view->sysroot : "", NULL);
     for (size_t i = 0; i < running.count; i++) {
         if (running.list[i].unreadable) {
             domain_finish(&running.list[i]);
@@ -439,7 +438,7 @@ static int command_status_load_vms(struct view *view) {
     if (view->domain_xml)
         return command_status_load_domain(view);
     if (virt_asker_connect(&virt, NULL, &error) < 0 ||
-        domain_list_from_libvirt(&view->vms, virt, &error) < 0)
+        domain_list_all(&view->vms, virt, &error) < 0)
         command_status_go_on_without(view, &error);
     else if (view->vm)
         status = command_status_find_vm(view);

@@ -66,8 +66,8 @@ static int plan_context_known_by_name(struct plan_context *inquiry) {
 /* A host where libvirt does not answer can still be planned for: its files tell of running VMs. */
 static int plan_context_go_on_without(struct plan_context *inquiry,
                                       const struct virt_error *error) {
-    running_domains_from_tree(&inquiry->others, "", NULL);
-    bool found = running_domains_take(&inquiry->others, inquiry->vm, &inquiry->domain);
+    domain_list_running_in(&inquiry->others, "", NULL);
+    bool found = domain_list_take(&inquiry->others, inquiry->vm, &inquiry->domain);
     fprintf(stderr,
             "virt-rules: libvirt does not answer, so all that is known of the VM is %s'%s': %s\n",
             found ? "what libvirt's file says of " : "that it is called ", inquiry->vm,
@@ -88,12 +88,12 @@ static int plan_context_ask_libvirt(struct plan_context *inquiry, struct virt *v
     int status = plan_context_parse_xml(&inquiry->domain, inquiry->vm, xml, strlen(xml));
     free(xml);
     if (status == EXIT_FINE &&
-        running_domains_load(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0) {
+        domain_list_running(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0) {
         fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n",
                 error.failure.message);
         inquiry->note = command_libvirt_note(&error);
-        running_domains_from_tree(&inquiry->others, "", &inquiry->domain);
-    } else if (status == EXIT_FINE && domain_list_from_libvirt(&inquiry->vms, virt, &error) < 0) {
+        domain_list_running_in(&inquiry->others, "", &inquiry->domain);
+    } else if (status == EXIT_FINE && domain_list_all(&inquiry->vms, virt, &error) < 0) {
         fprintf(stderr, "virt-rules: what other VMs are called is not known: %s\n",
                 error.failure.message);
         inquiry->note = command_libvirt_note(&error);
@@ -104,18 +104,18 @@ static int plan_context_ask_libvirt(struct plan_context *inquiry, struct virt *v
 /* A copy of a host has libvirt's files of the VMs that ran there, and its definitions. */
 static int plan_context_vms_from_tree_of(struct plan_context *inquiry) {
     const struct domain *first, *second;
-    struct vms *vms = &inquiry->vms;
+    struct domain_list *vms = &inquiry->vms;
     size_t index = domain_pick(vms->list, vms->count, inquiry->vm, &first, &second);
     if (second)
         return command_two_vms(inquiry->vm, first, second);
-    running_domains_from_tree(&inquiry->others, inquiry->sysroot, NULL);
+    domain_list_running_in(&inquiry->others, inquiry->sysroot, NULL);
     if (index == vms->count)
         return plan_context_known_by_name(inquiry);
-    if (!running_domains_take(&inquiry->others, domain_key(&vms->list[index]), &inquiry->domain)) {
-        struct vms again;
-        domain_list_from_tree(&again, inquiry->sysroot);
-        running_domains_take(&(struct others){again.list, again.count},
-                             domain_key(&vms->list[index]), &inquiry->domain);
+    if (!domain_list_take(&inquiry->others, domain_key(&vms->list[index]), &inquiry->domain)) {
+        struct domain_list again;
+        domain_list_all_in(&again, inquiry->sysroot);
+        domain_list_take(&(struct domain_list){again.list, again.count},
+                         domain_key(&vms->list[index]), &inquiry->domain);
         again.count--;
         domain_list_finish(&again);
     }
@@ -124,13 +124,13 @@ static int plan_context_vms_from_tree_of(struct plan_context *inquiry) {
 
 static int plan_context_vms_from_files(struct plan_context *inquiry) {
     if (inquiry->sysroot)
-        domain_list_from_tree(&inquiry->vms, inquiry->sysroot);
+        domain_list_all_in(&inquiry->vms, inquiry->sysroot);
     if (!inquiry->domain_xml)
         return plan_context_vms_from_tree_of(inquiry);
     int status = plan_context_read_domain(inquiry->command, &inquiry->domain, inquiry->domain_xml,
                                           inquiry->vm);
     if (status == EXIT_FINE && inquiry->sysroot)
-        running_domains_from_tree(&inquiry->others, inquiry->sysroot, &inquiry->domain);
+        domain_list_running_in(&inquiry->others, inquiry->sysroot, &inquiry->domain);
     return status;
 }
 
@@ -176,7 +176,7 @@ static int plan_context_load_host(struct plan_context *inquiry) {
     struct failure failure;
     if (source.load(&source, &inquiry->host, &failure) == 0)
         return EXIT_FINE;
-    running_domains_finish(&inquiry->others);
+    domain_list_finish(&inquiry->others);
     domain_finish(&inquiry->domain);
     free(inquiry->note);
     return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
@@ -297,7 +297,7 @@ void plan_context_finish(struct plan_context *inquiry) {
     program_finish(&inquiry->program);
     ruleset_finish(&inquiry->ruleset);
     host_finish(&inquiry->host);
-    running_domains_finish(&inquiry->others);
+    domain_list_finish(&inquiry->others);
     domain_list_finish(&inquiry->vms);
     domain_finish(&inquiry->domain);
 }

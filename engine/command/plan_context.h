@@ -7,7 +7,6 @@
 
 #include "engine/command/command.h"
 #include "engine/libvirt/domain_list.h"
-#include "engine/libvirt/running_domains.h"
 #include "engine/plan/plan.h"
 
 struct plan_context {
@@ -16,8 +15,8 @@ struct plan_context {
     const char *device_word;     /* as typed; NULL: no device was named */
     const char *rules, *sysroot, *domain_xml;
     struct domain domain;
-    struct others others;
-    struct vms vms; /* every VM of the host; none: not known */
+    struct domain_list others;
+    struct domain_list vms; /* every VM of the host; none: not known */
     struct event event;
     struct host host;
     struct ruleset ruleset;

@@ -195,7 +195,7 @@ static void doctor_rules_rules_ask_nothing(const struct doctor *doctor,
 
 void doctor_rules_vms(struct doctor *doctor, struct doctor_findings *findings) {
     static const struct host nothing = {0};
-    const struct vms *vms = &doctor->libvirt.vms;
+    const struct domain_list *vms = &doctor->libvirt.vms;
     size_t before = findings->count;
     if (!doctor->program->rule_count && !doctor_rules_names_guarded(doctor->program)) {
         doctor_rules_rules_ask_nothing(doctor, findings, "names");
@@ -250,7 +250,7 @@ struct running {
 };
 
 /* All but the one of that index. */
-static struct running doctor_rules_running_but(const struct vms *vms, size_t but) {
+static struct running doctor_rules_running_but(const struct domain_list *vms, size_t but) {
     struct running running = {memory_zalloc((vms->count + 1) * sizeof *running.list), 0};
     for (size_t i = 0; i < vms->count; i++)
         if (i != but && vms->list[i].id >= 0)
@@ -278,7 +278,7 @@ static void doctor_rules_report_room(const struct domain *vm, const struct plan 
 
 static void doctor_rules_judge_room(const struct doctor *doctor, size_t index,
                                     struct doctor_findings *findings) {
-    const struct vms *vms = &doctor->libvirt.vms;
+    const struct domain_list *vms = &doctor->libvirt.vms;
     struct running others = doctor_rules_running_but(vms, index);
     struct event event = {.name = EVENT_STARTED,
                           .domain = &vms->list[index],
@@ -325,7 +325,7 @@ static char *doctor_rules_describe(const struct plan_entry *entry) {
 /* What a running VM has is what rules wanted: they are judged as if no VM ran, and it is said. */
 static const struct domain *doctor_rules_holder(const struct doctor *doctor,
                                                 const struct device *device) {
-    const struct vms *vms = &doctor->libvirt.vms;
+    const struct domain_list *vms = &doctor->libvirt.vms;
     for (size_t i = 0; i < vms->count; i++)
         if (vms->list[i].id >= 0 && backend_hostdev_of(&vms->list[i], device))
             return &vms->list[i];

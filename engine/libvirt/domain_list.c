@@ -1,88 +1,154 @@
 #include "engine/libvirt/domain_list.h"
 
 #include "engine/libvirt/domain_xml.h"
-#include "engine/libvirt/running_domains.h"
 #include "lexer/memory.h"
 #include "lexer/source.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-void domain_list_add_xml(struct vms *vms, const char *xml, size_t size) {
+static void domain_list_append(struct domain_list *domains, const struct domain *domain) {
+    domains->list = memory_grow(domains->list, domains->count, sizeof *domains->list);
+    domains->list[domains->count++] = *domain;
+}
+
+static void domain_list_add_unreadable(struct domain_list *domains, const char *name,
+                                       const char *why) {
     struct domain domain;
-    if (domain_xml_parse(&domain, xml, size, NULL) < 0)
-        return;
-    vms->list = memory_grow(vms->list, vms->count, sizeof *vms->list);
-    vms->list[vms->count++] = domain;
+    domain_unreadable(&domain, name, why);
+    domain_list_append(domains, &domain);
 }
 
-int domain_list_from_libvirt(struct vms *vms, struct virt *virt, struct virt_error *error) {
-    struct virt_vm *found = NULL;
-    size_t count = 0;
-    *vms = (struct vms){0};
-    if (virt->ops->list_all(virt, &found, &count, error) < 0)
-        return -1;
+void domain_list_add(struct domain_list *domains, const char *name, const char *xml, size_t size) {
+    struct domain domain;
+    struct failure failure;
+    if (domain_xml_parse(&domain, xml, size, &failure) < 0)
+        domain_list_add_unreadable(domains, name, failure.message);
+    else if (domain.is_off)
+        domain_finish(&domain);
+    else
+        domain_list_append(domains, &domain);
+}
+
+static void domain_list_remove(struct domain_list *domains, size_t index) {
+    memmove(&domains->list[index], &domains->list[index + 1],
+            (domains->count - index - 1) * sizeof *domains->list);
+    domains->count--;
+}
+
+bool domain_list_take(struct domain_list *domains, const char *name, struct domain *domain) {
+    const struct domain *first, *second;
+    size_t index = domain_pick(domains->list, domains->count, name, &first, &second);
+    if (index == domains->count)
+        return false;
+    *domain = domains->list[index];
+    domain_list_remove(domains, index);
+    return true;
+}
+
+void domain_list_finish(struct domain_list *domains) {
+    for (size_t i = 0; i < domains->count; i++)
+        domain_finish(&domains->list[i]);
+    free(domains->list);
+    *domains = (struct domain_list){0};
+}
+
+/* --- from libvirt */
+
+static void domain_list_add_vms(struct domain_list *domains, struct virt_vm *vms, size_t count,
+                                const char *own_uuid) {
+    *domains = (struct domain_list){0};
     for (size_t i = 0; i < count; i++)
-        domain_list_add_xml(vms, found[i].xml, strlen(found[i].xml));
-    virt_list_free(found, count);
-    return 0;
+        if (!own_uuid || strcasecmp(vms[i].uuid, own_uuid) != 0)
+            domain_list_add(domains, vms[i].uuid, vms[i].xml, strlen(vms[i].xml));
+    virt_list_free(vms, count);
 }
 
-static int domain_list_is_definition(const struct dirent *entry) {
+int domain_list_running(struct domain_list *domains, struct virt *virt, const char *own_uuid,
+                        struct virt_error *error) {
+    struct virt_vm *vms = NULL;
+    size_t count = 0;
+    int status = virt->ops->list(virt, &vms, &count, error);
+    domain_list_add_vms(domains, vms, status < 0 ? 0 : count, own_uuid);
+    return status;
+}
+
+int domain_list_all(struct domain_list *domains, struct virt *virt, struct virt_error *error) {
+    struct virt_vm *vms = NULL;
+    size_t count = 0;
+    int status = virt->ops->list_all(virt, &vms, &count, error);
+    domain_list_add_vms(domains, vms, status < 0 ? 0 : count, NULL);
+    return status;
+}
+
+/* --- from the files of a host */
+
+static int domain_list_is_xml(const struct dirent *entry) {
     size_t length = strlen(entry->d_name);
     return length > 4 && !strcmp(entry->d_name + length - 4, ".xml");
 }
 
-static void domain_list_add_file(struct vms *vms, const char *directory, const char *name) {
+static void domain_list_add_file(struct domain_list *domains, const char *directory,
+                                 const char *file) {
     char error[256], hint[256];
-    struct source file;
-    char *path = memory_printf("%s/%s", directory, name);
-    if (source_read(&file, path, TRUST_ANY, NULL, error, hint) == 0) {
-        domain_list_add_xml(vms, file.text, file.size);
-        source_finish(&file);
+    struct source source;
+    char *path = memory_printf("%s/%s", directory, file);
+    char *name = memory_strndup(file, strlen(file) - 4);
+    if (source_read(&source, path, TRUST_ANY, NULL, error, hint) == 0) {
+        domain_list_add(domains, name, source.text, source.size);
+        source_finish(&source);
+    } else {
+        domain_list_add_unreadable(domains, name, error);
     }
+    free(name);
     free(path);
 }
 
-static bool domain_list_from_definitions(struct vms *vms, const char *root) {
+/* Returns false when there is no such directory. */
+static bool domain_list_add_directory(struct domain_list *domains, const char *root,
+                                      const char *place) {
     struct dirent **entries = NULL;
-    char *directory = memory_printf("%s/etc/libvirt/qemu", root);
-    int count = scandir(directory, &entries, domain_list_is_definition, alphasort);
-    *vms = (struct vms){0};
+    char *directory = memory_printf("%s/%s", root, place);
+    int count = scandir(directory, &entries, domain_list_is_xml, alphasort);
+    bool is_missing = count < 0 && (errno == ENOENT || errno == ENOTDIR);
+    if (count < 0 && !is_missing) {
+        char *name = memory_printf("%s/*", place);
+        domain_list_add_unreadable(domains, name, strerror(errno));
+        free(name);
+    }
     for (int i = 0; i < count; i++) {
-        domain_list_add_file(vms, directory, entries[i]->d_name);
+        domain_list_add_file(domains, directory, entries[i]->d_name);
         free(entries[i]);
     }
     free((void *)entries);
     free(directory);
-    return count >= 0;
+    return !is_missing;
 }
 
-bool domain_list_from_tree(struct vms *vms, const char *root) {
-    struct vms defined;
-    struct others running;
-    bool found = domain_list_from_definitions(&defined, root);
-    running_domains_from_tree(&running, root, NULL);
-    *vms = (struct vms){running.list, running.count};
-    for (size_t i = 0; i < defined.count; i++) {
-        bool runs = false;
-        for (size_t j = 0; j < running.count && !runs; j++)
-            runs = running_domains_is_same(&running.list[j], &defined.list[i]);
-        if (runs) {
-            domain_finish(&defined.list[i]);
-            continue;
+static void domain_list_drop(struct domain_list *domains, size_t from, const struct domain *own) {
+    for (size_t i = domains->count; i-- > from;)
+        if (domain_is_same(&domains->list[i], own)) {
+            domain_finish(&domains->list[i]);
+            domain_list_remove(domains, i);
         }
-        vms->list = memory_grow(vms->list, vms->count, sizeof *vms->list);
-        vms->list[vms->count++] = defined.list[i];
-    }
-    free(defined.list);
-    return found || running.count;
 }
 
-void domain_list_finish(struct vms *vms) {
-    for (size_t i = 0; i < vms->count; i++)
-        domain_finish(&vms->list[i]);
-    free(vms->list);
-    *vms = (struct vms){0};
+void domain_list_running_in(struct domain_list *domains, const char *root,
+                            const struct domain *own) {
+    *domains = (struct domain_list){0};
+    domain_list_add_directory(domains, root, "run/libvirt/qemu");
+    if (own)
+        domain_list_drop(domains, 0, own);
+}
+
+bool domain_list_all_in(struct domain_list *domains, const char *root) {
+    domain_list_running_in(domains, root, NULL);
+    size_t running = domains->count;
+    bool is_found = domain_list_add_directory(domains, root, "etc/libvirt/qemu");
+    for (size_t i = 0; i < running; i++)
+        domain_list_drop(domains, running, &domains->list[i]);
+    return is_found || running;
 }

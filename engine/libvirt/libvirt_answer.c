@@ -17,7 +17,7 @@ static int libvirt_answer_answer_ask_daemon(struct libvirt_answer *answer, struc
         return -1;
     answer->uri = *about.uri ? memory_strdup(about.uri) : NULL;
     answer->version = about.version;
-    if (domain_list_from_libvirt(&answer->vms, virt, error) < 0)
+    if (domain_list_all(&answer->vms, virt, error) < 0)
         return -1;
     answer->vms_known = true;
     return 0;
@@ -43,7 +43,7 @@ void libvirt_answer_get(struct libvirt_answer *answer) {
 
 void libvirt_answer_from_tree(struct libvirt_answer *answer, const char *root) {
     *answer = (struct libvirt_answer){0};
-    answer->vms_known = domain_list_from_tree(&answer->vms, root);
+    answer->vms_known = domain_list_all_in(&answer->vms, root);
 }
 
 void libvirt_answer_finish(struct libvirt_answer *answer) {

@@ -17,7 +17,7 @@ struct libvirt_answer {
     /* What went wrong, and what to do; NULL: nothing. */
     char *error, *hint;
     bool vms_known;
-    struct vms vms; /* every VM, running or not */
+    struct domain_list vms; /* every VM, running or not */
 };
 
 void libvirt_answer_get(struct libvirt_answer *answer);

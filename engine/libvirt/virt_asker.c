@@ -8,14 +8,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 
-enum asker_call {
+enum virt_asker_call {
     CALL_LIBRARY,
     CALL_OPEN,
     CALL_XML,
@@ -49,124 +48,125 @@ static const char *const asker_texts[] = {
 };
 
 /* Both are followed by their texts. Asker and engine are one program, so that bytes will do. */
-struct question {
-    enum asker_call call;
+struct virt_asker_question {
+    enum virt_asker_call call;
     int number;                     /* the VM's id, or milliseconds */
     size_t first_size, second_size; /* with the NUL; 0: NULL */
 };
 
-struct answer {
+struct virt_asker_answer {
     int status;
     size_t size; /* of what follows */
     struct virt_error error;
 };
 
-struct asker {
+struct virt_asker {
     struct virt virt;
     const struct virt_asker_work *work;
     char *uri; /* NULL: the default */
     char *subject;
     struct helper helper;
     bool is_open; /* the helper has a connection, or makes one at the next call */
-    struct virt_error silence;
-    int64_t silent_until;
+    struct virt_error no_answer;
+    int64_t no_answer_until;
 };
 
-static struct asker *virt_asker_asker_of(struct virt *virt) {
-    return (struct asker *)virt;
+static struct virt_asker *virt_asker_self(struct virt *virt) {
+    return (struct virt_asker *)virt;
 }
 
 /* --- in the asker */
 
-struct asked {
+struct virt_asker_service {
     const struct virt_asker_work *work;
     int socket;
     struct virt *virt;
-    struct question question;
+    struct virt_asker_question question;
     char *first, *second;
     char *bytes; /* of the answer */
     size_t size;
 };
 
-static void virt_asker_asked_put(struct asked *asked, const void *bytes, size_t size) {
-    asked->bytes = memory_resize(asked->bytes, asked->size + size, 1);
-    memcpy(asked->bytes + asked->size, bytes, size);
-    asked->size += size;
+static void virt_asker_serve_put(struct virt_asker_service *service, const void *bytes,
+                                 size_t size) {
+    service->bytes = memory_resize(service->bytes, service->size + size, 1);
+    memcpy(service->bytes + service->size, bytes, size);
+    service->size += size;
 }
 
-static int virt_asker_asked_list(struct asked *asked, struct virt_error *error) {
+static int virt_asker_serve_list(struct virt_asker_service *service, struct virt_error *error) {
     struct virt_vm *vms = NULL;
     size_t count = 0;
-    int status = asked->question.call == CALL_LIST
-                     ? asked->virt->ops->list(asked->virt, &vms, &count, error)
-                     : asked->virt->ops->list_all(asked->virt, &vms, &count, error);
+    int status = service->question.call == CALL_LIST
+                     ? service->virt->ops->list(service->virt, &vms, &count, error)
+                     : service->virt->ops->list_all(service->virt, &vms, &count, error);
     if (status < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        virt_asker_asked_put(asked, vms[i].uuid, sizeof vms[i].uuid);
-        virt_asker_asked_put(asked, vms[i].xml, strlen(vms[i].xml) + 1);
+        virt_asker_serve_put(service, vms[i].uuid, sizeof vms[i].uuid);
+        virt_asker_serve_put(service, vms[i].xml, strlen(vms[i].xml) + 1);
     }
     virt_list_free(vms, count);
     return 0;
 }
 
-static int virt_asker_asked_xml(struct asked *asked, struct virt_error *error) {
+static int virt_asker_serve_xml(struct virt_asker_service *service, struct virt_error *error) {
     char *xml = NULL;
-    if (asked->virt->ops->domain_xml(asked->virt, asked->first, &xml, error) < 0)
+    if (service->virt->ops->domain_xml(service->virt, service->first, &xml, error) < 0)
         return -1;
-    virt_asker_asked_put(asked, xml, strlen(xml) + 1);
+    virt_asker_serve_put(service, xml, strlen(xml) + 1);
     free(xml);
     return 0;
 }
 
-static int virt_asker_asked_library(struct asked *asked, struct virt_error *error) {
+static int virt_asker_serve_library(struct virt_asker_service *service, struct virt_error *error) {
     struct virt_library library = {0};
-    int status = asked->work->library(&library, error);
-    virt_asker_asked_put(asked, &library, sizeof library);
+    int status = service->work->library(&library, error);
+    virt_asker_serve_put(service, &library, sizeof library);
     return status;
 }
 
-static int virt_asker_asked_about(struct asked *asked, struct virt_error *error) {
+static int virt_asker_serve_about(struct virt_asker_service *service, struct virt_error *error) {
     struct virt_about about = {0};
-    int status = asked->virt->ops->about(asked->virt, &about, error);
-    virt_asker_asked_put(asked, &about, sizeof about);
+    int status = service->virt->ops->about(service->virt, &about, error);
+    virt_asker_serve_put(service, &about, sizeof about);
     return status;
 }
 
-static int virt_asker_asked_wait(struct asked *asked, struct virt_error *error) {
+static int virt_asker_serve_wait(struct virt_asker_service *service, struct virt_error *error) {
     struct virt_news news = {0};
-    int status = asked->virt->ops->wait(asked->virt, asked->question.number, &news, error);
-    virt_asker_asked_put(asked, &news, sizeof news);
+    int status = service->virt->ops->wait(service->virt, service->question.number, &news, error);
+    virt_asker_serve_put(service, &news, sizeof news);
     return status;
 }
 
-static int virt_asker_asked_do(struct asked *asked, struct virt_error *error) {
-    struct virt *virt = asked->virt;
-    int id = asked->question.number;
-    switch (asked->question.call) {
+static int virt_asker_serve_call(struct virt_asker_service *service, struct virt_error *error) {
+    struct virt *virt = service->virt;
+    int id = service->question.number;
+    switch (service->question.call) {
     case CALL_LIBRARY:
-        return virt_asker_asked_library(asked, error);
+        return virt_asker_serve_library(service, error);
     case CALL_OPEN:
-        return asked->work->open(&asked->virt, asked->first, error);
+        return service->work->open(&service->virt, service->first, error);
     case CALL_XML:
-        return virt_asker_asked_xml(asked, error);
+        return virt_asker_serve_xml(service, error);
     case CALL_LIST:
     case CALL_LIST_ALL:
-        return virt_asker_asked_list(asked, error);
+        return virt_asker_serve_list(service, error);
     case CALL_ATTACH:
-        return virt->ops->attach(virt, asked->first, id, asked->second, error);
+        return virt->ops->attach(virt, service->first, id, service->second, error);
     case CALL_DETACH:
-        return virt->ops->detach(virt, asked->first, id, asked->second, error);
+        return virt->ops->detach(virt, service->first, id, service->second, error);
     case CALL_RESET:
-        return virt->ops->reset(virt, asked->first, id, error);
+        return virt->ops->reset(virt, service->first, id, error);
     case CALL_REBOOT:
-        return virt->ops->reboot(virt, asked->first, id, error);
+        return virt->ops->reboot(virt, service->first, id, error);
     case CALL_WATCH:
-        return virt->ops->watch(virt, asked->first, error);
+        return virt->ops->watch(virt, service->first, error);
     case CALL_WAIT:
-        return virt_asker_asked_wait(asked, error);
+        return virt_asker_serve_wait(service, error);
     case CALL_ABOUT:
-        return virt_asker_asked_about(asked, error);
+        return virt_asker_serve_about(service, error);
     case CALL_CLOSE:
         virt_close(virt);
         break;
@@ -174,146 +174,135 @@ static int virt_asker_asked_do(struct asked *asked, struct virt_error *error) {
     return 0;
 }
 
-static bool virt_asker_asked_text(const struct asked *asked, size_t size, char **text) {
+static bool virt_asker_serve_text(const struct virt_asker_service *service, size_t size,
+                                  char **text) {
     *text = size ? memory_resize(NULL, size, 1) : NULL;
-    return helper_receive(asked->socket, *text, size);
+    return helper_receive(service->socket, *text, size);
 }
 
 /* Returns false at the engine's end. */
-static bool virt_asker_asked_receive(struct asked *asked) {
-    const struct question *question = &asked->question;
-    return helper_receive(asked->socket, &asked->question, sizeof asked->question) &&
-           virt_asker_asked_text(asked, question->first_size, &asked->first) &&
-           virt_asker_asked_text(asked, question->second_size, &asked->second);
+static bool virt_asker_serve_receive(struct virt_asker_service *service) {
+    const struct virt_asker_question *question = &service->question;
+    return helper_receive(service->socket, &service->question, sizeof service->question) &&
+           virt_asker_serve_text(service, question->first_size, &service->first) &&
+           virt_asker_serve_text(service, question->second_size, &service->second);
 }
 
-static bool virt_asker_asked_answer(struct asked *asked) {
-    struct answer answer = {0};
-    asked->bytes = NULL;
-    asked->size = 0;
-    answer.status = virt_asker_asked_do(asked, &answer.error);
-    answer.size = asked->size;
-    bool sent = helper_send(asked->socket, &answer, sizeof answer) &&
-                helper_send(asked->socket, asked->bytes, asked->size);
-    free(asked->bytes);
-    free(asked->first);
-    free(asked->second);
+static bool virt_asker_serve_reply(struct virt_asker_service *service) {
+    struct virt_asker_answer answer = {0};
+    service->bytes = NULL;
+    service->size = 0;
+    answer.status = virt_asker_serve_call(service, &answer.error);
+    answer.size = service->size;
+    bool sent = helper_send(service->socket, &answer, sizeof answer) &&
+                helper_send(service->socket, service->bytes, service->size);
+    free(service->bytes);
+    free(service->first);
+    free(service->second);
     return sent;
 }
 
-static void virt_asker_asked_all(void *context, int socket) {
-    struct asked asked = {.work = context, .socket = socket};
-    while (virt_asker_asked_receive(&asked) && virt_asker_asked_answer(&asked) &&
-           asked.question.call != CALL_CLOSE)
+static void virt_asker_serve(void *context, int socket) {
+    struct virt_asker_service service = {.work = context, .socket = socket};
+    while (virt_asker_serve_receive(&service) && virt_asker_serve_reply(&service) &&
+           service.question.call != CALL_CLOSE)
         ;
 }
 
 /* --- in the engine: what went wrong */
 
-__attribute__((format(printf, 4, 5))) static int virt_asker_asker_fail(struct virt_error *error,
-                                                                       enum virt_error_kind kind,
-                                                                       const char *hint,
-                                                                       const char *format, ...) {
-    va_list values;
-    *error = (struct virt_error){.kind = kind};
-    va_start(values, format);
-    vsnprintf(error->failure.message, sizeof error->failure.message, format, values);
-    va_end(values);
-    snprintf(error->failure.hint, sizeof error->failure.hint, "%s", hint);
-    return -1;
-}
-
-static bool virt_asker_asker_is_change(enum asker_call call) {
+static bool virt_asker_is_change(enum virt_asker_call call) {
     return call >= CALL_ATTACH && call <= CALL_REBOOT;
 }
 
-static int virt_asker_asker_seconds(int64_t milliseconds) {
+static int virt_asker_seconds(int64_t milliseconds) {
     return (int)((milliseconds + 999) / 1000);
 }
 
-static int virt_asker_asker_late(struct asker *asker, enum asker_call call, int64_t limit,
-                                 struct virt_error *error) {
+static int virt_asker_fail_late(struct virt_asker *asker, enum virt_asker_call call, int64_t limit,
+                                struct virt_error *error) {
     const char *subject = asker->subject;
     helper_end(&asker->helper);
     asker->is_open = false;
-    if (virt_asker_asker_is_change(call))
-        virt_asker_asker_fail(
+    if (virt_asker_is_change(call))
+        virt_error_set(
             error, VIRT_SILENT,
             "libvirt may still do it: 'dmesg' and the daemon's log say what it waits for; a "
             "program may have the device open on the host",
             VIRT_NO_ANSWER "%s%s%s has not returned for %d s", asker_texts[call],
-            subject ? " of " : "", subject ? subject : "", virt_asker_asker_seconds(limit));
+            subject ? " of " : "", subject ? subject : "", virt_asker_seconds(limit));
     else
-        virt_asker_asker_fail(error, VIRT_SILENT,
-                              "see whether a hook script hangs ('ps -ef'); else restart the daemon "
-                              "('systemctl restart libvirtd', or virtqemud): running VMs stay",
-                              VIRT_NO_ANSWER "%s within %d s", asker_texts[call],
-                              virt_asker_asker_seconds(limit));
-    asker->silence = *error;
-    asker->silent_until = deadline_now() + deadline_limit(DEADLINE_ANSWER_MS);
+        virt_error_set(error, VIRT_SILENT,
+                       "see whether a hook script hangs ('ps -ef'); else restart the daemon "
+                       "('systemctl restart libvirtd', or virtqemud): running VMs stay",
+                       VIRT_NO_ANSWER "%s within %d s", asker_texts[call],
+                       virt_asker_seconds(limit));
+    asker->no_answer = *error;
+    asker->no_answer_until = deadline_now() + deadline_limit(DEADLINE_ANSWER_MS);
     return -1;
 }
 
-static int virt_asker_asker_crashed(struct asker *asker, struct virt_error *error) {
+static int virt_asker_fail_crashed(struct virt_asker *asker, struct virt_error *error) {
     int status = helper_end(&asker->helper);
     asker->is_open = false;
     if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        return virt_asker_asker_fail(
+        return virt_error_set(
             error, VIRT_UNREACHABLE,
             "it may not fit this system: is it the one that its package installed?",
             "the libvirt library crashed (signal %d)", WTERMSIG(status));
     if (status != -1 && WIFEXITED(status))
-        return virt_asker_asker_fail(
+        return virt_error_set(
             error, VIRT_UNREACHABLE,
             "it may not fit this system: is it the one that its package installed?",
             "the libvirt library ended its process (exit status %d)", WEXITSTATUS(status));
-    return virt_asker_asker_fail(error, VIRT_UNREACHABLE,
-                                 "see dmesg whether the host has run out of memory",
-                                 "the process that calls libvirt was killed");
+    return virt_error_set(error, VIRT_UNREACHABLE,
+                          "see dmesg whether the host has run out of memory",
+                          "the process that calls libvirt was killed");
 }
 
-static int virt_asker_asker_cannot_start(struct virt_error *error) {
-    return virt_asker_asker_fail(error, VIRT_UNREACHABLE,
-                                 errno == EMFILE || errno == ENFILE
-                                     ? "raise the limit on open files: ulimit -n"
-                                     : "free memory, or end programs that run wild",
-                                 "no process can be started to call libvirt: %s", strerror(errno));
+static int virt_asker_fail_start(struct virt_error *error) {
+    return virt_error_set(error, VIRT_UNREACHABLE,
+                          errno == EMFILE || errno == ENFILE
+                              ? "raise the limit on open files: ulimit -n"
+                              : "free memory, or end programs that run wild",
+                          "no process can be started to call libvirt: %s", strerror(errno));
 }
 
 /* --- in the engine: a call */
 
-struct exchange {
-    struct question question;
+struct virt_asker_exchange {
+    struct virt_asker_question question;
     const char *first, *second;
-    struct answer answer;
+    struct virt_asker_answer answer;
     char *bytes; /* of the answer, for the caller to free */
 };
 
-static bool virt_asker_asker_send(const struct asker *asker, const struct exchange *exchange) {
-    const struct question *question = &exchange->question;
+static bool virt_asker_send(const struct virt_asker *asker,
+                            const struct virt_asker_exchange *exchange) {
+    const struct virt_asker_question *question = &exchange->question;
     return helper_send(asker->helper.socket, question, sizeof *question) &&
            helper_send(asker->helper.socket, exchange->first, question->first_size) &&
            helper_send(asker->helper.socket, exchange->second, question->second_size);
 }
 
 /* A change may take its time; a person who waits for it is told. */
-static void virt_asker_asker_give_notice(const struct asker *asker, enum asker_call call,
-                                         int64_t limit) {
+static void virt_asker_print_notice(const struct virt_asker *asker, enum virt_asker_call call,
+                                    int64_t limit) {
     const char *subject = asker->subject;
     fprintf(stderr, "virt-rules: waiting for libvirt: %s%s%s, at most %d s\n", asker_texts[call],
-            subject ? " of " : "", subject ? subject : "", virt_asker_asker_seconds(limit));
+            subject ? " of " : "", subject ? subject : "", virt_asker_seconds(limit));
 }
 
-static enum helper_answer virt_asker_asker_await(const struct asker *asker,
-                                                 struct exchange *exchange, int64_t limit) {
-    enum asker_call call = exchange->question.call;
+static enum helper_answer virt_asker_await(const struct virt_asker *asker,
+                                           struct virt_asker_exchange *exchange, int64_t limit) {
+    enum virt_asker_call call = exchange->question.call;
     int64_t start = deadline_now(), notice = deadline_limit(DEADLINE_NOTICE_MS);
     enum helper_answer told = HELPER_LATE;
-    struct answer *answer = &exchange->answer;
-    if (virt_asker_asker_is_change(call)) {
+    struct virt_asker_answer *answer = &exchange->answer;
+    if (virt_asker_is_change(call)) {
         struct pollfd input = {.fd = asker->helper.socket, .events = POLLIN};
         if (poll(&input, 1, (int)notice) == 0)
-            virt_asker_asker_give_notice(asker, call, limit);
+            virt_asker_print_notice(asker, call, limit);
     }
     told = helper_await(&asker->helper, answer, sizeof *answer, start + limit);
     if (told != HELPER_ANSWERED)
@@ -323,63 +312,62 @@ static enum helper_answer virt_asker_asker_await(const struct asker *asker,
 }
 
 /* With a helper. Returns 0, or -1 with `error`. */
-static int virt_asker_asker_exchange(struct asker *asker, struct exchange *exchange, int64_t limit,
-                                     struct virt_error *error) {
-    struct question *question = &exchange->question;
+static int virt_asker_exchange(struct virt_asker *asker, struct virt_asker_exchange *exchange,
+                               int64_t limit, struct virt_error *error) {
+    struct virt_asker_question *question = &exchange->question;
     question->first_size = exchange->first ? strlen(exchange->first) + 1 : 0;
     question->second_size = exchange->second ? strlen(exchange->second) + 1 : 0;
-    if (!virt_asker_asker_send(asker, exchange))
-        return virt_asker_asker_crashed(asker, error);
-    switch (virt_asker_asker_await(asker, exchange, limit)) {
+    if (!virt_asker_send(asker, exchange))
+        return virt_asker_fail_crashed(asker, error);
+    switch (virt_asker_await(asker, exchange, limit)) {
     case HELPER_ANSWERED:
         break;
     case HELPER_ENDED:
-        return virt_asker_asker_crashed(asker, error);
+        return virt_asker_fail_crashed(asker, error);
     case HELPER_LATE:
-        return virt_asker_asker_late(asker, question->call, limit, error);
+        return virt_asker_fail_late(asker, question->call, limit, error);
     }
     if (exchange->answer.status < 0)
         *error = exchange->answer.error;
     return exchange->answer.status;
 }
 
-static int virt_asker_asker_start(struct asker *asker, struct virt_error *error) {
+static int virt_asker_start(struct virt_asker *asker, struct virt_error *error) {
     if (!asker->helper.pid &&
-        helper_start(&asker->helper, virt_asker_asked_all, (void *)asker->work) < 0)
-        return virt_asker_asker_cannot_start(error);
+        helper_start(&asker->helper, virt_asker_serve, (void *)asker->work) < 0)
+        return virt_asker_fail_start(error);
     return 0;
 }
 
-static int virt_asker_asker_connect(struct asker *asker, struct virt_error *error) {
-    struct exchange exchange = {.question = {.call = CALL_OPEN}, .first = asker->uri};
-    if (virt_asker_asker_start(asker, error) < 0)
+static int virt_asker_open_connection(struct virt_asker *asker, struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_OPEN}, .first = asker->uri};
+    if (virt_asker_start(asker, error) < 0)
         return -1;
     if (asker->is_open)
         return 0;
-    int status =
-        virt_asker_asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+    int status = virt_asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
     asker->is_open = status == 0;
     free(exchange.bytes);
     return status;
 }
 
 /* Returns 0, or -1 with `error`; then there are no bytes. */
-static int virt_asker_asker_call(struct virt *virt, struct exchange *exchange,
-                                 struct virt_error *error) {
-    struct asker *asker = virt_asker_asker_of(virt);
-    enum asker_call call = exchange->question.call;
+static int virt_asker_call(struct virt *virt, struct virt_asker_exchange *exchange,
+                           struct virt_error *error) {
+    struct virt_asker *asker = virt_asker_self(virt);
+    enum virt_asker_call call = exchange->question.call;
     int64_t limit =
-        deadline_limit(virt_asker_asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
+        deadline_limit(virt_asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
     if (call == CALL_WAIT)
         limit += exchange->question.number;
-    if (deadline_now() < asker->silent_until) {
-        *error = asker->silence;
+    if (deadline_now() < asker->no_answer_until) {
+        *error = asker->no_answer;
         return -1;
     }
-    asker->silent_until = 0;
-    if (virt_asker_asker_connect(asker, error) < 0)
+    asker->no_answer_until = 0;
+    if (virt_asker_open_connection(asker, error) < 0)
         return -1;
-    int status = virt_asker_asker_exchange(asker, exchange, limit, error);
+    int status = virt_asker_exchange(asker, exchange, limit, error);
     if (status < 0) {
         free(exchange->bytes);
         exchange->bytes = NULL;
@@ -389,16 +377,16 @@ static int virt_asker_asker_call(struct virt *virt, struct exchange *exchange,
 
 /* --- in the engine: the operations */
 
-static int virt_asker_asker_domain_xml(struct virt *virt, const char *vm, char **xml,
-                                       struct virt_error *error) {
-    struct exchange exchange = {.question = {.call = CALL_XML}, .first = vm};
-    int status = virt_asker_asker_call(virt, &exchange, error);
+static int virt_asker_domain_xml(struct virt *virt, const char *vm, char **xml,
+                                 struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_XML}, .first = vm};
+    int status = virt_asker_call(virt, &exchange, error);
     *xml = exchange.bytes;
     return status;
 }
 
-static void virt_asker_asker_take_list(const struct exchange *exchange, struct virt_vm **vms,
-                                       size_t *count) {
+static void virt_asker_take_list(const struct virt_asker_exchange *exchange, struct virt_vm **vms,
+                                 size_t *count) {
     const char *at = exchange->bytes, *end = at + exchange->answer.size;
     *vms = memory_zalloc(sizeof **vms);
     for (*count = 0; at < end; ++*count) {
@@ -410,89 +398,87 @@ static void virt_asker_asker_take_list(const struct exchange *exchange, struct v
     }
 }
 
-static int virt_asker_asker_list_by(struct virt *virt, enum asker_call call, struct virt_vm **vms,
-                                    size_t *count, struct virt_error *error) {
-    struct exchange exchange = {.question = {.call = call}};
-    int status = virt_asker_asker_call(virt, &exchange, error);
+static int virt_asker_list_by(struct virt *virt, enum virt_asker_call call, struct virt_vm **vms,
+                              size_t *count, struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = call}};
+    int status = virt_asker_call(virt, &exchange, error);
     *vms = NULL;
     *count = 0;
     if (status == 0)
-        virt_asker_asker_take_list(&exchange, vms, count);
+        virt_asker_take_list(&exchange, vms, count);
     free(exchange.bytes);
     return status;
 }
 
-static int virt_asker_asker_list(struct virt *virt, struct virt_vm **vms, size_t *count,
-                                 struct virt_error *error) {
-    return virt_asker_asker_list_by(virt, CALL_LIST, vms, count, error);
+static int virt_asker_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+                           struct virt_error *error) {
+    return virt_asker_list_by(virt, CALL_LIST, vms, count, error);
 }
 
-static int virt_asker_asker_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
-                                     struct virt_error *error) {
-    return virt_asker_asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
+static int virt_asker_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+                               struct virt_error *error) {
+    return virt_asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
 }
 
-static int virt_asker_asker_change(struct virt *virt, enum asker_call call, const char *uuid,
-                                   int id, const char *xml, struct virt_error *error) {
-    struct exchange exchange = {
+static int virt_asker_change(struct virt *virt, enum virt_asker_call call, const char *uuid, int id,
+                             const char *xml, struct virt_error *error) {
+    struct virt_asker_exchange exchange = {
         .question = {.call = call, .number = id}, .first = uuid, .second = xml};
-    int status = virt_asker_asker_call(virt, &exchange, error);
+    int status = virt_asker_call(virt, &exchange, error);
     free(exchange.bytes);
     return status;
 }
 
-static int virt_asker_asker_attach(struct virt *virt, const char *uuid, int id, const char *xml,
-                                   struct virt_error *error) {
-    return virt_asker_asker_change(virt, CALL_ATTACH, uuid, id, xml, error);
+static int virt_asker_attach(struct virt *virt, const char *uuid, int id, const char *xml,
+                             struct virt_error *error) {
+    return virt_asker_change(virt, CALL_ATTACH, uuid, id, xml, error);
 }
 
-static int virt_asker_asker_detach(struct virt *virt, const char *uuid, int id, const char *xml,
-                                   struct virt_error *error) {
-    return virt_asker_asker_change(virt, CALL_DETACH, uuid, id, xml, error);
+static int virt_asker_detach(struct virt *virt, const char *uuid, int id, const char *xml,
+                             struct virt_error *error) {
+    return virt_asker_change(virt, CALL_DETACH, uuid, id, xml, error);
 }
 
-static int virt_asker_asker_reset(struct virt *virt, const char *uuid, int id,
-                                  struct virt_error *error) {
-    return virt_asker_asker_change(virt, CALL_RESET, uuid, id, NULL, error);
+static int virt_asker_reset(struct virt *virt, const char *uuid, int id, struct virt_error *error) {
+    return virt_asker_change(virt, CALL_RESET, uuid, id, NULL, error);
 }
 
-static int virt_asker_asker_reboot(struct virt *virt, const char *uuid, int id,
-                                   struct virt_error *error) {
-    return virt_asker_asker_change(virt, CALL_REBOOT, uuid, id, NULL, error);
+static int virt_asker_reboot(struct virt *virt, const char *uuid, int id,
+                             struct virt_error *error) {
+    return virt_asker_change(virt, CALL_REBOOT, uuid, id, NULL, error);
 }
 
-static int virt_asker_asker_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
-    return virt_asker_asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
+static int virt_asker_watch(struct virt *virt, const char *uuid, struct virt_error *error) {
+    return virt_asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
 }
 
-static void virt_asker_asker_sleep(int64_t milliseconds) {
+static void virt_asker_sleep(int64_t milliseconds) {
     struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
     while (milliseconds > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
         ;
 }
 
 /* What was watched went with the asker that was killed. The time counts that has gone by here. */
-static int virt_asker_asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
-                                 struct virt_error *error) {
-    struct exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
+static int virt_asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+                           struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
     int64_t start = deadline_now();
     *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
-    if (!virt_asker_asker_of(virt)->is_open)
-        return virt_asker_asker_fail(error, VIRT_UNREACHABLE, "",
-                                     "libvirt's events are not watched any more");
-    int status = virt_asker_asker_call(virt, &exchange, error);
+    if (!virt_asker_self(virt)->is_open)
+        return virt_error_set(error, VIRT_UNREACHABLE, "",
+                              "libvirt's events are not watched any more");
+    int status = virt_asker_call(virt, &exchange, error);
     if (status == 0 && exchange.bytes)
         memcpy(news, exchange.bytes, sizeof *news);
     if (status == 0 && news->kind == VIRT_NEWS_NONE)
-        virt_asker_asker_sleep(timeout_ms - (deadline_now() - start));
+        virt_asker_sleep(timeout_ms - (deadline_now() - start));
     free(exchange.bytes);
     return status;
 }
 
-static int virt_asker_asker_about(struct virt *virt, struct virt_about *about,
-                                  struct virt_error *error) {
-    struct exchange exchange = {.question = {.call = CALL_ABOUT}};
-    int status = virt_asker_asker_call(virt, &exchange, error);
+static int virt_asker_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_ABOUT}};
+    int status = virt_asker_call(virt, &exchange, error);
     *about = (struct virt_about){0};
     if (status == 0 && exchange.bytes)
         memcpy(about, exchange.bytes, sizeof *about);
@@ -500,19 +486,19 @@ static int virt_asker_asker_about(struct virt *virt, struct virt_about *about,
     return status;
 }
 
-static void virt_asker_asker_set_subject(struct virt *virt, const char *subject) {
-    struct asker *asker = virt_asker_asker_of(virt);
+static void virt_asker_set_subject(struct virt *virt, const char *subject) {
+    struct virt_asker *asker = virt_asker_self(virt);
     free(asker->subject);
     asker->subject = subject ? memory_strdup(subject) : NULL;
 }
 
 /* The daemon is told, unless it is silent anyhow. */
-static void virt_asker_asker_close(struct virt *virt) {
-    struct asker *asker = virt_asker_asker_of(virt);
-    struct exchange exchange = {.question = {.call = CALL_CLOSE}};
+static void virt_asker_close(struct virt *virt) {
+    struct virt_asker *asker = virt_asker_self(virt);
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_CLOSE}};
     struct virt_error ignored;
     if (asker->is_open)
-        virt_asker_asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), &ignored);
+        virt_asker_exchange(asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), &ignored);
     helper_end(&asker->helper);
     free(exchange.bytes);
     free(asker->uri);
@@ -521,45 +507,44 @@ static void virt_asker_asker_close(struct virt *virt) {
 }
 
 static const struct virt_ops asker_operations = {
-    .domain_xml = virt_asker_asker_domain_xml,
-    .list = virt_asker_asker_list,
-    .list_all = virt_asker_asker_list_all,
-    .attach = virt_asker_asker_attach,
-    .detach = virt_asker_asker_detach,
-    .reset = virt_asker_asker_reset,
-    .reboot = virt_asker_asker_reboot,
-    .watch = virt_asker_asker_watch,
-    .wait = virt_asker_asker_wait,
-    .subject = virt_asker_asker_set_subject,
-    .about = virt_asker_asker_about,
-    .close = virt_asker_asker_close,
+    .domain_xml = virt_asker_domain_xml,
+    .list = virt_asker_list,
+    .list_all = virt_asker_list_all,
+    .attach = virt_asker_attach,
+    .detach = virt_asker_detach,
+    .reset = virt_asker_reset,
+    .reboot = virt_asker_reboot,
+    .watch = virt_asker_watch,
+    .wait = virt_asker_wait,
+    .subject = virt_asker_set_subject,
+    .about = virt_asker_about,
+    .close = virt_asker_close,
 };
 
 /* --- public */
 
 int virt_asker_open(struct virt **virt, const struct virt_asker_work *work, const char *uri,
                     struct virt_error *error) {
-    struct asker *asker = memory_zalloc(sizeof *asker);
-    *asker = (struct asker){.virt = {.ops = &asker_operations},
-                            .work = work,
-                            .uri = uri ? memory_strdup(uri) : NULL,
-                            .helper = {.socket = -1}};
-    int status = virt_asker_asker_connect(asker, error);
+    struct virt_asker *asker = memory_zalloc(sizeof *asker);
+    *asker = (struct virt_asker){.virt = {.ops = &asker_operations},
+                                 .work = work,
+                                 .uri = uri ? memory_strdup(uri) : NULL,
+                                 .helper = {.socket = -1}};
+    int status = virt_asker_open_connection(asker, error);
     *virt = status == 0 ? &asker->virt : NULL;
     if (status < 0)
-        virt_asker_asker_close(&asker->virt);
+        virt_asker_close(&asker->virt);
     return status;
 }
 
 int virt_asker_library(const struct virt_asker_work *work, struct virt_library *library,
                        struct virt_error *error) {
-    struct asker asker = {.work = work, .helper = {.socket = -1}};
-    struct exchange exchange = {.question = {.call = CALL_LIBRARY}};
-    int status = virt_asker_asker_start(&asker, error);
+    struct virt_asker asker = {.work = work, .helper = {.socket = -1}};
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_LIBRARY}};
+    int status = virt_asker_start(&asker, error);
     *library = (struct virt_library){0};
     if (status == 0)
-        status =
-            virt_asker_asker_exchange(&asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
+        status = virt_asker_exchange(&asker, &exchange, deadline_limit(DEADLINE_ANSWER_MS), error);
     if (status == 0 && exchange.bytes)
         memcpy(library, exchange.bytes, sizeof *library);
     free(exchange.bytes);

@@ -57,6 +57,10 @@ const char *domain_key(const struct domain *domain) {
     return domain->uuid ? domain->uuid : domain->name;
 }
 
+bool domain_is_same(const struct domain *a, const struct domain *b) {
+    return a->uuid && b->uuid ? !strcmp(a->uuid, b->uuid) : !strcmp(a->name, b->name);
+}
+
 const char *domain_label(const struct domain *domain) {
     return domain->title ? domain->title : domain->name;
 }

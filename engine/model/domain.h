@@ -69,6 +69,9 @@ void domain_finish(struct domain *domain);
 /* By what libvirt, the locks and our files know the VM: its UUID, else its name. */
 const char *domain_key(const struct domain *domain);
 
+/* Whether both are the same VM: by UUID where both have one, else by name. */
+bool domain_is_same(const struct domain *a, const struct domain *b);
+
 /* What people call the VM: its title, else its name. */
 const char *domain_label(const struct domain *domain);
 

@@ -168,13 +168,13 @@ enum holder { HOLDER_NONE, HOLDER_VM, HOLDER_UNKNOWN };
 /* Whether any VM that runs now has it; one that is about to start may have it in its definition. */
 static enum holder restore_driver_find_holder(struct run *run, const struct device *device) {
     struct virt_error error;
-    struct others vms;
+    struct domain_list vms;
     const struct event *event = run->config->event;
     if (event->name == EVENT_PREPARE && backend_hostdev_of(event->domain, device))
         return HOLDER_UNKNOWN;
     if (!run->virt && !run_open_virt(run))
         return HOLDER_UNKNOWN;
-    if (running_domains_load(&vms, run->virt, NULL, &error) < 0) {
+    if (domain_list_running(&vms, run->virt, NULL, &error) < 0) {
         run_log_device(run, device, RESULT_FAILED, error.failure.message, error.failure.hint);
         return HOLDER_UNKNOWN;
     }
@@ -184,7 +184,7 @@ static enum holder restore_driver_find_holder(struct run *run, const struct devi
             holder = HOLDER_VM;
         else if (vms.list[i].unreadable) /* it may have anything */
             holder = HOLDER_UNKNOWN;
-    running_domains_finish(&vms);
+    domain_list_finish(&vms);
     return holder;
 }
 
@@ -352,19 +352,19 @@ static void restore_driver_give_all_back(struct run *run, struct vm_state *state
 /* 'apply' comes at any time: the VM may have started since it looked. */
 static bool restore_driver_is_running(struct run *run) {
     struct virt_error error;
-    struct others vms;
+    struct domain_list vms;
     bool found = false;
     if (!run->config->event->settled)
         return false;
     if (!run_open_virt(run))
         return true;
-    if (running_domains_load(&vms, run->virt, NULL, &error) < 0) {
+    if (domain_list_running(&vms, run->virt, NULL, &error) < 0) {
         run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
         return true;
     }
     for (size_t i = 0; i < vms.count; i++)
         found |= !strcmp(domain_key(&vms.list[i]), run_vm(run));
-    running_domains_finish(&vms);
+    domain_list_finish(&vms);
     return found;
 }
 

@@ -226,7 +226,7 @@ bool run_load_host(struct run *run) {
 static bool run_load_others(struct run *run) {
     struct virt_error error;
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
-    while (running_domains_load(&run->others, run->virt, run->domain.uuid, &error) < 0)
+    while (domain_list_running(&run->others, run->virt, run->domain.uuid, &error) < 0)
         if (!run_ask_again(run, &error, &retry))
             return false;
     return true;
@@ -238,7 +238,7 @@ static bool run_load_vms(struct run *run, struct event *event) {
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     if (!run->vms_listed && !match_unsure(run->config->program, event))
         return true;
-    while (!run->vms_listed && domain_list_from_libvirt(&run->vms, run->virt, &error) < 0)
+    while (!run->vms_listed && domain_list_all(&run->vms, run->virt, &error) < 0)
         if (!run_ask_again(run, &error, &retry))
             return false;
     run->vms_listed = true;
@@ -434,7 +434,7 @@ static enum run_outcome run_pass(struct run *run) {
         outcome = run_plan(run);
         plan_finish(&run->plan);
         host_finish(&run->host);
-        running_domains_finish(&run->others);
+        domain_list_finish(&run->others);
         domain_finish(&run->domain);
     }
     if (run->reconnect && !run->no_reply)
@@ -455,7 +455,7 @@ static void run_programs(struct run *run) {
     if (!run->vms_listed && run->phase != RUN_UNREACHABLE &&
         match_unsure(run->config->program, &event) &&
         run->config->open_virt(&virt, NULL, &error) == 0) {
-        run->vms_listed = domain_list_from_libvirt(&run->vms, virt, &error) == 0;
+        run->vms_listed = domain_list_all(&run->vms, virt, &error) == 0;
         virt_close(virt);
     }
     event.vms = run->vms.list;

@@ -9,7 +9,6 @@
 #include "engine/action/action.h"
 #include "engine/host/host.h"
 #include "engine/libvirt/domain_list.h"
-#include "engine/libvirt/running_domains.h"
 #include "engine/model/event.h"
 #include "engine/plan/plan.h"
 #include "engine/rules/program.h"
@@ -104,19 +103,20 @@ struct run {
     struct vm_start vm_start; /* which start of the VM the run is for */
     bool vm_ended;            /* that is over: the VM's state is of a later one, or nobody's */
     enum run_phase phase;
-    int64_t wake;         /* when what waits is due; INT64_MAX: nothing waits */
-    int64_t recheck;      /* when to check what the guest has; INT64_MAX: no need */
-    bool locked;          /* this run has the VM's lock, or goes on without one */
-    bool restarted;       /* the guest, for its devices */
-    bool problem;         /* something that the rules want is not so */
-    unsigned logged;      /* enum run_logged: what is logged once a run */
-    struct task *tasks;   /* list */
-    struct domain domain; /* as libvirt has it now */
-    struct others others; /* the other VMs that run */
-    struct vms vms;       /* every VM, if a word of a rule may mean another one; read once a run */
-    bool vms_listed;      /* it was */
-    struct host host;     /* now */
-    struct plan plan;     /* now */
+    int64_t wake;              /* when what waits is due; INT64_MAX: nothing waits */
+    int64_t recheck;           /* when to check what the guest has; INT64_MAX: no need */
+    bool locked;               /* this run has the VM's lock, or goes on without one */
+    bool restarted;            /* the guest, for its devices */
+    bool problem;              /* something that the rules want is not so */
+    unsigned logged;           /* enum run_logged: what is logged once a run */
+    struct task *tasks;        /* list */
+    struct domain domain;      /* as libvirt has it now */
+    struct domain_list others; /* the other VMs that run */
+    struct domain_list
+        vms;          /* every VM, if a word of a rule may mean another one; read once a run */
+    bool vms_listed;  /* it was */
+    struct host host; /* now */
+    struct plan plan; /* now */
     struct busy_device *busy;
     size_t busy_count;
     struct unbound_device *unbound;

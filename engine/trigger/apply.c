@@ -33,7 +33,7 @@ static int apply_list_vms(struct apply *apply, struct virt *virt, struct virt_er
     for (size_t i = 0; i < apply->running.count; i++) {
         struct event event = apply_event_of(apply, &apply->running.list[i]);
         if (match_unsure(apply->request->program, &event))
-            return domain_list_from_libvirt(&apply->vms, virt, error);
+            return domain_list_all(&apply->vms, virt, error);
     }
     return 0;
 }
@@ -57,7 +57,7 @@ static void apply_choose(struct apply *apply, size_t i) {
 
 /* Takes the domain: the running one, or one that has started since they were listed. */
 static void apply_choose_domain(struct apply *apply, struct domain *domain) {
-    struct others *running = &apply->running;
+    struct domain_list *running = &apply->running;
     size_t i = 0;
     while (i < running->count && strcmp(domain_key(&running->list[i]), domain_key(domain)) != 0)
         i++;
@@ -142,7 +142,7 @@ static void apply_find_over(struct apply *apply, struct virt *virt) {
     size_t count;
     char **all = vm_state_all(apply->request->state, &count);
     for (size_t i = 0; i < count; i++) {
-        struct others *over = &apply->over;
+        struct domain_list *over = &apply->over;
         struct domain domain;
         if (!apply_is_running(apply, all[i]) && apply_read_over(&domain, virt, all[i])) {
             over->list = memory_grow(over->list, over->count, sizeof *over->list);
@@ -158,7 +158,7 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
     *apply = (struct apply){.request = request};
     if (request->open_virt(&virt, NULL, error) < 0)
         return -1;
-    int status = running_domains_load(&apply->running, virt, NULL, error);
+    int status = domain_list_running(&apply->running, virt, NULL, error);
     if (status == 0 && apply_list_vms(apply, virt, error) < 0) {
         apply_finish(apply);
         status = -1;
@@ -180,8 +180,8 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
 }
 
 void apply_finish(struct apply *apply) {
-    running_domains_finish(&apply->running);
-    running_domains_finish(&apply->over);
+    domain_list_finish(&apply->running);
+    domain_list_finish(&apply->over);
     domain_list_finish(&apply->vms);
     free(apply->chosen);
 }

@@ -3,7 +3,6 @@
 #define ENGINE_APPLY_H
 
 #include "engine/libvirt/domain_list.h"
-#include "engine/libvirt/running_domains.h"
 #include "engine/run/run.h"
 
 #include <stdio.h>
@@ -22,10 +21,11 @@ struct apply_request {
 
 struct apply {
     const struct apply_request *request;
-    struct others running; /* every VM that runs, by name */
-    struct vms vms;        /* every VM, where a rule's word may mean several; none: not needed */
-    bool *chosen;          /* one each: it is to be worked on */
-    struct others over;    /* VMs that ended while no hook ran: what is noted of them is settled */
+    struct domain_list running; /* every VM that runs, by name */
+    struct domain_list vms; /* every VM, where a rule's word may mean several; none: not needed */
+    bool *chosen;           /* one each: it is to be worked on */
+    struct domain_list
+        over; /* VMs that ended while no hook ran: what is noted of them is settled */
     size_t chosen_count;
     unsigned long long seen; /* when they were listed, in the unit of vm_state_clock() */
     bool problem;            /* a VM that was named is not there, does not run, or is several */

@@ -2,7 +2,7 @@
 #include "lexer/text.h"
 
 #include "engine/host/tree.h"
-#include "engine/libvirt/running_domains.h"
+#include "engine/libvirt/domain_list.h"
 #include "engine/rules/match.h"
 #include "engine/run/rule_errors.h"
 #include "engine/state/device_db.h"
@@ -28,7 +28,7 @@ struct plugging {
     const struct uevent *uevent;
     struct ruleset ruleset;
     struct program program;
-    struct others vms;       /* that run */
+    struct domain_list vms;  /* that run */
     unsigned long long seen; /* when they were listed */
     bool listed;             /* `vms` was asked for */
     bool told_broken;
@@ -156,7 +156,7 @@ static int plug_load_vms(struct plugging *plugging, struct virt_error *error) {
     *error = (struct virt_error){0};
     if (plugging->plug->open_virt(&virt, NULL, error) < 0)
         return -1;
-    int status = running_domains_load(&plugging->vms, virt, NULL, error);
+    int status = domain_list_running(&plugging->vms, virt, NULL, error);
     plugging->seen = vm_state_clock();
     virt_close(virt);
     return status;
@@ -173,7 +173,7 @@ static void plug_find_vms(struct plugging *plugging, enum event_name name,
         return;
     plugging->listed = true;
     while (plug_load_vms(plugging, &error) < 0) {
-        plugging->vms = (struct others){0};
+        plugging->vms = (struct domain_list){0};
         bool passes = error.kind == VIRT_SILENT
                           ? ++silences < SILENCE_LIMIT
                           : error.code && clock->now_ms(clock) < deadline &&
@@ -425,6 +425,6 @@ bool plug_event(const struct plug *plug, const struct uevent *uevent) {
         plug_take_turn(&plugging);
     program_finish(&plugging.program);
     ruleset_finish(&plugging.ruleset);
-    running_domains_finish(&plugging.vms);
+    domain_list_finish(&plugging.vms);
     return !plugging.problem;
 }

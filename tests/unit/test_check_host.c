@@ -258,16 +258,16 @@ static void vms_of_libvirt_running_or_not(void **state) {
     (void)state;
     struct double_virt *hypervisor = double_virt_create();
     struct virt_error error;
-    struct vms vms;
+    struct domain_list vms;
     double_virt_add(hypervisor, "11111111-1111-1111-1111-111111111111", "a", NULL);
     double_virt_add(hypervisor, "22222222-2222-2222-2222-222222222222", "b", "title");
     double_virt_stop(hypervisor, "22222222-2222-2222-2222-222222222222");
-    assert_int_equal(domain_list_from_libvirt(&vms, double_virt_port(hypervisor), &error), 0);
+    assert_int_equal(domain_list_all(&vms, double_virt_port(hypervisor), &error), 0);
     assert_int_equal(vms.count, 2);
     assert_string_equal(vms.list[1].title, "title");
     domain_list_finish(&vms);
     double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_UNREACHABLE, "gone");
-    assert_int_equal(domain_list_from_libvirt(&vms, double_virt_port(hypervisor), &error), -1);
+    assert_int_equal(domain_list_all(&vms, double_virt_port(hypervisor), &error), -1);
     double_virt_destroy(hypervisor);
 }
 
@@ -281,18 +281,20 @@ static void write_file(const char *path, const char *text) {
 static void vms_of_a_tree(void **state) {
     (void)state;
     char root[] = "/tmp/vms-XXXXXX", command[128];
-    struct vms vms;
+    struct domain_list vms;
     assert_non_null(mkdtemp(root));
-    assert_false(domain_list_from_tree(&vms, root));
+    assert_false(domain_list_all_in(&vms, root));
     snprintf(command, sizeof command, "mkdir -p %s/etc/libvirt/qemu/networks", root);
     assert_int_equal(system(command), 0);
     char *good = memory_printf("%s/etc/libvirt/qemu/frigate.xml", root);
     char *bad = memory_printf("%s/etc/libvirt/qemu/broken.xml", root);
     write_file(good, FRIGATE);
     write_file(bad, "<domain");
-    assert_true(domain_list_from_tree(&vms, root));
-    assert_int_equal(vms.count, 1);
-    assert_string_equal(vms.list[0].title, "frigate");
+    assert_true(domain_list_all_in(&vms, root));
+    assert_int_equal(vms.count, 2);
+    assert_string_equal(vms.list[0].name, "broken");
+    assert_non_null(vms.list[0].unreadable);
+    assert_string_equal(vms.list[1].title, "frigate");
     domain_list_finish(&vms);
     free(good);
     free(bad);

@@ -980,7 +980,7 @@ static void a_daemon_that_translates(void **state) {
 
 static void know_vm(struct bed *bed, const char *xml) {
     bed->doctor.libvirt.vms_known = true;
-    domain_list_add_xml(&bed->doctor.libvirt.vms, xml, strlen(xml));
+    domain_list_add(&bed->doctor.libvirt.vms, "vm", xml, strlen(xml));
 }
 
 static void vms(void **state) {

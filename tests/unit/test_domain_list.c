@@ -1,6 +1,5 @@
 /* Which running VMs may hold a device. */
 #include "engine/libvirt/domain_list.h"
-#include "engine/libvirt/running_domains.h"
 #include "tests/unit/double_virt.h"
 
 #include <setjmp.h>
@@ -17,7 +16,7 @@
 #define OFF "00000000-0000-4000-8000-000000000003"
 
 static struct double_virt *hypervisor;
-static struct others others;
+static struct domain_list others;
 static struct virt_error error;
 
 static int set_up(void **state) {
@@ -38,31 +37,31 @@ static int tear_down(void **state) {
 
 static void running_ones_without_oneself(void **state) {
     (void)state;
-    assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor),
-                                          "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", &error),
+    assert_int_equal(domain_list_running(&others, double_virt_port(hypervisor),
+                                         "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0", &error),
                      0);
     assert_int_equal(others.count, 1);
     assert_string_equal(others.list[0].name, "windows");
-    running_domains_finish(&others);
+    domain_list_finish(&others);
     assert_int_equal(others.count, 0);
 }
 
 static void all_when_one_has_no_uuid(void **state) {
     (void)state;
-    assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor), NULL, &error), 0);
+    assert_int_equal(domain_list_running(&others, double_virt_port(hypervisor), NULL, &error), 0);
     assert_int_equal(others.count, 2);
-    running_domains_finish(&others);
+    domain_list_finish(&others);
 }
 
 static void a_failure_is_passed_on(void **state) {
     (void)state;
     double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_UNREACHABLE, "gone");
-    assert_int_equal(running_domains_load(&others, double_virt_port(hypervisor), FRIGATE, &error),
+    assert_int_equal(domain_list_running(&others, double_virt_port(hypervisor), FRIGATE, &error),
                      -1);
     assert_int_equal(error.kind, VIRT_UNREACHABLE);
     assert_string_equal(error.failure.message, "gone");
     assert_int_equal(others.count, 0);
-    running_domains_finish(&others);
+    domain_list_finish(&others);
 }
 
 /* A hypervisor whose list holds what is no domain. */
@@ -84,13 +83,13 @@ static void xml_that_cannot_be_read_is_kept_as_such(void **state) {
     (void)state;
     static const struct virt_ops ops = {.list = list_rubbish};
     struct virt virt = {&ops};
-    assert_int_equal(running_domains_load(&others, &virt, FRIGATE, &error), 0);
+    assert_int_equal(domain_list_running(&others, &virt, FRIGATE, &error), 0);
     assert_int_equal(others.count, 2);
     assert_string_equal(others.list[0].name, WINDOWS);
     assert_non_null(strstr(others.list[0].unreadable, "line 1: the domain XML ends before"));
     assert_string_equal(others.list[1].name, "good");
     assert_null(others.list[1].unreadable);
-    running_domains_finish(&others);
+    domain_list_finish(&others);
 }
 
 /* --- of a copy of a host */
@@ -134,23 +133,23 @@ static void running_vms_of_a_tree(void **state) {
     put("d.xml", "<domstatus state='running'><dom");
     put("e.pid", "12");
     domain_from_name(&own, "a");
-    running_domains_from_tree(&others, root, NULL);
+    domain_list_running_in(&others, root, NULL);
     assert_int_equal(others.count, 3);
     assert_string_equal(others.list[0].name, "a");
     assert_string_equal(others.list[1].name, "b");
     assert_string_equal(others.list[2].name, "d");
     assert_non_null(others.list[2].unreadable);
-    assert_false(running_domains_take(&others, "c", &taken));
-    assert_false(running_domains_take(&others, "d", &taken)); /* of it only the name is known */
-    assert_true(running_domains_take(&others, "a", &taken));
+    assert_false(domain_list_take(&others, "c", &taken));
+    assert_false(domain_list_take(&others, "d", &taken)); /* of it only the name is known */
+    assert_true(domain_list_take(&others, "a", &taken));
     assert_int_equal(taken.id, 3);
     assert_int_equal(others.count, 2);
     domain_finish(&taken);
-    running_domains_finish(&others);
-    running_domains_from_tree(&others, root, &own);
+    domain_list_finish(&others);
+    domain_list_running_in(&others, root, &own);
     assert_int_equal(others.count, 2);
     assert_string_equal(others.list[0].name, "b");
-    running_domains_finish(&others);
+    domain_list_finish(&others);
     domain_finish(&own);
 }
 
@@ -158,23 +157,26 @@ static void running_vms_of_a_tree(void **state) {
 static void all_vms_of_a_tree(void **state) {
     static const char defined[] = "<domain><name>a</name></domain>";
     char path[256];
-    struct vms vms;
+    struct domain_list vms;
     (void)state;
     snprintf(path, sizeof path, "mkdir -p %s/etc/libvirt/qemu", root);
     assert_int_equal(system(path), 0);
     put("../../../etc/libvirt/qemu/a.xml", defined);
     put("../../../etc/libvirt/qemu/z.xml", "<domain><name>z</name></domain>");
+    put("../../../etc/libvirt/qemu/b.xml", "<domain><name>b</na");
     put("a.xml", STATUS("running", "a"));
     put("t.xml", STATUS("running", "t")); /* transient */
-    assert_true(domain_list_from_tree(&vms, root));
-    assert_int_equal(vms.count, 3);
+    assert_true(domain_list_all_in(&vms, root));
+    assert_int_equal(vms.count, 4);
     assert_string_equal(vms.list[0].name, "a");
     assert_int_equal(vms.list[0].id, 3);
     assert_string_equal(vms.list[1].name, "t");
-    assert_string_equal(vms.list[2].name, "z");
-    assert_int_equal(vms.list[2].id, -1);
+    assert_string_equal(vms.list[2].name, "b"); /* not left out */
+    assert_non_null(vms.list[2].unreadable);
+    assert_string_equal(vms.list[3].name, "z");
+    assert_int_equal(vms.list[3].id, -1);
     domain_list_finish(&vms);
-    assert_false(domain_list_from_tree(&vms, "/nowhere"));
+    assert_false(domain_list_all_in(&vms, "/nowhere"));
 }
 
 /* A name comes before a title, and a title that two have means neither. */
@@ -186,23 +188,23 @@ static void a_vm_of_a_tree_by_its_title(void **state) {
     put("b.xml", TITLED("b", "NVR"));
     put("c.xml", TITLED("c", "d"));
     put("d.xml", TITLED("d", "e"));
-    running_domains_from_tree(&others, root, NULL);
-    assert_false(running_domains_take(&others, "NVR", &taken));
-    assert_true(running_domains_take(&others, "d", &taken));
+    domain_list_running_in(&others, root, NULL);
+    assert_false(domain_list_take(&others, "NVR", &taken));
+    assert_true(domain_list_take(&others, "d", &taken));
     assert_string_equal(taken.name, "d");
     domain_finish(&taken);
-    assert_true(running_domains_take(&others, "d", &taken)); /* now it is the title of one */
+    assert_true(domain_list_take(&others, "d", &taken)); /* now it is the title of one */
     assert_string_equal(taken.name, "c");
     domain_finish(&taken);
     assert_int_equal(others.count, 2);
-    running_domains_finish(&others);
+    domain_list_finish(&others);
 }
 
 static void a_tree_without_running_vms(void **state) {
     (void)state;
-    running_domains_from_tree(&others, "/nowhere", NULL);
+    domain_list_running_in(&others, "/nowhere", NULL);
     assert_int_equal(others.count, 0);
-    running_domains_finish(&others);
+    domain_list_finish(&others);
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
