@@ -4,10 +4,8 @@
 
 #include <stdbool.h>
 
-/*
- * Calls `visit` for each interface that a route of unicast leads out of. Returns false when the
- * kernel does not tell all of them.
- */
+/* Calls `visit` for each interface of each unicast route, several times for one with several
+ * routes. False: the kernel did not list all of them. */
 bool routes_each(void (*visit)(void *context, const char *interface, bool is_default),
                  void *context);
 

@@ -9,93 +9,98 @@
 
 enum { CLASS_SMART_CARD = 0x0b };
 
-struct finder {
+/* What a VM has is looked up in. */
+struct holdings_search {
     struct holdings *holdings;
     const struct host *host;
     struct tree tree;
     const struct domain *vm;
 };
 
-static struct held_device *holdings_append(struct finder *finder, const struct device *device,
-                                           char *text) {
-    struct holdings *holdings = finder->holdings;
+static struct held_device *holdings_add_one(struct holdings_search *search,
+                                            const struct device *device, char *text) {
+    struct holdings *holdings = search->holdings;
+
     holdings->list = memory_grow(holdings->list, holdings->count, sizeof *holdings->list);
     struct held_device *holding = &holdings->list[holdings->count++];
-    *holding = (struct held_device){.vm = finder->vm,
+    *holding = (struct held_device){.vm = search->vm,
                                     .bus = device ? device->bus : BUS_PCI,
                                     .address = device ? device->address : ""};
     holding->text = text;
     return holding;
 }
 
-/* --- devices that it was given */
+/* ---- Its host devices ---- */
 
-static char *holdings_behind_text(const struct device *device, const struct device *above) {
+static char *holdings_text_behind(const struct device *device, const struct device *above) {
     bool is_function = device->physical && !strcmp(device->physical, above->address);
     return is_function ? memory_printf("has its virtual function %s", device->address)
                        : memory_printf("has %s behind it", device->address);
 }
 
-/* The device, and all that go with it when they go. */
-static void holdings_add_device(struct finder *finder, const struct device *device) {
+/* The device, and those that cannot be unplugged without it: the hubs and controllers above it, and
+ * the physical function of a virtual one. */
+static void holdings_add_device(struct holdings_search *search, const struct device *device) {
     struct device_set places = {0};
-    place_of_device(&places, finder->host, &finder->tree, device);
+    place_of_device(&places, search->host, &search->tree, device);
     for (size_t i = 0; i < places.count; i++) {
-        const struct device *one = &finder->host->devices[places.items[i]];
+        const struct device *one = &search->host->devices[places.items[i]];
         if (one == device)
-            holdings_append(finder, one, memory_strdup("has it"))->is_itself = true;
+            holdings_add_one(search, one, memory_strdup("has it"))->is_itself = true;
         else
-            holdings_append(finder, one, holdings_behind_text(device, one));
+            holdings_add_one(search, one, holdings_text_behind(device, one));
     }
     device_set_finish(&places);
 }
 
-static void holdings_add_hostdev(struct finder *finder, const struct domain_hostdev *hostdev) {
-    for (size_t i = 0; i < finder->host->count; i++)
-        if (backend_is_hostdev(hostdev, &finder->host->devices[i]))
-            holdings_add_device(finder, &finder->host->devices[i]);
+static void holdings_add_hostdev(struct holdings_search *search,
+                                 const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < search->host->count; i++)
+        if (backend_is_hostdev(hostdev, &search->host->devices[i]))
+            holdings_add_device(search, &search->host->devices[i]);
 }
 
-/* --- what else its XML names */
+/* ---- What else its XML names ---- */
 
-static bool holdings_place_of_usb(struct device_set *places, const struct finder *finder,
+static bool holdings_place_of_usb(struct device_set *places, const struct holdings_search *search,
                                   const char *name) {
     char numbers[32], id[16];
-    for (size_t i = 0; i < finder->host->count; i++) {
-        const struct device *device = &finder->host->devices[i];
+    for (size_t i = 0; i < search->host->count; i++) {
+        const struct device *device = &search->host->devices[i];
         snprintf(numbers, sizeof numbers, "%u/%u", device->bus_number, device->device_number);
         snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
         if (device->bus == BUS_USB && (!strcmp(numbers, name) || !strcmp(id, name)))
-            place_of_device(places, finder->host, &finder->tree, device);
+            place_of_device(places, search->host, &search->tree, device);
     }
     return true;
 }
 
-static bool holdings_place_of_pci(struct device_set *places, const struct finder *finder,
+static bool holdings_place_of_pci(struct device_set *places, const struct holdings_search *search,
                                   const char *name) {
-    const struct device *device = host_find(finder->host, BUS_PCI, name);
+    const struct device *device = host_find(search->host, BUS_PCI, name);
     if (device)
-        place_of_device(places, finder->host, &finder->tree, device);
+        place_of_device(places, search->host, &search->tree, device);
     return device;
 }
 
-static bool holdings_place_of_cards(struct device_set *places, const struct finder *finder) {
-    for (size_t i = 0; i < finder->host->count; i++)
-        if (finder->host->devices[i].bus == BUS_USB &&
-            finder->host->devices[i].class_code >> 16 == CLASS_SMART_CARD)
-            place_of_device(places, finder->host, &finder->tree, &finder->host->devices[i]);
+static bool holdings_place_of_cards(struct device_set *places,
+                                    const struct holdings_search *search) {
+    for (size_t i = 0; i < search->host->count; i++)
+        if (search->host->devices[i].bus == BUS_USB &&
+            search->host->devices[i].class_code >> 16 == CLASS_SMART_CARD)
+            place_of_device(places, search->host, &search->tree, &search->host->devices[i]);
     return true;
 }
 
-static bool holdings_place_of_use(struct device_set *places, const struct finder *finder,
+static bool holdings_place_of_use(struct device_set *places, const struct holdings_search *search,
                                   const struct domain_use *use) {
-    const struct host *host = finder->host;
-    const struct tree *tree = &finder->tree;
+    const struct host *host = search->host;
+    const struct tree *tree = &search->tree;
     switch (use->kind) {
     case DOMAIN_USE_PCI:
-        return holdings_place_of_pci(places, finder, use->name);
+        return holdings_place_of_pci(places, search, use->name);
     case DOMAIN_USE_USB:
-        return holdings_place_of_usb(places, finder, use->name);
+        return holdings_place_of_usb(places, search, use->name);
     case DOMAIN_USE_PATH:
         return place_of_file(places, host, tree, use->name);
     case DOMAIN_USE_SYSFS:
@@ -112,7 +117,7 @@ static bool holdings_place_of_use(struct device_set *places, const struct finder
     case DOMAIN_USE_VOLUME:
         return place_of_volume(places, host, tree, use->name);
     case DOMAIN_USE_CARDS:
-        return holdings_place_of_cards(places, finder);
+        return holdings_place_of_cards(places, search);
     }
     return false;
 }
@@ -134,47 +139,47 @@ static char *holdings_use_text(const struct domain_use *use, const struct device
     }
 }
 
-/* A copy of a host may lack what tells. */
-static void holdings_add_unknown(struct finder *finder, const struct domain_use *use) {
-    bool is_unknown = use->is_disk ? place_is_unknown_disk(&finder->tree, use->name)
-                                   : place_is_unknown_usb(&finder->tree, use->name);
+/* In a copy of a host what the path leads to may be missing. */
+static void holdings_add_unknown(struct holdings_search *search, const struct domain_use *use) {
+    bool is_unknown = use->is_disk ? place_is_unknown_disk(&search->tree, use->name)
+                                   : place_is_unknown_usb(&search->tree, use->name);
     if (is_unknown)
-        holdings_append(finder, NULL,
-                        memory_printf("uses %s (%s), and nothing tells what that is on", use->name,
-                                      use->element))
+        holdings_add_one(search, NULL,
+                         memory_printf("uses %s (%s), and it is unknown what that is on", use->name,
+                                       use->element))
             ->bus = use->is_disk ? BUS_PCI : BUS_USB;
 }
 
-static void holdings_add_use(struct finder *finder, const struct domain_use *use) {
+static void holdings_add_use(struct holdings_search *search, const struct domain_use *use) {
     struct device_set places = {0};
-    bool is_known = holdings_place_of_use(&places, finder, use);
+    bool is_known = holdings_place_of_use(&places, search, use);
     for (size_t i = 0; i < places.count; i++)
-        holdings_append(finder, &finder->host->devices[places.items[i]],
-                        holdings_use_text(use, &finder->host->devices[places.items[i]]));
+        holdings_add_one(search, &search->host->devices[places.items[i]],
+                         holdings_use_text(use, &search->host->devices[places.items[i]]));
     if (!is_known && use->kind == DOMAIN_USE_PATH)
-        holdings_add_unknown(finder, use);
+        holdings_add_unknown(search, use);
     device_set_finish(&places);
 }
 
 void holdings_add(struct holdings *holdings, const struct host *host, const struct domain *vm) {
-    struct finder finder = {.holdings = holdings, .host = host, .vm = vm};
+    struct holdings_search search = {.holdings = holdings, .host = host, .vm = vm};
     if (vm->is_off || (!vm->hostdev_count && !vm->use_count) ||
-        !tree_open(&finder.tree, host->root))
+        !tree_open(&search.tree, host->root))
         return;
     for (size_t i = 0; i < vm->hostdev_count; i++)
-        holdings_add_hostdev(&finder, &vm->hostdevs[i]);
+        holdings_add_hostdev(&search, &vm->hostdevs[i]);
     for (size_t i = 0; i < vm->use_count; i++)
-        holdings_add_use(&finder, &vm->uses[i]);
-    tree_close(&finder.tree);
+        holdings_add_use(&search, &vm->uses[i]);
+    tree_close(&search.tree);
 }
 
-/* --- questions */
+/* ---- Questions ---- */
 
 static int holdings_compare(enum bus bus, const char *address, const struct held_device *holding) {
     return bus != holding->bus ? (bus < holding->bus ? -1 : 1) : strcmp(address, holding->address);
 }
 
-/* Devices that are in the VM before others, then in the order of VMs. */
+/* Of one device, VMs that have it before VMs that have something behind it. */
 static int holdings_by_device(const void *a, const void *b) {
     const struct held_device *left = a, *right = b;
     int order = holdings_compare(left->bus, left->address, right);

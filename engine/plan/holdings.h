@@ -1,7 +1,7 @@
 /*
- * What running VMs have of the host's devices, by every element of their XML: a device itself, one
- * behind it, a disk or a network interface on it. Nothing but the host's snapshot and sysfs below
- * its root is read.
+ * What running VMs have of the host's devices, from every element of their XML: a device itself,
+ * one connected through it, a disk or a network interface on it. Reads the host's snapshot and the
+ * files below its root, nothing else.
  */
 #ifndef ENGINE_HOLDINGS_H
 #define ENGINE_HOLDINGS_H
@@ -12,30 +12,35 @@
 struct held_device {
     const struct domain *vm;
     enum bus bus;        /* of the device */
-    const char *address; /* of the snapshot */
-    bool is_itself;      /* the device is in the VM: a <hostdev> */
-    char *text;          /* what the VM does, after its name: "has 1-1 behind it" */
+    const char *address; /* of the snapshot; "": see struct holdings */
+    bool is_itself;      /* the VM has the device itself: a <hostdev> */
+    char *text;          /* follows the VM's name: "has 1-1 behind it" */
 };
 
-/* Sorted by device. A disk or USB device of a VM of which nothing tells where it is has the address
- * "" and the bus PCI or USB: any device that may carry disks, or be it, may have it. */
+/*
+ * Sorted by device. If it is unknown what a disk of a VM is on, its address is "" and its bus PCI:
+ * any device that may have disks may be it. The same with the bus USB for any USB device or
+ * controller.
+ */
 struct holdings {
     struct held_device *list;
     size_t count;
 };
 
-/* Adds what one VM has; it and the host must outlive the holdings. One that is off has nothing. */
+/* Adds what one VM has; a VM that is off has nothing. The VM and the host must outlive the
+ * holdings.
+ */
 void holdings_add(struct holdings *holdings, const struct host *host, const struct domain *vm);
 /* After the last holdings_add(). */
 void holdings_sort(struct holdings *holdings);
-/* Both, for a list of VMs. */
+/* Adds what each VM of a list has, and sorts. The caller ends it with holdings_finish(). */
 void holdings_init(struct holdings *holdings, const struct host *host, const struct domain *vms,
                    size_t count);
 void holdings_finish(struct holdings *holdings);
 
 /*
- * The first that has the device, other than `but` (NULL: any VM): one that has it itself before one
- * that has what is behind it. NULL: none has.
+ * What of the holdings of VMs other than `but` (NULL: of any) is of the device: that of a VM that
+ * has it itself before that of one that has something behind it. NULL: nothing.
  */
 const struct held_device *holdings_find(const struct holdings *holdings,
                                         const struct device *device, const struct domain *but);

@@ -276,14 +276,14 @@ static void a_link_below_the_root(void **state) {
 static void a_disk_of_which_nothing_tells_where_it_is(void **state) {
     (void)state;
     assert_has("<disk type='block'><source dev='/dev/disk/by-path/x'/><target dev='vda'/></disk>",
-               "0000:00:01.0 uses /dev/disk/by-path/x (disk vda), and nothing tells what that is "
-               "on; 0000:00:02.0 uses /dev/disk/by-path/x (disk vda), and nothing tells what that "
+               "0000:00:01.0 uses /dev/disk/by-path/x (disk vda), and it is unknown what that is "
+               "on; 0000:00:02.0 uses /dev/disk/by-path/x (disk vda), and it is unknown what that "
                "is on");
     assert_has("<serial type='dev'><source path='/dev/serial/by-path/x'/></serial>",
-               "0000:00:14.0 uses /dev/serial/by-path/x (serial), and nothing tells what that is "
-               "on; 1-1 uses /dev/serial/by-path/x (serial), and nothing tells what that is on; "
-               "1-1.4 uses /dev/serial/by-path/x (serial), and nothing tells what that is on; "
-               "1-2 uses /dev/serial/by-path/x (serial), and nothing tells what that is on");
+               "0000:00:14.0 uses /dev/serial/by-path/x (serial), and it is unknown what that is "
+               "on; 1-1 uses /dev/serial/by-path/x (serial), and it is unknown what that is on; "
+               "1-1.4 uses /dev/serial/by-path/x (serial), and it is unknown what that is on; "
+               "1-2 uses /dev/serial/by-path/x (serial), and it is unknown what that is on");
     /* The class is there, so the node is gone. */
     assert_has("<serial type='dev'><source path='/dev/ttyUSB7'/></serial>", "");
     assert_has("<serial type='dev'><source path='/dev/ttyS0'/></serial>", "");
