@@ -67,7 +67,7 @@ $(B)/virt-rules: $(OBJECTS)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJECTS) $(LDLIBS)
 
 # The hook runs at each start of a VM, and virt-rules-plug at each udev event: both are static and use only libc.
-$(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/launch.c hook/launch.h
+$(B)/virt-rules-hook $(B)/virt-rules-plug: $(B)/virt-rules-%: hook/%.c hook/launch.c hook/launch.h lexer/utf8.c lexer/utf8.h
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $(filter %.c,$^)
@@ -127,7 +127,7 @@ $(B)/tests/fake/killer.so: FAKE_FLAGS = -fvisibility=hidden
 $(B)/tests/fake/failer.so: tests/fake/failer.c
 $(B)/tests/fake/failer.so: FAKE_FLAGS = -fvisibility=hidden $(if $(SANITIZE),-DSANITIZED)
 # The hook with a shared C library, so that a library can be preloaded.
-$(B)/tests/fake/virt-rules-hook: hook/hook.c hook/launch.c hook/launch.h $(B)/config
+$(B)/tests/fake/virt-rules-hook: hook/hook.c hook/launch.c hook/launch.h lexer/utf8.c lexer/utf8.h $(B)/config
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^)

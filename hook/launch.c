@@ -1,5 +1,7 @@
 #include "hook/launch.h"
 
+#include "lexer/utf8.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,29 +50,14 @@ char *launch_engine_path(void) {
     return path ? path : installed;
 }
 
-/* The length of the valid UTF-8 sequence at `s`, 0 when there is none (RFC 3629). */
-static size_t launch_utf8_length(const unsigned char *s) {
-    size_t length = *s < 0x80                  ? 1
-                    : *s >= 0xc2 && *s <= 0xdf ? 2
-                    : *s >= 0xe0 && *s <= 0xef ? 3
-                    : *s >= 0xf0 && *s <= 0xf4 ? 4
-                                               : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (*s == 0xe0 && s[1] < 0xa0) || (*s == 0xf0 && s[1] < 0x90);
-    bool surrogate = *s == 0xed && s[1] > 0x9f, beyond = *s == 0xf4 && s[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
-static size_t launch_put_character(FILE *out, const unsigned char *s) {
-    size_t length = launch_utf8_length(s);
+static size_t launch_put_character(FILE *out, const char *text) {
+    size_t length = utf8_length(text, strnlen(text, 4));
     if (length == 0)
         fputs("\\ufffd", out);
-    else if (*s < 0x20 || *s == 0x7f)
-        fprintf(out, "\\u%04x", *s);
+    else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+        fprintf(out, "\\u%04x", (unsigned char)*text);
     else
-        fprintf(out, "%s%.*s", *s == '"' || *s == '\\' ? "\\" : "", (int)length, (const char *)s);
+        fprintf(out, "%s%.*s", *text == '"' || *text == '\\' ? "\\" : "", (int)length, text);
     return length ? length : 1;
 }
 
@@ -84,8 +71,8 @@ static char *launch_quoted(const char *text) {
     if (!out)
         return NULL;
     fputc('"', out);
-    for (const unsigned char *s = (const unsigned char *)text; *s;)
-        s += launch_put_character(out, s);
+    while (*text)
+        text += launch_put_character(out, text);
     fputc('"', out);
     fclose(out);
     return result;

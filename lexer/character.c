@@ -1,6 +1,7 @@
 #include "lexer/character.h"
 
 #include "lexer/text.h"
+#include "lexer/utf8.h"
 
 #include <string.h>
 
@@ -69,9 +70,9 @@ enum character_kind character_kind(uint32_t code, const char **name) {
 }
 
 enum character_kind character_at(const char *text, size_t size, size_t *length) {
-    size_t bytes = (*text & 0x80) ? text_character(text, size) : 1;
+    size_t bytes = (*text & 0x80) ? utf8_length(text, size) : 1;
     *length = bytes ? bytes : 1;
-    return bytes > 1 ? character_kind(text_code_point(text, bytes), NULL) : CHARACTER_PLAIN;
+    return bytes > 1 ? character_kind(utf8_code_point(text, bytes), NULL) : CHARACTER_PLAIN;
 }
 
 bool character_is_wide_separator(uint32_t code) {
@@ -86,7 +87,7 @@ bool character_is_wide_separator(uint32_t code) {
 bool character_has_wide_separator(const char *text) {
     for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
         character_at(text + at, left - at, &length);
-        if (length > 1 && character_is_wide_separator(text_code_point(text + at, length)))
+        if (length > 1 && character_is_wide_separator(utf8_code_point(text + at, length)))
             return true;
     }
     return false;

@@ -3,6 +3,7 @@
 #include "lexer/character.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+#include "lexer/utf8.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -31,20 +32,24 @@ void diagnostic_finish_list(struct diagnostics *diagnostics) {
     *diagnostics = (struct diagnostics){0};
 }
 
-static bool diagnostic_is_inside_character(char byte) {
-    return ((unsigned char)byte & 0xc0) == 0x80;
+const char *diagnostic_name(const struct diagnostic *diagnostic) {
+    static const char *const names[] = {
+#define CHECK(check, name, ...) name,
+#include "lexer/checks.def"
+    };
+    return names[diagnostic->check];
 }
 
-/* A message that quotes a word without end loses its middle. */
+/* A message that quotes a very long word loses its middle. */
 static char *diagnostic_make_message(const char *format, va_list arguments) {
     char *message = memory_vprintf(format, arguments);
     size_t length = strlen(message);
     if (length <= MESSAGE_LIMIT)
         return message;
     size_t head = MESSAGE_LIMIT - MESSAGE_END, tail = length - MESSAGE_END;
-    while (head > 0 && diagnostic_is_inside_character(message[head]))
+    while (head > 0 && utf8_is_continuation(message[head]))
         head--;
-    while (tail < length && diagnostic_is_inside_character(message[tail]))
+    while (tail < length && utf8_is_continuation(message[tail]))
         tail++;
     char *shorter = memory_printf("%.*s...%s", (int)head, message, message + tail);
     free(message);
@@ -52,20 +57,22 @@ static char *diagnostic_make_message(const char *format, va_list arguments) {
 }
 
 static struct diagnostic *diagnostic_append(struct diagnostics *diagnostics, struct source *source,
-                                            const char *name) {
+                                            enum check check) {
     diagnostics->list =
         memory_grow(diagnostics->list, diagnostics->count, sizeof *diagnostics->list);
     struct diagnostic *diagnostic = &diagnostics->list[diagnostics->count];
-    *diagnostic = (struct diagnostic){
-        .source = source, .severity = SEVERITY_ERROR, .name = name, .number = diagnostics->count++};
+    *diagnostic = (struct diagnostic){.source = source,
+                                      .severity = SEVERITY_ERROR,
+                                      .check = check,
+                                      .number = diagnostics->count++};
     return diagnostic;
 }
 
 struct diagnostic *diagnostic_add(struct diagnostics *diagnostics, struct source *source,
-                                  struct span span, const char *name, const char *format, ...) {
+                                  struct span span, enum check check, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic = diagnostic_append(diagnostics, source, name);
+    struct diagnostic *diagnostic = diagnostic_append(diagnostics, source, check);
     diagnostic->message = diagnostic_make_message(format, arguments);
     va_end(arguments);
     diagnostic->span = span;
@@ -73,10 +80,10 @@ struct diagnostic *diagnostic_add(struct diagnostics *diagnostics, struct source
 }
 
 struct diagnostic *diagnostic_add_file(struct diagnostics *diagnostics, struct source *source,
-                                       const char *name, const char *format, ...) {
+                                       enum check check, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    struct diagnostic *diagnostic = diagnostic_append(diagnostics, source, name);
+    struct diagnostic *diagnostic = diagnostic_append(diagnostics, source, check);
     diagnostic->message = diagnostic_make_message(format, arguments);
     va_end(arguments);
     diagnostic->whole_file = true;
@@ -94,12 +101,12 @@ void diagnostic_message(struct diagnostic *diagnostic, const char *format, ...) 
 void diagnostic_name_character(struct diagnostic *diagnostic) {
     struct span span = diagnostic->span;
     const char *name = NULL;
-    uint32_t code = text_code_point(diagnostic->source->text + span.start, span.end - span.start);
+    uint32_t code = utf8_code_point(diagnostic->source->text + span.start, span.end - span.start);
     bool blank = character_kind(code, &name) == CHARACTER_BLANK;
     diagnostic_message(diagnostic, "a %s (U+%04X)%s", name ? name : "control character", code,
                        blank ? ", not a blank" : "");
     if (name)
-        diagnostic_hint(diagnostic, blank ? "write a plain blank" : "take it out");
+        diagnostic_hint(diagnostic, blank ? "write a plain blank" : "delete it");
 }
 
 void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...) {
@@ -138,7 +145,7 @@ static int diagnostic_by_place(const void *left, const void *right) {
     return result ? result : diagnostic_order(a->span.start, b->span.start);
 }
 
-/* Sorted, and no two of one file overlap: what one begins in belongs to it. */
+/* Sorts the list and merges spans of one file that overlap. */
 static void diagnostic_merge_covered(struct diagnostics *diagnostics) {
     struct covered *list = diagnostics->covered;
     size_t count = 0;
@@ -175,9 +182,9 @@ static struct covered *diagnostic_find_covered(const struct diagnostics *diagnos
                                                                                       : NULL;
 }
 
-/* The error becomes one that names the character: whoever does not see it cannot find the rest. */
+/* The error becomes one that names the invisible character, without which no other can be found. */
 static void diagnostic_blame_joiner(struct diagnostic *diagnostic, struct covered *covered) {
-    diagnostic->name = "control-character";
+    diagnostic->check = CHECK_CONTROL_CHARACTER;
     diagnostic->cause = diagnostic->fixed = true;
     diagnostic->span = covered->joiner;
     for (; diagnostic->note_count; diagnostic->note_count--)
@@ -240,7 +247,7 @@ static uint32_t diagnostic_move(const struct source *source, uint32_t at, uint32
                                 int count) {
     while (count-- > 0 && at != limit) {
         at += (uint32_t)step;
-        while (at != limit && diagnostic_is_inside_character(source->text[at]))
+        while (at != limit && utf8_is_continuation(source->text[at]))
             at += (uint32_t)step;
     }
     return at;
@@ -293,7 +300,7 @@ static void diagnostic_print_head(const struct diagnostic *diagnostic, FILE *out
     fprintf(out, "%s%s:%s ", colour ? paint : "", diagnostic_severity_word(diagnostic->severity),
             colour ? PLAIN : "");
     text_print(out, diagnostic->message, strlen(diagnostic->message));
-    fprintf(out, " [%s]", diagnostic->name);
+    fprintf(out, " [%s]", diagnostic_name(diagnostic));
 }
 
 static void diagnostic_print_note(const struct note *note, FILE *out, bool colour) {
@@ -318,7 +325,7 @@ static void diagnostic_print_one(const struct diagnostic *diagnostic, FILE *out,
         diagnostic_print_note(&diagnostic->notes[i], out, colour);
 }
 
-/* Nobody reads thousands: of each file the first are shown, and how many more there are. */
+/* Of each file only the first are printed, and how many more there are. */
 static void diagnostic_print_all(const struct diagnostics *diagnostics, FILE *out, bool colour) {
     size_t shown = 0;
     for (size_t i = 0; i < diagnostics->count; i++) {
@@ -329,7 +336,7 @@ static void diagnostic_print_all(const struct diagnostics *diagnostics, FILE *ou
             continue;
         if (shown > PRINT_LIMIT) {
             text_print(out, one->source->path, strlen(one->source->path));
-            fprintf(out, ": %zu more, which --json shows\n", shown - PRINT_LIMIT);
+            fprintf(out, ": %zu more; --json shows all\n", shown - PRINT_LIMIT);
         }
         shown = 0;
     }
@@ -361,8 +368,8 @@ static void diagnostic_put_number(struct json_object *object, const char *key, s
     text_json_add(object, key, text_json_number((int64_t)number));
 }
 
-/* `end` is the column behind the span's last character; a span over several lines ends with its
- * first. */
+/* `end` is the column after the span's last character; of a span over several lines, after the
+ * first line's. */
 static void diagnostic_put_place(struct json_object *object, struct source *source,
                                  struct span span) {
     struct position start = source_position(source, span.start);
@@ -393,7 +400,7 @@ static struct json_object *diagnostic_json(const struct diagnostic *diagnostic) 
         diagnostic_put_place(object, diagnostic->source, diagnostic->span);
     }
     text_put_json(object, "severity", diagnostic_severity_word(diagnostic->severity));
-    text_put_json(object, "name", diagnostic->name);
+    text_put_json(object, "name", diagnostic_name(diagnostic));
     text_put_json(object, "message", diagnostic->message);
     text_put_json(object, "hint", diagnostic->hint);
     for (size_t i = 0; i < diagnostic->note_count; i++)

@@ -12,6 +12,14 @@ struct json_object;
 
 enum severity { SEVERITY_IGNORE, SEVERITY_WARNING, SEVERITY_ERROR };
 
+/* Who found it; the rows are in lexer/checks.def. */
+enum check {
+#define CHECK(check, ...) CHECK_##check,
+#include "lexer/checks.def"
+    CHECK_COUNT,
+    CHECK_NONE = CHECK_COUNT
+};
+
 /* A second place, such as "first defined here". */
 struct note {
     struct source *source;
@@ -21,14 +29,14 @@ struct note {
 
 struct diagnostic {
     struct source *source;
-    struct span span; /* nothing when the file as a whole is meant */
+    struct span span; /* empty when the file as a whole is meant */
     bool whole_file;
     bool fixed; /* an error whatever severity its check has */
     bool cause; /* of what else is wrong with its statement, see diagnostic_cover() */
     enum severity severity;
-    const char *name; /* of the check, a static string */
+    enum check check;
     char *message;
-    char *hint; /* what to do; NULL when nothing is known */
+    char *hint; /* what to do; NULL: nothing is known */
     struct note *notes;
     size_t note_count;
     size_t number; /* order of discovery */
@@ -55,15 +63,17 @@ void diagnostic_finish_list(struct diagnostics *diagnostics);
  * until the next one is added.
  */
 struct diagnostic *diagnostic_add(struct diagnostics *diagnostics, struct source *source,
-                                  struct span span, const char *name, const char *format, ...)
+                                  struct span span, enum check check, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 struct diagnostic *diagnostic_add_file(struct diagnostics *diagnostics, struct source *source,
-                                       const char *name, const char *format, ...)
+                                       enum check check, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The check's name, as in [brackets]. */
+const char *diagnostic_name(const struct diagnostic *diagnostic);
 /* Replaces the message. */
 void diagnostic_message(struct diagnostic *diagnostic, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Message and hint of a character that nobody sees: the one that the span covers. */
+/* Sets message and hint for the invisible character that the span covers. */
 void diagnostic_name_character(struct diagnostic *diagnostic);
 void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -71,9 +81,9 @@ void diagnostic_note(struct diagnostic *diagnostic, struct source *source, struc
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * One mistake is one error: within the span only diagnostics with `cause` are kept by the next
- * diagnostic_drop_consequences(). With a joiner the span is only in doubt: an error in it becomes
- * one that names that character.
+ * One mistake is one error: within the span diagnostic_drop_consequences() keeps only diagnostics
+ * with `cause`. With a joiner, an error within the span is replaced by one that names that
+ * character.
  */
 void diagnostic_cover(struct diagnostics *diagnostics, struct source *source, struct span span,
                       struct span joiner);

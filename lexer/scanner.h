@@ -1,6 +1,5 @@
 /*
- * Rule text to tokens, and nothing more: what a word means is the parser's business, so a bare lump
- * such as `1ac1:89a` is always one TOKEN_WORD.
+ * Rule text to tokens. What a word means is up to the parser: `1ac1:89a` is always one TOKEN_WORD.
  */
 #ifndef LEXER_SCANNER_H
 #define LEXER_SCANNER_H
@@ -49,14 +48,8 @@ enum token scanner_keyword_from_text(const char *text);
 /* Why no device can be attached or detached at the event; NULL: it can. */
 const char *scanner_why_no_attach(enum event_name event);
 
-/*
- * Text of a WORD, NUMBER or STRING. That of a string is interned; the others are only lent, until
- * LENT_TEXTS more of them were read: hardly any is kept as it is.
- */
-enum { LENT_TEXTS = 8 };
-
 union token_value {
-    const char *text;      /* of WORD, NUMBER and STRING */
+    const char *text;      /* of WORD, NUMBER and STRING; lives as long as the arena */
     enum event_name event; /* of EVENT */
     enum token keyword;    /* of a keyword, the token itself */
 };
@@ -65,7 +58,7 @@ union token_value {
 struct interner {
     struct arena *arena;
     const char **slots; /* open addressing, a power of two */
-    uint32_t *hashes;   /* of each slot's text, so that hardly one is looked at in vain; 0: free */
+    uint32_t *hashes;   /* of each slot's text; 0: free */
     size_t size, used;
 };
 
@@ -75,8 +68,7 @@ void scanner_interner_finish(struct interner *interner);
 
 struct scanner;
 
-/* All borrowed; the source's text is changed while a token is looked at and is whole again after
- * the end. */
+/* All three are borrowed. */
 struct scanner *scanner_create(struct source *source, struct interner *texts,
                                struct diagnostics *diagnostics);
 void scanner_destroy(struct scanner *scanner);
@@ -84,7 +76,7 @@ void scanner_destroy(struct scanner *scanner);
 /* The next token; at the end a NEWLINE if the last line had none, then TOKEN_END for ever. */
 enum token scanner_next(struct scanner *scanner, union token_value *value, struct span *span);
 
-/* From here on remembers where comments stand; the list is the scanner's. */
+/* From here on remembers where the comments are; the scanner owns the list. */
 void scanner_keep_comments(struct scanner *scanner);
 const struct span *scanner_comments(const struct scanner *scanner, size_t *count);
 

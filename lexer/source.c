@@ -10,16 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const size_t FLEX_END = 2; /* NULs that flex wants behind a buffer in place */
 static const size_t BLOCK = 1024;
 
 static void source_start_source(struct source *source, const char *path, char *text, size_t size) {
     *source = (struct source){.path = memory_strdup(path), .text = text, .size = size};
-    memset(text + size, 0, FLEX_END);
+    text[size] = 0;
 }
 
 void source_from_text(struct source *source, const char *path, const char *text, size_t size) {
-    char *copy = memory_resize(NULL, size + FLEX_END, 1);
+    char *copy = memory_resize(NULL, size + 1, 1);
     memcpy(copy, text, size);
     source_start_source(source, path, copy, size);
 }
@@ -65,7 +64,7 @@ static int source_check_file(int fd, enum source_trust trust, bool *untrusted, s
 /* Reads to the end, also of what grows or has no size (a pipe on standard input). */
 static char *source_read_all(int fd, size_t expected, size_t *size) {
     size_t room = expected + 1;
-    char *text = memory_large(room + FLEX_END);
+    char *text = memory_large(room + 1);
     *size = 0;
     for (;;) {
         ssize_t got = read(fd, text + *size, room - *size);
@@ -82,7 +81,7 @@ static char *source_read_all(int fd, size_t expected, size_t *size) {
             return text;
         if (*size == room) {
             room *= 2;
-            text = memory_resize(text, room + FLEX_END, 1);
+            text = memory_resize(text, room + 1, 1);
         }
     }
 }

@@ -16,7 +16,7 @@ struct span {
 
 struct source {
     char *path; /* as people know the file: what was given, or "<stdin>" */
-    char *text; /* `size` bytes and two NULs; the scanner works in place */
+    char *text; /* `size` bytes and a NUL */
     size_t size;
     size_t number;          /* place among the files of one run, from 0 */
     bool broken;            /* has an error: contributes nothing but its `never` lines */

@@ -1,6 +1,7 @@
 #include "lexer/text.h"
 
 #include "lexer/memory.h"
+#include "lexer/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -12,50 +13,6 @@
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
 
 enum { JSON_ESCAPE = 3, JSON_ESCAPED = 13 }; /* at most so many times as long; one, and a NUL */
-
-static bool text_is_continuation(unsigned char byte) {
-    return (byte & 0xc0) == 0x80;
-}
-
-/* The second byte has narrower bounds after some first bytes: no overlong form, no surrogate. */
-static bool text_fits_second(unsigned char first, unsigned char second) {
-    switch (first) {
-    case 0xe0:
-        return second >= 0xa0 && second <= 0xbf;
-    case 0xed:
-        return second >= 0x80 && second <= 0x9f;
-    case 0xf0:
-        return second >= 0x90 && second <= 0xbf;
-    case 0xf4:
-        return second >= 0x80 && second <= 0x8f;
-    default:
-        return text_is_continuation(second);
-    }
-}
-
-size_t text_character(const char *text, size_t size) {
-    const unsigned char *bytes = (const unsigned char *)text;
-    if (bytes[0] < 0x80)
-        return 1;
-    if (bytes[0] < 0xc2 || bytes[0] > 0xf4)
-        return 0;
-    size_t length = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-    if (length > size || !text_fits_second(bytes[0], bytes[1]))
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if (!text_is_continuation(bytes[i]))
-            return 0;
-    return length;
-}
-
-uint32_t text_code_point(const char *text, size_t size) {
-    uint32_t code = (unsigned char)*text;
-    if (size > 1)
-        code &= 0xffU >> (size + 1);
-    for (size_t i = 1; i < size; i++)
-        code = code << 6 | ((unsigned char)text[i] & 0x3f);
-    return code;
-}
 
 /* Characters that a terminal draws over the one before, or over two columns. */
 static const struct {
@@ -79,11 +36,11 @@ static unsigned text_columns_of(uint32_t code) {
 size_t text_width(const char *text, size_t length) {
     size_t width = 0;
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
-        size = text_character(text + i, length - i);
+        size = utf8_length(text + i, length - i);
         if (size > 1)
-            width += text_columns_of(text_code_point(text + i, size));
+            width += text_columns_of(utf8_code_point(text + i, size));
         else
-            width += size == 1 || !text_is_continuation((unsigned char)text[i]);
+            width += size == 1 || !utf8_is_continuation(text[i]);
     }
     return width;
 }
@@ -96,8 +53,8 @@ static bool text_is_control(const char *text, size_t length) {
 
 void text_print(FILE *out, const char *text, size_t length) {
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
-        size = text_character(text + i, length - i);
-        if (size == 0 && text_is_continuation((unsigned char)text[i]))
+        size = utf8_length(text + i, length - i);
+        if (size == 0 && utf8_is_continuation(text[i]))
             continue; /* counted with the byte before it */
         if (size == 1 && text[i] == '\t')
             putc(' ', out);
@@ -114,7 +71,7 @@ void text_print_string(FILE *out, const char *text) {
 
 void text_escape(FILE *out, const char *text, size_t length) {
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
-        size = text_character(text + i, length - i);
+        size = utf8_length(text + i, length - i);
         if (size == 0)
             fputs(REPLACEMENT, out);
         else if (text_is_control(text + i, size))
@@ -126,7 +83,7 @@ void text_escape(FILE *out, const char *text, size_t length) {
 
 static bool text_is_valid(const char *text, size_t length) {
     for (size_t i = 0, size; i < length; i += size)
-        if (!(size = text_character(text + i, length - i)))
+        if (!(size = utf8_length(text + i, length - i)))
             return false;
     return true;
 }
@@ -185,7 +142,7 @@ struct json_object *text_json(const char *text) {
     char *valid = memory_resize(NULL, 3 * length + 1, 1);
     size_t used = 0;
     for (size_t i = 0, size; i < length; i += size ? size : 1) {
-        size = text_character(text + i, length - i);
+        size = utf8_length(text + i, length - i);
         size_t take = size ? size : strlen(REPLACEMENT);
         memcpy(valid + used, size ? text + i : REPLACEMENT, take);
         used += take;
@@ -201,15 +158,15 @@ void text_put_json(struct json_object *object, const char *key, const char *text
 
 /* --- reading JSON */
 
-/* The characters beyond ASCII as \uXXXX: json-c 0.18 is strict about them, too, and refuses every
- * byte from 0x80 on. Returns how much was written, or SIZE_MAX. */
+/* Writes characters beyond ASCII as \uXXXX, since json-c 0.18 in strict mode refuses every byte
+ * from 0x80 on. Returns how much was written, or SIZE_MAX. */
 static size_t text_escape_json(const char *text, size_t size, char *escaped) {
     size_t used = 0;
     for (size_t i = 0, length; i < size; i += length) {
-        length = text_character(text + i, size - i);
+        length = utf8_length(text + i, size - i);
         if (!length || (unsigned char)text[i] < ' ' || text[i] == 0x7f)
             return SIZE_MAX;
-        uint32_t code = length == 1 ? (unsigned char)text[i] : text_code_point(text + i, length);
+        uint32_t code = length == 1 ? (unsigned char)text[i] : utf8_code_point(text + i, length);
         if (length == 1)
             escaped[used++] = text[i];
         else if (code <= UINT16_MAX)
@@ -279,13 +236,8 @@ bool text_starts_with(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* As strsep() with "\n", in half the time, and far less where the processor is emulated. */
 char *text_next_line(char **text) {
-    char *line = *text, *end = line ? strchr(line, '\n') : NULL;
-    if (end)
-        *end++ = '\0';
-    *text = end;
-    return line;
+    return strsep(text, "\n");
 }
 
 char *text_next_field(char **text) {

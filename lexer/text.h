@@ -1,4 +1,5 @@
-/* Text of unknown origin on its way out: to a terminal, a log or JSON. */
+/* Text of unknown origin, written to a terminal, a log or JSON; and numbers and JSON read from
+ * text. */
 #ifndef LEXER_TEXT_H
 #define LEXER_TEXT_H
 
@@ -23,29 +24,23 @@ const char *text_json_line(struct json_object *object);
 
 /* --- text */
 
-/* How many bytes at `text` are one well-formed character of UTF-8 (Unicode, table 3-7), or 0. */
-size_t text_character(const char *text, size_t size);
-
-/* The character that those bytes, as many as text_character() says, stand for. */
-uint32_t text_code_point(const char *text, size_t size);
-
 /* Columns that text_print() takes for the text on a terminal. */
 size_t text_width(const char *text, size_t length);
 
 /*
- * Writes text so that it cannot steer a terminal: control characters (C0, DEL, C1) and what is no
- * UTF-8 become
- * '?', a tab a blank; every character of the text stays one character.
+ * Writes text so that it cannot steer a terminal: control characters (C0, DEL, C1) and bytes that
+ * are not UTF-8 become '?', a tab a blank; every character of the text stays one character.
  */
 void text_print(FILE *out, const char *text, size_t length);
 
 /* The same for a whole string. */
 void text_print_string(FILE *out, const char *text);
 
-/* Writes text with control characters as \xNN and what is no UTF-8 as U+FFFD. */
+/* Writes text with control characters as \xNN and bytes that are not UTF-8 as U+FFFD. */
 void text_escape(FILE *out, const char *text, size_t length);
 
-/* A JSON string, what is no UTF-8 replaced by U+FFFD; JSON null for NULL. The caller owns it. */
+/* A JSON string, bytes that are not UTF-8 replaced by U+FFFD; JSON null for NULL. The caller owns
+ * it. */
 struct json_object *text_json(const char *text);
 
 /* Sets a key of a JSON object to text_json(text). */
@@ -53,7 +48,7 @@ void text_put_json(struct json_object *object, const char *key, const char *text
 
 /*
  * The JSON object that the text is, or NULL: it is not one, has control characters or is not UTF-8.
- * Nothing but what RFC 8259 has is taken. The caller owns it.
+ * Only what RFC 8259 allows is accepted. The caller owns it.
  */
 struct json_object *text_parse_json(const char *text, size_t size);
 
@@ -66,7 +61,7 @@ bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value);
 
 bool text_starts_with(const char *text, const char *start);
 
-/* Cuts `text` at the first newline and moves it behind; NULL at the end, as strsep(3) does. */
+/* The next line, without its newline; NULL at the end. Changes the text, as strsep(3) does. */
 char *text_next_line(char **text);
 /* The next field between blanks, or NULL. */
 char *text_next_field(char **text);

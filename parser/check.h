@@ -1,7 +1,6 @@
 /*
- * What is wrong with statements that are well formed. Checks live in one table, each with a name
- * and a severity that a user may change; the names that scanner and parser use stand in the same
- * table.
+ * What is wrong with statements that are well formed. The names and severities of all checks, also
+ * those that scanner, parser, loader and check_host.c report, are rows of lexer/checks.def.
  */
 #ifndef PARSER_CHECK_H
 #define PARSER_CHECK_H
@@ -15,17 +14,16 @@ struct check_row {
     const char *summary;
 };
 
-size_t check_count(void);
-const struct check_row *check_row(size_t index);
+const struct check_row *check_row(enum check check);
 
-/* Severities in force, one for each row of the table. */
+/* The severity of each check that is in force. */
 struct check_config {
-    enum severity *severities;
+    enum severity severities[CHECK_COUNT];
     bool strict; /* warnings count as errors */
 };
 
+/* Sets the severities of the rows. */
 void check_config_init(struct check_config *config);
-void check_config_finish(struct check_config *config);
 
 /*
  * Sets one check's severity. Returns 0; -1 when there is no such check, -2 when it cannot be

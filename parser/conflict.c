@@ -6,36 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD_BUDGET = 20000000 }; /* pairs of conditions that are compared */
-enum { WAITING = 16 };
+enum { GUARD_BUDGET = 20000000 }; /* criteria that are compared */
 
-/* What one rule says it will do at one event: attach a target, detach it, or run a command. */
+/* What a rule says it will do at one event: attach a target, detach it, or run a command. */
 struct conflict {
     const struct rule *rule;
     const struct action *action;
     const struct target *target; /* NULL: run */
     enum event_name event;
-    bool said; /* at an earlier event of the rule */
+    uint32_t hash; /* of all that must be the same in a second one */
 };
 
-/*
- * Most promises stand alone. So a first pass keeps only four bytes of each one's hash, and marks
- * those that come again; the second looks at these alone. A mark too many costs a comparison, no
- * more.
- */
-struct promises {
-    uint32_t *marks; /* open addressing; 0: free, bit 0: came again */
-    size_t mark_count;
-    size_t again;           /* promises that the second pass will look at, at most */
-    struct conflict *slots; /* of those, the first of its kind; open addressing */
-    size_t size;
-    size_t noted;              /* promises in the first pass */
-    uint64_t waiting[WAITING]; /* the last hashes, whose marks are on their way from memory */
+struct conflicts {
+    struct conflict *list; /* in the order of the rules; the events of a target are neighbours */
+    size_t count;
     struct diagnostics *diagnostics;
     size_t known; /* diagnostics that the checks before found */
 };
 
-/* --- equality and hash of what is promised, places aside */
+/* --- equality and hash, whatever the place */
 
 static bool conflict_is_whole(const struct criterion *device) {
     return device && !device->incomplete;
@@ -68,7 +57,7 @@ static bool conflict_same_vms(const struct word *a, const struct word *b) {
     return !a && !b;
 }
 
-static bool conflict_same_promise(const struct conflict *a, const struct conflict *b) {
+static bool conflict_is_same(const struct conflict *a, const struct conflict *b) {
     if (a->event != b->event || a->action->verb != b->action->verb)
         return false;
     if (!a->target || !b->target)
@@ -83,32 +72,33 @@ static uint64_t conflict_hash_vms(uint64_t hash, const struct word *vms) {
     return hash;
 }
 
-static uint64_t conflict_hash_promise(const struct conflict *promise) {
-    uint64_t hash = conflict_mix(promise->event, promise->action->verb);
-    if (promise->action->verb == VERB_RUN)
-        return conflict_hash_vms(conflict_hash_vms(hash, promise->action->command),
-                                 promise->rule->vms);
-    for (const struct criterion *one = promise->target->device; one; one = one->next)
-        hash = conflict_mix(hash, syntax_criterion_bits(one) ^ one->kind);
-    return hash;
+static uint32_t conflict_hash(const struct conflict *conflict) {
+    uint64_t hash = conflict_mix(conflict->event, conflict->action->verb);
+    if (conflict->action->verb == VERB_RUN)
+        hash = conflict_hash_vms(conflict_hash_vms(hash, conflict->action->command),
+                                 conflict->rule->vms);
+    else
+        for (const struct criterion *one = conflict->target->device; one; one = one->next)
+            hash = conflict_mix(hash, syntax_criterion_bits(one) ^ one->kind);
+    return (uint32_t)(hash >> 32);
 }
 
-/* --- a second promise of the same */
+/* --- a second one of the same */
 
-static struct span conflict_span(const struct conflict *promise) {
-    return promise->target ? promise->target->span : promise->action->span;
+static struct span conflict_span(const struct conflict *conflict) {
+    return conflict->target ? conflict->target->span : conflict->action->span;
 }
 
-static void conflict_report(const struct promises *promises, const struct conflict *second,
-                            const struct conflict *first, const char *name, const char *message,
+static void conflict_report(const struct conflicts *conflicts, const struct conflict *second,
+                            const struct conflict *first, enum check check, const char *message,
                             const char *hint) {
-    struct diagnostic *diagnostic = diagnostic_add(promises->diagnostics, second->rule->source,
-                                                   conflict_span(second), name, "%s", message);
+    struct diagnostic *diagnostic = diagnostic_add(conflicts->diagnostics, second->rule->source,
+                                                   conflict_span(second), check, "%s", message);
     diagnostic_hint(diagnostic, "%s", hint);
     diagnostic_note(diagnostic, first->rule->source, conflict_span(first), "first here");
 }
 
-/* Two names that are surely two VMs: no glob, and not one a name and the other a UUID. */
+/* Two words that cannot be one VM: no glob, and not a name and a UUID. */
 static bool conflict_are_two_vms(const struct word *a, const struct word *b) {
     if (a->kind == WORD_ANY || b->kind == WORD_ANY || a->kind == WORD_GLOB || b->kind == WORD_GLOB)
         return false;
@@ -116,7 +106,7 @@ static bool conflict_are_two_vms(const struct word *a, const struct word *b) {
            syntax_is_uuid(a->text) == syntax_is_uuid(b->text);
 }
 
-static bool conflict_promises_to_two(const struct conflict *first, const struct conflict *second) {
+static bool conflict_is_for_two_vms(const struct conflict *first, const struct conflict *second) {
     if (first->target->quantifier == QUANTIFIER_ANY || second->target->quantifier == QUANTIFIER_ANY)
         return false;
     return conflict_are_two_vms(first->rule->vms, second->rule->vms);
@@ -124,14 +114,14 @@ static bool conflict_promises_to_two(const struct conflict *first, const struct 
 
 static bool conflict_same_options(const struct action_option *a, const struct action_option *b) {
     for (; a && b; a = a->next, b = b->next)
-        if (a->kind != b->kind || (a->kind == OPTION_ROM_FILE && a->text != b->text) ||
-            ((a->kind == OPTION_WITHIN || a->kind == OPTION_AFTER) &&
-             a->milliseconds != b->milliseconds))
+        if (a->kind != b->kind ||
+            (syntax_option(a->kind)->value == VALUE_STRING && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_DURATION && a->milliseconds != b->milliseconds))
             return false;
     return !a && !b;
 }
 
-/* True when the second says more than the first, and it is not known which of the two is meant. */
+/* True when both attach the same device in different ways. */
 static bool conflict_differs(const struct conflict *first, const struct conflict *second) {
     return second->action->verb == VERB_ATTACH &&
            (first->action->backend != second->action->backend ||
@@ -150,8 +140,8 @@ static bool conflict_is_one_device(const struct criterion *device) {
     return false;
 }
 
-/* Who attaches one of a kind twice wants two of them. The caller frees it; NULL: that cannot be
- * meant. */
+/* Whoever attaches one of a kind twice may want two of them: a hint that the caller frees. NULL:
+ * that cannot be meant. */
 static char *conflict_hint_several(const struct conflict *second, const struct conflict *first) {
     if (!second->target || second->action->verb != VERB_ATTACH ||
         conflict_is_one_device(second->target->device) ||
@@ -164,56 +154,58 @@ static char *conflict_hint_several(const struct conflict *second, const struct c
     print_device(out, second->target->device, false);
     memory_stream_close(out, &device);
     char *hint = memory_printf(
-        "one device counts for both; for %u devices write 'any %u %s', else take one out", count,
+        "both mean the same device; for %u devices write 'any %u %s', else leave one out", count,
         count, device);
     free(device);
     return hint;
 }
 
-static void conflict_report_rule(const struct promises *promises, const struct conflict *second,
+static void conflict_report_rule(const struct conflicts *conflicts, const struct conflict *second,
                                  const struct conflict *first) {
     char *several = conflict_hint_several(second, first);
     if (several && second->target->quantifier == QUANTIFIER_ANY &&
         first->target->quantifier == QUANTIFIER_ANY)
-        conflict_report(promises, second, first, "duplicate-rule", "another rule says this already",
-                        several);
+        conflict_report(conflicts, second, first, CHECK_DUPLICATE_RULE,
+                        "another rule already says this", several);
     else if (conflict_differs(first, second))
         conflict_report(
-            promises, second, first, "duplicate-rule",
-            "another rule attaches this device already, in another way",
-            "a device is attached once, as the first rule says: make one rule of the two");
+            conflicts, second, first, CHECK_DUPLICATE_RULE,
+            "another rule already attaches this device, in another way",
+            "a device is attached only once, as the first rule says: merge the two rules");
     else
-        conflict_report(promises, second, first, "duplicate-rule", "another rule says this already",
-                        "take one of the two out");
+        conflict_report(conflicts, second, first, CHECK_DUPLICATE_RULE,
+                        "another rule already says this", "remove one of the two");
     free(several);
 }
 
-static void conflict_report_same_rule(const struct promises *promises,
+static void conflict_report_same_rule(const struct conflicts *conflicts,
                                       const struct conflict *second, const struct conflict *first) {
     char *several = conflict_hint_several(second, first);
-    conflict_report(promises, second, first, second->target ? "duplicate-device" : "duplicate-rule",
-                    second->target ? "this device stands twice in one rule"
-                                   : "this command stands twice in one rule",
-                    several ? several : "take one out");
+    conflict_report(conflicts, second, first,
+                    second->target ? CHECK_DUPLICATE_DEVICE : CHECK_DUPLICATE_RULE,
+                    second->target ? "this device is repeated in the rule"
+                                   : "this command is repeated in the rule",
+                    several ? several : "leave one out");
     free(several);
 }
 
-/* True when an option or event of the action's line was found wrong: what it means is not known.
- * Looked for among the last ones only, so that many of both stay cheap. */
-static bool conflict_is_in_doubt(const struct promises *promises, const struct conflict *promise) {
+/* True when an error in the action leaves open what it means. Only the last errors are searched, so
+ * that a file with very many stays cheap. */
+static bool conflict_is_in_doubt(const struct conflicts *conflicts,
+                                 const struct conflict *conflict) {
     enum { LOOKED_AT = 1000 };
-    size_t from = promises->known > LOOKED_AT ? promises->known - LOOKED_AT : 0;
-    struct span span = promise->action->span;
-    for (size_t i = from; i < promises->known; i++) {
-        const struct diagnostic *one = &promises->diagnostics->list[i];
-        if (one->source == promise->rule->source && one->span.start >= span.start &&
+    size_t from = conflicts->known > LOOKED_AT ? conflicts->known - LOOKED_AT : 0;
+    struct span span = conflict->action->span;
+    for (size_t i = from; i < conflicts->known; i++) {
+        const struct diagnostic *one = &conflicts->diagnostics->list[i];
+        if (one->source == conflict->rule->source && one->span.start >= span.start &&
             one->span.start < span.end)
             return true;
     }
     return false;
 }
 
-/* Those are compared with each other, and not only with the first promise of their kind. */
+/* So few targets are all compared with each other, not only with the first of their kind. */
 static bool conflict_has_few_targets(const struct rule *rule) {
     enum { FEW = 64 };
     size_t count = 0;
@@ -225,159 +217,110 @@ static bool conflict_has_few_targets(const struct rule *rule) {
 }
 
 /* Returns false after a report. */
-static bool conflict_compare(const struct promises *promises, const struct conflict *second,
+static bool conflict_compare(const struct conflicts *conflicts, const struct conflict *second,
                              const struct conflict *first) {
-    if (!first->rule->vms || !second->rule->vms || conflict_is_in_doubt(promises, second) ||
+    if (!first->rule->vms || !second->rule->vms || conflict_is_in_doubt(conflicts, second) ||
         (first->rule == second->rule && second->target && conflict_has_few_targets(second->rule)))
         return true;
     if (first->rule == second->rule)
-        conflict_report_same_rule(promises, second, first);
+        conflict_report_same_rule(conflicts, second, first);
     else if (conflict_same_vms(first->rule->vms, second->rule->vms))
-        conflict_report_rule(promises, second, first);
-    else if (second->action->verb == VERB_ATTACH && conflict_promises_to_two(first, second))
-        conflict_report(promises, second, first, "shared-device",
-                        "this device is promised to two VMs at the same event",
+        conflict_report_rule(conflicts, second, first);
+    else if (second->action->verb == VERB_ATTACH && conflict_is_for_two_vms(first, second))
+        conflict_report(conflicts, second, first, CHECK_SHARED_DEVICE,
+                        "two VMs get this device at the same event",
                         "only one can have it; 'any' takes one of several");
     else
         return true;
     return false;
 }
 
-/* Returns false after a report. */
-static bool conflict_add(struct promises *promises, const struct conflict *promise, uint64_t hash) {
-    size_t at = hash & (promises->size - 1);
-    for (; promises->slots[at].rule; at = (at + 1) & (promises->size - 1))
-        if (conflict_same_promise(&promises->slots[at], promise))
-            return promise->said || conflict_compare(promises, promise, &promises->slots[at]);
-    promises->slots[at] = *promise;
-    return true;
-}
+/* --- all of them, and which of them are the same */
 
-static uint32_t *conflict_mark_of(const struct promises *promises, uint64_t hash) {
-    uint32_t print = (uint32_t)(hash >> 32) | 1;
-    size_t at = hash & (promises->mark_count - 1);
-    while (promises->marks[at] && (promises->marks[at] | 1) != print)
-        at = (at + 1) & (promises->mark_count - 1);
-    return &promises->marks[at];
-}
-
-static void conflict_set_mark(struct promises *promises, uint64_t hash) {
-    uint32_t *mark = conflict_mark_of(promises, hash);
-    if (!*mark) {
-        uint32_t print = (uint32_t)(hash >> 32) & ~1U;
-        *mark = print ? print : 2;
-    } else {
-        promises->again += *mark & 1 ? 1 : 2;
-        *mark |= 1;
-    }
-}
-
-typedef bool visitor(struct promises *promises, const struct conflict *promise);
-
-/* The mark of a hash lies anywhere: it is asked for now, and set some promises later. */
-static bool conflict_note(struct promises *promises, const struct conflict *promise) {
-    uint64_t hash = conflict_hash_promise(promise);
-    size_t place = promises->noted++ % WAITING;
-    __builtin_prefetch(&promises->marks[hash & (promises->mark_count - 1)], 1);
-    if (promises->noted > WAITING)
-        conflict_set_mark(promises, promises->waiting[place]);
-    promises->waiting[place] = hash;
-    return true;
-}
-
-static void conflict_note_rest(struct promises *promises) {
-    for (size_t i = 0; i < WAITING && i < promises->noted; i++)
-        conflict_set_mark(promises, promises->waiting[i]);
-}
-
-static bool conflict_look_again(struct promises *promises, const struct conflict *promise) {
-    uint64_t hash = conflict_hash_promise(promise);
-    return !(*conflict_mark_of(promises, hash) & 1) || conflict_add(promises, promise, hash);
-}
-
-/* At each event once; what is said of one event is not said of the next. */
-static void conflict_visit_events(struct promises *promises, struct conflict promise,
-                                  visitor *visit) {
+static void conflict_add(struct conflicts *conflicts, struct conflict conflict) {
     unsigned seen = 0;
-    for (const struct event_list *event = promise.rule->events; event; event = event->next) {
+    for (const struct event_list *event = conflict.rule->events; event; event = event->next) {
         if (seen & 1U << event->event)
             continue;
         seen |= 1U << event->event;
-        promise.event = event->event;
-        promise.said |= !visit(promises, &promise);
+        conflict.event = event->event;
+        conflict.hash = conflict_hash(&conflict);
+        conflicts->list = memory_grow(conflicts->list, conflicts->count, sizeof *conflicts->list);
+        conflicts->list[conflicts->count++] = conflict;
     }
 }
 
-static void conflict_visit_all(struct promises *promises, const struct syntax *syntax,
-                               visitor *visit) {
-    for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
-        for (const struct action *action = rule->actions; action; action = action->next) {
-            struct conflict promise = {.rule = rule, .action = action};
-            if (action->verb == VERB_RUN)
-                conflict_visit_events(promises, promise, visit);
-            else
-                for (promise.target = action->targets; promise.target;
-                     promise.target = promise.target->next)
-                    if (conflict_is_whole(promise.target->device))
-                        conflict_visit_events(promises, promise, visit);
-        }
-}
-
-/* Promises of one rule, no fewer than there are. */
-static size_t conflict_count_promises(const struct rule *rule) {
-    size_t events = 0, things = 0;
-    for (const struct event_list *event = rule->events; event && events < EVENT_COUNT;
-         event = event->next)
-        events++;
-    for (const struct action *action = rule->actions; action; action = action->next)
+static void conflict_add_rule(struct conflicts *conflicts, const struct rule *rule) {
+    for (const struct action *action = rule->actions; action; action = action->next) {
+        struct conflict conflict = {.rule = rule, .action = action};
         if (action->verb == VERB_RUN)
-            things++;
+            conflict_add(conflicts, conflict);
         else
             for (const struct target *one = action->targets; one; one = one->next)
-                things++;
-    return events * things;
+                if (conflict_is_whole((conflict.target = one)->device))
+                    conflict_add(conflicts, conflict);
+    }
 }
 
-static size_t conflict_room_for(size_t count) {
+/* Compares each with the first of its kind. Of a target one event is reported, not all of them. */
+static void conflict_compare_all(const struct conflicts *conflicts) {
+    struct slot {
+        uint32_t hash, number; /* in the list, from 1; 0: free */
+    } * slots;
     size_t size = 16;
-    while (size < count + count / 2)
+    while (size < conflicts->count + conflicts->count / 2)
         size *= 2;
-    return size;
+    slots = memory_zalloc(size * sizeof *slots);
+    const struct conflict *reported = NULL;
+    for (size_t i = 0; i < conflicts->count; i++) {
+        const struct conflict *one = &conflicts->list[i], *first = NULL;
+        size_t at = one->hash & (size - 1);
+        for (; slots[at].number && !first; at = (at + 1) & (size - 1))
+            if (slots[at].hash == one->hash &&
+                conflict_is_same(&conflicts->list[slots[at].number - 1], one))
+                first = &conflicts->list[slots[at].number - 1];
+        if (!first)
+            slots[at] = (struct slot){one->hash, (uint32_t)i + 1};
+        else if (!(reported && reported->action == one->action &&
+                   reported->target == one->target) &&
+                 !conflict_compare(conflicts, one, first))
+            reported = one;
+    }
+    free(slots);
 }
 
-/* The first target of the rule that selects the same device in the same way; itself: none before it
- * does. */
-static struct conflict conflict_first_of(const struct conflict *promise) {
-    struct conflict first = *promise;
-    for (first.action = promise->rule->actions; first.action; first.action = first.action->next)
-        if (first.action->verb == promise->action->verb)
+/* The first target of the rule with the same verb and device; the target itself, if it is that. */
+static struct conflict conflict_first_of(const struct conflict *conflict) {
+    struct conflict first = *conflict;
+    for (first.action = conflict->rule->actions; first.action; first.action = first.action->next)
+        if (first.action->verb == conflict->action->verb)
             for (first.target = first.action->targets; first.target;
                  first.target = first.target->next)
-                if (first.target == promise->target ||
+                if (first.target == conflict->target ||
                     (conflict_is_whole(first.target->device) &&
-                     conflict_same_criteria(first.target->device, promise->target->device)))
+                     conflict_same_criteria(first.target->device, conflict->target->device)))
                     return first;
-    return *promise;
+    return *conflict;
 }
 
-static void conflict_check_repeated_targets(const struct promises *promises,
+static void conflict_check_repeated_targets(const struct conflicts *conflicts,
                                             const struct rule *rule) {
-    struct conflict promise = {.rule = rule};
+    struct conflict conflict = {.rule = rule};
     if (!conflict_has_few_targets(rule))
         return;
-    for (promise.action = rule->actions; promise.action; promise.action = promise.action->next)
-        if (promise.action->verb != VERB_RUN)
-            for (promise.target = promise.action->targets; promise.target;
-                 promise.target = promise.target->next) {
-                struct conflict first = conflict_first_of(&promise);
-                if (first.target != promise.target && conflict_is_whole(promise.target->device) &&
-                    !conflict_is_in_doubt(promises, &promise))
-                    conflict_report_same_rule(promises, &promise, &first);
+    for (conflict.action = rule->actions; conflict.action; conflict.action = conflict.action->next)
+        if (conflict.action->verb != VERB_RUN)
+            for (conflict.target = conflict.action->targets; conflict.target;
+                 conflict.target = conflict.target->next) {
+                struct conflict first = conflict_first_of(&conflict);
+                if (first.target != conflict.target && conflict_is_whole(conflict.target->device) &&
+                    !conflict_is_in_doubt(conflicts, &conflict))
+                    conflict_report_same_rule(conflicts, &conflict, &first);
             }
 }
 
 /* One rule that names two VMs for one device. */
-static void conflict_check_one_rule(const struct promises *promises, const struct rule *rule) {
+static void conflict_check_one_rule(const struct conflicts *conflicts, const struct rule *rule) {
     const struct word *second = rule->vms ? rule->vms->next : NULL;
     while (second && !conflict_are_two_vms(rule->vms, second))
         second = second->next;
@@ -388,32 +331,22 @@ static void conflict_check_one_rule(const struct promises *promises, const struc
             for (const struct target *one = action->targets; one; one = one->next)
                 if (one->quantifier != QUANTIFIER_ANY) {
                     struct diagnostic *diagnostic = diagnostic_add(
-                        promises->diagnostics, rule->source, one->span, "shared-device",
-                        "this device is promised to two VMs at the same event");
+                        conflicts->diagnostics, rule->source, one->span, CHECK_SHARED_DEVICE,
+                        "two VMs get this device at the same event");
                     diagnostic_hint(diagnostic, "only one can have it; 'any' takes one of several");
                     diagnostic_note(diagnostic, rule->source, second->span, "the second VM");
                 }
 }
 
 void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
-    struct promises promises = {.diagnostics = diagnostics, .known = diagnostics->count};
-    size_t count = 0;
+    struct conflicts conflicts = {.diagnostics = diagnostics, .known = diagnostics->count};
     for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
-        conflict_check_one_rule(&promises, rule);
-        conflict_check_repeated_targets(&promises, rule);
-        count += conflict_count_promises(rule);
+        conflict_check_one_rule(&conflicts, rule);
+        conflict_check_repeated_targets(&conflicts, rule);
+        conflict_add_rule(&conflicts, rule);
     }
-    promises.mark_count = conflict_room_for(count);
-    promises.marks = memory_large(promises.mark_count * sizeof *promises.marks);
-    memset(promises.marks, 0, promises.mark_count * sizeof *promises.marks);
-    conflict_visit_all(&promises, syntax, conflict_note);
-    conflict_note_rest(&promises);
-    promises.size = conflict_room_for(promises.again);
-    promises.slots = memory_zalloc(promises.size * sizeof *promises.slots);
-    if (promises.again)
-        conflict_visit_all(&promises, syntax, conflict_look_again);
-    free(promises.slots);
-    free(promises.marks);
+    conflict_compare_all(&conflicts);
+    free(conflicts.list);
 }
 
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */
@@ -541,19 +474,30 @@ static void conflict_check_target(struct diagnostics *diagnostics, const struct 
             !conflict_covers_device(guard->device, target->device, budget))
             continue;
         struct diagnostic *diagnostic =
-            diagnostic_add(diagnostics, rule->source, target->span, "void-by-never",
+            diagnostic_add(diagnostics, rule->source, target->span, CHECK_VOID_BY_NEVER,
                            "a 'never' forbids this device");
-        diagnostic_hint(diagnostic, "take out one of the two; 'never' wins");
+        diagnostic_hint(diagnostic, "remove one of the two: the 'never' wins");
         diagnostic_note(diagnostic, guard->source, guard->span, "forbidden here");
         return;
     }
 }
 
+static void conflict_report_budget(struct diagnostics *diagnostics, const struct rule *rule) {
+    diagnostic_hint(diagnostic_add(diagnostics, rule->source, rule->span, CHECK_VOID_BY_NEVER,
+                                   "from here on rules are not compared with 'never' lines"),
+                    "there are too many of both: the limit is %d comparisons", GUARD_BUDGET);
+}
+
 void conflict_check_guards(struct syntax *syntax, struct diagnostics *diagnostics) {
     size_t budget = GUARD_BUDGET;
-    for (const struct rule *rule = syntax->rules; rule && syntax->guards; rule = rule->next)
+    for (const struct rule *rule = syntax->guards ? syntax->rules : NULL; rule; rule = rule->next) {
         for (const struct action *action = rule->actions; action; action = action->next)
             if (action->verb == VERB_ATTACH)
                 for (const struct target *one = action->targets; one; one = one->next)
                     conflict_check_target(diagnostics, syntax, rule, one, &budget);
+        if (!budget) {
+            conflict_report_budget(diagnostics, rule);
+            return;
+        }
+    }
 }

@@ -152,7 +152,7 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
     char *text = print_criterion_text(one),
          *with = print_criterion_text(here ? other : alternative);
     struct diagnostic *diagnostic =
-        diagnostic_add(excluder->diagnostics, source, one->span, "impossible-device", "%s", "");
+        diagnostic_add(excluder->diagnostics, source, one->span, CHECK_IMPOSSIBLE_DEVICE, "%s", "");
     if (!here)
         diagnostic_message(diagnostic, "no device of '%s' is also '%s'", with, text);
     else if (one->kind == other->kind)

@@ -99,7 +99,7 @@ static void doubt_mark_error(struct doubt_search *doubts, const struct source *s
     if (!one || error->span.start < one->span.start) {
         criteria->next = NULL;
         doubt_make_unread(doubts, source, criteria, criteria->span);
-    } else if (!strcmp(error->name, "impossible-device")) {
+    } else if (error->check == CHECK_IMPOSSIBLE_DEVICE) {
         alternative->either = true;
     } else if (one->kind != CRITERION_UNREAD) {
         doubt_make_unread(doubts, source, one, one->span);

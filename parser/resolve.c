@@ -31,7 +31,7 @@ static void resolve_report_second(struct resolver *resolver, struct definition *
                                   const struct definition *first) {
     struct diagnostic *diagnostic =
         diagnostic_add(resolver->diagnostics, second->source, second->name_span,
-                       "duplicate-definition", "device '%s' is defined twice", second->name);
+                       CHECK_DUPLICATE_DEFINITION, "device '%s' is defined twice", second->name);
     diagnostic_hint(diagnostic, "one definition with 'or' between the ids means either of them");
     diagnostic_note(diagnostic, first->source, first->name_span, "first defined here");
 }
@@ -126,7 +126,7 @@ static const char *resolve_synonym(const char *text) {
 static void resolve_report_undefined(struct resolver *resolver, struct source *source,
                                      const struct criterion *name) {
     struct diagnostic *diagnostic =
-        diagnostic_add(resolver->diagnostics, source, name->span, "undefined-device",
+        diagnostic_add(resolver->diagnostics, source, name->span, CHECK_UNDEFINED_DEVICE,
                        "no device is called '%s'", name->text);
     struct suggestion suggestion = {.word = name->text};
     size_t length = strlen(name->text), cost = (resolver->count + 1) * length * length;
@@ -179,7 +179,7 @@ static void resolve_report_second_name(struct resolver *resolver, struct source 
                                        const struct criterion *name) {
     bool in_rule = resolver->in_rule;
     diagnostic_hint(
-        diagnostic_add(resolver->diagnostics, source, name->span, "syntax",
+        diagnostic_add(resolver->diagnostics, source, name->span, CHECK_SYNTAX,
                        "a name of a device must come before other conditions"),
         !strcmp(name->text, "and")
             ? "conditions of one device stand side by side; two devices are separated by ','"
@@ -223,7 +223,7 @@ static void resolve_weigh(struct resolver *resolver, struct definition *definiti
     definition->weight = weight < WEIGHT_LIMIT ? (uint32_t)weight : 1;
     if (weight >= WEIGHT_LIMIT)
         diagnostic_hint(diagnostic_add(resolver->diagnostics, definition->source,
-                                       definition->name_span, "circular-definition",
+                                       definition->name_span, CHECK_CIRCULAR_DEFINITION,
                                        "device '%s' has too many conditions behind its names",
                                        definition->name),
                         "the limit is %d, those of every name counted", WEIGHT_LIMIT);
@@ -235,7 +235,7 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
         return;
     if (definition->state == UNDER_WAY || depth > DEPTH_LIMIT) {
         struct diagnostic *diagnostic = diagnostic_add(
-            resolver->diagnostics, source, span, "circular-definition",
+            resolver->diagnostics, source, span, CHECK_CIRCULAR_DEFINITION,
             definition->state == UNDER_WAY ? "device '%s' is defined by itself"
                                            : "device '%s' stands behind too many names",
             definition->name);
@@ -265,7 +265,7 @@ static void resolve_report_broken(struct resolver *resolver, struct source *sour
     for (struct criterion *one = criteria; one && !source->broken; one = one->next)
         if (one->kind == CRITERION_NAME && one->resolved && one->definition->source->broken)
             diagnostic_hint(diagnostic_add(resolver->diagnostics, source, one->span,
-                                           "undefined-device",
+                                           CHECK_UNDEFINED_DEVICE,
                                            "device '%s' is defined in a file that has an error",
                                            one->definition->name),
                             "correct %s first", one->definition->source->path);

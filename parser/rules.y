@@ -165,8 +165,8 @@ file: %empty
     ;
 
 definition: DEVICE WORD IS device NEWLINE {
-        bool named = value_name(&parser->values, @WORD, rules_word_at(parser, @WORD));
-        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case(rules_word_at(parser, @WORD)));
+        bool named = value_name(&parser->values, @WORD, $WORD.text);
+        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case($WORD.text));
         if (!named)
             rules_add_bad_name(parser, rules_word_at(parser, @WORD));
         else
@@ -357,24 +357,13 @@ static void *rules_open_ring(void *last) {
     return first;
 }
 
-static struct word *rules_make_word(struct parser *parser, struct span span, enum word_kind kind, const char *text,
-                              size_t length) {
+static struct word *rules_new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
     struct word *word = rules_node(parser, sizeof *word);
     word->text = text;
     word->span = span;
     word->kind = kind;
-    word->hash = scanner_text_hash(text, length);
+    word->hash = scanner_text_hash(text, strlen(text));
     return word;
-}
-
-static struct word *rules_new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
-    return rules_make_word(parser, span, kind, text, strlen(text));
-}
-
-/* Of a text that is only lent. */
-static struct word *rules_copy_word(struct parser *parser, struct span span, enum word_kind kind, const char *text) {
-    size_t length = strlen(text);
-    return rules_make_word(parser, span, kind, memory_arena_text(&parser->values.syntax->arena, text, length), length);
 }
 
 /* People who know a shell try its other quotes, and would name a VM that never comes. */
@@ -389,7 +378,7 @@ static bool rules_report_quotes(struct parser *parser, struct span span, const c
 static struct word *rules_bare_argument(struct parser *parser, struct span span, const char *text) {
     if (!rules_report_quotes(parser, span, text))
         syntax_error_shell_word(&parser->values, span, text);
-    return rules_copy_word(parser, span, WORD_PLAIN, text);
+    return rules_new_word(parser, span, WORD_PLAIN, text);
 }
 
 /* Nothing else could be meant: most names are such, and need no closer look. */
@@ -402,12 +391,12 @@ static bool rules_is_everyday_name(const char *text) {
 /* A word with more than a name in it, or one that is no name though it looks like one. */
 static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text) {
     if (rules_is_everyday_name(text))
-        return rules_copy_word(parser, span, WORD_PLAIN, text);
+        return rules_new_word(parser, span, WORD_PLAIN, text);
     size_t before = parser->values.diagnostics->count;
     if (!rules_report_quotes(parser, span, text))
         syntax_error_odd_name(&parser->values, span, text);
     parser->odd_vm |= parser->values.diagnostics->count > before;
-    return rules_copy_word(parser, span, value_is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
+    return rules_new_word(parser, span, value_is_glob(text) ? WORD_GLOB : WORD_PLAIN, text);
 }
 
 static void rules_set_field(struct parser *parser, struct word *word, const char *field, struct span span) {
@@ -643,7 +632,7 @@ static void rules_add_doubtful_guard(struct parser *parser, struct span span, st
     rules_add_guard(parser, span, device, NULL)->doubtful = true;
 }
 
-/* The text of a token that was read too long ago to be lent still. */
+/* The interned text of that span. */
 static const char *rules_word_at(struct parser *parser, struct span span) {
     return scanner_intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
                   span.end - span.start);
@@ -907,7 +896,7 @@ static void rules_leave_line(struct parser *parser) {
 
 /* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
 static void yyerror(const struct span *span, struct parser *parser, const char *message) {
-    diagnostic_add(parser->values.diagnostics, parser->values.source, *span, "syntax", "%s", message);
+    diagnostic_add(parser->values.diagnostics, parser->values.source, *span, CHECK_SYNTAX, "%s", message);
 }
 
 static void rules_hint_stray_word(struct parser *parser) {
@@ -1030,7 +1019,7 @@ static void rules_find_hidden_guards(struct parser *parser) {
 
 static void rules_report_binary(struct source *source, struct diagnostics *diagnostics) {
     source->guards_unknown = true;
-    diagnostic_hint(diagnostic_add_file(diagnostics, source, "nul-byte", "this is no text"),
+    diagnostic_hint(diagnostic_add_file(diagnostics, source, CHECK_NUL_BYTE, "this is no text"),
                     "is it a rule file? Until it is text its 'never' lines are not in force");
 }
 
@@ -1040,9 +1029,9 @@ static bool rules_has_strange_byte(const struct source *source, const struct dia
         const struct diagnostic *one = &diagnostics->list[i];
         size_t left = source->size - one->span.start, length = 0;
         const char *at = source->text + one->span.start;
-        if (!strcmp(one->name, "nul-byte"))
+        if (one->check == CHECK_NUL_BYTE)
             return true;
-        if (strcmp(one->name, "control-character") != 0 || !left || *at == '\r')
+        if (one->check != CHECK_CONTROL_CHARACTER || !left || *at == '\r')
             continue;
         character_at(at, left, &length);
         if (length == 1)
@@ -1079,7 +1068,7 @@ void syntax_parse(struct syntax *syntax, struct source *source, struct diagnosti
     size_t before = diagnostics->count;
     if (source_is_utf16(source)) {
         source->guards_unknown = true;
-        diagnostic_hint(diagnostic_add_file(diagnostics, source, "nul-byte", "this is UTF-16"),
+        diagnostic_hint(diagnostic_add_file(diagnostics, source, CHECK_NUL_BYTE, "this is UTF-16"),
                         "rule files are UTF-8: save it as such; until then its 'never' lines are not in force");
         return;
     }

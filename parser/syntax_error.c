@@ -525,14 +525,14 @@ static const char *syntax_error_mistyped(const struct syntax_error *error) {
 
 static struct diagnostic *syntax_error_syntax(struct parse_context *context, struct span span,
                                               const char *text) {
-    return diagnostic_add(context->diagnostics, context->source, span, "syntax", "%s", text);
+    return diagnostic_add(context->diagnostics, context->source, span, CHECK_SYNTAX, "%s", text);
 }
 
 void syntax_error_open_block(struct parse_context *context, const struct seen_token *found,
                              struct span open) {
     char *text = syntax_error_describe_token(found);
     struct diagnostic *diagnostic =
-        diagnostic_add(context->diagnostics, context->source, found->span, "syntax",
+        diagnostic_add(context->diagnostics, context->source, found->span, CHECK_SYNTAX,
                        "a block is still open at %s", text);
     free(text);
     diagnostic_hint(diagnostic, "close it with '}' on a line of its own");
@@ -642,7 +642,7 @@ void syntax_error_hint_guarded_words(struct diagnostic *diagnostic, const struct
 
 void syntax_error_bad_uuid(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   "bad-uuid", "'%s' is not a UUID", text);
+                                                   CHECK_BAD_UUID, "'%s' is not a UUID", text);
     diagnostic->fixed = true;
     if (strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32)
         diagnostic_hint(diagnostic, "did you mean '%.8s-%.4s-%.4s-%.4s-%.12s'?", text, text + 8,
@@ -670,7 +670,7 @@ void syntax_error_shell_word(struct parse_context *context, struct span span, co
     if (!syntax_error_is_shell_operator(text))
         return;
     struct diagnostic *diagnostic =
-        diagnostic_add(context->diagnostics, context->source, span, "syntax",
+        diagnostic_add(context->diagnostics, context->source, span, CHECK_SYNTAX,
                        "'%s' has no meaning here: no shell reads the command", text);
     if (*text == ';')
         diagnostic_hint(diagnostic, "%s", NO_SEMICOLON);
@@ -690,7 +690,7 @@ void syntax_error_report(struct parse_context *context, const struct syntax_erro
     const char *meant = syntax_error_mistyped(error);
     if (meant) {
         diagnostic_hint(diagnostic_add(context->diagnostics, context->source, error->previous.span,
-                                       "syntax", "expected '%s', found '%s'", meant,
+                                       CHECK_SYNTAX, "expected '%s', found '%s'", meant,
                                        syntax_error_text_of(&error->previous)),
                         "did you mean '%s'?", meant);
         return;
@@ -698,7 +698,7 @@ void syntax_error_report(struct parse_context *context, const struct syntax_erro
     char *expected = syntax_error_describe_expected(error);
     char *found = syntax_error_describe_token(&error->found);
     struct diagnostic *diagnostic =
-        diagnostic_add(context->diagnostics, context->source, error->found.span, "syntax",
+        diagnostic_add(context->diagnostics, context->source, error->found.span, CHECK_SYNTAX,
                        "expected %s, found %s", expected, found);
     free(expected);
     free(found);
@@ -734,7 +734,7 @@ bool syntax_error_mistyped_word(struct parse_context *context, struct span span,
     if (!suggestion.best)
         return false;
     struct diagnostic *diagnostic =
-        diagnostic_add(context->diagnostics, context->source, span, "syntax",
+        diagnostic_add(context->diagnostics, context->source, span, CHECK_SYNTAX,
                        "expected '%s', found '%s'", suggestion.best, text);
     diagnostic->cause = true;
     diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
@@ -743,7 +743,7 @@ bool syntax_error_mistyped_word(struct parse_context *context, struct span span,
 
 bool syntax_error_unknown_event(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   "unknown-event", "unknown event '%s'", text);
+                                                   CHECK_UNKNOWN_EVENT, "unknown event '%s'", text);
     struct suggestion suggestion = {.word = text};
     /* From the last on: 'started' is meant more often than 'start', which is as near. */
     for (enum event_name event = EVENT_COUNT; event-- > 0;)

@@ -31,23 +31,16 @@ static bool value_all_hex(const char *text, size_t length) {
     return length > 0;
 }
 
-static int value_hex_digit(char digit) {
-    unsigned number = (unsigned char)digit - '0', letter = ((unsigned char)digit | 0x20) - 'a';
-    return number < 10 ? (int)number : letter < 6 ? (int)letter + 10 : -1;
-}
-
-/* By hand, and not with strtoul(): most rules have an id, and it is the slower half of reading one.
- */
 static bool value_id_half(const char *text, size_t length, uint16_t *value, bool *any) {
     *any = length == 1 && *text == '*';
     if (*any)
         return true;
     unsigned number = 0;
-    for (size_t i = 0; length == 4 && i < 4; i++) {
-        int digit = value_hex_digit(text[i]);
-        if (digit < 0)
+    for (size_t i = 0; i < length; i++) {
+        if (!isxdigit((unsigned char)text[i]))
             return false;
-        number = number << 4 | (unsigned)digit;
+        bool is_letter = text[i] > '9';
+        number = number << 4 | (((unsigned)text[i] + (is_letter ? 9 : 0)) & 0xf);
     }
     *value = (uint16_t)number;
     return length == 4;
@@ -98,7 +91,7 @@ static bool value_continues_mistake(struct parse_context *context, struct span s
     for (uint32_t at = last->span.end; at < span.start; at++)
         if (text[at] != ' ' && text[at] != '\t')
             return false;
-    if (strcmp(last->name, "bad-device") != 0 && strcmp(last->name, "bad-id") != 0)
+    if (last->check != CHECK_BAD_DEVICE && last->check != CHECK_BAD_ID)
         return false;
     last->span.end = span.end;
     char digits[9] = "", *end = digits;
@@ -143,16 +136,7 @@ static void value_hint_id(struct diagnostic *diagnostic, const char *text, const
 }
 
 static struct diagnostic *value_bad_id(struct parse_context *context, struct span span) {
-    return diagnostic_add(context->diagnostics, context->source, span, "bad-id", "%s", ID_FORM);
-}
-
-/* Four hex digits, a colon and four hex digits: most devices are written so. */
-static bool value_plain_id(struct criterion *criterion, const char *text) {
-    bool any = false;
-    criterion->kind = CRITERION_ID;
-    return strnlen(text, 10) == 9 && text[4] == ':' &&
-           value_id_half(text, 4, &criterion->id.vendor, &any) &&
-           value_id_half(text + 5, 4, &criterion->id.device, &any);
+    return diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ID, "%s", ID_FORM);
 }
 
 bool value_id(struct parse_context *context, struct criterion *criterion, struct span span,
@@ -173,7 +157,7 @@ bool value_id(struct parse_context *context, struct criterion *criterion, struct
         return false;
     }
     if (criterion->any_vendor && criterion->any_device) {
-        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, "bad-id",
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ID,
                                        "'*:*' would mean every device"),
                         "give the vendor at least: 10de:*");
         return false;
@@ -297,8 +281,9 @@ static bool value_has_bad_domain(const char *text) {
 }
 
 static bool value_bad_address(struct parse_context *context, struct span span, const char *text) {
-    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   "bad-address", "'%s' is no PCI address", text);
+    struct diagnostic *diagnostic =
+        diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ADDRESS,
+                       "'%s' is no PCI address", text);
     size_t length = value_without_end(text, strlen(text));
     char *whole = memory_strndup(text, length);
     char *with_function = memory_printf("%s.0", whole);
@@ -370,7 +355,7 @@ bool value_class(struct parse_context *context, struct criterion *criterion, str
     criterion->kind = CRITERION_CLASS;
     if (!value_is_class(text)) {
         struct diagnostic *diagnostic =
-            diagnostic_add(context->diagnostics, context->source, span, "bad-class",
+            diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_CLASS,
                            "a class is 2, 4 or 6 hex digits");
         if (!value_hint_brackets(diagnostic, text))
             value_hint_class(diagnostic, text);
@@ -418,7 +403,7 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
     if (value_is_port(text))
         return true;
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   "bad-port", "'%s' is not a USB port", text);
+                                                   CHECK_BAD_PORT, "'%s' is not a USB port", text);
     char *corrected = value_corrected_port(text);
     if (corrected && strchr(text, '.'))
         diagnostic_hint(diagnostic, "did you mean '%s'? Its numbers have no leading zeros",
@@ -459,8 +444,9 @@ static bool value_is_foreign(const char *text) {
 bool value_name(struct parse_context *context, struct span span, const char *text) {
     if (value_is_name(text) && !value_is_foreign(text))
         return true;
-    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   "bad-name", "'%s' cannot name a device", text);
+    struct diagnostic *diagnostic =
+        diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_NAME,
+                       "'%s' cannot name a device", text);
     if (value_is_name(text))
         diagnostic_hint(diagnostic, "it is a keyword in another spelling: take another name");
     else
@@ -533,7 +519,7 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
     if (value_is_bad_name(context->syntax, text) || value_continues_mistake(context, span))
         return false;
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   "bad-device", "'%s' is no device", text);
+                                                   CHECK_BAD_DEVICE, "'%s' is no device", text);
     size_t length = strlen(text), digits = strspn(text, "0123456789abcdefABCDEF");
     char *address = value_mended_address(text);
     if (value_hint_foreign(diagnostic, text))
@@ -562,8 +548,6 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
 /* What a bare word in the place of a device is, told from its shape alone. */
 bool value_criterion(struct parse_context *context, struct criterion *criterion, struct span span,
                      const char *text) {
-    if (value_plain_id(criterion, text))
-        return true;
     size_t colons = value_count_of(text, ':');
     if (*text == '\'' || *text == '`' || !strncmp(text, "//", 2))
         return value_bad_device(context, span, text);
@@ -601,8 +585,9 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
                                : !strcmp(unit, "m") ? 60000
                                                     : 0;
     if (!isdigit((unsigned char)*text) || !scale) {
-        struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                       "bad-duration", "'%s' is no duration", text);
+        struct diagnostic *diagnostic =
+            diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DURATION,
+                           "'%s' is no duration", text);
         const char *known = isdigit((unsigned char)*text) ? value_known_unit(unit) : NULL;
         if (known && *known == 'h' && number < 100)
             diagnostic_hint(diagnostic, "did you mean '%llum'?", number * 60);
@@ -614,8 +599,9 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
         return false;
     }
     if (number > DURATION_LIMIT_MS / scale) {
-        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, "bad-duration",
-                                       "'%s' is longer than the limit of 1440m", text),
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span,
+                                       CHECK_BAD_DURATION, "'%s' is longer than the limit of 1440m",
+                                       text),
                         "nothing that a VM's start waits for takes a day");
         return false;
     }
@@ -630,7 +616,7 @@ bool value_count(struct parse_context *context, unsigned *count, struct span spa
     *count = (unsigned)number;
     if (number >= 1 && number <= TARGET_COUNT_LIMIT)
         return true;
-    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, "bad-count",
+    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_COUNT,
                                    "'any %s' is no number of devices", text),
                     "from 1 to %d; 'any' alone is 1", TARGET_COUNT_LIMIT);
     return false;

@@ -2,6 +2,7 @@
 
 #include "lexer/character.h"
 #include "lexer/text.h"
+#include "lexer/utf8.h"
 #include "parser/syntax_error.h"
 
 #include <ctype.h>
@@ -25,7 +26,7 @@ static bool word_check_has_code(const uint32_t *list, size_t count, uint32_t cod
 
 static bool word_check_is_separator(const char *text, size_t length) {
     return length == 1 ? strchr("|;&", *text) != NULL
-                       : character_is_wide_separator(text_code_point(text, length));
+                       : character_is_wide_separator(utf8_code_point(text, length));
 }
 
 /* ".*x", "x$": of a regular expression. */
@@ -49,7 +50,7 @@ static bool word_check_find_operator(const char *text, struct span *span) {
         bool wide =
             length > 1 &&
             word_check_has_code(wide_operators, sizeof wide_operators / sizeof *wide_operators,
-                                text_code_point(text + at, length));
+                                utf8_code_point(text + at, length));
         *span = (struct span){(uint32_t)at, (uint32_t)(at + length)};
         if (!bracket && (wide || word_check_is_separator(text + at, length) ||
                          strchr("=<>", text[at]) || (at == 0 && strchr("!^/$(~%", text[at]))))
@@ -135,7 +136,7 @@ static bool word_check_check_operators(struct diagnostics *diagnostics, struct s
     if (key)
         span = (struct span){(uint32_t)key - 1, (uint32_t)key};
     struct diagnostic *diagnostic = diagnostic_add(
-        diagnostics, source, vm->span, "foreign-operator",
+        diagnostics, source, vm->span, CHECK_FOREIGN_OPERATOR,
         vm->kind == WORD_GLOB ? "only VMs that match '%s' are meant: '%.*s' is not an operator"
                               : "only a VM called '%s' is meant: '%.*s' is not an operator",
         vm->text, (int)(span.end - span.start), vm->text + span.start);
@@ -151,7 +152,7 @@ struct uuid_shape {
 
 /* Of the dashes of word processors, too, and what files and systemd write instead. */
 static bool word_check_is_dash(const char *text, size_t size) {
-    uint32_t code = text_code_point(text, size);
+    uint32_t code = utf8_code_point(text, size);
     return size == 1 ? *text == '-' || *text == '_'
                      : (code >= 0x2010 && code <= 0x2015) || code == 0x2212;
 }
@@ -223,7 +224,7 @@ static void word_check_check_uuid(struct diagnostics *diagnostics, struct source
         return;
     shape = word_check_shape_of(vm->text);
     struct diagnostic *diagnostic = diagnostic_add(
-        diagnostics, source, vm->span, "bad-uuid",
+        diagnostics, source, vm->span, CHECK_BAD_UUID,
         "'%s' is nearly a UUID: only a VM with just this name or title is meant", vm->text);
     if (shape.digits == UUID_DIGITS && !shape.others) {
         char *corrected = word_check_corrected_uuid(vm->text);
@@ -256,7 +257,7 @@ static char *word_check_find_hidden(const char *text) {
     for (size_t at = 0, size; at < length; at += size) {
         const char *name = NULL;
         enum character_kind kind = character_at(text + at, length - at, &size);
-        uint32_t code = text_code_point(text + at, size);
+        uint32_t code = utf8_code_point(text + at, size);
         if (text[at] == '\t')
             return memory_strdup("has a tab in it");
         if (kind != CHARACTER_BLANK && kind != CHARACTER_JOINER && kind != CHARACTER_C1)
@@ -274,7 +275,7 @@ static void word_check_check_hidden(struct diagnostics *diagnostics, struct sour
     if (!hidden)
         return;
     diagnostic_hint(
-        diagnostic_add(diagnostics, source, span, "hidden-character", "'%s' %s", text, hidden),
+        diagnostic_add(diagnostics, source, span, CHECK_HIDDEN_CHARACTER, "'%s' %s", text, hidden),
         "nobody sees that: write a plain blank, or take it out; if it belongs there: "
         "'virt-rules check --ignore hidden-character'");
     free(hidden);
@@ -287,14 +288,14 @@ static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct
         return;
     if (vm)
         diagnostic_hint(
-            diagnostic_add(diagnostics, source, span, "quoted-glob",
+            diagnostic_add(diagnostics, source, span, CHECK_QUOTED_GLOB,
                            "in quotes this is not a glob: only a VM called just '%s' is meant",
                            text),
             "take the quotes away (a '?' stands for a blank); if a VM is called so: "
             "'virt-rules check --ignore quoted-glob'");
     else
         diagnostic_hint(
-            diagnostic_add(diagnostics, source, span, "quoted-glob",
+            diagnostic_add(diagnostics, source, span, CHECK_QUOTED_GLOB,
                            "a serial number is not a glob: only the device with just '%s' is meant",
                            text),
             "write the whole serial number, or leave 'serial' out; if it is just so: 'virt-rules "
@@ -342,17 +343,17 @@ void word_check_path(struct diagnostics *diagnostics, struct source *source, str
                      const char *text) {
     const char *base = word_check_base_name(text);
     if (!strcmp(text, "off"))
-        diagnostic_hint(diagnostic_add(diagnostics, source, span, "relative-path",
+        diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is not an absolute path", text),
                         "take the quotes away: rom off");
     else if (*text != '/')
-        diagnostic_hint(diagnostic_add(diagnostics, source, span, "relative-path",
+        diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is not an absolute path", text),
                         "begin it with '/': no shell and no PATH looks for it");
     else if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
-        diagnostic_hint(
-            diagnostic_add(diagnostics, source, span, "relative-path", "'%s' is a directory", text),
-            "write the path of the file in it");
+        diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
+                                       "'%s' is a directory", text),
+                        "write the path of the file in it");
     else
         word_check_check_hidden(diagnostics, source, span, text);
 }
@@ -416,12 +417,12 @@ static void word_check_check_arguments(struct diagnostics *diagnostics, struct s
             word_check_reads_scripts(program->text))
             continue;
         if (word_check_has_expansion(one))
-            diagnostic_hint(diagnostic_add(diagnostics, source, one->span, "shell-variable",
+            diagnostic_hint(diagnostic_add(diagnostics, source, one->span, CHECK_SHELL_VARIABLE,
                                            "no shell expands '%s'", one->text),
                             "the program finds VM and event in its environment: VIRT_RULES_VM, "
                             "VIRT_RULES_EVENT");
         else if (word_check_has_operator(one))
-            diagnostic_hint(diagnostic_add(diagnostics, source, one->span, "shell-variable",
+            diagnostic_hint(diagnostic_add(diagnostics, source, one->span, CHECK_SHELL_VARIABLE,
                                            "no shell reads '%s': the program gets it as it is",
                                            one->text),
                             "write a script, or run \"/bin/sh\" \"-c\" \"...\"; an argument that "
@@ -443,7 +444,7 @@ void word_check_command(struct diagnostics *diagnostics, struct source *source,
                         const struct word *program) {
     word_check_path(diagnostics, source, program->span, program->text);
     if (word_check_has_arguments_in_program(program))
-        diagnostic_hint(diagnostic_add(diagnostics, source, program->span, "words-in-program",
+        diagnostic_hint(diagnostic_add(diagnostics, source, program->span, CHECK_WORDS_IN_PROGRAM,
                                        "the program's name has a blank in it"),
                         "no shell takes it apart: each argument is a word of its own");
     word_check_check_arguments(diagnostics, source, program);

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 static const struct {
-    const char *json, *check;
+    const char *json;
+    enum check check;
 } verdict_rows[] = {
 #define VERDICT_ROW(name, json, check) [name] = {json, check},
     REFUSALS(VERDICT_ROW)
@@ -16,7 +17,7 @@ const char *verdict_name(enum refusal refusal) {
     return verdict_rows[refusal].json;
 }
 
-const char *verdict_check(enum refusal refusal) {
+enum check verdict_check(enum refusal refusal) {
     return verdict_rows[refusal].check;
 }
 

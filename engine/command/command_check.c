@@ -38,7 +38,7 @@ static const char *command_check_severity_of(const struct check_row *row) {
 
 static int command_check_list_checks_json(void) {
     struct json_object *document = json_object_new_object(), *list = json_object_new_array();
-    for (size_t i = 0; i < check_count(); i++) {
+    for (enum check i = 0; i < CHECK_COUNT; i++) {
         const struct check_row *row = check_row(i);
         struct json_object *object = json_object_new_object();
         text_put_json(object, "name", row->name);
@@ -53,7 +53,7 @@ static int command_check_list_checks_json(void) {
 }
 
 static int command_check_list_checks(void) {
-    for (size_t i = 0; i < check_count(); i++) {
+    for (enum check i = 0; i < CHECK_COUNT; i++) {
         const struct check_row *row = check_row(i);
         printf("%-22s %-8s %s\n", row->name, row->fixed ? "error!" : command_check_severity_of(row),
                row->summary);
@@ -195,6 +195,5 @@ int command_check(const struct command *command, int argc, char **argv) {
         status = options.json ? command_check_list_checks_json() : command_check_list_checks();
     else if (first >= 0)
         status = command_check_check_paths(&options, argv + first);
-    check_config_finish(&options.config);
     return status;
 }

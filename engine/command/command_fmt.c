@@ -167,7 +167,7 @@ static int command_fmt_format_paths(struct fmt_options *options, char **paths) {
     for (size_t i = 0; i < ruleset.diagnostics.count; i++) /* what could not be read */
         ruleset.diagnostics.list[i].source->broken |=
             ruleset.diagnostics.list[i].fixed ||
-            strcmp(ruleset.diagnostics.list[i].name, "unsafe-file") != 0;
+            ruleset.diagnostics.list[i].check != CHECK_UNSAFE_FILE;
     for (size_t i = 0; i < ruleset.count; i++)
         command_fmt_format_source(options, &ruleset, ruleset.sources[i]);
     check_apply(NULL, &ruleset.diagnostics, 0);

@@ -156,12 +156,12 @@ static bool doctor_rules_is_enough(const struct doctor *doctor, struct doctor_fi
 /* --- VMs that rules name */
 
 /* All that this check has found. */
-static void doctor_rules_report_check(const struct doctor *doctor, const char *check,
+static void doctor_rules_report_check(const struct doctor *doctor, enum check check,
                                       struct doctor_findings *findings) {
     const struct diagnostics *all = &doctor->ruleset->diagnostics;
     size_t first = findings->count;
     for (size_t i = 0; i < all->count; i++) {
-        if (strcmp(all->list[i].name, check) != 0)
+        if (all->list[i].check != check)
             continue;
         if (doctor_rules_is_enough(doctor, findings, first))
             return;
@@ -207,8 +207,8 @@ void doctor_rules_vms(struct doctor *doctor, struct doctor_findings *findings) {
     }
     check_host(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
                vms->count);
-    doctor_rules_report_check(doctor, "vm-unknown", findings);
-    doctor_rules_report_check(doctor, "vm-ambiguous", findings);
+    doctor_rules_report_check(doctor, CHECK_VM_UNKNOWN, findings);
+    doctor_rules_report_check(doctor, CHECK_VM_AMBIGUOUS, findings);
     if (findings->count == before)
         doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
                   vms->count == 1 ? "is" : "are", vms->count);
@@ -231,11 +231,11 @@ void doctor_rules_files(struct doctor *doctor, struct doctor_findings *findings)
         doctor_ok(findings, "no rule runs a program or names a ROM file");
         return;
     }
-    doctor_rules_report_check(doctor, "file-unusable", findings);
+    doctor_rules_report_check(doctor, CHECK_FILE_UNUSABLE, findings);
     if (findings->count > before) /* found with the VMs */
         return;
     check_host_files(doctor->ruleset, NULL, doctor->tree.root);
-    doctor_rules_report_check(doctor, "file-unusable", findings);
+    doctor_rules_report_check(doctor, CHECK_FILE_UNUSABLE, findings);
     if (findings->count == before)
         doctor_ok(findings, doctor->tree.root[0]
                                 ? "no program or ROM file of a rule is missing in this tree"

@@ -12,6 +12,7 @@
 
 #include "lexer/memory.h"
 #include "lexer/text.h"
+#include "lexer/utf8.h"
 
 enum { NAME_SIZE = 1024, PIECE = 65536 };
 
@@ -303,7 +304,7 @@ void names_clean(char *text) {
     char *end = text;
 
     while (left) {
-        size_t length = text_character(text, left);
+        size_t length = utf8_length(text, left);
         if (length == 0 || names_moves_text((const unsigned char *)text, length)) {
             *end++ = '?';
         } else {

@@ -47,7 +47,7 @@ static void check_host_suggest_vm(struct suggestion *suggestion, enum word_field
 static void check_host_report_vm(struct host_checker *checker, struct source *source,
                                  const struct word *vm) {
     struct diagnostic *diagnostic =
-        diagnostic_add(&checker->ruleset->diagnostics, source, vm->span, "vm-unknown",
+        diagnostic_add(&checker->ruleset->diagnostics, source, vm->span, CHECK_VM_UNKNOWN,
                        vm->kind == WORD_GLOB      ? "no VM of this host matches '%s'"
                        : vm->field == FIELD_TITLE ? "no VM of this host has the title '%s'"
                        : vm->field == FIELD_UUID  ? "no VM of this host has the UUID '%s'"
@@ -87,11 +87,11 @@ static char *check_host_list_vms(const struct host_checker *checker, const struc
 static void check_host_report_same_title(struct host_checker *checker, struct source *source,
                                          const struct word *vm, size_t count) {
     char *list = check_host_list_vms(checker, vm, FIT_TITLE);
-    diagnostic_hint(diagnostic_add(&checker->ruleset->diagnostics, source, vm->span, "vm-ambiguous",
-                                   "%zu VMs of this host have the title '%s': %s", count, vm->text,
-                                   list),
-                    "a device that only one VM can have is given to none of them: write 'uuid' and "
-                    "the UUID of the VM that is meant, or change a title");
+    diagnostic_hint(
+        diagnostic_add(&checker->ruleset->diagnostics, source, vm->span, CHECK_VM_AMBIGUOUS,
+                       "%zu VMs of this host have the title '%s': %s", count, vm->text, list),
+        "a device that only one VM can have is given to none of them: write 'uuid' and "
+        "the UUID of the VM that is meant, or change a title");
     free(list);
 }
 
@@ -108,7 +108,7 @@ static void check_host_report_better(struct host_checker *checker, struct source
     const char *quote = vm->kind == WORD_QUOTED ? "\"" : "";
     diagnostic_hint(
         diagnostic_add(
-            &checker->ruleset->diagnostics, source, vm->span, "vm-ambiguous",
+            &checker->ruleset->diagnostics, source, vm->span, CHECK_VM_AMBIGUOUS,
             "'%s' is the %s of VM %s, and the %s of %s: only the VM with this %s is meant",
             vm->text, nouns[best], meant, nouns[other], rest, nouns[best]),
         "write '%s %s%s%s' if that is right; else 'uuid' and the UUID of the VM that is meant",
@@ -148,32 +148,6 @@ static void check_host_check_guard_vms(struct host_checker *checker, const struc
 
 /* --- devices */
 
-/* The check that a refusal belongs to; NULL for those that are no matter of the host. */
-static const char *check_host_check_of(enum refusal refusal) {
-    switch (refusal) {
-    case REFUSED_ABSENT:
-    case REFUSED_TOO_FEW:
-        return "device-absent";
-    case REFUSED_AMBIGUOUS:
-        return "device-ambiguous";
-    case REFUSED_NEVER:
-        return "void-by-never";
-    case REFUSED_BUS:
-    case REFUSED_BRIDGE:
-    case REFUSED_HOST_USE:
-    case REFUSED_UNKNOWN_USE:
-    case REFUSED_NO_ANSWER:
-    case REFUSED_DOMAIN:
-    case REFUSED_FIRMWARE:
-    case REFUSED_KERNEL:
-    case REFUSED_NO_IOMMU:
-    case REFUSED_GROUP:
-        return "device-unpassable";
-    default:
-        return NULL;
-    }
-}
-
 bool check_host_may_lack(const struct rule *rule, const struct action *action) {
     const struct event_list *event = rule->events;
     while (event && event->event != EVENT_PLUGGED)
@@ -183,8 +157,8 @@ bool check_host_may_lack(const struct rule *rule, const struct action *action) {
 
 static void check_host_report_entry(struct host_checker *checker, const struct rule *rule,
                                     const struct plan_entry *entry) {
-    const char *name = check_host_check_of(entry->refusal);
-    if (entry->kind != PLAN_REFUSED || !name ||
+    enum check check = verdict_check(entry->refusal);
+    if (entry->kind != PLAN_REFUSED || check == CHECK_NONE ||
         (entry->refusal == REFUSED_ABSENT && check_host_may_lack(rule, entry->action)))
         return;
     const char *address = entry->device ? entry->device->address : "";
@@ -192,7 +166,7 @@ static void check_host_report_entry(struct host_checker *checker, const struct r
         address = "";
     struct diagnostic *diagnostic =
         diagnostic_add(&checker->ruleset->diagnostics, entry->rule->source, entry->target->span,
-                       name, "%s%s%s", address, *address ? ": " : "", entry->message);
+                       check, "%s%s%s", address, *address ? ": " : "", entry->message);
     diagnostic_hint(diagnostic, "%s", entry->hint);
 }
 
@@ -244,7 +218,7 @@ struct file_check {
 static void check_host_report_file(const struct file_check *check, struct span span,
                                    const char *path, const char *what, const char *hint) {
     diagnostic_hint(diagnostic_add(&check->ruleset->diagnostics, check->source, span,
-                                   "file-unusable", "'%s' %s", path, what),
+                                   CHECK_FILE_UNUSABLE, "'%s' %s", path, what),
                     hint, path);
 }
 
@@ -281,7 +255,7 @@ static void check_host_check_program(const struct file_check *check, const struc
     enum program_file found = program_file_check(check->tree, command->text, &message, &hint);
     if (found == HOST_PROGRAM_REFUSED)
         diagnostic_hint(diagnostic_add(&check->ruleset->diagnostics, check->source, command->span,
-                                       "file-unusable", "%s", message),
+                                       CHECK_FILE_UNUSABLE, "%s", message),
                         "%s", hint);
     else if (found == HOST_PROGRAM_USABLE)
         check_host_check_interpreter(check, command->span, command->text);

@@ -40,11 +40,11 @@ static void ruleset_number_source(struct ruleset *ruleset, struct source *source
 
 /* A path that gives no rules still stands in the list, so that its diagnostic has a place. */
 static struct diagnostic *ruleset_fail_path(struct ruleset *ruleset, const char *path,
-                                            const char *name, const char *message) {
+                                            enum check check, const char *message) {
     struct source *source = ruleset_add_source(ruleset);
     source_from_text(source, path, "", 0);
     ruleset_number_source(ruleset, source);
-    return diagnostic_add_file(&ruleset->diagnostics, source, name, "%s", message);
+    return diagnostic_add_file(&ruleset->diagnostics, source, check, "%s", message);
 }
 
 /* Named twice, say by itself and by its directory: it would be a duplicate of itself. */
@@ -66,7 +66,7 @@ static bool ruleset_refuse_file(struct ruleset *ruleset, const char *path, const
     source->refused = true;
     ruleset_number_source(ruleset, source);
     struct diagnostic *failure =
-        diagnostic_add_file(&ruleset->diagnostics, source, "unsafe-file", "%s", message);
+        diagnostic_add_file(&ruleset->diagnostics, source, CHECK_UNSAFE_FILE, "%s", message);
     failure->fixed = true;
     diagnostic_hint(failure, "%s; until then only its 'never' lines are in force", hint);
     return true;
@@ -81,7 +81,7 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
             return;
         free(source);
         struct diagnostic *failure = ruleset_fail_path(
-            ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", "unreadable-file", error);
+            ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", CHECK_UNREADABLE_FILE, error);
         failure->fixed = true;
         failure->source->guards_unknown = true;
         bool asks = hint[strlen(hint) - 1] == '?';
@@ -99,7 +99,7 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
     ruleset_number_source(ruleset, source);
     if (untrusted)
         diagnostic_hint(
-            diagnostic_add_file(&ruleset->diagnostics, source, "unsafe-file",
+            diagnostic_add_file(&ruleset->diagnostics, source, CHECK_UNSAFE_FILE,
                                 "may be changed by others than root: the engine will refuse "
                                 "it in its rules directory"),
             "chown root and chmod go-w the file");
@@ -116,7 +116,7 @@ static int ruleset_by_bytes(const struct dirent **left, const struct dirent **ri
 
 static void ruleset_fail_directory(struct ruleset *ruleset, const char *path, int error) {
     char *message = memory_printf("cannot be opened: %s", strerror(error));
-    diagnostic_hint(ruleset_fail_path(ruleset, path, "unreadable-directory", message),
+    diagnostic_hint(ruleset_fail_path(ruleset, path, CHECK_UNREADABLE_DIRECTORY, message),
                     error == ENOENT ? "make it (mkdir -p) and put your *.rules files there; "
                                       "$VIRT_RULES_DIR may name another"
                                     : "it must be a directory that this user can read");
@@ -148,7 +148,7 @@ void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
         char *message = memory_printf("may be changed by others than root (owner %u, mode %04o): "
                                       "no rule in it is taken",
                                       (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
-        diagnostic_hint(ruleset_fail_path(ruleset, path, "unsafe-directory", message),
+        diagnostic_hint(ruleset_fail_path(ruleset, path, CHECK_UNSAFE_DIRECTORY, message),
                         "chown root and chmod go-w the directory");
         free(message);
     } else {

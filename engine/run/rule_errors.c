@@ -6,7 +6,8 @@
 #include <string.h>
 
 static char *rule_errors_describe(const struct diagnostic *diagnostic) {
-    bool directory = strstr(diagnostic->name, "directory") != NULL;
+    bool directory = diagnostic->check == CHECK_UNREADABLE_DIRECTORY ||
+                     diagnostic->check == CHECK_UNSAFE_DIRECTORY;
     char *line = diagnostic_line(diagnostic);
     char *message =
         memory_printf("%s%s%s; %s: see 'virt-rules check'", line, diagnostic->hint ? "; " : "",

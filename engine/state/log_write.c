@@ -2,6 +2,7 @@
 
 #include "lexer/memory.h"
 #include "lexer/text.h"
+#include "lexer/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +78,7 @@ static size_t log_write_kept(const char *text) {
     size_t size = strlen(text), end = 0;
 
     while (end < size && end < SIZE_MAX_TEXT) {
-        size_t length = text_character(text + end, size - end);
+        size_t length = utf8_length(text + end, size - end);
         end += length ? length : 1;
     }
     return end;

@@ -76,8 +76,8 @@ static inline char *front_summary(const struct front *front) {
     for (size_t i = 0; i < front->diagnostics.count; i++) {
         const struct diagnostic *one = &front->diagnostics.list[i];
         assert_true(one->span.start <= one->span.end && one->span.end <= one->source->size);
-        fprintf(out, "%s%s@%.*s", i ? " " : "", one->name, (int)(one->span.end - one->span.start),
-                one->source->text + one->span.start);
+        fprintf(out, "%s%s@%.*s", i ? " " : "", diagnostic_name(one),
+                (int)(one->span.end - one->span.start), one->source->text + one->span.start);
     }
     fclose(out);
     return text;

@@ -33,7 +33,7 @@ static int finish(void **state) {
 }
 
 static struct diagnostic *at(uint32_t start, uint32_t end) {
-    return diagnostic_add(&list, &first, (struct span){start, end}, "a-check", "wrong");
+    return diagnostic_add(&list, &first, (struct span){start, end}, CHECK_SYNTAX, "wrong");
 }
 
 static char *printed(bool colour) {
@@ -57,7 +57,7 @@ static void test_form(void **state) {
     (void)state;
     static const char text[] = "# one\n# two\non vm frigate strated attach 1ac1:089a as vfio\n";
     use(text, strlen(text));
-    diagnostic_hint(diagnostic_add(&list, &first, (struct span){26, 33}, "unknown-event",
+    diagnostic_hint(diagnostic_add(&list, &first, (struct span){26, 33}, CHECK_UNKNOWN_EVENT,
                                    "unknown event '%s'", "strated"),
                     "did you mean '%s'?", "started");
     assert_printed("50-frigate.rules:3:15: error: unknown event 'strated' [unknown-event]\n"
@@ -77,9 +77,9 @@ static void test_notes_and_whole_files(void **state) {
     one->severity = SEVERITY_WARNING;
     diagnostic_note(one, &second, (struct span){7, 12}, "first defined %s", "here");
     diagnostic_note(one, &first, (struct span){0, 0}, "and here");
-    diagnostic_hint(diagnostic_add_file(&list, &first, "unreadable-file", "cannot be opened"),
+    diagnostic_hint(diagnostic_add_file(&list, &first, CHECK_UNREADABLE_FILE, "cannot be opened"),
                     "mend it");
-    assert_printed("50-frigate.rules:1:8: warning: wrong [a-check]\n"
+    assert_printed("50-frigate.rules:1:8: warning: wrong [syntax]\n"
                    "  device coral is x\n"
                    "         ^~~~~\n"
                    "60-other.rules:1:8: note: first defined here\n"
@@ -102,10 +102,10 @@ static void test_spans_at_the_edges(void **state) {
     at(3, 5);   /* the end of a line */
     at(5, 18);  /* over two lines: underlined to the end of the first */
     at(19, 19); /* the end of the file */
-    assert_printed("50-frigate.rules:1:1: error: wrong [a-check]\n  one\n  ^~~\n"
-                   "50-frigate.rules:1:4: error: wrong [a-check]\n  one\n     ^\n"
-                   "50-frigate.rules:2:1: error: wrong [a-check]\n  two \\\n  ^~~~~\n"
-                   "50-frigate.rules:4:1: error: wrong [a-check]\n  \n  ^\n");
+    assert_printed("50-frigate.rules:1:1: error: wrong [syntax]\n  one\n  ^~~\n"
+                   "50-frigate.rules:1:4: error: wrong [syntax]\n  one\n     ^\n"
+                   "50-frigate.rules:2:1: error: wrong [syntax]\n  two \\\n  ^~~~~\n"
+                   "50-frigate.rules:4:1: error: wrong [syntax]\n  \n  ^\n");
 }
 
 static void test_mark(void **state) {
@@ -113,15 +113,15 @@ static void test_mark(void **state) {
     use("\xef\xbb\xbfonn vm", 9);
     at(3, 6);
     at(0, 0);
-    assert_printed("50-frigate.rules:1:1: error: wrong [a-check]\n  onn vm\n  ^~~\n"
-                   "50-frigate.rules:1:1: error: wrong [a-check]\n  onn vm\n  ^\n");
+    assert_printed("50-frigate.rules:1:1: error: wrong [syntax]\n  onn vm\n  ^~~\n"
+                   "50-frigate.rules:1:1: error: wrong [syntax]\n  onn vm\n  ^\n");
 }
 
 static void test_caret_below_its_character(void **state) {
     (void)state;
     use("\té東\xff\033 word", 13);
     at(9, 13);
-    assert_printed("50-frigate.rules:1:7: error: wrong [a-check]\n"
+    assert_printed("50-frigate.rules:1:7: error: wrong [syntax]\n"
                    "   é東?? word\n"
                    "         ^~~~\n");
 }
@@ -130,7 +130,7 @@ static void test_double_width(void **state) {
     (void)state;
     use("東京 🎮 e\xcc\x81 x", 17);
     at(7, 11);
-    assert_printed("50-frigate.rules:1:4: error: wrong [a-check]\n"
+    assert_printed("50-frigate.rules:1:4: error: wrong [syntax]\n"
                    "  東京 🎮 e\xcc\x81 x\n"
                    "       ^~\n");
 }
@@ -139,7 +139,7 @@ static void test_behind_double_width(void **state) {
     (void)state;
     use("東京 🎮 e\xcc\x81 x", 17);
     at(16, 17);
-    assert_printed("50-frigate.rules:1:9: error: wrong [a-check]\n"
+    assert_printed("50-frigate.rules:1:9: error: wrong [syntax]\n"
                    "  東京 🎮 e\xcc\x81 x\n"
                    "            ^\n");
 }
@@ -207,7 +207,7 @@ static void test_long_messages(void **state) {
     use("x", 1);
     char *word = memory_zalloc(100001);
     memset(word, 'a', 100000);
-    diagnostic_add(&list, &first, (struct span){0, 1}, "a-check", "'%s' is wrong", word);
+    diagnostic_add(&list, &first, (struct span){0, 1}, CHECK_SYNTAX, "'%s' is wrong", word);
     fill(word, 50000);
     diagnostic_hint(&list.list[0], "'%s' is right", word);
     diagnostic_note(&list.list[0], &first, (struct span){0, 1}, "x%s!", word);
@@ -227,7 +227,7 @@ static void test_control_characters(void **state) {
     (void)state;
     use("\033]0;x\007\n", 7);
     diagnostic_hint(
-        diagnostic_add(&list, &first, (struct span){0, 1}, "a-check", "'%s'", "\033[2J\n\x7f"),
+        diagnostic_add(&list, &first, (struct span){0, 1}, CHECK_SYNTAX, "'%s'", "\033[2J\n\x7f"),
         "\r%s",
         "\xc2\x9b"
         "x\xff");
@@ -235,7 +235,7 @@ static void test_control_characters(void **state) {
     for (const char *byte = shown; *byte; byte++)
         assert_true(*byte == '\n' || (unsigned char)*byte >= ' ');
     assert_non_null(strstr(shown, "'?[2J?"
-                                  "?' [a-check]\n  ?]0;x?\n"));
+                                  "?' [syntax]\n  ?]0;x?\n"));
     assert_non_null(strstr(shown, "hint: ??x?\n"));
     free(shown);
 }
@@ -246,7 +246,7 @@ static void test_colour(void **state) {
     diagnostic_hint(at(0, 4), "mend");
     char *shown = printed(true);
     assert_string_equal(shown, "\033[1m50-frigate.rules:1:1:\033[0m \033[1;31merror:\033[0m "
-                               "wrong [a-check]\n  word\n  \033[1;31m^~~~\033[0m\n"
+                               "wrong [syntax]\n  word\n  \033[1;31m^~~~\033[0m\n"
                                "  \033[36mhint:\033[0m mend\n");
     free(shown);
 }
@@ -255,12 +255,13 @@ static void test_order(void **state) {
     (void)state;
     static const char *const expected[] = {"whole", "a", "b", "c", "d", "second"};
     use("0123456789", 10);
-    diagnostic_add(&list, &second, (struct span){0, 1}, "n", "second");
-    diagnostic_add(&list, &first, (struct span){7, 8}, "n", "d");
-    diagnostic_add(&list, &first, (struct span){5, 9}, "n", "b");
-    diagnostic_add(&list, &first, (struct span){5, 6}, "n", "c"); /* the same start: as found */
-    diagnostic_add(&list, &first, (struct span){1, 2}, "n", "a");
-    diagnostic_add_file(&list, &first, "n", "whole");
+    diagnostic_add(&list, &second, (struct span){0, 1}, CHECK_SYNTAX, "second");
+    diagnostic_add(&list, &first, (struct span){7, 8}, CHECK_SYNTAX, "d");
+    diagnostic_add(&list, &first, (struct span){5, 9}, CHECK_SYNTAX, "b");
+    diagnostic_add(&list, &first, (struct span){5, 6}, CHECK_SYNTAX,
+                   "c"); /* the same start: as found */
+    diagnostic_add(&list, &first, (struct span){1, 2}, CHECK_SYNTAX, "a");
+    diagnostic_add_file(&list, &first, CHECK_SYNTAX, "whole");
     diagnostic_sort(&list);
     for (size_t i = 0; i < list.count; i++)
         assert_string_equal(list.list[i].message, expected[i]);
@@ -306,7 +307,7 @@ static void test_json(void **state) {
     diagnostic_note(one, &second, (struct span){7, 12}, "here");
     diagnostic_hint(at(11, 19), "a \"hint\"\n\xff");
     at(0, 1)->severity = SEVERITY_IGNORE;
-    diagnostic_add_file(&list, &first, "unsafe-file", "may be changed")->severity =
+    diagnostic_add_file(&list, &first, CHECK_UNSAFE_FILE, "may be changed")->severity =
         SEVERITY_WARNING;
     struct json_object *made = diagnostic_list_json(&list);
     struct json_object *array = json_tokener_parse(json_object_to_json_string(made));
@@ -316,7 +317,7 @@ static void test_json(void **state) {
     assert_string_equal(json_object_get_string(get(object, "path")), "50-frigate.rules");
     assert_place(object, 1, 3, 10);
     assert_string_equal(json_object_get_string(get(object, "severity")), "error");
-    assert_string_equal(json_object_get_string(get(object, "name")), "a-check");
+    assert_string_equal(json_object_get_string(get(object, "name")), "syntax");
     assert_string_equal(json_object_get_string(get(object, "message")), "wrong");
     assert_null(get(object, "hint"));
     struct json_object *notes = get(object, "notes");

@@ -260,7 +260,7 @@ static void a_refused_file_only_forbids(void **state) {
     assert_int_equal(directory.rules.program.rule_count, 1);
     const struct diagnostics *found = &directory.rules.ruleset.diagnostics;
     assert_int_equal(diagnostic_count_errors(found), 1);
-    assert_string_equal(found->list[0].name, "unsafe-file");
+    assert_string_equal(diagnostic_name(&found->list[0]), "unsafe-file");
     assert_non_null(strstr(found->list[0].hint, "only its 'never' lines are in force"));
     directory_finish(&directory);
 }
@@ -326,7 +326,7 @@ static void the_error_has_a_note_on_the_guard(void **state) {
                                  "device d is 10de:* at x or 8086:a36d\n", NULL};
     load(&rules, texts);
     const struct diagnostic *first = &rules.ruleset.diagnostics.list[1];
-    assert_string_equal(first->name, "bad-address");
+    assert_string_equal(diagnostic_name(first), "bad-address");
     assert_int_equal(first->note_count, 1);
     assert_string_equal(first->notes[0].source->path, "10");
     assert_string_equal(first->notes[0].message,

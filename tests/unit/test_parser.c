@@ -289,7 +289,8 @@ static const char *const keywords[] = {
 /* The hint of the only mistake. */
 static void assert_hint(const char *rules, const char *name, const char *hint) {
     front_check(&front, rules);
-    if (front.diagnostics.count != 1 || strcmp(front.diagnostics.list[0].name, name) != 0 ||
+    if (front.diagnostics.count != 1 ||
+        strcmp(diagnostic_name(&front.diagnostics.list[0]), name) != 0 ||
         !front.diagnostics.list[0].hint || !strstr(front.diagnostics.list[0].hint, hint)) {
         diagnostic_print(&front.diagnostics, stderr, false);
         fail_msg("'%s' does not give one %s with the hint '%s'", rules, name, hint);
@@ -420,8 +421,8 @@ static void test_hints(void **state) {
         {"on vm \"frigate\"s started run \"/x\"", "syntax", "write a blank between"},
         {"on vm \"frigate\" started run \"/x\" --name=\"a b\"", "syntax",
          "\"--name=Home Assistant\""},
-        {"on vm \"frigate started run \"/x\"", "unterminated-string", "is one missing here?"},
-        {"on vm frigate\" started run \"/x\"", "unterminated-string", "is one missing here?"},
+        {"on vm \"frigate started run \"/x\"", "unterminated-string", "add or remove one"},
+        {"on vm frigate\" started run \"/x\"", "unterminated-string", "add or remove one"},
         {"on vm Home Assistant, frigate started run \"/x\"", "unknown-event",
          "quotes: \"Home Assistant\""},
         {"on vm Home Assistant, started run \"/x\"", "unknown-event", "quotes: \"Home Assistant\""},
@@ -433,9 +434,9 @@ static void test_hints(void **state) {
         {"on vm a started do\n run \"/x\"\nend", "syntax", "between '{' and '}'"},
         {"on vm a started:\n run \"/x\"", "unknown-event", "did you mean 'started'?"},
         {"on vm \"Home Assistant started {\n run \"/x\"\n run \"/y\"\n}", "unterminated-string",
-         "close it"},
+         "end it"},
         {"on vm Home Assistant\" started {\n run \"/x\"\n}", "unterminated-string",
-         "is one missing here?"},
+         "add or remove one"},
         {"device t is 1ac1:089a 1a6e:089a\nnever attach t", "impossible-device",
          "two devices are two lines"},
         {"never attach 10de:1234 1002:5678", "impossible-device", "two devices are two lines"},
@@ -476,7 +477,7 @@ static void test_hints(void **state) {
         {"on vm a started，plugged run \"/x\"", "unknown-event", "a plain ','"},
         {"on vm a started attach 1ac1:089a，10de:* as vfio", "bad-address", "a plain ','"},
         {"on vm a started attach x、y as vfio", "bad-device", "a plain ','"},
-        {"on vm a started run \"/x\" \"a\\\"", "unterminated-string", "and not its end"},
+        {"on vm a started run \"/x\" \"a\\\"", "unterminated-string", "not its end"},
         {"never attach q", "undefined-device", "check the directory"},
         {"device USB is 1a6e:089a\non vm a started attach USB as usb", "bad-name",
          "take another name"},
@@ -529,8 +530,8 @@ static void test_hints(void **state) {
         {"on vm 'a' started run \"/x\"", "syntax", "\"a\""},
         {"on vm `a` started run \"/x\"", "syntax", "\"a\""},
         {"on vm a started run \"/x\" 'y'", "syntax", "\"y\""},
-        {"on vm \"a started run /x", "unterminated-string", "close it with '\"'"},
-        {"on vm a started run \"/x", "unterminated-string", "close it with '\"'"},
+        {"on vm \"a started run /x", "unterminated-string", "end it with '\"'"},
+        {"on vm a started run \"/x", "unterminated-string", "end it with '\"'"},
         {"onn vm a started run \"/x\"", "syntax", "did you mean 'on'?"},
         {"ON vm a started run \"/x\"", "syntax", "did you mean 'on'?"},
         {"include \"x\"", "syntax", "a rule is: on vm NAME"},
@@ -772,7 +773,7 @@ static void test_excluding_criteria(void **state) {
                 diagnostic_print(&front.diagnostics, stderr, false);
                 fail_msg("not one mistake: %s", statement);
             }
-            assert_string_equal(front.diagnostics.list[0].name, "impossible-device");
+            assert_string_equal(diagnostic_name(&front.diagnostics.list[0]), "impossible-device");
             front_finish(&front);
         }
     }
@@ -781,7 +782,8 @@ static void test_excluding_criteria(void **state) {
         snprintf(text, sizeof text, "%snever attach %s", definitions, fine[i]);
         front_check(&front, text);
         for (size_t j = 0; j < front.diagnostics.count; j++)
-            assert_string_not_equal(front.diagnostics.list[j].name, "impossible-device");
+            assert_string_not_equal(diagnostic_name(&front.diagnostics.list[j]),
+                                    "impossible-device");
         front_finish(&front);
     }
     front_init(&front);

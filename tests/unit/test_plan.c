@@ -516,7 +516,6 @@ static void a_wrong_event(void **state) {
     assert_says(0, "nothing can be attached at 'prepare'", "use 'started'");
     assert_says(1, "nothing can be detached at 'prepare'", "use 'started'");
     plan_finish(&plan);
-    check_config_finish(&config);
     sample_rules_finish(&wrong);
 }
 

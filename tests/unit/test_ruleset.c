@@ -75,7 +75,7 @@ static size_t rule_count(void) {
 static void assert_only(const char *name, const char *message) {
     assert_int_equal(ruleset.diagnostics.count, 1);
     const struct diagnostic *one = &ruleset.diagnostics.list[0];
-    assert_string_equal(one->name, name);
+    assert_string_equal(diagnostic_name(one), name);
     assert_int_equal(one->severity, SEVERITY_ERROR);
     if (!strstr(one->message, message))
         fail_msg("no \"%s\" in: %s", message, one->message);
@@ -265,7 +265,7 @@ static void a_named_file_is_read_whoever_owns_it(void **state) {
     ruleset_load(&ruleset, NULL);
     assert_int_equal(rule_count(), 1);
     assert_int_equal(ruleset.diagnostics.count, 1);
-    assert_string_equal(ruleset.diagnostics.list[0].name, "unsafe-file");
+    assert_string_equal(diagnostic_name(&ruleset.diagnostics.list[0]), "unsafe-file");
     assert_false(ruleset.sources[0]->broken &&
                  ruleset.diagnostics.list[0].severity != SEVERITY_ERROR);
 }

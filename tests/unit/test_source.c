@@ -169,7 +169,7 @@ static void test_read(void **state) {
     assert_int_equal(read_source(&source, "a.rules", TRUST_OWNER, &untrusted), 0);
     assert_false(untrusted);
     assert_int_equal(source.size, 4);
-    assert_memory_equal(source.text, "a\0b\n\0\0", 6);
+    assert_memory_equal(source.text, "a\0b\n\0", 5);
     source_finish(&source);
     write_file("a.rules", "", 0, 0600);
     assert_int_equal(read_source(&source, "a.rules", TRUST_OWNER, NULL), 0);

@@ -1,4 +1,5 @@
 #include "lexer/text.h"
+#include "lexer/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +69,7 @@ static void test_characters(void **state) {
         char *copy = malloc(characters[i].size);
         assert_non_null(copy);
         memcpy(copy, characters[i].bytes, characters[i].size);
-        if (text_character(copy, characters[i].size) != characters[i].length)
+        if (utf8_length(copy, characters[i].size) != characters[i].length)
             fail_msg("row %zu", i);
         free(copy);
     }

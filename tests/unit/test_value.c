@@ -14,7 +14,7 @@ static void device(const char *text, struct criterion *criterion, char **name, c
         const struct diagnostic *first = &front.diagnostics.list[0];
         assert_int_equal(front.diagnostics.count, 1);
         assert_non_null(first->hint);
-        *name = memory_strdup(first->name);
+        *name = memory_strdup(diagnostic_name(first));
         *hint = memory_strdup(first->hint);
     } else {
         assert_non_null(front.syntax.rules);
@@ -366,7 +366,7 @@ static void test_durations(void **state) {
         snprintf(rules, sizeof rules, "on vm a started attach %s\n", bad[i].text);
         front_parse(&front, rules);
         if (front.diagnostics.count != 1 ||
-            strcmp(front.diagnostics.list[0].name, bad[i].name) != 0 ||
+            strcmp(diagnostic_name(&front.diagnostics.list[0]), bad[i].name) != 0 ||
             !strstr(front.diagnostics.list[0].hint, bad[i].hint))
             fail_msg("%s", rules);
         front_finish(&front);
