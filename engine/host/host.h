@@ -3,7 +3,7 @@
  *
  * Facts come from the kernel's own files below one root: sysfs
  * (Documentation/ABI/testing/sysfs-bus-pci and sysfs-bus-usb), the mountinfo of every mount
- * namespace, /proc/swaps, /proc/mdstat and /proc/net. Names come from libpci's list and the
+ * namespace, /proc/swaps, /proc/mdstat and /proc/net. Names come from pci.ids and the
  * device's own strings. A file that an old kernel lacks makes a fact unknown, never an error. Texts
  * are UTF-8 without control characters.
  */

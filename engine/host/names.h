@@ -8,18 +8,17 @@
 struct names_list;
 
 /*
- * Names of PCI devices from the tree's own usr/share/misc/pci.ids, else from what libpci finds on
- * this system. Nothing is loaded before the first question, and then the names of this host's
- * devices only; `host` and `tree` must last.
+ * What pci.ids says of the host's PCI devices: the tree's own usr/share/misc/pci.ids, else this
+ * system's. Without a list, or with one that is compressed, no device has a name. The caller ends
+ * it with names_destroy().
  */
 struct names_list *names_create(const struct tree *tree, const struct host *host);
-/* Of a device of the host: "Vendor Device", or "Device 1ac1:089a" without libpci or where it knows
- * none. */
-char *names_find(struct names_list *names, struct device_id id);
-/* The lines of the list that are about devices of the host, for the caller to free; NULL: there is
- * no list, or it is compressed. */
-char *names_list(struct names_list *names);
 void names_destroy(struct names_list *names);
+/* Of a device of the host: "Vendor Device"; "Vendor Device 089a" or "Device 1ac1:089a" where the
+ * list lacks it. The caller frees it. */
+char *names_find(const struct names_list *names, struct device_id id);
+/* The lines of the list that are about devices of the host. The caller frees it. */
+char *names_list(const struct names_list *names);
 
 /*
  * Makes a text from a device or from a file system safe to print, in place: whatever could move the

@@ -1317,7 +1317,7 @@ static void snapshot_copy_domains(struct recorder *recorder) {
 static void snapshot_copy_names(struct recorder *recorder, const struct host *host) {
     struct names_list *names = names_create(&recorder->from, host);
     char *text = names_list(names);
-    if (text)
+    if (*text) /* else the reader's own list will do */
         snapshot_put_text(recorder, "usr/share/misc/pci.ids", text);
     free(text);
     names_destroy(names);
