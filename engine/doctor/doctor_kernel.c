@@ -2,6 +2,7 @@
 #include "engine/doctor/doctor.h"
 #include "lexer/text.h"
 
+#include "engine/host/iommu.h"
 #include "engine/rules/match.h"
 
 #include <stdlib.h>
@@ -336,7 +337,7 @@ static bool doctor_kernel_is_wanted(const struct doctor *doctor, const struct de
 static void doctor_kernel_judge_group(const struct doctor *doctor, const struct device *device,
                                       struct doctor_findings *findings) {
     bool with_group = false;
-    const struct device *other = host_group_blocker(doctor->host, device);
+    const struct device *other = iommu_group_blocker(doctor->host, device);
     if (!other || device->is_bridge || !doctor_kernel_is_wanted(doctor, device, &with_group) ||
         with_group)
         return;

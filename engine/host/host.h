@@ -99,14 +99,4 @@ void host_finish(struct host *host);
 /* The device at that bus and address, or NULL. */
 const struct device *host_find(const struct host *host, enum bus bus, const char *address);
 
-/*
- * Why a member of its IOMMU group keeps `device` from being passed, or NULL when none does: the
- * first other endpoint that is bound to a host driver (not vfio-pci, a *_vfio_pci or pci-stub; PCI
- * and host bridges do not count).
- */
-const struct device *host_group_blocker(const struct host *host, const struct device *device);
-
-/* What of a group's endpoints keeps the others from being passed: see host_group_blocker(). */
-bool host_blocks_group(const struct device *device);
-
 #endif

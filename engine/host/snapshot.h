@@ -1,9 +1,9 @@
 /*
- * A host's facts as a tree of files that source_sysfs() reads as it reads the host: for a bug report,
- * or for trying rules elsewhere. Only what the engine reads is in it, and what people would not
- * show has stand-ins: USB serial numbers, MAC addresses, UUIDs, what people called VMs, volumes,
- * pools and mount points, IP addresses. Files, sources and types of what is mounted otherwise stay
- * out.
+ * A host's facts as a tree of files that source_sysfs() reads as it reads the host: for a bug
+ * report, or for trying rules elsewhere. Only what the engine reads is in it, and what people would
+ * not show has stand-ins: USB serial numbers, MAC addresses, UUIDs, what people called VMs,
+ * volumes, pools and mount points, IP addresses. Files, sources and types of what is mounted
+ * otherwise stay out.
  */
 #ifndef ENGINE_SNAPSHOT_H
 #define ENGINE_SNAPSHOT_H

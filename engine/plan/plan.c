@@ -1,5 +1,6 @@
 #include "engine/plan/plan.h"
 
+#include "engine/host/iommu.h"
 #include "engine/host/program_file.h"
 #include "parser/syntax.h"
 
@@ -288,7 +289,7 @@ static struct verdict plan_refuse_shared(const struct device *device, const stru
 static struct verdict plan_judge_siblings(const struct planner *planner,
                                           const struct device *device) {
     const struct host *host = planner->request->host;
-    const struct device *blocker = host_group_blocker(host, device);
+    const struct device *blocker = iommu_group_blocker(host, device);
     if (blocker)
         return plan_refuse_blocked(device, blocker);
     for (size_t i = 0; i < host->count; i++) {
@@ -316,7 +317,7 @@ static struct verdict plan_judge_bridges(const struct planner *planner,
     for (size_t i = 0; i < host->count; i++) {
         const struct device *other = &host->devices[i];
         if (other->is_bridge && other->bus == BUS_PCI &&
-            other->iommu_group == device->iommu_group && host_blocks_group(other))
+            other->iommu_group == device->iommu_group && iommu_blocks_group(other))
             return verdict_refuse(
                 REFUSED_GROUP,
                 memory_printf("IOMMU group %d also holds %s (%s), which the host's "

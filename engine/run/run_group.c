@@ -1,4 +1,4 @@
-#include "engine/host/driver.h"
+#include "engine/host/iommu.h"
 #include "engine/run/run.h"
 
 #include "engine/backend/backend.h"
@@ -36,12 +36,12 @@ bool run_group_unbind_siblings(struct run *run, const struct plan_entry *entry,
         if (other == entry || !run_group_is_same(entry, other) || other->kind != PLAN_STEP)
             continue;
         const struct device *device = other->device;
-        if (!device->driver || host_blocks_group(device)) {
+        if (!device->driver || iommu_blocks_group(device)) {
             struct unbound_device *unbound = restore_driver_note(run, device);
             if (unbound)
                 unbound->for_group = unbound->orphan = true;
         }
-        if (!host_blocks_group(device) || run_task(run, other)->state == TASK_ATTACHED)
+        if (!iommu_blocks_group(device) || run_task(run, other)->state == TASK_ATTACHED)
             continue;
         int status = run->host.source.unbind(&run->host, device, failure);
         if (status == HOST_LATE)

@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include "engine/host/iommu.h"
 #include "engine/host/names.h"
 #include "engine/model/address.h"
 
@@ -43,7 +44,7 @@ static void test_nas_has_iommu_and_bridges(void **state) {
     assert_true(tree->host.has_usb);
     assert_true(pci(tree, "0000:00:01.3")->is_bridge);
     assert_string_equal(pci(tree, "0000:00:01.3")->driver, "pcieport");
-    assert_null(host_group_blocker(&tree->host, pci(tree, "0000:03:00.0")));
+    assert_null(iommu_group_blocker(&tree->host, pci(tree, "0000:03:00.0")));
 }
 
 static void test_nas_disks_in_md_and_lvm_are_used(void **state) {
@@ -88,7 +89,7 @@ static void test_nas_usb_stick_has_every_fact(void **state) {
     assert_string_equal(stick->name, "Silicon Labs Sonoff Zigbee 3.0 USB Dongle Plus");
     assert_string_equal(stick->driver, "cp210x");
     assert_null(stick->use);
-    assert_null(host_group_blocker(&((struct tree_of_test *)*state)->host, stick));
+    assert_null(iommu_group_blocker(&((struct tree_of_test *)*state)->host, stick));
 }
 
 static void test_devices_are_in_order(void **state) {
@@ -116,8 +117,8 @@ static void test_dual_tpu_block_each_other(void **state) {
 
     assert_int_equal(first->iommu_group, 15);
     assert_int_equal(second->iommu_group, 15);
-    assert_ptr_equal(host_group_blocker(&tree->host, first), second);
-    assert_ptr_equal(host_group_blocker(&tree->host, second), first);
+    assert_ptr_equal(iommu_group_blocker(&tree->host, first), second);
+    assert_ptr_equal(iommu_group_blocker(&tree->host, second), first);
 }
 
 static int desktop(void **state) {
@@ -133,7 +134,7 @@ static void test_desktop_display_and_its_sound(void **state) {
     assert_string_equal(display->use, "shows its console on it (boot display)");
     assert_null(sound->use);
     assert_false(sound->boot_vga);
-    assert_ptr_equal(host_group_blocker(&tree->host, display), sound);
+    assert_ptr_equal(iommu_group_blocker(&tree->host, display), sound);
 }
 
 static void test_desktop_encrypted_root_is_used(void **state) {
@@ -218,7 +219,7 @@ static void test_no_iommu(void **state) {
     const struct tree_of_test *tree = *state;
     assert_false(tree->host.has_iommu);
     assert_int_equal(pci(tree, "0000:02:00.0")->iommu_group, -1);
-    assert_null(host_group_blocker(&tree->host, pci(tree, "0000:02:00.0")));
+    assert_null(iommu_group_blocker(&tree->host, pci(tree, "0000:02:00.0")));
 }
 
 /* ---- Facts of a device ---- */
@@ -425,8 +426,8 @@ static void test_what_does_not_block_a_group(void **state) {
     put_member(tree, "0000:01:00.3", "040300", "pci-stub");
     put_member(tree, "0000:01:00.4", "020000", "mlx5_vfio_pci");
     load(tree);
-    assert_null(host_group_blocker(&tree->host, pci(tree, "0000:01:00.0")));
-    assert_ptr_equal(host_group_blocker(&tree->host, pci(tree, "0000:01:00.1")),
+    assert_null(iommu_group_blocker(&tree->host, pci(tree, "0000:01:00.0")));
+    assert_ptr_equal(iommu_group_blocker(&tree->host, pci(tree, "0000:01:00.1")),
                      pci(tree, "0000:01:00.0"));
 }
 
@@ -436,7 +437,7 @@ static void test_an_isa_bridge_with_driver_blocks_its_group(void **state) {
     put_member(tree, "0000:00:1f.3", "040300", NULL);
     load(tree);
     assert_true(pci(tree, "0000:00:1f.0")->is_bridge);
-    assert_ptr_equal(host_group_blocker(&tree->host, pci(tree, "0000:00:1f.3")),
+    assert_ptr_equal(iommu_group_blocker(&tree->host, pci(tree, "0000:00:1f.3")),
                      pci(tree, "0000:00:1f.0"));
 }
 
@@ -446,7 +447,7 @@ static void test_devices_without_group_do_not_block(void **state) {
     put_pci(tree, "0000:04:00.0", "8086:10fb", "020000");
     put_link(tree, PCI "0000:04:00.0/driver", "/x/ixgbe");
     load(tree);
-    assert_null(host_group_blocker(&tree->host, pci(tree, "0000:03:00.0")));
+    assert_null(iommu_group_blocker(&tree->host, pci(tree, "0000:03:00.0")));
 }
 
 /* ---- The driver right now ---- */
@@ -732,13 +733,13 @@ static void test_the_group_of_a_vmd_controller(void **state) {
     put_group(tree, BEHIND_VMD "10001:02:00.0", "9");
     load(tree);
     assert_true(pci(tree, "10001:02:00.0")->goes_with_controller);
-    assert_null(host_group_blocker(&tree->host, pci(tree, "0000:d7:05.5")));
+    assert_null(iommu_group_blocker(&tree->host, pci(tree, "0000:d7:05.5")));
     remove_file(tree, BEHIND_VMD "10001:02:00.0/iommu_group");
     put_group(tree, BEHIND_VMD "10001:02:00.0", "8");
     put_group(tree, PCI "0000:04:00.0", "8");
     load(tree);
     assert_false(pci(tree, "10001:02:00.0")->goes_with_controller);
-    assert_ptr_equal(host_group_blocker(&tree->host, pci(tree, "0000:04:00.0")),
+    assert_ptr_equal(iommu_group_blocker(&tree->host, pci(tree, "0000:04:00.0")),
                      pci(tree, "10001:02:00.0"));
 }
 

@@ -1,0 +1,289 @@
+#include "engine/host/pci.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/host/bus_reader.h"
+#include "engine/host/driver.h"
+#include "engine/host/iommu.h"
+#include "engine/model/address.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
+#define PCI "sys/bus/pci/devices"
+
+enum {
+    CLASS_MAX = 0xFFFFFF,
+    CLASS_BRIDGE = 0x06,
+    CLASS_HOST_BRIDGE = 0x0600,
+    CLASS_PCI_BRIDGE = 0x0604,
+    QEMU_DOMAIN_MAX = 0xFFFF,
+    /* The configuration space, as in linux/pci_regs.h. */
+    CONFIG_SIZE = 256, /* without the extended part that Express devices have */
+    HEADER_TYPE = 0x0E,
+    HEADER_TYPE_MASK = 0x7F,
+    STATUS = 0x06,
+    STATUS_HAS_CAPABILITIES = 0x10,
+    CAPABILITIES = 0x34, /* where the first is */
+    CAPABILITIES_START = 0x40,
+    CAPABILITY_EXPRESS = 0x10
+};
+
+/* ---- Attributes ---- */
+
+/* -1 where the kernel does not know it. */
+static int pci_read_numa_node(const struct reading *reading) {
+    char *text = bus_reader_fact(reading, "numa_node");
+    uint32_t value = 0;
+    bool is_known = text_parse_decimal(text, INT32_MAX, &value);
+
+    free(text);
+    return is_known ? (int)value : -1;
+}
+
+static struct device_id pci_read_subsystem(const struct reading *reading) {
+    struct device_id id = {(uint16_t)bus_reader_hex(reading, "subsystem_vendor", UINT16_MAX),
+                           (uint16_t)bus_reader_hex(reading, "subsystem_device", UINT16_MAX)};
+    return id.vendor ? id : (struct device_id){0, 0};
+}
+
+/* The start of the configuration space, as far as it can be read; returns its length. */
+static size_t pci_read_config(const struct reading *reading, unsigned char *bytes, size_t size,
+                              off_t *file_size) {
+    struct stat status;
+    int fd = openat(reading->directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = fd < 0 || fstat(fd, &status) != 0 ? -1 : read(fd, bytes, size);
+
+    if (got < 0)
+        bus_reader_miss_by_errno(reading, "config");
+    if (fd >= 0)
+        close(fd);
+    *file_size = got < 0 ? 0 : status.st_size;
+    return got < 0 ? 0 : (size_t)got;
+}
+
+/*
+ * Whether the list of capabilities has that of PCI Express. Root alone may read beyond the first 64
+ * bytes; the size of the file then says what libvirt would take it for.
+ */
+static enum pci_kind pci_kind_of(const unsigned char *bytes, size_t size, off_t file_size) {
+    bool seen[CONFIG_SIZE] = {false};
+
+    if (size <= CAPABILITIES || (bytes[0] == 0xff && bytes[1] == 0xff))
+        return PCI_UNKNOWN;
+    if (!(bytes[STATUS] & STATUS_HAS_CAPABILITIES))
+        return PCI_CONVENTIONAL;
+    size_t at = bytes[CAPABILITIES] & ~3U;
+    while (at >= CAPABILITIES_START && at + 1 < size && !seen[at] &&
+           bytes[at] != CAPABILITY_EXPRESS) {
+        seen[at] = true;
+        at = bytes[at + 1] & ~3U;
+    }
+    if (at + 1 < size && at >= CAPABILITIES_START && !seen[at])
+        return PCI_EXPRESS;
+    if (at < CAPABILITIES_START)
+        return PCI_CONVENTIONAL;
+    return file_size > CONFIG_SIZE    ? PCI_EXPRESS
+           : file_size == CONFIG_SIZE ? PCI_CONVENTIONAL
+                                      : PCI_UNKNOWN;
+}
+
+/* A read that no device answers has all bits set. */
+static bool pci_is_silent(const unsigned char *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != UINT8_MAX)
+            return false;
+    return size > HEADER_TYPE;
+}
+
+static void pci_read_header(const struct reading *reading) {
+    struct device *device = reading->device;
+    unsigned char bytes[CONFIG_SIZE];
+    off_t file_size = 0;
+    size_t size = pci_read_config(reading, bytes, sizeof bytes, &file_size);
+
+    device->kind = pci_kind_of(bytes, size, file_size);
+    if (pci_is_silent(bytes, size)) {
+        device_obstruct(device, OBSTACLE_NO_ANSWER,
+                        memory_printf("%s does not answer: its configuration space reads ff "
+                                      "throughout%s%s",
+                                      device->address, device->power_state ? ", power state " : "",
+                                      device->power_state ? device->power_state : ""),
+                        memory_printf("power it up ('echo on >/sys/bus/pci/devices/%s/power/"
+                                      "control', or what turned it off), or turn the host off and "
+                                      "on again",
+                                      device->address));
+        return;
+    }
+    if (size > HEADER_TYPE)
+        device->header = bytes[HEADER_TYPE] & HEADER_TYPE_MASK ? HEADER_BRIDGE : HEADER_ENDPOINT;
+}
+
+/* The host's own bridge and those to ISA and the like have the header of an endpoint. */
+static bool pci_is_bridge(const struct device *device) {
+    uint32_t class = device->class_code >> 8;
+    if (device->header == HEADER_UNKNOWN)
+        return class >> 8 == CLASS_BRIDGE;
+    return device->header == HEADER_BRIDGE ||
+           (class >= CLASS_HOST_BRIDGE && class < CLASS_PCI_BRIDGE);
+}
+
+static int pci_read_group(const struct reading *reading) {
+    errno = 0;
+    char *name = bus_reader_link(reading, "iommu_group");
+    uint32_t group = 0;
+    bool is_number = text_parse_decimal(name, INT32_MAX, &group);
+    bool is_unknown = !name && !tree_is_absence(errno);
+
+    free(name);
+    return is_number ? (int)group : is_unknown ? BUS_READER_GROUP_UNKNOWN : -1;
+}
+
+static void pci_read(const struct reading *reading) {
+    struct device *device = reading->device;
+    char *boot_vga = bus_reader_fact(reading, "boot_vga");
+
+    device->id = bus_reader_id(reading, "vendor", "device");
+    device->subsystem = pci_read_subsystem(reading);
+    device->class_code = bus_reader_need_hex(reading, "class", CLASS_MAX);
+    device->driver = bus_reader_link(reading, "driver");
+    device->iommu_group = pci_read_group(reading);
+    device->numa_node = pci_read_numa_node(reading);
+    device->boot_vga = boot_vga && strcmp(boot_vga, "1") == 0;
+    device->reset_methods = bus_reader_fact(reading, "reset_method");
+    device->power_state = bus_reader_fact(reading, "power_state");
+    device->physical = bus_reader_link(reading, "physfn");
+    device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
+    pci_read_header(reading);
+    device->is_bridge = pci_is_bridge(device);
+    free(boot_vga);
+}
+
+static bool pci_is_device(const char *name) {
+    bool has_domain = false;
+    return address_is_pci(name, &has_domain) && has_domain;
+}
+
+static char *pci_driver_of(const struct tree *tree, const struct device *device, int directory) {
+    (void)tree, (void)device;
+    return tree_directory_link_name(directory, "driver");
+}
+
+const struct bus_reader bus_reader_pci = {.bus = BUS_PCI,
+                                          .directory = PCI,
+                                          .is_device = pci_is_device,
+                                          .read = pci_read,
+                                          .driver_of = pci_driver_of};
+
+/* ---- What the firmware and the kernel forbid ---- */
+
+/* Models that vfio-pci does not bind to unless a parameter says so (its denylist, from Linux 5.9):
+ * Intel QAT, of which a guest could stop the host. */
+static bool pci_is_on_denylist(const struct device *device, const struct tree *tree) {
+    static const uint16_t models[] = {0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9};
+    bool is_listed = false;
+
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        is_listed |= device->id.vendor == 0x8086 && device->id.device == models[i];
+    char *text = is_listed
+                     ? tree_attribute(tree, "sys/module/vfio_pci/parameters", "disable_denylist")
+                     : NULL;
+    bool is_refused = text && strcmp(text, "N") == 0;
+    free(text);
+    return is_refused;
+}
+
+/* vfio_pci_validate_vf_token(): libvirt has no token to show. */
+static bool pci_needs_token(const struct host *host, const struct device *device) {
+    const struct device *physical =
+        device->physical ? host_find(host, BUS_PCI, device->physical) : NULL;
+    return physical && physical->driver && driver_is_vfio(physical->driver);
+}
+
+/*
+ * ".../0000:d7:05.5/pci10001:00/10001:00:01.0/10001:02:00.0": the PCI device above the root of a
+ * domain made that domain. Of several the first: its own domain is one that qemu takes. The caller
+ * frees it; NULL: sysfs does not tell.
+ */
+static char *pci_find_controller(const struct device *device, const struct tree *tree) {
+    char *link = memory_printf(PCI "/%s", device->address), *path = tree_resolve(tree, link);
+    char *rest = path, *before = NULL, *controller = NULL;
+    bool has_domain = false;
+
+    for (char *part; !controller && (part = strsep(&rest, "/")); before = part)
+        if (before && strncmp(part, "pci", 3) == 0 && address_is_pci(before, &has_domain))
+            controller = memory_strdup(before);
+    free(path);
+    free(link);
+    return controller;
+}
+
+void pci_find_controllers(struct host *host, const struct tree *tree) {
+    for (size_t i = 0; i < host->count; i++) {
+        struct device *device = &host->devices[i];
+        if (device->bus != BUS_PCI || strtoul(device->address, NULL, 16) <= QEMU_DOMAIN_MAX)
+            continue;
+        device->controller = pci_find_controller(device, tree);
+        const struct device *controller =
+            device->controller ? host_find(host, BUS_PCI, device->controller) : NULL;
+        device->goes_with_controller = controller && device->iommu_group >= 0 &&
+                                       controller->iommu_group == device->iommu_group;
+    }
+}
+
+static char *pci_controller_hint(const struct host *host, const struct device *device) {
+    const struct device *controller =
+        device->controller ? host_find(host, BUS_PCI, device->controller) : NULL;
+
+    if (!controller)
+        return memory_strdup("turn VMD off in the firmware for the slot of the device, or name "
+                             "another device");
+    if (controller->use)
+        return memory_printf("it could only be passed with its VMD controller %s, and the host %s: "
+                             "turn VMD off in the firmware for the slot of the device",
+                             controller->address, controller->use);
+    return memory_printf("pass the VMD controller %s instead, with all that is behind it",
+                         controller->address);
+}
+
+/* PCIHostDeviceAddress of qemu, and libvirt's virPCIDeviceAddressIsValid(). */
+void pci_find_far_domains(struct host *host) {
+    for (size_t i = 0; i < host->count; i++) {
+        struct device *device = &host->devices[i];
+        if (device->bus == BUS_PCI && strtoul(device->address, NULL, 16) > QEMU_DOMAIN_MAX)
+            device_obstruct(device, OBSTACLE_DOMAIN,
+                            memory_printf("%s is in PCI domain %.*s, and qemu takes PCI domains up "
+                                          "to %x",
+                                          device->address, (int)strcspn(device->address, ":"),
+                                          device->address, QEMU_DOMAIN_MAX),
+                            pci_controller_hint(host, device));
+    }
+}
+
+void pci_find_obstacles(struct host *host, const struct tree *tree) {
+    for (size_t i = 0; i < host->count; i++) {
+        struct device *device = &host->devices[i];
+        if (device->bus != BUS_PCI)
+            continue;
+        if (device->iommu_group >= 0)
+            iommu_find_reserved_regions(device, tree);
+        if (pci_is_on_denylist(device, tree))
+            device_obstruct(
+                device, OBSTACLE_KERNEL,
+                memory_strdup("vfio-pci does not take this model: it is on its denylist"),
+                memory_strdup("load vfio-pci with disable_denylist=1 if the guest is "
+                              "trusted, or pass another device"));
+        if (pci_needs_token(host, device))
+            device_obstruct(
+                device, OBSTACLE_KERNEL,
+                memory_printf("its physical function %s is on vfio-pci, which then asks "
+                              "for a token that libvirt does not have",
+                              device->physical),
+                memory_printf("give %s back to its host driver, which makes the virtual "
+                              "functions",
+                              device->physical));
+    }
+}

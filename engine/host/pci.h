@@ -1,0 +1,19 @@
+/* What forbids to assign a PCI device, apart from its own attributes; see bus_reader.h for these.
+ */
+#ifndef ENGINE_PCI_H
+#define ENGINE_PCI_H
+
+#include "engine/host/host.h"
+#include "engine/host/tree.h"
+
+/* The controller that makes a device's PCI domain, for devices in a domain above ffff (Intel VMD).
+ * After iommu_find_groups(). */
+void pci_find_controllers(struct host *host, const struct tree *tree);
+
+/* What the firmware and vfio-pci refuse. */
+void pci_find_obstacles(struct host *host, const struct tree *tree);
+
+/* Domains that qemu does not take. After usage_find(), as the hints say what the host uses. */
+void pci_find_far_domains(struct host *host);
+
+#endif
