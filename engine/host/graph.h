@@ -35,7 +35,7 @@ struct node {
     /* Block devices. */
     char *number;         /* "8:1"; NULL: none or unknown */
     char *mount_point;    /* NULL: not mounted, or its mount point is unknown */
-    unsigned mount_score; /* how well mount_point stands for the file system; least is best */
+    unsigned mount_score; /* how well mount_point names the file system; least is best */
     bool has_file_system; /* mounted somewhere */
     bool is_swap;
     bool is_pool; /* a ZFS pool */

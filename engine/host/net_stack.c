@@ -263,7 +263,7 @@ static void net_stack_read_address6(struct usage *usage, char *line) {
         net_stack_note_address(usage, fields[5], false);
 }
 
-/* The kernel knows a neighbour where it has an address to ask from, whatever table routes it. */
+/* The kernel asks for a neighbour only from an interface with an address, in any routing table. */
 static void net_stack_read_neighbour(struct usage *usage, char *line) {
     char *fields[ARP_FIELDS];
     uint32_t flags = 0;
@@ -428,7 +428,7 @@ static void net_stack_find_namespaces(struct usage *usage) {
 
 /* ---- Sentences ---- */
 
-/* Whether an interface without an address may be made for nobody, as a bridge, bond or VLAN. A
+/* Whether an interface without an address may be unused, as a bridge, bond or VLAN. A
  * macvtap of a VM or a macvlan of a container is not. */
 static bool net_stack_may_be_idle(const struct usage *usage, const char *interface) {
     static const char *const types[] = {"bridge", "bond", "vlan", "team"};

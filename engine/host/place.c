@@ -240,8 +240,8 @@ char *place_udev_name(const struct tree *tree, const char *file) {
     return name;
 }
 
-/* The class that has a device of that name: "input/event3" is sys/class/input/event3. The directory
- * below /dev tells two of one name apart. */
+/* The class that has a device of that name: "input/event3" is sys/class/input/event3. Two
+ * classes may have one name; then the directory below /dev decides. */
 static bool place_of_class(struct device_set *set, const struct host *host, const struct tree *tree,
                            const char *file) {
     const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;

@@ -2,7 +2,7 @@
  * Which devices of the host something is on that sysfs or /dev has: a path, a device file, a
  * network interface, a SCSI device, a volume of libvirt's. Each function adds to `set` the device
  * itself, the hubs and controllers above it, and the physical function of a virtual one. False: the
- * host has no such thing, or nothing tells where it is.
+ * host has no such thing, or it is unknown where it is.
  */
 #ifndef ENGINE_PLACE_H
 #define ENGINE_PLACE_H
@@ -22,8 +22,8 @@ void place_of_device(struct device_set *set, const struct host *host, const stru
 /* Of a device file by its path: "/dev/sda", "/dev/disk/by-id/...", "/dev/bus/usb/001/003". */
 bool place_of_file(struct device_set *set, const struct host *host, const struct tree *tree,
                    const char *path);
-/* Of a device file by its number, "226:1"; `name` is its path below /dev, or what it is called in a
- * container, and tells only where sysfs has no entry for the number: "vfio/12", "nvidia0". */
+/* Of a device file by its number, "226:1". `name` is its path below /dev, or its name in a
+ * container; it decides for files that sysfs does not list, as "vfio/12" and "nvidia0". */
 bool place_of_number(struct device_set *set, const struct host *host, const struct tree *tree,
                      const char *name, const char *number, bool is_block);
 

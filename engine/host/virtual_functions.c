@@ -1,11 +1,11 @@
-/* A physical function (SR-IOV) that has virtual ones: each of them may be somebody's network card,
- * and all go when their physical function goes. */
+/* Physical functions (SR-IOV) that have virtual ones: each of these may be in use, and all are
+ * removed when their physical function is unbound. */
 #include <stdlib.h>
 
 #include "engine/host/guards.h"
 #include "lexer/memory.h"
 
-/* Before Linux 3.8 nothing but the links of the virtual functions tells (no sriov_numvfs). */
+/* Linux before 3.8 has no sriov_numvfs, but a link from each virtual function. */
 void virtual_functions_find_usage(struct usage *usage) {
     const struct host *host = usage->host;
     unsigned *counts = memory_zalloc((host->count ? host->count : 1) * sizeof *counts);

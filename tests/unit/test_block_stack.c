@@ -449,6 +449,9 @@ static void test_a_swap_file(void **state) {
                "30 1 0:2 / / rw - rootfs rootfs rw\n31 1 8:1 / /srv rw - vfat /dev/sda1 rw\n");
     put(tree, "proc/swaps", "/srv/swap\\040file file 1 0 -2\n");
     assert_use(tree, "0000:00:01.0", "mounts /srv from it (sda1); swaps on it (sda1)");
+    put_mounts(tree, "31 1 8:1 / /srv\\040x rw - vfat /dev/sda1 rw\n");
+    put(tree, "proc/swaps", "/srv\\040x/swap file 1 0 -2\n");
+    assert_use(tree, "0000:00:01.0", "mounts /srv x from it (sda1); swaps on it (sda1)");
     put(tree, "proc/swaps", "/srvswap file 1 0 -2\n");
     put_driver(tree, SATA, "ahci");
     load(tree);
