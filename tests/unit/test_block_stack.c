@@ -486,6 +486,8 @@ static void test_zfs_known_from_its_cache_file(void **state) {
     load(tree);
     assert_string_equal(pci(tree, "0000:00:01.0")->use, "keeps it in a ZFS pool (sda1)");
     assert_no_obstacle(tree, "0000:00:01.0");
+    put(tree, "run/udev/data/b8:1", "E:ID_FS_LABEL=tank\nE:ID_FS_TYPE=zfs_member\n");
+    assert_use(tree, "0000:00:01.0", "keeps it in ZFS pool tank (sda1)");
 }
 
 /* A pool on a volume and beside an array, on one disk. */
