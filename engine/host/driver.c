@@ -81,7 +81,7 @@ static int driver_bind_in_time(struct bind_work work) {
     if (helper_start(&helper, driver_bind_write, &work) < 0)
         return errno;
     if (helper_await(&helper, &status, sizeof status,
-                     deadline_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
+                     clock_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
         status = ETIMEDOUT;
     helper_end(&helper);
     return status;

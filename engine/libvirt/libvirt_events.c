@@ -1,11 +1,11 @@
 #include "engine/libvirt/libvirt_events.h"
 
 #include "engine/libvirt/libvirt_errors.h"
+#include "engine/system/clock.h"
 #include "lexer/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 static void libvirt_events_time_over(int timer, void *over) {
     (void)timer;
@@ -141,17 +141,11 @@ int libvirt_events_watch(struct libvirt_events *events, virConnectPtr connection
     return status;
 }
 
-static void libvirt_events_sleep(int milliseconds) {
-    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
-    while (nanosleep(&left, &left) != 0)
-        ;
-}
-
 int libvirt_events_wait(struct libvirt_events *events, int timeout_ms, struct virt_news *news,
                         struct virt_error *error) {
     *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
     if (!events->connection) {
-        libvirt_events_sleep(timeout_ms);
+        clock_sleep(timeout_ms);
         return 0;
     }
     bool is_broken = !libvirt_events_has_news(events) &&

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum virt_asker_call {
     CALL_LIBRARY,
@@ -238,7 +237,7 @@ static int virt_asker_fail_late(struct virt_asker *asker, enum virt_asker_call c
                        VIRT_NO_ANSWER "%s within %d s", asker_texts[call],
                        virt_asker_seconds(limit));
     asker->no_answer = *error;
-    asker->no_answer_until = deadline_now() + deadline_limit(DEADLINE_ANSWER_MS);
+    asker->no_answer_until = clock_now() + deadline_limit(DEADLINE_ANSWER_MS);
     return -1;
 }
 
@@ -296,7 +295,7 @@ static void virt_asker_print_notice(const struct virt_asker *asker, enum virt_as
 static enum helper_answer virt_asker_await(const struct virt_asker *asker,
                                            struct virt_asker_exchange *exchange, int64_t limit) {
     enum virt_asker_call call = exchange->question.call;
-    int64_t start = deadline_now(), notice = deadline_limit(DEADLINE_NOTICE_MS);
+    int64_t start = clock_now(), notice = deadline_limit(DEADLINE_NOTICE_MS);
     enum helper_answer told = HELPER_LATE;
     struct virt_asker_answer *answer = &exchange->answer;
     if (virt_asker_is_change(call)) {
@@ -360,7 +359,7 @@ static int virt_asker_call(struct virt *virt, struct virt_asker_exchange *exchan
         deadline_limit(virt_asker_is_change(call) ? DEADLINE_CHANGE_MS : DEADLINE_ANSWER_MS);
     if (call == CALL_WAIT)
         limit += exchange->question.number;
-    if (deadline_now() < asker->no_answer_until) {
+    if (clock_now() < asker->no_answer_until) {
         *error = asker->no_answer;
         return -1;
     }
@@ -452,17 +451,11 @@ static int virt_asker_watch(struct virt *virt, const char *uuid, struct virt_err
     return virt_asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
 }
 
-static void virt_asker_sleep(int64_t milliseconds) {
-    struct timespec left = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
-    while (milliseconds > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
-        ;
-}
-
 /* What was watched went with the asker that was killed. The time counts that has gone by here. */
 static int virt_asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
                            struct virt_error *error) {
     struct virt_asker_exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
-    int64_t start = deadline_now();
+    int64_t start = clock_now();
     *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
     if (!virt_asker_self(virt)->is_open)
         return virt_error_set(error, VIRT_UNREACHABLE, "",
@@ -471,7 +464,7 @@ static int virt_asker_wait(struct virt *virt, int timeout_ms, struct virt_news *
     if (status == 0 && exchange.bytes)
         memcpy(news, exchange.bytes, sizeof *news);
     if (status == 0 && news->kind == VIRT_NEWS_NONE)
-        virt_asker_sleep(timeout_ms - (deadline_now() - start));
+        clock_sleep(timeout_ms - (clock_now() - start));
     free(exchange.bytes);
     return status;
 }

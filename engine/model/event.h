@@ -17,7 +17,7 @@ struct event {
     size_t vm_count;
     /* The VM has run for a while, and its rules are applied anew: devices only, no program. */
     bool settled;
-    /* When the domain was read, in the unit of vm_state_clock(); 0: when this process was started,
+    /* When the domain was read, in the unit of clock_ticks(); 0: when this process was started,
      * as in a process that the hook has started. */
     unsigned long long seen;
 };

@@ -1,20 +1,15 @@
 #include "engine/run/retry.h"
 
-#include <time.h>
+#include "engine/system/clock.h"
 
 static int64_t retry_monotonic_now(struct clock *clock) {
     (void)clock;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return clock_now();
 }
 
 static void retry_monotonic_sleep(struct clock *clock, int64_t milliseconds) {
     (void)clock;
-    struct timespec left = {.tv_sec = milliseconds / 1000,
-                            .tv_nsec = milliseconds % 1000 * 1000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) != 0)
-        ;
+    clock_sleep(milliseconds);
 }
 
 struct clock *retry_clock(void) {

@@ -2,8 +2,8 @@
 #include "engine/model/address.h"
 #include "engine/model/device.h"
 
-#include "engine/host/tree.h"
 #include "engine/state/state_file.h"
+#include "engine/system/file.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -113,7 +113,7 @@ void device_db_read(struct device_slot *presence, const char *state, const char 
     char *path = memory_printf("%s/" DIRECTORY "/%s", state, place), *text;
     size_t size;
     *presence = (struct device_slot){.boot = memory_strdup(boot)};
-    int error = state_file_read(path, &text, &size);
+    int error = file_read(path, &text, &size);
     if (!error)
         device_db_read_lines(presence, text, size, boot);
     presence->damaged |= error && error != ENOENT && error != ENOTDIR;
@@ -143,7 +143,7 @@ int device_db_write(const struct device_slot *presence, const char *state, const
     state_file_add_line(&file, "end");
     mkdir(state, 0700);
     mkdir(directory, 0700);
-    int status = state_file_replace(path, temporary, &file), saved = errno;
+    int status = file_replace(path, temporary, file.text, file.size), saved = errno;
     free(file.text);
     free(temporary);
     free(path);

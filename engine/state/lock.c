@@ -93,13 +93,13 @@ static void lock_stop_alarm(const struct lock_alarm *before) {
 static enum lock_wait lock_wait_until(int file, off_t byte, int64_t deadline) {
     struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
     struct lock_alarm before;
-    int64_t left = deadline - deadline_now();
+    int64_t left = deadline - clock_now();
     enum lock_wait wait = LOCK_MINE;
     if (fcntl(file, F_OFD_SETLK, &range) == 0)
         return LOCK_MINE;
     lock_start_alarm(&before, left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
     while (wait == LOCK_MINE && fcntl(file, F_OFD_SETLKW, &range) < 0)
-        wait = errno != EINTR ? LOCK_FAILED : deadline_now() < deadline ? LOCK_MINE : LOCK_LATE;
+        wait = errno != EINTR ? LOCK_FAILED : clock_now() < deadline ? LOCK_MINE : LOCK_LATE;
     int error = errno;
     lock_stop_alarm(&before);
     errno = error;
@@ -125,7 +125,7 @@ static int lock_fail_busy(int file, const char *state, const char *uuid, int lim
 
 int lock_vm(const char *state, const char *uuid, struct failure *failure) {
     int file = lock_open_file(state, failure), limit = deadline_limit(DEADLINE_LOCK_MS);
-    int64_t start = deadline_now();
+    int64_t start = clock_now();
     if (file < 0)
         return -1;
     enum lock_wait wait =
@@ -142,7 +142,7 @@ int lock_vm(const char *state, const char *uuid, struct failure *failure) {
 int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
     int file = lock_open_file(state, NULL);
     if (file >= 0 &&
-        lock_wait_until(file, lock_byte_of(uuid), deadline_now() + limit_ms) != LOCK_MINE) {
+        lock_wait_until(file, lock_byte_of(uuid), clock_now() + limit_ms) != LOCK_MINE) {
         close(file);
         return -1;
     }
@@ -180,7 +180,7 @@ enum turn lock_turn(const char *state, const char *place, int *lock, struct fail
         *lock = -1;
         return TURN_MERGED;
     }
-    switch (lock_wait_until(file, turn, deadline_now() + deadline_limit(DEADLINE_LOCK_MS))) {
+    switch (lock_wait_until(file, turn, clock_now() + deadline_limit(DEADLINE_LOCK_MS))) {
     case LOCK_MINE:
         break;
     case LOCK_LATE:

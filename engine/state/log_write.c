@@ -1,5 +1,6 @@
 #include "engine/state/log_write.h"
 
+#include "engine/system/clock.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 #include "lexer/utf8.h"
@@ -13,7 +14,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_STATE STATEDIR
@@ -33,7 +33,7 @@ struct log_writer {
     bool copy_json;
     bool failed; /* syslog knows that the file cannot be written */
     size_t count;
-    char time[64];
+    char time[CLOCK_STAMP_SIZE];
 };
 
 static const struct {
@@ -100,19 +100,6 @@ static struct json_object *log_write_json_text(const char *text) {
     return json;
 }
 
-static void log_write_put_now(char *text, size_t size) {
-    struct timespec now;
-    struct tm local;
-    char zone[8] = "+0000", second[32] = "";
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (localtime_r(&now.tv_sec, &local)) {
-        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &local);
-        strftime(zone, sizeof zone, "%z", &local);
-    }
-    snprintf(text, size, "%s.%03ld%.3s:%s", second, now.tv_nsec / 1000000, zone, zone + 3);
-}
-
 /* The entry as one line with its newline. */
 static char *log_write_json_line(const struct log_entry *entry, const char *now) {
     struct json_object *object = text_json_object();
@@ -159,14 +146,12 @@ char *log_write_text(const struct log_entry *entry) {
 /* ---- the file ---- */
 
 static bool log_write_lock(int file) {
-    static const struct timespec pause = {.tv_nsec = 10000000L};
-
     for (int i = 0; i < LOCK_TRIES; i++) {
         if (flock(file, LOCK_EX | LOCK_NB) == 0)
             return true;
         if (errno != EWOULDBLOCK && errno != EINTR)
             return false;
-        nanosleep(&pause, NULL);
+        clock_sleep(10);
     }
     return false;
 }
@@ -289,7 +274,7 @@ void log_write_copy(struct log_writer *journal, FILE *out, bool json) {
 void log_write_entry(struct log_writer *journal, const struct log_entry *entry) {
     char *line, *text = log_write_text(entry);
 
-    log_write_put_now(journal->time, sizeof journal->time);
+    clock_stamp(journal->time);
     line = log_write_json_line(entry, journal->time);
     journal->count++;
     errno = ENOMEM;

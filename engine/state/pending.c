@@ -1,6 +1,9 @@
 #include "engine/state/pending.h"
 
 #include "engine/state/state_file.h"
+#include "engine/system/clock.h"
+#include "engine/system/file.h"
+#include "engine/system/process.h"
 #include "lexer/memory.h"
 
 #include <dirent.h>
@@ -9,46 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { PENDING_CALLS = 64, BOOT_ID_SIZE = 37 };
+enum { PENDING_CALLS = 64 };
 
 static const char UNBIND[] = "unbind";
 
-/* --- processes */
-
-/* "" when the kernel has none to tell. */
-static void pending_boot(char id[BOOT_ID_SIZE]) {
-    FILE *in = fopen("/proc/sys/kernel/random/boot_id", "re");
-    *id = '\0';
-    if (!in)
-        return;
-    if (!fgets(id, BOOT_ID_SIZE, in))
-        *id = '\0';
-    fclose(in);
-}
-
-/* 0: there is none. */
-static unsigned long long pending_started(pid_t process) {
-    char path[64], text[1024] = "";
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
-    FILE *in = fopen(path, "re");
-    size_t length = in ? fread(text, 1, sizeof text - 1, in) : 0;
-    if (in)
-        fclose(in);
-    text[length] = '\0';
-    /* After the name, in brackets, which may hold anything: state is field 3, starttime 22. */
-    char *at = strrchr(text, ')');
-    if (!at || at[1] != ' ' || at[2] == 'Z')
-        return 0;
-    for (int field = 3; at && field <= 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoull(at, NULL, 10) : 0;
-}
-
 bool pending_is_running(const struct pending_call *call) {
-    return call->started && pending_started(call->process) == call->started;
+    return call->started && process_started("", call->process) == call->started;
 }
 
 /* --- the file */
@@ -69,12 +40,12 @@ static bool pending_read(const char *line, const char *boot, struct pending_call
 }
 
 struct pending_call *pending_load(const char *state, const char *uuid, size_t *count) {
-    char boot[BOOT_ID_SIZE], *path = pending_path(state, uuid), *text = NULL, *rest, *line;
+    char boot[PROCESS_BOOT_ID_SIZE], *path = pending_path(state, uuid), *text = NULL, *rest, *line;
     struct pending_call *calls = memory_zalloc(PENDING_CALLS * sizeof *calls);
     size_t left = 0;
-    state_file_read(path, &text, &left);
+    file_read(path, &text, &left);
     free(path);
-    pending_boot(boot);
+    process_boot_id("", boot);
     *count = 0;
     rest = text;
     while (*count < PENDING_CALLS && state_file_next_line(&rest, &left, &line))
@@ -86,7 +57,7 @@ struct pending_call *pending_load(const char *state, const char *uuid, size_t *c
 char *pending_ignored(const char *state, const char *uuid) {
     char *path = pending_path(state, uuid), *text = NULL, *rest, *line, *message = NULL;
     size_t left = 0, damaged = 0;
-    int error = state_file_read(path, &text, &left);
+    int error = file_read(path, &text, &left);
     rest = text;
     while (state_file_next_line(&rest, &left, &line))
         damaged += !line;
@@ -110,16 +81,16 @@ static bool pending_has_unbind(const struct pending_call *calls, size_t count) {
  * takes a device from its driver must not be lost. */
 static void pending_save(const char *state, const char *uuid, const struct pending_call *calls,
                          size_t count) {
-    char boot[BOOT_ID_SIZE], *path = pending_path(state, uuid);
+    char boot[PROCESS_BOOT_ID_SIZE], *path = pending_path(state, uuid);
     char *temporary = memory_printf("%s.new", path);
     struct state_text file = {0};
-    pending_boot(boot);
+    process_boot_id("", boot);
     for (size_t i = 0; i < count; i++) {
         const struct pending_call *call = &calls[i];
         state_file_add_line(&file, "call %s %s %s %s %d %llu", boot, call->verb, call->device,
                             call->since, (int)call->process, call->started);
     }
-    bool is_saved = count && state_file_replace(path, temporary, &file) == 0;
+    bool is_saved = count && file_replace(path, temporary, file.text, file.size) == 0;
     if (!is_saved) {
         if (!pending_has_unbind(calls, count))
             unlink(path);
@@ -131,18 +102,6 @@ static void pending_save(const char *state, const char *uuid, const struct pendi
 }
 
 /* --- public */
-
-static void pending_stamp(char *text, size_t size) {
-    struct timespec now;
-    struct tm local = {0};
-    char second[32] = "", zone[8] = "+0000";
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (localtime_r(&now.tv_sec, &local)) {
-        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &local);
-        strftime(zone, sizeof zone, "%z", &local);
-    }
-    snprintf(text, size, "%s.%03ld%.3s:%.2s", second, now.tv_nsec / 1000000, zone, zone + 3);
-}
 
 static bool pending_stays(const struct pending_call *call, const char *device, bool forget) {
     if (!forget && !strcmp(call->verb, UNBIND))
@@ -183,8 +142,8 @@ void pending_begin(const char *state, const char *uuid, const char *verb, const 
     *call = (struct pending_call){.process = process ? process : getpid()};
     snprintf(call->verb, sizeof call->verb, "%s", verb);
     snprintf(call->device, sizeof call->device, "%s", *device ? device : "-");
-    call->started = pending_started(call->process);
-    pending_stamp(call->since, sizeof call->since);
+    call->started = process_started("", call->process);
+    clock_stamp(call->since);
     pending_make_directory(state);
     pending_save(state, uuid, calls, count);
     free(calls);

@@ -7,16 +7,18 @@
 #ifndef ENGINE_PENDING_H
 #define ENGINE_PENDING_H
 
+#include "engine/system/clock.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 struct pending_call {
-    char verb[16];              /* "attach", "detach", "reset", "reboot", "unbind" */
-    char device[64];            /* its address; "-" for the VM */
-    char since[40];             /* as in the log */
-    pid_t process;              /* that makes it */
-    unsigned long long started; /* that process, in clock ticks since the host's boot */
+    char verb[16];                /* "attach", "detach", "reset", "reboot", "unbind" */
+    char device[64];              /* its address; "-" for the VM */
+    char since[CLOCK_STAMP_SIZE]; /* as in the log */
+    pid_t process;                /* that makes it */
+    unsigned long long started;   /* that process, in clock ticks since the host's boot */
 };
 
 /* `process` 0: this one. What cannot be written is only not seen by 'status'. */

@@ -30,14 +30,4 @@ void state_file_add_line(struct state_text *file, const char *format, ...)
  */
 bool state_file_next_line(char **rest, size_t *left, char **line);
 
-/* The whole file, at most STATE_FILE_LIMIT bytes and a NUL; the caller frees it. Returns 0 or an
- * errno: ENOENT: there is none, EFBIG: it is too long, EINVAL one that is not regular. */
-int state_file_read(const char *path, char **text, size_t *size);
-
-enum { STATE_FILE_LIMIT = 4 << 20 };
-
-/* Writes `temporary`, which one process at a time may do, and renames it. Returns 0, or -1 with
- * errno, and then the file is as before. */
-int state_file_replace(const char *path, const char *temporary, const struct state_text *file);
-
 #endif

@@ -2,9 +2,10 @@
 #include "engine/model/address.h"
 #include "engine/model/device.h"
 
-#include "engine/host/tree.h"
-#include "engine/host/uevent.h"
 #include "engine/state/state_file.h"
+#include "engine/system/clock.h"
+#include "engine/system/file.h"
+#include "engine/system/process.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -17,33 +18,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    BOOT_ID_SIZE = 37,
     RESULTS = 256,       /* the most that are kept; the oldest goes */
     TEXT_LIMIT = 4 << 10 /* of a text of a result */
 };
 
 /* --- this boot of the host, and times in it */
 
-/* The kernel's name for this boot; "-" where it has none. Returns 0 or an errno: then it is not
- * known whether a file is of this boot. */
-static int vm_state_read_boot_id(const char **id) {
-    static char known[BOOT_ID_SIZE];
-    char *text;
-    size_t size;
-    if (!*known) {
-        int error = state_file_read("/proc/sys/kernel/random/boot_id", &text, &size);
-        if (error && error != ENOENT)
-            return error;
-        size_t length = error ? 0 : strspn(text, "0123456789abcdef-");
-        snprintf(known, sizeof known, "%.*s", length ? (int)length : 1, length ? text : "-");
-        free(text);
-    }
+/* "-" where the kernel has no name for it. Returns 0 or an errno: then it is not known whether a
+ * file is of this boot. */
+static int vm_state_boot_id(const char **id) {
+    static char known[PROCESS_BOOT_ID_SIZE];
+    int error = *known ? 0 : process_boot_id("", known);
+    if (!*known && !error)
+        snprintf(known, sizeof known, "-");
     *id = known;
-    return 0;
+    return error;
 }
 
 static bool vm_state_read_number(const char *text, unsigned long long *number) {
@@ -53,56 +45,25 @@ static bool vm_state_read_number(const char *text, unsigned long long *number) {
     return end && !*end && !errno;
 }
 
-unsigned long long vm_state_clock(void) {
-    struct timespec now = {0};
-    unsigned long long ticks = (unsigned long long)sysconf(_SC_CLK_TCK);
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (unsigned long long)now.tv_sec * ticks +
-           (unsigned long long)now.tv_nsec / (1000000000 / ticks);
-}
-
-/* Field 22 of PATH, a stat file of proc(5); 0: none. */
-static unsigned long long vm_state_read_start(const char *path) {
-    char *text = NULL, *rest;
-    size_t size;
-    unsigned long long start = 0;
-    int error = state_file_read(path, &text, &size);
-    /* The name, in brackets, may hold anything; behind it, state is field 3, starttime 22. */
-    rest = error ? NULL : strrchr(text, ')');
-    rest = rest ? rest + 1 : NULL;
-    const char *field = NULL;
-    for (int i = 3; rest && i <= 22; i++)
-        field = text_next_field(&rest);
-    if (rest && !vm_state_read_number(field, &start))
-        start = 0;
-    free(text);
-    return start;
-}
-
 unsigned long long vm_state_now(void) {
-    unsigned long long start = vm_state_read_start("/proc/self/stat");
-    return start ? start : vm_state_clock();
+    unsigned long long start = process_started("", getpid());
+    return start ? start : clock_ticks();
 }
 
 unsigned long long vm_state_process(const char *sysroot, const char *name) {
+    const char *root = sysroot ? sysroot : "";
     char *text = NULL;
     size_t size;
-    unsigned long long start = 0, pid;
-    const char *root = sysroot ? sysroot : "";
+    unsigned long long pid = 0;
     if (strchr(name, '/'))
         return 0;
     char *path = memory_printf("%s/run/libvirt/qemu/%s.pid", root, name);
-    if (state_file_read(path, &text, &size) == 0) {
+    if (file_read(path, &text, &size) == 0)
         text[strcspn(text, "\n")] = '\0';
-        if (vm_state_read_number(text, &pid) && pid) {
-            char *stat = memory_printf("%s/proc/%llu/stat", root, pid);
-            start = vm_state_read_start(stat);
-            free(stat);
-        }
-    }
+    bool is_known = text && vm_state_read_number(text, &pid) && pid && pid <= INT_MAX;
     free(text);
     free(path);
-    return start;
+    return is_known ? process_started(root, (pid_t)pid) : 0;
 }
 
 /* --- what is in it */
@@ -484,11 +445,11 @@ bool vm_state_load(struct vm_state *life, const char *state, const char *uuid) {
     const char *boot_id = NULL;
     size_t size;
     *life = (struct vm_state){.id = -1};
-    int error = state_file_read(path, &text, &size);
+    int error = file_read(path, &text, &size);
     if (error == ENOTDIR)
         error = ENOENT;
     if (!error)
-        error = vm_state_read_boot_id(&boot_id);
+        error = vm_state_boot_id(&boot_id);
     bool found = error ? error != ENOENT && vm_state_fail_reading(life, path, error)
                        : vm_state_read_text(life, path, text, size, boot_id);
     if (!found)
@@ -606,11 +567,11 @@ static int vm_state_write_file(const struct vm_state *life, const char *path,
     const char *boot_id = NULL;
     if (vm_state_is_empty(life))
         return vm_state_forget(path, temporary);
-    errno = vm_state_read_boot_id(&boot_id);
+    errno = vm_state_boot_id(&boot_id);
     if (errno)
         return -1;
     vm_state_put(life, boot_id, &file);
-    int status = state_file_replace(path, temporary, &file), saved = errno;
+    int status = file_replace(path, temporary, file.text, file.size), saved = errno;
     free(file.text);
     errno = saved;
     return status;

@@ -129,9 +129,8 @@ char **vm_state_all(const char *state, size_t *count);
 bool vm_state_find_in_all(const char *state, const struct device *device, char *driver,
                           size_t size);
 
-/* When this process was started, and now, in clock ticks since the host's boot. */
+/* When this process was started, in clock ticks since the host's boot. */
 unsigned long long vm_state_now(void);
-unsigned long long vm_state_clock(void);
 
 /* When the process of the running VM was started, from libvirt's pid file below `sysroot` (NULL:
  * the running system) and proc(5); 0: not known. */

@@ -2,13 +2,6 @@
 
 #include <limits.h>
 #include <stdlib.h>
-#include <time.h>
-
-int64_t deadline_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int deadline_limit(int usual_ms) {
     const char *text = getenv("VIRT_RULES_ANSWER_MS");

@@ -5,7 +5,7 @@
 #ifndef ENGINE_DEADLINE_H
 #define ENGINE_DEADLINE_H
 
-#include <stdint.h>
+#include "engine/system/clock.h"
 
 enum {
     /* A question to libvirt, so that a command says within 10 s that there is no answer. */
@@ -20,9 +20,6 @@ enum {
     /* From here on a person is told what the program waits for. */
     DEADLINE_NOTICE_MS = 5000,
 };
-
-/* The monotonic clock. */
-int64_t deadline_now(void);
 
 /* The limit that counts. VIRT_RULES_ANSWER_MS, for tests, replaces DEADLINE_ANSWER_MS, and changes
  * the others in proportion. */

@@ -86,8 +86,8 @@ int helper_end(struct helper *helper) {
     if (!helper->pid)
         return -1;
     kill(helper->pid, SIGKILL);
-    int64_t deadline = deadline_now() + END_LIMIT_MS;
-    while ((ended = poll(&end, 1, END_LIMIT_MS)) < 0 && errno == EINTR && deadline_now() < deadline)
+    int64_t deadline = clock_now() + END_LIMIT_MS;
+    while ((ended = poll(&end, 1, END_LIMIT_MS)) < 0 && errno == EINTR && clock_now() < deadline)
         ;
     while ((pid = waitpid(helper->pid, &status, ended ? 0 : WNOHANG)) < 0 && errno == EINTR)
         ;
@@ -123,11 +123,11 @@ enum helper_answer helper_await(const struct helper *helper, void *bytes, size_t
     char *at = bytes;
     while (size) {
         struct pollfd input = {.fd = helper->socket, .events = POLLIN};
-        int64_t left = deadline - deadline_now();
+        int64_t left = deadline - clock_now();
         int ready = poll(&input, 1, left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
         if (ready < 0 && errno == EINTR)
             continue;
-        if (ready == 0 && deadline_now() < deadline) /* a clock that jumped back, or a short poll */
+        if (ready == 0 && clock_now() < deadline) /* a clock that jumped back, or a short poll */
             continue;
         if (ready == 0)
             return HELPER_LATE;

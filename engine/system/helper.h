@@ -34,7 +34,7 @@ bool helper_receive(int socket, void *bytes, size_t size);
 
 enum helper_answer { HELPER_ANSWERED, HELPER_ENDED, HELPER_LATE };
 
-/* The same, until `deadline` on the clock of deadline_now(). */
+/* The same, until `deadline` on the clock of clock_now(). */
 enum helper_answer helper_await(const struct helper *helper, void *bytes, size_t size,
                                 int64_t deadline);
 

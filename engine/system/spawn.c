@@ -1,5 +1,6 @@
 #include "engine/system/spawn.h"
 
+#include "engine/system/clock.h"
 #include "lexer/memory.h"
 
 #include <errno.h>
@@ -11,16 +12,9 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CANNOT_RUN = 127 };
-
-static int64_t spawn_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The errno of a failed exec goes to `complaint`, which a good exec closes. */
 _Noreturn static void spawn_become(const char *const *arguments, const char *const *environment,
@@ -65,7 +59,7 @@ static bool spawn_follow(pid_t child, int from, int signals, int64_t deadline, c
     struct pollfd waits[] = {{.fd = from, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     struct signalfd_siginfo ignored;
     while (!spawn_has_ended(child)) {
-        int64_t left = deadline - spawn_now_ms();
+        int64_t left = deadline - clock_now();
         if (left <= 0)
             return false;
         if (poll(waits, 2, (int)left) <= 0)
@@ -102,7 +96,7 @@ static int spawn_judge(int status, bool in_time, int limit_ms, struct failure *f
 static int spawn_reap(pid_t child, int from, int limit_ms, char *output, struct failure *failure) {
     int status = 0;
     size_t used = 0;
-    int64_t deadline = spawn_now_ms() + limit_ms;
+    int64_t deadline = clock_now() + limit_ms;
     sigset_t ended, before;
     sigemptyset(&ended);
     sigaddset(&ended, SIGCHLD);

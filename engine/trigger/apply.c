@@ -5,6 +5,7 @@
 #include "engine/plan/plan.h"
 #include "engine/plan/plan_print.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/clock.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -169,7 +170,7 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
                   apply_compare_names);
         apply->chosen = memory_zalloc(apply->running.count + request->name_count + 1);
         status = apply_choose_all(apply, virt, error);
-        apply->seen = vm_state_clock();
+        apply->seen = clock_ticks();
         if (status < 0)
             apply_finish(apply);
         else if (request->state && !request->name_count)

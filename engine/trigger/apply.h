@@ -27,7 +27,7 @@ struct apply {
     struct domain_list
         over; /* VMs that ended while no hook ran: what is noted of them is settled */
     size_t chosen_count;
-    unsigned long long seen; /* when they were listed, in the unit of vm_state_clock() */
+    unsigned long long seen; /* when they were listed, in the unit of clock_ticks() */
     bool problem;            /* a VM that was named is not there, does not run, or is several */
 };
 

@@ -2,6 +2,7 @@
 #include "engine/host/driver.h"
 #include "engine/libvirt/domain_xml.h"
 #include "engine/model/address.h"
+#include "engine/system/clock.h"
 
 #include "engine/backend/backend.h"
 #include "engine/state/lock.h"
@@ -172,7 +173,7 @@ static int manual_detach_load_domain(struct manual_detach *detach, struct virt_e
     struct virt *virt = detach->request->virt;
     char *xml = NULL;
     int status;
-    detach->vm_start = (struct vm_start){.id = -1, .seen = vm_state_clock()};
+    detach->vm_start = (struct vm_start){.id = -1, .seen = clock_ticks()};
     if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
         return -1;
     *error = (struct virt_error){.kind = VIRT_FAILED};

@@ -1,4 +1,5 @@
 #include "engine/trigger/plug.h"
+#include "engine/system/clock.h"
 #include "lexer/text.h"
 
 #include "engine/host/tree.h"
@@ -157,7 +158,7 @@ static int plug_load_vms(struct plugging *plugging, struct virt_error *error) {
     if (plugging->plug->open_virt(&virt, NULL, error) < 0)
         return -1;
     int status = domain_list_running(&plugging->vms, virt, NULL, error);
-    plugging->seen = vm_state_clock();
+    plugging->seen = clock_ticks();
     virt_close(virt);
     return status;
 }

@@ -2,6 +2,7 @@
 
 #include "engine/host/host.h"
 #include "engine/model/device.h"
+#include "engine/system/clock.h"
 
 #include "engine/host/uevent_socket.h"
 #include "engine/state/device_db.h"
@@ -38,12 +39,6 @@ struct watcher {
     bool started;       /* what stood at the start was told */
     int64_t read_again; /* when to try it, the host could not be read; 0: it could */
 };
-
-static int64_t watch_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- children */
 
@@ -144,7 +139,7 @@ static void watch_fail(struct watcher *watcher, const char *error) {
                 "virt-rules watch: which devices there are cannot be read: %s\n"
                 "  hint: is sysfs mounted on /sys? It is tried again every second\n",
                 error);
-    watcher->read_again = watch_now_ms() + READ_AGAIN_MS;
+    watcher->read_again = clock_now() + READ_AGAIN_MS;
 }
 
 /* The number comes first: what happens from here on has a higher one. Returns false when the host
@@ -182,7 +177,7 @@ static void watch_compare_with_told(struct watcher *watcher) {
     watcher->devices = device_db_all(watcher->watch->state, boot, &watcher->count);
     free(boot);
     watcher->started = watch_compare(watcher, true);
-    watcher->lost = watcher->started ? 0 : watch_now_ms();
+    watcher->lost = watcher->started ? 0 : clock_now();
 }
 
 /* --- messages */
@@ -204,7 +199,7 @@ static bool watch_take_messages(struct watcher *watcher) {
     while (watcher->children < CHILD_LIMIT && !watcher->ended) {
         ssize_t size = watcher->watch->read(watcher->watch->socket, message, sizeof message);
         if (size < 0 && errno == ENOBUFS)
-            watcher->lost = watcher->lost ? watcher->lost : watch_now_ms();
+            watcher->lost = watcher->lost ? watcher->lost : clock_now();
         else if (size < 0)
             return errno == EAGAIN;
         else if (size > 0)
@@ -215,8 +210,8 @@ static bool watch_take_messages(struct watcher *watcher) {
 
 /* When it has become quiet: a device leaves sysfs a little after its event. */
 static void watch_make_good(struct watcher *watcher, bool quiet) {
-    if (!watcher->lost || (!quiet && watch_now_ms() < watcher->lost + LOST_LIMIT_MS) ||
-        watch_now_ms() < watcher->read_again || !watch_compare(watcher, !watcher->started))
+    if (!watcher->lost || (!quiet && clock_now() < watcher->lost + LOST_LIMIT_MS) ||
+        clock_now() < watcher->read_again || !watch_compare(watcher, !watcher->started))
         return;
     watcher->lost = 0;
     watcher->started = true;
@@ -240,10 +235,9 @@ static bool watch_one_round(struct watcher *watcher) {
  * the waiting. */
 static void watch_leave(struct watcher *watcher) {
     int limit = watcher->watch->leave_limit_ms;
-    int64_t deadline = watch_now_ms() + (limit ? limit : LEAVE_LIMIT_MS);
+    int64_t deadline = clock_now() + (limit ? limit : LEAVE_LIMIT_MS);
     watcher->ended = false;
-    for (int64_t left;
-         watcher->children && !watcher->ended && (left = deadline - watch_now_ms()) > 0;)
+    for (int64_t left; watcher->children && !watcher->ended && (left = deadline - clock_now()) > 0;)
         watch_wait_for_signal(watcher, (int)left);
 }
 

@@ -4,6 +4,7 @@
 #include "engine/state/pending.h"
 #include "engine/state/state_file.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/file.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static void set_up(void) {
     expect(mkdir(path, 0700) == 0);
     snprintf(path, sizeof path, "%s/devices", directory);
     expect(mkdir(path, 0700) == 0);
-    expect(state_file_read("/proc/sys/kernel/random/boot_id", &text, &size) == 0);
+    expect(file_read("/proc/sys/kernel/random/boot_id", &text, &size) == 0);
     snprintf(boot, sizeof boot, "%.*s", (int)strcspn(text, "\n"), text);
     free(text);
 }

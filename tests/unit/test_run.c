@@ -5,6 +5,7 @@
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/clock.h"
 
 /* --- when all is well */
 
@@ -1074,7 +1075,7 @@ static void take_first_by_hand(void) {
     struct vm_state life;
     take(FRIGATE, FIRST);
     set_driver(FIRST, "");
-    struct vm_start start = {.id = told.id, .seen = vm_state_clock()};
+    struct vm_start start = {.id = told.id, .seen = clock_ticks()};
     assert_true(vm_state_open(&life, state_path(""), FRIGATE, &start));
     vm_state_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
     assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);

@@ -2,6 +2,7 @@
 #include "tests/unit/sample.h"
 
 #include "engine/state/state_file.h"
+#include "engine/system/file.h"
 #include "engine/state/vm_state.h"
 
 #include <dirent.h>
@@ -278,10 +279,10 @@ static void what_cannot_be_read_is_not_written_over(void **state) {
     (void)state;
     struct vm_state life = sample();
     struct vm_start start = {.id = 7, .process = 90, .seen = 200};
-    char *big = memory_zalloc(STATE_FILE_LIMIT + 1);
+    char *big = memory_zalloc(FILE_READ_LIMIT + 1);
     save(&life);
     vm_state_finish(&life);
-    write_whole(big, STATE_FILE_LIMIT + 1);
+    write_whole(big, FILE_READ_LIMIT + 1);
     free(big);
     assert_true(vm_state_open(&life, directory, UUID, &start));
     assert_int_equal(life.error, EFBIG);

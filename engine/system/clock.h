@@ -1,0 +1,22 @@
+/* The one place that asks for the time: clock_gettime(2). */
+#ifndef ENGINE_CLOCK_H
+#define ENGINE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Milliseconds of CLOCK_MONOTONIC: for limits and waits. */
+int64_t clock_now(void);
+
+/* Sleeps on, also after a signal. */
+void clock_sleep(int64_t milliseconds);
+
+/* Clock ticks since the host's boot, suspend included, as starttime of proc(5) counts them. */
+unsigned long long clock_ticks(void);
+
+enum { CLOCK_STAMP_SIZE = 40 };
+
+/* Local time as RFC 3339: "2026-11-22T10:18:07.123+01:00". */
+void clock_stamp(char text[CLOCK_STAMP_SIZE]);
+
+#endif
