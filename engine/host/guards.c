@@ -59,19 +59,19 @@ static bool guards_may_have_keyboards(const struct device *device) {
 }
 
 static const struct guard {
-    const char *name;
+    const char *purpose; /* ends "the host uses it ..." */
     void (*find)(struct usage *usage);
     /* Whether the device may be in use when find() cannot read all of its sources. */
     bool (*may_be_of)(const struct device *device);
     /* And every device that nodes of this graph sit on may be, whatever its class. */
     enum { NO_GRAPH, BLOCK_GRAPH, NET_GRAPH } graph;
 } guards[] = {
-    {"disks", disk_usage_find, guards_may_have_disks, BLOCK_GRAPH},
-    {"network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH},
-    {"open files", open_files_find_usage, guards_is_on_host, NO_GRAPH},
-    {"displays", console_find_displays, guards_may_be_display, NO_GRAPH},
-    {"keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH},
-    {"virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH},
+    {"for storage", disk_usage_find, guards_may_have_disks, BLOCK_GRAPH},
+    {"for its network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH},
+    {"in a program", open_files_find_usage, guards_is_on_host, NO_GRAPH},
+    {"as a display", console_find_displays, guards_may_be_display, NO_GRAPH},
+    {"for its keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH},
+    {"for virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH},
 };
 
 /* The devices whose use the guard may have missed, and the controllers above them. */
@@ -101,8 +101,9 @@ static void guards_doubt(const struct guard *guard, struct usage *usage, size_t 
     for (size_t i = 0; i < set.count; i++)
         device_obstruct(
             &usage->host->devices[set.items[i]], OBSTACLE_UNKNOWN_USE,
-            memory_printf("cannot tell whether the host uses it: /%s cannot be read (%s)%s",
-                          fault->path, tree_fault_text(usage->tree, fault->error), rest),
+            memory_printf("cannot tell whether the host uses it %s: /%s cannot be read (%s)%s",
+                          guard->purpose, fault->path, tree_fault_text(usage->tree, fault->error),
+                          rest),
             usage_hint(usage->tree, fault->error));
     device_set_finish(&set);
     free(rest);
