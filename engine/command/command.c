@@ -1,5 +1,6 @@
 #include "engine/command/command.h"
 
+#include "engine/host/source_sysfs.h"
 #include "lexer/text.h"
 #include "parser/suggest.h"
 
@@ -12,14 +13,57 @@
 
 enum { OPTION_LIMIT = 24, HELP = 1, FIRST = 256 };
 
+/* --- help */
+
+static void command_print_usage(const struct command *command, FILE *out) {
+    fprintf(out, "virt-rules %s%s%s", command->name, *command->operands ? " " : "",
+            command->operands);
+    for (const struct command_option *option = command->options; option->name; option++)
+        if (option->help)
+            fprintf(out, " [--%s%s%s]", option->name, option->argument ? " " : "",
+                    option->argument ? option->argument : "");
+    putc('\n', out);
+}
+
+static int command_option_width(const struct command_option *option) {
+    return (int)(strlen("--") + strlen(option->name) +
+                 (option->argument ? 1 + strlen(option->argument) : 0));
+}
+
+static void command_print_option(const struct command_option *option, int width) {
+    printf("  --%s%s%s%*s  ", option->name, option->argument ? " " : "",
+           option->argument ? option->argument : "", width - command_option_width(option), "");
+    for (const char *line = option->help; *line;) {
+        size_t length = strcspn(line, "\n");
+        printf("%.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+        if (*line)
+            printf("%*s", width + 4, "");
+    }
+}
+
+static void command_print_help(const struct command *command) {
+    int width = 0;
+    command_print_usage(command, stdout);
+    printf("\n%s\n%s%s\n", command->summary, *command->notes ? "\n" : "", command->notes);
+    for (const struct command_option *option = command->options; option->name; option++)
+        if (option->help && command_option_width(option) > width)
+            width = command_option_width(option);
+    for (const struct command_option *option = command->options; option->name; option++)
+        if (option->help)
+            command_print_option(option, width);
+}
+
+/* --- messages */
+
 int command_usage(const struct command *command, const char *format, ...) {
     va_list arguments;
+    fprintf(stderr, "virt-rules %s: ", command->name);
     va_start(arguments, format);
-    char *message = memory_vprintf(format, arguments);
+    vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "virt-rules %s: %s\nusage: virt-rules %s %s\n", command->name, message,
-            command->name, command->usage);
-    free(message);
+    fputs("\nusage: ", stderr);
+    command_print_usage(command, stderr);
     return EXIT_USAGE;
 }
 
@@ -30,51 +74,54 @@ int command_fail(const char *message, const char *hint) {
     return EXIT_PROBLEM;
 }
 
+int command_failf(const char *hint, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *message = memory_vprintf(format, arguments);
+    va_end(arguments);
+    command_fail(message, hint);
+    free(message);
+    return EXIT_PROBLEM;
+}
+
+int command_two_vms(const char *title, const struct domain *first, const struct domain *second) {
+    return command_failf("use its name or UUID",
+                         "two VMs have the title '%s': '%s' (%s) and '%s' (%s)", title, first->name,
+                         first->uuid ? first->uuid : "no UUID", second->name,
+                         second->uuid ? second->uuid : "no UUID");
+}
+
 char *command_libvirt_note(const struct virt_error *error) {
     return memory_printf(VIRT_NO_ANSWER "%s", virt_error_reason(error));
 }
 
-void command_put_note(struct json_object *document, const char *note) {
+void command_print_json(struct json_object *document, const char *note) {
     if (note)
         text_put_json(document, "note", note);
+    text_print_json(stdout, document);
 }
 
-int command_two_vms(const char *word, const struct domain *first, const struct domain *second) {
-    char *message = memory_printf("two VMs have the title '%s': '%s' (%s) and '%s' (%s)", word,
-                                  first->name, first->uuid ? first->uuid : "no UUID", second->name,
-                                  second->uuid ? second->uuid : "no UUID");
-    int status = command_fail(message, "name it by its name or UUID");
-    free(message);
-    return status;
-}
+/* --- options */
 
-static void command_print_help(const struct command *command) {
-    printf("virt-rules %s %s\n\n%s\n", command->name, command->usage, command->summary);
-    if (*command->help)
-        printf("\n%s", command->help);
-}
-
-/* Of the options that begin so: " '--strict' or '--sysroot'"; NULL when it is less than two. The
- * caller frees it. */
-static char *command_begun_options(const struct command_option *options, const char *start) {
-    size_t length = strcspn(start, "="), count = 0;
-    char *list = memory_strdup("");
+/* The options that begin so, "'--strict' or '--sysroot'", which the caller frees; NULL when there
+ * are fewer than two. */
+static char *command_ambiguous_options(const struct command_option *options, const char *start) {
+    size_t length = strcspn(start, "="), count = 0, size;
+    char *list;
+    FILE *out = memory_stream(&list, &size);
     for (; length && options->name; options++)
-        if (!strncmp(options->name, start, length)) {
-            char *longer = memory_printf("%s%s '--%s'", list, count++ ? " or" : "", options->name);
-            free(list);
-            list = longer;
-        }
+        if (!strncmp(options->name, start, length))
+            fprintf(out, "%s'--%s'", count++ ? " or " : "", options->name);
+    memory_stream_close(out, &list);
     if (count > 1)
         return list;
     free(list);
     return NULL;
 }
 
-/* getopt's own words lack the command and what is near. `found` and `optopt` are getopt's. */
-static int command_unknown_option(const struct command *command,
-                                  const struct command_option *options, const char *text,
-                                  int found) {
+/* getopt's own messages have neither the command nor a suggestion. `found` and `optopt` are
+ * getopt's. */
+static int command_unknown_option(const struct command *command, const char *text, int found) {
     struct suggestion suggestion = {.word = text + strspn(text, "-")};
     if (found == ':')
         return command_usage(command, "option '%s' needs an argument", text);
@@ -83,75 +130,105 @@ static int command_unknown_option(const struct command *command,
                              text);
     if (optopt)
         return command_usage(
-            command, "unknown option '-%c'; '--' comes before a name that begins with '-'", optopt);
-    char *several = command_begun_options(options, suggestion.word);
+            command, "unknown option '-%c'; put '--' before a name that begins with '-'", optopt);
+    char *several = command_ambiguous_options(command->options, suggestion.word);
     if (several) {
-        command_usage(command, "option '%s' may be%s", text, several);
+        command_usage(command, "option '%s' may be %s", text, several);
         free(several);
         return EXIT_USAGE;
     }
-    for (; options->name; options++)
-        suggest(&suggestion, options->name);
+    for (const struct command_option *option = command->options; option->name; option++)
+        suggest(&suggestion, option->name);
     if (suggestion.best)
         return command_usage(command, "unknown option '%s'; did you mean '--%s'?", text,
                              suggestion.best);
     return command_usage(command, "unknown option '%s'", text);
 }
 
-/* An empty text is a variable that is not set: it must not mean this host, or the usual place. */
-static int command_take_option(const struct command *command, const struct command_option *option,
+static int command_take_option(struct command_line *line, const struct command_option *option,
                                const char *text) {
-    if (option->flag)
-        *option->flag = true;
-    else if (option->value && !*text)
-        return command_usage(command, "the argument of '--%s' is empty", option->name);
-    else if (option->value)
-        *option->value = text;
+    void *field = (char *)line + option->field;
+    if (option->take)
+        return option->take(line, option, text);
+    if (!option->argument)
+        *(bool *)field = true;
+    else if (!*text) /* an unset variable in a script; it must not mean the default directory */
+        return command_usage(line->command, "the argument of '--%s' is empty", option->name);
     else
-        return option->take(option->context, text);
-    return 0;
+        *(const char **)field = text;
+    return EXIT_FINE;
 }
 
-int command_options(const struct command *command, int argc, char **argv,
-                    const struct command_option *options, int *status) {
+bool command_parse(struct command_line *line, const struct command *command, int argc, char **argv,
+                   int *status) {
     struct option longs[OPTION_LIMIT] = {{"help", no_argument, NULL, HELP}};
+    const struct command_option *options = command->options;
+    line->command = command;
     for (int i = 0; options[i].name && i + 2 < OPTION_LIMIT; i++)
-        longs[i + 1] = (struct option){
-            options[i].name, options[i].flag ? no_argument : required_argument, NULL, FIRST + i};
-    unsetenv("POSIXLY_CORRECT"); /* options behind names are options */
+        longs[i + 1] =
+            (struct option){options[i].name, options[i].argument ? required_argument : no_argument,
+                            NULL, FIRST + i};
+    unsetenv("POSIXLY_CORRECT"); /* options after operands are options */
     optind = 0;
     opterr = 0;
     for (int found; (found = getopt_long(argc, argv, ":h", longs, NULL)) != -1;) {
         *status = EXIT_FINE;
         if (found == 'h' || found == HELP) {
             command_print_help(command);
-            return -1;
+            return false;
         }
         if (found < FIRST)
-            *status = command_unknown_option(command, options, argv[optind - 1], found);
+            *status = command_unknown_option(command, argv[optind - 1], found);
         else
-            *status = command_take_option(command, &options[found - FIRST], optarg);
+            *status = command_take_option(line, &options[found - FIRST], optarg);
         if (*status)
-            return -1;
+            return false;
     }
-    return optind;
+    line->words = argv + optind;
+    line->word_count = argc - optind;
+    return true;
 }
 
-int command_refuse_rules(void *context, const char *text) {
-    const struct command *command = context;
+int command_refuse_rules(struct command_line *line, const struct command_option *option,
+                         const char *text) {
+    (void)option;
     (void)text;
-    return command_usage(
-        command, "unknown option '--rules'; name the directory as a word: virt-rules %s DIR",
-        command->name);
+    return command_usage(line->command,
+                         "unknown option '--rules'; name the directory without an option: "
+                         "virt-rules %s DIR",
+                         line->command->name);
 }
 
-bool command_has_empty_name(const struct command *command, char *const *words) {
-    for (; *words; words++)
-        if (!**words) {
-            command_usage(command, "an empty file name");
+bool command_has_empty_word(const struct command_line *line) {
+    for (int i = 0; i < line->word_count; i++)
+        if (!*line->words[i]) {
+            command_usage(line->command, "argument %d is empty", i + 1);
             return true;
         }
     return false;
+}
+
+/* --- what several commands read */
+
+int command_load_host(const struct command_line *line, struct host *host) {
+    struct host_source source = source_sysfs(line->sysroot);
+    struct failure failure;
+    if (source.load(&source, host, &failure) == 0)
+        return EXIT_FINE;
+    return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
+}
+
+void command_load_rules(const struct command_line *line, struct command_rules *rules) {
+    ruleset_init(&rules->ruleset);
+    ruleset_add_directory(&rules->ruleset, ruleset_directory(line->rules));
+    ruleset_load(&rules->ruleset, NULL);
+    rules->have_errors = command_report(&rules->ruleset);
+    program_init(&rules->program, &rules->ruleset);
+}
+
+void command_finish_rules(struct command_rules *rules) {
+    program_finish(&rules->program);
+    ruleset_finish(&rules->ruleset);
 }
 
 bool command_colour(FILE *out) {

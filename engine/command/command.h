@@ -1,87 +1,146 @@
-/* The subcommands of virt-rules: one row each in main.c, one file each. */
+/*
+ * The subcommands of virt-rules. Each has a file with its row: name, operands, options, help and
+ * code. main.c lists the rows; all else of a command is in its file.
+ */
 #ifndef ENGINE_COMMAND_H
 #define ENGINE_COMMAND_H
 
+#include "engine/host/host.h"
 #include "engine/libvirt/virt.h"
 #include "engine/model/domain.h"
+#include "engine/rules/program.h"
 #include "engine/rules/ruleset.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
+struct json_object;
+struct command_option;
+
+/* Exit codes: success, a problem that was reported, a wrong command line. */
 enum { EXIT_FINE, EXIT_PROBLEM, EXIT_USAGE };
 
 struct command {
     const char *name;
-    const char *usage;   /* what stands behind the name */
-    const char *summary; /* one line of the help */
-    const char *help;    /* options, a line each, or "" */
+    const char *operands; /* "VM EVENT [DEVICE]"; "" for none */
+    const char *summary;  /* one sentence */
+    const char *notes;    /* lines of the help before the options, each with a newline; or "" */
+    const struct command_option *options; /* an empty row ends them */
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-int command_check(const struct command *command, int argc, char **argv);
-int command_plan(const struct command *command, int argc, char **argv);
-int command_plug(const struct command *command, int argc, char **argv);
-int command_watch(const struct command *command, int argc, char **argv);
-int command_run(const struct command *command, int argc, char **argv);
-int command_explain(const struct command *command, int argc, char **argv);
-int command_status(const struct command *command, int argc, char **argv);
-int command_log(const struct command *command, int argc, char **argv);
-int command_fmt(const struct command *command, int argc, char **argv);
-int command_devices(const struct command *command, int argc, char **argv);
-int command_doctor(const struct command *command, int argc, char **argv);
-int command_apply(const struct command *command, int argc, char **argv);
-int command_detach(const struct command *command, int argc, char **argv);
-int command_dump(const struct command *command, int argc, char **argv);
+extern const struct command command_check_row, command_plan_row, command_explain_row,
+    command_devices_row, command_doctor_row, command_status_row, command_log_row, command_fmt_row,
+    command_dump_row, command_apply_row, command_detach_row, command_run_row, command_plug_row,
+    command_watch_row;
 
-/* Says what is wrong with the command line and how it is right, on stderr; returns EXIT_USAGE. */
+/* A parsed command line. A command with options of its own puts this first in its own struct. */
+struct command_line {
+    const struct command *command;
+    const char *rules, *state, *sysroot, *domain_xml; /* NULL: not given */
+    bool json;
+    char **words; /* the operands; NULL ends them */
+    int word_count;
+};
+
+/* A long option. */
+struct command_option {
+    const char *name;
+    const char *argument; /* its name in the help, "DIR"; NULL: a flag without an argument */
+    const char *help;     /* one line or more; NULL: not shown */
+    size_t field;         /* offset of the `bool` or `const char *` in the command's own struct */
+    /* Instead of a field: gets each argument. Anything but 0 ends the program with that status. */
+    int (*take)(struct command_line *line, const struct command_option *option, const char *text);
+};
+
+/* The options that several commands have. */
+#define OPTION_RULES                                                                               \
+    {                                                                                              \
+        .name = "rules", .argument = "DIR",                                                        \
+        .help = "rules to use instead of $VIRT_RULES_DIR or " RULESDIR,                            \
+        .field = offsetof(struct command_line, rules)                                              \
+    }
+#define OPTION_STATE                                                                               \
+    {                                                                                              \
+        .name = "state", .argument = "DIR",                                                        \
+        .help = "log and state to use instead of $VIRT_RULES_STATE or " STATEDIR,                  \
+        .field = offsetof(struct command_line, state)                                              \
+    }
+#define OPTION_SYSROOT                                                                             \
+    {                                                                                              \
+        .name = "sysroot", .argument = "DIR",                                                      \
+        .help = "read the host from the directories sys, proc and etc in DIR",                     \
+        .field = offsetof(struct command_line, sysroot)                                            \
+    }
+#define OPTION_DOMAIN_XML                                                                          \
+    {                                                                                              \
+        .name = "domain-xml", .argument = "FILE",                                                  \
+        .help = "the VM as libvirt's XML; '-' is standard input",                                  \
+        .field = offsetof(struct command_line, domain_xml)                                         \
+    }
+#define OPTION_JSON                                                                                \
+    {                                                                                              \
+        .name = "json", .help = "print one JSON document",                                         \
+        .field = offsetof(struct command_line, json)                                               \
+    }
+/* Where the operands name the rules: says so when --rules is given. */
+#define OPTION_NO_RULES                                                                            \
+    { .name = "rules", .argument = "DIR", .take = command_refuse_rules }
+
+/*
+ * Reads the options, before and after operands, into `line`, the first member of the command's own
+ * struct. Returns false when the program is to end with `*status`: after --help or a mistake.
+ */
+bool command_parse(struct command_line *line, const struct command *command, int argc, char **argv,
+                   int *status);
+
+int command_refuse_rules(struct command_line *line, const struct command_option *option,
+                         const char *text);
+
+/* Says on stderr what is wrong with the command line and prints the usage; returns EXIT_USAGE. */
 int command_usage(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Says that a word for a VM is the title of two; returns EXIT_PROBLEM. */
-int command_two_vms(const char *word, const struct domain *first, const struct domain *second);
+/* Whether an operand is empty, an unset variable in a script say; says so as command_usage(). */
+bool command_has_empty_word(const struct command_line *line);
 
-/* Says what went wrong, and what to do when `hint` is not NULL; returns EXIT_PROBLEM. */
+/* Says on stderr what went wrong, and what to do unless `hint` is NULL or ""; returns
+ * EXIT_PROBLEM. */
 int command_fail(const char *message, const char *hint);
+int command_failf(const char *hint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What a document of a command says that had to go on without libvirt: "libvirt does not answer:
+/* Says that two VMs have this title; returns EXIT_PROBLEM. */
+int command_two_vms(const char *title, const struct domain *first, const struct domain *second);
+
+/* The "note" in the document of a command that went on without libvirt: "libvirt does not answer:
  * ...". The caller frees it. */
 char *command_libvirt_note(const struct virt_error *error);
-struct json_object;
-/* Puts it there as "note"; nothing when it is NULL. */
-void command_put_note(struct json_object *document, const char *note);
+/* Adds "note" to the document unless it is NULL, and prints the document; takes the document. */
+void command_print_json(struct json_object *document, const char *note);
 
-/* One long option. Exactly one of `flag`, `value` and `take` says what becomes of it. */
-struct command_option {
-    const char *name;
-    bool *flag;                                   /* set: takes no argument */
-    const char **value;                           /* gets the argument */
-    int (*take)(void *context, const char *text); /* called with each argument; not 0 ends */
-    void *context;
+/* Reads the devices of this host, or of --sysroot. Returns EXIT_FINE, and the caller ends it with
+ * host_finish(); or EXIT_PROBLEM after saying why. */
+int command_load_host(const struct command_line *line, struct host *host);
+
+/* The rules of --rules or of the usual directory; mistakes in them are printed on stderr. */
+struct command_rules {
+    struct ruleset ruleset;
+    struct program program;
+    bool have_errors; /* files with an error are left out */
 };
 
-/*
- * Reads the options, wherever they stand; the list ends with an empty row. Returns the index of the
- * first operand in `argv`, or -1 when the program is to end with `*status` (after --help or a
- * mistake).
- */
-int command_options(const struct command *command, int argc, char **argv,
-                    const struct command_option *options, int *status);
-
-/* For `take`, the context being the command: rules are named as words there. Returns EXIT_USAGE. */
-int command_refuse_rules(void *context, const char *text);
-
-/* Whether one of the words, up to NULL, is empty; that is said. */
-bool command_has_empty_name(const struct command *command, char *const *words);
+void command_load_rules(const struct command_line *line, struct command_rules *rules);
+void command_finish_rules(struct command_rules *rules);
 
 /* Colour: on a terminal, without NO_COLOR, unless the terminal is dumb. */
 bool command_colour(FILE *out);
 
-/* The whole of a stream, which the caller frees, or NULL with errno; at most `limit` bytes (EFBIG).
- */
+/* All of a stream, which the caller frees; or NULL with errno: EFBIG when it has more than `limit`
+ * bytes. */
 char *command_read_all(FILE *in, size_t limit, size_t *size);
 
-/* Prints what is wrong with rule files on stderr; returns true when there is an error among it. */
+/* Prints what is wrong with rule files on stderr; returns true when an error is among it. */
 bool command_report(const struct ruleset *ruleset);
 
 #endif

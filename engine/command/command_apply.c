@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 struct apply_options {
-    const char *rules, *sysroot;
+    struct command_line line;
     struct apply_request request;
-    bool dry;
+    bool dry_run;
 };
 
 static int command_apply_show(const struct apply *apply) {
@@ -37,9 +37,8 @@ static int command_apply_fail_without_libvirt(const struct apply_options *option
     if (options->request.json) {
         struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
-        text_json_add(document, options->dry ? "plans" : "results", text_json_array());
-        command_put_note(document, note);
-        text_print_json(stdout, document);
+        text_json_add(document, options->dry_run ? "plans" : "results", text_json_array());
+        command_print_json(document, note);
         free(note);
     }
     return command_fail(error->failure.message, error->failure.hint);
@@ -52,7 +51,7 @@ static int command_apply_apply_rules(const struct apply_options *options) {
     if (apply_init(&apply, &options->request, &error) < 0)
         return command_apply_fail_without_libvirt(options, &error);
     command_apply_say_nothing_to_do(&apply);
-    if (options->dry)
+    if (options->dry_run)
         status = command_apply_show(&apply);
     else
         status = apply_execute(&apply) ? EXIT_FINE : EXIT_PROBLEM;
@@ -60,43 +59,47 @@ static int command_apply_apply_rules(const struct apply_options *options) {
     return status;
 }
 
-static int command_apply_with_rules(struct apply_options *options) {
-    struct ruleset ruleset;
-    struct program program;
-    ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, ruleset_directory(options->rules));
-    ruleset_load(&ruleset, NULL);
-    bool broken = command_report(&ruleset);
-    program_init(&program, &ruleset);
-    options->request.program = &program;
-    int status = command_apply_apply_rules(options);
-    if (broken)
-        fputs("virt-rules: not all rules count: files with an error are left out\n", stderr);
-    program_finish(&program);
-    ruleset_finish(&ruleset);
-    return broken ? EXIT_PROBLEM : status;
+static int command_apply_run(const struct command *command, int argc, char **argv) {
+    struct apply_options options = {
+        .request = {.out = stdout, .clock = retry_clock(), .open_virt = virt_asker_connect}};
+    const struct command_line *line = &options.line;
+    struct command_rules rules;
+    int status;
+    if (!command_parse(&options.line, command, argc, argv, &status))
+        return status;
+    if (command_has_empty_word(line))
+        return EXIT_USAGE;
+    struct host_source source = source_sysfs(line->sysroot);
+    command_load_rules(line, &rules);
+    options.request.json = line->json;
+    options.request.names = line->words;
+    options.request.name_count = (size_t)line->word_count;
+    options.request.host_source = &source;
+    options.request.state = log_write_state_directory(line->state);
+    options.request.program = &rules.program;
+    status = command_apply_apply_rules(&options);
+    if (rules.have_errors)
+        fputs("virt-rules: rule files with an error were left out\n", stderr);
+    command_finish_rules(&rules);
+    return rules.have_errors ? EXIT_PROBLEM : status;
 }
 
-int command_apply(const struct command *command, int argc, char **argv) {
-    struct apply_options options = {.request = {.out = stdout,
-                                                .clock = retry_clock(),
-                                                .open_virt = virt_asker_connect}};
-    const struct command_option table[] = {{.name = "dry-run", .flag = &options.dry},
-                                           {.name = "json", .flag = &options.request.json},
-                                           {.name = "rules", .value = &options.rules},
-                                           {.name = "sysroot", .value = &options.sysroot},
-                                           {.name = "state", .value = &options.request.state},
-                                           {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
-        return status;
-    options.request.names = argv + first;
-    options.request.name_count = (size_t)(argc - first);
-    for (int i = first; i < argc; i++)
-        if (!*argv[i])
-            return command_usage(command, "a VM's name cannot be empty");
-    struct host_source source = source_sysfs(options.sysroot);
-    options.request.host_source = &source;
-    options.request.state = log_write_state_directory(options.request.state);
-    return command_apply_with_rules(&options);
-}
+static const struct command_option command_apply_options[] = {
+    {.name = "dry-run",
+     .help = "print the plans, and change nothing",
+     .field = offsetof(struct apply_options, dry_run)},
+    OPTION_JSON,
+    OPTION_RULES,
+    OPTION_SYSROOT,
+    OPTION_STATE,
+    {0},
+};
+
+const struct command command_apply_row = {
+    .name = "apply",
+    .operands = "[VM ...]",
+    .summary = "Apply the rules to running VMs.",
+    .notes = "Without a VM: to every running VM that a rule names.\n",
+    .options = command_apply_options,
+    .run = command_apply_run,
+};

@@ -8,28 +8,32 @@
 
 #include <json-c/json.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct severity_option {
-    const struct command *command;
-    struct check_config *config;
-    enum severity severity;
+struct check_options {
+    struct command_line line;
+    struct check_config config;
+    bool host, list;
 };
 
-static int command_check_take_severity(void *context, const char *name) {
-    const struct severity_option *option = context;
+static int command_check_take_severity(struct command_line *line,
+                                       const struct command_option *option, const char *name) {
+    struct check_options *options = (struct check_options *)line;
+    enum severity severity = !strcmp(option->name, "error")  ? SEVERITY_ERROR
+                             : !strcmp(option->name, "warn") ? SEVERITY_WARNING
+                                                             : SEVERITY_IGNORE;
     const char *suggestion = NULL;
-    int status = check_config_set(option->config, name, option->severity, &suggestion);
+    int status = check_config_set(&options->config, name, severity, &suggestion);
     if (status == -2)
-        return command_usage(option->command,
-                             "'%s' is always an error: without it the file cannot "
-                             "be understood",
+        return command_usage(line->command,
+                             "'%s' is always an error: without it the file cannot be understood",
                              name);
     if (status < 0 && suggestion)
-        return command_usage(option->command, "no check is called '%s'; did you mean '%s'?", name,
+        return command_usage(line->command, "there is no check '%s'; did you mean '%s'?", name,
                              suggestion);
     if (status < 0)
-        return command_usage(option->command, "no check is called '%s'; see --list", name);
-    return 0;
+        return command_usage(line->command, "there is no check '%s'; see --list", name);
+    return EXIT_FINE;
 }
 
 static const char *command_check_severity_of(const struct check_row *row) {
@@ -69,8 +73,7 @@ static void command_check_print_json(const struct ruleset *ruleset, const char *
                   text_json_number((int64_t)diagnostic_count_errors(&ruleset->diagnostics)));
     text_json_add(document, "warnings",
                   text_json_number((int64_t)diagnostic_count_warnings(&ruleset->diagnostics)));
-    command_put_note(document, note);
-    text_print_json(stdout, document);
+    command_print_json(document, note);
 }
 
 /* No error; but silence would look like praise for rules that nobody read. */
@@ -102,26 +105,18 @@ static void command_check_add_paths(struct ruleset *ruleset, char **paths) {
         command_check_tell_of_empty(*path);
 }
 
-struct check_options {
-    struct check_config config;
-    bool host, json, list;
-    const char *sysroot;
-};
-
 /* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
 static bool command_check_find_vms(const struct check_options *options, struct domain_list *vms,
                                    char **note) {
     struct virt *virt = NULL;
     struct virt_error error;
-    if (options->sysroot)
-        return domain_list_all_in(vms, options->sysroot);
+    if (options->line.sysroot)
+        return domain_list_all_in(vms, options->line.sysroot);
     bool known =
         virt_asker_connect(&virt, NULL, &error) == 0 && domain_list_all(vms, virt, &error) == 0;
     if (!known) {
         *note = command_libvirt_note(&error);
-        char *message = memory_printf("names of VMs are not judged, %s", *note);
-        command_fail(message, error.failure.hint); /* only said */
-        free(message);
+        command_failf(error.failure.hint, "names of VMs are not judged, %s", *note); /* only said */
     }
     virt_close(virt);
     return known;
@@ -130,7 +125,7 @@ static bool command_check_find_vms(const struct check_options *options, struct d
 static int command_check_check_host(const struct check_options *options, struct ruleset *ruleset,
                                     char **note) {
     struct failure failure;
-    struct host_source source = source_sysfs(options->sysroot);
+    struct host_source source = source_sysfs(options->line.sysroot);
     struct host host;
     struct domain_list vms = {0};
     if (source.load(&source, &host, &failure) < 0) {
@@ -156,7 +151,7 @@ static int command_check_check_paths(const struct check_options *options, char *
         status = command_check_check_host(options, &ruleset, &note);
     if (diagnostic_count_errors(&ruleset.diagnostics))
         status = EXIT_PROBLEM;
-    if (options->json)
+    if (options->line.json)
         command_check_print_json(&ruleset, note);
     else
         command_report(&ruleset);
@@ -165,35 +160,60 @@ static int command_check_check_paths(const struct check_options *options, char *
     return status;
 }
 
-int command_check(const struct command *command, int argc, char **argv) {
+static int command_check_run_parsed(const struct check_options *options) {
+    const struct command_line *line = &options->line;
+    if (line->sysroot && !options->host)
+        return command_usage(line->command, "--sysroot needs --host");
+    if (command_has_empty_word(line))
+        return EXIT_USAGE;
+    if (options->list && line->word_count)
+        return command_usage(line->command, "--list reads no file; remove '%s'", line->words[0]);
+    if (options->list)
+        return line->json ? command_check_list_checks_json() : command_check_list_checks();
+    return command_check_check_paths(options, line->words);
+}
+
+static int command_check_run(const struct command *command, int argc, char **argv) {
     struct check_options options = {0};
-    int status = EXIT_FINE;
+    int status;
     check_config_init(&options.config);
-    struct severity_option error = {command, &options.config, SEVERITY_ERROR},
-                           warning = {command, &options.config, SEVERITY_WARNING},
-                           ignore = {command, &options.config, SEVERITY_IGNORE};
-    const struct command_option table[] = {
-        {.name = "strict", .flag = &options.config.strict},
-        {.name = "host", .flag = &options.host},
-        {.name = "sysroot", .value = &options.sysroot},
-        {.name = "json", .flag = &options.json},
-        {.name = "list", .flag = &options.list},
-        {.name = "error", .take = command_check_take_severity, .context = &error},
-        {.name = "warn", .take = command_check_take_severity, .context = &warning},
-        {.name = "ignore", .take = command_check_take_severity, .context = &ignore},
-        {.name = "rules", .take = command_refuse_rules, .context = (void *)command},
-        {0},
-    };
-    int first = command_options(command, argc, argv, table, &status);
-    if (first >= 0 && options.sysroot && !options.host)
-        status = command_usage(command, "--sysroot goes with --host");
-    else if (first >= 0 && command_has_empty_name(command, argv + first))
-        status = EXIT_USAGE;
-    else if (first >= 0 && options.list && argv[first])
-        status = command_usage(command, "--list reads no file, but there is '%s'", argv[first]);
-    else if (first >= 0 && options.list)
-        status = options.json ? command_check_list_checks_json() : command_check_list_checks();
-    else if (first >= 0)
-        status = command_check_check_paths(&options, argv + first);
+    if (command_parse(&options.line, command, argc, argv, &status))
+        status = command_check_run_parsed(&options);
     return status;
 }
+
+static const struct command_option command_check_options[] = {
+    {.name = "strict",
+     .help = "warnings count as errors",
+     .field = offsetof(struct check_options, config.strict)},
+    {.name = "error",
+     .argument = "NAME",
+     .help = "make a check an error",
+     .take = command_check_take_severity},
+    {.name = "warn",
+     .argument = "NAME",
+     .help = "make a check a warning",
+     .take = command_check_take_severity},
+    {.name = "ignore",
+     .argument = "NAME",
+     .help = "turn a check off",
+     .take = command_check_take_severity},
+    {.name = "host",
+     .help = "also check the rules against the VMs and devices of this host",
+     .field = offsetof(struct check_options, host)},
+    OPTION_SYSROOT,
+    {.name = "list", .help = "print the checks", .field = offsetof(struct check_options, list)},
+    OPTION_JSON,
+    OPTION_NO_RULES,
+    {0},
+};
+
+const struct command command_check_row = {
+    .name = "check",
+    .operands = "[FILE or DIRECTORY ...]",
+    .summary = "Check rule files.",
+    .notes = "Without a file: the rules directory. '-' is standard input.\n"
+             "--sysroot needs --host.\n",
+    .options = command_check_options,
+    .run = command_check_run,
+};

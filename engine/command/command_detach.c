@@ -20,15 +20,13 @@ static int command_detach_fail(const struct virt_error *error, bool json) {
     if (json && (error->kind == VIRT_SILENT || error->kind == VIRT_UNREACHABLE)) {
         struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
-        command_put_note(document, note);
-        text_print_json(stdout, document);
+        command_print_json(document, note);
         free(note);
     }
     return command_fail(error->failure.message, error->failure.hint);
 }
 
-static int command_detach_take_out(const struct manual_detach_request *request, bool dry,
-                                   bool json) {
+static int command_detach_device(const struct manual_detach_request *request, bool dry, bool json) {
     struct manual_detach detach;
     struct virt_error error;
     int status;
@@ -49,13 +47,13 @@ static int command_detach_with_libvirt(struct manual_detach_request *request, bo
     int status;
     if (virt_asker_connect(&request->virt, NULL, &error) < 0)
         return command_detach_fail(&error, json);
-    status = command_detach_take_out(request, dry, json);
+    status = command_detach_device(request, dry, json);
     virt_close(request->virt);
     return status;
 }
 
-/* A dry run makes neither log nor lock. */
-static int command_detach_run(struct manual_detach_request *request, bool dry, bool json) {
+/* A dry run creates neither log nor lock. */
+static int command_detach_open_log(struct manual_detach_request *request, bool dry, bool json) {
     int status;
     if (dry) {
         request->state = NULL;
@@ -70,28 +68,49 @@ static int command_detach_run(struct manual_detach_request *request, bool dry, b
     return status;
 }
 
-int command_detach(const struct command *command, int argc, char **argv) {
-    struct manual_detach_request request = {.clock = retry_clock()};
-    const char *sysroot = NULL;
-    bool dry = false, json = false;
-    const struct command_option table[] = {{.name = "dry-run", .flag = &dry},
-                                           {.name = "json", .flag = &json},
-                                           {.name = "sysroot", .value = &sysroot},
-                                           {.name = "state", .value = &request.state},
-                                           {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+struct detach_options {
+    struct command_line line;
+    bool dry_run;
+};
+
+static int command_detach_run(const struct command *command, int argc, char **argv) {
+    struct detach_options options = {0};
+    const struct command_line *line = &options.line;
+    int status;
+    if (!command_parse(&options.line, command, argc, argv, &status))
         return status;
-    if (argc - first != 2)
-        return command_usage(command, argc - first < 2
-                                          ? "a VM and a device are needed"
-                                          : "too many words: one VM (in quotes when its name has "
-                                            "a blank), one device");
-    request.vm = argv[first];
-    request.word = argv[first + 1];
-    if (!*request.vm || !*request.word)
-        return command_usage(command, "a VM's name and a device cannot be empty");
-    struct host_source source = source_sysfs(sysroot);
-    request.host_source = &source;
-    return command_detach_run(&request, dry, json);
+    if (line->word_count < 2)
+        return command_usage(command, "give a VM and a device");
+    if (line->word_count > 2)
+        return command_usage(command, "too many arguments: give one VM (in quotes if its name has "
+                                      "a space) and one device");
+    if (command_has_empty_word(line))
+        return EXIT_USAGE;
+    struct host_source source = source_sysfs(line->sysroot);
+    struct manual_detach_request request = {.clock = retry_clock(),
+                                            .vm = line->words[0],
+                                            .word = line->words[1],
+                                            .host_source = &source,
+                                            .state = line->state};
+    return command_detach_open_log(&request, options.dry_run, line->json);
 }
+
+static const struct command_option command_detach_options[] = {
+    {.name = "dry-run",
+     .help = "say what would be done, and change nothing",
+     .field = offsetof(struct detach_options, dry_run)},
+    OPTION_JSON,
+    OPTION_SYSROOT,
+    OPTION_STATE,
+    {0},
+};
+
+const struct command command_detach_row = {
+    .name = "detach",
+    .operands = "VM DEVICE",
+    .summary = "Detach a device from a running VM.",
+    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or the VM's\n"
+             "alias for it (hostdev0).\n",
+    .options = command_detach_options,
+    .run = command_detach_run,
+};

@@ -2,7 +2,6 @@
 #include "engine/command/command.h"
 
 #include "engine/host/snapshot.h"
-#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/plan/assignable.h"
 #include "lexer/text.h"
@@ -206,8 +205,7 @@ static void command_devices_print_json(const struct listing *listing) {
         text_json_append(devices, command_devices_device_json(listing, i));
     text_json_add(document, "iommu", text_json_boolean(listing->host.has_iommu));
     text_json_add(document, "devices", devices);
-    command_put_note(document, listing->note);
-    text_print_json(stdout, document);
+    command_print_json(document, listing->note);
 }
 
 /* --- all of it */
@@ -224,9 +222,8 @@ static void command_devices_load_others(struct listing *listing, const char *sys
     if (virt_asker_connect(&virt, NULL, &error) < 0 ||
         domain_list_running(&listing->others, virt, NULL, &error) < 0) {
         listing->note = command_libvirt_note(&error);
-        char *message = memory_printf("what VMs have is not known, %s", listing->note);
-        command_fail(message, error.failure.hint); /* only said: the list is good without it */
-        free(message);
+        command_failf(error.failure.hint, "what VMs have is not known, %s",
+                      listing->note); /* only said: the list is good without it */
         domain_list_running_in(&listing->others, "",
                                NULL); /* as far as libvirt's own files say it */
     }
@@ -249,34 +246,30 @@ static int command_devices_record(const char *sysroot, const char *directory) {
     return EXIT_FINE;
 }
 
-int command_devices(const struct command *command, int argc, char **argv) {
-    const char *sysroot = NULL, *directory = NULL;
-    bool json = false;
-    struct failure failure;
+struct devices_options {
+    struct command_line line;
+    const char *directory;
+};
+
+static int command_devices_run(const struct command *command, int argc, char **argv) {
+    struct devices_options options = {0};
+    const struct command_line *line = &options.line;
     struct listing listing = {0};
-    const struct command_option table[] = {
-        {.name = "sysroot", .value = &sysroot},
-        {.name = "record", .value = &directory},
-        {.name = "json", .flag = &json},
-        {0},
-    };
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+    int status;
+    if (!command_parse(&options.line, command, argc, argv, &status))
         return status;
-    if (argv[first])
-        return command_usage(command, "no word is needed: it lists every device");
-    if (directory && json)
+    if (line->word_count)
+        return command_usage(command, "it takes no argument: it lists every device");
+    if (options.directory && line->json)
         return command_usage(command, "--json and --record exclude each other");
-    if (directory)
-        return command_devices_record(sysroot, directory);
-    struct host_source source = source_sysfs(sysroot);
-    if (source.load(&source, &listing.host, &failure) < 0)
-        return command_fail(failure.message,
-                            "--sysroot takes a directory that holds sys/ and proc/");
-    command_devices_load_others(&listing, sysroot);
+    if (options.directory)
+        return command_devices_record(line->sysroot, options.directory);
+    if ((status = command_load_host(line, &listing.host)) != EXIT_FINE)
+        return status;
+    command_devices_load_others(&listing, line->sysroot);
     holdings_init(&listing.holdings, &listing.host, listing.others.list, listing.others.count);
     command_devices_order(&listing);
-    if (json)
+    if (line->json)
         command_devices_print_json(&listing);
     else
         command_devices_print_text(&listing, command_colour(stdout));
@@ -287,3 +280,22 @@ int command_devices(const struct command *command, int argc, char **argv) {
     host_finish(&listing.host);
     return EXIT_FINE;
 }
+
+static const struct command_option command_devices_options[] = {
+    OPTION_SYSROOT,
+    {.name = "record",
+     .argument = "DIR",
+     .help = "copy what --sysroot needs into DIR, for a bug report",
+     .field = offsetof(struct devices_options, directory)},
+    OPTION_JSON,
+    {0},
+};
+
+const struct command command_devices_row = {
+    .name = "devices",
+    .operands = "",
+    .summary = "List the host's devices: which can be assigned, which not and why.",
+    .notes = "",
+    .options = command_devices_options,
+    .run = command_devices_run,
+};

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct doctor_options {
-    const char *sysroot, *rules, *state;
-    bool json;
-};
-
 /* A directory that was named, or the default one, which lies below the other root. The caller frees
  * it. */
 static char *command_doctor_place(const char *sysroot, const char *option, const char *environment,
@@ -69,7 +64,7 @@ static int command_doctor_report(struct doctor *doctor, bool json) {
 }
 
 /* With the tree open. */
-static int command_doctor_examine(struct ward *ward, const struct doctor_options *options) {
+static int command_doctor_examine(struct ward *ward, const struct command_line *options) {
     struct doctor *doctor = &ward->doctor;
     ward->rules = command_doctor_place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
                                        ruleset_directory(options->rules));
@@ -92,26 +87,31 @@ static int command_doctor_examine(struct ward *ward, const struct doctor_options
     return status;
 }
 
-int command_doctor(const struct command *command, int argc, char **argv) {
-    struct doctor_options options = {0};
+static int command_doctor_run(const struct command *command, int argc, char **argv) {
+    struct command_line line = {0};
     struct ward ward = {0};
-    const struct command_option table[] = {{.name = "rules", .value = &options.rules},
-                                           {.name = "state", .value = &options.state},
-                                           {.name = "sysroot", .value = &options.sysroot},
-                                           {.name = "json", .flag = &options.json},
-                                           {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+    int status;
+    if (!command_parse(&line, command, argc, argv, &status))
         return status;
-    if (argv[first])
-        return command_usage(command, "no word is needed: it looks at all of the host");
-    if (!tree_open(&ward.doctor.tree, options.sysroot ? options.sysroot : "")) {
-        char *message = memory_printf("%s cannot be read", options.sysroot);
-        status = command_fail(message, "--sysroot takes a directory that holds sys/ and proc/");
-        free(message);
-        return status;
-    }
-    status = command_doctor_examine(&ward, &options);
+    if (line.word_count)
+        return command_usage(command, "it takes no argument: it checks the whole host");
+    if (!tree_open(&ward.doctor.tree, line.sysroot ? line.sysroot : ""))
+        return command_failf("--sysroot takes a directory that holds sys/ and proc/",
+                             "%s cannot be read", line.sysroot);
+    status = command_doctor_examine(&ward, &line);
     tree_close(&ward.doctor.tree);
     return status;
 }
+
+static const struct command_option command_doctor_options[] = {
+    OPTION_RULES, OPTION_STATE, OPTION_SYSROOT, OPTION_JSON, {0},
+};
+
+const struct command command_doctor_row = {
+    .name = "doctor",
+    .operands = "",
+    .summary = "Check whether this host is ready for its rules, and say what to do.",
+    .notes = "With --sysroot, libvirt is not asked.\n",
+    .options = command_doctor_options,
+    .run = command_doctor_run,
+};

@@ -135,14 +135,18 @@ static void command_dump_print_json(const struct dump *dump) {
     text_print_json(stdout, document);
 }
 
-static int command_dump_dump_ruleset(struct ruleset *ruleset, bool json) {
-    struct dump dump = {.ruleset = ruleset};
-    struct program program;
-    ruleset_load(ruleset, NULL);
-    bool wrong = command_report(ruleset);
-    program_init(&program, ruleset);
-    command_dump_collect(&dump, &program);
-    if (json)
+static int command_dump_run(const struct command *command, int argc, char **argv) {
+    struct command_line line = {0};
+    struct command_rules rules;
+    int status;
+    if (!command_parse(&line, command, argc, argv, &status))
+        return status;
+    if (line.word_count)
+        return command_usage(command, "it takes no argument; name the directory with --rules");
+    command_load_rules(&line, &rules);
+    struct dump dump = {.ruleset = &rules.ruleset};
+    command_dump_collect(&dump, &rules.program);
+    if (line.json)
         command_dump_print_json(&dump);
     else
         command_dump_print_text(&dump);
@@ -151,24 +155,17 @@ static int command_dump_dump_ruleset(struct ruleset *ruleset, bool json) {
         free(dump.list[i].forbids);
     }
     free(dump.list);
-    program_finish(&program);
-    return wrong ? EXIT_PROBLEM : EXIT_FINE;
+    command_finish_rules(&rules);
+    return rules.have_errors ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-int command_dump(const struct command *command, int argc, char **argv) {
-    const char *rules = NULL;
-    bool json = false;
-    const struct command_option table[] = {
-        {.name = "rules", .value = &rules}, {.name = "json", .flag = &json}, {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
-        return status;
-    if (argv[first])
-        return command_usage(command, "no word is needed; name the directory with --rules");
-    struct ruleset ruleset;
-    ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, ruleset_directory(rules));
-    status = command_dump_dump_ruleset(&ruleset, json);
-    ruleset_finish(&ruleset);
-    return status;
-}
+static const struct command_option command_dump_options[] = {OPTION_RULES, OPTION_JSON, {0}};
+
+const struct command command_dump_row = {
+    .name = "dump",
+    .operands = "",
+    .summary = "Print the rule files and the rules as the engine reads them.",
+    .notes = "",
+    .options = command_dump_options,
+    .run = command_dump_run,
+};

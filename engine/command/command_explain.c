@@ -3,40 +3,39 @@
 
 #include "engine/command/plan_context.h"
 #include "engine/plan/explain.h"
-#include "lexer/text.h"
 
-static void command_explain_print_explanation(const struct plan_context *inquiry, bool json) {
+static void command_explain_print(const struct plan_context *context, bool json) {
     struct explanation explanation;
-    explain_init(&explanation, &inquiry->request, inquiry->devices, inquiry->device_count);
-    struct json_object *document = json ? explain_json(&explanation) : NULL;
+    explain_init(&explanation, &context->request, context->devices, context->device_count);
     if (json)
-        command_put_note(document, inquiry->note), text_print_json(stdout, document);
+        command_print_json(explain_json(&explanation), context->note);
     else
         explain_print(&explanation, stdout, command_colour(stdout));
     explain_finish(&explanation);
 }
 
-int command_explain(const struct command *command, int argc, char **argv) {
-    struct plan_context inquiry = {.command = command};
-    bool json = false;
-    const struct command_option table[] = {
-        INQUIRY_OPTIONS(&inquiry), {.name = "json", .flag = &json}, {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+static int command_explain_run(const struct command *command, int argc, char **argv) {
+    struct command_line line = {0};
+    struct plan_context context;
+    int status;
+    if (!command_parse(&line, command, argc, argv, &status) ||
+        !plan_context_init(&context, &line, &status))
         return status;
-    if (argc - first < 2 || argc - first > 3)
-        return command_usage(command, argc - first < 2
-                                          ? "a VM and an event are needed"
-                                          : "too many words: one VM (in quotes when its "
-                                            "name has a blank), one event, one device");
-    inquiry.vm = argv[first];
-    inquiry.event_word = argv[first + 1];
-    inquiry.device_word = argv[first + 2];
-    status = plan_context_init(&inquiry);
-    if (status != EXIT_FINE)
-        return status;
-    command_explain_print_explanation(&inquiry, json);
-    status = inquiry.broken_rules ? EXIT_PROBLEM : EXIT_FINE;
-    plan_context_finish(&inquiry);
+    command_explain_print(&context, line.json);
+    status = context.rules.have_errors ? EXIT_PROBLEM : EXIT_FINE;
+    plan_context_finish(&context);
     return status;
 }
+
+static const struct command_option command_explain_options[] = {
+    OPTION_RULES, OPTION_SYSROOT, OPTION_DOMAIN_XML, OPTION_JSON, {0},
+};
+
+const struct command command_explain_row = {
+    .name = "explain",
+    .operands = "VM EVENT [DEVICE]",
+    .summary = "Show why each rule matches or not, condition by condition.",
+    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4) or an id (1ac1:089a).\n",
+    .options = command_explain_options,
+    .run = command_explain_run,
+};

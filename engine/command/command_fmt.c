@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 struct fmt_options {
+    struct command_line line;
     bool check;
-    int status;
+    int status; /* of the program */
 };
 
 static void command_fmt_problem(struct fmt_options *options, const char *path, const char *what) {
@@ -178,17 +179,30 @@ static int command_fmt_format_paths(struct fmt_options *options, char **paths) {
     return options->status;
 }
 
-int command_fmt(const struct command *command, int argc, char **argv) {
+static int command_fmt_run(const struct command *command, int argc, char **argv) {
     struct fmt_options options = {.status = EXIT_FINE};
-    const struct command_option table[] = {
-        {.name = "check", .flag = &options.check},
-        {.name = "rules", .take = command_refuse_rules, .context = (void *)command},
-        {0},
-    };
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+    int status;
+    if (!command_parse(&options.line, command, argc, argv, &status))
         return status;
-    if (command_has_empty_name(command, argv + first))
+    if (command_has_empty_word(&options.line))
         return EXIT_USAGE;
-    return command_fmt_format_paths(&options, argv + first);
+    return command_fmt_format_paths(&options, options.line.words);
 }
+
+static const struct command_option command_fmt_options[] = {
+    {.name = "check",
+     .help = "change nothing, print the files that would change, exit 1 if there are any",
+     .field = offsetof(struct fmt_options, check)},
+    OPTION_NO_RULES,
+    {0},
+};
+
+const struct command command_fmt_row = {
+    .name = "fmt",
+    .operands = "[FILE or DIRECTORY ...]",
+    .summary = "Reformat rule files.",
+    .notes =
+        "Without a file: the rules directory. '-' formats standard input to standard output.\n",
+    .options = command_fmt_options,
+    .run = command_fmt_run,
+};

@@ -26,13 +26,13 @@ enum {
     LOOK_AGAIN_MS = 1000,  /* where the kernel does not tell of changes */
 };
 
-struct command_log_log {
+struct log_view {
+    struct command_line line;
     const char *vm;  /* as typed; NULL: every VM */
     char *uuid;      /* of the VM that is meant; NULL: not known yet */
     bool by_uuid;    /* it is what was typed */
     bool told_other; /* another VM is called so, too: that was said */
-    const char *state;
-    bool follow, json, colour;
+    bool follow, colour;
     struct log_reader *reader;
     struct log_line *seen; /* one of each VM that is not asked for, to suggest its name */
     size_t seen_count;
@@ -51,8 +51,8 @@ static const char *command_log_colour_of(const char *result) {
     return !strcmp(result, "absent") ? YELLOW : GREEN;
 }
 
-static void command_log_print_cell(const struct command_log_log *log, const char *text,
-                                   size_t width, const char *colour) {
+static void command_log_print_cell(const struct log_view *log, const char *text, size_t width,
+                                   const char *colour) {
     char *cell = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&cell, &size);
@@ -65,8 +65,7 @@ static void command_log_print_cell(const struct command_log_log *log, const char
     free(cell);
 }
 
-static void command_log_print_entry(const struct command_log_log *log,
-                                    const struct log_line *entry) {
+static void command_log_print_entry(const struct log_view *log, const struct log_line *entry) {
     char *time = entry->time ? log_read_time_text(entry->time) : NULL;
     const char *message = entry->message ? entry->message : "-";
     command_log_print_cell(log, time, 19, NULL);
@@ -87,7 +86,7 @@ static void command_log_print_entry(const struct command_log_log *log,
 }
 
 /* For a program every line is an object with the same keys. */
-static void command_log_print_broken_json(const struct command_log_log *log, const char *line,
+static void command_log_print_broken_json(const struct log_view *log, const char *line,
                                           size_t size) {
     static const char *const keys[] = {"time", "vm",     "event",   "action", "device",
                                        "rule", "result", "message", "uuid"};
@@ -110,12 +109,12 @@ static bool command_log_has_text(const char *line, size_t size, const char *text
 }
 
 /* What was torn by a crash may still be about the VM. */
-static void command_log_take_broken(struct command_log_log *log, const char *line, size_t size) {
+static void command_log_take_broken(struct log_view *log, const char *line, size_t size) {
     if (!size || (log->vm && !command_log_has_text(line, size, log->vm) &&
                   !command_log_has_text(line, size, log->uuid)))
         return;
     log->shown++;
-    if (log->json) {
+    if (log->line.json) {
         command_log_print_broken_json(log, line, size);
     } else {
         text_escape(log->page, line, size);
@@ -123,7 +122,7 @@ static void command_log_take_broken(struct command_log_log *log, const char *lin
     }
 }
 
-static void command_log_keep_name(struct command_log_log *log, struct log_line *entry) {
+static void command_log_keep_name(struct log_view *log, struct log_line *entry) {
     for (size_t i = 0; i < log->seen_count; i++)
         if (!strcmp(log->seen[i].vm, entry->vm)) {
             log_read_finish_entry(entry);
@@ -135,7 +134,7 @@ static void command_log_keep_name(struct command_log_log *log, struct log_line *
 
 /* --- which VM */
 
-static bool command_log_is_called(const struct command_log_log *log, const struct log_line *entry) {
+static bool command_log_is_called(const struct log_view *log, const struct log_line *entry) {
     return entry->vm && log->vm &&
            (!strcmp(entry->vm, log->vm) ||
             (log->by_uuid && log->uuid && !strcmp(entry->vm, log->uuid)));
@@ -144,7 +143,7 @@ static bool command_log_is_called(const struct command_log_log *log, const struc
 /* The log has the VM's UUID and what people called it at that time. By what it is called, the first
  * VM is meant that was called so, and its lines under other titles are of it, too. Lines of older
  * versions have no UUID. */
-static bool command_log_is_wanted(struct command_log_log *log, const struct log_line *entry) {
+static bool command_log_is_wanted(struct log_view *log, const struct log_line *entry) {
     if (!log->vm)
         return true;
     if (entry->uuid && log->uuid && !strcmp(entry->uuid, log->uuid))
@@ -167,8 +166,8 @@ static bool command_log_is_wanted(struct command_log_log *log, const struct log_
 }
 
 /* The VMs that were called so, of the lines that are there now. */
-static void command_log_find_vms(const struct command_log_log *log, char ***uuids, size_t *count) {
-    struct log_reader *reader = log_read_open(log->state, false);
+static void command_log_find_vms(const struct log_view *log, char ***uuids, size_t *count) {
+    struct log_reader *reader = log_read_open(log->line.state, false);
     const char *line;
     size_t size;
     while (log_read_next(reader, &line, &size)) {
@@ -187,23 +186,21 @@ static void command_log_find_vms(const struct command_log_log *log, char ***uuid
     log_read_close(reader);
 }
 
-static int command_log_say_several(const struct command_log_log *log, char *const *uuids,
-                                   size_t count) {
+static int command_log_say_several(const struct log_view *log, char *const *uuids, size_t count) {
     char *list = memory_strdup(uuids[0]);
     for (size_t i = 1; i < count; i++) {
         char *longer = memory_printf("%s, %s", list, uuids[i]);
         free(list);
         list = longer;
     }
-    char *message = memory_printf("%zu VMs were called '%s': %s", count, log->vm, list);
-    int status = command_fail(message, "name the UUID of the one that is meant");
-    free(message);
+    int status = command_failf("name the UUID of the one that is meant",
+                               "%zu VMs were called '%s': %s", count, log->vm, list);
     free(list);
     return status;
 }
 
 /* Finds the UUID for what was typed. */
-static int command_log_choose_vm(struct command_log_log *log) {
+static int command_log_choose_vm(struct log_view *log) {
     struct domain typed;
     char **uuids = NULL;
     size_t count = 0;
@@ -228,7 +225,7 @@ static int command_log_choose_vm(struct command_log_log *log) {
     return status;
 }
 
-static void command_log_take_line(struct command_log_log *log, const char *line, size_t size) {
+static void command_log_take_line(struct log_view *log, const char *line, size_t size) {
     struct log_line entry;
     if (!log_read_parse(&entry, line, size)) {
         command_log_take_broken(log, line, size);
@@ -242,7 +239,7 @@ static void command_log_take_line(struct command_log_log *log, const char *line,
         return;
     }
     log->shown++;
-    if (log->json)
+    if (log->line.json)
         fprintf(log->page, "%.*s\n", (int)size, line);
     else
         command_log_print_entry(log, &entry);
@@ -251,9 +248,9 @@ static void command_log_take_line(struct command_log_log *log, const char *line,
 
 /* --- output, which may be a pager that reads no more: it must not keep a signal waiting */
 
-enum command_log_outcome { GOES_ON, ENDS_WELL, ENDS_BADLY };
+enum log_output { GOES_ON, ENDS_WELL, ENDS_BADLY };
 
-static enum command_log_outcome command_log_write_part(const char **text, size_t *left) {
+static enum log_output command_log_write_part(const char **text, size_t *left) {
     ssize_t done = write(STDOUT_FILENO, *text, *left < PART ? *left : PART);
     if (done < 0)
         return errno == EINTR || errno == EAGAIN ? GOES_ON
@@ -264,28 +261,28 @@ static enum command_log_outcome command_log_write_part(const char **text, size_t
     return GOES_ON;
 }
 
-static enum command_log_outcome command_log_write_all(const struct command_log_log *log,
-                                                      const char *text, size_t left) {
+static enum log_output command_log_write_all(const struct log_view *log, const char *text,
+                                             size_t left) {
     while (left) {
         struct pollfd ready[] = {{STDOUT_FILENO, POLLOUT, 0}, {log->signals, POLLIN, 0}};
         if (poll(ready, 2, -1) < 0 && errno != EINTR)
             return ENDS_BADLY;
         if (ready[1].revents)
             return ENDS_WELL;
-        enum command_log_outcome outcome = command_log_write_part(&text, &left);
+        enum log_output outcome = command_log_write_part(&text, &left);
         if (outcome != GOES_ON)
             return outcome;
     }
     return GOES_ON;
 }
 
-static void command_log_open_page(struct command_log_log *log) {
+static void command_log_open_page(struct log_view *log) {
     log->page = memory_stream(&log->text, &log->size);
 }
 
-static enum command_log_outcome command_log_write_page(struct command_log_log *log) {
+static enum log_output command_log_write_page(struct log_view *log) {
     memory_stream_close(log->page, &log->text);
-    enum command_log_outcome outcome = command_log_write_all(log, log->text, log->size);
+    enum log_output outcome = command_log_write_all(log, log->text, log->size);
     int error = errno;
     free(log->text);
     command_log_open_page(log);
@@ -293,14 +290,14 @@ static enum command_log_outcome command_log_write_page(struct command_log_log *l
     return outcome;
 }
 
-static enum command_log_outcome command_log_read_all(struct command_log_log *log) {
+static enum log_output command_log_read_all(struct log_view *log) {
     const char *line;
     size_t size;
     while (log_read_next(log->reader, &line, &size)) {
         command_log_take_line(log, line, size);
         if (ftell(log->page) < FULL_PAGE)
             continue;
-        enum command_log_outcome outcome = command_log_write_page(log);
+        enum log_output outcome = command_log_write_page(log);
         if (outcome != GOES_ON)
             return outcome;
     }
@@ -310,7 +307,7 @@ static enum command_log_outcome command_log_read_all(struct command_log_log *log
 /* --- waiting for more */
 
 /* A descriptor that is readable when something in the directory changes, or -1. */
-static int command_log_watch(const struct command_log_log *log) {
+static int command_log_watch(const struct log_view *log) {
     int notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (notify >= 0 && inotify_add_watch(notify, log_read_directory(log->reader),
                                          IN_MODIFY | IN_CREATE | IN_MOVE | IN_DELETE_SELF |
@@ -336,8 +333,7 @@ static bool command_log_read_changes(int notify) {
 }
 
 /* Whoever reads us may go away while there is nothing to write. */
-static enum command_log_outcome command_log_wait_for_more(const struct command_log_log *log,
-                                                          int notify) {
+static enum log_output command_log_wait_for_more(const struct log_view *log, int notify) {
     struct pollfd ready[] = {{STDOUT_FILENO, 0, 0}, {log->signals, POLLIN, 0}, {notify, POLLIN, 0}};
     int count = poll(ready, 3, notify < 0 ? LOOK_AGAIN_MS : -1);
     if (count < 0 && errno != EINTR)
@@ -346,9 +342,9 @@ static enum command_log_outcome command_log_wait_for_more(const struct command_l
 }
 
 /* The watch stands before the log is read, so that nothing is missed in between. */
-static enum command_log_outcome command_log_follow(struct command_log_log *log) {
+static enum log_output command_log_follow(struct log_view *log) {
     int notify = -1;
-    enum command_log_outcome outcome = GOES_ON;
+    enum log_output outcome = GOES_ON;
     while (outcome == GOES_ON) {
         if (notify < 0)
             notify = command_log_watch(log);
@@ -376,17 +372,15 @@ static int command_log_catch_signals(void) {
 
 /* --- all of it */
 
-static int command_log_say_failure(const struct command_log_log *log) {
+static int command_log_say_failure(const struct log_view *log) {
     int error = log_read_error(log->reader);
-    char *message = memory_printf("the log %s cannot be read: %s", log_read_path(log->reader),
-                                  error == EINVAL ? "it is no file" : strerror(error));
-    int status = command_fail(message, error == EACCES || error == EPERM ? "run as root" : NULL);
-    free(message);
-    return status;
+    return command_failf(error == EACCES || error == EPERM ? "run as root" : NULL,
+                         "the log %s cannot be read: %s", log_read_path(log->reader),
+                         error == EINVAL ? "it is no file" : strerror(error));
 }
 
 /* Says on stderr why nothing was printed. */
-static void command_log_say_nothing_there(const struct command_log_log *log) {
+static void command_log_say_nothing_there(const struct log_view *log) {
     struct suggestion suggestion = {.word = log->vm};
     if (!log_read_found(log->reader)) {
         fprintf(stderr,
@@ -413,8 +407,8 @@ static void command_log_say_nothing_there(const struct command_log_log *log) {
     putc('\n', stderr);
 }
 
-static int command_log_show(struct command_log_log *log) {
-    enum command_log_outcome outcome = command_log_read_all(log);
+static int command_log_show(struct log_view *log) {
+    enum log_output outcome = command_log_read_all(log);
     if (outcome == GOES_ON && log_read_error(log->reader) && (!log->shown || !log->follow))
         return command_log_say_failure(log);
     if (outcome == GOES_ON && !log->shown)
@@ -427,9 +421,9 @@ static int command_log_show(struct command_log_log *log) {
     return EXIT_PROBLEM;
 }
 
-static int command_log_run(struct command_log_log *log) {
-    log->reader = log_read_open(log->state, log->follow);
-    log->colour = !log->json && command_colour(stdout);
+static int command_log_read_and_print(struct log_view *log) {
+    log->reader = log_read_open(log->line.state, log->follow);
+    log->colour = !log->line.json && command_colour(stdout);
     log->signals = log->follow ? command_log_catch_signals() : -1;
     signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough is no error */
     command_log_open_page(log);
@@ -448,20 +442,36 @@ static int command_log_run(struct command_log_log *log) {
     return status;
 }
 
-int command_log(const struct command *command, int argc, char **argv) {
-    struct command_log_log log = {0};
-    const struct command_option table[] = {{.name = "follow", .flag = &log.follow},
-                                           {.name = "json", .flag = &log.json},
-                                           {.name = "state", .value = &log.state},
-                                           {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+static int command_log_run(const struct command *command, int argc, char **argv) {
+    struct log_view log = {0};
+    int status;
+    if (!command_parse(&log.line, command, argc, argv, &status))
         return status;
-    if (argc - first > 1)
+    if (log.line.word_count > 1)
         return command_usage(command,
-                             "too many words: one VM (in quotes when its name has a blank)");
-    log.vm = argv[first];
-    if (log.vm && !*log.vm)
-        return command_usage(command, "a VM's name cannot be empty");
-    return command_log_run(&log);
+                             "too many arguments: give one VM (in quotes if its name has a space)");
+    if (command_has_empty_word(&log.line))
+        return EXIT_USAGE;
+    log.vm = log.line.words[0];
+    return command_log_read_and_print(&log);
 }
+
+static const struct command_option command_log_options[] = {
+    {.name = "follow",
+     .help = "keep printing new lines until interrupted",
+     .field = offsetof(struct log_view, follow)},
+    {.name = "json",
+     .help = "print the log's JSON objects, one a line",
+     .field = offsetof(struct log_view, line.json)},
+    OPTION_STATE,
+    {0},
+};
+
+const struct command command_log_row = {
+    .name = "log",
+    .operands = "[VM]",
+    .summary = "Show what was done for VMs.",
+    .notes = "Without a VM: for all.\n",
+    .options = command_log_options,
+    .run = command_log_run,
+};

@@ -3,65 +3,72 @@
 
 #include "engine/command/plan_context.h"
 #include "engine/plan/plan_print.h"
-#include "lexer/text.h"
 
-static void command_plan_print_json(struct json_object *document, const char *note) {
-    command_put_note(document, note);
-    text_print_json(stdout, document);
-}
+struct plan_options {
+    struct command_line line;
+    bool xml;
+};
 
-static int command_plan_print_plan(const struct plan_context *inquiry, bool xml, bool json) {
+static int command_plan_print(const struct plan_context *context, bool xml, bool json) {
     struct plan plan;
-    plan_init(&plan, &inquiry->request);
+    plan_init(&plan, &context->request);
     if (json)
-        command_plan_print_json(plan_print_json(&plan), inquiry->note);
+        command_print_json(plan_print_json(&plan), context->note);
     else
         plan_print(&plan, stdout, xml, command_colour(stdout));
-    if (!json && inquiry->broken_rules)
+    if (!json && context->rules.have_errors)
         puts("Not all rules are in it: those of files with an error are left out.");
     bool refused = plan_count(&plan, PLAN_REFUSED) > 0;
     plan_finish(&plan);
-    return refused || inquiry->broken_rules ? EXIT_PROBLEM : EXIT_FINE;
+    return refused || context->rules.have_errors ? EXIT_PROBLEM : EXIT_FINE;
 }
 
+/* An unknown event is reported as such. */
 static bool command_plan_takes_device(const char *event) {
     enum event_name name = scanner_event_from_text(event);
     return name == EVENT_PLUGGED || name == EVENT_UNPLUGGED || name == EVENT_COUNT;
 }
 
-static int command_plan_ask_for_one(const struct plan_context *inquiry) {
-    return command_usage(inquiry->command,
-                         "%zu devices are %s: name one by its address, such as %s",
-                         inquiry->device_count, inquiry->device_word, inquiry->devices[0]->address);
-}
-
-int command_plan(const struct command *command, int argc, char **argv) {
-    struct plan_context inquiry = {.command = command};
-    bool xml = false, json = false;
-    const struct command_option table[] = {INQUIRY_OPTIONS(&inquiry),
-                                           {.name = "xml", .flag = &xml},
-                                           {.name = "json", .flag = &json},
-                                           {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+static int command_plan_run(const struct command *command, int argc, char **argv) {
+    struct plan_options options = {0};
+    const struct command_line *line = &options.line;
+    struct plan_context context;
+    int status;
+    if (!command_parse(&options.line, command, argc, argv, &status))
         return status;
-    if (argc - first < 2 || argc - first > 3)
-        return command_usage(command, argc - first < 2
-                                          ? "a VM and an event are needed"
-                                          : "too many words: one VM (in quotes when its name has a "
-                                            "blank), one event, one device");
-    if (argc - first == 3 && !command_plan_takes_device(argv[first + 1]))
+    if (line->word_count == 3 && !command_plan_takes_device(line->words[1]))
         return command_usage(command,
-                             "a device comes or goes at plugged and unplugged only, not at %s",
-                             argv[first + 1]);
-    inquiry.vm = argv[first];
-    inquiry.event_word = argv[first + 1];
-    inquiry.device_word = argv[first + 2];
-    status = plan_context_init(&inquiry);
-    if (status != EXIT_FINE)
+                             "a device is added or removed at plugged and unplugged only, "
+                             "not at %s",
+                             line->words[1]);
+    if (!plan_context_init(&context, line, &status))
         return status;
-    status = inquiry.device_count > 1 ? command_plan_ask_for_one(&inquiry)
-                                      : command_plan_print_plan(&inquiry, xml, json);
-    plan_context_finish(&inquiry);
+    if (context.device_count > 1)
+        status = command_usage(command, "%zu devices are %s: name one by its address, such as %s",
+                               context.device_count, line->words[2], context.devices[0]->address);
+    else
+        status = command_plan_print(&context, options.xml, line->json);
+    plan_context_finish(&context);
     return status;
 }
+
+static const struct command_option command_plan_options[] = {
+    OPTION_RULES,
+    OPTION_SYSROOT,
+    OPTION_DOMAIN_XML,
+    {.name = "xml",
+     .help = "also print the <hostdev> element of each step",
+     .field = offsetof(struct plan_options, xml)},
+    OPTION_JSON,
+    {0},
+};
+
+const struct command command_plan_row = {
+    .name = "plan",
+    .operands = "VM EVENT [DEVICE]",
+    .summary = "Show what an event would do, and why; change nothing.",
+    .notes = "DEVICE is the device that was added or removed: an address (03:00.0), a USB port\n"
+             "(1-1.4) or an id (1ac1:089a).\n",
+    .options = command_plan_options,
+    .run = command_plan_run,
+};

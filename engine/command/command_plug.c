@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 struct plug_options {
-    const struct command *command;
-    const char *rules, *state;
+    struct command_line line;
     struct host_source host_source;
     const char *action, *device, *id; /* by hand */
 };
@@ -23,7 +22,7 @@ static void command_plug_recall_device(const struct plug_options *options, struc
     struct device_slot presence;
     char *place = device_db_slot(device),
          *boot = options->host_source.boot_id(&options->host_source);
-    device_db_read(&presence, log_write_state_directory(options->state), place, boot);
+    device_db_read(&presence, log_write_state_directory(options->line.state), place, boot);
     const struct device *found = presence.has_gone  ? &presence.gone
                                  : presence.is_here ? &presence.here
                                                     : NULL;
@@ -55,10 +54,8 @@ static int command_plug_find_device(const struct plug_options *options, struct u
     host_finish(&host);
     if (found || uevent->removed)
         return EXIT_FINE;
-    char *message = memory_printf("the host has no device '%s'", options->device);
-    int status = command_fail(message, "'virt-rules devices' lists those that it has");
-    free(message);
-    return status;
+    return command_failf("'virt-rules devices' lists those that it has",
+                         "the host has no device '%s'", options->device);
 }
 
 static int command_plug_uevent_by_hand(const struct plug_options *options, struct uevent *uevent) {
@@ -66,14 +63,15 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
     struct device_id id = {0};
     bool removed = !strcmp(options->action, "remove");
     if (!removed && strcmp(options->action, "add") != 0)
-        return command_usage(options->command, "'%s' is neither 'add' nor 'remove'",
+        return command_usage(options->line.command, "'%s' is neither 'add' nor 'remove'",
                              options->action);
     if (!address_normalise(options->device, address, sizeof address))
-        return command_usage(options->command,
+        return command_usage(options->line.command,
                              "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
                              options->device);
     if (options->id && !device_id_parse(options->id, &id))
-        return command_usage(options->command, "'%s' is no id, such as 1a6e:089a", options->id);
+        return command_usage(options->line.command, "'%s' is no id, such as 1a6e:089a",
+                             options->id);
     *uevent = (struct uevent){.removed = removed};
     uevent->device = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
                                      .address = memory_strdup(address),
@@ -84,7 +82,7 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
     if (options->id)
         uevent->device.id = id;
     if (status == EXIT_FINE && !uevent->device.id.vendor && !uevent->device.id.device)
-        return command_usage(options->command,
+        return command_usage(options->line.command,
                              "nothing is known of a device that was at '%s': add its id, as in "
                              "'plug remove 1-1.4 1a6e:089a'",
                              options->device);
@@ -94,11 +92,12 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
 /* A person is told whatever comes of it, where udev's program reads nothing. */
 static int command_plug_handle(const struct plug_options *options, const struct uevent *uevent) {
     bool by_hand = options->device != NULL;
-    struct plug plug = {.rules = ruleset_directory(options->rules),
+    struct plug plug = {.rules = ruleset_directory(options->line.rules),
                         .host_source = &options->host_source,
-                        .state = log_write_state_directory(options->state),
+                        .state = log_write_state_directory(options->line.state),
                         .by_hand = by_hand,
-                        .journal = log_write_open(options->state, by_hand || isatty(STDERR_FILENO)),
+                        .journal =
+                            log_write_open(options->line.state, by_hand || isatty(STDERR_FILENO)),
                         .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
     if (!plug.journal)
@@ -118,39 +117,49 @@ static int command_plug_handle(const struct plug_options *options, const struct 
 static int command_plug_from_environment(const struct plug_options *options,
                                          struct uevent *uevent) {
     if (!getenv("ACTION") || !getenv("DEVPATH"))
-        return command_usage(options->command,
+        return command_usage(options->line.command,
                              "there is no event: udev sets ACTION, DEVPATH and more; by hand name "
                              "what happened and the device, as in 'plug add 1-1.4'");
     return uevent_init(uevent, (const char *const *)environ) ? EXIT_FINE : -1;
 }
 
-int command_plug(const struct command *command, int argc, char **argv) {
-    struct plug_options options = {.command = command};
+static int command_plug_run(const struct command *command, int argc, char **argv) {
+    struct plug_options options = {0};
     struct uevent uevent = {0};
-    const char *sysroot = NULL;
-    const struct command_option table[] = {
-        {.name = "rules", .value = &options.rules},
-        {.name = "state", .value = &options.state},
-        {.name = "sysroot", .value = &sysroot},
-        {0},
-    };
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+    int status;
+    if (!command_parse(&options.line, command, argc, argv, &status))
         return status;
-    int words = argc - first;
-    options.host_source = source_sysfs(sysroot);
+    int words = options.line.word_count;
     if (words == 1 || words > 3)
-        return command_usage(command, "by hand it takes what happened ('add' or 'remove'), the "
-                                      "device, and for one that is gone its id");
+        return command_usage(command, "give 'add' or 'remove', the device, and the id of a device "
+                                      "that was removed");
+    options.host_source = source_sysfs(options.line.sysroot);
     if (words) {
-        options.action = argv[first];
-        options.device = argv[first + 1];
-        options.id = words == 3 ? argv[first + 2] : NULL;
+        options.action = options.line.words[0];
+        options.device = options.line.words[1];
+        options.id = options.line.words[2];
     }
     status = words ? command_plug_uevent_by_hand(&options, &uevent)
                    : command_plug_from_environment(&options, &uevent);
     if (status == EXIT_FINE)
         status = command_plug_handle(&options, &uevent);
     uevent_finish(&uevent);
-    return status < 0 ? EXIT_FINE : status; /* an event of something else */
+    return status < 0 ? EXIT_FINE : status; /* not an event of a PCI or USB device */
 }
+
+static const struct command_option command_plug_options[] = {
+    OPTION_RULES,
+    OPTION_STATE,
+    OPTION_SYSROOT,
+    {0},
+};
+
+const struct command command_plug_row = {
+    .name = "plug",
+    .operands = "[ACTION DEVICE [ID]]",
+    .summary = "Handle a device that was added or removed; udev calls it.",
+    .notes = "udev passes the event in the environment. By hand: ACTION is 'add' or 'remove',\n"
+             "DEVICE is a PCI address or a USB port, ID is the id of a device that was removed.\n",
+    .options = command_plug_options,
+    .run = command_plug_run,
+};

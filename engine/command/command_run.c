@@ -17,7 +17,7 @@ enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
 struct run_options {
     const char *vm, *operation;
     const char *uuid; /* of the VM; NULL: not known */
-    const char *rules, *sysroot, *state;
+    struct command_line line;
     struct log_writer *journal;
 };
 
@@ -42,16 +42,16 @@ static int command_run_execute(const struct run_options *options, const struct e
     struct ruleset ruleset;
     struct program program;
     ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, ruleset_directory(options->rules));
+    ruleset_add_directory(&ruleset, ruleset_directory(options->line.rules));
     ruleset_load(&ruleset, NULL);
     bool wrong =
         rule_errors_log(options->journal, options->vm, options->uuid, options->operation, &ruleset);
     program_init(&program, &ruleset);
-    struct host_source source = source_sysfs(options->sysroot);
+    struct host_source source = source_sysfs(options->line.sysroot);
     struct run_config config = {.program = &program,
                                 .event = event,
                                 .host_source = &source,
-                                .state = log_write_state_directory(options->state),
+                                .state = log_write_state_directory(options->line.state),
                                 .log = options->journal,
                                 .clock = retry_clock(),
                                 .boot_ms = command_run_boot_ms(),
@@ -62,7 +62,7 @@ static int command_run_execute(const struct run_options *options, const struct e
     return good && !wrong ? EXIT_FINE : EXIT_PROBLEM;
 }
 
-static int command_run_run_event(struct run_options *options, enum event_name name) {
+static int command_run_known_event(struct run_options *options, enum event_name name) {
     struct failure failure;
     size_t size = 0;
     struct domain domain;
@@ -112,32 +112,40 @@ static bool command_run_is_hook_call(int argc, char **argv) {
     return argc == 5 && *argv[1] == '-' && scanner_event_from_text(argv[2]) != EVENT_COUNT;
 }
 
-int command_run(const struct command *command, int argc, char **argv) {
-    struct run_options options = {0};
-    const struct command_option table[] = {
-        {.name = "rules", .value = &options.rules},
-        {.name = "state", .value = &options.state},
-        {.name = "sysroot", .value = &options.sysroot},
-        {0},
-    };
+static int command_run_run(const struct command *command, int argc, char **argv) {
+    struct run_options options = {.line = {.words = argv + 1, .word_count = argc - 1}};
+    struct command_line *line = &options.line;
     int status = EXIT_FINE;
-    int first = command_run_is_hook_call(argc, argv)
-                    ? 1
-                    : command_options(command, argc, argv, table, &status);
-    if (first < 0)
+    if (!command_run_is_hook_call(argc, argv) && !command_parse(line, command, argc, argv, &status))
         return status;
-    if (argc - first < 2 || argc - first > 4)
-        return command_usage(command, "a VM and an operation are needed; libvirt's hook adds a "
-                                      "suboperation and an extra word");
-    options.vm = argv[first];
-    options.operation = argv[first + 1];
-    options.journal = log_write_open(options.state, isatty(STDERR_FILENO));
+    if (line->word_count < 2 || line->word_count > 4)
+        return command_usage(command, "give a VM and an operation; libvirt's hook adds a "
+                                      "suboperation and an extra argument");
+    options.vm = line->words[0];
+    options.operation = line->words[1];
+    options.journal = log_write_open(line->state, isatty(STDERR_FILENO));
     if (!options.journal)
         return command_fail("out of memory", NULL);
     enum event_name event = scanner_event_from_text(options.operation);
     status = command_run_is_without_event(options.operation) ? EXIT_FINE
              : event == EVENT_COUNT ? command_run_unknown_operation(&options)
-                                    : command_run_run_event(&options, event);
+                                    : command_run_known_event(&options, event);
     log_write_close(options.journal);
     return status;
 }
+
+static const struct command_option command_run_options[] = {
+    OPTION_RULES,
+    OPTION_STATE,
+    OPTION_SYSROOT,
+    {0},
+};
+
+const struct command command_run_row = {
+    .name = "run",
+    .operands = "VM OPERATION [SUBOPERATION [EXTRA]]",
+    .summary = "Handle an event of a VM; libvirt's hook calls it.",
+    .notes = "Standard input is the VM's XML.\n",
+    .options = command_run_options,
+    .run = command_run_run,
+};

@@ -2,7 +2,6 @@
 #include "engine/command/command.h"
 
 #include "engine/command/plan_context.h"
-#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/plan/status.h"
 #include "engine/state/log_read.h"
@@ -21,15 +20,12 @@ static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m
                   BOLD[] = "\033[1m", PLAIN[] = "\033[0m";
 
 struct view {
-    const struct command *command;
+    struct command_line line;
     const char *vm; /* as typed; NULL: every VM */
-    const char *rules, *state, *sysroot, *domain_xml;
-    bool json, broken_rules;
-    char *note; /* libvirt does not answer: which VMs there are is not known; else NULL */
+    char *note;     /* libvirt does not answer: which VMs there are is not known; else NULL */
     struct host host;
     struct domain_list vms;
-    struct ruleset ruleset;
-    struct program program;
+    struct command_rules rules;
 };
 
 /* --- text */
@@ -229,7 +225,8 @@ static struct json_object *command_status_call_json(const struct pending_call *c
 static void command_status_show_calls(const struct view *view, const char *uuid, const char *label,
                                       const struct domain *domain, struct json_object *object) {
     size_t count;
-    struct pending_call *calls = pending_load(log_write_state_directory(view->state), uuid, &count);
+    struct pending_call *calls =
+        pending_load(log_write_state_directory(view->line.state), uuid, &count);
     struct json_object *list = text_json_array();
     for (size_t i = 0; i < count; i++)
         if (command_status_is_settled(&calls[i], domain))
@@ -248,7 +245,7 @@ static void command_status_show_calls(const struct view *view, const char *uuid,
 /* Where libvirt does not say which VMs there are: of all that have some. */
 static void command_status_show_all_calls(const struct view *view, struct json_object *vms) {
     size_t count;
-    char **all = pending_all(log_write_state_directory(view->state), &count);
+    char **all = pending_all(log_write_state_directory(view->line.state), &count);
     for (size_t i = 0; i < count; i++) {
         struct json_object *object = vms ? text_json_object() : NULL;
         if (object) {
@@ -264,7 +261,7 @@ static void command_status_show_all_calls(const struct view *view, struct json_o
 /* --- text, all of it */
 
 static void command_status_print_nothing(const struct view *view, const struct status *status) {
-    if (!view->vm && !view->domain_xml) {
+    if (!view->vm && !view->line.domain_xml) {
         puts("No VM that runs has a device, and no rule wants one for it.");
         return;
     }
@@ -369,15 +366,14 @@ static void command_status_print_json(const struct view *view, const struct stat
         command_status_show_all_calls(view, vms);
     text_json_add(object, "vms", vms);
     text_json_add(object, "problems", text_json_number((int64_t)status_problems(status)));
-    command_put_note(object, view->note);
-    text_print_json(stdout, object);
+    command_print_json(object, view->note);
 }
 
 /* --- all of it */
 
 static int command_status_load_domain(struct view *view) {
     struct domain domain;
-    int status = plan_context_read_domain(view->command, &domain, view->domain_xml, view->vm);
+    int status = plan_context_read_domain(&view->line, &domain, view->vm);
     if (status != EXIT_FINE)
         return status;
     view->vms.list = memory_grow(NULL, 0, sizeof domain);
@@ -419,7 +415,7 @@ static void command_status_go_on_without(struct view *view, const struct virt_er
     command_fail(error->failure.message, error->failure.hint); /* only said */
     view->note = command_libvirt_note(error);
     struct domain_list running;
-    domain_list_running_in(&running, view->sysroot ? view->sysroot : "", NULL);
+    domain_list_running_in(&running, view->line.sysroot ? view->line.sysroot : "", NULL);
     for (size_t i = 0; i < running.count; i++) {
         if (running.list[i].unreadable) {
             domain_finish(&running.list[i]);
@@ -435,7 +431,7 @@ static int command_status_load_vms(struct view *view) {
     struct virt *virt = NULL;
     struct virt_error error;
     int status = EXIT_FINE;
-    if (view->domain_xml)
+    if (view->line.domain_xml)
         return command_status_load_domain(view);
     if (virt_asker_connect(&virt, NULL, &error) < 0 ||
         domain_list_all(&view->vms, virt, &error) < 0)
@@ -444,22 +440,6 @@ static int command_status_load_vms(struct view *view) {
         status = command_status_find_vm(view);
     virt_close(virt);
     return status;
-}
-
-static int command_status_load_host(struct view *view) {
-    struct host_source source = source_sysfs(view->sysroot);
-    struct failure failure;
-    if (source.load(&source, &view->host, &failure) == 0)
-        return EXIT_FINE;
-    return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
-}
-
-static void command_status_load_rules(struct view *view) {
-    ruleset_init(&view->ruleset);
-    ruleset_add_directory(&view->ruleset, ruleset_directory(view->rules));
-    ruleset_load(&view->ruleset, NULL);
-    view->broken_rules = command_report(&view->ruleset);
-    program_init(&view->program, &view->ruleset);
 }
 
 /* What of the notes cannot be believed. */
@@ -477,32 +457,32 @@ static void command_status_say_ignored(const struct status *status) {
 
 static int command_status_show(struct view *view) {
     struct status status;
-    command_status_load_rules(view);
-    status_init(&status, &(struct status_request){.program = &view->program,
-                                                  .host = &view->host,
-                                                  .domains = view->vms.list,
-                                                  .domain_count = view->vms.count,
-                                                  .vm = view->domain_xml && !view->vm
-                                                            ? view->vms.list[0].name
-                                                            : view->vm,
-                                                  .state = log_write_state_directory(view->state)});
+    command_load_rules(&view->line, &view->rules);
+    status_init(&status,
+                &(struct status_request){
+                    .program = &view->rules.program,
+                    .host = &view->host,
+                    .domains = view->vms.list,
+                    .domain_count = view->vms.count,
+                    .vm = view->line.domain_xml && !view->vm ? view->vms.list[0].name : view->vm,
+                    .state = log_write_state_directory(view->line.state)});
     command_status_say_ignored(&status);
-    if (view->json)
+    if (view->line.json)
         command_status_print_json(view, &status);
     else
         command_status_print_text(view, &status);
-    if (!view->json && view->broken_rules)
+    if (!view->line.json && view->rules.have_errors)
         puts("Not all rules are in it: those of files with an error are left out.");
-    bool problem = view->note || view->broken_rules || status_problems(&status) > 0;
+    bool problem = view->note || view->rules.have_errors || status_problems(&status) > 0;
     status_finish(&status);
-    program_finish(&view->program);
-    ruleset_finish(&view->ruleset);
+    command_finish_rules(&view->rules);
     return problem ? EXIT_PROBLEM : EXIT_FINE;
 }
 
-static int command_status_run(struct view *view) {
+static int command_status_load_and_show(struct view *view) {
     int status = command_status_load_vms(view);
-    if (status == EXIT_FINE && (status = command_status_load_host(view)) == EXIT_FINE) {
+    if (status == EXIT_FINE &&
+        (status = command_load_host(&view->line, &view->host)) == EXIT_FINE) {
         status = command_status_show(view);
         host_finish(&view->host);
     }
@@ -511,22 +491,31 @@ static int command_status_run(struct view *view) {
     return status;
 }
 
-int command_status(const struct command *command, int argc, char **argv) {
-    struct view view = {.command = command};
-    const struct command_option table[] = {{.name = "rules", .value = &view.rules},
-                                           {.name = "state", .value = &view.state},
-                                           {.name = "sysroot", .value = &view.sysroot},
-                                           {.name = "domain-xml", .value = &view.domain_xml},
-                                           {.name = "json", .flag = &view.json},
-                                           {0}};
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+static int command_status_run(const struct command *command, int argc, char **argv) {
+    struct view view = {0};
+    int status;
+    if (!command_parse(&view.line, command, argc, argv, &status))
         return status;
-    if (argc - first > 1)
+    if (view.line.word_count > 1)
         return command_usage(command,
-                             "too many words: one VM (in quotes when its name has a blank)");
-    view.vm = argv[first];
-    if (view.vm && !*view.vm)
-        return command_usage(command, "a VM's name cannot be empty");
-    return command_status_run(&view);
+                             "too many arguments: give one VM (in quotes if its name has a space)");
+    if (command_has_empty_word(&view.line))
+        return EXIT_USAGE;
+    view.vm = view.line.words[0];
+    return command_status_load_and_show(&view);
 }
+
+static const struct command_option command_status_options[] = {
+    OPTION_RULES, OPTION_STATE, OPTION_SYSROOT, OPTION_DOMAIN_XML, OPTION_JSON, {0},
+};
+
+const struct command command_status_row = {
+    .name = "status",
+    .operands = "[VM]",
+    .summary = "Show which VM has which device now, and which devices are missing.",
+    .notes = "VM is a name, title or UUID. Without it: all running VMs, and others that a rule\n"
+             "names. libvirt is asked for VMs unless --domain-xml is given.\n"
+             "Exit 1: a running VM lacks a device that a rule wants without 'optional'.\n",
+    .options = command_status_options,
+    .run = command_status_run,
+};

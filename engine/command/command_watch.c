@@ -119,24 +119,34 @@ static int command_watch_watch_with(struct plug *plug) {
     return status;
 }
 
-int command_watch(const struct command *command, int argc, char **argv) {
-    const char *rules = NULL, *state = NULL, *sysroot = NULL;
-    const struct command_option table[] = {
-        {.name = "rules", .value = &rules},
-        {.name = "state", .value = &state},
-        {.name = "sysroot", .value = &sysroot},
-        {0},
-    };
-    int status = EXIT_FINE, first = command_options(command, argc, argv, table, &status);
-    if (first < 0)
+static int command_watch_run(const struct command *command, int argc, char **argv) {
+    struct command_line line = {0};
+    int status;
+    if (!command_parse(&line, command, argc, argv, &status))
         return status;
-    if (first < argc)
-        return command_usage(command, "it takes no words");
-    struct host_source source = source_sysfs(sysroot);
-    struct plug plug = {.rules = ruleset_directory(rules),
+    if (line.word_count)
+        return command_usage(command, "it takes no argument");
+    struct host_source source = source_sysfs(line.sysroot);
+    struct plug plug = {.rules = ruleset_directory(line.rules),
                         .host_source = &source,
-                        .state = log_write_state_directory(state),
+                        .state = log_write_state_directory(line.state),
                         .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
     return command_watch_watch_with(&plug);
 }
+
+static const struct command_option command_watch_options[] = {
+    OPTION_RULES,
+    OPTION_STATE,
+    OPTION_SYSROOT,
+    {0},
+};
+
+const struct command command_watch_row = {
+    .name = "watch",
+    .operands = "",
+    .summary = "Listen for kernel uevents on hosts without udev.",
+    .notes = "It runs in the foreground until SIGTERM or SIGINT.\n",
+    .options = command_watch_options,
+    .run = command_watch_run,
+};

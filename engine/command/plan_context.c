@@ -1,5 +1,4 @@
 #include "engine/command/plan_context.h"
-#include "engine/host/source_sysfs.h"
 #include "engine/libvirt/domain_xml.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
@@ -31,155 +30,136 @@ static int plan_context_parse_xml(struct domain *domain, const char *path, const
     struct failure failure;
     if (domain_xml_parse(domain, xml, size, &failure) == 0)
         return EXIT_FINE;
-    char *message = memory_printf("%s: %s", path, failure.message);
-    int status = command_fail(message, NULL);
-    free(message);
-    return status;
+    return command_failf(NULL, "%s: %s", path, failure.message);
 }
 
-int plan_context_read_domain(const struct command *command, struct domain *domain, const char *path,
+int plan_context_read_domain(const struct command_line *line, struct domain *domain,
                              const char *vm) {
+    const char *path = line->domain_xml;
     size_t size = 0;
     char *xml = plan_context_read_xml(path, &size);
-    if (!xml) {
-        char *message = memory_printf("%s: %s", path, strerror(errno));
-        int status = command_fail(message, "--domain-xml takes what 'virsh dumpxml VM' prints");
-        free(message);
-        return status;
-    }
+    if (!xml)
+        return command_failf("--domain-xml takes what 'virsh dumpxml VM' prints", "%s: %s", path,
+                             strerror(errno));
     int status = plan_context_parse_xml(domain, path, xml, size);
     free(xml);
     if (status == EXIT_FINE && vm && !domain_is_called(domain, vm)) {
-        status =
-            command_usage(command, "%s is of VM '%s', not of '%s'", path, domain_label(domain), vm);
+        status = command_usage(line->command, "%s describes VM '%s', not '%s'", path,
+                               domain_label(domain), vm);
         domain_finish(domain);
     }
     return status;
 }
 
 /* All that is known of the VM is what was typed. */
-static int plan_context_known_by_name(struct plan_context *inquiry) {
-    domain_from_name(&inquiry->domain, inquiry->vm);
+static int plan_context_known_by_name(struct plan_context *context) {
+    domain_from_name(&context->domain, context->vm);
     return EXIT_FINE;
 }
 
 /* A host where libvirt does not answer can still be planned for: its files tell of running VMs. */
-static int plan_context_go_on_without(struct plan_context *inquiry,
+static int plan_context_go_on_without(struct plan_context *context,
                                       const struct virt_error *error) {
-    domain_list_running_in(&inquiry->others, "", NULL);
-    bool found = domain_list_take(&inquiry->others, inquiry->vm, &inquiry->domain);
+    domain_list_running_in(&context->others, "", NULL);
+    bool found = domain_list_take(&context->others, context->vm, &context->domain);
     fprintf(stderr,
             "virt-rules: libvirt does not answer, so all that is known of the VM is %s'%s': %s\n",
-            found ? "what libvirt's file says of " : "that it is called ", inquiry->vm,
+            found ? "what libvirt's file says of " : "that it is called ", context->vm,
             virt_error_reason(error));
     if (*error->failure.hint)
         fprintf(stderr, "  hint: %s\n", error->failure.hint);
-    inquiry->note = command_libvirt_note(error);
-    return found ? EXIT_FINE : plan_context_known_by_name(inquiry);
+    context->note = command_libvirt_note(error);
+    return found ? EXIT_FINE : plan_context_known_by_name(context);
 }
 
-static int plan_context_ask_libvirt(struct plan_context *inquiry, struct virt *virt) {
+static int plan_context_ask_libvirt(struct plan_context *context, struct virt *virt) {
     struct virt_error error;
     char *xml = NULL;
-    if (virt->ops->domain_xml(virt, inquiry->vm, &xml, &error) < 0)
+    if (virt->ops->domain_xml(virt, context->vm, &xml, &error) < 0)
         return error.kind == VIRT_SILENT || error.kind == VIRT_UNREACHABLE
-                   ? plan_context_go_on_without(inquiry, &error)
+                   ? plan_context_go_on_without(context, &error)
                    : command_fail(error.failure.message, error.failure.hint);
-    int status = plan_context_parse_xml(&inquiry->domain, inquiry->vm, xml, strlen(xml));
+    int status = plan_context_parse_xml(&context->domain, context->vm, xml, strlen(xml));
     free(xml);
     if (status == EXIT_FINE &&
-        domain_list_running(&inquiry->others, virt, inquiry->domain.uuid, &error) < 0) {
+        domain_list_running(&context->others, virt, context->domain.uuid, &error) < 0) {
         fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n",
                 error.failure.message);
-        inquiry->note = command_libvirt_note(&error);
-        domain_list_running_in(&inquiry->others, "", &inquiry->domain);
-    } else if (status == EXIT_FINE && domain_list_all(&inquiry->vms, virt, &error) < 0) {
+        context->note = command_libvirt_note(&error);
+        domain_list_running_in(&context->others, "", &context->domain);
+    } else if (status == EXIT_FINE && domain_list_all(&context->vms, virt, &error) < 0) {
         fprintf(stderr, "virt-rules: what other VMs are called is not known: %s\n",
                 error.failure.message);
-        inquiry->note = command_libvirt_note(&error);
+        context->note = command_libvirt_note(&error);
     }
     return status;
 }
 
 /* A copy of a host has libvirt's files of the VMs that ran there, and its definitions. */
-static int plan_context_vms_from_tree_of(struct plan_context *inquiry) {
+static int plan_context_vms_from_tree_of(struct plan_context *context) {
     const struct domain *first, *second;
-    struct domain_list *vms = &inquiry->vms;
-    size_t index = domain_pick(vms->list, vms->count, inquiry->vm, &first, &second);
+    struct domain_list *vms = &context->vms;
+    size_t index = domain_pick(vms->list, vms->count, context->vm, &first, &second);
     if (second)
-        return command_two_vms(inquiry->vm, first, second);
-    domain_list_running_in(&inquiry->others, inquiry->sysroot, NULL);
+        return command_two_vms(context->vm, first, second);
+    domain_list_running_in(&context->others, context->line->sysroot, NULL);
     if (index == vms->count)
-        return plan_context_known_by_name(inquiry);
-    if (!domain_list_take(&inquiry->others, domain_key(&vms->list[index]), &inquiry->domain)) {
+        return plan_context_known_by_name(context);
+    if (!domain_list_take(&context->others, domain_key(&vms->list[index]), &context->domain)) {
         struct domain_list again;
-        domain_list_all_in(&again, inquiry->sysroot);
+        domain_list_all_in(&again, context->line->sysroot);
         domain_list_take(&(struct domain_list){again.list, again.count},
-                         domain_key(&vms->list[index]), &inquiry->domain);
+                         domain_key(&vms->list[index]), &context->domain);
         again.count--;
         domain_list_finish(&again);
     }
     return EXIT_FINE;
 }
 
-static int plan_context_vms_from_files(struct plan_context *inquiry) {
-    if (inquiry->sysroot)
-        domain_list_all_in(&inquiry->vms, inquiry->sysroot);
-    if (!inquiry->domain_xml)
-        return plan_context_vms_from_tree_of(inquiry);
-    int status = plan_context_read_domain(inquiry->command, &inquiry->domain, inquiry->domain_xml,
-                                          inquiry->vm);
-    if (status == EXIT_FINE && inquiry->sysroot)
-        domain_list_running_in(&inquiry->others, inquiry->sysroot, &inquiry->domain);
+static int plan_context_vms_from_files(struct plan_context *context) {
+    if (context->line->sysroot)
+        domain_list_all_in(&context->vms, context->line->sysroot);
+    if (!context->line->domain_xml)
+        return plan_context_vms_from_tree_of(context);
+    int status = plan_context_read_domain(context->line, &context->domain, context->vm);
+    if (status == EXIT_FINE && context->line->sysroot)
+        domain_list_running_in(&context->others, context->line->sysroot, &context->domain);
     return status;
 }
 
 /* The VM as libvirt has it. A tree of another host has no libvirt. */
-static int plan_context_find_vms(struct plan_context *inquiry) {
+static int plan_context_find_vms(struct plan_context *context) {
     struct virt *virt = NULL;
     struct virt_error error;
-    if (inquiry->domain_xml || inquiry->sysroot)
-        return plan_context_vms_from_files(inquiry);
+    if (context->line->domain_xml || context->line->sysroot)
+        return plan_context_vms_from_files(context);
     if (virt_asker_connect(&virt, NULL, &error) == 0) {
-        int status = plan_context_ask_libvirt(inquiry, virt);
+        int status = plan_context_ask_libvirt(context, virt);
         virt_close(virt);
         return status;
     }
-    return plan_context_go_on_without(inquiry, &error);
+    return plan_context_go_on_without(context, &error);
 }
 
-static int plan_context_unknown_event(const struct plan_context *inquiry) {
-    struct suggestion suggestion = {.word = inquiry->event_word};
+static int plan_context_unknown_event(const struct plan_context *context) {
+    struct suggestion suggestion = {.word = context->event_word};
     /* From the last on, as the parser does: 'started' is meant more often than 'start'. */
     for (enum event_name event = EVENT_COUNT; event-- > 0;)
         suggest(&suggestion, scanner_event_text(event));
     if (suggestion.best)
-        return command_usage(inquiry->command, "unknown event '%s'; did you mean '%s'?",
-                             inquiry->event_word, suggestion.best);
-    return command_usage(inquiry->command,
+        return command_usage(context->line->command, "unknown event '%s'; did you mean '%s'?",
+                             context->event_word, suggestion.best);
+    return command_usage(context->line->command,
                          "unknown event '%s'; the events are prepare, start, "
                          "started, stopped, release, migrate, restore, "
                          "reconnect, plugged and unplugged",
-                         inquiry->event_word);
+                         context->event_word);
 }
 
-static int plan_context_name_event(struct plan_context *inquiry) {
-    if (!*inquiry->vm)
-        return command_usage(inquiry->command, "a VM's name cannot be empty");
-    inquiry->event.name = scanner_event_from_text(inquiry->event_word);
-    inquiry->event.domain = &inquiry->domain;
-    return inquiry->event.name == EVENT_COUNT ? plan_context_unknown_event(inquiry) : EXIT_FINE;
-}
-
-static int plan_context_load_host(struct plan_context *inquiry) {
-    struct host_source source = source_sysfs(inquiry->sysroot);
-    struct failure failure;
-    if (source.load(&source, &inquiry->host, &failure) == 0)
-        return EXIT_FINE;
-    domain_list_finish(&inquiry->others);
-    domain_finish(&inquiry->domain);
-    free(inquiry->note);
-    return command_fail(failure.message, "--sysroot takes a directory that holds sys/ and proc/");
+static int plan_context_name_event(struct plan_context *context) {
+    context->event.name = scanner_event_from_text(context->event_word);
+    context->event.domain = &context->domain;
+    return context->event.name == EVENT_COUNT ? plan_context_unknown_event(context) : EXIT_FINE;
 }
 
 /* A device as people name it: an address ("03:00.0"), a USB port ("1-1.4") or an id ("1ac1:089a").
@@ -191,70 +171,60 @@ static bool plan_context_is_called(const struct device *device, const char *text
            (address_normalise(text, address, sizeof address) && !strcmp(device->address, address));
 }
 
-static void plan_context_find_devices(struct plan_context *inquiry) {
-    for (size_t i = 0; i < inquiry->host.count; i++) {
-        const struct device *device = &inquiry->host.devices[i];
-        if (!plan_context_is_called(device, inquiry->device_word))
+static void plan_context_find_devices(struct plan_context *context) {
+    for (size_t i = 0; i < context->host.count; i++) {
+        const struct device *device = &context->host.devices[i];
+        if (!plan_context_is_called(device, context->device_word))
             continue;
-        inquiry->devices =
-            memory_grow((void *)inquiry->devices, inquiry->device_count, sizeof *inquiry->devices);
-        inquiry->devices[inquiry->device_count++] = device;
+        context->devices =
+            memory_grow((void *)context->devices, context->device_count, sizeof *context->devices);
+        context->devices[context->device_count++] = device;
     }
 }
 
 /* What has gone is known by the word alone: its id, or where it was. */
-static bool plan_context_name_gone_device(struct plan_context *inquiry) {
+static bool plan_context_name_gone_device(struct plan_context *context) {
     char address[64] = "";
     struct device_id id = {0};
-    const char *word = inquiry->device_word;
+    const char *word = context->device_word;
     bool is_address = address_normalise(word, address, sizeof address);
     bool is_id = device_id_parse(word, &id);
     if (!is_address && !is_id)
         return false;
-    inquiry->gone = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+    context->gone = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
                                     .address = memory_strdup(address),
                                     .id = id,
                                     .name = memory_strdup("(gone from the host)"),
                                     .iommu_group = -1,
                                     .numa_node = -1};
-    inquiry->event.device = &inquiry->gone;
+    context->event.device = &context->gone;
     return true;
 }
 
-static int plan_context_unknown_device(const struct plan_context *inquiry) {
-    char *message = memory_printf("the host has no device '%s'", inquiry->device_word);
-    int status = command_fail(message, "name it by its address (03:00.0), USB port (1-1.4) or id "
-                                       "(1ac1:089a): see 'virt-rules devices'");
-    free(message);
-    return status;
+static int plan_context_unknown_device(const struct plan_context *context) {
+    return command_failf("name it by its address (03:00.0), USB port (1-1.4) or id (1ac1:089a): "
+                         "see 'virt-rules devices'",
+                         "the host has no device '%s'", context->device_word);
 }
 
-static int plan_context_name_device(struct plan_context *inquiry) {
-    bool came = inquiry->event.name == EVENT_PLUGGED, went = inquiry->event.name == EVENT_UNPLUGGED;
-    if (!inquiry->device_word)
+static int plan_context_name_device(struct plan_context *context) {
+    bool came = context->event.name == EVENT_PLUGGED, went = context->event.name == EVENT_UNPLUGGED;
+    if (!context->device_word)
         return EXIT_FINE;
-    plan_context_find_devices(inquiry);
-    if (inquiry->device_count == 1 && (came || went))
-        inquiry->event.device = inquiry->devices[0];
-    if (inquiry->device_count || (went && plan_context_name_gone_device(inquiry)))
+    plan_context_find_devices(context);
+    if (context->device_count == 1 && (came || went))
+        context->event.device = context->devices[0];
+    if (context->device_count || (went && plan_context_name_gone_device(context)))
         return EXIT_FINE;
-    return plan_context_unknown_device(inquiry);
-}
-
-static void plan_context_load_rules(struct plan_context *inquiry) {
-    ruleset_init(&inquiry->ruleset);
-    ruleset_add_directory(&inquiry->ruleset, ruleset_directory(inquiry->rules));
-    ruleset_load(&inquiry->ruleset, NULL);
-    inquiry->broken_rules = command_report(&inquiry->ruleset);
-    program_init(&inquiry->program, &inquiry->ruleset);
+    return plan_context_unknown_device(context);
 }
 
 /* Where nobody knows the host's VMs, what is assumed is said. */
-static void plan_context_name_vms(struct plan_context *inquiry) {
-    inquiry->event.vms = inquiry->vms.list;
-    inquiry->event.vm_count = inquiry->vms.count;
+static void plan_context_name_vms(struct plan_context *context) {
+    context->event.vms = context->vms.list;
+    context->event.vm_count = context->vms.count;
     const struct word *unsure =
-        inquiry->vms.list ? NULL : match_unsure(&inquiry->program, &inquiry->event);
+        context->vms.list ? NULL : match_unsure(&context->rules.program, &context->event);
     if (unsure)
         fprintf(stderr,
                 "virt-rules: the VMs of the host are not known: it is assumed that '%s' in the "
@@ -262,42 +232,58 @@ static void plan_context_name_vms(struct plan_context *inquiry) {
                 unsure->text);
 }
 
-int plan_context_init(struct plan_context *inquiry) {
-    int status = plan_context_name_event(inquiry);
-    if (status == EXIT_FINE)
-        status = plan_context_find_vms(inquiry);
-    if (status == EXIT_FINE)
-        status = plan_context_load_host(inquiry);
-    if (status != EXIT_FINE) {
-        domain_list_finish(&inquiry->vms);
-        return status;
+bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status) {
+    *status = EXIT_USAGE;
+    *context = (struct plan_context){.line = line};
+    if (line->word_count < 2)
+        command_usage(line->command, "give a VM and an event");
+    else if (line->word_count > 3)
+        command_usage(line->command, "too many arguments: give one VM (in quotes if its name has a "
+                                     "space), one event and one device");
+    else
+        *status = command_has_empty_word(line) ? EXIT_USAGE : EXIT_FINE;
+    if (*status != EXIT_FINE)
+        return false;
+    context->vm = line->words[0];
+    context->event_word = line->words[1];
+    context->device_word = line->words[2];
+    *status = plan_context_name_event(context);
+    if (*status == EXIT_FINE)
+        *status = plan_context_find_vms(context);
+    if (*status == EXIT_FINE && (*status = command_load_host(line, &context->host)) != EXIT_FINE) {
+        domain_list_finish(&context->others);
+        domain_finish(&context->domain);
+        free(context->note);
     }
-    plan_context_load_rules(inquiry);
-    plan_context_name_vms(inquiry);
-    status = plan_context_name_device(inquiry);
-    if (status != EXIT_FINE) {
-        plan_context_finish(inquiry);
-        return status;
+    if (*status != EXIT_FINE) {
+        domain_list_finish(&context->vms);
+        return false;
     }
-    inquiry->request = (struct plan_request){.program = &inquiry->program,
-                                             .event = &inquiry->event,
-                                             .host = &inquiry->host,
-                                             .program_root = inquiry->host.root,
-                                             .others = inquiry->others.list,
-                                             .other_count = inquiry->others.count,
-                                             .partial = inquiry->broken_rules};
-    return EXIT_FINE;
+    command_load_rules(line, &context->rules);
+    plan_context_name_vms(context);
+    *status = plan_context_name_device(context);
+    if (*status != EXIT_FINE) {
+        plan_context_finish(context);
+        return false;
+    }
+    context->request = (struct plan_request){.program = &context->rules.program,
+                                             .event = &context->event,
+                                             .host = &context->host,
+                                             .program_root = context->host.root,
+                                             .others = context->others.list,
+                                             .other_count = context->others.count,
+                                             .partial = context->rules.have_errors};
+    return true;
 }
 
-void plan_context_finish(struct plan_context *inquiry) {
-    free(inquiry->note);
-    free((void *)inquiry->devices);
-    free(inquiry->gone.address);
-    free(inquiry->gone.name);
-    program_finish(&inquiry->program);
-    ruleset_finish(&inquiry->ruleset);
-    host_finish(&inquiry->host);
-    domain_list_finish(&inquiry->others);
-    domain_list_finish(&inquiry->vms);
-    domain_finish(&inquiry->domain);
+void plan_context_finish(struct plan_context *context) {
+    free(context->note);
+    free((void *)context->devices);
+    free(context->gone.address);
+    free(context->gone.name);
+    command_finish_rules(&context->rules);
+    host_finish(&context->host);
+    domain_list_finish(&context->others);
+    domain_list_finish(&context->vms);
+    domain_finish(&context->domain);
 }

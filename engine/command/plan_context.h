@@ -1,6 +1,6 @@
 /*
- * A question about an event that changes nothing: which VM, which event, which rules, which host.
- * plan and explain ask it in the same words, so that both see what a run would see.
+ * What plan and explain look at: the VM, the event, the rules and the host, as a run would see
+ * them. Nothing is changed.
  */
 #ifndef ENGINE_PLAN_CONTEXT_H
 #define ENGINE_PLAN_CONTEXT_H
@@ -10,43 +10,32 @@
 #include "engine/plan/plan.h"
 
 struct plan_context {
-    const struct command *command;
-    const char *vm, *event_word; /* as typed */
-    const char *device_word;     /* as typed; NULL: no device was named */
-    const char *rules, *sysroot, *domain_xml;
+    const struct command_line *line; /* VM EVENT [DEVICE], and the options */
+    const char *vm, *event_word;     /* as typed */
+    const char *device_word;         /* as typed; NULL: no device was named */
     struct domain domain;
     struct domain_list others;
     struct domain_list vms; /* every VM of the host; none: not known */
     struct event event;
     struct host host;
-    struct ruleset ruleset;
-    struct program program;
+    struct command_rules rules;
     struct plan_request request;   /* all of the above */
-    bool broken_rules;             /* said on stderr already */
-    const struct device **devices; /* of the host, that the device's word means */
+    const struct device **devices; /* of the host, those that device_word names */
     size_t device_count;
     char *note; /* libvirt did not answer: for the JSON document; NULL: it did, or need not */
-    struct device gone; /* the device of unplugged, of which there is only the word */
+    struct device gone; /* at unplugged, a device that the host no longer has */
 };
 
-/* The rows of a command's option table that an inquiry takes. */
-#define INQUIRY_OPTIONS(inquiry)                                                                   \
-    {.name = "rules", .value = &(inquiry)->rules},                                                 \
-        {.name = "sysroot", .value = &(inquiry)->sysroot}, {                                       \
-        .name = "domain-xml", .value = &(inquiry)->domain_xml                                      \
-    }
-
 /*
- * Fills the rest from `command`, `vm`, `event_word`, `device_word` and the options. One device, and
- * plugged or unplugged: the event is of that device. Returns EXIT_FINE; or the status to end with,
- * said on stderr, and nothing to finish.
+ * Fills the context. With one device at plugged or unplugged, the event is about that device.
+ * Returns false with the exit code in `*status` after saying why; then there is nothing to finish.
  */
-int plan_context_init(struct plan_context *inquiry);
-void plan_context_finish(struct plan_context *inquiry);
+bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status);
+void plan_context_finish(struct plan_context *context);
 
-/* The VM of a file that --domain-xml names ("-": standard input), which must be called `vm` unless
- * that is NULL. Returns as plan_context_init(). */
-int plan_context_read_domain(const struct command *command, struct domain *domain, const char *path,
+/* The VM in the file that --domain-xml names, which must be called `vm` unless that is NULL.
+ * Returns EXIT_FINE, or the exit code after saying why. */
+int plan_context_read_domain(const struct command_line *line, struct domain *domain,
                              const char *vm);
 
 #endif

@@ -44,16 +44,33 @@ static int no_command(const struct command *command, int argc, char **argv) {
     return 0;
 }
 
-static const struct command command = {"test", "WORD", "Tests.", "  --flag\n", no_command};
-static bool flag;
-static const char *value;
+struct test_options {
+    struct command_line line;
+    bool flag;
+    const char *value;
+};
+
+static struct test_options read_options;
 static char taken[64];
 
-static int take(void *context, const char *text) {
-    assert_ptr_equal(context, taken);
+static int take(struct command_line *line, const struct command_option *option, const char *text) {
+    assert_ptr_equal(line, &read_options);
+    assert_string_equal(option->name, "take");
     snprintf(taken + strlen(taken), sizeof taken - strlen(taken), "%s,", text);
     return strcmp(text, "bad") ? 0 : EXIT_USAGE;
 }
+
+static const struct command_option options[] = {
+    {.name = "flag", .help = "a flag", .field = offsetof(struct test_options, flag)},
+    {.name = "value",
+     .argument = "TEXT",
+     .help = "a text\nof two lines",
+     .field = offsetof(struct test_options, value)},
+    {.name = "take", .argument = "X", .take = take},
+    {0}};
+
+static const struct command command = {"test", "WORD", "Tests.", "A note.\n", options, no_command};
+static const struct command bare = {"bare", "", "Tests.", "", options + 2, no_command};
 
 /* The words behind the options, or "-" when the program is to end with `status`. */
 static const char *parsed(const char *line, int *status) {
@@ -63,33 +80,32 @@ static const char *parsed(const char *line, int *status) {
     snprintf(words, sizeof words, "test %s", line);
     for (char *at = words, *word; (word = strsep(&at, " "));)
         argv[argc++] = word;
-    const struct command_option options[] = {{.name = "flag", .flag = &flag},
-                                             {.name = "value", .value = &value},
-                                             {.name = "take", .take = take, .context = taken},
-                                             {0}};
-    flag = false;
-    value = NULL;
+    read_options = (struct test_options){0};
     *taken = *rest = 0;
     struct capture out = capture(stdout), err = capture(stderr);
-    int first = command_options(&command, argc, argv, options, status);
+    bool is_parsed = command_parse(&read_options.line, &command, argc, argv, status);
     restore(&err, errors, sizeof errors);
     restore(&out, prints, sizeof prints);
-    for (int i = first; first >= 0 && i < argc; i++)
-        snprintf(rest + strlen(rest), sizeof rest - strlen(rest), "%s ", argv[i]);
-    return first < 0 ? "-" : rest;
+    if (!is_parsed)
+        return "-";
+    assert_null(read_options.line.words[read_options.line.word_count]);
+    for (int i = 0; i < read_options.line.word_count; i++)
+        snprintf(rest + strlen(rest), sizeof rest - strlen(rest), "%s ",
+                 read_options.line.words[i]);
+    return rest;
 }
 
 static void options_anywhere(void **state) {
     int status = -1;
     (void)state;
     assert_string_equal(parsed("a --flag b --value x --take 1 --take=2", &status), "a b ");
-    assert_true(flag);
-    assert_string_equal(value, "x");
+    assert_true(read_options.flag);
+    assert_string_equal(read_options.value, "x");
     assert_string_equal(taken, "1,2,");
     assert_string_equal(parsed("a -- --flag", &status), "a --flag ");
-    assert_false(flag);
+    assert_false(read_options.flag);
     assert_string_equal(parsed("- --value -", &status), "- ");
-    assert_string_equal(value, "-");
+    assert_string_equal(read_options.value, "-");
 }
 
 static void assert_mistake(const char *line, const char *message) {
@@ -99,7 +115,7 @@ static void assert_mistake(const char *line, const char *message) {
     assert_string_equal(prints, "");
     if (!strstr(errors, message))
         fail_msg("no \"%s\" in: %s", message, errors);
-    assert_non_null(strstr(errors, "\nusage: virt-rules test WORD\n"));
+    assert_non_null(strstr(errors, "\nusage: virt-rules test WORD [--flag] [--value TEXT]\n"));
 }
 
 static void mistakes_name_the_word(void **state) {
@@ -112,7 +128,7 @@ static void mistakes_name_the_word(void **state) {
     assert_mistake("--flag=1", "option '--flag' takes no argument");
     assert_mistake("--help=1", "option '--help' takes no argument");
     assert_mistake("--value=", "the argument of '--value' is empty");
-    assert_mistake("-x", "'--' comes before a name that begins with '-'");
+    assert_mistake("-x", "put '--' before a name that begins with '-'");
 }
 
 static void an_option_may_end_it(void **state) {
@@ -128,7 +144,11 @@ static void help_is_a_success(void **state) {
     (void)state;
     assert_string_equal(parsed("a --help --nonsense", &status), "-");
     assert_int_equal(status, EXIT_FINE);
-    assert_string_equal(prints, "virt-rules test WORD\n\nTests.\n\n  --flag\n");
+    assert_string_equal(prints,
+                        "virt-rules test WORD [--flag] [--value TEXT]\n\nTests.\n\nA note.\n\n"
+                        "  --flag        a flag\n"
+                        "  --value TEXT  a text\n"
+                        "                of two lines\n");
     assert_string_equal(errors, "");
 }
 
@@ -188,12 +208,37 @@ static void a_stream_that_cannot_be_read(void **state) {
 static void failures_carry_their_hint(void **state) {
     (void)state;
     struct capture err = capture(stderr);
-    assert_int_equal(command_fail("it broke", "mend it"), EXIT_PROBLEM);
+    assert_int_equal(command_fail("it broke", "fix it"), EXIT_PROBLEM);
     assert_int_equal(command_fail("it broke", ""), EXIT_PROBLEM);
     assert_int_equal(command_fail("it broke", NULL), EXIT_PROBLEM);
+    assert_int_equal(command_failf("try it", "it broke %s", "again"), EXIT_PROBLEM);
     restore(&err, errors, sizeof errors);
-    assert_string_equal(errors, "virt-rules: it broke\n  hint: mend it\nvirt-rules: it broke\n"
-                                "virt-rules: it broke\n");
+    assert_string_equal(errors, "virt-rules: it broke\n  hint: fix it\nvirt-rules: it broke\n"
+                                "virt-rules: it broke\n"
+                                "virt-rules: it broke again\n  hint: try it\n");
+}
+
+static void a_command_without_operands(void **state) {
+    char name[] = "bare", option[] = "--help", *argv[] = {name, option, NULL};
+    int status = -1;
+    (void)state;
+    struct capture out = capture(stdout);
+    assert_false(command_parse(&read_options.line, &bare, 2, argv, &status));
+    restore(&out, prints, sizeof prints);
+    assert_int_equal(status, EXIT_FINE);
+    assert_string_equal(prints, "virt-rules bare\n\nTests.\n\n");
+}
+
+static void empty_arguments(void **state) {
+    char full[] = "a", empty[] = "", *words[] = {full, empty, NULL};
+    struct command_line line = {.command = &command, .words = words, .word_count = 1};
+    (void)state;
+    assert_false(command_has_empty_word(&line));
+    line.word_count = 2;
+    struct capture err = capture(stderr);
+    assert_true(command_has_empty_word(&line));
+    restore(&err, errors, sizeof errors);
+    assert_memory_equal(errors, "virt-rules test: argument 2 is empty\n", 37);
 }
 
 static void colour_needs_a_terminal(void **state) {
@@ -229,6 +274,8 @@ int main(void) {
         cmocka_unit_test(a_large_stream),
         cmocka_unit_test(a_stream_that_cannot_be_read),
         cmocka_unit_test(failures_carry_their_hint),
+        cmocka_unit_test(a_command_without_operands),
+        cmocka_unit_test(empty_arguments),
         cmocka_unit_test(colour_needs_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,6 @@
 
 static const char raw[] = "never  attach 1ac1:089a\n", formatted[] = "never attach 1ac1:089a\n";
 static const char added[] = "never  attach 10de:*\n";
-static const struct command command = {"fmt", "[FILE ...]", "Formats.", "", command_fmt};
 static char directory[64], path[96], other[96];
 static void (*meanwhile)(void);
 
@@ -65,7 +64,7 @@ static int fmt(void) {
         char name[] = "fmt", *words[] = {name, path, *other ? other : NULL, NULL};
         if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(99);
-        exit(command_fmt(&command, *other ? 3 : 2, words));
+        exit(command_fmt_row.run(&command_fmt_row, *other ? 3 : 2, words));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     return status;
