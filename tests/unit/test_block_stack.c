@@ -331,6 +331,10 @@ static void test_stack_that_bites_its_tail(void **state) {
     put_mounts(tree, "30 1 253:1 / /mnt rw - ext4 /dev/dm-1 rw\n");
     load(tree);
     assert_memory_equal(pci(tree, "0000:00:01.0")->use, "mounts /mnt from it", 19);
+    put_mounts(tree, "");
+    put_link(tree, ATA "sda/holders/sda", "../../sda");
+    load(tree);
+    assert_null(strstr(pci(tree, "0000:00:01.0")->use, "in sda"));
 }
 
 static void test_deep_stack(void **state) {

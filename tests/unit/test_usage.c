@@ -2,6 +2,7 @@
 #include "tests/unit/host_tree.h"
 
 #include "engine/host/block_path.h"
+#include "engine/host/place.h"
 
 /* ---- What network cards are used for ---- */
 
@@ -380,6 +381,39 @@ static void test_files_of_every_kind_of_device(void **state) {
     }
 }
 
+static void test_files_that_sysfs_does_not_list(void **state) {
+    struct tree_of_test *tree = *state;
+    put_desktop(tree);
+    put_process(tree, "70", "program");
+    remove_file(tree, GPU "/driver");
+    put_driver(tree, GPU, "amdgpu");
+    assert_use(tree, "0000:03:00.0", NULL);
+    put_open(tree, "70", "5", "kfd");
+    assert_use(tree, "0000:03:00.0", "uses it in program (process 70: /dev/kfd)");
+    remove_file(tree, "proc/70/fd/5");
+    put_group(tree, GPU, "7");
+    put_open(tree, "70", "5", "vfio/noiommu-7");
+    assert_use(tree, "0000:03:00.0", "uses it in program (process 70: /dev/vfio/noiommu-7)");
+}
+
+static void test_a_volume_of_zfs_is_on_what_its_pool_is_on(void **state) {
+    struct tree_of_test *tree = *state;
+    struct device_set set = {0};
+    struct tree files;
+
+    put_disk(tree);
+    put(tree, "run/udev/data/b8:1", "E:ID_FS_LABEL=tank\nE:ID_FS_TYPE=zfs_member\n");
+    put(tree, "proc/spl/kstat/zfs/tank/state", "ONLINE\n");
+    load(tree);
+    assert_true(tree_open(&files, tree->host.root));
+    assert_true(place_of_file(&set, &tree->host, &files, "/dev/zvol/tank/vm-1"));
+    assert_int_equal(set.count, 1);
+    assert_string_equal(tree->host.devices[set.items[0]].address, "0000:00:01.0");
+    assert_false(place_of_file(&set, &tree->host, &files, "/dev/zvol/other/vm-1"));
+    device_set_finish(&set);
+    tree_close(&files);
+}
+
 static void test_a_usb_device_that_a_program_has_open(void **state) {
     struct tree_of_test *tree = *state;
     put_desktop(tree);
@@ -747,6 +781,8 @@ int main(void) {
         OWN(test_a_display_that_a_desktop_has_open),
         OWN(test_which_nvidia_card_is_open),
         OWN(test_files_of_every_kind_of_device),
+        OWN(test_files_that_sysfs_does_not_list),
+        OWN(test_a_volume_of_zfs_is_on_what_its_pool_is_on),
         OWN(test_a_usb_device_that_a_program_has_open),
         OWN(test_what_the_qemu_of_a_vm_has_open),
         OWN(test_udev_looks_for_a_moment),
