@@ -29,16 +29,7 @@ struct mounts {
     size_t count;
 };
 
-/* A line of mountinfo or mounts; the texts are in the line. */
-struct mount {
-    const char *number; /* NULL: unknown */
-    const char *root, *type;
-    char *point, *source;
-    unsigned namespace; /* OTHER_NAMESPACE or 0 */
-};
-
-/* Decodes "\040" and the like, as the kernel writes blanks in mountinfo, mounts and swaps. */
-static void mounts_unescape(char *text) {
+void mounts_unescape(char *text) {
     char *end = text;
 
     while (*text) {
@@ -53,7 +44,7 @@ static void mounts_unescape(char *text) {
     *end = '\0';
 }
 
-static bool mounts_split_mountinfo(char *line, struct mount *mount) {
+bool mounts_split_mountinfo(char *line, struct mount *mount) {
     char *fields[FIXED_FIELDS], *field = NULL;
 
     for (size_t i = 0; i < FIXED_FIELDS; i++)
@@ -70,7 +61,7 @@ static bool mounts_split_mountinfo(char *line, struct mount *mount) {
     return mount->source;
 }
 
-static bool mounts_split_mounts(char *line, struct mount *mount) {
+bool mounts_split_mounts(char *line, struct mount *mount) {
     mount->source = text_next_field(&line);
     mount->point = mount->source ? text_next_field(&line) : NULL;
     mount->type = mount->point ? text_next_field(&line) : NULL;

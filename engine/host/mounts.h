@@ -17,4 +17,18 @@ void mounts_read(struct usage *usage);
 /* Whether the kernel has no swap, so that /proc/swaps need not exist. */
 bool mounts_has_no_swap(const struct tree *tree);
 
+/* A line of mountinfo or mounts; the texts are in the line. */
+struct mount {
+    const char *number; /* NULL: unknown */
+    const char *root, *type;
+    char *point, *source;
+    unsigned namespace; /* for mounts.c */
+};
+
+/* False: the line is not one of these. */
+bool mounts_split_mountinfo(char *line, struct mount *mount);
+bool mounts_split_mounts(char *line, struct mount *mount);
+/* Decodes "\040" and the like, as the kernel writes blanks in mountinfo, mounts and swaps. */
+void mounts_unescape(char *text);
+
 #endif

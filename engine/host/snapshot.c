@@ -2,6 +2,7 @@
 #include "engine/host/snapshot.h"
 
 #include "engine/host/anonymize.h"
+#include "engine/host/block_path.h"
 #include "engine/host/host.h"
 #include "engine/host/mounts.h"
 #include "engine/host/names.h"
@@ -32,29 +33,18 @@ enum {
     SOURCES_LIMIT = 16 * 1024 * 1024
 };
 
-/* A block device, to resolve what is mounted and swapped on. */
-struct block {
-    char *name, *number, *label; /* the kernel's; "8:1"; of the device mapper, or NULL */
-};
-
 struct recorder {
     struct tree from;
     struct host *host;
     int to;
     struct record *record;
     struct standins *standins;
-    struct block *blocks;
-    size_t block_count;
     int error; /* errno of the first that could not be written */
     char *where;
 };
 
 static char *snapshot_join(const char *directory, const char *name) {
     return memory_printf("%s/%s", directory, name);
-}
-
-static bool snapshot_starts_with(const char *text, const char *start) {
-    return !strncmp(text, start, strlen(start));
 }
 
 /* --- reading */
@@ -341,7 +331,7 @@ static void snapshot_copy_interfaces(struct recorder *recorder, const char *plac
     struct names files = tree_list(&recorder->from, place);
     for (size_t i = 0; i < files.count; i++) {
         char *path = snapshot_join(place, files.items[i]);
-        if (snapshot_starts_with(files.items[i], name) && files.items[i][strlen(name)] == ':' &&
+        if (text_starts_with(files.items[i], name) && files.items[i][strlen(name)] == ':' &&
             snapshot_is_directory(recorder, path))
             snapshot_copy_interface(recorder, path);
         free(path);
@@ -359,7 +349,7 @@ static void snapshot_copy_usb(struct recorder *recorder, const char *place, cons
     }
     snapshot_copy_attributes(recorder, place, attributes);
     snapshot_copy_interfaces(recorder, place, name);
-    if (!snapshot_starts_with(name, "usb")) /* a root hub is no device to pass */
+    if (!text_starts_with(name, "usb")) /* a root hub is no device to pass */
         snapshot_copy_serial(recorder, place);
 }
 
@@ -458,7 +448,7 @@ static void snapshot_copy_text_console(struct recorder *recorder, const char *pl
 
 static void snapshot_copy_framebuffer(struct recorder *recorder, const char *place,
                                       const char *name) {
-    if (snapshot_starts_with(name, "fb"))
+    if (text_starts_with(name, "fb"))
         snapshot_copy_link(recorder, place, "device");
 }
 
@@ -468,7 +458,7 @@ static void snapshot_copy_lines_of(struct recorder *recorder, const char *path,
     char *text = snapshot_read_text(recorder, path), *rest = text, *kept = memory_strdup("");
     for (char *line; rest && (line = text_next_line(&rest));)
         for (size_t i = 0; starts[i]; i++)
-            if (*line && snapshot_starts_with(line, starts[i])) {
+            if (*line && text_starts_with(line, starts[i])) {
                 char *hidden = anonymize_path(recorder->standins, line);
                 char *longer = memory_printf("%s%s\n", kept, hidden);
                 free(hidden);
@@ -484,11 +474,11 @@ static void snapshot_copy_lines_of(struct recorder *recorder, const char *path,
 /* Of the keys the first 32, which tell a keyboard. */
 static void snapshot_write_input(struct recorder *recorder, FILE *out, char *line) {
     static const char sysfs[] = "S: Sysfs=", keys[] = "B: KEY=";
-    if (snapshot_starts_with(line, sysfs)) {
+    if (text_starts_with(line, sysfs)) {
         char *hidden = anonymize_path(recorder->standins, line + strlen(sysfs));
         fprintf(out, "%s%s\n", sysfs, hidden);
         free(hidden);
-    } else if (snapshot_starts_with(line, keys)) {
+    } else if (text_starts_with(line, keys)) {
         enum { DIGITS = 8 };
         const char *blank = strrchr(line + strlen(keys), ' ');
         const char *last = blank ? blank + 1 : line + strlen(keys);
@@ -543,81 +533,11 @@ static void snapshot_copy_groups(struct recorder *recorder) {
 
 /* --- block devices */
 
-static struct block *snapshot_find_block(const struct recorder *recorder, const char *name) {
-    for (size_t i = 0; i < recorder->block_count; i++)
-        if (!strcmp(recorder->blocks[i].name, name))
-            return &recorder->blocks[i];
-    return NULL;
-}
-
-static const struct block *snapshot_find_by_label(const struct recorder *recorder,
-                                                  const char *label) {
-    for (size_t i = 0; i < recorder->block_count; i++)
-        if (recorder->blocks[i].label && !strcmp(recorder->blocks[i].label, label))
-            return &recorder->blocks[i];
-    return NULL;
-}
-
-static bool snapshot_knows_number(const struct recorder *recorder, const char *number) {
-    for (size_t i = 0; i < recorder->block_count; i++)
-        if (recorder->blocks[i].number && !strcmp(recorder->blocks[i].number, number))
-            return true;
-    char *name = tree_link_name(&recorder->from, "sys/dev/block", number);
-    bool knows = name && snapshot_find_block(recorder, name);
-    free(name);
-    return knows;
-}
-
-static const struct block *snapshot_find_by_path(const struct recorder *recorder,
-                                                 const char *path) {
-    const char *name = path + strlen("/dev/");
-    char *kernel = memory_strdup(name), *label = names_volume_label(name);
-    for (char *slash; (slash = strchr(kernel, '/'));)
-        *slash = '!';
-    const struct block *block = snapshot_find_block(recorder, kernel);
-    if (!block && snapshot_starts_with(name, "mapper/"))
-        block = snapshot_find_by_label(recorder, name + strlen("mapper/"));
-    if (!block && strchr(name, '/'))
-        block = snapshot_find_by_label(recorder, label);
-    free(label);
-    free(kernel);
-    return block;
-}
-
-static const struct block *snapshot_find_root(const struct recorder *recorder) {
-    char *line = snapshot_read_text(recorder, "proc/cmdline"), *rest = line;
-    const struct block *block = NULL;
-    for (char *word; rest && (word = text_next_field(&rest));)
-        if (snapshot_starts_with(word, "root=/dev/")) {
-            word[strcspn(word, "\n")] = '\0';
-            block = snapshot_find_by_path(recorder, word + strlen("root="));
-        }
-    free(line);
-    return block;
-}
-
-/* The block device that a path means, by links of /dev too; NULL when nothing tells. */
-static const struct block *snapshot_find_source(const struct recorder *recorder, const char *path) {
-    if (!snapshot_starts_with(path, "/dev/"))
-        return NULL;
-    const struct block *block = snapshot_find_by_path(recorder, path);
-    char *resolved = block ? NULL : tree_resolve(&recorder->from, path);
-    char *target = resolved ? memory_printf("/%s", resolved) : NULL;
-    if (target && snapshot_starts_with(target, "/dev/"))
-        block = snapshot_find_by_path(recorder, target);
-    free(target);
-    free(resolved);
-    return block || strcmp(path, "/dev/root") != 0 ? block : snapshot_find_root(recorder);
-}
-
-static void snapshot_note_block(struct recorder *recorder, const char *place, const char *name) {
-    if (snapshot_find_block(recorder, name))
-        return;
-    recorder->blocks =
-        memory_grow(recorder->blocks, recorder->block_count, sizeof *recorder->blocks);
-    recorder->blocks[recorder->block_count++] =
-        (struct block){memory_strdup(name), tree_attribute(&recorder->from, place, "dev"),
-                       tree_attribute(&recorder->from, place, "dm/name")};
+/* The block device of a path below /dev; NULL: none, or a ZFS pool, whose name is not the kernel's.
+ */
+static const struct node *snapshot_find_block(const struct recorder *recorder, const char *path) {
+    const struct node *node = block_path_find(&recorder->host->block, &recorder->from, path);
+    return node && !node->is_pool ? node : NULL;
 }
 
 /* The controllers of a disk with native multipath are links beside it. */
@@ -627,7 +547,7 @@ static void snapshot_copy_controllers(struct recorder *recorder, const char *pla
     (void)name;
     for (size_t i = 0; i < files.count; i++) {
         uint32_t number;
-        if (snapshot_starts_with(files.items[i], "nvme") &&
+        if (text_starts_with(files.items[i], "nvme") &&
             text_parse_decimal(files.items[i] + 4, UINT32_MAX, &number))
             snapshot_copy_link(recorder, place, files.items[i]);
     }
@@ -662,7 +582,7 @@ static void snapshot_copy_label(struct recorder *recorder, const char *place) {
 }
 
 static void snapshot_copy_block(struct recorder *recorder, const char *place, const char *name) {
-    snapshot_note_block(recorder, place, name);
+    (void)name;
     snapshot_put_directory(recorder, place);
     snapshot_copy_attribute(recorder, place, "dev");
     snapshot_copy_partition_name(recorder, place);
@@ -679,7 +599,7 @@ static void snapshot_copy_disk(struct recorder *recorder, const char *place, con
     snapshot_copy_block(recorder, place, name);
     for (size_t i = 0; i < files.count; i++) {
         char *path = snapshot_join(place, files.items[i]);
-        if (snapshot_starts_with(files.items[i], name) && snapshot_is_directory(recorder, path))
+        if (text_starts_with(files.items[i], name) && snapshot_is_directory(recorder, path))
             snapshot_copy_block(recorder, path, files.items[i]);
         free(path);
     }
@@ -687,7 +607,7 @@ static void snapshot_copy_disk(struct recorder *recorder, const char *place, con
 }
 
 /* The kernel writes "cciss/c0d0" as "cciss!c0d0". */
-static char *snapshot_device_name(const struct recorder *recorder, const struct block *block) {
+static char *snapshot_device_name(const struct recorder *recorder, const struct node *block) {
     char *name = anonymize_name(recorder->standins, block->name);
     for (char *at = name; (at = strchr(at, '!'));)
         *at = '/';
@@ -701,8 +621,8 @@ static void snapshot_copy_bcache(struct recorder *recorder) {
         char *set = snapshot_join(class, names.items[i]);
         struct names files = tree_list(&recorder->from, set);
         for (size_t j = 0; j < files.count; j++)
-            if (snapshot_starts_with(files.items[j], "cache") ||
-                snapshot_starts_with(files.items[j], "bdev"))
+            if (text_starts_with(files.items[j], "cache") ||
+                text_starts_with(files.items[j], "bdev"))
                 snapshot_copy_link(recorder, set, files.items[j]);
         tree_finish_names(&files);
         free(set);
@@ -712,15 +632,16 @@ static void snapshot_copy_bcache(struct recorder *recorder) {
 
 /* Of a loop device's file, or what zram writes to, only a block device that it is. */
 static void snapshot_copy_loops(struct recorder *recorder) {
-    for (size_t i = 0; i < recorder->block_count; i++) {
-        const struct block *block = &recorder->blocks[i];
+    const struct node_list *blocks = &recorder->host->block.nodes;
+    for (size_t i = 0; i < blocks->count; i++) {
+        const struct node *block = blocks->items[i];
         char *place = snapshot_join("sys/class/block", block->name);
-        bool is_loop = snapshot_starts_with(block->name, "loop");
+        bool is_loop = text_starts_with(block->name, "loop");
         const char *attribute = is_loop ? "loop/backing_file" : "backing_dev";
-        char *file = is_loop || snapshot_starts_with(block->name, "zram")
+        char *file = is_loop || text_starts_with(block->name, "zram")
                          ? tree_attribute(&recorder->from, place, attribute)
                          : NULL;
-        const struct block *lower = file ? snapshot_find_source(recorder, file) : NULL;
+        const struct node *lower = file ? snapshot_find_block(recorder, file) : NULL;
         char *resolved = lower ? tree_resolve(&recorder->from, place) : NULL;
         if (resolved) {
             char *hidden = snapshot_device_name(recorder, lower);
@@ -752,7 +673,7 @@ static void snapshot_copy_file_systems(struct recorder *recorder, const char *cl
     struct names names = tree_list(&recorder->from, class);
     for (size_t i = 0; i < names.count; i++) {
         char *path = snapshot_join(class, names.items[i]);
-        if (snapshot_find_block(recorder, names.items[i]))
+        if (graph_find(&recorder->host->block, names.items[i]))
             snapshot_put_directory(recorder, path);
         free(path);
     }
@@ -779,13 +700,13 @@ static void snapshot_copy_pools(struct recorder *recorder) {
 }
 
 /* Of udev's record of a disk only whether it is of a ZFS pool, and of which. */
-static void snapshot_copy_udev(struct recorder *recorder, const struct block *block) {
+static void snapshot_copy_udev(struct recorder *recorder, const struct node *block) {
     static const char type[] = "E:ID_FS_TYPE=", label[] = "E:ID_FS_LABEL=";
     char *path = memory_printf("run/udev/data/b%s", block->number);
     char *text = snapshot_read_text(recorder, path), *rest = text, *kept = memory_strdup("");
     for (char *line; rest && (line = text_next_line(&rest));) {
-        bool is_label = snapshot_starts_with(line, label);
-        if (!is_label && !snapshot_starts_with(line, type))
+        bool is_label = text_starts_with(line, label);
+        if (!is_label && !text_starts_with(line, type))
             continue;
         char *hidden = is_label ? anonymize_words(recorder->standins, line + strlen(label)) : NULL;
         char *longer =
@@ -796,7 +717,7 @@ static void snapshot_copy_udev(struct recorder *recorder, const struct block *bl
     }
     if (strstr(kept, "=zfs_member\n"))
         snapshot_put_text(recorder, path, kept);
-    else if (snapshot_starts_with(kept, type) || strstr(kept, "\nE:ID_FS_TYPE="))
+    else if (text_starts_with(kept, type) || strstr(kept, "\nE:ID_FS_TYPE="))
         snapshot_put_text(recorder, path, "E:ID_FS_TYPE=other\n");
     free(kept);
     free(text);
@@ -804,23 +725,6 @@ static void snapshot_copy_udev(struct recorder *recorder, const struct block *bl
 }
 
 /* --- mounts and swaps */
-
-static bool snapshot_is_octal(const char *text) {
-    return text[0] >= '0' && text[0] <= '3' && strspn(text, "01234567") >= 3;
-}
-
-/* "\040" for a blank, as the kernel writes it. */
-static char *snapshot_unescape(const char *text) {
-    char *plain = memory_zalloc(strlen(text) + 1), *end = plain;
-    while (*text)
-        if (*text == '\\' && snapshot_is_octal(text + 1)) {
-            *end++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
-            text += 4;
-        } else {
-            *end++ = *text++;
-        }
-    return plain;
-}
 
 static char *snapshot_escape(const char *text) {
     char *escaped = memory_zalloc(4 * strlen(text) + 1), *end = escaped;
@@ -833,7 +737,9 @@ static char *snapshot_escape(const char *text) {
 }
 
 static char *snapshot_hide_point(const struct recorder *recorder, const char *point) {
-    char *plain = snapshot_unescape(point), *hidden = anonymize_words(recorder->standins, plain);
+    char *plain = memory_strdup(point);
+    mounts_unescape(plain);
+    char *hidden = anonymize_words(recorder->standins, plain);
     char *escaped = snapshot_escape(hidden);
     free(hidden);
     free(plain);
@@ -843,14 +749,15 @@ static char *snapshot_hide_point(const struct recorder *recorder, const char *po
 /* The block devices of a source, "/dev/sda1:/dev/sdb1", or a pool's name; NULL: neither. */
 static char *snapshot_hide_source(const struct recorder *recorder, const char *source,
                                   const char *type) {
-    char *plain = snapshot_unescape(source), *rest = plain, *hidden = NULL;
+    char *plain = memory_strdup(source), *rest = plain, *hidden = NULL;
+    mounts_unescape(plain);
     if (!strcmp(type, "zfs")) {
         plain[strcspn(plain, "/")] = '\0';
         hidden = anonymize_words(recorder->standins, plain);
         rest = NULL;
     }
     for (const char *path; rest && (path = strsep(&rest, ":"));) {
-        const struct block *block = snapshot_find_source(recorder, path);
+        const struct node *block = snapshot_find_block(recorder, path);
         char *name = block ? snapshot_device_name(recorder, block) : NULL;
         char *longer =
             name ? memory_printf("%s%s/dev/%s", hidden ? hidden : "", hidden ? ":" : "", name)
@@ -864,38 +771,13 @@ static char *snapshot_hide_source(const struct recorder *recorder, const char *s
     return hidden;
 }
 
-struct snapshot_mount {
-    const char *number, *root, *point, *type, *source;
-};
-
-static bool snapshot_split_mountinfo(char *line, struct snapshot_mount *mount) {
-    const char *fields[6], *field;
-    for (size_t i = 0; i < 6; i++)
-        if (!(fields[i] = text_next_field(&line)))
-            return false;
-    do
-        field = text_next_field(&line);
-    while (field && strcmp(field, "-") != 0);
-    const char *type = field ? text_next_field(&line) : NULL;
-    *mount = (struct snapshot_mount){fields[2], fields[3], fields[4], type,
-                                     type ? text_next_field(&line) : NULL};
-    return mount->source;
-}
-
-static bool snapshot_split_mounts(char *line, struct snapshot_mount *mount) {
-    const char *source = text_next_field(&line), *point = source ? text_next_field(&line) : NULL;
-    *mount =
-        (struct snapshot_mount){NULL, "/", point, point ? text_next_field(&line) : NULL, source};
-    return mount->type;
-}
-
 /* What is on none of the host's block devices stays out. */
 static void snapshot_put_mount(const struct recorder *recorder, FILE *out,
-                               const struct snapshot_mount *mount, unsigned number) {
+                               const struct mount *mount, unsigned number) {
     char *source = snapshot_hide_source(recorder, mount->source, mount->type);
     char *point = snapshot_hide_point(recorder, mount->point);
-    bool is_known = mount->number && !snapshot_starts_with(mount->number, "0:") &&
-                    snapshot_knows_number(recorder, mount->number);
+    bool is_known = mount->number && !text_starts_with(mount->number, "0:") &&
+                    block_path_find_number(&recorder->host->block, &recorder->from, mount->number);
     if ((source || is_known) && mount->number)
         fprintf(out, "%u 1 %s %s %s rw - %s %s rw\n", number, mount->number,
                 strcmp(mount->root, "/") != 0 ? "/x" : "/", point, mount->type,
@@ -907,13 +789,13 @@ static void snapshot_put_mount(const struct recorder *recorder, FILE *out,
 }
 
 static bool snapshot_copy_mounts(struct recorder *recorder, const char *from, const char *to,
-                                 bool (*split)(char *, struct snapshot_mount *)) {
+                                 bool (*split)(char *, struct mount *)) {
     char *text = snapshot_read_text(recorder, from), *rest = text, *kept = NULL;
     size_t size = 0;
     unsigned number = 20;
     FILE *out = memory_stream(&kept, &size);
     for (char *line; rest && (line = text_next_line(&rest));) {
-        struct snapshot_mount mount;
+        struct mount mount;
         if (split(line, &mount))
             snapshot_put_mount(recorder, out, &mount, number++);
     }
@@ -939,7 +821,7 @@ static void snapshot_copy_namespace(struct recorder *recorder, const char *proce
                                     const char *name) {
     char *info = memory_printf("proc/%s/mountinfo", process);
     char *link = memory_printf("proc/%s/ns/mnt", process);
-    snapshot_copy_mounts(recorder, info, info, snapshot_split_mountinfo);
+    snapshot_copy_mounts(recorder, info, info, mounts_split_mountinfo);
     snapshot_put_raw_link(recorder, link, name);
     free(link);
     free(info);
@@ -979,16 +861,16 @@ static void snapshot_copy_all_mounts(struct recorder *recorder) {
     struct names seen = {0};
     char *own = snapshot_read_namespace(recorder, "self");
     bool has_info = snapshot_copy_mounts(recorder, "proc/self/mountinfo", "proc/self/mountinfo",
-                                         snapshot_split_mountinfo);
+                                         mounts_split_mountinfo);
     if (own) {
         snapshot_put_raw_link(recorder, "proc/self/ns/mnt", own);
         snapshot_add_name(&seen, own);
     } else {
         snapshot_copy_mounts(recorder, "proc/1/mountinfo", "proc/1/mountinfo",
-                             snapshot_split_mountinfo);
+                             mounts_split_mountinfo);
     }
     if (!has_info || !own)
-        snapshot_copy_mounts(recorder, "proc/mounts", "proc/mounts", snapshot_split_mounts);
+        snapshot_copy_mounts(recorder, "proc/mounts", "proc/mounts", mounts_split_mounts);
     snapshot_copy_namespaces(recorder, &seen);
     tree_finish_names(&seen);
 }
@@ -1031,7 +913,7 @@ static void snapshot_copy_sources(struct recorder *recorder, const char *path,
     for (size_t i = 0, length = 0; i < size; i += length + 1) {
         length = strlen(bytes + i);
         const char *source = strstr(bytes + i, "/dev/");
-        const struct block *block = source ? snapshot_find_source(recorder, source) : NULL;
+        const struct node *block = source ? snapshot_find_block(recorder, source) : NULL;
         char *name = block ? snapshot_device_name(recorder, block) : NULL;
         char *longer = name ? memory_printf("%s%s/dev/%s\n", kept, before, name) : NULL;
         if (longer) {
@@ -1049,8 +931,9 @@ static void snapshot_copy_sources(struct recorder *recorder, const char *path,
 static void snapshot_copy_drbd(struct recorder *recorder) {
     static const char directory[] = "etc/drbd.d";
     bool has_drbd = false;
-    for (size_t i = 0; i < recorder->block_count; i++)
-        has_drbd |= snapshot_starts_with(recorder->blocks[i].name, "drbd");
+    const struct node_list *blocks = &recorder->host->block.nodes;
+    for (size_t i = 0; i < blocks->count; i++)
+        has_drbd |= text_starts_with(blocks->items[i]->name, "drbd");
     struct names names = has_drbd ? tree_list(&recorder->from, directory) : (struct names){0};
     if (has_drbd)
         snapshot_copy_sources(recorder, "etc/drbd.conf", " \t\n;", "disk ");
@@ -1064,11 +947,11 @@ static void snapshot_copy_drbd(struct recorder *recorder) {
 
 /* "md0 : active raid1 sda1[0] sdb1[1](F)", or a line of Unraid's */
 static void snapshot_write_array(struct recorder *recorder, FILE *out, char *line) {
-    if (snapshot_starts_with(line, "rdevName.") || snapshot_starts_with(line, "diskName.") ||
-        snapshot_starts_with(line, "mdState="))
+    if (text_starts_with(line, "rdevName.") || text_starts_with(line, "diskName.") ||
+        text_starts_with(line, "mdState="))
         fprintf(out, "%s\n", line);
     const char *name = text_next_field(&line), *field = name ? text_next_field(&line) : NULL;
-    if (!field || strcmp(field, ":") != 0 || !snapshot_starts_with(name, "md"))
+    if (!field || strcmp(field, ":") != 0 || !text_starts_with(name, "md"))
         return;
     char *hidden = anonymize_name(recorder->standins, name);
     fprintf(out, "%s :", hidden);
@@ -1120,8 +1003,8 @@ static void snapshot_copy_nic(struct recorder *recorder, const char *place, cons
     snapshot_copy_link(recorder, place, "master");
     snapshot_copy_links_below(recorder, place, "brif");
     for (size_t i = 0; i < files.count; i++)
-        if (snapshot_starts_with(files.items[i], "upper_") ||
-            snapshot_starts_with(files.items[i], "lower_"))
+        if (text_starts_with(files.items[i], "upper_") ||
+            text_starts_with(files.items[i], "lower_"))
             snapshot_copy_link(recorder, place, files.items[i]);
     tree_finish_names(&files);
 }
@@ -1272,7 +1155,7 @@ static void snapshot_write_address6(struct recorder *recorder, FILE *out, char *
 
 static char *snapshot_domain_block_name(void *context, const char *path) {
     const struct recorder *recorder = context;
-    const struct block *block = snapshot_find_source(recorder, path);
+    const struct node *block = snapshot_find_block(recorder, path);
     return block ? snapshot_device_name(recorder, block) : NULL;
 }
 
@@ -1355,9 +1238,10 @@ static void snapshot_copy_disks(struct recorder *recorder) {
     snapshot_copy_sources(recorder, "etc/zfs/zpool.cache", "", "");
     snapshot_copy_sources(recorder, "data/zfs/zpool.cache", "", "");
     snapshot_copy_drbd(recorder);
-    for (size_t i = 0; i < recorder->block_count; i++)
-        if (recorder->blocks[i].number)
-            snapshot_copy_udev(recorder, &recorder->blocks[i]);
+    const struct node_list *blocks = &recorder->host->block.nodes;
+    for (size_t i = 0; i < blocks->count; i++)
+        if (blocks->items[i]->number)
+            snapshot_copy_udev(recorder, blocks->items[i]);
 }
 
 static void snapshot_copy_network(struct recorder *recorder) {
@@ -1407,12 +1291,6 @@ static int snapshot_open_empty(const char *path, struct failure *failure) {
 }
 
 static void snapshot_finish(struct recorder *recorder) {
-    for (size_t i = 0; i < recorder->block_count; i++) {
-        free(recorder->blocks[i].name);
-        free(recorder->blocks[i].number);
-        free(recorder->blocks[i].label);
-    }
-    free(recorder->blocks);
     free(recorder->where);
     anonymize_destroy(recorder->standins);
     tree_close(&recorder->from);
