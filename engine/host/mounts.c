@@ -112,7 +112,7 @@ static void mounts_read_mount(struct mounts *mounts, struct mount *mount) {
     if (mount->number && !text_starts_with(mount->number, "0:"))
         node = block_path_find_number(graph, usage->tree, mount->number);
     if (node) {
-        mounts_note(mounts, node, mount);
+        mounts_note(mounts, mounts_whole_file_system(node), mount);
         return;
     }
     /* btrfs has numbers of its own, and bcachefs names all its disks: "/dev/sda:/dev/sdb". */
