@@ -741,7 +741,7 @@ create_directories() {
 }
 
 has_state() { # DIRECTORY
-    [ -e "$root$1/lock" ] || [ -e "$root$1/virt-rules.log" ]
+    [ -e "$root$1/locks" ] || [ -e "$root$1/lock" ] || [ -e "$root$1/virt-rules.log" ]
 }
 
 # The state of running VMs is still needed.

@@ -9,55 +9,48 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-/* Two VMs on one byte only wait for each other. FNV-1a, so that it spreads. */
-static off_t lock_byte_of(const char *uuid) {
-    uint64_t value = 0xcbf29ce484222325;
-    for (; *uuid; uuid++)
-        value = (value ^ (uint64_t)tolower((unsigned char)*uuid)) * 0x100000001b3;
-    return (off_t)(value >> 2);
-}
-
 enum { ALARM_MS = 200 };
 
-/* F_OFD_SETLK fails with EAGAIN when another has it. */
-static int lock_set(int file, int command, short type, off_t byte) {
-    struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    int status;
-    do
-        status = fcntl(file, command, &range);
-    while (status < 0 && errno == EINTR);
-    return status;
+static char *lock_path(const char *state, const char *name, const char *suffix) {
+    char *path = memory_printf("%s/locks/%s%s", state, name, suffix);
+    for (char *letter = path + strlen(state) + strlen("/locks/"); *letter; letter++)
+        *letter = (char)tolower((unsigned char)*letter); /* a UUID may be in upper case */
+    return path;
 }
 
-static int lock_open_file(const char *state, struct failure *failure) {
-    char *path = memory_printf("%s/lock", state);
-    bool forbidden = mkdir(state, 0700) < 0 && (errno == EACCES || errno == EPERM);
+static bool lock_may_not(int status) {
+    return status < 0 && (errno == EACCES || errno == EPERM);
+}
+
+static int lock_open(const char *state, const char *path, struct failure *failure) {
+    char *directory = memory_printf("%s/locks", state);
+    bool forbidden = lock_may_not(mkdir(state, 0700));
+    forbidden |= lock_may_not(mkdir(directory, 0700));
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    forbidden |= file < 0 && (errno == EACCES || errno == EPERM);
+    forbidden |= lock_may_not(file);
     if (file < 0)
         failure_set(failure, "%s: %s%s", path, strerror(forbidden ? EACCES : errno),
                     forbidden ? "; run as root" : "");
-    free(path);
+    free(directory);
     return file;
 }
 
-static int lock_fail(int file, const char *state, struct failure *failure) {
-    /* an older kernel does not know locks that belong to an open file */
-    failure_set(failure, "%s/lock: %s%s", state, strerror(errno),
-                errno == EINVAL ? "; Linux 3.15 or later is needed" : "");
-    close(file);
-    return -1;
+static int lock_try(int file, int operation) {
+    int status;
+    while ((status = flock(file, operation | LOCK_NB)) < 0 && errno == EINTR)
+        ;
+    return status;
 }
 
-enum lock_wait { LOCK_MINE, LOCK_LATE, LOCK_FAILED };
+enum lock_wait { LOCK_WAIT_MINE, LOCK_WAIT_LATE, LOCK_WAIT_FAILED };
 
 /* An alarm, again and again, ends a call that waits: what the process had before comes back. */
 struct lock_alarm {
@@ -89,111 +82,111 @@ static void lock_stop_alarm(const struct lock_alarm *before) {
     sigaction(SIGALRM, &before->action, NULL);
 }
 
-/* In the kernel's queue. */
-static enum lock_wait lock_wait_until(int file, off_t byte, int64_t deadline) {
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+/* Waits in the kernel, in the order of coming. */
+static enum lock_wait lock_wait_until(int file, int64_t deadline) {
     struct lock_alarm before;
     int64_t left = deadline - clock_now();
-    enum lock_wait wait = LOCK_MINE;
-    if (fcntl(file, F_OFD_SETLK, &range) == 0)
-        return LOCK_MINE;
+    enum lock_wait wait = LOCK_WAIT_MINE;
+    if (lock_try(file, LOCK_EX) == 0)
+        return LOCK_WAIT_MINE;
     lock_start_alarm(&before, left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left);
-    while (wait == LOCK_MINE && fcntl(file, F_OFD_SETLKW, &range) < 0)
-        wait = errno != EINTR ? LOCK_FAILED : clock_now() < deadline ? LOCK_MINE : LOCK_LATE;
+    while (wait == LOCK_WAIT_MINE && flock(file, LOCK_EX) < 0)
+        wait = errno != EINTR           ? LOCK_WAIT_FAILED
+               : clock_now() < deadline ? LOCK_WAIT_MINE
+                                        : LOCK_WAIT_LATE;
     int error = errno;
     lock_stop_alarm(&before);
     errno = error;
     return wait;
 }
 
-static void lock_give_notice(const char *state, const char *uuid) {
+/* ": attach of 0000:03:00.0 since ..." for the caller to free; "" when it is not known. */
+static char *lock_holder_text(const char *state, const char *uuid) {
     char *what = pending_text(state, uuid);
-    fprintf(stderr, "virt-rules: waiting for another engine that works on the VM%s%s\n",
-            what ? ": " : "", what ? what : "");
+    char *text = what ? memory_printf(": %s", what) : memory_strdup("");
     free(what);
-}
-
-static int lock_fail_busy(int file, const char *state, const char *uuid, int limit_ms,
-                          struct failure *failure) {
-    char *what = pending_text(state, uuid);
-    failure_set(failure, "another engine has worked on the VM for more than %d s%s%s",
-                (limit_ms + 999) / 1000, what ? ": " : "", what ? what : "");
-    free(what);
-    close(file);
-    return LOCK_BUSY;
+    return text;
 }
 
 int lock_vm(const char *state, const char *uuid, struct failure *failure) {
-    int file = lock_open_file(state, failure), limit = deadline_limit(DEADLINE_LOCK_MS);
+    char *path = lock_path(state, uuid, ""), *holder = NULL;
+    int file = lock_open(state, path, failure), limit = deadline_limit(DEADLINE_LOCK_MS);
     int64_t start = clock_now();
-    if (file < 0)
-        return -1;
-    enum lock_wait wait =
-        lock_wait_until(file, lock_byte_of(uuid), start + deadline_limit(DEADLINE_NOTICE_MS));
-    if (wait == LOCK_LATE) {
-        lock_give_notice(state, uuid);
-        wait = lock_wait_until(file, lock_byte_of(uuid), start + limit);
+    enum lock_wait wait = LOCK_WAIT_FAILED;
+    if (file >= 0)
+        wait = lock_wait_until(file, start + deadline_limit(DEADLINE_NOTICE_MS));
+    if (wait == LOCK_WAIT_LATE) {
+        holder = lock_holder_text(state, uuid);
+        fprintf(stderr, "virt-rules: waiting for another engine that works on the VM%s\n", holder);
+        free(holder);
+        wait = lock_wait_until(file, start + limit);
     }
-    if (wait == LOCK_LATE)
-        return lock_fail_busy(file, state, uuid, limit, failure);
-    return wait == LOCK_MINE ? file : lock_fail(file, state, failure);
+    if (wait == LOCK_WAIT_LATE) {
+        holder = lock_holder_text(state, uuid);
+        failure_set(failure, "another engine has worked on the VM for more than %d s%s",
+                    (limit + 999) / 1000, holder);
+        free(holder);
+    } else if (wait == LOCK_WAIT_FAILED && file >= 0) {
+        failure_set(failure, "%s: %s", path, strerror(errno));
+    }
+    free(path);
+    if (wait == LOCK_WAIT_MINE)
+        return file;
+    lock_release(file);
+    return wait == LOCK_WAIT_LATE ? LOCK_BUSY : -1;
 }
 
 int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
-    int file = lock_open_file(state, NULL);
-    if (file >= 0 &&
-        lock_wait_until(file, lock_byte_of(uuid), clock_now() + limit_ms) != LOCK_MINE) {
-        close(file);
-        return -1;
-    }
-    return file;
+    char *path = lock_path(state, uuid, "");
+    int file = lock_open(state, path, NULL);
+    free(path);
+    if (file >= 0 && lock_wait_until(file, clock_now() + limit_ms) == LOCK_WAIT_MINE)
+        return file;
+    lock_release(file);
+    return -1;
 }
 
+/* A shared lock, for a moment: whoever comes meanwhile waits for that moment. */
 bool lock_vm_is_taken(const char *state, const char *uuid) {
-    struct flock range = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = lock_byte_of(uuid), .l_len = 1};
-    int file = lock_open_file(state, NULL);
-    bool is_taken = file >= 0 && fcntl(file, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+    char *path = lock_path(state, uuid, "");
+    int file = lock_open(state, path, NULL);
+    bool is_taken = file >= 0 && lock_try(file, LOCK_SH) < 0 && errno == EWOULDBLOCK;
+    free(path);
     lock_release(file);
     return is_taken;
 }
 
-static off_t lock_byte_for(const char *place, const char *what) {
-    char *text = memory_printf("%s %s", what, place);
-    off_t byte = lock_byte_of(text);
-    free(text);
-    return byte;
-}
-
-/* Who waits gives up the waiting only when it has its turn, so that whoever was sent away until
- * then is seen by it. */
-enum turn lock_turn(const char *state, const char *place, int *lock, struct failure *failure) {
-    off_t waiting = lock_byte_for(place, "waits for"), turn = lock_byte_for(place, "works on");
-    int file = lock_open_file(state, failure);
-    if (file < 0)
-        return TURN_FAILED;
-    *lock = file;
-    if (lock_set(file, F_OFD_SETLK, F_WRLCK, turn) == 0)
-        return TURN_MINE;
-    if (lock_set(file, F_OFD_SETLK, F_WRLCK, waiting) < 0 && (errno == EAGAIN || errno == EACCES)) {
-        close(file);
-        *lock = -1;
-        return TURN_MERGED;
+/*
+ * The lock of SLOT is of who works on it, that of SLOT.wait of the one who waits. The waiter keeps
+ * the second until it has the first, so that it sees what the events were about that were coalesced
+ * until then.
+ */
+enum lock_slot lock_slot(const char *state, const char *slot, int *lock, struct failure *failure) {
+    char *path = lock_path(state, slot, ""), *wait_path = lock_path(state, slot, ".wait");
+    enum lock_slot result = LOCK_SLOT_FAILED;
+    int waiting = -1, file = lock_open(state, path, failure);
+    if (file >= 0 && lock_try(file, LOCK_EX) == 0) {
+        result = LOCK_SLOT_MINE;
+    } else if (file >= 0 && (waiting = lock_open(state, wait_path, failure)) >= 0) {
+        if (lock_try(waiting, LOCK_EX) < 0 && errno == EWOULDBLOCK) {
+            result = LOCK_SLOT_COALESCED;
+        } else {
+            enum lock_wait wait =
+                lock_wait_until(file, clock_now() + deadline_limit(DEADLINE_LOCK_MS));
+            if (wait == LOCK_WAIT_MINE)
+                result = LOCK_SLOT_WAITED;
+            else
+                failure_set(failure, "%s: %s", path,
+                            strerror(wait == LOCK_WAIT_LATE ? ETIMEDOUT : errno));
+        }
     }
-    switch (lock_wait_until(file, turn, clock_now() + deadline_limit(DEADLINE_LOCK_MS))) {
-    case LOCK_MINE:
-        break;
-    case LOCK_LATE:
-        errno = ETIMEDOUT;
-        /* fall through */
-    case LOCK_FAILED:
-        *lock = lock_fail(file, state, failure);
-        return TURN_FAILED;
-    }
-    if (lock_set(file, F_OFD_SETLK, F_UNLCK, waiting) == 0)
-        return TURN_WAITED;
-    *lock = lock_fail(file, state, failure);
-    return TURN_FAILED;
+    *lock = result == LOCK_SLOT_MINE || result == LOCK_SLOT_WAITED ? file : -1;
+    if (*lock < 0)
+        lock_release(file);
+    lock_release(waiting);
+    free(wait_path);
+    free(path);
+    return result;
 }
 
 void lock_release(int lock) {

@@ -1,7 +1,7 @@
 /*
- * One engine at a time works on a VM, and on what comes and goes at one place of the host. All
- * locks are ranges of one file, STATE/lock, held by an open file description (fcntl(2),
- * F_OFD_SETLKW): nothing is left behind by an engine that is killed.
+ * One engine at a time works on a VM, and on the devices that come and go at one slot of the host.
+ * Each has a file of its own, STATE/locks/UUID or STATE/locks/SLOT, locked with flock(2): the
+ * kernel releases the lock of an engine that is killed. The files are empty and stay.
  */
 #ifndef ENGINE_LOCK_H
 #define ENGINE_LOCK_H
@@ -17,30 +17,32 @@ enum { LOCK_BUSY = -2 };
     "does it later"
 
 /*
- * Waits until the VM is this process's alone. Returns a descriptor for lock_release(), or -1 with a
- * message when the file cannot be made (disk full): the work may then go on without, for libvirt
- * itself refuses a device twice. LOCK_BUSY, with a message that says who has it and what for: it is
- * another's for longer than DEADLINE_LOCK_MS. A wait of some seconds is told on stderr.
+ * Waits until no other engine works on the VM. Returns a descriptor for lock_release(); or -1 with
+ * a message when the file cannot be made (disk full): the work may then go on without a lock,
+ * because libvirt itself refuses to attach a device twice; or LOCK_BUSY, with a message that says
+ * what the other engine does, after DEADLINE_LOCK_MS. Says on stderr that it waits, after
+ * DEADLINE_NOTICE_MS.
  */
 int lock_vm(const char *state, const char *uuid, struct failure *failure);
 
-/* The same for work that is left undone when another has the VM, or the file cannot be made: -1. */
+/* The same for at most `limit_ms` milliseconds. Returns -1 when another engine has the lock for
+ * longer, or the file cannot be made. */
 int lock_vm_within(const char *state, const char *uuid, int limit_ms);
 
-/* Whether another process has the VM now. False also when that cannot be known. */
+/* Whether another process has the VM's lock now. False also when that cannot be known. */
 bool lock_vm_is_taken(const char *state, const char *uuid);
 
-enum turn {
-    TURN_MINE,   /* `*lock` is for lock_release() */
-    TURN_WAITED, /* the same, but others came meanwhile, perhaps, and were sent away */
-    TURN_MERGED, /* another waits already: it will see all that there is to see by now */
-    TURN_FAILED, /* with a message, as lock_vm(); also when another has had it for too long */
+enum lock_slot {
+    LOCK_SLOT_MINE,      /* `*lock` is for lock_release() */
+    LOCK_SLOT_WAITED,    /* the same; events of others may have been coalesced meanwhile */
+    LOCK_SLOT_COALESCED, /* another process waits already, and will see all that has happened */
+    LOCK_SLOT_FAILED,    /* with a message, as lock_vm(); also after DEADLINE_LOCK_MS */
 };
 
-/* Waits until what comes and goes at `place` (text that names it) is this process's alone, unless
- * another process waits for that too. */
-enum turn lock_turn(const char *state, const char *place, int *lock, struct failure *failure);
+/* Waits until no other process works on the slot ("usb-1-1.4"), unless one waits already. */
+enum lock_slot lock_slot(const char *state, const char *slot, int *lock, struct failure *failure);
 
+/* -1 is allowed. */
 void lock_release(int lock);
 
 #endif

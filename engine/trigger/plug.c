@@ -406,12 +406,12 @@ static void plug_take_turn(struct plugging *plugging) {
     int lock = -1;
     if (plugging->uevent->removed)
         plug_settle(plugging->plug, plugging->uevent);
-    enum turn turn = lock_turn(plugging->plug->state, place, &lock, &failure);
-    if (turn == TURN_FAILED)
+    enum lock_slot turn = lock_slot(plugging->plug->state, place, &lock, &failure);
+    if (turn == LOCK_SLOT_FAILED)
         plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
                          &plugging->uevent->device, failure.message, "going on without a lock");
-    if (turn != TURN_MERGED)
-        plug_look_and_tell(plugging, place, turn == TURN_WAITED);
+    if (turn != LOCK_SLOT_COALESCED)
+        plug_look_and_tell(plugging, place, turn == LOCK_SLOT_WAITED);
     lock_release(lock);
     free(place);
 }

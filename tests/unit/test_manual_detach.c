@@ -8,6 +8,7 @@
 #include "engine/trigger/manual_detach.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -194,15 +195,11 @@ static void reads_the_vm_once_it_has_the_lock(void **state) {
     assert_int_equal(manual_detach_init(&detach, &request, &error), 0);
     assert_string_equal(detach.text, "1-1.4 1a6e:089a");
     assert_true(detach.lock >= 0);
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    snprintf(path, sizeof path, "%s/lock", directory);
+    snprintf(path, sizeof path, "%s/locks/" FRIGATE, directory);
     int file = open(path, O_RDWR | O_CLOEXEC);
-    assert_int_equal(fcntl(file, F_OFD_GETLK, &range), 0);
-    assert_int_equal(range.l_type, F_WRLCK);
+    assert_int_equal(flock(file, LOCK_EX | LOCK_NB), -1);
     manual_detach_finish(&detach);
-    range = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    assert_int_equal(fcntl(file, F_OFD_GETLK, &range), 0);
-    assert_int_equal(range.l_type, F_UNLCK);
+    assert_int_equal(flock(file, LOCK_EX | LOCK_NB), 0);
     close(file);
     request.word = "nothing";
     assert_int_equal(manual_detach_init(&detach, &request, &error), -1);

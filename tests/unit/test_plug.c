@@ -188,12 +188,12 @@ static void a_device_that_no_rule_is_about(void **state) {
     assert_true(went(CORAL, 11));
     assert_int_equal(opened, 0);
     assert_int_equal(access(state_path, F_OK), 0); /* of the log */
-    shell("test -z \"$(find %s -name lock)\"", state_path);
+    shell("test -z \"$(find %s -name locks)\"", state_path);
     set_rules("on vm frigate started, plugged attach 10c4:ea60 as usb");
     assert_true(came(CORAL, 12));
     assert_int_equal(opened, 0);
     assert_string_equal(log_text(), "");
-    shell("test -z \"$(find %s -name 'usb-*')\"", state_path);
+    shell("test -z \"$(find %s -path '*/devices/usb-*')\"", state_path);
 }
 
 static void it_goes_to_its_vm(void **state) {
@@ -330,7 +330,7 @@ static void pull_coral(void) {
     struct failure failure;
     int lock = -1;
     alarm(600); /* it would wait for itself */
-    assert_int_equal(lock_turn(state_path, "usb-" PORT, &lock, &failure), TURN_MINE);
+    assert_int_equal(lock_slot(state_path, "usb-" PORT, &lock, &failure), LOCK_SLOT_MINE);
     alarm(0);
     lock_release(lock);
     pull(PORT);
