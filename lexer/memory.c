@@ -68,6 +68,17 @@ char *memory_vprintf(const char *format, va_list arguments) {
     return vasprintf(&text, format, arguments) < 0 ? memory_checked(NULL) : text;
 }
 
+void memory_append(char **text, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *more = memory_vprintf(format, arguments);
+    va_end(arguments);
+    size_t length = strlen(*text), added = strlen(more) + 1;
+    *text = memory_resize(*text, length + added, 1);
+    memcpy(*text + length, more, added);
+    free(more);
+}
+
 char *memory_printf(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);

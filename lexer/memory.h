@@ -19,6 +19,8 @@ void memory_stream_close(FILE *stream, char *const *text);
 char *memory_strdup(const char *text);
 char *memory_strndup(const char *text, size_t length);
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Appends to a text of its own block. */
+void memory_append(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *memory_vprintf(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /* "out of memory", status 1: for the memory of others' functions. */

@@ -10,9 +10,9 @@ enum {
 };
 
 static const struct action_type action_types[] = {
-    {VERB_ATTACH, true, AT_RUNNING_VM, NULL, action_attach_execute},
-    {VERB_DETACH, true, AT_RUNNING_VM, NULL, action_detach_execute},
-    {VERB_RUN, false, AT_ANY, NULL, action_run_execute},
+    {VERB_ATTACH, true, AT_RUNNING_VM, action_attach_plan, action_attach_execute},
+    {VERB_DETACH, true, AT_RUNNING_VM, action_detach_plan, action_detach_execute},
+    {VERB_RUN, false, AT_ANY, action_run_plan, action_run_execute},
 };
 
 const struct action_type *action_find(enum verb verb) {

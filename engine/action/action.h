@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-struct origin;
+struct action_ref;
 struct plan_entry;
 struct planner;
 struct run;
@@ -29,7 +29,7 @@ struct action_type {
     unsigned events; /* at which it is possible: a bit ACTION_AT(EVENT_...) each */
     /* Adds to the plan what the action wants of one target, NULL for a verb without targets: steps,
      * refusals and what is skipped. Has no side effects. */
-    void (*plan)(struct planner *planner, const struct origin *origin);
+    void (*plan)(struct planner *planner, const struct action_ref *ref);
     /* Does one step of the plan. The caller holds the VM's lock, and run->virt is connected if the
      * action needs the VM. What came of it is in `task` and in the log. */
     enum run_outcome (*execute)(struct run *run, const struct plan_entry *entry, struct task *task);
@@ -40,6 +40,9 @@ struct action_type {
 const struct action_type *action_find(enum verb verb);
 
 /* The halves of each row. */
+void action_attach_plan(struct planner *planner, const struct action_ref *ref);
+void action_detach_plan(struct planner *planner, const struct action_ref *ref);
+void action_run_plan(struct planner *planner, const struct action_ref *ref);
 enum run_outcome action_attach_execute(struct run *run, const struct plan_entry *entry,
                                        struct task *task);
 enum run_outcome action_detach_execute(struct run *run, const struct plan_entry *entry,

@@ -1,7 +1,8 @@
 #include "engine/action/action.h"
-#include "engine/backend/backend.h"
+#include "engine/plan/choose.h"
 #include "engine/run/run.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* "... is in use by driver QEMU, domain NAME", with the name of this very VM. */
@@ -114,4 +115,188 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
                                        struct task *task) {
     return run_group_is_unit(entry) ? action_attach_member(run, entry, task)
                                     : action_attach_device(run, entry, task);
+}
+
+/* --- what it plans */
+
+static void action_attach_skip_leaving(struct planner *planner, const struct action_ref *ref) {
+    struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, NULL);
+    entry->refusal = REFUSED_ABSENT;
+    entry->message =
+        memory_printf("the device leaves the host, which has no other %s %s",
+                      device_bus(backend_type(ref->action->backend)->bus)->label, entry->wanted);
+}
+
+static void action_attach_refuse_absent(struct planner *planner, const struct action_ref *ref) {
+    bool optional = plan_has_option(ref->action, OPTION_OPTIONAL);
+    struct plan_entry *entry =
+        planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
+    char *meaning = planner_meaning_text(ref);
+    entry->refusal = REFUSED_ABSENT;
+    entry->message = memory_printf("the host has no %s device %s%s",
+                                   device_bus(backend_type(ref->action->backend)->bus)->label,
+                                   entry->wanted, meaning);
+    free(meaning);
+    if (plan_option_ms(ref->action, OPTION_WITHIN))
+        entry->hint = memory_strdup("a run waits for it as long as 'within' says");
+    else if (!optional)
+        entry->hint = memory_strdup("see 'virt-rules devices'; 'optional' allows it to be missing, "
+                                    "'within 30s' waits for it");
+}
+
+/* Two VMs have the title that the rule names: what only one of them can have goes to neither. */
+static bool action_attach_refuse_same_title(struct planner *planner, const struct action_ref *ref,
+                                            size_t device_count) {
+    const struct domain *own = planner->domain;
+    size_t count = 0;
+    const struct domain *rival = match_rival(ref->rule, planner->event, &count);
+    if (!rival || (ref->target->quantifier == QUANTIFIER_ANY &&
+                   device_count >= (size_t)ref->target->count * count))
+        return false;
+    planner_refuse(
+        planner, ref, NULL,
+        verdict_refuse(
+            REFUSED_SAME_TITLE,
+            memory_printf("VMs '%s'%s%s%s and '%s'%s%s%s have the same title '%s'", own->name,
+                          own->uuid ? " (" : "", own->uuid ? own->uuid : "", own->uuid ? ")" : "",
+                          rival->name, rival->uuid ? " (" : "", rival->uuid ? rival->uuid : "",
+                          rival->uuid ? ")" : "", own->title),
+            memory_strdup("say which is meant: 'on vm uuid UUID' or 'on vm name NAME'")));
+    return true;
+}
+
+static void action_attach_add_step(struct planner *planner, const struct action_ref *ref,
+                                   const struct device *device) {
+    const struct backend_type *backend = backend_type(ref->action->backend);
+    const struct action_option *rom = plan_option(ref->action, OPTION_ROM_FILE);
+    /* A ROM is the selected device's own, not that of a device that goes with it. */
+    struct backend_options options = {
+        .unmanaged = plan_has_option(ref->action, OPTION_UNMANAGED),
+        .rom_off = plan_has_option(ref->action, OPTION_ROM_OFF),
+        .rom = rom && match_device(ref->target->device, device) ? rom->text : NULL};
+    backend->take_place(&planner->guest, device, &options.place);
+    planner_add(planner, ref, PLAN_STEP, device)->xml = backend_xml(backend, device, &options);
+}
+
+/* Every reason why the unit cannot go as a whole becomes an entry. */
+static bool action_attach_refuse_unit(struct planner *planner, const struct action_ref *ref,
+                                      const struct device_list *unit) {
+    bool refused = false;
+    for (size_t i = 0; i < unit->count; i++) {
+        struct verdict no = choose_judge(planner, ref, unit->list[i]);
+        if (no.refusal)
+            planner_refuse(planner, ref, unit->list[i], no);
+        refused |= no.refusal != REFUSED_NOT;
+    }
+    if (refused)
+        return true;
+    struct verdict places = choose_judge_places(planner, ref, unit);
+    if (places.refusal)
+        planner_refuse(planner, ref, unit->list[0], places);
+    return places.refusal != REFUSED_NOT;
+}
+
+/* One device, or with its group: all of them or none. */
+static void action_attach_plan_unit(struct planner *planner, const struct action_ref *ref,
+                                    const struct device *device) {
+    struct device_list unit = choose_unit(planner, ref, device);
+    bool refused = action_attach_refuse_unit(planner, ref, &unit);
+    for (size_t i = 0; !refused && i < unit.count; i++) {
+        if (*planner_mark(planner, unit.list[i]) & MARK_ATTACH)
+            continue;
+        if (planner_is_attached(planner, unit.list[i]))
+            planner_add(planner, ref, PLAN_SKIPPED, unit.list[i])->message =
+                memory_strdup("the VM has it already");
+        else
+            action_attach_add_step(planner, ref, unit.list[i]);
+    }
+    planner_list_finish(&unit);
+}
+
+/* Fewer are free than the target asks for, which `optional` allows. */
+static void action_attach_refuse_too_few(struct planner *planner, const struct action_ref *ref,
+                                         const struct choice *choice) {
+    bool optional = plan_has_option(ref->action, OPTION_OPTIONAL);
+    unsigned wanted = ref->target->count;
+    struct plan_entry *entry =
+        planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
+    entry->message = wanted == 1
+                         ? memory_printf("none is free%s", choice->missed)
+                         : memory_printf("%zu of the %u wanted %s free%s", choice->count, wanted,
+                                         choice->count == 1 ? "is" : "are", choice->missed);
+    /* One reason for all of them is the answer, but for another VM that has them: that passes. */
+    if (!optional && !choice->count && !choice->differ && choice->first.refusal &&
+        choice->first.refusal != REFUSED_HELD) {
+        entry->refusal = choice->first.refusal;
+        entry->hint = memory_strdup(choice->first.hint);
+        return;
+    }
+    entry->refusal = REFUSED_TOO_FEW;
+    if (!optional)
+        entry->hint = memory_printf("free one%s; 'optional' takes what is there",
+                                    wanted == 1 ? "" : ", or ask for fewer");
+}
+
+static void action_attach_plan_any(struct planner *planner, const struct action_ref *ref,
+                                   const struct device_list *devices) {
+    struct choice choice = choose_any(planner, ref, devices);
+    bool enough = choice.count >= ref->target->count;
+    for (size_t i = 0; i < choice.list.count; i++)
+        if (enough || plan_has_option(ref->action, OPTION_OPTIONAL))
+            action_attach_plan_unit(planner, ref, choice.list.list[i]);
+    if (!enough)
+        action_attach_refuse_too_few(planner, ref, &choice);
+    choose_finish(&choice);
+}
+
+/* A device that the target means and this backend cannot hand over. */
+static struct verdict action_attach_wrong_bus(const struct action_ref *ref, const char *subject,
+                                              const struct device *device) {
+    return verdict_refuse(
+        REFUSED_BUS,
+        memory_printf("%s is a %s device, and the rule says 'as %s'", subject,
+                      device_bus(device->bus)->label, syntax_backend_text(ref->action->backend)),
+        memory_printf("write 'as %s'", syntax_backend_text(backend_of_bus(device->bus)->backend)));
+}
+
+void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
+    enum bus bus = backend_type(ref->action->backend)->bus;
+    struct device_list matched = planner_matching(planner, ref->target), devices = {0};
+    const struct device *wrong_bus = NULL;
+    size_t of_bus = 0;
+    for (size_t i = 0; i < matched.count; i++) {
+        const struct device *device = matched.list[i];
+        bool leaving = planner_is_leaving(planner, device);
+        of_bus += device->bus == bus;
+        if (device->bus == bus && !leaving)
+            planner_list_add(&devices, device);
+        else if (!leaving && !wrong_bus)
+            wrong_bus = device;
+    }
+    if (!action_attach_refuse_same_title(planner, ref, of_bus)) {
+        if (devices.count && ref->target->quantifier == QUANTIFIER_ANY)
+            action_attach_plan_any(planner, ref, &devices);
+        else if (devices.count > 1 && ref->target->quantifier == QUANTIFIER_ONE)
+            choose_refuse_ambiguous(planner, ref, &devices);
+        else if (devices.count)
+            for (size_t i = 0; i < devices.count; i++)
+                action_attach_plan_unit(planner, ref, devices.list[i]);
+        else if (wrong_bus)
+            planner_refuse(planner, ref, wrong_bus,
+                           action_attach_wrong_bus(ref, wrong_bus->address, wrong_bus));
+        else if (planner_unplugged(planner) && !plan_has_option(ref->action, OPTION_WITHIN))
+            action_attach_skip_leaving(planner, ref);
+        else
+            action_attach_refuse_absent(planner, ref);
+        for (size_t i = 0; i < matched.count; i++)
+            if (planner_is_leaving(planner, matched.list[i]))
+                planner_pass_over(
+                    planner, ref, matched.list[i],
+                    verdict_refuse(REFUSED_ABSENT, memory_strdup("it leaves the host"), NULL));
+            else if (matched.list[i]->bus != bus)
+                planner_pass_over(planner, ref, matched.list[i],
+                                  action_attach_wrong_bus(ref, "it", matched.list[i]));
+    }
+    planner_list_finish(&devices);
+    planner_list_finish(&matched);
 }

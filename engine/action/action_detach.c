@@ -1,5 +1,9 @@
 #include "engine/action/action.h"
+#include "engine/plan/choose.h"
+#include "engine/plan/plan_unplugged.h"
 #include "engine/run/run.h"
+
+#include <stdlib.h>
 
 enum run_outcome action_detach_execute(struct run *run, const struct plan_entry *entry,
                                        struct task *task) {
@@ -23,4 +27,49 @@ enum run_outcome action_detach_execute(struct run *run, const struct plan_entry 
     }
     run_finish_task(run, entry, task, RESULT_FAILED, result.failure.message, result.failure.hint);
     return RUN_OVER;
+}
+
+static void action_detach_plan_devices(struct planner *planner, const struct action_ref *ref,
+                                       const struct device_list *devices) {
+    bool any = ref->target->quantifier == QUANTIFIER_ANY;
+    for (size_t i = 0; i < devices->count; i++) {
+        const struct device *device = devices->list[i];
+        if (any && i >= ref->target->count) {
+            planner_pass_over(planner, ref, device,
+                              verdict_refuse(REFUSED_NOT,
+                                             memory_strdup("enough other devices were detached "
+                                                           "before it"),
+                                             NULL));
+        } else if (!(*planner_mark(planner, device) & MARK_DETACH)) {
+            planner_add(planner, ref, PLAN_STEP, device)->xml = backend_detach_xml(device);
+            guest_leave(&planner->guest, &backend_hostdev_of(planner->domain, device)->place);
+        }
+    }
+}
+
+void action_detach_plan(struct planner *planner, const struct action_ref *ref) {
+    bool taken = plan_unplugged_is_taken(planner);
+    if (taken && ref->target->quantifier != QUANTIFIER_ALL)
+        return;
+    struct device_list matched = planner_matching(planner, ref->target), held = {0};
+    for (size_t i = 0; i < matched.count; i++) {
+        const struct device *device = matched.list[i];
+        if (taken && planner_is_leaving(planner, device))
+            continue;
+        if (planner_is_attached(planner, device))
+            planner_list_add(&held, device);
+        else
+            planner_pass_over(
+                planner, ref, device,
+                verdict_refuse(REFUSED_NOT, memory_strdup("the VM does not have it"), NULL));
+    }
+    if (held.count > 1 && ref->target->quantifier == QUANTIFIER_ONE)
+        choose_refuse_ambiguous(planner, ref, &held);
+    else if (held.count)
+        action_detach_plan_devices(planner, ref, &held);
+    else if (!taken) /* else it was the only one */
+        planner_add(planner, ref, PLAN_SKIPPED, NULL)->message =
+            memory_strdup("the VM does not have it");
+    planner_list_finish(&held);
+    planner_list_finish(&matched);
 }

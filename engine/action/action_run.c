@@ -1,4 +1,5 @@
 #include "engine/action/action.h"
+#include "engine/plan/planner.h"
 #include "engine/run/run.h"
 
 #include "engine/host/program_file.h"
@@ -85,4 +86,24 @@ enum run_outcome action_run_execute(struct run *run, const struct plan_entry *en
     free(output);
     free((void *)arguments);
     return RUN_NEXT;
+}
+
+/* It is judged again when it is started: a program before it, or a person, may put it there. */
+void action_run_plan(struct planner *planner, const struct action_ref *ref) {
+    const char *root = planner->request->program_root;
+    char *message = NULL, *hint = NULL;
+    struct tree tree;
+    bool refused = false;
+    if (root && tree_open(&tree, root)) {
+        refused = program_file_check(&tree, ref->action->command->text, &message, &hint) ==
+                  HOST_PROGRAM_REFUSED;
+        tree_close(&tree);
+    }
+    if (refused) {
+        planner_refuse(planner, ref, NULL, verdict_refuse(REFUSED_PROGRAM, message, hint));
+        return;
+    }
+    planner_add(planner, ref, PLAN_STEP, NULL);
+    free(message);
+    free(hint);
 }

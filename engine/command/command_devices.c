@@ -3,7 +3,8 @@
 
 #include "engine/host/snapshot.h"
 #include "engine/libvirt/domain_list.h"
-#include "engine/plan/assignable.h"
+#include "engine/plan/judge.h"
+#include "engine/plan/selector.h"
 #include "lexer/text.h"
 
 #include <json-c/json.h>
@@ -15,7 +16,7 @@ static const char GREEN[] = "\033[32m", RED[] = "\033[31m", BOLD[] = "\033[1m", 
 struct listing {
     struct host host;
     struct domain_list others;
-    struct holdings holdings;
+    struct judge judge;
     const struct device **order; /* by bus, group, and as the host has them */
     char *note;                  /* libvirt did not answer; NULL: it did, or need not */
 };
@@ -36,25 +37,6 @@ static void command_devices_order(struct listing *listing) {
         listing->order[i] = &listing->host.devices[i];
     qsort((void *)listing->order, listing->host.count, sizeof *listing->order,
           command_devices_by_group);
-}
-
-/* Devices without a group have none beside them. */
-static bool command_devices_shares_group(const struct device *a, const struct device *b) {
-    return a == b || (a->bus == BUS_PCI && b->bus == BUS_PCI && a->iommu_group >= 0 &&
-                      a->iommu_group == b->iommu_group);
-}
-
-/* The one at `place` in the order, where its group lies around it. */
-static struct assignable command_devices_judge(const struct listing *listing, size_t place) {
-    const struct device *device = listing->order[place];
-    size_t first = place, end = place + 1;
-    while (first > 0 && command_devices_shares_group(listing->order[first - 1], device))
-        first--;
-    while (end < listing->host.count && command_devices_shares_group(listing->order[end], device))
-        end++;
-    return assignable_judge_in_group(
-        &listing->host, &listing->order[first], end - first, device,
-        &(struct assignable_vms){listing->others.list, listing->others.count, &listing->holdings});
 }
 
 /* --- text */
@@ -99,10 +81,10 @@ static bool command_devices_is_obstacle(enum refusal refusal) {
            refusal == REFUSED_DOMAIN || refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
 }
 
-static void command_devices_print_verdict(const struct listing *listing, size_t place,
+static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
-    struct assignable passable = command_devices_judge(listing, place);
-    const struct device *device = listing->order[place];
+    const struct backend_type *backend = backend_of_bus(device->bus);
+    struct verdict passable = judge_device(&listing->judge, device, backend, false);
     if (passable.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, passable.message);
@@ -113,16 +95,16 @@ static void command_devices_print_verdict(const struct listing *listing, size_t 
             putchar('\n');
         }
     } else {
-        char *selector = assignable_selector(&listing->host, device);
+        char *selector = selector_text(&listing->host, device);
         printf("      %smay be passed:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
-        printf(" as %s\n", device->bus == BUS_USB ? "usb" : "vfio");
+        printf(" as %s\n", syntax_backend_text(backend->backend));
         free(selector);
     }
-    assignable_finish(&passable);
+    verdict_finish(&passable);
 }
 
-static void command_devices_print_text(const struct listing *listing, bool colour) {
+static void command_devices_print_text(struct listing *listing, bool colour) {
     const struct device *before = NULL;
     for (size_t i = 0; i < listing->host.count; i++) {
         const struct device *device = listing->order[i];
@@ -131,7 +113,7 @@ static void command_devices_print_text(const struct listing *listing, bool colou
         text_print_string(stdout, device->name);
         putchar('\n');
         command_devices_print_facts(device);
-        command_devices_print_verdict(listing, i, colour);
+        command_devices_print_verdict(listing, device, colour);
         before = device;
     }
     if (!listing->host.has_iommu)
@@ -182,12 +164,12 @@ static void command_devices_put_facts(struct json_object *object, const struct d
     text_put_json(object, "obstacle", device->obstacle_text);
 }
 
-static struct json_object *command_devices_device_json(const struct listing *listing,
-                                                       size_t place) {
-    const struct device *device = listing->order[place];
+static struct json_object *command_devices_device_json(struct listing *listing,
+                                                       const struct device *device) {
     struct json_object *object = text_json_object();
-    struct assignable passable = command_devices_judge(listing, place);
-    char *selector = assignable_selector(&listing->host, device);
+    struct verdict passable =
+        judge_device(&listing->judge, device, backend_of_bus(device->bus), false);
+    char *selector = selector_text(&listing->host, device);
     command_devices_put_facts(object, device);
     text_json_add(object, "passable", text_json_boolean(!passable.refusal));
     text_put_json(object, "reason", passable.refusal ? verdict_name(passable.refusal) : NULL);
@@ -195,14 +177,14 @@ static struct json_object *command_devices_device_json(const struct listing *lis
     text_put_json(object, "hint", passable.hint);
     text_put_json(object, "selector", selector);
     free(selector);
-    assignable_finish(&passable);
+    verdict_finish(&passable);
     return object;
 }
 
-static void command_devices_print_json(const struct listing *listing) {
+static void command_devices_print_json(struct listing *listing) {
     struct json_object *document = text_json_object(), *devices = text_json_array();
     for (size_t i = 0; i < listing->host.count; i++)
-        text_json_append(devices, command_devices_device_json(listing, i));
+        text_json_append(devices, command_devices_device_json(listing, listing->order[i]));
     text_json_add(document, "iommu", text_json_boolean(listing->host.has_iommu));
     text_json_add(document, "devices", devices);
     command_print_json(document, listing->note);
@@ -267,14 +249,17 @@ static int command_devices_run(const struct command *command, int argc, char **a
     if ((status = command_load_host(line, &listing.host)) != EXIT_FINE)
         return status;
     command_devices_load_others(&listing, line->sysroot);
-    holdings_init(&listing.holdings, &listing.host, listing.others.list, listing.others.count);
+    listing.judge = (struct judge){.host = &listing.host,
+                                   .domain = &judge_any_vm,
+                                   .others = listing.others.list,
+                                   .other_count = listing.others.count};
     command_devices_order(&listing);
     if (line->json)
         command_devices_print_json(&listing);
     else
         command_devices_print_text(&listing, command_colour(stdout));
     free((void *)listing.order);
-    holdings_finish(&listing.holdings);
+    judge_finish(&listing.judge);
     domain_list_finish(&listing.others);
     free(listing.note);
     host_finish(&listing.host);

@@ -377,15 +377,14 @@ static void doctor_rules_drop_repeated(struct doctor_findings *findings, size_t 
 
 static void doctor_rules_judge_rule(const struct doctor *doctor, const struct rule *rule,
                                     size_t first, struct doctor_findings *findings) {
-    struct check_host_plan lone;
-    if (check_host_plan_init(&lone, rule, doctor->program, doctor->host) < 0)
-        return;
-    for (size_t i = 0; i < lone.plan.count; i++)
-        if (lone.plan.entries[i].action->verb == VERB_ATTACH) {
-            doctor_rules_report_device(doctor, &lone.plan.entries[i], rule, findings);
+    struct plan plan;
+    plan_init_rule(&plan, doctor->program, rule, doctor->host);
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.entries[i].action->verb == VERB_ATTACH) {
+            doctor_rules_report_device(doctor, &plan.entries[i], rule, findings);
             doctor_rules_drop_repeated(findings, first);
         }
-    check_host_plan_finish(&lone);
+    plan_finish(&plan);
 }
 
 void doctor_rules_devices(struct doctor *doctor, struct doctor_findings *findings) {

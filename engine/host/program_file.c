@@ -9,20 +9,21 @@
 #include <string.h>
 #include <unistd.h>
 
-struct judge {
+struct file_judge {
     struct tree_visitor visitor;
     const struct tree *tree;
     const char *path; /* as the rule has it */
     char **message, **hint;
 };
 
-static enum program_file program_file_refuse(const struct judge *judge, char *message, char *hint) {
+static enum program_file program_file_refuse(const struct file_judge *judge, char *message,
+                                             char *hint) {
     *judge->message = message;
     *judge->hint = hint;
     return HOST_PROGRAM_REFUSED;
 }
 
-static bool program_file_is_owner_trusted(const struct judge *judge, unsigned owner) {
+static bool program_file_is_owner_trusted(const struct file_judge *judge, unsigned owner) {
     struct stat root;
     return source_is_trusted(owner, 0) ||
            (*judge->tree->root && fstat(judge->tree->fd, &root) == 0 && owner == root.st_uid);
@@ -32,13 +33,13 @@ static bool program_file_is_writable_by_others(const struct stat *status) {
     return status->st_mode & (S_IWGRP | S_IWOTH);
 }
 
-static bool program_file_is_trusted(const struct judge *judge, const struct stat *status) {
+static bool program_file_is_trusted(const struct file_judge *judge, const struct stat *status) {
     return program_file_is_owner_trusted(judge, status->st_uid) &&
            !program_file_is_writable_by_others(status);
 }
 
 /* "chown root PATH; chmod go-w PATH", as far as it is necessary. */
-static char *program_file_how_to_protect(const struct judge *judge, const char *path,
+static char *program_file_how_to_protect(const struct file_judge *judge, const char *path,
                                          const struct stat *status) {
     bool owner = !program_file_is_owner_trusted(judge, status->st_uid),
          mode = program_file_is_writable_by_others(status);
@@ -47,7 +48,8 @@ static char *program_file_how_to_protect(const struct judge *judge, const char *
 }
 
 /* Others are meant to write to a directory with the sticky bit: that is not to be changed. */
-static enum program_file program_file_refuse_directory(const struct judge *judge, const char *path,
+static enum program_file program_file_refuse_directory(const struct file_judge *judge,
+                                                       const char *path,
                                                        const struct stat *status) {
     bool sticky = program_file_is_owner_trusted(judge, status->st_uid) && status->st_mode & S_ISVTX;
     return program_file_refuse(
@@ -62,7 +64,7 @@ static enum program_file program_file_refuse_directory(const struct judge *judge
 }
 
 /* The directory of the program, or of a link to it. `below` is its path below the root. */
-static bool program_file_judge_holder(const struct judge *judge, const char *below) {
+static bool program_file_judge_holder(const struct file_judge *judge, const char *below) {
     struct stat status = {0};
     const char *slash = strrchr(below, '/');
     if (!slash && *judge->tree->root)
@@ -78,7 +80,7 @@ static bool program_file_judge_holder(const struct judge *judge, const char *bel
 }
 
 /* A directory above: with the sticky bit others can rename nothing in it that is not theirs. */
-static bool program_file_judge_above(const struct judge *judge, const char *below,
+static bool program_file_judge_above(const struct file_judge *judge, const char *below,
                                      const struct stat *status) {
     if (program_file_is_owner_trusted(judge, status->st_uid) &&
         (!program_file_is_writable_by_others(status) || status->st_mode & S_ISVTX))
@@ -91,19 +93,19 @@ static bool program_file_judge_above(const struct judge *judge, const char *belo
 
 static bool program_file_judge_part(struct tree_visitor *visitor, const char *below,
                                     const struct stat *status) {
-    const struct judge *judge = (const struct judge *)visitor;
+    const struct file_judge *judge = (const struct file_judge *)visitor;
     return S_ISLNK(status->st_mode)   ? program_file_judge_holder(judge, below)
            : S_ISDIR(status->st_mode) ? program_file_judge_above(judge, below, status)
                                       : true;
 }
 
-static bool program_file_judge_root(const struct judge *judge) {
+static bool program_file_judge_root(const struct file_judge *judge) {
     struct stat status;
     return *judge->tree->root || fstat(judge->tree->fd, &status) < 0 ||
            program_file_judge_above(judge, "", &status);
 }
 
-static enum program_file program_file_judge_absence(const struct judge *judge, int error) {
+static enum program_file program_file_judge_absence(const struct file_judge *judge, int error) {
     if (tree_is_absence(error) && tree_knows(judge->tree, judge->path))
         return program_file_refuse(
             judge, memory_printf("'%s' is not there", judge->path),
@@ -119,7 +121,7 @@ static enum program_file program_file_judge_absence(const struct judge *judge, i
                : HOST_PROGRAM_REFUSED;
 }
 
-static enum program_file program_file_judge_file(const struct judge *judge, const char *below,
+static enum program_file program_file_judge_file(const struct file_judge *judge, const char *below,
                                                  const struct stat *status) {
     const char *path = judge->path;
     if (!S_ISREG(status->st_mode))
@@ -139,7 +141,7 @@ static enum program_file program_file_judge_file(const struct judge *judge, cons
 
 enum program_file program_file_check(const struct tree *tree, const char *path, char **message,
                                      char **hint) {
-    struct judge judge = {{program_file_judge_part}, tree, path, message, hint};
+    struct file_judge judge = {{program_file_judge_part}, tree, path, message, hint};
     struct stat status;
     *message = *hint = NULL;
     if (*path != '/')

@@ -81,6 +81,11 @@ bool device_is_same(const struct device *one, const struct device *other) {
             (one->bus_number == other->bus_number && one->device_number == other->device_number));
 }
 
+bool device_is_usb_controller(const struct device *device) {
+    enum { CLASS_USB_CONTROLLER = 0x0c03 };
+    return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER;
+}
+
 bool device_id_parse(const char *text, struct device_id *id) {
     uint32_t numbers[2];
     const char *end = text_parse_numbers(text, 16, ':', numbers, 2);

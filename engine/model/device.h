@@ -90,6 +90,9 @@ void device_finish(struct device *device);
 /* The same device at the same place; for USB, since it was plugged in. */
 bool device_is_same(const struct device *one, const struct device *other);
 
+/* Class 0c03 of PCI. */
+bool device_is_usb_controller(const struct device *device);
+
 /* The order of a device and that place in a snapshot: PCI by address, then USB by port path. */
 int device_compare(enum bus bus, const char *address, const struct device *device);
 

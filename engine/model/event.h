@@ -7,7 +7,7 @@
 
 struct event {
     enum event_name name;
-    const struct domain *domain; /* borrowed */
+    const struct domain *domain; /* borrowed; NULL: any VM, of which nothing is known */
     /* Of plugged the device as it is, of unplugged as it was; borrowed. NULL: not known, or
      * another event. */
     const struct device *device;

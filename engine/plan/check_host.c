@@ -15,8 +15,7 @@ struct host_checker {
     bool vms_known;
     const struct domain *vms;
     size_t vm_count;
-    const struct guard **guards; /* those for every VM: nothing is known of the VM of a rule */
-    size_t guard_count;
+    struct program program;
 };
 
 /* --- VMs */
@@ -170,41 +169,14 @@ static void check_host_report_entry(struct host_checker *checker, const struct r
     diagnostic_hint(diagnostic, "%s", entry->hint);
 }
 
-int check_host_plan_init(struct check_host_plan *lone, const struct rule *rule,
-                         const struct program *program, const struct host *host) {
-    lone->any = (struct word){.text = "any", .kind = WORD_ANY};
-    lone->started = (struct event_list){.event = EVENT_STARTED};
-    lone->rule = *rule;
-    lone->rule.next = NULL;
-    lone->rule.vms = &lone->any;
-    lone->rule.events = &lone->started;
-    lone->rules[0] = &lone->rule;
-    lone->program = (struct program){.rules = lone->rules,
-                                     .rule_count = 1,
-                                     .guards = program->guards,
-                                     .guard_count = program->guard_count};
-    domain_from_name(&lone->domain, "any");
-    lone->event = (struct event){.name = EVENT_STARTED, .domain = &lone->domain};
-    plan_init(&lone->plan, &(struct plan_request){
-                               .program = &lone->program, .event = &lone->event, .host = host});
-    return 0;
-}
-
-void check_host_plan_finish(struct check_host_plan *lone) {
-    plan_finish(&lone->plan);
-    domain_finish(&lone->domain);
-}
-
-/* What a plan refuses a VM of which nothing is known is the host's doing. */
+/* Nothing is known of the VM, so what is refused is the host's doing. */
 static void check_host_check_rule_devices(struct host_checker *checker, const struct rule *rule) {
-    struct program program = {.guards = checker->guards, .guard_count = checker->guard_count};
-    struct check_host_plan lone;
-    if (check_host_plan_init(&lone, rule, &program, checker->host) < 0)
-        return;
-    for (size_t i = 0; i < lone.plan.count; i++)
-        if (lone.plan.entries[i].action->verb == VERB_ATTACH)
-            check_host_report_entry(checker, rule, &lone.plan.entries[i]);
-    check_host_plan_finish(&lone);
+    struct plan plan;
+    plan_init_rule(&plan, &checker->program, rule, checker->host);
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.entries[i].action->verb == VERB_ATTACH)
+            check_host_report_entry(checker, rule, &plan.entries[i]);
+    plan_finish(&plan);
 }
 
 /* --- files */
@@ -315,21 +287,15 @@ void check_host(struct ruleset *ruleset, const struct check_config *config, cons
     struct host_checker checker = {
         .ruleset = ruleset, .host = host, .vms_known = vms_known, .vms = vms, .vm_count = vm_count};
     size_t before = ruleset->diagnostics.count;
-    for (const struct guard *guard = ruleset->syntax.guards; guard; guard = guard->next) {
-        check_host_check_guard_vms(&checker, guard);
-        if (!guard->vms) {
-            checker.guards =
-                memory_grow((void *)checker.guards, checker.guard_count, sizeof(struct guard *));
-            checker.guards[checker.guard_count++] = guard;
-        }
-    }
-    for (const struct rule *rule = ruleset->syntax.rules; rule; rule = rule->next) {
-        if (rule->source->broken)
-            continue;
+    program_init(&checker.program, ruleset);
+    for (size_t i = 0; i < checker.program.guard_count; i++)
+        check_host_check_guard_vms(&checker, checker.program.guards[i]);
+    for (size_t i = 0; i < checker.program.rule_count; i++) {
+        const struct rule *rule = checker.program.rules[i];
         check_host_check_vms(&checker, rule->source, rule->vms);
         check_host_check_rule_devices(&checker, rule);
     }
-    free((void *)checker.guards);
+    program_finish(&checker.program);
     if (host->root)
         check_host_check_files(ruleset, host->root);
     check_apply(config, &ruleset->diagnostics, before);

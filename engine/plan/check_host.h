@@ -27,24 +27,6 @@ void check_host(struct ruleset *ruleset, const struct check_config *config, cons
  */
 void check_host_files(struct ruleset *ruleset, const struct check_config *config, const char *root);
 
-/* One rule by itself, as if a VM of which nothing is known had just started. */
-struct check_host_plan {
-    struct plan plan;
-    struct rule rule;
-    const struct rule *rules[1];
-    struct word any;
-    struct event_list started;
-    struct program program;
-    struct domain domain;
-    struct event event;
-};
-
-/* Of `program` the guards count. The value must stay where it is. Returns 0, or -1 and nothing to
- * finish. */
-int check_host_plan_init(struct check_host_plan *lone, const struct rule *rule,
-                         const struct program *program, const struct host *host);
-void check_host_plan_finish(struct check_host_plan *lone);
-
 /* A rule that waits for the device, or acts when it is plugged, is right while it is not there. */
 bool check_host_may_lack(const struct rule *rule, const struct action *action);
 

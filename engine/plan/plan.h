@@ -5,19 +5,9 @@
 #ifndef ENGINE_PLAN_H
 #define ENGINE_PLAN_H
 
-#include "engine/backend/backend.h"
-#include "engine/host/host.h"
 #include "engine/model/event.h"
-#include "engine/plan/holdings.h"
+#include "engine/plan/judge.h"
 #include "engine/rules/match.h"
-
-/* A device that libvirt would not give although no VM's XML showed why. */
-struct busy_device {
-    enum bus bus;
-    char *address;
-    char *message; /* libvirt's words */
-    const char *hint;
-};
 
 struct plan_request {
     const struct program *program;
@@ -25,9 +15,8 @@ struct plan_request {
     const struct host *host;
     const struct domain *others; /* running VMs other than the event's; may be NULL */
     size_t other_count;
-    const struct holdings *holdings;  /* what `others` have; NULL: the plan looks itself */
-    const struct busy_device *claims; /* may be NULL */
-    size_t claim_count;
+    const struct busy_device *busy; /* may be NULL */
+    size_t busy_count;
     bool partial; /* files with errors are left out of the program */
     /* Below which programs are judged, "" for the running system. NULL: not here, but when they are
      * started. */
@@ -78,6 +67,10 @@ struct plan {
 
 /* Everything borrowed by the request must outlive the plan. */
 void plan_init(struct plan *plan, const struct plan_request *request);
+/* One rule by itself, whichever VM and event it is for: as if a VM of which nothing is known had
+ * just started. Of `program` the guards count. */
+void plan_init_rule(struct plan *plan, const struct program *program, const struct rule *rule,
+                    const struct host *host);
 void plan_finish(struct plan *plan);
 
 size_t plan_count(const struct plan *plan, enum plan_kind kind);
@@ -85,6 +78,8 @@ size_t plan_count(const struct plan *plan, enum plan_kind kind);
 /* What the entry does: its action's verb, but for a device that has left the host. */
 enum verb plan_verb(const struct plan_entry *entry);
 
+/* The action's option, or NULL. */
+const struct action_option *plan_option(const struct action *action, enum option_kind kind);
 /* The value of an action's option, or 0 / false. */
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind);
 bool plan_has_option(const struct action *action, enum option_kind kind);

@@ -82,6 +82,8 @@ bool match_vm(const struct word *vm, const struct domain *domain) {
 }
 
 bool match_vms(const struct word *vms, const struct event *event) {
+    if (!event->domain)
+        return true;
     for (; vms; vms = vms->next)
         if (match_means(vms, event))
             return true;
@@ -99,7 +101,7 @@ const struct domain *match_rival(const struct rule *rule, const struct event *ev
                                  size_t *count) {
     const struct domain *rival = NULL;
     *count = 0;
-    for (const struct word *vm = rule->vms; vm; vm = vm->next) {
+    for (const struct word *vm = event->domain ? rule->vms : NULL; vm; vm = vm->next) {
         if (!match_means(vm, event))
             continue;
         const struct domain *other = match_rival_of(vm, event);
@@ -133,7 +135,7 @@ bool match_target(const struct target *target, const struct event *event) {
     return !event->device || match_device(target->device, event->device);
 }
 
-static const struct target *match_targets_of(const struct action *action) {
+const struct target *match_targets_of(const struct action *action) {
     return action->verb == VERB_RUN ? NULL : action->targets;
 }
 
@@ -162,24 +164,28 @@ bool match_rule(const struct rule *rule, const struct event *event) {
     return named && match_vms(rule->vms, event) && match_concerns_device(rule, event);
 }
 
-static bool match_action(const struct action *action, const struct event *event) {
-    return action->verb == VERB_RUN ? !event->settled : match_selects(action, event);
+static void match_add_actions(struct action_list *actions, const struct rule *rule,
+                              const struct event *event) {
+    for (const struct action *action = rule->actions; action; action = action->next) {
+        if (action->verb == VERB_RUN ? event->settled : !match_selects(action, event))
+            continue;
+        actions->list = memory_grow(actions->list, actions->count, sizeof *actions->list);
+        actions->list[actions->count++] = (struct action_ref){rule, action, NULL};
+    }
 }
 
-struct wanted_list match_event(const struct program *program, const struct event *event) {
-    struct wanted_list wanted = {0};
-    for (size_t i = 0; i < program->rule_count; i++) {
-        const struct rule *rule = program->rules[i];
-        if (!match_rule(rule, event))
-            continue;
-        for (const struct action *action = rule->actions; action; action = action->next) {
-            if (!match_action(action, event))
-                continue;
-            wanted.list = memory_grow(wanted.list, wanted.count, sizeof *wanted.list);
-            wanted.list[wanted.count++] = (struct wanted){rule, action};
-        }
-    }
-    return wanted;
+struct action_list match_actions(const struct rule *rule, const struct event *event) {
+    struct action_list actions = {0};
+    match_add_actions(&actions, rule, event);
+    return actions;
+}
+
+struct action_list match_event(const struct program *program, const struct event *event) {
+    struct action_list actions = {0};
+    for (size_t i = 0; i < program->rule_count; i++)
+        if (match_rule(program->rules[i], event))
+            match_add_actions(&actions, program->rules[i], event);
+    return actions;
 }
 
 static bool match_matches_id(const struct criterion *criterion, struct device_id id) {
@@ -255,23 +261,19 @@ static bool match_could_match(const struct criterion *criterion, const struct de
     }
 }
 
-static struct origin match_giver_of(const struct rule *rule, const struct device *device) {
-    enum backend backend = device->bus == BUS_USB ? BACKEND_USB : BACKEND_VFIO;
-    for (const struct action *action = rule->actions; action; action = action->next)
-        if (action->verb == VERB_ATTACH && action->backend == backend)
-            for (const struct target *target = action->targets; target; target = target->next)
-                if (match_alternatives(target->device, device, match_could_match))
-                    return (struct origin){rule, action, target};
-    return (struct origin){0};
-}
-
-struct origin match_giver(const struct program *program, const struct event *event,
-                          const struct device *device) {
-    struct origin origin = {0};
-    for (size_t i = 0; i < program->rule_count && !origin.rule; i++)
-        if (match_vms(program->rules[i]->vms, event))
-            origin = match_giver_of(program->rules[i], device);
-    return origin;
+struct action_ref match_attaching(const struct program *program, const struct event *event,
+                                  const struct device *device, enum backend backend) {
+    for (size_t i = 0; i < program->rule_count; i++) {
+        const struct rule *rule = program->rules[i];
+        if (!match_vms(rule->vms, event))
+            continue;
+        for (const struct action *action = rule->actions; action; action = action->next)
+            if (action->verb == VERB_ATTACH && action->backend == backend)
+                for (const struct target *target = action->targets; target; target = target->next)
+                    if (match_alternatives(target->device, device, match_could_match))
+                        return (struct action_ref){rule, action, target};
+    }
+    return (struct action_ref){0};
 }
 
 /* --- what a guard in doubt may mean: see doubt.h */

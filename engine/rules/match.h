@@ -7,19 +7,26 @@
 #include "engine/model/event.h"
 #include "engine/rules/program.h"
 
-/* One action of one rule that the event asks for. */
-struct wanted {
+/* An action in the rules, and one of its targets. */
+struct action_ref {
     const struct rule *rule;
     const struct action *action;
+    const struct target *target; /* NULL: the action as a whole, or one without targets */
 };
 
-struct wanted_list {
-    struct wanted *list;
+struct action_list {
+    struct action_ref *list; /* without targets */
     size_t count;
 };
 
-/* The caller frees `list`. */
-struct wanted_list match_event(const struct program *program, const struct event *event);
+/* All that the rules ask for at the event, in their order. An event without a domain is of any VM:
+ * every rule is for it. The caller frees `list`. */
+struct action_list match_event(const struct program *program, const struct event *event);
+/* The same of one rule, whichever VM and event it is for. */
+struct action_list match_actions(const struct rule *rule, const struct event *event);
+
+/* The targets of attach and detach; NULL: the action has none. */
+const struct target *match_targets_of(const struct action *action);
 
 /* Whether a rule's word means the VM, if there were no other. */
 bool match_vm(const struct word *vm, const struct domain *domain);
@@ -63,20 +70,13 @@ bool match_rule(const struct rule *rule, const struct event *event);
 /* Whether the target is meant: the event is of no device, or of one that it selects. */
 bool match_target(const struct target *target, const struct event *event);
 
-/* Where in the rules a device is wanted. */
-struct origin {
-    const struct rule *rule;
-    const struct action *action;
-    const struct target *target; /* NULL: run */
-};
-
 /*
- * The first that gives the VM that device, at whatever event; its rule is NULL when there is none.
- * Of a device that is gone no more is known than its bus and id, and its address on PCI: port,
- * serial, class and subsystem count as fulfilled.
+ * The first action that attaches that device to the event's VM by that backend, at whatever event;
+ * its rule is NULL when there is none. Of a device that is gone no more is known than its bus and
+ * id, and its address on PCI: port, serial, class and subsystem count as fulfilled.
  */
-struct origin match_giver(const struct program *program, const struct event *event,
-                          const struct device *device);
+struct action_ref match_attaching(const struct program *program, const struct event *event,
+                                  const struct device *device, enum backend backend);
 
 /* One criterion; a name matches when its definition does. */
 bool match_criterion(const struct criterion *criterion, const struct device *device);

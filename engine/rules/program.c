@@ -1,6 +1,7 @@
 #include "engine/rules/program.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void program_init(struct program *program, const struct ruleset *ruleset) {
     *program = (struct program){.ruleset = ruleset};
@@ -22,6 +23,14 @@ void program_finish(struct program *program) {
     free((void *)program->rules);
     free((void *)program->guards);
     *program = (struct program){0};
+}
+
+char *program_text(const struct source *source, struct span span) {
+    char *text = memory_strndup(source->text + span.start, span.end - span.start);
+    for (char *at = text; *at; at++)
+        if (strchr("\n\r\t", *at) || (*at == '\\' && strchr("\r\n", at[1])))
+            *at = ' ';
+    return text;
 }
 
 size_t program_line(const struct rule *rule, const struct action *action) {

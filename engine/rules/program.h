@@ -19,6 +19,9 @@ struct program {
 void program_init(struct program *program, const struct ruleset *ruleset);
 void program_finish(struct program *program);
 
+/* The text of a file from one place to another, on one line. The caller frees it. */
+char *program_text(const struct source *source, struct span span);
+
 /* Line of a rule or of an action in it, from 1. */
 size_t program_line(const struct rule *rule, const struct action *action);
 

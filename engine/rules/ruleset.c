@@ -1,4 +1,4 @@
-#include "engine/rules/ruleset.h"
+#include "engine/rules/program.h"
 
 #include "parser/doubt.h"
 
@@ -208,10 +208,7 @@ static void ruleset_doubt_guard(struct doubts *doubts, const struct guard *guard
     struct doubt *doubt = ruleset_add_doubt(doubts, guard->source);
     struct span span = guard->span;
     doubt->line = source_position(guard->source, span.start).line;
-    doubt->guard = memory_strndup(guard->source->text + span.start, span.end - span.start);
-    for (char *at = doubt->guard; *at; at++)
-        if (strchr("\n\r\t", *at) || (*at == '\\' && strchr("\r\n", at[1])))
-            *at = ' ';
+    doubt->guard = program_text(guard->source, span);
     doubt->forbids = doubt_forbids(guard);
     doubt->message = memory_printf("'%s' has an error, in its line or in a definition that it "
                                    "uses: until that is corrected it forbids %s",

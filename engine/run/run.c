@@ -399,8 +399,8 @@ static enum run_outcome run_plan(struct run *run) {
                                                  .host = &run->host,
                                                  .others = run->others.list,
                                                  .other_count = run->others.count,
-                                                 .claims = run->busy,
-                                                 .claim_count = run->busy_count});
+                                                 .busy = run->busy,
+                                                 .busy_count = run->busy_count});
     enum run_outcome outcome = run_steps(run, false);
     run_group_recheck(run);
     if (outcome == RUN_NEXT) {
@@ -471,13 +471,15 @@ static void run_programs(struct run *run) {
 
 /* Whether the event concerns devices. libvirt keeps a USB device that is unplugged in the VM's XML
  * until it is detached; for a PCI device see run_clear_unplugged(). */
-static bool run_needs_vm(const struct run_config *config, const struct wanted_list *wanted) {
+static bool run_needs_vm(const struct run_config *config, const struct action_list *wanted) {
     const struct event *event = config->event;
     for (size_t i = 0; i < wanted->count; i++)
         if (action_find(wanted->list[i].action->verb)->needs_vm)
             return true;
     return event->name == EVENT_UNPLUGGED && event->device &&
-           match_giver(config->program, event, event->device).rule;
+           match_attaching(config->program, event, event->device,
+                           backend_of_bus(event->device->bus)->backend)
+               .rule;
 }
 
 static void run_passes(struct run *run) {
@@ -546,7 +548,7 @@ bool run_event(const struct run_config *config) {
         .vm_start = {.id = event->domain->id, .seen = event->seen ? event->seen : vm_state_now()},
         .wake = INT64_MAX,
         .recheck = INT64_MAX};
-    struct wanted_list wanted = match_event(config->program, event);
+    struct action_list wanted = match_event(config->program, event);
     run_end_vm(&run);
     if (run_needs_vm(config, &wanted))
         run_passes(&run);

@@ -41,7 +41,7 @@ static int apply_list_vms(struct apply *apply, struct virt *virt, struct virt_er
 
 static bool apply_is_concerned(const struct apply *apply, const struct domain *domain) {
     struct event event = apply_event_of(apply, domain);
-    struct wanted_list wanted = match_event(apply->request->program, &event);
+    struct action_list wanted = match_event(apply->request->program, &event);
     free(wanted.list);
     return wanted.count > 0;
 }

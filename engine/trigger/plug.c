@@ -2,6 +2,7 @@
 #include "engine/system/clock.h"
 #include "lexer/text.h"
 
+#include "engine/backend/backend.h"
 #include "engine/host/tree.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/rules/match.h"
@@ -39,34 +40,6 @@ struct plugging {
 
 /* --- which rules are about it */
 
-/* The rules as if each were for every VM: for questions before any VM is known. */
-struct anyone {
-    struct program program;
-    struct rule *rules;
-    struct word any;
-    struct domain domain;
-};
-
-static void plug_anyone_init(struct anyone *anyone, const struct program *program) {
-    *anyone = (struct anyone){.any = {.kind = WORD_ANY},
-                              .domain = {.name = memory_strdup("any"), .id = -1}};
-    size_t count = program->rule_count;
-    anyone->rules = memory_zalloc((count + 1) * sizeof *anyone->rules);
-    anyone->program.rules = memory_zalloc((count + 1) * sizeof(struct rule *));
-    for (size_t i = 0; i < count; i++) {
-        anyone->rules[i] = *program->rules[i];
-        anyone->rules[i].vms = &anyone->any;
-        anyone->program.rules[i] = &anyone->rules[i];
-    }
-    anyone->program.rule_count = count;
-}
-
-static void plug_anyone_finish(struct anyone *anyone) {
-    free((void *)anyone->program.rules);
-    free(anyone->rules);
-    domain_finish(&anyone->domain);
-}
-
 static bool plug_names_event(const struct program *program, enum event_name name) {
     for (size_t i = 0; i < program->rule_count; i++)
         for (const struct event_list *named = program->rules[i]->events; named; named = named->next)
@@ -77,10 +50,12 @@ static bool plug_names_event(const struct program *program, enum event_name name
 
 /* An unplugged device is cleared from the VM that a rule gave it to, at whatever event that was. */
 static bool plug_may_have_been_given(const struct program *program, const struct event *event) {
-    return match_giver(program, event, event->device).rule;
+    return match_attaching(program, event, event->device,
+                           backend_of_bus(event->device->bus)->backend)
+        .rule;
 }
 
-static bool plug_has_device(const struct wanted_list *wanted) {
+static bool plug_has_device(const struct action_list *wanted) {
     for (size_t i = 0; i < wanted->count; i++)
         if (wanted->list[i].action->verb != VERB_RUN)
             return true;
@@ -90,7 +65,7 @@ static bool plug_has_device(const struct wanted_list *wanted) {
 /* The first rule, by number, that the event concerns; the number of rules when it is only that what
  * the VM has is gone; SIZE_MAX for none. */
 static size_t plug_rank_of(const struct program *program, const struct event *event, bool stands) {
-    struct wanted_list wanted = match_event(program, event);
+    struct action_list wanted = match_event(program, event);
     size_t rank = SIZE_MAX;
     for (size_t i = program->rule_count; i-- > 0 && wanted.count;)
         if (program->rules[i] == wanted.list[0].rule)
@@ -104,14 +79,11 @@ static size_t plug_rank_of(const struct program *program, const struct event *ev
     return rank;
 }
 
-static bool plug_concerns_anyone(const struct program *program, enum event_name name,
+/* Whether a rule for whichever VM is about the event. */
+static bool plug_concerns_any_vm(const struct program *program, enum event_name name,
                                  const struct device *device, bool stands) {
-    struct anyone anyone;
-    plug_anyone_init(&anyone, program);
-    struct event event = {.name = name, .domain = &anyone.domain, .device = device};
-    bool concerns = plug_rank_of(&anyone.program, &event, stands) != SIZE_MAX;
-    plug_anyone_finish(&anyone);
-    return concerns;
+    struct event event = {.name = name, .device = device};
+    return plug_rank_of(program, &event, stands) != SIZE_MAX;
 }
 
 static bool plug_devices_alone(const struct plugging *plugging) {
@@ -120,20 +92,15 @@ static bool plug_devices_alone(const struct plugging *plugging) {
 
 static bool plug_concerns_some_vm(const struct plugging *plugging, enum event_name name,
                                   const struct device *device) {
-    return plug_concerns_anyone(&plugging->program, name, device, plug_devices_alone(plugging));
+    return plug_concerns_any_vm(&plugging->program, name, device, plug_devices_alone(plugging));
 }
 
 bool plug_concerns(const struct program *program, const struct uevent *uevent) {
-    struct anyone anyone;
     if (uevent->stands)
-        return plug_concerns_anyone(program, EVENT_PLUGGED, &uevent->device, true);
+        return plug_concerns_any_vm(program, EVENT_PLUGGED, &uevent->device, true);
     if (plug_names_event(program, EVENT_PLUGGED) || plug_names_event(program, EVENT_UNPLUGGED))
         return true;
-    plug_anyone_init(&anyone, program);
-    bool given = plug_may_have_been_given(
-        &anyone.program, &(struct event){.domain = &anyone.domain, .device = &uevent->device});
-    plug_anyone_finish(&anyone);
-    return given;
+    return plug_may_have_been_given(program, &(struct event){.device = &uevent->device});
 }
 
 /* --- the VMs */

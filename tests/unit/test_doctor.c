@@ -1077,11 +1077,11 @@ static void too_few_devices(void **state) {
     lie_on(bed, "tests/hosts/nas", "on vm a started attach any 2 1ac1:089a as vfio optional");
     look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 2);
-    found(bed, 1, DOCTOR_OK, "1 of the 2 wanted can be had; t.rules:1 allows it", NULL);
+    found(bed, 1, DOCTOR_OK, "1 of the 2 wanted is free; t.rules:1 allows it", NULL);
     use_rules(bed, "on vm a started attach any 2 1ac1:089a as vfio within 1m\n");
-    OK(doctor_rules_devices, "1 of the 2 wanted can be had; t.rules:1 waits for more");
+    OK(doctor_rules_devices, "1 of the 2 wanted is free; t.rules:1 waits for more");
     use_rules(bed, "on vm a started attach any 2 1ac1:089a as vfio\n");
-    FAILS(doctor_rules_devices, "1 of the 2 wanted can be had (t.rules:1)", "ask for fewer");
+    FAILS(doctor_rules_devices, "1 of the 2 wanted is free (t.rules:1)", "ask for fewer");
     leave_root(bed);
 }
 

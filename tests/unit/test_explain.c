@@ -192,7 +192,7 @@ static void who_was_passed_over_and_why(void **state) {
               "the default route");
     result_is(any, "tests/hosts/server", "0000:01:00.1", "attach 0000:01:00.1");
     result_is(any, "tests/hosts/server", "0000:01:00.3",
-              "passed over: enough others were taken before it");
+              "passed over: enough other devices were chosen before it");
     result_is("on vm any started attach any 2 8086:1521 as vfio\n"
               "never attach at 0000:01:00.1\n",
               "tests/hosts/server", "0000:01:00.1",

@@ -121,7 +121,7 @@ static bool is_for(const char *vms, const char *name, const char *title) {
                             .uuid = (char *)(uintptr_t)UUID};
     struct event event = {.name = EVENT_STARTED, .domain = &domain};
     sample_rules_init(&rules, text);
-    struct wanted_list wanted = match_event(&rules.program, &event);
+    struct action_list wanted = match_event(&rules.program, &event);
     bool is = wanted.count == 1;
     free(wanted.list);
     free(text);
@@ -333,7 +333,7 @@ static const char *asked_of(const struct program *program, struct event event) {
     static char lines[256];
     struct domain domain = {.name = SAMPLE_TEXT("frigate")};
     event.domain = &domain;
-    struct wanted_list wanted = match_event(program, &event);
+    struct action_list wanted = match_event(program, &event);
     *lines = 0;
     for (size_t i = 0; i < wanted.count; i++)
         snprintf(lines + strlen(lines), sizeof lines - strlen(lines), "%s%zu", i ? " " : "",
@@ -409,7 +409,9 @@ static size_t giver_of(const char *text, const char *vm, const struct device *de
     struct sample_rules rules;
     struct domain domain = {.name = (char *)(uintptr_t)vm};
     sample_rules_init(&rules, text);
-    struct origin origin = match_giver(&rules.program, &(struct event){.domain = &domain}, device);
+    struct action_ref origin =
+        match_attaching(&rules.program, &(struct event){.domain = &domain}, device,
+                        device->bus == BUS_USB ? BACKEND_USB : BACKEND_VFIO);
     size_t line = origin.rule ? program_line(origin.rule, origin.action) : 0;
     assert_true(!origin.rule == !origin.target);
     sample_rules_finish(&rules);

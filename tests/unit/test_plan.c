@@ -140,8 +140,8 @@ static const char *planned_at(enum event_name name, const char *text) {
                                    .other_count = others[1].name   ? 2
                                                   : others[0].name ? 1
                                                                    : 0,
-                                   .claims = claims,
-                                   .claim_count = claim_count};
+                                   .busy = claims,
+                                   .busy_count = claim_count};
     plan_init(&plan, &request);
     planned = true;
     *result = 0;
@@ -264,7 +264,7 @@ static void ambiguous_although_only_one_is_free(void **state) {
     assert_says(0, "3 devices are 1ac1:089a: 0000:03:00.0, ", "'at 0000:05:00.0'");
     devices[CORAL3].use = devices[CORAL].use;
     assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
-    assert_says(0, "3 devices", "none of them can be had: 0000:03:00.0: the host uses it");
+    assert_says(0, "3 devices", "none of them is free: 0000:03:00.0: the host uses it");
 }
 
 static void many_addresses_stay_one_line(void **state) {
@@ -401,7 +401,7 @@ static void used_by_the_host(void **state) {
     (void)state;
     assert_string_equal(plan_of("attach 144d:a808 as vfio"),
                         "refused in-use-by-host 0000:07:00.0\n");
-    assert_says(0, "the host mounts / from it (nvme0n1)", "nothing overrides this");
+    assert_says(0, "the host mounts / from it (nvme0n1)", "free it on the host first");
     devices[STICK].use = SAMPLE_TEXT("mounts /media from it (sda1)");
     assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused in-use-by-host 1-1.4\n");
 }
@@ -443,7 +443,7 @@ static void no_iommu(void **state) {
     devices[CORAL2].iommu_group = devices[CORAL3].iommu_group = -1;
     /* one reason for all of them is the answer, not that there are too few */
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"), "refused no-iommu 1ac1:089a\n");
-    assert_says(0, "0 of the 2 wanted can be had; 0000:03:00.0: ", "intel_iommu=on");
+    assert_says(0, "0 of the 2 wanted are free; 0000:03:00.0: ", "intel_iommu=on");
     devices[CORAL2].use = SAMPLE_TEXT("uses it");
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
     /* USB needs none */
@@ -466,7 +466,7 @@ static void a_group_on_host_drivers(void **state) {
     devices[SOUND].obstacle_text = SAMPLE_TEXT("'directory' cannot be read");
     devices[SOUND].obstacle_hint = SAMPLE_TEXT("look why");
     assert_string_equal(plan_of("attach 10de:2484 as vfio"), "refused unknown-use 0000:01:00.0\n");
-    assert_says(0, "IOMMU group 1 also holds 0000:01:00.1, of which nothing tells", "look why");
+    assert_says(0, "IOMMU group 1 also holds 0000:01:00.1, and it is not known", "look why");
 }
 
 static void a_group_that_another_vm_has(void **state) {
@@ -615,10 +615,10 @@ static void any_takes_none_when_there_are_too_few(void **state) {
     (void)state;
     devices[CORAL2].use = SAMPLE_TEXT("uses it");
     assert_string_equal(plan_of("attach any 3 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
-    assert_says(0, "2 of the 3 wanted can be had; 0000:04:00.0: the host uses it", "ask for fewer");
+    assert_says(0, "2 of the 3 wanted are free; 0000:04:00.0: the host uses it", "ask for fewer");
     assert_string_equal(plan_of("attach any 4 1ac1:089a as vfio optional"),
                         "attach 0000:03:00.0\nattach 0000:05:00.0\nskipped too-few 1ac1:089a\n");
-    assert_says(2, "2 of the 4 wanted can be had", NULL);
+    assert_says(2, "2 of the 4 wanted are free", NULL);
     assert_string_equal(plan_of("attach any 144d:* as vfio optional"), "skipped too-few 144d:*\n");
 }
 
@@ -657,7 +657,7 @@ static void any_leaves_no_half_of_it_for_want_of_ports(void **state) {
     (void)state;
     vm(PORT, "");
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
-    assert_says(0, "1 of the 2 wanted can be had; 0000:04:00.0: the VM has no free PCIe root port",
+    assert_says(0, "1 of the 2 wanted is free; 0000:04:00.0: the VM has no free PCIe root port",
                 "free one");
 }
 
@@ -705,7 +705,7 @@ static void a_bridge_keeps_its_group_on_the_host(void **state) {
     assert_says(0,
                 "IOMMU group 1 also holds 0000:08:00.0 (Some card), which the host's driver "
                 "lpc_ich has",
-                "it cannot be passed");
+                "it cannot be assigned");
 }
 
 static void a_rom_is_for_the_selected_device_only(void **state) {
@@ -779,7 +779,7 @@ static void any_counts_what_comes_with_a_group(void **state) {
                         "attach 0000:04:00.0\nattach 0000:06:00.0\n");
     assert_string_equal(plan_of("attach any 5 1ac1:089a with group as vfio"),
                         "refused too-few 1ac1:089a\n");
-    assert_says(0, "4 of the 5 wanted can be had", "ask for fewer");
+    assert_says(0, "4 of the 5 wanted are free", "ask for fewer");
     /* the first card cannot go, so it is the second */
     devices[CORAL3].use = SAMPLE_TEXT("uses it");
     assert_string_equal(plan_of("attach any 2 1ac1:089a with group as vfio"),
@@ -863,7 +863,7 @@ static void what_a_disk_is_on_is_held(void **state) {
              "<target dev='vdb'/></disk>");
     assert_string_equal(plan_of("attach any 1ac1:089a as vfio"), "attach 0000:04:00.0\n");
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
-    assert_says(0, "VM 'win' uses it (disk vdb)", "stop it");
+    assert_says(0, "VM 'win' uses it (disk vdb)", "stop the VM");
     vm(PORTS, "<disk type='nvme'><source type='pci'><address bus='4' slot='0'/></source></disk>");
     assert_string_equal(plan_of("attach at 04:00.0 as vfio"), "refused held 0000:04:00.0\n");
     assert_says(0, "the VM itself uses it (disk)", "definition");

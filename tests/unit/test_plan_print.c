@@ -102,8 +102,8 @@ static void text_for_people(void **state) {
                               "  refused 0000:07:00.0 144d:a808 Some card\n"
                               "          IOMMU group 6, host driver none\n"
                               "          the host mounts / from it [in-use-by-host]\n"
-                              "          hint: nothing overrides this: name another device, or "
-                              "free this one on the host first\n"
+                              "          hint: free it on the host first; or name another device: "
+                              "no option overrides this\n"
                               "          rule t.rules:4\n"
                               "  nothing ffff:*\n"
                               "          the host has no PCI device ffff:*\n"
@@ -232,7 +232,7 @@ static void json_of_a_refusal_and_a_program(void **state) {
     assert_string_equal(text_at(refusal, "action"), "attach");
     assert_string_equal(text_at(refusal, "reason"), "in-use-by-host");
     assert_string_equal(text_at(refusal, "message"), "the host mounts / from it");
-    assert_non_null(strstr(text_at(refusal, "hint"), "nothing overrides this"));
+    assert_non_null(strstr(text_at(refusal, "hint"), "no option overrides this"));
     struct json_object *program = json_object_array_get_idx(at(object, "steps"), 2);
     assert_string_equal(text_at(program, "action"), "run");
     assert_null(at(program, "device"));

@@ -350,10 +350,10 @@ static void a_row_for_each_device(void **state) {
     make("on vm frigate started attach any 3 1ac1:089a as vfio optional\n", NULL, WITH_TPU, NULL);
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | attached | - | -\n"
            "frigate | 0000:04:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n"
-           "frigate | 1ac1:089a | t.rules:1 | refused | - | 2 of the 3 wanted can be had\n",
+           "frigate | 1ac1:089a | t.rules:1 | refused | - | 2 of the 3 wanted are free\n",
            0);
     make("on vm frigate started attach any 3 1ac1:089a as vfio\n", NULL, WITH_TPU, NULL);
-    expect("frigate | 1ac1:089a | t.rules:1 | refused | - | 2 of the 3 wanted can be had\n"
+    expect("frigate | 1ac1:089a | t.rules:1 | refused | - | 2 of the 3 wanted are free\n"
            "frigate | 0000:03:00.0 1ac1:089a | - | attached | - | -\n",
            1);
 }

@@ -1,0 +1,177 @@
+#include "engine/plan/choose.h"
+
+#include <stdlib.h>
+
+struct device_list choose_unit(const struct planner *planner, const struct action_ref *ref,
+                               const struct device *device) {
+    struct device_list unit = {0};
+    const struct host *host = planner->request->host;
+    planner_list_add(&unit, device);
+    for (size_t i = 0; ref->action->with_group && i < host->count; i++)
+        if (judge_is_group_member(device, &host->devices[i]) &&
+            !planner_is_leaving(planner, &host->devices[i]))
+            planner_list_add(&unit, &host->devices[i]);
+    return unit;
+}
+
+struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
+                            const struct device *device) {
+    return planner_is_given(planner, device)
+               ? (struct verdict){0}
+               : judge_device(&planner->judge, device, backend_type(ref->action->backend),
+                              ref->action->with_group);
+}
+
+/* Takes a place for each device that needs one. */
+static struct verdict choose_take_places(const struct planner *planner, struct guest *guest,
+                                         const struct action_ref *ref,
+                                         const struct device_list *unit) {
+    const struct backend_type *backend = backend_type(ref->action->backend);
+    size_t needed = 0, placed = 0;
+    struct guest_place place;
+    for (size_t i = 0; i < unit->count; i++)
+        if (!planner_is_given(planner, unit->list[i])) {
+            needed++;
+            placed += backend->take_place(guest, unit->list[i], &place);
+        }
+    return placed < needed ? backend->refuse_place(planner->domain, needed, placed)
+                           : (struct verdict){0};
+}
+
+struct verdict choose_judge_places(const struct planner *planner, const struct action_ref *ref,
+                                   const struct device_list *unit) {
+    struct guest guest = planner->guest;
+    return choose_take_places(planner, &guest, ref, unit);
+}
+
+/* The first reason why the unit cannot go as a whole. */
+static struct verdict choose_judge_unit(struct planner *planner, const struct action_ref *ref,
+                                        const struct device_list *unit) {
+    for (size_t i = 0; i < unit->count; i++) {
+        struct verdict no = choose_judge(planner, ref, unit->list[i]);
+        if (no.refusal)
+            return no;
+    }
+    return choose_judge_places(planner, ref, unit);
+}
+
+/* --- any N */
+
+/* Marks the unit and takes its places. Counts what of it the target means as well. */
+static void choose_take(struct planner *planner, const struct action_ref *ref,
+                        struct choice *choice, const struct device_list *devices,
+                        const struct device_list *unit) {
+    struct verdict no = choose_take_places(planner, &planner->guest, ref, unit);
+    verdict_finish(&no);
+    planner_list_add(&choice->list, unit->list[0]);
+    for (size_t i = 0; i < unit->count; i++) {
+        uint8_t *mark = planner_mark(planner, unit->list[i]);
+        for (size_t j = 0; j < devices->count && !(*mark & MARK_CHOSEN); j++)
+            choice->count += devices->list[j] == unit->list[i];
+        *mark |= MARK_CHOSEN;
+    }
+}
+
+static void choose_miss(struct choice *choice, const struct device *device, struct verdict no) {
+    memory_append(&choice->missed, "; %s: %s", device->address, no.message);
+    choice->differ |= choice->first.refusal && choice->first.refusal != no.refusal;
+    if (choice->first.refusal)
+        verdict_finish(&no);
+    else
+        choice->first = no;
+}
+
+static void choose_device(struct planner *planner, const struct action_ref *ref,
+                          struct choice *choice, const struct device_list *devices,
+                          const struct device *device) {
+    struct device_list unit = choose_unit(planner, ref, device), alone = {&device, 1};
+    struct verdict no = choose_judge_unit(planner, ref, &unit);
+    if (!no.refusal) {
+        choose_take(planner, ref, choice, devices, &unit);
+    } else if (planner_is_given(planner, device)) {
+        /* It is in the VM; why the rest of its group cannot follow becomes an entry. */
+        choose_take(planner, ref, choice, devices, &alone);
+        verdict_finish(&no);
+    } else {
+        planner_pass_over(planner, ref, device, verdict_copy(&no));
+        choose_miss(choice, device, no);
+    }
+    planner_list_finish(&unit);
+}
+
+struct choice choose_any(struct planner *planner, const struct action_ref *ref,
+                         const struct device_list *devices) {
+    struct choice choice = {.missed = memory_strdup("")};
+    struct guest guest = planner->guest;
+    for (int given = 1; given >= 0; given--)
+        for (size_t i = 0; i < devices->count; i++) {
+            const struct device *device = devices->list[i];
+            if ((*planner_mark(planner, device) & MARK_CHOSEN) ||
+                planner_is_given(planner, device) != (given == 1))
+                continue;
+            if (choice.count < ref->target->count)
+                choose_device(planner, ref, &choice, devices, device);
+            else if (!given)
+                planner_pass_over(planner, ref, device,
+                                  verdict_refuse(REFUSED_NOT,
+                                                 memory_strdup("enough other devices were chosen "
+                                                               "before it"),
+                                                 NULL));
+        }
+    for (size_t i = 0; i < planner->request->host->count; i++)
+        planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
+    planner->guest = guest;
+    return choice;
+}
+
+void choose_finish(struct choice *choice) {
+    planner_list_finish(&choice->list);
+    verdict_finish(&choice->first);
+    free(choice->missed);
+}
+
+/* --- one of several */
+
+/* The first that may go, or else why the first may not. */
+static char *choose_hint(struct planner *planner, const struct action_ref *ref,
+                         const struct device_list *devices) {
+    bool attach = ref->action->verb == VERB_ATTACH;
+    char *why = NULL, *hint = NULL;
+    for (size_t i = 0; i < devices->count && !hint; i++) {
+        const struct device *device = devices->list[i];
+        struct device_list unit = choose_unit(planner, ref, device);
+        struct verdict no = attach ? choose_judge_unit(planner, ref, &unit) : (struct verdict){0};
+        if (!no.refusal)
+            hint = memory_printf("say which: '%s %s' for one of them, 'any' for the first%s one, "
+                                 "'all' for all",
+                                 device_bus(device->bus)->keyword, device->address,
+                                 attach ? " free" : "");
+        else if (!why)
+            why = memory_printf("none of them is free: %s: %s; %s", device->address, no.message,
+                                no.hint);
+        planner_list_finish(&unit);
+        verdict_finish(&no);
+    }
+    if (hint)
+        free(why);
+    return hint ? hint : why;
+}
+
+void choose_refuse_ambiguous(struct planner *planner, const struct action_ref *ref,
+                             const struct device_list *devices) {
+    enum { LISTED = 16 }; /* enough to choose from; a line must stay one */
+    char *list = memory_strdup(""), *target = planner_target_text(ref);
+    for (size_t i = 0; i < devices->count && i < LISTED; i++)
+        memory_append(&list, "%s%s", i ? ", " : "", devices->list[i]->address);
+    if (devices->count > LISTED)
+        memory_append(&list, " and %zu more", devices->count - LISTED);
+    planner_refuse(
+        planner, ref, NULL,
+        verdict_refuse(REFUSED_AMBIGUOUS,
+                       memory_printf("%zu devices%s are %s: %s", devices->count,
+                                     ref->action->verb == VERB_ATTACH ? "" : " that the VM has",
+                                     target, list),
+                       choose_hint(planner, ref, devices)));
+    free(target);
+    free(list);
+}

@@ -1,0 +1,304 @@
+#include "engine/plan/judge.h"
+
+#include "engine/host/iommu.h"
+#include "engine/rules/match.h"
+#include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct domain judge_any_vm = {.id = -1};
+
+void judge_finish(struct judge *judge) {
+    holdings_finish(&judge->holdings);
+    judge->has_holdings = false;
+}
+
+/* --- 'never' */
+
+static struct verdict judge_guard(const struct judge *judge, const struct device *device) {
+    const struct guard *guard =
+        judge->program ? match_guard(judge->program, judge->domain, device) : NULL;
+    if (!guard)
+        return (struct verdict){0};
+    size_t line = source_position(guard->source, guard->span.start).line;
+    if (guard->doubtful)
+        return verdict_refuse(
+            REFUSED_NEVER,
+            memory_printf("'never' at %s:%zu has an error, and forbids all that it may mean",
+                          guard->source->path, line),
+            memory_strdup("correct the error that 'virt-rules check' reports"));
+    return verdict_refuse(
+        REFUSED_NEVER, memory_printf("'never' at %s:%zu forbids it", guard->source->path, line),
+        memory_strdup("'never' wins over every rule: change that line if the VM may have the "
+                      "device"));
+}
+
+/* Whether the device may leave the host with `above`: the PCI domain of a VMD controller, the
+ * virtual functions of a physical one, and what is plugged into a USB controller. */
+static bool judge_may_leave_with(const struct device *device, const struct device *above) {
+    const char *parent = device->controller ? device->controller : device->physical;
+    if (above->bus != BUS_PCI)
+        return false;
+    if (device->bus == BUS_PCI)
+        return parent && !strcmp(parent, above->address);
+    return !device->is_bridge && device_is_usb_controller(above);
+}
+
+/* A device that a guard forbids must not get to the VM with the device above it. */
+static struct verdict judge_guards_behind(const struct judge *judge, const struct device *above) {
+    const struct host *host = judge->host;
+    for (size_t i = 0; judge->program && judge->program->guard_count && i < host->count; i++) {
+        const struct device *device = &host->devices[i];
+        if (!judge_may_leave_with(device, above))
+            continue;
+        struct verdict no = judge_guard(judge, device);
+        if (no.refusal && (device->bus == BUS_PCI || holdings_is_behind(host, device, above))) {
+            char *message = memory_printf("%s is behind it: %s", device->address, no.message);
+            free(no.message);
+            no.message = message;
+            return no;
+        }
+        verdict_finish(&no);
+    }
+    return (struct verdict){0};
+}
+
+/* --- who has it */
+
+/* What running VMs have, the VM itself among them. */
+static const struct holdings *judge_holdings(struct judge *judge) {
+    if (!judge->has_holdings) {
+        for (size_t i = 0; i < judge->other_count; i++)
+            holdings_add(&judge->holdings, judge->host, &judge->others[i]);
+        holdings_add(&judge->holdings, judge->host, judge->domain);
+        holdings_sort(&judge->holdings);
+        judge->has_holdings = true;
+    }
+    return &judge->holdings;
+}
+
+/* What another VM has of the device, or is on it. */
+static const struct held_device *judge_held_by_other(struct judge *judge,
+                                                     const struct device *device) {
+    return holdings_find(judge_holdings(judge), device, judge->domain);
+}
+
+static const struct domain *judge_unreadable_vm(const struct judge *judge) {
+    for (size_t i = 0; i < judge->other_count; i++)
+        if (judge->others[i].unreadable)
+            return &judge->others[i];
+    return judge->domain->unreadable ? judge->domain : NULL;
+}
+
+/* The VMs of a rule: "VM 'ha'", "VMs 'ha', 'nas*'", "any VM". */
+static char *judge_vms_text(const struct rule *rule) {
+    if (rule->vms->kind == WORD_ANY)
+        return memory_strdup("any VM");
+    char *text = memory_strdup(rule->vms->next ? "VMs " : "VM ");
+    for (const struct word *vm = rule->vms; vm; vm = vm->next)
+        memory_append(&text, "'%s'%s", vm->text, vm->next ? ", " : "");
+    return text;
+}
+
+/* Whether the action attaches this device for itself. */
+static bool judge_is_attached_by(const struct action *action, const struct device *device) {
+    if (action->verb != VERB_ATTACH || backend_type(action->backend)->bus != device->bus)
+        return false;
+    for (const struct target *target = action->targets; target; target = target->next)
+        if (match_device(target->device, device))
+            return true;
+    return false;
+}
+
+/* A rule that attaches a device behind the USB controller would find it gone. */
+static struct verdict judge_rules_behind(const struct judge *judge,
+                                         const struct device *controller) {
+    const struct host *host = judge->host;
+    const struct program *program = judge->program;
+    if (!program || !device_is_usb_controller(controller))
+        return (struct verdict){0};
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *device = &host->devices[i];
+        for (size_t j = 0; device->bus == BUS_USB && !device->is_bridge && j < program->rule_count;
+             j++)
+            for (const struct action *action = program->rules[j]->actions; action;
+                 action = action->next) {
+                const struct rule *rule = program->rules[j];
+                if (!judge_is_attached_by(action, device) ||
+                    !holdings_is_behind(host, device, controller))
+                    continue;
+                char *vms = judge_vms_text(rule);
+                char *message = memory_printf("%s is behind it, and %s:%zu attaches that to %s",
+                                              device->address, rule->source->path,
+                                              program_line(rule, action), vms);
+                free(vms);
+                return verdict_refuse(
+                    REFUSED_HELD, message,
+                    memory_strdup("keep one of the two rules: for the USB device alone, or for "
+                                  "the controller with all that is plugged into it"));
+            }
+    }
+    return (struct verdict){0};
+}
+
+static struct verdict judge_holders(struct judge *judge, const struct device *device) {
+    const struct held_device *held = judge_held_by_other(judge, device);
+    if (held)
+        return verdict_refuse(
+            REFUSED_HELD, memory_printf("VM '%s' %s", domain_label(held->vm), held->text),
+            memory_strdup(held->is_itself
+                              ? "stop that VM or detach the device there; 'any' takes the next "
+                                "free one"
+                              : "that VM would lose it: stop the VM or detach that from it first; "
+                                "'any' takes the next free one"));
+    for (size_t i = 0; i < judge->busy_count; i++)
+        if (judge->busy[i].bus == device->bus && !strcmp(judge->busy[i].address, device->address))
+            return verdict_refuse(REFUSED_HELD, memory_strdup(judge->busy[i].message),
+                                  memory_strdup(judge->busy[i].hint));
+    const struct domain *unreadable = judge_unreadable_vm(judge);
+    if (unreadable)
+        return verdict_refuse(
+            REFUSED_HELD,
+            memory_printf("VM '%s' runs, and what it has cannot be read: %s",
+                          domain_label(unreadable), unreadable->unreadable),
+            memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
+                          domain_label(unreadable)));
+    held = holdings_find(judge_holdings(judge), device, NULL);
+    if (held && held->vm == judge->domain)
+        return verdict_refuse(REFUSED_HELD, memory_printf("the VM itself %s", held->text),
+                              memory_strdup("the VM would lose that: name another device, or "
+                                            "remove that from the VM's definition"));
+    return judge_rules_behind(judge, device);
+}
+
+/* --- its IOMMU group */
+
+bool judge_is_group_member(const struct device *device, const struct device *other) {
+    return other != device && other->bus == BUS_PCI && !other->is_bridge &&
+           !other->goes_with_controller && other->iommu_group >= 0 &&
+           other->iommu_group == device->iommu_group;
+}
+
+/* Functions of one card, or of one slot of the chipset, which no other slot separates. */
+static bool judge_is_same_slot(const struct device *device, const struct device *other) {
+    size_t length = strcspn(device->address, ".");
+    return strncmp(device->address, other->address, length + 1) == 0;
+}
+
+static struct verdict judge_refuse_bound(const struct device *device, const struct device *other,
+                                         char *hint) {
+    return verdict_refuse(
+        REFUSED_GROUP,
+        memory_printf("IOMMU group %d also holds %s (%s), which the host's driver %s has",
+                      device->iommu_group, other->address, other->name, other->driver),
+        hint);
+}
+
+static struct verdict judge_refuse_blocked(const struct device *device,
+                                           const struct device *blocker) {
+    bool same = judge_is_same_slot(device, blocker);
+    char *hint =
+        blocker->use
+            ? memory_printf("a group is assigned as a whole, and the host %s: %s", blocker->use,
+                            same ? "the two are functions of one device, so name another device, "
+                                   "or free both on the host first"
+                                 : "move one of the two cards to another slot")
+            : memory_printf("a group is assigned as a whole: write 'with group'%s",
+                            same ? "" : ", or move the card to another slot");
+    return judge_refuse_bound(device, blocker, hint);
+}
+
+/* VFIO gives a group to one VM. That may have a disk on it, without a <hostdev>. */
+static struct verdict judge_refuse_shared(const struct device *device, const struct device *other,
+                                          const struct held_device *held) {
+    return verdict_refuse(REFUSED_GROUP,
+                          memory_printf("IOMMU group %d also holds %s (%s), which VM '%s' has%s%s",
+                                        device->iommu_group, other->address, other->name,
+                                        domain_label(held->vm), held->is_itself ? "" : ": it ",
+                                        held->is_itself ? "" : held->text),
+                          memory_printf("a group is assigned to one VM: stop that VM%s",
+                                        judge_is_same_slot(device, other)
+                                            ? ", or name another device"
+                                            : ", or move one of the two cards to another slot"));
+}
+
+static struct verdict judge_group(struct judge *judge, const struct device *device,
+                                  bool with_group) {
+    const struct host *host = judge->host;
+    if (device->iommu_group < 0)
+        return host->has_iommu
+                   ? verdict_refuse(
+                         REFUSED_NO_IOMMU,
+                         memory_printf("%s is in no IOMMU group", device->address),
+                         memory_strdup("the IOMMU does not cover this slot: move the card"))
+                   : verdict_refuse(
+                         REFUSED_NO_IOMMU, memory_strdup("the host has no IOMMU turned on"),
+                         memory_strdup("turn on VT-d or AMD-Vi in the firmware, and on Intel boot "
+                                       "the kernel with intel_iommu=on"));
+    const struct device *blocker = with_group ? NULL : iommu_group_blocker(host, device);
+    if (blocker)
+        return judge_refuse_blocked(device, blocker);
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *other = &host->devices[i];
+        /* An ISA bridge stays on the host when the rest of its group goes. */
+        if (with_group && other->is_bridge && other->bus == BUS_PCI &&
+            other->iommu_group == device->iommu_group && iommu_blocks_group(other))
+            return judge_refuse_bound(
+                device, other,
+                memory_strdup("it cannot be assigned, so no device of its group can: move the "
+                              "card to another slot"));
+        if (with_group || !judge_is_group_member(device, other))
+            continue;
+        if (!other->driver && other->obstacle == OBSTACLE_UNKNOWN_USE)
+            return verdict_refuse(REFUSED_UNKNOWN_USE,
+                                  memory_printf("IOMMU group %d also holds %s, and it is not "
+                                                "known whether a driver of the host has it: %s",
+                                                device->iommu_group, other->address,
+                                                other->obstacle_text),
+                                  memory_strdup(other->obstacle_hint));
+        const struct held_device *held = judge_held_by_other(judge, other);
+        if (held)
+            return judge_refuse_shared(device, other, held);
+    }
+    return (struct verdict){0};
+}
+
+/* --- the whole answer */
+
+struct verdict judge_device(struct judge *judge, const struct device *device,
+                            const struct backend_type *backend, bool with_group) {
+    static const enum refusal obstacles[] = {
+        [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,     [OBSTACLE_DOMAIN] = REFUSED_DOMAIN,
+        [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE, [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
+        [OBSTACLE_KERNEL] = REFUSED_KERNEL,
+    };
+    struct verdict no = judge_guard(judge, device);
+    if (!no.refusal)
+        no = judge_guards_behind(judge, device);
+    if (no.refusal)
+        return no;
+    if (device->is_bridge)
+        return verdict_refuse(REFUSED_BRIDGE,
+                              memory_printf("%s is a %s, which cannot be assigned", device->address,
+                                            device_bus(device->bus)->bridge),
+                              memory_strdup("name the device behind it"));
+    if (device->use)
+        return verdict_refuse(
+            REFUSED_HOST_USE, memory_printf("the host %s", device->use),
+            memory_printf("%s; or name another device: no option overrides this",
+                          device->use_hint ? device->use_hint : "free it on the host first"));
+    if (device->obstacle)
+        return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
+                              memory_strdup(device->obstacle_hint));
+    no = judge_holders(judge, device);
+    if (no.refusal)
+        return no;
+    if (device->vm_use)
+        return verdict_refuse(
+            REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
+            memory_strdup("stop that VM, or detach from it what is on the device"));
+    if (backend->by_group)
+        no = judge_group(judge, device, with_group);
+    return no.refusal || !backend->judge_vm ? no : backend->judge_vm(judge->domain);
+}

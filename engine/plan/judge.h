@@ -1,0 +1,54 @@
+/*
+ * May DEVICE go to DOMAIN by BACKEND, and if not, why? The one answer for plan, devices, explain,
+ * check --host and doctor. It comes from the host's snapshot and the XML of the VMs; nothing here
+ * has side effects.
+ */
+#ifndef ENGINE_JUDGE_H
+#define ENGINE_JUDGE_H
+
+#include "engine/backend/backend.h"
+#include "engine/host/host.h"
+#include "engine/plan/holdings.h"
+#include "engine/rules/program.h"
+
+/* A device that libvirt did not attach although no VM's XML showed why. */
+struct busy_device {
+    enum bus bus;
+    char *address;
+    char *message; /* libvirt's words */
+    const char *hint;
+};
+
+/*
+ * What the answer depends on; borrowed, but for the
+ * holdings. A list of questions takes one judge. judge_finish() ends it.
+ */
+struct judge {
+    const struct host *host;
+    const struct domain *domain;   /* judge_any_vm: nothing is known of the VM */
+    const struct program *program; /* whose 'never' lines and rules count; NULL: none */
+    const struct domain *others;   /* the other running VMs; may be NULL */
+    size_t other_count;
+    const struct busy_device *busy; /* may be NULL */
+    size_t busy_count;
+    struct holdings holdings; /* what these VMs have, once that was asked for */
+    bool has_holdings;
+};
+
+/* A VM of which nothing is known: it has no device, and place for any. */
+extern const struct domain judge_any_vm;
+
+void judge_finish(struct judge *judge);
+
+/*
+ * The strongest reason first: what would harm the host or break a 'never'. `with_group`: the other
+ * endpoints of the IOMMU group go too, and are judged by themselves. Whether the guest has a place
+ * left is asked of the backend. The caller ends the verdict.
+ */
+struct verdict judge_device(struct judge *judge, const struct device *device,
+                            const struct backend_type *backend, bool with_group);
+
+/* Whether `other` is another endpoint of the device's IOMMU group: the two go together. */
+bool judge_is_group_member(const struct device *device, const struct device *other);
+
+#endif

@@ -1,0 +1,86 @@
+#include "engine/plan/plan_unplugged.h"
+
+static bool plan_unplugged_is_on_host(const struct planner *planner,
+                                      const struct domain_hostdev *hostdev) {
+    const struct host *host = planner->request->host;
+    for (size_t i = 0; i < host->count; i++)
+        if (backend_is_hostdev(hostdev, &host->devices[i]) &&
+            !planner_is_leaving(planner, &host->devices[i]))
+            return true;
+    return !host->has_usb; /* a host without so much as a root hub shows nothing of its USB */
+}
+
+/* Whether it may be the device that `unplugged` is about: what is not known of one of the two
+ * counts as the same. */
+static bool plan_unplugged_may_be(const struct device *unplugged, enum bus bus, struct device_id id,
+                                  unsigned bus_number, unsigned device_number) {
+    if (!unplugged || unplugged->bus != bus)
+        return false;
+    if (unplugged->bus_number && bus_number)
+        return unplugged->bus_number == bus_number && unplugged->device_number == device_number;
+    return !(unplugged->id.vendor || unplugged->id.device) || !(id.vendor || id.device) ||
+           (unplugged->id.vendor == id.vendor && unplugged->id.device == id.device);
+}
+
+bool plan_unplugged_is_taken(const struct planner *planner) {
+    for (size_t i = 0; i < planner->plan->count; i++) {
+        const struct device *gone = planner->plan->entries[i].gone;
+        if (gone && plan_unplugged_may_be(planner_unplugged(planner), gone->bus, gone->id,
+                                          gone->bus_number, gone->device_number))
+            return true;
+    }
+    return false;
+}
+
+/* The rule that attaches it, or else one that detaches it at this event. */
+static struct action_ref plan_unplugged_rule(const struct planner *planner,
+                                             const struct domain_hostdev *hostdev) {
+    const struct event *event = planner->event;
+    struct action_ref ref =
+        match_attaching(planner->request->program, event,
+                        &(struct device){.bus = BUS_USB, .id = hostdev->id}, BACKEND_USB);
+    bool named = plan_unplugged_may_be(planner_unplugged(planner), hostdev->bus, hostdev->id,
+                                       hostdev->bus_number, hostdev->device_number);
+    for (size_t i = 0; named && i < planner->actions.count && !ref.rule; i++) {
+        if (planner->actions.list[i].action->verb != VERB_DETACH)
+            continue;
+        ref = planner->actions.list[i];
+        ref.target = ref.action->targets;
+        while (ref.target && !match_target(ref.target, event))
+            ref.target = ref.target->next;
+    }
+    return ref;
+}
+
+static struct device *plan_unplugged_device(const struct domain_hostdev *hostdev) {
+    struct device *device = memory_zalloc(sizeof *device);
+    *device = (struct device){
+        .bus = BUS_USB,
+        .address = memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number),
+        .id = hostdev->id,
+        .name = memory_strdup("(gone from the host)"),
+        .iommu_group = -1,
+        .numa_node = -1,
+        .bus_number = hostdev->bus_number,
+        .device_number = hostdev->device_number};
+    return device;
+}
+
+void plan_unplugged_add(struct planner *planner) {
+    const struct domain *domain = planner->domain;
+    if (!event_can_attach(planner->event->name))
+        return;
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &domain->hostdevs[i];
+        if (hostdev->bus != BUS_USB || plan_unplugged_is_on_host(planner, hostdev))
+            continue;
+        struct action_ref ref = plan_unplugged_rule(planner, hostdev);
+        if (!ref.rule)
+            continue;
+        struct plan_entry *entry = planner_add(planner, &ref, PLAN_STEP, NULL);
+        entry->device = entry->gone = plan_unplugged_device(hostdev);
+        entry->xml = backend_detach_xml(entry->gone);
+        entry->message = memory_strdup("the device has left the host, and the VM still has it");
+        guest_leave(&planner->guest, &hostdev->place);
+    }
+}

@@ -1,0 +1,107 @@
+#include "engine/plan/planner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint8_t *planner_mark(const struct planner *planner, const struct device *device) {
+    return &planner->marks[device - planner->request->host->devices];
+}
+
+bool planner_is_attached(const struct planner *planner, const struct device *device) {
+    return backend_hostdev_of(planner->domain, device) != NULL;
+}
+
+bool planner_is_given(const struct planner *planner, const struct device *device) {
+    return *planner_mark(planner, device) & (MARK_ATTACH | MARK_CHOSEN) ||
+           planner_is_attached(planner, device);
+}
+
+const struct device *planner_unplugged(const struct planner *planner) {
+    return planner->event->name == EVENT_UNPLUGGED ? planner->event->device : NULL;
+}
+
+bool planner_is_leaving(const struct planner *planner, const struct device *device) {
+    const struct device *unplugged = planner_unplugged(planner);
+    return unplugged && device_is_same(unplugged, device);
+}
+
+/* --- entries */
+
+struct plan_entry *planner_add(struct planner *planner, const struct action_ref *ref,
+                               enum plan_kind kind, const struct device *device) {
+    struct plan *plan = planner->plan;
+    plan->entries = memory_grow(plan->entries, plan->count, sizeof *plan->entries);
+    struct plan_entry *entry = &plan->entries[plan->count++];
+    *entry = (struct plan_entry){.kind = kind,
+                                 .rule = ref->rule,
+                                 .action = ref->action,
+                                 .target = ref->target,
+                                 .device = device,
+                                 .wanted = ref->target ? planner_target_text(ref) : NULL};
+    if (device && kind != PLAN_REFUSED)
+        *planner_mark(planner, device) |=
+            ref->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH;
+    return entry;
+}
+
+void planner_refuse(struct planner *planner, const struct action_ref *ref,
+                    const struct device *device, struct verdict verdict) {
+    struct plan_entry *entry = planner_add(planner, ref, PLAN_REFUSED, device);
+    entry->refusal = verdict.refusal;
+    entry->message = verdict.message;
+    entry->hint = verdict.hint;
+}
+
+void planner_pass_over(struct planner *planner, const struct action_ref *ref,
+                       const struct device *device, struct verdict verdict) {
+    struct plan *plan = planner->plan;
+    plan->passed = memory_grow(plan->passed, plan->passed_count, sizeof *plan->passed);
+    plan->passed[plan->passed_count++] =
+        (struct plan_passed){ref->action, ref->target, device, verdict.refusal, verdict.message};
+    free(verdict.hint);
+}
+
+/* --- lists of devices */
+
+void planner_list_add(struct device_list *devices, const struct device *device) {
+    devices->list = memory_grow((void *)devices->list, devices->count, sizeof(struct device *));
+    devices->list[devices->count++] = device;
+}
+
+void planner_list_finish(struct device_list *devices) {
+    free((void *)devices->list);
+}
+
+struct device_list planner_matching(const struct planner *planner, const struct target *target) {
+    struct device_list found = {0};
+    const struct host *host = planner->request->host;
+    for (size_t i = 0; i < host->count; i++)
+        if (match_device(target->device, &host->devices[i]))
+            planner_list_add(&found, &host->devices[i]);
+    return found;
+}
+
+/* --- texts */
+
+static char *planner_criteria_text(const struct source *source, const struct criterion *first) {
+    const struct criterion *last = first;
+    if (!first)
+        return memory_strdup("");
+    while (last->next)
+        last = last->next;
+    return program_text(source, (struct span){first->span.start, last->span.end});
+}
+
+char *planner_target_text(const struct action_ref *ref) {
+    return planner_criteria_text(ref->rule->source, ref->target->device);
+}
+
+char *planner_meaning_text(const struct action_ref *ref) {
+    const struct criterion *only = ref->target->device;
+    if (!only || only->next || only->kind != CRITERION_NAME || !only->resolved)
+        return memory_strdup("");
+    char *text = planner_criteria_text(only->definition->source, only->definition->device);
+    char *meaning = memory_printf(" (%s)", text);
+    free(text);
+    return meaning;
+}

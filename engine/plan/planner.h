@@ -1,0 +1,68 @@
+/*
+ * A plan in the making: its entries, what the VM has and what earlier entries give it, the places
+ * left in the guest. For engine/plan and for the plan() functions of engine/action.
+ */
+#ifndef ENGINE_PLANNER_H
+#define ENGINE_PLANNER_H
+
+#include "engine/plan/plan.h"
+
+struct planner {
+    const struct plan_request *request;
+    const struct event *event;   /* of the request */
+    const struct domain *domain; /* of the event, or judge_any_vm */
+    struct plan *plan;
+    struct judge judge;
+    struct guest guest;         /* the places that are left */
+    uint8_t *marks;             /* enum planner_mark, one for each device of the host */
+    struct action_list actions; /* all that the event asks for */
+};
+
+enum planner_mark {
+    MARK_ATTACH = 1, /* an entry attaches it, or says that the VM has it */
+    MARK_DETACH = 2, /* an entry detaches it */
+    MARK_CHOSEN = 4, /* `any` has chosen it and goes on choosing */
+};
+
+uint8_t *planner_mark(const struct planner *planner, const struct device *device);
+/* The VM has it. */
+bool planner_is_attached(const struct planner *planner, const struct device *device);
+/* The VM has it or this plan gives it: nothing is left to judge. */
+bool planner_is_given(const struct planner *planner, const struct device *device);
+/* The device that `unplugged` is about; NULL: another event. */
+const struct device *planner_unplugged(const struct planner *planner);
+/* It is that device, which sysfs may still list just after its remove event. */
+bool planner_is_leaving(const struct planner *planner, const struct device *device);
+
+/* --- entries */
+
+/* `device` NULL: none was found, or the action is about none. Marks the device unless refused. */
+struct plan_entry *planner_add(struct planner *planner, const struct action_ref *ref,
+                               enum plan_kind kind, const struct device *device);
+/* Takes what the verdict owns. */
+void planner_refuse(struct planner *planner, const struct action_ref *ref,
+                    const struct device *device, struct verdict verdict);
+/* Keeps why a device that the target means gets no entry. Takes what the verdict owns. */
+void planner_pass_over(struct planner *planner, const struct action_ref *ref,
+                       const struct device *device, struct verdict verdict);
+
+/* --- lists of devices of the host, in its order */
+
+struct device_list {
+    const struct device **list;
+    size_t count;
+};
+
+void planner_list_add(struct device_list *devices, const struct device *device);
+void planner_list_finish(struct device_list *devices);
+/* Those that the target means. */
+struct device_list planner_matching(const struct planner *planner, const struct target *target);
+
+/* --- texts that the caller frees */
+
+/* The target's device as its rule has it, on one line. */
+char *planner_target_text(const struct action_ref *ref);
+/* Of a defined name what it means: " (1ac1:089a)"; else "". */
+char *planner_meaning_text(const struct action_ref *ref);
+
+#endif
