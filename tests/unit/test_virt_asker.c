@@ -358,9 +358,9 @@ static void a_question_without_an_answer(void **state) {
 static void a_change_without_an_answer(void **state) {
     struct virt_error error;
     (void)state;
-    soon();
     plan.hangs_at = "attach";
     struct virt *virt = connected();
+    soon();
     virt_set_subject(virt, "0000:03:00.0, VM 'frigate'");
     assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
     assert_int_equal(error.kind, VIRT_SILENT);
