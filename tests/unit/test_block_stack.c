@@ -107,6 +107,8 @@ static void test_btrfs_on_several_disks(void **state) {
     put_mounts(
         tree, "30 1 0:40 /@ / rw - btrfs /dev/sda1 rw\n31 1 0:40 / /top rw - btrfs /dev/sda1 rw\n");
     assert_use(tree, "0000:00:01.0", "mounts / from it (sda1, sda2)");
+    put_mounts(tree, "30 1 8:1 / /data rw - btrfs /dev/sda1 rw\n");
+    assert_use(tree, "0000:00:01.0", "mounts /data from it (sda1, sda2)");
 }
 
 static void test_btrfs_mounted_out_of_sight(void **state) {
