@@ -1,17 +1,17 @@
 /*
  * The libvirt hook: /etc/libvirt/hooks/qemu NAME OPERATION SUBOPERATION EXTRA, domain XML on stdin.
- * It hands the call to the engine (`virt-rules run NAME OPERATION SUBOPERATION EXTRA`) and goes.
+ * It hands the call to the engine (`virt-rules run NAME OPERATION SUBOPERATION EXTRA`) and exits.
  *
- * What libvirt does, read in its 9.0.0 source (src/util/virhook.c, src/util/vircommand.c,
- * src/qemu/qemu_process.c) and tried on it:
+ * What libvirt does, from its 9.0.0 source (src/util/virhook.c, src/util/vircommand.c,
+ * src/qemu/qemu_process.c) and from tests:
  * - It holds the VM's lock until the hook has ended and both its stdout and stderr are at end of
- *   file. A call on that VM before then waits for ever, and so does a start while a child keeps
- *   one of the two open: hence setsid, two forks, and not one inherited descriptor.
+ *   file. Until then calls on that VM block, and a start blocks while a child keeps one of the
+ *   two open: hence setsid, two forks, and no inherited descriptor.
  * - A non-zero exit stops the start (`prepare`, `start`) or kills the VM (`started`, `reconnect`):
  *   hence exit 0, whatever happens.
  * - stdout of `migrate` and `restore` replaces the XML: hence nothing is ever printed.
  * - It writes the whole XML before it waits: hence stdin is always read to its end.
- * The VM starts only after the hook: hence static, no library but libc, and nothing looked up.
+ * The VM starts only after the hook: hence it is static, uses only libc, and looks nothing up.
  * It runs from Linux 4.4 on, which has memfd_create (3.17) and no close_range (5.9).
  */
 #include "hook/launch.h"
@@ -27,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The installer knows our file by this text; a foreign hook that only calls us lacks it. */
+/* The installer recognizes the hook by this text; a foreign hook that only calls it lacks it. */
 __attribute__((used)) static const char marker[] = "@(#)virt-rules-hook " VERSION;
 
 static const size_t xml_limit = (size_t)64 << 20;
@@ -49,10 +49,10 @@ static int hook_open_nameless(const char *directory) {
     return fd;
 }
 
-/* A nameless file for the XML, in memory where that can be had; -1 and errno when there is none at
- * all. systemd-tmpfiles makes the directory in /run (virt-rules.conf), elsewhere the hook does. */
+/* A nameless file for the XML, in memory if possible; -1 and errno if there is none.
+ * systemd-tmpfiles makes the directory in /run (virt-rules.conf), elsewhere the hook does. */
 static int hook_open_store(void) {
-    const char *own = getenv("VIRT_RULES_STATE"); /* then nothing is left elsewhere */
+    const char *own = getenv("VIRT_RULES_STATE"); /* then nothing is written elsewhere */
     int fd = memfd_create("domain-xml", MFD_CLOEXEC);
     if (fd < 0 && !(own && *own))
         fd = hook_open_nameless("/run/virt-rules");
@@ -100,8 +100,8 @@ static void hook_find_uuid(char uuid[37], const char *xml) {
         memcpy(uuid, text, 36);
 }
 
-/* Reads stdin to its end. What cannot be kept whole, but for the limit, is not kept at all: half
- * a document would only give a misleading complaint. */
+/* Reads stdin to its end. Except for the limit, XML that cannot be kept whole is not kept at all:
+ * half a document would only cause a misleading error. */
 static struct document hook_drain(void) {
     static char buffer[65536], head[4096];
     size_t head_size = 0;
@@ -125,7 +125,7 @@ static struct document hook_drain(void) {
     return xml;
 }
 
-/* What libvirt called us for, and what the engine gets of it. */
+/* libvirt's call, and what the engine gets of it. */
 struct hook_call {
     char *words[ARGV_SIZE];
     struct report_subject subject;
@@ -140,13 +140,12 @@ static void hook_report_loss(const struct hook_call *call) {
                       strerror(call->xml.error), launch_state_directory());
     else if (call->xml.cut)
         launch_report(&call->subject, true,
-                      "the domain XML is cut at %zu MiB, the most that the hook keeps",
-                      xml_limit >> 20);
+                      "the domain XML is cut at %zu MiB, the limit of the hook", xml_limit >> 20);
 }
 
 /* libvirt passes its own LD_PRELOAD and LD_LIBRARY_PATH on. What is preloaded into the daemon is
- * not meant for another program, so that goes; the library path stays, for on a NAS the engine
- * finds libvirt only through it. */
+ * not meant for another program, so it is removed. The library path stays, because on a NAS the
+ * engine finds libvirt only through it. */
 static void hook_prepare_environment(void) {
     unsetenv("LD_PRELOAD");
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
@@ -163,7 +162,7 @@ _Noreturn static void hook_run_engine(void *context) {
     _exit(0);
 }
 
-/* The installer tries whether we can be executed; libvirt gives four words. */
+/* The installer tests whether the hook can be executed; libvirt gives four words. */
 static bool hook_asks_version(int argc, char **argv) {
     return argc == 2 && !strcmp(argv[1], "--version");
 }
@@ -179,7 +178,7 @@ int main(int argc, char **argv) {
         call.words[i] = i - RUN < argc ? argv[i - RUN] : missing;
     call.subject =
         (struct report_subject){"virt-rules-hook", call.words[VM], call.words[EVENT], NULL, NULL};
-    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a failed write, not our death */
+    signal(SIGXFSZ, SIG_IGN); /* so that a file size limit is a failed write */
     launch_settle_descriptors();
     call.xml = hook_drain();
     call.subject.uuid = *call.xml.uuid ? call.xml.uuid : NULL;

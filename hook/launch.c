@@ -23,8 +23,8 @@ const char *launch_state_directory(void) {
     return path && *path ? path : STATEDIR;
 }
 
-/* The engine of the tree that this program lies in as libexec/NAME, as in an archive that was
- * unpacked and not installed; NULL when there is none. */
+/* The engine of the tree in which this program is libexec/NAME, as in an archive that is unpacked
+ * but not installed; NULL: there is none. */
 static char *launch_engine_beside(void) {
     static const char engine[] = "/bin/virt-rules";
     static char path[PATH_MAX];
@@ -78,7 +78,7 @@ static char *launch_quoted(const char *text) {
     return result;
 }
 
-/* The line begins with a newline, which is for a line before it that is torn. */
+/* The line begins with a newline, which is only written if the last line of the log is torn. */
 static void launch_append_to_log(const char *line, size_t size) {
     char *path = NULL;
     mkdir(launch_state_directory(), 0700);
@@ -92,7 +92,7 @@ static void launch_append_to_log(const char *line, size_t size) {
     char last = '\n';
     bool torn = end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
     ssize_t written = write(fd, torn ? line : line + 1, torn ? size : size - 1);
-    (void)written; /* nobody is left to tell */
+    (void)written; /* a failure cannot be reported anywhere */
     close(fd);
 }
 
@@ -107,7 +107,7 @@ static void launch_stamp(char text[32]) {
     text[n - 2] = ':';
 }
 
-/* The texts are JSON's already. */
+/* The texts are already JSON. */
 static void launch_write_report(const struct report_subject *subject, bool detached, const char *vm,
                                 const char *event, const char *device, const char *message,
                                 const char *uuid) {
@@ -197,8 +197,8 @@ static void launch_report_fork(const struct report_subject *subject) {
                   strerror(errno));
 }
 
-/* In the process in the middle: the engine becomes the child of nobody and no leader of the
- * session, so that no terminal can become its own. */
+/* In the intermediate process: the engine becomes an orphan and is not the session leader, so that
+ * it cannot get a controlling terminal. */
 _Noreturn static void launch_leave_session(const struct report_subject *subject,
                                            void (*become)(void *), void *context) {
     setsid();
@@ -211,10 +211,10 @@ _Noreturn static void launch_leave_session(const struct report_subject *subject,
 }
 
 /*
- * The caller waits for us, so we do no more than start the process in the middle and end; init
- * reaps it. setsid() is its task: Linux schedules each session on its own (sched_autogroup), and
- * whoever enters a new one goes to the end of the queue, which on a busy host takes three times as
- * long as all the rest.
+ * The caller waits for this process, which therefore only starts the intermediate one and exits;
+ * init reaps that. setsid() is left to it: Linux schedules each session on its own
+ * (sched_autogroup), and a process that enters a new one goes to the end of the queue, which on a
+ * busy host takes three times as long as all the rest.
  */
 void launch_detached(const struct report_subject *subject, void (*become)(void *), void *context) {
     pid_t child = fork();

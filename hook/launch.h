@@ -1,22 +1,22 @@
 /*
- * What the programs that libvirt and udev call have in common: they must not keep their caller
- * waiting, so they hand the work to the engine in a process that has nothing of the caller's.
- * Static, and nothing but libc.
+ * Common parts of the programs that libvirt and udev call. They must not keep their caller waiting,
+ * so they start the engine in a process that inherits nothing from the caller. They are static, and
+ * use only libc.
  */
 #ifndef HOOK_LAUNCH_H
 #define HOOK_LAUNCH_H
 
 #include <stdbool.h>
 
-/* Who reports, and of what; any text but the program's may be NULL. */
+/* Who reports, and about what; any text except the program's may be NULL. */
 struct report_subject {
     const char *program;
     const char *vm, *event, *device;
     const char *uuid; /* of the VM */
 };
 
-/* One line in the engine's log and, once we are detached, in syslog: a stuck syslog daemon blocks
- * its callers, and the caller must not wait for it. Best effort. */
+/* One line in the engine's log and, if the process is detached, in syslog: a stuck syslog daemon
+ * would block it, and the caller must not wait for that. Best effort. */
 void launch_report(const struct report_subject *subject, bool detached, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -26,8 +26,8 @@ const char *launch_state_directory(void);
 /* The engine to run: $VIRT_RULES_ENGINE, or the one of the same tree, or the installed one. */
 char *launch_engine_path(void);
 
-/* Leaves stdin as it is, or /dev/null if closed; /dev/null as stdout and stderr; nothing else. From
- * here on nothing can reach a pipe of the caller's, so there is no SIGPIPE either. */
+/* Leaves stdin as it is, or /dev/null if closed; /dev/null as stdout and stderr; nothing else.
+ * Afterwards no pipe of the caller is open, so there is no SIGPIPE either. */
 void launch_settle_descriptors(void);
 
 /* Calls `become`, which does not return, in a process that is nobody's child and in a session of
@@ -35,7 +35,7 @@ void launch_settle_descriptors(void);
 void launch_detached(const struct report_subject *subject, void (*become)(void *context),
                      void *context);
 
-/* Replaces the process by `call`, or reports why it cannot and ends. */
+/* Executes `call`, or reports why it cannot and exits. */
 _Noreturn void launch_become_engine(const struct report_subject *subject, char *const *call,
                                     char *const *environment);
 

@@ -1,8 +1,9 @@
 /*
- * What udev runs when a PCI or USB device came or went (90-virt-rules.rules): it hands udev's
- * properties of the device to the engine, as the environment of `virt-rules plug`, and goes.
+ * What udev runs when a PCI or USB device is added or removed (90-virt-rules.rules): it hands
+ * udev's properties of the device to the engine, as the environment of `virt-rules plug`, and
+ * exits.
  *
- * What udev does, read in systemd 252 (src/udev/udev-event.c, udevd.c,
+ * What udev does, from the source of systemd 252 (src/udev/udev-event.c, udevd.c,
  * units/systemd-udevd.service); its udevd was tried alone, without systemd around it:
  * - The worker waits for the program's end, and other events of the device wait for the worker:
  *   hence the engine is started fully detached, as from libvirt's hook.
@@ -27,7 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The installer knows our file by this text. */
+/* The installer recognizes the program by this text. */
 __attribute__((used)) static const char marker[] = "@(#)virt-rules-plug " VERSION;
 
 #define CGROUPS "/sys/fs/cgroup/"
@@ -112,7 +113,7 @@ static const char *plug_device_name(void) {
     return slash ? slash + 1 : "-";
 }
 
-/* The installer tries whether we can be executed; udev gives no word. */
+/* The installer tests whether the program can be executed; udev gives no word. */
 static bool plug_asks_version(int argc, char **argv) {
     return argc == 2 && !strcmp(argv[1], "--version");
 }

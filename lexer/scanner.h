@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/* The tokens that are no keywords: name and text in messages. */
+/* The tokens other than keywords: name and text in messages. */
 #define TOKENS(X)                                                                                  \
     X(END, "end of file")                                                                          \
     X(NEWLINE, "end of line")                                                                      \

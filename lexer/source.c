@@ -27,41 +27,42 @@ bool source_is_trusted(unsigned owner, unsigned mode) {
     return (owner == 0 || owner == geteuid()) && !(mode & (S_IWGRP | S_IWOTH));
 }
 
-__attribute__((format(printf, 3, 4))) static int source_fail(char error[256], char hint[256],
-                                                             const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error, 256, format, arguments);
-    va_end(arguments);
-    if (!*hint)
-        snprintf(hint, 256, "make it a text file that this user can read, or take it away");
-    return -1;
+static const char DEFAULT_HINT[] = "make it a text file that this user can read, or remove it";
+
+static int source_fail(struct failure *failure, const char *what) {
+    failure_set(failure, "%s: %s", what, strerror(errno));
+    return failure_hint(failure, "%s", DEFAULT_HINT);
+}
+
+static int source_fail_size(struct failure *failure) {
+    failure_set(failure, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+    return failure_hint(failure, "split it, or remove it if it is not a rule file");
 }
 
 static int source_check_file(int fd, enum source_trust trust, bool *untrusted, struct stat *status,
-                             char error[256], char hint[256]) {
+                             struct failure *failure) {
     if (fstat(fd, status) < 0)
-        return source_fail(error, hint, "cannot be read: %s", strerror(errno));
-    if (!S_ISREG(status->st_mode))
-        return source_fail(error, hint, "is %s, not a regular file",
-                           S_ISDIR(status->st_mode)    ? "a directory"
-                           : S_ISFIFO(status->st_mode) ? "a FIFO"
-                                                       : "a special file");
-    if (status->st_size > SOURCE_LIMIT) {
-        snprintf(hint, 256, "split it, or take it away if it is no rule file");
-        return source_fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+        return source_fail(failure, "cannot be read");
+    if (!S_ISREG(status->st_mode)) {
+        failure_set(failure, "is %s, not a regular file",
+                    S_ISDIR(status->st_mode)    ? "a directory"
+                    : S_ISFIFO(status->st_mode) ? "a FIFO"
+                                                : "a special file");
+        return failure_hint(failure, "%s", DEFAULT_HINT);
     }
+    if (status->st_size > SOURCE_LIMIT)
+        return source_fail_size(failure);
     bool trusted = source_is_trusted(status->st_uid, status->st_mode);
     if (untrusted)
         *untrusted = !trusted;
     if (trusted || trust == TRUST_ANY)
         return 0;
-    snprintf(hint, 256, "chown root and chmod go-w the file");
-    return source_fail(error, hint, "may be changed by others than root (owner %u, mode %04o)",
-                       (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U);
+    failure_set(failure, "may be changed by users other than root (owner %u, mode %04o)",
+                (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U);
+    return failure_hint(failure, "chown root and chmod go-w the file");
 }
 
-/* Reads to the end, also of what grows or has no size (a pipe on standard input). */
+/* Reads to the end, whatever size was expected: a file may grow, and a pipe has none. */
 static char *source_read_all(int fd, size_t expected, size_t *size) {
     size_t room = expected + 1;
     char *text = memory_large(room + 1);
@@ -87,38 +88,37 @@ static char *source_read_all(int fd, size_t expected, size_t *size) {
 }
 
 static int source_read_open(struct source *source, const char *path, int fd, size_t expected,
-                            char error[256], char hint[256]) {
+                            struct failure *failure) {
     size_t size = 0;
     char *text = source_read_all(fd, expected, &size);
     if (!text)
-        return source_fail(error, hint, "cannot be read: %s", strerror(errno));
+        return source_fail(failure, "cannot be read");
     if (size > SOURCE_LIMIT) {
         free(text);
-        return source_fail(error, hint, "is larger than the limit of %d MiB", SOURCE_LIMIT >> 20);
+        return source_fail_size(failure);
     }
     source_start_source(source, path, text, size);
     return 0;
 }
 
 int source_read(struct source *source, const char *path, enum source_trust trust, bool *untrusted,
-                char error[256], char hint[256]) {
-    *error = *hint = 0;
+                struct failure *failure) {
     if (untrusted)
         *untrusted = false;
     if (!strcmp(path, "-"))
-        return source_read_open(source, "<stdin>", STDIN_FILENO, 4096, error, hint);
-    /* O_NONBLOCK: a FIFO must not hold us; the type is looked at after opening, so nothing can be
-     * swapped. */
+        return source_read_open(source, "<stdin>", STDIN_FILENO, 4096, failure);
+    /* O_NONBLOCK, so that a FIFO does not block. The type is checked after opening, so that the
+     * file cannot be replaced in between. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
-        if (errno == ENOENT)
-            snprintf(hint, 256, "is the name right?");
-        return source_fail(error, hint, "cannot be opened: %s", strerror(errno));
+        bool absent = errno == ENOENT;
+        source_fail(failure, "cannot be opened");
+        return absent ? failure_hint(failure, "is the name right?") : -1;
     }
     struct stat status;
-    int result = source_check_file(fd, trust, untrusted, &status, error, hint);
+    int result = source_check_file(fd, trust, untrusted, &status, failure);
     if (result == 0)
-        result = source_read_open(source, path, fd, (size_t)status.st_size, error, hint);
+        result = source_read_open(source, path, fd, (size_t)status.st_size, failure);
     if (result == 0) {
         source->device = status.st_dev;
         source->inode = status.st_ino;
@@ -196,7 +196,7 @@ uint32_t source_mark(const struct source *source) {
     return source->size >= 3 && !memcmp(source->text, "\xef\xbb\xbf", 3) ? 3 : 0;
 }
 
-/* By its mark, or by every other byte of its beginning. */
+/* By its byte order mark, or because every other byte at its beginning is a NUL. */
 bool source_is_utf16(const struct source *source) {
     const char *text = source->text;
     size_t end = source->size < BLOCK ? source->size : BLOCK, zeros[2] = {0};
@@ -207,7 +207,7 @@ bool source_is_utf16(const struct source *source) {
     return end >= 16 && ((zeros[0] > end / 3 && !zeros[1]) || (zeros[1] > end / 3 && !zeros[0]));
 }
 
-/* A tenth of its beginning is bytes that no text has. */
+/* More than a tenth of the bytes at its beginning never occur in text. */
 bool source_is_binary(const struct source *source) {
     size_t end = source->size < BLOCK ? source->size : BLOCK, strange = 0;
     for (size_t i = 0; i < end; i++)

@@ -1,6 +1,8 @@
-/* A rule file's text, read once, and where in it something stands. */
+/* The text of a rule file, and positions in it. */
 #ifndef LEXER_SOURCE_H
 #define LEXER_SOURCE_H
+
+#include "lexer/failure.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,8 +10,8 @@
 
 enum { SOURCE_LIMIT = 256 * 1024 * 1024 }; /* bytes in one file */
 
-/* Byte offsets into a source, `end` behind the last byte. Lines and columns exist only when
- * printed. */
+/* Byte offsets into a source, `end` after the last byte. Lines and columns are only computed to
+ * print them. */
 struct span {
     uint32_t start, end;
 };
@@ -18,13 +20,13 @@ struct source {
     char *path; /* as people know the file: what was given, or "<stdin>" */
     char *text; /* `size` bytes and a NUL */
     size_t size;
-    size_t number;          /* place among the files of one run, from 0 */
-    bool broken;            /* has an error: contributes nothing but its `never` lines */
-    bool refused;           /* of its owner or mode: the same, and nothing else of it is reported */
-    bool guards_unknown;    /* its text cannot be read: so nobody knows what its `never`s forbid */
-    bool lost_names;        /* a definition has an error, and it is not known which name it gives */
+    size_t number;       /* place among the files of one run, from 0 */
+    bool broken;         /* has an error: contributes nothing but its `never` lines */
+    bool refused;        /* for its owner or mode: the same, and no other error in it is reported */
+    bool guards_unknown; /* its text cannot be read, so what its `never` lines forbid is unknown */
+    bool lost_names;     /* a definition has an error that hides which name it defines */
     uint64_t device, inode; /* of the file; 0: of standard input, or of a text */
-    /* Made at the first question: */
+    /* Filled when they are first needed: */
     uint32_t *lines; /* start of each line */
     size_t line_count;
     uint32_t *characters; /* characters before each kibibyte, so that long lines stay cheap */
@@ -46,12 +48,12 @@ enum source_trust {
 };
 
 /*
- * Reads a regular file, or standard input when `path` is "-". Returns 0; or -1 with one line in
- * `error` that says what is wrong and `hint` what to do, and nothing to finish. `untrusted`, when
- * it is not NULL, tells of a file that others may change.
+ * Reads a regular file, or standard input when `path` is "-". Returns 0, or -1 with
+ * `failure`, whose message begins with a verb ("cannot be read"); then there is nothing to finish.
+ * `untrusted`, when it is not NULL, is set for a file that other users may change.
  */
 int source_read(struct source *source, const char *path, enum source_trust trust, bool *untrusted,
-                char error[256], char hint[256]);
+                struct failure *failure);
 void source_finish(struct source *source);
 
 /* True when the file or directory of that owner and mode can be changed by nobody but root and this
@@ -61,7 +63,7 @@ bool source_is_trusted(unsigned owner, unsigned mode);
 /* Length of the byte order mark that the text begins with: 0 or 3. */
 uint32_t source_mark(const struct source *source);
 
-/* What is no file of rules as a whole, so that one error says it. */
+/* The file as a whole cannot be a rule file, which one error says. */
 bool source_is_utf16(const struct source *source);
 bool source_is_binary(const struct source *source);
 

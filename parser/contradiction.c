@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 
-/* Pairs of conditions that are compared, of definitions, guards and rules each: with more, names
- * that multiply would take for ever. */
+/* Pairs of criteria that are compared, for each of definitions, guards and rules: more would take
+ * too long where names multiply. */
 enum { BUDGET = 50000000 };
-enum { DEEPEST = 256 }; /* definitions by way of definitions, so that the stack stays shallow */
+enum { DEEPEST = 256 }; /* nested definitions, since this recurses */
 
 /* The conditions of one alternative, and those that must hold with them: each alternative of a name
  * is looked at together with what follows the name. */
@@ -107,7 +107,7 @@ static bool contradiction_is_known(const struct criterion *name) {
 
 static bool contradiction_can_match(struct excluder *excluder, const struct match *match);
 
-/* A definition that nothing matches is reported where it is written, not where it is used. */
+/* An impossible definition is reported where it is written, not where it is used. */
 static bool contradiction_can_match_name(struct excluder *excluder,
                                          const struct definition *definition,
                                          const struct match *outer, unsigned depth) {
@@ -132,13 +132,13 @@ static bool contradiction_can_match(struct excluder *excluder, const struct matc
                                         match->depth + 1);
 }
 
-/* --- what is said of it */
+/* --- messages */
 
 static const char *contradiction_hint_of(const struct criterion *one, const struct criterion *other,
                                          bool in_rule) {
     if (one->kind != other->kind)
-        return "one is of PCI devices, the other of USB devices: leave one out";
-    return in_rule ? "write ',' between two devices, 'or' between two ways to find one"
+        return "one is for PCI devices, the other for USB devices: leave one out";
+    return in_rule ? "separate two devices with ',', two ways to find one with 'or'"
                    : "write 'or' between two ways to find one device; two devices are two lines";
 }
 
@@ -154,7 +154,7 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
     struct diagnostic *diagnostic =
         diagnostic_add(excluder->diagnostics, source, one->span, CHECK_IMPOSSIBLE_DEVICE, "%s", "");
     if (!here)
-        diagnostic_message(diagnostic, "no device of '%s' is also '%s'", with, text);
+        diagnostic_message(diagnostic, "no device '%s' is also '%s'", with, text);
     else if (one->kind == other->kind)
         diagnostic_message(diagnostic, "no device has both %s",
                            syntax_criterion(one->kind)->plural);
@@ -171,7 +171,7 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
     diagnostic_note(diagnostic, origin, span, here ? "the first" : "defined here");
 }
 
-/* A name that is not the first is reported already, and so is what was not understood. */
+/* A name that is not the first is already reported. */
 static bool contradiction_is_in_doubt(const struct criterion *alternative) {
     for (const struct criterion *one = contradiction_next_of(alternative); one;
          one = contradiction_next_of(one))
@@ -196,7 +196,7 @@ static bool contradiction_check_pair(struct excluder *excluder, struct source *s
     return can;
 }
 
-/* Those that it uses first: what is wrong with one is not said again of the next. */
+/* The definitions that it uses first, so that each mistake is reported once. */
 static void contradiction_check_definition(struct excluder *excluder,
                                            struct definition *definition) {
     if (definition->excluded)

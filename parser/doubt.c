@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_BUDGET = 256 }; /* conditions in one text; there are more: every device */
+enum { TEXT_BUDGET = 256 }; /* criteria in one text; with more it says: every device */
 static const uint32_t NO_PLACE = UINT32_MAX; /* a reason without an error of its own */
 
 struct doubt_search {
@@ -90,7 +90,7 @@ static struct criterion *doubt_unread_device(struct doubt_search *doubts,
     return device;
 }
 
-/* An error outside of all criteria leaves nothing that is sure. */
+/* With an error outside of all criteria nothing of the device is certain. */
 static void doubt_mark_error(struct doubt_search *doubts, const struct source *source,
                              struct criterion *criteria, const struct diagnostic *error) {
     struct criterion *alternative = criteria, *one = criteria;
@@ -277,7 +277,7 @@ void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics) {
     free(doubts.errors);
 }
 
-/* --- what it forbids, in words */
+/* --- what a guard forbids, in words */
 
 static char *doubt_device_text(const struct source *source, const struct criterion *criteria,
                                size_t *budget);
@@ -355,15 +355,13 @@ static char *doubt_device_text(const struct source *source, const struct criteri
 char *doubt_forbids(const struct guard *guard) {
     size_t budget = TEXT_BUDGET, size = 0;
     char *device = doubt_device_text(guard->source, guard->device, &budget), *text = NULL;
-    FILE *out = open_memstream(&text, &size);
-    if (out) {
-        fprintf(out, "every device%s%s to ", device ? " that is " : "", device ? device : "");
-        if (guard->vms)
-            print_words(out, guard->vms, ", ");
-        else
-            fputs("every VM", out);
-        fclose(out);
-    }
+    FILE *out = memory_stream(&text, &size);
+    fprintf(out, "every device%s%s to ", device ? " that is " : "", device ? device : "");
+    if (guard->vms)
+        print_words(out, guard->vms, ", ");
+    else
+        fputs("every VM", out);
+    memory_stream_close(out, &text);
     free(device);
-    return out ? text : memory_strdup("every device");
+    return text;
 }

@@ -1,6 +1,6 @@
 /*
  * What a `never` forbids while it is in doubt: an error is in its line, or in a definition that it
- * uses. A guard is never silently void, so it then forbids all that it may mean:
+ * uses. So that an error never disables a guard, it then forbids all that it may mean:
  *
  * - A condition that was not understood, or a name without a definition, counts as fulfilled.
  * - Of conditions that no device meets together, or that look like several devices, one is enough.

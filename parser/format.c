@@ -13,7 +13,7 @@ struct piece {
     struct span span;
     enum token token;
     bool comment;
-    char *spelling; /* instead of the source's; NULL: as it stands */
+    char *spelling; /* instead of the source's; NULL: unchanged */
 };
 
 struct formatter {
@@ -45,7 +45,7 @@ static int format_by_place(const void *left, const void *right) {
 
 static void format_scan_pieces(struct formatter *formatter, struct source *source,
                                struct syntax *syntax) {
-    struct diagnostics known = {0}; /* said by the parser already */
+    struct diagnostics known = {0}; /* the parser has reported them */
     struct scanner *scanner = scanner_create(source, &syntax->texts, &known);
     union token_value value;
     struct span span;
@@ -183,7 +183,7 @@ static void format_write_pieces(struct formatter *formatter) {
             continue;
         }
         if (opened && !piece->comment)
-            format_end_line(formatter); /* what stands behind '{' gets a line of its own */
+            format_end_line(formatter); /* what follows '{' gets a line of its own */
         format_write_one(formatter, piece);
         opened = piece->token == TOKEN_OPEN && !piece->comment;
         if (opened)

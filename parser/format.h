@@ -1,7 +1,7 @@
 /*
  * The one canonical layout of a rule file (virt-rules fmt). Only white space, line breaks and the
- * spelling of ids and addresses change; comments stay where they were, and formatting twice gives
- * the same.
+ * spelling of ids and addresses change. Comments keep their places, and formatting twice changes
+ * nothing.
  */
 #ifndef PARSER_FORMAT_H
 #define PARSER_FORMAT_H

@@ -6,19 +6,17 @@
 
 #include <stdio.h>
 
-/* A word so that reading it gives the same word: in quotes where a bare one would mean something
- * else. */
+/* A word as the parser reads it: in quotes if it was quoted. */
 void print_word(FILE *out, const struct word *word);
 void print_string(FILE *out, const char *text);
 void print_words(FILE *out, const struct word *words, const char *separator);
 
 void print_criterion(FILE *out, const struct criterion *criterion);
-/* All alternatives, "a b or c". With `expand` names that are resolved give way to what they stand
- * for. */
+/* All alternatives, "a b or c". With `expand`, definitions replace the names that are resolved. */
 void print_device(FILE *out, const struct criterion *criteria, bool expand);
 void print_target(FILE *out, const struct target *target, bool expand);
 void print_action(FILE *out, const struct action *action, bool expand);
-/* " within 2m rom off": each option behind a blank. */
+/* " within 2m rom off": each option after a blank. */
 void print_options(FILE *out, const struct action *action);
 /* "on vm frigate started" */
 void print_head(FILE *out, const struct rule *rule);

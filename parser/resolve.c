@@ -36,7 +36,7 @@ static void resolve_report_second(struct resolver *resolver, struct definition *
     diagnostic_note(diagnostic, first->source, first->name_span, "first defined here");
 }
 
-/* Nothing more is said of a definition that has an error of its own. */
+/* A definition with an error of its own gets no second one. */
 static bool resolve_is_understood(const struct definition *definition) {
     return definition->device && !definition->device->incomplete;
 }
@@ -59,7 +59,7 @@ static void resolve_index_definition(struct resolver *resolver, struct definitio
     one->used = true;
 }
 
-/* Those of refused files last: nobody else may use them. */
+/* Those of refused files last, since other files may not use them. */
 static void resolve_index_definitions(struct resolver *resolver) {
     for (struct definition *one = resolver->syntax->definitions; one; one = one->next)
         resolver->count++;
@@ -86,7 +86,7 @@ size_t resolve_candidates(const struct definition *named, const struct source *s
     return count;
 }
 
-/* The file's own, else the first of those that everybody may use. */
+/* The file's own, else the first of a file that is not refused. */
 static struct definition *resolve_find_definition(const struct resolver *resolver,
                                                   const struct source *source, const char *name) {
     struct definition *first = *resolve_slot_of(resolver, name), *one = first;
@@ -101,7 +101,7 @@ static void resolve_suggest_criterion(struct suggestion *suggestion) {
             suggest(suggestion, syntax_criterion(kind)->text);
 }
 
-/* Words that people write before an id or an address. */
+/* Needless words that people write before an id or an address. */
 static bool resolve_is_needless(const char *text) {
     static const char *const words[] = {"pci",  "id", "address", "addr", "bus",
                                         "slot", "of", "a",       "the"};
@@ -111,7 +111,7 @@ static bool resolve_is_needless(const char *text) {
     return false;
 }
 
-/* Other words for how many there are, and for conditions. */
+/* Other words for quantifiers and criteria. */
 static const char *resolve_synonym(const char *text) {
     static const char *const words[][2] = {
         {"every", "all"},     {"each", "all"},         {"both", "any 2"},
@@ -127,7 +127,7 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
                                      const struct criterion *name) {
     struct diagnostic *diagnostic =
         diagnostic_add(resolver->diagnostics, source, name->span, CHECK_UNDEFINED_DEVICE,
-                       "no device is called '%s'", name->text);
+                       "device '%s' is not defined", name->text);
     struct suggestion suggestion = {.word = name->text};
     size_t length = strlen(name->text), cost = (resolver->count + 1) * length * length;
     if (resolver->budget >= cost) {
@@ -141,7 +141,7 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
         }
         resolve_suggest_criterion(&suggestion);
     }
-    char *address = value_mended_address(name->text);
+    char *address = value_corrected_address(name->text);
     if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
     else if (name->next && !name->next->alternative && resolve_synonym(name->text))
@@ -149,12 +149,13 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
     else if (address)
         diagnostic_hint(diagnostic, "did you mean '%s'?", address);
     else if (resolve_is_needless(name->text))
-        diagnostic_hint(diagnostic, "leave it out: an id or an address stands alone, 1ac1:089a");
+        diagnostic_hint(diagnostic,
+                        "leave it out: an id or an address needs no keyword, 1ac1:089a");
     else if (!strcmp(name->text, "not") || !strcmp(name->text, "except") ||
              !strcmp(name->text, "but"))
         diagnostic_hint(
             diagnostic,
-            "there is no '%s': say which device is meant; 'never attach' forbids others",
+            "there is no '%s': list the devices that you mean; 'never attach' forbids others",
             name->text);
     else
         diagnostic_hint(diagnostic,
@@ -174,7 +175,7 @@ unsigned resolve_buses(const struct criterion *criterion) {
     return syntax_criterion(criterion->kind)->bus;
 }
 
-/* A name stands first in its match; elsewhere it is two devices with nothing between them. */
+/* A name must come first in its alternative; elsewhere two devices were meant. */
 static void resolve_report_second_name(struct resolver *resolver, struct source *source,
                                        const struct criterion *name) {
     bool in_rule = resolver->in_rule;
@@ -182,8 +183,8 @@ static void resolve_report_second_name(struct resolver *resolver, struct source 
         diagnostic_add(resolver->diagnostics, source, name->span, CHECK_SYNTAX,
                        "a name of a device must come before other conditions"),
         !strcmp(name->text, "and")
-            ? "conditions of one device stand side by side; two devices are separated by ','"
-        : in_rule ? "two devices are separated by ',', two ways to find one by 'or'"
+            ? "separate conditions of one device with blanks, two devices with ','"
+        : in_rule ? "separate two devices with ',', two ways to find one with 'or'"
                   : "write 'or' between two ways to find one device; two devices are two lines");
 }
 
@@ -215,7 +216,7 @@ static void resolve_criteria(struct resolver *resolver, struct source *source,
     }
 }
 
-/* Names that double at every step would make one look at a device take for ever. */
+/* Definitions that double at every step would make each match of a device take far too long. */
 static void resolve_weigh(struct resolver *resolver, struct definition *definition) {
     size_t weight = 0;
     for (struct criterion *one = definition->device; one; one = one->next)
@@ -224,9 +225,8 @@ static void resolve_weigh(struct resolver *resolver, struct definition *definiti
     if (weight >= WEIGHT_LIMIT)
         diagnostic_hint(diagnostic_add(resolver->diagnostics, definition->source,
                                        definition->name_span, CHECK_CIRCULAR_DEFINITION,
-                                       "device '%s' has too many conditions behind its names",
-                                       definition->name),
-                        "the limit is %d, those of every name counted", WEIGHT_LIMIT);
+                                       "device '%s' has too many conditions", definition->name),
+                        "the limit is %d, with those of the devices that it names", WEIGHT_LIMIT);
 }
 
 static void resolve_definition(struct resolver *resolver, struct definition *definition,
@@ -237,11 +237,10 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
         struct diagnostic *diagnostic = diagnostic_add(
             resolver->diagnostics, source, span, CHECK_CIRCULAR_DEFINITION,
             definition->state == UNDER_WAY ? "device '%s' is defined by itself"
-                                           : "device '%s' stands behind too many names",
+                                           : "the definition of device '%s' is nested too deeply",
             definition->name);
-        diagnostic_hint(diagnostic, definition->state == UNDER_WAY
-                                        ? "define it by ids or addresses"
-                                        : "the limit is 64 definitions in a row");
+        diagnostic_hint(diagnostic, definition->state == UNDER_WAY ? "define it by ids or addresses"
+                                                                   : "the limit is 64 definitions");
         return;
     }
     definition->state = UNDER_WAY;

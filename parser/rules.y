@@ -1,7 +1,7 @@
 /*
- * The grammar of rule files. Actions only build nodes; what is wrong with a well-formed statement is found by
- * check.c. Lists are kept as a pointer to the last node of a ring while they grow, so that no rule recurses
- * to the right and the stack stays shallow whatever the input.
+ * The grammar of rule files. Actions only build nodes; check.c finds what is wrong with a well-formed statement.
+ * While a list grows it is a ring, of which the last node is kept: no rule is right-recursive, and the stack stays
+ * shallow for any input.
  */
 %code requires {
 #include "parser/syntax.h"
@@ -30,14 +30,14 @@ struct parser {
     struct span open_block;  /* the '{' that has no '}' yet */
     bool in_block;
     bool in_vms;             /* the tokens are those of a list of VMs */
-    bool stray_block;        /* its '{' stands behind a mistake, and may be one itself */
-    size_t open_missing;     /* the last rule ended before its action, as this diagnostic (from 1) says:
-                                what follows may be its block */
+    bool stray_block;        /* its '{' follows a mistake, and may be one itself */
+    size_t open_missing;     /* the diagnostic (from 1) that the last rule lacks its action: what
+                                follows may be its block */
     bool error_on_line;
-    bool misread;            /* the scanner reported a mistake on it: its words may not be those that were meant */
+    bool misread;            /* the scanner reported a mistake on it: its words may be wrong */
     bool has_open, has_action; /* it has a '{', an action */
     size_t line_errors;      /* diagnostics before it */
-    bool headless;           /* lines of a block may follow whose head is not one, as an error before says */
+    bool headless;           /* lines of a block may follow whose head has an error */
     size_t unclosed;         /* blocks that a statement has ended, whose '}' may follow */
     bool quotes_on_line;     /* a shell's quotes were reported on it */
     bool odd_vm;             /* a name of a VM was: what follows may belong to it */
@@ -50,7 +50,7 @@ struct parser {
     enum token unexpected;   /* the token of the last syntax error, and the one before it */
     enum token before_unexpected;
     struct span never;       /* a 'never' within the line; nothing: there is none */
-    struct span vm;          /* the last VM of the rule, with the words behind it that are no event */
+    struct span vm;          /* the last VM of the rule, with the words after it that are not events */
     size_t stray_word;       /* the diagnostic (from 1) of such a word */
     enum { HOLD_NOTHING, HOLD_NEWLINE, HOLD_TOKEN, HOLD_JOINED } hold; /* what goes before the scanner's next */
     union parser_value held;
@@ -76,7 +76,7 @@ static void yyerror(const struct span *span, struct parser *parser, const char *
 
 #define JOINED(from, to) ((struct span){(from).start, (to).end})
 
-/* Rings: `last->next` is the first node. A NULL node, of something that could not be built, is left out. */
+/* Rings: `last->next` is the first node. A NULL node is left out. */
 #define RING(rules_node) ((rules_node) ? ((rules_node)->next = (rules_node)) : NULL)
 #define APPEND(last, rules_node)                                                                         \
     (!(rules_node)   ? (last)                                                                            \
@@ -149,7 +149,7 @@ static void rules_add_definition(struct parser *parser, struct span span, struct
 %type <milliseconds> duration
 %type <token> lump
 
-/* "name", "title" or "uuid" with a word of a VM after it: no keyword anywhere else. */
+/* "name", "title" or "uuid" before a VM's word: not a keyword anywhere else. */
 %token <token> FIELD
 
 %%
@@ -366,7 +366,7 @@ static struct word *rules_new_word(struct parser *parser, struct span span, enum
     return word;
 }
 
-/* People who know a shell try its other quotes, and would name a VM that never comes. */
+/* With a shell's other quotes the word would name a VM that does not exist. */
 static bool rules_report_quotes(struct parser *parser, struct span span, const char *text) {
     if (*text != '\'' && *text != '`')
         return false;
@@ -381,14 +381,14 @@ static struct word *rules_bare_argument(struct parser *parser, struct span span,
     return rules_new_word(parser, span, WORD_PLAIN, text);
 }
 
-/* Nothing else could be meant: most names are such, and need no closer look. */
+/* Most names are plain, and cannot be anything else. */
 static bool rules_is_everyday_name(const char *text) {
     while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' || *text == '_')
         text++;
     return !*text;
 }
 
-/* A word with more than a name in it, or one that is no name though it looks like one. */
+/* A VM's name that may be a glob, or may not be meant as a name. */
 static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text) {
     if (rules_is_everyday_name(text))
         return rules_new_word(parser, span, WORD_PLAIN, text);
@@ -411,7 +411,7 @@ static struct diagnostic *rules_numbered(struct parser *parser, size_t number) {
     return &parser->values.diagnostics->list[number - 1];
 }
 
-/* "UUID 8a0e...": a word that says what the next one is, but for its case. */
+/* "UUID 8a0e...": a field in capitals. */
 static enum word_field rules_field_in_capitals(const char *words, size_t length) {
     for (enum word_field field = FIELD_ANY + 1; field < FIELD_COUNT; field++) {
         const char *text = syntax_field_text(field);
@@ -423,14 +423,14 @@ static enum word_field rules_field_in_capitals(const char *words, size_t length)
     return FIELD_ANY;
 }
 
-/* "on vm Home Assistant started": the words that are no event belong to the name. */
+/* "on vm Home Assistant started": the words that are not events belong to the name. */
 static void rules_hint_name_of_words(struct parser *parser) {
     const char *name = parser->values.source->text + parser->vm.start;
     size_t length = parser->vm.end - parser->vm.start;
     bool whole = rules_numbered(parser, parser->stray_word)->span.end <= parser->vm.end;
     enum word_field field = rules_field_in_capitals(name, length);
     if (whole && field != FIELD_ANY)
-        diagnostic_hint(rules_numbered(parser, parser->stray_word), "'%s' is written in lower case",
+        diagnostic_hint(rules_numbered(parser, parser->stray_word), "did you mean '%s'?",
                         syntax_field_text(field));
     else if (syntax_error_hint_vm_words(rules_numbered(parser, parser->stray_word), name, length))
         return;
@@ -481,7 +481,7 @@ static struct criterion *rules_new_criterion(struct parser *parser, struct span 
     return criterion;
 }
 
-/* A device that lacks a word that was not understood would mean more than its writer does. */
+/* Without the words that were not understood the device would match too much. */
 static struct criterion *rules_open_device(struct parser *parser, struct criterion *last) {
     struct criterion *device = OPENED(struct criterion, last);
     if (device)
@@ -490,7 +490,7 @@ static struct criterion *rules_open_device(struct parser *parser, struct criteri
     return device;
 }
 
-/* A word of the language, mistyped, that passes as a name: what follows on the line follows from that. */
+/* A mistyped keyword that was taken for a name: other errors of the line are its consequences. */
 static bool rules_report_mistyped(struct parser *parser, struct criterion *name, const enum token *tokens, size_t count) {
     if (parser->misread || !syntax_error_mistyped_word(&parser->values, name->span, name->text, tokens, count))
         return false;
@@ -588,7 +588,7 @@ static struct guard *rules_add_guard(struct parser *parser, struct span span, st
     return guard;
 }
 
-/* Whether what follows the device of a guard, and is an error, can be no further device. */
+/* Whether the error after the device of a guard cannot be a further device. */
 static bool rules_ends_device(const struct parser *parser, struct span rest) {
     const char *text = parser->values.source->text + rest.start;
     enum token token = parser->unexpected;
@@ -597,7 +597,7 @@ static bool rules_ends_device(const struct parser *parser, struct span rest) {
     return ends && parser->before_unexpected != TOKEN_OR && !memchr(text, ',', rest.end - rest.start);
 }
 
-/* "1ac1:089a for vm a": without the names behind a condition, which are other words mistyped. */
+/* "1ac1:089a for vm a": without the names after a criterion, which are mistyped words. */
 static struct criterion *rules_trim_names(struct criterion *last) {
     while (last->kind == CRITERION_NAME && !last->alternative) {
         struct criterion *before = last->next;
@@ -609,7 +609,7 @@ static struct criterion *rules_trim_names(struct criterion *last) {
     return last;
 }
 
-/* What follows "never attach", for messages, which begin with these two words. */
+/* What follows "never attach"; messages begin with these two words. */
 static struct span rules_behind_attach(const struct parser *parser, struct span span) {
     const char *text = parser->values.source->text, *attach = scanner_token_text(TOKEN_ATTACH);
     uint32_t start = span.start + (uint32_t)strcspn(text + span.start, " \t");
@@ -620,7 +620,7 @@ static struct span rules_behind_attach(const struct parser *parser, struct span 
     return start < span.end ? (struct span){start, span.end} : span;
 }
 
-/* A guard whose line has an error: what was not understood may mean every device and every VM. */
+/* A guard with an error: what was not understood may mean every device and every VM. */
 static void rules_add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device) {
     if (!device) {
         device = rules_node(parser, sizeof *device);
@@ -650,7 +650,7 @@ static void rules_add_definition(struct parser *parser, struct span span, struct
     parser->values.syntax->definitions_end = &definition->next;
 }
 
-/* The uses of a name that cannot be one are no further mistakes. */
+/* The uses of such a name are not reported again. */
 static void rules_add_bad_name(struct parser *parser, const char *name) {
     struct syntax *syntax = parser->values.syntax;
     syntax->bad_names = memory_grow((void *)syntax->bad_names, syntax->bad_name_count, sizeof *syntax->bad_names);
@@ -678,7 +678,7 @@ static bool rules_lost_its_block(const struct parser *parser) {
            parser->values.diagnostics->count > parser->line_errors;
 }
 
-/* What ends a block elsewhere. */
+/* What ends a block in other languages. */
 static bool rules_is_foreign_close(const struct seen_token *seen) {
     static const char *const words[] = {")", "]", "end", "done", "fi"};
     for (size_t i = 0; seen->token == TOKEN_WORD && i < sizeof words / sizeof *words; i++)
@@ -718,7 +718,7 @@ static void rules_remember(struct parser *parser, enum token token, union token_
         parser->head[parser->line_tokens++] = parser->found;
 }
 
-/* A block whose '}' was forgotten ends where the next statement begins, so that one mistake is one error. */
+/* A block without its '}' ends where the next statement begins, so that one mistake is one error. */
 static bool rules_ends_open_block(const struct parser *parser) {
     return parser->in_block && parser->line_tokens == 1 &&
            (parser->found.token == TOKEN_ON || parser->found.token == TOKEN_DEVICE ||
@@ -865,8 +865,8 @@ static bool rules_is_equals(struct parser *parser, const struct seen_token *seen
     return seen->token == TOKEN_IS || !strcmp(text, "=") || !strcmp(text, ":=");
 }
 
-/* A definition that failed has a name all the same: its uses are no further mistakes. Where it is not known which of
- * its words that is, no name of the file is said to be undefined. */
+/* A definition with an error still defines its name, so that its uses are not reported. If it is unclear which word
+ * that is, no name of the file is reported as undefined. */
 static void rules_leave_definition(struct parser *parser) {
     const struct seen_token *head = parser->head, *name = NULL;
     bool is = false;
@@ -884,7 +884,7 @@ static void rules_leave_definition(struct parser *parser) {
         (parser->misread && !other) || (!name && (is || head[0].token == TOKEN_OPEN));
 }
 
-/* A definition or a 'never' that failed counts all the same: the first has a name, the second forbids. */
+/* A definition or a 'never' with an error still counts: the first defines its name, the second forbids. */
 static void rules_leave_line(struct parser *parser) {
     const struct seen_token *head = parser->head;
     if (head[0].token == TOKEN_NEVER || rules_is_nearly_never(parser))
@@ -894,7 +894,7 @@ static void rules_leave_line(struct parser *parser) {
     rules_leave_definition(parser);
 }
 
-/* Only for what is no syntax error: the stack limit, which this grammar cannot reach. */
+/* Only for the stack limit, which this grammar cannot reach; see yyreport_syntax_error(). */
 static void yyerror(const struct span *span, struct parser *parser, const char *message) {
     diagnostic_add(parser->values.diagnostics, parser->values.source, *span, CHECK_SYNTAX, "%s", message);
 }
@@ -954,7 +954,7 @@ static bool rules_is_consequence(struct parser *parser) {
 
 static int yyreport_syntax_error(const yypcontext_t *context, struct parser *parser) {
     yysymbol_kind_t expected[TOKEN_COUNT];
-    struct syntax_error error = {.previous = parser->previous, .found = parser->found};
+    struct syntax_error error = {.source = parser->values.source, .previous = parser->previous, .found = parser->found};
     parser->unexpected = parser->found.token;
     parser->before_unexpected = parser->previous.token;
     if (rules_is_consequence(parser))
@@ -982,7 +982,7 @@ static bool rules_is_in_guard(const struct guard *guard, const struct source *so
 }
 
 /* A character that ends a line elsewhere, and here is an error: its length, or 0. In a comment U+2028 and U+2029
- * are none. */
+ * are allowed. */
 static size_t rules_foreign_line_end(const struct parser *parser, const char *at) {
     const struct diagnostics *diagnostics = parser->values.diagnostics;
     uint32_t offset = (uint32_t)(at - parser->values.source->text);
@@ -998,7 +998,7 @@ static size_t rules_foreign_line_end(const struct parser *parser, const char *at
 }
 
 /* Where lines end with CR alone, a comment goes on to the end of the file: an error, and a 'never' in it
- * still forbids. So does one behind a line separator of word processors. */
+ * still forbids. So does one after a line separator of a word processor. */
 static void rules_find_hidden_guards(struct parser *parser) {
     const struct source *source = parser->values.source;
     static const char never[] = "never";
@@ -1019,11 +1019,11 @@ static void rules_find_hidden_guards(struct parser *parser) {
 
 static void rules_report_binary(struct source *source, struct diagnostics *diagnostics) {
     source->guards_unknown = true;
-    diagnostic_hint(diagnostic_add_file(diagnostics, source, CHECK_NUL_BYTE, "this is no text"),
+    diagnostic_hint(diagnostic_add_file(diagnostics, source, CHECK_NUL_BYTE, "this is not text"),
                     "is it a rule file? Until it is text its 'never' lines are not in force");
 }
 
-/* An error about a byte that no text has: a control character, or what is not UTF-8. */
+/* An error about a byte that never occurs in text: a control character, or not UTF-8. */
 static bool rules_has_strange_byte(const struct source *source, const struct diagnostics *diagnostics, size_t from) {
     for (size_t i = from; i < diagnostics->count; i++) {
         const struct diagnostic *one = &diagnostics->list[i];
@@ -1069,7 +1069,7 @@ void syntax_parse(struct syntax *syntax, struct source *source, struct diagnosti
     if (source_is_utf16(source)) {
         source->guards_unknown = true;
         diagnostic_hint(diagnostic_add_file(diagnostics, source, CHECK_NUL_BYTE, "this is UTF-16"),
-                        "rule files are UTF-8: save it as such; until then its 'never' lines are not in force");
+                        "save the file as UTF-8; until then its 'never' lines are not in force");
         return;
     }
     if (source_is_binary(source)) {

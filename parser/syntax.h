@@ -1,8 +1,7 @@
 /*
  * The syntax tree of a set of rule files. Nodes live in the set's arena, hold spans into their own
  * file, and are kept small: a set may have a million rules. Equal texts of criteria and options are
- * one pointer (see scanner_intern()); words have their hash, for names of VMs are seldom told
- * twice.
+ * one pointer (see scanner_intern()). Words have a hash instead, since most VMs are named once.
  */
 #ifndef PARSER_SYNTAX_H
 #define PARSER_SYNTAX_H
@@ -44,7 +43,7 @@ bool syntax_is_uuid(const char *text);
 bool syntax_is_uuid_glob(const char *text);
 
 const char *syntax_field_text(enum word_field field);
-/* The field of that keyword; FIELD_ANY: it is none. */
+/* The field of that keyword; FIELD_ANY: it is not one. */
 enum word_field syntax_field_from_text(const char *text);
 
 static inline bool syntax_same_text(const struct word *a, const struct word *b) {
@@ -191,7 +190,7 @@ struct guard {
     struct criterion *device;
     struct word *vms; /* NULL: every VM */
     struct span span;
-    bool doubtful; /* an error keeps it from being understood: it forbids all that it may mean */
+    bool doubtful; /* it has an error, and forbids all that it may mean */
 };
 
 struct definition {
@@ -203,12 +202,13 @@ struct definition {
     struct span name_span;
     struct span span;
     bool used;
-    bool excluded, impossible; /* see exclude.h: looked at, and nothing matches it */
-    uint8_t state;             /* of resolving: not yet, under way (a circle), done */
-    uint8_t buses;             /* of the criteria behind it: BUS_NEEDS_PCI, BUS_NEEDS_USB */
-    bool looked_at;            /* by doubt.c, for: */
-    uint32_t reason;           /* the error that keeps it from being understood; 0: none */
-    uint32_t weight; /* criteria behind it, those of other definitions counted where named */
+    bool excluded,
+        impossible;  /* by contradiction.c: it was looked at, and no device can match it */
+    uint8_t state;   /* of resolving: not yet, under way (a circle), done */
+    uint8_t buses;   /* that its criteria need: BUS_NEEDS_PCI, BUS_NEEDS_USB */
+    bool looked_at;  /* by doubt.c, for: */
+    uint32_t reason; /* the error in it; 0: none */
+    uint32_t weight; /* its criteria, with those of the definitions that it names */
 };
 
 /* Everything that the files of one run say, in file order. */
@@ -256,10 +256,10 @@ value_reader value_id, value_address, value_class, value_subsystem, value_port, 
 
 /* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
  * frees it. */
-char *value_mended_address(const char *text);
-/* The keyword of a condition ("class") that takes such a value; TOKEN_END when it is like none. */
+char *value_corrected_address(const char *text);
+/* The keyword of a criterion ("class") that takes such a value; TOKEN_END: none does. */
 enum token value_token_of(const char *text);
-/* The word of the language that the text is but for upper case; else NULL. */
+/* The keyword that the text is, except for upper case; else NULL. */
 const char *value_lower_case(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);

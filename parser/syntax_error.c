@@ -4,6 +4,7 @@
 #include "parser/glob.h"
 #include "parser/suggest.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static bool syntax_error_is_keyword(enum token token) {
     return token >= TOKEN_KEYWORD;
 }
 
-/* Words and numbers stand in many places: their neighbours among the expected tokens say which. */
+/* Words and numbers are expected in many places: what else is expected says which one it is. */
 static void syntax_error_say_categories(struct phrases *phrases, bool expected[TOKEN_COUNT]) {
     static const enum token criteria[] = {TOKEN_WORD,      TOKEN_AT,   TOKEN_CLASS,
                                           TOKEN_SUBSYSTEM, TOKEN_PORT, TOKEN_SERIAL};
@@ -47,8 +48,8 @@ static void syntax_error_say_categories(struct phrases *phrases, bool expected[T
     expected[TOKEN_EVENT] = expected[TOKEN_WORD] = expected[TOKEN_NUMBER] = false;
 }
 
-/* A word behind a keyword has a name of its own. */
-static const char *syntax_error_word_behind(enum token previous) {
+/* What a word after a keyword is called. */
+static const char *syntax_error_word_after(enum token previous) {
     for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++)
         if (syntax_option(kind)->first == previous && syntax_option(kind)->value == VALUE_DURATION)
             return "a duration (5s)";
@@ -61,7 +62,7 @@ static const char *syntax_error_word_behind(enum token previous) {
 static void syntax_error_say_tokens(struct phrases *phrases, const bool expected[TOKEN_COUNT],
                                     enum token previous) {
     if (expected[TOKEN_WORD] && expected[TOKEN_NUMBER])
-        syntax_error_say(phrases, "%s", syntax_error_word_behind(previous));
+        syntax_error_say(phrases, "%s", syntax_error_word_after(previous));
     else if (expected[TOKEN_WORD])
         syntax_error_say(phrases, "%s", "a name");
     if (expected[TOKEN_STRING])
@@ -139,14 +140,26 @@ static const char NO_SEMICOLON[] =
 static const char SEPARATE[] = "separate them with ','";
 static const char TWO_LINES[] =
     "write 'or' between two ways to find one device; two devices are two lines";
+static const char A_DEVICE[] = "a device is an id (1ac1:089a), an address (0000:03:00.0) or a name "
+                               "that 'device NAME is ...' defines";
+static const char A_DEFINITION[] = "a definition is: device NAME is 1ac1:089a";
+static const char ROM_VALUE[] = "write 'rom off', or the absolute path of a file in quotes";
+static const char NO_MANNER[] = "leave it out: a definition says which device it is, and the rule "
+                                "that uses it how it is attached";
+static const char NO_ARGUMENT[] =
+    "an action has its own line; as an argument the word is written in quotes: \"%s\"";
+static const char ONE_LINE[] = "write one statement or action per line";
 
-static bool syntax_error_expects_vm(const struct syntax_error *error) {
-    return error->expected[TOKEN_ANY] && error->expected[TOKEN_STRING] &&
-           !error->expected[TOKEN_CLASS];
+/* The word that was found, or "". */
+static const char *syntax_error_word(const struct syntax_error *error) {
+    const char *text = syntax_error_text_of(&error->found);
+    return text ? text : scanner_token_text(error->found.token);
 }
 
-static bool syntax_error_expects_device(const struct syntax_error *error) {
-    return error->expected[TOKEN_CLASS] && !error->expected[TOKEN_OR];
+static bool syntax_error_is_one_of(const char *word, const char *const *list) {
+    while (*list && strcmp(word, *list) != 0)
+        list++;
+    return *list != NULL;
 }
 
 static bool syntax_error_expects_only(const struct syntax_error *error, enum token token) {
@@ -164,6 +177,19 @@ static bool syntax_error_is_and(const char *text) {
     return text && (!strcmp(text, "and") || !strcmp(text, "&") || !strcmp(text, "+"));
 }
 
+static const char *syntax_error_nearest_keyword(const struct syntax_error *error) {
+    struct suggestion suggestion = {.word = syntax_error_text_of(&error->found)};
+    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
+        if (error->expected[token])
+            suggest(&suggestion, scanner_token_text(token));
+    if (error->expected[TOKEN_EVENT])
+        for (enum event_name event = 0; event < EVENT_COUNT; event++)
+            suggest(&suggestion, scanner_event_text(event));
+    return suggestion.best;
+}
+
+/* --- hints: conditions on the word that was found, or on what is around it */
+
 static bool syntax_error_lacks_comma(const struct syntax_error *error) {
     bool or_vm = error->found.token == TOKEN_OR && !error->expected[TOKEN_OR];
     return (error->expected[TOKEN_COMMA] &&
@@ -176,15 +202,95 @@ static bool syntax_error_follows_vm(const struct syntax_error *error) {
     for (enum token token = 0; token < TOKEN_COUNT; token++)
         if (error->expected[token] != (token == TOKEN_COMMA || token == TOKEN_NEWLINE))
             return false;
-    return error->found.token == TOKEN_WORD || error->found.token == TOKEN_NUMBER ||
-           error->found.token == TOKEN_STRING;
+    return !syntax_error_is_and(syntax_error_text_of(&error->found)) &&
+           (error->found.token == TOKEN_WORD || error->found.token == TOKEN_NUMBER ||
+            error->found.token == TOKEN_STRING);
+}
+
+/* "on vm C# started {": the rest of the line is a comment. */
+static bool syntax_error_is_in_comment(const struct syntax_error *error) {
+    return error->found.token == TOKEN_NEWLINE && error->previous.token != TOKEN_NEWLINE &&
+           error->source->text[error->previous.span.end] == '#';
+}
+
+static bool syntax_error_has_semicolon(const struct syntax_error *error) {
+    return strchr(syntax_error_word(error), ';') && error->previous.token != TOKEN_NEWLINE;
+}
+
+static bool syntax_error_is_foreign_comment(const struct syntax_error *error) {
+    const char *text = syntax_error_word(error);
+    return !strncmp(text, "//", 2) || !strncmp(text, "--", 2) || *text == ';';
+}
+
+static bool syntax_error_is_near(const struct syntax_error *error) {
+    return syntax_error_nearest_keyword(error) != NULL;
+}
+
+static bool syntax_error_is_not_empty(const struct syntax_error *error) {
+    return *syntax_error_word(error) != 0;
+}
+
+static bool syntax_error_is_event(const struct syntax_error *error) {
+    return scanner_event_from_text(syntax_error_word(error)) < EVENT_COUNT;
+}
+
+/* What begins a block in other languages. */
+static bool syntax_error_is_foreign_open(const struct syntax_error *error) {
+    static const char *const words[] = {"(", "[", "do", "begin", ":", "=>", "->", NULL};
+    return syntax_error_is_one_of(syntax_error_word(error), words);
+}
+
+static bool syntax_error_begins_with_never(const struct syntax_error *error) {
+    return !strncasecmp(syntax_error_word(error), "never", 5);
+}
+
+static bool syntax_error_begins_with_digit(const struct syntax_error *error) {
+    return isdigit((unsigned char)*syntax_error_word(error));
+}
+
+static bool syntax_error_begins_with_quote(const struct syntax_error *error) {
+    const char *text = syntax_error_text_of(&error->found);
+    return text && *text && strchr("'`", *text);
+}
+
+/* Neither a word nor a '{'. */
+static bool syntax_error_is_other(const struct syntax_error *error) {
+    return !syntax_error_text_of(&error->found) && error->found.token != TOKEN_OPEN;
+}
+
+static bool syntax_error_is_not_open(const struct syntax_error *error) {
+    return error->found.token != TOKEN_OPEN;
+}
+
+/* --- hints: those that a format alone cannot give */
+
+static void syntax_error_hint_comment(struct diagnostic *diagnostic,
+                                      const struct syntax_error *error) {
+    const char *text = error->source->text;
+    struct span word = error->previous.span;
+    size_t length = word.end - word.start + strcspn(text + word.end, " \t\r\n,{}\"");
+    diagnostic_hint(diagnostic,
+                    "'#' begins a comment; a word with a '#' in it is written in quotes: \"%.*s\"",
+                    (int)length, text + word.start);
+}
+
+static void syntax_error_hint_semicolon(struct diagnostic *diagnostic,
+                                        const struct syntax_error *error) {
+    const char *near = syntax_error_nearest_keyword(error);
+    diagnostic_hint(diagnostic, "%s%s%s%s", near ? "did you mean '" : "", near ? near : "",
+                    near ? "'? " : "", NO_SEMICOLON);
+}
+
+static void syntax_error_hint_near(struct diagnostic *diagnostic,
+                                   const struct syntax_error *error) {
+    diagnostic_hint(diagnostic, "did you mean '%s'?", syntax_error_nearest_keyword(error));
 }
 
 /* Words up to the end of the line or to the next VM may be one name; words beside quotes are not.
  */
 static void syntax_error_hint_after_vm(struct diagnostic *diagnostic,
                                        const struct syntax_error *error) {
-    const char *text = diagnostic->source->text, *name = text + error->previous.span.start;
+    const char *text = error->source->text, *name = text + error->previous.span.start;
     size_t length = strcspn(name, "\r\n,#\"\\{}");
     while (length && strchr(" \t", name[length - 1]))
         length--;
@@ -197,58 +303,20 @@ static void syntax_error_hint_after_vm(struct diagnostic *diagnostic,
         diagnostic_hint(diagnostic, "%s", SEPARATE);
 }
 
-static bool syntax_error_is_foreign_comment(const char *text) {
-    return !strncmp(text, "//", 2) || !strncmp(text, "--", 2) || *text == ';';
-}
-
-static const char *syntax_error_nearest_keyword(const struct syntax_error *error) {
-    struct suggestion suggestion = {.word = syntax_error_text_of(&error->found)};
-    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
-        if (error->expected[token])
-            suggest(&suggestion, scanner_token_text(token));
-    if (error->expected[TOKEN_EVENT])
-        for (enum event_name event = 0; event < EVENT_COUNT; event++)
-            suggest(&suggestion, scanner_event_text(event));
-    return suggestion.best;
-}
-
-/* Where a VM is wanted and a word of the language stands. */
-static void syntax_error_hint_vm(struct diagnostic *diagnostic, const struct syntax_error *error,
-                                 const char *word) {
-    if (error->found.token == TOKEN_EVENT && error->previous.token == TOKEN_COMMA)
-        diagnostic_hint(diagnostic,
-                        "no ',' stands before the event; a VM that is called '%s' is written in "
-                        "quotes: \"%s\"",
-                        word, word);
-    else if (error->found.token == TOKEN_EVENT)
-        diagnostic_hint(diagnostic,
-                        "the VM's name comes first, 'any' for every VM; a VM that is called '%s' "
-                        "is written in quotes: \"%s\"",
-                        word, word);
-    else if (error->found.token == TOKEN_ALL)
-        diagnostic_hint(diagnostic, "did you mean 'any'? A VM that is called 'all' is written in "
-                                    "quotes: \"all\"");
-    else if (syntax_error_is_keyword(error->found.token))
-        diagnostic_hint(diagnostic, "a VM that is called '%s' is written in quotes: \"%s\"", word,
-                        word);
-    else
-        diagnostic_hint(diagnostic, "name it, or write 'any' for every VM");
-}
-
-/* The word behind the span, without what separates it; `length` is 0 at the line's end. */
-static const char *syntax_error_word_behind_span(const struct source *source, struct span span,
-                                                 size_t *length) {
-    const char *word = source->text + span.end + strspn(source->text + span.end, " \t");
+/* The next word on the line; `length` is 0 at its end. */
+static const char *syntax_error_next_word(const struct syntax_error *error, size_t *length) {
+    const char *word = error->source->text + error->found.span.end;
+    word += strspn(word, " \t");
     *length = strcspn(word, " \t\r\n,{}#\"");
     return word;
 }
 
 /* "attach 0300", "attach 8086 1521", "attach 2 8086:1521" */
 static void syntax_error_hint_number(struct diagnostic *diagnostic,
-                                     const struct syntax_error *error, const char *word) {
+                                     const struct syntax_error *error) {
+    const char *word = syntax_error_word(error);
     size_t length = 0, digits = strlen(word);
-    const char *next =
-        syntax_error_word_behind_span(diagnostic->source, error->found.span, &length);
+    const char *next = syntax_error_next_word(error, &length);
     if (digits == 4 && length == 4 && strspn(next, "0123456789abcdefABCDEF") >= 4)
         diagnostic_hint(diagnostic, "did you mean '%s:%.4s'?", word, next);
     else if (digits == 8)
@@ -261,251 +329,227 @@ static void syntax_error_hint_number(struct diagnostic *diagnostic,
         diagnostic_hint(diagnostic,
                         "'all' has no number: 'any %s' takes that many, 'all' every one", word);
     else
-        diagnostic_hint(diagnostic, "a device is an id (1ac1:089a), an address (0000:03:00.0) or "
-                                    "a name that 'device NAME is ...' defines");
+        diagnostic_hint(diagnostic, "%s", A_DEVICE);
 }
 
-/* Where a device is wanted. */
-static void syntax_error_hint_device(struct diagnostic *diagnostic,
-                                     const struct syntax_error *error, const char *word) {
+/* "attach vfio 1ac1:089a" */
+static void syntax_error_hint_backend(struct diagnostic *diagnostic,
+                                      const struct syntax_error *error) {
+    const char *word = syntax_error_word(error);
     size_t length = 0;
-    const char *next =
-        syntax_error_word_behind_span(diagnostic->source, error->found.span, &length);
-    if (error->found.token == TOKEN_NUMBER)
-        syntax_error_hint_number(diagnostic, error, word);
-    else if ((error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL) &&
-             (error->previous.token == TOKEN_ANY || error->previous.token == TOKEN_ALL))
-        diagnostic_hint(diagnostic, "'any' takes the first free one, 'all' every one: write one of "
-                                    "the two");
-    else if (error->found.token == TOKEN_ANY || error->found.token == TOKEN_ALL)
-        diagnostic_hint(diagnostic, "leave it out: 'any' and 'all' stand behind 'attach' or "
-                                    "'detach' in a rule alone");
-    else if (error->found.token == TOKEN_STRING && *word)
-        diagnostic_hint(diagnostic, "leave out the quotes: %s", word);
-    else if (error->found.token == TOKEN_DEVICE)
-        diagnostic_hint(diagnostic, "leave out 'device': attach 1ac1:089a as vfio");
-    else if (syntax_error_is_backend(error->found.token) && length && memcmp(next, "as", 2) != 0)
+    const char *next = syntax_error_next_word(error, &length);
+    if (length && memcmp(next, "as", 2) != 0)
         diagnostic_hint(diagnostic, "leave it out here: attach %.*s as %s", (int)length, next,
                         word);
-    else if (syntax_error_is_backend(error->found.token))
+    else
         diagnostic_hint(diagnostic, "the device comes first: attach 1ac1:089a as %s", word);
-    else
-        diagnostic_hint(diagnostic, "a device is an id (1ac1:089a), an address (0000:03:00.0) or "
-                                    "a name that 'device NAME is ...' defines");
 }
 
-/* Behind a device, before 'as'. */
-static void syntax_error_hint_after_device(struct diagnostic *diagnostic,
-                                           const struct syntax_error *error, const char *word) {
-    if (error->found.token == TOKEN_NEWLINE)
-        diagnostic_hint(diagnostic, "say how: 'as vfio' for PCI, 'as usb' for USB");
-    else if (syntax_error_is_backend(error->found.token))
-        diagnostic_hint(diagnostic, "did you mean 'as %s'?", word);
-    else if (error->found.token == TOKEN_TO || error->found.token == TOKEN_IS)
-        diagnostic_hint(diagnostic, "did you mean 'as'?");
-    else if (error->found.token == TOKEN_GROUP)
-        diagnostic_hint(diagnostic, "did you mean 'with group'?");
-    else if (error->found.token >= TOKEN_OPTIONAL)
-        diagnostic_hint(diagnostic, "'%s' stands behind 'as vfio' or 'as usb'", word);
+/* "'vfio' for PCI devices, 'usb' for USB devices" */
+static char *syntax_error_list_backends(const char *before) {
+    char *text = memory_strdup("");
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
+        const struct backend_row *row = syntax_backend(backend);
+        char *longer = memory_printf("%s%s'%s%s' for %s%s", text, *text ? ", " : "", before,
+                                     row->text, row->bus_name, *before ? "" : " devices");
+        free(text);
+        text = longer;
+    }
+    return text;
 }
 
-/* Behind a device in a guard or a definition. */
-static void syntax_error_hint_condition(struct diagnostic *diagnostic,
-                                        const struct syntax_error *error) {
-    if (error->expected[TOKEN_TO] && error->found.token == TOKEN_ON)
-        diagnostic_hint(diagnostic, "did you mean 'to'?");
-    else if (error->expected[TOKEN_TO] && error->found.token == TOKEN_VM)
-        diagnostic_hint(diagnostic, "did you mean 'to vm'?");
-    else if (error->expected[TOKEN_TO] &&
-             (error->found.token == TOKEN_AS || error->found.token == TOKEN_WITH))
-        diagnostic_hint(diagnostic, "leave it out: a 'never' forbids every way");
-    else if (error->found.token == TOKEN_COMMA)
-        diagnostic_hint(diagnostic, "'or' stands between two ways to find one device; several "
-                                    "devices are several lines");
-    else if (error->found.token == TOKEN_AS || error->found.token == TOKEN_WITH)
-        diagnostic_hint(
-            diagnostic,
-            "leave it out: a definition says which device it is, and the rule that uses it how "
-            "it is attached");
-    else if (syntax_error_is_keyword(error->found.token))
-        diagnostic_hint(diagnostic, "one statement or action stands on a line");
-}
-
-/* Where a definition's name is wanted. */
-static void syntax_error_hint_name(struct diagnostic *diagnostic, const struct syntax_error *error,
-                                   const char *word) {
-    if (error->found.token == TOKEN_STRING)
-        diagnostic_hint(diagnostic, "a device's name has no quotes");
-    else if (error->found.token == TOKEN_IS || error->found.token == TOKEN_NEWLINE)
-        diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
-    else
-        diagnostic_hint(diagnostic, "'%s' means something else: take another name", word);
+static void syntax_error_hint_backends(struct diagnostic *diagnostic,
+                                       const struct syntax_error *error) {
+    bool after_device = error->expected[TOKEN_AS];
+    char *list = syntax_error_list_backends(after_device ? "as " : "");
+    diagnostic_hint(diagnostic, "%s%s", after_device ? "say how: " : "", list);
+    free(list);
 }
 
 static bool syntax_error_hint_quotes(struct diagnostic *diagnostic, const struct source *source,
                                      uint32_t start);
 
-static void syntax_error_hint_text(struct diagnostic *diagnostic, const struct syntax_error *error,
-                                   const char *word) {
-    if (error->expected[TOKEN_OFF] && syntax_error_is_keyword(error->found.token))
-        diagnostic_hint(diagnostic, "write 'rom off', or the absolute path of a file in quotes");
-    else if (error->previous.token == TOKEN_SERIAL && !syntax_error_text_of(&error->found))
-        diagnostic_hint(diagnostic,
-                        "the serial number comes here, in quotes: serial \"DE00212E7B\"");
-    else if (error->previous.token == TOKEN_RUN && syntax_error_is_keyword(error->found.token))
-        diagnostic_hint(diagnostic, "the program comes here, in quotes: run \"/PROGRAM\"");
-    else if (error->found.token == TOKEN_NEWLINE)
-        diagnostic_hint(diagnostic,
-                        error->expected[TOKEN_OFF]
-                            ? "write 'rom off', or the absolute path of a file in quotes"
-                            : "write it in quotes: \"...\"");
-    else if (syntax_error_text_of(&error->found) && *word && strchr("'`", *word)) {
-        if (!syntax_error_hint_quotes(diagnostic, diagnostic->source, error->found.span.start))
-            diagnostic_hint(diagnostic, "quotes are '\"'");
-    } else
-        diagnostic_hint(diagnostic, "write it in quotes: \"%s\"", word);
+static void syntax_error_hint_quote(struct diagnostic *diagnostic,
+                                    const struct syntax_error *error) {
+    if (!syntax_error_hint_quotes(diagnostic, error->source, error->found.span.start))
+        diagnostic_hint(diagnostic, "quotes are '\"'");
 }
 
-/* Behind the device of an action. */
-static void syntax_error_hint_rest(struct diagnostic *diagnostic, const struct syntax_error *error,
-                                   const char *word) {
-    if (error->found.token == TOKEN_WORD && error->expected[TOKEN_OR])
-        diagnostic_hint(diagnostic,
-                        error->expected[TOKEN_COMMA]
-                            ? "two devices are separated by ',', two names of one by 'or'"
-                            : TWO_LINES);
-    else if (error->expected[TOKEN_AS])
-        syntax_error_hint_after_device(diagnostic, error, word);
-    else if (error->expected[TOKEN_OR])
-        syntax_error_hint_condition(diagnostic, error);
-    else if (error->expected[TOKEN_WITHIN] && error->found.token == TOKEN_WORD && *word >= '0' &&
-             *word <= '9')
-        diagnostic_hint(diagnostic, "did you mean 'within %s'?", word);
-    else if (syntax_error_expects_argument(error) &&
-             (syntax_error_is_keyword(error->found.token) || error->found.token == TOKEN_EVENT))
-        diagnostic_hint(
-            diagnostic,
-            "an action has its own line; as an argument the word is written in quotes: \"%s\"",
-            word);
-    else if (error->expected[TOKEN_STRING] && error->found.token != TOKEN_OPEN)
-        syntax_error_hint_text(diagnostic, error, word);
-    else if (error->found.token == TOKEN_COMMA && error->expected[TOKEN_OPTIONAL])
-        diagnostic_hint(diagnostic,
-                        "options are separated by blanks; every action has its own line");
-    else if (error->found.token == TOKEN_WITH && error->expected[TOKEN_OPTIONAL])
-        diagnostic_hint(diagnostic, "'with group' stands before 'as'");
-    else if ((error->found.token == TOKEN_RESET || error->found.token == TOKEN_REBOOT) &&
-             error->expected[TOKEN_THEN])
-        diagnostic_hint(diagnostic, "did you mean 'then %s'?", word);
-    else if (error->found.token == TOKEN_OFF && error->expected[TOKEN_ROM])
-        diagnostic_hint(diagnostic, "did you mean 'rom off'?");
-    else if (error->found.token == TOKEN_GROUP && error->expected[TOKEN_OPTIONAL])
-        diagnostic_hint(diagnostic, "'with group' comes before 'as'");
-    else if (error->found.token == TOKEN_OPEN && error->expected[TOKEN_NEWLINE])
-        diagnostic_hint(diagnostic, "a block follows the events of a rule");
-    else if (error->expected[TOKEN_NEWLINE] && syntax_error_is_keyword(error->found.token))
-        diagnostic_hint(diagnostic, "one statement or action stands on a line");
-}
+/* --- hints: the table */
 
-static bool syntax_error_is_event(const char *word) {
-    enum event_name event = 0;
-    while (event < EVENT_COUNT && strcmp(word, scanner_event_text(event)) != 0)
-        event++;
-    return event < EVENT_COUNT;
-}
+/* Kinds of tokens, beside the tokens themselves. */
+enum { ANY_KEYWORD = TOKEN_COUNT, ANY_OPTION, ANY_BACKEND, ANY_QUANTIFIER };
 
-/* What begins a block elsewhere. */
-static bool syntax_error_is_foreign_open(const char *word) {
-    static const char *const words[] = {"(", "[", "do", "begin", ":", "=>", "->"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!strcmp(word, words[i]))
-            return true;
-    return false;
-}
+/* The first row whose conditions are all met gives the hint; what is not set in a row is met. */
+struct hint {
+    enum token only; /* nothing else is expected */
+    enum token expected, and, without;
+    int found, after; /* a token or a kind of tokens; `after` is the one before it */
+    bool (*when)(const struct syntax_error *error);
+    const char *text; /* '%s' is the word that was found; NULL without `hint`: there is no hint */
+    void (*hint)(struct diagnostic *diagnostic, const struct syntax_error *error);
+};
 
-/* "on vm C# started {": the rest of the line is a comment. Returns false when the line ends without
- * one. */
-static bool syntax_error_hint_comment(struct diagnostic *diagnostic,
-                                      const struct syntax_error *error) {
-    const char *text = diagnostic->source->text;
-    struct span word = error->previous.span;
-    if (error->found.token != TOKEN_NEWLINE || text[word.end] != '#' ||
-        error->previous.token == TOKEN_NEWLINE)
-        return false;
-    size_t length = word.end - word.start + strcspn(text + word.end, " \t\r\n,{}\"");
-    diagnostic_hint(diagnostic,
-                    "'#' begins a comment; a word with a '#' in it is written in quotes: \"%.*s\"",
-                    (int)length, text + word.start);
-    return true;
-}
+#define VM .expected = TOKEN_ANY, .and = TOKEN_STRING, .without = TOKEN_CLASS
+#define DEVICE .expected = TOKEN_CLASS, .without = TOKEN_OR
+#define NAME .only = TOKEN_WORD
+#define ACTION .expected = TOKEN_OPEN
+#define STATEMENT .expected = TOKEN_ON, .and = TOKEN_NEVER
+#define MANNER .expected = TOKEN_AS
+#define CONDITION .expected = TOKEN_OR
+#define GUARDED CONDITION, .and = TOKEN_TO
+#define ARGUMENT                                                                                   \
+    .expected = TOKEN_STRING, .and = TOKEN_NUMBER, .when = syntax_error_expects_argument
+#define TEXT .expected = TOKEN_STRING
+#define OPTIONS .expected = TOKEN_OPTIONAL
 
-/* Where one kind of word alone is right, or a statement begins. */
-static void syntax_error_hint_one(struct diagnostic *diagnostic, const struct syntax_error *error,
-                                  const char *word) {
-    if (syntax_error_expects_only(error, TOKEN_VM))
-        diagnostic_hint(diagnostic, "'vm' comes before a VM's name: vm frigate");
-    else if (syntax_error_expects_only(error, TOKEN_ATTACH))
-        diagnostic_hint(diagnostic, "a guard is: never attach DEVICE, or never attach DEVICE to vm "
-                                    "NAME");
-    else if (syntax_error_expects_only(error, TOKEN_WORD))
-        syntax_error_hint_name(diagnostic, error, word);
-    else if (syntax_error_expects_only(error, TOKEN_IS))
-        diagnostic_hint(diagnostic, "a definition is: device NAME is 1ac1:089a");
-    else if (error->expected[TOKEN_VFIO])
-        diagnostic_hint(diagnostic, "'vfio' for PCI devices, 'usb' for USB devices");
-    else if (error->expected[TOKEN_OPEN] && syntax_error_is_event(word))
-        diagnostic_hint(diagnostic, "events are separated by ',': started, %s", word);
-    else if (error->expected[TOKEN_OPEN] && syntax_error_is_foreign_open(word))
-        diagnostic_hint(diagnostic, "a block is between '{' and '}', one action a line");
-    else if (error->expected[TOKEN_OPEN])
-        diagnostic_hint(diagnostic, "say what to do: attach DEVICE as vfio, detach DEVICE, run "
-                                    "\"/PROGRAM\", or a block of these between '{' and '}'");
-    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER] &&
-             !strncasecmp(word, "never", 5))
-        diagnostic_hint(diagnostic, "did you mean 'never attach'?");
-    else if (error->expected[TOKEN_ON] && error->expected[TOKEN_NEVER])
-        diagnostic_hint(diagnostic, "a rule is: on vm NAME EVENT attach DEVICE as vfio");
-    else if (error->found.token == TOKEN_STRING && error->expected[TOKEN_NUMBER] &&
-             !error->expected[TOKEN_STRING] && *word)
-        diagnostic_hint(diagnostic, "leave out the quotes: %s", word);
-    else
-        syntax_error_hint_rest(diagnostic, error, word);
+static const struct hint hints[] = {
+    {.when = syntax_error_is_in_comment, .hint = syntax_error_hint_comment},
+    {.found = TOKEN_WORD, .when = syntax_error_has_semicolon, .hint = syntax_error_hint_semicolon},
+    {.found = TOKEN_WORD,
+     .when = syntax_error_is_foreign_comment,
+     .text = "a comment begins with '#'"},
+    {.found = TOKEN_CLOSE, .text = "unmatched '}'"},
+    {.when = syntax_error_follows_vm, .hint = syntax_error_hint_after_vm},
+    {.when = syntax_error_lacks_comma, .text = SEPARATE},
+    {.found = TOKEN_WORD, .when = syntax_error_is_near, .hint = syntax_error_hint_near},
+
+    {VM, .found = TOKEN_EVENT, .after = TOKEN_COMMA,
+     .text = "remove the ',' before the event; a VM named '%s' is written in quotes: \"%s\""},
+    {VM, .found = TOKEN_EVENT,
+     .text = "the VM's name comes first, 'any' for every VM; a VM named '%s' is written in quotes: "
+             "\"%s\""},
+    {VM, .found = TOKEN_ALL,
+     .text = "did you mean 'any'? A VM named '%s' is written in quotes: \"%s\""},
+    {VM, .found = ANY_KEYWORD, .text = "a VM named '%s' is written in quotes: \"%s\""},
+    {VM, .text = "name it, or write 'any' for every VM"},
+
+    {DEVICE, .found = TOKEN_NUMBER, .hint = syntax_error_hint_number},
+    {DEVICE, .found = ANY_QUANTIFIER, .after = ANY_QUANTIFIER,
+     .text = "'any' takes the first free one, 'all' every one: write one of the two"},
+    {DEVICE, .found = ANY_QUANTIFIER,
+     .text = "leave it out: only 'attach' and 'detach' in a rule take 'any' and 'all'"},
+    {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_not_empty,
+     .text = "leave out the quotes: %s"},
+    {DEVICE, .found = TOKEN_DEVICE, .text = "leave out 'device': attach 1ac1:089a as vfio"},
+    {DEVICE, .found = ANY_BACKEND, .hint = syntax_error_hint_backend},
+    {DEVICE, .text = A_DEVICE},
+
+    {.expected = TOKEN_EVENT, .text = EVENT_NAMES},
+    {.only = TOKEN_VM, .text = "'vm' comes before a VM's name: vm frigate"},
+    {.only = TOKEN_ATTACH,
+     .text = "a guard is: never attach DEVICE, or never attach DEVICE to vm NAME"},
+    {NAME, .found = TOKEN_STRING, .text = "a device's name has no quotes"},
+    {NAME, .found = TOKEN_IS, .text = A_DEFINITION},
+    {NAME, .found = TOKEN_NEWLINE, .text = A_DEFINITION},
+    {NAME, .text = "'%s' has another meaning: use another name"},
+    {.only = TOKEN_IS, .text = A_DEFINITION},
+    {.expected = TOKEN_VFIO, .hint = syntax_error_hint_backends},
+
+    {ACTION, .when = syntax_error_is_event, .text = "separate events with ',': started, %s"},
+    {ACTION, .when = syntax_error_is_foreign_open,
+     .text = "a block is between '{' and '}', one action a line"},
+    {ACTION,
+     .text =
+         "say what to do: attach DEVICE as vfio, detach DEVICE, run \"/PROGRAM\", or a block of "
+         "these between '{' and '}'"},
+    {STATEMENT, .when = syntax_error_begins_with_never, .text = "did you mean 'never attach'?"},
+    {STATEMENT, .text = "a rule is: on vm NAME EVENT attach DEVICE as vfio"},
+    {.expected = TOKEN_NUMBER,
+     .without = TOKEN_STRING,
+     .found = TOKEN_STRING,
+     .when = syntax_error_is_not_empty,
+     .text = "leave out the quotes: %s"},
+
+    {CONDITION, .and = TOKEN_COMMA, .found = TOKEN_WORD,
+     .text = "separate two devices with ',', two names of one with 'or'"},
+    {CONDITION, .found = TOKEN_WORD, .text = TWO_LINES},
+    {MANNER, .found = TOKEN_NEWLINE, .hint = syntax_error_hint_backends},
+    {MANNER, .found = ANY_BACKEND, .text = "did you mean 'as %s'?"},
+    {MANNER, .found = TOKEN_TO, .text = "did you mean 'as'?"},
+    {MANNER, .found = TOKEN_IS, .text = "did you mean 'as'?"},
+    {MANNER, .found = TOKEN_GROUP, .text = "did you mean 'with group'?"},
+    {MANNER, .found = ANY_OPTION, .text = "'%s' follows 'as vfio' or 'as usb'"},
+    {MANNER, .text = NULL},
+    {GUARDED, .found = TOKEN_ON, .text = "did you mean 'to'?"},
+    {GUARDED, .found = TOKEN_VM, .text = "did you mean 'to vm'?"},
+    {GUARDED, .found = TOKEN_AS, .text = "leave it out: a 'never' forbids every way"},
+    {GUARDED, .found = TOKEN_WITH, .text = "leave it out: a 'never' forbids every way"},
+    {CONDITION, .found = TOKEN_COMMA,
+     .text = "'or' separates two ways to find one device; several devices are several lines"},
+    {CONDITION, .found = TOKEN_AS, .text = NO_MANNER},
+    {CONDITION, .found = TOKEN_WITH, .text = NO_MANNER},
+    {CONDITION, .found = ANY_KEYWORD, .text = ONE_LINE},
+    {CONDITION, .text = NULL},
+
+    {.expected = TOKEN_WITHIN,
+     .found = TOKEN_WORD,
+     .when = syntax_error_begins_with_digit,
+     .text = "did you mean 'within %s'?"},
+    {ARGUMENT, .found = ANY_KEYWORD, .text = NO_ARGUMENT},
+    {ARGUMENT, .found = TOKEN_EVENT, .text = NO_ARGUMENT},
+    {TEXT, .and = TOKEN_OFF, .found = ANY_KEYWORD, .text = ROM_VALUE},
+    {TEXT, .after = TOKEN_SERIAL, .when = syntax_error_is_other,
+     .text = "the serial number comes here, in quotes: serial \"DE00212E7B\""},
+    {TEXT, .after = TOKEN_RUN, .found = ANY_KEYWORD,
+     .text = "the program comes here, in quotes: run \"/PROGRAM\""},
+    {TEXT, .and = TOKEN_OFF, .found = TOKEN_NEWLINE, .text = ROM_VALUE},
+    {TEXT, .found = TOKEN_NEWLINE, .text = "write it in quotes: \"...\""},
+    {TEXT, .when = syntax_error_begins_with_quote, .hint = syntax_error_hint_quote},
+    {TEXT, .when = syntax_error_is_not_open, .text = "write it in quotes: \"%s\""},
+
+    {OPTIONS, .found = TOKEN_COMMA,
+     .text = "separate options with blanks; every action has its own line"},
+    {OPTIONS, .found = TOKEN_WITH, .text = "'with group' comes before 'as'"},
+    {.expected = TOKEN_THEN, .found = TOKEN_RESET, .text = "did you mean 'then %s'?"},
+    {.expected = TOKEN_THEN, .found = TOKEN_REBOOT, .text = "did you mean 'then %s'?"},
+    {.expected = TOKEN_ROM, .found = TOKEN_OFF, .text = "did you mean 'rom off'?"},
+    {OPTIONS, .found = TOKEN_GROUP, .text = "'with group' comes before 'as'"},
+    {.expected = TOKEN_NEWLINE,
+     .found = TOKEN_OPEN,
+     .text = "a block follows the events of a rule"},
+    {.expected = TOKEN_NEWLINE, .found = ANY_KEYWORD, .text = ONE_LINE},
+};
+
+/* `wanted` 0: any token. TOKEN_END itself is never asked for. */
+static bool syntax_error_is_token(enum token token, int wanted) {
+    switch (wanted) {
+    case 0:
+        return true;
+    case ANY_KEYWORD:
+        return syntax_error_is_keyword(token);
+    case ANY_OPTION:
+        return syntax_is_option(token);
+    case ANY_BACKEND:
+        return syntax_error_is_backend(token);
+    case ANY_QUANTIFIER:
+        return token == TOKEN_ANY || token == TOKEN_ALL;
+    default:
+        return token == (enum token)wanted;
+    }
 }
 
 static void syntax_error_hint(struct diagnostic *diagnostic, const struct syntax_error *error) {
-    const char *word = syntax_error_text_of(&error->found) ? syntax_error_text_of(&error->found)
-                                                           : scanner_token_text(error->found.token);
-    const char *near =
-        error->found.token == TOKEN_WORD ? syntax_error_nearest_keyword(error) : NULL;
-    if (syntax_error_hint_comment(diagnostic, error))
-        ;
-    else if (error->found.token == TOKEN_WORD && strchr(word, ';') &&
-             error->previous.token != TOKEN_NEWLINE)
-        diagnostic_hint(diagnostic, "%s%s%s%s", near ? "did you mean '" : "", near ? near : "",
-                        near ? "'? " : "", NO_SEMICOLON);
-    else if (error->found.token == TOKEN_WORD && syntax_error_is_foreign_comment(word))
-        diagnostic_hint(diagnostic, "a comment begins with '#'");
-    else if (error->found.token == TOKEN_CLOSE)
-        diagnostic_hint(diagnostic, "there is no '{' that it could end here");
-    else if (syntax_error_follows_vm(error) &&
-             !syntax_error_is_and(syntax_error_text_of(&error->found)))
-        syntax_error_hint_after_vm(diagnostic, error);
-    else if (syntax_error_lacks_comma(error))
-        diagnostic_hint(diagnostic, "%s", SEPARATE);
-    else if (near)
-        diagnostic_hint(diagnostic, "did you mean '%s'?", near);
-    else if (syntax_error_expects_vm(error))
-        syntax_error_hint_vm(diagnostic, error, word);
-    else if (syntax_error_expects_device(error))
-        syntax_error_hint_device(diagnostic, error, word);
-    else if (error->expected[TOKEN_EVENT])
-        diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
-    else
-        syntax_error_hint_one(diagnostic, error, word);
+    const char *word = syntax_error_word(error);
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
+        const struct hint *hint = &hints[i];
+        if ((hint->only && !syntax_error_expects_only(error, hint->only)) ||
+            (hint->expected && !error->expected[hint->expected]) ||
+            (hint->and &&!error->expected[hint->and ]) ||
+            (hint->without && error->expected[hint->without]) ||
+            !syntax_error_is_token(error->found.token, hint->found) ||
+            !syntax_error_is_token(error->previous.token, hint->after) ||
+            (hint->when && !hint->when(error)))
+            continue;
+        if (hint->hint)
+            hint->hint(diagnostic, error);
+        else if (hint->text)
+            diagnostic_hint(diagnostic, hint->text, word, word);
+        return;
+    }
 }
 
-/* --- a keyword that was mistyped where a device may stand passes as a name; what follows it tells
- */
+/* --- a mistyped keyword where a device may be is taken for a name; what follows shows it */
 
 static const char *syntax_error_mistyped(const struct syntax_error *error) {
     struct suggestion suggestion = {.word = syntax_error_text_of(&error->previous)};
@@ -555,7 +599,8 @@ void syntax_error_wrong_quotes(struct parse_context *context, struct span span) 
     struct diagnostic *diagnostic =
         syntax_error_syntax(context, span, "only '\"' begins a quoted word");
     if (!syntax_error_hint_quotes(diagnostic, context->source, span.start))
-        diagnostic_hint(diagnostic, "write \"...\", also around a name that really begins so");
+        diagnostic_hint(diagnostic,
+                        "write \"...\", also around a name that begins with such a quote");
 }
 
 void syntax_error_odd_name(struct parse_context *context, struct span span, const char *text) {
@@ -571,16 +616,16 @@ void syntax_error_odd_name(struct parse_context *context, struct span span, cons
                         "has a '[' in it is written in quotes: \"%s\"",
                         text);
     else if (lower)
-        diagnostic_hint(syntax_error_syntax(context, span, "a word of the language in upper case"),
-                        "did you mean '%s'? A VM that is called so is written in quotes: \"%s\"",
+        diagnostic_hint(syntax_error_syntax(context, span, "keywords are lower case"),
+                        "did you mean '%s'? A VM with that name is written in quotes: \"%s\"",
                         lower, text);
     else if (length > 1 && text[length - 1] == ':')
         diagnostic_hint(syntax_error_syntax(context, span, "a name that ends with ':'"),
-                        "did you mean '%.*s'? A VM that is called so is written in quotes: \"%s\"",
+                        "did you mean '%.*s'? A VM with that name is written in quotes: \"%s\"",
                         (int)length - 1, text, text);
     else if (length > 1 && text[length - 1] == ';')
         diagnostic_hint(syntax_error_syntax(context, span, "a name that ends with ';'"),
-                        "There is no ';': VMs are separated by ','; a VM that is called so is "
+                        "There is no ';': VMs are separated by ','; a VM with that name is "
                         "written in quotes: \"%s\"",
                         text);
 }
@@ -597,12 +642,6 @@ static const char *syntax_error_nearly_field(const char *word) {
     return NULL;
 }
 
-static bool syntax_error_is_one_of(const char *word, const char *const *list) {
-    while (*list && strcmp(word, *list) != 0)
-        list++;
-    return *list != NULL;
-}
-
 bool syntax_error_hint_vm_words(struct diagnostic *diagnostic, const char *words, size_t length) {
     static const char *const nots[] = {"!", "not", "but", "except", "without", NULL};
     static const char *const separators[] = {"|", "||", "&", "&&", "+", "/", ";", NULL};
@@ -616,7 +655,7 @@ bool syntax_error_hint_vm_words(struct diagnostic *diagnostic, const char *words
     if (!second)
         said = false;
     else if (syntax_error_is_one_of(first, nots) || syntax_error_is_one_of(second, nots))
-        diagnostic_hint(diagnostic, "there is no 'not': name the VMs that are meant");
+        diagnostic_hint(diagnostic, "there is no 'not': list the VMs that you mean");
     else if (syntax_error_is_one_of(second, separators) || character_has_wide_separator(first) ||
              character_has_wide_separator(second))
         diagnostic_hint(diagnostic, "%s", SEPARATE);
@@ -655,15 +694,13 @@ void syntax_error_bad_uuid(struct parse_context *context, struct span span, cons
 void syntax_error_joined_never(struct parse_context *context, struct span backslash) {
     diagnostic_hint(
         syntax_error_syntax(context, backslash, "this backslash joins the next line, a 'never'"),
-        "take the backslash away: a 'never' is a statement of its own");
+        "remove the backslash: a 'never' is a statement of its own");
 }
 
 bool syntax_error_is_shell_operator(const char *text) {
-    static const char *const words[] = {";", "&", "&&", "|", "||", ">", ">>", "<", "//", "2>&1"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!strcmp(text, words[i]))
-            return true;
-    return false;
+    static const char *const words[] = {";",  "&", "&&", "|",    "||", ">",
+                                        ">>", "<", "//", "2>&1", NULL};
+    return syntax_error_is_one_of(text, words);
 }
 
 void syntax_error_shell_word(struct parse_context *context, struct span span, const char *text) {
@@ -705,7 +742,7 @@ void syntax_error_report(struct parse_context *context, const struct syntax_erro
     syntax_error_hint(diagnostic, error);
 }
 
-/* What other tools call it. */
+/* Names of other tools for events. */
 static const char *syntax_error_event_of_synonym(const char *text) {
     static const char *const synonyms[][2] = {
         {"stop", "stopped"},      {"shutdown", "stopped"},  {"shutoff", "stopped"},
@@ -745,7 +782,7 @@ bool syntax_error_unknown_event(struct parse_context *context, struct span span,
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
                                                    CHECK_UNKNOWN_EVENT, "unknown event '%s'", text);
     struct suggestion suggestion = {.word = text};
-    /* From the last on: 'started' is meant more often than 'start', which is as near. */
+    /* From the last to the first: 'started' is meant more often than 'start', which is as near. */
     for (enum event_name event = EVENT_COUNT; event-- > 0;)
         suggest(&suggestion, scanner_event_text(event));
     if (syntax_error_event_of_synonym(text))

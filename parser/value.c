@@ -1,4 +1,4 @@
-/* Words to values: ids, addresses, classes, ports, durations, and what to say of those that are
+/* Words to values: ids, addresses, classes, ports and durations, with hints for those that are
  * nearly right. */
 #include "lexer/character.h"
 #include "parser/glob.h"
@@ -61,13 +61,12 @@ static bool value_hint_brackets(struct diagnostic *diagnostic, const char *text)
 static bool value_hint_separator(struct diagnostic *diagnostic, const char *text) {
     if (!character_has_wide_separator(text))
         return false;
-    diagnostic_hint(diagnostic, "write a plain ',' between two");
+    diagnostic_hint(diagnostic, "separate them with a plain ','");
     return true;
 }
 
-/* A half that only lacks zeros or has 0x before it, as it should have been written; NULL when it is
- * worse. */
-static char *value_mended_half(const char *text, size_t length) {
+/* A half without its leading zeros, or with 0x before it, corrected; NULL: it cannot be. */
+static char *value_corrected_half(const char *text, size_t length) {
     if (length == 1 && *text == '*')
         return memory_strdup("*");
     if (length > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
@@ -79,8 +78,8 @@ static char *value_mended_half(const char *text, size_t length) {
     return memory_printf("%0*lx", 4, strtoul(text, NULL, 16));
 }
 
-/* A bad word right behind a bad word, nothing but blanks between, is the same mistake: an id that
- * was written in two pieces. The first diagnostic grows over it. */
+/* A bad word right after a bad word is the same mistake, such as an id with a blank in it. The span
+ * of the first diagnostic is extended. */
 static bool value_continues_mistake(struct parse_context *context, struct span span) {
     struct diagnostics *diagnostics = context->diagnostics;
     struct diagnostic *last =
@@ -115,15 +114,15 @@ static void value_hint_id(struct diagnostic *diagnostic, const char *text, const
     size_t length = value_without_end(text, strlen(text)), left = (size_t)(colon - text);
     bool short_halves =
         left == 2 && length == 5 && value_all_hex(text, 2) && value_all_hex(text + 3, 2);
-    char *vendor = left < length ? value_mended_half(text, left) : NULL;
-    char *device = vendor ? value_mended_half(colon + 1, length - left - 1) : NULL;
+    char *vendor = left < length ? value_corrected_half(text, left) : NULL;
+    char *device = vendor ? value_corrected_half(colon + 1, length - left - 1) : NULL;
     if (value_hint_brackets(diagnostic, text) || value_hint_separator(diagnostic, text))
         ;
     else if (value_is_glob(text) && left == 2 && value_all_hex(text, 2) && strlen(colon + 1) <= 2)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%s.*'; an id has four digits",
                         text);
     else if (value_is_glob(text))
-        diagnostic_hint(diagnostic, "'*' stands for a whole half: 10de:*");
+        diagnostic_hint(diagnostic, "'*' replaces a whole half: 10de:*");
     else if (short_halves)
         diagnostic_hint(diagnostic, "a PCI address has its function: '%.5s.0', or '%.5s.*' for all",
                         text, text);
@@ -159,7 +158,7 @@ bool value_id(struct parse_context *context, struct criterion *criterion, struct
     if (criterion->any_vendor && criterion->any_device) {
         diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ID,
                                        "'*:*' would mean every device"),
-                        "give the vendor at least: 10de:*");
+                        "give at least the vendor: 10de:*");
         return false;
     }
     return true;
@@ -233,7 +232,7 @@ static bool value_is_address(const char *text) {
            value_address_part(bus_end + 1, (size_t)(dot - bus_end - 1), 2, 0x1f);
 }
 
-/* One number of an address and the character behind it; false when it is out of bounds. */
+/* One number of an address and the character after it; false when it is out of bounds. */
 static bool value_take_part(const char **text, unsigned limit, const char *separators,
                             unsigned *value) {
     char *end = NULL;
@@ -248,8 +247,8 @@ static bool value_take_part(const char **text, unsigned limit, const char *separ
     return true;
 }
 
-/* As lspci, libvirt's nodedev and people in haste write it. */
-char *value_mended_address(const char *text) {
+/* As lspci, libvirt's nodedev or people in a hurry write it. */
+char *value_corrected_address(const char *text) {
     static const char BETWEEN[] = ":._-";
     unsigned domain = 0, bus = 0, slot = 0, function = 0;
     if (!strncmp(text, "pci_", 4))
@@ -270,7 +269,7 @@ char *value_mended_address(const char *text) {
 
 static bool value_is_port(const char *text);
 
-/* A glob that only its domain keeps from matching an address. */
+/* A glob that matches no address only because of its domain. */
 static bool value_has_bad_domain(const char *text) {
     const char *colon = strchr(text, ':');
     bool has_domain = colon && strchr(colon + 1, ':');
@@ -283,11 +282,11 @@ static bool value_has_bad_domain(const char *text) {
 static bool value_bad_address(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic =
         diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ADDRESS,
-                       "'%s' is no PCI address", text);
+                       "'%s' is not a PCI address", text);
     size_t length = value_without_end(text, strlen(text));
     char *whole = memory_strndup(text, length);
     char *with_function = memory_printf("%s.0", whole);
-    char *corrected = value_mended_address(whole);
+    char *corrected = value_corrected_address(whole);
     if (value_hint_brackets(diagnostic, text) || value_hint_separator(diagnostic, text))
         ;
     else if (value_is_address(text) && value_has_bad_domain(text))
@@ -436,7 +435,7 @@ static bool value_is_name(const char *text) {
     return !*text;
 }
 
-/* Another spelling of a word of the language: as a name it could not be used. */
+/* A keyword in another spelling, which cannot be a name. */
 static bool value_is_foreign(const char *text) {
     return value_lower_case(text) || !strcmp(text, "with-group") || !strcmp(text, "with_group");
 }
@@ -448,7 +447,7 @@ bool value_name(struct parse_context *context, struct span span, const char *tex
         diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_NAME,
                        "'%s' cannot name a device", text);
     if (value_is_name(text))
-        diagnostic_hint(diagnostic, "it is a keyword in another spelling: take another name");
+        diagnostic_hint(diagnostic, "it is a keyword in another spelling: use another name");
     else
         diagnostic_hint(diagnostic, strchr(text, ':')
                                         ? "the name comes first: device NAME is 1ac1:089a"
@@ -457,7 +456,7 @@ bool value_name(struct parse_context *context, struct span span, const char *tex
 }
 
 enum token value_token_of(const char *text) {
-    char *address = value_mended_address(text);
+    char *address = value_corrected_address(text);
     bool is_like_address = address != NULL;
     free(address);
     return value_is_port(text)    ? TOKEN_PORT
@@ -473,7 +472,7 @@ static bool value_has_upper_case(const char *text) {
     return *text;
 }
 
-/* The word of the language that the text is in other letters; NULL when there is none. */
+/* The keyword that the text is, except for upper case; NULL: it is not one. */
 const char *value_lower_case(const char *text) {
     if (!value_has_upper_case(text))
         return NULL;
@@ -483,7 +482,7 @@ const char *value_lower_case(const char *text) {
     return NULL;
 }
 
-/* Marks and words of other languages; returns false when it is none that people try. */
+/* A hint for signs and words of other languages; false: the text is none that people try. */
 static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) {
     const char *lower = value_lower_case(text);
     size_t length = strlen(text);
@@ -496,7 +495,7 @@ static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) 
     else if (!strcmp(text, "with-group") || !strcmp(text, "with_group"))
         diagnostic_hint(diagnostic, "did you mean 'with group'?");
     else if (lower)
-        diagnostic_hint(diagnostic, "did you mean '%s'? It is written in lower case", lower);
+        diagnostic_hint(diagnostic, "did you mean '%s'? Keywords are lower case", lower);
     else if ((*text == '\'' || *text == '`') && length > 2 && strchr("'`", text[length - 1]))
         diagnostic_hint(diagnostic, "leave out the quotes: %.*s", (int)length - 2, text + 1);
     else
@@ -519,9 +518,9 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
     if (value_is_bad_name(context->syntax, text) || value_continues_mistake(context, span))
         return false;
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
-                                                   CHECK_BAD_DEVICE, "'%s' is no device", text);
+                                                   CHECK_BAD_DEVICE, "'%s' is not a device", text);
     size_t length = strlen(text), digits = strspn(text, "0123456789abcdefABCDEF");
-    char *address = value_mended_address(text);
+    char *address = value_corrected_address(text);
     if (value_hint_foreign(diagnostic, text))
         ;
     else if (value_is_port(text) && length != 9)
@@ -545,7 +544,7 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
     return false;
 }
 
-/* What a bare word in the place of a device is, told from its shape alone. */
+/* What a bare word for a device is, by its shape alone. */
 bool value_criterion(struct parse_context *context, struct criterion *criterion, struct span span,
                      const char *text) {
     size_t colons = value_count_of(text, ':');
@@ -587,7 +586,7 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
     if (!isdigit((unsigned char)*text) || !scale) {
         struct diagnostic *diagnostic =
             diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DURATION,
-                           "'%s' is no duration", text);
+                           "'%s' is not a duration", text);
         const char *known = isdigit((unsigned char)*text) ? value_known_unit(unit) : NULL;
         if (known && *known == 'h' && number < 100)
             diagnostic_hint(diagnostic, "did you mean '%llum'?", number * 60);
@@ -602,7 +601,7 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
         diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span,
                                        CHECK_BAD_DURATION, "'%s' is longer than the limit of 1440m",
                                        text),
-                        "nothing that a VM's start waits for takes a day");
+                        "the limit is 24 hours");
         return false;
     }
     *milliseconds = (uint32_t)(number * scale);
@@ -617,7 +616,7 @@ bool value_count(struct parse_context *context, unsigned *count, struct span spa
     if (number >= 1 && number <= TARGET_COUNT_LIMIT)
         return true;
     diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_COUNT,
-                                   "'any %s' is no number of devices", text),
+                                   "'any %s': not a number of devices", text),
                     "from 1 to %d; 'any' alone is 1", TARGET_COUNT_LIMIT);
     return false;
 }

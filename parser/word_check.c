@@ -41,7 +41,8 @@ static bool word_check_find_pattern(const char *text, struct span *span) {
     return true;
 }
 
-/* Where such an operator is in a name, in `span`; a '!' or '^' in a glob's brackets is none. */
+/* Finds such an operator in a name and sets `span`. In a glob's brackets '!' and '^' are allowed.
+ */
 static bool word_check_find_operator(const char *text, struct span *span) {
     bool bracket = false;
     for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
@@ -70,7 +71,7 @@ static size_t word_check_key_length(const char *text) {
     return 0;
 }
 
-/* The names that the separators stand between, with ', ' instead. The caller frees it. */
+/* The names with ', ' instead of other separators. The caller frees the text. */
 static char *word_check_separated(const char *text) {
     char *list = memory_resize(NULL, 2 * strlen(text) + 1, 1), *end = list;
     for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
@@ -111,7 +112,7 @@ static void word_check_hint_operator(struct diagnostic *diagnostic, const char *
     else if (word_check_is_separator(text + span.start, span.end - span.start))
         advice = memory_printf("separate VMs with ',': %s", names);
     else if (*text == '!')
-        advice = memory_strdup("there is no 'not': name the VMs that are meant");
+        advice = memory_strdup("there is no 'not': list the VMs that you mean");
     else if (strchr("^/~", *text) || word_check_find_pattern(text, &span))
         advice = memory_strdup(
             "a name is compared as a whole, or as a glob (ha*), not as a regular expression");
@@ -121,7 +122,7 @@ static void word_check_hint_operator(struct diagnostic *diagnostic, const char *
         advice = memory_printf("write the name alone: %.*s", (int)length - 2, text + 1);
     else
         advice = memory_strdup("write the VM's name alone");
-    diagnostic_hint(diagnostic, "%s; a VM that is called so is written in quotes: \"%s\"", advice,
+    diagnostic_hint(diagnostic, "%s; a VM with that name is written in quotes: \"%s\"", advice,
                     text);
     free(advice);
     free(names);
@@ -188,8 +189,7 @@ static bool word_check_is_cut_uuid(const char *text) {
     return text[strspn(text, digits)] == '\0';
 }
 
-/* A name of letters and dashes is hardly ever as near as that: all but two of 32 or so are hex
- * digits. */
+/* About 32 characters of which at most two are not hex digits: hardly ever a name. */
 static bool word_check_is_nearly_uuid(const char *text) {
     struct uuid_shape shape = word_check_shape_of(text);
     size_t signs = shape.digits + shape.others;
@@ -243,9 +243,9 @@ static void word_check_check_uuid(struct diagnostics *diagnostics, struct source
             shape.digits);
 }
 
-/* --- what nobody sees */
+/* --- invisible characters */
 
-/* What is odd about it, as a text that the caller frees; NULL: nothing. */
+/* What is odd about the text, which the caller frees; NULL: nothing. */
 static char *word_check_find_hidden(const char *text) {
     size_t length = strlen(text);
     if (*text == ' ')
@@ -276,12 +276,12 @@ static void word_check_check_hidden(struct diagnostics *diagnostics, struct sour
         return;
     diagnostic_hint(
         diagnostic_add(diagnostics, source, span, CHECK_HIDDEN_CHARACTER, "'%s' %s", text, hidden),
-        "nobody sees that: write a plain blank, or take it out; if it belongs there: "
+        "this is easily overlooked: write a plain blank, or delete it; if it is intended: "
         "'virt-rules check --ignore hidden-character'");
     free(hidden);
 }
 
-/* Whoever has such a VM or device turns the check off. */
+/* Users with such a VM or device disable the check. */
 static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct source *source,
                                          struct span span, const char *text, bool vm) {
     if (!value_is_glob(text))
@@ -289,21 +289,21 @@ static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct
     if (vm)
         diagnostic_hint(
             diagnostic_add(diagnostics, source, span, CHECK_QUOTED_GLOB,
-                           "in quotes this is not a glob: only a VM called just '%s' is meant",
+                           "in quotes this is not a glob: only a VM named exactly '%s' is meant",
                            text),
-            "take the quotes away (a '?' stands for a blank); if a VM is called so: "
+            "remove the quotes ('?' matches a blank); if a VM has that name: "
             "'virt-rules check --ignore quoted-glob'");
     else
         diagnostic_hint(
-            diagnostic_add(diagnostics, source, span, CHECK_QUOTED_GLOB,
-                           "a serial number is not a glob: only the device with just '%s' is meant",
-                           text),
-            "write the whole serial number, or leave 'serial' out; if it is just so: 'virt-rules "
+            diagnostic_add(
+                diagnostics, source, span, CHECK_QUOTED_GLOB,
+                "a serial number is not a glob: only the device with exactly '%s' is meant", text),
+            "write the whole serial number, or leave 'serial' out; if it is right: 'virt-rules "
             "check "
             "--ignore quoted-glob'");
 }
 
-/* Most names are such, and need no closer look but for UUIDs. */
+/* Most names are plain: of these only UUIDs are checked. */
 static bool word_check_is_everyday_name(const char *text) {
     while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' ||
            *text == '_')
@@ -345,15 +345,15 @@ void word_check_path(struct diagnostics *diagnostics, struct source *source, str
     if (!strcmp(text, "off"))
         diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is not an absolute path", text),
-                        "take the quotes away: rom off");
+                        "remove the quotes: rom off");
     else if (*text != '/')
         diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is not an absolute path", text),
-                        "begin it with '/': no shell and no PATH looks for it");
+                        "begin it with '/': PATH is not searched");
     else if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
         diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is a directory", text),
-                        "write the path of the file in it");
+                        "give the path of a file");
     else
         word_check_check_hidden(diagnostics, source, span, text);
 }
@@ -374,7 +374,7 @@ static bool word_check_has_expansion(const struct word *word) {
     return false;
 }
 
-/* >FILE, 2>&1, a;, a|b, *.txt, ~/x: in quotes they would mean themselves to a shell, too. */
+/* >FILE, 2>&1, a;, a|b, *.txt, ~/x, unless they are quoted. */
 static bool word_check_has_operator(const struct word *word) {
     const char *text = word->text;
     size_t length = strlen(text), digits = strspn(text, "0123456789");
@@ -386,8 +386,7 @@ static bool word_check_has_operator(const struct word *word) {
            (strchr(text, '[') && !value_has_open_bracket(text));
 }
 
-/* An argument after -c is a script, and these programs take one or more as well: what looks like a
- * shell's is theirs. */
+/* These programs take a script as an argument, as others do after -c: operators in it are right. */
 static bool word_check_reads_scripts(const char *program) {
     static const char *const names[] = {"awk", "gawk", "mawk", "perl",  "sed",
                                         "ssh", "jq",   "find", "expect"};
@@ -426,7 +425,7 @@ static void word_check_check_arguments(struct diagnostics *diagnostics, struct s
                                            "no shell reads '%s': the program gets it as it is",
                                            one->text),
                             "write a script, or run \"/bin/sh\" \"-c\" \"...\"; an argument that "
-                            "is meant so is written "
+                            "is right as it is is written "
                             "in quotes: \"%s\"",
                             one->text);
     }
@@ -446,6 +445,6 @@ void word_check_command(struct diagnostics *diagnostics, struct source *source,
     if (word_check_has_arguments_in_program(program))
         diagnostic_hint(diagnostic_add(diagnostics, source, program->span, CHECK_WORDS_IN_PROGRAM,
                                        "the program's name has a blank in it"),
-                        "no shell takes it apart: each argument is a word of its own");
+                        "no shell splits it: write each argument as a word of its own");
     word_check_check_arguments(diagnostics, source, program);
 }

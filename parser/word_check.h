@@ -1,4 +1,4 @@
-/* Words that are right for the grammar, and that surely mean something else to their writer. */
+/* Words that the grammar allows, and that probably do not mean what was intended. */
 #ifndef PARSER_WORD_CHECK_H
 #define PARSER_WORD_CHECK_H
 

@@ -93,15 +93,15 @@ static int domain_list_is_xml(const struct dirent *entry) {
 
 static void domain_list_add_file(struct domain_list *domains, const char *directory,
                                  const char *file) {
-    char error[256], hint[256];
+    struct failure failure;
     struct source source;
     char *path = memory_printf("%s/%s", directory, file);
     char *name = memory_strndup(file, strlen(file) - 4);
-    if (source_read(&source, path, TRUST_ANY, NULL, error, hint) == 0) {
+    if (source_read(&source, path, TRUST_ANY, NULL, &failure) == 0) {
         domain_list_add(domains, name, source.text, source.size);
         source_finish(&source);
     } else {
-        domain_list_add_unreadable(domains, name, error);
+        domain_list_add_unreadable(domains, name, failure.message);
     }
     free(name);
     free(path);

@@ -59,9 +59,8 @@ static bool ruleset_is_read(const struct ruleset *ruleset, const struct source *
 /* What others may write can take nothing from anybody, so its text is read for what it forbids. */
 static bool ruleset_refuse_file(struct ruleset *ruleset, const char *path, const char *message,
                                 const char *hint) {
-    char error[256], ignored[256];
     struct source *source = ruleset->sources[ruleset->count]; /* see ruleset_add_source() */
-    if (source_read(source, path, TRUST_ANY, NULL, error, ignored) < 0)
+    if (source_read(source, path, TRUST_ANY, NULL, NULL) < 0)
         return false;
     source->refused = true;
     ruleset_number_source(ruleset, source);
@@ -73,19 +72,19 @@ static bool ruleset_refuse_file(struct ruleset *ruleset, const char *path, const
 }
 
 static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum source_trust trust) {
-    char error[256], hint[256];
+    struct failure why;
     bool untrusted = false;
     struct source *source = ruleset_add_source(ruleset);
-    if (source_read(source, path, trust, &untrusted, error, hint) < 0) {
-        if (untrusted && ruleset_refuse_file(ruleset, path, error, hint))
+    if (source_read(source, path, trust, &untrusted, &why) < 0) {
+        if (untrusted && ruleset_refuse_file(ruleset, path, why.message, why.hint))
             return;
         free(source);
         struct diagnostic *failure = ruleset_fail_path(
-            ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", CHECK_UNREADABLE_FILE, error);
+            ruleset, strcmp(path, "-") != 0 ? path : "<stdin>", CHECK_UNREADABLE_FILE, why.message);
         failure->fixed = true;
         failure->source->guards_unknown = true;
-        bool asks = hint[strlen(hint) - 1] == '?';
-        diagnostic_hint(failure, "%s%s", hint,
+        bool asks = why.hint[strlen(why.hint) - 1] == '?';
+        diagnostic_hint(failure, "%s%s", why.hint,
                         trust == TRUST_ANY ? ""
                         : asks             ? " Until then its 'never' lines are not in force"
                                            : "; until then its 'never' lines are not in force");
@@ -100,7 +99,7 @@ static void ruleset_add_file(struct ruleset *ruleset, const char *path, enum sou
     if (untrusted)
         diagnostic_hint(
             diagnostic_add_file(&ruleset->diagnostics, source, CHECK_UNSAFE_FILE,
-                                "may be changed by others than root: the engine will refuse "
+                                "may be changed by users other than root: the engine will refuse "
                                 "it in its rules directory"),
             "chown root and chmod go-w the file");
 }
@@ -145,7 +144,7 @@ void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
     if (fd < 0 || fstat(fd, &status) < 0) {
         ruleset_fail_directory(ruleset, path, errno);
     } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
-        char *message = memory_printf("may be changed by others than root (owner %u, mode %04o): "
+        char *message = memory_printf("may be changed by users other than root (owner %u, mode %04o): "
                                       "no rule in it is taken",
                                       (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
         diagnostic_hint(ruleset_fail_path(ruleset, path, CHECK_UNSAFE_DIRECTORY, message),

@@ -161,10 +161,10 @@ static bool keeps_its_meaning(const char *text) {
 }
 
 static char *read_file(const char *path) {
-    char error[256], hint[256];
     struct source source;
-    if (source_read(&source, path, TRUST_ANY, NULL, error, hint) < 0)
-        fail_msg("%s: %s", path, error);
+    struct failure failure;
+    if (source_read(&source, path, TRUST_ANY, NULL, &failure) < 0)
+        fail_msg("%s: %s", path, failure.message);
     char *text = memory_strndup(source.text, source.size);
     source_finish(&source);
     return text;

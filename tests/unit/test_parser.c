@@ -359,7 +359,7 @@ static void test_hints(void **state) {
         {"on vm a boot run \"/x\"", "unknown-event", "did you mean 'started'?"},
         {"on vm a shutdown run \"/x\"", "unknown-event", "did you mean 'stopped'?"},
         {"on vm a startd run \"/x\"", "unknown-event", "did you mean 'started'?"},
-        {"on vm Name a started run \"/x\"", "unknown-event", "in lower case"},
+        {"on vm Name a started run \"/x\"", "unknown-event", "did you mean 'name'?"},
         {"on vm titel a started run \"/x\"", "unknown-event", "did you mean 'title'?"},
         {"on vm game server started run \"/x\"", "unknown-event", "in quotes: \"game server\""},
         {"on vm a | b started run \"/x\"", "unknown-event", "separate them with ','"},
@@ -412,7 +412,8 @@ static void test_hints(void **state) {
         {"; comment", "syntax", "begins with '#'"},
         {"never attach 1ac1:089a for vm a", "syntax", "did you mean 'to vm'?"},
         {"on vm a started attach pci 1ac1:089a as vfio", "undefined-device", "leave it out"},
-        {"on vm a started attach 1ac1:089a and class 03 as vfio", "syntax", "side by side"},
+        {"on vm a started attach 1ac1:089a and class 03 as vfio", "syntax",
+         "with blanks, two devices"},
         {"on vm a 7 run \"/x\"", "unknown-event", "the events are"},
         {"on vm Home Assistant started run \"/x\"", "unknown-event", "\"Home Assistant\""},
         {"on vm My Home Assistant started run \"/x\"", "unknown-event", "\"My Home Assistant\""},
@@ -446,7 +447,7 @@ static void test_hints(void **state) {
         {"on vm a started attach 8086 1521 as vfio", "syntax", "did you mean '8086:1521'?"},
         {"on vm a started attach 2 8086:1521 as vfio", "syntax", "did you mean 'any 2'?"},
         {"on vm a started attach x as vfio rom \"off\"\ndevice x is 1ac1:089a", "relative-path",
-         "quotes away: rom off"},
+         "remove the quotes: rom off"},
         {"device t is 1ac1:089a as vfio\nnever attach t", "syntax",
          "a definition says which device"},
         {"on vm a started attach 1ac1:089a as vfio reset", "syntax", "did you mean 'then reset'?"},
@@ -480,11 +481,11 @@ static void test_hints(void **state) {
         {"on vm a started run \"/x\" \"a\\\"", "unterminated-string", "not its end"},
         {"never attach q", "undefined-device", "check the directory"},
         {"device USB is 1a6e:089a\non vm a started attach USB as usb", "bad-name",
-         "take another name"},
-        {"device with_group is 1a6e:089a", "bad-name", "take another name"},
+         "use another name"},
+        {"device with_group is 1a6e:089a", "bad-name", "use another name"},
         {"on vm a started attach 0000:03:20.0 as vfio", "bad-address", "at most 1f"},
         {"on vm a \"b\" started run \"/x\"", "syntax", "separate them with ','"},
-        {"on vm a, started run \"/x\"", "syntax", "no ',' stands before the event"},
+        {"on vm a, started run \"/x\"", "syntax", "remove the ',' before the event"},
         {"on vm started run \"/x\"", "syntax", "the VM's name comes first"},
         {"on vm", "syntax", "'any' for every VM"},
         {"on", "syntax", "'vm' comes before"},
@@ -505,9 +506,9 @@ static void test_hints(void **state) {
         {"on vm a started attach 1ac1:089a as vfio;", "syntax", "did you mean 'vfio'?"},
         {"on vm a started attach 1ac1:089a wiht group as vfio", "syntax", "did you mean 'with'?"},
         {"on vm a started attach 1ac1:089a as vfio with group", "syntax", "before 'as'"},
-        {"on vm a started attach 1ac1:089a optional as vfio", "syntax", "behind 'as vfio'"},
+        {"on vm a started attach 1ac1:089a optional as vfio", "syntax", "follows 'as vfio'"},
         {"on vm a started attach 1ac1:089a as vfio optinal", "syntax", "did you mean 'optional'?"},
-        {"on vm a started attach 1ac1:089a as vfio optional, rom off", "syntax", "by blanks"},
+        {"on vm a started attach 1ac1:089a as vfio optional, rom off", "syntax", "with blanks"},
         {"on vm a started attach 1ac1:089a as vfio 5s", "syntax", "did you mean 'within 5s'?"},
         {"on vm a started attach 1ac1:089a as vfio rom on", "syntax", "'rom off'"},
         {"on vm a started attach 1ac1:089a as vfio rom", "syntax", "'rom off'"},
@@ -525,7 +526,7 @@ static void test_hints(void **state) {
         {"on vm a started run '/bin/x'", "syntax", "quotes are '\"'"},
         {"on vm a started run \"/x\" on", "syntax", "in quotes: \"on\""},
         {"on vm a started run \"/x\" {", "syntax", "a block follows the events"},
-        {"on vm a started run \"/x\" }", "syntax", "there is no '{'"},
+        {"on vm a started run \"/x\" }", "syntax", "unmatched '}'"},
         {"on vm a started { run \"/x\" } run \"/y\"", "syntax", "one statement or action"},
         {"on vm 'a' started run \"/x\"", "syntax", "\"a\""},
         {"on vm `a` started run \"/x\"", "syntax", "\"a\""},
@@ -544,9 +545,9 @@ static void test_hints(void **state) {
         {"device x", "syntax", "a definition is"},
         {"device x is", "syntax", "a device is an id"},
         {"device x is any 1ac1:089a", "syntax", "leave it out"},
-        {"device x is 1ac1:089a, 1ac1:089b", "syntax", "'or' stands between"},
+        {"device x is 1ac1:089a, 1ac1:089b", "syntax", "'or' separates"},
         {"device \"x\" is 1ac1:089a", "syntax", "no quotes"},
-        {"device usb is 1ac1:089a", "syntax", "take another name"},
+        {"device usb is 1ac1:089a", "syntax", "use another name"},
         {"never 1ac1:089a", "syntax", "a guard is"},
         {"never attach", "syntax", "a device is an id"},
         {"never attach 1ac1:089a to a", "syntax", "'vm' comes before"},
@@ -795,7 +796,7 @@ static void test_excluding_through_names(void **state) {
     front_check(&front, "device gpu is 10de:* class 03\nnever attach gpu 1ac1:089a\n");
     assert_int_equal(front.diagnostics.count, 1);
     const struct diagnostic *one = &front.diagnostics.list[0];
-    assert_string_equal(one->message, "no device of 'gpu' is also '1ac1:089a'");
+    assert_string_equal(one->message, "no device 'gpu' is also '1ac1:089a'");
     covers(one->span, "1ac1:089a");
     assert_covers(one->source, one->notes[0].span, "device gpu is 10de:* class 03");
     front_finish(&front);
@@ -839,7 +840,7 @@ static void test_no_text(void **state) {
     } rows[] = {{utf16, sizeof utf16 - 1, "this is UTF-16"},
                 {utf16 + 1, sizeof utf16 - 2, "this is UTF-16"},
                 {marked, 2, "this is UTF-16"},
-                {binary, sizeof binary, "this is no text"}};
+                {binary, sizeof binary, "this is not text"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         front_init(&front);
         syntax_parse(&front.syntax, front_add(&front, "0.rules", rows[i].text, rows[i].size),
@@ -897,7 +898,7 @@ static void test_no_text_by_what_it_gives(void **state) {
         if (rows[i].binary) {
             assert_int_equal(front.diagnostics.count, before + 1);
             assert_true(last->whole_file);
-            assert_string_equal(last->message, "this is no text");
+            assert_string_equal(last->message, "this is not text");
         }
         front_finish(&front);
     }

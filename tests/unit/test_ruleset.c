@@ -203,7 +203,7 @@ static void a_file_that_others_may_write(void **state) {
         write_file("x.rules", RULE);
         assert_int_equal(chmod(path_of("x.rules"), modes[i]), 0);
         load();
-        assert_only("unsafe-file", "may be changed by others than root");
+        assert_only("unsafe-file", "may be changed by users other than root");
         assert_int_equal(rule_count(), 0);
         ruleset_finish(&ruleset);
         ruleset_init(&ruleset);
@@ -225,7 +225,7 @@ static void a_directory_that_others_may_write(void **state) {
     write_file("x.rules", RULE);
     assert_int_equal(chmod(directory, 01777), 0);
     load();
-    assert_only("unsafe-directory", "may be changed by others than root");
+    assert_only("unsafe-directory", "may be changed by users other than root");
     assert_int_equal(rule_count(), 0);
 }
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static char directory[] = "/tmp/virt-rules-source-XXXXXX";
-static char error[256], hint[256];
+static struct failure failure;
 
 static int make_directory(void **state) {
     (void)state;
@@ -37,17 +37,17 @@ static void write_file(const char *name, const char *text, size_t size, mode_t m
 
 static int read_source(struct source *source, const char *path, enum source_trust trust,
                        bool *untrusted) {
-    error[0] = hint[0] = '\0';
-    return source_read(source, path, trust, untrusted, error, hint);
+    failure = (struct failure){0};
+    return source_read(source, path, trust, untrusted, &failure);
 }
 
 static void assert_refused(const char *path, enum source_trust trust, const char *message) {
     struct source source;
     assert_int_equal(read_source(&source, path, trust, NULL), -1);
-    if (!strstr(error, message))
-        fail_msg("'%s' does not say '%s'", error, message);
-    assert_null(strchr(error, '\n'));
-    assert_true(*hint);
+    if (!strstr(failure.message, message))
+        fail_msg("'%s' does not say '%s'", failure.message, message);
+    assert_null(strchr(failure.message, '\n'));
+    assert_true(*failure.hint);
 }
 
 static void assert_at(struct source *source, uint32_t offset, size_t line, unsigned column,
@@ -193,7 +193,7 @@ static void test_trust(void **state) {
     struct source source;
     bool untrusted = false;
     write_file("a.rules", "x", 1, 0666);
-    assert_refused("a.rules", TRUST_OWNER, "may be changed by others than root");
+    assert_refused("a.rules", TRUST_OWNER, "may be changed by users other than root");
     assert_int_equal(read_source(&source, "a.rules", TRUST_ANY, &untrusted), 0);
     assert_true(untrusted);
     source_finish(&source);

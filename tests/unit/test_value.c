@@ -87,7 +87,7 @@ static void test_bad_ids(void **state) {
         {"ac1:089a", "bad-id", "did you mean '0ac1:089a'?"},
         {"0x1ac1:0x089a", "bad-id", "did you mean '1ac1:089a'?"},
         {"0X1AC1:089a", "bad-id", "did you mean '1ac1:089a'?"},
-        {"0x1ac1:*", "bad-id", "'*' stands for a whole half"},
+        {"0x1ac1:*", "bad-id", "'*' replaces a whole half"},
         {"1ac1:089a;", "bad-id", "did you mean '1ac1:089a'?"},
         {"1acl:089a", "bad-id", "lspci -nn"},
         {"1ac1:", "bad-id", "lspci -nn"},
@@ -96,8 +96,8 @@ static void test_bad_ids(void **state) {
         {"1ac1:089ab", "bad-id", "lspci -nn"},
         {"11ac1:089a", "bad-id", "lspci -nn"},
         {"*:*", "bad-id", "10de:*"},
-        {"1ac1:08*", "bad-id", "'*' stands for a whole half: 10de:*"},
-        {"1ac1:???\?", "bad-id", "'*' stands for a whole half"},
+        {"1ac1:08*", "bad-id", "'*' replaces a whole half: 10de:*"},
+        {"1ac1:???\?", "bad-id", "'*' replaces a whole half"},
         {"05:00", "bad-id", "'05:00.0', or '05:00.*' for all"},
         {"1ac1: 089a", "bad-id", "did you mean '1ac1:089a'?"},
         {"1ac1 :089a", "bad-device", "did you mean '1ac1:089a'?"},
@@ -217,7 +217,7 @@ static void test_mended_addresses(void **state) {
         {"+1:0:0", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *corrected = value_mended_address(rows[i][0]);
+        char *corrected = value_corrected_address(rows[i][0]);
         if (!corrected != !rows[i][1] || (corrected && strcmp(corrected, rows[i][1]) != 0))
             fail_msg("'%s' gives '%s'", rows[i][0], corrected ? corrected : "(nothing)");
         free(corrected);
@@ -355,10 +355,10 @@ static void test_durations(void **state) {
         {"x as vfio within -1s", "bad-duration", "500ms"},
         {"x as vfio within +1s", "bad-duration", "500ms"},
         {"x as vfio within 5S", "bad-duration", "did you mean '5s'?"},
-        {"x as vfio within 1441m", "bad-duration", "takes a day"},
-        {"x as vfio within 86401s", "bad-duration", "takes a day"},
-        {"x as vfio within 18446744073709551616ms", "bad-duration", "takes a day"},
-        {"x as vfio within 307445734561826m", "bad-duration", "takes a day"},
+        {"x as vfio within 1441m", "bad-duration", "24 hours"},
+        {"x as vfio within 86401s", "bad-duration", "24 hours"},
+        {"x as vfio within 18446744073709551616ms", "bad-duration", "24 hours"},
+        {"x as vfio within 307445734561826m", "bad-duration", "24 hours"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct front front;
