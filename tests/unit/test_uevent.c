@@ -178,7 +178,7 @@ static void the_same_device(void **state) {
 
 static bool wait_readable(int file) {
     struct pollfd wait = {.fd = file, .events = POLLIN};
-    return poll(&wait, 1, 10000) == 1;
+    return poll(&wait, 1, 600000) == 1;
 }
 
 /* The next message that has the text, the kernel's or, when it is none of the kernel's, "". */
