@@ -1,4 +1,4 @@
-/* virt-rules apply: brings running VMs to what their rules want. */
+/* virt-rules apply: applies the rules to running VMs. */
 #include "engine/command/command.h"
 
 #include "engine/host/source_sysfs.h"
@@ -31,7 +31,7 @@ static void command_apply_say_nothing_to_do(const struct apply *apply) {
            apply->request->name_count ? "that VM" : "a running VM");
 }
 
-/* A program that reads the document finds nothing done in it, and why. */
+/* A program that reads the document sees that nothing was done, and why. */
 static int command_apply_fail_without_libvirt(const struct apply_options *options,
                                               const struct virt_error *error) {
     if (options->request.json) {

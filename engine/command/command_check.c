@@ -62,7 +62,7 @@ static int command_check_list_checks(void) {
         printf("%-22s %-8s %s\n", row->name, row->fixed ? "error!" : command_check_severity_of(row),
                row->summary);
     }
-    puts("\nerror! cannot be changed; the others with --error, --warn and --ignore NAME");
+    puts("\nerror! cannot be changed; --error, --warn and --ignore NAME change the others");
     return EXIT_FINE;
 }
 
@@ -76,19 +76,18 @@ static void command_check_print_json(const struct ruleset *ruleset, const char *
     command_print_json(document, note);
 }
 
-/* No error; but silence would look like praise for rules that nobody read. */
-static void command_check_tell_of_empty(const char *path) {
+/* Not an error, but without output it would seem that the rules were checked. */
+static void command_check_report_empty(const char *path) {
     char *near = NULL;
     if (!ruleset_is_empty(path, &near))
         return;
     fputs("virt-rules: ", stderr);
     text_print_string(stderr, path);
-    fputs(": no file in it ends in .rules, none was read\n  hint: ", stderr);
+    fputs(": no file name in it ends in .rules, so no file was read\n  hint: ", stderr);
     if (near) {
-        fputs("is '", stderr);
+        fputs("did you mean '", stderr);
         text_print_string(stderr, near);
-        fputs("' meant? Give it a name that ends in .rules and does not begin with a dot\n",
-              stderr);
+        fputs("'? Its name must end in .rules and must not begin with a dot\n", stderr);
     } else {
         fputs("name the directory that has your *.rules files, or a file\n", stderr);
     }
@@ -102,10 +101,10 @@ static void command_check_add_paths(struct ruleset *ruleset, char **paths) {
     for (char **path = paths; *path; path++)
         ruleset_add_path(ruleset, *path);
     for (char **path = *paths ? paths : usual; *path; path++)
-        command_check_tell_of_empty(*path);
+        command_check_report_empty(*path);
 }
 
-/* The VMs of the host, or of the tree; without them only devices are judged, which is said. */
+/* The VMs of the host, or of the tree; without them only devices are checked, which is reported. */
 static bool command_check_find_vms(const struct check_options *options, struct domain_list *vms,
                                    char **note) {
     struct virt *virt = NULL;
@@ -116,7 +115,8 @@ static bool command_check_find_vms(const struct check_options *options, struct d
         virt_asker_connect(&virt, NULL, &error) == 0 && domain_list_all(vms, virt, &error) == 0;
     if (!known) {
         *note = command_libvirt_note(&error);
-        command_failf(error.failure.hint, "names of VMs are not judged, %s", *note); /* only said */
+        command_failf(error.failure.hint, "names of VMs are not checked: %s",
+                      *note); /* only said */
     }
     virt_close(virt);
     return known;

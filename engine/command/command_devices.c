@@ -1,4 +1,4 @@
-/* virt-rules devices: the host's devices by IOMMU group, what may be passed, what not and why. */
+/* virt-rules devices: the host's devices by IOMMU group, which can be assigned, which not and why. */
 #include "engine/command/command.h"
 
 #include "engine/host/snapshot.h"
@@ -96,7 +96,7 @@ static void command_devices_print_verdict(struct listing *listing, const struct 
         }
     } else {
         char *selector = selector_text(&listing->host, device);
-        printf("      %smay be passed:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
+        printf("      %scan be assigned:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
         printf(" as %s\n", syntax_backend_text(backend->backend));
         free(selector);
@@ -117,7 +117,7 @@ static void command_devices_print_text(struct listing *listing, bool colour) {
         before = device;
     }
     if (!listing->host.has_iommu)
-        puts("The host has no IOMMU turned on, so no PCI device can be passed: turn on VT-d or "
+        puts("The host has no active IOMMU, so no PCI device can be assigned: turn on VT-d or "
              "AMD-Vi "
              "in the firmware, and on Intel boot the kernel with intel_iommu=on.");
 }
@@ -204,7 +204,7 @@ static void command_devices_load_others(struct listing *listing, const char *sys
     if (virt_asker_connect(&virt, NULL, &error) < 0 ||
         domain_list_running(&listing->others, virt, NULL, &error) < 0) {
         listing->note = command_libvirt_note(&error);
-        command_failf(error.failure.hint, "what VMs have is not known, %s",
+        command_failf(error.failure.hint, "cannot tell which devices VMs hold: %s",
                       listing->note); /* only said: the list is good without it */
         domain_list_running_in(&listing->others, "",
                                NULL); /* as far as libvirt's own files say it */
@@ -218,7 +218,7 @@ static int command_devices_record(const char *sysroot, const char *directory) {
     if (snapshot_record(&done, sysroot, directory, &failure) < 0)
         return command_fail(failure.message, *failure.hint ? failure.hint : NULL);
     printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of VMs, "
-           "volumes and mount points are stand-ins.\n"
+           "volumes and mount points are replaced.\n"
            "See it with 'virt-rules devices --sysroot %s', pack it with 'tar -czf host.tar.gz "
            "%s'.\n",
            directory, done.files, directory, directory);

@@ -1,4 +1,4 @@
-/* virt-rules doctor: whether this host is ready for what its rules want, and what to do. */
+/* virt-rules doctor: whether this host is ready for its rules, and what to do. */
 #include "engine/command/command.h"
 
 #include "engine/doctor/doctor.h"
@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A directory that was named, or the default one, which lies below the other root. The caller frees
- * it. */
+/* A directory from the command line or environment, or the default one in the sysroot. The caller frees it. */
 static char *command_doctor_place(const char *sysroot, const char *option, const char *environment,
                                   const char *standard) {
     bool is_named = option || (environment && *environment);

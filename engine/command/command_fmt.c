@@ -60,10 +60,10 @@ enum { CHANGED = ESTALE, LINKED = EMLINK };
 static const char *command_fmt_reason(int error) {
     switch (error) {
     case CHANGED:
-        return "it has changed meanwhile, so it is left as it is: format it again";
+        return "it changed in the meantime and was not replaced: format it again";
     case LINKED:
-        return "it has several names (hard links), which would no longer be one file: leave one, "
-               "or make the others symbolic links";
+        return "it has hard links, which replacing it would separate: remove the others, or make "
+               "them symbolic links";
     default:
         return strerror(error);
     }

@@ -21,9 +21,9 @@ static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m
                   PLAIN[] = "\033[0m";
 
 enum {
-    PART = 4096,           /* bytes that a pipe takes at once when it takes any: PIPE_BUF */
-    FULL_PAGE = 64 * 1024, /* of output, kept back while there is more to read */
-    LOOK_AGAIN_MS = 1000,  /* where the kernel does not tell of changes */
+    PART = 4096,           /* bytes that a writable pipe takes at once: PIPE_BUF */
+    FULL_PAGE = 64 * 1024, /* of output, buffered while there is more to read */
+    LOOK_AGAIN_MS = 1000,  /* where inotify does not work */
 };
 
 struct log_view {
@@ -31,7 +31,7 @@ struct log_view {
     const char *vm;  /* as typed; NULL: every VM */
     char *uuid;      /* of the VM that is meant; NULL: not known yet */
     bool by_uuid;    /* it is what was typed */
-    bool told_other; /* another VM is called so, too: that was said */
+    bool told_other; /* another VM also had the name: that was reported */
     bool follow, colour;
     struct log_reader *reader;
     struct log_line *seen; /* one of each VM that is not asked for, to suggest its name */
@@ -108,7 +108,7 @@ static bool command_log_has_text(const char *line, size_t size, const char *text
     return text && memmem(line, size, text, strlen(text));
 }
 
-/* What was torn by a crash may still be about the VM. */
+/* A line that a crash cut short may still be about the VM. */
 static void command_log_take_broken(struct log_view *log, const char *line, size_t size) {
     if (!size || (log->vm && !command_log_has_text(line, size, log->vm) &&
                   !command_log_has_text(line, size, log->uuid)))
@@ -140,9 +140,7 @@ static bool command_log_is_called(const struct log_view *log, const struct log_l
             (log->by_uuid && log->uuid && !strcmp(entry->vm, log->uuid)));
 }
 
-/* The log has the VM's UUID and what people called it at that time. By what it is called, the first
- * VM is meant that was called so, and its lines under other titles are of it, too. Lines of older
- * versions have no UUID. */
+/* The log has the VM's UUID and what people called it at that time. A name stands for the first VM that had it; its lines under other titles count, too. Lines of older versions have no UUID. */
 static bool command_log_is_wanted(struct log_view *log, const struct log_line *entry) {
     if (!log->vm)
         return true;
@@ -157,15 +155,15 @@ static bool command_log_is_wanted(struct log_view *log, const struct log_line *e
     if (!log->told_other) {
         fputs("virt-rules: VM ", stderr);
         text_print_string(stderr, entry->uuid);
-        fputs(" is called '", stderr);
+        fputs(" also had the name '", stderr);
         text_print_string(stderr, log->vm);
-        fputs("', too; its lines are left out\n", stderr);
+        fputs("'; its lines are left out\n", stderr);
     }
     log->told_other = true;
     return false;
 }
 
-/* The VMs that were called so, of the lines that are there now. */
+/* The VMs in the log that had the name. */
 static void command_log_find_vms(const struct log_view *log, char ***uuids, size_t *count) {
     struct log_reader *reader = log_read_open(log->line.state, false);
     const char *line;
@@ -193,8 +191,8 @@ static int command_log_say_several(const struct log_view *log, char *const *uuid
         free(list);
         list = longer;
     }
-    int status = command_failf("name the UUID of the one that is meant",
-                               "%zu VMs were called '%s': %s", count, log->vm, list);
+    int status = command_failf("use the UUID of one of them", "%zu VMs had the name '%s': %s",
+                               count, log->vm, list);
     free(list);
     return status;
 }
@@ -246,7 +244,7 @@ static void command_log_take_line(struct log_view *log, const char *line, size_t
     log_read_finish_entry(&entry);
 }
 
-/* --- output, which may be a pager that reads no more: it must not keep a signal waiting */
+/* --- output: a pager that stopped reading must not delay a signal */
 
 enum log_output { GOES_ON, ENDS_WELL, ENDS_BADLY };
 
@@ -318,7 +316,7 @@ static int command_log_watch(const struct log_view *log) {
     return -1;
 }
 
-/* Returns true when the directory itself is gone or another by now. */
+/* Returns true when the directory itself was removed or replaced. */
 static bool command_log_read_changes(int notify) {
     char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     bool gone = false;
@@ -332,7 +330,7 @@ static bool command_log_read_changes(int notify) {
     return gone;
 }
 
-/* Whoever reads us may go away while there is nothing to write. */
+/* The reader may close the pipe while there is nothing to write. */
 static enum log_output command_log_wait_for_more(const struct log_view *log, int notify) {
     struct pollfd ready[] = {{STDOUT_FILENO, 0, 0}, {log->signals, POLLIN, 0}, {notify, POLLIN, 0}};
     int count = poll(ready, 3, notify < 0 ? LOOK_AGAIN_MS : -1);
@@ -341,7 +339,7 @@ static enum log_output command_log_wait_for_more(const struct log_view *log, int
     return count > 0 && (ready[0].revents || ready[1].revents) ? ENDS_WELL : GOES_ON;
 }
 
-/* The watch stands before the log is read, so that nothing is missed in between. */
+/* The watch is set up before the log is read, so that no line is missed in between. */
 static enum log_output command_log_follow(struct log_view *log) {
     int notify = -1;
     enum log_output outcome = GOES_ON;
@@ -376,16 +374,16 @@ static int command_log_say_failure(const struct log_view *log) {
     int error = log_read_error(log->reader);
     return command_failf(error == EACCES || error == EPERM ? "run as root" : NULL,
                          "the log %s cannot be read: %s", log_read_path(log->reader),
-                         error == EINVAL ? "it is no file" : strerror(error));
+                         error == EINVAL ? "it is not a file" : strerror(error));
 }
 
-/* Says on stderr why nothing was printed. */
+/* Reports on stderr why nothing was printed. */
 static void command_log_say_nothing_there(const struct log_view *log) {
     struct suggestion suggestion = {.word = log->vm};
     if (!log_read_found(log->reader)) {
         fprintf(stderr,
-                "virt-rules: there is no log yet: %s is written when a VM starts or stops for "
-                "which a rule has something to do%s\n",
+                "virt-rules: there is no log yet: %s is created when a rule first does something "
+                "for a VM%s\n",
                 log_read_path(log->reader), log->follow ? "; waiting for it" : "");
         return;
     }
@@ -396,7 +394,7 @@ static void command_log_say_nothing_there(const struct log_view *log) {
     }
     for (size_t i = 0; i < log->seen_count; i++)
         suggest(&suggestion, log->seen[i].vm);
-    fputs("virt-rules: the log has nothing of VM '", stderr);
+    fputs("virt-rules: the log has no line about VM '", stderr);
     text_print_string(stderr, log->vm);
     fputs(log->follow ? "'; waiting for it" : "'", stderr);
     if (suggestion.best) {
@@ -425,7 +423,7 @@ static int command_log_read_and_print(struct log_view *log) {
     log->reader = log_read_open(log->line.state, log->follow);
     log->colour = !log->line.json && command_colour(stdout);
     log->signals = log->follow ? command_log_catch_signals() : -1;
-    signal(SIGPIPE, SIG_IGN); /* a reader that has seen enough is no error */
+    signal(SIGPIPE, SIG_IGN); /* a reader that closes the pipe is not an error */
     command_log_open_page(log);
     int status = command_log_choose_vm(log);
     if (status == EXIT_FINE)

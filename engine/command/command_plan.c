@@ -17,7 +17,7 @@ static int command_plan_print(const struct plan_context *context, bool xml, bool
     else
         plan_print(&plan, stdout, xml, command_colour(stdout));
     if (!json && context->rules.have_errors)
-        puts("Not all rules are in it: those of files with an error are left out.");
+        puts("Rule files with an error were left out.");
     bool refused = plan_count(&plan, PLAN_REFUSED) > 0;
     plan_finish(&plan);
     return refused || context->rules.have_errors ? EXIT_PROBLEM : EXIT_FINE;

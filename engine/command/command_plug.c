@@ -17,7 +17,7 @@ struct plug_options {
     const char *action, *device, *id; /* by hand */
 };
 
-/* What the VMs were told of last at this place: it is gone, or nobody told of its going. */
+/* The device that was last reported at this address or port. */
 static void command_plug_recall_device(const struct plug_options *options, struct device *device) {
     struct device_slot presence;
     char *place = device_db_slot(device),
@@ -35,7 +35,7 @@ static void command_plug_recall_device(const struct plug_options *options, struc
     free(place);
 }
 
-/* What is there now, or for one that went what was: what a person means by an address. */
+/* The device at the address now; for a removed one, the device that was there. */
 static int command_plug_find_device(const struct plug_options *options, struct uevent *uevent) {
     struct host host;
     struct failure failure;
@@ -70,7 +70,7 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
                              "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
                              options->device);
     if (options->id && !device_id_parse(options->id, &id))
-        return command_usage(options->line.command, "'%s' is no id, such as 1a6e:089a",
+        return command_usage(options->line.command, "'%s' is not an id, such as 1a6e:089a",
                              options->id);
     *uevent = (struct uevent){.removed = removed};
     uevent->device = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
@@ -83,13 +83,13 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
         uevent->device.id = id;
     if (status == EXIT_FINE && !uevent->device.id.vendor && !uevent->device.id.device)
         return command_usage(options->line.command,
-                             "nothing is known of a device that was at '%s': add its id, as in "
+                             "it is not known which device was at '%s': add its id, as in "
                              "'plug remove 1-1.4 1a6e:089a'",
                              options->device);
     return status;
 }
 
-/* A person is told whatever comes of it, where udev's program reads nothing. */
+/* A person gets the result on stderr; udev reads nothing. */
 static int command_plug_handle(const struct plug_options *options, const struct uevent *uevent) {
     bool by_hand = options->device != NULL;
     struct plug plug = {.rules = ruleset_directory(options->line.rules),
@@ -105,7 +105,7 @@ static int command_plug_handle(const struct plug_options *options, const struct 
     bool good = plug_event(&plug, uevent);
     if (by_hand && good && !log_write_count(plug.journal))
         fprintf(stderr,
-                "virt-rules: nothing to do: no rule of a running VM is about '%s'; 'virt-rules "
+                "virt-rules: nothing to do: no rule for a running VM names '%s'; 'virt-rules "
                 "explain VM %s %s' says why\n",
                 options->device,
                 scanner_event_text(uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED),
@@ -118,8 +118,8 @@ static int command_plug_from_environment(const struct plug_options *options,
                                          struct uevent *uevent) {
     if (!getenv("ACTION") || !getenv("DEVPATH"))
         return command_usage(options->line.command,
-                             "there is no event: udev sets ACTION, DEVPATH and more; by hand name "
-                             "what happened and the device, as in 'plug add 1-1.4'");
+                             "there is no event: udev sets ACTION, DEVPATH and other variables; "
+                             "without udev give an action and a device, as in 'plug add 1-1.4'");
     return uevent_init(uevent, (const char *const *)environ) ? EXIT_FINE : -1;
 }
 

@@ -83,7 +83,7 @@ static int command_run_known_event(struct run_options *options, enum event_name 
         status = command_run_execute(options, &(struct event){.name = name, .domain = &domain});
     } else {
         char *message =
-            memory_printf("the domain XML is of VM '%s'; nothing is done", domain_label(&domain));
+            memory_printf("the domain XML describes VM '%s'; nothing is done", domain_label(&domain));
         status = command_run_log_failure(options, message);
         free(message);
     }
@@ -97,7 +97,7 @@ static bool command_run_is_without_event(const char *operation) {
     return !strcmp(operation, "attach");
 }
 
-/* A newer libvirt may tell of more than this program knows: that is no fault of the VM. */
+/* A newer libvirt may call the hook for more operations than this program knows. */
 static int command_run_unknown_operation(const struct run_options *options) {
     char *message = memory_printf("unknown operation '%s'; nothing is done: is libvirt newer than "
                                   "this virt-rules?",
@@ -107,7 +107,7 @@ static int command_run_unknown_operation(const struct run_options *options) {
     return EXIT_USAGE;
 }
 
-/* As the hook calls: four words and no option. A VM may be called "--help". */
+/* The hook passes four arguments and no option. A VM may have the name "--help". */
 static bool command_run_is_hook_call(int argc, char **argv) {
     return argc == 5 && *argv[1] == '-' && scanner_event_from_text(argv[2]) != EVENT_COUNT;
 }

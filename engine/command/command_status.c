@@ -182,9 +182,9 @@ static size_t command_status_count_rows(const struct status *status) {
     return count;
 }
 
-/* --- calls that have not returned */
+/* --- unfinished calls of libvirt */
 
-/* Of an engine that has ended, and what it was for has come about: the next engine forgets it. */
+/* Its engine has ended and its call has taken effect: the next engine removes it. */
 static bool command_status_is_settled(const struct pending_call *call,
                                       const struct domain *domain) {
     bool has = false;
@@ -242,7 +242,7 @@ static void command_status_show_calls(const struct view *view, const char *uuid,
     free(calls);
 }
 
-/* Where libvirt does not say which VMs there are: of all that have some. */
+/* Without libvirt: the unfinished calls of every VM. */
 static void command_status_show_all_calls(const struct view *view, struct json_object *vms) {
     size_t count;
     char **all = pending_all(log_write_state_directory(view->line.state), &count);
@@ -262,14 +262,14 @@ static void command_status_show_all_calls(const struct view *view, struct json_o
 
 static void command_status_print_nothing(const struct view *view, const struct status *status) {
     if (!view->vm && !view->line.domain_xml) {
-        puts("No VM that runs has a device, and no rule wants one for it.");
+        puts("No running VM has a device, and no rule wants one.");
         return;
     }
     const struct status_vm *vm = &status->vms[0];
     fputs("VM ", stdout);
     text_print_string(stdout, domain_label(vm->domain));
-    puts(vm->running ? " has no device, and no rule wants one for it."
-                     : " does not run, and no rule wants a device for it.");
+    puts(vm->running ? " has no device, and no rule wants one."
+                     : " is not running, and no rule wants a device for it.");
 }
 
 static void command_status_print_text(const struct view *view, const struct status *status) {
@@ -388,7 +388,7 @@ static int command_status_unknown_vm(const struct view *view) {
         if (view->vms.list[i].title)
             suggest(&suggestion, view->vms.list[i].title);
     }
-    char *message = memory_printf("libvirt knows no VM '%s'", view->vm);
+    char *message = memory_printf("libvirt has no VM '%s'", view->vm);
     char *hint = suggestion.best ? memory_printf("did you mean '%s'?", suggestion.best)
                                  : memory_strdup("see 'virsh list --all --title'");
     int status = command_fail(message, hint);
@@ -397,7 +397,7 @@ static int command_status_unknown_vm(const struct view *view) {
     return status;
 }
 
-/* Takes the word for the VM that it means. */
+/* Replaces the name on the command line by the VM's key. */
 static int command_status_find_vm(struct view *view) {
     const struct domain *first, *second;
     size_t index = domain_pick(view->vms.list, view->vms.count, view->vm, &first, &second);
@@ -409,8 +409,7 @@ static int command_status_find_vm(struct view *view) {
     return EXIT_FINE;
 }
 
-/* What libvirt was asked to do and has not answered is known without it, and its own files tell of
- * running VMs. */
+/* Without libvirt, its status files still show the running VMs, and the state directory the unfinished calls. */
 static void command_status_go_on_without(struct view *view, const struct virt_error *error) {
     command_fail(error->failure.message, error->failure.hint); /* only said */
     view->note = command_libvirt_note(error);
@@ -442,15 +441,14 @@ static int command_status_load_vms(struct view *view) {
     return status;
 }
 
-/* What of the notes cannot be believed. */
-static void command_status_say_ignored(const struct status *status) {
+/* Notes in the state directory that could not be used. */
+static void command_status_report_ignored(const struct status *status) {
     for (size_t i = 0; i < status->count; i++) {
         if (status->vms[i].life.ignored)
-            fprintf(stderr, "virt-rules: %s; since when and what failed is not known for all\n",
+            fprintf(stderr, "virt-rules: %s; times and failures may be missing\n",
                     status->vms[i].life.ignored);
         if (status->vms[i].calls_ignored)
-            fprintf(stderr,
-                    "virt-rules: %s; a call of libvirt that has not returned may be missing\n",
+            fprintf(stderr, "virt-rules: %s; unfinished libvirt calls may be missing\n",
                     status->vms[i].calls_ignored);
     }
 }
@@ -466,13 +464,13 @@ static int command_status_show(struct view *view) {
                     .domain_count = view->vms.count,
                     .vm = view->line.domain_xml && !view->vm ? view->vms.list[0].name : view->vm,
                     .state = log_write_state_directory(view->line.state)});
-    command_status_say_ignored(&status);
+    command_status_report_ignored(&status);
     if (view->line.json)
         command_status_print_json(view, &status);
     else
         command_status_print_text(view, &status);
     if (!view->line.json && view->rules.have_errors)
-        puts("Not all rules are in it: those of files with an error are left out.");
+        puts("Rule files with an error were left out.");
     bool problem = view->note || view->rules.have_errors || status_problems(&status) > 0;
     status_finish(&status);
     command_finish_rules(&view->rules);

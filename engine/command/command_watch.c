@@ -1,4 +1,4 @@
-/* virt-rules watch: the kernel's events at first hand, for hosts without udev. */
+/* virt-rules watch: listens for kernel uevents on hosts without udev. */
 #include "engine/command/command.h"
 
 #include "engine/host/source_sysfs.h"
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* As sd_notify(3) does: one datagram to the socket that the service manager names. */
-static void command_watch_tell_manager(const char *text) {
+static void command_watch_notify_manager(const char *text) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path ? strlen(path) : 0;
@@ -33,12 +33,12 @@ static void command_watch_tell_manager(const char *text) {
     close(file);
 }
 
-static void command_watch_say_ready(void *context) {
+static void command_watch_report_ready(void *context) {
     const struct plug *plug = context;
     printf("virt-rules watch: listening for devices; rules in %s, log in %s/virt-rules.log\n",
            plug->rules, plug->state);
     fflush(stdout);
-    command_watch_tell_manager("READY=1");
+    command_watch_notify_manager("READY=1");
 }
 
 static void command_watch_handle(void *context, const struct uevent *uevent) {
@@ -53,21 +53,20 @@ static int command_watch_listen_until_signal(struct plug *plug) {
                           .context = plug,
                           .host_source = plug->host_source,
                           .state = plug->state,
-                          .ready = command_watch_say_ready};
+                          .ready = command_watch_report_ready};
     if (watch.socket < 0) {
-        snprintf(error, sizeof error, "the kernel's events cannot be listened to: %s",
-                 strerror(errno));
-        return command_fail(error, "it takes root, and a network namespace of the host's");
+        snprintf(error, sizeof error, "cannot listen for kernel uevents: %s", strerror(errno));
+        return command_fail(error, "run it as root in the host's network namespace");
     }
     int status =
         watch_run(&watch, error, sizeof error) == 0 ? EXIT_FINE : command_fail(error, NULL);
-    command_watch_tell_manager("STOPPING=1");
+    command_watch_notify_manager("STOPPING=1");
     close(watch.socket);
     return status;
 }
 
-/* It goes on: rules may come later, and are read anew at each event. */
-static void command_watch_look_at_rules(const char *directory) {
+/* Not fatal: rules may be added later, and are read again at each event. */
+static void command_watch_check_rules(const char *directory) {
     struct ruleset ruleset;
     ruleset_init(&ruleset);
     ruleset_add_directory(&ruleset, directory);
@@ -92,23 +91,22 @@ static bool command_watch_can_write(const char *directory) {
     return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-/* Without log, lock and memory an event would be told twice, and nobody could see what was done. */
-static int command_watch_look_at_state(const char *directory) {
+/* Without state an event would be handled twice, and without a log nobody could see what was done. */
+static int command_watch_check_state(const char *directory) {
     if (command_watch_can_write(directory))
         return EXIT_FINE;
     bool forbidden = errno == EACCES || errno == EPERM;
     char *message =
-        memory_printf("the state directory %s cannot be written: %s", directory, strerror(errno));
-    int status =
-        command_fail(message, forbidden ? "run as root, or name another with --state"
-                                        : "name a directory that can be written with --state");
+        memory_printf("cannot write to the state directory %s: %s", directory, strerror(errno));
+    int status = command_fail(message, forbidden ? "run as root, or name another with --state"
+                                                 : "name a writable directory with --state");
     free(message);
     return status;
 }
 
-static int command_watch_watch_with(struct plug *plug) {
-    command_watch_look_at_rules(plug->rules);
-    int status = command_watch_look_at_state(plug->state);
+static int command_watch_start(struct plug *plug) {
+    command_watch_check_rules(plug->rules);
+    int status = command_watch_check_state(plug->state);
     if (status != EXIT_FINE)
         return status;
     plug->journal = log_write_open(plug->state, isatty(STDERR_FILENO));
@@ -132,7 +130,7 @@ static int command_watch_run(const struct command *command, int argc, char **arg
                         .state = log_write_state_directory(line.state),
                         .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
-    return command_watch_watch_with(&plug);
+    return command_watch_start(&plug);
 }
 
 static const struct command_option command_watch_options[] = {

@@ -51,21 +51,20 @@ int plan_context_read_domain(const struct command_line *line, struct domain *dom
     return status;
 }
 
-/* All that is known of the VM is what was typed. */
+/* Only the name that was typed is known of the VM. */
 static int plan_context_known_by_name(struct plan_context *context) {
     domain_from_name(&context->domain, context->vm);
     return EXIT_FINE;
 }
 
-/* A host where libvirt does not answer can still be planned for: its files tell of running VMs. */
+/* Without libvirt, its status files still show the running VMs. */
 static int plan_context_go_on_without(struct plan_context *context,
                                       const struct virt_error *error) {
     domain_list_running_in(&context->others, "", NULL);
     bool found = domain_list_take(&context->others, context->vm, &context->domain);
-    fprintf(stderr,
-            "virt-rules: libvirt does not answer, so all that is known of the VM is %s'%s': %s\n",
-            found ? "what libvirt's file says of " : "that it is called ", context->vm,
-            virt_error_reason(error));
+    fprintf(stderr, "virt-rules: libvirt does not answer; %s '%s': %s\n",
+            found ? "using its status file of VM" : "nothing is known of the VM but the name",
+            context->vm, virt_error_reason(error));
     if (*error->failure.hint)
         fprintf(stderr, "  hint: %s\n", error->failure.hint);
     context->note = command_libvirt_note(error);
@@ -83,12 +82,12 @@ static int plan_context_ask_libvirt(struct plan_context *context, struct virt *v
     free(xml);
     if (status == EXIT_FINE &&
         domain_list_running(&context->others, virt, context->domain.uuid, &error) < 0) {
-        fprintf(stderr, "virt-rules: what other VMs have is not known: %s\n",
+        fprintf(stderr, "virt-rules: cannot tell which devices other VMs hold: %s\n",
                 error.failure.message);
         context->note = command_libvirt_note(&error);
         domain_list_running_in(&context->others, "", &context->domain);
     } else if (status == EXIT_FINE && domain_list_all(&context->vms, virt, &error) < 0) {
-        fprintf(stderr, "virt-rules: what other VMs are called is not known: %s\n",
+        fprintf(stderr, "virt-rules: cannot tell the names of other VMs: %s\n",
                 error.failure.message);
         context->note = command_libvirt_note(&error);
     }
@@ -143,7 +142,7 @@ static int plan_context_find_vms(struct plan_context *context) {
 
 static int plan_context_unknown_event(const struct plan_context *context) {
     struct suggestion suggestion = {.word = context->event_word};
-    /* From the last on, as the parser does: 'started' is meant more often than 'start'. */
+    /* From the last on, as in the parser: 'started' is more common than 'start'. */
     for (enum event_name event = EVENT_COUNT; event-- > 0;)
         suggest(&suggestion, scanner_event_text(event));
     if (suggestion.best)
@@ -182,7 +181,7 @@ static void plan_context_find_devices(struct plan_context *context) {
     }
 }
 
-/* What has gone is known by the word alone: its id, or where it was. */
+/* A removed device is known only by what was typed: its id, or its address. */
 static bool plan_context_name_gone_device(struct plan_context *context) {
     char address[64] = "";
     struct device_id id = {0};
@@ -219,7 +218,7 @@ static int plan_context_name_device(struct plan_context *context) {
     return plan_context_unknown_device(context);
 }
 
-/* Where nobody knows the host's VMs, what is assumed is said. */
+/* Without a list of the host's VMs, reports what is assumed. */
 static void plan_context_name_vms(struct plan_context *context) {
     context->event.vms = context->vms.list;
     context->event.vm_count = context->vms.count;
@@ -227,8 +226,8 @@ static void plan_context_name_vms(struct plan_context *context) {
         context->vms.list ? NULL : match_unsure(&context->rules.program, &context->event);
     if (unsure)
         fprintf(stderr,
-                "virt-rules: the VMs of the host are not known: it is assumed that '%s' in the "
-                "rules means this VM alone\n",
+                "virt-rules: cannot tell which VMs the host has; assuming that '%s' in the rules "
+                "means only this VM\n",
                 unsure->text);
 }
 

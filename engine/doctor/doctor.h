@@ -1,7 +1,5 @@
 /*
- * Whether a host is ready for what its rules want: conditions, a row each in one table, that look
- * and change nothing. What is not well says what to do; what cannot be known is said as such and is
- * no failure.
+ * Whether a host is ready for its rules: checks, a row each in one table, that read and change nothing. A problem has a hint what to do. What cannot be known is reported as unknown, and is not a failure.
  */
 #ifndef ENGINE_DOCTOR_H
 #define ENGINE_DOCTOR_H
@@ -16,18 +14,18 @@
 
 enum doctor_state { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_FAILED };
 
-/* What one condition found: one line. */
+/* What one check found: one line. */
 struct doctor_finding {
-    const char *name; /* of the condition, a static string */
+    const char *name; /* of the check, a static string */
     enum doctor_state state;
     char *message;
-    char *hint; /* what to do; NULL when it is well */
+    char *hint; /* what to do; NULL: nothing */
 };
 
 struct doctor_findings {
     struct doctor_finding *list;
     size_t count;
-    const char *name; /* of the condition that looks now */
+    const char *name; /* of the check that runs */
 };
 
 /* The file system of the state directory, or of where it will be made. */
@@ -36,19 +34,19 @@ struct doctor_state_facts {
     bool exists;       /* else it will be made at the first event */
     bool is_directory; /* it, or the nearest directory above that exists */
     bool is_writable;  /* for this user */
-    bool is_shared; /* may be written by others than its owner, or is not root's or this user's */
+    bool is_shared; /* others can write to it, or it belongs neither to root nor to this user */
     bool is_log_usable; /* the log is a regular file, or not there */
     uint64_t free_bytes;
     bool has_free_files;
     int64_t log_time; /* seconds since the epoch: when the log was last written; 0: never */
 };
 
-/* What the conditions look at. */
+/* What the checks read. */
 struct doctor {
     struct tree tree;
     const struct host *host; /* NULL: there is none that can be read */
     const char *host_error;
-    struct ruleset *ruleset; /* loaded; not yet held against the host */
+    struct ruleset *ruleset; /* loaded, not yet checked against the host */
     const struct program *program;
     const char *rules, *state; /* the directories */
     struct doctor_state_facts facts;
@@ -59,7 +57,7 @@ struct doctor {
 /* Fills in what is known of the state directory. */
 void doctor_read_state_facts(struct doctor_state_facts *facts, const char *state);
 
-/* Every condition in the order of the table. The caller ends it with doctor_findings_finish(). */
+/* Runs the checks in the order of the table. The caller ends it with doctor_findings_finish(). */
 void doctor_examine(struct doctor *doctor, struct doctor_findings *findings);
 void doctor_findings_finish(struct doctor_findings *findings);
 size_t doctor_findings_count(const struct doctor_findings *findings, enum doctor_state state);
@@ -67,7 +65,7 @@ size_t doctor_findings_count(const struct doctor_findings *findings, enum doctor
 void doctor_findings_print(const struct doctor_findings *findings, FILE *out, bool colour);
 struct json_object *doctor_findings_json(const struct doctor_findings *findings);
 
-/* --- for the conditions */
+/* --- for the checks */
 
 typedef void condition_function(struct doctor *doctor, struct doctor_findings *findings);
 

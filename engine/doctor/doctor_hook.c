@@ -1,4 +1,4 @@
-/* Conditions of the way from libvirt to the engine: the hook, who knows of it, what it may run. */
+/* Checks from libvirt to the engine: the hook, and whether libvirt runs it. */
 #include "engine/doctor/doctor.h"
 #include "lexer/text.h"
 
@@ -95,7 +95,7 @@ struct doctor_daemon doctor_hook_daemon(const struct tree *tree) {
 
 /* --- the hook */
 
-/* The version behind our marker; see hook/hook.c. In two parts, or the engine would have it too. */
+/* The version after our marker; see hook/hook.c. In two parts, or the engine would have it too. */
 static char *doctor_hook_marked_version(const char *text, size_t size) {
     static const char mark[] = "@(#)", name[] = "virt-rules-hook ";
     const char *end = text + size;
@@ -182,17 +182,17 @@ static void doctor_hook_explain_no_hook(const struct hook_places *places,
                                         struct doctor_findings *findings) {
     const struct hook_place *main = doctor_hook_find_place(places, HOOKS "/qemu");
     if (main && main->calls_us) {
-        doctor_ok(findings, "/%s is another program's, which calls ours", main->path);
+        doctor_ok(findings, "/%s belongs to another program, which calls the virt-rules hook",
+                  main->path);
     } else if (main) {
-        doctor_failed(findings, "/%s is %s; libvirt has no hook of ours", main->path,
-                      S_ISDIR(main->status.st_mode) ? "a directory, no program"
-                                                    : "another program's");
-        doctor_hint(findings, "'" INSTALLER "' puts ours in place and keeps that");
+        doctor_failed(findings, "/%s is %s; the virt-rules hook is not installed", main->path,
+                      S_ISDIR(main->status.st_mode) ? "a directory" : "another program's");
+        doctor_hint(findings, "'" INSTALLER "' installs the hook and keeps that");
     } else {
-        doctor_failed(findings, "libvirt has no hook: there is no /" HOOKS "/qemu");
+        doctor_failed(findings, "no hook is installed: there is no /" HOOKS "/qemu");
         doctor_hint(findings,
-                    "put it there with '" INSTALLER "'; without it nothing happens at a VM's "
-                    "start, and nothing is logged");
+                    "install it with '" INSTALLER
+                    "'; without it nothing happens when a VM starts, and nothing is logged");
     }
 }
 
@@ -210,9 +210,10 @@ static bool doctor_hook_is_run(const struct doctor *doctor, const struct hook_pl
     if (ours == main || (main && main->calls_us) || !version || version >= LIBVIRT_WITH_QEMU_D)
         return true;
     char *text = doctor_hook_version_text(version);
-    doctor_failed(findings, "libvirt %s does not run /%s: only 6.5 and later look into qemu.d",
-                  text, ours->path);
-    doctor_hint(findings, main ? "let /" HOOKS
+    doctor_failed(findings,
+                  "libvirt %s does not run /%s: only 6.5 and later run the hooks in qemu.d", text,
+                  ours->path);
+    doctor_hint(findings, main ? "make /" HOOKS
                                  "/qemu run qemu.d/virt-rules \"$@\" with the XML on stdin"
                                : "move it to /" HOOKS "/qemu");
     free(text);
@@ -225,14 +226,13 @@ static void doctor_hook_judge_hook(const struct hook_place *ours,
         doctor_failed(findings, "/%s is not executable, so libvirt does not run it", ours->path);
         doctor_hint(findings, "chmod 755 /%s", ours->path);
     } else if (!source_is_trusted(ours->status.st_uid, ours->status.st_mode)) {
-        doctor_failed(findings,
-                      "/%s may be changed by others than root, and libvirt runs it as root",
+        doctor_failed(findings, "users other than root can change /%s, and libvirt runs it as root",
                       ours->path);
         doctor_hint(findings, "chown root /%s; chmod 755 /%s", ours->path, ours->path);
     } else if (strcmp(ours->version, VERSION) != 0) {
-        doctor_warning(findings, "/%s is of version %s, this program of " VERSION, ours->path,
-                       ours->version);
-        doctor_hint(findings, "install both anew: '" INSTALLER "'");
+        doctor_warning(findings, "/%s has version %s, this program has version " VERSION,
+                       ours->path, ours->version);
+        doctor_hint(findings, "install both again: '" INSTALLER "'");
     } else {
         doctor_ok(findings, "/%s, version %s", ours->path, ours->version);
     }
@@ -262,8 +262,8 @@ void doctor_hook_installed(struct doctor *doctor, struct doctor_findings *findin
     if (!ours) {
         doctor_hook_explain_no_hook(&places, findings);
     } else if (count > 1) {
-        doctor_warning(findings, "it is there %zu times, so each event is handled %zu times", count,
-                       count);
+        doctor_warning(findings, "it is installed %zu times, so each event is handled %zu times",
+                       count, count);
         doctor_hook_explain_repeated(&places, ours, findings);
     } else if (doctor_hook_is_run(doctor, &places, ours, findings)) {
         doctor_hook_judge_hook(ours, findings);
@@ -284,24 +284,24 @@ static bool doctor_hook_is_this_version(const struct tree *tree) {
 void doctor_hook_engine(struct doctor *doctor, struct doctor_findings *findings) {
     struct stat status;
     if (!tree_stat(&doctor->tree, ENGINE, &status)) {
-        doctor_failed(findings, "there is no " ENGINE ", which the hook starts");
-        doctor_hint(findings, "'" INSTALLER "' puts it there");
+        doctor_failed(findings, ENGINE ", which the hook starts, does not exist");
+        doctor_hint(findings, "'" INSTALLER "' installs it");
     } else if (!S_ISREG(status.st_mode) || !(status.st_mode & EXECUTABLE)) {
-        doctor_failed(findings, ENGINE ", which the hook starts, is no program");
-        doctor_hint(findings, "chmod 755 " ENGINE ", or install it anew");
+        doctor_failed(findings, ENGINE ", which the hook starts, is not an executable file");
+        doctor_hint(findings, "chmod 755 " ENGINE ", or install it again");
     } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
-        doctor_failed(findings, ENGINE " may be changed by others than root, and is run as root");
+        doctor_failed(findings, "users other than root can change " ENGINE ", and it runs as root");
         doctor_hint(findings, "chown root " ENGINE "; chmod 755 " ENGINE);
     } else if (!doctor_hook_is_this_version(&doctor->tree)) {
         doctor_warning(findings,
-                       ENGINE ", which the hook starts, is not of this program's version");
-        doctor_hint(findings, "this is " VERSION "; install anew: '" INSTALLER "'");
+                       ENGINE ", which the hook starts, has another version than this program");
+        doctor_hint(findings, "this is " VERSION "; install it again: '" INSTALLER "'");
     } else {
         doctor_ok(findings, "the hook starts " ENGINE);
     }
 }
 
-/* --- does libvirt know of the hook? */
+/* --- does libvirt run the hook? */
 
 static char *doctor_hook_time_text(int64_t seconds) {
     char text[64] = "?";
@@ -312,28 +312,27 @@ static char *doctor_hook_time_text(int64_t seconds) {
     return memory_strdup(text);
 }
 
-/* It looks for hooks at its start and at SIGHUP; of the latter nothing is left to see, but for what
- * came of an event. */
+/* libvirt looks for hooks at its start and at SIGHUP. A SIGHUP leaves no trace, but a logged event
+ * shows that the hook runs. */
 static void doctor_hook_judge_times(const struct doctor *doctor, const struct doctor_daemon *daemon,
                                     const struct hook_place *ours,
                                     struct doctor_findings *findings) {
     int64_t changed = (int64_t)ours->status.st_ctime;
     char *start = doctor_hook_time_text(daemon->start), *change = doctor_hook_time_text(changed);
     if (changed <= daemon->start) {
-        doctor_ok(findings, "%s (process %u) has started since the hook was put there",
-                  daemon->name, daemon->pid);
+        doctor_ok(findings, "%s (process %u) started after the hook was installed", daemon->name,
+                  daemon->pid);
     } else if (doctor->facts.log_time >= changed) {
-        doctor_ok(findings, "the log has entries since the hook was put there");
+        doctor_ok(findings, "the log has entries since the hook was installed");
     } else {
         doctor_warning(findings,
-                       "%s (process %u) runs since %s and the hook is of %s, so it may not know of "
-                       "the hook",
+                       "%s (process %u) has been running since %s and the hook was changed at %s, "
+                       "so libvirt may not run the hook yet",
                        daemon->name, daemon->pid, start, change);
-        doctor_hint(
-            findings,
-            "'kill -HUP %u' (or 'systemctl reload %s') makes it look, and harms no VM; this "
-            "line stays until the log has its first event",
-            daemon->pid, daemon->name);
+        doctor_hint(findings,
+                    "'kill -HUP %u' (or 'systemctl reload %s') makes it look for hooks and does "
+                    "not affect VMs; this warning stays until the first event is logged",
+                    daemon->pid, daemon->name);
     }
     free(start);
     free(change);
@@ -345,13 +344,15 @@ void doctor_hook_known(struct doctor *doctor, struct doctor_findings *findings) 
     size_t count;
     const struct hook_place *ours = doctor_hook_our_place(&places, &count);
     if (!ours) {
-        doctor_ok(findings, "no matter while there is no hook of ours");
+        doctor_ok(findings, "not needed: the hook is not installed");
     } else if (!daemon.pid) {
-        doctor_ok(findings, "no libvirtd or virtqemud runs now; it looks for hooks when it starts");
+        doctor_ok(findings,
+                  "neither libvirtd nor virtqemud is running; it looks for hooks when it starts");
     } else if (!daemon.start) {
-        doctor_warning(findings, "not known: /proc does not tell when %s (process %u) started",
+        doctor_warning(findings, "unknown: /proc does not say when %s (process %u) started",
                        daemon.name, daemon.pid);
-        doctor_hint(findings, "'kill -HUP %u' makes it look for hooks; it harms no VM", daemon.pid);
+        doctor_hint(findings, "'kill -HUP %u' makes it look for hooks; this does not affect VMs",
+                    daemon.pid);
     } else {
         doctor_hook_judge_times(doctor, &daemon, ours, findings);
     }

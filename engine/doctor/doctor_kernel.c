@@ -1,4 +1,4 @@
-/* Conditions of the kernel: IOMMU, vfio-pci, interrupt remapping. */
+/* Checks of the kernel: IOMMU, vfio-pci, interrupt remapping. */
 #include "engine/doctor/doctor.h"
 #include "lexer/text.h"
 
@@ -50,9 +50,9 @@ static size_t doctor_kernel_count_groups(const struct tree *tree) {
 
 #define TABLES "sys/firmware/acpi/tables"
 #define BOOT_WITH                                                                                  \
-    " on the kernel's command line (Debian, Ubuntu: GRUB_CMDLINE_LINUX in /etc/default/grub, "     \
+    " to the kernel's command line (Debian, Ubuntu: GRUB_CMDLINE_LINUX in /etc/default/grub, "     \
     "then "                                                                                        \
-    "'update-grub') and boot again"
+    "'update-grub') and reboot"
 
 static bool doctor_kernel_is_virtual_machine(const struct tree *tree) {
     char *text = tree_read(tree, "proc/cpuinfo");
@@ -77,10 +77,10 @@ static char *doctor_kernel_turned_off(const struct tree *tree) {
 static void doctor_kernel_explain_unused(const struct tree *tree, struct doctor_findings *findings,
                                          const char *table) {
     char *asked = doctor_kernel_command_line_word(tree, "intel_iommu=");
-    doctor_failed(findings, "the firmware has one (ACPI table %s), but the kernel made no group",
-                  table);
+    doctor_failed(findings,
+                  "the firmware has an IOMMU (ACPI table %s), but the kernel made no group", table);
     if (!strcmp(table, "DMAR") && !(asked && !strncmp(asked, "intel_iommu=on", 14)))
-        doctor_hint(findings, "put intel_iommu=on" BOOT_WITH);
+        doctor_hint(findings, "add intel_iommu=on" BOOT_WITH);
     else
         doctor_hint(findings, "'dmesg | grep -i -e iommu -e dmar -e amd-vi' says why");
     free(asked);
@@ -102,12 +102,12 @@ static void doctor_kernel_explain_missing(const struct tree *tree,
                                 ? "the firmware offers none (no ACPI table DMAR or IVRS)"
                                 : "the kernel made no IOMMU group");
     if (doctor_kernel_is_virtual_machine(tree))
-        doctor_hint(findings, "this is a VM itself: its own host must give it a virtual IOMMU "
+        doctor_hint(findings, "this host is a VM: its own host must give it a virtual IOMMU "
                               "(libvirt: <iommu model='intel'/>)");
     else
         doctor_hint(findings,
                     "turn on VT-d (Intel) or AMD-Vi, IOMMU (AMD) in the firmware's set-up; on "
-                    "Intel also put intel_iommu=on" BOOT_WITH);
+                    "Intel also add intel_iommu=on" BOOT_WITH);
 }
 
 void doctor_kernel_iommu(struct doctor *doctor, struct doctor_findings *findings) {
@@ -116,12 +116,12 @@ void doctor_kernel_iommu(struct doctor *doctor, struct doctor_findings *findings
     if (count) {
         doctor_ok(findings, "the kernel made %zu IOMMU group%s", count, count == 1 ? "" : "s");
     } else if (doctor_wants_usb_only(doctor)) {
-        doctor_ok(findings, "none, and no rule needs it: they attach USB devices only");
+        doctor_ok(findings, "not needed: rules attach USB devices only");
     } else if (off) {
         doctor_failed(findings, "the kernel's command line turns it off (%s)", off);
-        doctor_hint(findings, "take %s away%s", off,
-                    !strncmp(off, "intel", 5) ? " and put intel_iommu=on" BOOT_WITH
-                                              : ", and boot again");
+        doctor_hint(findings, "remove %s%s", off,
+                    !strncmp(off, "intel", 5) ? " and add intel_iommu=on" BOOT_WITH
+                                              : ", and reboot");
     } else {
         doctor_kernel_explain_missing(&doctor->tree, findings);
     }
@@ -217,12 +217,12 @@ static void doctor_kernel_explain_vfio(const struct tree *tree, struct doctor_fi
     char *disabled = tree_attribute(tree, "proc/sys/kernel", "modules_disabled");
     bool known = false, loadable = doctor_kernel_is_loadable(tree, release, &known);
     if (disabled && !strcmp(disabled, "1")) {
-        doctor_failed(findings, "not loaded, and the kernel loads no module any more");
+        doctor_failed(findings, "not loaded, and the kernel no longer loads modules");
         doctor_hint(findings, "load it before kernel.modules_disabled is set to 1: put vfio-pci "
-                              "into /etc/modules-load.d/vfio.conf and boot again");
+                              "into /etc/modules-load.d/vfio.conf and reboot");
     } else if (doctor_kernel_any_modprobe_line(tree, doctor_kernel_forbids_vfio)) {
-        doctor_failed(findings, "a file in modprobe.d forbids to load it");
-        doctor_hint(findings, "'grep -r vfio /etc/modprobe.d' shows the line: take it away");
+        doctor_failed(findings, "a file in modprobe.d prevents loading it");
+        doctor_hint(findings, "'grep -r vfio /etc/modprobe.d' shows the line; remove it");
     } else if (loadable) {
         doctor_ok(findings, "not loaded now; libvirt loads it when it is needed");
     } else if (known) {
@@ -231,13 +231,13 @@ static void doctor_kernel_explain_vfio(const struct tree *tree, struct doctor_fi
                               "not -cloud; Ubuntu: linux-modules-extra)");
     } else if (tree_has(tree, "var/packages/Virtualization")) {
         doctor_warning(findings, "not loaded now; Virtual Machine Manager loads it");
-        doctor_hint(findings, "start a VM, then look again");
+        doctor_hint(findings, "start a VM, then run doctor again");
     } else {
         doctor_warning(findings,
-                       "not loaded; whether it can be is not known, for there is no list "
-                       "of the kernel's modules (/lib/modules/%s/modules.dep)",
+                       "not loaded, and doctor cannot tell whether it can be: there is no list of "
+                       "the kernel's modules (/lib/modules/%s/modules.dep)",
                        release ? release : "VERSION");
-        doctor_hint(findings, "try 'modprobe vfio-pci', then look again");
+        doctor_hint(findings, "try 'modprobe vfio-pci', then run doctor again");
     }
     free(release);
     free(disabled);
@@ -248,7 +248,7 @@ void doctor_kernel_vfio_pci(struct doctor *doctor, struct doctor_findings *findi
     if (tree_has(tree, "sys/bus/pci/drivers/vfio-pci"))
         doctor_ok(findings, "loaded");
     else if (doctor_wants_usb_only(doctor))
-        doctor_ok(findings, "not loaded, and no rule needs it: they attach USB devices only");
+        doctor_ok(findings, "not needed: rules attach USB devices only");
     else
         doctor_kernel_explain_vfio(tree, findings);
 }
@@ -276,16 +276,15 @@ static void doctor_kernel_explain_no_remapping(const struct tree *tree,
     char *off = doctor_kernel_command_line_word(tree, "intremap=off");
     char *old = doctor_kernel_command_line_word(tree, "nointremap");
     const char *word = off ? off : old;
-    doctor_failed(findings, "off%s%s%s: the kernel gives no PCI device to a VM then",
+    doctor_failed(findings, "off%s%s%s: without it the kernel gives no PCI device to a VM",
                   word ? " (" : "", word ? word : "", word ? " on the kernel's command line)" : "");
     if (word)
-        doctor_hint(findings, "take %s away and boot again", word);
+        doctor_hint(findings, "remove %s and reboot", word);
     else
-        doctor_hint(
-            findings,
-            "turn on VT-d or x2APIC in the firmware's set-up; where the hardware has none and "
-            "the VMs are trusted: 'options vfio_iommu_type1 " UNSAFE
-            "=1' in /etc/modprobe.d/vfio.conf, and boot again");
+        doctor_hint(findings,
+                    "turn on VT-d or x2APIC in the firmware's set-up; if the hardware has none and "
+                    "you trust the VMs: put 'options vfio_iommu_type1 " UNSAFE
+                    "=1' into /etc/modprobe.d/vfio.conf, and reboot");
     free(off);
     free(old);
 }
@@ -295,21 +294,22 @@ void doctor_kernel_remapping(struct doctor *doctor, struct doctor_findings *find
     char unsafe = doctor_kernel_parameter(tree, "vfio_iommu_type1", UNSAFE);
     enum remapping remapping = doctor_kernel_read_remapping(tree);
     if (doctor_wants_usb_only(doctor)) {
-        doctor_ok(findings, "no matter: rules attach USB devices only");
+        doctor_ok(findings, "not needed: rules attach USB devices only");
     } else if (!doctor_kernel_count_groups(tree)) {
-        doctor_ok(findings, "no matter while there is no IOMMU");
+        doctor_ok(findings, "not needed: there is no IOMMU");
     } else if (unsafe == 'Y' && remapping != REMAPPING_ON) {
-        doctor_warning(findings, "vfio does without it (" UNSAFE
-                                 "): a VM that has a PCI device can disturb the host");
-        doctor_hint(findings, "take " UNSAFE " out of /etc/modprobe.d, unless the hardware has no "
+        doctor_warning(findings, "vfio works without it (" UNSAFE
+                                 "): a VM with a PCI device can disturb the host");
+        doctor_hint(findings, "remove " UNSAFE " from /etc/modprobe.d, unless the hardware has no "
                               "interrupt remapping and the VMs are trusted");
     } else if (remapping == REMAPPING_ON) {
         doctor_ok(findings, "on: /proc/interrupts has interrupts that begin with IR-");
     } else if (remapping == REMAPPING_OFF) {
         doctor_kernel_explain_no_remapping(tree, findings);
     } else {
-        doctor_ok(findings, "not known: /proc/interrupts does not tell on this host ('dmesg | grep "
-                            "-i remapping' may)");
+        doctor_ok(findings,
+                  "unknown: /proc/interrupts does not show it on this host ('dmesg | grep "
+                  "-i remapping' may)");
     }
 }
 
@@ -344,17 +344,16 @@ static void doctor_kernel_judge_group(const struct doctor *doctor, const struct 
     doctor_warning(findings, "%s shares group %d with %s (%s, host driver %s)", device->address,
                    device->iommu_group, other->address, other->name, other->driver);
     doctor_hint(findings,
-                "only a whole group can be passed: move the card to another slot, or, if the "
-                "host can do without the others, say 'with group' in the rule");
+                "only a whole group can be assigned: move the card to another slot, or write 'with "
+                "group' in the rule if the host does not need the other devices");
 }
 
 static void doctor_kernel_judge_override(const struct tree *tree,
                                          struct doctor_findings *findings) {
     char *word = doctor_kernel_command_line_word(tree, "pcie_acs_override=");
     if (word) {
-        doctor_warning(findings, "%s makes small groups that the hardware does not keep apart",
-                       word);
-        doctor_hint(findings, "give such devices only to VMs that are trusted, or take it away");
+        doctor_warning(findings, "%s makes small groups that the hardware does not isolate", word);
+        doctor_hint(findings, "assign such devices only to trusted VMs, or remove it");
     }
     free(word);
 }
@@ -362,7 +361,7 @@ static void doctor_kernel_judge_override(const struct tree *tree,
 void doctor_kernel_groups(struct doctor *doctor, struct doctor_findings *findings) {
     size_t before = findings->count;
     if (!doctor->host || !doctor->host->has_iommu) {
-        doctor_ok(findings, "none while there is no IOMMU");
+        doctor_ok(findings, "none: there is no IOMMU");
         return;
     }
     for (size_t i = 0; i < doctor->host->count; i++)
@@ -372,8 +371,8 @@ void doctor_kernel_groups(struct doctor *doctor, struct doctor_findings *finding
         return;
     doctor_ok(findings, "%s (%zu groups)",
               doctor_wants(doctor, BACKEND_VFIO)
-                  ? "each device that a rule wants can leave its group"
-                  : "no rule wants a PCI device out of its group",
+                  ? "each device that a rule wants can be assigned without its group"
+                  : "no rule wants a PCI device",
               doctor_kernel_count_groups(&doctor->tree));
 }
 
@@ -399,16 +398,16 @@ void doctor_kernel_idle_d3(struct doctor *doctor, struct doctor_findings *findin
     char value = doctor_kernel_parameter(tree, "vfio_pci", "disable_idle_d3");
     bool set = doctor_kernel_any_modprobe_line(tree, doctor_kernel_sets_idle_d3);
     if (!doctor_kernel_wants_coral(doctor)) {
-        doctor_ok(findings, "no matter: no rule wants a PCI Coral (1ac1:089a) as vfio");
+        doctor_ok(findings, "not needed: no rule wants a PCI Coral (1ac1:089a) as vfio");
     } else if (value == 'Y' || (!value && set)) {
         doctor_ok(findings, "off: vfio-pci does not let an unused Coral sleep");
     } else {
-        doctor_warning(findings, "vfio-pci lets an unused Coral sleep (D3), from which some do not "
-                                 "wake: the guest's driver fails then");
+        doctor_warning(findings, "vfio-pci lets an unused Coral sleep (D3); some do not wake up, "
+                                 "and the guest's driver fails");
         doctor_hint(findings,
-                    set ? "boot again: modprobe.d says disable_idle_d3=1, which counts when "
+                    set ? "reboot: modprobe.d has disable_idle_d3=1, which takes effect when "
                           "vfio-pci is loaded"
-                        : "if the guest sees the Coral and its driver fails: 'options vfio-pci "
-                          "disable_idle_d3=1' in /etc/modprobe.d/vfio.conf, and boot again");
+                        : "if the guest sees the Coral and its driver fails: put 'options vfio-pci "
+                          "disable_idle_d3=1' into /etc/modprobe.d/vfio.conf, and reboot");
     }
 }

@@ -1,4 +1,4 @@
-/* Conditions of the rules, and of what they want from libvirt and the host. */
+/* Checks of the rules, and of what they need from libvirt and the host. */
 #include "engine/doctor/doctor.h"
 
 #include "engine/plan/check_host.h"
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINES_LIMIT = 100 }; /* of one condition: nobody reads more */
+enum { LINES_LIMIT = 100 }; /* of one check: nobody reads more */
 
 /* --- rules */
 
@@ -39,7 +39,7 @@ static void doctor_rules_report_rules(const struct doctor *doctor, enum severity
     else
         doctor_warning(findings, "%s%s", line, more);
     if (count > 1 || !first->hint)
-        doctor_hint(findings, "'virt-rules check %s' shows all of it", doctor->rules);
+        doctor_hint(findings, "'virt-rules check %s' shows all of them", doctor->rules);
     else
         doctor_hint(findings, "%s", first->hint);
     free(line);
@@ -71,11 +71,12 @@ void doctor_rules_valid(struct doctor *doctor, struct doctor_findings *findings)
         doctor_rules_report_rules(doctor, SEVERITY_WARNING, warnings, findings);
     } else if (!rules) {
         doctor_warning(findings, "there is no rule in %s", doctor->rules);
-        doctor_hint(findings,
-                    "write one, in a file that ends in .rules, as: on vm NAME started attach "
-                    "1ac1:089a as vfio; 'virt-rules devices' lists what there is");
+        doctor_hint(
+            findings,
+            "write one in a file whose name ends in .rules, such as: on vm NAME started attach "
+            "1ac1:089a as vfio; 'virt-rules devices' lists the devices");
     } else {
-        doctor_ok(findings, "%zu rule%s in %zu file%s of %s, without a mistake", rules,
+        doctor_ok(findings, "%zu rule%s in %zu file%s of %s, without errors or warnings", rules,
                   rules == 1 ? "" : "s", files, files == 1 ? "" : "s", doctor->rules);
     }
 }
@@ -112,12 +113,12 @@ static void doctor_rules_judge_language(const struct tree *tree, struct doctor_f
             break;
     if (locale && !doctor_rules_is_english(locale)) {
         doctor_warning(findings,
-                       "%s (process %u) runs with %s=%s, so its errors may come translated, and "
-                       "virt-rules knows the English ones",
+                       "%s (process %u) runs with %s=%s, so its messages may be translated, and "
+                       "virt-rules knows only the English ones",
                        daemon.name, daemon.pid, names[i], locale);
         doctor_hint(findings,
                     "'systemctl edit %s', with the lines [Service] and Environment=%s, then "
-                    "'systemctl restart %s'; VMs go on",
+                    "'systemctl restart %s'; VMs keep running",
                     daemon.name, i == 0 ? "LC_ALL=C.UTF-8" : "LC_MESSAGES=C", daemon.name);
     }
     free(environment);
@@ -129,7 +130,7 @@ void doctor_rules_libvirt(struct doctor *doctor, struct doctor_findings *finding
     const struct libvirt_answer *answer = &doctor->libvirt;
     unsigned long here = answer->library_version, there = answer->version;
     if (!answer->asked) {
-        doctor_ok(findings, "not asked, as this is another host's tree");
+        doctor_ok(findings, "not asked: --sysroot is another host");
     } else if (answer->error) {
         doctor_failed(findings, "%s%s%s%s", answer->error, answer->library ? " (library " : "",
                       answer->library ? answer->library : "", answer->library ? ")" : "");
@@ -143,13 +144,13 @@ void doctor_rules_libvirt(struct doctor *doctor, struct doctor_findings *finding
     doctor_rules_judge_language(&doctor->tree, findings);
 }
 
-/* Whether enough is said; then that there is more. */
+/* Whether the check has enough findings; adds that there are more. */
 static bool doctor_rules_is_enough(const struct doctor *doctor, struct doctor_findings *findings,
                                    size_t first) {
     if (findings->count - first < LINES_LIMIT)
         return false;
-    doctor_warning(findings, "there is more, which is not shown");
-    doctor_hint(findings, "'virt-rules check --host %s' shows all of it", doctor->rules);
+    doctor_warning(findings, "there are more, which are not shown");
+    doctor_hint(findings, "'virt-rules check --host %s' shows all of them", doctor->rules);
     return true;
 }
 
@@ -202,7 +203,7 @@ void doctor_rules_vms(struct doctor *doctor, struct doctor_findings *findings) {
         return;
     }
     if (!doctor->libvirt.vms_known) {
-        doctor_ok(findings, "not known: whether the VMs that rules name exist");
+        doctor_ok(findings, "unknown: whether the VMs that rules name exist");
         return;
     }
     check_host(doctor->ruleset, NULL, doctor->host ? doctor->host : &nothing, true, vms->list,
@@ -210,7 +211,7 @@ void doctor_rules_vms(struct doctor *doctor, struct doctor_findings *findings) {
     doctor_rules_report_check(doctor, CHECK_VM_UNKNOWN, findings);
     doctor_rules_report_check(doctor, CHECK_VM_AMBIGUOUS, findings);
     if (findings->count == before)
-        doctor_ok(findings, "each name in the rules is that of a VM (there %s %zu)",
+        doctor_ok(findings, "each VM that the rules name exists (there %s %zu)",
                   vms->count == 1 ? "is" : "are", vms->count);
 }
 
@@ -300,7 +301,7 @@ void doctor_rules_ports(struct doctor *doctor, struct doctor_findings *findings)
     if (!doctor->program->rule_count || !doctor->libvirt.vms_known || !doctor->host) {
         doctor_ok(findings, "%s",
                   doctor->program->rule_count
-                      ? "not known: whether the VMs have a free port for their devices"
+                      ? "unknown: whether the VMs have a free port for their devices"
                       : "no rule needs one");
         return;
     }
@@ -308,7 +309,8 @@ void doctor_rules_ports(struct doctor *doctor, struct doctor_findings *findings)
          i < doctor->libvirt.vms.count && !doctor_rules_is_enough(doctor, findings, before); i++)
         doctor_rules_judge_room(doctor, i, findings);
     if (findings->count == before)
-        doctor_ok(findings, "each VM has a free port for what rules give it at its start");
+        doctor_ok(findings,
+                  "each VM has a free port for the devices that rules attach at its start");
 }
 
 /* --- devices */
@@ -322,7 +324,7 @@ static char *doctor_rules_describe(const struct plan_entry *entry) {
     return text;
 }
 
-/* What a running VM has is what rules wanted: they are judged as if no VM ran, and it is said. */
+/* The running VM that has the device. The plan is made as if no VM ran. */
 static const struct domain *doctor_rules_holder(const struct doctor *doctor,
                                                 const struct device *device) {
     const struct domain_list *vms = &doctor->libvirt.vms;
@@ -339,7 +341,7 @@ static void doctor_rules_report_step(const struct doctor *doctor, const struct p
     if (vm)
         doctor_ok(findings, "%s: VM '%s' has it (%s)", device, domain_label(vm), where);
     else
-        doctor_ok(findings, "%s may be passed (%s)", device, where);
+        doctor_ok(findings, "%s can be assigned (%s)", device, where);
 }
 
 static void doctor_rules_report_device(const struct doctor *doctor, const struct plan_entry *entry,
@@ -352,9 +354,9 @@ static void doctor_rules_report_device(const struct doctor *doctor, const struct
         doctor_ok(findings, "%s: %s; %s %s", device, entry->message, where,
                   entry->kind == PLAN_SKIPPED ? "allows it" : "waits for more");
     } else if (entry->kind == PLAN_SKIPPED) {
-        doctor_ok(findings, "%s is not there, which %s allows", device, where);
+        doctor_ok(findings, "%s is absent, which %s allows", device, where);
     } else if (entry->refusal == REFUSED_ABSENT && check_host_may_lack(rule, entry->action)) {
-        doctor_ok(findings, "%s is not there now; %s waits for it", device, where);
+        doctor_ok(findings, "%s is absent now; %s waits for it", device, where);
     } else {
         doctor_failed(findings, "%s: %s (%s)", device, entry->message, where);
         doctor_hint(findings, "%s", entry->hint ? entry->hint : "'virt-rules explain' says more");
@@ -363,7 +365,7 @@ static void doctor_rules_report_device(const struct doctor *doctor, const struct
     free(where);
 }
 
-/* The last finding is only kept when no earlier one of this condition says the same. */
+/* The last finding is only kept when no earlier one of this check has the same message. */
 static void doctor_rules_drop_repeated(struct doctor_findings *findings, size_t first) {
     const struct doctor_finding *last = &findings->list[findings->count - 1];
     for (size_t i = first; i + 1 < findings->count; i++)
@@ -392,7 +394,7 @@ void doctor_rules_devices(struct doctor *doctor, struct doctor_findings *finding
     const struct program *program = doctor->program;
     if (!doctor->host) {
         doctor_failed(findings, "%s", doctor->host_error);
-        doctor_hint(findings, "in a container: ask on the host itself");
+        doctor_hint(findings, "in a container, run doctor on the host itself");
         return;
     }
     for (size_t i = 0; i < program->rule_count && !doctor_rules_is_enough(doctor, findings, before);

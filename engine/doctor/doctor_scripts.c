@@ -272,7 +272,7 @@ static char *doctor_scripts_virsh_command(const char *at) {
     return NULL;
 }
 
-/* "calls virsh nodedev-detach, which a hook must not", with the device where a rule wants it; at
+/* "calls virsh nodedev-detach, which a hook must not do", with the device where a rule wants it; at
  * boot libvirt can be called, and only that device counts. */
 static char *doctor_scripts_judge_virsh(const struct script *script, const char *line,
                                         enum old *kind) {
@@ -290,7 +290,7 @@ static char *doctor_scripts_judge_virsh(const struct script *script, const char 
                   doctor, doctor_scripts_names_any_device(line) ? line : script->text);
     if (attaches || (script->kinds & OLD_CALLS && !doctor_scripts_is_detached(line))) {
         *kind = attaches ? OLD_ATTACH : OLD_CALLS;
-        why = memory_printf("calls virsh%s%s, which a hook must not%s%s", *name ? " " : "", name,
+        why = memory_printf("calls virsh%s%s, which a hook must not do%s%s", *name ? " " : "", name,
                             device ? "; a rule attaches " : "", device ? device->address : "");
     } else if (device) {
         *kind = OLD_DRIVER;
@@ -305,7 +305,7 @@ static char *doctor_scripts_judge_line(const struct script *script, const char *
     char *why;
     if (strstr(line, "/new_id")) {
         *kind = OLD_NEW_ID;
-        return memory_strdup("writes new_id, which takes every device with that id");
+        return memory_strdup("writes new_id, which binds every device with that id");
     }
     if (doctor_scripts_unloads_vfio(line)) {
         *kind = OLD_UNLOAD;
@@ -315,7 +315,7 @@ static char *doctor_scripts_judge_line(const struct script *script, const char *
         return why;
     if (strstr(line, "libvirt.open")) {
         *kind = OLD_CALLS;
-        return memory_strdup("calls libvirt, which a hook must not");
+        return memory_strdup("calls libvirt, which a hook must not do");
     }
     *kind = OLD_DRIVER;
     return doctor_scripts_judge_driver(script, line);
@@ -344,11 +344,11 @@ static void doctor_scripts_report(const struct script *script, struct doctor_fin
         return;
     doctor_warning(findings, "/%s:%zu %s", script->path, script->first_line, script->message);
     if (script->found & OLD_CALLS)
-        doctor_hint(findings, "when a rule does its work, take it away; libvirt waits for its "
-                              "hooks, and what calls libvirt there waits for libvirt");
+        doctor_hint(findings, "remove it once a rule does its work; libvirt waits for its hooks, "
+                              "and a hook that calls libvirt waits for libvirt");
     else
-        doctor_hint(findings, "when a rule does its work, take it away; the two would fight over "
-                              "the device");
+        doctor_hint(findings,
+                    "remove it once a rule does its work; otherwise both move the device");
 }
 
 /* Whether it is seen for the first time. */
@@ -463,10 +463,11 @@ void doctor_scripts_old_setup(struct doctor *doctor, struct doctor_findings *fin
         else
             doctor_scripts_judge_path(&search, old_places[i].path, old_places[i].kinds, 0);
     if (search.is_cut) {
-        doctor_warning(findings, "the hooks directory holds more files than are looked at (%d)",
+        doctor_warning(findings, "the hooks directory has more files than doctor reads (%d)",
                        FILES_MAX);
-        doctor_hint(findings, "look yourself for scripts that unload vfio, write to drivers of "
-                              "sysfs or call virsh");
+        doctor_hint(
+            findings,
+            "search it for scripts that unload vfio, write to drivers in sysfs or call virsh");
     }
     if (findings->count == before)
         doctor_ok(findings, "no script of an older set-up is left in the usual places");

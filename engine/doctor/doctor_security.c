@@ -1,4 +1,4 @@
-/* Condition: what AppArmor and SELinux let the hook run. */
+/* Check: whether AppArmor and SELinux let the hook run the engine. */
 #include "engine/doctor/doctor.h"
 #include "lexer/text.h"
 
@@ -16,7 +16,7 @@ enum { PROFILE_LIMIT = 1024 * 1024, LABEL_SIZE = 256 };
 
 static bool doctor_security_glob(const char *pattern, const char *text);
 
-/* Behind the character that closes what opens at `pattern`; NULL when none does. */
+/* After the bracket that closes the one at `pattern`; NULL when none does. */
 static const char *doctor_security_close_of(const char *pattern, char open, char close) {
     int depth = 0;
     for (; *pattern; pattern++) {
@@ -169,7 +169,7 @@ bool doctor_security_apparmor_allows(const char *profile, const char *path) {
 
 /* --- AppArmor of this host */
 
-/* The profile of the daemon and what is local to it, one behind the other; its file in `name`.
+/* The profile of the daemon and what is local to it, one after the other; its file in `name`.
  * NULL: there is none. */
 static char *doctor_security_load_profile(const struct tree *tree, const char *daemon,
                                           char **name) {
@@ -205,7 +205,7 @@ static void doctor_security_judge_profile(const struct tree *tree,
     } else {
         doctor_failed(findings, "AppArmor does not let %s run " ENGINE, daemon->name);
         doctor_hint(findings,
-                    "put '" ENGINE " PUx,' into /" PROFILES "local/%s, then: apparmor_parser -r "
+                    "add '" ENGINE " PUx,' to /" PROFILES "local/%s, then: apparmor_parser -r "
                     "/" PROFILES "%s",
                     name, name);
     }
@@ -248,8 +248,8 @@ static void doctor_security_judge_contexts(const struct tree *tree,
                               "/etc/libvirt/hooks'");
     } else {
         doctor_warning(findings,
-                       "SELinux confines %s (%s); whether its policy lets it run " ENGINE
-                       " (%s) cannot be read",
+                       "SELinux confines %s (%s); doctor cannot tell whether its policy lets it run " ENGINE
+                       " (%s)",
                        daemon->name, daemon->label, engine);
         doctor_hint(findings,
                     "'restorecon -Rv /etc/libvirt/hooks " ENGINE "'; if the log stays empty "
@@ -279,11 +279,11 @@ static bool doctor_security_apparmor_is_on(const struct tree *tree) {
 static void doctor_security_judge_without_daemon(const struct tree *tree,
                                                  struct doctor_findings *findings) {
     if (doctor_security_apparmor_is_on(tree) || doctor_security_selinux_enforces(tree)) {
-        doctor_warning(findings, "not known: %s is on, and no libvirtd or virtqemud runs",
+        doctor_warning(findings, "unknown: %s is on, and neither libvirtd nor virtqemud is running",
                        doctor_security_apparmor_is_on(tree) ? "AppArmor" : "SELinux");
-        doctor_hint(findings, "start it, then look again");
+        doctor_hint(findings, "start it, then run doctor again");
     } else {
-        doctor_ok(findings, "neither AppArmor nor SELinux is seen to be on");
+        doctor_ok(findings, "no sign of AppArmor or SELinux");
     }
 }
 

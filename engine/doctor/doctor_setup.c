@@ -1,4 +1,4 @@
-/* Conditions of what surrounds the engine: who asks, the state directory, what else is installed.
+/* Checks of the surroundings: the user, the state directory, udev, Synology's DSM.
  */
 #include "engine/doctor/doctor.h"
 #include "lexer/text.h"
@@ -8,15 +8,15 @@
 
 enum { FILE_LIMIT = 1024 * 1024 };
 
-/* --- who asks */
+/* --- the user */
 
 void doctor_setup_user(struct doctor *doctor, struct doctor_findings *findings) {
     if (doctor->is_root) {
-        doctor_ok(findings, "root, as the hook is");
+        doctor_ok(findings, "root, like the hook");
     } else if (*doctor->tree.root) {
-        doctor_ok(findings, "no matter: this is another host's tree");
+        doctor_ok(findings, "not needed: --sysroot is another host");
     } else {
-        doctor_warning(findings, "not root, as the hook is: some of what follows may be wrong");
+        doctor_warning(findings, "this is not root, but the hook runs as root: some lines below may be wrong");
         doctor_hint(findings, "'sudo virt-rules doctor'");
     }
 }
@@ -40,39 +40,40 @@ static void doctor_setup_judge_space(const struct doctor *doctor,
         doctor_hint(findings, "free space there: 'df -h %s'", doctor->state);
     } else {
         doctor_ok(findings, "%s %s", doctor->state,
-                  facts->exists ? "can be written and has space" : "is made at the first event");
+                  facts->exists ? "is writable and has space"
+                                : "will be created at the first event");
     }
 }
 
 void doctor_setup_state(struct doctor *doctor, struct doctor_findings *findings) {
     const struct doctor_state_facts *facts = &doctor->facts;
     if (facts->error) {
-        doctor_failed(findings, "%s cannot be looked at: %s", doctor->state,
-                      strerror(facts->error));
+        doctor_failed(findings, "%s cannot be read: %s", doctor->state, strerror(facts->error));
         doctor_hint(findings,
-                    "log and lock are kept there: make it a directory that root can write");
+                    "it holds the log and the locks: make it a directory that root can write to");
     } else if (!facts->is_directory) {
-        doctor_failed(findings, "%s is no directory, or lies below what is none", doctor->state);
-        doctor_hint(findings, "move away what is there; the first event makes it anew");
+        doctor_failed(findings, "%s is not a directory, or is below a file", doctor->state);
+        doctor_hint(findings, "move the file away; the next event creates the directory");
     } else if (!facts->is_writable && !doctor->is_root) {
-        doctor_warning(findings, "%s cannot be written by this user", doctor->state);
-        doctor_hint(findings, "the hook is root: ask as root, 'sudo virt-rules doctor'");
+        doctor_warning(findings, "this user cannot write to %s", doctor->state);
+        doctor_hint(findings, "the hook runs as root: run 'sudo virt-rules doctor'");
     } else if (!facts->is_writable) {
-        doctor_failed(findings, "%s cannot be written", doctor->state);
-        doctor_hint(findings, "is its file system read-only? 'findmnt -T %s'", doctor->state);
+        doctor_failed(findings, "cannot write to %s", doctor->state);
+        doctor_hint(findings, "check whether its file system is read-only: 'findmnt -T %s'",
+                    doctor->state);
     } else if (!facts->is_log_usable) {
-        doctor_failed(findings, "%s/virt-rules.log is no regular file, so nothing is logged",
+        doctor_failed(findings, "%s/virt-rules.log is not a regular file, so nothing is logged",
                       doctor->state);
-        doctor_hint(findings, "move it away; the next event makes it anew");
+        doctor_hint(findings, "move it away; the next event creates a new log");
     } else if (facts->is_shared) {
-        doctor_warning(findings, "%s may be changed by others than root", doctor->state);
+        doctor_warning(findings, "users other than root can change %s", doctor->state);
         doctor_hint(findings, "chown root %s; chmod 700 %s", doctor->state, doctor->state);
     } else {
         doctor_setup_judge_space(doctor, findings);
     }
 }
 
-/* --- the udev rule that tells of what is plugged */
+/* --- the udev rule that reports devices */
 
 static bool doctor_setup_any_event(const struct program *program, enum event_name name) {
     for (size_t i = 0; i < program->rule_count; i++)
@@ -147,13 +148,13 @@ static bool doctor_setup_is_executable(const struct tree *tree, const char *path
 static void doctor_setup_judge_udev_rule(const struct tree *tree, const char *rule,
                                          const char *program, struct doctor_findings *findings) {
     if (!doctor_setup_is_executable(tree, program)) {
-        doctor_failed(findings, "/%s runs %s, which is no program", rule, program);
-        doctor_hint(findings, "'" INSTALLER "' puts both there");
+        doctor_failed(findings, "/%s runs %s, which is not an executable file", rule, program);
+        doctor_hint(findings, "'" INSTALLER "' installs both");
     } else if (tree_has(tree, "run") && !tree_has(tree, "run/udev")) {
-        doctor_warning(findings, "/%s is there, but udev does not run (no /run/udev)", rule);
+        doctor_warning(findings, "/%s exists, but udev is not running (no /run/udev)", rule);
         doctor_hint(findings, "run 'virt-rules watch' as a service instead");
     } else {
-        doctor_ok(findings, "/%s tells of what comes and goes", rule);
+        doctor_ok(findings, "/%s reports added and removed devices", rule);
     }
 }
 
@@ -164,14 +165,17 @@ void doctor_setup_plugged(struct doctor *doctor, struct doctor_findings *finding
     char *rule = doctor_setup_find_udev_rule(tree, &program);
     if (!doctor_setup_any_event(doctor->program, EVENT_PLUGGED) &&
         !doctor_setup_any_event(doctor->program, EVENT_UNPLUGGED)) {
-        doctor_ok(findings, "no matter: no rule is for plugged or unplugged");
+        doctor_ok(findings, "not needed: no rule uses plugged or unplugged");
     } else if (watch) {
-        doctor_ok(findings, "'virt-rules watch' (process %u) tells of what comes and goes", watch);
+        doctor_ok(findings, "'virt-rules watch' (process %u) reports added and removed devices",
+                  watch);
     } else if (rule) {
         doctor_setup_judge_udev_rule(tree, rule, program, findings);
     } else {
-        doctor_failed(findings, "rules are for plugged or unplugged, and nothing tells of that");
-        doctor_hint(findings, "'" INSTALLER "' puts a udev rule in place; on a host without udev "
+        doctor_failed(
+            findings,
+            "rules use plugged or unplugged, but nothing reports added or removed devices");
+        doctor_hint(findings, "'" INSTALLER "' installs a udev rule; on a host without udev "
                               "run 'virt-rules watch' as a service");
     }
     free(rule);
@@ -221,11 +225,10 @@ static void doctor_setup_judge_package(const struct tree *tree, const char *vers
         doctor_ok(findings, "%s: /%s, virsh %s%s, qemu %s%s", versions, library, virsh ? "/" : "",
                   virsh ? virsh : "not found", qemu ? "/" : "", qemu ? qemu : "not found");
     } else {
-        doctor_warning(findings, "%s: libvirt.so.0 is in none of the places that are known",
-                       versions);
+        doctor_warning(findings, "%s: libvirt.so.0 is in none of the usual directories", versions);
         doctor_hint(findings,
-                    "'find /" PACKAGE "/target/ -name \"libvirt.so*\"', and put its folder "
-                    "into LD_LIBRARY_PATH");
+                    "'find /" PACKAGE
+                    "/target/ -name \"libvirt.so*\"', and set LD_LIBRARY_PATH to its directory");
     }
     free(virsh);
     free(qemu);
@@ -237,21 +240,19 @@ static bool doctor_setup_names_us(void *context, char *text) {
     return strstr(text, "virt-rules");
 }
 
-/* /etc/libvirt does not outlive a boot there. */
+/* DSM does not keep /etc/libvirt over a reboot. */
 static void doctor_setup_judge_boot(const struct tree *tree, struct doctor_findings *findings) {
     static const char *const places[] = {
         "usr/local/etc/rc.d", "var/packages/Virtualization/conf/systemd",
         "usr/local/lib/systemd/system", "etc/systemd/system", NULL};
     char *file = doctor_find_file(tree, places, "", doctor_setup_names_us, NULL);
     if (file) {
-        doctor_ok(findings, "/%s, which DSM runs at boot, is about virt-rules", file);
+        doctor_ok(findings, "/%s, which DSM runs at boot, names virt-rules", file);
     } else {
-        doctor_warning(findings,
-                       "DSM makes /etc/libvirt anew at each boot, and nothing is seen that "
-                       "puts the hook back");
-        doctor_hint(findings,
-                    "let a boot-up task of root (Control Panel, Task Scheduler) install it "
-                    "again; if there is one, this line does not see it");
+        doctor_warning(findings, "DSM creates /etc/libvirt again at each boot, and nothing was "
+                                 "found that reinstalls the hook");
+        doctor_hint(findings, "reinstall it in a boot-up task of root (Control Panel, Task "
+                              "Scheduler); doctor cannot see such a task");
     }
     free(file);
 }

@@ -176,7 +176,7 @@ static char *explain_entry_result(const struct plan_entry *entry) {
     if (entry->kind == PLAN_STEP && entry->action->verb == VERB_RUN)
         return memory_strdup("run it");
     if (entry->gone)
-        return memory_printf("%s %s: it left the host, and this rule %s",
+        return memory_printf("%s %s: it was removed from the host, and this rule %s",
                              syntax_verb_text(plan_verb(entry)), address,
                              entry->action->verb == VERB_ATTACH ? "gives it" : "takes it");
     if (entry->kind == PLAN_STEP)

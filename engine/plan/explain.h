@@ -7,14 +7,14 @@
 
 #include <stdio.h>
 
-/* One condition as the rule has it, what was there, and whether that fits. */
+/* One condition as the rule has it, what was there, and whether it matches. */
 struct condition {
     char *text; /* "class 03" */
     char *seen; /* "the class is 020000" */
     bool pass;
 };
 
-/* The conditions of one target, or of one device against it; what comes of them in the plan. */
+/* The conditions of one target, for one device or for all, and the result in the plan. */
 struct explained_target {
     const struct action *action;
     const struct target *target; /* NULL: run */

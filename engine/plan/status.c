@@ -30,9 +30,9 @@ char *status_rule_text(const struct status_row *row) {
                      : NULL;
 }
 
-/* --- what came of a device */
+/* --- the results of a device */
 
-/* Results that say the same: it is there, it was tried in vain, there is none. */
+/* Results that mean the same. */
 enum status_outcome {
     OUTCOME_OTHER,
     OUTCOME_HAS,
@@ -74,7 +74,7 @@ static bool status_is_about(const struct vm_state_result *result, const struct s
            result->device[length] == ' ' && rule && result->rule && !strcmp(result->rule, rule);
 }
 
-/* The results of one device in the VM's present life, the newest first. */
+/* The results of one device since the VM started, the newest first. */
 struct past {
     const struct vm_state_result **list;
     size_t count;
@@ -159,9 +159,8 @@ static void status_set_missing(struct status_row *row, const struct past *past) 
                  : last == OUTCOME_FAILED ? STATE_FAILED
                                           : STATE_WAITING;
     row->since = row->state == STATE_FAILED ? status_since_outcome(past, last) : NULL;
-    row->error = row->state == STATE_LOST
-                     ? memory_strdup("the VM had it, and does not have it any more")
-                     : status_last_error(past);
+    row->error = row->state == STATE_LOST ? memory_strdup("the VM had it and no longer has it")
+                                          : status_last_error(past);
     row->hint = memory_strdup("'virt-rules apply' attaches it");
 }
 
@@ -202,7 +201,7 @@ static void status_set_underway(const struct status_vm *vm, struct status_row *r
     row->since = call->since;
     row->refusal = REFUSED_NOT;
     row->error = memory_printf("process %d waits for libvirt's answer", (int)call->process);
-    row->hint = memory_strdup("when it takes minutes, a driver or a program on the host may hold "
+    row->hint = memory_strdup("if it takes minutes, a driver or a program on the host may hold "
                               "the device: see 'dmesg'");
 }
 
@@ -260,7 +259,7 @@ static void status_add_hostdevs(const struct maker *maker) {
         if (row->device)
             continue;
         free(row->error);
-        row->error = memory_strdup("the host does not have it any more");
+        row->error = memory_strdup("the host no longer has it");
     }
 }
 

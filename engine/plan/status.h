@@ -1,7 +1,6 @@
 /*
- * Which VM has which device now, which it lacks and why: the plan of its `started` rules against
- * its live XML and the host, with the last result of each device in its present life (life.h). A
- * value to print.
+ * Which VM has which device now, which is missing and why: the plan of its `started` rules against
+ * its live XML and the host, with the last result of each device since the VM started (vm_state.h). A value to print.
  */
 #ifndef ENGINE_STATUS_H
 #define ENGINE_STATUS_H

@@ -218,24 +218,24 @@ static void iommu(void **state) {
     put(bed, "sys/firmware/acpi/tables/DSDT", "");
     FAILS(doctor_kernel_iommu, "no ACPI table DMAR or IVRS", "AMD-Vi");
     put(bed, "proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm\n");
-    FAILS(doctor_kernel_iommu, "offers none", "this is a VM itself");
+    FAILS(doctor_kernel_iommu, "offers none", "this host is a VM");
     put(bed, "sys/firmware/acpi/tables/IVRS", "");
     FAILS(doctor_kernel_iommu, "ACPI table IVRS", "dmesg");
     put(bed, "sys/firmware/acpi/tables/DMAR", "");
     put(bed, "proc/cmdline", "BOOT_IMAGE=/vmlinuz quiet -- intel_iommu=on\n");
-    FAILS(doctor_kernel_iommu, "ACPI table DMAR", "put intel_iommu=on");
+    FAILS(doctor_kernel_iommu, "ACPI table DMAR", "add intel_iommu=on");
     put(bed, "proc/cmdline", "BOOT_IMAGE=/vmlinuz intel_iommu=on,sm_on\n");
     FAILS(doctor_kernel_iommu, "ACPI table DMAR", "dmesg");
     put(bed, "proc/cmdline", "quiet intel_iommu=off\n");
-    FAILS(doctor_kernel_iommu, "turns it off (intel_iommu=off)", "put intel_iommu=on");
+    FAILS(doctor_kernel_iommu, "turns it off (intel_iommu=off)", "add intel_iommu=on");
     put(bed, "proc/cmdline", "quiet intel_iommu=off intel_iommu=on\n");
     FAILS(doctor_kernel_iommu, "ACPI table DMAR", "dmesg");
     put(bed, "proc/cmdline", "iommu=pt iommu=off");
-    FAILS(doctor_kernel_iommu, "turns it off (iommu=off)", "take iommu=off away, and boot again");
+    FAILS(doctor_kernel_iommu, "turns it off (iommu=off)", "remove iommu=off, and reboot");
     use_rules(bed, USB);
-    OK(doctor_kernel_iommu, "no rule needs it");
+    OK(doctor_kernel_iommu, "rules attach USB devices only");
     use_rules(bed, USB "\n" VFIO);
-    FAILS(doctor_kernel_iommu, "turns it off", "boot again");
+    FAILS(doctor_kernel_iommu, "turns it off", "reboot");
     put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
     OK(doctor_kernel_iommu, "the kernel made 1 IOMMU group");
     put(bed, "sys/kernel/iommu_groups/17/type", "DMA\n");
@@ -264,15 +264,15 @@ static void vfio_pci(void **state) {
     put(bed, "etc/modprobe.d/gpu.conf.old", "blacklist vfio-pci\n");
     OK(doctor_kernel_vfio_pci, "libvirt loads it");
     put(bed, "etc/modprobe.d/gpu.conf", "blacklist nouveau\n  blacklist\tvfio_pci\n");
-    FAILS(doctor_kernel_vfio_pci, "forbids", "grep -r vfio");
+    FAILS(doctor_kernel_vfio_pci, "prevents loading it", "grep -r vfio");
     put(bed, "etc/modprobe.d/gpu.conf", "install vfio-pci /bin/false\n");
-    FAILS(doctor_kernel_vfio_pci, "forbids", "grep -r vfio");
+    FAILS(doctor_kernel_vfio_pci, "prevents loading it", "grep -r vfio");
     put(bed, "etc/modprobe.d/gpu.conf", "install vfio-pci /sbin/prepare-gpu\n");
     OK(doctor_kernel_vfio_pci, "libvirt loads it");
     put(bed, "proc/sys/kernel/modules_disabled", "1\n");
-    FAILS(doctor_kernel_vfio_pci, "loads no module any more", "modules-load.d");
+    FAILS(doctor_kernel_vfio_pci, "no longer loads modules", "modules-load.d");
     use_rules(bed, USB);
-    OK(doctor_kernel_vfio_pci, "no rule needs it");
+    OK(doctor_kernel_vfio_pci, "rules attach USB devices only");
     use_rules(bed, "");
     put(bed, "sys/bus/pci/drivers/vfio-pci/new_id", "");
     OK(doctor_kernel_vfio_pci, "loaded");
@@ -289,44 +289,45 @@ static void vfio_pci_of_a_nas(void **state) {
 
 static void remapping(void **state) {
     struct bed *bed = *state;
-    OK(doctor_kernel_remapping, "while there is no IOMMU");
+    OK(doctor_kernel_remapping, "there is no IOMMU");
     put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");
-    OK(doctor_kernel_remapping, "not known");
+    OK(doctor_kernel_remapping, "unknown: ");
     put(bed, "proc/interrupts", "  0: 9  IO-APIC   2-edge  timer\n 24: 1  DMAR-MSI 0-edge dmar0\n");
-    FAILS(doctor_kernel_remapping, "off: the kernel gives no PCI device",
+    FAILS(doctor_kernel_remapping, "off: without it the kernel gives no PCI device",
           "allow_unsafe_interrupts=1");
     put(bed, "proc/cmdline", "quiet intremap=off\n");
-    FAILS(doctor_kernel_remapping, "off (intremap=off on", "take intremap=off away");
+    FAILS(doctor_kernel_remapping, "off (intremap=off on", "remove intremap=off");
     put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "Y\n");
-    WARNS(doctor_kernel_remapping, "vfio does without it", "take allow_unsafe_interrupts out");
+    WARNS(doctor_kernel_remapping, "vfio works without it", "remove allow_unsafe_interrupts from");
     put(bed, "proc/interrupts", "  0: 9  IR-IO-APIC   2-edge  timer\n");
     OK(doctor_kernel_remapping, "on: ");
     put(bed, "proc/interrupts", "  0: 9  IO-APIC 2-edge  timer\n");
     put(bed, "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
-    FAILS(doctor_kernel_remapping, "off (intremap=off on", "take intremap=off away");
+    FAILS(doctor_kernel_remapping, "off (intremap=off on", "remove intremap=off");
     put(bed, "proc/interrupts", "  0: 9  ITS-PCI-MSI 2  PCI-MSI 3 eth0\n"); /* arm64 */
-    OK(doctor_kernel_remapping, "not known");
+    OK(doctor_kernel_remapping, "unknown: ");
     use_rules(bed, USB);
     OK(doctor_kernel_remapping, "USB devices only");
 }
 
 static void groups(void **state) {
     struct bed *bed = *state;
-    OK(doctor_kernel_groups, "while there is no IOMMU");
+    OK(doctor_kernel_groups, "there is no IOMMU");
     put(bed, "sys/bus/pci/devices/.keep", "");
     use_host(bed);
-    OK(doctor_kernel_groups, "while there is no IOMMU");
+    OK(doctor_kernel_groups, "there is no IOMMU");
     struct bed host;
     bed = &host;
     lie_on(bed, "tests/hosts/nas", VFIO);
-    OK(doctor_kernel_groups, "each device that a rule wants can leave its group (13 groups)");
+    OK(doctor_kernel_groups,
+       "each device that a rule wants can be assigned without its group (13 groups)");
     use_rules(bed, USB);
     OK(doctor_kernel_groups, "no rule wants a PCI device");
     leave_root(bed);
     lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach at 0000:03:00.0 as vfio");
     WARNS(doctor_kernel_groups, "0000:03:00.0 shares group 15 with 0000:04:00.0", "another slot");
     use_rules(bed, "on vm a started attach at 0000:03:00.0 with group as vfio");
-    OK(doctor_kernel_groups, "can leave its group");
+    OK(doctor_kernel_groups, "can be assigned without its group");
     leave_root(bed);
 }
 
@@ -352,7 +353,7 @@ static void idle_d3(void **state) {
     put(bed, "etc/modprobe.d/a.conf", "options vfio-pci ids=1:2 disable_idle_d3=1\n");
     OK(doctor_kernel_idle_d3, "does not let");
     put(bed, "sys/module/vfio_pci/parameters/disable_idle_d3", "N\n");
-    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "boot again: modprobe.d says");
+    WARNS(doctor_kernel_idle_d3, "sleep (D3)", "reboot: modprobe.d has");
     put(bed, "sys/module/vfio_pci/parameters/disable_idle_d3", "Y\n");
     OK(doctor_kernel_idle_d3, "does not let");
 }
@@ -415,11 +416,11 @@ static void hook(void **state) {
     put_program(bed, HOOKS "qemu", MARK VERSION);
     OK(doctor_hook_installed, "/etc/libvirt/hooks/qemu, version " VERSION);
     put_program(bed, HOOKS "qemu", MARK "0.0.9");
-    WARNS(doctor_hook_installed, "is of version 0.0.9, this program of " VERSION, "make install");
+    WARNS(doctor_hook_installed, "has version 0.0.9, this program has version " VERSION, "make install");
     set_mode(bed, HOOKS "qemu", 0644);
     FAILS(doctor_hook_installed, "not executable", "chmod 755 /etc/libvirt/hooks/qemu");
     set_mode(bed, HOOKS "qemu", 0757);
-    FAILS(doctor_hook_installed, "may be changed by others", "chown root");
+    FAILS(doctor_hook_installed, "users other than root can change", "chown root");
     put_program(bed, HOOKS "qemu", MARK VERSION);
     put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
     WARNS(doctor_hook_installed, "2 times", "remove /etc/libvirt/hooks/qemu.d/virt-rules");
@@ -440,11 +441,11 @@ static void hook(void **state) {
 static void hook_beside_another(void **state) {
     struct bed *bed = *state;
     put(bed, HOOKS "qemu", "#!/bin/sh\nexit 0 # @(#)virt-rules\n");
-    FAILS(doctor_hook_installed, "another program's", "make install");
+    FAILS(doctor_hook_installed, "another program", "make install");
     put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
     OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     bed->doctor.libvirt.library_version = 6004999;
-    FAILS(doctor_hook_installed, "libvirt 6.4.999 does not run", "let /etc/libvirt/hooks/qemu run");
+    FAILS(doctor_hook_installed, "libvirt 6.4.999 does not run", "make /etc/libvirt/hooks/qemu run");
     bed->doctor.libvirt.version = 6005000;
     OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     bed->doctor.libvirt.version = 4000000;
@@ -455,37 +456,37 @@ static void hook_beside_another(void **state) {
           "move it to /etc/libvirt/hooks/qemu");
     drop(bed, HOOKS "qemu.d/virt-rules");
     put(bed, HOOKS "qemu", "#!/bin/sh\nexec /opt/virt-rules-hook \"$@\"\n");
-    OK(doctor_hook_installed, "which calls ours");
+    OK(doctor_hook_installed, "which calls the virt-rules hook");
 }
 
 static void engine(void **state) {
     struct bed *bed = *state;
-    FAILS(doctor_hook_engine, "there is no", "make install");
+    FAILS(doctor_hook_engine, "does not exist", "make install");
     put_program(bed, ENGINE, "virt-rules " VERSION);
     OK(doctor_hook_engine, ENGINE);
     put_program(bed, ENGINE, "virt-rules 0.0.0");
-    WARNS(doctor_hook_engine, "not of this program's version", VERSION);
+    WARNS(doctor_hook_engine, "has another version than this program", VERSION);
     set_mode(bed, ENGINE, 0777);
-    FAILS(doctor_hook_engine, "may be changed by others", "chmod 755");
+    FAILS(doctor_hook_engine, "users other than root can change", "chmod 755");
     set_mode(bed, ENGINE, 0644);
-    FAILS(doctor_hook_engine, "is no program", "chmod 755");
+    FAILS(doctor_hook_engine, "is not an executable file", "chmod 755");
 }
 
 static void whether_libvirt_knows_of_the_hook(void **state) {
     struct bed *bed = *state;
-    OK(doctor_hook_known, "no hook of ours");
+    OK(doctor_hook_known, "the hook is not installed");
     put_program(bed, HOOKS "qemu", MARK VERSION);
     OK(doctor_hook_known, "when it starts");
     put_daemon(bed, 812, "libvirtd", 0, 1000);
-    OK(doctor_hook_known, "libvirtd (process 812) has started since");
+    OK(doctor_hook_known, "libvirtd (process 812) started after");
     put_daemon(bed, 812, "libvirtd", 0, -1000);
-    WARNS(doctor_hook_known, "may not know of the hook", "kill -HUP 812");
+    WARNS(doctor_hook_known, "may not run the hook yet", "kill -HUP 812");
     bed->doctor.facts.log_time = time(NULL) - 500;
-    WARNS(doctor_hook_known, "may not know of the hook", "kill -HUP 812");
+    WARNS(doctor_hook_known, "may not run the hook yet", "kill -HUP 812");
     bed->doctor.facts.log_time = time(NULL) + 5;
     OK(doctor_hook_known, "the log has entries");
     drop(bed, "proc/stat");
-    WARNS(doctor_hook_known, "not known", "kill -HUP 812");
+    WARNS(doctor_hook_known, "unknown: ", "kill -HUP 812");
 }
 
 /* --- security modules */
@@ -570,9 +571,9 @@ static void patterns_of_profiles(void **state) {
 
 static void apparmor(void **state) {
     struct bed *bed = *state;
-    OK(doctor_security_confinement, "neither AppArmor nor SELinux is seen");
+    OK(doctor_security_confinement, "no sign of AppArmor or SELinux");
     put(bed, "sys/module/apparmor/parameters/enabled", "Y\n");
-    WARNS(doctor_security_confinement, "AppArmor is on, and no libvirtd", "start it");
+    WARNS(doctor_security_confinement, "AppArmor is on, and neither libvirtd", "start it");
     put_daemon(bed, 9, "libvirtd", 0, 0);
     OK(doctor_security_confinement, "confines libvirtd");
     put(bed, "proc/9/attr/current", "unconfined\n");
@@ -594,7 +595,7 @@ static void apparmor(void **state) {
 static void selinux(void **state) {
     struct bed *bed = *state;
     put(bed, "sys/fs/selinux/enforce", "1");
-    WARNS(doctor_security_confinement, "SELinux is on, and no libvirtd", "start it");
+    WARNS(doctor_security_confinement, "SELinux is on, and neither libvirtd", "start it");
     put_daemon(bed, 9, "virtqemud", 0, 0);
     put(bed, "proc/9/attr/current", "system_u:system_r:virtqemud_t:s0");
     WARNS(doctor_security_confinement,
@@ -618,7 +619,7 @@ static void user(void **state) {
     struct bed *bed = *state;
     OK(doctor_setup_user, "root");
     bed->doctor.is_root = false;
-    OK(doctor_setup_user, "another host's tree");
+    OK(doctor_setup_user, "--sysroot is another host");
     bed->doctor.tree.root = "";
     WARNS(doctor_setup_user, "not root", "sudo");
 }
@@ -626,9 +627,9 @@ static void user(void **state) {
 static void state_directory_of(void **state) {
     struct bed *bed = *state;
     struct doctor_state_facts *facts = &bed->doctor.facts, good = *facts;
-    OK(doctor_setup_state, "/state can be written and has space");
+    OK(doctor_setup_state, "/state is writable and has space");
     facts->exists = false;
-    OK(doctor_setup_state, "is made at the first event");
+    OK(doctor_setup_state, "will be created at the first event");
     facts->free_bytes = 20 << 20;
     WARNS(doctor_setup_state, "nearly full (20 MiB free)", "df -h /state");
     facts->free_bytes = 1 << 20;
@@ -638,15 +639,15 @@ static void state_directory_of(void **state) {
     FAILS(doctor_setup_state, "no file can be added", "free space");
     *facts = good;
     facts->is_shared = true;
-    WARNS(doctor_setup_state, "may be changed by others", "chmod 700 /state");
+    WARNS(doctor_setup_state, "users other than root can change", "chmod 700 /state");
     facts->is_log_usable = false;
-    FAILS(doctor_setup_state, "virt-rules.log is no regular file", "move it away");
+    FAILS(doctor_setup_state, "virt-rules.log is not a regular file", "move it away");
     facts->is_writable = false;
-    FAILS(doctor_setup_state, "cannot be written", "read-only");
+    FAILS(doctor_setup_state, "cannot write to", "read-only");
     bed->doctor.is_root = false;
-    WARNS(doctor_setup_state, "cannot be written by this user", "sudo");
+    WARNS(doctor_setup_state, "this user cannot write to", "sudo");
     facts->is_directory = false;
-    FAILS(doctor_setup_state, "is no directory", "move away");
+    FAILS(doctor_setup_state, "is not a directory", "move the file away");
     facts->error = EACCES;
     FAILS(doctor_setup_state, "Permission denied", "directory");
 }
@@ -687,22 +688,22 @@ static void reads_the_state_directory(void **state) {
 
 static void plugged(void **state) {
     struct bed *bed = *state;
-    OK(doctor_setup_plugged, "no rule is for plugged");
+    OK(doctor_setup_plugged, "no rule uses plugged");
     use_rules(bed, "on vm a started, plugged attach 1a6e:089a as usb");
-    FAILS(doctor_setup_plugged, "nothing tells of that", "make install");
+    FAILS(doctor_setup_plugged, "nothing reports added or removed devices", "make install");
     put(bed, "etc/udev/rules.d/60-other.rules", "# virt-rules\nRUN+=\"/bin/true\"\n");
     put(bed, "etc/udev/rules.d/90-virt-rules.rules.off", "RUN+=\"/" PLUG "\"\n");
-    FAILS(doctor_setup_plugged, "nothing tells of that", "make install");
+    FAILS(doctor_setup_plugged, "nothing reports added or removed devices", "make install");
     put(bed, RULE, "RUN+=\"/bin/true\"\nSUBSYSTEM==\"usb\", RUN+=\"/" PLUG " -x\"\n");
-    FAILS(doctor_setup_plugged, "runs /" PLUG ", which is no program", "make install");
+    FAILS(doctor_setup_plugged, "runs /" PLUG ", which is not an executable file", "make install");
     put_program(bed, PLUG, "");
-    OK(doctor_setup_plugged, "/" RULE " tells");
+    OK(doctor_setup_plugged, "/" RULE " reports");
     assert_int_equal(mkdir(full(bed, "run"), 0755), 0);
-    WARNS(doctor_setup_plugged, "udev does not run", "virt-rules watch");
+    WARNS(doctor_setup_plugged, "udev is not running", "virt-rules watch");
     put(bed, "run/udev/control", "");
-    OK(doctor_setup_plugged, "/" RULE " tells");
+    OK(doctor_setup_plugged, "/" RULE " reports");
     use_rules(bed, "on vm a unplugged run \"/bin/true\"");
-    OK(doctor_setup_plugged, "/" RULE " tells");
+    OK(doctor_setup_plugged, "/" RULE " reports");
 }
 
 static void plugged_without_udev(void **state) {
@@ -716,10 +717,10 @@ static void plugged_without_udev(void **state) {
     put(bed, "proc/72/comm", "virt-rules\n");
     put(bed, "proc/73/cmdline", "");
     put(bed, "proc/73/comm", "virt-rules\n");
-    FAILS(doctor_setup_plugged, "nothing tells of that", "virt-rules watch");
+    FAILS(doctor_setup_plugged, "nothing reports added or removed devices", "virt-rules watch");
     put_bytes(bed, "proc/74/cmdline", "/usr/local/bin/virt-rules\0watch", 32);
     put(bed, "proc/74/comm", "virt-rules\n");
-    OK(doctor_setup_plugged, "'virt-rules watch' (process 74) tells");
+    OK(doctor_setup_plugged, "'virt-rules watch' (process 74) reports");
 }
 
 static void old_setup(void **state) {
@@ -732,14 +733,14 @@ static void old_setup(void **state) {
     OK(doctor_scripts_old_setup, "no script");
     put(bed, "usr/local/etc/rc.d/a.sh",
         "#!/bin/sh\necho 1ac1 089a > /sys/bus/pci/drivers/vfio-pci/new_id\nmodprobe -r vfio_pci\n");
-    WARNS(doctor_scripts_old_setup, "/usr/local/etc/rc.d/a.sh:2 writes new_id", "take it away");
+    WARNS(doctor_scripts_old_setup, "/usr/local/etc/rc.d/a.sh:2 writes new_id", "remove it");
     put(bed, HOOKS "qemu", "#!/bin/bash\n\n  virsh attach-device \"$1\" /tmp/x.xml");
     look(bed, doctor_scripts_old_setup);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_WARNING, "/etc/libvirt/hooks/qemu:3 calls virsh attach-device", "rule");
     drop(bed, HOOKS "qemu");
     put(bed, "usr/local/etc/rc.d/a.sh", "modprobe -r vfio_pci\n");
-    WARNS(doctor_scripts_old_setup, "a.sh:1 unloads vfio", "take it away");
+    WARNS(doctor_scripts_old_setup, "a.sh:1 unloads vfio", "remove it");
     drop(bed, "usr/local/etc/rc.d/a.sh");
     put(bed, "var/packages/Virtualization/conf/systemd/insert_libvirtd_ko.sh", "rmmod vfio_pci\n");
     OK(doctor_scripts_old_setup, "no script");
@@ -752,7 +753,7 @@ static void old_setup(void **state) {
 static void hook_script(struct bed *bed, const char *text, const char *message) {
     put(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh", text);
     if (message)
-        WARNS(doctor_scripts_old_setup, message, "take it away");
+        WARNS(doctor_scripts_old_setup, message, "remove it");
     else
         OK(doctor_scripts_old_setup, "no script");
 }
@@ -794,7 +795,7 @@ static void hook_scripts_of_any_depth(void **state) {
                 "/etc/libvirt/hooks/qemu.d/win10/prepare/begin/start.sh:2 unloads vfio");
     put(bed, HOOKS "qemu.d/win10/prepare/begin/start.sh", "#!/bin/sh\n");
     put(bed, HOOKS "a/b/c/d/e/f/g/h/i/x", "#!/bin/sh\nmodprobe -r vfio_pci\n");
-    WARNS(doctor_scripts_old_setup, "hooks/a/b/c/d/e/f/g/h/i/x:2", "take it away");
+    WARNS(doctor_scripts_old_setup, "hooks/a/b/c/d/e/f/g/h/i/x:2", "remove it");
     drop(bed, HOOKS "a/b/c/d/e/f/g/h/i/x");
     /* links: out of the directory, in a circle, to one file twice, to nothing */
     put(bed, "opt/mine/y", "#!/bin/sh\nvirsh nodedev-reattach pci_0000_02_00_0\n");
@@ -809,7 +810,7 @@ static void hook_scripts_of_any_depth(void **state) {
     /* what a hook calls by its path */
     put(bed, "usr/local/bin/start", "#!/bin/bash\n. /etc/x\nmodprobe --remove vfio\n");
     put(bed, HOOKS "qemu", "#!/bin/sh\n/usr/local/bin/start \"$@\" >/tmp/log\n");
-    WARNS(doctor_scripts_old_setup, "/usr/local/bin/start:3 unloads vfio", "take it away");
+    WARNS(doctor_scripts_old_setup, "/usr/local/bin/start:3 unloads vfio", "remove it");
     put(bed, HOOKS "qemu", "#!/bin/sh\n# /usr/local/bin/start\n");
     OK(doctor_scripts_old_setup, "no script");
     put(bed, HOOKS "notes.txt", "virsh nodedev-detach pci_0000_01_00_0\n");
@@ -822,7 +823,7 @@ static void what_hook_scripts_do(void **state) {
         const char *line, *message;
     } lines[] = {
         {"virsh nodedev-detach pci_0000_01_00_0",
-         "calls virsh nodedev-detach, which a hook must not; a rule attaches 0000:01:00.0"},
+         "calls virsh nodedev-detach, which a hook must not do; a rule attaches 0000:01:00.0"},
         {"/usr/bin/virsh -c qemu:///system list --all", "calls virsh list"},
         {"subprocess.run([\"virsh\", \"destroy\", vm])", "calls virsh destroy"},
         {"x=$(virsh domid $1)", "calls virsh domid"},
@@ -865,10 +866,9 @@ static void what_hook_scripts_do(void **state) {
         hook_script(bed, text, lines[i].message);
         free(text);
     }
-    hook_script(
-        bed, "#!/bin/sh\nmodprobe -r vfio\nmodprobe -r vfio\nvirsh list\nvirsh start a\n",
-        "start.sh:2 unloads vfio, which other VMs may use; line 4 calls virsh list, which a "
-        "hook must not");
+    hook_script(bed, "#!/bin/sh\nmodprobe -r vfio\nmodprobe -r vfio\nvirsh list\nvirsh start a\n",
+                "start.sh:2 unloads vfio, which other VMs may use; line 4 calls virsh list, which "
+                "a hook must not do");
     static const char audio[] = "#!/bin/sh\necho 0000:01:00.1 >/sys/bus/pci/drivers/x/unbind\n";
     hook_script(bed, audio, NULL);
     use_rules(bed, "on vm win10 started attach 10de:1c03 with group as vfio");
@@ -879,7 +879,7 @@ static void what_hook_scripts_do(void **state) {
     OK(doctor_scripts_old_setup, "no script");
     put(bed, "etc/rc.local", "virsh nodedev-detach pci_0000_01_00_0\n");
     WARNS(doctor_scripts_old_setup, "/etc/rc.local:1 calls virsh nodedev-detach for 0000:01:00.0",
-          "take it away");
+          "remove it");
     put(bed, "etc/rc.local", "virsh nodedev-detach pci_0000_02_00_0\n");
     OK(doctor_scripts_old_setup, "no script");
 }
@@ -894,7 +894,7 @@ static void synology(void **state) {
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_WARNING, "Virtual Machine Manager 2.6.5-12202, DSM of unknown version",
           "LD_LIBRARY_PATH");
-    found(bed, 1, DOCTOR_WARNING, "nothing is seen that puts the hook back", "boot-up task");
+    found(bed, 1, DOCTOR_WARNING, "nothing was found that reinstalls the hook", "boot-up task");
     put(bed, "etc.defaults/VERSION", "majorversion=\"7\"\r\nproductversion=\"7.2.1\"\r\n");
     put(bed, "var/packages/Virtualization/target/usr/local/bin/virsh", "");
     put(bed, "var/packages/Virtualization/target/usr/lib/libvirt.so.0", "");
@@ -948,7 +948,7 @@ static void a_daemon_that_translates(void **state) {
     static const struct {
         const char *environment, *message, *hint;
     } daemons[] = {
-        {"LANG=de_DE.UTF-8", "LANG=de_DE.UTF-8, so its errors may come translated",
+        {"LANG=de_DE.UTF-8", "LANG=de_DE.UTF-8, so its messages may be translated",
          "Environment=LC_MESSAGES=C,"},
         {"A=1|LC_MESSAGES=fr_FR|LANG=C", "LC_MESSAGES=fr_FR,", "systemctl edit libvirtd"},
         {"LANG=C|LC_ALL=ja_JP.utf8|LC_MESSAGES=C", "LC_ALL=ja_JP.utf8", "LC_ALL=C.UTF-8"},
@@ -987,9 +987,9 @@ static void vms(void **state) {
     struct bed *bed = *state;
     OK(doctor_rules_vms, "no rule names one");
     use_rules(bed, VFIO);
-    OK(doctor_rules_vms, "not known");
+    OK(doctor_rules_vms, "unknown: ");
     know_vm(bed, "<domain><name>3f2c</name><title>frigate</title></domain>");
-    OK(doctor_rules_vms, "each name in the rules is that of a VM (there is 1)");
+    OK(doctor_rules_vms, "each VM that the rules name exists (there is 1)");
     use_rules(bed, "on vm frigat, win started run \"/bin/true\"");
     look(bed, doctor_rules_vms);
     assert_int_equal(bed->findings.count, 2);
@@ -1024,7 +1024,7 @@ static void ports(void **state) {
     struct bed *bed = *state;
     OK(doctor_rules_ports, "no rule needs one");
     use_rules(bed, VFIO);
-    OK(doctor_rules_ports, "not known");
+    OK(doctor_rules_ports, "unknown: ");
     bed = &(struct bed){0};
     lie_on(bed, "tests/hosts/nas", VFIO "\n" USB);
     know_vm(bed, Q35("", PORT));
@@ -1050,9 +1050,9 @@ static void devices(void **state) {
     look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 2);
     found(bed, 0, DOCTOR_OK,
-          "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU may be passed (t.rules:1)",
+          "0000:03:00.0 1ac1:089a Global Unichip Corp. Coral Edge TPU can be assigned (t.rules:1)",
           NULL);
-    found(bed, 1, DOCTOR_OK, "Coral Edge TPU may be passed (t.rules:2)", NULL);
+    found(bed, 1, DOCTOR_OK, "Coral Edge TPU can be assigned (t.rules:2)", NULL);
     use_rules(bed, "on vm a started attach class 0106 as vfio\nnever attach class 07\n");
     FAILS(doctor_rules_devices, "the host mounts / from it", "");
     has(bed->findings.list[0].message, "(t.rules:1)");
@@ -1061,8 +1061,8 @@ static void devices(void **state) {
     look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 3);
     found(bed, 0, DOCTOR_FAILED, "1234:5678: the host has no PCI device", "optional");
-    found(bed, 1, DOCTOR_OK, "0001:0002 is not there, which t.rules:3 allows", NULL);
-    found(bed, 2, DOCTOR_OK, "0003:0004 is not there now; t.rules:4 waits for it", NULL);
+    found(bed, 1, DOCTOR_OK, "0001:0002 is absent, which t.rules:3 allows", NULL);
+    found(bed, 2, DOCTOR_OK, "0003:0004 is absent now; t.rules:4 waits for it", NULL);
     leave_root(bed);
     lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach all 1ac1:089a with group as vfio");
     look(bed, doctor_rules_devices);
@@ -1098,10 +1098,10 @@ static void more_than_anybody_reads(void **state) {
     know_vm(bed, "<domain><name>frigate</name></domain>");
     look(bed, doctor_rules_devices);
     assert_int_equal(bed->findings.count, 101);
-    found(bed, 100, DOCTOR_WARNING, "there is more", "virt-rules check --host /rules.d");
+    found(bed, 100, DOCTOR_WARNING, "there are more", "virt-rules check --host /rules.d");
     look(bed, doctor_rules_vms);
     assert_int_equal(bed->findings.count, 101);
-    found(bed, 100, DOCTOR_WARNING, "there is more", "virt-rules check --host /rules.d");
+    found(bed, 100, DOCTOR_WARNING, "there are more", "virt-rules check --host /rules.d");
     leave_root(bed);
     free(text);
 }
@@ -1231,14 +1231,14 @@ static void printed(void **state) {
     findings.name = "hook";
     doctor_warning(&findings, "old\033[31m");
     doctor_hint(&findings, "first");
-    doctor_hint(&findings, "install %s", "anew");
+    doctor_hint(&findings, "install %s", "again");
     doctor_failed(&findings, "none");
     FILE *out = open_memstream(&text, &size);
     doctor_findings_print(&findings, out, false);
     fclose(out);
     assert_string_equal(text, "ok       iommu         the kernel made 14 IOMMU groups\n"
                               "warning  hook          old?[31m\n"
-                              "         hint: install anew\n"
+                              "         hint: install again\n"
                               "failed   hook          none\n"
                               "1 ok, 1 warning, 1 failed\n");
     free(text);

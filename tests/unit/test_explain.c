@@ -1,4 +1,4 @@
-/* explain: every condition with what was seen, and what comes of it. */
+/* explain: every condition with what was seen, and the result of it. */
 #include "engine/plan/explain.h"
 
 #include "unit/sample.h"
@@ -55,7 +55,7 @@ static const char HAS_TPU[] =
     "<vendor id='0x1a6e'/><product id='0x089a'/><address bus='1' device='5'/></source></hostdev>"
     "</devices></domain>";
 
-/* What comes of the one rule at unplugged of a stick that the VM has, asked about or not. */
+/* The result of the one rule at unplugged of a stick that the VM has, asked about or not. */
 static void unplugged_is(const char *rules_text, const char *host_path, bool asked,
                          const char *expected) {
     struct sample_rules rules;
@@ -83,11 +83,11 @@ static void what_left_the_host_is_detached(void **state) {
     static const char gives[] = "on vm frigate started, plugged attach 1a6e:089a as usb optional\n";
     static const char takes[] = "on vm frigate unplugged detach 1a6e:089a\n";
     unplugged_is(gives, "tests/hosts/usb-after", false,
-                 "detach 1/5: it left the host, and this rule gives it");
+                 "detach 1/5: it was removed from the host, and this rule gives it");
     unplugged_is(gives, "tests/hosts/usb", true,
-                 "detach 1/5: it left the host, and this rule gives it");
+                 "detach 1/5: it was removed from the host, and this rule gives it");
     unplugged_is(takes, "tests/hosts/usb", true,
-                 "detach 1/5: it left the host, and this rule takes it");
+                 "detach 1/5: it was removed from the host, and this rule takes it");
 }
 
 static void a_never_without_a_device(void **state) {

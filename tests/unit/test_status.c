@@ -184,9 +184,8 @@ static void attached_and_wanted_by_no_rule(void **state) {
     make("on vm other started " TPU "\n", NULL,
          LIST(VM(RUNS, "frigate", HOSTDEV("05") HOSTDEV("77") USB_HOSTDEV("9"))), NULL);
     expect("frigate | 0000:05:00.0 8086:1521 | - | attached | - | -\n"
-           "frigate | 0000:77:00.0 | - | attached | - | the host does not have it any more\n"
-           "frigate | bus 1 device 9 1a6e:089a | - | attached | - | the host does not have it any "
-           "more\n",
+           "frigate | 0000:77:00.0 | - | attached | - | the host no longer has it\n"
+           "frigate | bus 1 device 9 1a6e:089a | - | attached | - | the host no longer has it\n",
            0);
 }
 
@@ -215,7 +214,7 @@ static void waiting_because_it_came_late(void **state) {
 static void lost(void **state) {
     (void)state;
     static const char expected[] = "frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the "
-                                   "VM had it, and does not have it any more\n";
+                                   "VM had it and no longer has it\n";
     make(TPU_RULE, NULL, BARE, RESULTS(OF_TPU(RESULT_FAILED, "x"), OF_TPU(RESULT_ATTACHED, "")));
     expect(expected, 1);
     make(TPU_RULE, NULL, BARE, RESULTS(OF_TPU(RESULT_ALREADY, "")));
@@ -282,18 +281,18 @@ static void vms_are_told_apart_by_their_uuid(void **state) {
     static const struct sample_result log[] = {
         {UUID_1, "0000:03:00.0 1ac1:089a", "t.rules:1", "", RESULT_ATTACHED}, {0}};
     make(rule, NULL, LIST(TITLED("one", "NVR", UUID_1), TITLED("two", "NVR", UUID_2)), log);
-    expect("NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it, and does not have "
-           "it any more\n"
-           "NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n",
-           0);
+    expect(
+        "NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it and no longer has it\n"
+        "NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n",
+        0);
     make(rule, NULL, LIST(TITLED("one", "NVR", UUID_1), TITLED("NVR", "other", UUID_2)), log);
-    expect("NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it, and does not have "
-           "it any more\n"
-           "other | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n",
-           0);
+    expect(
+        "NVR | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it and no longer has it\n"
+        "other | 0000:03:00.0 1ac1:089a | t.rules:1 | waiting | - | -\n",
+        0);
     make(rule, NULL, LIST(TITLED("new", "newer", UUID_1)), log);
-    expect("newer | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it, and does not "
-           "have it any more\n",
+    expect("newer | 0000:03:00.0 1ac1:089a | t.rules:1 | lost | - | the VM had it and no longer "
+           "has it\n",
            0);
 }
 
