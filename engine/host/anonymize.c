@@ -137,7 +137,7 @@ static bool anonymize_has_form(const char *text, const char *form) {
     return !isxdigit((unsigned char)*text);
 }
 
-/* The secret at the start of a text, that no hexadecimal digit stands before; 0: none. */
+/* The secret at the start of a text, that no hexadecimal digit precedes; 0: none. */
 static size_t anonymize_secret_at(const char *text, enum kind *kind) {
     *kind = KIND_UUID;
     if (anonymize_has_form(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"))

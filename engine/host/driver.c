@@ -239,7 +239,7 @@ bool driver_may_split_group(const struct host *host) {
     if (!tree_open(&tree, host->root))
         return false;
     char *release = tree_read(&tree, "proc/sys/kernel/osrelease");
-    /* NOLINTNEXTLINE(cert-err34-c): a version that is no number stays 0 */
+    /* NOLINTNEXTLINE(cert-err34-c): a version that is not a number stays 0 */
     bool known = release && sscanf(release, "%3u.%3u", &major, &minor) == 2;
     free(release);
     tree_close(&tree);

@@ -125,7 +125,7 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
                                                  const struct stat *status) {
     const char *path = judge->path;
     if (!S_ISREG(status->st_mode))
-        return program_file_refuse(judge, memory_printf("'%s' is no file", path),
+        return program_file_refuse(judge, memory_printf("'%s' is not a file", path),
                                    memory_printf("name a program, not %s", path));
     if (!(status->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
         return program_file_refuse(judge, memory_printf("'%s' may not be executed", path),

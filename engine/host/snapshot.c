@@ -349,7 +349,7 @@ static void snapshot_copy_usb(struct recorder *recorder, const char *place, cons
     }
     snapshot_copy_attributes(recorder, place, attributes);
     snapshot_copy_interfaces(recorder, place, name);
-    if (!text_starts_with(name, "usb")) /* a root hub is no device to pass */
+    if (!text_starts_with(name, "usb")) /* a root hub cannot be assigned */
         snapshot_copy_serial(recorder, place);
 }
 

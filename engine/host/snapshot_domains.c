@@ -96,7 +96,7 @@ static char *snapshot_domains_hide_node(const struct domain_recorder *recorder, 
     return node;
 }
 
-/* A path of /dev or /sys; NULL: it is none, and stays out. */
+/* A path of /dev or /sys; NULL for any other, which stays out. */
 static char *snapshot_domains_hide_path(const struct domain_recorder *recorder, const char *path) {
     if (snapshot_domains_starts_with(path, "/dev/"))
         return snapshot_domains_hide_node(recorder, path);

@@ -188,14 +188,10 @@ char *tree_visit(const struct tree *tree, const char *path, struct tree_visitor 
     return NULL;
 }
 
-static char *tree_walk_to(const struct tree *tree, const char *path) {
-    return tree_visit(tree, path, NULL);
-}
-
 char *tree_resolve(const struct tree *tree, const char *path) {
     char *resolved = tree_resolve_at_once(tree, path);
     if (!resolved)
-        resolved = tree_walk_to(tree, path);
+        resolved = tree_visit(tree, path, NULL);
     if (!resolved)
         tree_fault(tree, path, ELOOP);
     return resolved;
@@ -213,7 +209,7 @@ static int tree_try_open_below(const struct tree *tree, const char *path, int fl
     int found = tree_open_in_root(tree, path, flags);
     if (found >= 0 || !tree_must_walk(errno))
         return found;
-    char *resolved = tree_walk_to(tree, path);
+    char *resolved = tree_visit(tree, path, NULL);
     if (!resolved) {
         errno = ELOOP;
         return -1;
@@ -243,8 +239,8 @@ static void tree_close_keeping_errno(int fd) {
     errno = error;
 }
 
-/* The size of a file in sysfs or procfs is known only after reading it. */
-/* NULL also for what is longer than `limit`, or has no end at all, as a device has none. */
+/* The size of a file in sysfs or procfs is known only after reading it. NULL with EFBIG for what is
+ * longer than `limit`, as a device that has no end. */
 static char *tree_read_and_close(int fd, size_t limit) {
     char *text = NULL;
     size_t length = 0;

@@ -58,7 +58,7 @@ struct names tree_list(const struct tree *tree, const char *path);
 char *tree_attribute(const struct tree *tree, const char *path, const char *name);
 /* The last part of what the link PATH/NAME points to, whether that exists or not. */
 char *tree_link_name(const struct tree *tree, const char *path, const char *name);
-/* A whole configuration file, or its first `limit` bytes; NULL when it is no regular file. */
+/* A whole configuration file, or its first `limit` bytes; NULL unless it is a regular file. */
 char *tree_load(const struct tree *tree, const char *path, size_t limit, size_t *size);
 /* What the path leads to; false when there is nothing. */
 bool tree_stat(const struct tree *tree, const char *path, struct stat *status);

@@ -108,12 +108,12 @@ bool uevent_init(struct uevent *uevent, const char *const *variables) {
     else
         uevent_read_usb(device, variables);
     const char *number = uevent_value_of(variables, "SEQNUM");
-    uevent->number = number ? strtoull(number, NULL, 10) : 0;
+    uevent->seqnum = number ? strtoull(number, NULL, 10) : 0;
     return true;
 }
 
-void uevent_of(struct uevent *uevent, const struct device *device, bool removed, uint64_t number) {
-    *uevent = (struct uevent){.removed = removed, .number = number, .device = device_copy(device)};
+void uevent_of(struct uevent *uevent, const struct device *device, bool removed, uint64_t seqnum) {
+    *uevent = (struct uevent){.removed = removed, .seqnum = seqnum, .device = device_copy(device)};
 }
 
 void uevent_finish(struct uevent *uevent) {

@@ -48,7 +48,7 @@ static bool usb_is_interface_of(const char *name, const char *address) {
 }
 
 /*
- * The paths of a device's interfaces, the first configuration's first. They lie in the device's own
+ * The paths of a device's interfaces, the first configuration's first. They are in the device's own
  * directory and are listed beside it (`all`, the entries of the bus); a tree may have either.
  */
 static struct names usb_interfaces(const struct tree *tree, const char *address,

@@ -247,7 +247,7 @@ static void check_host_check_rom(const struct file_check *check, struct span spa
                 check, span, path, "is not there",
                 "'ls -l %s' shows what there is: correct the path, or put the file there");
     } else if (!S_ISREG(status.st_mode))
-        check_host_report_file(check, span, path, "is no file", "name a file, not %s");
+        check_host_report_file(check, span, path, "is not a file", "name a file, not %s");
     else if (!(status.st_mode & 0444))
         check_host_report_file(check, span, path, "may not be read", "chmod a+r %s");
 }

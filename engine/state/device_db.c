@@ -206,8 +206,8 @@ struct device_changes device_db_compare(const struct device_slot *before,
                                         const struct uevent *uevent, const struct device *now) {
     static const struct device_slot nothing;
     struct device_changes news = {0};
-    bool is_late = uevent->number && uevent->number <= before->number;
-    if (!uevent->number)
+    bool is_late = uevent->seqnum && uevent->seqnum <= before->number;
+    if (!uevent->seqnum)
         before = &nothing;
     /* The kernel tells of a removal before the device leaves sysfs. */
     if (now && now->bus == BUS_USB && uevent->removed && device_is_same(now, &uevent->device))
@@ -239,6 +239,6 @@ void device_db_update(struct device_slot *presence, const struct uevent *uevent,
                       news->unplugged[news->unplugged_count - 1]);
     if (news->plugged || !news->there)
         device_db_set(&presence->is_here, &presence->here, news->plugged);
-    if (uevent->number > presence->number)
-        presence->number = uevent->number;
+    if (uevent->seqnum > presence->number)
+        presence->number = uevent->seqnum;
 }

@@ -87,7 +87,7 @@ static bool plug_concerns_any_vm(const struct program *program, enum event_name 
 }
 
 static bool plug_devices_alone(const struct plugging *plugging) {
-    return plugging->uevent->stands || plugging->again;
+    return plugging->uevent->coldplug || plugging->again;
 }
 
 static bool plug_concerns_some_vm(const struct plugging *plugging, enum event_name name,
@@ -96,7 +96,7 @@ static bool plug_concerns_some_vm(const struct plugging *plugging, enum event_na
 }
 
 bool plug_concerns(const struct program *program, const struct uevent *uevent) {
-    if (uevent->stands)
+    if (uevent->coldplug)
         return plug_concerns_any_vm(program, EVENT_PLUGGED, &uevent->device, true);
     if (plug_names_event(program, EVENT_PLUGGED) || plug_names_event(program, EVENT_UNPLUGGED))
         return true;
@@ -240,7 +240,7 @@ static bool plug_has_interfaces(const struct tree *tree, const char *path, const
  * one. */
 static bool plug_is_leaving(const struct uevent *uevent, int directory) {
     const struct device *device = &uevent->device;
-    if (!uevent->removed || !uevent->number)
+    if (!uevent->removed || !uevent->seqnum)
         return false;
     return device->bus == BUS_PCI || (plug_is_number(directory, "busnum", device->bus_number) &&
                                       plug_is_number(directory, "devnum", device->device_number));

@@ -127,7 +127,7 @@ static void watch_make_up(struct watcher *watcher, const struct device *device, 
                           bool stands, uint64_t number) {
     struct uevent uevent;
     uevent_of(&uevent, device, removed, number);
-    uevent.stands = stands;
+    uevent.coldplug = stands;
     watch_start_in_time(watcher, &uevent);
     uevent_finish(&uevent);
 }

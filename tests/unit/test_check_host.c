@@ -345,7 +345,7 @@ static void programs_that_are_no_use(void **state) {
     says_of_program("/opt/script", NULL);
     says_of_program("/opt/none", "'/opt/none' is not there");
     says_of_program("/opt/plain", "'/opt/plain' may not be executed");
-    says_of_program("/opt/../opt", "is no file");
+    says_of_program("/opt/../opt", "is not a file");
     says_of_program("/opt/orphan", "is a script for '/opt/none', which is not there");
     says_of_program("/opt/windows", "is a script for '/opt/good");
 }
@@ -555,7 +555,7 @@ static void rom_files_that_are_no_use(void **state) {
     says_of_rom("/opt/rom", NULL);
     says_of_rom("/opt/none", "'/opt/none' is not there");
     says_of_rom("/opt/secret", "'/opt/secret' may not be read");
-    says_of_rom("/opt", "is no file");
+    says_of_rom("/opt", "is not a file");
     says(root, "on vm frigate started attach 1ac1:089a as vfio rom off", NULL, 0, NULL);
 }
 

@@ -284,7 +284,7 @@ static void what_stands_runs_no_program(void **state) {
     struct device coral = CORAL;
     struct uevent uevent;
     uevent_of(&uevent, &coral, false, 10);
-    uevent.stands = true;
+    uevent.coldplug = true;
     set_rules("on vm frigate plugged run \"/bin/echo\" seen");
     assert_true(handle(&uevent));
     assert_int_equal(opened, 0);

@@ -34,7 +34,7 @@ static void a_usb_device_that_came(void **state) {
     assert_true(read_event(&uevent, EVENT("ACTION=add", USB, "PRODUCT=1a6e/89a/100", "TYPE=0/0/0",
                                           "BUSNUM=001", "DEVNUM=017", "SEQNUM=4711")));
     assert_false(uevent.removed);
-    assert_int_equal(uevent.number, 4711);
+    assert_int_equal(uevent.seqnum, 4711);
     assert_int_equal(uevent.device.bus, BUS_USB);
     assert_string_equal(uevent.device.address, "1-1.4");
     assert_int_equal(uevent.device.id.vendor, 0x1a6e);
@@ -56,7 +56,7 @@ static void a_usb_device_that_went(void **state) {
                        "DEVNUM=003", "ID_SERIAL_SHORT=DE00212E7B",
                        "ID_USB_INTERFACES=:020201:0a0000:", "SEQNUM=18446744073709551615")));
     assert_true(uevent.removed);
-    assert_true(uevent.number == UINT64_MAX);
+    assert_true(uevent.seqnum == UINT64_MAX);
     assert_int_equal(uevent.device.class_code, 0x020201);
     assert_string_equal(uevent.device.serial, "DE00212E7B");
     uevent_finish(&uevent);
@@ -69,7 +69,7 @@ static void its_own_class_counts_before_its_interfaces(void **state) {
         read_event(&uevent, EVENT("ACTION=add", USB, "TYPE=9/0/2", "ID_USB_INTERFACES=:030101:")));
     assert_int_equal(uevent.device.class_code, 0x090002);
     assert_true(uevent.device.is_bridge);
-    assert_int_equal(uevent.number, 0);
+    assert_int_equal(uevent.seqnum, 0);
     uevent_finish(&uevent);
 }
 
@@ -128,7 +128,7 @@ static void odd_values_are_unknown(void **state) {
     assert_int_equal(uevent.device.id.vendor, 0);
     assert_int_equal(uevent.device.class_code, 0);
     assert_int_equal(uevent.device.bus_number, 0);
-    assert_int_equal(uevent.number, 0);
+    assert_int_equal(uevent.seqnum, 0);
     assert_null(strchr(uevent.device.serial, '\x1b'));
     uevent_finish(&uevent);
 }

@@ -46,7 +46,7 @@ static void tell(void *context, const struct uevent *uevent) {
     int out = open(told_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     int size =
         snprintf(line, sizeof line, "%s%s %s %04x:%04x %u %s\n", uevent->removed ? "remove" : "add",
-                 uevent->stands ? " stands" : "", uevent->device.address, uevent->device.id.vendor,
+                 uevent->coldplug ? " stands" : "", uevent->device.address, uevent->device.id.vendor,
                  uevent->device.id.device, uevent->device.device_number,
                  uevent->device.serial ? uevent->device.serial : "-");
     if (getsid(0) != getpid() || out < 0 || write(out, line, (size_t)size) != size)
