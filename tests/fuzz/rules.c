@@ -10,19 +10,12 @@ static void expect(bool truth) {
         abort();
 }
 
-static bool is_known(const char *name) {
-    for (size_t i = 0; i < check_count(); i++)
-        if (!strcmp(check_row(i)->name, name))
-            return true;
-    return false;
-}
-
 static void expect_span(const struct source *source, struct span span) {
     expect(span.start <= span.end && span.end <= source->size);
 }
 
 static void look_at(const struct diagnostic *diagnostic) {
-    expect(is_known(diagnostic->name));
+    expect(diagnostic->check < CHECK_COUNT);
     expect_span(diagnostic->source, diagnostic->span);
     for (size_t i = 0; i < diagnostic->note_count; i++)
         expect_span(diagnostic->notes[i].source, diagnostic->notes[i].span);
