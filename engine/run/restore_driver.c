@@ -339,8 +339,8 @@ static bool restore_driver_is_another(struct run *run, const struct vm_state_dev
 
 /* Of a device that left the host nothing is known any more. */
 static void restore_driver_give_all_back(struct run *run, struct vm_state *state) {
-    for (size_t i = state->taken_count; i-- > 0;) {
-        const struct vm_state_device *noted = &state->taken[i];
+    for (size_t i = state->unbound_count; i-- > 0;) {
+        const struct vm_state_device *noted = &state->unbound[i];
         const struct device *device = host_find(&run->host, BUS_PCI, noted->address);
         struct unbound_device *unbound = restore_driver_add(run, noted->address, noted->driver);
         if (!device || restore_driver_is_another(run, noted, device) ||
@@ -381,7 +381,7 @@ void restore_driver_end_vm(struct run *run) {
     /* The state may be of the VM's next start, if this engine is late or another one was faster. */
     bool is_over =
         state.started <= run->vm_start.seen && !vm_state_is_later_start(&state, &run->vm_start);
-    if (found && (!is_over || (state.taken_count && !run_load_host(run)))) {
+    if (found && (!is_over || (state.unbound_count && !run_load_host(run)))) {
         vm_state_finish(&state);
     } else {
         if (found)

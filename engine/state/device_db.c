@@ -69,23 +69,21 @@ static bool device_db_read_device(struct device *device, char *line) {
 }
 
 /* Returns false for a line that no version writes. */
-static bool device_db_read_line(struct device_slot *presence, char *line, bool *ended) {
+static bool device_db_read_line(struct device_slot *slot, char *line, bool *ended) {
     const char *what = text_next_field(&line);
     if (!what)
         return false;
     *ended |= !strcmp(what, "end");
     if (!strcmp(what, "here"))
-        return !presence->is_here &&
-               (presence->is_here = device_db_read_device(&presence->here, line));
+        return !slot->is_here && (slot->is_here = device_db_read_device(&slot->here, line));
     if (!strcmp(what, "gone"))
-        return !presence->has_gone &&
-               (presence->has_gone = device_db_read_device(&presence->gone, line));
+        return !slot->has_gone && (slot->has_gone = device_db_read_device(&slot->gone, line));
     return true;
 }
 
 enum start { START_THIS, START_OTHER, START_DAMAGED };
 
-static enum start device_db_read_start(struct device_slot *presence, char *line, const char *boot) {
+static enum start device_db_read_start(struct device_slot *slot, char *line, const char *boot) {
     const char *word = text_next_field(&line), *written = text_next_field(&line),
                *number = text_next_field(&line);
     char *end = NULL;
@@ -94,52 +92,51 @@ static enum start device_db_read_start(struct device_slot *presence, char *line,
         return START_DAMAGED;
     if (strcmp(written, *boot ? boot : "-") != 0)
         return START_OTHER;
-    presence->number = value;
+    slot->number = value;
     return START_THIS;
 }
 
-static void device_db_read_lines(struct device_slot *presence, char *rest, size_t left,
+static void device_db_read_lines(struct device_slot *slot, char *rest, size_t left,
                                  const char *boot) {
     char *line = NULL;
     bool has_start = state_file_next_line(&rest, &left, &line) && line, ended = false, bad = false;
-    enum start start = has_start ? device_db_read_start(presence, line, boot) : START_DAMAGED;
+    enum start start = has_start ? device_db_read_start(slot, line, boot) : START_DAMAGED;
     while (start == START_THIS && state_file_next_line(&rest, &left, &line))
-        bad |= ended || !line || !device_db_read_line(presence, line, &ended);
-    presence->damaged = start == START_DAMAGED || (start == START_THIS && (bad || !ended));
+        bad |= ended || !line || !device_db_read_line(slot, line, &ended);
+    slot->damaged = start == START_DAMAGED || (start == START_THIS && (bad || !ended));
 }
 
-void device_db_read(struct device_slot *presence, const char *state, const char *place,
+void device_db_read(struct device_slot *slot, const char *state, const char *place,
                     const char *boot) {
     char *path = memory_printf("%s/" DIRECTORY "/%s", state, place), *text;
     size_t size;
-    *presence = (struct device_slot){.boot = memory_strdup(boot)};
+    *slot = (struct device_slot){.boot = memory_strdup(boot)};
     int error = file_read(path, &text, &size);
     if (!error)
-        device_db_read_lines(presence, text, size, boot);
-    presence->damaged |= error && error != ENOENT && error != ENOTDIR;
+        device_db_read_lines(slot, text, size, boot);
+    slot->damaged |= error && error != ENOENT && error != ENOTDIR;
     free(text);
     free(path);
 }
 
-void device_db_finish(struct device_slot *presence) {
-    free(presence->boot);
-    device_finish(&presence->here);
-    device_finish(&presence->gone);
-    *presence = (struct device_slot){0};
+void device_db_finish(struct device_slot *slot) {
+    free(slot->boot);
+    device_finish(&slot->here);
+    device_finish(&slot->gone);
+    *slot = (struct device_slot){0};
 }
 
-int device_db_write(const struct device_slot *presence, const char *state, const char *place) {
+int device_db_write(const struct device_slot *slot, const char *state, const char *place) {
     struct state_text file = {0};
     char *directory = memory_printf("%s/" DIRECTORY, state);
     char *path = memory_printf("%s/%s", directory, place);
     /* One process at a time has the place's turn. */
     char *temporary = memory_printf("%s/.%s", directory, place);
-    state_file_add_line(&file, "boot %s %" PRIu64, *presence->boot ? presence->boot : "-",
-                        presence->number);
-    if (presence->is_here)
-        device_db_write_device(&file, "here", &presence->here);
-    if (presence->has_gone)
-        device_db_write_device(&file, "gone", &presence->gone);
+    state_file_add_line(&file, "boot %s %" PRIu64, *slot->boot ? slot->boot : "-", slot->number);
+    if (slot->is_here)
+        device_db_write_device(&file, "here", &slot->here);
+    if (slot->has_gone)
+        device_db_write_device(&file, "gone", &slot->gone);
     state_file_add_line(&file, "end");
     mkdir(state, 0700);
     mkdir(directory, 0700);
@@ -158,15 +155,15 @@ struct device *device_db_all(const char *state, const char *boot, size_t *count)
     DIR *directory = opendir(path);
     *count = 0;
     for (const struct dirent *entry; directory && (entry = readdir(directory));) {
-        struct device_slot presence;
+        struct device_slot slot;
         if (*entry->d_name == '.')
             continue;
-        device_db_read(&presence, state, entry->d_name, boot);
-        if (presence.is_here) {
+        device_db_read(&slot, state, entry->d_name, boot);
+        if (slot.is_here) {
             all = memory_grow(all, *count, sizeof *all);
-            all[(*count)++] = device_copy(&presence.here);
+            all[(*count)++] = device_copy(&slot.here);
         }
-        device_db_finish(&presence);
+        device_db_finish(&slot);
     }
     if (directory)
         closedir(directory);
@@ -232,13 +229,12 @@ static void device_db_set(bool *known, struct device *slot, const struct device 
     *known = device != NULL;
 }
 
-void device_db_update(struct device_slot *presence, const struct uevent *uevent,
+void device_db_update(struct device_slot *slot, const struct uevent *uevent,
                       const struct device_changes *news) {
     if (news->unplugged_count)
-        device_db_set(&presence->has_gone, &presence->gone,
-                      news->unplugged[news->unplugged_count - 1]);
+        device_db_set(&slot->has_gone, &slot->gone, news->unplugged[news->unplugged_count - 1]);
     if (news->plugged || !news->there)
-        device_db_set(&presence->is_here, &presence->here, news->plugged);
-    if (uevent->seqnum > presence->number)
-        presence->number = uevent->seqnum;
+        device_db_set(&slot->is_here, &slot->here, news->plugged);
+    if (uevent->seqnum > slot->number)
+        slot->number = uevent->seqnum;
 }

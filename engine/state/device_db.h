@@ -23,12 +23,12 @@ char *device_db_slot(const struct device *device);
 
 /* Empty when nothing was told since the kernel's start, or `boot` is not what is wanted. The caller
  * ends it. */
-void device_db_read(struct device_slot *presence, const char *state, const char *place,
+void device_db_read(struct device_slot *slot, const char *state, const char *place,
                     const char *boot);
-void device_db_finish(struct device_slot *presence);
+void device_db_finish(struct device_slot *slot);
 
 /* Returns 0, or -1 with errno. */
-int device_db_write(const struct device_slot *presence, const char *state, const char *place);
+int device_db_write(const struct device_slot *slot, const char *state, const char *place);
 
 /* Every place where something is, of this start of the kernel: its devices. The caller ends each
  * and frees the list. */
@@ -48,7 +48,7 @@ struct device_changes device_db_compare(const struct device_slot *before,
                                         const struct uevent *uevent, const struct device *now);
 
 /* After the news were told. */
-void device_db_update(struct device_slot *presence, const struct uevent *uevent,
+void device_db_update(struct device_slot *slot, const struct uevent *uevent,
                       const struct device_changes *news);
 
 #endif

@@ -212,102 +212,94 @@ static bool log_write_append(int file, bool locked, off_t size, const char *line
     return false;
 }
 
-static bool log_write_write_line(const struct log_writer *journal, const char *line) {
-    struct stat log;
+static bool log_write_write_line(const struct log_writer *log, const char *line) {
+    struct stat status;
     bool locked, good;
-    int file = log_write_open_log(journal->path, &locked, &log), saved;
+    int file = log_write_open_log(log->path, &locked, &status), saved;
 
-    if (file >= 0 && locked && log.st_size > 0 &&
-        log.st_size + (off_t)strlen(line) > SIZE_MAX_LOG &&
-        rename(journal->path, journal->rotated) == 0) {
+    if (file >= 0 && locked && status.st_size > 0 &&
+        status.st_size + (off_t)strlen(line) > SIZE_MAX_LOG &&
+        rename(log->path, log->rotated) == 0) {
         close(file);
-        file = log_write_open_log(journal->path, &locked, &log);
+        file = log_write_open_log(log->path, &locked, &status);
     }
     if (file < 0)
         return false;
-    good = log_write_append(file, locked, log.st_size, line);
+    good = log_write_append(file, locked, status.st_size, line);
     saved = errno;
     close(file);
     errno = saved;
     return good;
 }
 
-static void log_write_say_failure(struct log_writer *journal) {
+static void log_write_say_failure(struct log_writer *log) {
     const char *hint = errno == EACCES || errno == EPERM ? "; run as root" : "";
 
-    if (!journal->failed)
-        syslog(LOG_ERR, "the log %s cannot be written: %s%s", journal->path, strerror(errno), hint);
-    if (!journal->failed && (journal->echo || journal->copy))
-        fprintf(stderr, "virt-rules: the log %s cannot be written: %s%s\n", journal->path,
+    if (!log->failed)
+        syslog(LOG_ERR, "the log %s cannot be written: %s%s", log->path, strerror(errno), hint);
+    if (!log->failed && (log->echo || log->copy))
+        fprintf(stderr, "virt-rules: the log %s cannot be written: %s%s\n", log->path,
                 strerror(errno), hint);
-    journal->failed = true;
+    log->failed = true;
 }
 
 /* ---- public ---- */
 
 struct log_writer *log_write_open(const char *state, bool echo) {
-    struct log_writer *journal = calloc(1, sizeof *journal);
+    struct log_writer *log = memory_zalloc(sizeof *log);
 
-    if (!journal)
-        return NULL;
     state = log_write_state_directory(state);
-    journal->echo = echo;
-    if (asprintf(&journal->path, "%s/virt-rules.log", state) < 0)
-        journal->path = NULL;
-    if (asprintf(&journal->rotated, "%s/virt-rules.log.1", state) < 0)
-        journal->rotated = NULL;
-    if (!journal->path || !journal->rotated) {
-        log_write_close(journal);
-        return NULL;
-    }
+    log->echo = echo;
+    log->path = memory_printf("%s/virt-rules.log", state);
+    log->rotated = memory_printf("%s/virt-rules.log.1", state);
     openlog("virt-rules", LOG_PID, LOG_DAEMON);
     if (mkdir(state, 0700) != 0 && errno != EEXIST)
-        log_write_say_failure(journal);
-    return journal;
+        log_write_say_failure(log);
+    return log;
 }
 
-void log_write_copy(struct log_writer *journal, FILE *out, bool json) {
-    journal->copy = out;
-    journal->copy_json = json;
+void log_write_copy(struct log_writer *log, FILE *out, bool json) {
+    log->copy = out;
+    log->copy_json = json;
 }
 
-void log_write_entry(struct log_writer *journal, const struct log_entry *entry) {
+void log_write_entry(struct log_writer *log, const struct log_entry *entry) {
     char *line, *text = log_write_text(entry);
 
-    clock_stamp(journal->time);
-    line = log_write_json_line(entry, journal->time);
-    journal->count++;
+    clock_stamp(log->time);
+    line = log_write_json_line(entry, log->time);
+    log->count++;
     errno = ENOMEM;
-    if (!line || !log_write_write_line(journal, line))
-        log_write_say_failure(journal);
-    if (journal->copy && journal->copy_json)
-        fputs(line ? line : "", journal->copy);
-    else if (journal->copy && text)
-        fprintf(journal->copy, "%s\n", text);
-    if (journal->copy)
-        fflush(journal->copy);
+    if (!line || !log_write_write_line(log, line))
+        log_write_say_failure(log);
+    if (log->copy && log->copy_json)
+        fputs(line ? line : "", log->copy);
+    else if (log->copy && text)
+        fprintf(log->copy, "%s\n", text);
+    if (log->copy)
+        fflush(log->copy);
     if (text) {
         syslog(results[entry->result].priority, "%s", text);
-        if (journal->echo)
+        if (log->echo)
             fprintf(stderr, "%s\n", text);
     }
     free(line);
     free(text);
 }
 
-const char *log_write_time(const struct log_writer *journal) {
-    return journal->time;
+const char *log_write_time(const struct log_writer *log) {
+    return log->time;
 }
 
-size_t log_write_count(const struct log_writer *journal) {
-    return journal->count;
+size_t log_write_count(const struct log_writer *log) {
+    return log->count;
 }
 
-void log_write_close(struct log_writer *journal) {
-    if (!journal)
+void log_write_close(struct log_writer *log) {
+    if (!log)
         return;
     closelog();
-    free(journal->path);
-    free(journal->rotated);
-    free(journal);
+    free(log->path);
+    free(log->rotated);
+    free(log);
 }

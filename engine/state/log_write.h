@@ -38,23 +38,22 @@ struct log_writer;
 /*
  * Opens the log below `state` (NULL: as above), making the directory where needed. Never fails as a
  * whole: what cannot be written to the file (disk full) still goes to syslog, and the first such
- * failure is said there. `echo`: also one line for people on stderr. NULL only when memory is
- * short.
+ * failure is reported there. `echo`: also one line for people on stderr.
  */
 struct log_writer *log_write_open(const char *state, bool echo);
-void log_write_entry(struct log_writer *journal, const struct log_entry *entry);
+void log_write_entry(struct log_writer *log, const struct log_entry *entry);
 /* The time in the last line that was written, "" before the first; valid until the next. */
-const char *log_write_time(const struct log_writer *journal);
-size_t log_write_count(const struct log_writer *journal); /* of what was written to it */
+const char *log_write_time(const struct log_writer *log);
+size_t log_write_count(const struct log_writer *log); /* of what was written to it */
 
 /* Each entry from here on also to `out`, which is borrowed: its line for people, or of the log. */
-void log_write_copy(struct log_writer *journal, FILE *out, bool json);
+void log_write_copy(struct log_writer *log, FILE *out, bool json);
 
 /* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
- * caller frees it; NULL when memory is short. */
+ * caller frees it. */
 char *log_write_text(const struct log_entry *entry);
 
-void log_write_close(struct log_writer *journal); /* NULL is fine */
+void log_write_close(struct log_writer *log); /* NULL is fine */
 
 const char *log_write_result_name(enum result result);
 /* False for a word that is not a name. */

@@ -100,9 +100,9 @@ static void vm_state_finish_devices(struct vm_state_device **list, size_t *count
     *count = 0;
 }
 
-const struct vm_state_device *vm_state_find_unbound(const struct vm_state *life,
+const struct vm_state_device *vm_state_find_unbound(const struct vm_state *vm_state,
                                                     const char *address) {
-    return vm_state_find_device(life->taken, life->taken_count, address);
+    return vm_state_find_device(vm_state->unbound, vm_state->unbound_count, address);
 }
 
 static bool vm_state_is_id(struct device_id one, struct device_id other) {
@@ -114,43 +114,46 @@ bool vm_state_device_is(const struct vm_state_device *noted, const struct device
            noted->iommu_group == device->iommu_group;
 }
 
-bool vm_state_add_unbound(struct vm_state *life, const struct device *device, const char *driver) {
+bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device,
+                          const char *driver) {
     return vm_state_add_device(
-        &life->taken, &life->taken_count,
+        &vm_state->unbound, &vm_state->unbound_count,
         (struct vm_state_device){device->address, device->id, device->iommu_group, (char *)driver});
 }
 
-void vm_state_remove_unbound(struct vm_state *life, const char *address) {
-    struct vm_state_device *taken = vm_state_find_device(life->taken, life->taken_count, address);
+void vm_state_remove_unbound(struct vm_state *vm_state, const char *address) {
+    struct vm_state_device *taken =
+        vm_state_find_device(vm_state->unbound, vm_state->unbound_count, address);
     if (!taken)
         return;
     vm_state_finish_device(taken);
-    *taken = life->taken[--life->taken_count];
+    *taken = vm_state->unbound[--vm_state->unbound_count];
 }
 
-bool vm_state_has_dismissed(const struct vm_state *life, const char *address, struct device_id id) {
+bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
+                            struct device_id id) {
     const struct vm_state_device *found =
-        vm_state_find_device(life->dismissed, life->dismissed_count, address);
-    return life->damaged || (found && vm_state_is_id(found->id, id));
+        vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
+    return vm_state->damaged || (found && vm_state_is_id(found->id, id));
 }
 
-void vm_state_dismiss(struct vm_state *life, const char *address, struct device_id id) {
+void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id) {
     struct vm_state_device *found =
-        vm_state_find_device(life->dismissed, life->dismissed_count, address);
+        vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
     if (found)
         found->id = id;
     else
-        vm_state_add_device(&life->dismissed, &life->dismissed_count,
+        vm_state_add_device(&vm_state->dismissed, &vm_state->dismissed_count,
                             (struct vm_state_device){(char *)address, id, -1, NULL});
 }
 
-bool vm_state_readmit(struct vm_state *life, const char *address) {
+bool vm_state_readmit(struct vm_state *vm_state, const char *address) {
     struct vm_state_device *found =
-        vm_state_find_device(life->dismissed, life->dismissed_count, address);
+        vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
     if (!found)
         return false;
     vm_state_finish_device(found);
-    *found = life->dismissed[--life->dismissed_count];
+    *found = vm_state->dismissed[--vm_state->dismissed_count];
     return true;
 }
 
@@ -164,25 +167,25 @@ static void vm_state_finish_result(struct vm_state_result *result) {
     free(result->attached);
 }
 
-static void vm_state_finish_results(struct vm_state *life) {
-    for (size_t i = 0; i < life->result_count; i++)
-        vm_state_finish_result(&life->results[i]);
-    free(life->results);
-    life->results = NULL;
-    life->result_count = 0;
+static void vm_state_finish_results(struct vm_state *vm_state) {
+    for (size_t i = 0; i < vm_state->result_count; i++)
+        vm_state_finish_result(&vm_state->results[i]);
+    free(vm_state->results);
+    vm_state->results = NULL;
+    vm_state->result_count = 0;
 }
 
-void vm_state_end(struct vm_state *life) {
-    life->restarted = life->damaged = false;
-    vm_state_finish_devices(&life->dismissed, &life->dismissed_count);
-    vm_state_finish_results(life);
+void vm_state_end(struct vm_state *vm_state) {
+    vm_state->restarted = vm_state->damaged = false;
+    vm_state_finish_devices(&vm_state->dismissed, &vm_state->dismissed_count);
+    vm_state_finish_results(vm_state);
 }
 
-void vm_state_finish(struct vm_state *life) {
-    vm_state_end(life);
-    vm_state_finish_devices(&life->taken, &life->taken_count);
-    free(life->ignored);
-    *life = (struct vm_state){.id = -1};
+void vm_state_finish(struct vm_state *vm_state) {
+    vm_state_end(vm_state);
+    vm_state_finish_devices(&vm_state->unbound, &vm_state->unbound_count);
+    free(vm_state->ignored);
+    *vm_state = (struct vm_state){.id = -1};
 }
 
 /* --- results */
@@ -203,29 +206,31 @@ static enum result vm_state_kind_of(enum result result) {
 }
 
 /* Takes it out of the list, which stays in order; empty when there is none. */
-static struct vm_state_result vm_state_pull_result(struct vm_state *life, const char *device) {
+static struct vm_state_result vm_state_pull_result(struct vm_state *vm_state, const char *device) {
     struct vm_state_result found = {.result = RESULT_RAN};
     size_t i = 0;
-    while (i < life->result_count && !vm_state_is_text(life->results[i].device, device))
+    while (i < vm_state->result_count && !vm_state_is_text(vm_state->results[i].device, device))
         i++;
-    if (i == life->result_count)
+    if (i == vm_state->result_count)
         return found;
-    found = life->results[i];
-    life->result_count--;
-    memmove(&life->results[i], &life->results[i + 1],
-            (life->result_count - i) * sizeof *life->results);
+    found = vm_state->results[i];
+    vm_state->result_count--;
+    memmove(&vm_state->results[i], &vm_state->results[i + 1],
+            (vm_state->result_count - i) * sizeof *vm_state->results);
     return found;
 }
 
-static void vm_state_push_result(struct vm_state *life, struct vm_state_result result) {
-    if (life->result_count == RESULTS) {
-        struct vm_state_result oldest = life->results[0];
-        memmove(life->results, life->results + 1, (RESULTS - 1) * sizeof *life->results);
-        life->result_count--;
+static void vm_state_push_result(struct vm_state *vm_state, struct vm_state_result result) {
+    if (vm_state->result_count == RESULTS) {
+        struct vm_state_result oldest = vm_state->results[0];
+        memmove(vm_state->results, vm_state->results + 1,
+                (RESULTS - 1) * sizeof *vm_state->results);
+        vm_state->result_count--;
         vm_state_finish_result(&oldest);
     }
-    life->results = memory_resize(life->results, life->result_count + 1, sizeof *life->results);
-    life->results[life->result_count++] = result;
+    vm_state->results =
+        memory_resize(vm_state->results, vm_state->result_count + 1, sizeof *vm_state->results);
+    vm_state->results[vm_state->result_count++] = result;
 }
 
 /* When the VM got what it has: what it got from elsewhere was only found. */
@@ -244,23 +249,25 @@ bool vm_state_is_result(const struct log_entry *entry) {
     return !entry->action && !entry->rule && vm_state_kind_of(entry->result) == RESULT_FAILED;
 }
 
-void vm_state_note_result(struct vm_state *life, const struct log_entry *entry, const char *time) {
+void vm_state_note_result(struct vm_state *vm_state, const struct log_entry *entry,
+                          const char *time) {
     char *device = vm_state_copy(entry->device);
-    bool is_last = life->result_count &&
-                   vm_state_is_text(life->results[life->result_count - 1].device, device);
-    struct vm_state_result before = vm_state_pull_result(life, device);
+    bool is_last = vm_state->result_count &&
+                   vm_state_is_text(vm_state->results[vm_state->result_count - 1].device, device);
+    struct vm_state_result before = vm_state_pull_result(vm_state, device);
     /* Of an event as a whole, what came in between may have been better. */
     bool same = before.time && vm_state_kind_of(before.result) == vm_state_kind_of(entry->result) &&
                 (entry->device || is_last);
-    vm_state_push_result(life, (struct vm_state_result){
-                                   .device = device,
-                                   .action = vm_state_copy(entry->action),
-                                   .rule = vm_state_copy(entry->rule),
-                                   .result = entry->result,
-                                   .message = vm_state_copy(entry->message),
-                                   .time = vm_state_copy(time),
-                                   .since = vm_state_copy(same ? before.since : time),
-                                   .attached = vm_state_attached_of(&before, entry->result, time)});
+    vm_state_push_result(
+        vm_state,
+        (struct vm_state_result){.device = device,
+                                 .action = vm_state_copy(entry->action),
+                                 .rule = vm_state_copy(entry->rule),
+                                 .result = entry->result,
+                                 .message = vm_state_copy(entry->message),
+                                 .time = vm_state_copy(time),
+                                 .since = vm_state_copy(same ? before.since : time),
+                                 .attached = vm_state_attached_of(&before, entry->result, time)});
     vm_state_finish_result(&before);
 }
 
@@ -293,7 +300,7 @@ static void vm_state_put_result(struct state_text *file, const struct vm_state_r
     json_object_put(object);
 }
 
-static bool vm_state_read_result(struct vm_state *life, const char *text) {
+static bool vm_state_read_result(struct vm_state *vm_state, const char *text) {
     struct json_object *object = text_parse_json(text, strlen(text)), *value = NULL;
     struct vm_state_result result = {0};
     if (!object)
@@ -305,7 +312,7 @@ static bool vm_state_read_result(struct vm_state *life, const char *text) {
                  log_write_result_parse(json_object_get_string(value), &result.result);
     json_object_put(object);
     if (known && result.time && result.since) {
-        vm_state_push_result(life, result);
+        vm_state_push_result(vm_state, result);
         return true;
     }
     vm_state_finish_result(&result);
@@ -330,7 +337,7 @@ bool vm_state_exists(const char *state, const char *uuid) {
 
 enum head { HEAD_THIS_BOOT, HEAD_OTHER_BOOT, HEAD_DAMAGED };
 
-static enum head vm_state_read_head(struct vm_state *life, char *line, const char *boot_id) {
+static enum head vm_state_read_head(struct vm_state *vm_state, char *line, const char *boot_id) {
     char *id;
     unsigned long long number;
     const char *word = text_next_field(&line), *boot = text_next_field(&line);
@@ -339,10 +346,10 @@ static enum head vm_state_read_head(struct vm_state *life, char *line, const cha
         return HEAD_DAMAGED;
     bool running = strcmp(id, "-") != 0;
     if ((running && (!vm_state_read_number(id, &number) || number > INT_MAX)) ||
-        !vm_state_read_number(text_next_field(&line), &life->started) ||
-        !vm_state_read_number(text_next_field(&line), &life->process))
+        !vm_state_read_number(text_next_field(&line), &vm_state->started) ||
+        !vm_state_read_number(text_next_field(&line), &vm_state->process))
         return HEAD_DAMAGED;
-    life->id = running ? (int)number : -1;
+    vm_state->id = running ? (int)number : -1;
     return strcmp(boot, boot_id) ? HEAD_OTHER_BOOT : HEAD_THIS_BOOT;
 }
 
@@ -354,7 +361,7 @@ static bool vm_state_read_device(struct vm_state_device *device, char **line) {
            !strcmp(address, device->address) && device_id_parse(text_next_field(line), &device->id);
 }
 
-static bool vm_state_read_taken(struct vm_state *life, char *line) {
+static bool vm_state_read_unbound(struct vm_state *vm_state, char *line) {
     struct vm_state_device device = {0};
     unsigned long long group = 0;
     if (!vm_state_read_device(&device, &line))
@@ -365,95 +372,97 @@ static bool vm_state_read_taken(struct vm_state *life, char *line) {
         return false;
     device.iommu_group = has_group ? (int)group : -1;
     device.driver = strcmp(driver, "-") ? (char *)driver : NULL;
-    vm_state_add_device(&life->taken, &life->taken_count, device);
+    vm_state_add_device(&vm_state->unbound, &vm_state->unbound_count, device);
     return true;
 }
 
-static bool vm_state_read_dismissed(struct vm_state *life, char *line) {
+static bool vm_state_read_dismissed(struct vm_state *vm_state, char *line) {
     struct vm_state_device device = {0};
     if (!vm_state_read_device(&device, &line))
         return false;
-    vm_state_dismiss(life, device.address, device.id);
+    vm_state_dismiss(vm_state, device.address, device.id);
     return true;
 }
 
 /* Returns false for a line that no version writes. */
-static bool vm_state_read_line(struct vm_state *life, char *line, bool *ended) {
+static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ended) {
     const char *word = text_next_field(&line);
     if (!word)
         return false;
     if (!strcmp(word, "taken"))
-        return vm_state_read_taken(life, line);
+        return vm_state_read_unbound(vm_state, line);
     if (!strcmp(word, "dismissed"))
-        return vm_state_read_dismissed(life, line);
+        return vm_state_read_dismissed(vm_state, line);
     if (!strcmp(word, "result"))
-        return line && vm_state_read_result(life, line);
-    life->restarted |= !strcmp(word, "restarted");
-    life->damaged |= !strcmp(word, "damaged");
+        return line && vm_state_read_result(vm_state, line);
+    vm_state->restarted |= !strcmp(word, "restarted");
+    vm_state->damaged |= !strcmp(word, "damaged");
     *ended |= !strcmp(word, "end");
     return true;
 }
 
-static void vm_state_read_lines(struct vm_state *life, const char *path, char *rest, size_t left) {
+static void vm_state_read_lines(struct vm_state *vm_state, const char *path, char *rest,
+                                size_t left) {
     size_t bad = 0, number = 1, first = 0;
     bool ended = false;
     for (char *line; state_file_next_line(&rest, &left, &line);) {
         number++;
-        if (!ended && line && vm_state_read_line(life, line, &ended))
+        if (!ended && line && vm_state_read_line(vm_state, line, &ended))
             continue;
         first = first ? first : number;
         bad++;
     }
     if (!bad && ended)
         return;
-    life->damaged = true;
-    life->ignored =
+    vm_state->damaged = true;
+    vm_state->ignored =
         bad ? memory_printf("%s is damaged: %zu of its lines, the first of them line %zu, ignored",
                             path, bad, first)
             : memory_printf("%s is damaged: its end is missing", path);
 }
 
 /* The rules of the file: "life" began those without sums. */
-static bool vm_state_read_text(struct vm_state *life, const char *path, char *text, size_t size,
+static bool vm_state_read_text(struct vm_state *vm_state, const char *path, char *text, size_t size,
                                const char *boot_id) {
     static const char old[] = "life ";
     char *line = NULL;
     bool is_old = size >= sizeof old && !memcmp(text, old, sizeof old - 1);
     bool has_head = state_file_next_line(&text, &size, &line) && line;
-    enum head head = has_head ? vm_state_read_head(life, line, boot_id) : HEAD_DAMAGED;
+    enum head head = has_head ? vm_state_read_head(vm_state, line, boot_id) : HEAD_DAMAGED;
     if (head == HEAD_THIS_BOOT) {
-        vm_state_read_lines(life, path, text, size);
+        vm_state_read_lines(vm_state, path, text, size);
         return true;
     }
     if (head == HEAD_OTHER_BOOT)
         return false;
-    life->damaged = true;
-    life->ignored = is_old ? memory_printf("%s is of an older version of virt-rules: ignored", path)
-                           : memory_printf("%s is damaged: ignored", path);
+    vm_state->damaged = true;
+    vm_state->ignored =
+        is_old ? memory_printf("%s is of an older version of virt-rules: ignored", path)
+               : memory_printf("%s is damaged: ignored", path);
     return false;
 }
 
-static bool vm_state_fail_reading(struct vm_state *life, const char *path, int error) {
-    life->error = error;
-    life->damaged = true;
-    life->ignored = memory_printf("%s cannot be read: %s", path, strerror(error));
+static bool vm_state_fail_reading(struct vm_state *vm_state, const char *path, int error) {
+    vm_state->error = error;
+    vm_state->damaged = true;
+    vm_state->ignored = memory_printf("%s cannot be read: %s", path, strerror(error));
     return false;
 }
 
-bool vm_state_load(struct vm_state *life, const char *state, const char *uuid) {
+bool vm_state_load(struct vm_state *vm_state, const char *state, const char *uuid) {
     char *path = vm_state_path_of(state, uuid, ""), *text = NULL;
     const char *boot_id = NULL;
     size_t size;
-    *life = (struct vm_state){.id = -1};
+    *vm_state = (struct vm_state){.id = -1};
     int error = file_read(path, &text, &size);
     if (error == ENOTDIR)
         error = ENOENT;
     if (!error)
         error = vm_state_boot_id(&boot_id);
-    bool found = error ? error != ENOENT && vm_state_fail_reading(life, path, error)
-                       : vm_state_read_text(life, path, text, size, boot_id);
+    bool found = error ? error != ENOENT && vm_state_fail_reading(vm_state, path, error)
+                       : vm_state_read_text(vm_state, path, text, size, boot_id);
     if (!found)
-        life->id = -1;
+        vm_state->id = -1;
     free(text);
     free(path);
     return found;
@@ -465,37 +474,38 @@ static unsigned long long vm_state_seen_of(const struct vm_start *start) {
     return start->seen ? start->seen : vm_state_now();
 }
 
-bool vm_state_is_same_start(const struct vm_state *life, const struct vm_start *start) {
-    bool has_id = life->id >= 0 && start->id >= 0;
-    bool has_process = life->process && start->process;
-    return (!has_id || life->id == start->id) && (!has_process || life->process == start->process);
+bool vm_state_is_same_start(const struct vm_state *vm_state, const struct vm_start *start) {
+    bool has_id = vm_state->id >= 0 && start->id >= 0;
+    bool has_process = vm_state->process && start->process;
+    return (!has_id || vm_state->id == start->id) &&
+           (!has_process || vm_state->process == start->process);
 }
 
-bool vm_state_is_later_start(const struct vm_state *life, const struct vm_start *start) {
-    if (vm_state_is_same_start(life, start))
+bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_start *start) {
+    if (vm_state_is_same_start(vm_state, start))
         return false;
-    if (life->process && start->process && life->process != start->process)
-        return life->process > start->process;
+    if (vm_state->process && start->process && vm_state->process != start->process)
+        return vm_state->process > start->process;
     unsigned long long seen = vm_state_seen_of(start);
-    return life->started > seen || (life->started == seen && life->id > start->id);
+    return vm_state->started > seen || (vm_state->started == seen && vm_state->id > start->id);
 }
 
-bool vm_state_open(struct vm_state *life, const char *state, const char *uuid,
+bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uuid,
                    const struct vm_start *start) {
-    bool found = vm_state_load(life, state, uuid);
-    if (found && vm_state_is_later_start(life, start)) {
-        vm_state_finish(life);
+    bool found = vm_state_load(vm_state, state, uuid);
+    if (found && vm_state_is_later_start(vm_state, start)) {
+        vm_state_finish(vm_state);
         return false;
     }
-    bool same = found && vm_state_is_same_start(life, start);
+    bool same = found && vm_state_is_same_start(vm_state, start);
     if (found && !same)
-        vm_state_end(life);
+        vm_state_end(vm_state);
     if (!same)
-        life->started = vm_state_seen_of(start);
-    if (!same || life->id < 0)
-        life->id = start->id;
-    if (!same || !life->process)
-        life->process = start->process;
+        vm_state->started = vm_state_seen_of(start);
+    if (!same || vm_state->id < 0)
+        vm_state->id = start->id;
+    if (!same || !vm_state->process)
+        vm_state->process = start->process;
     return true;
 }
 
@@ -508,32 +518,33 @@ static void vm_state_put_id(char text[16], long number) {
         snprintf(text, 16, "%ld", number);
 }
 
-static void vm_state_put(const struct vm_state *life, const char *boot_id,
+static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
                          struct state_text *file) {
     char number[16];
-    vm_state_put_id(number, life->id);
-    state_file_add_line(file, "vm %s %s %llu %llu", boot_id, number, life->started, life->process);
-    if (life->restarted)
+    vm_state_put_id(number, vm_state->id);
+    state_file_add_line(file, "vm %s %s %llu %llu", boot_id, number, vm_state->started,
+                        vm_state->process);
+    if (vm_state->restarted)
         state_file_add_line(file, "restarted");
-    if (life->damaged)
+    if (vm_state->damaged)
         state_file_add_line(file, "damaged");
-    for (size_t i = 0; i < life->taken_count; i++) {
-        const struct vm_state_device *taken = &life->taken[i];
+    for (size_t i = 0; i < vm_state->unbound_count; i++) {
+        const struct vm_state_device *taken = &vm_state->unbound[i];
         vm_state_put_id(number, taken->iommu_group);
         state_file_add_line(file, "taken %s %04x:%04x %s %s", taken->address, taken->id.vendor,
                             taken->id.device, number, taken->driver ? taken->driver : "-");
     }
-    for (size_t i = 0; i < life->dismissed_count; i++)
-        state_file_add_line(file, "dismissed %s %04x:%04x", life->dismissed[i].address,
-                            life->dismissed[i].id.vendor, life->dismissed[i].id.device);
-    for (size_t i = 0; i < life->result_count; i++)
-        vm_state_put_result(file, &life->results[i]);
+    for (size_t i = 0; i < vm_state->dismissed_count; i++)
+        state_file_add_line(file, "dismissed %s %04x:%04x", vm_state->dismissed[i].address,
+                            vm_state->dismissed[i].id.vendor, vm_state->dismissed[i].id.device);
+    for (size_t i = 0; i < vm_state->result_count; i++)
+        vm_state_put_result(file, &vm_state->results[i]);
     state_file_add_line(file, "end");
 }
 
-static bool vm_state_is_empty(const struct vm_state *life) {
-    return !life->restarted && !life->damaged && !life->taken_count && !life->dismissed_count &&
-           !life->result_count;
+static bool vm_state_is_empty(const struct vm_state *vm_state) {
+    return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
+           !vm_state->dismissed_count && !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */
@@ -550,41 +561,42 @@ static void vm_state_make_directory(const char *state) {
 }
 
 /* What is not to be lost by it: notes that cannot be read, or those of a later start. */
-static int vm_state_may_write(const struct vm_state *life, const char *state, const char *uuid) {
-    struct vm_start start = {life->id, life->process, life->started};
+static int vm_state_may_write(const struct vm_state *vm_state, const char *state,
+                              const char *uuid) {
+    struct vm_start start = {vm_state->id, vm_state->process, vm_state->started};
     struct vm_state now;
     bool found = vm_state_load(&now, state, uuid);
-    int error = life->error ? life->error : now.error;
+    int error = vm_state->error ? vm_state->error : now.error;
     bool later = found && vm_state_is_later_start(&now, &start);
     vm_state_finish(&now);
     errno = error;
     return error ? -1 : !later;
 }
 
-static int vm_state_write_file(const struct vm_state *life, const char *path,
+static int vm_state_write_file(const struct vm_state *vm_state, const char *path,
                                const char *temporary) {
     struct state_text file = {0};
     const char *boot_id = NULL;
-    if (vm_state_is_empty(life))
+    if (vm_state_is_empty(vm_state))
         return vm_state_forget(path, temporary);
     errno = vm_state_boot_id(&boot_id);
     if (errno)
         return -1;
-    vm_state_put(life, boot_id, &file);
+    vm_state_put(vm_state, boot_id, &file);
     int status = file_replace(path, temporary, file.text, file.size), saved = errno;
     free(file.text);
     errno = saved;
     return status;
 }
 
-int vm_state_save(const struct vm_state *life, const char *state, const char *uuid,
+int vm_state_save(const struct vm_state *vm_state, const char *state, const char *uuid,
                   struct failure *failure) {
     char *path = vm_state_path_of(state, uuid, ""),
          *temporary = vm_state_path_of(state, uuid, ".new");
     vm_state_make_directory(state);
-    int status = vm_state_may_write(life, state, uuid);
+    int status = vm_state_may_write(vm_state, state, uuid);
     if (status > 0)
-        status = vm_state_write_file(life, path, temporary);
+        status = vm_state_write_file(vm_state, path, temporary);
     if (status < 0)
         failure_set(failure, "%s: %s", path, strerror(errno));
     free(temporary);
@@ -595,14 +607,14 @@ int vm_state_save(const struct vm_state *life, const char *state, const char *uu
 /* --- all VMs */
 
 /* "UUID" or, of an engine that was killed, "UUID.new". */
-static int vm_state_is_life(const struct dirent *entry) {
+static int vm_state_is_file(const struct dirent *entry) {
     return *entry->d_name != '.' && !strchr(entry->d_name, '.');
 }
 
 char **vm_state_all(const char *state, size_t *count) {
     struct dirent **entries = NULL;
     char **all, *path = vm_state_path_of(state, "", "");
-    int found = scandir(path, &entries, vm_state_is_life, alphasort);
+    int found = scandir(path, &entries, vm_state_is_file, alphasort);
     *count = found > 0 ? (size_t)found : 0;
     all = memory_zalloc((*count + 1) * sizeof *all);
     for (size_t i = 0; i < *count; i++) {
@@ -614,16 +626,16 @@ char **vm_state_all(const char *state, size_t *count) {
     return all;
 }
 
-static bool vm_state_has_taken(const char *state, const char *uuid, const struct device *device,
-                               char *driver, size_t size) {
-    struct vm_state life;
-    bool found = vm_state_load(&life, state, uuid);
+static bool vm_state_has_unbound(const char *state, const char *uuid, const struct device *device,
+                                 char *driver, size_t size) {
+    struct vm_state vm_state;
+    bool found = vm_state_load(&vm_state, state, uuid);
     const struct vm_state_device *taken =
-        found ? vm_state_find_unbound(&life, device->address) : NULL;
+        found ? vm_state_find_unbound(&vm_state, device->address) : NULL;
     bool has = taken && vm_state_device_is(taken, device);
     if (has)
         snprintf(driver, size, "%s", taken->driver ? taken->driver : "");
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
     return has;
 }
 
@@ -633,7 +645,7 @@ bool vm_state_find_in_all(const char *state, const struct device *device, char *
     bool found = false;
     char **all = vm_state_all(state, &count);
     for (size_t i = 0; i < count; i++) {
-        found = found || vm_state_has_taken(state, all[i], device, driver, size);
+        found = found || vm_state_has_unbound(state, all[i], device, driver, size);
         free(all[i]);
     }
     free((void *)all);

@@ -1,7 +1,7 @@
 /*
- * What engines must know of what others did in the VM's present life, the time from one start of it
- * to its end: STATE/vms/UUID, lines of text with a sum each (state_file.h), written to a temporary
- * file and renamed. Whoever changes it holds the VM's lock (lock.h).
+ * What an engine must know of what others did since the VM was started: STATE/vms/UUID, lines of
+ * text with a sum each (state_file.h), written to a temporary file and renamed. Whoever changes it
+ * holds the VM's lock (lock.h).
  *
  *     vm BOOT-ID ID STARTED PROCESS          first
  *     restarted
@@ -33,7 +33,7 @@ struct vm_state_device {
     char *driver;    /* the host's; NULL: it had none */
 };
 
-/* What was last logged of one device in this life. */
+/* What was last logged of one device since the VM was started. */
 struct vm_state_result {
     char *device; /* as in the log, "0000:03:00.0 1ac1:089a"; NULL: the event as a whole failed */
     char *action, *rule; /* or NULL */
@@ -54,7 +54,7 @@ struct vm_start {
 };
 
 struct vm_state {
-    int id; /* as in life_start; of the file */
+    int id; /* as in struct vm_start; of the file */
     unsigned long long process;
     unsigned long long started; /* what the engine that began the file had as `seen` */
     bool restarted;             /* the guest was restarted for its devices */
@@ -65,8 +65,8 @@ struct vm_state {
     /* Devices that leave their host driver for the VM, by us for the rest of their IOMMU group to
      * go, or by libvirt, which is asked next: one that is killed in between forgets it. Who puts
      * one there does so before, and it stays until the host has the device again. */
-    struct vm_state_device *taken;
-    size_t taken_count;
+    struct vm_state_device *unbound;
+    size_t unbound_count;
     struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
                                       after the guest's boot does not attach them again */
     size_t dismissed_count;
@@ -75,48 +75,51 @@ struct vm_state {
 };
 
 /* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
- * false when there is nothing: the life is then empty, but for `damaged`, `error` and `ignored`.
+ * false when there is nothing: vm_state is then empty, but for `damaged`, `error` and `ignored`.
  * The caller ends both with vm_state_finish(). */
-bool vm_state_load(struct vm_state *life, const char *state, const char *uuid);
-void vm_state_finish(struct vm_state *life);
+bool vm_state_load(struct vm_state *vm_state, const char *state, const char *uuid);
+void vm_state_finish(struct vm_state *vm_state);
 
 /*
  * Reads what is kept of that start of the VM, or begins it: of an earlier one only what was taken
  * from the host is left. Returns false when the file is of a later start: nothing of that may be
- * changed, and the life is empty.
+ * changed, and vm_state is empty.
  */
-bool vm_state_open(struct vm_state *life, const char *state, const char *uuid,
+bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uuid,
                    const struct vm_start *start);
 /* Whether the file that was read is of that start, or of a later one. */
-bool vm_state_is_same_start(const struct vm_state *life, const struct vm_start *start);
-bool vm_state_is_later_start(const struct vm_state *life, const struct vm_start *start);
+bool vm_state_is_same_start(const struct vm_state *vm_state, const struct vm_start *start);
+bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_start *start);
 
 /* Only what was taken from the host outlives it. */
-void vm_state_end(struct vm_state *life);
+void vm_state_end(struct vm_state *vm_state);
 
-void vm_state_dismiss(struct vm_state *life, const char *address, struct device_id id);
+void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id);
 /* Takes it from the list. Returns true when it was there. */
-bool vm_state_readmit(struct vm_state *life, const char *address);
-bool vm_state_has_dismissed(const struct vm_state *life, const char *address, struct device_id id);
+bool vm_state_readmit(struct vm_state *vm_state, const char *address);
+bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
+                            struct device_id id);
 
 /* Adds to the list, unless its address is there. Returns true when it was not. */
-bool vm_state_add_unbound(struct vm_state *life, const struct device *device, const char *driver);
+bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device,
+                          const char *driver);
 /* NULL when it is not on the list. */
-const struct vm_state_device *vm_state_find_unbound(const struct vm_state *life,
+const struct vm_state_device *vm_state_find_unbound(const struct vm_state *vm_state,
                                                     const char *address);
 /* Whether that is what was noted: by its id and IOMMU group. */
 bool vm_state_device_is(const struct vm_state_device *noted, const struct device *device);
 /* Takes it from the list. */
-void vm_state_remove_unbound(struct vm_state *life, const char *address);
+void vm_state_remove_unbound(struct vm_state *vm_state, const char *address);
 
 /* Whether an entry of the log says something of a device, or that an event as a whole failed. */
 bool vm_state_is_result(const struct log_entry *entry);
 /* Notes such an entry. */
-void vm_state_note_result(struct vm_state *life, const struct log_entry *entry, const char *time);
+void vm_state_note_result(struct vm_state *vm_state, const struct log_entry *entry,
+                          const char *time);
 
-/* An empty life has no file. Returns 0, or -1 with a message; the file is then as before. A file of
- * a later start, which somebody without a lock may have written since, is left alone, as 0. */
-int vm_state_save(const struct vm_state *life, const char *state, const char *uuid,
+/* An empty state has no file. Returns 0, or -1 with a message; the file is then as before. A file
+ * of a later start, which somebody without a lock may have written since, is left alone, as 0. */
+int vm_state_save(const struct vm_state *vm_state, const char *state, const char *uuid,
                   struct failure *failure);
 
 /* Whether there is a file for the VM, or the beginning of one, cheaply. */

@@ -75,14 +75,14 @@ static void look_at_life(void) {
     struct failure failure;
     bool found = vm_state_load(&life, directory, UUID);
     expect(!life.ignored || !strchr(life.ignored, '\n'));
-    for (size_t i = 0; i < life.taken_count; i++)
-        expect(life.taken[i].address && *life.taken[i].address && life.taken[i].iommu_group >= -1);
+    for (size_t i = 0; i < life.unbound_count; i++)
+        expect(life.unbound[i].address && *life.unbound[i].address && life.unbound[i].iommu_group >= -1);
     for (size_t i = 0; i < life.result_count; i++)
         expect(life.results[i].time && life.results[i].since);
     if (found && !life.error) {
         expect(vm_state_save(&life, directory, UUID, &failure) == 0);
         bool kept = vm_state_load(&again, directory, UUID);
-        expect(!kept || (again.taken_count == life.taken_count && !again.ignored &&
+        expect(!kept || (again.unbound_count == life.unbound_count && !again.ignored &&
                          again.result_count == life.result_count));
         vm_state_finish(&again);
     }

@@ -222,7 +222,7 @@ static inline bool note_taken(struct vm_state *life, const char *address, const 
 static inline bool has_taken(const char *uuid) {
     struct vm_state life;
     vm_state_load(&life, state_path(""), uuid);
-    bool has = life.taken_count > 0;
+    bool has = life.unbound_count > 0;
     vm_state_finish(&life);
     return has;
 }

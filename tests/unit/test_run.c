@@ -1463,9 +1463,9 @@ static bool kept_at_release; /* as the kernel is asked */
 static int release_and_look(const struct host *host, const struct device *device,
                             struct failure *failure) {
     struct vm_state life;
-    kept_at_release = vm_state_load(&life, state_path(""), FRIGATE) && life.taken_count == 1 &&
-                      !strcmp(life.taken[0].address, device->address) &&
-                      !strcmp(life.taken[0].driver, "apex");
+    kept_at_release = vm_state_load(&life, state_path(""), FRIGATE) && life.unbound_count == 1 &&
+                      !strcmp(life.unbound[0].address, device->address) &&
+                      !strcmp(life.unbound[0].driver, "apex");
     vm_state_finish(&life);
     return test_release(host, device, failure);
 }

@@ -2,8 +2,8 @@
 #include "tests/unit/sample.h"
 
 #include "engine/state/state_file.h"
-#include "engine/system/file.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -75,7 +75,7 @@ static void nothing_is_known_at_first(void **state) {
     assert_false(vm_state_load(&life, directory, UUID));
     assert_int_equal(life.id, -1);
     assert_false(life.restarted);
-    assert_int_equal(life.taken_count, 0);
+    assert_int_equal(life.unbound_count, 0);
 }
 
 static void what_is_saved_is_read(void **state) {
@@ -94,15 +94,15 @@ static void what_is_saved_is_read(void **state) {
     assert_int_equal(read.id, 7);
     assert_true(read.started == 123456789012);
     assert_true(read.restarted);
-    assert_int_equal(read.taken_count, 2);
-    assert_string_equal(read.taken[0].address, "0000:03:00.0");
-    assert_string_equal(read.taken[0].driver, "apex");
-    assert_string_equal(read.taken[1].address, "0000:04:00.0");
-    assert_null(read.taken[1].driver);
+    assert_int_equal(read.unbound_count, 2);
+    assert_string_equal(read.unbound[0].address, "0000:03:00.0");
+    assert_string_equal(read.unbound[0].driver, "apex");
+    assert_string_equal(read.unbound[1].address, "0000:04:00.0");
+    assert_null(read.unbound[1].driver);
     vm_state_remove_unbound(&read, "0000:03:00.0");
     vm_state_remove_unbound(&read, "0000:09:00.0");
-    assert_int_equal(read.taken_count, 1);
-    assert_string_equal(read.taken[0].address, "0000:04:00.0");
+    assert_int_equal(read.unbound_count, 1);
+    assert_string_equal(read.unbound[0].address, "0000:04:00.0");
     vm_state_finish(&read);
 }
 
@@ -124,7 +124,7 @@ static void what_a_person_took_out_is_of_one_life(void **state) {
     assert_true(vm_state_open(&read, directory, UUID, &(struct vm_start){.id = 8, .seen = 60}));
     assert_int_equal(read.id, 8);
     assert_int_equal(read.dismissed_count, 0);
-    assert_int_equal(read.taken_count, 1);
+    assert_int_equal(read.unbound_count, 1);
     vm_state_remove_unbound(&read, "0000:03:00.0");
     save(&read);
     assert_false(vm_state_exists(directory, UUID));
@@ -186,8 +186,8 @@ static bool is_noted(const struct vm_state *whole, const struct vm_state_device 
 static void look_at_damaged(const struct vm_state *whole) {
     struct vm_state life;
     bool found = vm_state_load(&life, directory, UUID);
-    for (size_t i = 0; i < life.taken_count; i++)
-        assert_true(is_noted(whole, &life.taken[i]));
+    for (size_t i = 0; i < life.unbound_count; i++)
+        assert_true(is_noted(whole, &life.unbound[i]));
     for (size_t i = 0; i < life.dismissed_count; i++)
         assert_true(vm_state_has_dismissed(whole, life.dismissed[i].address, life.dismissed[i].id));
     for (size_t i = 0; i < life.result_count; i++)
@@ -269,7 +269,7 @@ static void damage_is_kept_in_mind(void **state) {
     assert_true(vm_state_open(&life, directory, UUID, &start));
     assert_true(life.damaged);
     assert_null(life.ignored); /* it was said */
-    assert_int_equal(life.taken_count, 1);
+    assert_int_equal(life.unbound_count, 1);
     vm_state_end(&life);
     assert_false(life.damaged);
     vm_state_finish(&life);
@@ -303,7 +303,7 @@ static void the_older_form_is_said(void **state) {
     write_whole(old, strlen(old));
     assert_false(vm_state_load(&life, directory, UUID));
     assert_non_null(strstr(life.ignored, "older version"));
-    assert_int_equal(life.taken_count, 0);
+    assert_int_equal(life.unbound_count, 0);
     vm_state_finish(&life);
 }
 
@@ -352,7 +352,7 @@ static void starts_that_differ(void **state) {
         assert_false(vm_state_is_same_start(&life, &cases[i].start));
         assert_int_equal(vm_state_is_later_start(&life, &cases[i].start), cases[i].later);
         assert_int_equal(vm_state_open(&opened, directory, UUID, &cases[i].start), !cases[i].later);
-        assert_int_equal(opened.taken_count, cases[i].later ? 0 : 1);
+        assert_int_equal(opened.unbound_count, cases[i].later ? 0 : 1);
         assert_false(opened.restarted);
         vm_state_finish(&opened);
         unlink(path);
@@ -371,7 +371,7 @@ static void a_later_start_is_not_written_over(void **state) {
     assert_true(vm_state_load(&read, directory, UUID));
     assert_int_equal(read.id, 8);
     assert_int_equal(read.dismissed_count, 1);
-    assert_int_equal(read.taken_count, 0);
+    assert_int_equal(read.unbound_count, 0);
     vm_state_finish(&read);
     vm_state_end(&late);
     vm_state_remove_unbound(&late, "0000:03:00.0");
