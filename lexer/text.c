@@ -236,6 +236,11 @@ bool text_starts_with(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
+bool text_ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
 char *text_next_line(char **text) {
     return strsep(text, "\n");
 }

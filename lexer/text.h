@@ -60,6 +60,7 @@ bool text_parse_hex(const char *text, uint32_t max, uint32_t *value);
 bool text_parse_decimal(const char *text, uint32_t max, uint32_t *value);
 
 bool text_starts_with(const char *text, const char *start);
+bool text_ends_with(const char *text, const char *end);
 
 /* The next line, without its newline; NULL at the end. Changes the text, as strsep(3) does. */
 char *text_next_line(char **text);

@@ -24,7 +24,7 @@ static int command_apply_show(const struct apply *apply) {
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }
 
-static void command_apply_say_nothing_to_do(const struct apply *apply) {
+static void command_apply_report_nothing_to_do(const struct apply *apply) {
     if (apply->chosen_count || apply->over.count || apply->request->json || apply->problem)
         return;
     printf("nothing to do: no rule is for %s at started\n",
@@ -44,13 +44,13 @@ static int command_apply_fail_without_libvirt(const struct apply_options *option
     return command_fail(error->failure.message, error->failure.hint);
 }
 
-static int command_apply_apply_rules(const struct apply_options *options) {
+static int command_apply_rules(const struct apply_options *options) {
     struct apply apply;
     struct virt_error error;
     int status;
     if (apply_init(&apply, &options->request, &error) < 0)
         return command_apply_fail_without_libvirt(options, &error);
-    command_apply_say_nothing_to_do(&apply);
+    command_apply_report_nothing_to_do(&apply);
     if (options->dry_run)
         status = command_apply_show(&apply);
     else
@@ -77,7 +77,7 @@ static int command_apply_run(const struct command *command, int argc, char **arg
     options.request.host_source = &source;
     options.request.state = log_write_state_directory(line->state);
     options.request.program = &rules.program;
-    status = command_apply_apply_rules(&options);
+    status = command_apply_rules(&options);
     if (rules.have_errors)
         fputs("virt-rules: rule files with an error were left out\n", stderr);
     command_finish_rules(&rules);

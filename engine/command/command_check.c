@@ -40,7 +40,7 @@ static const char *command_check_severity_of(const struct check_row *row) {
     return row->severity == SEVERITY_ERROR ? "error" : "warning";
 }
 
-static int command_check_list_checks_json(void) {
+static int command_check_print_list_json(void) {
     struct json_object *document = json_object_new_object(), *list = json_object_new_array();
     for (enum check i = 0; i < CHECK_COUNT; i++) {
         const struct check_row *row = check_row(i);
@@ -56,7 +56,7 @@ static int command_check_list_checks_json(void) {
     return EXIT_FINE;
 }
 
-static int command_check_list_checks(void) {
+static int command_check_print_list(void) {
     for (enum check i = 0; i < CHECK_COUNT; i++) {
         const struct check_row *row = check_row(i);
         printf("%-22s %-8s %s\n", row->name, row->fixed ? "error!" : command_check_severity_of(row),
@@ -122,8 +122,8 @@ static bool command_check_find_vms(const struct check_options *options, struct d
     return known;
 }
 
-static int command_check_check_host(const struct check_options *options, struct ruleset *ruleset,
-                                    char **note) {
+static int command_check_host(const struct check_options *options, struct ruleset *ruleset,
+                              char **note) {
     struct failure failure;
     struct host_source source = source_sysfs(options->line.sysroot);
     struct host host;
@@ -140,7 +140,7 @@ static int command_check_check_host(const struct check_options *options, struct 
     return EXIT_FINE;
 }
 
-static int command_check_check_paths(const struct check_options *options, char **paths) {
+static int command_check_paths(const struct check_options *options, char **paths) {
     struct ruleset ruleset;
     int status = EXIT_FINE;
     char *note = NULL;
@@ -148,7 +148,7 @@ static int command_check_check_paths(const struct check_options *options, char *
     command_check_add_paths(&ruleset, paths);
     ruleset_load(&ruleset, &options->config);
     if (options->host)
-        status = command_check_check_host(options, &ruleset, &note);
+        status = command_check_host(options, &ruleset, &note);
     if (diagnostic_count_errors(&ruleset.diagnostics))
         status = EXIT_PROBLEM;
     if (options->line.json)
@@ -169,8 +169,8 @@ static int command_check_run_parsed(const struct check_options *options) {
     if (options->list && line->word_count)
         return command_usage(line->command, "--list reads no file; remove '%s'", line->words[0]);
     if (options->list)
-        return line->json ? command_check_list_checks_json() : command_check_list_checks();
-    return command_check_check_paths(options, line->words);
+        return line->json ? command_check_print_list_json() : command_check_print_list();
+    return command_check_paths(options, line->words);
 }
 
 static int command_check_run(const struct command *command, int argc, char **argv) {

@@ -1,4 +1,5 @@
-/* virt-rules devices: the host's devices by IOMMU group, which can be assigned, which not and why. */
+/* virt-rules devices: the host's devices by IOMMU group, which can be assigned, which not and why.
+ */
 #include "engine/command/command.h"
 
 #include "engine/host/snapshot.h"
@@ -84,14 +85,14 @@ static bool command_devices_is_obstacle(enum refusal refusal) {
 static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
     const struct backend_type *backend = backend_of_bus(device->bus);
-    struct verdict passable = judge_device(&listing->judge, device, backend, false);
-    if (passable.refusal) {
+    struct verdict verdict = judge_device(&listing->judge, device, backend, false);
+    if (verdict.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
-        text_print_string(stdout, passable.message);
-        printf(" [%s]\n", verdict_name(passable.refusal));
-        if (passable.refusal == REFUSED_GROUP || command_devices_is_obstacle(passable.refusal)) {
+        text_print_string(stdout, verdict.message);
+        printf(" [%s]\n", verdict_name(verdict.refusal));
+        if (verdict.refusal == REFUSED_GROUP || command_devices_is_obstacle(verdict.refusal)) {
             fputs("          ", stdout);
-            text_print_string(stdout, passable.hint);
+            text_print_string(stdout, verdict.hint);
             putchar('\n');
         }
     } else {
@@ -101,7 +102,7 @@ static void command_devices_print_verdict(struct listing *listing, const struct 
         printf(" as %s\n", syntax_backend_text(backend->backend));
         free(selector);
     }
-    verdict_finish(&passable);
+    verdict_finish(&verdict);
 }
 
 static void command_devices_print_text(struct listing *listing, bool colour) {
@@ -167,17 +168,17 @@ static void command_devices_put_facts(struct json_object *object, const struct d
 static struct json_object *command_devices_device_json(struct listing *listing,
                                                        const struct device *device) {
     struct json_object *object = text_json_object();
-    struct verdict passable =
+    struct verdict verdict =
         judge_device(&listing->judge, device, backend_of_bus(device->bus), false);
     char *selector = selector_text(&listing->host, device);
     command_devices_put_facts(object, device);
-    text_json_add(object, "passable", text_json_boolean(!passable.refusal));
-    text_put_json(object, "reason", passable.refusal ? verdict_name(passable.refusal) : NULL);
-    text_put_json(object, "message", passable.message);
-    text_put_json(object, "hint", passable.hint);
+    text_json_add(object, "passable", text_json_boolean(!verdict.refusal));
+    text_put_json(object, "reason", verdict.refusal ? verdict_name(verdict.refusal) : NULL);
+    text_put_json(object, "message", verdict.message);
+    text_put_json(object, "hint", verdict.hint);
     text_put_json(object, "selector", selector);
     free(selector);
-    verdict_finish(&passable);
+    verdict_finish(&verdict);
     return object;
 }
 

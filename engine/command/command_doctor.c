@@ -9,15 +9,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A directory from the command line or environment, or the default one in the sysroot. The caller frees it. */
-static char *command_doctor_place(const char *sysroot, const char *option, const char *environment,
-                                  const char *standard) {
+/* A directory from the command line or environment, or the default one in the sysroot. The caller
+ * frees it. */
+static char *command_doctor_directory(const char *sysroot, const char *option,
+                                      const char *environment, const char *standard) {
     bool is_named = option || (environment && *environment);
     return memory_printf("%s%s", sysroot && !is_named ? sysroot : "", standard);
 }
 
-/* What a doctor borrows. */
-struct ward {
+/* What the doctor borrows. */
+struct doctor_inputs {
     struct doctor doctor;
     struct host host;
     struct ruleset ruleset;
@@ -26,21 +27,21 @@ struct ward {
     struct failure failure;
 };
 
-static void command_doctor_load_rules(struct ward *ward) {
-    ruleset_init(&ward->ruleset);
-    ruleset_add_directory(&ward->ruleset, ward->rules);
-    ruleset_load(&ward->ruleset, NULL);
-    program_init(&ward->program, &ward->ruleset);
-    ward->doctor.ruleset = &ward->ruleset;
-    ward->doctor.program = &ward->program;
-    ward->doctor.rules = ward->rules;
+static void command_doctor_load_rules(struct doctor_inputs *inputs) {
+    ruleset_init(&inputs->ruleset);
+    ruleset_add_directory(&inputs->ruleset, inputs->rules);
+    ruleset_load(&inputs->ruleset, NULL);
+    program_init(&inputs->program, &inputs->ruleset);
+    inputs->doctor.ruleset = &inputs->ruleset;
+    inputs->doctor.program = &inputs->program;
+    inputs->doctor.rules = inputs->rules;
 }
 
-static void command_doctor_read_host(struct ward *ward, const char *sysroot) {
+static void command_doctor_read_host(struct doctor_inputs *inputs, const char *sysroot) {
     struct host_source source = source_sysfs(sysroot);
-    int status = source.load(&source, &ward->host, &ward->failure);
-    ward->doctor.host = status == 0 ? &ward->host : NULL;
-    ward->doctor.host_error = ward->failure.message;
+    int status = source.load(&source, &inputs->host, &inputs->failure);
+    inputs->doctor.host = status == 0 ? &inputs->host : NULL;
+    inputs->doctor.host_error = inputs->failure.message;
 }
 
 static void command_doctor_ask_libvirt(struct libvirt_answer *answer, const char *sysroot) {
@@ -63,42 +64,45 @@ static int command_doctor_report(struct doctor *doctor, bool json) {
 }
 
 /* With the tree open. */
-static int command_doctor_examine(struct ward *ward, const struct command_line *options) {
-    struct doctor *doctor = &ward->doctor;
-    ward->rules = command_doctor_place(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
-                                       ruleset_directory(options->rules));
-    ward->state = command_doctor_place(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
-                                       log_write_state_directory(options->state));
-    command_doctor_read_host(ward, options->sysroot);
-    command_doctor_load_rules(ward);
-    doctor->state = ward->state;
+static int command_doctor_examine(struct doctor_inputs *inputs,
+                                  const struct command_line *options) {
+    struct doctor *doctor = &inputs->doctor;
+    inputs->rules =
+        command_doctor_directory(options->sysroot, options->rules, getenv("VIRT_RULES_DIR"),
+                                 ruleset_directory(options->rules));
+    inputs->state =
+        command_doctor_directory(options->sysroot, options->state, getenv("VIRT_RULES_STATE"),
+                                 log_write_state_directory(options->state));
+    command_doctor_read_host(inputs, options->sysroot);
+    command_doctor_load_rules(inputs);
+    doctor->state = inputs->state;
     doctor->is_root = geteuid() == 0;
-    doctor_read_state_facts(&doctor->facts, ward->state);
+    doctor_read_state_facts(&doctor->facts, inputs->state);
     command_doctor_ask_libvirt(&doctor->libvirt, options->sysroot);
     int status = command_doctor_report(doctor, options->json);
     libvirt_answer_finish(&doctor->libvirt);
-    program_finish(&ward->program);
-    ruleset_finish(&ward->ruleset);
+    program_finish(&inputs->program);
+    ruleset_finish(&inputs->ruleset);
     if (doctor->host)
-        host_finish(&ward->host);
-    free(ward->rules);
-    free(ward->state);
+        host_finish(&inputs->host);
+    free(inputs->rules);
+    free(inputs->state);
     return status;
 }
 
 static int command_doctor_run(const struct command *command, int argc, char **argv) {
     struct command_line line = {0};
-    struct ward ward = {0};
+    struct doctor_inputs inputs = {0};
     int status;
     if (!command_parse(&line, command, argc, argv, &status))
         return status;
     if (line.word_count)
         return command_usage(command, "it takes no argument: it checks the whole host");
-    if (!tree_open(&ward.doctor.tree, line.sysroot ? line.sysroot : ""))
+    if (!tree_open(&inputs.doctor.tree, line.sysroot ? line.sysroot : ""))
         return command_failf("--sysroot takes a directory that holds sys/ and proc/",
                              "%s cannot be read", line.sysroot);
-    status = command_doctor_examine(&ward, &line);
-    tree_close(&ward.doctor.tree);
+    status = command_doctor_examine(&inputs, &line);
+    tree_close(&inputs.doctor.tree);
     return status;
 }
 

@@ -23,15 +23,15 @@ static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m
 enum {
     PART = 4096,           /* bytes that a writable pipe takes at once: PIPE_BUF */
     FULL_PAGE = 64 * 1024, /* of output, buffered while there is more to read */
-    LOOK_AGAIN_MS = 1000,  /* where inotify does not work */
+    POLL_MS = 1000,        /* where inotify does not work */
 };
 
 struct log_view {
     struct command_line line;
-    const char *vm;  /* as typed; NULL: every VM */
-    char *uuid;      /* of the VM that is meant; NULL: not known yet */
-    bool by_uuid;    /* it is what was typed */
-    bool told_other; /* another VM also had the name: that was reported */
+    const char *vm;      /* as typed; NULL: every VM */
+    char *uuid;          /* of the VM that is meant; NULL: not known yet */
+    bool by_uuid;        /* it is what was typed */
+    bool reported_other; /* another VM also had the name: that was reported */
     bool follow, colour;
     struct log_reader *reader;
     struct log_line *seen; /* one of each VM that is not asked for, to suggest its name */
@@ -109,7 +109,7 @@ static bool command_log_has_text(const char *line, size_t size, const char *text
 }
 
 /* A line that a crash cut short may still be about the VM. */
-static void command_log_take_broken(struct log_view *log, const char *line, size_t size) {
+static void command_log_print_broken(struct log_view *log, const char *line, size_t size) {
     if (!size || (log->vm && !command_log_has_text(line, size, log->vm) &&
                   !command_log_has_text(line, size, log->uuid)))
         return;
@@ -140,7 +140,8 @@ static bool command_log_is_called(const struct log_view *log, const struct log_l
             (log->by_uuid && log->uuid && !strcmp(entry->vm, log->uuid)));
 }
 
-/* The log has the VM's UUID and what people called it at that time. A name stands for the first VM that had it; its lines under other titles count, too. Lines of older versions have no UUID. */
+/* The log has the VM's UUID and what people called it at that time. A name stands for the first VM
+ * that had it; its lines under other titles count, too. Lines of older versions have no UUID. */
 static bool command_log_is_wanted(struct log_view *log, const struct log_line *entry) {
     if (!log->vm)
         return true;
@@ -152,14 +153,14 @@ static bool command_log_is_wanted(struct log_view *log, const struct log_line *e
         log->uuid = memory_strdup(entry->uuid);
         return true;
     }
-    if (!log->told_other) {
+    if (!log->reported_other) {
         fputs("virt-rules: VM ", stderr);
         text_print_string(stderr, entry->uuid);
         fputs(" also had the name '", stderr);
         text_print_string(stderr, log->vm);
         fputs("'; its lines are left out\n", stderr);
     }
-    log->told_other = true;
+    log->reported_other = true;
     return false;
 }
 
@@ -184,7 +185,8 @@ static void command_log_find_vms(const struct log_view *log, char ***uuids, size
     log_read_close(reader);
 }
 
-static int command_log_say_several(const struct log_view *log, char *const *uuids, size_t count) {
+static int command_log_report_several(const struct log_view *log, char *const *uuids,
+                                      size_t count) {
     char *list = memory_strdup(uuids[0]);
     for (size_t i = 1; i < count; i++) {
         char *longer = memory_printf("%s, %s", list, uuids[i]);
@@ -212,7 +214,7 @@ static int command_log_choose_vm(struct log_view *log) {
     } else {
         command_log_find_vms(log, &uuids, &count);
         if (count > 1)
-            status = command_log_say_several(log, uuids, count);
+            status = command_log_report_several(log, uuids, count);
         else if (count == 1)
             log->uuid = memory_strdup(uuids[0]);
     }
@@ -226,7 +228,7 @@ static int command_log_choose_vm(struct log_view *log) {
 static void command_log_take_line(struct log_view *log, const char *line, size_t size) {
     struct log_line entry;
     if (!log_read_parse(&entry, line, size)) {
-        command_log_take_broken(log, line, size);
+        command_log_print_broken(log, line, size);
         return;
     }
     if (!command_log_is_wanted(log, &entry)) {
@@ -333,7 +335,7 @@ static bool command_log_read_changes(int notify) {
 /* The reader may close the pipe while there is nothing to write. */
 static enum log_output command_log_wait_for_more(const struct log_view *log, int notify) {
     struct pollfd ready[] = {{STDOUT_FILENO, 0, 0}, {log->signals, POLLIN, 0}, {notify, POLLIN, 0}};
-    int count = poll(ready, 3, notify < 0 ? LOOK_AGAIN_MS : -1);
+    int count = poll(ready, 3, notify < 0 ? POLL_MS : -1);
     if (count < 0 && errno != EINTR)
         return ENDS_BADLY;
     return count > 0 && (ready[0].revents || ready[1].revents) ? ENDS_WELL : GOES_ON;
@@ -370,7 +372,7 @@ static int command_log_catch_signals(void) {
 
 /* --- all of it */
 
-static int command_log_say_failure(const struct log_view *log) {
+static int command_log_report_failure(const struct log_view *log) {
     int error = log_read_error(log->reader);
     return command_failf(error == EACCES || error == EPERM ? "run as root" : NULL,
                          "the log %s cannot be read: %s", log_read_path(log->reader),
@@ -378,7 +380,7 @@ static int command_log_say_failure(const struct log_view *log) {
 }
 
 /* Reports on stderr why nothing was printed. */
-static void command_log_say_nothing_there(const struct log_view *log) {
+static void command_log_report_nothing_there(const struct log_view *log) {
     struct suggestion suggestion = {.word = log->vm};
     if (!log_read_found(log->reader)) {
         fprintf(stderr,
@@ -408,9 +410,9 @@ static void command_log_say_nothing_there(const struct log_view *log) {
 static int command_log_show(struct log_view *log) {
     enum log_output outcome = command_log_read_all(log);
     if (outcome == GOES_ON && log_read_error(log->reader) && (!log->shown || !log->follow))
-        return command_log_say_failure(log);
+        return command_log_report_failure(log);
     if (outcome == GOES_ON && !log->shown)
-        command_log_say_nothing_there(log);
+        command_log_report_nothing_there(log);
     if (outcome == GOES_ON && log->follow)
         outcome = command_log_follow(log);
     if (outcome != ENDS_BADLY)

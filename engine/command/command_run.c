@@ -82,8 +82,8 @@ static int command_run_known_event(struct run_options *options, enum event_name 
         options->uuid = domain.uuid;
         status = command_run_execute(options, &(struct event){.name = name, .domain = &domain});
     } else {
-        char *message =
-            memory_printf("the domain XML describes VM '%s'; nothing is done", domain_label(&domain));
+        char *message = memory_printf("the domain XML describes VM '%s'; nothing is done",
+                                      domain_label(&domain));
         status = command_run_log_failure(options, message);
         free(message);
     }

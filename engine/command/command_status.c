@@ -409,7 +409,8 @@ static int command_status_find_vm(struct view *view) {
     return EXIT_FINE;
 }
 
-/* Without libvirt, its status files still show the running VMs, and the state directory the unfinished calls. */
+/* Without libvirt, its status files still show the running VMs, and the state directory the
+ * unfinished calls. */
 static void command_status_go_on_without(struct view *view, const struct virt_error *error) {
     command_fail(error->failure.message, error->failure.hint); /* only said */
     view->note = command_libvirt_note(error);
@@ -444,9 +445,9 @@ static int command_status_load_vms(struct view *view) {
 /* Notes in the state directory that could not be used. */
 static void command_status_report_ignored(const struct status *status) {
     for (size_t i = 0; i < status->count; i++) {
-        if (status->vms[i].life.ignored)
+        if (status->vms[i].vm_state.ignored)
             fprintf(stderr, "virt-rules: %s; times and failures may be missing\n",
-                    status->vms[i].life.ignored);
+                    status->vms[i].vm_state.ignored);
         if (status->vms[i].calls_ignored)
             fprintf(stderr, "virt-rules: %s; unfinished libvirt calls may be missing\n",
                     status->vms[i].calls_ignored);

@@ -91,7 +91,8 @@ static bool command_watch_can_write(const char *directory) {
     return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-/* Without state an event would be handled twice, and without a log nobody could see what was done. */
+/* Without state an event would be handled twice, and without a log nobody could see what was done.
+ */
 static int command_watch_check_state(const char *directory) {
     if (command_watch_can_write(directory))
         return EXIT_FINE;

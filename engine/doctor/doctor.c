@@ -16,8 +16,8 @@ enum { CONFIGURATION_LIMIT = 1024 * 1024 };
 
 static const struct {
     const char *name;
-    condition_function *look;
-} conditions[] = {
+    doctor_check *run;
+} checks[] = {
     {"user", doctor_setup_user},
     {"iommu", doctor_kernel_iommu},
     {"vfio-pci", doctor_kernel_vfio_pci},
@@ -42,9 +42,9 @@ static const struct {
 
 void doctor_examine(struct doctor *doctor, struct doctor_findings *findings) {
     *findings = (struct doctor_findings){0};
-    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
-        findings->name = conditions[i].name;
-        conditions[i].look(doctor, findings);
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        findings->name = checks[i].name;
+        checks[i].run(doctor, findings);
     }
 }
 
@@ -147,7 +147,7 @@ struct json_object *doctor_findings_json(const struct doctor_findings *findings)
     return document;
 }
 
-/* --- what several conditions ask */
+/* --- what several checks need */
 
 bool doctor_wants(const struct doctor *doctor, enum backend backend) {
     for (size_t i = 0; i < doctor->program->rule_count; i++)
@@ -160,11 +160,6 @@ bool doctor_wants(const struct doctor *doctor, enum backend backend) {
 
 bool doctor_wants_usb_only(const struct doctor *doctor) {
     return doctor_wants(doctor, BACKEND_USB) && !doctor_wants(doctor, BACKEND_VFIO);
-}
-
-bool doctor_ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
 }
 
 /* The path when that file is it; else NULL. */
@@ -187,7 +182,7 @@ char *doctor_find_file(const struct tree *tree, const char *const *directories, 
     for (; !found && *directories; directories++) {
         struct names files = tree_list(tree, *directories);
         for (size_t i = 0; !found && i < files.count; i++)
-            if (doctor_ends_with(files.items[i], ending))
+            if (text_ends_with(files.items[i], ending))
                 found = doctor_judge_file(tree, *directories, files.items[i], is, context);
         tree_finish_names(&files);
     }

@@ -1,5 +1,7 @@
 /*
- * Whether a host is ready for its rules: checks, a row each in one table, that read and change nothing. A problem has a hint what to do. What cannot be known is reported as unknown, and is not a failure.
+ * Whether a host is ready for its rules: checks, a row each in one table, that read and change
+ * nothing. A problem has a hint what to do. What cannot be known is reported as unknown, and is not
+ * a failure.
  */
 #ifndef ENGINE_DOCTOR_H
 #define ENGINE_DOCTOR_H
@@ -30,11 +32,11 @@ struct doctor_findings {
 
 /* The file system of the state directory, or of where it will be made. */
 struct doctor_state_facts {
-    int error;         /* errno: why nothing else is known; else 0 */
-    bool exists;       /* else it will be made at the first event */
-    bool is_directory; /* it, or the nearest directory above that exists */
-    bool is_writable;  /* for this user */
-    bool is_shared; /* others can write to it, or it belongs neither to root nor to this user */
+    int error;          /* errno: why nothing else is known; else 0 */
+    bool exists;        /* else it will be made at the first event */
+    bool is_directory;  /* it, or the nearest directory above that exists */
+    bool is_writable;   /* for this user */
+    bool is_shared;     /* others can write to it, or it belongs neither to root nor to this user */
     bool is_log_usable; /* the log is a regular file, or not there */
     uint64_t free_bytes;
     bool has_free_files;
@@ -67,7 +69,7 @@ struct json_object *doctor_findings_json(const struct doctor_findings *findings)
 
 /* --- for the checks */
 
-typedef void condition_function(struct doctor *doctor, struct doctor_findings *findings);
+typedef void doctor_check(struct doctor *doctor, struct doctor_findings *findings);
 
 #define DOCTOR_FORMAT __attribute__((format(printf, 2, 3)))
 DOCTOR_FORMAT void doctor_ok(struct doctor_findings *findings, const char *format, ...);
@@ -75,8 +77,6 @@ DOCTOR_FORMAT void doctor_warning(struct doctor_findings *findings, const char *
 DOCTOR_FORMAT void doctor_failed(struct doctor_findings *findings, const char *format, ...);
 /* Of the last finding. */
 DOCTOR_FORMAT void doctor_hint(struct doctor_findings *findings, const char *format, ...);
-
-bool doctor_ends_with(const char *text, const char *end);
 
 /* Some rule attaches with that backend. */
 bool doctor_wants(const struct doctor *doctor, enum backend backend);
@@ -121,11 +121,10 @@ struct hook_places {
 struct hook_places doctor_hook_find_places(const struct tree *tree);
 void doctor_hook_finish_places(struct hook_places *places);
 
-condition_function doctor_setup_user, doctor_kernel_iommu, doctor_kernel_vfio_pci,
-    doctor_kernel_groups, doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed,
-    doctor_hook_engine, doctor_hook_known, doctor_security_confinement, doctor_setup_plugged,
-    doctor_scripts_old_setup, doctor_setup_synology, doctor_rules_valid, doctor_setup_state,
-    doctor_rules_libvirt, doctor_rules_vms, doctor_rules_files, doctor_rules_ports,
-    doctor_rules_devices;
+doctor_check doctor_setup_user, doctor_kernel_iommu, doctor_kernel_vfio_pci, doctor_kernel_groups,
+    doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed, doctor_hook_engine,
+    doctor_hook_known, doctor_security_confinement, doctor_setup_plugged, doctor_scripts_old_setup,
+    doctor_setup_synology, doctor_rules_valid, doctor_setup_state, doctor_rules_libvirt,
+    doctor_rules_vms, doctor_rules_files, doctor_rules_ports, doctor_rules_devices;
 
 #endif

@@ -419,7 +419,7 @@ static void doctor_scripts_judge_text(struct doctor_scripts_search *search, cons
 static bool doctor_scripts_is_document(const char *path) { /* our README speaks of such scripts */
     static const char *const endings[] = {".md", ".txt", ".log"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (doctor_ends_with(path, endings[i]))
+        if (text_ends_with(path, endings[i]))
             return true;
     return false;
 }

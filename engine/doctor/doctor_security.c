@@ -247,10 +247,11 @@ static void doctor_security_judge_contexts(const struct tree *tree,
         doctor_hint(findings, "'setsebool -P virt_hooks_unconfined on', and 'restorecon -Rv "
                               "/etc/libvirt/hooks'");
     } else {
-        doctor_warning(findings,
-                       "SELinux confines %s (%s); doctor cannot tell whether its policy lets it run " ENGINE
-                       " (%s)",
-                       daemon->name, daemon->label, engine);
+        doctor_warning(
+            findings,
+            "SELinux confines %s (%s); doctor cannot tell whether its policy lets it run " ENGINE
+            " (%s)",
+            daemon->name, daemon->label, engine);
         doctor_hint(findings,
                     "'restorecon -Rv /etc/libvirt/hooks " ENGINE "'; if the log stays empty "
                     "after a VM's start: 'ausearch -m avc -ts recent' shows what was denied, and "
@@ -292,7 +293,7 @@ void doctor_security_confinement(struct doctor *doctor, struct doctor_findings *
     struct doctor_daemon daemon = doctor_hook_daemon(tree);
     if (!daemon.pid)
         doctor_security_judge_without_daemon(tree, findings);
-    else if (doctor_ends_with(daemon.label, " (enforce)"))
+    else if (text_ends_with(daemon.label, " (enforce)"))
         doctor_security_judge_profile(tree, &daemon, findings);
     else if (doctor_security_selinux_enforces(tree) && strchr(daemon.label, ':'))
         doctor_security_judge_contexts(tree, &daemon, findings);

@@ -16,7 +16,8 @@ void doctor_setup_user(struct doctor *doctor, struct doctor_findings *findings) 
     } else if (*doctor->tree.root) {
         doctor_ok(findings, "not needed: --sysroot is another host");
     } else {
-        doctor_warning(findings, "this is not root, but the hook runs as root: some lines below may be wrong");
+        doctor_warning(
+            findings, "this is not root, but the hook runs as root: some lines below may be wrong");
         doctor_hint(findings, "'sudo virt-rules doctor'");
     }
 }

@@ -6,6 +6,7 @@
 #include "engine/system/deadline.h"
 #include "engine/system/helper.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,13 +18,8 @@
 
 enum { PATH_SIZE = 256 };
 
-static bool driver_ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 bool driver_is_vfio(const char *driver) {
-    return driver_ends_with(driver, "vfio-pci") || driver_ends_with(driver, "vfio_pci");
+    return text_ends_with(driver, "vfio-pci") || text_ends_with(driver, "vfio_pci");
 }
 
 static int driver_write_at(const struct tree *tree, const char *path, const char *text) {

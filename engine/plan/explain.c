@@ -20,7 +20,7 @@ struct explainer {
 
 typedef void printer(FILE *out, const void *node);
 
-static char *explain_text_of(printer *print, const void *node) {
+static char *explain_to_text(printer *print, const void *node) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
@@ -56,7 +56,7 @@ static void explain_vms(const struct explainer *explainer, const struct word *vm
     const struct domain *domain = event->domain;
     const struct domain *better = pass || !explained->rule ? NULL : match_better(vms, event);
     explain_add_condition(&explained->conditions, &explained->count,
-                          explain_text_of(explain_print_vms, vms), pass,
+                          explain_to_text(explain_print_vms, vms), pass,
                           "name '%s', title %s%s%s, UUID %s%s%s%s", domain->name,
                           domain->title ? "'" : "", domain->title ? domain->title : "none",
                           domain->title ? "'" : "", domain->uuid ? domain->uuid : "none",
@@ -77,7 +77,7 @@ static void explain_event(const struct explainer *explainer, const struct rule *
     while (event && event->event != explainer->request->event->name)
         event = event->next;
     explain_add_condition(&explained->conditions, &explained->count,
-                          explain_text_of(explain_print_events, rule), event != NULL,
+                          explain_to_text(explain_print_events, rule), event != NULL,
                           "the event is '%s'", scanner_event_text(explainer->request->event->name));
 }
 
@@ -127,7 +127,7 @@ static void explain_for_device(struct explained_target *explained, const struct 
                                const struct criterion *criterion) {
     char *value = explain_value_of(criterion, explained->device);
     explain_add_condition(&explained->conditions, &explained->count,
-                          explain_text_of(explain_one_criterion, criterion),
+                          explain_to_text(explain_one_criterion, criterion),
                           guard ? match_guard_criterion(guard, criterion, explained->device)
                                 : match_criterion(criterion, explained->device),
                           "%s", value);
@@ -155,7 +155,7 @@ static void explain_for_all(const struct explainer *explainer, struct explained_
     size_t found = 0;
     char *list = explain_list_matching(explainer->request->host, guard, criterion, &found);
     explain_add_condition(&explained->conditions, &explained->count,
-                          explain_text_of(explain_one_criterion, criterion), found > 0, "%s%s",
+                          explain_to_text(explain_one_criterion, criterion), found > 0, "%s%s",
                           found ? list : "no device of the host", found > LISTED ? ", ..." : "");
     free(list);
 }
@@ -423,9 +423,8 @@ static void explain_target_text(FILE *out, const void *node) {
         fprintf(out, ", asked of %s", target->device->address);
 }
 
-static void explain_print_explained_target(const struct explained_target *target, FILE *out,
-                                           bool colour) {
-    char *text = explain_text_of(explain_target_text, target);
+static void explain_print_target(const struct explained_target *target, FILE *out, bool colour) {
+    char *text = explain_to_text(explain_target_text, target);
     fputs("  ", out);
     text_print_string(out, text);
     putc('\n', out);
@@ -454,9 +453,8 @@ static void explain_head_text(FILE *out, const void *node) {
         print_guard(out, rule->guard, false);
 }
 
-static void explain_print_explained_rule(const struct explained_rule *rule, FILE *out,
-                                         bool colour) {
-    char *head = explain_text_of(explain_head_text, rule);
+static void explain_print_rule(const struct explained_rule *rule, FILE *out, bool colour) {
+    char *head = explain_to_text(explain_head_text, rule);
     fputs(colour ? BOLD : "", out);
     text_print_string(out, explain_source_of(rule)->path);
     fprintf(out, ":%zu:%s ", explain_line_of(rule), colour ? PLAIN : "");
@@ -466,12 +464,12 @@ static void explain_print_explained_rule(const struct explained_rule *rule, FILE
     for (size_t i = 0; i < rule->count; i++)
         explain_print_condition(&rule->conditions[i], "  ", out, colour);
     for (size_t i = 0; i < rule->target_count; i++)
-        explain_print_explained_target(&rule->targets[i], out, colour);
+        explain_print_target(&rule->targets[i], out, colour);
 }
 
 void explain_print(const struct explanation *explanation, FILE *out, bool colour) {
     for (size_t i = 0; i < explanation->count; i++)
-        explain_print_explained_rule(&explanation->rules[i], out, colour);
+        explain_print_rule(&explanation->rules[i], out, colour);
     if (!explanation->count)
         fputs("there are no rules\n", out);
     plan_print_doubts(explanation->ruleset, out);
@@ -494,7 +492,7 @@ static struct json_object *explain_conditions_json(const struct condition *condi
 
 static struct json_object *explain_target_json(const struct explained_target *target) {
     struct json_object *object = text_json_object();
-    char *text = explain_text_of(explain_target_text, target);
+    char *text = explain_to_text(explain_target_text, target);
     text_json_add(object, "target", text_json(text));
     text_json_add(object, "device", text_json(target->device ? target->device->address : NULL));
     text_json_add(object, "conditions", explain_conditions_json(target->conditions, target->count));
@@ -505,7 +503,7 @@ static struct json_object *explain_target_json(const struct explained_target *ta
 
 static struct json_object *explain_rule_json(const struct explained_rule *rule) {
     struct json_object *object = text_json_object(), *targets = text_json_array();
-    char *head = explain_text_of(explain_head_text, rule);
+    char *head = explain_to_text(explain_head_text, rule);
     text_json_add(object, "path", text_json(explain_source_of(rule)->path));
     text_json_add(object, "line", text_json_number((int64_t)explain_line_of(rule)));
     text_json_add(object, "rule", text_json(head));

@@ -11,7 +11,7 @@ static const char GREEN[] = "\033[32m", RED[] = "\033[31m", DIM[] = "\033[2m", P
 
 /* --- text */
 
-static void plan_print_print_title(const struct domain *domain, enum event_name event, FILE *out) {
+static void plan_print_title(const struct domain *domain, enum event_name event, FILE *out) {
     fputs("VM ", out);
     text_print_string(out, domain_label(domain));
     if (domain->title && strcmp(domain->name, domain->title) != 0) {
@@ -22,7 +22,7 @@ static void plan_print_print_title(const struct domain *domain, enum event_name 
     fprintf(out, ", event %s\n", scanner_event_text(event));
 }
 
-static void plan_print_print_host_device(const struct device *device, FILE *out) {
+static void plan_print_host_device(const struct device *device, FILE *out) {
     text_print_string(out, device->address);
     fprintf(out, " %04x:%04x ", device->id.vendor, device->id.device);
     text_print_string(out, device->name);
@@ -35,7 +35,7 @@ static bool plan_print_goes_along(const struct plan_entry *entry) {
 }
 
 /* How a step attaches: the backend, and all that the rule's options change of it. */
-static void plan_print_print_how(const struct plan_entry *entry, FILE *out) {
+static void plan_print_how(const struct plan_entry *entry, FILE *out) {
     const struct action *action = entry->action;
     if (action->with_group)
         fputs(", with group", out);
@@ -50,7 +50,7 @@ static void plan_print_print_how(const struct plan_entry *entry, FILE *out) {
         fputs(" rom off", out);
 }
 
-static void plan_print_print_facts(const struct device *device, FILE *out) {
+static void plan_print_facts(const struct device *device, FILE *out) {
     fputs("\n          ", out);
     if (device->bus == BUS_PCI && device->iommu_group >= 0)
         fprintf(out, "IOMMU group %d, ", device->iommu_group);
@@ -60,30 +60,30 @@ static void plan_print_print_facts(const struct device *device, FILE *out) {
     text_print_string(out, device->driver ? device->driver : "none");
 }
 
-static void plan_print_print_command(const struct word *command, FILE *out) {
+static void plan_print_command(const struct word *command, FILE *out) {
     for (const struct word *word = command; word; word = word->next) {
         fputs(word == command ? "" : " ", out);
         text_print_string(out, word->text);
     }
 }
 
-static void plan_print_print_subject(const struct plan_entry *entry, FILE *out) {
+static void plan_print_subject(const struct plan_entry *entry, FILE *out) {
     if (entry->action->verb == VERB_RUN)
-        plan_print_print_command(entry->action->command, out);
+        plan_print_command(entry->action->command, out);
     else if (entry->device)
-        plan_print_print_host_device(entry->device, out);
+        plan_print_host_device(entry->device, out);
     else
         text_print_string(out, entry->wanted);
 }
 
-static void plan_print_print_line(const char *label, const char *text, FILE *out) {
+static void plan_print_line(const char *label, const char *text, FILE *out) {
     if (!text)
         return;
     fprintf(out, "\n          %s", label);
     text_print_string(out, text);
 }
 
-static void plan_print_print_xml(const char *xml, FILE *out) {
+static void plan_print_xml(const char *xml, FILE *out) {
     for (const char *line = xml; line && *line;) {
         size_t length = strcspn(line, "\n");
         fputs("\n          ", out);
@@ -92,7 +92,7 @@ static void plan_print_print_xml(const char *xml, FILE *out) {
     }
 }
 
-static void plan_print_print_entry_rule(const struct plan_entry *entry, FILE *out, bool colour) {
+static void plan_print_entry_rule(const struct plan_entry *entry, FILE *out, bool colour) {
     char *rule = plan_rule_text(entry);
     fprintf(out, "\n          %srule ", colour ? DIM : "");
     text_print_string(out, rule);
@@ -100,28 +100,27 @@ static void plan_print_print_entry_rule(const struct plan_entry *entry, FILE *ou
     free(rule);
 }
 
-static void plan_print_print_entry(const struct plan_entry *entry, FILE *out, bool xml,
-                                   bool colour) {
+static void plan_print_entry(const struct plan_entry *entry, FILE *out, bool xml, bool colour) {
     static const char *const words[] = {[PLAN_REFUSED] = "refused", [PLAN_SKIPPED] = "nothing"};
     const char *word =
         entry->kind == PLAN_STEP ? syntax_verb_text(plan_verb(entry)) : words[entry->kind];
     const char *paint = entry->kind == PLAN_STEP ? GREEN : entry->kind == PLAN_REFUSED ? RED : DIM;
     fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
-    plan_print_print_subject(entry, out);
+    plan_print_subject(entry, out);
     if (entry->device && !entry->gone)
-        plan_print_print_facts(entry->device, out);
+        plan_print_facts(entry->device, out);
     if (entry->device && entry->kind == PLAN_STEP && !entry->gone)
-        plan_print_print_how(entry, out);
-    plan_print_print_line("", entry->message, out);
+        plan_print_how(entry, out);
+    plan_print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
         fprintf(out, " [%s]", verdict_name(entry->refusal));
-    plan_print_print_line("hint: ", entry->hint, out);
+    plan_print_line("hint: ", entry->hint, out);
     if (xml)
-        plan_print_print_xml(entry->xml, out);
-    plan_print_print_entry_rule(entry, out, colour);
+        plan_print_xml(entry->xml, out);
+    plan_print_entry_rule(entry, out, colour);
 }
 
-static void plan_print_print_sum(const struct plan *plan, FILE *out) {
+static void plan_print_sum(const struct plan *plan, FILE *out) {
     size_t steps = plan_count(plan, PLAN_STEP), refused = plan_count(plan, PLAN_REFUSED);
     if (!plan->count && plan->partial)
         fputs("  nothing to do: no rule that counts is for this VM at this event; files with "
@@ -151,10 +150,10 @@ void plan_print_doubts(const struct ruleset *ruleset, FILE *out) {
 }
 
 void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
-    plan_print_print_title(plan->event->domain, plan->event->name, out);
+    plan_print_title(plan->event->domain, plan->event->name, out);
     for (size_t i = 0; i < plan->count; i++)
-        plan_print_print_entry(&plan->entries[i], out, xml, colour);
-    plan_print_print_sum(plan, out);
+        plan_print_entry(&plan->entries[i], out, xml, colour);
+    plan_print_sum(plan, out);
     plan_print_doubts(plan->program->ruleset, out);
 }
 

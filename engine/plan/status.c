@@ -81,12 +81,12 @@ struct past {
 };
 
 /* `with_all`: also that libvirt did not answer, say: then nothing was tried for any device. */
-static struct past status_past_of(const struct vm_state *life, const struct status_row *row,
+static struct past status_past_of(const struct vm_state *vm_state, const struct status_row *row,
                                   bool with_all) {
     struct past past = {0};
     char *device = status_device_text(row), *rule = status_rule_text(row);
-    for (size_t i = life->result_count; i-- > 0;) {
-        const struct vm_state_result *result = &life->results[i];
+    for (size_t i = vm_state->result_count; i-- > 0;) {
+        const struct vm_state_result *result = &vm_state->results[i];
         if (!status_is_about(result, row, device, rule) && !(with_all && !result->device))
             continue;
         past.list = memory_grow((void *)past.list, past.count, sizeof *past.list);
@@ -207,7 +207,7 @@ static void status_set_underway(const struct status_vm *vm, struct status_row *r
 
 static void status_set_state(const struct maker *maker, struct status_row *row,
                              const struct plan_entry *entry) {
-    struct past past = status_past_of(&maker->vm->life, row, entry && entry->kind == PLAN_STEP);
+    struct past past = status_past_of(&maker->vm->vm_state, row, entry && entry->kind == PLAN_STEP);
     if (!entry || (entry->kind == PLAN_SKIPPED && !entry->refusal))
         status_set_attached(row, &past);
     else if (entry->kind == PLAN_STEP)
@@ -322,31 +322,31 @@ static void status_finish_vm(struct status_vm *vm) {
     free(vm->rows);
     free(vm->calls);
     free(vm->calls_ignored);
-    vm_state_finish(&vm->life);
+    vm_state_finish(&vm->vm_state);
 }
 
-/* What is kept of another start of the VM says nothing. */
-static void status_load_life(const struct maker *maker) {
+/* State of an earlier start of the VM does not count. */
+static void status_load_vm_state(const struct maker *maker) {
     const struct domain *domain = maker->vm->domain;
     struct vm_start start = {.id = domain->id,
                              .process = vm_state_process(maker->request->host->root, domain->name)};
-    struct vm_state *life = &maker->vm->life;
-    *life = (struct vm_state){.id = -1};
+    struct vm_state *vm_state = &maker->vm->vm_state;
+    *vm_state = (struct vm_state){.id = -1};
     if (!maker->vm->running || !maker->request->state)
         return;
     maker->vm->calls =
         pending_load(maker->request->state, domain_key(domain), &maker->vm->call_count);
     maker->vm->calls_ignored = pending_ignored(maker->request->state, domain_key(domain));
-    if (vm_state_load(life, maker->request->state, domain_key(domain)) &&
-        !vm_state_is_same_start(life, &start))
-        vm_state_finish(life);
+    if (vm_state_load(vm_state, maker->request->state, domain_key(domain)) &&
+        !vm_state_is_same_start(vm_state, &start))
+        vm_state_finish(vm_state);
 }
 
 static void status_add_vm(struct status *status, const struct status_request *request,
                           const struct domain *domain) {
     struct status_vm vm = {.domain = domain, .running = domain->id >= 0};
     const struct maker maker = {request, &vm};
-    status_load_life(&maker);
+    status_load_vm_state(&maker);
     status_add_plan(&maker);
     if (vm.running)
         status_add_hostdevs(&maker);

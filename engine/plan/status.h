@@ -1,6 +1,7 @@
 /*
  * Which VM has which device now, which is missing and why: the plan of its `started` rules against
- * its live XML and the host, with the last result of each device since the VM started (vm_state.h). A value to print.
+ * its live XML and the host, with the last result of each device since the VM started (vm_state.h).
+ * A value to print.
  */
 #ifndef ENGINE_STATUS_H
 #define ENGINE_STATUS_H
@@ -32,7 +33,7 @@ struct status_row {
     enum refusal refusal;
     bool optional;     /* may be missing */
     const char *since; /* time in the log of what began the state; NULL: not known. Borrowed of the
-                          VM's `life` or `calls` */
+                          VM's `vm_state` or `calls` */
     char *error;       /* NULL: none */
     char *hint;
 };
@@ -40,7 +41,7 @@ struct status_row {
 struct status_vm {
     const struct domain *domain;
     bool running;
-    struct vm_state life;       /* of this start of it, else empty; its `ignored` is to be said */
+    struct vm_state vm_state;   /* since the VM started, else empty; report its `ignored` */
     bool shares_label;          /* another of these VMs has the same name for people */
     struct pending_call *calls; /* that have not returned */
     char *calls_ignored;        /* what of them could not be read; NULL: all was */
@@ -60,7 +61,7 @@ struct status_request {
     const struct domain *domains; /* every VM, running or not */
     size_t domain_count;
     const char *vm;    /* as a person calls it; NULL: those that run, and those that rules name */
-    const char *state; /* directory of what is kept of VMs */
+    const char *state; /* the state directory */
 };
 
 /* Everything borrowed by the request must outlive the status. */

@@ -150,7 +150,7 @@ static void lie_on(struct bed *bed, const char *host, const char *rules) {
 
 /* --- what is found */
 
-static void look(struct bed *bed, condition_function *condition) {
+static void look(struct bed *bed, doctor_check *condition) {
     doctor_findings_finish(&bed->findings);
     bed->findings.name = "test";
     condition(&bed->doctor, &bed->findings);
@@ -175,7 +175,7 @@ static void found(const struct bed *bed, size_t index, enum doctor_state state, 
 }
 
 /* The condition finds this one thing; `hint` NULL: it is well. */
-static void finds(struct bed *bed, condition_function *condition, enum doctor_state state,
+static void finds(struct bed *bed, doctor_check *condition, enum doctor_state state,
                   const char *message, const char *hint) {
     look(bed, condition);
     assert_int_equal(bed->findings.count, 1);

@@ -140,11 +140,22 @@ static void test_print_json(void **state) {
     free(written);
 }
 
+static void starts_and_ends(void **state) {
+    (void)state;
+    assert_true(text_starts_with("vfio-pci", "vfio"));
+    assert_false(text_starts_with("vf", "vfio"));
+    assert_true(text_ends_with("/drivers/vfio-pci", "vfio-pci"));
+    assert_true(text_ends_with("a", ""));
+    assert_false(text_ends_with("pci", "vfio-pci"));
+    assert_false(text_ends_with("vfio-pci2", "vfio-pci"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_characters), cmocka_unit_test(test_print),
         cmocka_unit_test(test_escape),     cmocka_unit_test(test_json),
         cmocka_unit_test(test_print_json),
+        cmocka_unit_test(starts_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
