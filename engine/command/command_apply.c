@@ -24,8 +24,12 @@ static int command_apply_show(const struct apply *apply) {
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }
 
+static void command_apply_report(const struct failure *failure) {
+    command_fail(failure->message, failure->hint);
+}
+
 static void command_apply_report_nothing_to_do(const struct apply *apply) {
-    if (apply->chosen_count || apply->over.count || apply->request->json || apply->problem)
+    if (apply->chosen_count || apply->ended.count || apply->request->json || apply->problem)
         return;
     printf("nothing to do: no rule is for %s at started\n",
            apply->request->name_count ? "that VM" : "a running VM");
@@ -60,8 +64,10 @@ static int command_apply_rules(const struct apply_options *options) {
 }
 
 static int command_apply_run(const struct command *command, int argc, char **argv) {
-    struct apply_options options = {
-        .request = {.out = stdout, .clock = retry_clock(), .open_virt = virt_asker_connect}};
+    struct apply_options options = {.request = {.out = stdout,
+                                                .report = command_apply_report,
+                                                .clock = retry_clock(),
+                                                .open_virt = virt_asker_connect}};
     const struct command_line *line = &options.line;
     struct command_rules rules;
     int status;

@@ -1,6 +1,5 @@
 #include "engine/trigger/apply.h"
 
-#include "engine/command/command.h"
 #include "engine/libvirt/domain_xml.h"
 #include "engine/plan/plan.h"
 #include "engine/plan/plan_print.h"
@@ -16,8 +15,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { RESULTS_LIMIT = 64 * 1024 * 1024 }; /* of one VM */
 
 /* --- which VMs */
 
@@ -51,12 +48,15 @@ static int apply_compare_names(const void *left, const void *right) {
     return strcmp(a->name, b->name);
 }
 
+/* Chooses the running VM of that index, if a rule is for it. */
 static void apply_choose(struct apply *apply, size_t i) {
-    apply->chosen_count += !apply->chosen[i];
-    apply->chosen[i] = true;
+    if (!apply->chosen[i] && apply_is_concerned(apply, &apply->running.list[i])) {
+        apply->chosen[i] = true;
+        apply->chosen_count++;
+    }
 }
 
-/* Takes the domain: the running one, or one that has started since they were listed. */
+/* Chooses the VM, which may have started since they were listed. Takes the domain. */
 static void apply_choose_domain(struct apply *apply, struct domain *domain) {
     struct domain_list *running = &apply->running;
     size_t i = 0;
@@ -68,52 +68,34 @@ static void apply_choose_domain(struct apply *apply, struct domain *domain) {
         running->list = memory_grow(running->list, i, sizeof *running->list);
         running->list[running->count++] = *domain;
     }
-    if (apply_is_concerned(apply, &running->list[i]))
-        apply_choose(apply, i);
+    apply_choose(apply, i);
 }
 
-static void apply_say(struct apply *apply, char *message, const char *hint) {
-    command_fail(message, hint);
-    free(message);
-    apply->problem = true;
-}
-
-static void apply_choose_xml(struct apply *apply, const char *name, const char *xml) {
+/* Returns -1 with `error` when libvirt does not answer any more; what is wrong with the VM alone is
+ * reported. */
+static int apply_choose_name(struct apply *apply, struct virt *virt, const char *name,
+                             struct virt_error *error) {
     struct domain domain;
     struct failure failure;
-    if (domain_xml_parse(&domain, xml, strlen(xml), &failure) < 0) {
-        apply_say(apply, memory_printf("%s: %s", name, failure.message), NULL);
+    char *xml = NULL;
+    int status = virt->ops->domain_xml(virt, name, &xml, error);
+    if (status < 0 && (error->kind == VIRT_UNREACHABLE || error->kind == VIRT_SILENT))
+        return -1;
+    if (status < 0) {
+        failure = error->failure;
+    } else if ((status = domain_xml_parse(&domain, xml, strlen(xml), &failure)) < 0) {
+        failure_set(&failure, "%s: %s", name, failure.message);
     } else if (domain.id < 0) {
-        apply_say(apply, memory_printf("VM '%s' does not run", domain_label(&domain)),
-                  "its rules count when it starts");
+        status = failure_set(&failure, "VM '%s' does not run", domain_label(&domain));
+        failure_hint(&failure, "its rules count when it starts");
         domain_finish(&domain);
     } else {
         apply_choose_domain(apply, &domain);
     }
-}
-
-/* Returns -1 with `error` when libvirt does not answer any more. */
-static int apply_choose_name(struct apply *apply, struct virt *virt, const char *name,
-                             struct virt_error *error) {
-    char *xml = NULL;
-    if (virt->ops->domain_xml(virt, name, &xml, error) == 0)
-        apply_choose_xml(apply, name, xml);
-    else if (error->kind == VIRT_UNREACHABLE || error->kind == VIRT_SILENT)
-        return -1;
-    else
-        apply_say(apply, memory_strdup(error->failure.message), error->failure.hint);
     free(xml);
-    return 0;
-}
-
-static int apply_choose_all(struct apply *apply, struct virt *virt, struct virt_error *error) {
-    const struct apply_request *request = apply->request;
-    for (size_t i = 0; i < request->name_count; i++)
-        if (apply_choose_name(apply, virt, request->names[i], error) < 0)
-            return -1;
-    for (size_t i = 0; !request->name_count && i < apply->running.count; i++)
-        if (apply_is_concerned(apply, &apply->running.list[i]))
-            apply_choose(apply, i);
+    if (status < 0)
+        apply->request->report(&failure);
+    apply->problem |= status < 0;
     return 0;
 }
 
@@ -126,32 +108,47 @@ static bool apply_is_running(const struct apply *apply, const char *uuid) {
     return false;
 }
 
-/* By the name that people know, where libvirt still knows the VM. */
-static bool apply_read_over(struct domain *domain, struct virt *virt, const char *uuid) {
-    struct virt_error error;
-    char *xml = NULL;
-    int status = 0;
-    if (virt->ops->domain_xml(virt, uuid, &xml, &error) < 0)
-        domain_from_name(domain, uuid);
-    else
-        status = domain_xml_parse(domain, xml, strlen(xml), NULL);
-    free(xml);
-    return status == 0;
-}
-
-static void apply_find_over(struct apply *apply, struct virt *virt) {
+static void apply_find_ended(struct apply *apply, struct virt *virt) {
     size_t count;
     char **all = vm_state_all(apply->request->state, &count);
     for (size_t i = 0; i < count; i++) {
-        struct domain_list *over = &apply->over;
+        struct domain_list *ended = &apply->ended;
         struct domain domain;
-        if (!apply_is_running(apply, all[i]) && apply_read_over(&domain, virt, all[i])) {
-            over->list = memory_grow(over->list, over->count, sizeof *over->list);
-            over->list[over->count++] = domain;
+        struct virt_error error;
+        char *xml = NULL;
+        int status = apply_is_running(apply, all[i]) ? -1 : 0;
+        if (status == 0 && virt->ops->domain_xml(virt, all[i], &xml, &error) == 0)
+            status = domain_xml_parse(&domain, xml, strlen(xml), NULL); /* with its name */
+        else if (status == 0)
+            domain_from_name(&domain, all[i]);
+        if (status == 0) {
+            ended->list = memory_grow(ended->list, ended->count, sizeof *ended->list);
+            ended->list[ended->count++] = domain;
         }
+        free(xml);
         free(all[i]);
     }
     free((void *)all);
+}
+
+static int apply_find_vms(struct apply *apply, struct virt *virt, struct virt_error *error) {
+    const struct apply_request *request = apply->request;
+    struct domain_list *running = &apply->running;
+    if (domain_list_running(running, virt, NULL, error) < 0 ||
+        apply_list_vms(apply, virt, error) < 0)
+        return -1;
+    if (running->count)
+        qsort(running->list, running->count, sizeof *running->list, apply_compare_names);
+    apply->chosen = memory_zalloc(running->count + request->name_count + 1);
+    for (size_t i = 0; i < request->name_count; i++)
+        if (apply_choose_name(apply, virt, request->names[i], error) < 0)
+            return -1;
+    for (size_t i = 0; !request->name_count && i < running->count; i++)
+        apply_choose(apply, i);
+    apply->seen = clock_ticks();
+    if (request->state && !request->name_count)
+        apply_find_ended(apply, virt);
+    return 0;
 }
 
 int apply_init(struct apply *apply, const struct apply_request *request, struct virt_error *error) {
@@ -159,30 +156,16 @@ int apply_init(struct apply *apply, const struct apply_request *request, struct 
     *apply = (struct apply){.request = request};
     if (request->open_virt(&virt, NULL, error) < 0)
         return -1;
-    int status = domain_list_running(&apply->running, virt, NULL, error);
-    if (status == 0 && apply_list_vms(apply, virt, error) < 0) {
+    int status = apply_find_vms(apply, virt, error);
+    if (status < 0)
         apply_finish(apply);
-        status = -1;
-    }
-    if (status == 0) {
-        if (apply->running.count)
-            qsort(apply->running.list, apply->running.count, sizeof *apply->running.list,
-                  apply_compare_names);
-        apply->chosen = memory_zalloc(apply->running.count + request->name_count + 1);
-        status = apply_choose_all(apply, virt, error);
-        apply->seen = clock_ticks();
-        if (status < 0)
-            apply_finish(apply);
-        else if (request->state && !request->name_count)
-            apply_find_over(apply, virt);
-    }
     virt_close(virt);
     return status;
 }
 
 void apply_finish(struct apply *apply) {
     domain_list_finish(&apply->running);
-    domain_list_finish(&apply->over);
+    domain_list_finish(&apply->ended);
     domain_list_finish(&apply->vms);
     free(apply->chosen);
 }
@@ -223,7 +206,7 @@ static struct worker apply_start(const struct apply_request *request, const stru
     worker.pid = fork();
     if (worker.pid == 0) {
         FILE *out = request->json ? fdopen(results[1], "we") : request->out;
-        _exit(apply_run_vm(request, event, out) ? EXIT_FINE : EXIT_PROBLEM);
+        _exit(apply_run_vm(request, event, out) ? EXIT_SUCCESS : EXIT_FAILURE);
     }
     if (request->json)
         close(results[1]);
@@ -231,43 +214,36 @@ static struct worker apply_start(const struct apply_request *request, const stru
     return worker;
 }
 
-static void apply_add_results(struct json_object *list, char *lines) {
-    char *rest = lines;
-    for (char *line; (line = strsep(&rest, "\n"));) {
-        struct json_object *result = *line ? text_parse_json(line, strlen(line)) : NULL;
-        if (result)
-            text_json_append(list, result);
-    }
-}
-
 /* What the worker writes until its end. */
 static void apply_collect(struct json_object *list, const struct worker *worker) {
     FILE *in = worker->results < 0 ? NULL : fdopen(worker->results, "re");
+    char *line = NULL;
     size_t size = 0;
-    char *lines = in ? command_read_all(in, RESULTS_LIMIT - 1, &size) : NULL;
-    if (lines) {
-        lines = memory_resize(lines, size + 1, 1);
-        lines[size] = '\0';
-        apply_add_results(list, lines);
+    while (in && getline(&line, &size, in) > 0) {
+        struct json_object *result = text_parse_json(line, strcspn(line, "\n"));
+        if (result)
+            text_json_append(list, result);
     }
-    free(lines);
+    free(line);
     if (in)
         fclose(in);
 }
 
-static bool apply_join(const struct worker *worker) {
+static bool apply_join(const struct apply *apply, const struct worker *worker) {
+    struct failure failure;
     int status = 0;
     pid_t pid = -1;
     while (worker->pid > 0 && (pid = waitpid(worker->pid, &status, 0)) < 0 && errno == EINTR)
         ;
     if (pid > 0 && WIFEXITED(status))
-        return WEXITSTATUS(status) == EXIT_FINE;
-    char *message = pid > 0 ? memory_printf("VM '%s': its process was ended by signal %d",
-                                            domain_label(worker->domain), WTERMSIG(status))
-                            : memory_printf("VM '%s': no process could be made for it",
-                                            domain_label(worker->domain));
-    command_fail(message, "try it again with this VM alone");
-    free(message);
+        return WEXITSTATUS(status) == EXIT_SUCCESS;
+    if (pid > 0)
+        failure_set(&failure, "VM '%s': its process was ended by signal %d",
+                    domain_label(worker->domain), WTERMSIG(status));
+    else
+        failure_set(&failure, "VM '%s': fork failed", domain_label(worker->domain));
+    failure_hint(&failure, "try it again with this VM alone");
+    apply->request->report(&failure);
     return false;
 }
 
@@ -284,17 +260,17 @@ static struct worker *apply_start_all(const struct apply *apply) {
 }
 
 /* As at their end, but that no rule's program is run so late. */
-static bool apply_settle_all(const struct apply *apply, struct json_object *list) {
+static bool apply_end_all(const struct apply *apply, struct json_object *list) {
     struct program nothing = {0};
     struct apply_request request = *apply->request;
     bool good = true;
     request.program = &nothing;
-    for (size_t i = 0; i < apply->over.count; i++) {
+    for (size_t i = 0; i < apply->ended.count; i++) {
         struct event event = {
-            .name = EVENT_RELEASE, .domain = &apply->over.list[i], .settled = true};
+            .name = EVENT_RELEASE, .domain = &apply->ended.list[i], .settled = true};
         struct worker worker = apply_start(&request, &event);
         apply_collect(list, &worker);
-        good &= apply_join(&worker);
+        good &= apply_join(apply, &worker);
     }
     return good;
 }
@@ -302,11 +278,11 @@ static bool apply_settle_all(const struct apply *apply, struct json_object *list
 bool apply_execute(struct apply *apply) {
     const struct apply_request *request = apply->request;
     struct json_object *object = text_json_object(), *list = text_json_array();
-    bool good = apply_settle_all(apply, list) && !apply->problem;
+    bool good = apply_end_all(apply, list) && !apply->problem;
     struct worker *workers = apply_start_all(apply);
     for (size_t i = 0; i < apply->chosen_count; i++) {
         apply_collect(list, &workers[i]);
-        good &= apply_join(&workers[i]);
+        good &= apply_join(apply, &workers[i]);
     }
     free(workers);
     text_json_add(object, "results", list);

@@ -1,4 +1,4 @@
-/* Running VMs get what the rules want at their `started`, without being started anew. */
+/* Running VMs get what the rules want at their `started`, without a restart. */
 #ifndef ENGINE_APPLY_H
 #define ENGINE_APPLY_H
 
@@ -14,7 +14,9 @@ struct apply_request {
     char *const *names; /* VMs, by name, title or UUID; none: all that a rule concerns */
     size_t name_count;
     bool json;
-    FILE *out; /* a file and no memory: other processes write to it */
+    FILE *out; /* a file and not memory: other processes write to it */
+    /* Called for each VM that nothing can be done for; the work on the others goes on. */
+    void (*report)(const struct failure *failure);
     struct clock *clock;
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
 };
@@ -22,17 +24,15 @@ struct apply_request {
 struct apply {
     const struct apply_request *request;
     struct domain_list running; /* every VM that runs, by name */
-    struct domain_list vms; /* every VM, where a rule's word may mean several; none: not needed */
-    bool *chosen;           /* one each: it is to be worked on */
-    struct domain_list
-        over; /* VMs that ended while no hook ran: what is noted of them is settled */
+    struct domain_list vms;   /* every VM, where a rule's word may mean several; none: not needed */
+    bool *chosen;             /* one each: it is to be worked on */
+    struct domain_list ended; /* VMs that ended while no hook ran */
     size_t chosen_count;
     unsigned long long seen; /* when they were listed, in the unit of clock_ticks() */
     bool problem;            /* a VM that was named is not there, does not run, or is several */
 };
 
-/* Finds the VMs; says what is wrong with the names on stderr. Returns 0, or -1 with `error` and
- * nothing to finish. */
+/* Finds the VMs. Returns 0, or -1 with `error` and nothing to finish. */
 int apply_init(struct apply *apply, const struct apply_request *request, struct virt_error *error);
 void apply_finish(struct apply *apply);
 

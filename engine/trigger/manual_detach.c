@@ -17,13 +17,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum {
-    PASSING_LIMIT_MS = 60000, /* as long as an error that passes is tried again */
-    CONNECT_LIMIT_MS = 10000, /* and a libvirt that does not answer */
-    FIRST_PAUSE_MS = 250,
-    LONGEST_PAUSE_MS = 5000,
-};
-
 static int manual_detach_fail(struct virt_error *error, char *message, char *hint) {
     *error = (struct virt_error){.kind = VIRT_FAILED};
     snprintf(error->failure.message, sizeof error->failure.message, "%s", message);
@@ -43,25 +36,17 @@ static const struct device *manual_detach_find_on_host(const struct host *host,
     return NULL;
 }
 
-static char *manual_detach_address_of(const struct domain_hostdev *hostdev,
-                                      const struct device *device) {
-    if (device)
-        return memory_strdup(device->address);
-    return hostdev->bus == BUS_PCI
-               ? memory_strdup(hostdev->address)
-               : memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number);
-}
-
-/* As the log has it. What a PCI device was that the host has lost, nobody knows. */
+/* As the log has it. Of a PCI device that the host has lost only the address is known. */
 static char *manual_detach_text_of(const struct domain_hostdev *hostdev,
                                    const struct device *device) {
     struct device_id id = device ? device->id : hostdev->id;
-    char *address = manual_detach_address_of(hostdev, device);
-    char *text = id.vendor || id.device
-                     ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
-                     : memory_strdup(address);
-    free(address);
-    return text;
+    char address[64];
+    if (device || hostdev->bus == BUS_PCI)
+        snprintf(address, sizeof address, "%s", device ? device->address : hostdev->address);
+    else
+        snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
+    return id.vendor || id.device ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
+                                  : memory_strdup(address);
 }
 
 static bool manual_detach_has_id(const struct device_id *id, const char *word) {
@@ -115,38 +100,25 @@ static char *manual_detach_list_devices(const struct manual_detach *detach, cons
     return list;
 }
 
-static int manual_detach_fail_none(const struct manual_detach *detach, struct virt_error *error) {
-    size_t count;
-    const char *label = domain_label(&detach->domain);
-    char *list = manual_detach_list_devices(detach, NULL, &count);
-    manual_detach_fail(
-        error, memory_printf("VM '%s' has no host device '%s'", label, detach->request->word),
-        count ? memory_printf("it has %s", list) : memory_strdup("it has none at all"));
-    free(list);
-    return -1;
-}
-
-static int manual_detach_fail_several(size_t count, char *list, const struct manual_detach *detach,
-                                      struct virt_error *error) {
-    manual_detach_fail(error,
-                       memory_printf("'%s' is %zu devices of VM '%s': %s", detach->request->word,
-                                     count, domain_label(&detach->domain), list),
-                       memory_strdup("say which by its address or alias"));
-    free(list);
-    return -1;
-}
-
 static int manual_detach_choose(struct manual_detach *detach, struct virt_error *error) {
-    size_t count;
-    const char *word = detach->request->word;
+    size_t count, all;
+    const char *word = detach->request->word, *label = domain_label(&detach->domain);
     char *list = manual_detach_list_devices(detach, word, &count);
-    if (count > 1)
-        return manual_detach_fail_several(count, list, detach, error);
-    free(list);
-    for (size_t i = 0; i < detach->domain.hostdev_count; i++)
+    char *every = manual_detach_list_devices(detach, NULL, &all);
+    for (size_t i = 0; i < detach->domain.hostdev_count && count == 1; i++)
         if (manual_detach_is_called(&detach->host, &detach->domain.hostdevs[i], word))
             detach->hostdev = &detach->domain.hostdevs[i];
-    return detach->hostdev ? 0 : manual_detach_fail_none(detach, error);
+    if (count > 1)
+        manual_detach_fail(
+            error, memory_printf("'%s' is %zu devices of VM '%s': %s", word, count, label, list),
+            memory_strdup("say which by its address or alias"));
+    else if (!count)
+        manual_detach_fail(error, memory_printf("VM '%s' has no host device '%s'", label, word),
+                           all ? memory_printf("it has %s", every)
+                               : memory_strdup("it has none at all"));
+    free(list);
+    free(every);
+    return count == 1 ? 0 : -1;
 }
 
 /* libvirt compares the source only. */
@@ -281,33 +253,16 @@ char *manual_detach_obstacle(const struct manual_detach *detach) {
 
 /* --- doing it */
 
-static int64_t manual_detach_now_of(const struct manual_detach *detach) {
-    return detach->request->clock->now_ms(detach->request->clock);
-}
-
-/* Whether the guest may be asked once more, and waits until then. */
-static bool manual_detach_ask_again(const struct manual_detach *detach,
-                                    const struct virt_error *error, int64_t since, int64_t *pause) {
-    int64_t limit = error->kind == VIRT_PASSES        ? PASSING_LIMIT_MS
-                    : error->kind == VIRT_UNREACHABLE ? CONNECT_LIMIT_MS
-                                                      : 0;
-    if (manual_detach_now_of(detach) + *pause > since + limit)
-        return false;
-    detach->request->clock->sleep_ms(detach->request->clock, *pause);
-    *pause = *pause * 2 < LONGEST_PAUSE_MS ? *pause * 2 : LONGEST_PAUSE_MS;
-    return true;
-}
-
 /* For 'status'. */
 static void manual_detach_note_result(const struct manual_detach *detach,
                                       const struct log_entry *entry) {
-    struct vm_state life;
+    struct vm_state vm_state;
     const char *state = detach->request->state, *key = domain_key(&detach->domain);
-    if (!state || !vm_state_open(&life, state, key, &detach->vm_start))
+    if (!state || !vm_state_open(&vm_state, state, key, &detach->vm_start))
         return;
-    vm_state_note_result(&life, entry, log_write_time(detach->request->journal));
-    vm_state_save(&life, state, key, NULL);
-    vm_state_finish(&life);
+    vm_state_note_result(&vm_state, entry, log_write_time(detach->request->journal));
+    vm_state_save(&vm_state, state, key, NULL);
+    vm_state_finish(&vm_state);
 }
 
 static bool manual_detach_log_result(const struct manual_detach *detach, enum result result,
@@ -328,40 +283,40 @@ static bool manual_detach_log_result(const struct manual_detach *detach, enum re
 /* Before the guest is asked: an engine that looks after the guest's boot would take what comes of
  * it for the guest's doing, also after this program's end, and attach the device again. */
 static void manual_detach_note(const struct manual_detach *detach, bool dismissed) {
-    struct vm_state life;
+    struct vm_state vm_state;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->domain);
     struct failure failure;
     if (!request->state || !detach->device ||
-        !vm_state_open(&life, request->state, key, &detach->vm_start))
+        !vm_state_open(&vm_state, request->state, key, &detach->vm_start))
         return;
-    if (life.ignored)
-        manual_detach_log_result(detach, RESULT_FAILED, life.ignored, "");
+    if (vm_state.ignored)
+        manual_detach_log_result(detach, RESULT_FAILED, vm_state.ignored, "");
     if (dismissed)
-        vm_state_dismiss(&life, detach->device->address, detach->device->id);
+        vm_state_dismiss(&vm_state, detach->device->address, detach->device->id);
     else
-        vm_state_readmit(&life, detach->device->address);
-    if (vm_state_save(&life, request->state, key, &failure) < 0)
+        vm_state_readmit(&vm_state, detach->device->address);
+    if (vm_state_save(&vm_state, request->state, key, &failure) < 0)
         manual_detach_log_result(
             detach, RESULT_FAILED, failure.message,
             "an engine that looks after the VM's start may attach the device again");
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
 }
 
 /* The host has it: it need not be noted any more. */
 static void manual_detach_note_returned(const struct manual_detach *detach) {
-    struct vm_state life;
+    struct vm_state vm_state;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->domain);
     char driver[64];
     if (!request->state || !detach->device ||
         !detach->host.source.driver_of(&detach->host, detach->device, driver, sizeof driver) ||
         !*driver || driver_is_vfio(driver) ||
-        !vm_state_open(&life, request->state, key, &detach->vm_start))
+        !vm_state_open(&vm_state, request->state, key, &detach->vm_start))
         return;
-    vm_state_remove_unbound(&life, detach->device->address);
-    vm_state_save(&life, request->state, key, NULL);
-    vm_state_finish(&life);
+    vm_state_remove_unbound(&vm_state, detach->device->address);
+    vm_state_save(&vm_state, request->state, key, NULL);
+    vm_state_finish(&vm_state);
 }
 
 static const char *manual_detach_place_of(const struct manual_detach *detach) {
@@ -389,14 +344,14 @@ static void manual_detach_end_call(struct manual_detach *detach, const struct vi
 }
 
 bool manual_detach_execute(struct manual_detach *detach) {
-    struct guest_removal release = {.virt = detach->request->virt,
+    struct guest_removal removal = {.virt = detach->request->virt,
                                     .clock = detach->request->clock,
                                     .domain = &detach->domain,
                                     .hostdev = detach->hostdev,
                                     .xml = detach->xml};
     struct virt_error error;
     enum guest_answer answer;
-    int64_t since = manual_detach_now_of(detach), pause = FIRST_PAUSE_MS;
+    struct retry retry = retry_start(detach->request->clock);
     char *obstacle = manual_detach_obstacle(detach);
     if (obstacle) {
         manual_detach_log_result(detach, RESULT_REFUSED, obstacle, "");
@@ -406,8 +361,8 @@ bool manual_detach_execute(struct manual_detach *detach) {
     manual_detach_note(detach, true);
     manual_detach_begin_call(detach);
     do
-        answer = guest_removal_wait(&release, &error);
-    while (answer == GUEST_NOT_ASKED && manual_detach_ask_again(detach, &error, since, &pause));
+        answer = guest_removal_wait(&removal, &error);
+    while (answer == GUEST_NOT_ASKED && retry_call(&retry, &error));
     manual_detach_end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
     if (answer == GUEST_RELEASED)
         manual_detach_note_returned(detach);

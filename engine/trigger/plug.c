@@ -19,9 +19,6 @@
 enum {
     SETTLE_LIMIT_MS = 1000, /* how long the kernel may take to set a device up or away */
     SETTLE_WAIT_MS = 20,
-    CONNECT_LIMIT_MS = 10000, /* how long a libvirt that does not answer, a daemon's restart */
-    CONNECT_WAIT_MS = 250,
-    SILENCE_LIMIT = 6, /* how often it waits in vain for libvirt's answer */
 };
 
 /* One event at work. */
@@ -130,27 +127,25 @@ static int plug_load_vms(struct plugging *plugging, struct virt_error *error) {
     return status;
 }
 
-/* Once an event. A daemon that starts anew is waited for, a library that is not there is not. */
+/* Once an event. A daemon that restarts is waited for, a library that is not there is not. */
 static void plug_find_vms(struct plugging *plugging, enum event_name name,
                           const struct device *device) {
-    struct clock *clock = plugging->plug->clock;
     struct virt_error error;
-    int64_t deadline = clock->now_ms(clock) + CONNECT_LIMIT_MS;
+    struct retry retry = retry_start_steady(plugging->plug->clock, RETRY_FIRST_MS);
     int silences = 0;
     if (plugging->listed)
         return;
     plugging->listed = true;
     while (plug_load_vms(plugging, &error) < 0) {
         plugging->vms = (struct domain_list){0};
-        bool passes = error.kind == VIRT_SILENT
-                          ? ++silences < SILENCE_LIMIT
-                          : error.code && clock->now_ms(clock) < deadline &&
-                                (error.kind == VIRT_UNREACHABLE || error.kind == VIRT_PASSES);
-        if (!passes || plugging->plug->by_hand) {
+        bool again = !plugging->plug->by_hand &&
+                     (error.kind == VIRT_SILENT
+                          ? ++silences < RETRY_SILENCE_LIMIT && retry_sleep(&retry, INT32_MAX)
+                          : error.code && retry_call(&retry, &error));
+        if (!again) {
             plug_log_failure(plugging, name, device, error.failure.message, error.failure.hint);
             return;
         }
-        clock->sleep_ms(clock, CONNECT_WAIT_MS);
     }
 }
 
@@ -270,16 +265,15 @@ static enum plug_sight plug_look(const struct tree *tree, const struct uevent *u
     return sight;
 }
 
+/* Waits until the kernel has set the device up, or removed it. */
 static void plug_settle(const struct plug *plug, const struct uevent *uevent) {
     struct tree tree;
-    int64_t deadline = plug->clock->now_ms(plug->clock) + SETTLE_LIMIT_MS;
+    struct retry retry = retry_start_steady(plug->clock, SETTLE_WAIT_MS);
+    enum plug_sight sight;
     if (tree_open(&tree, plug->host_source->root))
-        for (enum plug_sight sight;
-             (sight = plug_look(&tree, uevent)) == LEAVING || sight == COMING;) {
-            if (plug->clock->now_ms(plug->clock) >= deadline)
-                break;
-            plug->clock->sleep_ms(plug->clock, SETTLE_WAIT_MS);
-        }
+        do
+            sight = plug_look(&tree, uevent);
+        while ((sight == LEAVING || sight == COMING) && retry_sleep(&retry, SETTLE_LIMIT_MS));
     tree_close(&tree);
 }
 

@@ -20,7 +20,8 @@ static struct virt_error error;
 static struct sample_rules rules;
 static struct apply_request request;
 static char directory[64], log_path[96], *printed;
-static unsigned opened;
+static unsigned opened, reported;
+static struct failure last_failure;
 static bool refuses;
 
 static int open_double(struct virt **virt, const char *uri, struct virt_error *why) {
@@ -32,6 +33,11 @@ static int open_double(struct virt **virt, const char *uri, struct virt_error *w
     return refuses ? -1 : 0;
 }
 
+static void report(const struct failure *failure) {
+    reported++;
+    last_failure = *failure;
+}
+
 static int create(void **state) {
     (void)state;
     snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");
@@ -41,7 +47,7 @@ static int create(void **state) {
     double_virt_add(hypervisor, WINDOWS, "windows", NULL);
     double_virt_add(hypervisor, FRIGATE, "frigate", "NVR");
     double_virt_add(hypervisor, ASSISTANT, "assistant", NULL);
-    opened = 0;
+    opened = reported = 0;
     refuses = false;
     printed = NULL;
     sample_rules_init(&rules, "on vm frigate started attach 1a6e:089a as usb\n"
@@ -54,6 +60,7 @@ static int create(void **state) {
                                      .host_source = sample_source("tests/hosts/usb"),
                                      .state = directory,
                                      .out = tmpfile(),
+                                     .report = report,
                                      .clock = retry_clock(),
                                      .open_virt = open_double};
     assert_non_null(request.out);
@@ -118,6 +125,8 @@ static void assert_chooses(const char *names, bool problem) {
                      apply.running.list[i].name);
     assert_string_equal(chosen, names);
     assert_int_equal(apply.problem, problem);
+    assert_int_equal(reported, problem);
+    reported = 0;
     apply_finish(&apply);
 }
 
@@ -140,6 +149,7 @@ static void chooses_running_vms_that_a_rule_is_for(void **state) {
     assert_chooses_of(nobody, name, "frigate ", true);
     double_virt_stop(hypervisor, FRIGATE);
     assert_chooses_of(name, windows, "windows ", true);
+    assert_string_equal(last_failure.message, "VM 'NVR' does not run");
     request.name_count = 0;
     assert_chooses("windows ", false);
     double_virt_stop(hypervisor, WINDOWS);
