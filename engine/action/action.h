@@ -31,7 +31,7 @@ struct action_type {
      * refusals and what is skipped. Has no side effects. */
     void (*plan)(struct planner *planner, const struct action_ref *ref);
     /* Does one step of the plan. The caller holds the VM's lock, and run->virt is connected if the
-     * action needs the VM. What came of it is in `task` and in the log. */
+     * action needs the VM. The result is in `task` and in the log. */
     enum run_outcome (*execute)(struct run *run, const struct plan_entry *entry, struct task *task);
 };
 

@@ -86,7 +86,7 @@ static enum run_outcome action_attach_device(struct run *run, const struct plan_
         return RUN_REPLAN;
     }
     run_finish_task(run, entry, task, RESULT_FAILED,
-                    "libvirt took the device, and then the VM could not be seen any more",
+                    "libvirt reported success, but then the VM could not be read",
                     "see 'virsh dumpxml' for what it has");
     return RUN_OVER;
 }

@@ -7,7 +7,7 @@
 
 enum run_outcome action_detach_execute(struct run *run, const struct plan_entry *entry,
                                        struct task *task) {
-    struct virt_error result = {.failure.message = "the VM could not be seen any more"};
+    struct virt_error result = {.failure.message = "the VM could no longer be read"};
     switch (run_ask_guest(run, entry, entry->xml, &result)) {
     case GUEST_RELEASED:
         restore_driver_note_returned(run, entry->device);

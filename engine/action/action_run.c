@@ -59,7 +59,7 @@ static bool action_run_refuse(struct run *run, const struct plan_entry *entry, s
     char *message = NULL, *hint = NULL;
     enum program_file found = HOST_PROGRAM_UNKNOWN;
     if (!tree_open(&tree, ""))
-        message = memory_printf("'%s' cannot be looked at: %s", entry->action->command->text,
+        message = memory_printf("'%s' cannot be checked: %s", entry->action->command->text,
                                 strerror(errno));
     else
         found = program_file_check(&tree, entry->action->command->text, &message, &hint);

@@ -41,7 +41,7 @@ struct virt_vm {
 /* What happened to the VM that is watched. */
 enum virt_news_kind {
     VIRT_NEWS_NONE,
-    VIRT_NEWS_REMOVED, /* the guest let a device go: the VM does not have it any more */
+    VIRT_NEWS_REMOVED, /* the guest let a device go: the VM no longer has the device */
     VIRT_NEWS_REFUSED, /* the guest keeps the device; libvirt tells since 1.3.4 */
     VIRT_NEWS_STOPPED, /* the VM is not running any more */
 };

@@ -338,7 +338,7 @@ static int virt_libvirt_change(struct virt *virt, const char *uuid, int id, virt
     if (!domain)
         return virt_libvirt_failed(self, error);
     if (virt_libvirt_was_restarted(self, domain, id))
-        status = virt_error_set(error, VIRT_NOT_RUNNING, "", "the VM was started again since");
+        status = virt_error_set(error, VIRT_NOT_RUNNING, "", "the VM has been started again since");
     else
         status = step(&self->api, domain, xml) == 0 ? 0 : virt_libvirt_failed(self, error);
     if (status < 0)

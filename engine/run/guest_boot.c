@@ -48,8 +48,8 @@ static void guest_boot_do_restart(struct run *run, bool reset) {
         return;
     }
     run_log_event(run, RESULT_RAN,
-                  reset ? "the guest was reset, to find its device at its boot"
-                        : "the guest was asked to reboot, to find its device",
+                  reset ? "the guest was reset, so that it finds its device when it boots"
+                        : "the guest was asked to reboot, so that it finds its device",
                   NULL);
     for (struct task *task = run->tasks; task; task = task->next)
         if (task->recheck) /* the guest boots once more */
@@ -83,8 +83,8 @@ bool guest_boot_restart(struct run *run) {
         guest_boot_do_restart(run, reset);
     else if (!run->vm_ended)
         run_log_event(run, RESULT_ALREADY,
-                      "the guest was restarted once in this start of the VM already",
-                      "it finds what came since at its next boot");
+                      "the guest was already restarted once since the VM started",
+                      "it finds newer devices at its next boot");
     return !run->vm_ended;
 }
 
@@ -94,8 +94,8 @@ enum run_outcome guest_boot_removed(struct run *run, const struct plan_entry *en
                                     struct task *task) {
     if (!run_try_later(run, task))
         return run_finish_task(run, entry, task, RESULT_FAILED,
-                               "libvirt took the device and the VM does not have it",
-                               "the guest may have given it back: see its kernel's log and the "
+                               "libvirt reported success, but the VM does not have the device",
+                               "the guest may have released it: see the guest's kernel log and the "
                                "VM's log in /var/log/libvirt/qemu/");
     task->released = true;
     task->state = TASK_PENDING;

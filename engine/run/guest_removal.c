@@ -29,7 +29,7 @@ static enum guest_removal_view guest_removal_look(const struct guest_removal *re
     free(xml);
     if (status < 0) {
         error->kind = VIRT_FAILED;
-        failure_hint(&error->failure, "it is what libvirt says of the VM: see virsh dumpxml");
+        failure_hint(&error->failure, "this is libvirt's XML of the VM: see 'virsh dumpxml'");
         return VIEW_NOTHING;
     }
     /* The id tells one start of a VM from the next. */
@@ -84,7 +84,7 @@ static enum guest_answer guest_removal_answer(struct virt_error *result, enum gu
 }
 
 static enum guest_answer guest_removal_refused(struct virt_error *result) {
-    return guest_removal_answer(result, GUEST_REFUSED, "the guest refuses to let it go",
+    return guest_removal_answer(result, GUEST_REFUSED, "the guest refuses to release the device",
                                 "stop its use in the guest, or shut the VM down");
 }
 
@@ -101,22 +101,23 @@ enum guest_answer guest_removal_wait(const struct guest_removal *removal,
             return guest_removal_refused(result);
         /* It may be gone already, or the guest was quick. */
         if (result->kind == VIRT_FAILED && guest_removal_look(removal, &ignored) == VIEW_DETACHED)
-            return guest_removal_answer(result, GUEST_RELEASED, "the VM does not have it any more",
+            return guest_removal_answer(result, GUEST_RELEASED, "the VM no longer has the device",
                                         "");
         return GUEST_NOT_ASKED;
     }
     switch (guest_removal_watch(removal, &refused, result)) {
     case VIEW_DETACHED:
-        return guest_removal_answer(result, GUEST_RELEASED, "the guest let it go", "");
+        return guest_removal_answer(result, GUEST_RELEASED, "the guest released it", "");
     case VIEW_NO_VM:
         return guest_removal_answer(result, GUEST_STOPPED, "the VM has stopped",
-                                    "nothing has to be taken out of it any more");
+                                    "there is nothing left to detach");
     case VIEW_ATTACHED:
         return refused ? guest_removal_refused(result)
-                       : guest_removal_answer(
-                             result, GUEST_NO_ANSWER, "the guest does not let it go",
-                             "it does not answer: has it started up, and does it know hot-plug? "
-                             "Stop its use in the guest, or shut the VM down");
+                       : guest_removal_answer(result, GUEST_NO_ANSWER,
+                                              "the guest did not release the device",
+                                              "it did not answer: has it finished booting, and "
+                                              "does it support hot-plug? "
+                                              "Stop its use in the guest, or shut the VM down");
     case VIEW_NOTHING:
         break;
     }

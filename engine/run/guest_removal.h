@@ -1,9 +1,9 @@
 /*
  * Asks a guest to release a device that its VM has, and waits for the answer.
  *
- * libvirt asks the guest, waits 5 s and reports success, whatever the guest has done. What came of
- * it is in libvirt's events, and in the VM's live XML: that is read in the end, and at intervals
- * for a libvirt that has no events.
+ * libvirt asks the guest, waits 5 s and reports success, whatever the guest has done. The
+ * result is in libvirt's events, and in the VM's live XML: that is read in the end, and at
+ * intervals for a libvirt that has no events.
  */
 #ifndef ENGINE_GUEST_REMOVAL_H
 #define ENGINE_GUEST_REMOVAL_H

@@ -140,20 +140,20 @@ restore_driver_wait_for_libvirt(const struct run *run, const struct device *devi
 static bool restore_driver_probe(struct run *run, struct unbound_device *unbound,
                                  const struct device *device) {
     static const char hint[] = "when the VM has ended, write the address to "
-                               "/sys/bus/pci/drivers_probe, or start a VM that takes the group";
+                               "/sys/bus/pci/drivers_probe, or start a VM that gets the group";
     struct failure failure;
     bool tried = false;
     if (restore_driver_is_group_in_use(run, device))
-        failure_set(&failure, "it has no driver, and a VM has others of its IOMMU group");
+        failure_set(&failure, "it has no driver, and a VM has another device of its IOMMU group");
     else if (run->host.source.probe(&run->host, device, &failure) == 0) {
         tried = true;
         if (restore_driver_place_of(run, device) != PLACE_NOWHERE) {
-            run_log_device(run, device, RESULT_DETACHED, "back on its host driver", NULL);
+            run_log_device(run, device, RESULT_DETACHED, "bound to its host driver again", NULL);
             return true;
         }
         if (!unbound->driver)
             return true;
-        failure_set(&failure, "its host driver %s did not take it back", unbound->driver);
+        failure_set(&failure, "its host driver %s did not bind to it", unbound->driver);
     }
     if (!unbound->logged)
         run_log_device(run, device, RESULT_FAILED, failure.message, hint);
@@ -195,16 +195,17 @@ static void restore_driver_log_rebound(struct run *run, const struct unbound_dev
     char now[64] = "", *message;
     run->host.source.driver_of(&run->host, device, now, sizeof now);
     if (*now && !driver_is_vfio(now))
-        message = memory_printf("back on its host driver %s: libvirt had left it on %s, and no VM "
-                                "has it (was its daemon killed in the middle of an attach?)",
-                                now, from);
+        message =
+            memory_printf("bound to its host driver %s again: libvirt had left it on %s, and no VM "
+                          "has it (was its daemon killed during an attach?)",
+                          now, from);
     else if (*now || unbound->driver)
-        message = memory_printf("libvirt had left it on %s, and its host driver %s did not take it "
-                                "back",
+        message = memory_printf("libvirt had left it on %s, and its host driver %s did not bind "
+                                "to it",
                                 from, unbound->driver ? unbound->driver : "(it had none)");
     else
-        message = memory_printf("taken from %s, where libvirt had left it, and no VM has it (was "
-                                "its daemon killed in the middle of an attach?); it had no host "
+        message = memory_printf("unbound from %s, where libvirt had left it, and no VM has it (was "
+                                "its daemon killed during an attach?); it had no host "
                                 "driver before",
                                 from);
     bool good = !*now ? !unbound->driver : !driver_is_vfio(now);
@@ -253,7 +254,7 @@ void restore_driver_note_unbinding(struct run *run, const struct device *device)
     pending_begin(run->config->state, run_vm(run), UNBIND, device->address, 0);
 }
 
-/* It is on its host driver still, but will not stay there. */
+/* It is still bound to its host driver, but will not stay there. */
 static bool restore_driver_is_unbinding(const struct run *run, const struct device *device) {
     size_t count;
     bool is = false;
@@ -326,10 +327,9 @@ static bool restore_driver_is_another(struct run *run, const struct vm_state_dev
     if (vm_state_device_is(noted, device))
         return false;
     if (restore_driver_place_of(run, device) != PLACE_HOST) {
-        char *message =
-            memory_printf("%04x:%04x of IOMMU group %d was noted there: nothing is done "
-                          "to this device",
-                          noted->id.vendor, noted->id.device, noted->iommu_group);
+        char *message = memory_printf("%04x:%04x of IOMMU group %d was noted at this address: this "
+                                      "device is left alone",
+                                      noted->id.vendor, noted->id.device, noted->iommu_group);
         run_log_device(run, device, RESULT_FAILED, message,
                        "see 'virt-rules devices' for its driver");
         free(message);

@@ -66,7 +66,7 @@ enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry
     task->state = result == RESULT_FAILED ? TASK_FAILED : TASK_DONE;
     if (!entry->device || run->no_reply)
         return RUN_NEXT;
-    /* What became of a call about the device, of this engine or one before it, is known now. */
+    /* The result of a call about the device, by this engine or one before it, is known now. */
     if (result == RESULT_ATTACHED || result == RESULT_ALREADY)
         pending_forget(run->config->state, run_vm(run), entry->device->address);
     else
@@ -108,7 +108,7 @@ static bool run_ask_again(struct run *run, const struct virt_error *error, struc
 }
 
 /* A daemon that restarts calls its hooks before it answers. Without a library, or with one that is
- * too old (no code of libvirt's own), it is no use to ask again. */
+ * too old (no code of libvirt's own), asking again does not help. */
 bool run_open_virt(struct run *run) {
     struct virt_error error = {0};
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
@@ -159,7 +159,7 @@ enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, 
         task->reply_lost |= error->kind == VIRT_UNREACHABLE;
         if (!run_try_later(run, task)) {
             char *message =
-                memory_printf("%s (tried until the time for it was over)", error->failure.message);
+                memory_printf("%s (retried until the time limit)", error->failure.message);
             run_finish_task(run, entry, task, RESULT_FAILED, message, error->failure.hint);
             free(message);
         }
@@ -200,14 +200,14 @@ bool run_load_domain(struct run *run, struct domain *domain) {
     int status = domain_xml_parse(domain, xml, strlen(xml), &failure);
     free(xml);
     if (status < 0) {
-        run_give_up(run, failure.message, "it is what libvirt says of the VM: see virsh dumpxml");
+        run_give_up(run, failure.message, "this is libvirt's XML of the VM: see 'virsh dumpxml'");
         run_set_unreachable(run);
         return false;
     }
     if (run_is_same_start(run, domain))
         return true;
     run->vm_ended = true;
-    run_give_up(run, domain->id < 0 ? "the VM has stopped" : "the VM was started again since",
+    run_give_up(run, domain->id < 0 ? "the VM has stopped" : "the VM has been started again since",
                 "nothing more is done for this event");
     domain_finish(domain);
     return false;
@@ -260,13 +260,15 @@ enum vm_has run_vm_has(struct run *run, const struct device *device) {
 
 enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
                                    struct task *task) {
-    const char *driver = entry->device->driver ? entry->device->driver : "none";
+    const char *driver = entry->device->driver;
     char *message =
-        task->released     ? memory_printf("%s (again: the guest had let it go while it booted)",
-                                           entry->device->name)
-        : task->reply_lost ? memory_printf("%s (libvirt's answer was lost, and the VM has it)",
-                                           entry->device->name)
-                           : memory_printf("%s (host driver was %s)", entry->device->name, driver);
+        task->released
+            ? memory_printf("%s (again: the guest released it while booting)", entry->device->name)
+        : task->reply_lost
+            ? memory_printf("%s (libvirt's reply was lost, but the VM has the device)",
+                            entry->device->name)
+        : driver ? memory_printf("%s (host driver was %s)", entry->device->name, driver)
+                 : memory_printf("%s (no host driver was bound)", entry->device->name);
     run_finish_task(run, entry, task, RESULT_ATTACHED, message, NULL);
     run_log_readmit(run, entry->device);
     task->state = TASK_ATTACHED;
@@ -286,7 +288,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                     .domain = &domain,
                                     .hostdev = backend_hostdev_of(&domain, entry->device),
                                     .xml = xml};
-    *result = (struct virt_error){.failure.message = "the VM does not have it any more"};
+    *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
     if (!entry->gone)
         run_log_dismiss(run, entry->device);
     enum guest_answer answer = GUEST_RELEASED;
@@ -425,7 +427,7 @@ static enum run_outcome run_pass(struct run *run) {
     }
     if (lock < 0 && !(run->logged & RUN_LOGGED_NO_LOCK)) {
         run->logged |= RUN_LOGGED_NO_LOCK;
-        run_log_event(run, RESULT_FAILED, failure.message, "going on without a lock");
+        run_log_event(run, RESULT_FAILED, failure.message, "continuing without a lock");
     }
     run->locked = true;
     run->reconnect = false;

@@ -193,13 +193,13 @@ void run_log_lost_calls(struct run *run);
 bool run_log_load(struct run *run, struct vm_state *state);
 void run_log_save(struct run *run, struct vm_state *state);
 /* Notes that we detach the device, so that no engine takes that for the guest's doing; and that a
- * rule attached it again. A note that cannot be written is no failure. */
+ * rule attached it again. A note that cannot be written does not count as a failure. */
 void run_log_dismiss(struct run *run, const struct device *device);
 void run_log_readmit(struct run *run, const struct device *device);
 
 /* --- run_group.c: an IOMMU group is attached as a whole, or not at all */
 
-#define RUN_GROUP_INCOMPLETE "another of its IOMMU group did not go"
+#define RUN_GROUP_INCOMPLETE "another device of its IOMMU group could not be attached"
 
 /* Whether the entry's device is attached together with its group. */
 bool run_group_is_unit(const struct plan_entry *entry);

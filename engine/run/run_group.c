@@ -66,7 +66,7 @@ void run_group_drop_rest(struct run *run, const struct plan_entry *entry) {
 /* Asks the guest to release the entry's device. Returns false when the VM cannot be read any more.
  */
 static bool run_group_detach(struct run *run, const struct plan_entry *entry) {
-    struct virt_error result = {.failure.message = "the VM could not be seen any more"};
+    struct virt_error result = {.failure.message = "the VM could no longer be read"};
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     char *xml = backend_detach_xml(entry->device);
     enum guest_answer answer;
@@ -124,7 +124,7 @@ enum run_outcome run_group_fail(struct run *run, const struct plan_entry *entry,
         if (!may_split)
             run_log_entry(run, &member, RESULT_FAILED,
                           RUN_GROUP_INCOMPLETE ", and this one stays in the VM",
-                          "Linux before 5.19 cannot take a group apart: shut the VM down");
+                          "Linux before 5.19 cannot split a group: shut the VM down");
         else if (!run_group_detach(run, &member))
             return RUN_OVER;
     }

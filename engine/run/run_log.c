@@ -110,7 +110,7 @@ void run_log_save(struct run *run, struct vm_state *state) {
     struct failure failure;
     if (vm_state_save(state, run->config->state, run_vm(run), &failure) < 0)
         run_log_state_failure(run, failure.message,
-                              "free space there: a later event will not know of this one");
+                              "free space there: later events will not know about this one");
     vm_state_finish(state);
 }
 

@@ -13,7 +13,7 @@ struct device_slot {
     uint64_t number; /* of the last event that was told */
     bool is_here;
     bool has_gone;
-    bool damaged;       /* not all of the file could be read: an event may be told twice */
+    bool damaged;       /* not all of the file could be read: the VMs may get an event twice */
     struct device here; /* told as plugged */
     struct device gone; /* the last one told as unplugged */
 };

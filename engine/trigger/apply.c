@@ -87,7 +87,7 @@ static int apply_choose_name(struct apply *apply, struct virt *virt, const char 
         failure_set(&failure, "%s: %s", name, failure.message);
     } else if (domain.id < 0) {
         status = failure_set(&failure, "VM '%s' does not run", domain_label(&domain));
-        failure_hint(&failure, "its rules count when it starts");
+        failure_hint(&failure, "its rules apply when it starts");
         domain_finish(&domain);
     } else {
         apply_choose_domain(apply, &domain);

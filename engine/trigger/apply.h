@@ -38,7 +38,7 @@ void apply_finish(struct apply *apply);
 
 /*
  * Unless VMs are named, what is left of VMs that have ended goes back to the host first. Then a
- * process each VM, all at once, so that none waits for another's device. What comes of it goes
+ * process each VM, all at once, so that none waits for another's device. The results go
  * to the log and to `out`: a line each as it comes, or with `json` {"results": [...]} in the end.
  * Returns true when all is as the rules want it.
  */

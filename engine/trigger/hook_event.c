@@ -68,7 +68,7 @@ bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
         return hook_event_fail(hook, "%s", failure.message);
     bool good = domain_is_called(&domain, hook->vm)
                     ? hook_event_run(hook, &domain)
-                    : hook_event_fail(hook, "the domain XML is of VM '%s'; nothing is done",
+                    : hook_event_fail(hook, "the domain XML describes VM '%s'; nothing is done",
                                       domain_label(&domain));
     domain_finish(&domain);
     return good;

@@ -111,11 +111,10 @@ static int manual_detach_choose(struct manual_detach *detach, struct virt_error 
     if (count > 1)
         manual_detach_fail(
             error, memory_printf("'%s' is %zu devices of VM '%s': %s", word, count, label, list),
-            memory_strdup("say which by its address or alias"));
+            memory_strdup("name it by its address or alias"));
     else if (!count)
         manual_detach_fail(error, memory_printf("VM '%s' has no host device '%s'", label, word),
-                           all ? memory_printf("it has %s", every)
-                               : memory_strdup("it has none at all"));
+                           all ? memory_printf("it has %s", every) : memory_strdup("it has none"));
     free(list);
     free(every);
     return count == 1 ? 0 : -1;
@@ -160,8 +159,8 @@ static int manual_detach_load_domain(struct manual_detach *detach, struct virt_e
         return status;
     manual_detach_fail(
         error, memory_printf("VM '%s' does not run", domain_label(&detach->domain)),
-        memory_strdup("only a running VM holds devices; what its definition has, 'virsh edit' "
-                      "changes"));
+        memory_strdup("only a running VM holds devices; change its definition with 'virsh "
+                      "edit'"));
     domain_finish(&detach->domain);
     return -1;
 }
@@ -185,7 +184,7 @@ static int manual_detach_load_locked(struct manual_detach *detach, struct virt_e
     if (detach->lock == LOCK_BUSY)
         return manual_detach_fail_busy(detach, failure.message, error);
     if (detach->lock < 0)
-        fprintf(stderr, "virt-rules: %s; going on without a lock\n", failure.message);
+        fprintf(stderr, "virt-rules: %s; continuing without a lock\n", failure.message);
     domain_finish(&detach->domain);
     detach->domain = (struct domain){0};
     return manual_detach_load_domain(detach, error);
@@ -280,8 +279,8 @@ static bool manual_detach_log_result(const struct manual_detach *detach, enum re
     return result == RESULT_DETACHED;
 }
 
-/* Before the guest is asked: an engine that looks after the guest's boot would take what comes of
- * it for the guest's doing, also after this program's end, and attach the device again. */
+/* Before the guest is asked: an engine that looks after the guest's boot would take the result
+ * for the guest's doing, also after this program's end, and attach the device again. */
 static void manual_detach_note(const struct manual_detach *detach, bool dismissed) {
     struct vm_state vm_state;
     const struct manual_detach_request *request = detach->request;
@@ -397,7 +396,7 @@ void manual_detach_print(const struct manual_detach *detach, FILE *out, bool jso
         manual_detach_print_json(detach, out, obstacle);
     } else {
         text_print_string(out, domain_label(&detach->domain));
-        fprintf(out, ": would %s ", obstacle ? "refuse" : "take out");
+        fprintf(out, ": would %s ", obstacle ? "refuse" : "detach");
         text_print_string(out, detach->text);
         fputc(' ', out);
         text_print_string(out, manual_detach_name_of(detach));

@@ -43,8 +43,8 @@ void manual_detach_finish(struct manual_detach *detach);
 /* Why it must not be done, which the caller frees, or NULL. */
 char *manual_detach_obstacle(const struct manual_detach *detach);
 
-/* Asks the guest and waits. Returns true when the VM has let it go; the journal has what came of
- * it. */
+/* Asks the guest and waits. Returns true when the VM no longer has the device; the log has the
+ * result. */
 bool manual_detach_execute(struct manual_detach *detach);
 
 /* What would be done, on one line; with `json` {"vm", "device", "name", "alias", "xml", "refusal"}.

@@ -30,8 +30,8 @@ struct plugging {
     struct domain_list vms;  /* that run */
     unsigned long long seen; /* when they were listed */
     bool listed;             /* `vms` was asked for */
-    bool told_broken;
-    bool again; /* told for the second time: for the sake of devices alone */
+    bool errors_logged;
+    bool again; /* notified for the second time: only devices are looked at */
     bool problem;
 };
 
@@ -127,7 +127,7 @@ static int plug_load_vms(struct plugging *plugging, struct virt_error *error) {
     return status;
 }
 
-/* Once an event. A daemon that restarts is waited for, a library that is not there is not. */
+/* Once an event. A daemon that restarts is coalesced for, a library that is not there is not. */
 static void plug_find_vms(struct plugging *plugging, enum event_name name,
                           const struct device *device) {
     struct virt_error error;
@@ -182,15 +182,15 @@ static struct domain *plug_next_vm(const struct plugging *plugging, const struct
     return next;
 }
 
-static void plug_tell(struct plugging *plugging, enum event_name name,
-                      const struct device *device) {
+static void plug_notify(struct plugging *plugging, enum event_name name,
+                        const struct device *device) {
     struct event event = {.name = name, .device = device, .settled = plugging->again};
     if (!plug_concerns_some_vm(plugging, name, device))
         return;
-    if (!plugging->told_broken)
+    if (!plugging->errors_logged)
         plugging->problem |= rule_errors_log(plugging->plug->journal, NULL, NULL,
                                              scanner_event_text(name), &plugging->ruleset);
-    plugging->told_broken = true;
+    plugging->errors_logged = true;
     plug_find_vms(plugging, name, device);
     bool *done = memory_zalloc(plugging->vms.count + 1);
     for (int busy = 0; busy < 2; busy++)
@@ -205,7 +205,7 @@ static void plug_tell(struct plugging *plugging, enum event_name name,
 
 /* --- what is there */
 
-enum plug_sight { ABSENT, LEAVING, COMING, READY };
+enum plug_view { ABSENT, LEAVING, COMING, READY };
 
 static bool plug_is_number(int directory, const char *name, unsigned wanted) {
     char *text = tree_directory_attribute(directory, name);
@@ -231,7 +231,7 @@ static bool plug_has_interfaces(const struct tree *tree, const char *path, const
     return is_set_up && found >= wanted;
 }
 
-/* The kernel tells of a removal before the device leaves sysfs. A PCI device that stays is a new
+/* The kernel reports a removal before the device leaves sysfs. A PCI device that stays is a new
  * one. */
 static bool plug_is_leaving(const struct uevent *uevent, int directory) {
     const struct device *device = &uevent->device;
@@ -249,97 +249,97 @@ static bool plug_has_config(const struct tree *tree, const char *path) {
     return has;
 }
 
-static enum plug_sight plug_look(const struct tree *tree, const struct uevent *uevent) {
+static enum plug_view plug_look(const struct tree *tree, const struct uevent *uevent) {
     const struct device *device = &uevent->device;
     bool pci = device->bus == BUS_PCI;
     char *path = memory_printf("sys/bus/%s/devices/%s", pci ? "pci" : "usb", device->address);
     int directory = tree_directory(tree, path);
-    enum plug_sight sight = ABSENT;
+    enum plug_view view = ABSENT;
     if (directory >= 0) {
         bool ready = pci ? plug_has_config(tree, path)
                          : plug_has_interfaces(tree, path, device->address, directory);
-        sight = plug_is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
+        view = plug_is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
         close(directory);
     }
     free(path);
-    return sight;
+    return view;
 }
 
 /* Waits until the kernel has set the device up, or removed it. */
 static void plug_settle(const struct plug *plug, const struct uevent *uevent) {
     struct tree tree;
     struct retry retry = retry_start_steady(plug->clock, SETTLE_WAIT_MS);
-    enum plug_sight sight;
+    enum plug_view view;
     if (tree_open(&tree, plug->host_source->root))
         do
-            sight = plug_look(&tree, uevent);
-        while ((sight == LEAVING || sight == COMING) && retry_sleep(&retry, SETTLE_LIMIT_MS));
+            view = plug_look(&tree, uevent);
+        while ((view == LEAVING || view == COMING) && retry_sleep(&retry, SETTLE_LIMIT_MS));
     tree_close(&tree);
 }
 
 /* --- an event */
 
-static bool plug_concerns_news(const struct plugging *plugging, const struct device *device) {
+static bool plug_concerns_change(const struct plugging *plugging, const struct device *device) {
     return device && (plug_concerns_some_vm(plugging, EVENT_PLUGGED, device) ||
                       plug_concerns_some_vm(plugging, EVENT_UNPLUGGED, device));
 }
 
 /* What concerns no rule is not kept. */
-static void plug_remember(struct plugging *plugging, struct device_slot *presence,
-                          const char *place, const struct device_changes *news) {
-    bool was_known = presence->number || presence->is_here || presence->has_gone;
-    if (!was_known && !plug_concerns_news(plugging, news->plugged) &&
-        !plug_concerns_news(plugging, news->unplugged_count ? news->unplugged[0] : NULL))
+static void plug_save_slot(struct plugging *plugging, struct device_slot *slot, const char *place,
+                           const struct device_changes *changes) {
+    bool was_known = slot->number || slot->is_here || slot->has_gone;
+    if (!was_known && !plug_concerns_change(plugging, changes->plugged) &&
+        !plug_concerns_change(plugging, changes->unplugged_count ? changes->unplugged[0] : NULL))
         return;
-    device_db_update(presence, plugging->uevent, news);
-    if (device_db_write(presence, plugging->plug->state, place) < 0) {
+    device_db_update(slot, plugging->uevent, changes);
+    if (device_db_write(slot, plugging->plug->state, place) < 0) {
         char *message =
             memory_printf("%s/devices/%s: %s", plugging->plug->state, place, strerror(errno));
-        plug_log_failure(plugging, news->plugged ? EVENT_PLUGGED : EVENT_UNPLUGGED,
-                         &plugging->uevent->device, message, "the event may be told twice");
+        plug_log_failure(plugging, changes->plugged ? EVENT_PLUGGED : EVENT_UNPLUGGED,
+                         &plugging->uevent->device, message, "the VMs may get this event twice");
         free(message);
     }
 }
 
 /* A device may have come and gone whose events were all sent away, and a VM may have got it. */
-static void plug_tell_again(struct plugging *plugging, const struct device *now) {
+static void plug_notify_again(struct plugging *plugging, const struct device *now) {
     plugging->again = true;
     if (now)
-        plug_tell(plugging, EVENT_PLUGGED, now);
+        plug_notify(plugging, EVENT_PLUGGED, now);
     else
-        plug_tell(plugging, EVENT_UNPLUGGED, &plugging->uevent->device);
+        plug_notify(plugging, EVENT_UNPLUGGED, &plugging->uevent->device);
 }
 
 /* It is remembered afterwards: what an engine that is killed at its work has not done, the next one
- * does, and what was done already is no work. */
-static void plug_tell_news(struct plugging *plugging, struct device_slot *presence,
-                           const char *place, const struct device *now, bool waited) {
-    struct device_changes news = device_db_compare(presence, plugging->uevent, now);
-    for (size_t i = 0; i < news.unplugged_count; i++)
-        plug_tell(plugging, EVENT_UNPLUGGED, news.unplugged[i]);
-    if (news.plugged)
-        plug_tell(plugging, EVENT_PLUGGED, news.plugged);
-    if (waited && !news.unplugged_count && !news.plugged)
-        plug_tell_again(plugging, now);
-    plug_remember(plugging, presence, place, &news);
+ * does, and what was done already needs no work. */
+static void plug_notify_changes(struct plugging *plugging, struct device_slot *slot,
+                                const char *place, const struct device *now, bool coalesced) {
+    struct device_changes changes = device_db_compare(slot, plugging->uevent, now);
+    for (size_t i = 0; i < changes.unplugged_count; i++)
+        plug_notify(plugging, EVENT_UNPLUGGED, changes.unplugged[i]);
+    if (changes.plugged)
+        plug_notify(plugging, EVENT_PLUGGED, changes.plugged);
+    if (coalesced && !changes.unplugged_count && !changes.plugged)
+        plug_notify_again(plugging, now);
+    plug_save_slot(plugging, slot, place, &changes);
 }
 
-static void plug_log_damage(struct plugging *plugging, const struct device_slot *presence,
+static void plug_log_damage(struct plugging *plugging, const struct device_slot *slot,
                             const char *place) {
-    if (!presence->damaged)
+    if (!slot->damaged)
         return;
     char *message =
         memory_printf("%s/devices/%s is damaged: ignored", plugging->plug->state, place);
     plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                     &plugging->uevent->device, message, "an event may be told twice");
+                     &plugging->uevent->device, message, "the VMs may get an event twice");
     free(message);
 }
 
-static void plug_look_and_tell(struct plugging *plugging, const char *place, bool waited) {
+static void plug_compare_and_notify(struct plugging *plugging, const char *place, bool coalesced) {
     const struct plug *plug = plugging->plug;
     const struct device *device = &plugging->uevent->device;
     struct host host;
-    struct device_slot presence;
+    struct device_slot slot;
     struct failure failure;
     char *boot = plug->host_source->boot_id(plug->host_source);
     plug_settle(plug, plugging->uevent);
@@ -347,11 +347,11 @@ static void plug_look_and_tell(struct plugging *plugging, const char *place, boo
         plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
                          device, failure.message, "is sysfs mounted on /sys?");
     } else {
-        device_db_read(&presence, plug->state, place, boot);
-        plug_log_damage(plugging, &presence, place);
-        plug_tell_news(plugging, &presence, place, host_find(&host, device->bus, device->address),
-                       waited);
-        device_db_finish(&presence);
+        device_db_read(&slot, plug->state, place, boot);
+        plug_log_damage(plugging, &slot, place);
+        plug_notify_changes(plugging, &slot, place, host_find(&host, device->bus, device->address),
+                            coalesced);
+        device_db_finish(&slot);
         host_finish(&host);
     }
     free(boot);
@@ -361,7 +361,7 @@ static void plug_look_and_tell(struct plugging *plugging, const char *place, boo
  * Returns at once when another process waits for the same place. A removal waits first, until what
  * it is about has left sysfs: who waits for the place shall see that.
  */
-static void plug_take_turn(struct plugging *plugging) {
+static void plug_lock_slot(struct plugging *plugging) {
     struct failure failure;
     char *place = device_db_slot(&plugging->uevent->device);
     int lock = -1;
@@ -372,7 +372,7 @@ static void plug_take_turn(struct plugging *plugging) {
         plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
                          &plugging->uevent->device, failure.message, "going on without a lock");
     if (turn != LOCK_SLOT_COALESCED)
-        plug_look_and_tell(plugging, place, turn == LOCK_SLOT_WAITED);
+        plug_compare_and_notify(plugging, place, turn == LOCK_SLOT_WAITED);
     lock_release(lock);
     free(place);
 }
@@ -384,7 +384,7 @@ bool plug_event(const struct plug *plug, const struct uevent *uevent) {
     ruleset_load(&plugging.ruleset, NULL);
     program_init(&plugging.program, &plugging.ruleset);
     if (plug_concerns(&plugging.program, uevent))
-        plug_take_turn(&plugging);
+        plug_lock_slot(&plugging);
     program_finish(&plugging.program);
     ruleset_finish(&plugging.ruleset);
     domain_list_finish(&plugging.vms);

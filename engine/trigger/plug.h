@@ -1,7 +1,8 @@
 /*
- * A device that came or went, from the kernel's event to the VMs that rules concern. The events of
- * one place of the host (a PCI address, a USB port) take turns, and what waits looks at the world
- * when its turn comes: so events merge, and the order in which they are heard does not matter.
+ * A device that was added or removed, from the kernel's event to the VMs that rules concern. The
+ * events of one place of the host (a PCI address, a USB port) take turns, and what waits looks at
+ * the world when its turn comes: so events merge, and the order in which they are heard does not
+ * matter.
  */
 #ifndef ENGINE_PLUG_H
 #define ENGINE_PLUG_H
@@ -22,8 +23,8 @@ struct plug {
 
 /*
  * Does what the rules want at the event: for every running VM that they concern, `unplugged` for
- * what has gone and then `plugged` for what is there. Returns true when everything that they want
- * is so, or another process will see to it.
+ * what was removed and then `plugged` for what is there. Returns true when everything that they
+ * want is so, or another process will see to it.
  */
 bool plug_event(const struct plug *plug, const struct uevent *uevent);
 

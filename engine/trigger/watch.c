@@ -36,7 +36,7 @@ struct watcher {
     size_t count;
     int64_t lost; /* since when events are missing; 0: none */
     bool ended;
-    bool started;       /* what stood at the start was told */
+    bool started;       /* the coldplug at the start is done */
     int64_t read_again; /* when to try it, the host could not be read; 0: it could */
 };
 
@@ -58,7 +58,7 @@ _Noreturn static void watch_be_child(const struct watcher *watcher, const struct
     _exit(0);
 }
 
-/* Returns false when no process can be had. */
+/* Returns false when fork failed. */
 static bool watch_start(struct watcher *watcher, const struct uevent *uevent) {
     pid_t child = fork();
     if (child == 0)
@@ -100,7 +100,7 @@ static bool watch_is_at(const struct device *one, const struct device *other) {
     return one->bus == other->bus && !strcmp(one->address, other->address);
 }
 
-/* Follows an event. What is known of a device that went, more than the event says, goes into it. */
+/* Follows an event. What is known of a removed device, more than the event says, goes into it. */
 static void watch_follow(struct watcher *watcher, struct uevent *uevent) {
     for (size_t i = watcher->count; i-- > 0;) {
         struct device *known = &watcher->devices[i];
@@ -123,8 +123,8 @@ static bool watch_is_among(const struct device *list, size_t count, const struct
     return false;
 }
 
-static void watch_make_up(struct watcher *watcher, const struct device *device, bool removed,
-                          bool stands, uint64_t number) {
+static void watch_synthesize(struct watcher *watcher, const struct device *device, bool removed,
+                             bool stands, uint64_t number) {
     struct uevent uevent;
     uevent_of(&uevent, device, removed, number);
     uevent.coldplug = stands;
@@ -136,8 +136,8 @@ static void watch_make_up(struct watcher *watcher, const struct device *device, 
 static void watch_fail(struct watcher *watcher, const char *error) {
     if (!watcher->read_again)
         fprintf(stderr,
-                "virt-rules watch: which devices there are cannot be read: %s\n"
-                "  hint: is sysfs mounted on /sys? It is tried again every second\n",
+                "virt-rules watch: the host's devices cannot be read: %s\n"
+                "  hint: is sysfs mounted on /sys? It is retried every second\n",
                 error);
     watcher->read_again = clock_now() + READ_AGAIN_MS;
 }
@@ -157,21 +157,22 @@ static bool watch_compare(struct watcher *watcher, bool stands) {
     for (size_t i = watcher->count; i-- > 0;) {
         if (watch_is_among(host.devices, host.count, &watcher->devices[i]))
             continue;
-        watch_make_up(watcher, &watcher->devices[i], true, false, number);
+        watch_synthesize(watcher, &watcher->devices[i], true, false, number);
         watch_forget(watcher, i);
     }
     for (size_t i = 0; i < host.count; i++) {
         if (watch_is_among(watcher->devices, watcher->count, &host.devices[i]))
             continue;
-        watch_make_up(watcher, &host.devices[i], false, stands, number);
+        watch_synthesize(watcher, &host.devices[i], false, stands, number);
         watch_note(watcher, &host.devices[i]);
     }
     host_finish(&host);
     return true;
 }
 
-/* What was told last is taken for what was there when nobody listened. */
-static void watch_compare_with_told(struct watcher *watcher) {
+/* The devices that VMs were last notified of stand for those that were here when nobody listened.
+ */
+static void watch_coldplug(struct watcher *watcher) {
     const struct host_source *source = watcher->watch->host_source;
     char *boot = source->boot_id(source);
     watcher->devices = device_db_all(watcher->watch->state, boot, &watcher->count);
@@ -209,7 +210,7 @@ static bool watch_take_messages(struct watcher *watcher) {
 }
 
 /* When it has become quiet: a device leaves sysfs a little after its event. */
-static void watch_make_good(struct watcher *watcher, bool quiet) {
+static void watch_resync(struct watcher *watcher, bool quiet) {
     if (!watcher->lost || (!quiet && clock_now() < watcher->lost + LOST_LIMIT_MS) ||
         clock_now() < watcher->read_again || !watch_compare(watcher, !watcher->started))
         return;
@@ -217,7 +218,7 @@ static void watch_make_good(struct watcher *watcher, bool quiet) {
     watcher->started = true;
 }
 
-static bool watch_one_round(struct watcher *watcher) {
+static bool watch_round(struct watcher *watcher) {
     bool full = watcher->children >= CHILD_LIMIT;
     struct pollfd waits[] = {{.fd = watcher->signals, .events = POLLIN},
                              {.fd = full ? -1 : watcher->watch->socket, .events = POLLIN}};
@@ -227,7 +228,7 @@ static bool watch_one_round(struct watcher *watcher) {
     watch_wait_for_signal(watcher, 0);
     if (waits[1].revents && !watch_take_messages(watcher))
         return false;
-    watch_make_good(watcher, heard == 0);
+    watch_resync(watcher, heard == 0);
     return true;
 }
 
@@ -265,13 +266,13 @@ int watch_run(const struct watch *watch, char *error, size_t error_size) {
     bool good = true;
     watch_listen_to_signals(&watcher);
     if (watcher.signals < 0) {
-        snprintf(error, error_size, "signals cannot be heard: %s", strerror(errno));
+        snprintf(error, error_size, "cannot receive signals: %s", strerror(errno));
         return -1;
     }
     if (watch->ready)
         watch->ready(watch->context);
-    watch_compare_with_told(&watcher);
-    while (!watcher.ended && (good = watch_one_round(&watcher)))
+    watch_coldplug(&watcher);
+    while (!watcher.ended && (good = watch_round(&watcher)))
         ;
     if (!good)
         snprintf(error, error_size, "the kernel's events cannot be read: %s", strerror(errno));

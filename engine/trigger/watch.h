@@ -1,5 +1,5 @@
-/* Hears of devices that come and go, and starts a process for each event, until a signal ends it.
- */
+/* Listens for devices that are added or removed, and starts a process for each event, until a
+ * signal ends it. */
 #ifndef ENGINE_WATCH_H
 #define ENGINE_WATCH_H
 
@@ -23,8 +23,8 @@ struct watch {
 /*
  * Runs until SIGTERM or SIGINT, and then waits for its processes, up to `leave_limit_ms`. At its
  * start, and when the kernel threw events away, it makes up those that must have been: at its start
- * from what the VMs were told last (presence.h), later from what it knows to be there. Returns 0,
- * or -1 when nothing can be heard any more, with one line in `error`.
+ * from what the VMs were last notified of (device_db.h), later from what it knows to be there.
+ * Returns 0, or -1 when nothing can be heard any more, with one line in `error`.
  */
 int watch_run(const struct watch *watch, char *error, size_t error_size);
 

@@ -431,7 +431,7 @@ static bool is_other_life(const struct double_virt *hypervisor, const char *uuid
     if (!told || id < 0 || strtol(told + 5, NULL, 10) == id)
         return false;
     *error = (struct virt_error){.kind = VIRT_NOT_RUNNING,
-                                 .failure.message = "the VM was started again since"};
+                                 .failure.message = "the VM has been started again since"};
     return true;
 }
 

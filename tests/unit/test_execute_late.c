@@ -108,7 +108,7 @@ static void after_a_failed_attach(void **state) {
     (void)state;
     sleep_over(VIRT_PASSES);
     assert_false(run_at(EVENT_STARTED, RULE));
-    assert_message(0, "was started again since");
+    assert_message(0, "has been started again since");
     assert_untouched();
 }
 
@@ -119,7 +119,7 @@ static void also_when_it_has_an_id_that_was_used(void **state) {
     set_process(vm_state_now() - 1);
     sleep_over(VIRT_PASSES);
     assert_false(run_at(EVENT_STARTED, RULE));
-    assert_message(0, "was started again since");
+    assert_message(0, "has been started again since");
     assert_untouched();
 }
 
@@ -130,7 +130,7 @@ static void an_engine_that_comes_late_to_a_used_id(void **state) {
     next_ago = 5;
     start_next_and_look();
     assert_false(run_at(EVENT_STARTED, RULE));
-    assert_message(0, "was started again since");
+    assert_message(0, "has been started again since");
     assert_untouched();
 }
 
@@ -138,7 +138,7 @@ static void an_engine_that_comes_late(void **state) {
     (void)state;
     start_next_and_look();
     assert_false(run_at(EVENT_STARTED, RULE));
-    assert_message(0, "was started again since");
+    assert_message(0, "has been started again since");
     assert_untouched();
 }
 

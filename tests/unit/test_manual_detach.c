@@ -140,7 +140,7 @@ static void finds_usb_devices(void **state) {
 static void finds_pci_devices(void **state) {
     (void)state;
     request.host_source = sample_source(TPUS);
-    assert_means_none("03:00.0", "VM 'NVR' has no host device '03:00.0'", "none at all");
+    assert_means_none("03:00.0", "VM 'NVR' has no host device '03:00.0'", "it has none");
     give_pci("0000:03:00.0");
     assert_means("03:00.0", "0000:03:00.0 1ac1:089a");
     assert_means("0000:03:00.0", "0000:03:00.0 1ac1:089a");
@@ -223,9 +223,9 @@ static void takes_out(void **state) {
     (void)state;
     give_sticks();
     assert_true(execute("1-1.2"));
-    assert_printed("NVR detach 1-1.2 1cf1:0030: detached: the guest let it go\n");
+    assert_printed("NVR detach 1-1.2 1cf1:0030: detached: the guest released it\n");
     assert_true(execute("1a6e:089a"));
-    assert_printed("NVR detach 1/9 1a6e:089a: detached: the guest let it go\n");
+    assert_printed("NVR detach 1/9 1a6e:089a: detached: the guest released it\n");
     assert_true(execute("1cf1:0030")); /* one is left */
     assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "hostdev"));
     give_pci("000a:0b:00.1");
@@ -258,12 +258,14 @@ static void reports_what_the_guest_does(void **state) {
     give_sticks();
     double_virt_deaf(hypervisor, FRIGATE, true);
     assert_false(execute("1-1.1"));
-    assert_printed("NVR detach 1-1.1 1cf1:0030: failed: the guest does not let it go; it does not "
-                   "answer");
+    assert_printed(
+        "NVR detach 1-1.1 1cf1:0030: failed: the guest did not release the device; it did not "
+        "answer");
     assert_int_equal(hours.now, 61000);
     double_virt_refuse(hypervisor, FRIGATE, true);
     assert_false(execute("1-1.2"));
-    assert_printed("1-1.2 1cf1:0030: failed: the guest refuses to let it go; stop its use");
+    assert_printed(
+        "1-1.2 1cf1:0030: failed: the guest refuses to release the device; stop its use");
     assert_int_equal(hours.now, 61000);
 }
 
@@ -328,7 +330,7 @@ static void shows_what_it_would_do(void **state) {
     (void)state;
     give_sticks();
     show("1-1.1", false);
-    assert_printed("NVR: would take out 1-1.1 1cf1:0030 dresden elektronik ConBee II (hostdev0)\n");
+    assert_printed("NVR: would detach 1-1.1 1cf1:0030 dresden elektronik ConBee II (hostdev0)\n");
     show("1/9", true);
     assert_printed("\"device\": \"1/9 1a6e:089a\"");
     assert_printed("\"vm\": \"NVR\"");

@@ -431,7 +431,7 @@ static void no_room_for_the_memory(void **state) {
     shell("mkdir -p %s && touch %s/devices", state_path, state_path);
     assert_false(came(CORAL, 10));
     assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
-    assert_logged("the event may be told twice");
+    assert_logged("the VMs may get this event twice");
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)

@@ -120,7 +120,7 @@ static void another_device_at_the_address_is_left_alone(void **state) {
     assert_false(run_at(EVENT_RELEASE, RULE));
     assert_string_equal(driver_of(FIRST), "vfio-pci");
     assert_string_equal(reclaimed, "");
-    assert_message(0, "8086:1533 of IOMMU group 15 was noted there");
+    assert_message(0, "8086:1533 of IOMMU group 15 was noted at this address");
     assert_false(vm_state_exists(state_path(""), FRIGATE));
 }
 
@@ -269,7 +269,8 @@ static void what_is_left_on_vfio_goes_back(void **state) {
     assert_true(run_at(EVENT_RELEASE, ""));
     assert_string_equal(reclaimed, FIRST " ");
     assert_string_equal(results(), BACK);
-    assert_message(0, "back on its host driver apex: libvirt had left it on vfio-pci, and no VM");
+    assert_message(
+        0, "bound to its host driver apex again: libvirt had left it on vfio-pci, and no VM");
     assert_false(vm_state_exists(state_path(""), FRIGATE));
     assert_in_range(hours.now - 5000, 9000, 10500); /* libvirt had its time */
 }
@@ -281,7 +282,7 @@ static void without_a_host_driver_it_gets_none(void **state) {
     assert_true(run_at(EVENT_RELEASE, ""));
     assert_string_equal(driver_of(FIRST), "none");
     assert_string_equal(results(), BACK);
-    assert_message(0, "taken from vfio-pci, where libvirt had left it");
+    assert_message(0, "unbound from vfio-pci, where libvirt had left it");
     assert_message(0, "it had no host driver before");
     assert_false(vm_state_exists(state_path(""), FRIGATE));
 }
@@ -292,7 +293,7 @@ static void a_host_driver_that_does_not_come(void **state) {
     driver_comes = false;
     assert_false(run_at(EVENT_RELEASE, ""));
     assert_string_equal(results(), STAYS);
-    assert_message(0, "its host driver apex did not take it back; see dmesg");
+    assert_message(0, "its host driver apex did not bind to it; see dmesg");
 }
 
 static void give_back_late(void) {

@@ -618,7 +618,7 @@ static void another_life_is_left_alone(void **state) {
     (void)state;
     assert_int_equal(virt->ops->attach(virt, UUID1, 6, "<a/>", &error), -1);
     assert_int_equal(error.kind, VIRT_NOT_RUNNING);
-    assert_string_equal(error.failure.message, "the VM was started again since");
+    assert_string_equal(error.failure.message, "the VM has been started again since");
     assert_int_equal(virt->ops->detach(virt, UUID1, 8, "<a/>", &error), -1);
     assert_int_equal(virt->ops->reset(virt, UUID1, 0, &error), -1);
     assert_int_equal(virt->ops->reboot(virt, UUID1, 6, &error), -1);
