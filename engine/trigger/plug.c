@@ -370,7 +370,7 @@ static void plug_lock_slot(struct plugging *plugging) {
     enum lock_slot turn = lock_slot(plugging->plug->state, place, &lock, &failure);
     if (turn == LOCK_SLOT_FAILED)
         plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                         &plugging->uevent->device, failure.message, "going on without a lock");
+                         &plugging->uevent->device, failure.message, "continuing without a lock");
     if (turn != LOCK_SLOT_COALESCED)
         plug_compare_and_notify(plugging, place, turn == LOCK_SLOT_WAITED);
     lock_release(lock);
