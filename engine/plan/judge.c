@@ -12,6 +12,8 @@ const struct domain judge_any_vm = {.id = -1};
 void judge_finish(struct judge *judge) {
     holdings_finish(&judge->holdings);
     judge->has_holdings = false;
+    free((void *)judge->by_group);
+    judge->by_group = NULL;
 }
 
 /* --- 'never' */
@@ -180,6 +182,46 @@ bool judge_is_group_member(const struct device *device, const struct device *oth
            other->iommu_group == device->iommu_group;
 }
 
+static int judge_compare_group(const void *left, const void *right) {
+    const struct device *a = *(const struct device *const *)left;
+    const struct device *b = *(const struct device *const *)right;
+    if (a->iommu_group != b->iommu_group)
+        return a->iommu_group < b->iommu_group ? -1 : 1;
+    return (a > b) - (a < b);
+}
+
+static void judge_index_groups(struct judge *judge) {
+    const struct host *host = judge->host;
+    judge->by_group = memory_zalloc((host->count + 1) * sizeof *judge->by_group);
+    judge->by_group_count = 0;
+    for (size_t i = 0; i < host->count; i++)
+        if (host->devices[i].bus == BUS_PCI && host->devices[i].iommu_group >= 0)
+            judge->by_group[judge->by_group_count++] = &host->devices[i];
+    qsort((void *)judge->by_group, judge->by_group_count, sizeof *judge->by_group,
+          judge_compare_group);
+}
+
+/* The PCI devices of the device's group, this one among them, in the order of the snapshot.
+ * Indexed, since `devices` asks for each of the host's devices, of which there may be thousands. */
+static const struct device *const *judge_group_devices(struct judge *judge,
+                                                       const struct device *device, size_t *count) {
+    if (!judge->by_group)
+        judge_index_groups(judge);
+    size_t low = 0, high = judge->by_group_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (judge->by_group[middle]->iommu_group < device->iommu_group)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (*count = 0; low + *count < judge->by_group_count &&
+                     judge->by_group[low + *count]->iommu_group == device->iommu_group;
+         ++*count)
+        ;
+    return &judge->by_group[low];
+}
+
 /* Functions of one card, or of one slot of the chipset, which no other slot separates. */
 static bool judge_is_same_slot(const struct device *device, const struct device *other) {
     size_t length = strcspn(device->address, ".");
@@ -236,19 +278,23 @@ static struct verdict judge_group(struct judge *judge, const struct device *devi
                          REFUSED_NO_IOMMU, memory_strdup("the host has no IOMMU turned on"),
                          memory_strdup("turn on VT-d or AMD-Vi in the firmware, and on Intel boot "
                                        "the kernel with intel_iommu=on"));
-    const struct device *blocker = with_group ? NULL : iommu_group_blocker(host, device);
-    if (blocker)
-        return judge_refuse_blocked(device, blocker);
-    for (size_t i = 0; i < host->count; i++) {
-        const struct device *other = &host->devices[i];
-        /* An ISA bridge stays on the host when the rest of its group goes. */
-        if (with_group && other->is_bridge && other->bus == BUS_PCI &&
-            other->iommu_group == device->iommu_group && iommu_blocks_group(other))
+    size_t count;
+    const struct device *const *group = judge_group_devices(judge, device, &count);
+    /* The kernel does not give the group to a VM while a driver of the host has a device of it. */
+    for (size_t i = 0; i < count; i++) {
+        if (group[i] == device || !iommu_blocks_group(group[i]))
+            continue;
+        if (!with_group)
+            return judge_refuse_blocked(device, group[i]);
+        if (group[i]->is_bridge) /* an ISA bridge: no rule can assign it */
             return judge_refuse_bound(
-                device, other,
+                device, group[i],
                 memory_strdup("it cannot be assigned, so no device of its group can: move the "
                               "card to another slot"));
-        if (with_group || !judge_is_group_member(device, other))
+    }
+    for (size_t i = 0; i < count && !with_group; i++) {
+        const struct device *other = group[i];
+        if (!judge_is_group_member(device, other))
             continue;
         if (!other->driver && other->obstacle == OBSTACLE_UNKNOWN_USE)
             return verdict_refuse(REFUSED_UNKNOWN_USE,

@@ -20,8 +20,8 @@ struct busy_device {
 };
 
 /*
- * What the answer depends on; borrowed, but for the
- * holdings. A list of questions takes one judge. judge_finish() ends it.
+ * What the answer depends on; borrowed, but for the holdings and the index. A list of questions
+ * takes one judge. judge_finish() ends it.
  */
 struct judge {
     const struct host *host;
@@ -33,6 +33,8 @@ struct judge {
     size_t busy_count;
     struct holdings holdings; /* what these VMs have, once that was asked for */
     bool has_holdings;
+    const struct device **by_group; /* PCI devices by IOMMU group; NULL: nobody asked so far */
+    size_t by_group_count;
 };
 
 /* A VM of which nothing is known: it has no device, and place for any. */
