@@ -101,6 +101,10 @@ void command_print_json(struct json_object *document, const char *note) {
     text_print_json(stdout, document);
 }
 
+void command_put_number(struct json_object *object, const char *key, int number) {
+    text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
+}
+
 /* --- options */
 
 /* The options that begin so, "'--strict' or '--sysroot'", which the caller frees; NULL when there

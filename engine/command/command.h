@@ -119,6 +119,9 @@ char *command_libvirt_note(const struct virt_error *error);
 /* Adds "note" to the document unless it is NULL, and prints the document; takes the document. */
 void command_print_json(struct json_object *document, const char *note);
 
+/* Sets a key to the number, or to null when it is negative: not known. */
+void command_put_number(struct json_object *object, const char *key, int number);
+
 /* Reads the devices of this host, or of --sysroot. Returns EXIT_FINE, and the caller ends it with
  * host_finish(); or EXIT_PROBLEM after saying why. */
 int command_load_host(const struct command_line *line, struct host *host);

@@ -61,8 +61,6 @@ static int command_detach_open_log(struct manual_detach_request *request, bool d
     }
     request->state = log_write_state_directory(request->state);
     request->journal = log_write_open(request->state, false);
-    if (!request->journal)
-        return command_fail("out of memory", NULL);
     status = command_detach_with_libvirt(request, false, json);
     log_write_close(request->journal);
     return status;

@@ -132,17 +132,13 @@ static void command_devices_put_id(struct json_object *object, const char *key,
     text_put_json(object, key, id.vendor || id.device ? text : NULL);
 }
 
-static void command_devices_put_number(struct json_object *object, const char *key, int number) {
-    text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
-}
-
 static void command_devices_put_place(struct json_object *object, const struct device *device) {
     bool usb = device->bus == BUS_USB;
-    command_devices_put_number(object, "iommu_group", device->iommu_group);
-    command_devices_put_number(object, "numa_node", device->numa_node);
+    command_put_number(object, "iommu_group", device->iommu_group);
+    command_put_number(object, "numa_node", device->numa_node);
     text_put_json(object, "port", usb ? device->address : NULL);
-    command_devices_put_number(object, "bus_number", usb ? (int)device->bus_number : -1);
-    command_devices_put_number(object, "device_number", usb ? (int)device->device_number : -1);
+    command_put_number(object, "bus_number", usb ? (int)device->bus_number : -1);
+    command_put_number(object, "device_number", usb ? (int)device->device_number : -1);
 }
 
 static void command_devices_put_facts(struct json_object *object, const struct device *device) {

@@ -100,8 +100,6 @@ static int command_plug_handle(const struct plug_options *options, const struct 
                             log_write_open(options->line.state, by_hand || isatty(STDERR_FILENO)),
                         .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
-    if (!plug.journal)
-        return command_fail("out of memory", NULL);
     bool good = plug_event(&plug, uevent);
     if (by_hand && good && !log_write_count(plug.journal))
         fprintf(stderr,

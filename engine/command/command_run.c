@@ -41,8 +41,6 @@ static int command_run_run(const struct command *command, int argc, char **argv)
                               .log = log_write_open(line.state, isatty(STDERR_FILENO)),
                               .boot_ms = command_run_boot_ms(),
                               .open_virt = virt_asker_connect};
-    if (!hook.log)
-        return command_fail("out of memory", NULL);
     switch (hook_event_kind(hook.operation)) {
     case HOOK_EVENT_KNOWN: {
         size_t size = 0;

@@ -296,10 +296,6 @@ static void command_status_print_text(const struct view *view, const struct stat
 
 /* --- JSON */
 
-static void command_status_put_number(struct json_object *object, const char *key, int number) {
-    text_json_add(object, key, number < 0 ? NULL : text_json_number(number));
-}
-
 static struct json_object *command_status_device_json(const struct status_row *row) {
     const struct device *device = row->device;
     const struct domain_hostdev *hostdev = row->hostdev;
@@ -315,7 +311,7 @@ static struct json_object *command_status_device_json(const struct status_row *r
     text_put_json(object, "id", no.vendor ? id : NULL);
     text_put_json(object, "name", device ? device->name : NULL);
     text_put_json(object, "driver", device ? device->driver : NULL);
-    command_status_put_number(object, "iommu_group", device ? device->iommu_group : -1);
+    command_put_number(object, "iommu_group", device ? device->iommu_group : -1);
     return object;
 }
 

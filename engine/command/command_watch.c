@@ -111,8 +111,6 @@ static int command_watch_start(struct plug *plug) {
     if (status != EXIT_FINE)
         return status;
     plug->journal = log_write_open(plug->state, isatty(STDERR_FILENO));
-    if (!plug->journal)
-        return command_fail("out of memory", NULL);
     status = command_watch_listen_until_signal(plug);
     log_write_close(plug->journal);
     return status;

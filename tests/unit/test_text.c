@@ -154,8 +154,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_characters), cmocka_unit_test(test_print),
         cmocka_unit_test(test_escape),     cmocka_unit_test(test_json),
-        cmocka_unit_test(test_print_json),
-        cmocka_unit_test(starts_and_ends),
+        cmocka_unit_test(test_print_json), cmocka_unit_test(starts_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
