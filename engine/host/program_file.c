@@ -54,10 +54,10 @@ static enum program_file program_file_refuse_directory(const struct file_judge *
     bool sticky = program_file_is_owner_trusted(judge, status->st_uid) && status->st_mode & S_ISVTX;
     return program_file_refuse(
         judge,
-        memory_printf("'%s' may be replaced by others than root: they may change the directory "
-                      "'%s' (owner %u, mode %04o)",
-                      judge->path, path, (unsigned)status->st_uid,
-                      (unsigned)status->st_mode & 07777U),
+        memory_printf(
+            "'%s' may be replaced by users other than root: they may change the directory "
+            "'%s' (owner %u, mode %04o)",
+            judge->path, path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
         sticky ? memory_strdup("move it to a directory that only root may change, such as "
                                "/usr/local/libexec")
                : program_file_how_to_protect(judge, path, status));
@@ -133,8 +133,8 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
     if (!program_file_is_trusted(judge, status))
         return program_file_refuse(
             judge,
-            memory_printf("'%s' may be changed by others than root (owner %u, mode %04o)", path,
-                          (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
+            memory_printf("'%s' may be changed by users other than root (owner %u, mode %04o)",
+                          path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
             program_file_how_to_protect(judge, path, status));
     return program_file_judge_holder(judge, below) ? HOST_PROGRAM_USABLE : HOST_PROGRAM_REFUSED;
 }

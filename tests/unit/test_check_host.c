@@ -378,13 +378,14 @@ static void programs_that_others_may_change(void **state) {
     make_file("good", "", 0755);
     make_file("group", "", 0775);
     make_file("all", "", 04757);
-    says_of_program("/opt/group", "'/opt/group' may be changed by others than root (owner");
+    says_of_program("/opt/group", "'/opt/group' may be changed by users other than root (owner");
     says_of_program("/opt/group", "mode 0775)");
     says_of_program("/opt/all", "mode 4757)");
     hint_of_program("/opt/all", "chmod go-w /opt/all");
     make_directory("", 0775);
-    says_of_program("/opt/good", "'/opt/good' may be replaced by others than root: they may change "
-                                 "the directory '/opt' (owner");
+    says_of_program("/opt/good",
+                    "'/opt/good' may be replaced by users other than root: they may change "
+                    "the directory '/opt' (owner");
     hint_of_program("/opt/good", "chmod go-w /opt");
     make_directory("", 01777);
     says_of_program("/opt/good", "mode 1777)");
@@ -420,7 +421,7 @@ static void links_that_others_may_change(void **state) {
     }
     says_of_program("/opt/links/good", NULL);
     says_of_program("/opt/links/opt/good", NULL);
-    says_of_program("/opt/links/all", "'/opt/links/all' may be changed by others than root");
+    says_of_program("/opt/links/all", "'/opt/links/all' may be changed by users other than root");
     make_directory("links", 01777);
     says_of_program("/opt/links/good", "the directory '/opt/links' (owner");
     says_of_program("/opt/links/opt/good", "the directory '/opt/links' (owner");
@@ -433,7 +434,8 @@ static void programs_of_others(void **state) {
     make_file("good", "", 0755);
     give_to(".", 0);
     give_to("opt/good", 12345);
-    says_of_program("/opt/good", "may be changed by others than root (owner 12345, mode 0755)");
+    says_of_program("/opt/good",
+                    "may be changed by users other than root (owner 12345, mode 0755)");
     hint_of_program("/opt/good", "chown root /opt/good");
     make_file("good", "", 0757);
     hint_of_program("/opt/good", "chown root /opt/good; chmod go-w /opt/good");

@@ -1332,7 +1332,7 @@ static void a_program_that_others_may_change(void **state) {
     assert_int_equal(chmod(program, 0757), 0);
     assert_false(run_of(action));
     assert_string_equal(results(), "refused run -\n" ATTACHED(FIRST) "ran run -\n");
-    assert_message(0, "script' may be changed by others than root (owner ");
+    assert_message(0, "script' may be changed by users other than root (owner ");
     assert_message(0, "; chmod go-w ");
     assert_int_equal(access(mark, F_OK), -1);
     assert_int_equal(chmod(program, 0755), 0);
