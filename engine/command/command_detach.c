@@ -26,28 +26,23 @@ static int command_detach_fail(const struct virt_error *error, bool json) {
     return command_fail(error->failure.message, error->failure.hint);
 }
 
-static int command_detach_device(const struct manual_detach_request *request, bool dry, bool json) {
+static int command_detach_device(struct manual_detach_request *request, bool dry, bool json) {
     struct manual_detach detach;
-    struct virt_error error;
-    int status;
-    if (manual_detach_init(&detach, request, &error) < 0)
-        return command_detach_fail(&error, json);
-    if (dry) {
-        status = command_detach_show(&detach, json);
-    } else {
-        log_write_copy(request->journal, stdout, json);
-        status = manual_detach_execute(&detach) ? EXIT_FINE : EXIT_PROBLEM;
-    }
-    manual_detach_finish(&detach);
-    return status;
-}
-
-static int command_detach_with_libvirt(struct manual_detach_request *request, bool dry, bool json) {
     struct virt_error error;
     int status;
     if (virt_asker_connect(&request->virt, NULL, &error) < 0)
         return command_detach_fail(&error, json);
-    status = command_detach_device(request, dry, json);
+    if (manual_detach_init(&detach, request, &error) < 0) {
+        status = command_detach_fail(&error, json);
+    } else {
+        if (dry) {
+            status = command_detach_show(&detach, json);
+        } else {
+            log_write_copy(request->journal, stdout, json);
+            status = manual_detach_execute(&detach) ? EXIT_FINE : EXIT_PROBLEM;
+        }
+        manual_detach_finish(&detach);
+    }
     virt_close(request->virt);
     return status;
 }
@@ -57,11 +52,11 @@ static int command_detach_open_log(struct manual_detach_request *request, bool d
     int status;
     if (dry) {
         request->state = NULL;
-        return command_detach_with_libvirt(request, true, json);
+        return command_detach_device(request, true, json);
     }
     request->state = log_write_state_directory(request->state);
     request->journal = log_write_open(request->state, false);
-    status = command_detach_with_libvirt(request, false, json);
+    status = command_detach_device(request, false, json);
     log_write_close(request->journal);
     return status;
 }
