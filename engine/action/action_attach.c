@@ -56,7 +56,7 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
                                              struct task *task, const struct virt_error *error) {
     if (error->kind != VIRT_UNREACHABLE && !task->reply_lost)
         restore_driver_note_failed(run, entry->device);
-    return error->kind == VIRT_HELD ? action_attach_held(run, entry, task, error)
+    return error->kind == VIRT_BUSY ? action_attach_held(run, entry, task, error)
                                     : run_fail_call(run, entry, task, error);
 }
 

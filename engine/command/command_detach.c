@@ -17,7 +17,7 @@ static int command_detach_show(const struct manual_detach *detach, bool json) {
 }
 
 static int command_detach_fail(const struct virt_error *error, bool json) {
-    if (json && (error->kind == VIRT_SILENT || error->kind == VIRT_UNREACHABLE)) {
+    if (json && (error->kind == VIRT_NO_REPLY || error->kind == VIRT_UNREACHABLE)) {
         struct json_object *document = text_json_object();
         char *note = command_libvirt_note(error);
         command_print_json(document, note);

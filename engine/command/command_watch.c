@@ -46,7 +46,7 @@ static void command_watch_handle(void *context, const struct uevent *uevent) {
 }
 
 static int command_watch_listen_until_signal(struct plug *plug) {
-    char error[256];
+    struct failure failure;
     struct watch watch = {.socket = uevent_socket_open(),
                           .read = uevent_socket_read,
                           .handle = command_watch_handle,
@@ -54,12 +54,10 @@ static int command_watch_listen_until_signal(struct plug *plug) {
                           .host_source = plug->host_source,
                           .state = plug->state,
                           .ready = command_watch_report_ready};
-    if (watch.socket < 0) {
-        snprintf(error, sizeof error, "cannot listen for kernel uevents: %s", strerror(errno));
-        return command_fail(error, "run it as root in the host's network namespace");
-    }
-    int status =
-        watch_run(&watch, error, sizeof error) == 0 ? EXIT_FINE : command_fail(error, NULL);
+    if (watch.socket < 0)
+        return command_failf("run it as root in the host's network namespace",
+                             "cannot listen for kernel uevents: %s", strerror(errno));
+    int status = watch_run(&watch, &failure) == 0 ? EXIT_FINE : command_fail(failure.message, NULL);
     command_watch_notify_manager("STOPPING=1");
     close(watch.socket);
     return status;

@@ -75,7 +75,7 @@ static int plan_context_ask_libvirt(struct plan_context *context, struct virt *v
     struct virt_error error;
     char *xml = NULL;
     if (virt->ops->domain_xml(virt, context->vm, &xml, &error) < 0)
-        return error.kind == VIRT_SILENT || error.kind == VIRT_UNREACHABLE
+        return error.kind == VIRT_NO_REPLY || error.kind == VIRT_UNREACHABLE
                    ? plan_context_go_on_without(context, &error)
                    : command_fail(error.failure.message, error.failure.hint);
     int status = plan_context_parse_xml(&context->domain, context->vm, xml, strlen(xml));

@@ -58,7 +58,7 @@ void domain_list_finish(struct domain_list *domains) {
 
 /* --- from libvirt */
 
-static void domain_list_add_vms(struct domain_list *domains, struct virt_vm *vms, size_t count,
+static void domain_list_add_vms(struct domain_list *domains, struct virt_domain *vms, size_t count,
                                 const char *own_uuid) {
     *domains = (struct domain_list){0};
     for (size_t i = 0; i < count; i++)
@@ -69,7 +69,7 @@ static void domain_list_add_vms(struct domain_list *domains, struct virt_vm *vms
 
 int domain_list_running(struct domain_list *domains, struct virt *virt, const char *own_uuid,
                         struct virt_error *error) {
-    struct virt_vm *vms = NULL;
+    struct virt_domain *vms = NULL;
     size_t count = 0;
     int status = virt->ops->list(virt, &vms, &count, error);
     domain_list_add_vms(domains, vms, status < 0 ? 0 : count, own_uuid);
@@ -77,7 +77,7 @@ int domain_list_running(struct domain_list *domains, struct virt *virt, const ch
 }
 
 int domain_list_all(struct domain_list *domains, struct virt *virt, struct virt_error *error) {
-    struct virt_vm *vms = NULL;
+    struct virt_domain *vms = NULL;
     size_t count = 0;
     int status = virt->ops->list_all(virt, &vms, &count, error);
     domain_list_add_vms(domains, vms, status < 0 ? 0 : count, NULL);

@@ -42,9 +42,9 @@ static const struct libvirt_errors_meaning {
     enum virt_error_kind kind;
     const char *hint;
 } meanings[] = {
-    {ANY, VIR_ERR_OPERATION_TIMEOUT, NULL, VIRT_PASSES,
+    {ANY, VIR_ERR_OPERATION_TIMEOUT, NULL, VIRT_TRANSIENT,
      "something else works on the VM; 'virsh domjobinfo VM' shows what"},
-    {ANY, ANY, "state change lock", VIRT_PASSES,
+    {ANY, ANY, "state change lock", VIRT_TRANSIENT,
      "something else works on the VM; 'virsh domjobinfo VM' shows what"},
     {ANY, VIR_ERR_NO_DOMAIN, NULL, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs"},
     {ANY, VIR_ERR_AUTH_FAILED, NULL, VIRT_UNREACHABLE, "run it as root"},
@@ -64,9 +64,9 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "cannot write data", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
     {ANY, ANY, "failed to connect socket", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
     {ANY, ANY, "keepalive timeout", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
-    {ANY, VIR_ERR_OPERATION_INVALID, "is in use", VIRT_HELD,
+    {ANY, VIR_ERR_OPERATION_INVALID, "is in use", VIRT_BUSY,
      "a VM has it, or another device of its IOMMU group: detach it there first"},
-    {ANY, VIR_ERR_OPERATION_FAILED, "already exists", VIRT_HELD, "the VM has it already"},
+    {ANY, VIR_ERR_OPERATION_FAILED, "already exists", VIRT_BUSY, "the VM has it already"},
     {ANY, ANY, "domain is not running", VIRT_NOT_RUNNING, "start the VM first"},
     {ANY, ANY, "domain is no longer running", VIRT_NOT_RUNNING, "the VM stopped meanwhile"},
     {ANY, ANY, "inactive domain", VIRT_NOT_RUNNING, "start the VM first"},
@@ -122,18 +122,18 @@ static const struct libvirt_errors_meaning {
      "the VM's USB controller is too old for the device: use <controller type='usb' "
      "model='qemu-xhci'/>"},
     /* Each of the two may see a device later than the kernel shows it. */
-    {ANY, ANY, "did not find usb device", VIRT_PASSES, HINT_USB_GONE},
-    {ANY, ANY, "did not find matching usb", VIRT_PASSES, HINT_USB_GONE}, /* since 12 */
-    {ANY, ANY, "failed to find host usb device", VIRT_PASSES, HINT_USB_GONE},
-    {ANY, ANY, "failed to open host usb device", VIRT_PASSES, HINT_USB_OPEN},
-    {ANY, ANY, "/dev/bus/usb/", VIRT_PASSES, HINT_USB_OPEN},
+    {ANY, ANY, "did not find usb device", VIRT_TRANSIENT, HINT_USB_GONE},
+    {ANY, ANY, "did not find matching usb", VIRT_TRANSIENT, HINT_USB_GONE}, /* since 12 */
+    {ANY, ANY, "failed to find host usb device", VIRT_TRANSIENT, HINT_USB_GONE},
+    {ANY, ANY, "failed to open host usb device", VIRT_TRANSIENT, HINT_USB_OPEN},
+    {ANY, ANY, "/dev/bus/usb/", VIRT_TRANSIENT, HINT_USB_OPEN},
     {ANY, ANY, "multiple usb devices", VIRT_FAILED,
      "several devices have that id: say which by its 'port' or 'serial'"},
     {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
      "a bridge cannot be passed: name the device behind it"},
-    {ANY, ANY, "guest is busy", VIRT_PASSES,
+    {ANY, ANY, "guest is busy", VIRT_TRANSIENT,
      "the guest is at work on that slot, and has not finished yet"},
-    {ANY, ANY, "already in the process of unplug", VIRT_PASSES,
+    {ANY, ANY, "already in the process of unplug", VIRT_TRANSIENT,
      "the guest was asked to let it go, and has not answered yet"},
     {ANY, ANY, "rejected by the guest", VIRT_REFUSED,
      "stop its use in the guest, or shut the VM down"},

@@ -23,13 +23,13 @@ static int libvirt_events_add_timer(const struct libvirt_api *api, int milliseco
     return timer;
 }
 
-static bool libvirt_events_has_news(const struct libvirt_events *events) {
-    return events->taken < events->count;
+static bool libvirt_events_has_queued(const struct libvirt_events *events) {
+    return events->read_count < events->count;
 }
 
-/* Runs the loop until its time is over, there are news, or the connection is lost (NULL: for the
- * time alone). At least 1 ms: a timer that has fired already would leave no turn to the sockets.
- * Returns -1 when the loop does not work. */
+/* Runs the loop until its time is over, an event is queued, or the connection is lost (NULL: for
+ * the time alone). At least 1 ms: a timer that has fired already would leave no turn to the
+ * sockets. Returns -1 when the loop does not work. */
 static int libvirt_events_run_loop(const struct libvirt_events *events, int milliseconds,
                                    virConnectPtr connection) {
     const struct libvirt_api *api = events->api;
@@ -40,20 +40,20 @@ static int libvirt_events_run_loop(const struct libvirt_events *events, int mill
     if (timer < 0)
         return -1;
     while (status == 0 && !over &&
-           (!connection || (!libvirt_events_has_news(events) && api->is_alive(connection) == 1)))
+           (!connection || (!libvirt_events_has_queued(events) && api->is_alive(connection) == 1)))
         status = api->run_loop();
     api->remove_timeout(timer);
     return status;
 }
 
-static void libvirt_events_add_news(struct libvirt_events *events, enum virt_news_kind kind,
-                                    const char *alias) {
-    struct virt_news *news;
+static void libvirt_events_queue(struct libvirt_events *events, enum virt_event_kind kind,
+                                 const char *alias) {
+    struct virt_event *event;
 
-    events->news = memory_grow(events->news, events->count, sizeof *events->news);
-    news = &events->news[events->count++];
-    *news = (struct virt_news){.kind = kind};
-    snprintf(news->alias, sizeof news->alias, "%s", alias ? alias : "");
+    events->queue = memory_grow(events->queue, events->count, sizeof *events->queue);
+    event = &events->queue[events->count++];
+    *event = (struct virt_event){.kind = kind};
+    snprintf(event->alias, sizeof event->alias, "%s", alias ? alias : "");
 }
 
 /* A guest that crashed may be kept as it is, and a running VM whose definition is taken away runs
@@ -62,19 +62,19 @@ static void libvirt_events_on_lifecycle(virConnectPtr connection, virDomainPtr d
                                         int detail, void *events) {
     (void)connection, (void)domain, (void)detail;
     if (event == VIR_DOMAIN_EVENT_STOPPED)
-        libvirt_events_add_news(events, VIRT_NEWS_STOPPED, NULL);
+        libvirt_events_queue(events, VIRT_EVENT_STOPPED, NULL);
 }
 
 static void libvirt_events_on_removed(virConnectPtr connection, virDomainPtr domain,
                                       const char *alias, void *events) {
     (void)connection, (void)domain;
-    libvirt_events_add_news(events, VIRT_NEWS_REMOVED, alias);
+    libvirt_events_queue(events, VIRT_EVENT_REMOVED, alias);
 }
 
 static void libvirt_events_on_removal_failed(virConnectPtr connection, virDomainPtr domain,
                                              const char *alias, void *events) {
     (void)connection, (void)domain;
-    libvirt_events_add_news(events, VIRT_NEWS_REFUSED, alias);
+    libvirt_events_queue(events, VIRT_EVENT_REFUSED, alias);
 }
 
 void libvirt_events_stop(struct libvirt_events *events) {
@@ -87,7 +87,7 @@ void libvirt_events_stop(struct libvirt_events *events) {
         libvirt_events_run_loop(events, 1, NULL); /* which closes the socket */
         events->api->reset_last_error();
     }
-    free(events->news);
+    free(events->queue);
     *events = (struct libvirt_events){.api = events->api};
 }
 
@@ -141,17 +141,17 @@ int libvirt_events_watch(struct libvirt_events *events, virConnectPtr connection
     return status;
 }
 
-int libvirt_events_wait(struct libvirt_events *events, int timeout_ms, struct virt_news *news,
+int libvirt_events_wait(struct libvirt_events *events, int timeout_ms, struct virt_event *event,
                         struct virt_error *error) {
-    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    *event = (struct virt_event){.kind = VIRT_EVENT_NONE};
     if (!events->connection) {
         clock_sleep(timeout_ms);
         return 0;
     }
-    bool is_broken = !libvirt_events_has_news(events) &&
+    bool is_broken = !libvirt_events_has_queued(events) &&
                      libvirt_events_run_loop(events, timeout_ms, events->connection) != 0;
-    if (libvirt_events_has_news(events)) {
-        *news = events->news[events->taken++];
+    if (libvirt_events_has_queued(events)) {
+        *event = events->queue[events->read_count++];
         return 0;
     }
     bool is_lost = events->api->is_alive(events->connection) != 1;

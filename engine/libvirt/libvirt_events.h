@@ -17,8 +17,8 @@ struct libvirt_events {
     const struct libvirt_api *api;       /* borrowed */
     virConnectPtr connection;            /* NULL: nothing is watched, or libvirt cannot tell */
     int callbacks[LIBVIRT_EVENTS_KINDS]; /* -1: the daemon does not know the event */
-    struct virt_news *news; /* came and was not asked for yet; the first `taken` were */
-    size_t count, taken;
+    struct virt_event *queue; /* came and was not asked for yet; the first `read_count` were */
+    size_t count, read_count;
 };
 
 /* Registers libvirt's event loop, which must be there before the connection is made that is to use
@@ -30,7 +30,7 @@ int libvirt_events_watch(struct libvirt_events *events, virConnectPtr connection
                          struct virt_error *error);
 
 /* See virt_ops.wait(). */
-int libvirt_events_wait(struct libvirt_events *events, int timeout_ms, struct virt_news *news,
+int libvirt_events_wait(struct libvirt_events *events, int timeout_ms, struct virt_event *event,
                         struct virt_error *error);
 
 /* Forgets all events and closes the connection. */

@@ -14,7 +14,7 @@ void virt_set_subject(struct virt *virt, const char *subject) {
         virt->ops->subject(virt, subject);
 }
 
-void virt_list_free(struct virt_vm *vms, size_t count) {
+void virt_list_free(struct virt_domain *vms, size_t count) {
     for (size_t i = 0; vms && i < count; i++)
         free(vms[i].xml);
     free(vms);

@@ -1,7 +1,7 @@
 /*
- * Port to the hypervisor: what the engine asks of libvirt and nothing more, so that a test can
- * stand in. Calls block, at most for the limits of engine/system/deadline.h. None may be made
- * inside a libvirt hook.
+ * Port to the hypervisor: all that the engine asks of libvirt, so that a test can replace it. Calls
+ * block, at most for the limits of engine/system/deadline.h. None may be made inside a libvirt
+ * hook: the daemon waits for the hook.
  */
 #ifndef ENGINE_VIRT_H
 #define ENGINE_VIRT_H
@@ -11,19 +11,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What to do about an error, from what libvirt said. */
+/* What a caller can do about an error. */
 enum virt_error_kind {
     VIRT_FAILED,      /* will fail again */
-    VIRT_PASSES,      /* job lock: try again */
-    VIRT_NO_DOMAIN,   /* no VM is called that */
+    VIRT_TRANSIENT,   /* may succeed soon, as when another job of the VM runs: retry */
+    VIRT_NO_DOMAIN,   /* no VM has that UUID, name or title */
     VIRT_NOT_RUNNING, /* the VM has stopped, or has not started yet: libvirt's words are the same */
-    VIRT_REFUSED,     /* the guest does not let the device go */
-    VIRT_HELD,        /* the device is in use by a VM, this or another */
-    /* No libvirt library, no connection, connection lost, perhaps after libvirt got the call. The
-     * next call connects anew, once; after a daemon's restart the first call fails. */
+    VIRT_REFUSED,     /* the guest does not release the device */
+    VIRT_BUSY,        /* a VM, this or another, has the device */
+    /* No libvirt library, no connection, or connection lost, perhaps after libvirt got the call.
+     * The next call connects again, once; after a daemon's restart the first call fails. */
     VIRT_UNREACHABLE,
     /* The call did not return within its limit: libvirt got it, and may still do it. */
-    VIRT_SILENT,
+    VIRT_NO_REPLY,
 };
 
 struct virt_error {
@@ -32,26 +32,26 @@ struct virt_error {
     struct failure failure;
 };
 
-/* One VM as virt_list() gives it. */
-struct virt_vm {
+/* One VM as list() returns it. */
+struct virt_domain {
     char uuid[37];
     char *xml;
 };
 
-/* What happened to the VM that is watched. */
-enum virt_news_kind {
-    VIRT_NEWS_NONE,
-    VIRT_NEWS_REMOVED, /* the guest let a device go: the VM no longer has the device */
-    VIRT_NEWS_REFUSED, /* the guest keeps the device; libvirt tells since 1.3.4 */
-    VIRT_NEWS_STOPPED, /* the VM is not running any more */
+/* What happened to the VM that watch() watches. */
+enum virt_event_kind {
+    VIRT_EVENT_NONE,
+    VIRT_EVENT_REMOVED, /* the guest released a device: the VM no longer has it */
+    VIRT_EVENT_REFUSED, /* the guest keeps the device; libvirt reports it since 1.3.4 */
+    VIRT_EVENT_STOPPED, /* the VM is not running any more */
 };
 
-struct virt_news {
-    enum virt_news_kind kind;
+struct virt_event {
+    enum virt_event_kind kind;
     char alias[64]; /* of the device, for REMOVED and REFUSED; else "" */
 };
 
-/* Who is at the other end of a connection. */
+/* The daemon of a connection. */
 struct virt_about {
     unsigned long version; /* libvirt's: 9000000 is 9.0.0 */
     char uri[256];
@@ -62,20 +62,21 @@ struct virt;
 /* Every function returns 0, or -1 with `error` filled in. */
 struct virt_ops {
     /* The XML of the VM that has this UUID, name or title (tried in that order): the live one, or
-     * of a VM that does not run its definition, which has no id. A title that two VMs have is an
-     * error. The caller frees it. */
+     * of a stopped VM its definition, which has no id. A title that two VMs have is an error. The
+     * caller frees it. */
     int (*domain_xml)(struct virt *virt, const char *vm, char **xml, struct virt_error *error);
-    /* Every running VM; not one that stops meanwhile. The caller ends the list with
+    /* Every running VM, without those that stop meanwhile. The caller frees the list with
      * virt_list_free(). */
-    int (*list)(struct virt *virt, struct virt_vm **vms, size_t *count, struct virt_error *error);
+    int (*list)(struct virt *virt, struct virt_domain **vms, size_t *count,
+                struct virt_error *error);
     /* Every VM that libvirt knows, running or not. */
-    int (*list_all)(struct virt *virt, struct virt_vm **vms, size_t *count,
+    int (*list_all)(struct virt *virt, struct virt_domain **vms, size_t *count,
                     struct virt_error *error);
     /*
-     * Attach to and detach from the running VM; its configuration stays as it is. `id` is of the
-     * life of the VM that is meant, -1: any. libvirt knows a VM by its UUID alone, whatever id the
-     * caller has: it is compared right before the call, and VIRT_NOT_RUNNING says that another life
-     * has begun. In between, a VM can still be destroyed and started.
+     * Attach to and detach from the running VM; its configuration stays as it is. libvirt finds a
+     * VM by its UUID alone. `id` (-1: any) is the number that libvirt gave the VM when it started:
+     * it is compared right before the call, and VIRT_NOT_RUNNING says that the VM has been started
+     * again since. Between the comparison and the call the VM can still be destroyed and started.
      */
     int (*attach)(struct virt *virt, const char *uuid, int id, const char *xml,
                   struct virt_error *error);
@@ -83,18 +84,18 @@ struct virt_ops {
                   struct virt_error *error);
     int (*reset)(struct virt *virt, const char *uuid, int id, struct virt_error *error);
     int (*reboot)(struct virt *virt, const char *uuid, int id, struct virt_error *error);
-    /* From here on keeps what happens to the running VM, for wait(): at most one VM at a time, anew
-     * at each call. Call it before what is to be waited for. */
+    /* Queues the running VM's events for wait(). Watches one VM at a time; each call empties the
+     * queue. Call it before the change whose events you want. */
     int (*watch)(struct virt *virt, const char *uuid, struct virt_error *error);
     /*
-     * The next thing that happened to the watched VM, or VIRT_NEWS_NONE when there was none within
-     * `timeout_ms` (0: only what is there already). Always NONE, after all of the time, where
-     * libvirt cannot tell: so look at the VM too. VIRT_UNREACHABLE: nothing is watched any more.
+     * The next event of the watched VM, or VIRT_EVENT_NONE when there was none within `timeout_ms`
+     * (0: do not wait). Always NONE, after the whole timeout, where libvirt cannot report events:
+     * so look at the VM too. VIRT_UNREACHABLE: nothing is watched any more.
      */
-    int (*wait)(struct virt *virt, int timeout_ms, struct virt_news *news,
+    int (*wait)(struct virt *virt, int timeout_ms, struct virt_event *event,
                 struct virt_error *error);
-    /* What the next changes are about, as in "0000:03:00.0, VM 'frigate'", for messages; NULL ends
-     * that. NULL in a stand-in, as the next one. */
+    /* What the next changes are about, for messages: "0000:03:00.0, VM 'frigate'"; NULL ends that.
+     * A test's implementation may leave this member NULL. */
     void (*subject)(struct virt *virt, const char *subject);
     int (*about)(struct virt *virt, struct virt_about *about, struct virt_error *error);
     void (*close)(struct virt *virt);
@@ -129,13 +130,13 @@ int virt_error_set(struct virt_error *error, enum virt_error_kind kind, const ch
                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #define VIRT_NO_ANSWER "libvirt does not answer: "
-/* The message without these words, for a caller that has said so already. */
+/* The message without these words, for a caller that has already said them. */
 const char *virt_error_reason(const struct virt_error *error);
 
 /* virt->ops->subject(), if there is one. */
 void virt_set_subject(struct virt *virt, const char *subject);
 
 void virt_close(struct virt *virt);
-void virt_list_free(struct virt_vm *vms, size_t count);
+void virt_list_free(struct virt_domain *vms, size_t count);
 
 #endif

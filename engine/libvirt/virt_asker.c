@@ -94,7 +94,7 @@ static void virt_asker_serve_put(struct virt_asker_service *service, const void 
 }
 
 static int virt_asker_serve_list(struct virt_asker_service *service, struct virt_error *error) {
-    struct virt_vm *vms = NULL;
+    struct virt_domain *vms = NULL;
     size_t count = 0;
     int status = service->question.call == CALL_LIST
                      ? service->virt->ops->list(service->virt, &vms, &count, error)
@@ -133,9 +133,9 @@ static int virt_asker_serve_about(struct virt_asker_service *service, struct vir
 }
 
 static int virt_asker_serve_wait(struct virt_asker_service *service, struct virt_error *error) {
-    struct virt_news news = {0};
-    int status = service->virt->ops->wait(service->virt, service->question.number, &news, error);
-    virt_asker_serve_put(service, &news, sizeof news);
+    struct virt_event event = {0};
+    int status = service->virt->ops->wait(service->virt, service->question.number, &event, error);
+    virt_asker_serve_put(service, &event, sizeof event);
     return status;
 }
 
@@ -225,13 +225,13 @@ static int virt_asker_fail_late(struct virt_asker *asker, enum virt_asker_call c
     asker->is_open = false;
     if (virt_asker_is_change(call))
         virt_error_set(
-            error, VIRT_SILENT,
+            error, VIRT_NO_REPLY,
             "libvirt may still do it: 'dmesg' and the daemon's log say what it waits for; a "
             "program may have the device open on the host",
             VIRT_NO_ANSWER "%s%s%s has not returned for %d s", asker_texts[call],
             subject ? " of " : "", subject ? subject : "", virt_asker_seconds(limit));
     else
-        virt_error_set(error, VIRT_SILENT,
+        virt_error_set(error, VIRT_NO_REPLY,
                        "see whether a hook script hangs ('ps -ef'); else restart the daemon "
                        "('systemctl restart libvirtd', or virtqemud): running VMs stay",
                        VIRT_NO_ANSWER "%s within %d s", asker_texts[call],
@@ -384,21 +384,21 @@ static int virt_asker_domain_xml(struct virt *virt, const char *vm, char **xml,
     return status;
 }
 
-static void virt_asker_take_list(const struct virt_asker_exchange *exchange, struct virt_vm **vms,
-                                 size_t *count) {
+static void virt_asker_take_list(const struct virt_asker_exchange *exchange,
+                                 struct virt_domain **vms, size_t *count) {
     const char *at = exchange->bytes, *end = at + exchange->answer.size;
     *vms = memory_zalloc(sizeof **vms);
     for (*count = 0; at < end; ++*count) {
         *vms = memory_grow(*vms, *count, sizeof **vms);
-        struct virt_vm *vm = &(*vms)[*count];
+        struct virt_domain *vm = &(*vms)[*count];
         memcpy(vm->uuid, at, sizeof vm->uuid);
         vm->xml = memory_strdup(at + sizeof vm->uuid);
         at += sizeof vm->uuid + strlen(vm->xml) + 1;
     }
 }
 
-static int virt_asker_list_by(struct virt *virt, enum virt_asker_call call, struct virt_vm **vms,
-                              size_t *count, struct virt_error *error) {
+static int virt_asker_list_by(struct virt *virt, enum virt_asker_call call,
+                              struct virt_domain **vms, size_t *count, struct virt_error *error) {
     struct virt_asker_exchange exchange = {.question = {.call = call}};
     int status = virt_asker_call(virt, &exchange, error);
     *vms = NULL;
@@ -409,12 +409,12 @@ static int virt_asker_list_by(struct virt *virt, enum virt_asker_call call, stru
     return status;
 }
 
-static int virt_asker_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int virt_asker_list(struct virt *virt, struct virt_domain **vms, size_t *count,
                            struct virt_error *error) {
     return virt_asker_list_by(virt, CALL_LIST, vms, count, error);
 }
 
-static int virt_asker_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int virt_asker_list_all(struct virt *virt, struct virt_domain **vms, size_t *count,
                                struct virt_error *error) {
     return virt_asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
 }
@@ -452,18 +452,18 @@ static int virt_asker_watch(struct virt *virt, const char *uuid, struct virt_err
 }
 
 /* What was watched went with the asker that was killed. The time counts that has gone by here. */
-static int virt_asker_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+static int virt_asker_wait(struct virt *virt, int timeout_ms, struct virt_event *event,
                            struct virt_error *error) {
     struct virt_asker_exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
     int64_t start = clock_now();
-    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    *event = (struct virt_event){.kind = VIRT_EVENT_NONE};
     if (!virt_asker_self(virt)->is_open)
         return virt_error_set(error, VIRT_UNREACHABLE, "",
                               "libvirt's events are not watched any more");
     int status = virt_asker_call(virt, &exchange, error);
     if (status == 0 && exchange.bytes)
-        memcpy(news, exchange.bytes, sizeof *news);
-    if (status == 0 && news->kind == VIRT_NEWS_NONE)
+        memcpy(event, exchange.bytes, sizeof *event);
+    if (status == 0 && event->kind == VIRT_EVENT_NONE)
         clock_sleep(timeout_ms - (clock_now() - start));
     free(exchange.bytes);
     return status;

@@ -1,10 +1,10 @@
 /*
  * The port to libvirt with a deadline for every call. libvirt's client waits for its daemon for as
  * long as the daemon takes, and cannot be interrupted: so a process of its own, the asker, makes
- * the calls. One that does not return in time is VIRT_SILENT, and the asker is killed; a library
+ * the calls. One that does not return in time is VIRT_NO_REPLY, and the asker is killed; a library
  * that crashes is VIRT_UNREACHABLE. The next call starts another asker.
  *
- * After VIRT_SILENT every call fails at once, with the same error, for as long as a question may
+ * After VIRT_NO_REPLY every call fails at once, with the same error, for as long as a question may
  * take: who makes many calls waits once.
  */
 #ifndef ENGINE_VIRT_ASKER_H

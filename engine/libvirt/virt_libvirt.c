@@ -125,7 +125,7 @@ static void virt_libvirt_check_running(const struct libvirt *self, const char *u
 }
 
 /* Returns 1 when it was read, 0 when the VM went away meanwhile, -1 for an error. */
-static int virt_libvirt_read_vm(struct libvirt *self, virDomainPtr domain, struct virt_vm *vm,
+static int virt_libvirt_read_vm(struct libvirt *self, virDomainPtr domain, struct virt_domain *vm,
                                 struct virt_error *error) {
     vm->xml = self->api.uuid(domain, vm->uuid) == 0 ? self->api.xml(domain, 0) : NULL;
     if (vm->xml)
@@ -136,7 +136,7 @@ static int virt_libvirt_read_vm(struct libvirt *self, virDomainPtr domain, struc
 }
 
 /* "'NAME' (UUID)" of a VM that has the title, for the caller to free; NULL: it has not. */
-static char *virt_libvirt_describe_titled(const struct virt_vm *vm, const char *title) {
+static char *virt_libvirt_describe_titled(const struct virt_domain *vm, const char *title) {
     struct domain domain;
     char *text = NULL;
 
@@ -156,7 +156,7 @@ static int virt_libvirt_match_titles(struct libvirt *self, virDomainPtr *domains
     int matches = 0;
 
     for (int i = 0; i < count; i++) {
-        struct virt_vm vm;
+        struct virt_domain vm;
         int status = virt_libvirt_read_vm(self, domains[i], &vm, error);
         char *text = status > 0 ? virt_libvirt_describe_titled(&vm, title) : NULL;
 
@@ -242,7 +242,7 @@ static int virt_libvirt_domain_xml(struct virt *virt, const char *vm, char **xml
 
 /* The VMs that can be read, in `vms`, which has room for all. Returns how many, or -1. */
 static int virt_libvirt_read_vms(struct libvirt *self, virDomainPtr *domains, int count,
-                                 struct virt_vm *vms, struct virt_error *error) {
+                                 struct virt_domain *vms, struct virt_error *error) {
     int read = 0;
 
     for (int i = 0; i < count; i++) {
@@ -259,7 +259,7 @@ static int virt_libvirt_read_vms(struct libvirt *self, virDomainPtr *domains, in
 }
 
 /* `flags` are of virConnectListAllDomainsFlags. */
-static int virt_libvirt_list_vms(struct virt *virt, unsigned flags, struct virt_vm **vms,
+static int virt_libvirt_list_vms(struct virt *virt, unsigned flags, struct virt_domain **vms,
                                  size_t *count, struct virt_error *error) {
     struct libvirt *self = virt_libvirt_self(virt);
     virDomainPtr *domains = NULL;
@@ -284,12 +284,12 @@ static int virt_libvirt_list_vms(struct virt *virt, unsigned flags, struct virt_
     return -1;
 }
 
-static int virt_libvirt_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int virt_libvirt_list(struct virt *virt, struct virt_domain **vms, size_t *count,
                              struct virt_error *error) {
     return virt_libvirt_list_vms(virt, VIR_CONNECT_LIST_DOMAINS_ACTIVE, vms, count, error);
 }
 
-static int virt_libvirt_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int virt_libvirt_list_all(struct virt *virt, struct virt_domain **vms, size_t *count,
                                  struct virt_error *error) {
     return virt_libvirt_list_vms(virt, 0, vms, count, error);
 }
@@ -343,7 +343,7 @@ static int virt_libvirt_change(struct virt *virt, const char *uuid, int id, virt
         status = step(&self->api, domain, xml) == 0 ? 0 : virt_libvirt_failed(self, error);
     if (status < 0)
         virt_libvirt_check_running(
-            self, uuid, step == virt_libvirt_call_attach ? VIRT_HELD : VIRT_FAILED, error);
+            self, uuid, step == virt_libvirt_call_attach ? VIRT_BUSY : VIRT_FAILED, error);
     self->api.free(domain);
     return status;
 }
@@ -383,9 +383,9 @@ static int virt_libvirt_watch(struct virt *virt, const char *uuid, struct virt_e
     return connection ? libvirt_events_watch(&self->events, connection, uuid, error) : -1;
 }
 
-static int virt_libvirt_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+static int virt_libvirt_wait(struct virt *virt, int timeout_ms, struct virt_event *event,
                              struct virt_error *error) {
-    return libvirt_events_wait(&virt_libvirt_self(virt)->events, timeout_ms, news, error);
+    return libvirt_events_wait(&virt_libvirt_self(virt)->events, timeout_ms, event, error);
 }
 
 static int virt_libvirt_about(struct virt *virt, struct virt_about *about,

@@ -150,14 +150,14 @@ void guest_boot_wait(struct run *run, int64_t until) {
     if (run->recheck < INT64_MAX && !run->watching)
         run->watching = run->virt->ops->watch(run->virt, run_vm(run), &error) == 0;
     for (int64_t left; (left = until - run_now(run)) > 0;) {
-        struct virt_news news = {0};
+        struct virt_event event = {0};
         if (!run->watching) {
             run->config->clock->sleep_ms(run->config->clock, left);
             continue;
         }
         run->watching = run->virt->ops->wait(run->virt, left < INT32_MAX ? (int)left : INT32_MAX,
-                                             &news, &error) == 0;
-        if (run->watching && (news.kind == VIRT_NEWS_REMOVED || news.kind == VIRT_NEWS_STOPPED))
+                                             &event, &error) == 0;
+        if (run->watching && (event.kind == VIRT_EVENT_REMOVED || event.kind == VIRT_EVENT_STOPPED))
             return;
     }
 }

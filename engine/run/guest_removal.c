@@ -44,17 +44,17 @@ static enum guest_removal_view guest_removal_look(const struct guest_removal *re
 /* Waits for an event. Returns true when the VM is to be looked at: an event of this device or of
  * the VM's end, or none in time. A lost connection is watched again. */
 static bool guest_removal_wait_for_event(const struct guest_removal *removal, int64_t wait,
-                                         enum virt_news_kind *kind) {
-    struct virt_news news;
+                                         enum virt_event_kind *kind) {
+    struct virt_event event;
     struct virt_error ignored;
-    if (removal->virt->ops->wait(removal->virt, (int)wait, &news, &ignored) < 0) {
+    if (removal->virt->ops->wait(removal->virt, (int)wait, &event, &ignored) < 0) {
         removal->clock->sleep_ms(removal->clock, wait);
         removal->virt->ops->watch(removal->virt, domain_key(removal->domain), &ignored);
-        news.kind = VIRT_NEWS_NONE;
+        event.kind = VIRT_EVENT_NONE;
     }
-    *kind = news.kind;
-    return news.kind == VIRT_NEWS_NONE || news.kind == VIRT_NEWS_STOPPED ||
-           !strcmp(news.alias, removal->hostdev->alias);
+    *kind = event.kind;
+    return event.kind == VIRT_EVENT_NONE || event.kind == VIRT_EVENT_STOPPED ||
+           !strcmp(event.alias, removal->hostdev->alias);
 }
 
 /* Returns what was seen last; of VIEW_NOTHING `error` says why. */
@@ -65,11 +65,11 @@ static enum guest_removal_view guest_removal_watch(const struct guest_removal *r
     enum guest_removal_view view = guest_removal_look(removal, error);
     while ((view == VIEW_ATTACHED || view == VIEW_NOTHING) && !*refused &&
            (left = retry_left(&retry, limit)) > 0) {
-        enum virt_news_kind kind;
+        enum virt_event_kind kind;
         if (!guest_removal_wait_for_event(removal, retry.wait < left ? retry.wait : left, &kind))
             continue;
         view = guest_removal_look(removal, error);
-        *refused = view == VIEW_ATTACHED && kind == VIRT_NEWS_REFUSED;
+        *refused = view == VIEW_ATTACHED && kind == VIRT_EVENT_REFUSED;
         retry_next(&retry, limit);
     }
     return view;

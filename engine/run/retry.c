@@ -47,7 +47,7 @@ bool retry_sleep(struct retry *retry, int64_t limit_ms) {
 }
 
 bool retry_call(struct retry *retry, const struct virt_error *error) {
-    return retry_sleep(retry, error->kind == VIRT_PASSES        ? RETRY_BUSY_LIMIT_MS
+    return retry_sleep(retry, error->kind == VIRT_TRANSIENT     ? RETRY_BUSY_LIMIT_MS
                               : error->kind == VIRT_UNREACHABLE ? RETRY_CONNECT_LIMIT_MS
                                                                 : 0);
 }

@@ -98,7 +98,7 @@ static bool run_ask_again(struct run *run, const struct virt_error *error, struc
     if (retry_call(retry, error))
         return true;
     run->vm_ended |= error->kind == VIRT_NO_DOMAIN;
-    run->reconnect = error->kind == VIRT_SILENT && run_allows_silence(run);
+    run->reconnect = error->kind == VIRT_NO_REPLY && run_allows_silence(run);
     if (run->reconnect)
         return false;
     run_give_up(run, error->failure.message, error->failure.hint);
@@ -113,8 +113,8 @@ bool run_open_virt(struct run *run) {
     struct virt_error error = {0};
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     while (run->config->open_virt(&run->virt, NULL, &error) < 0)
-        if (error.kind == VIRT_SILENT ? !run_allows_silence(run)
-                                      : !error.code || !retry_call(&retry, &error)) {
+        if (error.kind == VIRT_NO_REPLY ? !run_allows_silence(run)
+                                        : !error.code || !retry_call(&retry, &error)) {
             run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
             return false;
         }
@@ -137,9 +137,9 @@ void run_begin_call(struct run *run, const char *verb, const struct device *devi
 }
 
 void run_end_call(struct run *run, const struct device *device, const struct virt_error *error) {
-    bool is_known = !error || (error->kind != VIRT_SILENT && error->kind != VIRT_UNREACHABLE);
+    bool is_known = !error || (error->kind != VIRT_NO_REPLY && error->kind != VIRT_UNREACHABLE);
     virt_set_subject(run->virt, NULL);
-    run->no_reply |= error && error->kind == VIRT_SILENT;
+    run->no_reply |= error && error->kind == VIRT_NO_REPLY;
     if (is_known)
         pending_end(run->config->state, run_vm(run), device ? device->address : "-");
 }
@@ -147,7 +147,7 @@ void run_end_call(struct run *run, const struct device *device, const struct vir
 enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, struct task *task,
                                const struct virt_error *error) {
     switch (error->kind) {
-    case VIRT_SILENT: /* libvirt holds the VM's job while it is at it: nothing more can be done */
+    case VIRT_NO_REPLY: /* libvirt holds the VM's job while it is at it: nothing more can be done */
         task->reply_lost = run->no_reply = true;
         run_set_unreachable(run);
         run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
@@ -155,7 +155,7 @@ enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, 
         return RUN_OVER;
     case VIRT_UNREACHABLE:
     case VIRT_NOT_RUNNING:
-    case VIRT_PASSES:
+    case VIRT_TRANSIENT:
         task->reply_lost |= error->kind == VIRT_UNREACHABLE;
         if (!run_try_later(run, task)) {
             char *message =
@@ -163,7 +163,7 @@ enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, 
             run_finish_task(run, entry, task, RESULT_FAILED, message, error->failure.hint);
             free(message);
         }
-        return error->kind == VIRT_PASSES ? RUN_NEXT : RUN_REPLAN;
+        return error->kind == VIRT_TRANSIENT ? RUN_NEXT : RUN_REPLAN;
     default:
         run_finish_task(run, entry, task, RESULT_FAILED, error->failure.message,
                         error->failure.hint);
@@ -299,7 +299,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     }
     domain_finish(&domain);
     if (!entry->gone &&
-        ((answer == GUEST_NOT_ASKED && result->kind != VIRT_SILENT) || answer == GUEST_REFUSED))
+        ((answer == GUEST_NOT_ASKED && result->kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED))
         run_log_readmit(run, entry->device);
     return answer;
 }

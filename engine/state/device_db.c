@@ -202,7 +202,7 @@ static bool device_db_is_gone(const struct uevent *uevent, const struct device *
 struct device_changes device_db_compare(const struct device_slot *before,
                                         const struct uevent *uevent, const struct device *now) {
     static const struct device_slot nothing;
-    struct device_changes news = {0};
+    struct device_changes changes = {0};
     bool is_late = uevent->seqnum && uevent->seqnum <= before->number;
     if (!uevent->seqnum)
         before = &nothing;
@@ -211,15 +211,15 @@ struct device_changes device_db_compare(const struct device_slot *before,
         now = NULL;
     bool left = device_db_has_left(before, uevent, now, is_late);
     if (left)
-        news.unplugged[news.unplugged_count++] = &before->here;
+        changes.unplugged[changes.unplugged_count++] = &before->here;
     if (device_db_is_gone(uevent, now) &&
         !device_db_is_it(before->is_here, &before->here, &uevent->device) &&
         !device_db_is_told(before, uevent, is_late))
-        news.unplugged[news.unplugged_count++] = &uevent->device;
+        changes.unplugged[changes.unplugged_count++] = &uevent->device;
     if (now && (left || !device_db_is_it(before->is_here, &before->here, now)))
-        news.plugged = now;
-    news.there = now;
-    return news;
+        changes.plugged = now;
+    changes.there = now;
+    return changes;
 }
 
 static void device_db_set(bool *known, struct device *slot, const struct device *device) {
@@ -230,11 +230,12 @@ static void device_db_set(bool *known, struct device *slot, const struct device 
 }
 
 void device_db_update(struct device_slot *slot, const struct uevent *uevent,
-                      const struct device_changes *news) {
-    if (news->unplugged_count)
-        device_db_set(&slot->has_gone, &slot->gone, news->unplugged[news->unplugged_count - 1]);
-    if (news->plugged || !news->there)
-        device_db_set(&slot->is_here, &slot->here, news->plugged);
+                      const struct device_changes *changes) {
+    if (changes->unplugged_count)
+        device_db_set(&slot->has_gone, &slot->gone,
+                      changes->unplugged[changes->unplugged_count - 1]);
+    if (changes->plugged || !changes->there)
+        device_db_set(&slot->is_here, &slot->here, changes->plugged);
     if (uevent->seqnum > slot->number)
         slot->number = uevent->seqnum;
 }

@@ -47,8 +47,8 @@ struct device_changes {
 struct device_changes device_db_compare(const struct device_slot *before,
                                         const struct uevent *uevent, const struct device *now);
 
-/* After the news were told. */
+/* After the changes were told. */
 void device_db_update(struct device_slot *slot, const struct uevent *uevent,
-                      const struct device_changes *news);
+                      const struct device_changes *changes);
 
 #endif

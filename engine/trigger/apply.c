@@ -79,7 +79,7 @@ static int apply_choose_name(struct apply *apply, struct virt *virt, const char 
     struct failure failure;
     char *xml = NULL;
     int status = virt->ops->domain_xml(virt, name, &xml, error);
-    if (status < 0 && (error->kind == VIRT_UNREACHABLE || error->kind == VIRT_SILENT))
+    if (status < 0 && (error->kind == VIRT_UNREACHABLE || error->kind == VIRT_NO_REPLY))
         return -1;
     if (status < 0) {
         failure = error->failure;

@@ -338,7 +338,7 @@ static void manual_detach_end_call(struct manual_detach *detach, const struct vi
     const struct manual_detach_request *request = detach->request;
     virt_set_subject(request->virt, NULL);
     if (request->state &&
-        (!error || (error->kind != VIRT_SILENT && error->kind != VIRT_UNREACHABLE)))
+        (!error || (error->kind != VIRT_NO_REPLY && error->kind != VIRT_UNREACHABLE)))
         pending_end(request->state, domain_key(&detach->domain), manual_detach_place_of(detach));
 }
 
@@ -365,7 +365,7 @@ bool manual_detach_execute(struct manual_detach *detach) {
     manual_detach_end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
     if (answer == GUEST_RELEASED)
         manual_detach_note_returned(detach);
-    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_SILENT) || answer == GUEST_REFUSED)
+    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED)
         manual_detach_note(detach, false);
     return manual_detach_log_result(detach,
                                     answer == GUEST_RELEASED ? RESULT_DETACHED : RESULT_FAILED,

@@ -139,7 +139,7 @@ static void plug_find_vms(struct plugging *plugging, enum event_name name,
     while (plug_load_vms(plugging, &error) < 0) {
         plugging->vms = (struct domain_list){0};
         bool again = !plugging->plug->by_hand &&
-                     (error.kind == VIRT_SILENT
+                     (error.kind == VIRT_NO_REPLY
                           ? ++silences < RETRY_SILENCE_LIMIT && retry_sleep(&retry, INT32_MAX)
                           : error.code && retry_call(&retry, &error));
         if (!again) {

@@ -261,13 +261,12 @@ static void watch_finish(struct watcher *watcher) {
     sigprocmask(SIG_SETMASK, &watcher->before, NULL);
 }
 
-int watch_run(const struct watch *watch, char *error, size_t error_size) {
+int watch_run(const struct watch *watch, struct failure *failure) {
     struct watcher watcher = {.watch = watch};
     bool good = true;
     watch_listen_to_signals(&watcher);
     if (watcher.signals < 0) {
-        snprintf(error, error_size, "cannot receive signals: %s", strerror(errno));
-        return -1;
+        return failure_set(failure, "cannot receive signals: %s", strerror(errno));
     }
     if (watch->ready)
         watch->ready(watch->context);
@@ -275,7 +274,7 @@ int watch_run(const struct watch *watch, char *error, size_t error_size) {
     while (!watcher.ended && (good = watch_round(&watcher)))
         ;
     if (!good)
-        snprintf(error, error_size, "the kernel's events cannot be read: %s", strerror(errno));
+        failure_set(failure, "cannot read the kernel's events: %s", strerror(errno));
     watch_leave(&watcher);
     watch_finish(&watcher);
     return good ? 0 : -1;

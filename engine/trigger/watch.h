@@ -4,6 +4,7 @@
 #define ENGINE_WATCH_H
 
 #include "engine/host/uevent.h"
+#include "lexer/failure.h"
 
 #include <sys/types.h>
 
@@ -24,8 +25,8 @@ struct watch {
  * Runs until SIGTERM or SIGINT, and then waits for its processes, up to `leave_limit_ms`. At its
  * start, and when the kernel threw events away, it makes up those that must have been: at its start
  * from what the VMs were last notified of (device_db.h), later from what it knows to be there.
- * Returns 0, or -1 when nothing can be heard any more, with one line in `error`.
+ * Returns 0, or -1 when no event can be received any more, with `failure` set.
  */
-int watch_run(const struct watch *watch, char *error, size_t error_size);
+int watch_run(const struct watch *watch, struct failure *failure);
 
 #endif

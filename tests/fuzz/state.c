@@ -71,22 +71,23 @@ static void put_right(const char *name, const char *text, size_t size) {
 }
 
 static void look_at_life(void) {
-    struct vm_state life, again;
+    struct vm_state vm_state, again;
     struct failure failure;
-    bool found = vm_state_load(&life, directory, UUID);
-    expect(!life.ignored || !strchr(life.ignored, '\n'));
-    for (size_t i = 0; i < life.unbound_count; i++)
-        expect(life.unbound[i].address && *life.unbound[i].address && life.unbound[i].iommu_group >= -1);
-    for (size_t i = 0; i < life.result_count; i++)
-        expect(life.results[i].time && life.results[i].since);
-    if (found && !life.error) {
-        expect(vm_state_save(&life, directory, UUID, &failure) == 0);
+    bool found = vm_state_load(&vm_state, directory, UUID);
+    expect(!vm_state.ignored || !strchr(vm_state.ignored, '\n'));
+    for (size_t i = 0; i < vm_state.unbound_count; i++)
+        expect(vm_state.unbound[i].address && *vm_state.unbound[i].address &&
+               vm_state.unbound[i].iommu_group >= -1);
+    for (size_t i = 0; i < vm_state.result_count; i++)
+        expect(vm_state.results[i].time && vm_state.results[i].since);
+    if (found && !vm_state.error) {
+        expect(vm_state_save(&vm_state, directory, UUID, &failure) == 0);
         bool kept = vm_state_load(&again, directory, UUID);
-        expect(!kept || (again.unbound_count == life.unbound_count && !again.ignored &&
-                         again.result_count == life.result_count));
+        expect(!kept || (again.unbound_count == vm_state.unbound_count && !again.ignored &&
+                         again.result_count == vm_state.result_count));
         vm_state_finish(&again);
     }
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
 }
 
 static void look_at_presence(void) {

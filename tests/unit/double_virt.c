@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_VMS = 16, MAX_PLANS = 32, MAX_NEWS = 64, CALL_KINDS = DOUBLE_WAIT + 1 };
+enum { MAX_VMS = 16, MAX_PLANS = 32, MAX_EVENTS = 64, CALL_KINDS = DOUBLE_WAIT + 1 };
 
 struct vm {
     char *uuid, *name, *title, *xml;
@@ -40,8 +40,8 @@ struct double_virt {
     struct clock *clock;
     bool mute;
     char *watched; /* UUID; NULL: none */
-    struct virt_news news[MAX_NEWS];
-    size_t news_count, news_told;
+    struct virt_event events[MAX_EVENTS];
+    size_t event_count, events_read;
 };
 
 __attribute__((noreturn)) static void give_up(const char *why) {
@@ -95,22 +95,22 @@ static void finish_vm(struct vm *vm) {
     free(vm->xml);
 }
 
-static void tell(struct double_virt *hypervisor, const struct vm *vm, enum virt_news_kind kind,
+static void tell(struct double_virt *hypervisor, const struct vm *vm, enum virt_event_kind kind,
                  const char *alias) {
-    struct virt_news *news = &hypervisor->news[hypervisor->news_count];
+    struct virt_event *event = &hypervisor->events[hypervisor->event_count];
 
     if (hypervisor->mute || !hypervisor->watched || strcasecmp(hypervisor->watched, vm->uuid) != 0)
         return;
-    if (hypervisor->news_count++ == MAX_NEWS)
-        give_up("too much news");
-    *news = (struct virt_news){.kind = kind};
-    snprintf(news->alias, sizeof news->alias, "%s", alias);
+    if (hypervisor->event_count++ == MAX_EVENTS)
+        give_up("too many events");
+    *event = (struct virt_event){.kind = kind};
+    snprintf(event->alias, sizeof event->alias, "%s", alias);
 }
 
 static void watch(struct double_virt *hypervisor, const char *uuid) {
     free(hypervisor->watched);
     hypervisor->watched = copy(uuid);
-    hypervisor->news_count = hypervisor->news_told = 0;
+    hypervisor->event_count = hypervisor->events_read = 0;
 }
 
 void double_virt_add_xml(struct double_virt *hypervisor, const char *xml) {
@@ -164,7 +164,7 @@ static void cut(char *text, const char *end) {
 
 static void end_vm(struct double_virt *hypervisor, struct vm *vm) {
     if (vm->runs)
-        tell(hypervisor, vm, VIRT_NEWS_STOPPED, "");
+        tell(hypervisor, vm, VIRT_EVENT_STOPPED, "");
     vm->runs = false;
 }
 
@@ -270,7 +270,7 @@ void double_virt_take(struct double_virt *hypervisor, const char *uuid, const ch
 
     if (!read_hostdev(hostdev, &device) || !(start = hostdev_in(vm, &device, &end, &held)))
         give_up("the VM has no such hostdev");
-    tell(hypervisor, vm, VIRT_NEWS_REMOVED, held.alias);
+    tell(hypervisor, vm, VIRT_EVENT_REMOVED, held.alias);
     cut(start, end + (*end == '\n'));
 }
 
@@ -381,7 +381,7 @@ static int double_domain_xml(struct virt *virt, const char *name, char **xml,
     return 0;
 }
 
-static int list_vms(struct virt *virt, bool all, struct virt_vm **vms, size_t *count,
+static int list_vms(struct virt *virt, bool all, struct virt_domain **vms, size_t *count,
                     struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
 
@@ -401,12 +401,12 @@ static int list_vms(struct virt *virt, bool all, struct virt_vm **vms, size_t *c
     return 0;
 }
 
-static int double_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int double_list(struct virt *virt, struct virt_domain **vms, size_t *count,
                        struct virt_error *error) {
     return list_vms(virt, false, vms, count, error);
 }
 
-static int double_list_all(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int double_list_all(struct virt *virt, struct virt_domain **vms, size_t *count,
                            struct virt_error *error) {
     return list_vms(virt, true, vms, count, error);
 }
@@ -484,7 +484,7 @@ static int double_detach(struct virt *virt, const char *uuid, int id, const char
         return -1;
     }
     if (vm->refuses)
-        tell(hypervisor, vm, VIRT_NEWS_REFUSED, held.alias);
+        tell(hypervisor, vm, VIRT_EVENT_REFUSED, held.alias);
     else if (!vm->deaf)
         double_virt_take(hypervisor, uuid, xml);
     return 0;
@@ -520,19 +520,19 @@ static int double_watch(struct virt *virt, const char *uuid, struct virt_error *
     return 0;
 }
 
-static int double_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+static int double_wait(struct virt *virt, int timeout_ms, struct virt_event *event,
                        struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
 
-    *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+    *event = (struct virt_event){.kind = VIRT_EVENT_NONE};
     if (happens(hypervisor, DOUBLE_WAIT, error) != 0) {
         watch(hypervisor, NULL);
         return -1;
     }
-    if (hypervisor->news_told == hypervisor->news_count && timeout_ms > 0 && hypervisor->clock)
+    if (hypervisor->events_read == hypervisor->event_count && timeout_ms > 0 && hypervisor->clock)
         hypervisor->clock->sleep_ms(hypervisor->clock, timeout_ms);
-    if (hypervisor->news_told < hypervisor->news_count)
-        *news = hypervisor->news[hypervisor->news_told++];
+    if (hypervisor->events_read < hypervisor->event_count)
+        *event = hypervisor->events[hypervisor->events_read++];
     return 0;
 }
 

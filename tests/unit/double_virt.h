@@ -5,7 +5,7 @@
  *
  *     struct double_virt *hypervisor = double_virt_create();
  *     double_virt_add(hypervisor, UUID, "frigate", NULL);
- *     double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change
+ *     double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_TRANSIENT, "cannot acquire state change
  * lock");
  *     ... the code under test, with double_virt_port(hypervisor) ...
  *     assert_string_equal(double_virt_calls(hypervisor), "domain_xml frigate\n"
@@ -42,12 +42,12 @@ void double_virt_destroy(struct double_virt *hypervisor);
 /* What the code under test gets. Its close() only writes "close" down. */
 struct virt *double_virt_port(struct double_virt *hypervisor);
 
-/* Whose sleep_ms() a wait() with no news calls, with its timeout; without one, no time goes by. */
+/* Whose sleep_ms() a wait() with no event calls, with its timeout; without one, no time goes by. */
 void double_virt_clock(struct double_virt *hypervisor, struct clock *clock);
-/* A libvirt that tells of nothing: wait() never has news. */
+/* A libvirt that reports no events: wait() never returns an event. */
 void double_virt_mute(struct double_virt *hypervisor);
 
-/* ---- the VMs: one that is watched gives news of what happens to it ---- */
+/* ---- the VMs: one that is watched reports what happens to it ---- */
 
 /* A running q35 VM with an xHCI controller and four free root ports. `title` may be NULL. */
 void double_virt_add(struct double_virt *hypervisor, const char *uuid, const char *name,
@@ -64,7 +64,7 @@ void double_virt_give(struct double_virt *hypervisor, const char *uuid, const ch
 void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
 /* A guest that does not answer: detach succeeds, and the device stays. */
 void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool deaf);
-/* A guest that refuses: the same, and news of it. */
+/* A guest that refuses: the same, with an event. */
 void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool refuses);
 
 /* ---- what happens at a call ---- */

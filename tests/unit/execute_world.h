@@ -208,22 +208,22 @@ static inline void assert_message(size_t index, const char *part) {
 #define ALREADY(ADDRESS) "already attach " ADDRESS " 1ac1:089a\n"
 
 /* A device of the copied host, as it was noted. */
-static inline bool note_taken(struct vm_state *life, const char *address, const char *driver) {
+static inline bool note_taken(struct vm_state *vm_state, const char *address, const char *driver) {
     struct host host;
     sample_host(&host, host_root);
     const struct device *device = host_find(&host, BUS_PCI, address);
     assert_non_null(device);
-    bool fresh = vm_state_add_unbound(life, device, driver);
+    bool fresh = vm_state_add_unbound(vm_state, device, driver);
     host_finish(&host);
     return fresh;
 }
 
 /* Whether something of that VM is to go back to the host. */
 static inline bool has_taken(const char *uuid) {
-    struct vm_state life;
-    vm_state_load(&life, state_path(""), uuid);
-    bool has = life.unbound_count > 0;
-    vm_state_finish(&life);
+    struct vm_state vm_state;
+    vm_state_load(&vm_state, state_path(""), uuid);
+    bool has = vm_state.unbound_count > 0;
+    vm_state_finish(&vm_state);
     return has;
 }
 

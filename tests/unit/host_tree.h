@@ -249,11 +249,11 @@ static inline int remove_tree(void **state) {
 
 static inline int sample(void **state, const char *name) {
     static struct tree_of_test tree;
-    char error[TEXT_SIZE];
+    char path[TEXT_SIZE];
 
     tree = (struct tree_of_test){0};
-    text(error, "tests/hosts/%s", name);
-    assert_true(snprintf(tree.root, sizeof tree.root, "%s", error) < (int)sizeof tree.root);
+    text(path, "tests/hosts/%s", name);
+    assert_true(snprintf(tree.root, sizeof tree.root, "%s", path) < (int)sizeof tree.root);
     *state = &tree;
     load(&tree);
     return 0;

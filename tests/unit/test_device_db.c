@@ -1,4 +1,4 @@
-/* What came and went at one place: what of it is news, and that it is kept. */
+/* What came and went at one place: what of it is changes, and that it is kept. */
 #include "tests/unit/sample.h"
 
 #include "engine/state/device_db.h"
@@ -20,15 +20,16 @@ static const char *tell(struct device_slot *presence, bool removed, const struct
     static char text[128];
     struct uevent uevent;
     uevent_of(&uevent, device, removed, number);
-    struct device_changes news = device_db_compare(presence, &uevent, now);
+    struct device_changes changes = device_db_compare(presence, &uevent, now);
     size_t used = 0;
     *text = '\0';
-    for (size_t i = 0; i < news.unplugged_count; i++)
-        used += (size_t)sprintf(text + used, "-%04x(%u) ", news.unplugged[i]->id.vendor,
-                                news.unplugged[i]->device_number);
-    if (news.plugged)
-        sprintf(text + used, "+%04x(%u) ", news.plugged->id.vendor, news.plugged->device_number);
-    device_db_update(presence, &uevent, &news);
+    for (size_t i = 0; i < changes.unplugged_count; i++)
+        used += (size_t)sprintf(text + used, "-%04x(%u) ", changes.unplugged[i]->id.vendor,
+                                changes.unplugged[i]->device_number);
+    if (changes.plugged)
+        sprintf(text + used, "+%04x(%u) ", changes.plugged->id.vendor,
+                changes.plugged->device_number);
+    device_db_update(presence, &uevent, &changes);
     uevent_finish(&uevent);
     return text;
 }

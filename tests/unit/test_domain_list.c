@@ -65,7 +65,7 @@ static void a_failure_is_passed_on(void **state) {
 }
 
 /* A hypervisor whose list holds what is no domain. */
-static int list_rubbish(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int list_rubbish(struct virt *virt, struct virt_domain **vms, size_t *count,
                         struct virt_error *why) {
     (void)virt;
     (void)why;

@@ -99,9 +99,9 @@ static void refuses_as_libvirt_does(void **state) {
     (void)state;
     assert_int_equal(attach(FRIGATE, &coral), 0);
     assert_int_equal(attach(FRIGATE, &coral), -1);
-    assert_int_equal(error.kind, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_BUSY);
     assert_int_equal(attach(WINDOWS, &coral), -1);
-    assert_int_equal(error.kind, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_BUSY);
     assert_non_null(
         strstr(error.failure.message, "0000:03:00.0 is in use by driver QEMU, domain frigate"));
     assert_int_equal(virt->ops->attach(virt, WINDOWS, -1, "nonsense", &error), -1);
@@ -123,7 +123,7 @@ static void refuses_as_libvirt_does(void **state) {
 }
 
 static void gives_and_lists_xml(void **state) {
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
     char *xml;
 
@@ -152,13 +152,13 @@ static void gives_and_lists_xml(void **state) {
 
 static void fails_when_told(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 2, VIRT_PASSES, "state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 2, VIRT_TRANSIENT, "state change lock");
     double_virt_fail(hypervisor, DOUBLE_ANY, 5, VIRT_UNREACHABLE, "gone");
     double_virt_fail(hypervisor, DOUBLE_REBOOT, 0, VIRT_FAILED, "never");
     assert_int_equal(virt->ops->reset(virt, FRIGATE, -1, &error), 0);
     assert_int_equal(attach(FRIGATE, &coral), 0);
     assert_int_equal(attach(FRIGATE, &gpu), -1);
-    assert_int_equal(error.kind, VIRT_PASSES);
+    assert_int_equal(error.kind, VIRT_TRANSIENT);
     assert_string_equal(error.failure.message, "state change lock");
     assert_false(holds(FRIGATE, &gpu));
     assert_int_equal(attach(FRIGATE, &gpu), 0);
@@ -182,7 +182,7 @@ static void changes_the_world_in_between(void **state) {
     (void)state;
     double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_coral, &times);
     assert_int_equal(attach(FRIGATE, &coral), -1);
-    assert_int_equal(error.kind, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_BUSY);
     assert_int_equal(attach(FRIGATE, &gpu), 0);
     assert_int_equal(times, 1);
     assert_true(holds(WINDOWS, &coral));
@@ -199,42 +199,42 @@ static void keeps_what_a_deaf_guest_holds(void **state) {
     assert_false(holds(FRIGATE, &coral));
 }
 
-/* ---- news ---- */
+/* ---- events ---- */
 
-static struct virt_news heard(int timeout_ms) {
-    struct virt_news news = {.kind = (enum virt_news_kind) - 1};
+static struct virt_event heard(int timeout_ms) {
+    struct virt_event event = {.kind = (enum virt_event_kind) - 1};
 
-    assert_int_equal(virt->ops->wait(virt, timeout_ms, &news, &error), 0);
-    return news;
+    assert_int_equal(virt->ops->wait(virt, timeout_ms, &event, &error), 0);
+    return event;
 }
 
 static void tells_of_the_watched_vm_alone(void **state) {
-    struct virt_news news;
+    struct virt_event event;
 
     (void)state;
     assert_int_equal(attach(FRIGATE, &coral) + attach(FRIGATE, &stick) + attach(WINDOWS, &gpu), 0);
-    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    assert_int_equal(heard(0).kind, VIRT_EVENT_NONE);
     assert_int_equal(virt->ops->watch(virt, FRIGATE, &error), 0);
     assert_int_equal(detach(WINDOWS, &gpu) + detach(FRIGATE, &stick), 0);
     double_virt_stop(hypervisor, WINDOWS);
-    news = heard(0);
-    assert_int_equal(news.kind, VIRT_NEWS_REMOVED);
-    assert_string_equal(news.alias, "hostdev1");
+    event = heard(0);
+    assert_int_equal(event.kind, VIRT_EVENT_REMOVED);
+    assert_string_equal(event.alias, "hostdev1");
     double_virt_deaf(hypervisor, FRIGATE, true);
     assert_int_equal(detach(FRIGATE, &coral), 0);
-    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    assert_int_equal(heard(0).kind, VIRT_EVENT_NONE);
     double_virt_refuse(hypervisor, FRIGATE, true);
     assert_int_equal(detach(FRIGATE, &coral), 0);
     assert_true(holds(FRIGATE, &coral));
-    news = heard(0);
-    assert_int_equal(news.kind, VIRT_NEWS_REFUSED);
-    assert_string_equal(news.alias, "hostdev0");
+    event = heard(0);
+    assert_int_equal(event.kind, VIRT_EVENT_REFUSED);
+    assert_string_equal(event.alias, "hostdev0");
     double_virt_stop(hypervisor, FRIGATE);
     double_virt_remove(hypervisor, FRIGATE); /* does not stop again */
-    news = heard(0);
-    assert_int_equal(news.kind, VIRT_NEWS_STOPPED);
-    assert_string_equal(news.alias, "");
-    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    event = heard(0);
+    assert_int_equal(event.kind, VIRT_EVENT_STOPPED);
+    assert_string_equal(event.alias, "");
+    assert_int_equal(heard(0).kind, VIRT_EVENT_NONE);
     assert_int_equal(virt->ops->watch(virt, NOBODY, &error), -1);
     assert_int_equal(error.kind, VIRT_NO_DOMAIN);
 }
@@ -245,15 +245,15 @@ static void begins_to_watch_anew(void **state) {
     assert_int_equal(virt->ops->watch(virt, FRIGATE, &error), 0);
     assert_int_equal(detach(FRIGATE, &coral), 0);
     assert_int_equal(virt->ops->watch(virt, WINDOWS, &error), 0);
-    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    assert_int_equal(heard(0).kind, VIRT_EVENT_NONE);
     double_virt_fail(hypervisor, DOUBLE_WAIT, 2, VIRT_UNREACHABLE, "gone");
-    assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_news){0}, &error), -1);
+    assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_event){0}, &error), -1);
     assert_int_equal(detach(WINDOWS, &gpu), 0);
-    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE); /* watches nothing any more */
+    assert_int_equal(heard(0).kind, VIRT_EVENT_NONE); /* watches nothing any more */
     double_virt_mute(hypervisor);
     assert_int_equal(virt->ops->watch(virt, WINDOWS, &error), 0);
     double_virt_stop(hypervisor, WINDOWS);
-    assert_int_equal(heard(0).kind, VIRT_NEWS_NONE);
+    assert_int_equal(heard(0).kind, VIRT_EVENT_NONE);
 }
 
 struct test_clock {
@@ -284,11 +284,11 @@ static void lets_time_go_by(void **state) {
     double_virt_clock(hypervisor, &clock.clock);
     double_virt_before(hypervisor, DOUBLE_WAIT, 2, give_coral, NULL);
     assert_int_equal(virt->ops->watch(virt, WINDOWS, &error), 0);
-    assert_int_equal(heard(30).kind, VIRT_NEWS_NONE);
+    assert_int_equal(heard(30).kind, VIRT_EVENT_NONE);
     assert_int_equal(clock.slept, 30);
-    assert_int_equal(heard(30).kind, VIRT_NEWS_REMOVED);
+    assert_int_equal(heard(30).kind, VIRT_EVENT_REMOVED);
     assert_int_equal(clock.slept, 30);
-    assert_int_equal(heard(40).kind, VIRT_NEWS_STOPPED);
+    assert_int_equal(heard(40).kind, VIRT_EVENT_STOPPED);
     assert_int_equal(clock.slept, 70);
     assert_string_equal(double_virt_calls(hypervisor), "watch windows\n");
 }

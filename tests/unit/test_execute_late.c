@@ -47,13 +47,13 @@ static void start_next(void) {
         set_process(next.seen);
         next.process = next.seen;
     }
-    struct vm_state life = {
+    struct vm_state vm_state = {
         .id = next.id, .process = next.process, .started = next.seen, .restarted = true};
-    vm_state_dismiss(&life, SECOND, (struct device_id){0x1ac1, 0x089a});
+    vm_state_dismiss(&vm_state, SECOND, (struct device_id){0x1ac1, 0x089a});
     if (next_takes)
-        note_taken(&life, next_takes, "apex");
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
-    vm_state_finish(&life);
+        note_taken(&vm_state, next_takes, "apex");
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
     domain_finish(&now);
 }
 
@@ -106,7 +106,7 @@ static void sleep_over(enum virt_error_kind failure) {
 
 static void after_a_failed_attach(void **state) {
     (void)state;
-    sleep_over(VIRT_PASSES);
+    sleep_over(VIRT_TRANSIENT);
     assert_false(run_at(EVENT_STARTED, RULE));
     assert_message(0, "has been started again since");
     assert_untouched();
@@ -117,7 +117,7 @@ static void also_when_it_has_an_id_that_was_used(void **state) {
     next_id = told.id;
     next_ago = 5;
     set_process(vm_state_now() - 1);
-    sleep_over(VIRT_PASSES);
+    sleep_over(VIRT_TRANSIENT);
     assert_false(run_at(EVENT_STARTED, RULE));
     assert_message(0, "has been started again since");
     assert_untouched();
@@ -233,7 +233,8 @@ static void run_without_driver(void) {
     host_source.probe = host_source.rebind = count_give_back;
     given_back = 0;
     double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_driver, NULL);
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_TRANSIENT,
+                     "cannot acquire state change lock");
     hours.at = hours.now + 1;
     hours.then = start_next_and_look;
     run_at(EVENT_STARTED, RULE);

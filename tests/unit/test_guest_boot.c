@@ -1,5 +1,5 @@
 /* What goes on in the guest: a second look after its boot, a restart once in a life, devices that
- * come and go; and what is kept of a VM's life. */
+ * come and go; and what is kept of a VM's vm_state. */
 #include "tests/unit/execute_world.h"
 
 #include "engine/state/lock.h"
@@ -59,7 +59,7 @@ static void let_go_at_wait(struct double_virt *unused, void *context) {
     take(FRIGATE, FIRST);
 }
 
-static void news_of_it_are_not_waited_for(void **state) {
+static void events_of_it_are_not_waited_for(void **state) {
     (void)state;
     double_virt_before(hypervisor, DOUBLE_WAIT, 1, let_go_at_wait, NULL);
     assert_true(run_of("attach at 03:00.0 as vfio"));
@@ -78,13 +78,13 @@ static void a_guest_that_does_not_want_it(void **state) {
 
 static void dismiss_first(void) {
     struct failure failure;
-    struct vm_state life;
+    struct vm_state vm_state;
     take(FRIGATE, FIRST);
     struct vm_start start = {.id = told.id};
-    assert_true(vm_state_open(&life, state_path(""), FRIGATE, &start));
-    vm_state_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
-    vm_state_finish(&life);
+    assert_true(vm_state_open(&vm_state, state_path(""), FRIGATE, &start));
+    vm_state_dismiss(&vm_state, FIRST, (struct device_id){0x1ac1, 0x089a});
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
 }
 
 static void what_a_person_took_out_stays_out(void **state) {
@@ -99,14 +99,14 @@ static void what_a_person_took_out_stays_out(void **state) {
 }
 
 static void what_comes_again_is_looked_after_again(void **state) {
-    struct vm_state life;
+    struct vm_state vm_state;
     (void)state;
     assert_true(run_of("detach at 03:00.0"));
     give(FRIGATE, FIRST);
     assert_true(run_of("detach at 03:00.0")); /* a rule: the same as a person */
-    assert_true(vm_state_load(&life, state_path(""), FRIGATE));
-    assert_true(vm_state_has_dismissed(&life, FIRST, (struct device_id){0x1ac1, 0x089a}));
-    vm_state_finish(&life);
+    assert_true(vm_state_load(&vm_state, state_path(""), FRIGATE));
+    assert_true(vm_state_has_dismissed(&vm_state, FIRST, (struct device_id){0x1ac1, 0x089a}));
+    vm_state_finish(&vm_state);
     hours.at = hours.now + 1;
     hours.then = let_first_go;
     assert_true(run_of("attach at 03:00.0 as vfio"));
@@ -224,9 +224,9 @@ static void the_next_life_resets_again(void **state) {
 static void damaged_notes_reset_nothing(void **state) {
     (void)state;
     struct failure failure;
-    struct vm_state life = {.id = told.id, .started = vm_state_now(), .damaged = true};
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
-    vm_state_finish(&life);
+    struct vm_state vm_state = {.id = told.id, .started = vm_state_now(), .damaged = true};
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
     assert_true(run_of("attach at 03:00.0 as vfio then reset"));
     assert_int_equal(count("reset frigate"), 0);
 }
@@ -338,7 +338,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_second_look_after_the_boot),
         TEST(what_the_guest_lets_go_is_attached_again),
-        TEST(news_of_it_are_not_waited_for),
+        TEST(events_of_it_are_not_waited_for),
         TEST(a_guest_that_does_not_want_it),
         TEST(what_a_person_took_out_stays_out),
         TEST(what_comes_again_is_looked_after_again),

@@ -196,10 +196,10 @@ static void vm_stops(void **state) {
 
 static void cannot_be_asked(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_PASSES, "state change lock");
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_TRANSIENT, "state change lock");
     double_virt_fail(hypervisor, DOUBLE_DETACH, 2, VIRT_FAILED, "no");
     assert_int_equal(ask(0), GUEST_NOT_ASKED);
-    assert_int_equal(result.kind, VIRT_PASSES);
+    assert_int_equal(result.kind, VIRT_TRANSIENT);
     assert_says("state change lock", "");
     assert_int_equal(ask(0), GUEST_NOT_ASKED);
     assert_int_equal(result.kind, VIRT_FAILED);
@@ -222,7 +222,7 @@ static void cannot_be_watched(void **state) {
     assert_int_equal(took(), 250);
 }
 
-/* A daemon's restart: the news are lost, and a look tells. */
+/* A daemon's restart: the events are lost, and the XML shows the result. */
 static void connection_is_lost(void **state) {
     (void)state;
     double_virt_deaf(hypervisor, FRIGATE, true);

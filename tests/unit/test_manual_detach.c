@@ -237,20 +237,20 @@ static void takes_out(void **state) {
 
 static void tells_the_engines_of_this_start(void **state) {
     (void)state;
-    struct vm_state life;
+    struct vm_state vm_state;
     request.state = directory;
     give_sticks();
     double_virt_refuse(hypervisor, FRIGATE, true);
     assert_false(execute("1-1.1"));
-    assert_true(vm_state_load(&life, directory, FRIGATE));
-    assert_int_equal(life.dismissed_count, 0);
-    vm_state_finish(&life);
+    assert_true(vm_state_load(&vm_state, directory, FRIGATE));
+    assert_int_equal(vm_state.dismissed_count, 0);
+    vm_state_finish(&vm_state);
     double_virt_refuse(hypervisor, FRIGATE, false);
     assert_true(execute("1-1.2"));
-    assert_true(vm_state_load(&life, directory, FRIGATE));
-    assert_true(vm_state_has_dismissed(&life, "1-1.2", life.dismissed[0].id));
-    assert_int_equal(life.dismissed_count, 1);
-    vm_state_finish(&life);
+    assert_true(vm_state_load(&vm_state, directory, FRIGATE));
+    assert_true(vm_state_has_dismissed(&vm_state, "1-1.2", vm_state.dismissed[0].id));
+    assert_int_equal(vm_state.dismissed_count, 1);
+    vm_state_finish(&vm_state);
 }
 
 static void reports_what_the_guest_does(void **state) {
@@ -273,7 +273,7 @@ static void asks_again_what_passes(void **state) {
     (void)state;
     give_sticks();
     for (unsigned i = 1; i <= 3; i++)
-        double_virt_fail(hypervisor, DOUBLE_DETACH, i, VIRT_PASSES, "state change lock");
+        double_virt_fail(hypervisor, DOUBLE_DETACH, i, VIRT_TRANSIENT, "state change lock");
     double_virt_fail(hypervisor, DOUBLE_DETACH, 4, VIRT_UNREACHABLE, "closed");
     double_virt_fail(hypervisor, DOUBLE_DETACH, 6, VIRT_FAILED, "no way");
     assert_true(execute("1-1.1"));
@@ -285,7 +285,7 @@ static void asks_again_what_passes(void **state) {
 static void gives_up_asking(void **state) {
     (void)state;
     give_sticks();
-    double_virt_fail(hypervisor, DOUBLE_DETACH, 0, VIRT_PASSES, "state change lock");
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 0, VIRT_TRANSIENT, "state change lock");
     assert_false(execute("1-1.1"));
     assert_printed("failed: state change lock\n");
     assert_in_range(hours.now - 1000, 50000, 60000);

@@ -409,7 +409,7 @@ static void no_libvirt(void **state) {
 static void a_libvirt_that_is_silent(void **state) {
     (void)state;
     set_rules("on vm frigate plugged attach 1a6e:089a as usb");
-    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_NO_REPLY, "libvirt does not answer: x");
     assert_false(came(CORAL, 10));
     assert_logged("libvirt does not answer: x");
     assert_int_equal(opened, 6);

@@ -79,23 +79,23 @@ static int end(void **state) {
 /* What is noted of FIRST for the VM: its host driver, "none", or NULL when it is not noted. */
 static const char *noted_for(const char *uuid) {
     static char driver[64];
-    struct vm_state life;
-    if (!vm_state_load(&life, state_path(""), uuid))
+    struct vm_state vm_state;
+    if (!vm_state_load(&vm_state, state_path(""), uuid))
         return NULL;
-    const struct vm_state_device *taken = vm_state_find_unbound(&life, FIRST);
+    const struct vm_state_device *taken = vm_state_find_unbound(&vm_state, FIRST);
     if (taken)
         snprintf(driver, sizeof driver, "%s", taken->driver ? taken->driver : "none");
     const char *noted = taken ? driver : NULL;
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
     return noted;
 }
 
 static void note_for(const char *uuid, const char *driver) {
     struct failure failure;
-    struct vm_state life = {.id = 1, .started = vm_state_now()};
-    note_taken(&life, FIRST, driver);
-    assert_int_equal(vm_state_save(&life, state_path(""), uuid, &failure), 0);
-    vm_state_finish(&life);
+    struct vm_state vm_state = {.id = 1, .started = vm_state_now()};
+    note_taken(&vm_state, FIRST, driver);
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), uuid, &failure), 0);
+    vm_state_finish(&vm_state);
 }
 
 /* The VM has ended, and libvirt has left the device where it was. */
@@ -111,10 +111,10 @@ static void another_device_at_the_address_is_left_alone(void **state) {
     struct failure failure;
     struct device other = {
         .address = SAMPLE_TEXT(FIRST), .id = {0x8086, 0x1533}, .iommu_group = 15};
-    struct vm_state life = {.id = 1, .started = vm_state_now()};
-    vm_state_add_unbound(&life, &other, "igb");
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
-    vm_state_finish(&life);
+    struct vm_state vm_state = {.id = 1, .started = vm_state_now()};
+    vm_state_add_unbound(&vm_state, &other, "igb");
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
     double_virt_stop(hypervisor, FRIGATE);
     set_driver(FIRST, "vfio-pci");
     assert_false(run_at(EVENT_RELEASE, RULE));
@@ -244,11 +244,11 @@ static void what_the_guest_let_go_is_forgotten(void **state) {
     double_virt_before(hypervisor, DOUBLE_DETACH, 1, bind_back, NULL);
     assert_true(run_of("detach at 03:00.0"));
     assert_null(noted_for(FRIGATE));
-    struct vm_state life;
-    assert_true(vm_state_load(&life, state_path(""), FRIGATE));
+    struct vm_state vm_state;
+    assert_true(vm_state_load(&vm_state, state_path(""), FRIGATE));
     assert_true(vm_state_has_dismissed(
-        &life, FIRST, (struct device_id){0x1ac1, 0x089a})); /* it was a rule, not the guest */
-    vm_state_finish(&life);
+        &vm_state, FIRST, (struct device_id){0x1ac1, 0x089a})); /* it was a rule, not the guest */
+    vm_state_finish(&vm_state);
 }
 
 static void unless_libvirt_has_it_still(void **state) {

@@ -71,7 +71,7 @@ static void an_event_without_a_rule_opens_nothing(void **state) {
 static void passing_errors_are_tried_again(void **state) {
     (void)state;
     for (unsigned i = 1; i <= 7; i++)
-        double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_PASSES,
+        double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_TRANSIENT,
                          "cannot acquire state change lock");
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(hours.slept, "250 500 1000 2000 4000 5000 5000 ");
@@ -80,7 +80,8 @@ static void passing_errors_are_tried_again(void **state) {
 
 static void passing_errors_have_an_end(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_PASSES, "cannot acquire state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_TRANSIENT,
+                     "cannot acquire state change lock");
     assert_false(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), FAILED(FIRST));
     assert_message(0, "cannot acquire state change lock (retried until");
@@ -89,7 +90,8 @@ static void passing_errors_have_an_end(void **state) {
 
 static void within_is_the_time_to_try(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_PASSES, "cannot acquire state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_TRANSIENT,
+                     "cannot acquire state change lock");
     assert_false(run_of("attach at 03:00.0 as vfio within 2s"));
     assert_string_equal(hours.slept, "250 500 1000 ");
     assert_string_equal(results(), FAILED(FIRST));
@@ -120,7 +122,8 @@ static void first_goes(struct double_virt *unused, void *context) {
 
 static void between_two_tries_the_world_is_looked_at(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_TRANSIENT,
+                     "cannot acquire state change lock");
     double_virt_before(hypervisor, DOUBLE_ATTACH, 1, first_goes, NULL);
     assert_false(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), "absent attach at 03:00.0\n");
@@ -130,7 +133,8 @@ static void between_two_tries_the_world_is_looked_at(void **state) {
 
 static void one_that_waits_does_not_hold_the_others(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_PASSES, "cannot acquire state change lock");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_TRANSIENT,
+                     "cannot acquire state change lock");
     assert_true(run_of("attach at 03:00.0, at 04:00.0 as vfio"));
     assert_string_equal(results(), ATTACHED(SECOND) ATTACHED(FIRST));
 }
@@ -229,10 +233,10 @@ static void another_vm_was_faster_and_it_is_refused(void **state) {
 
 static void held_and_nobody_shows_it(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_HELD, "is in use by driver QEMU, domain x");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_BUSY, "is in use by driver QEMU, domain x");
     assert_true(run_of("attach any 1ac1:089a as vfio"));
     assert_string_equal(results(), ATTACHED(SECOND));
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_HELD, "is in use by driver QEMU, domain x");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_BUSY, "is in use by driver QEMU, domain x");
     assert_false(run_of("attach at 03:00.0 as vfio"));
     assert_message(1, "is in use by driver QEMU, domain x");
     assert_string_equal(results(), ATTACHED(SECOND) REFUSED(FIRST));
@@ -246,7 +250,7 @@ static void held_and_nobody_shows_it(void **state) {
 static void libvirt_is_not_done_with_a_detach(void **state) {
     (void)state;
     for (unsigned i = 1; i <= 3; i++)
-        double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_HELD, IN_USE_BY_ITSELF);
+        double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_BUSY, IN_USE_BY_ITSELF);
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), ATTACHED(FIRST));
     assert_in_range(hours.now - 5000, 1000, 4000);
@@ -254,7 +258,7 @@ static void libvirt_is_not_done_with_a_detach(void **state) {
 
 static void libvirt_counts_it_as_in_use_for_good(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_HELD, IN_USE_BY_ITSELF);
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 0, VIRT_BUSY, IN_USE_BY_ITSELF);
     assert_false(run_of("attach at 03:00.0 as vfio within 2s"));
     assert_string_equal(results(), REFUSED(FIRST));
     assert_message(0, "domain frigate; libvirt counts the device as in use by this VM");
@@ -586,7 +590,7 @@ static void look_at_lock(void) {
  * VM; after some times it is given up, and what needs no libvirt is done. */
 static void libvirt_is_silent(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_NO_REPLY, "libvirt does not answer: x");
     lock_was_free = 0;
     hours.at = 5000;
     hours.then = look_at_lock;
@@ -600,8 +604,8 @@ static void libvirt_is_silent(void **state) {
 
 static void libvirt_is_silent_for_a_while(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_SILENT, "libvirt does not answer: x");
-    double_virt_fail(hypervisor, DOUBLE_XML, 3, VIRT_SILENT, "libvirt does not answer: y");
+    double_virt_fail(hypervisor, DOUBLE_LIST, 1, VIRT_NO_REPLY, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_XML, 3, VIRT_NO_REPLY, "libvirt does not answer: y");
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), ATTACHED(FIRST));
     assert_int_equal(opened, 3);
@@ -610,7 +614,7 @@ static void libvirt_is_silent_for_a_while(void **state) {
 /* A rule that names a title asks for all VMs as well: that question is one like the others. */
 static void the_list_of_all_vms_is_asked_for_again(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_LIST, 2, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_LIST, 2, VIRT_NO_REPLY, "libvirt does not answer: x");
     assert_true(run_at(EVENT_STARTED, "on vm NVR started attach at 03:00.0 as vfio\n"));
     assert_string_equal(results(), ATTACHED(FIRST));
     assert_int_equal(opened, 2);
@@ -618,7 +622,7 @@ static void the_list_of_all_vms_is_asked_for_again(void **state) {
 
 static void the_list_of_all_vms_is_given_up(void **state) {
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_LIST, 0, VIRT_NO_REPLY, "libvirt does not answer: x");
     assert_false(run_at(EVENT_STARTED, "on vm NVR started attach at 03:00.0 as vfio\n"));
     assert_string_equal(results(), "failed - -\n");
     assert_int_equal(opened, 6);
@@ -628,7 +632,7 @@ static void the_list_of_all_vms_is_given_up(void **state) {
 static void a_settled_event_asks_once(void **state) {
     (void)state;
     settled = true;
-    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_XML, 0, VIRT_NO_REPLY, "libvirt does not answer: x");
     assert_false(run_of("attach at 03:00.0 as vfio"));
     settled = false;
     assert_string_equal(results(), "failed - -\n");
@@ -639,7 +643,7 @@ static void a_settled_event_asks_once(void **state) {
 static void an_attach_does_not_return(void **state) {
     size_t count;
     (void)state;
-    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_SILENT, "libvirt does not answer: x");
+    double_virt_fail(hypervisor, DOUBLE_ATTACH, 1, VIRT_NO_REPLY, "libvirt does not answer: x");
     assert_false(run_of("{\n attach at 03:00.0 as vfio then reset\n attach at 04:00.0 as vfio\n "
                         "run \"/bin/true\"\n}"));
     assert_string_equal(results(), "failed attach " FIRST " 1ac1:089a\nran run -\n");
@@ -774,7 +778,7 @@ static void a_guest_that_keeps_it(void **state) {
 static void detach_is_tried_again_too(void **state) {
     (void)state;
     give(FRIGATE, FIRST);
-    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_PASSES, "state change lock");
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_TRANSIENT, "state change lock");
     assert_true(run_of("detach at 03:00.0"));
     assert_string_equal(results(), "detached detach " FIRST " 1ac1:089a\n");
     assert_string_equal(hours.slept, "250 ");
@@ -1061,7 +1065,7 @@ static void give_second_to_windows(void) {
 
 static void one_that_is_refused_half_way(void **state) {
     (void)state;
-    fail_attach(2, VIRT_PASSES, "state change lock");
+    fail_attach(2, VIRT_TRANSIENT, "state change lock");
     hours.at = hours.now + 1;
     hours.then = give_second_to_windows;
     assert_false(run_of(WITH_GROUP));
@@ -1072,20 +1076,20 @@ static void one_that_is_refused_half_way(void **state) {
 
 static void take_first_by_hand(void) {
     struct failure failure;
-    struct vm_state life;
+    struct vm_state vm_state;
     take(FRIGATE, FIRST);
     set_driver(FIRST, "");
     struct vm_start start = {.id = told.id, .seen = clock_ticks()};
-    assert_true(vm_state_open(&life, state_path(""), FRIGATE, &start));
-    vm_state_dismiss(&life, FIRST, (struct device_id){0x1ac1, 0x089a});
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
-    vm_state_finish(&life);
+    assert_true(vm_state_open(&vm_state, state_path(""), FRIGATE, &start));
+    vm_state_dismiss(&vm_state, FIRST, (struct device_id){0x1ac1, 0x089a});
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
 }
 
 static void a_person_takes_one_out_half_way(void **state) {
     (void)state;
     for (int boots = 0; boots < 2; boots++) {
-        fail_attach(attaches + 2, VIRT_PASSES, "state change lock");
+        fail_attach(attaches + 2, VIRT_TRANSIENT, "state change lock");
         hours.at = hours.now + 1;
         hours.then = take_first_by_hand;
         assert_false(boots ? run_through_boot(WITH_GROUP) : run_of(WITH_GROUP));
@@ -1175,7 +1179,7 @@ static void an_old_kernel_takes_one_out(void **state) {
 
 static void what_passes_is_tried_again_and_nothing_given_back(void **state) {
     (void)state;
-    fail_attach(2, VIRT_PASSES, "state change lock");
+    fail_attach(2, VIRT_TRANSIENT, "state change lock");
     assert_true(run_of(WITH_GROUP));
     assert_string_equal(results(), ATTACHED(FIRST) ATTACHED(THIRD) ATTACHED(SECOND));
     assert_null(strstr(kernel_calls, "give back"));
@@ -1187,7 +1191,7 @@ static void what_passes_at_last_does_not(void **state) {
     failing_attach = 2;
     for (unsigned i = 2; i < 25; i++)
         if (i != 3)
-            double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_PASSES, "state change lock");
+            double_virt_fail(hypervisor, DOUBLE_ATTACH, i, VIRT_TRANSIENT, "state change lock");
     assert_false(run_of(WITH_GROUP));
     assert_non_null(strstr(results(), ATTACHED(FIRST) ATTACHED(THIRD) FAILED(SECOND) DETACHED(THIRD)
                                           DETACHED(FIRST)));
@@ -1196,7 +1200,7 @@ static void what_passes_at_last_does_not(void **state) {
 
 static void another_vm_takes_one_meanwhile(void **state) {
     (void)state;
-    fail_attach(2, VIRT_HELD, "is in use by driver QEMU, domain x");
+    fail_attach(2, VIRT_BUSY, "is in use by driver QEMU, domain x");
     assert_false(run_of(WITH_GROUP));
     assert_string_equal(results(),
                         ATTACHED(FIRST) DETACHED(FIRST) BACK(SECOND) BACK(THIRD) REFUSED(SECOND));
@@ -1398,10 +1402,10 @@ static void a_program_with_devices(void **state) {
 
 static void keep_taken(unsigned long long started) {
     struct failure failure;
-    struct vm_state life = {.id = 1, .started = started};
-    note_taken(&life, SECOND, "apex");
-    assert_int_equal(vm_state_save(&life, state_path(""), FRIGATE, &failure), 0);
-    vm_state_finish(&life);
+    struct vm_state vm_state = {.id = 1, .started = started};
+    note_taken(&vm_state, SECOND, "apex");
+    assert_int_equal(vm_state_save(&vm_state, state_path(""), FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
     set_driver(SECOND, "");
 }
 
@@ -1462,11 +1466,12 @@ static bool kept_at_release; /* as the kernel is asked */
 
 static int release_and_look(const struct host *host, const struct device *device,
                             struct failure *failure) {
-    struct vm_state life;
-    kept_at_release = vm_state_load(&life, state_path(""), FRIGATE) && life.unbound_count == 1 &&
-                      !strcmp(life.unbound[0].address, device->address) &&
-                      !strcmp(life.unbound[0].driver, "apex");
-    vm_state_finish(&life);
+    struct vm_state vm_state;
+    kept_at_release = vm_state_load(&vm_state, state_path(""), FRIGATE) &&
+                      vm_state.unbound_count == 1 &&
+                      !strcmp(vm_state.unbound[0].address, device->address) &&
+                      !strcmp(vm_state.unbound[0].driver, "apex");
+    vm_state_finish(&vm_state);
     return test_release(host, device, failure);
 }
 

@@ -48,20 +48,20 @@ struct sample_result {
 };
 
 static void note_result(const struct sample_result *sample, int minute) {
-    struct vm_state life;
+    struct vm_state vm_state;
     struct vm_start start = {.id = 1, .seen = 1};
     struct failure failure;
     char *time = memory_printf("2026-11-22T10:%02d:00.000+01:00", minute);
-    assert_true(vm_state_open(&life, directory, sample->vm, &start));
-    vm_state_note_result(&life,
+    assert_true(vm_state_open(&vm_state, directory, sample->vm, &start));
+    vm_state_note_result(&vm_state,
                          &(struct log_entry){.action = sample->rule ? "attach" : NULL,
                                              .device = sample->device,
                                              .rule = sample->rule,
                                              .result = sample->result,
                                              .message = sample->message},
                          time);
-    assert_int_equal(vm_state_save(&life, directory, sample->vm, &failure), 0);
-    vm_state_finish(&life);
+    assert_int_equal(vm_state_save(&vm_state, directory, sample->vm, &failure), 0);
+    vm_state_finish(&vm_state);
     free(time);
 }
 

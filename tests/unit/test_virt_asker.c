@@ -21,7 +21,7 @@
 static struct {
     bool hangs_at_open, crashes_at_open, fails_at_open, hangs_at_close;
     unsigned detach_us;             /* how long a detach takes */
-    bool is_quiet;                  /* no news, and no time goes by there */
+    bool is_quiet;                  /* no event, and no time goes by there */
     const char *hangs_at, *dies_at; /* a call's name */
     int ends_with;                  /* the signal */
     int count;                      /* of VMs in a list */
@@ -53,7 +53,7 @@ static int far_xml(struct virt *virt, const char *vm, char **xml, struct virt_er
     return asprintf(xml, "<domain><name>%s</name></domain>", vm) < 0;
 }
 
-static int far_list(struct virt *virt, struct virt_vm **vms, size_t *count,
+static int far_list(struct virt *virt, struct virt_domain **vms, size_t *count,
                     struct virt_error *error) {
     (void)virt, (void)error;
     do_call("list");
@@ -93,13 +93,13 @@ static int far_watch(struct virt *virt, const char *uuid, struct virt_error *err
     return do_call("watch");
 }
 
-static int far_wait(struct virt *virt, int timeout_ms, struct virt_news *news,
+static int far_wait(struct virt *virt, int timeout_ms, struct virt_event *event,
                     struct virt_error *error) {
     (void)virt, (void)error;
-    *news = (struct virt_news){.kind = VIRT_NEWS_REMOVED};
-    snprintf(news->alias, sizeof news->alias, "hostdev%d", timeout_ms);
+    *event = (struct virt_event){.kind = VIRT_EVENT_REMOVED};
+    snprintf(event->alias, sizeof event->alias, "hostdev%d", timeout_ms);
     if (plan.is_quiet)
-        *news = (struct virt_news){.kind = VIRT_NEWS_NONE};
+        *event = (struct virt_event){.kind = VIRT_EVENT_NONE};
     return do_call("wait");
 }
 
@@ -222,7 +222,7 @@ static void soon(void) {
 static void every_call_goes_through(void **state) {
     struct virt *virt = connected();
     struct virt_error error;
-    struct virt_news news;
+    struct virt_event event;
     struct virt_about about;
     char *xml;
     (void)state;
@@ -234,9 +234,9 @@ static void every_call_goes_through(void **state) {
     assert_int_equal(virt->ops->reset(virt, UUID, 1, &error), 0);
     assert_int_equal(virt->ops->reboot(virt, UUID, 1, &error), 0);
     assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
-    assert_int_equal(virt->ops->wait(virt, 12, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_REMOVED);
-    assert_string_equal(news.alias, "hostdev12");
+    assert_int_equal(virt->ops->wait(virt, 12, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_REMOVED);
+    assert_string_equal(event.alias, "hostdev12");
     assert_int_equal(virt->ops->about(virt, &about, &error), 0);
     assert_string_equal(about.uri, "qemu:///system");
     virt_close(virt);
@@ -248,7 +248,7 @@ static void every_call_goes_through(void **state) {
 
 static void lists_of_any_length(void **state) {
     struct virt_error error;
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
     (void)state;
     for (plan.count = 0; plan.count <= LISTED; plan.count += LISTED) {
@@ -309,7 +309,7 @@ static void a_connection_that_is_never_made(void **state) {
     plan.hangs_at_open = true;
     assert_int_equal(virt_asker_open(&virt, &work, NULL, &error), -1);
     assert_null(virt);
-    assert_int_equal(error.kind, VIRT_SILENT);
+    assert_int_equal(error.kind, VIRT_NO_REPLY);
     assert_string_equal(error.failure.message,
                         "libvirt does not answer: the connection has not been made within 1 s");
     assert_string_equal(virt_error_reason(&error), "the connection has not been made within 1 s");
@@ -320,7 +320,7 @@ static void a_connection_that_is_never_made(void **state) {
 static void a_question_without_an_answer(void **state) {
     struct virt *virt = connected();
     struct virt_error error;
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
     char *xml;
     (void)state;
@@ -331,7 +331,7 @@ static void a_question_without_an_answer(void **state) {
     setenv("VIRT_RULES_ANSWER_MS", "1000", 1);
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), -1);
     int64_t late = clock_now();
-    assert_int_equal(error.kind, VIRT_SILENT);
+    assert_int_equal(error.kind, VIRT_NO_REPLY);
     assert_string_equal(error.failure.message,
                         "libvirt does not answer: the list of running VMs has not "
                         "come within 1 s");
@@ -339,7 +339,7 @@ static void a_question_without_an_answer(void **state) {
     /* For a while nobody asks again ... */
     int status = virt->ops->domain_xml(virt, "a", &xml, &error);
     if (status < 0) {
-        assert_int_equal(error.kind, VIRT_SILENT);
+        assert_int_equal(error.kind, VIRT_NO_REPLY);
         assert_null(xml);
         assert_null(strstr(called(), "xml"));
     } else if (clock_now() < late + 500) {
@@ -363,7 +363,7 @@ static void a_change_without_an_answer(void **state) {
     soon();
     virt_set_subject(virt, "0000:03:00.0, VM 'frigate'");
     assert_int_equal(virt->ops->attach(virt, UUID, 1, "<hostdev/>", &error), -1);
-    assert_int_equal(error.kind, VIRT_SILENT);
+    assert_int_equal(error.kind, VIRT_NO_REPLY);
     assert_string_equal(error.failure.message,
                         "libvirt does not answer: attach of 0000:03:00.0, VM "
                         "'frigate' has not returned for 1 s");
@@ -428,16 +428,16 @@ static void an_asker_that_dies(void **state) {
 /* Its events went with it: they are to be watched again. */
 static void a_wait_after_its_asker(void **state) {
     struct virt_error error;
-    struct virt_news news;
+    struct virt_event event;
     (void)state;
     plan.dies_at = "wait";
     plan.ends_with = SIGKILL;
     struct virt *virt = connected();
     assert_int_equal(virt->ops->watch(virt, UUID, &error), 0);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(virt->ops->wait(virt, 1, &news, &error), -1);
+        assert_int_equal(virt->ops->wait(virt, 1, &event, &error), -1);
         assert_int_equal(error.kind, VIRT_UNREACHABLE);
-        assert_int_equal(news.kind, VIRT_NEWS_NONE);
+        assert_int_equal(event.kind, VIRT_EVENT_NONE);
         plan.dies_at = NULL;
     }
     virt_close(virt);
@@ -445,13 +445,13 @@ static void a_wait_after_its_asker(void **state) {
 
 static void a_wait_lasts_as_long_as_was_asked(void **state) {
     struct virt_error error;
-    struct virt_news news;
+    struct virt_event event;
     (void)state;
     plan.is_quiet = true;
     struct virt *virt = connected();
     int64_t start = clock_now();
-    assert_int_equal(virt->ops->wait(virt, 150, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->wait(virt, 150, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_NONE);
     assert_true(clock_now() - start >= 148); /* parts of milliseconds are cut off */
     virt_close(virt);
 }

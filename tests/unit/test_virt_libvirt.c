@@ -33,15 +33,15 @@ static const struct {
     {VIR_FROM_QEMU, 68,
      "Timed out during operation: cannot acquire state change lock (held by "
      "monitor=remoteDispatchDomainAttachDeviceFlags)",
-     VIRT_PASSES, "domjobinfo"},
-    {VIR_FROM_QEMU, 1, "cannot acquire state change lock", VIRT_PASSES, "domjobinfo"},
+     VIRT_TRANSIENT, "domjobinfo"},
+    {VIR_FROM_QEMU, 1, "cannot acquire state change lock", VIRT_TRANSIENT, "domjobinfo"},
     {VIR_FROM_QEMU, 42, "Domain not found: no domain with matching uuid", VIRT_NO_DOMAIN,
      "virsh list"},
     {VIR_FROM_QEMU, 55,
      "Requested operation is not valid: PCI device 0000:01:00.0 is in use by driver QEMU, domain "
      "bare",
-     VIRT_HELD, "detach it there"},
-    {VIR_FROM_QEMU, 55, "Requested operation is not valid: USB device 001:004 is in use", VIRT_HELD,
+     VIRT_BUSY, "detach it there"},
+    {VIR_FROM_QEMU, 55, "Requested operation is not valid: USB device 001:004 is in use", VIRT_BUSY,
      "detach it there"},
     {VIR_FROM_QEMU, 55, "Requested operation is not valid: domain is not running", VIRT_NOT_RUNNING,
      "start the VM"},
@@ -86,19 +86,19 @@ static const struct {
      "guests",
      VIRT_FAILED, "behind"},
     {VIR_FROM_NONE, 1, "Domain has no USB bus support", VIRT_FAILED, "qemu-xhci"},
-    {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_PASSES, "lsusb"},
+    {VIR_FROM_NONE, 1, "Did not find USB device 1a6e:089a", VIRT_TRANSIENT, "lsusb"},
     {VIR_FROM_NONE, 1, "internal error: Did not find matching USB device: vid:1a6e, pid:089a",
-     VIRT_PASSES, "lsusb"},
+     VIRT_TRANSIENT, "lsusb"},
     {VIR_FROM_QEMU, 1,
      "internal error: unable to execute QEMU command 'device_add': failed to find host usb device "
      "1:9",
-     VIRT_PASSES, "lsusb"},
+     VIRT_TRANSIENT, "lsusb"},
     {VIR_FROM_QEMU, 1,
      "internal error: unable to execute QEMU command 'device_add': failed to open host usb device "
      "1:9",
-     VIRT_PASSES, "denials"},
+     VIRT_TRANSIENT, "denials"},
     {VIR_FROM_NONE, 38, "unable to stat: /dev/bus/usb/001/009: No such file or directory",
-     VIRT_PASSES, "lsusb"},
+     VIRT_TRANSIENT, "lsusb"},
     {VIR_FROM_NONE, 1, "internal error: No free USB ports", VIRT_FAILED, "ports='15'"},
     {VIR_FROM_QEMU, 1,
      "internal error: unable to execute QEMU command 'device_add': tried to attach usb device x to "
@@ -146,13 +146,13 @@ static const struct {
     {VIR_FROM_NONE, 27, "XML error: Attempted double use of PCI Address 0000:05:00.0", VIRT_FAILED,
      "apply"},
     {VIR_FROM_NONE, 27, "XML error: No PCI buses available", VIRT_FAILED, "q35"},
-    {VIR_FROM_QEMU, 9, "operation failed: target pci device 0000:03:00.0 already exists", VIRT_HELD,
+    {VIR_FROM_QEMU, 9, "operation failed: target pci device 0000:03:00.0 already exists", VIRT_BUSY,
      "already"},
     {VIR_FROM_QEMU, 1,
      "internal error: unable to execute QEMU command 'device_del': Hot-unplug failed: guest is "
      "busy "
      "(power indicator blinking)",
-     VIRT_PASSES, "guest"},
+     VIRT_TRANSIENT, "guest"},
     {VIR_FROM_QEMU, 1, "Interner Fehler: Keine weiteren PCI-Slots verf\xc3\xbcgbar", VIRT_FAILED,
      "LC_ALL=C"},
     {VIR_FROM_NONE, 9, "Multiple USB devices for 627:1, use <address> to specify one", VIRT_FAILED,
@@ -162,7 +162,7 @@ static const struct {
     {VIR_FROM_QEMU, 1,
      "internal error: unable to execute QEMU command 'device_del': Device hostdev0 is already in "
      "the process of unplug",
-     VIRT_PASSES, "asked"},
+     VIRT_TRANSIENT, "asked"},
     {VIR_FROM_NONE, 1, "An error occurred, but the cause is unknown", VIRT_FAILED, "address"},
     {VIR_FROM_QEMU, 55, "Requested operation is not valid: cannot do that", VIRT_FAILED, NULL},
     {VIR_FROM_QEMU, 27, "XML error: PCI address 0000:00:02.0 is in use", VIRT_FAILED, NULL},
@@ -581,7 +581,7 @@ static void says_what_it_does_not_find(void **state) {
 }
 
 static void lists_running_vms(void **state) {
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
 
     (void)state;
@@ -633,7 +633,7 @@ static void reports_failed_acts(void **state) {
     (void)state;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI device X is in use");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.kind, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_BUSY);
     assert_int_equal(error.code, VIR_ERR_OPERATION_INVALID);
     fake_fail("attach", 0, 0, NULL);
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
@@ -649,13 +649,13 @@ static void reports_failed_acts(void **state) {
 static void looks_where_the_words_are_not_known(void **state) {
     static const char not_running[] = "Die angeforderte Operation ist nicht g\xc3\xbcltig: Domain "
                                       "l\xc3\xa4uft nicht";
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
 
     (void)state;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, "PCI-Ger\xc3\xa4t X ist belegt");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
-    assert_int_equal(error.kind, VIRT_HELD);
+    assert_int_equal(error.kind, VIRT_BUSY);
     domains[0].runs = false;
     fake_fail("attach", VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, not_running);
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), -1);
@@ -675,7 +675,7 @@ static void looks_where_the_words_are_not_known(void **state) {
 }
 
 static void connects_anew_after_a_loss(void **state) {
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
 
     (void)state;
@@ -751,21 +751,21 @@ static void chooses_the_uri(void **state) {
     virt_close(NULL);
 }
 
-/* ---- news ---- */
+/* ---- events ---- */
 
-static void assert_news(enum virt_news_kind kind, const char *alias) {
-    struct virt_news news;
+static void assert_event(enum virt_event_kind kind, const char *alias) {
+    struct virt_event event;
 
-    memset(&news, 'x', sizeof news);
-    assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), 0);
-    assert_int_equal(news.kind, kind);
-    assert_string_equal(news.alias, alias);
+    memset(&event, 'x', sizeof event);
+    assert_int_equal(virt->ops->wait(virt, 60000, &event, &error), 0);
+    assert_int_equal(event.kind, kind);
+    assert_string_equal(event.alias, alias);
 }
 
 static void assert_no_wait(enum virt_error_kind failure, const char *words) {
-    struct virt_news news;
+    struct virt_event event;
 
-    assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), -1);
+    assert_int_equal(virt->ops->wait(virt, 60000, &event, &error), -1);
     assert_int_equal(error.kind, failure);
     if (!strstr(error.failure.message, words))
         fail_msg("'%s'", error.failure.message);
@@ -784,14 +784,14 @@ static void hears_what_happens_to_the_vm(void **state) {
     (void)state;
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
     assert_int_equal(fake.opened, 2); /* its own connection */
-    assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_news){0}, &error), 0);
+    assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_event){0}, &error), 0);
     fake.script = script;
-    assert_news(VIRT_NEWS_REMOVED, "hostdev3");
-    assert_news(VIRT_NEWS_REFUSED, "hostdev12");
+    assert_event(VIRT_EVENT_REMOVED, "hostdev3");
+    assert_event(VIRT_EVENT_REFUSED, "hostdev12");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
     assert_int_equal(fake.opened, 2);
-    assert_news(VIRT_NEWS_STOPPED, "");
-    assert_news(VIRT_NEWS_NONE, "");
+    assert_event(VIRT_EVENT_STOPPED, "");
+    assert_event(VIRT_EVENT_NONE, "");
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
     assert_int_equal(fake.open, 2);
     assert_int_equal(fake.callback_count, 3);
@@ -800,7 +800,7 @@ static void hears_what_happens_to_the_vm(void **state) {
     assert_int_equal(fake.open, 1);
 }
 
-static void forgets_older_news(void **state) {
+static void drops_older_events(void **state) {
     static const struct happening script[] = {{VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev1"},
                                               {OVER, 0, NULL}};
 
@@ -809,14 +809,14 @@ static void forgets_older_news(void **state) {
     happen(script);
     happen(script);
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
-    assert_news(VIRT_NEWS_NONE, "");
+    assert_event(VIRT_EVENT_NONE, "");
     happen(script);
     happen(script);
     fake.turns = 0;
-    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
-    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    assert_event(VIRT_EVENT_REMOVED, "hostdev1");
+    assert_event(VIRT_EVENT_REMOVED, "hostdev1");
     assert_int_equal(fake.turns, 0); /* they were there */
-    assert_news(VIRT_NEWS_NONE, "");
+    assert_event(VIRT_EVENT_NONE, "");
 }
 
 static void does_without_an_event_that_is_not_known(void **state) {
@@ -828,25 +828,25 @@ static void does_without_an_event_that_is_not_known(void **state) {
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
     assert_int_equal(fake.callback_count, 2);
     fake.script = script;
-    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    assert_event(VIRT_EVENT_REMOVED, "hostdev1");
     assert_null(fake_last_error());
 }
 
 static void reports_a_loss_while_it_waits(void **state) {
     static const struct happening script[] = {
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev1"}, {LOSS, 0, NULL}, {OVER, 0, NULL}};
-    struct virt_news news;
+    struct virt_event event;
 
     (void)state;
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
     fake.script = script;
-    assert_news(VIRT_NEWS_REMOVED, "hostdev1");
+    assert_event(VIRT_EVENT_REMOVED, "hostdev1");
     fake.turns = 0;
     assert_no_wait(VIRT_UNREACHABLE, "closed the connection");
     assert_int_equal(fake.turns, 2); /* and one to close the socket */
     assert_int_equal(fake.open, 1);
-    assert_int_equal(virt->ops->wait(virt, 1, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->wait(virt, 1, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_NONE);
     fake.dead = false;
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
     assert_int_equal(fake.open, 2);
@@ -877,12 +877,12 @@ static int64_t now_ms(void) {
 }
 
 static void assert_sleeps(void) {
-    struct virt_news news = {.kind = VIRT_NEWS_STOPPED};
+    struct virt_event event = {.kind = VIRT_EVENT_STOPPED};
     int64_t start = now_ms();
 
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), 0);
-    assert_int_equal(virt->ops->wait(virt, 20, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->wait(virt, 20, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_NONE);
     assert_true(now_ms() - start >= 20);
     assert_int_equal(fake.open, 1);
 }
@@ -950,7 +950,7 @@ static void says_which_libraries_it_tried(void **state) {
 
 static void works_with_the_real_library(void **state) {
     struct domain domain;
-    struct virt_vm *vms;
+    struct virt_domain *vms;
     size_t count;
     char *xml;
 
@@ -1009,25 +1009,25 @@ static void act_on_test_vm(const char *function) {
 }
 
 static void hears_of_the_end_of_a_real_vm(void **state) {
-    struct virt_news news;
-    struct virt_vm *vms;
+    struct virt_event event;
+    struct virt_domain *vms;
     size_t count;
 
     (void)state;
     assert_int_equal(virt_libvirt_open_from(&virt, "test:///default", installed, &error), 0);
     assert_int_equal(virt->ops->list(virt, &vms, &count, &error), 0);
-    assert_int_equal(virt->ops->wait(virt, 1, &news, &error), 0);
+    assert_int_equal(virt->ops->wait(virt, 1, &event, &error), 0);
     assert_int_equal(virt->ops->watch(virt, vms[0].uuid, &error), 0);
-    assert_int_equal(virt->ops->wait(virt, 0, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->wait(virt, 0, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_NONE);
     act_on_test_vm("virDomainSuspend");
-    assert_int_equal(virt->ops->wait(virt, 20, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->wait(virt, 20, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_NONE);
     act_on_test_vm("virDomainDestroy");
-    assert_int_equal(virt->ops->wait(virt, 60000, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_STOPPED);
-    assert_int_equal(virt->ops->wait(virt, 0, &news, &error), 0);
-    assert_int_equal(news.kind, VIRT_NEWS_NONE);
+    assert_int_equal(virt->ops->wait(virt, 60000, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_STOPPED);
+    assert_int_equal(virt->ops->wait(virt, 0, &event, &error), 0);
+    assert_int_equal(event.kind, VIRT_EVENT_NONE);
     assert_int_equal(virt->ops->watch(virt, vms[0].uuid, &error), 0);
     assert_int_equal(virt->ops->watch(virt, UUID1, &error), -1);
     assert_int_equal(error.kind, VIRT_NO_DOMAIN);
@@ -1110,7 +1110,7 @@ int main(void) {
         FAKE_TEST(connects_anew_after_a_loss),
         FAKE_TEST(reports_a_loss_in_mid_lookup),
         FAKE_TEST(hears_what_happens_to_the_vm),
-        FAKE_TEST(forgets_older_news),
+        FAKE_TEST(drops_older_events),
         FAKE_TEST(does_without_an_event_that_is_not_known),
         FAKE_TEST(reports_a_loss_while_it_waits),
         FAKE_TEST(reports_that_it_cannot_watch),

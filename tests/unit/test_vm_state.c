@@ -36,9 +36,9 @@ static struct device coral(const char *address) {
     return (struct device){.address = (char *)address, .id = CORAL, .iommu_group = 9};
 }
 
-static bool take(struct vm_state *life, const char *address, const char *driver) {
+static bool take(struct vm_state *vm_state, const char *address, const char *driver) {
     struct device device = coral(address);
-    return vm_state_add_unbound(life, &device, driver);
+    return vm_state_add_unbound(vm_state, &device, driver);
 }
 
 static bool found_in_all(const char *address, char driver[64]) {
@@ -46,8 +46,8 @@ static bool found_in_all(const char *address, char driver[64]) {
     return vm_state_find_in_all(directory, &device, driver, 64);
 }
 
-static void save(const struct vm_state *life) {
-    assert_int_equal(vm_state_save(life, directory, UUID, &failure), 0);
+static void save(const struct vm_state *vm_state) {
+    assert_int_equal(vm_state_save(vm_state, directory, UUID, &failure), 0);
 }
 
 /* The file with a NUL behind it, until the next call. */
@@ -70,23 +70,23 @@ static void write_whole(const char *text, size_t size) {
 
 static void nothing_is_known_at_first(void **state) {
     (void)state;
-    struct vm_state life;
+    struct vm_state vm_state;
     assert_false(vm_state_exists(directory, UUID));
-    assert_false(vm_state_load(&life, directory, UUID));
-    assert_int_equal(life.id, -1);
-    assert_false(life.restarted);
-    assert_int_equal(life.unbound_count, 0);
+    assert_false(vm_state_load(&vm_state, directory, UUID));
+    assert_int_equal(vm_state.id, -1);
+    assert_false(vm_state.restarted);
+    assert_int_equal(vm_state.unbound_count, 0);
 }
 
 static void what_is_saved_is_read(void **state) {
     (void)state;
     struct stat file;
-    struct vm_state life = {.id = 7, .started = 123456789012, .restarted = true}, read;
-    take(&life, "0000:03:00.0", "apex");
-    take(&life, "0000:03:00.0", "again");
-    take(&life, "0000:04:00.0", NULL);
-    save(&life);
-    vm_state_finish(&life);
+    struct vm_state vm_state = {.id = 7, .started = 123456789012, .restarted = true}, read;
+    take(&vm_state, "0000:03:00.0", "apex");
+    take(&vm_state, "0000:03:00.0", "again");
+    take(&vm_state, "0000:04:00.0", NULL);
+    save(&vm_state);
+    vm_state_finish(&vm_state);
     assert_true(vm_state_exists(directory, UUID));
     assert_int_equal(stat(path, &file), 0);
     assert_int_equal(file.st_mode & 0777, 0600);
@@ -108,14 +108,14 @@ static void what_is_saved_is_read(void **state) {
 
 static void what_a_person_took_out_is_of_one_life(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7}, read;
-    take(&life, "0000:03:00.0", "apex");
-    vm_state_dismiss(&life, "0000:04:00.0", CORAL);
-    vm_state_dismiss(&life, "1-1.4", CORAL);
-    vm_state_dismiss(&life, "1-1.4", CORAL);
-    assert_int_equal(life.dismissed_count, 2);
-    save(&life);
-    vm_state_finish(&life);
+    struct vm_state vm_state = {.id = 7}, read;
+    take(&vm_state, "0000:03:00.0", "apex");
+    vm_state_dismiss(&vm_state, "0000:04:00.0", CORAL);
+    vm_state_dismiss(&vm_state, "1-1.4", CORAL);
+    vm_state_dismiss(&vm_state, "1-1.4", CORAL);
+    assert_int_equal(vm_state.dismissed_count, 2);
+    save(&vm_state);
+    vm_state_finish(&vm_state);
     assert_true(vm_state_open(&read, directory, UUID, &(struct vm_start){.id = 7, .seen = 50}));
     assert_true(vm_state_has_dismissed(&read, "0000:04:00.0", CORAL));
     assert_true(vm_state_has_dismissed(&read, "1-1.4", CORAL));
@@ -133,21 +133,21 @@ static void what_a_person_took_out_is_of_one_life(void **state) {
 
 static void an_empty_life_is_no_file(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7, .restarted = true};
-    save(&life);
+    struct vm_state vm_state = {.id = 7, .restarted = true};
+    save(&vm_state);
     assert_true(vm_state_exists(directory, UUID));
-    life.restarted = false;
-    save(&life);
+    vm_state.restarted = false;
+    save(&vm_state);
     assert_false(vm_state_exists(directory, UUID));
-    save(&life);
+    save(&vm_state);
 }
 
 static void no_temporary_file_stays(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7, .restarted = true};
+    struct vm_state vm_state = {.id = 7, .restarted = true};
     char folder[128];
     int found = 0;
-    save(&life);
+    save(&vm_state);
     snprintf(folder, sizeof folder, "%s/vms", directory);
     DIR *list = opendir(folder);
     assert_non_null(list);
@@ -160,18 +160,18 @@ static void no_temporary_file_stays(void **state) {
 /* --- damage */
 
 static struct vm_state sample(void) {
-    struct vm_state life = {.id = 7, .started = 100, .process = 90, .restarted = true};
-    take(&life, "0000:03:00.0", "apex");
-    take(&life, "0000:04:00.0", NULL);
-    vm_state_dismiss(&life, "1-1.4", CORAL);
-    vm_state_note_result(&life,
+    struct vm_state vm_state = {.id = 7, .started = 100, .process = 90, .restarted = true};
+    take(&vm_state, "0000:03:00.0", "apex");
+    take(&vm_state, "0000:04:00.0", NULL);
+    vm_state_dismiss(&vm_state, "1-1.4", CORAL);
+    vm_state_note_result(&vm_state,
                          &(struct log_entry){.device = "0000:03:00.0 1ac1:089a",
                                              .action = "attach",
                                              .rule = "/r/a b.rules:1",
                                              .result = RESULT_FAILED,
                                              .message = "B\xc3\xbcro \"x\"\n\xff"},
                          "2026-11-22T10:18:07.214+01:00");
-    return life;
+    return vm_state;
 }
 
 static bool is_noted(const struct vm_state *whole, const struct vm_state_device *device) {
@@ -184,37 +184,38 @@ static bool is_noted(const struct vm_state *whole, const struct vm_state_device 
 /* Whatever was done to the file: nothing is in what is read that was not written, and what was lost
  * is known to be lost. */
 static void look_at_damaged(const struct vm_state *whole) {
-    struct vm_state life;
-    bool found = vm_state_load(&life, directory, UUID);
-    for (size_t i = 0; i < life.unbound_count; i++)
-        assert_true(is_noted(whole, &life.unbound[i]));
-    for (size_t i = 0; i < life.dismissed_count; i++)
-        assert_true(vm_state_has_dismissed(whole, life.dismissed[i].address, life.dismissed[i].id));
-    for (size_t i = 0; i < life.result_count; i++)
-        assert_string_equal(life.results[i].message, whole->results[i].message);
+    struct vm_state vm_state;
+    bool found = vm_state_load(&vm_state, directory, UUID);
+    for (size_t i = 0; i < vm_state.unbound_count; i++)
+        assert_true(is_noted(whole, &vm_state.unbound[i]));
+    for (size_t i = 0; i < vm_state.dismissed_count; i++)
+        assert_true(
+            vm_state_has_dismissed(whole, vm_state.dismissed[i].address, vm_state.dismissed[i].id));
+    for (size_t i = 0; i < vm_state.result_count; i++)
+        assert_string_equal(vm_state.results[i].message, whole->results[i].message);
     if (found)
-        assert_int_equal(life.id, whole->id);
-    assert_true(life.damaged);
-    assert_non_null(life.ignored);
-    assert_null(strchr(life.ignored, '\n'));
-    vm_state_finish(&life);
+        assert_int_equal(vm_state.id, whole->id);
+    assert_true(vm_state.damaged);
+    assert_non_null(vm_state.ignored);
+    assert_null(strchr(vm_state.ignored, '\n'));
+    vm_state_finish(&vm_state);
 }
 
 static void any_byte_may_be_damaged(void **state) {
     (void)state;
-    struct vm_state life = sample();
+    struct vm_state vm_state = sample();
     size_t size;
-    save(&life);
+    save(&vm_state);
     char *text = read_whole(&size);
-    vm_state_finish(&life);
-    assert_true(vm_state_load(&life, directory, UUID));
-    assert_false(life.damaged);
-    assert_null(life.ignored);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_load(&vm_state, directory, UUID));
+    assert_false(vm_state.damaged);
+    assert_null(vm_state.ignored);
     for (size_t at = 0; at < size; at++) {
         for (int bit = 0; bit < 8; bit++) {
             text[at] = (char)(text[at] ^ (1 << bit));
             write_whole(text, size);
-            look_at_damaged(&life);
+            look_at_damaged(&vm_state);
             text[at] = (char)(text[at] ^ (1 << bit));
         }
         static const char fresh[] = {'\0', '\n', ' ', '0', '\xff'};
@@ -224,87 +225,87 @@ static void any_byte_may_be_damaged(void **state) {
                 continue;
             text[at] = fresh[i];
             write_whole(text, size);
-            look_at_damaged(&life);
+            look_at_damaged(&vm_state);
             text[at] = before;
         }
         write_whole(text, at);
-        look_at_damaged(&life);
+        look_at_damaged(&vm_state);
         char *more = memory_printf("%.*s\n%s", (int)at, text, text + at);
         write_whole(more, size + 1);
-        look_at_damaged(&life);
+        look_at_damaged(&vm_state);
         free(more);
     }
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
 }
 
 static void lines_that_are_taken_out_are_missed(void **state) {
     (void)state;
-    struct vm_state life = sample();
+    struct vm_state vm_state = sample();
     size_t size;
-    save(&life);
-    vm_state_finish(&life);
-    assert_true(vm_state_load(&life, directory, UUID));
+    save(&vm_state);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_load(&vm_state, directory, UUID));
     char *text = read_whole(&size), *last = strstr(text, "end ");
     assert_non_null(last);
     write_whole(text, (size_t)(last - text));
-    look_at_damaged(&life);
-    vm_state_finish(&life);
+    look_at_damaged(&vm_state);
+    vm_state_finish(&vm_state);
 }
 
 static void damage_is_kept_in_mind(void **state) {
     (void)state;
-    struct vm_state life = sample();
+    struct vm_state vm_state = sample();
     struct vm_start start = {.id = 7, .process = 90, .seen = 200};
     size_t size;
-    life.restarted = false;
-    save(&life);
-    vm_state_finish(&life);
+    vm_state.restarted = false;
+    save(&vm_state);
+    vm_state_finish(&vm_state);
     char *text = read_whole(&size);
     strstr(text, "taken")[7] ^= 1;
     write_whole(text, size);
-    assert_true(vm_state_open(&life, directory, UUID, &start));
-    assert_true(vm_state_has_dismissed(&life, "0000:09:00.0", CORAL));
-    save(&life);
-    vm_state_finish(&life);
-    assert_true(vm_state_open(&life, directory, UUID, &start));
-    assert_true(life.damaged);
-    assert_null(life.ignored); /* it was said */
-    assert_int_equal(life.unbound_count, 1);
-    vm_state_end(&life);
-    assert_false(life.damaged);
-    vm_state_finish(&life);
+    assert_true(vm_state_open(&vm_state, directory, UUID, &start));
+    assert_true(vm_state_has_dismissed(&vm_state, "0000:09:00.0", CORAL));
+    save(&vm_state);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_open(&vm_state, directory, UUID, &start));
+    assert_true(vm_state.damaged);
+    assert_null(vm_state.ignored); /* it was said */
+    assert_int_equal(vm_state.unbound_count, 1);
+    vm_state_end(&vm_state);
+    assert_false(vm_state.damaged);
+    vm_state_finish(&vm_state);
 }
 
 static void what_cannot_be_read_is_not_written_over(void **state) {
     (void)state;
-    struct vm_state life = sample();
+    struct vm_state vm_state = sample();
     struct vm_start start = {.id = 7, .process = 90, .seen = 200};
     char *big = memory_zalloc(FILE_READ_LIMIT + 1);
-    save(&life);
-    vm_state_finish(&life);
+    save(&vm_state);
+    vm_state_finish(&vm_state);
     write_whole(big, FILE_READ_LIMIT + 1);
     free(big);
-    assert_true(vm_state_open(&life, directory, UUID, &start));
-    assert_int_equal(life.error, EFBIG);
-    assert_non_null(strstr(life.ignored, "cannot be read"));
-    life.restarted = true;
-    assert_int_equal(vm_state_save(&life, directory, UUID, &failure), -1);
+    assert_true(vm_state_open(&vm_state, directory, UUID, &start));
+    assert_int_equal(vm_state.error, EFBIG);
+    assert_non_null(strstr(vm_state.ignored, "cannot be read"));
+    vm_state.restarted = true;
+    assert_int_equal(vm_state_save(&vm_state, directory, UUID, &failure), -1);
     assert_non_null(strstr(failure.message, strerror(EFBIG)));
     struct vm_state fresh = {.id = 8, .restarted = true};
     assert_int_equal(vm_state_save(&fresh, directory, UUID, &failure), -1);
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
 }
 
 static void the_older_form_is_said(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7, .restarted = true};
-    save(&life);
+    struct vm_state vm_state = {.id = 7, .restarted = true};
+    save(&vm_state);
     static const char old[] = "life 11111111-2222 1 2\ntaken 0000:03:00.0 apex\n";
     write_whole(old, strlen(old));
-    assert_false(vm_state_load(&life, directory, UUID));
-    assert_non_null(strstr(life.ignored, "older version"));
-    assert_int_equal(life.unbound_count, 0);
-    vm_state_finish(&life);
+    assert_false(vm_state_load(&vm_state, directory, UUID));
+    assert_non_null(strstr(vm_state.ignored, "older version"));
+    assert_int_equal(vm_state.unbound_count, 0);
+    vm_state_finish(&vm_state);
 }
 
 /* --- which start of the VM */
@@ -318,14 +319,14 @@ static const struct vm_start STARTS[] = {
 
 static void a_start_is_known_again(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7, .started = 100};
+    struct vm_state vm_state = {.id = 7, .started = 100};
     for (size_t i = 0; i < sizeof STARTS / sizeof *STARTS; i++) {
-        assert_true(vm_state_is_same_start(&life, &STARTS[i]));
-        assert_false(vm_state_is_later_start(&life, &STARTS[i]));
+        assert_true(vm_state_is_same_start(&vm_state, &STARTS[i]));
+        assert_false(vm_state_is_later_start(&vm_state, &STARTS[i]));
     }
-    life.process = 90;
-    assert_true(vm_state_is_same_start(&life, &STARTS[1]));
-    assert_true(vm_state_is_same_start(&life, &STARTS[0]));
+    vm_state.process = 90;
+    assert_true(vm_state_is_same_start(&vm_state, &STARTS[1]));
+    assert_true(vm_state_is_same_start(&vm_state, &STARTS[0]));
 }
 
 static void starts_that_differ(void **state) {
@@ -345,19 +346,19 @@ static void starts_that_differ(void **state) {
         {{.id = 7, .process = 40, .seen = 500}, true}, /* a late engine that asked late */
         {{.id = -1, .process = 40, .seen = 50}, true},
     };
-    struct vm_state life = {.id = 7, .started = 100, .process = 90, .restarted = true}, opened;
-    take(&life, "0000:03:00.0", "apex");
+    struct vm_state vm_state = {.id = 7, .started = 100, .process = 90, .restarted = true}, opened;
+    take(&vm_state, "0000:03:00.0", "apex");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        save(&life);
-        assert_false(vm_state_is_same_start(&life, &cases[i].start));
-        assert_int_equal(vm_state_is_later_start(&life, &cases[i].start), cases[i].later);
+        save(&vm_state);
+        assert_false(vm_state_is_same_start(&vm_state, &cases[i].start));
+        assert_int_equal(vm_state_is_later_start(&vm_state, &cases[i].start), cases[i].later);
         assert_int_equal(vm_state_open(&opened, directory, UUID, &cases[i].start), !cases[i].later);
         assert_int_equal(opened.unbound_count, cases[i].later ? 0 : 1);
         assert_false(opened.restarted);
         vm_state_finish(&opened);
         unlink(path);
     }
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
 }
 
 static void a_later_start_is_not_written_over(void **state) {
@@ -401,9 +402,9 @@ static void the_process_tells_one_start_from_the_next(void **state) {
 
 /* --- results */
 
-static void log_of(struct vm_state *life, enum result result, const char *message,
+static void log_of(struct vm_state *vm_state, enum result result, const char *message,
                    const char *time) {
-    vm_state_note_result(life,
+    vm_state_note_result(vm_state,
                          &(struct log_entry){.action = "attach",
                                              .device = "0000:03:00.0 1ac1:089a",
                                              .result = result,
@@ -413,14 +414,14 @@ static void log_of(struct vm_state *life, enum result result, const char *messag
 
 static void the_last_result_of_each_device(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7}, read;
-    log_of(&life, RESULT_ATTACHED, "one", "1");
+    struct vm_state vm_state = {.id = 7}, read;
+    log_of(&vm_state, RESULT_ATTACHED, "one", "1");
     vm_state_note_result(
-        &life, &(struct log_entry){.result = RESULT_FAILED, .message = "no libvirt"}, "2");
-    log_of(&life, RESULT_REFUSED, "two", "3");
-    log_of(&life, RESULT_FAILED, "three", "4");
-    save(&life);
-    vm_state_finish(&life);
+        &vm_state, &(struct log_entry){.result = RESULT_FAILED, .message = "no libvirt"}, "2");
+    log_of(&vm_state, RESULT_REFUSED, "two", "3");
+    log_of(&vm_state, RESULT_FAILED, "three", "4");
+    save(&vm_state);
+    vm_state_finish(&vm_state);
     assert_true(vm_state_load(&read, directory, UUID));
     assert_int_equal(read.result_count, 2);
     assert_null(read.results[0].device);
@@ -444,18 +445,18 @@ static void the_last_result_of_each_device(void **state) {
 
 static void there_is_no_end_of_devices(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7};
+    struct vm_state vm_state = {.id = 7};
     for (int i = 0; i < 1000; i++) {
         char *device = memory_printf("1-%d 1ac1:089a", i);
         vm_state_note_result(
-            &life, &(struct log_entry){.device = device, .result = RESULT_ATTACHED, .message = ""},
-            "1");
+            &vm_state,
+            &(struct log_entry){.device = device, .result = RESULT_ATTACHED, .message = ""}, "1");
         free(device);
     }
-    assert_int_equal(life.result_count, 256);
-    assert_string_equal(life.results[255].device, "1-999 1ac1:089a");
-    assert_string_equal(life.results[0].device, "1-744 1ac1:089a");
-    vm_state_finish(&life);
+    assert_int_equal(vm_state.result_count, 256);
+    assert_string_equal(vm_state.results[255].device, "1-999 1ac1:089a");
+    assert_string_equal(vm_state.results[0].device, "1-744 1ac1:089a");
+    vm_state_finish(&vm_state);
 }
 
 static void programs_are_no_device(void **state) {
@@ -479,45 +480,45 @@ static void programs_are_no_device(void **state) {
 
 static void another_boot_is_another_life(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7, .restarted = true};
+    struct vm_state vm_state = {.id = 7, .restarted = true};
     struct state_text file = {0};
-    save(&life);
+    save(&vm_state);
     state_file_add_line(&file, "vm 0-1 7 0 0");
     state_file_add_line(&file, "restarted");
     state_file_add_line(&file, "end");
     write_whole(file.text, file.size);
     free(file.text);
-    assert_false(vm_state_load(&life, directory, UUID));
-    assert_false(life.restarted);
-    assert_false(life.damaged);
-    assert_null(life.ignored);
+    assert_false(vm_state_load(&vm_state, directory, UUID));
+    assert_false(vm_state.restarted);
+    assert_false(vm_state.damaged);
+    assert_null(vm_state.ignored);
 }
 
 static void broken_files_count_as_nothing(void **state) {
     (void)state;
     static const char *const texts[] = {"", "\n", "restarted\n", "life x 1 y\nrestarted\n",
                                         "vm x 1 2 3\nrestarted\n"};
-    struct vm_state life = {.id = 7, .restarted = true};
-    save(&life);
+    struct vm_state vm_state = {.id = 7, .restarted = true};
+    save(&vm_state);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         write_whole(texts[i], strlen(texts[i]));
-        assert_false(vm_state_load(&life, directory, UUID));
-        assert_false(life.restarted);
-        assert_true(life.damaged);
-        assert_non_null(strstr(life.ignored, "ignored"));
-        vm_state_finish(&life);
+        assert_false(vm_state_load(&vm_state, directory, UUID));
+        assert_false(vm_state.restarted);
+        assert_true(vm_state.damaged);
+        assert_non_null(strstr(vm_state.ignored, "ignored"));
+        vm_state_finish(&vm_state);
     }
 }
 
 static void a_place_that_cannot_be_written(void **state) {
     (void)state;
-    struct vm_state life = {.id = 7, .restarted = true};
+    struct vm_state vm_state = {.id = 7, .restarted = true};
     char file[128];
     snprintf(file, sizeof file, "%s/vms", directory);
     FILE *out = fopen(file, "we");
     assert_non_null(out);
     fclose(out);
-    assert_int_equal(vm_state_save(&life, directory, UUID, &failure), -1);
+    assert_int_equal(vm_state_save(&vm_state, directory, UUID, &failure), -1);
     assert_non_null(strstr(failure.message, "vms/" UUID));
 }
 
@@ -527,16 +528,16 @@ static void what_any_vm_has_taken_is_found(void **state) {
     (void)state;
     size_t count;
     char driver[64] = "x", *temporary = memory_printf("%s.new", path);
-    struct vm_state life = {.id = 7}, second = {.id = 8};
+    struct vm_state vm_state = {.id = 7}, second = {.id = 8};
     assert_false(found_in_all("0000:03:00.0", driver));
     assert_string_equal(driver, "x");
-    assert_true(take(&life, "0000:03:00.0", "apex"));
-    assert_false(take(&life, "0000:03:00.0", "other"));
-    assert_string_equal(vm_state_find_unbound(&life, "0000:03:00.0")->driver, "apex");
-    assert_null(vm_state_find_unbound(&life, "0000:03:00.1"));
-    save(&life);
+    assert_true(take(&vm_state, "0000:03:00.0", "apex"));
+    assert_false(take(&vm_state, "0000:03:00.0", "other"));
+    assert_string_equal(vm_state_find_unbound(&vm_state, "0000:03:00.0")->driver, "apex");
+    assert_null(vm_state_find_unbound(&vm_state, "0000:03:00.1"));
+    save(&vm_state);
     assert_int_equal(rename(path, temporary), 0); /* of an engine that was killed */
-    save(&life);
+    save(&vm_state);
     take(&second, "0000:04:00.0", NULL);
     assert_int_equal(vm_state_save(&second, directory, OTHER_UUID, &failure), 0);
     assert_true(found_in_all("0000:03:00.0", driver));
@@ -552,7 +553,7 @@ static void what_any_vm_has_taken_is_found(void **state) {
     free(all[1]);
     free((void *)all);
     free(temporary);
-    vm_state_finish(&life);
+    vm_state_finish(&vm_state);
     vm_state_finish(&second);
 }
 
@@ -564,14 +565,14 @@ static void time_goes_on(void **state) {
 
 static void what_a_killed_engine_left_goes_with_the_life(void **state) {
     (void)state;
-    struct vm_state life = {.id = 1, .restarted = true};
+    struct vm_state vm_state = {.id = 1, .restarted = true};
     char temporary[sizeof path + 8];
     snprintf(temporary, sizeof temporary, "%s.new", path);
-    save(&life);
+    save(&vm_state);
     assert_int_equal(rename(path, temporary), 0);
     assert_true(vm_state_exists(directory, UUID));
-    assert_false(vm_state_load(&life, directory, UUID));
-    save(&life);
+    assert_false(vm_state_load(&vm_state, directory, UUID));
+    save(&vm_state);
     assert_false(vm_state_exists(directory, UUID));
     assert_int_not_equal(access(temporary, F_OK), 0);
 }

@@ -46,8 +46,8 @@ static void tell(void *context, const struct uevent *uevent) {
     int out = open(told_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     int size =
         snprintf(line, sizeof line, "%s%s %s %04x:%04x %u %s\n", uevent->removed ? "remove" : "add",
-                 uevent->coldplug ? " stands" : "", uevent->device.address, uevent->device.id.vendor,
-                 uevent->device.id.device, uevent->device.device_number,
+                 uevent->coldplug ? " stands" : "", uevent->device.address,
+                 uevent->device.id.vendor, uevent->device.id.device, uevent->device.device_number,
                  uevent->device.serial ? uevent->device.serial : "-");
     if (getsid(0) != getpid() || out < 0 || write(out, line, (size_t)size) != size)
         _exit(1);
@@ -67,7 +67,7 @@ static void say_ready(void *context) {
 }
 
 _Noreturn static void be_watch(char *gate) {
-    char error[256] = "";
+    struct failure failure = {0};
     alarm(HANGS_S);
     close(kernel);
     int status = watch_run(&(struct watch){.socket = ours,
@@ -78,8 +78,8 @@ _Noreturn static void be_watch(char *gate) {
                                            .state = state_path,
                                            .ready = say_ready,
                                            .leave_limit_ms = 2000 * HANGS_S},
-                           error, sizeof error);
-    _exit(status == 0 ? 0 : strstr(error, "cannot be read") ? 1 : 2);
+                           &failure);
+    _exit(status == 0 ? 0 : strstr(failure.message, "cannot read") ? 1 : 2);
 }
 
 /* --- the test's side */
