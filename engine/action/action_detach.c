@@ -41,8 +41,10 @@ static void action_detach_plan_devices(struct planner *planner, const struct act
                                                            "before it"),
                                              NULL));
         } else if (!(*planner_mark(planner, device) & MARK_DETACH)) {
-            planner_add(planner, ref, PLAN_STEP, device)->xml = backend_detach_xml(device);
-            guest_leave(&planner->guest, &backend_hostdev_of(planner->domain, device)->place);
+            const struct domain_hostdev *hostdev = backend_hostdev_of(planner->domain, device);
+            planner_add(planner, ref, PLAN_STEP, device)->xml =
+                backend_xml(backend_type(hostdev->backend), device, NULL);
+            guest_leave(&planner->guest, &hostdev->place);
         }
     }
 }

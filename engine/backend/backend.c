@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 
-static const struct backend_type *const backend_types[] = {
-    [BACKEND_VFIO] = &backend_vfio,
-    [BACKEND_USB] = &backend_usb,
+static const struct backend_type *const backend_types[BACKEND_COUNT] = {
+#define BACKEND(name, ...) [BACKEND_##name] = &backend_type_##name,
+#include "lexer/words.def"
 };
 
 const struct backend_type *backend_type(enum backend backend) {
@@ -14,7 +14,10 @@ const struct backend_type *backend_type(enum backend backend) {
 }
 
 const struct backend_type *backend_of_bus(enum bus bus) {
-    return bus == BUS_PCI ? &backend_vfio : &backend_usb;
+    enum backend backend = BACKEND_NONE + 1;
+    while (backend + 1 < BACKEND_COUNT && backend_types[backend]->bus != bus)
+        backend++;
+    return backend_types[backend];
 }
 
 char *backend_xml(const struct backend_type *type, const struct device *device,
@@ -30,12 +33,9 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
     return NULL;
 }
 
-char *backend_detach_xml(const struct device *device) {
-    return backend_xml(backend_of_bus(device->bus), device, NULL);
-}
-
 bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device) {
-    return hostdev->bus == device->bus && backend_of_bus(hostdev->bus)->is_hostdev(hostdev, device);
+    return hostdev->bus == device->bus &&
+           backend_type(hostdev->backend)->is_hostdev(hostdev, device);
 }
 
 const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,

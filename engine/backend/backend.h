@@ -1,6 +1,7 @@
 /*
- * How a device of the host is handed to a VM: one row, and one file, for each word after 'as'. What
- * is said of a backend elsewhere is asked here, so that a new one is a row and a file.
+ * How a device of the host is assigned to a VM. A backend is a BACKEND row of lexer/words.def, and
+ * a file here that defines its backend_type_NAME; domain_xml.c says which elements of the domain
+ * XML are its own.
  */
 #ifndef ENGINE_BACKEND_H
 #define ENGINE_BACKEND_H
@@ -20,48 +21,44 @@ struct backend_options {
 
 struct backend_type {
     enum backend backend;
-    enum bus bus; /* of the devices that it hands over */
-    /* The device goes to the VM with its IOMMU group: nothing of the group may stay with a driver
-     * of the host or belong to another VM. */
-    bool by_group;
+    enum bus bus; /* of the devices that it assigns */
     /* libvirt unbinds the host's driver before the attach unless the action says 'unmanaged': a run
      * notes the driver, and binds it again when the device comes back. */
     bool unbinds_driver;
 
     /*
-     * Writes the device's XML element (formatdomain.html). The same text attaches and detaches,
-     * since libvirt compares the source only. `options` may be NULL. Two spaces of indentation, one
+     * Writes the device's XML element (formatdomain.html). The same text attaches and detaches:
+     * libvirt compares only its <source>. `options` may be NULL. Two spaces of indentation, one
      * element a line, no last newline. Returns false when the device's address is not well formed.
      */
     bool (*write_xml)(FILE *out, const struct device *device,
                       const struct backend_options *options);
-    /* Whether the hostdev, which is of this bus, is that device. */
+    /* Whether the hostdev, which is of this backend and bus, is that device. */
     bool (*is_hostdev)(const struct domain_hostdev *hostdev, const struct device *device);
-    /* Why this VM cannot take any such device. NULL: there is no such reason. */
+    /* Why no such device can be attached to this VM. NULL: there is no such reason. */
     struct verdict (*judge_vm)(const struct domain *domain);
-    /* Takes the place in the guest that the device gets: see guest_take_pci(). False: none left. */
+    /* Takes a place in the guest for the device: see guest_take_pci(). False: none is left. */
     bool (*take_place)(struct guest *guest, const struct device *device, struct guest_place *place);
-    /* Of `needed` devices only `placed` found a place. */
+    /* The refusal when only `placed` of `needed` devices found a place. */
     struct verdict (*refuse_place)(const struct domain *domain, size_t needed, size_t placed);
 };
 
-extern const struct backend_type backend_vfio, backend_usb;
+#define BACKEND(name, ...) extern const struct backend_type backend_type_##name;
+#include "lexer/words.def"
 
 /* The row of a word after 'as'. */
 const struct backend_type *backend_type(enum backend backend);
-/* The backend for devices of that bus where no rule names one. */
+/* The first backend of words.def for devices of that bus, for where no rule names one. */
 const struct backend_type *backend_of_bus(enum bus bus);
 
-/* The element as one string that the caller frees; NULL: the address is not well formed. */
+/* The element as one string that the caller frees; NULL: the address is not well formed. Without
+ * options (NULL) it detaches the device. */
 char *backend_xml(const struct backend_type *type, const struct device *device,
                   const struct backend_options *options);
 
-/* The same by the backend of the device's bus, without options: it detaches the device. */
-char *backend_detach_xml(const struct device *device);
-
 /*
  * Whether the hostdev is that device. A USB hostdev is compared by all that the XML has of id, bus
- * and device number; so one whose device was plugged in again under another number is none.
+ * and device number. So it is not the device that was plugged in again under another number.
  */
 bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device);
 /* The domain's hostdev that is the device, or NULL. */

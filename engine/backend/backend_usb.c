@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-/* By bus and device number with vendor and product, so that one of two identical sticks is meant,
- * and no other that got its number since; by the id alone when the bus number is 0. */
+/* Bus and device number tell two identical devices apart; vendor and product make sure that no
+ * other device has got the number since. A bus number of 0 is unknown: then by the id alone. */
 static bool backend_usb_write_xml(FILE *out, const struct device *device,
                                   const struct backend_options *options) {
     (void)options;
@@ -66,7 +66,7 @@ static struct verdict backend_usb_refuse_place(const struct domain *domain, size
                       "detach a USB device from it"));
 }
 
-const struct backend_type backend_usb = {
+const struct backend_type backend_type_USB = {
     .backend = BACKEND_USB,
     .bus = BUS_USB,
     .write_xml = backend_usb_write_xml,

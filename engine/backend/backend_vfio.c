@@ -46,7 +46,7 @@ static void backend_vfio_write_rom(FILE *out, const struct backend_options *opti
     }
 }
 
-/* The driver is named because libvirt before 1.1.3 took its own one otherwise. */
+/* Without <driver> libvirt before 1.1.3 uses KVM's old device assignment. */
 static bool backend_vfio_write_xml(FILE *out, const struct device *device,
                                    const struct backend_options *options) {
     static const struct backend_options none;
@@ -109,10 +109,9 @@ static struct verdict backend_vfio_refuse_place(const struct domain *domain, siz
                                         guest->has_pcie_root ? "pcie-root-port" : "pci-bridge"));
 }
 
-const struct backend_type backend_vfio = {
+const struct backend_type backend_type_VFIO = {
     .backend = BACKEND_VFIO,
     .bus = BUS_PCI,
-    .by_group = true,
     .unbinds_driver = true,
     .write_xml = backend_vfio_write_xml,
     .is_hostdev = backend_vfio_is_hostdev,

@@ -184,6 +184,11 @@ static void domain_xml_start_os_type(struct domain_xml_reader *reader,
     reader->domain->machine = memory_strdup(machine);
 }
 
+static void domain_xml_set_bus(struct domain_hostdev *hostdev, bool usb) {
+    hostdev->bus = usb ? BUS_USB : BUS_PCI;
+    hostdev->backend = usb ? BACKEND_USB : BACKEND_VFIO;
+}
+
 static void domain_xml_start_hostdev(struct domain_xml_reader *reader,
                                      const XML_Char **attributes) {
     const char *mode = domain_xml_attribute(attributes, "mode");
@@ -192,7 +197,7 @@ static void domain_xml_start_hostdev(struct domain_xml_reader *reader,
     if (mode && strcmp(mode, "subsystem") != 0)
         return;
     reader->device.is_hostdev = usb || domain_xml_attribute_is(attributes, "type", "pci");
-    reader->device.hostdev.bus = usb ? BUS_USB : BUS_PCI;
+    domain_xml_set_bus(&reader->device.hostdev, usb);
 }
 
 static void domain_xml_start_interface(struct domain_xml_reader *reader,
@@ -447,7 +452,7 @@ static void domain_xml_start_source_address(struct domain_xml_reader *reader,
         return;
     }
     if (device->takes_bus_from_address)
-        hostdev->bus = domain_xml_attribute_is(attributes, "type", "usb") ? BUS_USB : BUS_PCI;
+        domain_xml_set_bus(hostdev, domain_xml_attribute_is(attributes, "type", "usb"));
     if (hostdev->bus == BUS_USB) {
         device->has_source |=
             domain_xml_part(attributes, "bus", UINT_MAX, &hostdev->bus_number) &&

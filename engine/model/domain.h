@@ -4,12 +4,14 @@
 
 #include "engine/model/device.h"
 #include "engine/model/guest.h"
+#include "parser/syntax.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A host device that the domain holds: a <hostdev> or an <interface type='hostdev'>. */
+/* A host device that the domain has: a <hostdev> or an <interface type='hostdev'>. */
 struct domain_hostdev {
+    enum backend backend; /* that writes such an element; never BACKEND_NONE */
     enum bus bus;
     char address[32];    /* PCI: "0000:03:00.0"; USB: "" */
     struct device_id id; /* USB: vendor and product, 0:0 when the XML names none */

@@ -189,7 +189,8 @@ static char *explain_entry_result(const struct plan_entry *entry) {
 
 /* Whether what is taken out of the VM, as its XML has it, is the device. */
 static bool explain_is_gone(const struct plan_entry *entry, const struct device *device) {
-    const struct domain_hostdev hostdev = {.bus = entry->gone->bus,
+    const struct domain_hostdev hostdev = {.backend = backend_of_bus(entry->gone->bus)->backend,
+                                           .bus = entry->gone->bus,
                                            .id = entry->gone->id,
                                            .bus_number = entry->gone->bus_number,
                                            .device_number = entry->gone->device_number};

@@ -344,7 +344,7 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
         return verdict_refuse(
             REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
             memory_strdup("stop that VM, or detach from it what is on the device"));
-    if (backend->by_group)
+    if (syntax_backend(backend->backend)->group)
         no = judge_group(judge, device, with_group);
     return no.refusal || !backend->judge_vm ? no : backend->judge_vm(judge->domain);
 }

@@ -168,7 +168,8 @@ static struct json_object *plan_print_vm_json(const struct domain *domain) {
 }
 
 static enum bus plan_print_wanted_bus(const struct plan_entry *entry) {
-    return entry->action->backend == BACKEND_USB ? BUS_USB : BUS_PCI;
+    enum backend backend = entry->action->backend; /* of detach: none */
+    return backend ? backend_type(backend)->bus : BUS_PCI;
 }
 
 /* The id that the rule asks for, when it asks for one id and nothing else. */

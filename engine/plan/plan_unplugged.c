@@ -38,7 +38,7 @@ static struct action_ref plan_unplugged_rule(const struct planner *planner,
     const struct event *event = planner->event;
     struct action_ref ref =
         match_attaching(planner->request->program, event,
-                        &(struct device){.bus = BUS_USB, .id = hostdev->id}, BACKEND_USB);
+                        &(struct device){.bus = BUS_USB, .id = hostdev->id}, hostdev->backend);
     bool named = plan_unplugged_may_be(planner_unplugged(planner), hostdev->bus, hostdev->id,
                                        hostdev->bus_number, hostdev->device_number);
     for (size_t i = 0; named && i < planner->actions.count && !ref.rule; i++) {
@@ -79,7 +79,7 @@ void plan_unplugged_add(struct planner *planner) {
             continue;
         struct plan_entry *entry = planner_add(planner, &ref, PLAN_STEP, NULL);
         entry->device = entry->gone = plan_unplugged_device(hostdev);
-        entry->xml = backend_detach_xml(entry->gone);
+        entry->xml = backend_xml(backend_type(hostdev->backend), entry->gone, NULL);
         entry->message = memory_strdup("the device has left the host, and the VM still has it");
         guest_leave(&planner->guest, &hostdev->place);
     }

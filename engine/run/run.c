@@ -324,7 +324,7 @@ static void run_clear_unplugged(struct run *run) {
         return;
     }
     struct virt_error error;
-    char *xml = backend_xml(&backend_vfio, device, &(struct backend_options){.unmanaged = true});
+    char *xml = backend_xml(&backend_type_VFIO, device, &(struct backend_options){.unmanaged = true});
     run_begin_call(run, "attach", device);
     int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
     run_end_call(run, device, status < 0 ? &error : NULL);

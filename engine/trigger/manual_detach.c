@@ -129,7 +129,7 @@ static char *manual_detach_xml_of(const struct domain_hostdev *hostdev) {
                             .bus_number = hostdev->bus_number,
                             .device_number = hostdev->device_number};
     snprintf(address, sizeof address, "%s", hostdev->address);
-    return backend_detach_xml(&device);
+    return backend_xml(backend_type(hostdev->backend), &device, NULL);
 }
 
 static void manual_detach_describe(struct manual_detach *detach) {

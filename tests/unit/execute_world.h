@@ -230,7 +230,7 @@ static inline bool has_taken(const char *uuid) {
 static inline char *hostdev_of(const char *address) {
     struct device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
     device.address = (char *)address;
-    return backend_detach_xml(&device);
+    return backend_xml(&backend_type_VFIO, &device, NULL);
 }
 
 static inline void give(const char *uuid, const char *address) {

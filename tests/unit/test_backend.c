@@ -91,7 +91,7 @@ static void escapes_the_rom_file(void **state) {
     static const struct backend_options options = {
         .rom = "/a'/><x y=\"&amp;\">\n\t\r\x01\x7f/Gr\xc3\xbc\xc3\x9f"
                "e%s"};
-    char *xml = backend_xml(&backend_vfio, &coral, &options);
+    char *xml = backend_xml(&backend_type_VFIO, &coral, &options);
 
     (void)state;
     assert_non_null(xml);
@@ -123,7 +123,7 @@ static void refuses_bad_addresses(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct device device = {.bus = BUS_PCI, .address = (char *)(uintptr_t)bad[i]};
 
-        assert_null(backend_detach_xml(&device));
+        assert_null(backend_xml(backend_of_bus(device.bus), &device, NULL));
     }
 }
 
@@ -140,7 +140,7 @@ static void round_trips(void **state) {
 
         if (i < sizeof addresses / sizeof *addresses)
             device = (struct device){.address = (char *)(uintptr_t)addresses[i]};
-        xml = backend_detach_xml(&device);
+        xml = backend_xml(backend_of_bus(device.bus), &device, NULL);
         assert_non_null(xml);
         assert_true(asprintf(&whole, "<domain><name>x</name><devices>%s</devices></domain>", xml) >
                     0);
@@ -152,6 +152,35 @@ static void round_trips(void **state) {
     }
 }
 
+/* What words.def says of a backend is what its file says. */
+static void has_a_row_for_each_word(void **state) {
+    static const unsigned buses[] = {[BUS_PCI] = BUS_NEEDS_PCI, [BUS_USB] = BUS_NEEDS_USB};
+
+    (void)state;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
+        const struct backend_type *type = backend_type(backend);
+
+        assert_int_equal(type->backend, backend);
+        assert_int_equal(buses[type->bus], syntax_backend(backend)->bus);
+        assert_true(type->write_xml && type->is_hostdev && type->take_place && type->refuse_place);
+    }
+    assert_ptr_equal(backend_of_bus(BUS_PCI), &backend_type_VFIO);
+    assert_ptr_equal(backend_of_bus(BUS_USB), &backend_type_USB);
+}
+
+/* The backend's own function compares, whichever the bus. */
+static void compares_by_the_backend_of_the_hostdev(void **state) {
+    struct domain_hostdev hostdev = {
+        .backend = BACKEND_VFIO, .bus = BUS_PCI, .address = "0000:03:00.0"};
+
+    (void)state;
+    assert_true(backend_is_hostdev(&hostdev, &coral));
+    hostdev.backend = BACKEND_USB;
+    assert_false(backend_is_hostdev(&hostdev, &coral));
+    hostdev = (struct domain_hostdev){.backend = BACKEND_USB, .bus = BUS_PCI, .id = stick.id};
+    assert_false(backend_is_hostdev(&hostdev, &stick));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_pci),
@@ -160,6 +189,8 @@ int main(void) {
         cmocka_unit_test(escapes_the_rom_file),
         cmocka_unit_test(refuses_bad_addresses),
         cmocka_unit_test(round_trips),
+        cmocka_unit_test(has_a_row_for_each_word),
+        cmocka_unit_test(compares_by_the_backend_of_the_hostdev),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

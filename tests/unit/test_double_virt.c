@@ -45,7 +45,7 @@ static int destroy(void **state) {
 }
 
 static int attach(const char *uuid, const struct device *device) {
-    char *xml = backend_detach_xml(device);
+    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL);
     int status;
 
     assert_non_null(xml);
@@ -55,7 +55,7 @@ static int attach(const char *uuid, const struct device *device) {
 }
 
 static int detach(const char *uuid, const struct device *device) {
-    char *xml = backend_detach_xml(device);
+    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL);
     int status;
 
     assert_non_null(xml);
@@ -169,7 +169,7 @@ static void fails_when_told(void **state) {
 }
 
 static void take_coral(struct double_virt *self, void *context) {
-    char *xml = backend_detach_xml(&coral);
+    char *xml = backend_xml(&backend_type_VFIO, &coral, NULL);
 
     double_virt_give(self, WINDOWS, xml);
     free(xml);
@@ -269,7 +269,7 @@ static void test_sleep(struct clock *clock, int64_t milliseconds) {
 }
 
 static void give_coral(struct double_virt *self, void *context) {
-    char *xml = backend_detach_xml(&coral);
+    char *xml = backend_xml(&backend_type_VFIO, &coral, NULL);
 
     (void)context;
     double_virt_give(self, WINDOWS, xml);
