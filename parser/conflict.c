@@ -10,6 +10,7 @@ enum { GUARD_BUDGET = 20000000 }; /* criteria that are compared */
 
 /* What a rule says it will do at one event: attach a target, detach it, or run a command. */
 struct conflict {
+    struct conflict *next; /* in the order of the rules; the events of a target are neighbours */
     const struct rule *rule;
     const struct action *action;
     const struct target *target; /* NULL: run */
@@ -18,7 +19,8 @@ struct conflict {
 };
 
 struct conflicts {
-    struct conflict *list; /* in the order of the rules; the events of a target are neighbours */
+    struct arena arena; /* of the list */
+    struct conflict *list, **end;
     size_t count;
     struct diagnostics *diagnostics;
     size_t known; /* diagnostics that the checks before found */
@@ -245,8 +247,11 @@ static void conflict_add(struct conflicts *conflicts, struct conflict conflict) 
         seen |= 1U << event->event;
         conflict.event = event->event;
         conflict.hash = conflict_hash(&conflict);
-        conflicts->list = memory_grow(conflicts->list, conflicts->count, sizeof *conflicts->list);
-        conflicts->list[conflicts->count++] = conflict;
+        struct conflict *copy = memory_arena_alloc(&conflicts->arena, sizeof *copy);
+        *copy = conflict;
+        *conflicts->end = copy;
+        conflicts->end = &copy->next;
+        conflicts->count++;
     }
 }
 
@@ -264,29 +269,23 @@ static void conflict_add_rule(struct conflicts *conflicts, const struct rule *ru
 
 /* Compares each with the first of its kind. Of a target one event is reported, not all of them. */
 static void conflict_compare_all(const struct conflicts *conflicts) {
-    struct slot {
-        uint32_t hash, number; /* in the list, from 1; 0: free */
-    } * slots;
     size_t size = 16;
     while (size < conflicts->count + conflicts->count / 2)
         size *= 2;
-    slots = memory_zalloc(size * sizeof *slots);
-    const struct conflict *reported = NULL;
-    for (size_t i = 0; i < conflicts->count; i++) {
-        const struct conflict *one = &conflicts->list[i], *first = NULL;
+    const struct conflict **slots = memory_large(size * sizeof *slots), *reported = NULL;
+    memset((void *)slots, 0, size * sizeof *slots);
+    for (const struct conflict *one = conflicts->list; one; one = one->next) {
         size_t at = one->hash & (size - 1);
-        for (; slots[at].number && !first; at = (at + 1) & (size - 1))
-            if (slots[at].hash == one->hash &&
-                conflict_is_same(&conflicts->list[slots[at].number - 1], one))
-                first = &conflicts->list[slots[at].number - 1];
-        if (!first)
-            slots[at] = (struct slot){one->hash, (uint32_t)i + 1};
+        while (slots[at] && !(slots[at]->hash == one->hash && conflict_is_same(slots[at], one)))
+            at = (at + 1) & (size - 1);
+        if (!slots[at])
+            slots[at] = one;
         else if (!(reported && reported->action == one->action &&
                    reported->target == one->target) &&
-                 !conflict_compare(conflicts, one, first))
+                 !conflict_compare(conflicts, one, slots[at]))
             reported = one;
     }
-    free(slots);
+    free((void *)slots);
 }
 
 /* The first target of the rule with the same verb and device; the target itself, if it is that. */
@@ -340,13 +339,14 @@ static void conflict_check_one_rule(const struct conflicts *conflicts, const str
 
 void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
     struct conflicts conflicts = {.diagnostics = diagnostics, .known = diagnostics->count};
+    conflicts.end = &conflicts.list;
     for (const struct rule *rule = syntax->rules; rule; rule = rule->next) {
         conflict_check_one_rule(&conflicts, rule);
         conflict_check_repeated_targets(&conflicts, rule);
         conflict_add_rule(&conflicts, rule);
     }
     conflict_compare_all(&conflicts);
-    free(conflicts.list);
+    memory_arena_finish(&conflicts.arena);
 }
 
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */

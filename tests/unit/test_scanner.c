@@ -50,6 +50,34 @@ static void tokens(const char *text, const struct seen *expected) {
 #define LINE                                                                                       \
     { TOKEN_NEWLINE, NULL, NULL }
 
+/* Flex reads the text in pieces: wherever one ends, the tokens are the same. */
+static void test_pieces(void **state) {
+    (void)state;
+    enum { PIECE = 16384, AROUND = 40 };
+    static const char line[] = "\nvm \\\r\n a\xc3\xa4z 12 \"b\\\"c\", reset\r\n# d";
+    static char text[PIECE + sizeof line];
+    for (size_t before = PIECE - AROUND; before <= PIECE; before++) {
+        memset(text, '#', before);
+        memcpy(text + before, line, sizeof line);
+        tokens(text, SEEN(LINE, {TOKEN_VM, NULL, "vm"}, {TOKEN_WORD, "a\xc3\xa4z", "a\xc3\xa4z"},
+                          {TOKEN_NUMBER, "12", "12"}, {TOKEN_STRING, "b\"c", "\"b\\\"c\""},
+                          {TOKEN_COMMA, NULL, ","}, {TOKEN_RESET, NULL, "reset"}, LINE));
+    }
+}
+
+/* A token of many pieces. */
+static void test_long_tokens(void **state) {
+    (void)state;
+    enum { LENGTH = 1000000 };
+    char *word = memory_zalloc(LENGTH + 1), *text = memory_zalloc(2 * LENGTH + 20);
+    memset(word, 'w', LENGTH);
+    sprintf(text, "%s \"%s\" on", word, word);
+    tokens(text, SEEN({TOKEN_WORD, word, word}, {TOKEN_STRING, word, NULL}, {TOKEN_ON, NULL, "on"},
+                      LINE));
+    free(word);
+    free(text);
+}
+
 static void test_every_keyword(void **state) {
     (void)state;
     static const struct {
@@ -423,6 +451,8 @@ int main(void) {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_long_tokens),
         cmocka_unit_test(test_strings_are_interned),
         cmocka_unit_test(test_words_are_lent),
         cmocka_unit_test(test_words_of_a_run),
