@@ -31,7 +31,7 @@ struct diagnostic {
     struct source *source;
     struct span span; /* empty when the file as a whole is meant */
     bool whole_file;
-    bool fixed; /* an error whatever severity its check has */
+    bool fixed; /* keeps its severity, whatever its check has */
     bool cause; /* of what else is wrong with its statement, see diagnostic_cover() */
     enum severity severity;
     enum check check;

@@ -408,10 +408,9 @@ static void check_statements(struct checker *checker) {
 /* --- all of it */
 
 static void check_apply_severity(const struct check_config *config, struct diagnostic *diagnostic) {
-    if (diagnostic->fixed)
-        return;
-    diagnostic->severity =
-        config ? config->severities[diagnostic->check] : rows[diagnostic->check].severity;
+    if (!diagnostic->fixed)
+        diagnostic->severity =
+            config ? config->severities[diagnostic->check] : rows[diagnostic->check].severity;
     if (config && config->strict && diagnostic->severity == SEVERITY_WARNING)
         diagnostic->severity = SEVERITY_ERROR;
 }

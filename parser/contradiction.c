@@ -21,6 +21,7 @@ struct match {
 struct excluder {
     struct diagnostics *diagnostics;
     size_t budget;
+    bool reported; /* that it is spent */
     const struct criterion *one,
         *other; /* the first pair that was found, `one` as it is written there */
 };
@@ -180,9 +181,21 @@ static bool contradiction_is_in_doubt(const struct criterion *alternative) {
     return false;
 }
 
+/* As the rules are not wrong, this is a warning. */
+static void contradiction_report_budget(struct excluder *excluder, struct source *source,
+                                        struct span span) {
+    struct diagnostic *diagnostic =
+        diagnostic_add(excluder->diagnostics, source, span, CHECK_IMPOSSIBLE_DEVICE,
+                       "from here on conditions are not compared with each other");
+    diagnostic->fixed = true;
+    diagnostic->severity = SEVERITY_WARNING;
+    diagnostic_hint(diagnostic, "there are too many: the limit is %d comparisons", BUDGET);
+    excluder->reported = true;
+}
+
 /* Returns false when every alternative is impossible. */
-static bool contradiction_check_pair(struct excluder *excluder, struct source *source,
-                                     const struct criterion *device, bool in_rule) {
+static bool contradiction_check_device(struct excluder *excluder, struct source *source,
+                                       const struct criterion *device, bool in_rule) {
     bool can = !device || device->incomplete;
     for (const struct criterion *one = can ? NULL : device; one;
          one = contradiction_next_alternative(one)) {
@@ -191,6 +204,8 @@ static bool contradiction_check_pair(struct excluder *excluder, struct source *s
                        contradiction_can_match(excluder, &(struct match){one, NULL, 0});
         if (!matches && excluder->one)
             contradiction_report(excluder, source, one, in_rule);
+        if (!excluder->budget && !excluder->reported)
+            contradiction_report_budget(excluder, source, one->span);
         can |= matches;
     }
     return can;
@@ -206,20 +221,20 @@ static void contradiction_check_definition(struct excluder *excluder,
         if (contradiction_is_known(one))
             contradiction_check_definition(excluder, (struct definition *)one->definition);
     definition->impossible =
-        !contradiction_check_pair(excluder, definition->source, definition->device, false);
+        !contradiction_check_device(excluder, definition->source, definition->device, false);
 }
 
 void contradiction_check(struct syntax *syntax, struct diagnostics *diagnostics) {
     struct excluder excluder = {.diagnostics = diagnostics, .budget = BUDGET};
     for (struct definition *one = syntax->definitions; one; one = one->next)
         contradiction_check_definition(&excluder, one);
-    excluder.budget = BUDGET;
+    excluder = (struct excluder){.diagnostics = diagnostics, .budget = BUDGET};
     for (const struct guard *guard = syntax->guards; guard; guard = guard->next)
-        contradiction_check_pair(&excluder, guard->source, guard->device, false);
-    excluder.budget = BUDGET;
+        contradiction_check_device(&excluder, guard->source, guard->device, false);
+    excluder = (struct excluder){.diagnostics = diagnostics, .budget = BUDGET};
     for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
         for (const struct action *action = rule->actions; action; action = action->next)
             if (action->verb != VERB_RUN)
                 for (const struct target *one = action->targets; one; one = one->next)
-                    contradiction_check_pair(&excluder, rule->source, one->device, true);
+                    contradiction_check_device(&excluder, rule->source, one->device, true);
 }
