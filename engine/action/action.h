@@ -25,8 +25,9 @@ enum run_outcome {
 
 struct action_type {
     enum verb verb;
-    bool needs_vm;   /* it works on the running VM: libvirt and the host's devices are looked at */
-    unsigned events; /* at which it is possible: a bit ACTION_AT(EVENT_...) each */
+    /* It changes the running VM: libvirt and the host are read, and event_can_attach() says at
+     * which events it is possible. */
+    bool needs_vm;
     /* Adds to the plan what the action wants of one target, NULL for a verb without targets: steps,
      * refusals and what is skipped. Has no side effects. */
     void (*plan)(struct planner *planner, const struct action_ref *ref);
@@ -34,8 +35,6 @@ struct action_type {
      * action needs the VM. The result is in `task` and in the log. */
     enum run_outcome (*execute)(struct run *run, const struct plan_entry *entry, struct task *task);
 };
-
-#define ACTION_AT(event) (1U << (event))
 
 const struct action_type *action_find(enum verb verb);
 

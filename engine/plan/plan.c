@@ -15,7 +15,7 @@ static void plan_action(struct planner *planner, struct action_ref ref) {
     do {
         if (ref.target && !match_target(ref.target, planner->event))
             continue;
-        if (type->events & ACTION_AT(event))
+        if (!type->needs_vm || event_can_attach(event))
             type->plan(planner, &ref);
         else
             planner_refuse(planner, &ref, NULL,

@@ -324,7 +324,8 @@ static void run_clear_unplugged(struct run *run) {
         return;
     }
     struct virt_error error;
-    char *xml = backend_xml(&backend_type_VFIO, device, &(struct backend_options){.unmanaged = true});
+    char *xml =
+        backend_xml(&backend_type_VFIO, device, &(struct backend_options){.unmanaged = true});
     run_begin_call(run, "attach", device);
     int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
     run_end_call(run, device, status < 0 ? &error : NULL);
@@ -348,8 +349,8 @@ static bool run_may_appear(struct run *run, const struct plan_entry *entry, int6
 }
 
 /* Does what the entry asks for, if it is due. */
-static enum run_outcome run_step(struct run *run, const struct plan_entry *entry,
-                                 struct task *task) {
+static enum run_outcome run_step(struct run *run, const struct plan_entry *entry) {
+    struct task *task = run_task(run, entry);
     const struct action_type *type = action_find(plan_verb(entry));
     int64_t due = run->start +
                   (run->config->event->settled ? 0 : plan_option_ms(entry->action, OPTION_AFTER));
@@ -378,48 +379,14 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
                : RUN_NEXT;
 }
 
-static enum run_outcome run_steps(struct run *run, bool only_programs) {
-    enum run_outcome outcome = RUN_NEXT;
-    run->wake = run->recheck = INT64_MAX;
-    guest_boot_note_absent(run);
-    for (size_t i = 0; i < run->plan.count && outcome == RUN_NEXT; i++) {
-        const struct plan_entry *entry = &run->plan.entries[i];
-        if (!only_programs || !action_find(entry->action->verb)->needs_vm)
-            outcome = run_step(run, entry, run_task(run, entry));
-    }
-    return outcome;
-}
-
-/* Plans for the VM and the host as they are now, and does what is due. */
-static enum run_outcome run_plan(struct run *run) {
-    struct event event = *run->config->event;
-    event.domain = &run->domain;
-    if (!run_load_host(run) || !run_load_others(run) || !run_load_vms(run, &event))
-        return RUN_OVER;
-    plan_init(&run->plan, &(struct plan_request){.program = run->config->program,
-                                                 .event = &event,
-                                                 .host = &run->host,
-                                                 .others = run->others.list,
-                                                 .other_count = run->others.count,
-                                                 .busy = run->busy,
-                                                 .busy_count = run->busy_count});
-    enum run_outcome outcome = run_steps(run, false);
-    run_group_recheck(run);
-    if (outcome == RUN_NEXT) {
-        run_clear_unplugged(run);
-        if (!guest_boot_restart(run) || (run->wake == INT64_MAX && run->recheck == INT64_MAX))
-            outcome = RUN_OVER;
-    }
-    if (outcome != RUN_OVER && run->phase != RUN_UNREACHABLE)
-        run->phase = outcome == RUN_NEXT && run->wake == INT64_MAX ? RUN_RECHECKING : RUN_WORKING;
-    return outcome;
-}
-
-/* Nobody else works on the VM during a pass. */
+/* Plans for the VM and the host as they are now, and does what is due. The VM's lock keeps other
+ * engines from it. */
 static enum run_outcome run_pass(struct run *run) {
+    const struct run_config *config = run->config;
+    struct event event = *config->event;
     struct failure failure;
     enum run_outcome outcome = RUN_OVER;
-    int lock = lock_vm(run->config->state, run_vm(run), &failure);
+    int lock = lock_vm(config->state, run_vm(run), &failure);
     if (lock == LOCK_BUSY) {
         run_log_event(run, RESULT_FAILED, failure.message, LOCK_BUSY_HINT);
         run_set_unreachable(run);
@@ -431,14 +398,36 @@ static enum run_outcome run_pass(struct run *run) {
     }
     run->locked = true;
     run->reconnect = false;
+    run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
-    if (run_load_domain(run, &run->domain)) {
-        outcome = run_plan(run);
-        plan_finish(&run->plan);
-        host_finish(&run->host);
-        domain_list_finish(&run->others);
-        domain_finish(&run->domain);
+    event.domain = &run->domain;
+    if (run_load_domain(run, &run->domain) && run_load_host(run) && run_load_others(run) &&
+        run_load_vms(run, &event)) {
+        plan_init(&run->plan, &(struct plan_request){.program = config->program,
+                                                     .event = &event,
+                                                     .host = &run->host,
+                                                     .others = run->others.list,
+                                                     .other_count = run->others.count,
+                                                     .busy = run->busy,
+                                                     .busy_count = run->busy_count});
+        outcome = RUN_NEXT;
+        guest_boot_note_absent(run);
+        for (size_t i = 0; i < run->plan.count && outcome == RUN_NEXT; i++)
+            outcome = run_step(run, &run->plan.entries[i]);
+        run_group_recheck(run);
+        if (outcome == RUN_NEXT) {
+            run_clear_unplugged(run);
+            if (!guest_boot_restart(run) || (run->wake == INT64_MAX && run->recheck == INT64_MAX))
+                outcome = RUN_OVER;
+        }
+        if (outcome != RUN_OVER && run->phase != RUN_UNREACHABLE)
+            run->phase =
+                outcome == RUN_NEXT && run->wake == INT64_MAX ? RUN_RECHECKING : RUN_WORKING;
     }
+    plan_finish(&run->plan);
+    host_finish(&run->host);
+    domain_list_finish(&run->others);
+    domain_finish(&run->domain);
     if (run->reconnect && !run->no_reply)
         outcome = RUN_REPLAN;
     if (outcome == RUN_OVER)
@@ -465,7 +454,9 @@ static void run_programs(struct run *run) {
     plan_init(&run->plan, &(struct plan_request){.program = run->config->program,
                                                  .event = &event,
                                                  .host = &run->host});
-    run_steps(run, true);
+    for (size_t i = 0; i < run->plan.count; i++)
+        if (!action_find(run->plan.entries[i].action->verb)->needs_vm)
+            run_step(run, &run->plan.entries[i]);
     plan_finish(&run->plan);
 }
 
@@ -482,26 +473,6 @@ static bool run_needs_vm(const struct run_config *config, const struct action_li
            match_attaching(config->program, event, event->device,
                            backend_of_bus(event->device->bus)->backend)
                .rule;
-}
-
-static void run_passes(struct run *run) {
-    enum run_outcome outcome = RUN_REPLAN;
-    bool connected = run_open_virt(run);
-    while (connected && (outcome = run_pass(run)) != RUN_OVER) {
-        if (run->reconnect) {
-            run_disconnect(run);
-            connected = run_open_virt(run);
-        }
-        if (connected)
-            guest_boot_wait(run, outcome == RUN_REPLAN      ? run_now(run) + RETRY_FIRST_MS
-                                 : run->wake < run->recheck ? run->wake
-                                                            : run->recheck);
-    }
-    run_disconnect(run);
-    if (!connected)
-        run_set_unreachable(run);
-    if (run->phase == RUN_UNREACHABLE)
-        run_programs(run);
 }
 
 /* Before a VM starts and after it ended: gives back to the host what an earlier start has left. */
@@ -551,10 +522,26 @@ bool run_event(const struct run_config *config) {
         .wake = INT64_MAX,
         .recheck = INT64_MAX};
     struct action_list wanted = match_event(config->program, event);
+    bool needs_vm = run_needs_vm(config, &wanted);
+    enum run_outcome outcome;
     run_end_vm(&run);
-    if (run_needs_vm(config, &wanted))
-        run_passes(&run);
-    else if (wanted.count)
+    if (needs_vm) {
+        bool connected = run_open_virt(&run);
+        while (connected && (outcome = run_pass(&run)) != RUN_OVER) {
+            if (run.reconnect) {
+                run_disconnect(&run);
+                connected = run_open_virt(&run);
+            }
+            if (connected)
+                guest_boot_wait(&run, outcome == RUN_REPLAN    ? run_now(&run) + RETRY_FIRST_MS
+                                      : run.wake < run.recheck ? run.wake
+                                                               : run.recheck);
+        }
+        run_disconnect(&run);
+        if (!connected)
+            run_set_unreachable(&run);
+    }
+    if (needs_vm ? run.phase == RUN_UNREACHABLE : wanted.count > 0)
         run_programs(&run);
     free(wanted.list);
     run_finish(&run);

@@ -36,14 +36,27 @@ void hook_event_log_unknown(const struct hook_event *hook) {
                     hook->operation);
 }
 
-static bool hook_event_run(const struct hook_event *hook, const struct domain *domain) {
-    struct event event = {.name = scanner_event_from_text(hook->operation), .domain = domain};
+bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
+    struct failure failure;
+    struct domain domain;
     struct ruleset ruleset;
     struct program program;
+    if (!xml)
+        return hook_event_fail(hook, "the domain XML on standard input cannot be read: %s",
+                               strerror(errno));
+    if (domain_xml_parse(&domain, xml, size, &failure) < 0)
+        return hook_event_fail(hook, "%s", failure.message);
+    if (!domain_is_called(&domain, hook->vm)) {
+        hook_event_fail(hook, "the domain XML describes VM '%s'; nothing is done",
+                        domain_label(&domain));
+        domain_finish(&domain);
+        return false;
+    }
+    struct event event = {.name = scanner_event_from_text(hook->operation), .domain = &domain};
     ruleset_init(&ruleset);
     ruleset_add_directory(&ruleset, hook->rules);
     ruleset_load(&ruleset, NULL);
-    bool has_errors = rule_errors_log(hook->log, hook->vm, domain->uuid, hook->operation, &ruleset);
+    bool has_errors = rule_errors_log(hook->log, hook->vm, domain.uuid, hook->operation, &ruleset);
     program_init(&program, &ruleset);
     bool good = run_event(&(struct run_config){.program = &program,
                                                .event = &event,
@@ -55,21 +68,6 @@ static bool hook_event_run(const struct hook_event *hook, const struct domain *d
                                                .open_virt = hook->open_virt});
     program_finish(&program);
     ruleset_finish(&ruleset);
-    return good && !has_errors;
-}
-
-bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
-    struct failure failure;
-    struct domain domain;
-    if (!xml)
-        return hook_event_fail(hook, "the domain XML on standard input cannot be read: %s",
-                               strerror(errno));
-    if (domain_xml_parse(&domain, xml, size, &failure) < 0)
-        return hook_event_fail(hook, "%s", failure.message);
-    bool good = domain_is_called(&domain, hook->vm)
-                    ? hook_event_run(hook, &domain)
-                    : hook_event_fail(hook, "the domain XML describes VM '%s'; nothing is done",
-                                      domain_label(&domain));
     domain_finish(&domain);
-    return good;
+    return good && !has_errors;
 }
