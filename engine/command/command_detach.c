@@ -38,7 +38,7 @@ static int command_detach_device(struct manual_detach_request *request, bool dry
         if (dry) {
             status = command_detach_show(&detach, json);
         } else {
-            log_write_copy(request->journal, stdout, json);
+            log_write_copy(request->log, stdout, json);
             status = manual_detach_execute(&detach) ? EXIT_FINE : EXIT_PROBLEM;
         }
         manual_detach_finish(&detach);
@@ -55,9 +55,9 @@ static int command_detach_open_log(struct manual_detach_request *request, bool d
         return command_detach_device(request, true, json);
     }
     request->state = log_write_state_directory(request->state);
-    request->journal = log_write_open(request->state, false);
+    request->log = log_write_open(request->state, false);
     status = command_detach_device(request, false, json);
-    log_write_close(request->journal);
+    log_write_close(request->log);
     return status;
 }
 

@@ -96,19 +96,19 @@ static int command_plug_handle(const struct plug_options *options, const struct 
                         .host_source = &options->host_source,
                         .state = log_write_state_directory(options->line.state),
                         .by_hand = by_hand,
-                        .journal =
+                        .log =
                             log_write_open(options->line.state, by_hand || isatty(STDERR_FILENO)),
                         .clock = retry_clock(),
                         .open_virt = virt_asker_connect};
     bool good = plug_event(&plug, uevent);
-    if (by_hand && good && !log_write_count(plug.journal))
+    if (by_hand && good && !log_write_count(plug.log))
         fprintf(stderr,
                 "virt-rules: nothing to do: no rule for a running VM names '%s'; 'virt-rules "
                 "explain VM %s %s' says why\n",
                 options->device,
                 scanner_event_text(uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED),
                 options->device);
-    log_write_close(plug.journal);
+    log_write_close(plug.log);
     return good ? EXIT_FINE : EXIT_PROBLEM;
 }
 

@@ -108,9 +108,9 @@ static int command_watch_start(struct plug *plug) {
     int status = command_watch_check_state(plug->state);
     if (status != EXIT_FINE)
         return status;
-    plug->journal = log_write_open(plug->state, isatty(STDERR_FILENO));
+    plug->log = log_write_open(plug->state, isatty(STDERR_FILENO));
     status = command_watch_listen_until_signal(plug);
-    log_write_close(plug->journal);
+    log_write_close(plug->log);
     return status;
 }
 

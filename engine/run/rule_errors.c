@@ -18,26 +18,26 @@ static char *rule_errors_describe(const struct diagnostic *diagnostic) {
 }
 
 /* Of a file that cannot be read its own line says it. */
-static void rule_errors_log_doubts(struct log_writer *journal, const char *vm, const char *uuid,
+static void rule_errors_log_doubts(struct log_writer *log, const char *vm, const char *uuid,
                                    const char *event, const struct ruleset *ruleset) {
     struct doubts doubts = ruleset_doubts(ruleset);
     for (size_t i = 0; i < doubts.count; i++) {
         if (!doubts.list[i].line)
             continue;
         char *rule = memory_printf("%s:%zu", doubts.list[i].source->path, doubts.list[i].line);
-        log_write_entry(journal, &(struct log_entry){.vm = vm,
-                                                     .uuid = uuid,
-                                                     .event = event,
-                                                     .rule = rule,
-                                                     .result = RESULT_FAILED,
-                                                     .message = doubts.list[i].message});
+        log_write_entry(log, &(struct log_entry){.vm = vm,
+                                                 .uuid = uuid,
+                                                 .event = event,
+                                                 .rule = rule,
+                                                 .result = RESULT_FAILED,
+                                                 .message = doubts.list[i].message});
         free(rule);
     }
     ruleset_finish_doubts(&doubts);
 }
 
-bool rule_errors_log(struct log_writer *journal, const char *vm, const char *uuid,
-                     const char *event, const struct ruleset *ruleset) {
+bool rule_errors_log(struct log_writer *log, const char *vm, const char *uuid, const char *event,
+                     const struct ruleset *ruleset) {
     const struct source *last = NULL;
     for (size_t i = 0; i < ruleset->diagnostics.count; i++) {
         const struct diagnostic *diagnostic = &ruleset->diagnostics.list[i];
@@ -45,14 +45,14 @@ bool rule_errors_log(struct log_writer *journal, const char *vm, const char *uui
             continue;
         last = diagnostic->source;
         char *message = rule_errors_describe(diagnostic);
-        log_write_entry(journal, &(struct log_entry){.vm = vm,
-                                                     .uuid = uuid,
-                                                     .event = event,
-                                                     .rule = last->path,
-                                                     .result = RESULT_FAILED,
-                                                     .message = message});
+        log_write_entry(log, &(struct log_entry){.vm = vm,
+                                                 .uuid = uuid,
+                                                 .event = event,
+                                                 .rule = last->path,
+                                                 .result = RESULT_FAILED,
+                                                 .message = message});
         free(message);
     }
-    rule_errors_log_doubts(journal, vm, uuid, event, ruleset);
+    rule_errors_log_doubts(log, vm, uuid, event, ruleset);
     return last != NULL;
 }

@@ -7,7 +7,7 @@
 
 /* One line a broken file: its first error; and one a guard in doubt, with what it forbids. Returns
  * true when there is one. `vm` may be NULL. */
-bool rule_errors_log(struct log_writer *journal, const char *vm, const char *uuid,
-                     const char *event, const struct ruleset *ruleset);
+bool rule_errors_log(struct log_writer *log, const char *vm, const char *uuid, const char *event,
+                     const struct ruleset *ruleset);
 
 #endif

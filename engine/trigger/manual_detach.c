@@ -17,15 +17,6 @@
 #include <string.h>
 #include <strings.h>
 
-static int manual_detach_fail(struct virt_error *error, char *message, char *hint) {
-    *error = (struct virt_error){.kind = VIRT_FAILED};
-    snprintf(error->failure.message, sizeof error->failure.message, "%s", message);
-    snprintf(error->failure.hint, sizeof error->failure.hint, "%s", hint ? hint : "");
-    free(message);
-    free(hint);
-    return -1;
-}
-
 /* --- which device */
 
 static const struct device *manual_detach_find_on_host(const struct host *host,
@@ -55,28 +46,19 @@ static bool manual_detach_has_id(const struct device_id *id, const char *word) {
     return (id->vendor || id->device) && !strcasecmp(text, word);
 }
 
-static bool manual_detach_has_number(const struct domain_hostdev *hostdev, const char *word) {
-    char text[32];
-    snprintf(text, sizeof text, "%u/%u", hostdev->bus_number, hostdev->device_number);
-    return hostdev->bus == BUS_USB && !strcmp(text, word);
-}
-
-static bool manual_detach_has_address(const struct domain_hostdev *hostdev,
-                                      const struct device *device, const char *word) {
-    char address[64];
-    if (!address_normalise(word, address, sizeof address))
-        snprintf(address, sizeof address, "%s", word);
-    return (hostdev->bus == BUS_PCI && !strcasecmp(hostdev->address, address)) ||
-           (device && !strcasecmp(device->address, address));
-}
-
+/* By its alias, USB number, address or id. */
 static bool manual_detach_is_called(const struct host *host, const struct domain_hostdev *hostdev,
                                     const char *word) {
     const struct device *device = manual_detach_find_on_host(host, hostdev);
-    return !strcmp(hostdev->alias, word) || manual_detach_has_number(hostdev, word) ||
-           manual_detach_has_address(hostdev, device, word) ||
+    char number[32], address[64];
+    snprintf(number, sizeof number, "%u/%u", hostdev->bus_number, hostdev->device_number);
+    if (!address_normalise(word, address, sizeof address))
+        snprintf(address, sizeof address, "%s", word);
+    return !strcmp(hostdev->alias, word) || (hostdev->bus == BUS_USB && !strcmp(number, word)) ||
+           (hostdev->bus == BUS_PCI && !strcasecmp(hostdev->address, address)) ||
            manual_detach_has_id(&hostdev->id, word) ||
-           (device && manual_detach_has_id(&device->id, word));
+           (device &&
+            (!strcasecmp(device->address, address) || manual_detach_has_id(&device->id, word)));
 }
 
 /* "0000:03:00.0 1ac1:089a (hostdev0), ..." of those that are called `word`, or of all when it is
@@ -108,112 +90,89 @@ static int manual_detach_choose(struct manual_detach *detach, struct virt_error 
     for (size_t i = 0; i < detach->domain.hostdev_count && count == 1; i++)
         if (manual_detach_is_called(&detach->host, &detach->domain.hostdevs[i], word))
             detach->hostdev = &detach->domain.hostdevs[i];
-    if (count > 1)
-        manual_detach_fail(
-            error, memory_printf("'%s' is %zu devices of VM '%s': %s", word, count, label, list),
-            memory_strdup("name it by its address or alias"));
-    else if (!count)
-        manual_detach_fail(error, memory_printf("VM '%s' has no host device '%s'", label, word),
-                           all ? memory_printf("it has %s", every) : memory_strdup("it has none"));
+    if (count > 1) {
+        virt_error_set(error, VIRT_FAILED, "name it by its address or alias",
+                       "'%s' is %zu devices of VM '%s': %s", word, count, label, list);
+    } else if (!count) {
+        virt_error_set(error, VIRT_FAILED, "it has none", "VM '%s' has no host device '%s'", label,
+                       word);
+        if (all)
+            failure_hint(&error->failure, "it has %s", every);
+    }
     free(list);
     free(every);
     return count == 1 ? 0 : -1;
 }
 
-/* libvirt compares the source only. */
-static char *manual_detach_xml_of(const struct domain_hostdev *hostdev) {
-    char address[sizeof hostdev->address];
-    struct device device = {.bus = hostdev->bus,
-                            .address = address,
-                            .id = hostdev->id,
-                            .bus_number = hostdev->bus_number,
-                            .device_number = hostdev->device_number};
-    snprintf(address, sizeof address, "%s", hostdev->address);
-    return backend_xml(backend_type(hostdev->backend), &device, NULL);
-}
-
-static void manual_detach_describe(struct manual_detach *detach) {
-    detach->device = manual_detach_find_on_host(&detach->host, detach->hostdev);
-    detach->text = manual_detach_text_of(detach->hostdev, detach->device);
-    detach->xml = manual_detach_xml_of(detach->hostdev);
-}
-
 /* --- the VM */
 
 static int manual_detach_load_domain(struct manual_detach *detach, struct virt_error *error) {
-    struct virt *virt = detach->request->virt;
+    const struct manual_detach_request *request = detach->request;
+    struct domain *domain = &detach->domain;
     char *xml = NULL;
-    int status;
+    domain_finish(domain);
     detach->vm_start = (struct vm_start){.id = -1, .seen = clock_ticks()};
-    if (virt->ops->domain_xml(virt, detach->request->vm, &xml, error) < 0)
+    if (request->virt->ops->domain_xml(request->virt, request->vm, &xml, error) < 0)
         return -1;
     *error = (struct virt_error){.kind = VIRT_FAILED};
-    status = domain_xml_parse(&detach->domain, xml, strlen(xml), &error->failure);
+    int status = domain_xml_parse(domain, xml, strlen(xml), &error->failure);
     free(xml);
-    if (status == 0) {
-        detach->vm_start.id = detach->domain.id;
-        detach->vm_start.process =
-            vm_state_process(detach->request->host_source->root, detach->domain.name);
+    if (status < 0)
+        return -1;
+    if (domain->id < 0)
+        return virt_error_set(error, VIRT_FAILED,
+                              "only a running VM holds devices; change its definition with 'virsh "
+                              "edit'",
+                              "VM '%s' does not run", domain_label(domain));
+    detach->vm_start.id = domain->id;
+    detach->vm_start.process = vm_state_process(request->host_source->root, domain->name);
+    return 0;
+}
+
+/* Another process may have worked on the VM until its lock was free: then it is read again. */
+static int manual_detach_load(struct manual_detach *detach, struct virt_error *error) {
+    const struct manual_detach_request *request = detach->request;
+    struct failure failure;
+    if (manual_detach_load_domain(detach, error) < 0)
+        return -1;
+    if (request->state) {
+        detach->lock = lock_vm(request->state, domain_key(&detach->domain), &failure);
+        if (detach->lock == LOCK_BUSY)
+            return virt_error_set(error, VIRT_FAILED,
+                                  "'virt-rules status' shows what it does; try again later", "%s",
+                                  failure.message);
+        if (detach->lock < 0)
+            fprintf(stderr, "virt-rules: %s; continuing without a lock\n", failure.message);
+        if (manual_detach_load_domain(detach, error) < 0)
+            return -1;
     }
-    if (status < 0 || detach->domain.id >= 0)
-        return status;
-    manual_detach_fail(
-        error, memory_printf("VM '%s' does not run", domain_label(&detach->domain)),
-        memory_strdup("only a running VM holds devices; change its definition with 'virsh "
-                      "edit'"));
-    domain_finish(&detach->domain);
-    return -1;
-}
-
-static int manual_detach_fail_busy(struct manual_detach *detach, const char *message,
-                                   struct virt_error *error) {
-    domain_finish(&detach->domain);
-    detach->domain = (struct domain){0};
-    return manual_detach_fail(
-        error, memory_strdup(message),
-        memory_strdup("'virt-rules status' shows what it does; try again later"));
-}
-
-/* The VM, and once it is this process's alone, the VM again: another may have worked on it. */
-static int manual_detach_load_locked(struct manual_detach *detach, struct virt_error *error) {
-    struct failure failure;
-    int status = manual_detach_load_domain(detach, error);
-    if (status < 0 || !detach->request->state)
-        return status;
-    detach->lock = lock_vm(detach->request->state, domain_key(&detach->domain), &failure);
-    if (detach->lock == LOCK_BUSY)
-        return manual_detach_fail_busy(detach, failure.message, error);
-    if (detach->lock < 0)
-        fprintf(stderr, "virt-rules: %s; continuing without a lock\n", failure.message);
-    domain_finish(&detach->domain);
-    detach->domain = (struct domain){0};
-    return manual_detach_load_domain(detach, error);
-}
-
-static int manual_detach_load_host(struct manual_detach *detach, struct virt_error *error) {
-    const struct host_source *source = detach->request->host_source;
-    struct failure failure;
-    if (source->load(source, &detach->host, &failure) == 0)
-        return 0;
-    return manual_detach_fail(
-        error, memory_strdup(failure.message),
-        memory_strdup("--sysroot takes a directory that holds sys/ and proc/"));
+    if (request->host_source->load(request->host_source, &detach->host, &failure) < 0)
+        return virt_error_set(error, VIRT_FAILED,
+                              "--sysroot takes a directory that holds sys/ and proc/", "%s",
+                              failure.message);
+    return manual_detach_choose(detach, error);
 }
 
 int manual_detach_init(struct manual_detach *detach, const struct manual_detach_request *request,
                        struct virt_error *error) {
     *detach = (struct manual_detach){.request = request, .lock = -1};
-    if (manual_detach_load_locked(detach, error) == 0) {
-        if (manual_detach_load_host(detach, error) == 0 &&
-            manual_detach_choose(detach, error) == 0) {
-            manual_detach_describe(detach);
-            return 0;
-        }
-        host_finish(&detach->host);
-        domain_finish(&detach->domain);
+    if (manual_detach_load(detach, error) < 0) {
+        manual_detach_finish(detach);
+        return -1;
     }
-    lock_release(detach->lock);
-    return -1;
+    const struct domain_hostdev *hostdev = detach->hostdev;
+    char address[sizeof hostdev->address];
+    struct device named = {.bus = hostdev->bus,
+                           .address = address,
+                           .id = hostdev->id,
+                           .bus_number = hostdev->bus_number,
+                           .device_number = hostdev->device_number};
+    snprintf(address, sizeof address, "%s", hostdev->address);
+    detach->device = manual_detach_find_on_host(&detach->host, hostdev);
+    detach->text = manual_detach_text_of(hostdev, detach->device);
+    detach->xml =
+        backend_xml(backend_type(hostdev->backend), &named, NULL); /* the source is enough */
+    return 0;
 }
 
 void manual_detach_finish(struct manual_detach *detach) {
@@ -226,131 +185,116 @@ void manual_detach_finish(struct manual_detach *detach) {
 
 /* --- what is in the way */
 
-/* Another device of the VM in the same IOMMU group, or NULL. */
-static const struct device *manual_detach_find_sibling(const struct manual_detach *detach) {
+char *manual_detach_obstacle(const struct manual_detach *detach) {
     const struct device *device = detach->device;
+    if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
+        detach->host.source.may_split_group(&detach->host))
+        return NULL;
     for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
         const struct device *other =
             manual_detach_find_on_host(&detach->host, &detach->domain.hostdevs[i]);
         if (other && other != device && other->bus == BUS_PCI &&
             other->iommu_group == device->iommu_group)
-            return other;
+            return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 "
+                                 "cannot split a group: shut the VM down",
+                                 other->address, device->iommu_group);
     }
     return NULL;
 }
 
-char *manual_detach_obstacle(const struct manual_detach *detach) {
-    const struct device *device = detach->device, *sibling;
-    if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
-        detach->host.source.may_split_group(&detach->host) ||
-        !(sibling = manual_detach_find_sibling(detach)))
-        return NULL;
-    return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 cannot "
-                         "take a group apart: shut the VM down",
-                         sibling->address, device->iommu_group);
-}
-
 /* --- doing it */
 
-/* For 'status'. */
-static void manual_detach_note_result(const struct manual_detach *detach,
-                                      const struct log_entry *entry) {
-    struct vm_state vm_state;
-    const char *state = detach->request->state, *key = domain_key(&detach->domain);
-    if (!state || !vm_state_open(&vm_state, state, key, &detach->vm_start))
-        return;
-    vm_state_note_result(&vm_state, entry, log_write_time(detach->request->journal));
-    vm_state_save(&vm_state, state, key, NULL);
-    vm_state_finish(&vm_state);
-}
-
+/* For 'status', the VM's state gets it too. */
 static bool manual_detach_log_result(const struct manual_detach *detach, enum result result,
                                      const char *message, const char *hint) {
+    const struct manual_detach_request *request = detach->request;
+    const char *key = domain_key(&detach->domain);
     char *text = memory_printf("%s%s%s", message, *hint ? "; " : "", hint);
+    struct vm_state state;
     struct log_entry entry = {.vm = domain_label(&detach->domain),
                               .uuid = detach->domain.uuid,
                               .event = "detach",
                               .device = detach->text,
                               .result = result,
                               .message = text};
-    log_write_entry(detach->request->journal, &entry);
-    manual_detach_note_result(detach, &entry);
+    log_write_entry(request->log, &entry);
+    if (request->state && vm_state_open(&state, request->state, key, &detach->vm_start)) {
+        vm_state_note_result(&state, &entry, log_write_time(request->log));
+        vm_state_save(&state, request->state, key, NULL);
+        vm_state_finish(&state);
+    }
     free(text);
     return result == RESULT_DETACHED;
 }
 
-/* Before the guest is asked: an engine that looks after the guest's boot would take the result
- * for the guest's doing, also after this program's end, and attach the device again. */
+/* Before the guest is asked: a run that watches the guest boot would believe that the guest
+ * released the device by itself, and attach it again. */
 static void manual_detach_note(const struct manual_detach *detach, bool dismissed) {
-    struct vm_state vm_state;
+    struct vm_state state;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->domain);
     struct failure failure;
     if (!request->state || !detach->device ||
-        !vm_state_open(&vm_state, request->state, key, &detach->vm_start))
+        !vm_state_open(&state, request->state, key, &detach->vm_start))
         return;
-    if (vm_state.ignored)
-        manual_detach_log_result(detach, RESULT_FAILED, vm_state.ignored, "");
+    if (state.ignored)
+        manual_detach_log_result(detach, RESULT_FAILED, state.ignored, "");
     if (dismissed)
-        vm_state_dismiss(&vm_state, detach->device->address, detach->device->id);
+        vm_state_dismiss(&state, detach->device->address, detach->device->id);
     else
-        vm_state_readmit(&vm_state, detach->device->address);
-    if (vm_state_save(&vm_state, request->state, key, &failure) < 0)
-        manual_detach_log_result(
-            detach, RESULT_FAILED, failure.message,
-            "an engine that looks after the VM's start may attach the device again");
-    vm_state_finish(&vm_state);
+        vm_state_readmit(&state, detach->device->address);
+    if (vm_state_save(&state, request->state, key, &failure) < 0)
+        manual_detach_log_result(detach, RESULT_FAILED, failure.message,
+                                 "the device may be attached again while the guest boots");
+    vm_state_finish(&state);
 }
 
-/* The host has it: it need not be noted any more. */
+/* What the host has again need not be given back when the VM ends. */
 static void manual_detach_note_returned(const struct manual_detach *detach) {
-    struct vm_state vm_state;
+    struct vm_state state;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->domain);
     char driver[64];
     if (!request->state || !detach->device ||
         !detach->host.source.driver_of(&detach->host, detach->device, driver, sizeof driver) ||
         !*driver || driver_is_vfio(driver) ||
-        !vm_state_open(&vm_state, request->state, key, &detach->vm_start))
+        !vm_state_open(&state, request->state, key, &detach->vm_start))
         return;
-    vm_state_remove_unbound(&vm_state, detach->device->address);
-    vm_state_save(&vm_state, request->state, key, NULL);
-    vm_state_finish(&vm_state);
+    vm_state_remove_unbound(&state, detach->device->address);
+    vm_state_save(&state, request->state, key, NULL);
+    vm_state_finish(&state);
 }
 
-static const char *manual_detach_place_of(const struct manual_detach *detach) {
-    return detach->device ? detach->device->address : detach->hostdev->alias;
-}
-
-/* So that 'status' shows it. */
-static void manual_detach_begin_call(struct manual_detach *detach) {
+/* While the call lasts 'status' shows it, and also afterwards when libvirt did not answer. */
+static enum guest_answer manual_detach_ask_guest(const struct manual_detach *detach,
+                                                 struct virt_error *error) {
     const struct manual_detach_request *request = detach->request;
-    if (request->state)
-        pending_begin(request->state, domain_key(&detach->domain), "detach",
-                      manual_detach_place_of(detach), 0);
-    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
-    virt_set_subject(request->virt, subject);
-    free(subject);
-}
-
-/* What libvirt has not answered stays noted. */
-static void manual_detach_end_call(struct manual_detach *detach, const struct virt_error *error) {
-    const struct manual_detach_request *request = detach->request;
-    virt_set_subject(request->virt, NULL);
-    if (request->state &&
-        (!error || (error->kind != VIRT_NO_REPLY && error->kind != VIRT_UNREACHABLE)))
-        pending_end(request->state, domain_key(&detach->domain), manual_detach_place_of(detach));
-}
-
-bool manual_detach_execute(struct manual_detach *detach) {
-    struct guest_removal removal = {.virt = detach->request->virt,
-                                    .clock = detach->request->clock,
+    const char *key = domain_key(&detach->domain);
+    const char *device = detach->device ? detach->device->address : detach->hostdev->alias;
+    struct guest_removal removal = {.virt = request->virt,
+                                    .clock = request->clock,
                                     .domain = &detach->domain,
                                     .hostdev = detach->hostdev,
                                     .xml = detach->xml};
-    struct virt_error error;
+    struct retry retry = retry_start(request->clock);
+    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
     enum guest_answer answer;
-    struct retry retry = retry_start(detach->request->clock);
+    if (request->state)
+        pending_begin(request->state, key, "detach", device, 0);
+    virt_set_subject(request->virt, subject);
+    do
+        answer = guest_removal_wait(&removal, error);
+    while (answer == GUEST_NOT_ASKED && retry_call(&retry, error));
+    virt_set_subject(request->virt, NULL);
+    if (request->state && (answer != GUEST_NOT_ASKED ||
+                           (error->kind != VIRT_NO_REPLY && error->kind != VIRT_UNREACHABLE)))
+        pending_end(request->state, key, device);
+    free(subject);
+    return answer;
+}
+
+bool manual_detach_execute(struct manual_detach *detach) {
+    struct virt_error error;
     char *obstacle = manual_detach_obstacle(detach);
     if (obstacle) {
         manual_detach_log_result(detach, RESULT_REFUSED, obstacle, "");
@@ -358,11 +302,7 @@ bool manual_detach_execute(struct manual_detach *detach) {
         return false;
     }
     manual_detach_note(detach, true);
-    manual_detach_begin_call(detach);
-    do
-        answer = guest_removal_wait(&removal, &error);
-    while (answer == GUEST_NOT_ASKED && retry_call(&retry, &error));
-    manual_detach_end_call(detach, answer == GUEST_NOT_ASKED ? &error : NULL);
+    enum guest_answer answer = manual_detach_ask_guest(detach, &error);
     if (answer == GUEST_RELEASED)
         manual_detach_note_returned(detach);
     else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED)
@@ -372,36 +312,27 @@ bool manual_detach_execute(struct manual_detach *detach) {
                                     error.failure.message, error.failure.hint);
 }
 
-/* --- showing it */
-
-static const char *manual_detach_name_of(const struct manual_detach *detach) {
-    return detach->device ? detach->device->name : "(gone from the host)";
-}
-
-static void manual_detach_print_json(const struct manual_detach *detach, FILE *out,
-                                     const char *obstacle) {
-    struct json_object *object = text_json_object();
-    text_put_json(object, "vm", domain_label(&detach->domain));
-    text_put_json(object, "device", detach->text);
-    text_put_json(object, "name", manual_detach_name_of(detach));
-    text_put_json(object, "alias", detach->hostdev->alias);
-    text_put_json(object, "xml", detach->xml);
-    text_put_json(object, "refusal", obstacle);
-    text_print_json(out, object);
-}
-
 void manual_detach_print(const struct manual_detach *detach, FILE *out, bool json) {
+    const char *vm = domain_label(&detach->domain), *alias = detach->hostdev->alias;
+    const char *name = detach->device ? detach->device->name : "(gone from the host)";
     char *obstacle = manual_detach_obstacle(detach);
     if (json) {
-        manual_detach_print_json(detach, out, obstacle);
+        struct json_object *object = text_json_object();
+        text_put_json(object, "vm", vm);
+        text_put_json(object, "device", detach->text);
+        text_put_json(object, "name", name);
+        text_put_json(object, "alias", alias);
+        text_put_json(object, "xml", detach->xml);
+        text_put_json(object, "refusal", obstacle);
+        text_print_json(out, object);
     } else {
-        text_print_string(out, domain_label(&detach->domain));
+        text_print_string(out, vm);
         fprintf(out, ": would %s ", obstacle ? "refuse" : "detach");
         text_print_string(out, detach->text);
         fputc(' ', out);
-        text_print_string(out, manual_detach_name_of(detach));
-        if (*detach->hostdev->alias)
-            fprintf(out, " (%s)", detach->hostdev->alias);
+        text_print_string(out, name);
+        if (*alias)
+            fprintf(out, " (%s)", alias);
         fprintf(out, "%s%s\n", obstacle ? ": " : "", obstacle ? obstacle : "");
     }
     free(obstacle);

@@ -10,7 +10,7 @@
 struct manual_detach_request {
     struct virt *virt;
     struct clock *clock;
-    struct log_writer *journal; /* for manual_detach_execute() */
+    struct log_writer *log; /* for manual_detach_execute() */
     const struct host_source *host_source;
     const char *state; /* directory of the VM's lock; NULL: it is not taken */
     const char *vm;    /* name, title or UUID */

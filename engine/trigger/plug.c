@@ -31,7 +31,7 @@ struct plugging {
     unsigned long long seen; /* when they were listed */
     bool listed;             /* `vms` was asked for */
     bool errors_logged;
-    bool again; /* notified for the second time: only devices are looked at */
+    bool again; /* notified for the second time: no program is run */
     bool problem;
 };
 
@@ -52,23 +52,18 @@ static bool plug_may_have_been_given(const struct program *program, const struct
         .rule;
 }
 
-static bool plug_has_device(const struct action_list *wanted) {
-    for (size_t i = 0; i < wanted->count; i++)
-        if (wanted->list[i].action->verb != VERB_RUN)
-            return true;
-    return false;
-}
-
 /* The first rule, by number, that the event concerns; the number of rules when it is only that what
  * the VM has is gone; SIZE_MAX for none. */
-static size_t plug_rank_of(const struct program *program, const struct event *event, bool stands) {
+static size_t plug_rank_of(const struct program *program, const struct event *event,
+                           bool only_devices) {
     struct action_list wanted = match_event(program, event);
     size_t rank = SIZE_MAX;
-    for (size_t i = program->rule_count; i-- > 0 && wanted.count;)
+    bool has_device = !only_devices;
+    for (size_t i = 0; i < wanted.count; i++)
+        has_device |= wanted.list[i].action->verb != VERB_RUN;
+    for (size_t i = program->rule_count; i-- > 0 && wanted.count && has_device;)
         if (program->rules[i] == wanted.list[0].rule)
             rank = i;
-    if (stands && !plug_has_device(&wanted))
-        rank = SIZE_MAX;
     free(wanted.list);
     if (rank == SIZE_MAX && event->name == EVENT_UNPLUGGED &&
         plug_may_have_been_given(program, event))
@@ -76,28 +71,24 @@ static size_t plug_rank_of(const struct program *program, const struct event *ev
     return rank;
 }
 
-/* Whether a rule for whichever VM is about the event. */
-static bool plug_concerns_any_vm(const struct program *program, enum event_name name,
-                                 const struct device *device, bool stands) {
-    struct event event = {.name = name, .device = device};
-    return plug_rank_of(program, &event, stands) != SIZE_MAX;
-}
-
-static bool plug_devices_alone(const struct plugging *plugging) {
+/* Of a device that was there at the start, and of one that is notified again, no program is run. */
+static bool plug_only_devices(const struct plugging *plugging) {
     return plugging->uevent->coldplug || plugging->again;
 }
 
-static bool plug_concerns_some_vm(const struct plugging *plugging, enum event_name name,
-                                  const struct device *device) {
-    return plug_concerns_any_vm(&plugging->program, name, device, plug_devices_alone(plugging));
+/* Whether a rule for whichever VM is about the event. */
+static bool plug_concerns_any_vm(const struct plugging *plugging, enum event_name name,
+                                 const struct device *device) {
+    struct event event = {.name = name, .device = device};
+    return plug_rank_of(&plugging->program, &event, plug_only_devices(plugging)) != SIZE_MAX;
 }
 
 bool plug_concerns(const struct program *program, const struct uevent *uevent) {
+    struct event event = {.name = EVENT_PLUGGED, .device = &uevent->device};
     if (uevent->coldplug)
-        return plug_concerns_any_vm(program, EVENT_PLUGGED, &uevent->device, true);
-    if (plug_names_event(program, EVENT_PLUGGED) || plug_names_event(program, EVENT_UNPLUGGED))
-        return true;
-    return plug_may_have_been_given(program, &(struct event){.device = &uevent->device});
+        return plug_rank_of(program, &event, true) != SIZE_MAX;
+    return plug_names_event(program, EVENT_PLUGGED) || plug_names_event(program, EVENT_UNPLUGGED) ||
+           plug_may_have_been_given(program, &event);
 }
 
 /* --- the VMs */
@@ -107,72 +98,55 @@ static void plug_log_failure(struct plugging *plugging, enum event_name name,
     char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
     char *subject =
         memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
-    log_write_entry(plugging->plug->journal, &(struct log_entry){.event = scanner_event_text(name),
-                                                                 .device = subject,
-                                                                 .result = RESULT_FAILED,
-                                                                 .message = text});
+    log_write_entry(plugging->plug->log, &(struct log_entry){.event = scanner_event_text(name),
+                                                             .device = subject,
+                                                             .result = RESULT_FAILED,
+                                                             .message = text});
     free(text);
     free(subject);
     plugging->problem = true;
 }
 
-static int plug_load_vms(struct plugging *plugging, struct virt_error *error) {
-    struct virt *virt = NULL;
-    *error = (struct virt_error){0};
-    if (plugging->plug->open_virt(&virt, NULL, error) < 0)
-        return -1;
-    int status = domain_list_running(&plugging->vms, virt, NULL, error);
-    plugging->seen = clock_ticks();
-    virt_close(virt);
-    return status;
-}
-
-/* Once an event. A daemon that restarts is coalesced for, a library that is not there is not. */
+/* Once an event. A daemon that restarts is waited for; a library that is missing is not. */
 static void plug_find_vms(struct plugging *plugging, enum event_name name,
                           const struct device *device) {
+    const struct plug *plug = plugging->plug;
+    struct retry retry = retry_start_steady(plug->clock, RETRY_FIRST_MS);
     struct virt_error error;
-    struct retry retry = retry_start_steady(plugging->plug->clock, RETRY_FIRST_MS);
     int silences = 0;
     if (plugging->listed)
         return;
     plugging->listed = true;
-    while (plug_load_vms(plugging, &error) < 0) {
-        plugging->vms = (struct domain_list){0};
-        bool again = !plugging->plug->by_hand &&
-                     (error.kind == VIRT_NO_REPLY
-                          ? ++silences < RETRY_SILENCE_LIMIT && retry_sleep(&retry, INT32_MAX)
-                          : error.code && retry_call(&retry, &error));
-        if (!again) {
-            plug_log_failure(plugging, name, device, error.failure.message, error.failure.hint);
+    do {
+        struct virt *virt = NULL;
+        error = (struct virt_error){0};
+        int status = plug->open_virt(&virt, NULL, &error);
+        if (status == 0)
+            status = domain_list_running(&plugging->vms, virt, NULL, &error);
+        plugging->seen = clock_ticks();
+        virt_close(virt);
+        if (status == 0)
             return;
-        }
-    }
-}
-
-static void plug_execute(struct plugging *plugging, const struct event *event) {
-    const struct plug *plug = plugging->plug;
-    struct run_config config = {.program = &plugging->program,
-                                .event = event,
-                                .host_source = plug->host_source,
-                                .state = plug->state,
-                                .log = plug->journal,
-                                .clock = plug->clock,
-                                .open_virt = plug->open_virt};
-    plugging->problem |= !run_event(&config);
+        plugging->vms = (struct domain_list){0};
+    } while (!plug->by_hand &&
+             (error.kind == VIRT_NO_REPLY
+                  ? ++silences < RETRY_SILENCE_LIMIT && retry_sleep(&retry, INT32_MAX)
+                  : error.code && retry_call(&retry, &error)));
+    plug_log_failure(plugging, name, device, error.failure.message, error.failure.hint);
 }
 
 /* The next VM: in the order of the rules, and first those that no other engine works on, whose work
  * may last as long as a rule waits for its device. */
-static struct domain *plug_next_vm(const struct plugging *plugging, const struct event *told,
+static struct domain *plug_next_vm(const struct plugging *plugging, const struct event *of,
                                    const bool *done, bool busy) {
     struct domain *next = NULL;
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < plugging->vms.count; i++) {
-        struct event event = *told;
+        struct event event = *of;
         event.domain = &plugging->vms.list[i];
         size_t rank = done[i]
                           ? SIZE_MAX
-                          : plug_rank_of(&plugging->program, &event, plug_devices_alone(plugging));
+                          : plug_rank_of(&plugging->program, &event, plug_only_devices(plugging));
         if (rank >= best ||
             (!busy && lock_vm_is_taken(plugging->plug->state, domain_key(event.domain))))
             continue;
@@ -184,21 +158,29 @@ static struct domain *plug_next_vm(const struct plugging *plugging, const struct
 
 static void plug_notify(struct plugging *plugging, enum event_name name,
                         const struct device *device) {
+    const struct plug *plug = plugging->plug;
     struct event event = {.name = name, .device = device, .settled = plugging->again};
-    if (!plug_concerns_some_vm(plugging, name, device))
+    struct run_config config = {.program = &plugging->program,
+                                .event = &event,
+                                .host_source = plug->host_source,
+                                .state = plug->state,
+                                .log = plug->log,
+                                .clock = plug->clock,
+                                .open_virt = plug->open_virt};
+    if (!plug_concerns_any_vm(plugging, name, device))
         return;
     if (!plugging->errors_logged)
-        plugging->problem |= rule_errors_log(plugging->plug->journal, NULL, NULL,
-                                             scanner_event_text(name), &plugging->ruleset);
+        plugging->problem |=
+            rule_errors_log(plug->log, NULL, NULL, scanner_event_text(name), &plugging->ruleset);
     plugging->errors_logged = true;
     plug_find_vms(plugging, name, device);
     bool *done = memory_zalloc(plugging->vms.count + 1);
+    event.seen = plugging->seen;
     for (int busy = 0; busy < 2; busy++)
         for (struct domain *vm; (vm = plug_next_vm(plugging, &event, done, busy));) {
             done[vm - plugging->vms.list] = true;
             event.domain = vm;
-            event.seen = plugging->seen;
-            plug_execute(plugging, &event);
+            plugging->problem |= !run_event(&config);
         }
     free(done);
 }
@@ -241,14 +223,6 @@ static bool plug_is_leaving(const struct uevent *uevent, int directory) {
                                       plug_is_number(directory, "devnum", device->device_number));
 }
 
-/* An old kernel makes the files of a PCI device after it has announced it. */
-static bool plug_has_config(const struct tree *tree, const char *path) {
-    char *file = memory_printf("%s/config", path);
-    bool has = tree_has(tree, file);
-    free(file);
-    return has;
-}
-
 static enum plug_view plug_look(const struct tree *tree, const struct uevent *uevent) {
     const struct device *device = &uevent->device;
     bool pci = device->bus == BUS_PCI;
@@ -256,8 +230,11 @@ static enum plug_view plug_look(const struct tree *tree, const struct uevent *ue
     int directory = tree_directory(tree, path);
     enum plug_view view = ABSENT;
     if (directory >= 0) {
-        bool ready = pci ? plug_has_config(tree, path)
+        /* Old kernels make the files of a PCI device after they have announced it. */
+        char *config = memory_printf("%s/config", path);
+        bool ready = pci ? tree_has(tree, config)
                          : plug_has_interfaces(tree, path, device->address, directory);
+        free(config);
         view = plug_is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
         close(directory);
     }
@@ -280,8 +257,8 @@ static void plug_settle(const struct plug *plug, const struct uevent *uevent) {
 /* --- an event */
 
 static bool plug_concerns_change(const struct plugging *plugging, const struct device *device) {
-    return device && (plug_concerns_some_vm(plugging, EVENT_PLUGGED, device) ||
-                      plug_concerns_some_vm(plugging, EVENT_UNPLUGGED, device));
+    return device && (plug_concerns_any_vm(plugging, EVENT_PLUGGED, device) ||
+                      plug_concerns_any_vm(plugging, EVENT_UNPLUGGED, device));
 }
 
 /* What concerns no rule is not kept. */
@@ -301,78 +278,62 @@ static void plug_save_slot(struct plugging *plugging, struct device_slot *slot, 
     }
 }
 
-/* A device may have come and gone whose events were all sent away, and a VM may have got it. */
-static void plug_notify_again(struct plugging *plugging, const struct device *now) {
-    plugging->again = true;
-    if (now)
-        plug_notify(plugging, EVENT_PLUGGED, now);
-    else
-        plug_notify(plugging, EVENT_UNPLUGGED, &plugging->uevent->device);
-}
-
-/* It is remembered afterwards: what an engine that is killed at its work has not done, the next one
+/* The slot is written last: what an engine that is killed at its work has not done, the next one
  * does, and what was done already needs no work. */
-static void plug_notify_changes(struct plugging *plugging, struct device_slot *slot,
-                                const char *place, const struct device *now, bool coalesced) {
-    struct device_changes changes = device_db_compare(slot, plugging->uevent, now);
+static void plug_notify_changes(struct plugging *plugging, const char *place, bool coalesced) {
+    const struct plug *plug = plugging->plug;
+    const struct device *device = &plugging->uevent->device;
+    enum event_name name = plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED;
+    struct host host;
+    struct device_slot slot;
+    struct failure failure;
+    plug_settle(plug, plugging->uevent);
+    if (plug->host_source->load(plug->host_source, &host, &failure) < 0) {
+        plug_log_failure(plugging, name, device, failure.message, "is sysfs mounted on /sys?");
+        return;
+    }
+    char *boot = plug->host_source->boot_id(plug->host_source);
+    device_db_read(&slot, plug->state, place, boot);
+    if (slot.damaged) {
+        char *message = memory_printf("%s/devices/%s is damaged: ignored", plug->state, place);
+        plug_log_failure(plugging, name, device, message, "the VMs may get an event twice");
+        free(message);
+    }
+    const struct device *now = host_find(&host, device->bus, device->address);
+    struct device_changes changes = device_db_compare(&slot, plugging->uevent, now);
     for (size_t i = 0; i < changes.unplugged_count; i++)
         plug_notify(plugging, EVENT_UNPLUGGED, changes.unplugged[i]);
     if (changes.plugged)
         plug_notify(plugging, EVENT_PLUGGED, changes.plugged);
-    if (coalesced && !changes.unplugged_count && !changes.plugged)
-        plug_notify_again(plugging, now);
-    plug_save_slot(plugging, slot, place, &changes);
-}
-
-static void plug_log_damage(struct plugging *plugging, const struct device_slot *slot,
-                            const char *place) {
-    if (!slot->damaged)
-        return;
-    char *message =
-        memory_printf("%s/devices/%s is damaged: ignored", plugging->plug->state, place);
-    plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                     &plugging->uevent->device, message, "the VMs may get an event twice");
-    free(message);
-}
-
-static void plug_compare_and_notify(struct plugging *plugging, const char *place, bool coalesced) {
-    const struct plug *plug = plugging->plug;
-    const struct device *device = &plugging->uevent->device;
-    struct host host;
-    struct device_slot slot;
-    struct failure failure;
-    char *boot = plug->host_source->boot_id(plug->host_source);
-    plug_settle(plug, plugging->uevent);
-    if (plug->host_source->load(plug->host_source, &host, &failure) < 0) {
-        plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                         device, failure.message, "is sysfs mounted on /sys?");
-    } else {
-        device_db_read(&slot, plug->state, place, boot);
-        plug_log_damage(plugging, &slot, place);
-        plug_notify_changes(plugging, &slot, place, host_find(&host, device->bus, device->address),
-                            coalesced);
-        device_db_finish(&slot);
-        host_finish(&host);
+    if (coalesced && !changes.unplugged_count && !changes.plugged) {
+        /* A device may have come and gone in the events that were merged into this one, and a VM
+         * may have it. */
+        plugging->again = true;
+        plug_notify(plugging, now ? EVENT_PLUGGED : EVENT_UNPLUGGED, now ? now : device);
     }
+    plug_save_slot(plugging, &slot, place, &changes);
+    device_db_finish(&slot);
+    host_finish(&host);
     free(boot);
 }
 
 /*
- * Returns at once when another process waits for the same place. A removal waits first, until what
- * it is about has left sysfs: who waits for the place shall see that.
+ * Returns at once when another process waits for the same slot. A removal first waits until its
+ * device has left sysfs: the process that waits for the slot must see that.
  */
 static void plug_lock_slot(struct plugging *plugging) {
+    const struct uevent *uevent = plugging->uevent;
     struct failure failure;
-    char *place = device_db_slot(&plugging->uevent->device);
+    char *place = device_db_slot(&uevent->device);
     int lock = -1;
-    if (plugging->uevent->removed)
-        plug_settle(plugging->plug, plugging->uevent);
-    enum lock_slot turn = lock_slot(plugging->plug->state, place, &lock, &failure);
-    if (turn == LOCK_SLOT_FAILED)
-        plug_log_failure(plugging, plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
-                         &plugging->uevent->device, failure.message, "continuing without a lock");
-    if (turn != LOCK_SLOT_COALESCED)
-        plug_compare_and_notify(plugging, place, turn == LOCK_SLOT_WAITED);
+    if (uevent->removed)
+        plug_settle(plugging->plug, uevent);
+    enum lock_slot status = lock_slot(plugging->plug->state, place, &lock, &failure);
+    if (status == LOCK_SLOT_FAILED)
+        plug_log_failure(plugging, uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
+                         &uevent->device, failure.message, "continuing without a lock");
+    if (status != LOCK_SLOT_COALESCED)
+        plug_notify_changes(plugging, place, status == LOCK_SLOT_WAITED);
     lock_release(lock);
     free(place);
 }

@@ -15,7 +15,7 @@ struct plug {
     const struct host_source *host_source;
     const char *state; /* directory of lock and memory */
     bool by_hand;      /* a person waits: libvirt is asked once */
-    struct log_writer *journal;
+    struct log_writer *log;
     struct clock *clock;
     /* Called at the first need of libvirt, and not at all when no rule is about the device. */
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);

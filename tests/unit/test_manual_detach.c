@@ -49,10 +49,10 @@ static int create(void **state) {
     assert_non_null(out);
     request = (struct manual_detach_request){.virt = double_virt_port(hypervisor),
                                              .clock = &hours.clock,
-                                             .journal = log_write_open(directory, false),
+                                             .log = log_write_open(directory, false),
                                              .host_source = sample_source(STICKS),
                                              .vm = "NVR"};
-    log_write_copy(request.journal, out, false);
+    log_write_copy(request.log, out, false);
     return 0;
 }
 
@@ -60,7 +60,7 @@ static int destroy(void **state) {
     char command[128];
     (void)state;
     double_virt_destroy(hypervisor);
-    log_write_close(request.journal);
+    log_write_close(request.log);
     fclose(out);
     free(printed);
     snprintf(command, sizeof command, "rm -rf %s", directory);

@@ -134,7 +134,7 @@ static bool handle(const struct uevent *uevent) {
     bool good = plug_event(&(struct plug){.rules = rules_path,
                                           .host_source = sample_source(host_root),
                                           .state = state_path,
-                                          .journal = journal,
+                                          .log = journal,
                                           .clock = &hours.clock,
                                           .open_virt = open_double},
                            uevent);
