@@ -104,9 +104,9 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
 static void action_attach_skip_leaving(struct planner *planner, const struct action_ref *ref) {
     struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, NULL);
     entry->refusal = REFUSED_ABSENT;
-    entry->message =
-        memory_printf("the device leaves the host, which has no other %s %s",
-                      device_bus(backend_type(ref->action->backend)->bus)->label, entry->wanted);
+    entry->message = memory_printf("the device leaves the host, which has no other %s %s",
+                                   device_bus(backend_type(ref->action->backend)->bus)->label,
+                                   entry->target_text);
 }
 
 static void action_attach_refuse_absent(struct planner *planner, const struct action_ref *ref) {
@@ -117,7 +117,7 @@ static void action_attach_refuse_absent(struct planner *planner, const struct ac
     entry->refusal = REFUSED_ABSENT;
     entry->message = memory_printf("the host has no %s device %s%s",
                                    device_bus(backend_type(ref->action->backend)->bus)->label,
-                                   entry->wanted, meaning);
+                                   entry->target_text, meaning);
     free(meaning);
     if (plan_option_ms(ref->action, OPTION_WITHIN))
         entry->hint = memory_strdup("a run waits for it as long as 'within' says");
@@ -131,7 +131,7 @@ static bool action_attach_refuse_same_title(struct planner *planner, const struc
                                             size_t device_count) {
     const struct domain *own = planner->domain;
     size_t count = 0;
-    const struct domain *rival = match_rival(ref->rule, planner->event, &count);
+    const struct domain *rival = match_same_title(ref->rule, planner->event, &count);
     if (!rival || (ref->target->quantifier == QUANTIFIER_ANY &&
                    device_count >= (size_t)ref->target->count * count))
         return false;
@@ -165,10 +165,10 @@ static bool action_attach_refuse_unit(struct planner *planner, const struct acti
                                       const struct device_list *unit) {
     bool refused = false;
     for (size_t i = 0; i < unit->count; i++) {
-        struct verdict no = choose_judge(planner, ref, unit->list[i]);
-        if (no.refusal)
-            planner_refuse(planner, ref, unit->list[i], no);
-        refused |= no.refusal != REFUSED_NOT;
+        struct verdict verdict = choose_judge(planner, ref, unit->list[i]);
+        if (verdict.refusal)
+            planner_refuse(planner, ref, unit->list[i], verdict);
+        refused |= verdict.refusal != REFUSED_NOT;
     }
     if (refused)
         return true;
@@ -203,9 +203,9 @@ static void action_attach_refuse_too_few(struct planner *planner, const struct a
     struct plan_entry *entry =
         planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     entry->message = wanted == 1
-                         ? memory_printf("none is free%s", choice->missed)
+                         ? memory_printf("none is free%s", choice->reasons)
                          : memory_printf("%zu of the %u wanted %s free%s", choice->count, wanted,
-                                         choice->count == 1 ? "is" : "are", choice->missed);
+                                         choice->count == 1 ? "is" : "are", choice->reasons);
     /* One reason for all of them is the answer, but for another VM that has them: that passes. */
     if (!optional && !choice->count && !choice->differ && choice->first.refusal &&
         choice->first.refusal != REFUSED_HELD) {
@@ -248,7 +248,7 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     size_t of_bus = 0;
     for (size_t i = 0; i < matched.count; i++) {
         const struct device *device = matched.list[i];
-        bool leaving = planner_is_leaving(planner, device);
+        bool leaving = planner_is_unplugged(planner, device);
         of_bus += device->bus == bus;
         if (device->bus == bus && !leaving)
             planner_list_add(&devices, device);
@@ -266,18 +266,18 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
         else if (wrong_bus)
             planner_refuse(planner, ref, wrong_bus,
                            action_attach_wrong_bus(ref, wrong_bus->address, wrong_bus));
-        else if (planner_unplugged(planner) && !plan_has_option(ref->action, OPTION_WITHIN))
+        else if (planner_unplugged_device(planner) && !plan_has_option(ref->action, OPTION_WITHIN))
             action_attach_skip_leaving(planner, ref);
         else
             action_attach_refuse_absent(planner, ref);
         for (size_t i = 0; i < matched.count; i++)
-            if (planner_is_leaving(planner, matched.list[i]))
-                planner_pass_over(
+            if (planner_is_unplugged(planner, matched.list[i]))
+                planner_omit(
                     planner, ref, matched.list[i],
                     verdict_refuse(REFUSED_ABSENT, memory_strdup("it leaves the host"), NULL));
             else if (matched.list[i]->bus != bus)
-                planner_pass_over(planner, ref, matched.list[i],
-                                  action_attach_wrong_bus(ref, "it", matched.list[i]));
+                planner_omit(planner, ref, matched.list[i],
+                             action_attach_wrong_bus(ref, "it", matched.list[i]));
     }
     planner_list_finish(&devices);
     planner_list_finish(&matched);

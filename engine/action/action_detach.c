@@ -35,11 +35,11 @@ static void action_detach_plan_devices(struct planner *planner, const struct act
     for (size_t i = 0; i < devices->count; i++) {
         const struct device *device = devices->list[i];
         if (any && i >= ref->target->count) {
-            planner_pass_over(planner, ref, device,
-                              verdict_refuse(REFUSED_NOT,
-                                             memory_strdup("enough other devices were detached "
-                                                           "before it"),
-                                             NULL));
+            planner_omit(planner, ref, device,
+                         verdict_refuse(REFUSED_NOT,
+                                        memory_strdup("enough other devices were detached "
+                                                      "before it"),
+                                        NULL));
         } else if (!(*planner_mark(planner, device) & MARK_DETACH)) {
             const struct domain_hostdev *hostdev = backend_hostdev_of(planner->domain, device);
             planner_add(planner, ref, PLAN_STEP, device)->xml =
@@ -50,18 +50,18 @@ static void action_detach_plan_devices(struct planner *planner, const struct act
 }
 
 void action_detach_plan(struct planner *planner, const struct action_ref *ref) {
-    bool taken = plan_unplugged_is_taken(planner);
+    bool taken = plan_unplugged_is_detached(planner);
     if (taken && ref->target->quantifier != QUANTIFIER_ALL)
         return;
     struct device_list matched = planner_matching(planner, ref->target), held = {0};
     for (size_t i = 0; i < matched.count; i++) {
         const struct device *device = matched.list[i];
-        if (taken && planner_is_leaving(planner, device))
+        if (taken && planner_is_unplugged(planner, device))
             continue;
         if (planner_is_attached(planner, device))
             planner_list_add(&held, device);
         else
-            planner_pass_over(
+            planner_omit(
                 planner, ref, device,
                 verdict_refuse(REFUSED_NOT, memory_strdup("the VM does not have it"), NULL));
     }

@@ -193,7 +193,7 @@ static bool plan_context_name_gone_device(struct plan_context *context) {
     context->gone = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
                                     .address = memory_strdup(address),
                                     .id = id,
-                                    .name = memory_strdup("(gone from the host)"),
+                                    .name = memory_strdup("(unplugged)"),
                                     .iommu_group = -1,
                                     .numa_node = -1};
     context->event.device = &context->gone;
@@ -223,7 +223,7 @@ static void plan_context_name_vms(struct plan_context *context) {
     context->event.vms = context->vms.list;
     context->event.vm_count = context->vms.count;
     const struct word *unsure =
-        context->vms.list ? NULL : match_unsure(&context->rules.program, &context->event);
+        context->vms.list ? NULL : match_ambiguous(&context->rules.program, &context->event);
     if (unsure)
         fprintf(stderr,
                 "virt-rules: cannot tell which VMs the host has; assuming that '%s' in the rules "

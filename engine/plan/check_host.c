@@ -134,7 +134,7 @@ static void check_host_check_vms(struct host_checker *checker, struct source *so
     for (const struct word *vm = vms; checker->vms_known && vm; vm = vm->next)
         if (vm->kind != WORD_ANY && !check_host_is_known(checker, vm, match_vm))
             check_host_report_vm(checker, source, vm);
-        else if (match_means_one(vm))
+        else if (match_is_exact(vm))
             check_host_check_ambiguous(checker, source, vm);
 }
 

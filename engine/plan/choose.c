@@ -9,14 +9,14 @@ struct device_list choose_unit(const struct planner *planner, const struct actio
     planner_list_add(&unit, device);
     for (size_t i = 0; ref->action->with_group && i < host->count; i++)
         if (judge_is_group_member(device, &host->devices[i]) &&
-            !planner_is_leaving(planner, &host->devices[i]))
+            !planner_is_unplugged(planner, &host->devices[i]))
             planner_list_add(&unit, &host->devices[i]);
     return unit;
 }
 
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
                             const struct device *device) {
-    return planner_is_given(planner, device)
+    return planner_is_assigned(planner, device)
                ? (struct verdict){0}
                : judge_device(&planner->judge, device, backend_type(ref->action->backend),
                               ref->action->with_group);
@@ -30,7 +30,7 @@ static struct verdict choose_take_places(const struct planner *planner, struct g
     size_t needed = 0, placed = 0;
     struct guest_place place;
     for (size_t i = 0; i < unit->count; i++)
-        if (!planner_is_given(planner, unit->list[i])) {
+        if (!planner_is_assigned(planner, unit->list[i])) {
             needed++;
             placed += backend->take_place(guest, unit->list[i], &place);
         }
@@ -48,9 +48,9 @@ struct verdict choose_judge_places(const struct planner *planner, const struct a
 static struct verdict choose_judge_unit(struct planner *planner, const struct action_ref *ref,
                                         const struct device_list *unit) {
     for (size_t i = 0; i < unit->count; i++) {
-        struct verdict no = choose_judge(planner, ref, unit->list[i]);
-        if (no.refusal)
-            return no;
+        struct verdict verdict = choose_judge(planner, ref, unit->list[i]);
+        if (verdict.refusal)
+            return verdict;
     }
     return choose_judge_places(planner, ref, unit);
 }
@@ -58,11 +58,11 @@ static struct verdict choose_judge_unit(struct planner *planner, const struct ac
 /* --- any N */
 
 /* Marks the unit and takes its places. Counts what of it the target means as well. */
-static void choose_take(struct planner *planner, const struct action_ref *ref,
-                        struct choice *choice, const struct device_list *devices,
-                        const struct device_list *unit) {
-    struct verdict no = choose_take_places(planner, &planner->guest, ref, unit);
-    verdict_finish(&no);
+static void choose_add_unit(struct planner *planner, const struct action_ref *ref,
+                            struct choice *choice, const struct device_list *devices,
+                            const struct device_list *unit) {
+    struct verdict verdict = choose_take_places(planner, &planner->guest, ref, unit);
+    verdict_finish(&verdict);
     planner_list_add(&choice->list, unit->list[0]);
     for (size_t i = 0; i < unit->count; i++) {
         uint8_t *mark = planner_mark(planner, unit->list[i]);
@@ -72,51 +72,52 @@ static void choose_take(struct planner *planner, const struct action_ref *ref,
     }
 }
 
-static void choose_miss(struct choice *choice, const struct device *device, struct verdict no) {
-    memory_append(&choice->missed, "; %s: %s", device->address, no.message);
-    choice->differ |= choice->first.refusal && choice->first.refusal != no.refusal;
+static void choose_note_refusal(struct choice *choice, const struct device *device,
+                                struct verdict verdict) {
+    memory_append(&choice->reasons, "; %s: %s", device->address, verdict.message);
+    choice->differ |= choice->first.refusal && choice->first.refusal != verdict.refusal;
     if (choice->first.refusal)
-        verdict_finish(&no);
+        verdict_finish(&verdict);
     else
-        choice->first = no;
+        choice->first = verdict;
 }
 
 static void choose_device(struct planner *planner, const struct action_ref *ref,
                           struct choice *choice, const struct device_list *devices,
                           const struct device *device) {
     struct device_list unit = choose_unit(planner, ref, device), alone = {&device, 1};
-    struct verdict no = choose_judge_unit(planner, ref, &unit);
-    if (!no.refusal) {
-        choose_take(planner, ref, choice, devices, &unit);
-    } else if (planner_is_given(planner, device)) {
+    struct verdict verdict = choose_judge_unit(planner, ref, &unit);
+    if (!verdict.refusal) {
+        choose_add_unit(planner, ref, choice, devices, &unit);
+    } else if (planner_is_assigned(planner, device)) {
         /* It is in the VM; why the rest of its group cannot follow becomes an entry. */
-        choose_take(planner, ref, choice, devices, &alone);
-        verdict_finish(&no);
+        choose_add_unit(planner, ref, choice, devices, &alone);
+        verdict_finish(&verdict);
     } else {
-        planner_pass_over(planner, ref, device, verdict_copy(&no));
-        choose_miss(choice, device, no);
+        planner_omit(planner, ref, device, verdict_copy(&verdict));
+        choose_note_refusal(choice, device, verdict);
     }
     planner_list_finish(&unit);
 }
 
 struct choice choose_any(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices) {
-    struct choice choice = {.missed = memory_strdup("")};
+    struct choice choice = {.reasons = memory_strdup("")};
     struct guest guest = planner->guest;
     for (int given = 1; given >= 0; given--)
         for (size_t i = 0; i < devices->count; i++) {
             const struct device *device = devices->list[i];
             if ((*planner_mark(planner, device) & MARK_CHOSEN) ||
-                planner_is_given(planner, device) != (given == 1))
+                planner_is_assigned(planner, device) != (given == 1))
                 continue;
             if (choice.count < ref->target->count)
                 choose_device(planner, ref, &choice, devices, device);
             else if (!given)
-                planner_pass_over(planner, ref, device,
-                                  verdict_refuse(REFUSED_NOT,
-                                                 memory_strdup("enough other devices were chosen "
-                                                               "before it"),
-                                                 NULL));
+                planner_omit(planner, ref, device,
+                             verdict_refuse(REFUSED_NOT,
+                                            memory_strdup("enough other devices were chosen "
+                                                          "before it"),
+                                            NULL));
         }
     for (size_t i = 0; i < planner->request->host->count; i++)
         planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
@@ -127,7 +128,7 @@ struct choice choose_any(struct planner *planner, const struct action_ref *ref,
 void choose_finish(struct choice *choice) {
     planner_list_finish(&choice->list);
     verdict_finish(&choice->first);
-    free(choice->missed);
+    free(choice->reasons);
 }
 
 /* --- one of several */
@@ -140,17 +141,18 @@ static char *choose_hint(struct planner *planner, const struct action_ref *ref,
     for (size_t i = 0; i < devices->count && !hint; i++) {
         const struct device *device = devices->list[i];
         struct device_list unit = choose_unit(planner, ref, device);
-        struct verdict no = attach ? choose_judge_unit(planner, ref, &unit) : (struct verdict){0};
-        if (!no.refusal)
+        struct verdict verdict =
+            attach ? choose_judge_unit(planner, ref, &unit) : (struct verdict){0};
+        if (!verdict.refusal)
             hint = memory_printf("say which: '%s %s' for one of them, 'any' for the first%s one, "
                                  "'all' for all",
                                  device_bus(device->bus)->keyword, device->address,
                                  attach ? " free" : "");
         else if (!why)
-            why = memory_printf("none of them is free: %s: %s; %s", device->address, no.message,
-                                no.hint);
+            why = memory_printf("none of them is free: %s: %s; %s", device->address,
+                                verdict.message, verdict.hint);
         planner_list_finish(&unit);
-        verdict_finish(&no);
+        verdict_finish(&verdict);
     }
     if (hint)
         free(why);

@@ -20,7 +20,7 @@ struct verdict choose_judge_places(const struct planner *planner, const struct a
 struct choice {
     struct device_list list; /* one device of each unit */
     size_t count;            /* of the target's devices, those that come with a group among them */
-    char *missed;            /* "; ADDRESS: message" of each that may not go */
+    char *reasons;           /* "; ADDRESS: message" of each that may not go */
     struct verdict first;    /* of the first of them; REFUSED_NOT: there is none */
     bool differ;             /* their reasons do */
 };

@@ -54,7 +54,7 @@ static void explain_vms(const struct explainer *explainer, const struct word *vm
                         struct explained_rule *explained) {
     const struct event *event = explainer->request->event;
     const struct domain *domain = event->domain;
-    const struct domain *better = pass || !explained->rule ? NULL : match_better(vms, event);
+    const struct domain *better = pass || !explained->rule ? NULL : match_better_vm(vms, event);
     explain_add_condition(&explained->conditions, &explained->count,
                           explain_to_text(explain_print_vms, vms), pass,
                           "name '%s', title %s%s%s, UUID %s%s%s%s", domain->name,
@@ -175,7 +175,7 @@ static char *explain_entry_result(const struct plan_entry *entry) {
     const char *address = entry->device ? entry->device->address : "";
     if (entry->kind == PLAN_STEP && entry->action->verb == VERB_RUN)
         return memory_strdup("run it");
-    if (entry->gone)
+    if (entry->unplugged)
         return memory_printf("%s %s: it was removed from the host, and this rule %s",
                              syntax_verb_text(plan_verb(entry)), address,
                              entry->action->verb == VERB_ATTACH ? "gives it" : "takes it");
@@ -189,11 +189,12 @@ static char *explain_entry_result(const struct plan_entry *entry) {
 
 /* Whether what is taken out of the VM, as its XML has it, is the device. */
 static bool explain_is_gone(const struct plan_entry *entry, const struct device *device) {
-    const struct domain_hostdev hostdev = {.backend = backend_of_bus(entry->gone->bus)->backend,
-                                           .bus = entry->gone->bus,
-                                           .id = entry->gone->id,
-                                           .bus_number = entry->gone->bus_number,
-                                           .device_number = entry->gone->device_number};
+    const struct domain_hostdev hostdev = {.backend =
+                                               backend_of_bus(entry->unplugged->bus)->backend,
+                                           .bus = entry->unplugged->bus,
+                                           .id = entry->unplugged->id,
+                                           .bus_number = entry->unplugged->bus_number,
+                                           .device_number = entry->unplugged->device_number};
     return backend_is_hostdev(&hostdev, device);
 }
 
@@ -202,7 +203,7 @@ static bool explain_is_gone(const struct plan_entry *entry, const struct device 
 static bool explain_concerns(const struct plan_entry *entry, const struct device *device) {
     if (!device || !entry->target || entry->device == device)
         return true;
-    if (entry->gone)
+    if (entry->unplugged)
         return explain_is_gone(entry, device);
     if (entry->device && entry->action->with_group && device->iommu_group >= 0 &&
         entry->device->iommu_group == device->iommu_group)
@@ -215,13 +216,13 @@ static bool explain_concerns(const struct plan_entry *entry, const struct device
 static char *explain_without_entry(const struct explainer *explainer,
                                    const struct explained_target *explained) {
     const struct plan *plan = &explainer->plan;
-    for (size_t i = 0; i < plan->passed_count; i++) {
-        const struct plan_passed *passed = &plan->passed[i];
-        if (passed->action == explained->action && passed->target == explained->target &&
-            passed->device == explained->device)
-            return memory_printf("passed over%s%s%s: %s", passed->refusal ? " [" : "",
-                                 passed->refusal ? verdict_name(passed->refusal) : "",
-                                 passed->refusal ? "]" : "", passed->message);
+    for (size_t i = 0; i < plan->omitted_count; i++) {
+        const struct plan_omitted *omitted = &plan->omitted[i];
+        if (omitted->action == explained->action && omitted->target == explained->target &&
+            omitted->device == explained->device)
+            return memory_printf("passed over%s%s%s: %s", omitted->refusal ? " [" : "",
+                                 omitted->refusal ? verdict_name(omitted->refusal) : "",
+                                 omitted->refusal ? "]" : "", omitted->message);
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_entry *entry = &plan->entries[i];

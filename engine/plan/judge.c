@@ -54,14 +54,15 @@ static struct verdict judge_guards_behind(const struct judge *judge, const struc
         const struct device *device = &host->devices[i];
         if (!judge_may_leave_with(device, above))
             continue;
-        struct verdict no = judge_guard(judge, device);
-        if (no.refusal && (device->bus == BUS_PCI || holdings_is_behind(host, device, above))) {
-            char *message = memory_printf("%s is behind it: %s", device->address, no.message);
-            free(no.message);
-            no.message = message;
-            return no;
+        struct verdict verdict = judge_guard(judge, device);
+        if (verdict.refusal &&
+            (device->bus == BUS_PCI || holdings_is_behind(host, device, above))) {
+            char *message = memory_printf("%s is behind it: %s", device->address, verdict.message);
+            free(verdict.message);
+            verdict.message = message;
+            return verdict;
         }
-        verdict_finish(&no);
+        verdict_finish(&verdict);
     }
     return (struct verdict){0};
 }
@@ -319,11 +320,11 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
         [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE, [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
         [OBSTACLE_KERNEL] = REFUSED_KERNEL,
     };
-    struct verdict no = judge_guard(judge, device);
-    if (!no.refusal)
-        no = judge_guards_behind(judge, device);
-    if (no.refusal)
-        return no;
+    struct verdict verdict = judge_guard(judge, device);
+    if (!verdict.refusal)
+        verdict = judge_guards_behind(judge, device);
+    if (verdict.refusal)
+        return verdict;
     if (device->is_bridge)
         return verdict_refuse(REFUSED_BRIDGE,
                               memory_printf("%s is a %s, which cannot be assigned", device->address,
@@ -337,14 +338,14 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
     if (device->obstacle)
         return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
                               memory_strdup(device->obstacle_hint));
-    no = judge_holders(judge, device);
-    if (no.refusal)
-        return no;
+    verdict = judge_holders(judge, device);
+    if (verdict.refusal)
+        return verdict;
     if (device->vm_use)
         return verdict_refuse(
             REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
             memory_strdup("stop that VM, or detach from it what is on the device"));
     if (syntax_backend(backend->backend)->group)
-        no = judge_group(judge, device, with_group);
-    return no.refusal || !backend->judge_vm ? no : backend->judge_vm(judge->domain);
+        verdict = judge_group(judge, device, with_group);
+    return verdict.refusal || !backend->judge_vm ? verdict : backend->judge_vm(judge->domain);
 }

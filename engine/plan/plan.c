@@ -73,17 +73,17 @@ void plan_init_rule(struct plan *plan, const struct program *program, const stru
 void plan_finish(struct plan *plan) {
     for (size_t i = 0; i < plan->count; i++) {
         struct plan_entry *entry = &plan->entries[i];
-        if (entry->gone)
-            device_finish(entry->gone);
-        free(entry->gone);
-        free(entry->wanted);
+        if (entry->unplugged)
+            device_finish(entry->unplugged);
+        free(entry->unplugged);
+        free(entry->target_text);
         free(entry->xml);
         free(entry->message);
         free(entry->hint);
     }
-    for (size_t i = 0; i < plan->passed_count; i++)
-        free(plan->passed[i].message);
-    free(plan->passed);
+    for (size_t i = 0; i < plan->omitted_count; i++)
+        free(plan->omitted[i].message);
+    free(plan->omitted);
     free(plan->entries);
     *plan = (struct plan){0};
 }
@@ -98,7 +98,7 @@ size_t plan_count(const struct plan *plan, enum plan_kind kind) {
 }
 
 enum verb plan_verb(const struct plan_entry *entry) {
-    return entry->gone ? VERB_DETACH : entry->action->verb;
+    return entry->unplugged ? VERB_DETACH : entry->action->verb;
 }
 
 const struct action_option *plan_option(const struct action *action, enum option_kind kind) {
@@ -126,5 +126,5 @@ char *plan_device_text(const struct plan_entry *entry) {
     if (entry->device)
         return memory_printf("%s %04x:%04x", entry->device->address, entry->device->id.vendor,
                              entry->device->id.device);
-    return entry->wanted ? memory_strdup(entry->wanted) : NULL;
+    return entry->target_text ? memory_strdup(entry->target_text) : NULL;
 }

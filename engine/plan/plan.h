@@ -37,16 +37,16 @@ struct plan_entry {
     const struct action *action;
     const struct target *target; /* NULL: run */
     const struct device *device; /* NULL: run, or none was found */
-    struct device *gone; /* `device` of a step that takes out of the VM what has left the host;
+    struct device *unplugged; /* `device` of a step that takes out of the VM what has left the host;
                             made up from the VM's XML: "bus/device" is its address. Else NULL */
-    char *wanted;        /* the device as the rule has it: "1ac1:089a"; NULL: run */
-    char *xml;           /* <hostdev> text of a step; else NULL */
-    char *message;       /* of a refusal or a skip */
+    char *target_text;        /* the device as the rule has it: "1ac1:089a"; NULL: run */
+    char *xml;                /* <hostdev> text of a step; else NULL */
+    char *message;            /* of a refusal or a skip */
     char *hint;
 };
 
 /* A device that a target means and that has no entry of this target: why not. */
-struct plan_passed {
+struct plan_omitted {
     const struct action *action;
     const struct target *target;
     const struct device *device;
@@ -59,8 +59,8 @@ struct plan {
     struct plan_entry
         *entries; /* in the order of rules and, within one, of targets and addresses */
     size_t count;
-    struct plan_passed *passed; /* what `explain` tells of devices that have no entry */
-    size_t passed_count;
+    struct plan_omitted *omitted; /* what `explain` tells of devices that have no entry */
+    size_t omitted_count;
     const struct program *program; /* of the request, for what is in doubt of its guards */
     bool partial;                  /* of the request */
 };

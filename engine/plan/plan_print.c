@@ -73,7 +73,7 @@ static void plan_print_subject(const struct plan_entry *entry, FILE *out) {
     else if (entry->device)
         plan_print_host_device(entry->device, out);
     else
-        text_print_string(out, entry->wanted);
+        text_print_string(out, entry->target_text);
 }
 
 static void plan_print_line(const char *label, const char *text, FILE *out) {
@@ -107,9 +107,9 @@ static void plan_print_entry(const struct plan_entry *entry, FILE *out, bool xml
     const char *paint = entry->kind == PLAN_STEP ? GREEN : entry->kind == PLAN_REFUSED ? RED : DIM;
     fprintf(out, "  %s%-7s%s ", colour ? paint : "", word, colour ? PLAIN : "");
     plan_print_subject(entry, out);
-    if (entry->device && !entry->gone)
+    if (entry->device && !entry->unplugged)
         plan_print_facts(entry->device, out);
-    if (entry->device && entry->kind == PLAN_STEP && !entry->gone)
+    if (entry->device && entry->kind == PLAN_STEP && !entry->unplugged)
         plan_print_how(entry, out);
     plan_print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
@@ -199,7 +199,7 @@ static struct json_object *plan_print_device_json(const struct plan_entry *entry
     text_json_add(object, "iommu_group",
                   device && device->iommu_group >= 0 ? text_json_number(device->iommu_group)
                                                      : NULL);
-    text_put_json(object, "wanted", entry->wanted);
+    text_put_json(object, "wanted", entry->target_text);
     return object;
 }
 
@@ -253,7 +253,7 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
                   entry->action->backend ? syntax_backend_text(entry->action->backend) : NULL);
     text_json_add(object, "device", run ? NULL : plan_print_device_json(entry));
     text_json_add(object, "rule", plan_print_rule_json(entry));
-    if (!run && !entry->gone)
+    if (!run && !entry->unplugged)
         text_json_add(object, "options", plan_print_options_json(entry));
     if (run)
         text_json_add(object, "command", plan_print_command_json(entry->action->command));

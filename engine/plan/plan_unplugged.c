@@ -5,7 +5,7 @@ static bool plan_unplugged_is_on_host(const struct planner *planner,
     const struct host *host = planner->request->host;
     for (size_t i = 0; i < host->count; i++)
         if (backend_is_hostdev(hostdev, &host->devices[i]) &&
-            !planner_is_leaving(planner, &host->devices[i]))
+            !planner_is_unplugged(planner, &host->devices[i]))
             return true;
     return !host->has_usb; /* a host without so much as a root hub shows nothing of its USB */
 }
@@ -22,10 +22,10 @@ static bool plan_unplugged_may_be(const struct device *unplugged, enum bus bus, 
            (unplugged->id.vendor == id.vendor && unplugged->id.device == id.device);
 }
 
-bool plan_unplugged_is_taken(const struct planner *planner) {
+bool plan_unplugged_is_detached(const struct planner *planner) {
     for (size_t i = 0; i < planner->plan->count; i++) {
-        const struct device *gone = planner->plan->entries[i].gone;
-        if (gone && plan_unplugged_may_be(planner_unplugged(planner), gone->bus, gone->id,
+        const struct device *gone = planner->plan->entries[i].unplugged;
+        if (gone && plan_unplugged_may_be(planner_unplugged_device(planner), gone->bus, gone->id,
                                           gone->bus_number, gone->device_number))
             return true;
     }
@@ -37,9 +37,9 @@ static struct action_ref plan_unplugged_rule(const struct planner *planner,
                                              const struct domain_hostdev *hostdev) {
     const struct event *event = planner->event;
     struct action_ref ref =
-        match_attaching(planner->request->program, event,
-                        &(struct device){.bus = BUS_USB, .id = hostdev->id}, hostdev->backend);
-    bool named = plan_unplugged_may_be(planner_unplugged(planner), hostdev->bus, hostdev->id,
+        match_attach_action(planner->request->program, event,
+                            &(struct device){.bus = BUS_USB, .id = hostdev->id}, hostdev->backend);
+    bool named = plan_unplugged_may_be(planner_unplugged_device(planner), hostdev->bus, hostdev->id,
                                        hostdev->bus_number, hostdev->device_number);
     for (size_t i = 0; named && i < planner->actions.count && !ref.rule; i++) {
         if (planner->actions.list[i].action->verb != VERB_DETACH)
@@ -58,7 +58,7 @@ static struct device *plan_unplugged_device(const struct domain_hostdev *hostdev
         .bus = BUS_USB,
         .address = memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number),
         .id = hostdev->id,
-        .name = memory_strdup("(gone from the host)"),
+        .name = memory_strdup("(unplugged)"),
         .iommu_group = -1,
         .numa_node = -1,
         .bus_number = hostdev->bus_number,
@@ -78,8 +78,8 @@ void plan_unplugged_add(struct planner *planner) {
         if (!ref.rule)
             continue;
         struct plan_entry *entry = planner_add(planner, &ref, PLAN_STEP, NULL);
-        entry->device = entry->gone = plan_unplugged_device(hostdev);
-        entry->xml = backend_xml(backend_type(hostdev->backend), entry->gone, NULL);
+        entry->device = entry->unplugged = plan_unplugged_device(hostdev);
+        entry->xml = backend_xml(backend_type(hostdev->backend), entry->unplugged, NULL);
         entry->message = memory_strdup("the device has left the host, and the VM still has it");
         guest_leave(&planner->guest, &hostdev->place);
     }

@@ -15,6 +15,6 @@
 void plan_unplugged_add(struct planner *planner);
 
 /* Whether such a step takes out the device that `unplugged` is about. */
-bool plan_unplugged_is_taken(const struct planner *planner);
+bool plan_unplugged_is_detached(const struct planner *planner);
 
 #endif

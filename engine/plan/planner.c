@@ -11,17 +11,17 @@ bool planner_is_attached(const struct planner *planner, const struct device *dev
     return backend_hostdev_of(planner->domain, device) != NULL;
 }
 
-bool planner_is_given(const struct planner *planner, const struct device *device) {
+bool planner_is_assigned(const struct planner *planner, const struct device *device) {
     return *planner_mark(planner, device) & (MARK_ATTACH | MARK_CHOSEN) ||
            planner_is_attached(planner, device);
 }
 
-const struct device *planner_unplugged(const struct planner *planner) {
+const struct device *planner_unplugged_device(const struct planner *planner) {
     return planner->event->name == EVENT_UNPLUGGED ? planner->event->device : NULL;
 }
 
-bool planner_is_leaving(const struct planner *planner, const struct device *device) {
-    const struct device *unplugged = planner_unplugged(planner);
+bool planner_is_unplugged(const struct planner *planner, const struct device *device) {
+    const struct device *unplugged = planner_unplugged_device(planner);
     return unplugged && device_is_same(unplugged, device);
 }
 
@@ -37,7 +37,7 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
                                  .action = ref->action,
                                  .target = ref->target,
                                  .device = device,
-                                 .wanted = ref->target ? planner_target_text(ref) : NULL};
+                                 .target_text = ref->target ? planner_target_text(ref) : NULL};
     if (device && kind != PLAN_REFUSED)
         *planner_mark(planner, device) |=
             ref->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH;
@@ -52,12 +52,12 @@ void planner_refuse(struct planner *planner, const struct action_ref *ref,
     entry->hint = verdict.hint;
 }
 
-void planner_pass_over(struct planner *planner, const struct action_ref *ref,
-                       const struct device *device, struct verdict verdict) {
+void planner_omit(struct planner *planner, const struct action_ref *ref,
+                  const struct device *device, struct verdict verdict) {
     struct plan *plan = planner->plan;
-    plan->passed = memory_grow(plan->passed, plan->passed_count, sizeof *plan->passed);
-    plan->passed[plan->passed_count++] =
-        (struct plan_passed){ref->action, ref->target, device, verdict.refusal, verdict.message};
+    plan->omitted = memory_grow(plan->omitted, plan->omitted_count, sizeof *plan->omitted);
+    plan->omitted[plan->omitted_count++] =
+        (struct plan_omitted){ref->action, ref->target, device, verdict.refusal, verdict.message};
     free(verdict.hint);
 }
 

@@ -28,11 +28,11 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
 /* The VM has it. */
 bool planner_is_attached(const struct planner *planner, const struct device *device);
 /* The VM has it or this plan gives it: nothing is left to judge. */
-bool planner_is_given(const struct planner *planner, const struct device *device);
+bool planner_is_assigned(const struct planner *planner, const struct device *device);
 /* The device that `unplugged` is about; NULL: another event. */
-const struct device *planner_unplugged(const struct planner *planner);
+const struct device *planner_unplugged_device(const struct planner *planner);
 /* It is that device, which sysfs may still list just after its remove event. */
-bool planner_is_leaving(const struct planner *planner, const struct device *device);
+bool planner_is_unplugged(const struct planner *planner, const struct device *device);
 
 /* --- entries */
 
@@ -43,8 +43,8 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
 void planner_refuse(struct planner *planner, const struct action_ref *ref,
                     const struct device *device, struct verdict verdict);
 /* Keeps why a device that the target means gets no entry. Takes what the verdict owns. */
-void planner_pass_over(struct planner *planner, const struct action_ref *ref,
-                       const struct device *device, struct verdict verdict);
+void planner_omit(struct planner *planner, const struct action_ref *ref,
+                  const struct device *device, struct verdict verdict);
 
 /* --- lists of devices of the host, in its order */
 

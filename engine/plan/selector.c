@@ -14,7 +14,7 @@ static bool selector_same_serial(const struct device *a, const struct device *b)
 }
 
 /* A serial that the language can write and that no twin has too. */
-static bool selector_serial_tells(const struct host *host, const struct device *device) {
+static bool selector_is_serial_unique(const struct host *host, const struct device *device) {
     if (!device->serial || !*device->serial)
         return false;
     for (size_t i = 0; i < host->count; i++)
@@ -24,7 +24,7 @@ static bool selector_serial_tells(const struct host *host, const struct device *
     return true;
 }
 
-static bool selector_id_tells(const struct host *host, const struct device *device) {
+static bool selector_is_id_unique(const struct host *host, const struct device *device) {
     for (size_t i = 0; i < host->count; i++)
         if (&host->devices[i] != device && selector_same_id(&host->devices[i], device) &&
             host->devices[i].bus == device->bus)
@@ -43,9 +43,9 @@ static char *selector_with_serial(const struct device *device) {
 }
 
 char *selector_text(const struct host *host, const struct device *device) {
-    if (selector_id_tells(host, device))
+    if (selector_is_id_unique(host, device))
         return memory_printf("%04x:%04x", device->id.vendor, device->id.device);
-    if (selector_serial_tells(host, device))
+    if (selector_is_serial_unique(host, device))
         return selector_with_serial(device);
     return memory_printf("%04x:%04x %s %s", device->id.vendor, device->id.device,
                          device_bus(device->bus)->keyword, device->address);

@@ -223,7 +223,7 @@ static void status_add_entry(const struct maker *maker, const struct plan_entry 
     row->device = entry->device;
     row->rule = entry->rule;
     row->action = entry->action;
-    row->wanted = status_copy(entry->wanted);
+    row->wanted = status_copy(entry->target_text);
     row->refusal = maker->vm->running ? entry->refusal : REFUSED_NOT;
     row->optional = plan_has_option(entry->action, OPTION_OPTIONAL);
     if (maker->vm->running)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-static bool match_is_it(const struct word *vm, const char *text, bool any_case) {
+static bool match_text(const struct word *vm, const char *text, bool any_case) {
     if (!text)
         return false;
     if (vm->kind == WORD_GLOB)
@@ -15,15 +15,15 @@ static bool match_is_it(const struct word *vm, const char *text, bool any_case) 
     return any_case ? !strcasecmp(vm->text, text) : !strcmp(vm->text, text);
 }
 
-static bool match_may_be(const struct word *vm, enum word_field field) {
+static bool match_field(const struct word *vm, enum word_field field) {
     return vm->field == FIELD_ANY || vm->field == field;
 }
 
 bool match_guard_vm(const struct word *vm, const struct domain *domain) {
     return vm->kind == WORD_ANY ||
-           (match_may_be(vm, FIELD_UUID) && match_is_it(vm, domain->uuid, true)) ||
-           (match_may_be(vm, FIELD_NAME) && match_is_it(vm, domain->name, false)) ||
-           (match_may_be(vm, FIELD_TITLE) && match_is_it(vm, domain->title, false));
+           (match_field(vm, FIELD_UUID) && match_text(vm, domain->uuid, true)) ||
+           (match_field(vm, FIELD_NAME) && match_text(vm, domain->name, false)) ||
+           (match_field(vm, FIELD_TITLE) && match_text(vm, domain->title, false));
 }
 
 enum domain_fit match_fit(const struct word *vm, const struct domain *domain) {
@@ -32,23 +32,23 @@ enum domain_fit match_fit(const struct word *vm, const struct domain *domain) {
         return FIT_UUID;
     bool uuid = vm->field == FIELD_UUID ||
                 (glob ? syntax_is_uuid_glob(vm->text) : syntax_is_uuid(vm->text));
-    if (uuid && match_may_be(vm, FIELD_UUID) && match_is_it(vm, domain->uuid, true))
+    if (uuid && match_field(vm, FIELD_UUID) && match_text(vm, domain->uuid, true))
         return FIT_UUID;
-    if (match_may_be(vm, FIELD_NAME) && match_is_it(vm, domain->name, false))
+    if (match_field(vm, FIELD_NAME) && match_text(vm, domain->name, false))
         return FIT_NAME;
     bool title = vm->field == FIELD_TITLE || (!vm->field && !uuid);
-    return title && match_is_it(vm, domain->title, false) ? FIT_TITLE : FIT_NOT;
+    return title && match_text(vm, domain->title, false) ? FIT_TITLE : FIT_NOT;
 }
 
-bool match_means_one(const struct word *vm) {
+bool match_is_exact(const struct word *vm) {
     return vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED;
 }
 
 /* Whether the word means the event's VM, and no other one better. */
-static bool match_means(const struct word *vm, const struct event *event) {
+static bool match_word(const struct word *vm, const struct event *event) {
     enum domain_fit fit = match_fit(vm, event->domain);
     bool means = fit != FIT_NOT;
-    for (size_t i = 0; i < event->vm_count && means && match_means_one(vm); i++)
+    for (size_t i = 0; i < event->vm_count && means && match_is_exact(vm); i++)
         means = match_fit(vm, &event->vms[i]) <= fit;
     return means;
 }
@@ -58,8 +58,9 @@ static bool match_is_same_vm(const struct domain *a, const struct domain *b) {
 }
 
 /* Another VM of the same title, which the word means as well. */
-static const struct domain *match_rival_of(const struct word *vm, const struct event *event) {
-    if (!match_means_one(vm) || match_fit(vm, event->domain) != FIT_TITLE)
+static const struct domain *match_word_same_title(const struct word *vm,
+                                                  const struct event *event) {
+    if (!match_is_exact(vm) || match_fit(vm, event->domain) != FIT_TITLE)
         return NULL;
     for (size_t i = 0; i < event->vm_count; i++)
         if (match_fit(vm, &event->vms[i]) == FIT_TITLE &&
@@ -68,9 +69,9 @@ static const struct domain *match_rival_of(const struct word *vm, const struct e
     return NULL;
 }
 
-const struct domain *match_better(const struct word *vms, const struct event *event) {
+const struct domain *match_better_vm(const struct word *vms, const struct event *event) {
     for (const struct word *vm = vms; vm; vm = vm->next)
-        for (size_t i = 0; i < event->vm_count && match_means_one(vm); i++)
+        for (size_t i = 0; i < event->vm_count && match_is_exact(vm); i++)
             if (match_fit(vm, event->domain) &&
                 match_fit(vm, &event->vms[i]) > match_fit(vm, event->domain))
                 return &event->vms[i];
@@ -85,7 +86,7 @@ bool match_vms(const struct word *vms, const struct event *event) {
     if (!event->domain)
         return true;
     for (; vms; vms = vms->next)
-        if (match_means(vms, event))
+        if (match_word(vms, event))
             return true;
     return false;
 }
@@ -97,14 +98,14 @@ bool match_guard_vms(const struct guard *guard, const struct domain *domain) {
     return !guard->vms;
 }
 
-const struct domain *match_rival(const struct rule *rule, const struct event *event,
-                                 size_t *count) {
+const struct domain *match_same_title(const struct rule *rule, const struct event *event,
+                                      size_t *count) {
     const struct domain *rival = NULL;
     *count = 0;
     for (const struct word *vm = event->domain ? rule->vms : NULL; vm; vm = vm->next) {
-        if (!match_means(vm, event))
+        if (!match_word(vm, event))
             continue;
-        const struct domain *other = match_rival_of(vm, event);
+        const struct domain *other = match_word_same_title(vm, event);
         if (!other) {
             *count = 0;
             return NULL;
@@ -117,16 +118,16 @@ const struct domain *match_rival(const struct rule *rule, const struct event *ev
 }
 
 /* Where another VM could be meant better, or as well. */
-static bool match_is_unsure(const struct word *vm, const struct domain *domain) {
+static bool match_is_ambiguous(const struct word *vm, const struct domain *domain) {
     enum domain_fit fit =
-        match_means_one(vm) && vm->field != FIELD_NAME ? match_fit(vm, domain) : FIT_NOT;
+        match_is_exact(vm) && vm->field != FIELD_NAME ? match_fit(vm, domain) : FIT_NOT;
     return fit == FIT_TITLE || (fit == FIT_NAME && !vm->field && syntax_is_uuid(vm->text));
 }
 
-const struct word *match_unsure(const struct program *program, const struct event *event) {
+const struct word *match_ambiguous(const struct program *program, const struct event *event) {
     for (size_t i = 0; i < program->rule_count; i++)
         for (const struct word *vm = program->rules[i]->vms; vm; vm = vm->next)
-            if (match_is_unsure(vm, event->domain) && match_rule(program->rules[i], event))
+            if (match_is_ambiguous(vm, event->domain) && match_rule(program->rules[i], event))
                 return vm;
     return NULL;
 }
@@ -139,7 +140,7 @@ const struct target *match_targets_of(const struct action *action) {
     return action->verb == VERB_RUN ? NULL : action->targets;
 }
 
-static bool match_selects(const struct action *action, const struct event *event) {
+static bool match_action(const struct action *action, const struct event *event) {
     const struct target *target = match_targets_of(action);
     while (target && !match_target(target, event))
         target = target->next;
@@ -147,10 +148,10 @@ static bool match_selects(const struct action *action, const struct event *event
 }
 
 /* A rule that names no device is meant at every device's coming and going. */
-static bool match_concerns_device(const struct rule *rule, const struct event *event) {
+static bool match_rule_device(const struct rule *rule, const struct event *event) {
     bool names = false;
     for (const struct action *action = rule->actions; action; action = action->next) {
-        if (match_selects(action, event))
+        if (match_action(action, event))
             return true;
         names |= match_targets_of(action) != NULL;
     }
@@ -161,13 +162,13 @@ bool match_rule(const struct rule *rule, const struct event *event) {
     const struct event_list *named = rule->events;
     while (named && named->event != event->name)
         named = named->next;
-    return named && match_vms(rule->vms, event) && match_concerns_device(rule, event);
+    return named && match_vms(rule->vms, event) && match_rule_device(rule, event);
 }
 
 static void match_add_actions(struct action_list *actions, const struct rule *rule,
                               const struct event *event) {
     for (const struct action *action = rule->actions; action; action = action->next) {
-        if (action->verb == VERB_RUN ? event->settled : !match_selects(action, event))
+        if (action->verb == VERB_RUN ? event->settled : !match_action(action, event))
             continue;
         actions->list = memory_grow(actions->list, actions->count, sizeof *actions->list);
         actions->list[actions->count++] = (struct action_ref){rule, action, NULL};
@@ -188,17 +189,17 @@ struct action_list match_event(const struct program *program, const struct event
     return actions;
 }
 
-static bool match_matches_id(const struct criterion *criterion, struct device_id id) {
+static bool match_id(const struct criterion *criterion, struct device_id id) {
     return (criterion->any_vendor || criterion->id.vendor == id.vendor) &&
            (criterion->any_device || criterion->id.device == id.device);
 }
 
-static bool match_matches_class(struct class_prefix prefix, uint32_t class_code) {
+static bool match_class(struct class_prefix prefix, uint32_t class_code) {
     return class_code >> (4 * (6 - prefix.digits)) == prefix.value;
 }
 
 /* Most addresses are written out, and fnmatch() takes ten times as long. */
-static bool match_matches_address(const char *pattern, const char *address) {
+static bool match_address(const char *pattern, const char *address) {
     return !strcmp(pattern, address) ||
            (strpbrk(pattern, "*?[\\") && fnmatch(pattern, address, 0) == 0);
 }
@@ -209,13 +210,13 @@ bool match_criterion(const struct criterion *criterion, const struct device *dev
     case CRITERION_NAME:
         return criterion->resolved && match_device(criterion->definition->device, device);
     case CRITERION_ID:
-        return match_matches_id(criterion, device->id);
+        return match_id(criterion, device->id);
     case CRITERION_ADDRESS:
-        return pci && match_matches_address(criterion->text, device->address);
+        return pci && match_address(criterion->text, device->address);
     case CRITERION_CLASS:
-        return match_matches_class(criterion->class_prefix, device->class_code);
+        return match_class(criterion->class_prefix, device->class_code);
     case CRITERION_SUBSYSTEM:
-        return pci && match_matches_id(criterion, device->subsystem);
+        return pci && match_id(criterion, device->subsystem);
     case CRITERION_PORT:
         return !pci && !strcmp(criterion->text, device->address);
     case CRITERION_SERIAL:
@@ -261,8 +262,8 @@ static bool match_could_match(const struct criterion *criterion, const struct de
     }
 }
 
-struct action_ref match_attaching(const struct program *program, const struct event *event,
-                                  const struct device *device, enum backend backend) {
+struct action_ref match_attach_action(const struct program *program, const struct event *event,
+                                      const struct device *device, enum backend backend) {
     for (size_t i = 0; i < program->rule_count; i++) {
         const struct rule *rule = program->rules[i];
         if (!match_vms(rule->vms, event))

@@ -34,18 +34,18 @@ bool match_vm(const struct word *vm, const struct domain *domain);
 /*
  * Whether one of a rule's words means the event's VM. Of several VMs that a word without wildcards
  * fits, the one whose UUID it is, else the one whose name it is, is meant alone; equal titles are
- * left, see match_rival().
+ * left, see match_same_title().
  */
 bool match_vms(const struct word *vms, const struct event *event);
 
 /* The VM that one of the words means better than the event's, which it fits as well; or NULL. */
-const struct domain *match_better(const struct word *vms, const struct event *event);
+const struct domain *match_better_vm(const struct word *vms, const struct event *event);
 
 /* How well a rule's word fits the VM: it means alone the one that it fits best. */
 enum domain_fit match_fit(const struct word *vm, const struct domain *domain);
 
 /* Whether a rule's word means one VM alone: it is neither a glob nor 'any'. */
-bool match_means_one(const struct word *vm);
+bool match_is_exact(const struct word *vm);
 
 /* Whether one word of a `never` is for the VM: whatever it could mean. */
 bool match_guard_vm(const struct word *vm, const struct domain *domain);
@@ -58,11 +58,12 @@ bool match_guard_vms(const struct guard *guard, const struct domain *domain);
  * means the event's VM by another word, too. `count` gets how many have the title, this one
  * included.
  */
-const struct domain *match_rival(const struct rule *rule, const struct event *event, size_t *count);
+const struct domain *match_same_title(const struct rule *rule, const struct event *event,
+                                      size_t *count);
 
 /* A word of a rule for the event, of which only the list of all VMs can tell whether another VM is
  * meant; NULL: none. */
-const struct word *match_unsure(const struct program *program, const struct event *event);
+const struct word *match_ambiguous(const struct program *program, const struct event *event);
 
 /* The event's name and VM; and, where the event is of a device, that the rule names no device or
  * selects this one. */
@@ -75,8 +76,8 @@ bool match_target(const struct target *target, const struct event *event);
  * its rule is NULL when there is none. Of a device that is gone no more is known than its bus and
  * id, and its address on PCI: port, serial, class and subsystem count as fulfilled.
  */
-struct action_ref match_attaching(const struct program *program, const struct event *event,
-                                  const struct device *device, enum backend backend);
+struct action_ref match_attach_action(const struct program *program, const struct event *event,
+                                      const struct device *device, enum backend backend);
 
 /* One criterion; a name matches when its definition does. */
 bool match_criterion(const struct criterion *criterion, const struct device *device);

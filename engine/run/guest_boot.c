@@ -118,7 +118,7 @@ static bool guest_boot_was_dismissed(struct run *run, const struct plan_entry *e
 void guest_boot_note_absent(struct run *run) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *entry = &run->plan.entries[i];
-        if (entry->kind != PLAN_STEP || !entry->device || entry->gone)
+        if (entry->kind != PLAN_STEP || !entry->device || entry->unplugged)
             continue;
         struct task *task = run_find_task(run, entry, entry->device);
         if (task && task->state == TASK_ATTACHED &&

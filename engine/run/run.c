@@ -236,7 +236,7 @@ static bool run_load_others(struct run *run) {
 static bool run_load_vms(struct run *run, struct event *event) {
     struct virt_error error;
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
-    if (!run->vms_listed && !match_unsure(run->config->program, event))
+    if (!run->vms_listed && !match_ambiguous(run->config->program, event))
         return true;
     while (!run->vms_listed && domain_list_all(&run->vms, run->virt, &error) < 0)
         if (!run_ask_again(run, &error, &retry))
@@ -289,7 +289,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                     .hostdev = backend_hostdev_of(&domain, entry->device),
                                     .xml = xml};
     *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
-    if (!entry->gone)
+    if (!entry->unplugged)
         run_log_dismiss(run, entry->device);
     enum guest_answer answer = GUEST_RELEASED;
     if (removal.hostdev) {
@@ -298,7 +298,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
         run_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
     }
     domain_finish(&domain);
-    if (!entry->gone &&
+    if (!entry->unplugged &&
         ((answer == GUEST_NOT_ASKED && result->kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED))
         run_log_readmit(run, entry->device);
     return answer;
@@ -444,7 +444,7 @@ static void run_programs(struct run *run) {
     struct virt *virt = NULL;
     struct virt_error error;
     if (!run->vms_listed && run->phase != RUN_UNREACHABLE &&
-        match_unsure(run->config->program, &event) &&
+        match_ambiguous(run->config->program, &event) &&
         run->config->open_virt(&virt, NULL, &error) == 0) {
         run->vms_listed = domain_list_all(&run->vms, virt, &error) == 0;
         virt_close(virt);
@@ -470,8 +470,8 @@ static bool run_needs_vm(const struct run_config *config, const struct action_li
         if (action_find(wanted->list[i].action->verb)->needs_vm)
             return true;
     return event->name == EVENT_UNPLUGGED && event->device &&
-           match_attaching(config->program, event, event->device,
-                           backend_of_bus(event->device->bus)->backend)
+           match_attach_action(config->program, event, event->device,
+                               backend_of_bus(event->device->bus)->backend)
                .rule;
 }
 

@@ -30,7 +30,7 @@ static struct event apply_event_of(const struct apply *apply, const struct domai
 static int apply_list_vms(struct apply *apply, struct virt *virt, struct virt_error *error) {
     for (size_t i = 0; i < apply->running.count; i++) {
         struct event event = apply_event_of(apply, &apply->running.list[i]);
-        if (match_unsure(apply->request->program, &event))
+        if (match_ambiguous(apply->request->program, &event))
             return domain_list_all(&apply->vms, virt, error);
     }
     return 0;

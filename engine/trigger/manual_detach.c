@@ -314,7 +314,7 @@ bool manual_detach_execute(struct manual_detach *detach) {
 
 void manual_detach_print(const struct manual_detach *detach, FILE *out, bool json) {
     const char *vm = domain_label(&detach->domain), *alias = detach->hostdev->alias;
-    const char *name = detach->device ? detach->device->name : "(gone from the host)";
+    const char *name = detach->device ? detach->device->name : "(unplugged)";
     char *obstacle = manual_detach_obstacle(detach);
     if (json) {
         struct json_object *object = text_json_object();

@@ -47,8 +47,8 @@ static bool plug_names_event(const struct program *program, enum event_name name
 
 /* An unplugged device is cleared from the VM that a rule gave it to, at whatever event that was. */
 static bool plug_may_have_been_given(const struct program *program, const struct event *event) {
-    return match_attaching(program, event, event->device,
-                           backend_of_bus(event->device->bus)->backend)
+    return match_attach_action(program, event, event->device,
+                               backend_of_bus(event->device->bus)->backend)
         .rule;
 }
 

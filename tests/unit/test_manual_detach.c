@@ -335,7 +335,7 @@ static void shows_what_it_would_do(void **state) {
     assert_printed("\"device\": \"1/9 1a6e:089a\"");
     assert_printed("\"vm\": \"NVR\"");
     assert_printed("\"alias\": \"hostdev2\"");
-    assert_printed("\"name\": \"(gone from the host)\"");
+    assert_printed("\"name\": \"(unplugged)\"");
     assert_printed("<address bus='1' device='9'/>");
     assert_printed("\"refusal\": null");
     request.host_source = sample_source(TPUS);

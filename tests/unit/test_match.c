@@ -231,7 +231,7 @@ static const char *meant_of(const char *words, bool known) {
         size_t count = 0;
         if (!match_rule(rules.program.rules[0], &event))
             continue;
-        bool rival = match_rival(rules.program.rules[0], &event, &count) != NULL;
+        bool rival = match_same_title(rules.program.rules[0], &event, &count) != NULL;
         assert_int_equal(count, rival ? 2 : 0);
         snprintf(found + strlen(found), sizeof found - strlen(found), "%zu%s", i, rival ? "!" : "");
     }
@@ -276,9 +276,9 @@ static void who_else_is_meant_is_asked_where_it_matters(void **state) {
         struct event event = {.name = EVENT_STARTED, .domain = &vms[cases[i].vm]};
         sample_rules_init(&rules, text);
         free(text);
-        assert_int_equal(match_unsure(&rules.program, &event) != NULL, cases[i].unsure);
+        assert_int_equal(match_ambiguous(&rules.program, &event) != NULL, cases[i].unsure);
         event.name = EVENT_STOPPED;
-        assert_null(match_unsure(&rules.program, &event));
+        assert_null(match_ambiguous(&rules.program, &event));
         sample_rules_finish(&rules);
     }
 }
@@ -410,8 +410,8 @@ static size_t giver_of(const char *text, const char *vm, const struct device *de
     struct domain domain = {.name = (char *)(uintptr_t)vm};
     sample_rules_init(&rules, text);
     struct action_ref origin =
-        match_attaching(&rules.program, &(struct event){.domain = &domain}, device,
-                        device->bus == BUS_USB ? BACKEND_USB : BACKEND_VFIO);
+        match_attach_action(&rules.program, &(struct event){.domain = &domain}, device,
+                            device->bus == BUS_USB ? BACKEND_USB : BACKEND_VFIO);
     size_t line = origin.rule ? program_line(origin.rule, origin.action) : 0;
     assert_true(!origin.rule == !origin.target);
     sample_rules_finish(&rules);

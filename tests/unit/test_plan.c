@@ -114,9 +114,9 @@ static const char *program_root;
 
 /* An entry as "attach 0000:03:00.0", "refused never 0000:03:00.0", "skipped 1ac1:089a". */
 static void print_entry(char *text, size_t size, const struct plan_entry *entry) {
-    const char *device = entry->device   ? entry->device->address
-                         : entry->wanted ? entry->wanted
-                                         : entry->action->command->text;
+    const char *device = entry->device        ? entry->device->address
+                         : entry->target_text ? entry->target_text
+                                              : entry->action->command->text;
     const char *kind = entry->kind == PLAN_STEP      ? syntax_verb_text(plan_verb(entry))
                        : entry->kind == PLAN_SKIPPED ? "skipped"
                                                      : "refused";
@@ -977,7 +977,7 @@ static void programs_run_at_every_event(void **state) {
                         "run /bin/x\n");
     assert_null(plan.entries[0].device);
     assert_null(plan.entries[0].xml);
-    assert_null(plan.entries[0].wanted);
+    assert_null(plan.entries[0].target_text);
     assert_null(plan_device_text(&plan.entries[0]));
 }
 
@@ -1114,7 +1114,7 @@ static void what_is_still_there_counts_as_gone(void **state) {
     vm(PORTS, HAS_STICK);
     came = &devices[STICK];
     assert_string_equal(planned_at(EVENT_UNPLUGGED, TWO_STICKS), "detach 1/4\n");
-    assert_non_null(plan.entries[0].gone);
+    assert_non_null(plan.entries[0].unplugged);
     assert_string_equal(planned_at(EVENT_PLUGGED, TWO_STICKS), "skipped 1-1.4\nattach 1-1.5\n");
     assert_string_equal(planned_at(EVENT_UNPLUGGED, "on vm frigate unplugged detach 1a6e:089a\n"),
                         "detach 1/4\n");
