@@ -1,9 +1,7 @@
 /*
- * What only a host can say of rules: a VM that no domain is called or that several are, a
- * device that is not there,
- * several where one is asked, one that cannot be passed, a program that is not there. The devices
- * come from the snapshot and the
- * judgement that a plan uses.
+ * The checks that need a host: a rule's VM does not exist or its name is ambiguous; a device is
+ * absent, ambiguous or cannot be assigned; a program or a ROM file is missing. The plan's own judge
+ * says which devices can be assigned.
  */
 #ifndef ENGINE_CHECK_HOST_H
 #define ENGINE_CHECK_HOST_H
@@ -14,20 +12,21 @@
 #include "engine/rules/ruleset.h"
 
 /*
- * Adds to the diagnostics of a loaded set. `vms` are all VMs of the host, running or not; unless
- * they are known, names of VMs are not judged.
+ * Adds diagnostics to a loaded set. `vms` are all VMs of the host, running or not. With `vms_known`
+ * false the names of VMs are not checked.
  */
 void check_host(struct ruleset *ruleset, const struct check_config *config, const struct host *host,
                 bool vms_known, const struct domain *vms, size_t vm_count);
 
 /*
- * The part of it that is about files: programs to run and ROM files that are not there, or no use.
- * Below another root than "" those alone are judged whose directory is there, since a copy of a
- * host has not all of it.
+ * Checks only the files that rules name: programs and ROM files that are missing or cannot be used.
+ * Below another root than "" a file is checked only if its directory exists: a copy of a host has
+ * not all files.
  */
 void check_host_files(struct ruleset *ruleset, const struct check_config *config, const char *root);
 
-/* A rule that waits for the device, or acts when it is plugged, is right while it is not there. */
+/* Whether the device may be absent without a fault in the rule: the rule waits for the device, or
+ * acts when it is plugged in. */
 bool check_host_may_lack(const struct rule *rule, const struct action *action);
 
 #endif

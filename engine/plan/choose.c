@@ -44,7 +44,7 @@ struct verdict choose_judge_places(const struct planner *planner, const struct a
     return choose_take_places(planner, &guest, ref, unit);
 }
 
-/* The first reason why the unit cannot go as a whole. */
+/* The first reason why the unit cannot be attached as a whole. */
 static struct verdict choose_judge_unit(struct planner *planner, const struct action_ref *ref,
                                         const struct device_list *unit) {
     for (size_t i = 0; i < unit->count; i++) {
@@ -57,7 +57,7 @@ static struct verdict choose_judge_unit(struct planner *planner, const struct ac
 
 /* --- any N */
 
-/* Marks the unit and takes its places. Counts what of it the target means as well. */
+/* Marks the unit and takes its places. Counts all its devices that the target selects. */
 static void choose_add_unit(struct planner *planner, const struct action_ref *ref,
                             struct choice *choice, const struct device_list *devices,
                             const struct device_list *unit) {
@@ -90,7 +90,7 @@ static void choose_device(struct planner *planner, const struct action_ref *ref,
     if (!verdict.refusal) {
         choose_add_unit(planner, ref, choice, devices, &unit);
     } else if (planner_is_assigned(planner, device)) {
-        /* It is in the VM; why the rest of its group cannot follow becomes an entry. */
+        /* It is in the VM; the rest of its group gets an entry that says why it cannot follow. */
         choose_add_unit(planner, ref, choice, devices, &alone);
         verdict_finish(&verdict);
     } else {
@@ -133,7 +133,7 @@ void choose_finish(struct choice *choice) {
 
 /* --- one of several */
 
-/* The first that may go, or else why the first may not. */
+/* Names the first device that can be attached, or else says why the first one cannot. */
 static char *choose_hint(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices) {
     bool attach = ref->action->verb == VERB_ATTACH;

@@ -1,7 +1,7 @@
 /*
- * What running VMs have of the host's devices, from every element of their XML: a device itself,
- * one connected through it, a disk or a network interface on it. Reads the host's snapshot and the
- * files below its root, nothing else.
+ * Which devices of the host running VMs use, from every element of their XML: a device itself, one
+ * connected through it, a disk or a network interface on it. Reads the host's snapshot and files
+ * below its root, nothing else.
  */
 #ifndef ENGINE_HOLDINGS_H
 #define ENGINE_HOLDINGS_H
@@ -39,8 +39,8 @@ void holdings_init(struct holdings *holdings, const struct host *host, const str
 void holdings_finish(struct holdings *holdings);
 
 /*
- * What of the holdings of VMs other than `but` (NULL: of any) is of the device: that of a VM that
- * has it itself before that of one that has something behind it. NULL: nothing.
+ * What a VM other than `but` (NULL: any VM) has of the device. A VM that has the device itself
+ * comes before one that has something behind it. NULL: nothing.
  */
 const struct held_device *holdings_find(const struct holdings *holdings,
                                         const struct device *device, const struct domain *but);

@@ -47,7 +47,7 @@ static bool judge_may_leave_with(const struct device *device, const struct devic
     return !device->is_bridge && device_is_usb_controller(above);
 }
 
-/* A device that a guard forbids must not get to the VM with the device above it. */
+/* A device that a guard forbids must not get into the VM together with the device above it. */
 static struct verdict judge_guards_behind(const struct judge *judge, const struct device *above) {
     const struct host *host = judge->host;
     for (size_t i = 0; judge->program && judge->program->guard_count && i < host->count; i++) {
@@ -67,7 +67,7 @@ static struct verdict judge_guards_behind(const struct judge *judge, const struc
     return (struct verdict){0};
 }
 
-/* --- who has it */
+/* --- which VM has it */
 
 /* What running VMs have, the VM itself among them. */
 static const struct holdings *judge_holdings(struct judge *judge) {
@@ -81,7 +81,7 @@ static const struct holdings *judge_holdings(struct judge *judge) {
     return &judge->holdings;
 }
 
-/* What another VM has of the device, or is on it. */
+/* What another VM has of the device. */
 static const struct held_device *judge_held_by_other(struct judge *judge,
                                                      const struct device *device) {
     return holdings_find(judge_holdings(judge), device, judge->domain);
@@ -114,7 +114,7 @@ static bool judge_is_attached_by(const struct action *action, const struct devic
     return false;
 }
 
-/* A rule that attaches a device behind the USB controller would find it gone. */
+/* Another rule attaches a USB device behind the controller, which would leave the host with it. */
 static struct verdict judge_rules_behind(const struct judge *judge,
                                          const struct device *controller) {
     const struct host *host = judge->host;
@@ -223,7 +223,7 @@ static const struct device *const *judge_group_devices(struct judge *judge,
     return &judge->by_group[low];
 }
 
-/* Functions of one card, or of one slot of the chipset, which no other slot separates. */
+/* Functions of one card or of one slot of the chipset: another slot does not separate them. */
 static bool judge_is_same_slot(const struct device *device, const struct device *other) {
     size_t length = strcspn(device->address, ".");
     return strncmp(device->address, other->address, length + 1) == 0;
@@ -252,7 +252,8 @@ static struct verdict judge_refuse_blocked(const struct device *device,
     return judge_refuse_bound(device, blocker, hint);
 }
 
-/* VFIO gives a group to one VM. That may have a disk on it, without a <hostdev>. */
+/* VFIO assigns a group to one VM. That VM may use the device without a <hostdev>: by a disk on it.
+ */
 static struct verdict judge_refuse_shared(const struct device *device, const struct device *other,
                                           const struct held_device *held) {
     return verdict_refuse(REFUSED_GROUP,

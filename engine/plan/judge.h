@@ -1,7 +1,7 @@
 /*
- * May DEVICE go to DOMAIN by BACKEND, and if not, why? The one answer for plan, devices, explain,
- * check --host and doctor. It comes from the host's snapshot and the XML of the VMs; nothing here
- * has side effects.
+ * Whether a device can be assigned to a domain with a backend, and if not, why. plan, devices,
+ * explain, check --host and doctor all ask here. The answer depends on the host's snapshot and the
+ * XML of the VMs; nothing here has side effects.
  */
 #ifndef ENGINE_JUDGE_H
 #define ENGINE_JUDGE_H
@@ -37,15 +37,16 @@ struct judge {
     size_t by_group_count;
 };
 
-/* A VM of which nothing is known: it has no device, and place for any. */
+/* A VM of which nothing is known: it has no devices, and a place for any device. */
 extern const struct domain judge_any_vm;
 
 void judge_finish(struct judge *judge);
 
 /*
- * The strongest reason first: what would harm the host or break a 'never'. `with_group`: the other
- * endpoints of the IOMMU group go too, and are judged by themselves. Whether the guest has a place
- * left is asked of the backend. The caller ends the verdict.
+ * The strongest reason comes first: a 'never', or harm to the host. `with_group`: the other
+ * endpoints of the IOMMU group go too, and are judged one by one. Free places in the guest are not
+ * checked here, but by the backend's take_place(). The caller ends the verdict with
+ * verdict_finish().
  */
 struct verdict judge_device(struct judge *judge, const struct device *device,
                             const struct backend_type *backend, bool with_group);

@@ -25,7 +25,7 @@ struct plan_request {
 
 enum plan_kind {
     PLAN_STEP,    /* will be done */
-    PLAN_REFUSED, /* wanted and impossible */
+    PLAN_REFUSED, /* cannot be done */
     PLAN_SKIPPED, /* nothing to do, and no failure: attached already, absent but optional */
 };
 
@@ -37,20 +37,21 @@ struct plan_entry {
     const struct action *action;
     const struct target *target; /* NULL: run */
     const struct device *device; /* NULL: run, or none was found */
-    struct device *unplugged; /* `device` of a step that takes out of the VM what has left the host;
-                            made up from the VM's XML: "bus/device" is its address. Else NULL */
-    char *target_text;        /* the device as the rule has it: "1ac1:089a"; NULL: run */
-    char *xml;                /* <hostdev> text of a step; else NULL */
-    char *message;            /* of a refusal or a skip */
+    /* `device` of a step that detaches what was unplugged from the host: built from the VM's XML,
+     * with "bus/device" as its address; else NULL. */
+    struct device *unplugged;
+    char *target_text; /* the device as written in the rule: "1ac1:089a"; NULL: run */
+    char *xml;         /* <hostdev> text of a step; else NULL */
+    char *message;     /* of a refusal or a skip */
     char *hint;
 };
 
-/* A device that a target means and that has no entry of this target: why not. */
+/* Why a device that a target selects has no entry of this target. */
 struct plan_omitted {
     const struct action *action;
     const struct target *target;
     const struct device *device;
-    enum refusal refusal; /* REFUSED_NOT: it could be had */
+    enum refusal refusal; /* REFUSED_NOT: it is free */
     char *message;
 };
 
@@ -59,7 +60,7 @@ struct plan {
     struct plan_entry
         *entries; /* in the order of rules and, within one, of targets and addresses */
     size_t count;
-    struct plan_omitted *omitted; /* what `explain` tells of devices that have no entry */
+    struct plan_omitted *omitted; /* for `explain`: the devices that have no entry */
     size_t omitted_count;
     const struct program *program; /* of the request, for what is in doubt of its guards */
     bool partial;                  /* of the request */
@@ -67,15 +68,15 @@ struct plan {
 
 /* Everything borrowed by the request must outlive the plan. */
 void plan_init(struct plan *plan, const struct plan_request *request);
-/* One rule by itself, whichever VM and event it is for: as if a VM of which nothing is known had
- * just started. Of `program` the guards count. */
+/* A plan of one rule, without its own VMs and events: for an unknown VM that has just started. The
+ * guards of `program` apply. */
 void plan_init_rule(struct plan *plan, const struct program *program, const struct rule *rule,
                     const struct host *host);
 void plan_finish(struct plan *plan);
 
 size_t plan_count(const struct plan *plan, enum plan_kind kind);
 
-/* What the entry does: its action's verb, but for a device that has left the host. */
+/* What the entry does: its action's verb; an unplugged device is always detached. */
 enum verb plan_verb(const struct plan_entry *entry);
 
 /* The action's option, or NULL. */
@@ -86,7 +87,8 @@ bool plan_has_option(const struct action *action, enum option_kind kind);
 
 /* "path:line" of the rule. The caller frees it. */
 char *plan_rule_text(const struct plan_entry *entry);
-/* "0000:03:00.0 1ac1:089a", or the device as the rule has it, or NULL for run. The caller frees it.
+/* "0000:03:00.0 1ac1:089a", or the device as written in the rule, or NULL for run. The caller frees
+ * it.
  */
 char *plan_device_text(const struct plan_entry *entry);
 

@@ -7,11 +7,11 @@ static bool plan_unplugged_is_on_host(const struct planner *planner,
         if (backend_is_hostdev(hostdev, &host->devices[i]) &&
             !planner_is_unplugged(planner, &host->devices[i]))
             return true;
-    return !host->has_usb; /* a host without so much as a root hub shows nothing of its USB */
+    return !host->has_usb; /* without a root hub the kernel shows none of the USB devices */
 }
 
-/* Whether it may be the device that `unplugged` is about: what is not known of one of the two
- * counts as the same. */
+/* Whether it may be the device that `unplugged` is about: what is unknown of one of the two counts
+ * as equal. */
 static bool plan_unplugged_may_be(const struct device *unplugged, enum bus bus, struct device_id id,
                                   unsigned bus_number, unsigned device_number) {
     if (!unplugged || unplugged->bus != bus)
@@ -80,7 +80,8 @@ void plan_unplugged_add(struct planner *planner) {
         struct plan_entry *entry = planner_add(planner, &ref, PLAN_STEP, NULL);
         entry->device = entry->unplugged = plan_unplugged_device(hostdev);
         entry->xml = backend_xml(backend_type(hostdev->backend), entry->unplugged, NULL);
-        entry->message = memory_strdup("the device has left the host, and the VM still has it");
+        entry->message =
+            memory_strdup("the device was unplugged from the host, and the VM still has it");
         guest_leave(&planner->guest, &hostdev->place);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * Devices that have left the host and not the VM: libvirt keeps a USB device that was pulled out,
- * which would be in the way when one is plugged in and gets its number.
+ * USB devices that were unplugged from the host and that the VM still has. libvirt keeps such a
+ * <hostdev>; it is in the way when another device is plugged in and gets the same number.
  */
 #ifndef ENGINE_PLAN_UNPLUGGED_H
 #define ENGINE_PLAN_UNPLUGGED_H
@@ -8,13 +8,13 @@
 #include "engine/plan/planner.h"
 
 /*
- * Adds a step that detaches it for each that a rule attaches, or detaches at `unplugged`. All
- * devices of the VM are looked at whatever the event is about: one may come back with another id,
- * or come and go while nobody listened.
+ * Adds a step that detaches each such device that a rule attaches, or detaches at `unplugged`. It
+ * looks at all devices of the VM, whatever the event is about: a device may return with another id,
+ * and an event may have been missed.
  */
 void plan_unplugged_add(struct planner *planner);
 
-/* Whether such a step takes out the device that `unplugged` is about. */
+/* Whether such a step detaches the device that the event `unplugged` is about. */
 bool plan_unplugged_is_detached(const struct planner *planner);
 
 #endif

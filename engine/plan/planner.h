@@ -1,6 +1,6 @@
 /*
- * A plan in the making: its entries, what the VM has and what earlier entries give it, the places
- * left in the guest. For engine/plan and for the plan() functions of engine/action.
+ * A plan that is being made: its entries, what the VM has and earlier entries attach, the places
+ * left in the guest. For engine/plan and the plan() functions of engine/action.
  */
 #ifndef ENGINE_PLANNER_H
 #define ENGINE_PLANNER_H
@@ -21,13 +21,13 @@ struct planner {
 enum planner_mark {
     MARK_ATTACH = 1, /* an entry attaches it, or says that the VM has it */
     MARK_DETACH = 2, /* an entry detaches it */
-    MARK_CHOSEN = 4, /* `any` has chosen it and goes on choosing */
+    MARK_CHOSEN = 4, /* `any` has chosen it, and is not complete */
 };
 
 uint8_t *planner_mark(const struct planner *planner, const struct device *device);
 /* The VM has it. */
 bool planner_is_attached(const struct planner *planner, const struct device *device);
-/* The VM has it or this plan gives it: nothing is left to judge. */
+/* The VM has it or this plan attaches it, so it need not be judged again. */
 bool planner_is_assigned(const struct planner *planner, const struct device *device);
 /* The device that `unplugged` is about; NULL: another event. */
 const struct device *planner_unplugged_device(const struct planner *planner);
@@ -42,7 +42,7 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
 /* Takes what the verdict owns. */
 void planner_refuse(struct planner *planner, const struct action_ref *ref,
                     const struct device *device, struct verdict verdict);
-/* Keeps why a device that the target means gets no entry. Takes what the verdict owns. */
+/* Notes why a device that the target selects gets no entry. Takes what the verdict owns. */
 void planner_omit(struct planner *planner, const struct action_ref *ref,
                   const struct device *device, struct verdict verdict);
 
@@ -55,14 +55,14 @@ struct device_list {
 
 void planner_list_add(struct device_list *devices, const struct device *device);
 void planner_list_finish(struct device_list *devices);
-/* Those that the target means. */
+/* Those that the target selects. */
 struct device_list planner_matching(const struct planner *planner, const struct target *target);
 
 /* --- texts that the caller frees */
 
-/* The target's device as its rule has it, on one line. */
+/* The target's device as written in its rule, on one line. */
 char *planner_target_text(const struct action_ref *ref);
-/* Of a defined name what it means: " (1ac1:089a)"; else "". */
+/* The definition of a name: " (1ac1:089a)"; else "". */
 char *planner_meaning_text(const struct action_ref *ref);
 
 #endif

@@ -13,7 +13,7 @@ static bool selector_same_serial(const struct device *a, const struct device *b)
     return a->serial && b->serial && !strcmp(a->serial, b->serial);
 }
 
-/* A serial that the language can write and that no twin has too. */
+/* Whether a serial tells it apart from every device with the same id. */
 static bool selector_is_serial_unique(const struct host *host, const struct device *device) {
     if (!device->serial || !*device->serial)
         return false;

@@ -44,7 +44,7 @@ bool match_is_exact(const struct word *vm) {
     return vm->kind == WORD_PLAIN || vm->kind == WORD_QUOTED;
 }
 
-/* Whether the word means the event's VM, and no other one better. */
+/* Whether the word means the event's VM, and no other VM fits better. */
 static bool match_word(const struct word *vm, const struct event *event) {
     enum domain_fit fit = match_fit(vm, event->domain);
     bool means = fit != FIT_NOT;
@@ -57,7 +57,7 @@ static bool match_is_same_vm(const struct domain *a, const struct domain *b) {
     return !strcmp(domain_key(a), domain_key(b));
 }
 
-/* Another VM of the same title, which the word means as well. */
+/* Another VM with the same title, if the word means the event's VM by its title. */
 static const struct domain *match_word_same_title(const struct word *vm,
                                                   const struct event *event) {
     if (!match_is_exact(vm) || match_fit(vm, event->domain) != FIT_TITLE)
@@ -117,7 +117,7 @@ const struct domain *match_same_title(const struct rule *rule, const struct even
     return rival;
 }
 
-/* Where another VM could be meant better, or as well. */
+/* Whether another VM may fit better, or as well. */
 static bool match_is_ambiguous(const struct word *vm, const struct domain *domain) {
     enum domain_fit fit =
         match_is_exact(vm) && vm->field != FIELD_NAME ? match_fit(vm, domain) : FIT_NOT;
@@ -147,7 +147,7 @@ static bool match_action(const struct action *action, const struct event *event)
     return target != NULL;
 }
 
-/* A rule that names no device is meant at every device's coming and going. */
+/* A rule that names no device applies to the uevents of all devices. */
 static bool match_rule_device(const struct rule *rule, const struct event *event) {
     bool names = false;
     for (const struct action *action = rule->actions; action; action = action->next) {
@@ -244,8 +244,8 @@ bool match_device(const struct criterion *criteria, const struct device *device)
     return match_alternatives(criteria, device, match_criterion);
 }
 
-/* For a device that is not on the host: of a USB device only the id is known, of a PCI device the
- * address too. */
+/* For a device that is not on the host: only the id of a USB device is known, and the address of a
+ * PCI device too. */
 static bool match_could_match(const struct criterion *criterion, const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
@@ -277,13 +277,16 @@ struct action_ref match_attach_action(const struct program *program, const struc
     return (struct action_ref){0};
 }
 
-/* --- what a guard in doubt may mean: see doubt.h */
+/* --- what a guard with an error may mean: see doubt.h */
 
-enum { MEANING_BUDGET = 1000000, MEANING_DEPTH = 256 }; /* with more, everything is meant */
+enum {
+    MEANING_BUDGET = 1000000,
+    MEANING_DEPTH = 256
+}; /* with more, the guard selects every device */
 
 struct match_meaning {
     const struct device *device;
-    size_t budget; /* conditions that may still be looked at */
+    size_t budget; /* conditions that may still be evaluated */
     unsigned depth;
 };
 
@@ -340,7 +343,7 @@ bool match_guard_device(const struct guard *guard, const struct device *device) 
                            : match_device(guard->device, device);
 }
 
-/* One that is not in doubt first: it says best why. */
+/* Prefers a guard without an error: its message is clearer. */
 const struct guard *match_guard(const struct program *program, const struct domain *domain,
                                 const struct device *device) {
     const struct guard *doubtful = NULL;

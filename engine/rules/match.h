@@ -1,4 +1,5 @@
-/* Which rules an event concerns, and which devices a rule means. Looks only, changes nothing. */
+/* Which rules apply to an event, and which devices a rule selects. Nothing here has side effects.
+ */
 #ifndef ENGINE_MATCH_H
 #define ENGINE_MATCH_H
 
@@ -19,76 +20,75 @@ struct action_list {
     size_t count;
 };
 
-/* All that the rules ask for at the event, in their order. An event without a domain is of any VM:
- * every rule is for it. The caller frees `list`. */
+/* The actions of all rules that apply to the event, in order. An event without a domain is for any
+ * VM, so every rule applies. The caller frees `list`. */
 struct action_list match_event(const struct program *program, const struct event *event);
-/* The same of one rule, whichever VM and event it is for. */
+/* The same for one rule, without its own VMs and events. */
 struct action_list match_actions(const struct rule *rule, const struct event *event);
 
 /* The targets of attach and detach; NULL: the action has none. */
 const struct target *match_targets_of(const struct action *action);
 
-/* Whether a rule's word means the VM, if there were no other. */
+/* Whether a rule's word fits the VM; another VM may fit better. */
 bool match_vm(const struct word *vm, const struct domain *domain);
 
 /*
- * Whether one of a rule's words means the event's VM. Of several VMs that a word without wildcards
- * fits, the one whose UUID it is, else the one whose name it is, is meant alone; equal titles are
- * left, see match_same_title().
+ * Whether one of a rule's words means the event's VM. A word without wildcards means only the VM
+ * that it fits best: by UUID, else by name, else by title. Several VMs may have the same title: see
+ * match_same_title().
  */
 bool match_vms(const struct word *vms, const struct event *event);
 
-/* The VM that one of the words means better than the event's, which it fits as well; or NULL. */
+/* A VM that one of the words fits better than the event's VM, which it fits too; or NULL. */
 const struct domain *match_better_vm(const struct word *vms, const struct event *event);
 
-/* How well a rule's word fits the VM: it means alone the one that it fits best. */
+/* How well a rule's word fits the VM. */
 enum domain_fit match_fit(const struct word *vm, const struct domain *domain);
 
-/* Whether a rule's word means one VM alone: it is neither a glob nor 'any'. */
+/* Whether a rule's word means a single VM: it is neither a glob nor 'any'. */
 bool match_is_exact(const struct word *vm);
 
-/* Whether one word of a `never` is for the VM: whatever it could mean. */
+/* Whether one word of a `never` fits the VM in any way: no other VM fits better there. */
 bool match_guard_vm(const struct word *vm, const struct domain *domain);
 
-/* Whether a `never` is for the VM: whatever its words could mean. */
+/* The same for all words of a `never`. */
 bool match_guard_vms(const struct guard *guard, const struct domain *domain);
 
 /*
- * Another VM that the rule means as well, because two have the same title; NULL: none, or the rule
- * means the event's VM by another word, too. `count` gets how many have the title, this one
- * included.
+ * Another VM with the same title, which the rule means as well; NULL: none, or another word means
+ * the event's VM alone. `count` is how many VMs have the title, the event's among them.
  */
 const struct domain *match_same_title(const struct rule *rule, const struct event *event,
                                       size_t *count);
 
-/* A word of a rule for the event, of which only the list of all VMs can tell whether another VM is
- * meant; NULL: none. */
+/* A word of a rule for the event that may mean another VM, which only the list of all VMs can tell;
+ * NULL: none. */
 const struct word *match_ambiguous(const struct program *program, const struct event *event);
 
-/* The event's name and VM; and, where the event is of a device, that the rule names no device or
- * selects this one. */
+/* Whether the rule applies to the event: its name and VM; and if the event is about a device, the
+ * rule names no device or selects this one. */
 bool match_rule(const struct rule *rule, const struct event *event);
-/* Whether the target is meant: the event is of no device, or of one that it selects. */
+/* Whether the event is not about a device, or about one that the target selects. */
 bool match_target(const struct target *target, const struct event *event);
 
 /*
- * The first action that attaches that device to the event's VM by that backend, at whatever event;
- * its rule is NULL when there is none. Of a device that is gone no more is known than its bus and
- * id, and its address on PCI: port, serial, class and subsystem count as fulfilled.
+ * The first action that attaches the device to the event's VM by that backend, at any event; its
+ * rule is NULL when there is none. Of an unplugged device only the bus, the id and a PCI address
+ * are known: port, serial, class and subsystem count as fulfilled.
  */
 struct action_ref match_attach_action(const struct program *program, const struct event *event,
                                       const struct device *device, enum backend backend);
 
-/* One criterion; a name matches when its definition does. */
+/* Whether the criterion selects the device; a defined name does when its definition does. */
 bool match_criterion(const struct criterion *criterion, const struct device *device);
 
-/* A list of alternatives. */
+/* The same for a list of alternatives. */
 bool match_device(const struct criterion *criteria, const struct device *device);
 
-/* Whether a `never` is about the device: all that it may mean, when it is in doubt. */
+/* Whether a `never` selects the device; one with an error selects all that it may mean. */
 bool match_guard_device(const struct guard *guard, const struct device *device);
 
-/* One of its criteria: what was not understood counts as fulfilled. */
+/* The same for one of its criteria: one that was not understood counts as fulfilled. */
 bool match_guard_criterion(const struct guard *guard, const struct criterion *criterion,
                            const struct device *device);
 

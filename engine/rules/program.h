@@ -1,6 +1,6 @@
 /*
- * The rules that count: those of files without an error, in file order. A `never` counts also in a
- * file with an error: a typing mistake elsewhere must not give away what a line forbids.
+ * The rules in force: those of files without an error, in file order. A `never` is in force also in
+ * a file with an error: a typing mistake elsewhere must not allow what it forbids.
  */
 #ifndef ENGINE_PROGRAM_H
 #define ENGINE_PROGRAM_H
@@ -12,14 +12,14 @@ struct program {
     size_t rule_count;
     const struct guard **guards;
     size_t guard_count;
-    const struct ruleset *ruleset; /* NULL: the rules are no files */
+    const struct ruleset *ruleset; /* NULL: the rules do not come from files */
 };
 
-/* The set is borrowed and must live longer. */
+/* Borrows the set, which must outlive the program. */
 void program_init(struct program *program, const struct ruleset *ruleset);
 void program_finish(struct program *program);
 
-/* The text of a file from one place to another, on one line. The caller frees it. */
+/* The text of the span, as one line. The caller frees it. */
 char *program_text(const struct source *source, struct span span);
 
 /* Line of a rule or of an action in it, from 1. */

@@ -38,7 +38,7 @@ static void ruleset_number_source(struct ruleset *ruleset, struct source *source
     source->number = ruleset->count++;
 }
 
-/* A path that gives no rules still stands in the list, so that its diagnostic has a place. */
+/* A path without rules is in the list too: its diagnostic needs a source. */
 static struct diagnostic *ruleset_fail_path(struct ruleset *ruleset, const char *path,
                                             enum check check, const char *message) {
     struct source *source = ruleset_add_source(ruleset);
@@ -47,7 +47,7 @@ static struct diagnostic *ruleset_fail_path(struct ruleset *ruleset, const char 
     return diagnostic_add_file(&ruleset->diagnostics, source, check, "%s", message);
 }
 
-/* Named twice, say by itself and by its directory: it would be a duplicate of itself. */
+/* A file can be named twice, by itself and by its directory: its rules would be duplicates. */
 static bool ruleset_is_read(const struct ruleset *ruleset, const struct source *source) {
     for (size_t i = 0; source->inode && i < ruleset->count; i++)
         if (ruleset->sources[i]->inode == source->inode &&
@@ -56,7 +56,7 @@ static bool ruleset_is_read(const struct ruleset *ruleset, const struct source *
     return false;
 }
 
-/* What others may write can take nothing from anybody, so its text is read for what it forbids. */
+/* Its `never` lines stay in force: whoever wrote them can only forbid. */
 static bool ruleset_refuse_file(struct ruleset *ruleset, const char *path, const char *message,
                                 const char *hint) {
     struct source *source = ruleset->sources[ruleset->count]; /* see ruleset_add_source() */
@@ -144,9 +144,10 @@ void ruleset_add_directory(struct ruleset *ruleset, const char *path) {
     if (fd < 0 || fstat(fd, &status) < 0) {
         ruleset_fail_directory(ruleset, path, errno);
     } else if (!source_is_trusted(status.st_uid, status.st_mode)) {
-        char *message = memory_printf("may be changed by users other than root (owner %u, mode %04o): "
-                                      "no rule in it is taken",
-                                      (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
+        char *message =
+            memory_printf("may be changed by users other than root (owner %u, mode %04o): "
+                          "no rule in it is taken",
+                          (unsigned)status.st_uid, (unsigned)status.st_mode & 07777U);
         diagnostic_hint(ruleset_fail_path(ruleset, path, CHECK_UNSAFE_DIRECTORY, message),
                         "chown root and chmod go-w the directory");
         free(message);

@@ -1,4 +1,5 @@
-/* The rule files of one run: found, put in order, judged by owner and mode, parsed and checked. */
+/* The rule files of one run: finds and sorts them, checks owner and mode, parses and checks them.
+ */
 #ifndef ENGINE_RULESET_H
 #define ENGINE_RULESET_H
 
@@ -18,25 +19,25 @@ void ruleset_finish(struct ruleset *ruleset);
 
 /*
  * Adds every *.rules file of a directory, in byte order of the names. Directory and files must
- * belong to root or to this user and be writable by nobody else. What is wrong becomes a
- * diagnostic. A file that was added before, by whatever path, is not read again.
+ * belong to root or to this user and be writable by nobody else. Errors become diagnostics. A file
+ * that was added before, under any path, is not read again.
  */
 void ruleset_add_directory(struct ruleset *ruleset, const char *path);
 
-/* Adds what a person named: a directory as above; a file, or "-" for standard input, whoever owns
- * it. */
+/* Adds a path of the command line: a directory as above; a file of any owner; "-" for standard
+ * input. */
 void ruleset_add_path(struct ruleset *ruleset, const char *path);
 
 /*
- * Whether a directory can be read and has no *.rules file. Then `near` is a name that nearly is one
- * (the caller frees it), or NULL.
+ * Whether a directory can be read and has no *.rules file. Then `near` is a similar name
+ * ("gpu.rule"), which the caller frees, or NULL.
  */
 bool ruleset_is_empty(const char *path, char **near);
 
 /* Parses and checks what was added, and sorts the diagnostics. */
 void ruleset_load(struct ruleset *ruleset, const struct check_config *config);
 
-/* What is not sure of the guards, and what it means until it is corrected. */
+/* A `never` with an error, or a file that may have such lines, and what it forbids until then. */
 struct doubt {
     struct source *source;
     size_t line;   /* of a guard that is not understood; 0: the file cannot be read */
@@ -50,7 +51,8 @@ struct doubts {
     size_t count;
 };
 
-/* The guards in doubt, and then the files whose guards nobody knows. The caller ends the list. */
+/* First the guards with errors, then the files whose guards are unknown. ruleset_finish_doubts()
+ * ends the list. */
 struct doubts ruleset_doubts(const struct ruleset *ruleset);
 void ruleset_finish_doubts(struct doubts *doubts);
 

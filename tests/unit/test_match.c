@@ -183,7 +183,7 @@ static void one_of_the_three_can_be_said(void **state) {
     assert_true(is_for("name a, title t", "frigate", "t"));
     assert_true(is_for("a, \\\n name \\\n frigate", "frigate", NULL));
     assert_true(is_for("name 7", "7", NULL));
-    /* VMs that are called so */
+    /* VMs with these names */
     assert_true(is_for("name", "name", NULL));
     assert_true(is_for("title, uuid", "uuid", NULL));
     assert_true(is_for("\"title\"", "title", NULL));

@@ -259,7 +259,7 @@ static void ambiguous_although_only_one_is_free(void **state) {
     devices[CORAL2].use = devices[CORAL3].use = SAMPLE_TEXT("uses it");
     assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
     devices[CORAL].use = devices[CORAL2].use;
-    devices[CORAL3].use = NULL; /* the hint names one that may be had */
+    devices[CORAL3].use = NULL; /* the hint names one that is free */
     assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "refused ambiguous 1ac1:089a\n");
     assert_says(0, "3 devices are 1ac1:089a: 0000:03:00.0, ", "'at 0000:05:00.0'");
     devices[CORAL3].use = devices[CORAL].use;
@@ -635,7 +635,7 @@ static void two_rules_take_the_same_any(void **state) {
     assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach any 1ac1:* as vfio\n"
                                                   "on vm * started attach any 2 1ac1:* as vfio\n"),
                         "attach 0000:03:00.0\nattach 0000:04:00.0\n");
-    /* and so does the plan that is made anew half way */
+    /* and so does the plan that is made again half way */
     vm(PORTS, HAS_PCI("3"));
     assert_string_equal(planned_at(EVENT_STARTED, "on vm any started attach any 1ac1:* as vfio\n"
                                                   "on vm * started attach any 2 1ac1:* as vfio\n"),
@@ -920,7 +920,7 @@ static void usb_ports_are_counted_down(void **state) {
                         "attach 1-1.4\nskipped too-few 1a6e:089a\n");
 }
 
-/* What has left the host makes room for what came. */
+/* An unplugged device leaves its place to one that is plugged in. */
 static void a_device_that_goes_leaves_its_port(void **state) {
     char xml[1024];
     (void)state;
@@ -1091,7 +1091,7 @@ static void what_left_the_host_leaves_the_vm(void **state) {
                                              "    <address bus='1' device='99'/>\n"
                                              "  </source>\n"
                                              "</hostdev>");
-    assert_says(0, "has left the host", NULL);
+    assert_says(0, "was unplugged from the host", NULL);
     assert_int_equal(program_line(plan.entries[0].rule, plan.entries[0].action), 1);
     assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");
     assert_string_equal(planned_at(EVENT_STOPPED, text), "");
@@ -1149,7 +1149,7 @@ static void what_leaves_is_not_attached(void **state) {
     assert_string_equal(planned_at(EVENT_UNPLUGGED, one), "attach 1-1.4\n");
 }
 
-/* Its rule takes it out when it goes; that another one goes is no reason. */
+/* Its rule detaches it when it is unplugged, and not when another device is. */
 static void a_rule_that_detaches_is_for_the_device_that_left(void **state) {
     (void)state;
     static const char text[] = "on vm frigate unplugged detach 1a6e:089a, 18d1:9302\n";
@@ -1170,7 +1170,7 @@ static void a_rule_that_detaches_is_for_the_device_that_left(void **state) {
     assert_null(strstr(planned_at(EVENT_UNPLUGGED, text), "detach 1/99"));
 }
 
-/* Whatever came or went: the event of what was given and has gone may have been merged. */
+/* At the event of any device: the uevent of the unplugged one may have been missed. */
 static void what_was_given_and_is_gone_leaves_at_any_event(void **state) {
     (void)state;
     static const char text[] =
