@@ -1,4 +1,9 @@
-/* What is copied here is what host_sysfs.c, host_disks.c, host_nics.c and host_bind.c read. */
+/*
+ * What a record has of a host is a table of paths, `rows`: what has no row there stays out, and a
+ * text stays out as far as its row's function does not write it. tests/unit/test_snapshot.c
+ * compares it with what the readers of this directory read. Facts that are in no file have
+ * functions of their own.
+ */
 #include "engine/host/snapshot.h"
 
 #include "engine/host/anonymize.h"
@@ -16,9 +21,9 @@
 #include "lexer/text.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <ifaddrs.h>
 #include <net/route.h>
 #include <stdbool.h>
@@ -43,6 +48,24 @@ struct recorder {
     char *where;
 };
 
+/* A row of the table: DIRECTORY/NAME, or a fact that is in no file. */
+struct row {
+    /*
+     * Lists, separated by blanks, of patterns as in fnmatch(3); "@" at the start of a part stands
+     * for the name of the directory above it: "sda/@*" is a partition.
+     */
+    const char *directories, *names;
+    void (*copy)(struct recorder *recorder, const struct row *row, const char *directory,
+                 const char *name);
+    /* What the record has of an attribute; NULL: nothing. The caller frees it. */
+    char *(*filter)(struct recorder *recorder, char *text);
+    /* Writes what the record has of a line of the file. */
+    void (*write)(struct recorder *recorder, FILE *out, char *line);
+    void (*finish)(struct recorder *recorder, FILE *out); /* what follows the lines */
+    /* Instead of all these: records something that is not in a file of that name. */
+    void (*record)(struct recorder *recorder);
+};
+
 static char *snapshot_join(const char *directory, const char *name) {
     return memory_printf("%s/%s", directory, name);
 }
@@ -60,18 +83,6 @@ static char *snapshot_read_text(const struct recorder *recorder, const char *pat
     char *text = tree_read(&recorder->from, path);
     if (!text)
         snapshot_count_failure(recorder, errno);
-    return text;
-}
-
-static char *snapshot_read_attribute(const struct recorder *recorder, const char *directory,
-                                     const char *name) {
-    int fd = tree_directory(&recorder->from, directory);
-    errno = fd < 0 ? errno : 0;
-    char *text = fd < 0 ? NULL : tree_directory_attribute(fd, name);
-    if (!text)
-        snapshot_count_failure(recorder, errno);
-    if (fd >= 0)
-        close(fd);
     return text;
 }
 
@@ -195,22 +206,27 @@ static void snapshot_put_link(struct recorder *recorder, const char *path, const
     free(link);
 }
 
-/* --- copying */
+/* --- copying: functions of rows */
+
+/* Links are resolved only in sysfs: "proc/self" is whoever reads it. */
+static char *snapshot_place_of(const struct recorder *recorder, const char *directory) {
+    return text_starts_with(directory, "sys") ? tree_resolve(&recorder->from, directory)
+                                              : memory_strdup(directory);
+}
 
 /* A link, or the directory that some trees have in its place. */
-static void snapshot_copy_link(struct recorder *recorder, const char *directory, const char *name) {
+static void snapshot_copy_link(struct recorder *recorder, const struct row *row,
+                               const char *directory, const char *name) {
     char *path = snapshot_join(directory, name);
     char *parent = tree_resolve(&recorder->from, directory);
     char *own = parent ? snapshot_join(parent, name) : NULL;
     char *target = tree_resolve(&recorder->from, path);
-    int fd = tree_directory(&recorder->from, directory);
-    char *text = fd < 0 ? NULL : tree_directory_link_name(fd, name);
+    char *text = tree_link_name(&recorder->from, directory, name);
+    (void)row;
     if (own && target && text)
         snapshot_put_link(recorder, own, target);
     else if (own && snapshot_is_directory(recorder, path))
         snapshot_put_directory(recorder, own);
-    if (fd >= 0)
-        close(fd);
     free(text);
     free(target);
     free(own);
@@ -218,257 +234,214 @@ static void snapshot_copy_link(struct recorder *recorder, const char *directory,
     free(path);
 }
 
-static void snapshot_copy_links(struct recorder *recorder, const char *directory) {
-    struct names names = tree_list(&recorder->from, directory);
-    for (size_t i = 0; i < names.count; i++)
-        snapshot_copy_link(recorder, directory, names.items[i]);
-    tree_finish_names(&names);
-}
-
-static void snapshot_copy_links_below(struct recorder *recorder, const char *directory,
-                                      const char *name) {
+/* A directory, and the link that leads to it. */
+static void snapshot_copy_entry(struct recorder *recorder, const struct row *row,
+                                const char *directory, const char *name) {
     char *path = snapshot_join(directory, name);
-    snapshot_copy_links(recorder, path);
-    free(path);
-}
-
-static void snapshot_copy_attribute(struct recorder *recorder, const char *directory,
-                                    const char *name) {
-    char *text = snapshot_read_attribute(recorder, directory, name);
-    if (text)
-        snapshot_put_line(recorder, directory, name, text);
-    free(text);
-}
-
-static void snapshot_copy_attributes(struct recorder *recorder, const char *directory,
-                                     const char *const *names) {
-    for (; *names; names++)
-        snapshot_copy_attribute(recorder, directory, *names);
-}
-
-/* The directory that an entry of a class stands for, where the entry is one; the caller frees it.
- */
-static char *snapshot_copy_entry(struct recorder *recorder, const char *class, const char *name) {
-    char *path = snapshot_join(class, name);
     char *place =
         snapshot_is_directory(recorder, path) ? tree_resolve(&recorder->from, path) : NULL;
     if (place) {
         snapshot_put_directory(recorder, place);
-        snapshot_copy_link(recorder, class, name);
+        snapshot_copy_link(recorder, row, directory, name);
     }
+    free(place);
     free(path);
-    return place;
 }
 
-typedef void copier(struct recorder *recorder, const char *place, const char *name);
-
-static void snapshot_copy_class(struct recorder *recorder, const char *class, copier *copy) {
-    struct names names = tree_list(&recorder->from, class);
-    if (snapshot_is_directory(recorder, class))
-        snapshot_put_directory(recorder, class);
-    for (size_t i = 0; i < names.count; i++) {
-        char *place = snapshot_copy_entry(recorder, class, names.items[i]);
-        if (place)
-            copy(recorder, place, names.items[i]);
-        free(place);
-    }
-    tree_finish_names(&names);
+static void snapshot_copy_attribute(struct recorder *recorder, const struct row *row,
+                                    const char *directory, const char *name) {
+    int fd = tree_directory(&recorder->from, directory);
+    if (fd < 0)
+        return;
+    errno = 0;
+    char *text = tree_directory_attribute(fd, name);
+    if (!text)
+        snapshot_count_failure(recorder, errno);
+    char *kept = text ? row->filter(recorder, text) : NULL;
+    char *place = kept ? snapshot_place_of(recorder, directory) : NULL;
+    if (place)
+        snapshot_put_line(recorder, place, name, kept);
+    free(place);
+    free(kept);
+    free(text);
+    close(fd);
 }
 
-/* --- PCI and USB */
+/* A file of lines; nothing when the source has no such file. */
+static void snapshot_copy_lines(struct recorder *recorder, const struct row *row,
+                                const char *directory, const char *name) {
+    char *path = snapshot_join(directory, name);
+    char *text = snapshot_read_text(recorder, path), *rest = text, *kept = NULL;
+    size_t size = 0;
+    FILE *out = memory_stream(&kept, &size);
+    for (char *line; rest && (line = text_next_line(&rest));)
+        row->write(recorder, out, line);
+    if (row->finish)
+        row->finish(recorder, out);
+    memory_stream_close(out, &kept);
+    if (text || size)
+        snapshot_put_text(recorder, path, kept);
+    free(kept);
+    free(text);
+    free(path);
+}
 
-static void snapshot_copy_config(struct recorder *recorder, const char *place) {
-    char bytes[CONFIG_SIZE];
-    int directory = tree_directory(&recorder->from, place);
-    int fd = directory < 0
-                 ? -1
-                 : openat(directory, "config", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+static void snapshot_copy_config(struct recorder *recorder, const struct row *row,
+                                 const char *directory, const char *name) {
+    char bytes[CONFIG_SIZE], *place = snapshot_place_of(recorder, directory);
+    int above = tree_directory(&recorder->from, directory);
+    int fd = above < 0 ? -1 : openat(above, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    (void)row;
     if (size < 0)
         snapshot_count_failure(recorder, errno);
-    if (size > 0) {
-        char *path = snapshot_join(place, "config");
+    if (size > 0 && place) {
+        char *path = snapshot_join(place, name);
         snapshot_put_bytes(recorder, path, bytes, (size_t)size);
         free(path);
     }
     if (fd >= 0)
         close(fd);
-    if (directory >= 0)
-        close(directory);
-}
-
-static void snapshot_copy_pci(struct recorder *recorder, const char *place, const char *name) {
-    static const char *const attributes[] = {
-        "vendor",   "device",       "subsystem_vendor", "subsystem_device", "class", "numa_node",
-        "boot_vga", "reset_method", "power_state",      "sriov_numvfs",     NULL};
-    (void)name;
-    snapshot_copy_attributes(recorder, place, attributes);
-    snapshot_copy_config(recorder, place);
-    snapshot_copy_link(recorder, place, "driver");
-    snapshot_copy_link(recorder, place, "iommu_group");
-    snapshot_copy_link(recorder, place, "physfn");
-}
-
-static void snapshot_copy_serial(struct recorder *recorder, const char *place) {
-    char *serial = snapshot_read_attribute(recorder, place, "serial");
-    char *hidden = serial && *serial ? anonymize_serial(recorder->standins, serial) : NULL;
-    if (hidden)
-        snapshot_put_line(recorder, place, "serial", hidden);
-    free(hidden);
-    free(serial);
-}
-
-static void snapshot_copy_interface(struct recorder *recorder, const char *place) {
-    static const char *const attributes[] = {"bInterfaceClass", "bInterfaceSubClass",
-                                             "bInterfaceProtocol", NULL};
-    snapshot_put_directory(recorder, place);
-    snapshot_copy_attributes(recorder, place, attributes);
-    snapshot_copy_link(recorder, place, "driver");
-}
-
-static void snapshot_copy_interfaces(struct recorder *recorder, const char *place,
-                                     const char *name) {
-    struct names files = tree_list(&recorder->from, place);
-    for (size_t i = 0; i < files.count; i++) {
-        char *path = snapshot_join(place, files.items[i]);
-        if (text_starts_with(files.items[i], name) && files.items[i][strlen(name)] == ':' &&
-            snapshot_is_directory(recorder, path))
-            snapshot_copy_interface(recorder, path);
-        free(path);
-    }
-    tree_finish_names(&files);
-}
-
-static void snapshot_copy_usb(struct recorder *recorder, const char *place, const char *name) {
-    static const char *const attributes[] = {
-        "idVendor", "idProduct",    "manufacturer",    "product",         "busnum",
-        "devnum",   "bDeviceClass", "bDeviceSubClass", "bDeviceProtocol", NULL};
-    if (strchr(name, ':')) {
-        snapshot_copy_interface(recorder, place);
-        return;
-    }
-    snapshot_copy_attributes(recorder, place, attributes);
-    snapshot_copy_interfaces(recorder, place, name);
-    if (!text_starts_with(name, "usb")) /* a root hub cannot be assigned */
-        snapshot_copy_serial(recorder, place);
-}
-
-/* Of what may be a class of many files, those that some process has open: see host_files.c. */
-static void snapshot_put_class_entry(struct recorder *recorder, const char *number) {
-    char *link = memory_printf("sys/dev/char/%s", number);
-    char *place = tree_has(&recorder->from, link) ? tree_resolve(&recorder->from, link) : NULL;
-    char *class = place ? tree_link_name(&recorder->from, place, "subsystem") : NULL;
-    if (class) {
-        char *path = memory_printf("sys/class/%s/%s", class, strrchr(place, '/') + 1);
-        snapshot_put_directory(recorder, place);
-        snapshot_put_link(recorder, path, place);
-        free(path);
-    }
-    free(class);
+    if (above >= 0)
+        close(above);
     free(place);
-    free(link);
 }
 
-/* A tree has the files by their names only. */
-static void snapshot_copy_class_entries(struct recorder *recorder, const char *name) {
-    struct names classes = tree_list(&recorder->from, "sys/class");
-    const char *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-    for (size_t i = 0; i < classes.count; i++) {
-        char *class = snapshot_join("sys/class", classes.items[i]);
-        char *place = snapshot_copy_entry(recorder, class, last);
-        if (place)
-            snapshot_copy_link(recorder, place, "device");
-        free(place);
-        free(class);
-    }
-    tree_finish_names(&classes);
+/* The entries of a file system are its disks, and others that say nothing of the host. */
+static void snapshot_copy_file_system(struct recorder *recorder, const struct row *row,
+                                      const char *directory, const char *name) {
+    if (graph_find(&recorder->host->block, name))
+        snapshot_copy_entry(recorder, row, directory, name);
 }
 
-static void snapshot_open(void *context, const struct open_file *file) {
-    struct recorder *recorder = context;
-    char *home = snapshot_join("proc", file->process);
-    char *name = anonymize_path(recorder->standins, file->name);
-    char *target = snapshot_join("dev", name);
-    char *link = memory_printf("%s/fd/%s", home, file->entry);
-    snapshot_put_line(recorder, home, "comm", file->program);
-    snapshot_put_link(recorder, link, target);
-    if (file->number && !file->is_block)
-        snapshot_put_class_entry(recorder, file->number);
-    else if (!file->number)
-        snapshot_copy_class_entries(recorder, file->name);
-    if (file->is_vm) { /* a qemu that is not libvirt's is another thing */
-        char *pid = memory_printf("run/libvirt/qemu/%s.pid", file->process);
-        snapshot_put_text(recorder, pid, file->process);
-        free(pid);
-    }
-    free(link);
-    free(target);
+static void snapshot_copy_pool(struct recorder *recorder, const struct row *row,
+                               const char *directory, const char *name) {
+    char *hidden = anonymize_words(recorder->standins, name);
+    char *from = snapshot_join(directory, name), *to = snapshot_join(directory, hidden);
+    (void)row;
+    if (snapshot_is_directory(recorder, from))
+        snapshot_put_directory(recorder, to);
+    free(to);
+    free(from);
+    free(hidden);
+}
+
+/* --- functions of attributes */
+
+/* For numbers, and words of the kernel's or of makers' own. */
+static char *snapshot_keep(struct recorder *recorder, char *text) {
+    (void)recorder;
+    return memory_strdup(text);
+}
+
+static char *snapshot_hide_serial(struct recorder *recorder, char *text) {
+    return *text ? anonymize_serial(recorder->standins, text) : NULL;
+}
+
+static char *snapshot_hide_words(struct recorder *recorder, char *text) {
+    return anonymize_words(recorder->standins, text);
+}
+
+static char *snapshot_hide_name(struct recorder *recorder, char *text) {
+    return anonymize_name(recorder->standins, text);
+}
+
+/* The line that begins with or has `key`, from there on. */
+static char *snapshot_line_from(char *text, const char *key) {
+    const char *line = strstr(text, key);
+    return line ? memory_strndup(line, strcspn(line, "\n")) : NULL;
+}
+
+static char *snapshot_nvidia_minor(struct recorder *recorder, char *text) {
+    (void)recorder;
+    return snapshot_line_from(text, "Device Minor:");
+}
+
+static char *snapshot_interface_type(struct recorder *recorder, char *text) {
+    (void)recorder;
+    return snapshot_line_from(text, "DEVTYPE=");
+}
+
+/* Of a partition's name only whether ZFS gave it. */
+static char *snapshot_partition_name(struct recorder *recorder, char *text) {
+    static const char zfs[] = "PARTNAME=zfs-";
+    const char *name = strstr(text, zfs);
+    (void)recorder;
+    return name && (name == text || name[-1] == '\n') ? memory_strdup(zfs) : NULL;
+}
+
+/* "6.1.0" of "6.1.0-18-amd64": what somebody added may name them. */
+static char *snapshot_release(struct recorder *recorder, char *text) {
+    (void)recorder;
+    return memory_strndup(text, strspn(text, "0123456789."));
+}
+
+/* The block device of a path below /dev; NULL: none, or a ZFS pool, whose name is not the kernel's.
+ */
+static const struct node *snapshot_find_block(const struct recorder *recorder, const char *path) {
+    const struct node *node = block_path_find(&recorder->host->block, &recorder->from, path);
+    return node && !node->is_pool ? node : NULL;
+}
+
+/* The kernel writes "cciss/c0d0" as "cciss!c0d0". */
+static char *snapshot_device_name(const struct recorder *recorder, const struct node *block) {
+    char *name = anonymize_name(recorder->standins, block->name);
+    for (char *at = name; (at = strchr(at, '!'));)
+        *at = '/';
+    return name;
+}
+
+/* Of a loop device's file, or what zram writes to, only a block device that it is. */
+static char *snapshot_lower_device(struct recorder *recorder, char *text) {
+    const struct node *lower = snapshot_find_block(recorder, text);
+    char *name = lower ? snapshot_device_name(recorder, lower) : NULL;
+    char *path = name ? memory_printf("/dev/%s", name) : NULL;
     free(name);
-    free(home);
+    return path;
 }
 
-static void snapshot_copy_nvidia(struct recorder *recorder) {
-    static const char gpus[] = "proc/driver/nvidia/gpus", key[] = "Device Minor:";
-    struct names names = tree_list(&recorder->from, gpus);
-    for (size_t i = 0; i < names.count; i++) {
-        char *path = memory_printf("%s/%s/information", gpus, names.items[i]);
-        char *text = snapshot_read_text(recorder, path), *line = text ? strstr(text, key) : NULL;
-        if (line) {
-            line[strcspn(line, "\n")] = '\0';
-            snapshot_put_text(recorder, path, line);
+/* Of udev's record of a disk only whether it is of a ZFS pool, and of which. */
+static char *snapshot_udev_record(struct recorder *recorder, char *text) {
+    static const char type[] = "E:ID_FS_TYPE=", label[] = "E:ID_FS_LABEL=";
+    bool has_type = false, is_of_pool = false;
+    char *kept = NULL;
+    size_t size = 0;
+    FILE *out = memory_stream(&kept, &size);
+    for (char *line; text && (line = text_next_line(&text));) {
+        if (text_starts_with(line, label)) {
+            char *hidden = anonymize_words(recorder->standins, line + strlen(label));
+            fprintf(out, "%s%s\n", label, hidden);
+            free(hidden);
+        } else if (text_starts_with(line, type)) {
+            has_type = true;
+            is_of_pool |= strcmp(line + strlen(type), "zfs_member") == 0;
+            fprintf(out, "%s\n", line);
         }
-        free(text);
-        free(path);
     }
-    tree_finish_names(&names);
-}
-
-static void snapshot_copy_open_files(struct recorder *recorder) {
-    struct usage uses = {.host = recorder->host, .tree = &recorder->from};
-    if (tree_has(&recorder->from, "run/libvirt/qemu"))
-        snapshot_put_directory(recorder, "run/libvirt/qemu");
-    if (tree_has(&recorder->from, "proc"))
-        snapshot_put_directory(recorder, "proc");
-    open_files_each(&uses, snapshot_open, recorder);
-    snapshot_copy_nvidia(recorder);
-}
-
-/* --- the console */
-
-typedef void line_writer(struct recorder *recorder, FILE *out, char *line);
-static void snapshot_copy_lines(struct recorder *recorder, const char *path, line_writer *write,
-                                void (*add)(struct recorder *recorder, FILE *out));
-
-static void snapshot_copy_text_console(struct recorder *recorder, const char *place,
-                                       const char *name) {
-    static const char *const attributes[] = {"name", "bind", NULL};
-    (void)name;
-    snapshot_copy_attributes(recorder, place, attributes);
-}
-
-static void snapshot_copy_framebuffer(struct recorder *recorder, const char *place,
-                                      const char *name) {
-    if (text_starts_with(name, "fb"))
-        snapshot_copy_link(recorder, place, "device");
-}
-
-/* A text whose lines begin with one of `starts`; nothing where there is no such file. */
-static void snapshot_copy_lines_of(struct recorder *recorder, const char *path,
-                                   const char *const *starts) {
-    char *text = snapshot_read_text(recorder, path), *rest = text, *kept = memory_strdup("");
-    for (char *line; rest && (line = text_next_line(&rest));)
-        for (size_t i = 0; starts[i]; i++)
-            if (*line && text_starts_with(line, starts[i])) {
-                char *hidden = anonymize_path(recorder->standins, line);
-                char *longer = memory_printf("%s%s\n", kept, hidden);
-                free(hidden);
-                free(kept);
-                kept = longer;
-            }
-    if (text)
-        snapshot_put_text(recorder, path, kept);
+    memory_stream_close(out, &kept);
+    if (is_of_pool)
+        return kept;
     free(kept);
-    free(text);
+    return has_type ? memory_strdup("E:ID_FS_TYPE=other") : NULL;
+}
+
+/* --- functions of lines */
+
+static void snapshot_write_name(struct recorder *recorder, FILE *out, const char *before,
+                                const char *name, const char *after) {
+    char *hidden = anonymize_name(recorder->standins, name);
+    fprintf(out, "%s%s%s", before, hidden, after);
+    free(hidden);
+}
+
+static void snapshot_write_framebuffer(struct recorder *recorder, FILE *out, char *line) {
+    if (*line)
+        snapshot_write_name(recorder, out, "", line, "\n");
+}
+
+static void snapshot_write_console(struct recorder *recorder, FILE *out, char *line) {
+    if (text_starts_with(line, "tty"))
+        snapshot_write_name(recorder, out, "", line, "\n");
 }
 
 /* Of the keys the first 32, which tell a keyboard. */
@@ -488,240 +461,94 @@ static void snapshot_write_input(struct recorder *recorder, FILE *out, char *lin
     }
 }
 
-static void snapshot_copy_console(struct recorder *recorder) {
-    static const char *const consoles[] = {"tty", NULL}, *const any[] = {"", NULL};
-    snapshot_copy_class(recorder, "sys/class/graphics", snapshot_copy_framebuffer);
-    snapshot_copy_class(recorder, "sys/class/vtconsole", snapshot_copy_text_console);
-    snapshot_copy_lines_of(recorder, "proc/fb", any);
-    snapshot_copy_lines_of(recorder, "proc/consoles", consoles);
-    snapshot_copy_lines(recorder, "proc/bus/input/devices", snapshot_write_input, NULL);
-}
-
-/* --- what could not be read */
-
-/* A link to itself cannot be read either. */
-static void snapshot_put_unreadable(struct recorder *recorder, const char *path) {
-    static const char namespaces[] = "/ns/";
-    const char *space = strstr(path, namespaces); /* links, which are read without following them */
-    char *copy = memory_printf("%.*s", space ? (int)(space - path) + 3 : (int)strlen(path), path);
-    char *hidden = anonymize_path(recorder->standins, copy);
-    const char *slash = strrchr(hidden, '/');
-    snapshot_put_raw_link(recorder, hidden, slash ? slash + 1 : hidden);
-    free(hidden);
-    free(copy);
-}
-
-static void snapshot_put_faults(struct recorder *recorder) {
-    const struct faults *faults = &recorder->host->faults;
-    for (size_t i = 0; i < faults->count; i++)
-        if (!tree_is_absence(faults->list[i].error))
-            snapshot_put_unreadable(recorder, faults->list[i].path);
-}
-
-static void snapshot_copy_groups(struct recorder *recorder) {
-    static const char groups[] = "sys/kernel/iommu_groups";
-    struct names names = tree_list(&recorder->from, groups);
-    for (size_t i = 0; i < names.count; i++) {
-        char *group = snapshot_join(groups, names.items[i]);
-        snapshot_put_directory(recorder, group);
-        snapshot_copy_links_below(recorder, group, "devices");
-        snapshot_copy_attribute(recorder, group, "reserved_regions");
-        free(group);
-    }
-    tree_finish_names(&names);
-}
-
-/* --- block devices */
-
-/* The block device of a path below /dev; NULL: none, or a ZFS pool, whose name is not the kernel's.
- */
-static const struct node *snapshot_find_block(const struct recorder *recorder, const char *path) {
-    const struct node *node = block_path_find(&recorder->host->block, &recorder->from, path);
-    return node && !node->is_pool ? node : NULL;
-}
-
-/* The controllers of a disk with native multipath are links beside it. */
-static void snapshot_copy_controllers(struct recorder *recorder, const char *place,
-                                      const char *name) {
-    struct names files = tree_list(&recorder->from, place);
-    (void)name;
-    for (size_t i = 0; i < files.count; i++) {
-        uint32_t number;
-        if (text_starts_with(files.items[i], "nvme") &&
-            text_parse_decimal(files.items[i] + 4, UINT32_MAX, &number))
-            snapshot_copy_link(recorder, place, files.items[i]);
-    }
-    tree_finish_names(&files);
-}
-
-static void snapshot_copy_subsystem(struct recorder *recorder, const char *place) {
-    if (!strstr(place, "/nvme-subsys"))
+/* "md0 : active raid1 sda1[0] sdb1[1](F)", or a line of Unraid's */
+static void snapshot_write_array(struct recorder *recorder, FILE *out, char *line) {
+    if (text_starts_with(line, "rdevName.") || text_starts_with(line, "diskName.") ||
+        text_starts_with(line, "mdState="))
+        fprintf(out, "%s\n", line);
+    const char *name = text_next_field(&line), *field = name ? text_next_field(&line) : NULL;
+    if (!field || strcmp(field, ":") != 0 || !text_starts_with(name, "md"))
         return;
-    char *directory = memory_strndup(place, (size_t)(strrchr(place, '/') - place));
-    snapshot_copy_controllers(recorder, directory, "");
-    free(directory);
+    snapshot_write_name(recorder, out, "", name, " :");
+    while ((field = text_next_field(&line)))
+        snapshot_write_name(recorder, out, " ", field, "");
+    putc('\n', out);
 }
 
-/* Of a partition's name only whether ZFS gave it. */
-static void snapshot_copy_partition_name(struct recorder *recorder, const char *place) {
-    static const char zfs[] = "PARTNAME=zfs-";
-    char *text = snapshot_read_attribute(recorder, place, "uevent");
-    const char *name = text ? strstr(text, zfs) : NULL;
-    if (name && (name == text || name[-1] == '\n'))
-        snapshot_put_line(recorder, place, "uevent", zfs);
-    free(text);
+/* Documentation's own addresses (RFC 5737, RFC 3849) stand for the host's. */
+static const char *snapshot_network_of(uint32_t address) {
+    address = ntohl(address);
+    return address == 0 ? "0.0.0.0" : address >> 16 == 0xA9FE ? "169.254.0.0" : "192.0.2.0";
 }
 
-static void snapshot_copy_label(struct recorder *recorder, const char *place) {
-    char *label = tree_attribute(&recorder->from, place, "dm/name");
-    char *hidden = label ? anonymize_words(recorder->standins, label) : NULL;
-    if (hidden)
-        snapshot_put_line(recorder, place, "dm/name", hidden);
+static void snapshot_put_route(const struct recorder *recorder, FILE *out, const char *name,
+                               uint32_t destination, uint32_t flags, uint32_t mask) {
+    char *hidden = anonymize_name(recorder->standins, name);
+    fprintf(out, "%s\t%08X\t00000000\t%04X\t0\t0\t0\t%08X\t0\t0\t0\n", hidden,
+            (unsigned)inet_addr(snapshot_network_of(destination)), flags, mask);
     free(hidden);
-    free(label);
 }
 
-static void snapshot_copy_block(struct recorder *recorder, const char *place, const char *name) {
-    (void)name;
-    snapshot_put_directory(recorder, place);
-    snapshot_copy_attribute(recorder, place, "dev");
-    snapshot_copy_partition_name(recorder, place);
-    snapshot_copy_label(recorder, place);
-    snapshot_copy_link(recorder, place, "device");
-    snapshot_copy_links_below(recorder, place, "holders");
-    snapshot_copy_links_below(recorder, place, "slaves");
-    snapshot_copy_link(recorder, place, "bcache");
-    snapshot_copy_subsystem(recorder, place);
+static size_t snapshot_split(char *line, char **fields, size_t most) {
+    size_t count = 0;
+    while (count < most && (fields[count] = text_next_field(&line)))
+        count++;
+    return count;
 }
 
-static void snapshot_copy_disk(struct recorder *recorder, const char *place, const char *name) {
-    struct names files = tree_list(&recorder->from, place);
-    snapshot_copy_block(recorder, place, name);
-    for (size_t i = 0; i < files.count; i++) {
-        char *path = snapshot_join(place, files.items[i]);
-        if (text_starts_with(files.items[i], name) && snapshot_is_directory(recorder, path))
-            snapshot_copy_block(recorder, path, files.items[i]);
-        free(path);
-    }
-    tree_finish_names(&files);
+static void snapshot_write_route(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[8];
+    uint32_t destination = 0, flags = 0, mask = 0;
+    size_t count = snapshot_split(line, fields, 8);
+    if (count < 4 || !text_parse_hex(fields[1], UINT32_MAX, &destination) ||
+        !text_parse_hex(fields[3], UINT32_MAX, &flags))
+        return;
+    if (count == 8)
+        text_parse_hex(fields[7], UINT32_MAX, &mask);
+    snapshot_put_route(recorder, out, fields[0], destination, flags, mask);
 }
 
-/* The kernel writes "cciss/c0d0" as "cciss!c0d0". */
-static char *snapshot_device_name(const struct recorder *recorder, const struct node *block) {
-    char *name = anonymize_name(recorder->standins, block->name);
-    for (char *at = name; (at = strchr(at, '!'));)
-        *at = '/';
-    return name;
+static bool snapshot_is_zero(const char *digits) {
+    return digits[strspn(digits, "0")] == '\0';
 }
 
-static void snapshot_copy_bcache(struct recorder *recorder) {
-    static const char class[] = "sys/fs/bcache";
-    struct names names = tree_list(&recorder->from, class);
-    for (size_t i = 0; i < names.count; i++) {
-        char *set = snapshot_join(class, names.items[i]);
-        struct names files = tree_list(&recorder->from, set);
-        for (size_t j = 0; j < files.count; j++)
-            if (text_starts_with(files.items[j], "cache") ||
-                text_starts_with(files.items[j], "bdev"))
-                snapshot_copy_link(recorder, set, files.items[j]);
-        tree_finish_names(&files);
-        free(set);
-    }
-    tree_finish_names(&names);
+/* Only default routes count. */
+static void snapshot_write_route6(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[10];
+    if (snapshot_split(line, fields, 10) < 10 || !snapshot_is_zero(fields[0]) ||
+        !snapshot_is_zero(fields[1]))
+        return;
+    fprintf(out, "%032d 00 %032d 00 %032d 00000000 00000000 00000000 %s", 0, 0, 0, fields[8]);
+    snapshot_write_name(recorder, out, " ", fields[9], "\n");
 }
 
-/* Of a loop device's file, or what zram writes to, only a block device that it is. */
-static void snapshot_copy_loops(struct recorder *recorder) {
-    const struct node_list *blocks = &recorder->host->block.nodes;
-    for (size_t i = 0; i < blocks->count; i++) {
-        const struct node *block = blocks->items[i];
-        char *place = snapshot_join("sys/class/block", block->name);
-        bool is_loop = text_starts_with(block->name, "loop");
-        const char *attribute = is_loop ? "loop/backing_file" : "backing_dev";
-        char *file = is_loop || text_starts_with(block->name, "zram")
-                         ? tree_attribute(&recorder->from, place, attribute)
-                         : NULL;
-        const struct node *lower = file ? snapshot_find_block(recorder, file) : NULL;
-        char *resolved = lower ? tree_resolve(&recorder->from, place) : NULL;
-        if (resolved) {
-            char *hidden = snapshot_device_name(recorder, lower);
-            char *path = memory_printf("/dev/%s", hidden);
-            snapshot_put_line(recorder, resolved, attribute, path);
-            free(path);
-            free(hidden);
-        }
-        free(resolved);
-        free(file);
-        free(place);
-    }
+static void snapshot_write_address6(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[6];
+    if (snapshot_split(line, fields, 6) < 6)
+        return;
+    fprintf(out, "20010db8%024d 00 40 %s 00", 0, fields[3]);
+    snapshot_write_name(recorder, out, " ", fields[5], "\n");
 }
 
-/* --- file systems */
-
-static void snapshot_copy_btrfs(struct recorder *recorder) {
-    static const char class[] = "sys/fs/btrfs";
-    struct names names = tree_list(&recorder->from, class);
-    for (size_t i = 0; i < names.count; i++) {
-        char *system = snapshot_join(class, names.items[i]);
-        snapshot_copy_links_below(recorder, system, "devices");
-        free(system);
-    }
-    tree_finish_names(&names);
+static void snapshot_write_neighbour(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[6];
+    if (snapshot_split(line, fields, 6) < 6)
+        return;
+    fprintf(out, "192.0.2.1 0x1 %s 00:00:00:00:00:00 *", fields[2]);
+    snapshot_write_name(recorder, out, " ", fields[5], "\n");
 }
 
-static void snapshot_copy_file_systems(struct recorder *recorder, const char *class) {
-    struct names names = tree_list(&recorder->from, class);
-    for (size_t i = 0; i < names.count; i++) {
-        char *path = snapshot_join(class, names.items[i]);
-        if (graph_find(&recorder->host->block, names.items[i]))
-            snapshot_put_directory(recorder, path);
-        free(path);
-    }
-    tree_finish_names(&names);
+static void snapshot_write_pppoe(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[3];
+    if (snapshot_split(line, fields, 3) == 3)
+        snapshot_write_name(recorder, out, "00000000 00:00:00:00:00:00 ", fields[2], "\n");
 }
 
-static void snapshot_copy_pools(struct recorder *recorder) {
-    static const char pools[] = "proc/spl/kstat/zfs";
-    struct names names = tree_list(&recorder->from, pools);
-    if (tree_has(&recorder->from, "sys/module/zfs"))
-        snapshot_put_directory(recorder, "sys/module/zfs");
-    if (snapshot_is_directory(recorder, pools))
-        snapshot_put_directory(recorder, pools);
-    for (size_t i = 0; i < names.count; i++) {
-        char *hidden = anonymize_words(recorder->standins, names.items[i]);
-        char *from = snapshot_join(pools, names.items[i]), *to = snapshot_join(pools, hidden);
-        if (snapshot_is_directory(recorder, from))
-            snapshot_put_directory(recorder, to);
-        free(to);
-        free(from);
-        free(hidden);
-    }
-    tree_finish_names(&names);
-}
-
-/* Of udev's record of a disk only whether it is of a ZFS pool, and of which. */
-static void snapshot_copy_udev(struct recorder *recorder, const struct node *block) {
-    static const char type[] = "E:ID_FS_TYPE=", label[] = "E:ID_FS_LABEL=";
-    char *path = memory_printf("run/udev/data/b%s", block->number);
-    char *text = snapshot_read_text(recorder, path), *rest = text, *kept = memory_strdup("");
-    for (char *line; rest && (line = text_next_line(&rest));) {
-        bool is_label = text_starts_with(line, label);
-        if (!is_label && !text_starts_with(line, type))
-            continue;
-        char *hidden = is_label ? anonymize_words(recorder->standins, line + strlen(label)) : NULL;
-        char *longer =
-            memory_printf("%s%s%s\n", kept, is_label ? label : line, is_label ? hidden : "");
-        free(hidden);
-        free(kept);
-        kept = longer;
-    }
-    if (strstr(kept, "=zfs_member\n"))
-        snapshot_put_text(recorder, path, kept);
-    else if (text_starts_with(kept, type) || strstr(kept, "\nE:ID_FS_TYPE="))
-        snapshot_put_text(recorder, path, "E:ID_FS_TYPE=other\n");
-    free(kept);
-    free(text);
-    free(path);
+static void snapshot_write_packet(struct recorder *recorder, FILE *out, char *line) {
+    char *fields[5];
+    (void)recorder;
+    if (snapshot_split(line, fields, 5) == 5)
+        fprintf(out, "0 0 0 %s %s\n", fields[3], fields[4]);
 }
 
 /* --- mounts and swaps */
@@ -771,6 +598,22 @@ static char *snapshot_hide_source(const struct recorder *recorder, const char *s
     return hidden;
 }
 
+static void snapshot_write_swap(struct recorder *recorder, FILE *out, char *line) {
+    const char *path = text_next_field(&line);
+    char *source = path ? snapshot_hide_source(recorder, path, "swap") : NULL;
+    char *file = path && !source && *path == '/' ? snapshot_hide_point(recorder, path) : NULL;
+    if (source || file)
+        fprintf(out, "%s %s 0 0 -2\n", source ? source : file, source ? "partition" : "file");
+    free(file);
+    free(source);
+}
+
+/* A kernel without swap has no such file. */
+static void snapshot_record_swaps(struct recorder *recorder) {
+    if (mounts_has_no_swap(&recorder->from))
+        snapshot_put_text(recorder, "proc/swaps", "");
+}
+
 /* What is on none of the host's block devices stays out. */
 static void snapshot_put_mount(const struct recorder *recorder, FILE *out,
                                const struct mount *mount, unsigned number) {
@@ -788,9 +631,9 @@ static void snapshot_put_mount(const struct recorder *recorder, FILE *out,
     free(source);
 }
 
-static bool snapshot_copy_mounts(struct recorder *recorder, const char *from, const char *to,
+static bool snapshot_copy_mounts(struct recorder *recorder, const char *path,
                                  bool (*split)(char *, struct mount *)) {
-    char *text = snapshot_read_text(recorder, from), *rest = text, *kept = NULL;
+    char *text = snapshot_read_text(recorder, path), *rest = text, *kept = NULL;
     size_t size = 0;
     unsigned number = 20;
     FILE *out = memory_stream(&kept, &size);
@@ -801,112 +644,78 @@ static bool snapshot_copy_mounts(struct recorder *recorder, const char *from, co
     }
     memory_stream_close(out, &kept);
     if (text)
-        snapshot_put_text(recorder, to, kept);
+        snapshot_put_text(recorder, path, kept);
     free(kept);
     free(text);
     return text;
 }
 
-static char *snapshot_read_namespace(const struct recorder *recorder, const char *process) {
-    char *directory = snapshot_join("proc", process);
-    errno = 0;
-    char *name = tree_link_name(&recorder->from, directory, "ns/mnt");
-    if (!name)
-        snapshot_count_failure(recorder, errno);
-    free(directory);
-    return name;
-}
+/* --- facts that are not in files */
 
-static void snapshot_copy_namespace(struct recorder *recorder, const char *process,
-                                    const char *name) {
-    char *info = memory_printf("proc/%s/mountinfo", process);
-    char *link = memory_printf("proc/%s/ns/mnt", process);
-    snapshot_copy_mounts(recorder, info, info, mounts_split_mountinfo);
-    snapshot_put_raw_link(recorder, link, name);
-    free(link);
-    free(info);
-}
-
-static bool snapshot_contains(const struct names *names, const char *name) {
-    for (size_t i = 0; i < names->count; i++)
-        if (!strcmp(names->items[i], name))
-            return true;
-    return false;
-}
-
-static void snapshot_add_name(struct names *names, char *name) {
-    names->items = memory_grow(names->items, names->count, sizeof *names->items);
-    names->items[names->count++] = name;
-}
-
-/* One process for each mount namespace, the first that is read. */
-static void snapshot_copy_namespaces(struct recorder *recorder, struct names *seen) {
+/* One process for each namespace of a kind, the first that is read, with its mounts. */
+static void snapshot_record_namespaces(struct recorder *recorder, const char *kind, bool mounts) {
     struct names processes = tree_list(&recorder->from, "proc");
+    char *own = tree_link_name(&recorder->from, "proc/self", kind);
+    char **seen = memory_zalloc((processes.count + 1) * sizeof *seen);
+    size_t count = 0;
+    if (own) {
+        char *link = snapshot_join("proc/self", kind);
+        snapshot_put_raw_link(recorder, link, own);
+        free(link);
+        seen[count++] = own;
+    }
     for (size_t i = 0; i < processes.count; i++) {
         uint32_t id;
-        char *name = text_parse_decimal(processes.items[i], UINT32_MAX, &id)
-                         ? snapshot_read_namespace(recorder, processes.items[i])
-                         : NULL;
-        if (!name || snapshot_contains(seen, name)) {
+        size_t same = 0;
+        char *home = snapshot_join("proc", processes.items[i]), *link = snapshot_join(home, kind);
+        bool is_process = text_parse_decimal(processes.items[i], UINT32_MAX, &id);
+        errno = 0;
+        char *name = is_process ? tree_link_name(&recorder->from, home, kind) : NULL;
+        if (is_process && !name && mounts)
+            snapshot_count_failure(recorder, errno);
+        while (name && same < count && strcmp(seen[same], name) != 0)
+            same++;
+        if (name && same == count) {
+            char *info = snapshot_join(home, "mountinfo");
+            if (mounts)
+                snapshot_copy_mounts(recorder, info, mounts_split_mountinfo);
+            snapshot_put_raw_link(recorder, link, name);
+            free(info);
+            seen[count++] = name;
+        } else {
             free(name);
-            continue;
         }
-        snapshot_copy_namespace(recorder, processes.items[i], name);
-        snapshot_add_name(seen, name);
+        free(link);
+        free(home);
     }
+    for (size_t i = 0; i < count; i++)
+        free(seen[i]);
+    free(seen);
     tree_finish_names(&processes);
 }
 
-static void snapshot_copy_all_mounts(struct recorder *recorder) {
-    struct names seen = {0};
-    char *own = snapshot_read_namespace(recorder, "self");
-    bool has_info = snapshot_copy_mounts(recorder, "proc/self/mountinfo", "proc/self/mountinfo",
-                                         mounts_split_mountinfo);
-    if (own) {
-        snapshot_put_raw_link(recorder, "proc/self/ns/mnt", own);
-        snapshot_add_name(&seen, own);
-    } else {
-        snapshot_copy_mounts(recorder, "proc/1/mountinfo", "proc/1/mountinfo",
-                             mounts_split_mountinfo);
-    }
+static void snapshot_record_mounts(struct recorder *recorder) {
+    char *own = tree_link_name(&recorder->from, "proc/self", "ns/mnt");
+    bool has_info = snapshot_copy_mounts(recorder, "proc/self/mountinfo", mounts_split_mountinfo);
+    if (!own)
+        snapshot_copy_mounts(recorder, "proc/1/mountinfo", mounts_split_mountinfo);
     if (!has_info || !own)
-        snapshot_copy_mounts(recorder, "proc/mounts", "proc/mounts", mounts_split_mounts);
-    snapshot_copy_namespaces(recorder, &seen);
-    tree_finish_names(&seen);
+        snapshot_copy_mounts(recorder, "proc/mounts", mounts_split_mounts);
+    snapshot_record_namespaces(recorder, "ns/mnt", true);
+    free(own);
 }
 
-/* A file of lines, of which `write` keeps what it may; nothing when the source has no such file. */
-static void snapshot_copy_lines(struct recorder *recorder, const char *path, line_writer *write,
-                                void (*add)(struct recorder *recorder, FILE *out)) {
-    char *text = snapshot_read_text(recorder, path), *rest = text, *kept = NULL;
-    size_t size = 0;
-    FILE *out = memory_stream(&kept, &size);
-    for (char *line; rest && (line = text_next_line(&rest));)
-        write(recorder, out, line);
-    if (add)
-        add(recorder, out);
-    memory_stream_close(out, &kept);
-    if (text || size)
-        snapshot_put_text(recorder, path, kept);
-    free(kept);
-    free(text);
-}
-
-static void snapshot_write_swap(struct recorder *recorder, FILE *out, char *line) {
-    const char *path = text_next_field(&line);
-    char *source = path ? snapshot_hide_source(recorder, path, "swap") : NULL;
-    char *file = path && !source && *path == '/' ? snapshot_hide_point(recorder, path) : NULL;
-    if (source || file)
-        fprintf(out, "%s %s 0 0 -2\n", source ? source : file, source ? "partition" : "file");
-    free(file);
-    free(source);
+static void snapshot_record_network_namespaces(struct recorder *recorder) {
+    snapshot_record_namespaces(recorder, "ns/net", false);
 }
 
 /* A file of texts with paths of disks, of which nothing else is kept. */
-static void snapshot_copy_sources(struct recorder *recorder, const char *path,
-                                  const char *separators, const char *before) {
-    size_t size = 0;
-    char *bytes = tree_load(&recorder->from, path, SOURCES_LIMIT, &size), *kept = memory_strdup("");
+static void snapshot_copy_sources(struct recorder *recorder, const char *directory,
+                                  const char *name, const char *separators, const char *before) {
+    size_t size = 0, kept_size = 0;
+    char *path = snapshot_join(directory, name), *kept = NULL;
+    char *bytes = tree_load(&recorder->from, path, SOURCES_LIMIT, &size);
+    FILE *out = memory_stream(&kept, &kept_size);
     for (size_t i = 0; i < size; i++)
         if (strchr(separators, bytes[i]))
             bytes[i] = '\0';
@@ -914,132 +723,35 @@ static void snapshot_copy_sources(struct recorder *recorder, const char *path,
         length = strlen(bytes + i);
         const char *source = strstr(bytes + i, "/dev/");
         const struct node *block = source ? snapshot_find_block(recorder, source) : NULL;
-        char *name = block ? snapshot_device_name(recorder, block) : NULL;
-        char *longer = name ? memory_printf("%s%s/dev/%s\n", kept, before, name) : NULL;
-        if (longer) {
-            free(kept);
-            kept = longer;
-        }
-        free(name);
+        char *device = block ? snapshot_device_name(recorder, block) : NULL;
+        if (device)
+            fprintf(out, "%s/dev/%s\n", before, device);
+        free(device);
     }
+    memory_stream_close(out, &kept);
     if (bytes)
         snapshot_put_text(recorder, path, kept);
     free(kept);
     free(bytes);
+    free(path);
 }
 
-static void snapshot_copy_drbd(struct recorder *recorder) {
-    static const char directory[] = "etc/drbd.d";
-    bool has_drbd = false;
+static void snapshot_copy_pool_cache(struct recorder *recorder, const struct row *row,
+                                     const char *directory, const char *name) {
+    (void)row;
+    snapshot_copy_sources(recorder, directory, name, "", "");
+}
+
+/* Without a device of DRBD nothing reads its configuration. */
+static void snapshot_copy_drbd(struct recorder *recorder, const struct row *row,
+                               const char *directory, const char *name) {
     const struct node_list *blocks = &recorder->host->block.nodes;
-    for (size_t i = 0; i < blocks->count; i++)
-        has_drbd |= text_starts_with(blocks->items[i]->name, "drbd");
-    struct names names = has_drbd ? tree_list(&recorder->from, directory) : (struct names){0};
-    if (has_drbd)
-        snapshot_copy_sources(recorder, "etc/drbd.conf", " \t\n;", "disk ");
-    for (size_t i = 0; i < names.count; i++) {
-        char *path = snapshot_join(directory, names.items[i]);
-        snapshot_copy_sources(recorder, path, " \t\n;", "disk ");
-        free(path);
-    }
-    tree_finish_names(&names);
-}
-
-/* "md0 : active raid1 sda1[0] sdb1[1](F)", or a line of Unraid's */
-static void snapshot_write_array(struct recorder *recorder, FILE *out, char *line) {
-    if (text_starts_with(line, "rdevName.") || text_starts_with(line, "diskName.") ||
-        text_starts_with(line, "mdState="))
-        fprintf(out, "%s\n", line);
-    const char *name = text_next_field(&line), *field = name ? text_next_field(&line) : NULL;
-    if (!field || strcmp(field, ":") != 0 || !text_starts_with(name, "md"))
-        return;
-    char *hidden = anonymize_name(recorder->standins, name);
-    fprintf(out, "%s :", hidden);
-    free(hidden);
-    while ((field = text_next_field(&line))) {
-        char *member = anonymize_name(recorder->standins, field);
-        fprintf(out, " %s", member);
-        free(member);
-    }
-    putc('\n', out);
-}
-
-/* --- network */
-
-static void snapshot_copy_interface_names(struct recorder *recorder, const char *place) {
-    char *text = snapshot_read_attribute(recorder, place, "bonding/slaves");
-    char *hidden = text ? anonymize_name(recorder->standins, text) : NULL;
-    if (hidden)
-        snapshot_put_line(recorder, place, "bonding/slaves", hidden);
-    free(hidden);
-    free(text);
-}
-
-static void snapshot_copy_kind(struct recorder *recorder, const char *place) {
-    static const char *const kinds[] = {"bridge", "bonding"};
-    char *text = snapshot_read_attribute(recorder, place, "uevent");
-    char *type = text ? strstr(text, "DEVTYPE=") : NULL;
-    if (type) {
-        type[strcspn(type, "\n")] = '\0';
-        snapshot_put_line(recorder, place, "uevent", type);
-    }
-    free(text);
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        char *path = snapshot_join(place, kinds[i]);
-        if (tree_has(&recorder->from, path))
-            snapshot_put_directory(recorder, path);
-        free(path);
-    }
-}
-
-static void snapshot_copy_nic(struct recorder *recorder, const char *place, const char *name) {
-    static const char *const attributes[] = {"flags", "operstate", "ifindex", NULL};
-    struct names files = tree_list(&recorder->from, place);
-    (void)name;
-    snapshot_copy_attributes(recorder, place, attributes);
-    snapshot_copy_kind(recorder, place);
-    snapshot_copy_interface_names(recorder, place);
-    snapshot_copy_link(recorder, place, "device");
-    snapshot_copy_link(recorder, place, "master");
-    snapshot_copy_links_below(recorder, place, "brif");
-    for (size_t i = 0; i < files.count; i++)
-        if (text_starts_with(files.items[i], "upper_") ||
-            text_starts_with(files.items[i], "lower_"))
-            snapshot_copy_link(recorder, place, files.items[i]);
-    tree_finish_names(&files);
-}
-
-/* Documentation's own addresses (RFC 5737, RFC 3849) stand for the host's. */
-static const char *snapshot_network_of(uint32_t address) {
-    address = ntohl(address);
-    return address == 0 ? "0.0.0.0" : address >> 16 == 0xA9FE ? "169.254.0.0" : "192.0.2.0";
-}
-
-static void snapshot_put_route(const struct recorder *recorder, FILE *out, const char *name,
-                               uint32_t destination, uint32_t flags, uint32_t mask) {
-    char *hidden = anonymize_name(recorder->standins, name);
-    fprintf(out, "%s\t%08X\t00000000\t%04X\t0\t0\t0\t%08X\t0\t0\t0\n", hidden,
-            (unsigned)inet_addr(snapshot_network_of(destination)), flags, mask);
-    free(hidden);
-}
-
-static size_t snapshot_split(char *line, char **fields, size_t most) {
-    size_t count = 0;
-    while (count < most && (fields[count] = text_next_field(&line)))
-        count++;
-    return count;
-}
-
-static void snapshot_write_route(struct recorder *recorder, FILE *out, char *line) {
-    char *fields[8];
-    uint32_t destination = 0, flags = 0, mask = 0;
-    size_t count = snapshot_split(line, fields, 8);
-    if (count < 4 || !text_parse_hex(fields[1], UINT32_MAX, &destination) ||
-        !text_parse_hex(fields[3], UINT32_MAX, &flags))
-        return;
-    if (count == 8)
-        text_parse_hex(fields[7], UINT32_MAX, &mask);
-    snapshot_put_route(recorder, out, fields[0], destination, flags, mask);
+    size_t i = 0;
+    (void)row;
+    while (i < blocks->count && !text_starts_with(blocks->items[i]->name, "drbd"))
+        i++;
+    if (i < blocks->count)
+        snapshot_copy_sources(recorder, directory, name, " \t\n;", "disk ");
 }
 
 /* A route of another table than the main one. */
@@ -1057,12 +769,13 @@ static void snapshot_add_route(void *context, const char *interface, bool is_def
 
 /* The running kernel tells its IPv4 addresses and what other tables have otherwise; in a tree a
  * route stands for each. */
-static void snapshot_add_addresses(struct recorder *recorder, FILE *out) {
+static void snapshot_write_addresses(struct recorder *recorder, FILE *out) {
     struct ifaddrs *all = NULL;
     struct other_route other = {recorder, out};
-    if (!*recorder->from.root)
-        routes_each(snapshot_add_route, &other);
-    if (*recorder->from.root || getifaddrs(&all) != 0)
+    if (*recorder->from.root)
+        return;
+    routes_each(snapshot_add_route, &other);
+    if (getifaddrs(&all) != 0)
         return;
     for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
         struct sockaddr_in address;
@@ -1075,80 +788,73 @@ static void snapshot_add_addresses(struct recorder *recorder, FILE *out) {
     freeifaddrs(all);
 }
 
-static bool snapshot_is_zero(const char *digits) {
-    return digits[strspn(digits, "0")] == '\0';
-}
-
-/* Only default routes count. */
-static void snapshot_write_route6(struct recorder *recorder, FILE *out, char *line) {
-    char *fields[10];
-    if (snapshot_split(line, fields, 10) < 10 || !snapshot_is_zero(fields[0]) ||
-        !snapshot_is_zero(fields[1]))
-        return;
-    char *hidden = anonymize_name(recorder->standins, fields[9]);
-    fprintf(out, "%032d 00 %032d 00 %032d 00000000 00000000 00000000 %s %s\n", 0, 0, 0, fields[8],
-            hidden);
-    free(hidden);
-}
-
-static void snapshot_write_pppoe(struct recorder *recorder, FILE *out, char *line) {
-    char *fields[3];
-    if (snapshot_split(line, fields, 3) < 3)
-        return;
-    char *hidden = anonymize_name(recorder->standins, fields[2]);
-    fprintf(out, "00000000 00:00:00:00:00:00 %s\n", hidden);
-    free(hidden);
-}
-
-static void snapshot_write_packet(struct recorder *recorder, FILE *out, char *line) {
-    char *fields[5];
-    (void)recorder;
-    if (snapshot_split(line, fields, 5) == 5)
-        fprintf(out, "0 0 0 %s %s\n", fields[3], fields[4]);
-}
-
-static void snapshot_write_neighbour(struct recorder *recorder, FILE *out, char *line) {
-    char *fields[6];
-    if (snapshot_split(line, fields, 6) < 6)
-        return;
-    char *hidden = anonymize_name(recorder->standins, fields[5]);
-    fprintf(out, "192.0.2.1 0x1 %s 00:00:00:00:00:00 * %s\n", fields[2], hidden);
-    free(hidden);
-}
-
-/* One process for each network namespace but the own. */
-static void snapshot_copy_network_namespaces(struct recorder *recorder) {
-    char *own = tree_link_name(&recorder->from, "proc/self", "ns/net");
-    struct names processes = tree_list(&recorder->from, "proc"), seen = {0};
-    if (own)
-        snapshot_put_raw_link(recorder, "proc/self/ns/net", own);
-    for (size_t i = 0; i < processes.count; i++) {
-        uint32_t id;
-        char *home = snapshot_join("proc", processes.items[i]);
-        char *name = text_parse_decimal(processes.items[i], UINT32_MAX, &id)
-                         ? tree_link_name(&recorder->from, home, "ns/net")
-                         : NULL;
-        if (name && (!own || strcmp(name, own) != 0) && !snapshot_contains(&seen, name)) {
-            char *link = snapshot_join(home, "ns/net");
-            snapshot_put_raw_link(recorder, link, name);
-            snapshot_add_name(&seen, memory_strdup(name));
-            free(link);
-        }
-        free(name);
-        free(home);
+/* Of what may be a class of many files, those that some process has open. */
+static void snapshot_put_class_entry(struct recorder *recorder, const char *number) {
+    char *link = memory_printf("sys/dev/char/%s", number);
+    char *place = tree_has(&recorder->from, link) ? tree_resolve(&recorder->from, link) : NULL;
+    char *class = place ? tree_link_name(&recorder->from, place, "subsystem") : NULL;
+    if (class) {
+        char *path = memory_printf("sys/class/%s/%s", class, strrchr(place, '/') + 1);
+        snapshot_put_directory(recorder, place);
+        snapshot_put_link(recorder, path, place);
+        free(path);
     }
-    tree_finish_names(&seen);
-    tree_finish_names(&processes);
-    free(own);
+    free(class);
+    free(place);
+    free(link);
 }
 
-static void snapshot_write_address6(struct recorder *recorder, FILE *out, char *line) {
-    char *fields[6];
-    if (snapshot_split(line, fields, 6) < 6)
-        return;
-    char *hidden = anonymize_name(recorder->standins, fields[5]);
-    fprintf(out, "20010db8%024d 00 40 %s 00 %s\n", 0, fields[3], hidden);
-    free(hidden);
+/* A tree has the files by their names only. Network interfaces have no file. */
+static bool snapshot_copy_class_entries(struct recorder *recorder, const char *name) {
+    struct names classes = tree_list(&recorder->from, "sys/class");
+    const char *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+    bool found = false;
+    for (size_t i = 0; i < classes.count; i++) {
+        char *class = snapshot_join("sys/class", classes.items[i]);
+        char *path = snapshot_join(class, last);
+        if (strcmp(classes.items[i], "net") != 0 && tree_has(&recorder->from, path)) {
+            snapshot_copy_entry(recorder, NULL, class, last);
+            if (snapshot_is_directory(recorder, path))
+                snapshot_copy_link(recorder, NULL, path, "device");
+            found = true;
+        }
+        free(path);
+        free(class);
+    }
+    tree_finish_names(&classes);
+    return found;
+}
+
+static void snapshot_open(void *context, const struct open_file *file) {
+    struct recorder *recorder = context;
+    char *home = snapshot_join("proc", file->process);
+    char *name = anonymize_path(recorder->standins, file->name);
+    char *target = snapshot_join("dev", name);
+    char *link = memory_printf("%s/fd/%s", home, file->entry);
+    snapshot_put_line(recorder, home, "comm", file->program);
+    snapshot_put_link(recorder, link, target);
+    if (file->number && !file->is_block)
+        snapshot_put_class_entry(recorder, file->number);
+    else if (!file->number)
+        snapshot_copy_class_entries(recorder, file->name);
+    if (file->is_vm) { /* a qemu that is not libvirt's is another thing */
+        char *pid = memory_printf("run/libvirt/qemu/%s.pid", file->process);
+        snapshot_put_text(recorder, pid, file->process);
+        free(pid);
+    }
+    free(link);
+    free(target);
+    free(name);
+    free(home);
+}
+
+static void snapshot_record_open_files(struct recorder *recorder) {
+    struct usage uses = {.host = recorder->host, .tree = &recorder->from};
+    if (tree_has(&recorder->from, "proc"))
+        snapshot_put_directory(recorder, "proc");
+    if (tree_has(&recorder->from, "dev")) /* what is not found there is gone */
+        snapshot_put_directory(recorder, "dev");
+    open_files_each(&uses, snapshot_open, recorder);
 }
 
 /* --- running VMs */
@@ -1159,12 +865,8 @@ static char *snapshot_domain_block_name(void *context, const char *path) {
     return block ? snapshot_device_name(recorder, block) : NULL;
 }
 
-static void snapshot_put_domain_entry(void *context, const char *class, const char *name) {
-    struct recorder *recorder = context;
-    char *place = snapshot_copy_entry(recorder, class, name);
-    if (place)
-        snapshot_copy_link(recorder, place, "device");
-    free(place);
+static bool snapshot_put_domain_file(void *context, const char *name) {
+    return snapshot_copy_class_entries(context, name);
 }
 
 static void snapshot_put_domain_text(void *context, const char *path, const char *text) {
@@ -1176,29 +878,19 @@ static void snapshot_miss_domain(void *context) {
     recorder->record->skipped++;
 }
 
-/* Where a mediated device is tells its path. */
-static void snapshot_copy_nothing(struct recorder *recorder, const char *place, const char *name) {
-    (void)recorder, (void)place, (void)name;
-}
-
-static void snapshot_copy_domains(struct recorder *recorder) {
+static void snapshot_record_domains(struct recorder *recorder) {
     const struct domain_recorder domains = {.context = recorder,
                                             .from = &recorder->from,
                                             .standins = recorder->standins,
                                             .block_name = snapshot_domain_block_name,
-                                            .put_entry = snapshot_put_domain_entry,
+                                            .put_class_entries = snapshot_put_domain_file,
                                             .put_text = snapshot_put_domain_text,
                                             .miss = snapshot_miss_domain};
     snapshot_domains_record(&domains);
-    if (tree_has(&recorder->from, "dev")) /* what is not found there is gone */
-        snapshot_put_directory(recorder, "dev");
-    snapshot_copy_class(recorder, "sys/bus/mdev/devices", snapshot_copy_nothing);
 }
 
-/* --- the whole */
-
-static void snapshot_copy_names(struct recorder *recorder, const struct host *host) {
-    struct names_list *names = names_create(&recorder->from, host);
+static void snapshot_record_names(struct recorder *recorder) {
+    struct names_list *names = names_create(&recorder->from, recorder->host);
     char *text = names_list(names);
     if (*text) /* else the reader's own list will do */
         snapshot_put_text(recorder, "usr/share/misc/pci.ids", text);
@@ -1206,69 +898,185 @@ static void snapshot_copy_names(struct recorder *recorder, const struct host *ho
     names_destroy(names);
 }
 
-/* "6.1.0" of "6.1.0-18-amd64": what somebody added may name them. */
-static void snapshot_copy_release(struct recorder *recorder) {
-    static const char path[] = "proc/sys/kernel/osrelease";
-    char *text = snapshot_read_text(recorder, path);
-    if (text) {
-        text[strspn(text, "0123456789.")] = '\0';
-        snapshot_put_line(recorder, "proc/sys/kernel", "osrelease", text);
+/* A link to itself cannot be read either. */
+static void snapshot_put_unreadable(struct recorder *recorder, const char *path) {
+    static const char namespaces[] = "/ns/";
+    const char *space = strstr(path, namespaces); /* links, which are read without following them */
+    char *copy = memory_printf("%.*s", space ? (int)(space - path) + 3 : (int)strlen(path), path);
+    char *hidden = anonymize_path(recorder->standins, copy);
+    const char *slash = strrchr(hidden, '/');
+    snapshot_put_raw_link(recorder, hidden, slash ? slash + 1 : hidden);
+    free(hidden);
+    free(copy);
+}
+
+static void snapshot_record_faults(struct recorder *recorder) {
+    const struct faults *faults = &recorder->host->faults;
+    for (size_t i = 0; i < faults->count; i++)
+        if (!tree_is_absence(faults->list[i].error))
+            snapshot_put_unreadable(recorder, faults->list[i].path);
+}
+
+/* --- the table */
+
+#define ENTRIES(DIRECTORIES, NAMES) COPIES(DIRECTORIES, NAMES, snapshot_copy_entry)
+#define LINKS(DIRECTORIES, NAMES) COPIES(DIRECTORIES, NAMES, snapshot_copy_link)
+#define COPIES(DIRECTORIES, NAMES, COPY)                                                           \
+    { .directories = DIRECTORIES, .names = NAMES, .copy = COPY }
+#define ATTRIBUTES(DIRECTORIES, NAMES, FILTER)                                                     \
+    {                                                                                              \
+        .directories = DIRECTORIES, .names = NAMES, .copy = snapshot_copy_attribute,               \
+        .filter = FILTER                                                                           \
     }
-    free(text);
+#define LINES(DIRECTORIES, NAMES, WRITE, FINISH)                                                   \
+    {                                                                                              \
+        .directories = DIRECTORIES, .names = NAMES, .copy = snapshot_copy_lines, .write = WRITE,   \
+        .finish = FINISH                                                                           \
+    }
+#define FACT(RECORD)                                                                               \
+    { .record = RECORD }
+
+#define DISKS "sys/class/block/* sys/class/block/*/@* sys/block/* sys/block/*/@*"
+#define INTERFACES "sys/bus/usb/devices/*:* sys/bus/usb/devices/*/@:*"
+
+/* In this order: the first that meets a name chooses its stand-in, and a file is written once. */
+static const struct row rows[] = {
+    /* PCI and USB */
+    ENTRIES("sys/bus/pci sys/bus/usb sys/bus/mdev", "devices"),
+    ENTRIES("sys/bus/pci/devices", "*"),
+    ATTRIBUTES(
+        "sys/bus/pci/devices/*",
+        "vendor device subsystem_vendor subsystem_device class numa_node boot_vga reset_method "
+        "power_state sriov_numvfs",
+        snapshot_keep),
+    COPIES("sys/bus/pci/devices/*", "config", snapshot_copy_config),
+    LINKS("sys/bus/pci/devices/*", "driver iommu_group physfn"),
+    ENTRIES("sys/bus/usb/devices", "*"),
+    ENTRIES("sys/bus/usb/devices/*", "@:*"),
+    ATTRIBUTES("sys/bus/usb/devices/*",
+               "idVendor idProduct manufacturer product busnum devnum bDeviceClass bDeviceSubClass "
+               "bDeviceProtocol",
+               snapshot_keep),
+    ATTRIBUTES(INTERFACES, "bInterfaceClass bInterfaceSubClass bInterfaceProtocol", snapshot_keep),
+    LINKS(INTERFACES, "driver"),
+    ATTRIBUTES("sys/bus/usb/devices/[!u]*", "serial", snapshot_hide_serial),
+    ENTRIES("sys/kernel/iommu_groups", "*"),
+    LINKS("sys/kernel/iommu_groups/*/devices", "*"),
+    ATTRIBUTES("sys/kernel/iommu_groups/*", "reserved_regions", snapshot_keep),
+    ATTRIBUTES("sys/module/vfio_pci/parameters", "disable_denylist", snapshot_keep),
+
+    /* disks */
+    ENTRIES("sys/class", "block nvme-subsystem"),
+    ENTRIES("sys", "block"),
+    ENTRIES("sys/class/block sys/block sys/class/nvme-subsystem", "*"),
+    ENTRIES("sys/class/block/* sys/block/*", "@*"),
+    ATTRIBUTES(DISKS, "dev", snapshot_keep),
+    ATTRIBUTES(DISKS, "uevent", snapshot_partition_name),
+    ATTRIBUTES(DISKS, "dm/name", snapshot_hide_words),
+    LINKS(DISKS, "device holders/* slaves/* bcache"),
+    LINKS("sys/class/block/nvme*/.. sys/block/nvme*/.. sys/class/nvme-subsystem/*",
+          "nvme[0-9] nvme[0-9][0-9] nvme[0-9][0-9][0-9]"),
+    LINKS("sys/dev/block", "*"),
+    ATTRIBUTES("sys/class/block/loop*", "loop/backing_file", snapshot_lower_device),
+    ATTRIBUTES("sys/class/block/zram*", "backing_dev", snapshot_lower_device),
+    LINES("proc", "mdstat", snapshot_write_array, NULL),
+    LINKS("sys/fs/bcache/*", "cache* bdev*"),
+    LINKS("sys/fs/btrfs/*/devices", "*"),
+    COPIES("sys/fs/ext4 sys/fs/xfs sys/fs/f2fs", "*", snapshot_copy_file_system),
+    ENTRIES("sys/module", "zfs"),
+    ENTRIES("proc/spl/kstat", "zfs"),
+    COPIES("proc/spl/kstat/zfs", "*", snapshot_copy_pool),
+    FACT(snapshot_record_mounts),
+    FACT(snapshot_record_swaps),
+    LINES("proc", "swaps", snapshot_write_swap, NULL),
+    COPIES("etc/zfs data/zfs", "zpool.cache", snapshot_copy_pool_cache),
+    COPIES("etc", "drbd.conf drbd.d/*", snapshot_copy_drbd),
+    ATTRIBUTES("run/udev/data", "b*", snapshot_udev_record),
+
+    /* the network */
+    ENTRIES("sys/class", "net"),
+    ENTRIES("sys/class/net", "*"),
+    ATTRIBUTES("sys/class/net/*", "flags operstate ifindex", snapshot_keep),
+    ATTRIBUTES("sys/class/net/*", "uevent", snapshot_interface_type),
+    ENTRIES("sys/class/net/*", "bridge bonding"),
+    ATTRIBUTES("sys/class/net/*", "bonding/slaves", snapshot_hide_name),
+    LINKS("sys/class/net/*", "device master brif/* upper_* lower_*"),
+    LINES("proc/net", "route", snapshot_write_route, snapshot_write_addresses),
+    LINES("proc/net", "ipv6_route", snapshot_write_route6, NULL),
+    LINES("proc/net", "if_inet6", snapshot_write_address6, NULL),
+    LINES("proc/net", "arp", snapshot_write_neighbour, NULL),
+    LINES("proc/net", "pppoe", snapshot_write_pppoe, NULL),
+    LINES("proc/net", "packet", snapshot_write_packet, NULL),
+    FACT(snapshot_record_network_namespaces),
+
+    /* programs, the console, VMs */
+    ENTRIES("run/libvirt", "qemu"),
+    FACT(snapshot_record_open_files),
+    ATTRIBUTES("proc/driver/nvidia/gpus/*", "information", snapshot_nvidia_minor),
+    ENTRIES("sys/class", "graphics vtconsole"),
+    ENTRIES("sys/class/graphics sys/class/vtconsole", "*"),
+    LINKS("sys/class/graphics/fb*", "device"),
+    ATTRIBUTES("sys/class/vtconsole/*", "name bind", snapshot_keep),
+    LINES("proc", "fb", snapshot_write_framebuffer, NULL),
+    LINES("proc", "consoles", snapshot_write_console, NULL),
+    LINES("proc/bus/input", "devices", snapshot_write_input, NULL),
+    FACT(snapshot_record_domains),
+    ENTRIES("sys/bus/mdev/devices", "*"),
+
+    ATTRIBUTES("proc/sys/kernel", "osrelease", snapshot_release),
+    FACT(snapshot_record_names),
+    FACT(snapshot_record_faults),
+};
+
+/* Copies all that the pattern, below the directory, matches. */
+static void snapshot_copy_matches(struct recorder *recorder, const struct row *row,
+                                  const char *directory, const char *pattern) {
+    size_t length = strcspn(pattern, "/");
+    const char *rest = pattern + length, *slash = strrchr(directory, '/');
+    char *part = *pattern == '@' ? memory_printf("%s%.*s", slash ? slash + 1 : directory,
+                                                 (int)length - 1, pattern + 1)
+                                 : memory_strndup(pattern, length);
+    bool has_wildcard = *pattern == '@' || strpbrk(part, "*?[");
+    struct names names = has_wildcard ? tree_list(&recorder->from, directory) : (struct names){0};
+    for (size_t i = 0; i < (has_wildcard ? names.count : 1); i++) {
+        const char *name = has_wildcard ? names.items[i] : part;
+        if (has_wildcard && fnmatch(part, name, 0) != 0)
+            continue;
+        if (*rest) {
+            char *path = *directory ? snapshot_join(directory, name) : memory_strdup(name);
+            snapshot_copy_matches(recorder, row, path, rest + 1);
+            free(path);
+        } else {
+            row->copy(recorder, row, directory, name);
+        }
+    }
+    tree_finish_names(&names);
+    free(part);
 }
 
-static void snapshot_copy_disks(struct recorder *recorder) {
-    snapshot_copy_class(recorder, "sys/class/block", snapshot_copy_disk);
-    snapshot_copy_class(recorder, "sys/block", snapshot_copy_disk);
-    snapshot_copy_class(recorder, "sys/class/nvme-subsystem", snapshot_copy_controllers);
-    snapshot_copy_links(recorder, "sys/dev/block");
-    snapshot_copy_loops(recorder);
-    snapshot_copy_lines(recorder, "proc/mdstat", snapshot_write_array, NULL);
-    snapshot_copy_bcache(recorder);
-    snapshot_copy_btrfs(recorder);
-    snapshot_copy_file_systems(recorder, "sys/fs/ext4");
-    snapshot_copy_file_systems(recorder, "sys/fs/xfs");
-    snapshot_copy_file_systems(recorder, "sys/fs/f2fs");
-    snapshot_copy_pools(recorder);
-    snapshot_copy_all_mounts(recorder);
-    if (mounts_has_no_swap(&recorder->from))
-        snapshot_put_text(recorder, "proc/swaps", "");
-    else
-        snapshot_copy_lines(recorder, "proc/swaps", snapshot_write_swap, NULL);
-    snapshot_copy_sources(recorder, "etc/zfs/zpool.cache", "", "");
-    snapshot_copy_sources(recorder, "data/zfs/zpool.cache", "", "");
-    snapshot_copy_drbd(recorder);
-    const struct node_list *blocks = &recorder->host->block.nodes;
-    for (size_t i = 0; i < blocks->count; i++)
-        if (blocks->items[i]->number)
-            snapshot_copy_udev(recorder, blocks->items[i]);
+static void snapshot_copy_row(struct recorder *recorder, const struct row *row) {
+    char *directories = memory_strdup(row->directories), *rest = directories;
+    for (const char *directory; (directory = text_next_field(&rest));) {
+        char *names = memory_strdup(row->names), *left = names;
+        for (const char *name; (name = text_next_field(&left));) {
+            char *pattern = snapshot_join(directory, name);
+            snapshot_copy_matches(recorder, row, "", pattern);
+            free(pattern);
+        }
+        free(names);
+    }
+    free(directories);
 }
 
-static void snapshot_copy_network(struct recorder *recorder) {
-    snapshot_copy_class(recorder, "sys/class/net", snapshot_copy_nic);
-    snapshot_copy_lines(recorder, "proc/net/route", snapshot_write_route, snapshot_add_addresses);
-    snapshot_copy_lines(recorder, "proc/net/ipv6_route", snapshot_write_route6, NULL);
-    snapshot_copy_lines(recorder, "proc/net/if_inet6", snapshot_write_address6, NULL);
-    snapshot_copy_lines(recorder, "proc/net/arp", snapshot_write_neighbour, NULL);
-    snapshot_copy_lines(recorder, "proc/net/pppoe", snapshot_write_pppoe, NULL);
-    snapshot_copy_lines(recorder, "proc/net/packet", snapshot_write_packet, NULL);
-    snapshot_copy_network_namespaces(recorder);
+static void snapshot_copy_rows(struct recorder *recorder) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].record)
+            rows[i].record(recorder);
+        else
+            snapshot_copy_row(recorder, &rows[i]);
 }
 
-static void snapshot_copy_host(struct recorder *recorder, const struct host *host) {
-    snapshot_copy_class(recorder, "sys/bus/pci/devices", snapshot_copy_pci);
-    snapshot_copy_class(recorder, "sys/bus/usb/devices", snapshot_copy_usb);
-    snapshot_copy_groups(recorder);
-    snapshot_copy_attribute(recorder, "sys/module/vfio_pci/parameters", "disable_denylist");
-    snapshot_copy_disks(recorder);
-    snapshot_copy_network(recorder);
-    snapshot_copy_open_files(recorder);
-    snapshot_copy_console(recorder);
-    snapshot_copy_domains(recorder);
-    snapshot_copy_release(recorder);
-    snapshot_copy_names(recorder, host);
-    snapshot_put_faults(recorder);
-}
+/* --- the whole */
 
 /* The directory, new or empty; -1 with a message. */
 static int snapshot_open_empty(const char *path, struct failure *failure) {
@@ -1319,7 +1127,7 @@ int snapshot_record(struct record *record, const char *root, const char *directo
     }
     recorder.from.faults = &faults;
     recorder.standins = anonymize_create();
-    snapshot_copy_host(&recorder, &host);
+    snapshot_copy_rows(&recorder);
     if (recorder.error) {
         status = failure_set(failure, "%s/%s cannot be written: %s", directory, recorder.where,
                              strerror(recorder.error));

@@ -2,6 +2,7 @@
 
 #include "engine/host/place.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <errno.h>
 #include <expat.h>
@@ -32,35 +33,12 @@ static bool snapshot_domains_is_one_of(const char *text, const char *const *list
     return false;
 }
 
-static bool snapshot_domains_starts_with(const char *text, const char *start) {
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
 /* --- stand-ins */
-
-/* The class of a node that is not a block device: its entry is recorded, so that the node is found.
- */
-static bool snapshot_domains_put_class(const struct domain_recorder *recorder, const char *name) {
-    struct names classes = tree_list(recorder->from, "sys/class");
-    bool found = false;
-    for (size_t i = 0; i < classes.count; i++) {
-        char *path = memory_printf("sys/class/%s/%s", classes.items[i], name);
-        if (strcmp(classes.items[i], "net") != 0 && tree_has(recorder->from, path)) {
-            char *class = memory_printf("sys/class/%s", classes.items[i]);
-            recorder->put_entry(recorder->context, class, name);
-            free(class);
-            found = true;
-        }
-        free(path);
-    }
-    tree_finish_names(&classes);
-    return found;
-}
 
 static char *snapshot_domains_hide_node(const struct domain_recorder *recorder, const char *path) {
     static const char *const plain[] = {"/dev/vfio/", "/dev/bus/usb/", "/dev/net/", "/dev/pts/"};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        if (snapshot_domains_starts_with(path, plain[i]))
+        if (text_starts_with(path, plain[i]))
             return memory_strdup(path);
     char *block = recorder->block_name(recorder->context, path);
     if (block) {
@@ -69,8 +47,7 @@ static char *snapshot_domains_hide_node(const struct domain_recorder *recorder, 
         return node;
     }
     char *resolved = tree_resolve(recorder->from, path);
-    const char *target =
-        resolved && snapshot_domains_starts_with(resolved, "dev/") ? resolved : path + 1;
+    const char *target = resolved && text_starts_with(resolved, "dev/") ? resolved : path + 1;
     char *known = strcmp(target, path + 1) == 0
                       ? place_udev_name(recorder->from, path + strlen("/dev/"))
                       : NULL;
@@ -87,7 +64,7 @@ static char *snapshot_domains_hide_node(const struct domain_recorder *recorder, 
         free(resolved);
         return node;
     }
-    char *hidden = snapshot_domains_put_class(recorder, strrchr(target, '/') + 1)
+    char *hidden = recorder->put_class_entries(recorder->context, target)
                        ? anonymize_path(recorder->standins, target)
                        : anonymize_words(recorder->standins, target);
     char *node = memory_printf("/%s", hidden);
@@ -98,10 +75,9 @@ static char *snapshot_domains_hide_node(const struct domain_recorder *recorder, 
 
 /* A path of /dev or /sys; NULL for any other, which stays out. */
 static char *snapshot_domains_hide_path(const struct domain_recorder *recorder, const char *path) {
-    if (snapshot_domains_starts_with(path, "/dev/"))
+    if (text_starts_with(path, "/dev/"))
         return snapshot_domains_hide_node(recorder, path);
-    return snapshot_domains_starts_with(path, "/sys/") ? anonymize_path(recorder->standins, path)
-                                                       : NULL;
+    return text_starts_with(path, "/sys/") ? anonymize_path(recorder->standins, path) : NULL;
 }
 
 /* What of qemu's own argument names a device of the host: "host=03:00.0,hostbus=1". */
@@ -115,7 +91,7 @@ static char *snapshot_domains_hide_argument(const struct domain_recorder *record
         char *path = snapshot_domains_hide_path(recorder, value), *longer = NULL;
         bool is_key = false;
         for (size_t i = 0; keys[i]; i++)
-            is_key |= snapshot_domains_starts_with(part, keys[i]) &&
+            is_key |= text_starts_with(part, keys[i]) &&
                       value[strspn(value, "0123456789abcdefABCDEFx:.")] == '\0';
         if (path)
             longer = memory_printf("%s,file=%s", kept, path);
@@ -329,12 +305,9 @@ static void snapshot_domains_domain(const struct domain_recorder *recorder, cons
 }
 
 void snapshot_domains_record(const struct domain_recorder *recorder) {
-    static const char end[] = ".xml";
     struct names files = tree_list(recorder->from, STATUS_FILES);
-    for (size_t i = 0; i < files.count; i++) {
-        size_t length = strlen(files.items[i]);
-        if (length > strlen(end) && !strcmp(files.items[i] + length - strlen(end), end))
+    for (size_t i = 0; i < files.count; i++)
+        if (text_ends_with(files.items[i], ".xml"))
             snapshot_domains_domain(recorder, files.items[i]);
-    }
     tree_finish_names(&files);
 }

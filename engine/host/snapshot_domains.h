@@ -9,7 +9,7 @@
 #include "engine/host/anonymize.h"
 #include "engine/host/tree.h"
 
-#include <stddef.h>
+#include <stdbool.h>
 
 /* What the rest of the record does. Texts that are returned belong to the caller. */
 struct domain_recorder {
@@ -19,8 +19,9 @@ struct domain_recorder {
     /* The block device that a path of /dev means, as the record has it: "sda", "mapper/vg-root";
      * NULL: none. */
     char *(*block_name)(void *context, const char *path);
-    /* Records the entry of a class with the directory that it leads to. */
-    void (*put_entry)(void *context, const char *class, const char *name);
+    /* Records the entries that the classes in sysfs have of the last part of a path, but no
+     * network interface; false: there is none. */
+    bool (*put_class_entries)(void *context, const char *path);
     void (*put_text)(void *context, const char *path, const char *text);
     /* A file that is there and cannot be read. */
     void (*miss)(void *context);
