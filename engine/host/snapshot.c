@@ -346,28 +346,32 @@ static char *snapshot_hide_name(struct recorder *recorder, char *text) {
     return anonymize_name(recorder->standins, text);
 }
 
-/* The line that begins with or has `key`, from there on. */
-static char *snapshot_line_from(char *text, const char *key) {
-    const char *line = strstr(text, key);
+/* The first line that begins with `key`, as a text of its own; NULL: there is none. */
+static char *snapshot_line_of(const char *text, const char *key) {
+    const char *line = text;
+    while (line && !text_starts_with(line, key))
+        line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL;
     return line ? memory_strndup(line, strcspn(line, "\n")) : NULL;
 }
 
 static char *snapshot_nvidia_minor(struct recorder *recorder, char *text) {
     (void)recorder;
-    return snapshot_line_from(text, "Device Minor:");
+    return snapshot_line_of(text, "Device Minor:");
 }
 
 static char *snapshot_interface_type(struct recorder *recorder, char *text) {
     (void)recorder;
-    return snapshot_line_from(text, "DEVTYPE=");
+    return snapshot_line_of(text, "DEVTYPE=");
 }
 
 /* Of a partition's name only whether ZFS gave it. */
 static char *snapshot_partition_name(struct recorder *recorder, char *text) {
     static const char zfs[] = "PARTNAME=zfs-";
-    const char *name = strstr(text, zfs);
+    char *line = snapshot_line_of(text, zfs);
     (void)recorder;
-    return name && (name == text || name[-1] == '\n') ? memory_strdup(zfs) : NULL;
+    if (line)
+        line[strlen(zfs)] = '\0';
+    return line;
 }
 
 /* "6.1.0" of "6.1.0-18-amd64": what somebody added may name them. */
@@ -402,27 +406,21 @@ static char *snapshot_lower_device(struct recorder *recorder, char *text) {
 
 /* Of udev's record of a disk only whether it is of a ZFS pool, and of which. */
 static char *snapshot_udev_record(struct recorder *recorder, char *text) {
-    static const char type[] = "E:ID_FS_TYPE=", label[] = "E:ID_FS_LABEL=";
-    bool has_type = false, is_of_pool = false;
-    char *kept = NULL;
-    size_t size = 0;
-    FILE *out = memory_stream(&kept, &size);
-    for (char *line; text && (line = text_next_line(&text));) {
-        if (text_starts_with(line, label)) {
-            char *hidden = anonymize_words(recorder->standins, line + strlen(label));
-            fprintf(out, "%s%s\n", label, hidden);
-            free(hidden);
-        } else if (text_starts_with(line, type)) {
-            has_type = true;
-            is_of_pool |= strcmp(line + strlen(type), "zfs_member") == 0;
-            fprintf(out, "%s\n", line);
-        }
+    static const char member[] = "E:ID_FS_TYPE=zfs_member", key[] = "E:ID_FS_LABEL=";
+    char *type = snapshot_line_of(text, "E:ID_FS_TYPE="), *label = snapshot_line_of(text, key);
+    bool is_member = type && strcmp(type, member) == 0;
+    char *hidden =
+        is_member && label ? anonymize_words(recorder->standins, label + strlen(key)) : NULL;
+    char *kept = hidden ? memory_printf("%s\n%s%s", member, key, hidden)
+                        : memory_strdup(is_member ? member : "E:ID_FS_TYPE=other");
+    if (!type) {
+        free(kept);
+        kept = NULL;
     }
-    memory_stream_close(out, &kept);
-    if (is_of_pool)
-        return kept;
-    free(kept);
-    return has_type ? memory_strdup("E:ID_FS_TYPE=other") : NULL;
+    free(hidden);
+    free(label);
+    free(type);
+    return kept;
 }
 
 /* --- functions of lines */

@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <ftw.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -470,6 +472,7 @@ static void make_many_uses(void) {
     file("sys/devices/virtual/block/loop1/loop/backing_file", "/dev/sdf\n");
     pci("0000:0a:00.0", "0xa352\n");
     block("sdg", PCI "0000:0a:00.0/block/sdg", "8:96\n");
+    file("proc/consoles", "ttyS0 -W- (EC p a) 4:64\n");
     file("proc/1/mountinfo", "1 1 8:96 / /boot rw - ext4 /dev/sdg rw\n");
     file("proc/mounts", "/dev/sdc / ext4 rw 0 0\nproc /proc proc rw 0 0\n");
     file("proc/self/mountinfo", "1 1 8:32 / / rw - ext4 /dev/sdc rw\n"
@@ -602,7 +605,8 @@ static void make_other_uses(void) {
     card("0000:0d:00.0", "eth3");
     file("proc/net/pppoe", "Id Address Device\n1 5e:c1:e7:00:00:01 eth3\n");
     card("0000:0e:00.0", "eth4");
-    file("proc/net/arp", "5.12.231.1 0x1 0x2 5e:c1:e7:00:00:01 * eth4\n");
+    file("proc/net/arp", "5.12.231.1 0x1 0x2 5e:c1:e7:00:00:01 * eth4\n"
+                         "5.12.231.2 0x1 0x2 5e:c1:e7:00:00:02 * eth6\n");
     card("0000:0f:00.0", "eth5");
     file("sys/class/net/eth5/ifindex", "7\n");
     file("proc/net/packet", "sk RefCnt Type Proto Iface R\n5ec1e7 3 3 8864 7 1\n");
@@ -631,11 +635,14 @@ static void make_other_uses(void) {
             "/" PCI "0000:17:00.0/block/sdi/bcache");
     file("proc/net/route", "Iface\n");
     file("sys/bus/usb/drivers/x", "");
+    pci_of("0000:18:00.0", "0x020000\n", "igb"); /* down, so that it has no address */
+    entry("net", "0000:18:00.0", "eth6");
+    file(PCI "0000:18:00.0/net/eth6/operstate", "down\n");
 }
 
 static void other_uses_are_recorded(void **state) {
     (void)state;
-    static const char *const free_ones[] = {"0000:02:00.0", "0000:05:00.0"};
+    static const char *const free_ones[] = {"0000:02:00.0", "0000:05:00.0", "0000:18:00.0"};
     struct host host;
     make_other_uses();
     record_to(from, to);
@@ -643,7 +650,7 @@ static void other_uses_are_recorded(void **state) {
     for (size_t i = 0; i < host.count; i++) {
         const struct device *device = &host.devices[i];
         bool is_free = false;
-        for (size_t j = 0; j < 2; j++)
+        for (size_t j = 0; j < sizeof free_ones / sizeof *free_ones; j++)
             is_free |= !strcmp(device->address, free_ones[j]);
         if (is_free != (!device->use && !device->vm_use && !device->obstacle))
             fail_msg("%s: %s, %s, %s", device->address, device->use, device->vm_use,
@@ -661,6 +668,113 @@ static void other_uses_are_recorded(void **state) {
     assert_int_equal(nftw(to, look_for_secrets, 16, FTW_PHYS), 0);
     record_to(to, again);
     expect_same_host(to, again);
+}
+
+/* --- what the readers read */
+
+static int watcher;
+static struct {
+    char **paths; /* of the directories, by their watch's number */
+    size_t count;
+} watched;
+
+static int watch_directory(const char *path, const struct stat *status, int flag,
+                           struct FTW *where) {
+    (void)status;
+    (void)where;
+    if (flag != FTW_D)
+        return 0;
+    int id = inotify_add_watch(watcher, path, IN_OPEN | IN_ONLYDIR);
+    assert_true(id > 0);
+    while (watched.count <= (size_t)id) {
+        watched.paths = memory_grow(watched.paths, watched.count, sizeof *watched.paths);
+        watched.paths[watched.count++] = NULL;
+    }
+    free(watched.paths[id]);
+    watched.paths[id] = memory_strdup(path);
+    return 0;
+}
+
+/* Of these a record has nothing, or less than a file where it says nothing. */
+static bool stays_out(const char *path) {
+    static const char *const patterns[] = {
+        "*/uevent",            /* without a type of interface, or a partition of ZFS */
+        "*/loop/backing_file", /* and zram's: of a file that is no device */
+        "*/backing_dev",
+        "proc/cmdline", /* names the root's device, which then is /dev/dm-0 and the like */
+        "proc/meminfo", /* an empty proc/swaps says the same */
+        "run/udev/data/c*",
+        "run/libvirt/qemu/*", /* has another name */
+    };
+    bool is_known = has_secret(path);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+        is_known |= fnmatch(patterns[i], path, 0) == 0;
+    return is_known;
+}
+
+/* Fails for a file of the host that a reader has opened and that the record does not have. */
+static size_t expect_opened_files(void) {
+    _Alignas(struct inotify_event) char events[65536];
+    size_t files = 0;
+    for (ssize_t size; (size = read(watcher, events, sizeof events)) > 0;)
+        for (const char *at = events; at < events + size;) {
+            const struct inotify_event *event = (const void *)at;
+            at += sizeof *event + event->len;
+            assert_false(event->mask & IN_Q_OVERFLOW);
+            if (!event->len || event->mask & IN_ISDIR)
+                continue;
+            char *path = memory_printf("%s/%s", watched.paths[event->wd], event->name);
+            const char *below = path + strlen(from) + 1;
+            char *recorded = memory_printf("%s/%s", to, below);
+            struct stat status;
+            if (lstat(recorded, &status) < 0 && !stays_out(below))
+                fail_msg("%s is read, and not recorded", below);
+            files++;
+            free(recorded);
+            free(path);
+        }
+    return files;
+}
+
+static void expect_what_is_read(void) {
+    struct host host;
+    record_to(from, to);
+    watcher = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    assert_true(watcher >= 0);
+    assert_int_equal(nftw(from, watch_directory, 16, FTW_PHYS), 0);
+    char drained[65536];
+    while (read(watcher, drained, sizeof drained) > 0)
+        ; /* nftw() itself opened the directories */
+    sample_host(&host, from);
+    host_finish(&host);
+    assert_true(expect_opened_files() > 20);
+    close(watcher);
+    for (size_t i = 0; i < watched.count; i++)
+        free(watched.paths[i]);
+    free(watched.paths);
+    watched.paths = NULL;
+    watched.count = 0;
+    assert_int_equal(nftw(to, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(nftw(from, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void what_is_read_is_recorded(void **state) {
+    (void)state;
+    static const char *const hosts[] = {"nas",       "server",   "desktop", "usb",
+                                        "usb-after", "dual-tpu", "no-iommu"};
+    static void (*const make[])(void) = {make_host, make_many_uses, make_other_uses};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        char *copy = memory_printf("cp -a tests/hosts/%s %s.new && rm -rf %s && mv %s.new %s",
+                                   hosts[i], from, from, from, from);
+        assert_int_equal(system(copy), 0);
+        free(copy);
+        expect_what_is_read();
+    }
+    for (size_t i = 0; i < sizeof make / sizeof *make; i++) {
+        assert_int_equal(mkdir(from, 0755), 0);
+        make[i]();
+        expect_what_is_read();
+    }
 }
 
 /* What could not be read is as little readable in the record. */
@@ -801,6 +915,7 @@ int main(void) {
         TEST(a_record_says_the_same),
         TEST(every_reason_is_recorded),
         TEST(other_uses_are_recorded),
+        TEST(what_is_read_is_recorded),
         TEST(what_cannot_be_read_is_recorded),
         TEST(a_kernel_without_swap_is_recorded),
         TEST(only_proc_mounts),
