@@ -11,17 +11,31 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_LIMIT = 24, HELP = 1, FIRST = 256 };
+enum { OPTION_LIMIT = 24, HELP = 1, FIRST = 256, HELP_COLUMNS = 80 };
 
 /* --- help */
 
+/* Puts the text after a space, or below the first argument if the line would be too long. */
+static void command_add_to_usage(FILE *out, const char *text, int indent, int *column) {
+    if (*column + (int)strlen(text) + 1 > HELP_COLUMNS) {
+        fprintf(out, "\n%*s", indent, "");
+        *column = indent;
+    }
+    *column += fprintf(out, " %s", text);
+}
+
 static void command_print_usage(const struct command *command, FILE *out) {
-    fprintf(out, "virt-rules %s%s%s", command->name, *command->operands ? " " : "",
-            command->operands);
-    for (const struct command_option *option = command->options; option->name; option++)
-        if (option->help)
-            fprintf(out, " [--%s%s%s]", option->name, option->argument ? " " : "",
-                    option->argument ? option->argument : "");
+    int indent = fprintf(out, "usage: virt-rules %s", command->name), column = indent;
+    if (*command->operands)
+        command_add_to_usage(out, command->operands, indent, &column);
+    for (const struct command_option *option = command->options; option->name; option++) {
+        if (!option->help)
+            continue;
+        char *text = memory_printf("[--%s%s%s]", option->name, option->argument ? " " : "",
+                                   option->argument ? option->argument : "");
+        command_add_to_usage(out, text, indent, &column);
+        free(text);
+    }
     putc('\n', out);
 }
 
@@ -30,16 +44,26 @@ static int command_option_width(const struct command_option *option) {
                  (option->argument ? 1 + strlen(option->argument) : 0));
 }
 
+/* Prints the text from column `indent` to HELP_COLUMNS. */
+static void command_print_words(const char *text, int indent) {
+    int column = indent;
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column > indent && column + 1 + length > HELP_COLUMNS) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        }
+        column += printf("%s%.*s", column > indent ? " " : "", length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
 static void command_print_option(const struct command_option *option, int width) {
     printf("  --%s%s%s%*s  ", option->name, option->argument ? " " : "",
            option->argument ? option->argument : "", width - command_option_width(option), "");
-    for (const char *line = option->help; *line;) {
-        size_t length = strcspn(line, "\n");
-        printf("%.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-        if (*line)
-            printf("%*s", width + 4, "");
-    }
+    command_print_words(option->help, width + 4);
 }
 
 static void command_print_help(const struct command *command) {
@@ -62,7 +86,7 @@ int command_usage(const struct command *command, const char *format, ...) {
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    fputs("\nusage: ", stderr);
+    putc('\n', stderr);
     command_print_usage(command, stderr);
     return EXIT_USAGE;
 }

@@ -48,7 +48,7 @@ struct command_line {
 struct command_option {
     const char *name;
     const char *argument; /* its name in the help, "DIR"; NULL: a flag without an argument */
-    const char *help;     /* one line or more; NULL: not shown */
+    const char *help;     /* one line, which the help wraps; NULL: not shown */
     size_t field;         /* offset of the `bool` or `const char *` in the command's own struct */
     /* Instead of a field: gets each argument. Anything but 0 ends the program with that status. */
     int (*take)(struct command_line *line, const struct command_option *option, const char *text);

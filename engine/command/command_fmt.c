@@ -201,8 +201,8 @@ const struct command command_fmt_row = {
     .name = "fmt",
     .operands = "[FILE or DIRECTORY ...]",
     .summary = "Reformat rule files.",
-    .notes =
-        "Without a file: the rules directory. '-' formats standard input to standard output.\n",
+    .notes = "Without a file: the rules directory. '-' formats standard input to standard\n"
+             "output.\n",
     .options = command_fmt_options,
     .run = command_fmt_run,
 };

@@ -461,7 +461,7 @@ static const struct command_option command_log_options[] = {
      .help = "keep printing new lines until interrupted",
      .field = offsetof(struct log_view, follow)},
     {.name = "json",
-     .help = "print the log's JSON objects, one a line",
+     .help = "print the log's JSON objects, one per line",
      .field = offsetof(struct log_view, line.json)},
     OPTION_STATE,
     {0},

@@ -157,7 +157,7 @@ const struct command command_plug_row = {
     .operands = "[ACTION DEVICE [ID]]",
     .summary = "Handle a device that was added or removed; udev calls it.",
     .notes = "udev passes the event in the environment. By hand: ACTION is 'add' or 'remove',\n"
-             "DEVICE is a PCI address or a USB port, ID is the id of a device that was removed.\n",
+             "DEVICE is a PCI address or a USB port. ID is the id of a removed device.\n",
     .options = command_plug_options,
     .run = command_plug_run,
 };

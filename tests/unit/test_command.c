@@ -64,7 +64,7 @@ static const struct command_option options[] = {
     {.name = "flag", .help = "a flag", .field = offsetof(struct test_options, flag)},
     {.name = "value",
      .argument = "TEXT",
-     .help = "a text\nof two lines",
+     .help = "a text that does not fit: it is longer than what is left of the 80 columns",
      .field = offsetof(struct test_options, value)},
     {.name = "take", .argument = "X", .take = take},
     {0}};
@@ -144,11 +144,11 @@ static void help_is_a_success(void **state) {
     (void)state;
     assert_string_equal(parsed("a --help --nonsense", &status), "-");
     assert_int_equal(status, EXIT_FINE);
-    assert_string_equal(prints,
-                        "virt-rules test WORD [--flag] [--value TEXT]\n\nTests.\n\nA note.\n\n"
-                        "  --flag        a flag\n"
-                        "  --value TEXT  a text\n"
-                        "                of two lines\n");
+    assert_string_equal(
+        prints, "usage: virt-rules test WORD [--flag] [--value TEXT]\n\nTests.\n\nA note.\n\n"
+                "  --flag        a flag\n"
+                "  --value TEXT  a text that does not fit: it is longer than what is left of the\n"
+                "                80 columns\n");
     assert_string_equal(errors, "");
 }
 
@@ -226,7 +226,7 @@ static void a_command_without_operands(void **state) {
     assert_false(command_parse(&read_options.line, &bare, 2, argv, &status));
     restore(&out, prints, sizeof prints);
     assert_int_equal(status, EXIT_FINE);
-    assert_string_equal(prints, "virt-rules bare\n\nTests.\n\n");
+    assert_string_equal(prints, "usage: virt-rules bare\n\nTests.\n\n");
 }
 
 static void empty_arguments(void **state) {

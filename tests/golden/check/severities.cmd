@@ -1,5 +1,5 @@
 rules='on vm a, a started run "x"'
-check() { echo "\$ $*"; echo "$rules" | virt-rules check "$@" - 2>&1 | grep -v "^usage"; echo "status ${PIPESTATUS[1]}"; }
+check() { echo "\$ $*"; echo "$rules" | virt-rules check "$@" - 2>&1 | sed '/^usage/,$d'; echo "status ${PIPESTATUS[1]}"; }
 check
 check --strict
 check --ignore repeated-word --warn relative-path
