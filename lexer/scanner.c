@@ -43,7 +43,7 @@ enum event_name scanner_event_from_text(const char *text) {
     return event;
 }
 
-static uint64_t scanner_mix(uint64_t hash, uint64_t value) {
+uint64_t scanner_mix_hash(uint64_t hash, uint64_t value) {
     hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
     return hash ^ hash >> 32;
 }
@@ -53,16 +53,12 @@ uint32_t scanner_text_hash(const char *text, size_t length) {
     uint64_t hash = length, piece;
     for (; length >= sizeof piece; text += sizeof piece, length -= sizeof piece) {
         memcpy(&piece, text, sizeof piece);
-        hash = scanner_mix(hash, piece);
+        hash = scanner_mix_hash(hash, piece);
     }
     for (piece = 0; length > 0; length--)
         piece = piece << 8 | (unsigned char)*text++;
-    hash = scanner_mix(hash, piece);
+    hash = scanner_mix_hash(hash, piece);
     return (uint32_t)hash ? (uint32_t)hash : 1;
-}
-
-static bool scanner_is_text(const char *have, const char *text, size_t length) {
-    return !strncmp(have, text, length) && !have[length];
 }
 
 /* The text's slot, or the free one where it belongs. */
@@ -70,14 +66,10 @@ static size_t scanner_slot_of(const struct interner *interner, uint32_t hash, co
                               size_t length) {
     size_t last = interner->size - 1, at = hash & last;
     while (interner->hashes[at] &&
-           (interner->hashes[at] != hash || !scanner_is_text(interner->slots[at], text, length)))
+           (interner->hashes[at] != hash || strncmp(interner->slots[at], text, length) != 0 ||
+            interner->slots[at][length]))
         at = (at + 1) & last;
     return at;
-}
-
-static void scanner_put(struct interner *interner, size_t at, uint32_t hash, const char *text) {
-    interner->hashes[at] = hash;
-    interner->slots[at] = text;
 }
 
 static void scanner_grow(struct interner *interner) {
@@ -90,7 +82,8 @@ static void scanner_grow(struct interner *interner) {
             size_t at = old.hashes[i] & (interner->size - 1);
             while (interner->hashes[at])
                 at = (at + 1) & (interner->size - 1);
-            scanner_put(interner, at, old.hashes[i], old.slots[i]);
+            interner->hashes[at] = old.hashes[i];
+            interner->slots[at] = old.slots[i];
         }
     free((void *)old.slots);
     free(old.hashes);
@@ -102,7 +95,8 @@ const char *scanner_intern(struct interner *interner, const char *text, size_t l
     uint32_t hash = scanner_text_hash(text, length);
     size_t at = scanner_slot_of(interner, hash, text, length);
     if (!interner->hashes[at]) {
-        scanner_put(interner, at, hash, memory_arena_text(interner->arena, text, length));
+        interner->hashes[at] = hash;
+        interner->slots[at] = memory_arena_text(interner->arena, text, length);
         interner->used++;
     }
     return interner->slots[at];

@@ -62,6 +62,7 @@ struct interner {
     size_t size, used;
 };
 
+uint64_t scanner_mix_hash(uint64_t hash, uint64_t value);
 uint32_t scanner_text_hash(const char *text, size_t length);
 const char *scanner_intern(struct interner *interner, const char *text, size_t length);
 void scanner_interner_finish(struct interner *interner);

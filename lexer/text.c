@@ -81,13 +81,6 @@ void text_escape(FILE *out, const char *text, size_t length) {
     }
 }
 
-static bool text_is_valid(const char *text, size_t length) {
-    for (size_t i = 0, size; i < length; i += size)
-        if (!(size = utf8_length(text + i, length - i)))
-            return false;
-    return true;
-}
-
 /* --- JSON */
 
 static struct json_object *text_json_check(struct json_object *object) {
@@ -137,8 +130,6 @@ struct json_object *text_json(const char *text) {
     if (!text)
         return NULL;
     size_t length = strlen(text);
-    if (text_is_valid(text, length))
-        return text_json_check(json_object_new_string_len(text, (int)length));
     char *valid = memory_resize(NULL, 3 * length + 1, 1);
     size_t used = 0;
     for (size_t i = 0, size; i < length; i += size ? size : 1) {

@@ -32,11 +32,6 @@ static bool conflict_is_whole(const struct criterion *device) {
     return device && !device->incomplete;
 }
 
-static uint64_t conflict_mix(uint64_t hash, uint64_t value) {
-    hash = (hash ^ value) * 0x9e3779b97f4a7c15U;
-    return hash ^ hash >> 29;
-}
-
 static bool conflict_same_criteria(const struct criterion *a, const struct criterion *b) {
     for (; a && b; a = a->next, b = b->next)
         if (a->alternative != b->alternative || !syntax_same_criterion(a, b))
@@ -70,18 +65,18 @@ static bool conflict_is_same(const struct conflict *a, const struct conflict *b)
 
 static uint64_t conflict_hash_vms(uint64_t hash, const struct word *vms) {
     for (; vms; vms = vms->next)
-        hash = conflict_mix(hash, vms->hash);
+        hash = scanner_mix_hash(hash, vms->hash);
     return hash;
 }
 
 static uint32_t conflict_hash(const struct conflict *conflict) {
-    uint64_t hash = conflict_mix(conflict->event, conflict->action->verb);
+    uint64_t hash = scanner_mix_hash(conflict->event, conflict->action->verb);
     if (conflict->action->verb == VERB_RUN)
         hash = conflict_hash_vms(conflict_hash_vms(hash, conflict->action->command),
                                  conflict->rule->vms);
     else
         for (const struct criterion *one = conflict->target->device; one; one = one->next)
-            hash = conflict_mix(hash, syntax_criterion_bits(one) ^ one->kind);
+            hash = scanner_mix_hash(hash, syntax_criterion_bits(one) ^ one->kind);
     return (uint32_t)(hash >> 32);
 }
 

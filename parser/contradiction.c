@@ -37,13 +37,9 @@ static const struct criterion *contradiction_next_alternative(const struct crite
     return one;
 }
 
-static bool contradiction_other_half(bool any_a, uint16_t a, bool any_b, uint16_t b) {
-    return !any_a && !any_b && a != b;
-}
-
 static bool contradiction_other_id(const struct criterion *a, const struct criterion *b) {
-    return contradiction_other_half(a->any_vendor, a->id.vendor, b->any_vendor, b->id.vendor) ||
-           contradiction_other_half(a->any_device, a->id.device, b->any_device, b->id.device);
+    return (!a->any_vendor && !b->any_vendor && a->id.vendor != b->id.vendor) ||
+           (!a->any_device && !b->any_device && a->id.device != b->id.device);
 }
 
 static bool contradiction_other_class(struct class_prefix a, struct class_prefix b) {
@@ -63,9 +59,8 @@ static bool contradiction_excludes(const struct criterion *a, const struct crite
     case CRITERION_CLASS:
         return contradiction_other_class(a->class_prefix, b->class_prefix);
     case CRITERION_ADDRESS:
-        if (!value_is_glob(a->text) && !value_is_glob(b->text))
-            return a->text != b->text;
-        return a->text != b->text && !glob_addresses_meet(a->text, b->text);
+        return a->text != b->text && !((value_is_glob(a->text) || value_is_glob(b->text)) &&
+                                       glob_addresses_meet(a->text, b->text));
     case CRITERION_PORT:
     case CRITERION_SERIAL:
         return a->text != b->text;

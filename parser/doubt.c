@@ -282,6 +282,18 @@ void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics) {
 static char *doubt_device_text(const struct source *source, const struct criterion *criteria,
                                size_t *budget);
 
+/* Both texts in one; frees `more`. NULL, as `more` may be: every device. */
+static char *doubt_join(char *text, const char *glue, char *more) {
+    if (more) {
+        memory_append(&text, "%s%s", glue, more);
+    } else {
+        free(text);
+        text = NULL;
+    }
+    free(more);
+    return text;
+}
+
 /* NULL: every device. */
 static char *doubt_name_text(const struct source *source, const struct criterion *name,
                              size_t *budget) {
@@ -290,10 +302,7 @@ static char *doubt_name_text(const struct source *source, const struct criterion
     char *text = count < DOUBT_CANDIDATES ? memory_strdup("") : NULL;
     for (size_t i = 0; i < count && text; i++) {
         char *one = doubt_device_text(list[i]->source, list[i]->device, budget);
-        char *longer = one ? memory_printf("%s%s%s", text, i ? " or " : "", one) : NULL;
-        free(one);
-        free(text);
-        text = longer;
+        text = doubt_join(text, i ? " or " : "", one);
     }
     if (text && strstr(text, " or ")) {
         char *whole = memory_printf("(%s)", text);
@@ -321,13 +330,10 @@ static char *doubt_alternative_text(const struct source *source, const struct cr
     do {
         char *condition = doubt_one_text(source, one, budget);
         everything |= !condition && first->either;
-        if (condition) {
-            char *longer = memory_printf("%s%s%s", text ? text : "",
-                                         text ? first->either ? " or " : " " : "", condition);
-            free(text);
-            text = longer;
-        }
-        free(condition);
+        if (condition && text)
+            text = doubt_join(text, first->either ? " or " : " ", condition);
+        else if (condition)
+            text = condition;
         one = one->next;
     } while (one && !one->alternative);
     *next = one;
@@ -343,11 +349,7 @@ static char *doubt_device_text(const struct source *source, const struct criteri
     char *text = memory_strdup("");
     for (const struct criterion *one = criteria; one && text;) {
         char *alternative = doubt_alternative_text(source, one, budget, &one);
-        char *longer =
-            alternative ? memory_printf("%s%s%s", text, *text ? " or " : "", alternative) : NULL;
-        free(alternative);
-        free(text);
-        text = longer;
+        text = doubt_join(text, *text ? " or " : "", alternative);
     }
     return text;
 }

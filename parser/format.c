@@ -90,20 +90,16 @@ static void format_spell_criteria(struct formatter *formatter, const struct crit
     }
 }
 
-static void format_spell_rule(struct formatter *formatter, const struct rule *rule) {
-    for (const struct action *action = rule->actions; action; action = action->next)
-        if (action->verb != VERB_RUN)
-            for (const struct target *one = action->targets; one; one = one->next)
-                format_spell_criteria(formatter, one->device);
-}
-
 static void format_spell(struct formatter *formatter, const struct syntax *syntax) {
     for (const struct definition *one = syntax->definitions; one; one = one->next)
         format_spell_criteria(formatter, one->device);
     for (const struct guard *one = syntax->guards; one; one = one->next)
         format_spell_criteria(formatter, one->device);
     for (const struct rule *one = syntax->rules; one; one = one->next)
-        format_spell_rule(formatter, one);
+        for (const struct action *action = one->actions; action; action = action->next)
+            if (action->verb != VERB_RUN)
+                for (const struct target *target = action->targets; target; target = target->next)
+                    format_spell_criteria(formatter, target->device);
 }
 
 /* --- lines */
@@ -134,16 +130,12 @@ static size_t format_piece_text(const struct formatter *formatter, const struct 
     return length;
 }
 
-static unsigned format_piece_width(const struct formatter *formatter, const struct piece *piece) {
-    return piece->spelling
-               ? (unsigned)strlen(piece->spelling)
-               : source_characters(formatter->source, piece->span.start, piece->span.end);
-}
-
 static void format_write_piece(struct formatter *formatter, const struct piece *piece, bool first) {
     const char *text = NULL;
     size_t length = format_piece_text(formatter, piece, &text);
-    unsigned width = format_piece_width(formatter, piece);
+    unsigned width = piece->spelling
+                         ? (unsigned)length
+                         : source_characters(formatter->source, piece->span.start, piece->span.end);
     bool glued = first || piece->token == TOKEN_COMMA;
     bool comma_next = !piece->comment && piece[1].token == TOKEN_COMMA && !piece[1].comment;
     if (!glued && !piece->comment && formatter->column + 1 + width + comma_next > WIDTH - 2) {
@@ -192,20 +184,6 @@ static void format_write_pieces(struct formatter *formatter) {
     format_end_line(formatter);
 }
 
-static char *format_write_all(struct formatter *formatter, size_t *size) {
-    char *text = NULL;
-    formatter->out = memory_stream(&text, size);
-    format_write_pieces(formatter);
-    memory_stream_close(formatter->out, &text);
-    return text;
-}
-
-static void format_formatter_finish(struct formatter *formatter) {
-    for (size_t i = 0; i < formatter->count; i++)
-        free(formatter->pieces[i].spelling);
-    free(formatter->pieces);
-}
-
 char *format_rules(struct source *source, struct diagnostics *diagnostics, size_t *size) {
     struct syntax syntax;
     size_t before = diagnostics->count;
@@ -219,8 +197,12 @@ char *format_rules(struct source *source, struct diagnostics *diagnostics, size_
                          (struct piece){.token = TOKEN_END}); /* so that each has a next one */
         formatter.count--;
         format_spell(&formatter, &syntax);
-        text = format_write_all(&formatter, size);
-        format_formatter_finish(&formatter);
+        formatter.out = memory_stream(&text, size);
+        format_write_pieces(&formatter);
+        memory_stream_close(formatter.out, &text);
+        for (size_t i = 0; i < formatter.count; i++)
+            free(formatter.pieces[i].spelling);
+        free(formatter.pieces);
     }
     syntax_finish(&syntax);
     return text;

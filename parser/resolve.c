@@ -95,12 +95,6 @@ static struct definition *resolve_find_definition(const struct resolver *resolve
     return one ? one : first && !first->source->refused ? first : NULL;
 }
 
-static void resolve_suggest_criterion(struct suggestion *suggestion) {
-    for (int kind = 0; kind < CRITERION_COUNT; kind++)
-        if (syntax_criterion(kind)->keyword != TOKEN_END)
-            suggest(suggestion, syntax_criterion(kind)->text);
-}
-
 /* Needless words that people write before an id or an address. */
 static bool resolve_is_needless(const char *text) {
     static const char *const words[] = {"pci",  "id", "address", "addr", "bus",
@@ -139,7 +133,9 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
             suggest(&suggestion, scanner_token_text(TOKEN_ANY));
             suggest(&suggestion, scanner_token_text(TOKEN_ALL));
         }
-        resolve_suggest_criterion(&suggestion);
+        for (int kind = 0; kind < CRITERION_COUNT; kind++)
+            if (syntax_criterion(kind)->keyword != TOKEN_END)
+                suggest(&suggestion, syntax_criterion(kind)->text);
     }
     char *address = value_corrected_address(name->text);
     if (suggestion.best)
@@ -270,20 +266,15 @@ static void resolve_report_broken(struct resolver *resolver, struct source *sour
                             "correct %s first", one->definition->source->path);
 }
 
-static void resolve_each_target(struct resolver *resolver, struct rule *rule,
-                                criteria_function *function) {
-    for (struct action *action = rule->actions; action; action = action->next)
-        if (action->verb != VERB_RUN)
-            for (struct target *target = action->targets; target; target = target->next)
-                function(resolver, rule->source, target->device);
-}
-
 static void resolve_each_use(struct resolver *resolver, criteria_function *function) {
     for (struct guard *guard = resolver->syntax->guards; guard; guard = guard->next)
         function(resolver, guard->source, guard->device);
     resolver->in_rule = true;
     for (struct rule *rule = resolver->syntax->rules; rule; rule = rule->next)
-        resolve_each_target(resolver, rule, function);
+        for (struct action *action = rule->actions; action; action = action->next)
+            if (action->verb != VERB_RUN)
+                for (struct target *target = action->targets; target; target = target->next)
+                    function(resolver, rule->source, target->device);
 }
 
 void resolve_names(struct syntax *syntax, struct diagnostics *diagnostics) {

@@ -61,6 +61,7 @@ struct parser {
 #include "lexer/character.h"
 #include "parser/glob.h"
 #include "parser/suggest.h"
+#include "parser/word_check.h"
 
 #include <string.h>
 #include <strings.h>
@@ -84,267 +85,18 @@ static void yyerror(const struct span *span, struct parser *parser, const char *
                : ((rules_node)->next = (last)->next, (last)->next = (rules_node)))
 #define OPENED(type, last) ((type *)rules_open_ring(last))
 
-static void *rules_open_ring(void *last);
-static void *rules_node(struct parser *parser, size_t size);
-static struct word *rules_new_word(struct parser *parser, struct span span, enum word_kind kind, const char *text);
-static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text);
-static struct word *rules_bare_argument(struct parser *parser, struct span span, const char *text);
-static void rules_set_field(struct parser *parser, struct word *word, const char *field, struct span span);
-static struct event_list *rules_new_event(struct parser *parser, struct span span, enum event_name event);
-static void rules_unknown_event(struct parser *parser, struct span span, const char *text);
-static struct criterion *rules_new_criterion(struct parser *parser, struct span span, struct span value_span,
-                                       value_reader *read, const char *text);
-static struct criterion *rules_begin_alternative(struct parser *parser, struct criterion *last,
-                                           struct criterion *criterion);
-static struct criterion *rules_append_criterion(struct parser *parser, struct criterion *last,
-                                          struct criterion *criterion);
-static struct target *rules_new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
-                                 struct criterion *device);
-static struct action_option *rules_new_option(struct parser *parser, struct span span, enum option_kind kind);
-static struct action *rules_new_action(struct parser *parser, struct span span, enum verb verb);
 static void rules_leave_line(struct parser *parser);
 static void rules_leave_definition(struct parser *parser);
-static void rules_hint_name_of_words(struct parser *parser);
-static void rules_make_unread(struct parser *parser, struct criterion *criterion);
 static void rules_leave_action(struct parser *parser);
-static void rules_add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
-                     struct action *actions);
-static struct guard *rules_add_guard(struct parser *parser, struct span span, struct criterion *device, struct word *vms);
-static bool rules_ends_device(const struct parser *parser, struct span rest);
-static struct criterion *rules_trim_names(struct criterion *last);
-static void rules_add_doubtful_guard(struct parser *parser, struct span span, struct criterion *device);
-static const char *rules_word_at(struct parser *parser, struct span span);
-static void rules_add_bad_name(struct parser *parser, const char *name);
-static void rules_add_definition(struct parser *parser, struct span span, struct span name_span,
-                           struct criterion *device);
-}
-
-%define api.pure full
-%define api.token.raw
-%define api.value.type {union parser_value}
-%define api.location.type {struct span}
-%define parse.error custom
-%define parse.lac full
-%locations
-%expect 0
-%parse-param {struct parser *parser}
-%lex-param {struct parser *parser}
-
-%token END 0
-%token NEWLINE COMMA OPEN CLOSE
-%token <token> WORD NUMBER STRING EVENT
-%token ON VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR ROM OFF THEN RESET REBOOT
-/* Each stands for all keywords of words.def that may be in the same place. */
-%token <token> BACKEND WORD_CRITERION STRING_CRITERION FLAG_OPTION DURATION_OPTION
-
-%type <word> vm vms guarded argument arguments
-%type <event> event events
-%type <criterion> device criterion
-%type <target> target targets
-%type <option> option
-%type <action> action block_actions block last_action
-%type <quantifier> quantifier
-%type <backend> backend any_backend
-%type <flag> with_group
-%type <milliseconds> duration
-%type <token> lump
-
-/* "name", "title" or "uuid" before a VM's word: not a keyword anywhere else. */
-%token <token> FIELD
-
-%%
-
-file: %empty
-    | file NEWLINE
-    | file definition
-    | file rule
-    | file block_rule NEWLINE
-    | file guard
-    | file error NEWLINE    { yyerrok; rules_leave_line(parser); }
-    | file error block NEWLINE { yyerrok; rules_leave_line(parser); }
-    ;
-
-definition: DEVICE WORD IS device NEWLINE {
-        bool named = value_name(&parser->values, @WORD, $WORD.text);
-        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case($WORD.text));
-        if (!named)
-            rules_add_bad_name(parser, rules_word_at(parser, @WORD));
-        else
-            rules_add_definition(parser, JOINED(@DEVICE, @device), @WORD, $device);
-    };
-
-rule: ON VM vms events action NEWLINE {
-        rules_add_rule(parser, JOINED(@ON, @action), $vms, $events, $action);
-    };
-
-block_rule: ON VM vms events block {
-        rules_add_rule(parser, JOINED(@ON, @events), $vms, $events, $block);
-    };
-
-guard: NEVER ATTACH device guarded NEWLINE {
-        rules_add_guard(parser, JOINED(@NEVER, @guarded), $device, $guarded);
-    }
-    | NEVER ATTACH device TO error NEWLINE {
-        yyerrok;
-        rules_add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start}, $device);
-    }
-    | NEVER ATTACH device error NEWLINE {
-        yyerrok;
-        rules_add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start},
-                           rules_ends_device(parser, (struct span){@device.end, @NEWLINE.start}) ? rules_trim_names($device) : NULL);
-    };
-
-guarded: %empty             { $$ = NULL; }
-    | TO VM vms             { $$ = $vms; }
-    ;
-
-vms: vm                     { $$ = RING($vm); }
-    | vms[last] COMMA vm    { $$ = APPEND($last, $vm); }
-    ;
-
-vm: ANY                     { $$ = rules_new_word(parser, @$, WORD_ANY, "any"); }
-    | WORD                  { $$ = rules_bare_word(parser, @$, $WORD.text); parser->vm = @$; }
-    | NUMBER                { $$ = rules_bare_word(parser, @$, $NUMBER.text); parser->vm = @$; }
-    | STRING                { $$ = rules_new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
-    | FIELD lump            {
-        $$ = rules_bare_word(parser, @lump, $lump.text);
-        rules_set_field(parser, $$, $FIELD.text, @$);
-    }
-    | FIELD STRING          {
-        $$ = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
-        rules_set_field(parser, $$, $FIELD.text, @$);
-    }
-    ;
-
-lump: WORD | NUMBER;
-
-events: event               { $$ = RING($event); }
-    | events[last] COMMA event { $$ = APPEND($last, $event); }
-    ;
-
-event: EVENT                { $$ = rules_new_event(parser, @$, $EVENT.event); }
-    | lump                  { $$ = NULL; rules_unknown_event(parser, @$, $lump.text); }
-    ;
-
-block: OPEN {
-        parser->open_block = @OPEN;
-        parser->in_block = true;
-        parser->stray_block = parser->error_on_line;
-        if (parser->stray_block)
-            rules_leave_definition(parser);
-    }
-       block_actions last_action CLOSE {
-        $$ = APPEND($block_actions, $last_action);
-        parser->in_block = false;
-    };
-
-block_actions: %empty       { $$ = NULL; }
-    | block_actions[last] NEWLINE           { $$ = $last; }
-    | block_actions[last] action NEWLINE    { $$ = APPEND($last, $action); }
-    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; rules_leave_action(parser); }
-    ;
-
-last_action: %empty         { $$ = NULL; }
-    | action
-    | error                 { $$ = NULL; rules_leave_action(parser); }
-    ;
-
-action: ATTACH targets AS backend {
-        $$ = rules_new_action(parser, @$, VERB_ATTACH);
-        $$->targets = OPENED(struct target, $targets);
-        $$->backend = $backend;
-    }
-    | ATTACH targets WITH GROUP AS backend {
-        $$ = rules_new_action(parser, @$, VERB_ATTACH);
-        $$->targets = OPENED(struct target, $targets);
-        $$->with_group = true;
-        $$->backend = $backend;
-    }
-    | DETACH targets with_group any_backend {
-        $$ = rules_new_action(parser, @$, VERB_DETACH);
-        $$->targets = OPENED(struct target, $targets);
-        $$->with_group = $with_group;
-        $$->backend = $any_backend;
-    }
-    | RUN STRING arguments {
-        struct word *program = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
-        program->next = OPENED(struct word, $arguments);
-        $$ = rules_new_action(parser, @$, VERB_RUN);
-        $$->command = program;
-    }
-    | action[last] option {
-        $$ = $last;
-        $$->span = @$;
-        *parser->options_end = $option;
-        parser->options_end = &$option->next;
-    }
-    ;
-
-arguments: %empty           { $$ = NULL; }
-    | arguments[last] argument { $$ = APPEND($last, $argument); }
-    ;
-
-argument: lump              { $$ = rules_bare_argument(parser, @$, $lump.text); }
-    | STRING                { $$ = rules_new_word(parser, @$, WORD_QUOTED, $STRING.text); }
-    ;
-
-targets: target             { $$ = RING($target); }
-    | targets[last] COMMA target { $$ = APPEND($last, $target); }
-    ;
-
-target: device              { $$ = rules_new_target(parser, @$, QUANTIFIER_ONE, 1, $device); }
-    | quantifier device     { $$ = rules_new_target(parser, @$, $quantifier.kind, $quantifier.count, $device); }
-    ;
-
-quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
-    | ANY                   { $$.kind = QUANTIFIER_ANY; $$.count = 1; }
-    | ANY NUMBER            {
-        $$.kind = QUANTIFIER_ANY;
-        value_count(&parser->values, &$$.count, @NUMBER, $NUMBER.text);
-    }
-    ;
-
-device: criterion           { $$ = rules_begin_alternative(parser, NULL, $criterion); }
-    | device[last] criterion { $$ = rules_append_criterion(parser, $last, $criterion); }
-    | device[last] OR criterion { $$ = rules_begin_alternative(parser, $last, $criterion); }
-    ;
-
-criterion: WORD             { $$ = rules_new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
-    | WORD_CRITERION[key] lump {
-        $$ = rules_new_criterion(parser, @$, @lump, syntax_criterion_of($key.keyword)->read, $lump.text);
-    }
-    | STRING_CRITERION[key] STRING {
-        $$ = rules_new_criterion(parser, @$, @STRING, syntax_criterion_of($key.keyword)->read, $STRING.text);
-    }
-    ;
-
-with_group: %empty          { $$ = false; }
-    | WITH GROUP            { $$ = true; }
-    ;
-
-any_backend: %empty         { $$ = BACKEND_NONE; }
-    | AS backend            { $$ = $backend; }
-    ;
-
-backend: BACKEND            { $$ = syntax_backend_of($BACKEND.keyword); };
-
-option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword)); }
-    | DURATION_OPTION[key] duration {
-        $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword));
-        $$->milliseconds = $duration;
-    }
-    | ROM OFF               { $$ = rules_new_option(parser, @$, OPTION_ROM_OFF); }
-    | ROM STRING            { $$ = rules_new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
-    | THEN RESET            { $$ = rules_new_option(parser, @$, OPTION_THEN_RESET); }
-    | THEN REBOOT           { $$ = rules_new_option(parser, @$, OPTION_THEN_REBOOT); }
-    ;
-
-duration: lump              { $$ = 0; value_duration(&parser->values, &$$, @$, $lump.text); };
-
-%%
 
 static void *rules_node(struct parser *parser, size_t size) {
     return memory_arena_alloc(&parser->values.syntax->arena, size);
+}
+
+/* The interned text of that span. */
+static const char *rules_word_at(struct parser *parser, struct span span) {
+    return scanner_intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
+                  span.end - span.start);
 }
 
 /* Every node begins with its `next`. */
@@ -381,16 +133,9 @@ static struct word *rules_bare_argument(struct parser *parser, struct span span,
     return rules_new_word(parser, span, WORD_PLAIN, text);
 }
 
-/* Most names are plain, and cannot be anything else. */
-static bool rules_is_everyday_name(const char *text) {
-    while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' || *text == '_')
-        text++;
-    return !*text;
-}
-
 /* A VM's name that may be a glob, or may not be meant as a name. */
 static struct word *rules_bare_word(struct parser *parser, struct span span, const char *text) {
-    if (rules_is_everyday_name(text))
+    if (word_check_is_everyday_name(text))
         return rules_new_word(parser, span, WORD_PLAIN, text);
     size_t before = parser->values.diagnostics->count;
     if (!rules_report_quotes(parser, span, text))
@@ -632,12 +377,6 @@ static void rules_add_doubtful_guard(struct parser *parser, struct span span, st
     rules_add_guard(parser, span, device, NULL)->doubtful = true;
 }
 
-/* The interned text of that span. */
-static const char *rules_word_at(struct parser *parser, struct span span) {
-    return scanner_intern(&parser->values.syntax->texts, parser->values.source->text + span.start,
-                  span.end - span.start);
-}
-
 static void rules_add_definition(struct parser *parser, struct span span, struct span name_span,
                            struct criterion *device) {
     struct definition *definition = rules_node(parser, sizeof *definition);
@@ -656,6 +395,231 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
     syntax->bad_names = memory_grow((void *)syntax->bad_names, syntax->bad_name_count, sizeof *syntax->bad_names);
     syntax->bad_names[syntax->bad_name_count++] = name;
 }
+}
+
+%define api.pure full
+%define api.token.raw
+%define api.value.type {union parser_value}
+%define api.location.type {struct span}
+%define parse.error custom
+%define parse.lac full
+%locations
+%expect 0
+%parse-param {struct parser *parser}
+%lex-param {struct parser *parser}
+
+%token END 0
+%token NEWLINE COMMA OPEN CLOSE
+%token <token> WORD NUMBER STRING EVENT
+%token ON VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR ROM OFF THEN RESET REBOOT
+/* Each stands for all keywords of words.def that may be in the same place. */
+%token <token> BACKEND WORD_CRITERION STRING_CRITERION FLAG_OPTION DURATION_OPTION
+
+%type <word> vm vms guarded argument arguments
+%type <event> event events
+%type <criterion> device criterion
+%type <target> target targets
+%type <option> option
+%type <action> action block_actions block last_action
+%type <quantifier> quantifier
+%type <backend> backend any_backend
+%type <flag> with_group
+%type <milliseconds> duration
+%type <token> lump
+
+/* "name", "title" or "uuid" before a VM's word: not a keyword anywhere else. */
+%token <token> FIELD
+
+%%
+
+file: %empty
+    | file NEWLINE
+    | file definition
+    | file rule
+    | file block_rule NEWLINE
+    | file guard
+    | file error NEWLINE    { yyerrok; rules_leave_line(parser); }
+    | file error block NEWLINE { yyerrok; rules_leave_line(parser); }
+    ;
+
+definition: DEVICE WORD IS device NEWLINE {
+        bool named = value_name(&parser->values, @WORD, $WORD.text);
+        parser->values.source->lost_names |= parser->misread || (!named && !value_lower_case($WORD.text));
+        if (!named)
+            rules_add_bad_name(parser, rules_word_at(parser, @WORD));
+        else
+            rules_add_definition(parser, JOINED(@DEVICE, @device), @WORD, $device);
+    };
+
+rule: ON VM vms events action NEWLINE {
+        rules_add_rule(parser, JOINED(@ON, @action), $vms, $events, $action);
+    };
+
+block_rule: ON VM vms events block {
+        rules_add_rule(parser, JOINED(@ON, @events), $vms, $events, $block);
+    };
+
+guard: NEVER ATTACH device guarded NEWLINE {
+        rules_add_guard(parser, JOINED(@NEVER, @guarded), $device, $guarded);
+    }
+    | NEVER ATTACH device TO error NEWLINE {
+        yyerrok;
+        rules_add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start}, $device);
+    }
+    | NEVER ATTACH device error NEWLINE {
+        yyerrok;
+        rules_add_doubtful_guard(parser, (struct span){@NEVER.start, @NEWLINE.start},
+                           rules_ends_device(parser, (struct span){@device.end, @NEWLINE.start}) ? rules_trim_names($device) : NULL);
+    };
+
+guarded: %empty             { $$ = NULL; }
+    | TO VM vms             { $$ = $vms; }
+    ;
+
+vms: vm                     { $$ = RING($vm); }
+    | vms[last] COMMA vm    { $$ = APPEND($last, $vm); }
+    ;
+
+vm: ANY                     { $$ = rules_new_word(parser, @$, WORD_ANY, "any"); }
+    | WORD                  { $$ = rules_bare_word(parser, @$, $WORD.text); parser->vm = @$; }
+    | NUMBER                { $$ = rules_bare_word(parser, @$, $NUMBER.text); parser->vm = @$; }
+    | STRING                { $$ = rules_new_word(parser, @$, WORD_QUOTED, $STRING.text); parser->vm = @$; }
+    | FIELD lump            {
+        $$ = rules_bare_word(parser, @lump, $lump.text);
+        rules_set_field(parser, $$, $FIELD.text, @$);
+    }
+    | FIELD STRING          {
+        $$ = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
+        rules_set_field(parser, $$, $FIELD.text, @$);
+    }
+    ;
+
+lump: WORD | NUMBER;
+
+events: event               { $$ = RING($event); }
+    | events[last] COMMA event { $$ = APPEND($last, $event); }
+    ;
+
+event: EVENT                { $$ = rules_new_event(parser, @$, $EVENT.event); }
+    | lump                  { $$ = NULL; rules_unknown_event(parser, @$, $lump.text); }
+    ;
+
+block: OPEN {
+        parser->open_block = @OPEN;
+        parser->in_block = true;
+        parser->stray_block = parser->error_on_line;
+        if (parser->stray_block)
+            rules_leave_definition(parser);
+    }
+       block_actions last_action CLOSE {
+        $$ = APPEND($block_actions, $last_action);
+        parser->in_block = false;
+    };
+
+block_actions: %empty       { $$ = NULL; }
+    | block_actions[last] NEWLINE           { $$ = $last; }
+    | block_actions[last] action NEWLINE    { $$ = APPEND($last, $action); }
+    | block_actions[last] error NEWLINE     { $$ = $last; yyerrok; rules_leave_action(parser); }
+    ;
+
+last_action: %empty         { $$ = NULL; }
+    | action
+    | error                 { $$ = NULL; rules_leave_action(parser); }
+    ;
+
+action: ATTACH targets AS backend {
+        $$ = rules_new_action(parser, @$, VERB_ATTACH);
+        $$->targets = OPENED(struct target, $targets);
+        $$->backend = $backend;
+    }
+    | ATTACH targets WITH GROUP AS backend {
+        $$ = rules_new_action(parser, @$, VERB_ATTACH);
+        $$->targets = OPENED(struct target, $targets);
+        $$->with_group = true;
+        $$->backend = $backend;
+    }
+    | DETACH targets with_group any_backend {
+        $$ = rules_new_action(parser, @$, VERB_DETACH);
+        $$->targets = OPENED(struct target, $targets);
+        $$->with_group = $with_group;
+        $$->backend = $any_backend;
+    }
+    | RUN STRING arguments {
+        struct word *program = rules_new_word(parser, @STRING, WORD_QUOTED, $STRING.text);
+        program->next = OPENED(struct word, $arguments);
+        $$ = rules_new_action(parser, @$, VERB_RUN);
+        $$->command = program;
+    }
+    | action[last] option {
+        $$ = $last;
+        $$->span = @$;
+        *parser->options_end = $option;
+        parser->options_end = &$option->next;
+    }
+    ;
+
+arguments: %empty           { $$ = NULL; }
+    | arguments[last] argument { $$ = APPEND($last, $argument); }
+    ;
+
+argument: lump              { $$ = rules_bare_argument(parser, @$, $lump.text); }
+    | STRING                { $$ = rules_new_word(parser, @$, WORD_QUOTED, $STRING.text); }
+    ;
+
+targets: target             { $$ = RING($target); }
+    | targets[last] COMMA target { $$ = APPEND($last, $target); }
+    ;
+
+target: device              { $$ = rules_new_target(parser, @$, QUANTIFIER_ONE, 1, $device); }
+    | quantifier device     { $$ = rules_new_target(parser, @$, $quantifier.kind, $quantifier.count, $device); }
+    ;
+
+quantifier: ALL             { $$.kind = QUANTIFIER_ALL; $$.count = 0; }
+    | ANY                   { $$.kind = QUANTIFIER_ANY; $$.count = 1; }
+    | ANY NUMBER            {
+        $$.kind = QUANTIFIER_ANY;
+        value_count(&parser->values, &$$.count, @NUMBER, $NUMBER.text);
+    }
+    ;
+
+device: criterion           { $$ = rules_begin_alternative(parser, NULL, $criterion); }
+    | device[last] criterion { $$ = rules_append_criterion(parser, $last, $criterion); }
+    | device[last] OR criterion { $$ = rules_begin_alternative(parser, $last, $criterion); }
+    ;
+
+criterion: WORD             { $$ = rules_new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
+    | WORD_CRITERION[key] lump {
+        $$ = rules_new_criterion(parser, @$, @lump, syntax_criterion_of($key.keyword)->read, $lump.text);
+    }
+    | STRING_CRITERION[key] STRING {
+        $$ = rules_new_criterion(parser, @$, @STRING, syntax_criterion_of($key.keyword)->read, $STRING.text);
+    }
+    ;
+
+with_group: %empty          { $$ = false; }
+    | WITH GROUP            { $$ = true; }
+    ;
+
+any_backend: %empty         { $$ = BACKEND_NONE; }
+    | AS backend            { $$ = $backend; }
+    ;
+
+backend: BACKEND            { $$ = syntax_backend_of($BACKEND.keyword); };
+
+option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword)); }
+    | DURATION_OPTION[key] duration {
+        $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword));
+        $$->milliseconds = $duration;
+    }
+    | ROM OFF               { $$ = rules_new_option(parser, @$, OPTION_ROM_OFF); }
+    | ROM STRING            { $$ = rules_new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
+    | THEN RESET            { $$ = rules_new_option(parser, @$, OPTION_THEN_RESET); }
+    | THEN REBOOT           { $$ = rules_new_option(parser, @$, OPTION_THEN_REBOOT); }
+    ;
+
+duration: lump              { $$ = 0; value_duration(&parser->values, &$$, @$, $lump.text); };
+
+%%
 
 /* The grammar's symbol of each token; several keywords may have the same. */
 static const short symbols[] = {
@@ -855,10 +819,6 @@ static bool rules_is_nearly_never(struct parser *parser) {
            (suggestion.best && parser->line_tokens > 1 && rules_is_nearly(parser, &head[1], TOKEN_ATTACH));
 }
 
-static bool rules_begins_with(const struct parser *parser, enum token first, enum token second) {
-    return parser->line_tokens > 1 && parser->head[0].token == first && parser->head[1].token == second;
-}
-
 /* "d = 1ac1:089a" */
 static bool rules_is_equals(struct parser *parser, const struct seen_token *seen) {
     const char *text = seen->token == TOKEN_WORD ? rules_word_at(parser, seen->span) : "";
@@ -874,7 +834,7 @@ static void rules_leave_definition(struct parser *parser) {
         is |= head[i].token == TOKEN_IS || head[i].token == TOKEN_DEVICE;
     if (parser->line_tokens > 1 && head[0].token == TOKEN_WORD && rules_is_equals(parser, &head[1]))
         name = &head[0];
-    else if (rules_begins_with(parser, TOKEN_DEVICE, TOKEN_WORD) ||
+    else if ((parser->line_tokens > 1 && head[0].token == TOKEN_DEVICE && head[1].token == TOKEN_WORD) ||
              (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && rules_is_equals(parser, &head[2])))
         name = &head[1];
     if (name)

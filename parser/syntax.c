@@ -157,16 +157,12 @@ bool syntax_is_option(enum token keyword) {
     return is_option[keyword];
 }
 
-static uint64_t syntax_id_bits(const struct criterion *one) {
-    return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
-           (uint64_t)one->id.vendor << 16 | one->id.device;
-}
-
 uint64_t syntax_criterion_bits(const struct criterion *one) {
     switch (one->kind) {
     case CRITERION_ID:
     case CRITERION_SUBSYSTEM:
-        return syntax_id_bits(one);
+        return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
+               (uint64_t)one->id.vendor << 16 | one->id.device;
     case CRITERION_CLASS:
         return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
     default:

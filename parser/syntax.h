@@ -254,6 +254,8 @@ value_reader value_criterion;
 /* Those of words.def: the value after the criterion's keyword. */
 value_reader value_id, value_address, value_class, value_subsystem, value_port, value_serial;
 
+extern const char VALUE_A_DEVICE[]; /* a hint: what can be a device */
+
 /* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
  * frees it. */
 char *value_corrected_address(const char *text);

@@ -23,10 +23,6 @@ static void syntax_error_say(struct phrases *phrases, const char *format, const 
     phrases->list[phrases->count++] = memory_printf(format, text);
 }
 
-static bool syntax_error_is_keyword(enum token token) {
-    return token >= TOKEN_KEYWORD;
-}
-
 /* Words and numbers are expected in many places: what else is expected says which one it is. */
 static void syntax_error_say_categories(struct phrases *phrases, bool expected[TOKEN_COUNT]) {
     static const enum token criteria[] = {TOKEN_WORD,      TOKEN_AT,   TOKEN_CLASS,
@@ -81,10 +77,8 @@ static char *syntax_error_join(struct phrases *phrases) {
     char *text = memory_strdup("");
     for (size_t i = 0; i < phrases->count; i++) {
         const char *glue = i == 0 ? "" : i + 1 < phrases->count ? ", " : " or ";
-        char *longer = memory_printf("%s%s%s", text, glue, phrases->list[i]);
-        free(text);
+        memory_append(&text, "%s%s", glue, phrases->list[i]);
         free(phrases->list[i]);
-        text = longer;
     }
     return text;
 }
@@ -126,7 +120,7 @@ static char *syntax_error_describe_token(const struct seen_token *found) {
     const char *text = syntax_error_text_of(found);
     if (found->token == TOKEN_STRING)
         return memory_printf("\"%s\"", text);
-    if (text || syntax_error_is_keyword(found->token))
+    if (text || found->token >= TOKEN_KEYWORD)
         return memory_printf("'%s'", text ? text : scanner_token_text(found->token));
     return memory_strdup(scanner_token_text(found->token));
 }
@@ -140,8 +134,6 @@ static const char NO_SEMICOLON[] =
 static const char SEPARATE[] = "separate them with ','";
 static const char TWO_LINES[] =
     "write 'or' between two ways to find one device; two devices are two lines";
-static const char A_DEVICE[] = "a device is an id (1ac1:089a), an address (0000:03:00.0) or a name "
-                               "that 'device NAME is ...' defines";
 static const char A_DEFINITION[] = "a definition is: device NAME is 1ac1:089a";
 static const char ROM_VALUE[] = "write 'rom off', or the absolute path of a file in quotes";
 static const char NO_MANNER[] = "leave it out: a definition says which device it is, and the rule "
@@ -177,6 +169,7 @@ static bool syntax_error_is_and(const char *text) {
     return text && (!strcmp(text, "and") || !strcmp(text, "&") || !strcmp(text, "+"));
 }
 
+/* NULL: no word that is expected here is near. */
 static const char *syntax_error_nearest_keyword(const struct syntax_error *error) {
     struct suggestion suggestion = {.word = syntax_error_text_of(&error->found)};
     for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
@@ -329,7 +322,7 @@ static void syntax_error_hint_number(struct diagnostic *diagnostic,
         diagnostic_hint(diagnostic,
                         "'all' has no number: 'any %s' takes that many, 'all' every one", word);
     else
-        diagnostic_hint(diagnostic, "%s", A_DEVICE);
+        diagnostic_hint(diagnostic, "%s", VALUE_A_DEVICE);
 }
 
 /* "attach vfio 1ac1:089a" */
@@ -350,10 +343,8 @@ static char *syntax_error_list_backends(const char *before) {
     char *text = memory_strdup("");
     for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
         const struct backend_row *row = syntax_backend(backend);
-        char *longer = memory_printf("%s%s'%s%s' for %s%s", text, *text ? ", " : "", before,
-                                     row->text, row->bus_name, *before ? "" : " devices");
-        free(text);
-        text = longer;
+        memory_append(&text, "%s'%s%s' for %s%s", *text ? ", " : "", before, row->text,
+                      row->bus_name, *before ? "" : " devices");
     }
     return text;
 }
@@ -433,7 +424,7 @@ static const struct hint hints[] = {
      .text = "leave out the quotes: %s"},
     {DEVICE, .found = TOKEN_DEVICE, .text = "leave out 'device': attach 1ac1:089a as vfio"},
     {DEVICE, .found = ANY_BACKEND, .hint = syntax_error_hint_backend},
-    {DEVICE, .text = A_DEVICE},
+    {DEVICE, .text = VALUE_A_DEVICE},
 
     {.expected = TOKEN_EVENT, .text = EVENT_NAMES},
     {.only = TOKEN_VM, .text = "'vm' comes before a VM's name: vm frigate"},
@@ -517,7 +508,7 @@ static bool syntax_error_is_token(enum token token, int wanted) {
     case 0:
         return true;
     case ANY_KEYWORD:
-        return syntax_error_is_keyword(token);
+        return token >= TOKEN_KEYWORD;
     case ANY_OPTION:
         return syntax_is_option(token);
     case ANY_BACKEND:

@@ -11,8 +11,6 @@
 
 enum { DOMAIN_DIGITS = 8 };
 
-static const char ID_FORM[] = "a PCI or USB id has four hex digits on each side";
-
 bool value_is_glob(const char *text) {
     return strpbrk(text, "*?[") != NULL;
 }
@@ -135,7 +133,8 @@ static void value_hint_id(struct diagnostic *diagnostic, const char *text, const
 }
 
 static struct diagnostic *value_bad_id(struct parse_context *context, struct span span) {
-    return diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ID, "%s", ID_FORM);
+    return diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ID,
+                          "a PCI or USB id has four hex digits on each side");
 }
 
 bool value_id(struct parse_context *context, struct criterion *criterion, struct span span,
@@ -482,6 +481,9 @@ const char *value_lower_case(const char *text) {
     return NULL;
 }
 
+const char VALUE_A_DEVICE[] = "a device is an id (1ac1:089a), an address (0000:03:00.0) or a name "
+                              "that 'device NAME is ...' defines";
+
 /* A hint for signs and words of other languages; false: the text is none that people try. */
 static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) {
     const char *lower = value_lower_case(text);
@@ -501,10 +503,6 @@ static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) 
     else
         return false;
     return true;
-}
-
-static size_t value_digits_of(const char *text) {
-    return strspn(text, "0123456789");
 }
 
 static bool value_is_bad_name(const struct syntax *syntax, const char *text) {
@@ -528,7 +526,7 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
     else if (*text == '-' && isdigit((unsigned char)text[1]))
         diagnostic_hint(diagnostic, "a number of devices is a whole number from 1: any %s",
                         text + 1);
-    else if (isdigit((unsigned char)*text) && strlen(text + value_digits_of(text)) == 1 &&
+    else if (isdigit((unsigned char)*text) && strlen(text + strspn(text, "0123456789")) == 1 &&
              strchr("xX", text[length - 1]))
         diagnostic_hint(diagnostic, "did you mean 'any %.*s'?", (int)length - 1, text);
     else if (length == 9 && digits == 4 && value_all_hex(text + 5, 4))
@@ -538,8 +536,7 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
     else if (address)
         diagnostic_hint(diagnostic, "did you mean '%s'?", address);
     else
-        diagnostic_hint(diagnostic, "a device is an id (1ac1:089a), an address (0000:03:00.0) or "
-                                    "a name that 'device NAME is ...' defines");
+        diagnostic_hint(diagnostic, "%s", VALUE_A_DEVICE);
     free(address);
     return false;
 }

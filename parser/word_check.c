@@ -14,12 +14,11 @@ enum { UUID_DIGITS = 32, UUID_LENGTH = 36 };
 
 /* --- operators of other languages */
 
-static const uint32_t wide_operators[] = {0xff01, 0xff04, 0xff08, 0xff09, 0xff0f,
-                                          0xff1c, 0xff1d, 0xff1e, 0xff3e};
-
-static bool word_check_has_code(const uint32_t *list, size_t count, uint32_t code) {
-    for (size_t i = 0; i < count; i++)
-        if (list[i] == code)
+static bool word_check_is_wide_operator(uint32_t code) {
+    static const uint32_t codes[] = {0xff01, 0xff04, 0xff08, 0xff09, 0xff0f,
+                                     0xff1c, 0xff1d, 0xff1e, 0xff3e};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i] == code)
             return true;
     return false;
 }
@@ -48,10 +47,7 @@ static bool word_check_find_operator(const char *text, struct span *span) {
     for (size_t at = 0, left = strlen(text), length; at < left; at += length) {
         character_at(text + at, left - at, &length);
         bracket = text[at] == '[' || (bracket && text[at] != ']');
-        bool wide =
-            length > 1 &&
-            word_check_has_code(wide_operators, sizeof wide_operators / sizeof *wide_operators,
-                                utf8_code_point(text + at, length));
+        bool wide = length > 1 && word_check_is_wide_operator(utf8_code_point(text + at, length));
         *span = (struct span){(uint32_t)at, (uint32_t)(at + length)};
         if (!bracket && (wide || word_check_is_separator(text + at, length) ||
                          strchr("=<>", text[at]) || (at == 0 && strchr("!^/$(~%", text[at]))))
@@ -303,8 +299,7 @@ static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct
             "--ignore quoted-glob'");
 }
 
-/* Most names are plain: of these only UUIDs are checked. */
-static bool word_check_is_everyday_name(const char *text) {
+bool word_check_is_everyday_name(const char *text) {
     while ((*text >= 'a' && *text <= 'z') || (*text >= '0' && *text <= '9') || *text == '-' ||
            *text == '_')
         text++;
@@ -342,14 +337,11 @@ static const char *word_check_base_name(const char *path) {
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,
                      const char *text) {
     const char *base = word_check_base_name(text);
-    if (!strcmp(text, "off"))
+    if (*text != '/')
         diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is not an absolute path", text),
-                        "remove the quotes: rom off");
-    else if (*text != '/')
-        diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
-                                       "'%s' is not an absolute path", text),
-                        "begin it with '/': PATH is not searched");
+                        strcmp(text, "off") ? "begin it with '/': PATH is not searched"
+                                            : "remove the quotes: rom off");
     else if (!*base || !strcmp(base, ".") || !strcmp(base, ".."))
         diagnostic_hint(diagnostic_add(diagnostics, source, span, CHECK_RELATIVE_PATH,
                                        "'%s' is a directory", text),

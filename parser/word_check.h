@@ -4,6 +4,9 @@
 
 #include "parser/syntax.h"
 
+/* Most names are plain: lower case letters, digits, '-' and '_'. */
+bool word_check_is_everyday_name(const char *text);
+
 /* One name of a VM, in a rule or a guard. */
 void word_check_vm(struct diagnostics *diagnostics, struct source *source, const struct word *vm);
 
