@@ -26,16 +26,6 @@ static struct event apply_event_of(const struct apply *apply, const struct domai
                           .settled = true};
 }
 
-/* Every VM, if a rule's word may mean another one than a running VM that it fits. */
-static int apply_list_vms(struct apply *apply, struct virt *virt, struct virt_error *error) {
-    for (size_t i = 0; i < apply->running.count; i++) {
-        struct event event = apply_event_of(apply, &apply->running.list[i]);
-        if (match_ambiguous(apply->request->program, &event))
-            return domain_list_all(&apply->vms, virt, error);
-    }
-    return 0;
-}
-
 static bool apply_is_concerned(const struct apply *apply, const struct domain *domain) {
     struct event event = apply_event_of(apply, domain);
     struct action_list wanted = match_event(apply->request->program, &event);
@@ -56,25 +46,11 @@ static void apply_choose(struct apply *apply, size_t i) {
     }
 }
 
-/* Chooses the VM, which may have started since they were listed. Takes the domain. */
-static void apply_choose_domain(struct apply *apply, struct domain *domain) {
-    struct domain_list *running = &apply->running;
-    size_t i = 0;
-    while (i < running->count && strcmp(domain_key(&running->list[i]), domain_key(domain)) != 0)
-        i++;
-    if (i < running->count) {
-        domain_finish(domain);
-    } else {
-        running->list = memory_grow(running->list, i, sizeof *running->list);
-        running->list[running->count++] = *domain;
-    }
-    apply_choose(apply, i);
-}
-
 /* Returns -1 with `error` when libvirt does not answer any more; what is wrong with the VM alone is
  * reported. */
 static int apply_choose_name(struct apply *apply, struct virt *virt, const char *name,
                              struct virt_error *error) {
+    struct domain_list *running = &apply->running;
     struct domain domain;
     struct failure failure;
     char *xml = NULL;
@@ -89,8 +65,18 @@ static int apply_choose_name(struct apply *apply, struct virt *virt, const char 
         status = failure_set(&failure, "VM '%s' does not run", domain_label(&domain));
         failure_hint(&failure, "its rules apply when it starts");
         domain_finish(&domain);
-    } else {
-        apply_choose_domain(apply, &domain);
+    } else { /* it may have started since they were listed */
+        size_t i = 0;
+        while (i < running->count &&
+               strcmp(domain_key(&running->list[i]), domain_key(&domain)) != 0)
+            i++;
+        if (i < running->count) {
+            domain_finish(&domain);
+        } else {
+            running->list = memory_grow(running->list, i, sizeof *running->list);
+            running->list[running->count++] = domain;
+        }
+        apply_choose(apply, i);
     }
     free(xml);
     if (status < 0)
@@ -134,8 +120,14 @@ static void apply_find_ended(struct apply *apply, struct virt *virt) {
 static int apply_find_vms(struct apply *apply, struct virt *virt, struct virt_error *error) {
     const struct apply_request *request = apply->request;
     struct domain_list *running = &apply->running;
-    if (domain_list_running(running, virt, NULL, error) < 0 ||
-        apply_list_vms(apply, virt, error) < 0)
+    bool needs_all = false;
+    if (domain_list_running(running, virt, NULL, error) < 0)
+        return -1;
+    for (size_t i = 0; i < running->count && !needs_all; i++) {
+        struct event event = apply_event_of(apply, &running->list[i]);
+        needs_all = match_ambiguous(request->program, &event);
+    }
+    if (needs_all && domain_list_all(&apply->vms, virt, error) < 0)
         return -1;
     if (running->count)
         qsort(running->list, running->count, sizeof *running->list, apply_compare_names);
@@ -247,40 +239,30 @@ static bool apply_join(const struct apply *apply, const struct worker *worker) {
     return false;
 }
 
-static struct worker *apply_start_all(const struct apply *apply) {
+bool apply_execute(struct apply *apply) {
+    const struct apply_request *request = apply->request;
+    struct json_object *object = text_json_object(), *list = text_json_array();
     struct worker *workers = memory_zalloc((apply->chosen_count + 1) * sizeof *workers);
+    struct program nothing = {0};
+    struct apply_request end_request = *request;
+    bool good = !apply->problem;
     size_t count = 0;
+    /* As at the VM's end, but no rule's program is run so late. */
+    end_request.program = &nothing;
+    for (size_t i = 0; i < apply->ended.count; i++) {
+        struct event event = {
+            .name = EVENT_RELEASE, .domain = &apply->ended.list[i], .settled = true};
+        struct worker worker = apply_start(&end_request, &event);
+        apply_collect(list, &worker);
+        good &= apply_join(apply, &worker);
+    }
     for (size_t i = 0; i < apply->running.count; i++)
         if (apply->chosen[i]) {
             struct event event = apply_event_of(apply, &apply->running.list[i]);
             event.seen = apply->seen;
-            workers[count++] = apply_start(apply->request, &event);
+            workers[count++] = apply_start(request, &event);
         }
-    return workers;
-}
-
-/* As at their end, but that no rule's program is run so late. */
-static bool apply_end_all(const struct apply *apply, struct json_object *list) {
-    struct program nothing = {0};
-    struct apply_request request = *apply->request;
-    bool good = true;
-    request.program = &nothing;
-    for (size_t i = 0; i < apply->ended.count; i++) {
-        struct event event = {
-            .name = EVENT_RELEASE, .domain = &apply->ended.list[i], .settled = true};
-        struct worker worker = apply_start(&request, &event);
-        apply_collect(list, &worker);
-        good &= apply_join(apply, &worker);
-    }
-    return good;
-}
-
-bool apply_execute(struct apply *apply) {
-    const struct apply_request *request = apply->request;
-    struct json_object *object = text_json_object(), *list = text_json_array();
-    bool good = apply_end_all(apply, list) && !apply->problem;
-    struct worker *workers = apply_start_all(apply);
-    for (size_t i = 0; i < apply->chosen_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         apply_collect(list, &workers[i]);
         good &= apply_join(apply, &workers[i]);
     }
@@ -295,26 +277,20 @@ bool apply_execute(struct apply *apply) {
 
 /* --- showing it */
 
-/* The running VMs without that one. Borrowed; the caller frees the list alone. */
-static struct domain *apply_others_of(const struct apply *apply, size_t own) {
-    struct domain *list = memory_zalloc((apply->running.count + 1) * sizeof *list);
-    size_t count = 0;
-    for (size_t i = 0; i < apply->running.count; i++)
-        if (i != own)
-            list[count++] = apply->running.list[i];
-    return list;
-}
-
 static bool apply_show_one(const struct apply *apply, const struct host *host, size_t i,
                            bool colour, struct json_object *plans) {
     struct event event = apply_event_of(apply, &apply->running.list[i]);
-    struct domain *others = apply_others_of(apply, i);
+    struct domain *others = memory_zalloc((apply->running.count + 1) * sizeof *others);
+    size_t other_count = 0;
     struct plan plan;
+    for (size_t other = 0; other < apply->running.count; other++)
+        if (other != i)
+            others[other_count++] = apply->running.list[other]; /* borrowed */
     plan_init(&plan, &(struct plan_request){.program = apply->request->program,
                                             .event = &event,
                                             .host = host,
                                             .others = others,
-                                            .other_count = apply->running.count - 1});
+                                            .other_count = other_count});
     if (apply->request->json)
         text_json_append(plans, plan_print_json(&plan));
     else

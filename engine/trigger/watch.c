@@ -32,7 +32,7 @@ struct watcher {
     int signals;
     sigset_t before;
     unsigned children;
-    struct device *devices; /* that are there, as far as was heard */
+    struct device *devices; /* that are there, by the events so far */
     size_t count;
     int64_t lost; /* since when events are missing; 0: none */
     bool ended;
@@ -42,27 +42,19 @@ struct watcher {
 
 /* --- children */
 
-static void watch_reap(struct watcher *watcher) {
-    while (watcher->children && waitpid(-1, NULL, WNOHANG) > 0)
-        watcher->children--;
-}
-
-/* A session of its own, so that ^C at a terminal ends the watch and not the work. */
-_Noreturn static void watch_be_child(const struct watcher *watcher, const struct uevent *uevent) {
-    const struct watch *watch = watcher->watch;
-    setsid();
-    sigprocmask(SIG_SETMASK, &watcher->before, NULL);
-    close(watcher->signals);
-    close(watch->socket);
-    watch->handle(watch->context, uevent);
-    _exit(0);
-}
-
-/* Returns false when fork failed. */
+/* The child has a session of its own, so that ^C at a terminal ends the watch and not the work.
+ * Returns false when fork failed. */
 static bool watch_start(struct watcher *watcher, const struct uevent *uevent) {
+    const struct watch *watch = watcher->watch;
     pid_t child = fork();
-    if (child == 0)
-        watch_be_child(watcher, uevent);
+    if (child == 0) {
+        setsid();
+        sigprocmask(SIG_SETMASK, &watcher->before, NULL);
+        close(watcher->signals);
+        close(watch->socket);
+        watch->handle(watch->context, uevent);
+        _exit(0);
+    }
     watcher->children += child > 0;
     return child > 0;
 }
@@ -73,10 +65,11 @@ static void watch_wait_for_signal(struct watcher *watcher, int limit_ms) {
     poll(&wait, 1, limit_ms);
     while (read(watcher->signals, &info, sizeof info) == sizeof info)
         watcher->ended |= info.ssi_signo != SIGCHLD;
-    watch_reap(watcher);
+    while (watcher->children && waitpid(-1, NULL, WNOHANG) > 0)
+        watcher->children--;
 }
 
-/* The events that are made up are many at a time. */
+/* Synthetic events are many at a time. */
 static void watch_start_in_time(struct watcher *watcher, const struct uevent *uevent) {
     while (watcher->children >= CHILD_LIMIT && !watcher->ended)
         watch_wait_for_signal(watcher, -1);
@@ -96,24 +89,21 @@ static void watch_note(struct watcher *watcher, const struct device *device) {
     watcher->devices[watcher->count++] = device_copy(device);
 }
 
-static bool watch_is_at(const struct device *one, const struct device *other) {
-    return one->bus == other->bus && !strcmp(one->address, other->address);
-}
-
-/* Follows an event. What is known of a removed device, more than the event says, goes into it. */
-static void watch_follow(struct watcher *watcher, struct uevent *uevent) {
+/* A removed device gets what is known of it and its event does not say. */
+static void watch_track(struct watcher *watcher, struct uevent *uevent) {
+    const struct device *device = &uevent->device;
     for (size_t i = watcher->count; i-- > 0;) {
         struct device *known = &watcher->devices[i];
-        if (!watch_is_at(known, &uevent->device))
+        if (known->bus != device->bus || strcmp(known->address, device->address) != 0)
             continue;
-        if (uevent->removed && device_is_same(known, &uevent->device)) {
+        if (uevent->removed && device_is_same(known, device)) {
             device_finish(&uevent->device);
             uevent->device = device_copy(known);
         }
         watch_forget(watcher, i);
     }
     if (!uevent->removed)
-        watch_note(watcher, &uevent->device);
+        watch_note(watcher, device);
 }
 
 static bool watch_is_among(const struct device *list, size_t count, const struct device *device) {
@@ -124,54 +114,48 @@ static bool watch_is_among(const struct device *list, size_t count, const struct
 }
 
 static void watch_synthesize(struct watcher *watcher, const struct device *device, bool removed,
-                             bool stands, uint64_t number) {
+                             bool coldplug, uint64_t seqnum) {
     struct uevent uevent;
-    uevent_of(&uevent, device, removed, number);
-    uevent.coldplug = stands;
+    uevent_of(&uevent, device, removed, seqnum);
+    uevent.coldplug = coldplug;
     watch_start_in_time(watcher, &uevent);
     uevent_finish(&uevent);
 }
 
-/* Once, until it can be read again. */
-static void watch_fail(struct watcher *watcher, const char *error) {
-    if (!watcher->read_again)
-        fprintf(stderr,
-                "virt-rules watch: the host's devices cannot be read: %s\n"
-                "  hint: is sysfs mounted on /sys? It is retried every second\n",
-                error);
-    watcher->read_again = clock_now() + READ_AGAIN_MS;
-}
-
-/* The number comes first: what happens from here on has a higher one. Returns false when the host
- * cannot be read: then it is still to be done. */
-static bool watch_compare(struct watcher *watcher, bool stands) {
+/* The sequence number is read first: the events from here on have a higher one. Returns false when
+ * the host cannot be read: then this is still to be done. */
+static bool watch_compare(struct watcher *watcher, bool coldplug) {
     struct host host;
     struct failure failure;
     const struct host_source *source = watcher->watch->host_source;
-    uint64_t number = source->last_seqnum(source);
+    uint64_t seqnum = source->last_seqnum(source);
     if (source->load(source, &host, &failure) < 0) {
-        watch_fail(watcher, failure.message);
+        if (!watcher->read_again) /* once, until it can be read again */
+            fprintf(stderr,
+                    "virt-rules watch: the host's devices cannot be read: %s\n"
+                    "  hint: is sysfs mounted on /sys? It is retried every second\n",
+                    failure.message);
+        watcher->read_again = clock_now() + READ_AGAIN_MS;
         return false;
     }
     watcher->read_again = 0;
     for (size_t i = watcher->count; i-- > 0;) {
         if (watch_is_among(host.devices, host.count, &watcher->devices[i]))
             continue;
-        watch_synthesize(watcher, &watcher->devices[i], true, false, number);
+        watch_synthesize(watcher, &watcher->devices[i], true, false, seqnum);
         watch_forget(watcher, i);
     }
     for (size_t i = 0; i < host.count; i++) {
         if (watch_is_among(watcher->devices, watcher->count, &host.devices[i]))
             continue;
-        watch_synthesize(watcher, &host.devices[i], false, stands, number);
+        watch_synthesize(watcher, &host.devices[i], false, coldplug, seqnum);
         watch_note(watcher, &host.devices[i]);
     }
     host_finish(&host);
     return true;
 }
 
-/* The devices that VMs were last notified of stand for those that were here when nobody listened.
- */
+/* What VMs were last notified of is compared with what is there now. */
 static void watch_coldplug(struct watcher *watcher) {
     const struct host_source *source = watcher->watch->host_source;
     char *boot = source->boot_id(source);
@@ -183,18 +167,7 @@ static void watch_coldplug(struct watcher *watcher) {
 
 /* --- messages */
 
-static void watch_take_message(struct watcher *watcher, char *message, size_t size) {
-    struct uevent uevent;
-    const char **variables = uevent_split(message, size);
-    if (variables && uevent_init(&uevent, variables)) {
-        watch_follow(watcher, &uevent);
-        watch_start_in_time(watcher, &uevent);
-        uevent_finish(&uevent);
-    }
-    free((void *)variables);
-}
-
-/* Returns false with errno when nothing can be read any more. */
+/* Returns false with errno when the socket cannot be read any more. */
 static bool watch_take_messages(struct watcher *watcher) {
     char message[UEVENT_MESSAGE_SIZE];
     while (watcher->children < CHILD_LIMIT && !watcher->ended) {
@@ -203,8 +176,16 @@ static bool watch_take_messages(struct watcher *watcher) {
             watcher->lost = watcher->lost ? watcher->lost : clock_now();
         else if (size < 0)
             return errno == EAGAIN;
-        else if (size > 0)
-            watch_take_message(watcher, message, (size_t)size);
+        if (size <= 0)
+            continue;
+        struct uevent uevent;
+        const char **variables = uevent_split(message, (size_t)size);
+        if (variables && uevent_init(&uevent, variables)) {
+            watch_track(watcher, &uevent);
+            watch_start_in_time(watcher, &uevent);
+            uevent_finish(&uevent);
+        }
+        free((void *)variables);
     }
     return true;
 }
@@ -222,49 +203,27 @@ static bool watch_round(struct watcher *watcher) {
     bool full = watcher->children >= CHILD_LIMIT;
     struct pollfd waits[] = {{.fd = watcher->signals, .events = POLLIN},
                              {.fd = full ? -1 : watcher->watch->socket, .events = POLLIN}};
-    int heard = poll(waits, 2, watcher->lost ? QUIET_MS : -1);
-    if (heard < 0)
+    int ready = poll(waits, 2, watcher->lost ? QUIET_MS : -1);
+    if (ready < 0)
         return errno == EINTR;
     watch_wait_for_signal(watcher, 0);
     if (waits[1].revents && !watch_take_messages(watcher))
         return false;
-    watch_resync(watcher, heard == 0);
+    watch_resync(watcher, ready == 0);
     return true;
-}
-
-/* What is under way may hold devices of a group that the host is to get back. A second signal ends
- * the waiting. */
-static void watch_leave(struct watcher *watcher) {
-    int limit = watcher->watch->leave_limit_ms;
-    int64_t deadline = clock_now() + (limit ? limit : LEAVE_LIMIT_MS);
-    watcher->ended = false;
-    for (int64_t left; watcher->children && !watcher->ended && (left = deadline - clock_now()) > 0;)
-        watch_wait_for_signal(watcher, (int)left);
-}
-
-static void watch_listen_to_signals(struct watcher *watcher) {
-    sigset_t heard;
-    sigemptyset(&heard);
-    sigaddset(&heard, SIGTERM);
-    sigaddset(&heard, SIGINT);
-    sigaddset(&heard, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &heard, &watcher->before);
-    signal(SIGCHLD, SIG_DFL);
-    watcher->signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void watch_finish(struct watcher *watcher) {
-    while (watcher->count)
-        watch_forget(watcher, watcher->count - 1);
-    free(watcher->devices);
-    close(watcher->signals);
-    sigprocmask(SIG_SETMASK, &watcher->before, NULL);
 }
 
 int watch_run(const struct watch *watch, struct failure *failure) {
     struct watcher watcher = {.watch = watch};
     bool good = true;
-    watch_listen_to_signals(&watcher);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &signals, &watcher.before);
+    signal(SIGCHLD, SIG_DFL);
+    watcher.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (watcher.signals < 0) {
         return failure_set(failure, "cannot receive signals: %s", strerror(errno));
     }
@@ -275,7 +234,17 @@ int watch_run(const struct watch *watch, struct failure *failure) {
         ;
     if (!good)
         failure_set(failure, "cannot read the kernel's events: %s", strerror(errno));
-    watch_leave(&watcher);
-    watch_finish(&watcher);
+    /* Events under way may hold devices of a group that the host is to get back. A second signal
+     * ends the wait. */
+    int limit = watch->leave_limit_ms ? watch->leave_limit_ms : LEAVE_LIMIT_MS;
+    int64_t deadline = clock_now() + limit;
+    watcher.ended = false;
+    for (int64_t left; watcher.children && !watcher.ended && (left = deadline - clock_now()) > 0;)
+        watch_wait_for_signal(&watcher, (int)left);
+    while (watcher.count)
+        watch_forget(&watcher, watcher.count - 1);
+    free(watcher.devices);
+    close(watcher.signals);
+    sigprocmask(SIG_SETMASK, &watcher.before, NULL);
     return good ? 0 : -1;
 }
