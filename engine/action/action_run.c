@@ -14,72 +14,56 @@ static char *action_run_variable(const char *name, const char *value) {
     return memory_printf("VIRT_RULES_%s=%s", name, value ? value : "");
 }
 
-/* The words of a command, ended by NULL; the caller frees the list. */
-static const char **action_run_arguments(const struct word *command) {
-    const char **arguments = NULL;
-    size_t count = 0;
-    for (const struct word *word = command; word; word = word->next) {
-        arguments = memory_grow((void *)arguments, count, sizeof *arguments);
-        arguments[count++] = word->text;
-    }
-    arguments = memory_grow((void *)arguments, count, sizeof *arguments);
-    arguments[count] = NULL;
-    return arguments;
-}
-
-static int action_run_spawn(const struct run *run, const char *const *arguments, char **output,
-                            struct failure *failure) {
-    const struct domain *domain = run->config->event->domain;
-    int limit = run->config->program_limit_ms ? run->config->program_limit_ms : SPAWN_LIMIT_MS;
-    char *own[] = {action_run_variable("VM", domain->name),
-                   action_run_variable("TITLE", domain->title),
-                   action_run_variable("UUID", domain->uuid),
-                   action_run_variable("EVENT", scanner_event_text(run->config->event->name))};
-    const char *environment[] = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        own[0],
-        own[1],
-        own[2],
-        own[3],
-        NULL};
-    int status = spawn(arguments, environment, limit, output, failure);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        free(own[i]);
-    return status;
-}
-
 /*
  * The host that programs run on is always this one. The path is executed and not an open file: a
  * script would be started as /dev/fd/N, which needs /proc and hides its own name from it. Between
  * this look and the exec nobody but root and this user can exchange what the path leads to, since
  * every directory and link on it has been judged.
  */
-static bool action_run_refuse(struct run *run, const struct plan_entry *entry, struct task *task) {
-    struct tree tree;
-    char *message = NULL, *hint = NULL;
-    enum program_file found = HOST_PROGRAM_UNKNOWN;
-    if (!tree_open(&tree, ""))
-        message = memory_printf("'%s' cannot be checked: %s", entry->action->command->text,
-                                strerror(errno));
-    else
-        found = program_file_check(&tree, entry->action->command->text, &message, &hint);
-    tree_close(&tree);
-    if (found != HOST_PROGRAM_USABLE)
-        run_finish_task(run, entry, task, RESULT_REFUSED, message, hint);
-    free(message);
-    free(hint);
-    return found != HOST_PROGRAM_USABLE;
-}
-
 enum run_outcome action_run_execute(struct run *run, const struct plan_entry *entry,
                                     struct task *task) {
-    if (action_run_refuse(run, entry, task))
-        return RUN_NEXT;
-    const char **arguments = action_run_arguments(entry->action->command);
+    const struct domain *domain = run->config->event->domain;
+    const struct word *command = entry->action->command;
+    int limit = run->config->program_limit_ms ? run->config->program_limit_ms : SPAWN_LIMIT_MS;
+    char *message = NULL, *hint = NULL, *output = NULL;
+    enum program_file found = HOST_PROGRAM_UNKNOWN;
     struct failure failure = {.message = "ended with status 0"};
-    char *output = NULL;
-    int status = action_run_spawn(run, arguments, &output, &failure);
-    char *message =
+    struct tree tree;
+    if (!tree_open(&tree, ""))
+        message = memory_printf("'%s' cannot be checked: %s", command->text, strerror(errno));
+    else
+        found = program_file_check(&tree, command->text, &message, &hint);
+    tree_close(&tree);
+    if (found != HOST_PROGRAM_USABLE) {
+        run_finish_task(run, entry, task, RESULT_REFUSED, message, hint);
+        free(message);
+        free(hint);
+        return RUN_NEXT;
+    }
+    const char **arguments = memory_grow(NULL, 0, sizeof *arguments);
+    size_t count = 0;
+    for (const struct word *word = command; word; word = word->next) {
+        arguments[count++] = word->text;
+        arguments = memory_grow((void *)arguments, count, sizeof *arguments);
+    }
+    arguments[count] = NULL;
+    char *variables[] = {
+        action_run_variable("VM", domain->name), action_run_variable("TITLE", domain->title),
+        action_run_variable("UUID", domain->uuid),
+        action_run_variable("EVENT", scanner_event_text(run->config->event->name))};
+    const char *environment[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        variables[0],
+        variables[1],
+        variables[2],
+        variables[3],
+        NULL};
+    int status = spawn(arguments, environment, limit, &output, &failure);
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        free(variables[i]);
+    free(message);
+    free(hint);
+    message =
         memory_printf("%s %s%s%s", arguments[0], failure.message, *output ? ": " : "", output);
     run_finish_task(run, entry, task, status < 0 ? RESULT_FAILED : RESULT_RAN, message, NULL);
     free(message);

@@ -37,29 +37,11 @@ static bool guest_boot_is_first_restart(struct run *run) {
     return is_first;
 }
 
-static void guest_boot_do_restart(struct run *run, bool reset) {
-    struct virt_error error;
-    run_begin_call(run, reset ? "reset" : "reboot", NULL);
-    int status = reset ? run->virt->ops->reset(run->virt, run_vm(run), run->domain.id, &error)
-                       : run->virt->ops->reboot(run->virt, run_vm(run), run->domain.id, &error);
-    run_end_call(run, NULL, status < 0 ? &error : NULL);
-    if (status < 0) {
-        run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
-        return;
-    }
-    run_log_event(run, RESULT_RAN,
-                  reset ? "the guest was reset, so that it finds its device when it boots"
-                        : "the guest was asked to reboot, so that it finds its device",
-                  NULL);
-    for (struct task *task = run->tasks; task; task = task->next)
-        if (task->recheck) /* the guest boots once more */
-            guest_boot_note(run, task);
-}
-
 /* Once a run, when all devices are there that the guest is to find at its boot: another device that
  * is waited for must not reset a guest that has long come up. */
 bool guest_boot_restart(struct run *run) {
     struct domain domain;
+    struct virt_error error;
     bool reset = false, reboot = false;
     if (!guest_boot_boots(run) || run->restarted)
         return true;
@@ -79,13 +61,29 @@ bool guest_boot_restart(struct run *run) {
         return false;
     domain_finish(&domain);
     run->restarted = true;
-    if (guest_boot_is_first_restart(run))
-        guest_boot_do_restart(run, reset);
-    else if (!run->vm_ended)
-        run_log_event(run, RESULT_ALREADY,
-                      "the guest was already restarted once since the VM started",
-                      "it finds newer devices at its next boot");
-    return !run->vm_ended;
+    if (!guest_boot_is_first_restart(run)) {
+        if (!run->vm_ended)
+            run_log_event(run, RESULT_ALREADY,
+                          "the guest was already restarted once since the VM started",
+                          "it finds newer devices at its next boot");
+        return !run->vm_ended;
+    }
+    run_begin_call(run, reset ? "reset" : "reboot", NULL);
+    int status = reset ? run->virt->ops->reset(run->virt, run_vm(run), run->domain.id, &error)
+                       : run->virt->ops->reboot(run->virt, run_vm(run), run->domain.id, &error);
+    run_end_call(run, NULL, status < 0 ? &error : NULL);
+    if (status < 0) {
+        run_log_event(run, RESULT_FAILED, error.failure.message, error.failure.hint);
+        return true;
+    }
+    run_log_event(run, RESULT_RAN,
+                  reset ? "the guest was reset, so that it finds its device when it boots"
+                        : "the guest was asked to reboot, so that it finds its device",
+                  NULL);
+    for (struct task *task = run->tasks; task; task = task->next)
+        if (task->recheck) /* the guest boots once more */
+            guest_boot_note(run, task);
+    return true;
 }
 
 /* --- what a guest that boots does to its devices */

@@ -81,7 +81,8 @@ static void run_set_unreachable(struct run *run) {
         run->phase = RUN_UNREACHABLE;
 }
 
-/* The VM or the host cannot be read. That is no failure when nothing is left to do but to check. */
+/* The VM or the host cannot be read. That does not fail a run that has only to check what the
+ * guest keeps. */
 static void run_give_up(struct run *run, const char *message, const char *hint) {
     if (run->phase != RUN_RECHECKING)
         run_log_event(run, RESULT_FAILED, message, hint);
@@ -93,7 +94,7 @@ static bool run_allows_silence(struct run *run) {
     return ++run->silences < limit;
 }
 
-/* A question failed. Returns true when it may be asked again, after the wait before that. */
+/* libvirt could not be read. Sleeps and returns true when the caller is to try again. */
 static bool run_ask_again(struct run *run, const struct virt_error *error, struct retry *retry) {
     if (retry_call(retry, error))
         return true;
@@ -223,21 +224,17 @@ bool run_load_host(struct run *run) {
     return false;
 }
 
-static bool run_load_others(struct run *run) {
+/* The other VMs that run; and once every VM, if a word of a rule may mean another one than the
+ * event's. */
+static bool run_load_other_vms(struct run *run, struct event *event) {
     struct virt_error error;
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     while (domain_list_running(&run->others, run->virt, run->domain.uuid, &error) < 0)
         if (!run_ask_again(run, &error, &retry))
             return false;
-    return true;
-}
-
-/* Every VM, if a word of a rule may mean another one than the event's. */
-static bool run_load_vms(struct run *run, struct event *event) {
-    struct virt_error error;
-    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     if (!run->vms_listed && !match_ambiguous(run->config->program, event))
         return true;
+    retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     while (!run->vms_listed && domain_list_all(&run->vms, run->virt, &error) < 0)
         if (!run_ask_again(run, &error, &retry))
             return false;
@@ -401,8 +398,8 @@ static enum run_outcome run_pass(struct run *run) {
     run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
     event.domain = &run->domain;
-    if (run_load_domain(run, &run->domain) && run_load_host(run) && run_load_others(run) &&
-        run_load_vms(run, &event)) {
+    if (run_load_domain(run, &run->domain) && run_load_host(run) &&
+        run_load_other_vms(run, &event)) {
         plan_init(&run->plan, &(struct plan_request){.program = config->program,
                                                      .event = &event,
                                                      .host = &run->host,

@@ -33,8 +33,8 @@ struct manual_detach {
 
 /*
  * Finds the device, and keeps other engines from the VM until manual_detach_finish(). Returns 0, or
- * -1 with message and hint and nothing to finish: no such VM, it does not run, the word is none of
- * its devices or several.
+ * -1 with message and hint and nothing to finish: no such VM, it does not run, the word names no
+ * device of it, or several.
  */
 int manual_detach_init(struct manual_detach *detach, const struct manual_detach_request *request,
                        struct virt_error *error);

@@ -1,8 +1,7 @@
 /*
  * A device that was added or removed, from the kernel's event to the VMs that rules concern. The
- * events of one place of the host (a PCI address, a USB port) take turns, and what waits looks at
- * the world when its turn comes: so events merge, and the order in which they are heard does not
- * matter.
+ * events of one place of the host (a PCI address, a USB port) take turns, and read the host only
+ * when they have the slot's lock: so events merge, and their order does not matter.
  */
 #ifndef ENGINE_PLUG_H
 #define ENGINE_PLUG_H
@@ -13,7 +12,7 @@
 struct plug {
     const char *rules; /* directory of the rules */
     const struct host_source *host_source;
-    const char *state; /* directory of lock and memory */
+    const char *state; /* directory of locks, log and device database */
     bool by_hand;      /* a person waits: libvirt is asked once */
     struct log_writer *log;
     struct clock *clock;

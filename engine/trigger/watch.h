@@ -17,15 +17,15 @@ struct watch {
     void *context;
     const struct host_source *host_source;
     const char *state;
-    void (*ready)(void *context); /* everything from here on is heard; may be NULL */
+    void (*ready)(void *context); /* no event from here on is missed; may be NULL */
     int leave_limit_ms;           /* how long its processes may take when it ends; 0: 10 s */
 };
 
 /*
  * Runs until SIGTERM or SIGINT, and then waits for its processes, up to `leave_limit_ms`. At its
- * start, and when the kernel threw events away, it makes up those that must have been: at its start
- * from what the VMs were last notified of (device_db.h), later from what it knows to be there.
- * Returns 0, or -1 when no event can be received any more, with `failure` set.
+ * start, and when the kernel dropped events, it compares the host's devices with those that it
+ * knows, and synthesizes the events between: at its start it knows what the VMs were last notified
+ * of (device_db.h). Returns 0, or -1 when no event can be received any more, with `failure` set.
  */
 int watch_run(const struct watch *watch, struct failure *failure);
 
