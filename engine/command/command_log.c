@@ -125,7 +125,7 @@ static void command_log_print_broken(struct log_view *log, const char *line, siz
 static void command_log_keep_name(struct log_view *log, struct log_line *entry) {
     for (size_t i = 0; i < log->seen_count; i++)
         if (!strcmp(log->seen[i].vm, entry->vm)) {
-            log_read_finish_entry(entry);
+            log_read_finish_line(entry);
             return;
         }
     log->seen = memory_grow(log->seen, log->seen_count, sizeof *log->seen);
@@ -180,7 +180,7 @@ static void command_log_find_vms(const struct log_view *log, char ***uuids, size
             *uuids = memory_grow((void *)*uuids, *count, sizeof **uuids);
             (*uuids)[(*count)++] = memory_strdup(entry.uuid);
         }
-        log_read_finish_entry(&entry);
+        log_read_finish_line(&entry);
     }
     log_read_close(reader);
 }
@@ -235,7 +235,7 @@ static void command_log_take_line(struct log_view *log, const char *line, size_t
         if (entry.vm)
             command_log_keep_name(log, &entry);
         else
-            log_read_finish_entry(&entry);
+            log_read_finish_line(&entry);
         return;
     }
     log->shown++;
@@ -243,7 +243,7 @@ static void command_log_take_line(struct log_view *log, const char *line, size_t
         fprintf(log->page, "%.*s\n", (int)size, line);
     else
         command_log_print_entry(log, &entry);
-    log_read_finish_entry(&entry);
+    log_read_finish_line(&entry);
 }
 
 /* --- output: a pager that stopped reading must not delay a signal */
@@ -435,7 +435,7 @@ static int command_log_read_and_print(struct log_view *log) {
     if (log->signals >= 0)
         close(log->signals);
     for (size_t i = 0; i < log->seen_count; i++)
-        log_read_finish_entry(&log->seen[i]);
+        log_read_finish_line(&log->seen[i]);
     free(log->seen);
     free(log->uuid);
     log_read_close(log->reader);

@@ -19,7 +19,7 @@ struct domain_list {
     size_t count;
 };
 
-/* The running VMs, but the one with `own_uuid` (NULL: all). Returns 0, or -1 with `error` and an
+/* The running VMs, except the one with `own_uuid` (NULL: all). Returns 0, or -1 with `error` and an
  * empty list. */
 int domain_list_running(struct domain_list *domains, struct virt *virt, const char *own_uuid,
                         struct virt_error *error);
@@ -27,7 +27,7 @@ int domain_list_running(struct domain_list *domains, struct virt *virt, const ch
 /* Every VM that libvirt knows, running or not. Returns 0, or -1 with `error` and an empty list. */
 int domain_list_all(struct domain_list *domains, struct virt *virt, struct virt_error *error);
 
-/* The running VMs of a copy of a host, but `own` (NULL: all). Without the directory there are
+/* The running VMs of a copy of a host, except `own` (NULL: all). Without the directory there are
  * none. */
 void domain_list_running_in(struct domain_list *domains, const char *root,
                             const struct domain *own);

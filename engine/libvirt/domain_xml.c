@@ -328,7 +328,7 @@ static void domain_xml_start_source(struct domain_xml_reader *reader, const XML_
     }
 }
 
-/* libvirt's status file tells of a network's interface what it got in an element of its own. */
+/* libvirt's status file: the device that an <interface type='network'> got. */
 static void domain_xml_start_actual(struct domain_xml_reader *reader, const XML_Char **attributes) {
     if (!domain_xml_attribute_is(attributes, "type", "hostdev"))
         return;
@@ -769,7 +769,7 @@ static int domain_xml_read(struct domain_xml_reader *reader, const char *xml, si
         failure_set(reader->failure, "the <domain> has no <name>");
         return -1;
     }
-    guest_settle(&reader->domain->guest, reader->domain->machine);
+    guest_finish_controllers(&reader->domain->guest, reader->domain->machine);
     return 0;
 }
 

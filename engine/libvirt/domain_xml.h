@@ -6,11 +6,10 @@
 #include "lexer/failure.h"
 
 /*
- * Parses `size` bytes of XML. Returns 0, or -1 with one line in `error` that says what is wrong and
- * what to do: empty, not XML (with line and column), truncated, not a <domain> (nor a <domstatus>,
- * libvirt's own file of a running VM, around one), no <name>, a document type declaration (refused:
- * entity bombs), deeper than 256 elements. The caller ends a good one with domain_finish(); after
- * -1 there is nothing to finish.
+ * Parses `size` bytes of XML. Returns 0, or -1 with `failure` set: empty, not XML (with line and
+ * column), truncated, not a <domain> (nor a <domstatus>, libvirt's own file of a running VM, around
+ * one), no <name>, a document type declaration (refused: entity bombs), deeper than 256 elements.
+ * The caller ends a good one with domain_finish(); after -1 there is nothing to finish.
  */
 int domain_xml_parse(struct domain *domain, const char *xml, size_t size, struct failure *failure);
 

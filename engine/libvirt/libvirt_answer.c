@@ -4,14 +4,14 @@
 
 #include <stdlib.h>
 
-static void libvirt_answer_answer_set_error(struct libvirt_answer *answer,
-                                            const struct virt_error *error) {
+static void libvirt_answer_set_error(struct libvirt_answer *answer,
+                                     const struct virt_error *error) {
     answer->error = memory_strdup(error->failure.message);
     answer->hint = *error->failure.hint ? memory_strdup(error->failure.hint) : NULL;
 }
 
-static int libvirt_answer_answer_ask_daemon(struct libvirt_answer *answer, struct virt *virt,
-                                            struct virt_error *error) {
+static int libvirt_answer_ask_daemon(struct libvirt_answer *answer, struct virt *virt,
+                                     struct virt_error *error) {
     struct virt_about about;
     if (virt->ops->about(virt, &about, error) < 0)
         return -1;
@@ -35,9 +35,9 @@ void libvirt_answer_get(struct libvirt_answer *answer) {
         status = virt_asker_connect(&virt, NULL, &error);
     }
     if (status == 0)
-        status = libvirt_answer_answer_ask_daemon(answer, virt, &error);
+        status = libvirt_answer_ask_daemon(answer, virt, &error);
     if (status < 0)
-        libvirt_answer_answer_set_error(answer, &error);
+        libvirt_answer_set_error(answer, &error);
     virt_close(virt);
 }
 

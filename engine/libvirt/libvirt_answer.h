@@ -1,5 +1,4 @@
-/*
- * What libvirt says of itself and its VMs, for doctor. (The XML of a VM waits while its hook runs.)
+/* What libvirt reports about itself and its VMs, for doctor. A VM's XML waits while its hook runs.
  */
 #ifndef ENGINE_LIBVIRT_ANSWER_H
 #define ENGINE_LIBVIRT_ANSWER_H
@@ -22,7 +21,7 @@ struct libvirt_answer {
 
 void libvirt_answer_get(struct libvirt_answer *answer);
 
-/* Below another root: nobody is asked, and VMs are its definitions. */
+/* Below another root: libvirt is not asked; the VMs are read from the root's files. */
 void libvirt_answer_from_tree(struct libvirt_answer *answer, const char *root);
 
 void libvirt_answer_finish(struct libvirt_answer *answer);

@@ -6,7 +6,8 @@
 enum { ANY = -1 };
 
 #define HINT_GROUP                                                                                 \
-    "another device of its IOMMU group is still on a host driver: pass the whole group ('with "    \
+    "another device of its IOMMU group is still bound to a host driver: pass the whole group "     \
+    "('with "                                                                                      \
     "group'), or move the card to another slot"
 #define HINT_PORT                                                                                  \
     "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "  \
@@ -18,24 +19,25 @@ enum { ANY = -1 };
     "load vfio-pci ('modprobe vfio-pci') and turn on the IOMMU: VT-d or AMD-Vi in the firmware, "  \
     "intel_iommu=on (Intel) on the kernel's command line"
 #define HINT_RMRR                                                                                  \
-    "dmesg says why: with RMRR the firmware keeps memory of the device, turn that off there or "   \
-    "use another slot; without interrupt remapping update the firmware"
+    "see dmesg. RMRR: the firmware keeps memory of the device; turn that off in the firmware, or " \
+    "use another slot. No interrupt remapping: update the firmware"
 #define HINT_RESET                                                                                 \
     "libvirt cannot reset it alone: pass all functions of the card together ('with group')"
 #define HINT_USB_PORTS                                                                             \
     "the VM has no free USB port: shut it down, add <controller type='usb' model='qemu-xhci' "     \
     "ports='15'/> with 'virsh edit', start it"
-#define HINT_USB_GONE "it was unplugged or came back with another number or id: see lsusb"
+#define HINT_USB_GONE "it was unplugged, or plugged in again under another number or ID: see lsusb"
 #define HINT_USB_OPEN                                                                              \
-    "qemu cannot open the device: it was unplugged, or qemu may not: see lsusb, and dmesg for "    \
-    "denials"
+    "qemu cannot open the device: it was unplugged, or access was denied: see lsusb, and dmesg "   \
+    "for denials"
 #define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"
 #define HINT_TRANSLATED                                                                            \
-    "the daemon translates its messages, so their meaning is not known here: set LC_ALL=C for it " \
+    "the daemon translates its messages, so virt-rules cannot interpret them: set LC_ALL=C for "   \
+    "it "                                                                                          \
     "('systemctl edit libvirtd', Environment=LC_ALL=C)"
 
-/* Texts of libvirt 0.10 to 12 and of qemu, which never translates; libvirt's daemon does. The first
- * row that matches counts; `text` is a part of the message, in any case. */
+/* Messages of libvirt 0.10 to 12, which its daemon may translate, and of qemu, which never does.
+ * The first row that matches counts; `text` is a part of the message, in upper or lower case. */
 static const struct libvirt_errors_meaning {
     int domain, code;
     const char *text; /* NULL: any */
@@ -43,9 +45,9 @@ static const struct libvirt_errors_meaning {
     const char *hint;
 } meanings[] = {
     {ANY, VIR_ERR_OPERATION_TIMEOUT, NULL, VIRT_TRANSIENT,
-     "something else works on the VM; 'virsh domjobinfo VM' shows what"},
+     "another job of the VM is running: see 'virsh domjobinfo VM'"},
     {ANY, ANY, "state change lock", VIRT_TRANSIENT,
-     "something else works on the VM; 'virsh domjobinfo VM' shows what"},
+     "another job of the VM is running: see 'virsh domjobinfo VM'"},
     {ANY, VIR_ERR_NO_DOMAIN, NULL, VIRT_NO_DOMAIN, "'virsh list --all --title' lists the VMs"},
     {ANY, VIR_ERR_AUTH_FAILED, NULL, VIRT_UNREACHABLE, "run it as root"},
     {ANY, VIR_ERR_AUTH_CANCELLED, NULL, VIRT_UNREACHABLE, "run it as root"},
@@ -81,22 +83,22 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "unable to write to monitor", VIRT_NOT_RUNNING,
      "the VM's qemu ended: see /var/log/libvirt/qemu/"},
     {ANY, ANY, "duplicate device id", VIRT_FAILED,
-     "libvirt lost sight of a device that the VM has, as when its daemon was killed in the middle "
-     "of "
-     "an attach: shut the VM down and start it again"},
+     "libvirt has lost track of a device that the VM has, for example because its daemon was "
+     "killed "
+     "during an attach: shut the VM down and start it again"},
     {ANY, ANY, "is not viable", VIRT_FAILED, HINT_GROUP},
     {ANY, ANY, "error getting device from group", VIRT_FAILED, HINT_GROUP},
     {ANY, ANY, "lacking acs", VIRT_FAILED,
-     "the switch above it lets devices reach each other past the IOMMU: move the card to a slot of "
-     "the processor's own"},
+     "the switch above it lets devices reach each other past the IOMMU: move the card to a slot "
+     "that is connected to the CPU"},
     {ANY, ANY, "no more available pci", VIRT_FAILED, HINT_PORT},
     {ANY, ANY, "no pci buses available", VIRT_FAILED,
      "the VM's machine type has no PCI: it needs another one, q35 or pc"},
     {ANY, ANY, "support hotplug", VIRT_FAILED, HINT_PORT}, /* of libvirt, and qemu's "...ging" */
     {ANY, ANY, "double use of pci address", VIRT_FAILED,
-     "another device took that place in the guest meanwhile: 'virt-rules apply VM' plans again"},
+     "another device has taken that address in the guest: run 'virt-rules apply VM'"},
     {ANY, ANY, "already occupied by", VIRT_FAILED,
-     "another device took that place in the guest meanwhile: 'virt-rules apply VM' plans again"},
+     "another device has taken that address in the guest: run 'virt-rules apply VM'"},
     {ANY, ANY, "support passthrough of host pci", VIRT_FAILED, HINT_IOMMU},
     {ANY, ANY, "device assignment is not supported by the host", VIRT_FAILED, HINT_VFIO},
     {ANY, ANY, "support vfio", VIRT_FAILED, HINT_VFIO},
@@ -105,11 +107,11 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "ineligible for iommu domain", VIRT_FAILED, HINT_RMRR},
     {ANY, ANY, "error attaching to ioasid", VIRT_FAILED, HINT_RMRR}, /* of IOMMUFD */
     {ANY, ANY, "failed to open /dev/vfio", VIRT_FAILED,
-     "another program has the IOMMU group, or qemu may not open it: 'fuser -v /dev/vfio/*', and "
-     "see dmesg for denials"},
+     "another program has the IOMMU group open, or access was denied: 'fuser -v /dev/vfio/*', "
+     "and see dmesg for denials"},
     {ANY, ANY, "could not open '/dev/vfio", VIRT_FAILED,
-     "another program has the IOMMU group, or qemu may not open it: 'fuser -v /dev/vfio/*', and "
-     "see dmesg for denials"},
+     "another program has the IOMMU group open, or access was denied: 'fuser -v /dev/vfio/*', "
+     "and see dmesg for denials"},
     {ANY, ANY, "no flr, pm reset or bus reset", VIRT_FAILED, HINT_RESET},
     {ANY, ANY, "not doing bus reset", VIRT_FAILED, HINT_RESET},
     {ANY, ANY, "unable to reset pci device", VIRT_FAILED, HINT_RESET},
@@ -121,24 +123,23 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "speed mismatch trying to attach", VIRT_FAILED,
      "the VM's USB controller is too old for the device: use <controller type='usb' "
      "model='qemu-xhci'/>"},
-    /* Each of the two may see a device later than the kernel shows it. */
+    /* libvirt and qemu may see a device later than the kernel shows it. */
     {ANY, ANY, "did not find usb device", VIRT_TRANSIENT, HINT_USB_GONE},
     {ANY, ANY, "did not find matching usb", VIRT_TRANSIENT, HINT_USB_GONE}, /* since 12 */
     {ANY, ANY, "failed to find host usb device", VIRT_TRANSIENT, HINT_USB_GONE},
     {ANY, ANY, "failed to open host usb device", VIRT_TRANSIENT, HINT_USB_OPEN},
     {ANY, ANY, "/dev/bus/usb/", VIRT_TRANSIENT, HINT_USB_OPEN},
     {ANY, ANY, "multiple usb devices", VIRT_FAILED,
-     "several devices have that id: say which by its 'port' or 'serial'"},
+     "several devices have that ID: select one by its 'port' or 'serial'"},
     {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
-     "a bridge cannot be passed: name the device behind it"},
-    {ANY, ANY, "guest is busy", VIRT_TRANSIENT,
-     "the guest is at work on that slot, and has not finished yet"},
+     "a bridge cannot be assigned: name the device behind it"},
+    {ANY, ANY, "guest is busy", VIRT_TRANSIENT, "the guest is still working on that slot"},
     {ANY, ANY, "already in the process of unplug", VIRT_TRANSIENT,
-     "the guest was asked to let it go, and has not answered yet"},
+     "the guest was asked to release it, and has not answered yet"},
     {ANY, ANY, "rejected by the guest", VIRT_REFUSED,
      "stop its use in the guest, or shut the VM down"},
     {ANY, ANY, "cause is unknown", VIRT_FAILED,
-     "most often the device's address is gone: see 'virt-rules devices'"},
+     "the device is probably gone from its address: see 'virt-rules devices'"},
     {ANY, ANY, "failed to bind", VIRT_FAILED,
      "is vfio-pci loaded? 'modprobe vfio-pci', then see dmesg"},
     {ANY, ANY, "vfio_map_dma", VIRT_FAILED, HINT_MEMORY},

@@ -15,7 +15,7 @@ void libvirt_errors_set(struct virt_error *error, int domain, int code, const ch
 int libvirt_errors_last(const struct libvirt_api *api, struct virt_error *error);
 
 /* Whether the daemon seems to translate its messages: English needs ASCII only. Names of VMs and
- * devices in them may have other characters, which does not matter to a hint. */
+ * devices in them may have other characters, which is harmless here: only a hint depends on it. */
 bool libvirt_errors_is_translated(const char *message);
 
 #endif

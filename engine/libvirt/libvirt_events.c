@@ -12,8 +12,8 @@ static void libvirt_events_time_over(int timer, void *over) {
     *(bool *)over = true;
 }
 
-/* A process has one loop for all connections, and only a timer says whether it is there. Returns
- * the timer, or -1. */
+/* A process has one event loop, and only adding a timer shows whether it is registered. Returns the
+ * timer, or -1. */
 static int libvirt_events_add_timer(const struct libvirt_api *api, int milliseconds, bool *over) {
     int timer = api->add_timeout(milliseconds, libvirt_events_time_over, over, NULL);
 
@@ -56,8 +56,8 @@ static void libvirt_events_queue(struct libvirt_events *events, enum virt_event_
     snprintf(event->alias, sizeof event->alias, "%s", alias ? alias : "");
 }
 
-/* A guest that crashed may be kept as it is, and a running VM whose definition is taken away runs
- * on: only this is the end. */
+/* After other lifecycle events the VM may still run: a crashed guest may be preserved, and a VM
+ * whose definition is removed runs on. */
 static void libvirt_events_on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event,
                                         int detail, void *events) {
     (void)connection, (void)domain, (void)detail;
@@ -91,7 +91,7 @@ void libvirt_events_stop(struct libvirt_events *events) {
     *events = (struct libvirt_events){.api = events->api};
 }
 
-/* An event that the daemon does not know does not come. */
+/* An event that the daemon does not know is skipped. */
 static int libvirt_events_register(struct libvirt_events *events, virDomainPtr domain,
                                    struct virt_error *error) {
     static const struct {

@@ -8,16 +8,16 @@ enum { LIBVIRT_EVENTS_KINDS = 3 };
 
 /*
  * Events come on a connection of their own, which lives from one watch() to the next. With an event
- * loop libvirtd sends a connection "are you there?" every 5 s and closes it when 5 of them were not
- * answered; the answer comes from the loop, which runs in wait() only. A connection made before the
- * loop is registered is not asked: the engine may sleep for minutes between two calls. Another
- * connection costs two milliseconds, and only those who wait for a guest pay it.
+ * loop libvirtd sends a keepalive every 5 s and closes a connection that leaves 5 of them
+ * unanswered; the loop answers them, and it runs in wait() only. A connection made before the loop
+ * is registered gets no keepalives, and the engine may sleep for minutes between two calls. The
+ * second connection costs two milliseconds, and only callers that wait for a guest make it.
  */
 struct libvirt_events {
     const struct libvirt_api *api;       /* borrowed */
     virConnectPtr connection;            /* NULL: nothing is watched, or libvirt cannot tell */
     int callbacks[LIBVIRT_EVENTS_KINDS]; /* -1: the daemon does not know the event */
-    struct virt_event *queue; /* came and was not asked for yet; the first `read_count` were */
+    struct virt_event *queue;            /* wait() has returned the first `read_count` */
     size_t count, read_count;
 };
 

@@ -7,7 +7,8 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
-/* What is used of libvirt: nothing newer than virConnectListAllDomains, of 0.9.13. */
+/* The functions that the engine uses of libvirt: nothing newer than virConnectListAllDomains, of
+ * 0.9.13. */
 struct libvirt_api {
     __typeof__(virInitialize) *initialize;
     __typeof__(virSetErrorFunc) *set_error_function;
@@ -29,7 +30,7 @@ struct libvirt_api {
     __typeof__(virGetVersion) *version;
     __typeof__(virConnectGetLibVersion) *daemon_version;
     __typeof__(virConnectGetURI) *connection_uri;
-    /* For watch() and wait(), which tell of nothing when one of them is NULL. */
+    /* For watch() and wait(), which report nothing when one of them is NULL. */
     __typeof__(virConnectIsAlive) *is_alive;
     __typeof__(virConnectDomainEventRegisterAny) *register_event;
     __typeof__(virConnectDomainEventDeregisterAny) *deregister_event;

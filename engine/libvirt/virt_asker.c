@@ -46,7 +46,8 @@ static const char *const asker_texts[] = {
     [CALL_CLOSE] = "the connection has not been closed",
 };
 
-/* Both are followed by their texts. Asker and engine are one program, so that bytes will do. */
+/* Followed by its texts, as the answer by its bytes. Both ends are the same program, so structs are
+ * sent as they are. */
 struct virt_asker_question {
     enum virt_asker_call call;
     int number;                     /* the VM's id, or milliseconds */
@@ -208,7 +209,7 @@ static void virt_asker_serve(void *context, int socket) {
         ;
 }
 
-/* --- in the engine: what went wrong */
+/* --- in the engine: errors */
 
 static bool virt_asker_is_change(enum virt_asker_call call) {
     return call >= CALL_ATTACH && call <= CALL_REBOOT;
@@ -226,8 +227,8 @@ static int virt_asker_fail_late(struct virt_asker *asker, enum virt_asker_call c
     if (virt_asker_is_change(call))
         virt_error_set(
             error, VIRT_NO_REPLY,
-            "libvirt may still do it: 'dmesg' and the daemon's log say what it waits for; a "
-            "program may have the device open on the host",
+            "libvirt may still do it: see 'dmesg' and the daemon's log for what it waits for; "
+            "a program may have the device open on the host",
             VIRT_NO_ANSWER "%s%s%s has not returned for %d s", asker_texts[call],
             subject ? " of " : "", subject ? subject : "", virt_asker_seconds(limit));
     else
@@ -247,15 +248,14 @@ static int virt_asker_fail_crashed(struct virt_asker *asker, struct virt_error *
     if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
         return virt_error_set(
             error, VIRT_UNREACHABLE,
-            "it may not fit this system: is it the one that its package installed?",
+            "it may not be built for this system: is it the one from the package?",
             "the libvirt library crashed (signal %d)", WTERMSIG(status));
     if (status != -1 && WIFEXITED(status))
         return virt_error_set(
             error, VIRT_UNREACHABLE,
-            "it may not fit this system: is it the one that its package installed?",
+            "it may not be built for this system: is it the one from the package?",
             "the libvirt library ended its process (exit status %d)", WEXITSTATUS(status));
-    return virt_error_set(error, VIRT_UNREACHABLE,
-                          "see dmesg whether the host has run out of memory",
+    return virt_error_set(error, VIRT_UNREACHABLE, "see dmesg: has the host run out of memory?",
                           "the process that calls libvirt was killed");
 }
 
@@ -263,8 +263,8 @@ static int virt_asker_fail_start(struct virt_error *error) {
     return virt_error_set(error, VIRT_UNREACHABLE,
                           errno == EMFILE || errno == ENFILE
                               ? "raise the limit on open files: ulimit -n"
-                              : "free memory, or end programs that run wild",
-                          "no process can be started to call libvirt: %s", strerror(errno));
+                              : "free memory, or stop runaway processes",
+                          "cannot start a process to call libvirt: %s", strerror(errno));
 }
 
 /* --- in the engine: a call */
@@ -284,7 +284,7 @@ static bool virt_asker_send(const struct virt_asker *asker,
            helper_send(asker->helper.socket, exchange->second, question->second_size);
 }
 
-/* A change may take its time; a person who waits for it is told. */
+/* A change may take minutes: say so to a person who waits for it. */
 static void virt_asker_print_notice(const struct virt_asker *asker, enum virt_asker_call call,
                                     int64_t limit) {
     const char *subject = asker->subject;
@@ -296,16 +296,15 @@ static enum helper_answer virt_asker_await(const struct virt_asker *asker,
                                            struct virt_asker_exchange *exchange, int64_t limit) {
     enum virt_asker_call call = exchange->question.call;
     int64_t start = clock_now(), notice = deadline_limit(DEADLINE_NOTICE_MS);
-    enum helper_answer told = HELPER_LATE;
     struct virt_asker_answer *answer = &exchange->answer;
     if (virt_asker_is_change(call)) {
         struct pollfd input = {.fd = asker->helper.socket, .events = POLLIN};
         if (poll(&input, 1, (int)notice) == 0)
             virt_asker_print_notice(asker, call, limit);
     }
-    told = helper_await(&asker->helper, answer, sizeof *answer, start + limit);
-    if (told != HELPER_ANSWERED)
-        return told;
+    enum helper_answer status = helper_await(&asker->helper, answer, sizeof *answer, start + limit);
+    if (status != HELPER_ANSWERED)
+        return status;
     exchange->bytes = memory_resize(NULL, answer->size + 1, 1);
     return helper_await(&asker->helper, exchange->bytes, answer->size, start + limit);
 }
@@ -451,7 +450,7 @@ static int virt_asker_watch(struct virt *virt, const char *uuid, struct virt_err
     return virt_asker_change(virt, CALL_WATCH, uuid, -1, NULL, error);
 }
 
-/* What was watched went with the asker that was killed. The time counts that has gone by here. */
+/* An asker that was killed took the watched events with it. The timeout is measured here. */
 static int virt_asker_wait(struct virt *virt, int timeout_ms, struct virt_event *event,
                            struct virt_error *error) {
     struct virt_asker_exchange exchange = {.question = {.call = CALL_WAIT, .number = timeout_ms}};
@@ -485,7 +484,7 @@ static void virt_asker_set_subject(struct virt *virt, const char *subject) {
     asker->subject = subject ? memory_strdup(subject) : NULL;
 }
 
-/* The daemon is told, unless it is silent anyhow. */
+/* Closes the connection at the daemon too, if there is one. */
 static void virt_asker_close(struct virt *virt) {
     struct virt_asker *asker = virt_asker_self(virt);
     struct virt_asker_exchange exchange = {.question = {.call = CALL_CLOSE}};

@@ -15,7 +15,7 @@ struct libvirt {
     struct virt virt;
     struct libvirt_api api;
     char *uri;
-    virConnectPtr connection; /* NULL after it was lost: the next call makes it anew */
+    virConnectPtr connection; /* NULL after it was lost: the next call connects again */
     struct libvirt_events events;
 };
 
@@ -80,7 +80,7 @@ static void virt_libvirt_survive_broken_pipe(void) {
 
 /* ---- the operations ---- */
 
-/* True when the lookup that has just failed failed because there is no such VM. */
+/* Whether the last lookup failed because there is no such VM. */
 static bool virt_libvirt_no_such_domain(const struct libvirt *self) {
     virErrorPtr last = self->api.last_error();
 
@@ -95,7 +95,7 @@ static void virt_libvirt_free_domains(const struct libvirt *self, virDomainPtr *
     free(domains);
 }
 
-/* Whether the VM with that UUID runs now: libvirt's handle of it knows only how it was. */
+/* Whether the VM with that UUID runs now: a handle of libvirt's is a snapshot. */
 static bool virt_libvirt_is_running(const struct libvirt *self, const char *uuid) {
     virDomainPtr domain = self->api.lookup_by_uuid(self->connection, uuid);
     bool runs = domain && self->api.id(domain) != (unsigned)-1;
@@ -108,9 +108,8 @@ static bool virt_libvirt_is_running(const struct libvirt *self, const char *uuid
 }
 
 /*
- * A daemon that translates its messages, or one of tomorrow, says in words that are not known here
- * what its code says coarsely; so the VM is looked at. To whom the device belongs the other VMs'
- * XML tells.
+ * A daemon that translates its messages, or a later version, may word an error in a way that
+ * libvirt_errors.c does not know, and the code alone is too coarse: so ask whether the VM runs.
  */
 static void virt_libvirt_check_running(const struct libvirt *self, const char *uuid,
                                        enum virt_error_kind otherwise, struct virt_error *error) {
@@ -124,7 +123,7 @@ static void virt_libvirt_check_running(const struct libvirt *self, const char *u
     failure_hint(&error->failure, "start the VM first");
 }
 
-/* Returns 1 when it was read, 0 when the VM went away meanwhile, -1 for an error. */
+/* Returns 1 when it was read, 0 when the VM stopped meanwhile, -1 for an error. */
 static int virt_libvirt_read_vm(struct libvirt *self, virDomainPtr domain, struct virt_domain *vm,
                                 struct virt_error *error) {
     vm->xml = self->api.uuid(domain, vm->uuid) == 0 ? self->api.xml(domain, 0) : NULL;
@@ -297,7 +296,7 @@ static int virt_libvirt_list_all(struct virt *virt, struct virt_domain **vms, si
 /* One step on one VM; `xml` is only for those that take it. */
 typedef int virt_libvirt_call(const struct libvirt_api *api, virDomainPtr domain, const char *xml);
 
-/* Of a VM that does not run libvirt itself says so. */
+/* For a VM that does not run, libvirt itself returns an error. */
 static bool virt_libvirt_was_restarted(const struct libvirt *self, virDomainPtr domain, int id) {
     unsigned now = self->api.id(domain);
 
@@ -357,7 +356,7 @@ static int virt_libvirt_detach(struct virt *virt, const char *uuid, int id, cons
                                struct virt_error *error) {
     int status = virt_libvirt_change(virt, uuid, id, virt_libvirt_call_detach, xml, error);
 
-    /* The one thing that libvirt says so of a detach, in whatever language. */
+    /* In any language: of a detach, libvirt returns this code for a guest's refusal alone. */
     if (status < 0 && error->kind == VIRT_FAILED && error->code == VIR_ERR_OPERATION_FAILED &&
         libvirt_errors_is_translated(error->failure.message))
         error->kind = VIRT_REFUSED;

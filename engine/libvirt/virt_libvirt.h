@@ -4,8 +4,8 @@
 
 #include "engine/libvirt/libvirt_load.h"
 
-/* What virt_asker_connect() and virt_asker_find_library() do, in this very process, so that a call
- * may never return. */
+/* As virt_asker_connect() and virt_asker_find_library(), but in this process: a call may never
+ * return. */
 int virt_libvirt_open(struct virt **virt, const char *uri, struct virt_error *error);
 int virt_libvirt_library(struct virt_library *library, struct virt_error *error);
 

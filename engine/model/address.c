@@ -45,7 +45,7 @@ static const char *address_skip_port(const char *text) {
     return strtoul(text, &end, 10) <= USB_NUMBER_MAX ? end : NULL;
 }
 
-/* "1-1.4": a bus and the ports on the way; root hubs ("usb1") and interfaces ("1-1:1.0") are none.
+/* "1-1.4": a bus and the ports on the way; not a root hub ("usb1") or an interface ("1-1:1.0").
  */
 bool address_is_usb(const char *text) {
     const char *end = address_skip_port(text);

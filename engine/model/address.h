@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "[dddd:]bb:ss.f"; an address of the kernel has its domain and all its digits. */
+/* "[dddd:]bb:ss.f", where the domain may be left out; the kernel always writes it. */
 bool address_is_pci(const char *text, bool *has_domain);
-/* "1-1.4": a bus and the ports on the way; root hubs ("usb1") and interfaces ("1-1:1.0") are none.
+/* "1-1.4": a bus and the ports on the way; not a root hub ("usb1") or an interface ("1-1:1.0").
  */
 bool address_is_usb(const char *text);
 

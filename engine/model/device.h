@@ -1,6 +1,7 @@
 /*
- * A PCI function or a USB device of the host, as a value: what the kernel says of it and what the
- * host does with it. No I/O. Texts are UTF-8 without control characters and belong to the value.
+ * A PCI function or a USB device of the host, as a value: what the kernel reports about it and
+ * what the host uses it for. No I/O. Texts are UTF-8 without control characters and belong to the
+ * value.
  */
 #ifndef ENGINE_DEVICE_H
 #define ENGINE_DEVICE_H
@@ -11,7 +12,7 @@
 
 enum bus { BUS_PCI, BUS_USB };
 
-/* What is said of a bus and of the devices on it. */
+/* The names of a bus and of what is on it. */
 struct bus_type {
     const char *name;    /* of sysfs and --json: "pci" */
     const char *label;   /* for people: "PCI" */
@@ -33,12 +34,12 @@ struct device_id {
 /* What the configuration space says that a PCI device is. */
 enum pci_header { HEADER_UNKNOWN, HEADER_ENDPOINT, HEADER_BRIDGE };
 
-/* What forbids to give a device to a VM, whatever it does on the host; the strongest first. */
+/* Why a device cannot be assigned to any VM, whatever the host uses it for; the strongest first. */
 enum obstacle {
     OBSTACLE_NONE,
     OBSTACLE_NO_ANSWER,   /* nothing answers at its address */
     OBSTACLE_DOMAIN,      /* its PCI domain is above those that qemu takes */
-    OBSTACLE_UNKNOWN_USE, /* what would tell whether the host uses it cannot be read */
+    OBSTACLE_UNKNOWN_USE, /* whether the host uses it cannot be determined */
     OBSTACLE_FIRMWARE,    /* the firmware keeps memory for its IOMMU group: a `direct` region */
     OBSTACLE_KERNEL,      /* vfio-pci does not take it */
 };
@@ -54,8 +55,8 @@ struct device {
     char *driver;               /* bound host driver (USB: of an interface), NULL for none */
     int iommu_group;            /* -1: none */
     int numa_node;              /* -1: none or unknown */
-    /* Never passed: PCI header type 1 or 2, a host or ISA bridge, or a USB hub. Where the header
-     * cannot be read the PCI class tells. */
+    /* Never assigned: PCI header type 1 or 2, a host or ISA bridge, or a USB hub. Where the header
+     * cannot be read, by the PCI class. */
     bool is_bridge;
     enum pci_header header; /* PCI only */
     enum pci_kind kind;     /* PCI only: has it an Express capability? */

@@ -1,4 +1,4 @@
-/* What libvirt's hook told: which VM, and what happens to it (libvirt's hooks.html). */
+/* An event: which VM, and what happens to it (libvirt's hooks.html). */
 #ifndef ENGINE_EVENT_H
 #define ENGINE_EVENT_H
 
@@ -15,14 +15,15 @@ struct event {
      * borrowed. NULL: not known, and the domain is taken for the only one. */
     const struct domain *vms;
     size_t vm_count;
-    /* The VM has run for a while, and its rules are applied anew: devices only, no program. */
+    /* The VM has run for a while, and its rules are applied again: devices only, no program. */
     bool settled;
     /* When the domain was read, in the unit of clock_ticks(); 0: when this process was started,
      * as in a process that the hook has started. */
     unsigned long long seen;
 };
 
-/* At these the VM has a process and libvirt lets go of it: devices may be attached and detached. */
+/* Whether devices may be attached and detached: the VM has a process, and libvirt does not hold
+ * its job while the hook runs. */
 bool event_can_attach(enum event_name name);
 
 #endif

@@ -137,7 +137,7 @@ static bool guest_is_i440fx(const char *machine) {
     return false;
 }
 
-void guest_settle(struct guest *guest, const char *machine) {
+void guest_finish_controllers(struct guest *guest, const char *machine) {
     if (guest->has_pci_root && guest_is_i440fx(machine))
         guest->buses[0].used |= UINT32_C(1) << 1;
     guest->has_no_pci = machine && !guest->has_pcie_root && !guest->has_pci_root &&
@@ -209,7 +209,7 @@ void guest_use(struct guest *guest, const struct guest_place *place) {
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
         guest->buses[place->bus].used |= UINT32_C(1) << place->slot;
     else if (usb)
-        usb->taken++;
+        usb->used++;
     else if (place->kind == GUEST_PLACE_SOME_USB)
         guest->usb_unplaced++;
 }
@@ -229,8 +229,8 @@ static unsigned guest_free_usb(const struct guest *guest) {
     unsigned count = 0;
 
     for (size_t i = 0; i < GUEST_USB_CONTROLLERS; i++)
-        if (guest->usb[i].is_there && guest->usb[i].ports > guest->usb[i].taken)
-            count += guest->usb[i].ports - guest->usb[i].taken;
+        if (guest->usb[i].is_there && guest->usb[i].ports > guest->usb[i].used)
+            count += guest->usb[i].ports - guest->usb[i].used;
     return count > guest->usb_unplaced ? count - guest->usb_unplaced : 0;
 }
 
@@ -248,8 +248,8 @@ void guest_leave(struct guest *guest, const struct guest_place *place) {
 
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
         guest->buses[place->bus].used &= ~(UINT32_C(1) << place->slot);
-    else if (usb && usb->taken > 0)
-        usb->taken--;
+    else if (usb && usb->used > 0)
+        usb->used--;
     else if (place->kind == GUEST_PLACE_SOME_USB && guest->usb_unplaced > 0)
         guest->usb_unplaced--;
 }
@@ -260,7 +260,7 @@ static char *guest_controller_text(const struct guest_usb *usb, size_t index) {
     char *text =
         memory_printf("controller %zu (%s%s) has %u port%s, of which the VM's devices take %u",
                       index, *usb->model ? usb->model : "piix3-uhci", hubs, usb->ports,
-                      usb->ports == 1 ? "" : "s", usb->taken);
+                      usb->ports == 1 ? "" : "s", usb->used);
     free(hubs);
     return text;
 }

@@ -33,7 +33,7 @@ struct guest_usb {
     char model[24]; /* "nec-xhci"; "": the XML names none */
     unsigned ports; /* of the controller and of its hubs */
     unsigned hubs;
-    unsigned taken; /* by the hubs too; may be more than there are */
+    unsigned used; /* ports, by the hubs too; may be more than there are */
 };
 
 struct guest {
@@ -74,7 +74,7 @@ void guest_use(struct guest *guest, const struct guest_place *place);
 /* `place` is that of a USB hub: it takes a port and gives eight. */
 void guest_add_hub(struct guest *guest, const struct guest_place *place);
 /* After all of them: `machine` NULL is unknown. */
-void guest_settle(struct guest *guest, const char *machine);
+void guest_finish_controllers(struct guest *guest, const char *machine);
 
 /* --- questions */
 
@@ -82,7 +82,7 @@ void guest_settle(struct guest *guest, const char *machine);
  * Takes the place that a hot-plugged PCI device gets. False: there is none. `place` is of kind NONE
  * where libvirt finds the place by itself; else the device's XML must name it, because libvirt
  * looks for a conventional slot for a device without an Express capability, and takes a root port
- * only when it is told to.
+ * only when the XML names it.
  */
 bool guest_take_pci(struct guest *guest, enum pci_kind kind, struct guest_place *place);
 bool guest_take_usb(struct guest *guest);

@@ -23,7 +23,7 @@ char *device_db_slot(const struct device *device) {
     return memory_printf("%s-%s", device->bus == BUS_PCI ? "pci" : "usb", device->address);
 }
 
-/* --- the file: a line for the kernel's start, then "here" and "gone" with a device each, and
+/* --- the file: a line for the boot of the host, then "here" and "gone" with a device each, and
  * "end"; each line with its sum */
 
 static void device_db_write_device(struct state_text *out, const char *what,
@@ -51,7 +51,7 @@ static bool device_db_read_numbers(struct device *device, char **line) {
     return true;
 }
 
-/* Behind the last blank stands the serial number, which may have blanks. */
+/* The rest of the line is the serial number, which may have blanks. */
 static bool device_db_read_device(struct device *device, char *line) {
     const char *bus = text_next_field(&line), *address = text_next_field(&line);
     *device = (struct device){.iommu_group = -1, .numa_node = -1};
@@ -81,34 +81,34 @@ static bool device_db_read_line(struct device_slot *slot, char *line, bool *ende
     return true;
 }
 
-enum start { START_THIS, START_OTHER, START_DAMAGED };
+enum boot { BOOT_THIS, BOOT_OTHER, BOOT_DAMAGED };
 
-static enum start device_db_read_start(struct device_slot *slot, char *line, const char *boot) {
+static enum boot device_db_read_boot(struct device_slot *slot, char *line, const char *boot) {
     const char *word = text_next_field(&line), *written = text_next_field(&line),
                *number = text_next_field(&line);
     char *end = NULL;
     uint64_t value = number ? strtoull(number, &end, 10) : 0;
     if (!number || *end || strcmp(word, "boot") != 0)
-        return START_DAMAGED;
+        return BOOT_DAMAGED;
     if (strcmp(written, *boot ? boot : "-") != 0)
-        return START_OTHER;
-    slot->number = value;
-    return START_THIS;
+        return BOOT_OTHER;
+    slot->seqnum = value;
+    return BOOT_THIS;
 }
 
 static void device_db_read_lines(struct device_slot *slot, char *rest, size_t left,
                                  const char *boot) {
     char *line = NULL;
-    bool has_start = state_file_next_line(&rest, &left, &line) && line, ended = false, bad = false;
-    enum start start = has_start ? device_db_read_start(slot, line, boot) : START_DAMAGED;
-    while (start == START_THIS && state_file_next_line(&rest, &left, &line))
+    bool has_boot = state_file_next_line(&rest, &left, &line) && line, ended = false, bad = false;
+    enum boot found = has_boot ? device_db_read_boot(slot, line, boot) : BOOT_DAMAGED;
+    while (found == BOOT_THIS && state_file_next_line(&rest, &left, &line))
         bad |= ended || !line || !device_db_read_line(slot, line, &ended);
-    slot->damaged = start == START_DAMAGED || (start == START_THIS && (bad || !ended));
+    slot->damaged = found == BOOT_DAMAGED || (found == BOOT_THIS && (bad || !ended));
 }
 
-void device_db_read(struct device_slot *slot, const char *state, const char *place,
+void device_db_read(struct device_slot *slot, const char *state, const char *name,
                     const char *boot) {
-    char *path = memory_printf("%s/" DIRECTORY "/%s", state, place), *text;
+    char *path = memory_printf("%s/" DIRECTORY "/%s", state, name), *text;
     size_t size;
     *slot = (struct device_slot){.boot = memory_strdup(boot)};
     int error = file_read(path, &text, &size);
@@ -126,13 +126,13 @@ void device_db_finish(struct device_slot *slot) {
     *slot = (struct device_slot){0};
 }
 
-int device_db_write(const struct device_slot *slot, const char *state, const char *place) {
+int device_db_write(const struct device_slot *slot, const char *state, const char *name) {
     struct state_text file = {0};
     char *directory = memory_printf("%s/" DIRECTORY, state);
-    char *path = memory_printf("%s/%s", directory, place);
-    /* One process at a time has the place's turn. */
-    char *temporary = memory_printf("%s/.%s", directory, place);
-    state_file_add_line(&file, "boot %s %" PRIu64, *slot->boot ? slot->boot : "-", slot->number);
+    char *path = memory_printf("%s/%s", directory, name);
+    /* The caller holds the slot's lock. */
+    char *temporary = memory_printf("%s/.%s", directory, name);
+    state_file_add_line(&file, "boot %s %" PRIu64, *slot->boot ? slot->boot : "-", slot->seqnum);
     if (slot->is_here)
         device_db_write_device(&file, "here", &slot->here);
     if (slot->has_gone)
@@ -173,20 +173,20 @@ struct device *device_db_all(const char *state, const char *boot, size_t *count)
 
 /* --- what is new */
 
-static bool device_db_is_it(bool known, const struct device *known_device,
-                            const struct device *device) {
+static bool device_db_matches(bool known, const struct device *known_device,
+                              const struct device *device) {
     return known && device_is_same(known_device, device);
 }
 
-/* A PCI device has nothing that tells one time of being there from the next, but the order of the
- * events. */
-static bool device_db_is_told(const struct device_slot *before, const struct uevent *uevent,
-                              bool is_late) {
-    return device_db_is_it(before->has_gone, &before->gone, &uevent->device) &&
+/* Whether the device has already been reported as unplugged. The same PCI device may have been
+ * plugged in again since: only the order of the events shows it. */
+static bool device_db_was_unplugged(const struct device_slot *before, const struct uevent *uevent,
+                                    bool is_late) {
+    return device_db_matches(before->has_gone, &before->gone, &uevent->device) &&
            (is_late || uevent->device.bus == BUS_USB);
 }
 
-/* What was told to be here has gone: something else is there, or the event says that it went. */
+/* The device reported as plugged is gone: another one is there, or the event removes it. */
 static bool device_db_has_left(const struct device_slot *before, const struct uevent *uevent,
                                const struct device *now, bool is_late) {
     if (!before->is_here)
@@ -203,20 +203,20 @@ struct device_changes device_db_compare(const struct device_slot *before,
                                         const struct uevent *uevent, const struct device *now) {
     static const struct device_slot nothing;
     struct device_changes changes = {0};
-    bool is_late = uevent->seqnum && uevent->seqnum <= before->number;
+    bool is_late = uevent->seqnum && uevent->seqnum <= before->seqnum;
     if (!uevent->seqnum)
         before = &nothing;
-    /* The kernel tells of a removal before the device leaves sysfs. */
+    /* sysfs may still list a device just after its remove event. */
     if (now && now->bus == BUS_USB && uevent->removed && device_is_same(now, &uevent->device))
         now = NULL;
     bool left = device_db_has_left(before, uevent, now, is_late);
     if (left)
         changes.unplugged[changes.unplugged_count++] = &before->here;
     if (device_db_is_gone(uevent, now) &&
-        !device_db_is_it(before->is_here, &before->here, &uevent->device) &&
-        !device_db_is_told(before, uevent, is_late))
+        !device_db_matches(before->is_here, &before->here, &uevent->device) &&
+        !device_db_was_unplugged(before, uevent, is_late))
         changes.unplugged[changes.unplugged_count++] = &uevent->device;
-    if (now && (left || !device_db_is_it(before->is_here, &before->here, now)))
+    if (now && (left || !device_db_matches(before->is_here, &before->here, now)))
         changes.plugged = now;
     changes.there = now;
     return changes;
@@ -236,6 +236,6 @@ void device_db_update(struct device_slot *slot, const struct uevent *uevent,
                       changes->unplugged[changes->unplugged_count - 1]);
     if (changes->plugged || !changes->there)
         device_db_set(&slot->is_here, &slot->here, changes->plugged);
-    if (uevent->seqnum > slot->number)
-        slot->number = uevent->seqnum;
+    if (uevent->seqnum > slot->seqnum)
+        slot->seqnum = uevent->seqnum;
 }

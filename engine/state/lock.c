@@ -52,7 +52,8 @@ static int lock_try(int file, int operation) {
 
 enum lock_wait { LOCK_WAIT_MINE, LOCK_WAIT_LATE, LOCK_WAIT_FAILED };
 
-/* An alarm, again and again, ends a call that waits: what the process had before comes back. */
+/* A repeated alarm interrupts a flock(2) that waits. Holds the process's own timer, handler and
+ * mask, to restore them. */
 struct lock_alarm {
     struct itimerval timer;
     struct sigaction action;
@@ -82,7 +83,7 @@ static void lock_stop_alarm(const struct lock_alarm *before) {
     sigaction(SIGALRM, &before->action, NULL);
 }
 
-/* Waits in the kernel, in the order of coming. */
+/* Waits in the kernel, which serves waiters in order. */
 static enum lock_wait lock_wait_until(int file, int64_t deadline) {
     struct lock_alarm before;
     int64_t left = deadline - clock_now();
@@ -146,19 +147,20 @@ int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
     return -1;
 }
 
-/* A shared lock, for a moment: whoever comes meanwhile waits for that moment. */
-bool lock_vm_is_taken(const char *state, const char *uuid) {
+/* A shared lock, for a moment: another engine that tries to lock meanwhile waits for that moment.
+ */
+bool lock_vm_is_held(const char *state, const char *uuid) {
     char *path = lock_path(state, uuid, "");
     int file = lock_open(state, path, NULL);
-    bool is_taken = file >= 0 && lock_try(file, LOCK_SH) < 0 && errno == EWOULDBLOCK;
+    bool is_held = file >= 0 && lock_try(file, LOCK_SH) < 0 && errno == EWOULDBLOCK;
     free(path);
     lock_release(file);
-    return is_taken;
+    return is_held;
 }
 
 /*
- * The lock of SLOT is of who works on it, that of SLOT.wait of the one who waits. The waiter keeps
- * the second until it has the first, so that it sees what the events were about that were coalesced
+ * Whoever works on the slot holds SLOT; one process that waits for it holds SLOT.wait. The waiter
+ * keeps SLOT.wait until it has SLOT, so that it sees the state after all events that were coalesced
  * until then.
  */
 enum lock_slot lock_slot(const char *state, const char *slot, int *lock, struct failure *failure) {

@@ -1,7 +1,7 @@
 /*
- * One engine at a time works on a VM, and on the devices that come and go at one slot of the host.
- * Each has a file of its own, STATE/locks/UUID or STATE/locks/SLOT, locked with flock(2): the
- * kernel releases the lock of an engine that is killed. The files are empty and stay.
+ * One engine at a time works on a VM, and on the devices that are added to and removed from one
+ * slot of the host. Each has a file of its own, STATE/locks/UUID or STATE/locks/SLOT, locked with
+ * flock(2): the kernel releases the lock of an engine that is killed. The files are empty and stay.
  */
 #ifndef ENGINE_LOCK_H
 #define ENGINE_LOCK_H
@@ -30,7 +30,7 @@ int lock_vm(const char *state, const char *uuid, struct failure *failure);
 int lock_vm_within(const char *state, const char *uuid, int limit_ms);
 
 /* Whether another process has the VM's lock now. False also when that cannot be known. */
-bool lock_vm_is_taken(const char *state, const char *uuid);
+bool lock_vm_is_held(const char *state, const char *uuid);
 
 enum lock_slot {
     LOCK_SLOT_MINE,      /* `*lock` is for lock_release() */

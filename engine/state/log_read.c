@@ -14,36 +14,36 @@
 
 enum {
     READ_SIZE = 64 * 1024,
-    LOOKS = 16, /* at files that are renamed meanwhile */
+    OPEN_TRIES = 16, /* the files may be renamed meanwhile */
 };
 
 /* --- one line */
 
-static const char *log_read_text_of(struct json_object *object, const char *key) {
+static const char *log_read_member(struct json_object *object, const char *key) {
     struct json_object *value = NULL;
     json_object_object_get_ex(object, key, &value);
     return value ? json_object_get_string(value) : NULL;
 }
 
 bool log_read_parse(struct log_line *entry, const char *line, size_t size) {
-    struct json_object *object = size <= HISTORY_LINE_LIMIT ? text_parse_json(line, size) : NULL;
+    struct json_object *object = size <= LOG_LINE_LIMIT ? text_parse_json(line, size) : NULL;
     *entry = (struct log_line){0};
     if (!object)
         return false;
     *entry = (struct log_line){.object = object,
-                               .time = log_read_text_of(object, "time"),
-                               .vm = log_read_text_of(object, "vm"),
-                               .uuid = log_read_text_of(object, "uuid"),
-                               .event = log_read_text_of(object, "event"),
-                               .action = log_read_text_of(object, "action"),
-                               .device = log_read_text_of(object, "device"),
-                               .rule = log_read_text_of(object, "rule"),
-                               .result = log_read_text_of(object, "result"),
-                               .message = log_read_text_of(object, "message")};
+                               .time = log_read_member(object, "time"),
+                               .vm = log_read_member(object, "vm"),
+                               .uuid = log_read_member(object, "uuid"),
+                               .event = log_read_member(object, "event"),
+                               .action = log_read_member(object, "action"),
+                               .device = log_read_member(object, "device"),
+                               .rule = log_read_member(object, "rule"),
+                               .result = log_read_member(object, "result"),
+                               .message = log_read_member(object, "message")};
     return true;
 }
 
-void log_read_finish_entry(struct log_line *entry) {
+void log_read_finish_line(struct log_line *entry) {
     json_object_put(entry->object);
     *entry = (struct log_line){0};
 }
@@ -64,12 +64,12 @@ struct log_reader {
     char *directory, *path, *rotated;
     bool follow, found, skipping; /* skipping: the rest of a line that was too long */
     int error;
-    /* Descriptors, or -1: of what is being read, what comes after it, what was read before it, and
-     * the older file as it was last seen, which had been read. */
+    /* Descriptors, or -1: the file being read, the one after it, the one before it, and the rotated
+     * file as last seen, which has been read. */
     int now, next, before, older;
     off_t offset; /* of `text` in the file being read */
     char *text;
-    size_t taken, size, room;
+    size_t used, size, room; /* bytes of it returned, read, allocated */
 };
 
 struct log_reader *log_read_open(const char *state, bool follow) {
@@ -145,8 +145,8 @@ static bool log_read_was_read(const struct log_reader *reader, int fd) {
            log_read_is_file(reader->before, &status) || log_read_is_file(reader->older, &status);
 }
 
-/* Whether the older file has not been replaced by one that is to be read first. */
-static bool log_read_is_settled(const struct log_reader *reader) {
+/* Whether there is no rotated file that must be read first. */
+static bool log_read_has_read_rotated(const struct log_reader *reader) {
     struct stat status;
     int fd = open(reader->rotated, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     bool is = fd < 0 || log_read_was_read(reader, fd) || fstat(fd, &status) != 0 ||
@@ -156,12 +156,11 @@ static bool log_read_is_settled(const struct log_reader *reader) {
 }
 
 /*
- * The file after the one being read. What was read is held open, so that no new file can have its
- * number. After two rotations the older file is one that was never
- * read, and comes first.
+ * The file after the one being read. Files that were read stay open, so that no new file can get
+ * their inode number. After two rotations the rotated file has never been read, and comes first.
  */
 static int log_read_open_next(struct log_reader *reader) {
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < OPEN_TRIES; i++) {
         int fd = log_read_open_file(reader, reader->rotated);
         if (fd >= 0 && !log_read_was_read(reader, fd))
             return fd;
@@ -170,9 +169,9 @@ static int log_read_open_next(struct log_reader *reader) {
             reader->older = fd;
         }
         fd = log_read_open_file(reader, reader->path);
-        if (fd < 0 || (!log_read_was_read(reader, fd) && log_read_is_settled(reader)))
+        if (fd < 0 || (!log_read_was_read(reader, fd) && log_read_has_read_rotated(reader)))
             return fd;
-        bool is_now = log_read_is_settled(reader);
+        bool is_now = log_read_has_read_rotated(reader);
         close(fd);
         if (is_now)
             return -1;
@@ -180,19 +179,19 @@ static int log_read_open_next(struct log_reader *reader) {
     return -1;
 }
 
-static void log_read_go_on_to(struct log_reader *reader, int fd) {
+static void log_read_switch_to(struct log_reader *reader, int fd) {
     log_read_close_if_open(reader->before);
     reader->before = reader->now;
     reader->now = fd;
     reader->next = -1;
     reader->offset = 0;
-    reader->taken = reader->size = 0;
+    reader->used = reader->size = 0;
     reader->skipping = false;
 }
 
 /* --- lines of the file being read */
 
-/* More of the file behind what is in memory; false at its end. */
+/* Appends more of the file to `text`; false at its end. */
 static bool log_read_read_more(struct log_reader *reader) {
     if (reader->room < reader->size + READ_SIZE) {
         reader->room = 2 * reader->room + READ_SIZE;
@@ -210,51 +209,51 @@ static bool log_read_read_more(struct log_reader *reader) {
     return got > 0;
 }
 
-/* Forgets what was taken. */
+/* Drops what has been returned. */
 static void log_read_compact(struct log_reader *reader) {
-    if (!reader->taken)
+    if (!reader->used)
         return;
-    reader->size -= reader->taken;
-    memmove(reader->text, reader->text + reader->taken, reader->size);
-    reader->offset += (off_t)reader->taken;
-    reader->taken = 0;
+    reader->size -= reader->used;
+    memmove(reader->text, reader->text + reader->used, reader->size);
+    reader->offset += (off_t)reader->used;
+    reader->used = 0;
 }
 
-/* Forgets also what is not a whole line yet: a writer may take it out again. */
+/* Also drops an incomplete line: its writer may remove it again. */
 static void log_read_forget(struct log_reader *reader) {
     struct stat status;
     log_read_compact(reader);
     reader->size = 0;
     if (fstat(reader->now, &status) != 0 || status.st_size >= reader->offset)
         return;
-    reader->offset = 0; /* somebody emptied the log */
+    reader->offset = 0; /* the log was truncated */
     reader->skipping = false;
 }
 
 static void log_read_take(struct log_reader *reader, size_t length, bool with_newline,
                           const char **line, size_t *size) {
-    *line = reader->text + reader->taken;
+    *line = reader->text + reader->used;
     *size = length;
-    reader->taken += length + with_newline;
+    reader->used += length + with_newline;
 }
 
 static bool log_read_is_too_long(const struct log_reader *reader) {
-    return reader->size - reader->taken > HISTORY_LINE_LIMIT;
+    return reader->size - reader->used > LOG_LINE_LIMIT;
 }
 
-/* The next line in the file being read. `torn`: also one at its end that has no newline. */
+/* The next line of the file being read. `torn`: also a last line without a newline. */
 static bool log_read_take_line(struct log_reader *reader, bool torn, const char **line,
                                size_t *size) {
     size_t searched = 0;
     for (;;) {
-        size_t left = reader->size - reader->taken;
-        const char *start = left ? reader->text + reader->taken : NULL;
+        size_t left = reader->size - reader->used;
+        const char *start = left ? reader->text + reader->used : NULL;
         const char *end = left > searched ? memchr(start + searched, '\n', left - searched) : NULL;
         bool skipped = reader->skipping;
         if (end || log_read_is_too_long(reader)) {
             reader->skipping = !end;
             log_read_take(reader, end ? (size_t)(end - start) : left, end != NULL, line, size);
-            *size = *size > HISTORY_LINE_LIMIT ? HISTORY_LINE_LIMIT : *size;
+            *size = *size > LOG_LINE_LIMIT ? LOG_LINE_LIMIT : *size;
             searched = 0;
             if (!skipped)
                 return true;
@@ -281,9 +280,9 @@ bool log_read_next(struct log_reader *reader, const char **line, size_t *size) {
         if (reader->next < 0)
             return reader->now >= 0 && !reader->follow &&
                    log_read_take_line(reader, true, line, size);
-        /* Nobody writes to the file any more, so what is left of it is all there will be. */
+        /* A rotated file is not written to any more. */
         if (reader->now >= 0 && log_read_take_line(reader, true, line, size))
             return true;
-        log_read_go_on_to(reader, reader->next);
+        log_read_switch_to(reader, reader->next);
     }
 }

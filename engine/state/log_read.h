@@ -15,31 +15,31 @@ struct log_line {
 };
 
 /*
- * False when the line is no JSON object, or not one that may be passed on as it is: torn by a
- * crash, with control characters, no UTF-8. Else the caller ends it with log_read_finish_entry().
+ * False when the line is not a JSON object that may be printed as it is: torn by a crash, with
+ * control characters, or not UTF-8. Else the caller frees it with log_read_finish_line().
  */
 bool log_read_parse(struct log_line *entry, const char *line, size_t size);
-void log_read_finish_entry(struct log_line *entry);
+void log_read_finish_line(struct log_line *entry);
 
 /* --- line by line */
 
 struct log_reader;
 
 /*
- * Reads the log below `state` (NULL: as log_write_open()). With `follow` a line at the very end is
- * given when its newline is there, and log_read_next() may be asked again after its false. Never
+ * Reads the log below `state` (NULL: as log_write_open()). With `follow` the last line is
+ * returned once its newline is there, and log_read_next() may be asked again after its false. Never
  * NULL; no file is opened yet.
  */
 struct log_reader *log_read_open(const char *state, bool follow);
 void log_read_close(struct log_reader *reader);
 
 /*
- * The next line without its newline, valid until the next call; false: there is none now. What is
- * behind HISTORY_LINE_LIMIT bytes of a line is left out.
+ * The next line without its newline, valid until the next call; false: there is none now. A line is
+ * cut after LOG_LINE_LIMIT bytes.
  */
 bool log_read_next(struct log_reader *reader, const char **line, size_t *size);
 
-enum { HISTORY_LINE_LIMIT = 4 << 20 };
+enum { LOG_LINE_LIMIT = 4 << 20 };
 
 /* Why a file of the log could not be read, as errno; 0: nothing failed, or there is no log. */
 int log_read_error(const struct log_reader *reader);

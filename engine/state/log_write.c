@@ -21,7 +21,7 @@
 enum {
     SIZE_MAX_LOG = 1 << 20,    /* one file; the one before it is kept as .log.1 */
     SIZE_MAX_TEXT = 16 * 1024, /* one text; the rest of a longer one is cut off */
-    LOCK_TRIES = 200,          /* of 10 ms: a writer that hangs does not hang the others */
+    LOCK_TRIES = 200,          /* of 10 ms: others do not wait for ever for a writer that hangs */
     OPEN_TRIES = 16,
 };
 
@@ -31,7 +31,7 @@ struct log_writer {
     bool echo;
     FILE *copy; /* NULL: none */
     bool copy_json;
-    bool failed; /* syslog knows that the file cannot be written */
+    bool failed; /* reported already: the file cannot be written */
     size_t count;
     char time[CLOCK_STAMP_SIZE];
 };
@@ -72,8 +72,7 @@ const char *log_write_state_directory(const char *option) {
 
 /* ---- text ---- */
 
-/* How much of a text is kept: whole characters, at most SIZE_MAX_TEXT bytes and what one may have
- * beyond. */
+/* How many bytes of a text are kept: SIZE_MAX_TEXT, and the rest of the last character. */
 static size_t log_write_kept(const char *text) {
     size_t size = strlen(text), end = 0;
 
@@ -157,7 +156,7 @@ static bool log_write_lock(int file) {
 }
 
 /* Opens the log, which another writer may rename at any time; returns its descriptor or -1.
- * `locked` says whether it is this writer's alone until it is closed. */
+ * `locked`: no other writer has it until it is closed. */
 static int log_write_open_log(const char *path, bool *locked, struct stat *stat_of) {
     struct stat now;
 
@@ -183,16 +182,15 @@ static bool log_write_ends_in_newline(int file, off_t size) {
     return size == 0 || pread(file, &last, 1, size - 1) != 1 || last == '\n';
 }
 
-/* One write; a line that got in only in part is taken out again. After a crash or a writer that
- * could not do so a newline comes first, so that the torn line stays alone. */
+/* One write; a line that was written in part only is removed again. A torn line of a writer that
+ * could not do so, or crashed, is ended with a newline first. */
 static bool log_write_append(int file, bool locked, off_t size, const char *line) {
     char *fresh = NULL;
     size_t length;
     ssize_t written;
 
     if (!log_write_ends_in_newline(file, size)) {
-        if (asprintf(&fresh, "\n%s", line) < 0)
-            return false;
+        fresh = memory_printf("\n%s", line);
         line = fresh;
     }
     length = strlen(line);
@@ -212,7 +210,7 @@ static bool log_write_append(int file, bool locked, off_t size, const char *line
     return false;
 }
 
-static bool log_write_write_line(const struct log_writer *log, const char *line) {
+static bool log_write_line(const struct log_writer *log, const char *line) {
     struct stat status;
     bool locked, good;
     int file = log_write_open_log(log->path, &locked, &status), saved;
@@ -232,14 +230,14 @@ static bool log_write_write_line(const struct log_writer *log, const char *line)
     return good;
 }
 
-static void log_write_say_failure(struct log_writer *log) {
+static void log_write_report_failure(struct log_writer *log) {
     const char *hint = errno == EACCES || errno == EPERM ? "; run as root" : "";
 
     if (!log->failed)
-        syslog(LOG_ERR, "the log %s cannot be written: %s%s", log->path, strerror(errno), hint);
+        syslog(LOG_ERR, "cannot write the log %s: %s%s", log->path, strerror(errno), hint);
     if (!log->failed && (log->echo || log->copy))
-        fprintf(stderr, "virt-rules: the log %s cannot be written: %s%s\n", log->path,
-                strerror(errno), hint);
+        fprintf(stderr, "virt-rules: cannot write the log %s: %s%s\n", log->path, strerror(errno),
+                hint);
     log->failed = true;
 }
 
@@ -254,7 +252,7 @@ struct log_writer *log_write_open(const char *state, bool echo) {
     log->rotated = memory_printf("%s/virt-rules.log.1", state);
     openlog("virt-rules", LOG_PID, LOG_DAEMON);
     if (mkdir(state, 0700) != 0 && errno != EEXIST)
-        log_write_say_failure(log);
+        log_write_report_failure(log);
     return log;
 }
 
@@ -269,20 +267,17 @@ void log_write_entry(struct log_writer *log, const struct log_entry *entry) {
     clock_stamp(log->time);
     line = log_write_json_line(entry, log->time);
     log->count++;
-    errno = ENOMEM;
-    if (!line || !log_write_write_line(log, line))
-        log_write_say_failure(log);
+    if (!log_write_line(log, line))
+        log_write_report_failure(log);
     if (log->copy && log->copy_json)
-        fputs(line ? line : "", log->copy);
-    else if (log->copy && text)
+        fputs(line, log->copy);
+    else if (log->copy)
         fprintf(log->copy, "%s\n", text);
     if (log->copy)
         fflush(log->copy);
-    if (text) {
-        syslog(results[entry->result].priority, "%s", text);
-        if (log->echo)
-            fprintf(stderr, "%s\n", text);
-    }
+    syslog(results[entry->result].priority, "%s", text);
+    if (log->echo)
+        fprintf(stderr, "%s\n", text);
     free(line);
     free(text);
 }

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* What came of one action; the words in the log are the names in lower case. */
+/* The result of one action; the log has the names in lower case. */
 enum result {
     RESULT_ATTACHED,
     RESULT_ALREADY,
@@ -20,8 +20,8 @@ enum result {
     RESULT_RAN
 };
 
-/* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes; what is no UTF-8 is
- * replaced, and what is behind 16 KiB cut off. */
+/* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes: bytes that are
+ * not UTF-8 are replaced, and a text is cut after 16 KiB. */
 struct log_entry {
     const char *vm;   /* what people call it */
     const char *uuid; /* of the VM: which one it is */
@@ -36,24 +36,24 @@ struct log_entry {
 struct log_writer;
 
 /*
- * Opens the log below `state` (NULL: as above), making the directory where needed. Never fails as a
- * whole: what cannot be written to the file (disk full) still goes to syslog, and the first such
- * failure is reported there. `echo`: also one line for people on stderr.
+ * Opens the log below `state` (NULL: as above), making the directory where needed. Never fails:
+ * what cannot be written to the file (disk full) still goes to syslog, and the first such failure
+ * is reported there. `echo`: also one line for people on stderr.
  */
 struct log_writer *log_write_open(const char *state, bool echo);
 void log_write_entry(struct log_writer *log, const struct log_entry *entry);
 /* The time in the last line that was written, "" before the first; valid until the next. */
 const char *log_write_time(const struct log_writer *log);
-size_t log_write_count(const struct log_writer *log); /* of what was written to it */
+size_t log_write_count(const struct log_writer *log); /* entries written */
 
-/* Each entry from here on also to `out`, which is borrowed: its line for people, or of the log. */
+/* From here on writes each entry to `out` too, which is borrowed: as text, or as JSON. */
 void log_write_copy(struct log_writer *log, FILE *out, bool json);
 
 /* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
  * caller frees it. */
 char *log_write_text(const struct log_entry *entry);
 
-void log_write_close(struct log_writer *log); /* NULL is fine */
+void log_write_close(struct log_writer *log); /* NULL: does nothing */
 
 const char *log_write_result_name(enum result result);
 /* False for a word that is not a name. */

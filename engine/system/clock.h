@@ -8,7 +8,7 @@
 /* Milliseconds of CLOCK_MONOTONIC: for limits and waits. */
 int64_t clock_now(void);
 
-/* Sleeps on, also after a signal. */
+/* A signal does not end the sleep. */
 void clock_sleep(int64_t milliseconds);
 
 /* Clock ticks since the host's boot, suspend included, as starttime of proc(5) counts them. */

@@ -17,11 +17,11 @@ enum {
     DEADLINE_BIND_MS = 30000,
     /* Another engine's work on the same VM. */
     DEADLINE_LOCK_MS = 300000,
-    /* From here on a person is told what the program waits for. */
+    /* After this time a message says what the program waits for. */
     DEADLINE_NOTICE_MS = 5000,
 };
 
-/* The limit that counts. VIRT_RULES_ANSWER_MS, for tests, replaces DEADLINE_ANSWER_MS, and changes
+/* The limit in use. VIRT_RULES_ANSWER_MS, for tests, replaces DEADLINE_ANSWER_MS, and changes
  * the others in proportion. */
 int deadline_limit(int usual_ms);
 

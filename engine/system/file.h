@@ -14,10 +14,10 @@ enum { FILE_READ_LIMIT = 4 << 20 };
 int file_read(const char *path, char **text, size_t *size);
 
 /*
- * Writes `temporary`, mode 0600, which one process at a time may do, and renames it: whoever reads
- * `path` sees the old text or the new one. Returns 0, or -1 with errno, and then `path` is as
- * before and there is no temporary file. It is not synced: what it holds counts until the next boot
- * only.
+ * Writes `temporary`, mode 0600, which only one process at a time may do, and renames it: a
+ * reader of `path` sees the old text or the new one. Returns 0, or -1 with errno, and then `path`
+ * is as before and there is no temporary file. It is not synced: what it holds counts until the
+ * next boot only.
  */
 int file_replace(const char *path, const char *temporary, const char *text, size_t size);
 

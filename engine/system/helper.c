@@ -18,14 +18,14 @@ enum { USUAL_FILES = 1024, END_LIMIT_MS = 1000 };
 
 /* --- the helper */
 
-/* All that a program would not get that the engine starts. */
+/* Closes what exec would close. */
 static void helper_close(int file, int socket) {
     int flags = file > STDERR_FILENO && file != socket ? fcntl(file, F_GETFD) : -1;
     if (flags >= 0 && flags & FD_CLOEXEC)
         close(file);
 }
 
-/* Locks and pipes of the engine's must not stay open in here. */
+/* The engine's locks and pipes must not stay open in the helper. */
 static void helper_close_files(int socket) {
     DIR *list = opendir("/proc/self/fd");
     for (int file = 0; !list && file < USUAL_FILES; file++)

@@ -1,6 +1,6 @@
 /*
- * A process that does for the engine what may never return: a call of libvirt, a write that waits
- * for a driver. The engine waits at the other end of a socket for as long as it wants to. A library
+ * A process for calls that may never return: a call of libvirt, a write that waits for a driver.
+ * The engine waits at the other end of a socket, up to a deadline. A library
  * that crashes ends the helper alone.
  */
 #ifndef ENGINE_HELPER_H
@@ -24,8 +24,8 @@ struct helper {
  */
 int helper_start(struct helper *helper, void (*work)(void *context, int socket), void *context);
 
-/* Kills it, and waits at most a second for its end: one that the kernel does not let go stays
- * behind, and holds nothing. Returns its wait status, or -1 when that is not known. */
+/* Kills it, and waits at most a second for its end: one that the kernel cannot
+ * end stays behind, and holds nothing. Returns its wait status, or -1 when that is not known. */
 int helper_end(struct helper *helper);
 
 /* All of `size` bytes. Returns false at the other end's end, or an error. */

@@ -52,7 +52,7 @@ static bool spawn_has_ended(pid_t child) {
 
 /*
  * Reads until the program has ended, whoever else still has its output; or the time is over. It may
- * close its output and go on. `signals` tells of its end.
+ * close its output and go on. `signals` reports its end.
  */
 static bool spawn_follow(pid_t child, int from, int signals, int64_t deadline, char *output,
                          size_t *used) {

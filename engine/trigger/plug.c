@@ -148,7 +148,7 @@ static struct domain *plug_next_vm(const struct plugging *plugging, const struct
                           ? SIZE_MAX
                           : plug_rank_of(&plugging->program, &event, plug_only_devices(plugging));
         if (rank >= best ||
-            (!busy && lock_vm_is_taken(plugging->plug->state, domain_key(event.domain))))
+            (!busy && lock_vm_is_held(plugging->plug->state, domain_key(event.domain))))
             continue;
         best = rank;
         next = &plugging->vms.list[i];
@@ -264,7 +264,7 @@ static bool plug_concerns_change(const struct plugging *plugging, const struct d
 /* What concerns no rule is not kept. */
 static void plug_save_slot(struct plugging *plugging, struct device_slot *slot, const char *place,
                            const struct device_changes *changes) {
-    bool was_known = slot->number || slot->is_here || slot->has_gone;
+    bool was_known = slot->seqnum || slot->is_here || slot->has_gone;
     if (!was_known && !plug_concerns_change(plugging, changes->plugged) &&
         !plug_concerns_change(plugging, changes->unplugged_count ? changes->unplugged[0] : NULL))
         return;

@@ -120,7 +120,7 @@ static void reap_rest(void) {
 static struct cost run(char *const *program, const struct input *input) {
     struct rusage usage;
     int status, fd = open_input(input);
-    alarm(LIMIT_SECONDS); /* what hangs is told by our own end */
+    alarm(LIMIT_SECONDS); /* a program that hangs ends this one */
     int64_t begin = now_us();
     pid_t pid = start(program, fd);
     while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)

@@ -4,7 +4,7 @@
  * with a side effect, a wait, or a call of libvirt. What it was goes to killed in the world.
  * - FAKE_SPEED=N: the monotonic clock jumps over N - 1 of N parts of each wait of 100 ms and more.
  *   What the process does takes its time, so that a busy machine does not bring time limits near.
- * - FAKE_SYSLOG=FD: what syslog is told, a line each.
+ * - FAKE_SYSLOG=FD: what is written to syslog, a line each.
  * - The kernel behind the files of the world's host: a PCI device whose address is written to
  * unbind or drivers_probe changes its driver, and driver_override holds what was written last.
  */
@@ -199,7 +199,7 @@ static const char *host_file(int fd, char path[WORLD_PATH]) {
     return strncmp(path, host, strlen(host)) == 0 ? strrchr(path, '/') + 1 : NULL;
 }
 
-/* A line feed is none. */
+/* A line feed alone means no driver. */
 static ssize_t set_override(char *path, const char *text, size_t size) {
     *strrchr(path, '/') = '\0';
     killer_pause(true);

@@ -12,12 +12,13 @@
  * before it had any effect, "after" when it has.
  *
  *     fail DOMAIN CODE TEXT   the call fails (virErrorDomain, virErrorNumber)
- *     lose                    the daemon starts anew: all connections are lost, this one's too
+ *     lose                    the daemon restarts: all connections are lost, this one too
  *     wait GATE               waits until someone opens the FIFO GATE to read, and another time
  *                             until someone opens it to write
- *     forget                  (before attach) the daemon is killed in the middle of it, starts
- * anew, and knows nothing of the device, which the VM's qemu has forget-early            the same,
- * but qemu has it not yet forget-earliest         the same, and the device is on no driver yet
+ *     forget                  (before attach) the daemon is killed in the middle of it, restarts
+ *                             and does not know the device, which the VM's qemu has
+ *     forget-early            the same, but qemu does not have it yet
+ *     forget-earliest         the same, and the device is not bound to a driver yet
  *     mute                    the daemon never answers, and no signal but SIGKILL ends the call
  *     linger                  the daemon goes on although the caller may die
  *     deaf                    the guest does nothing, and libvirt says that it worked
@@ -235,7 +236,7 @@ static unsigned attribute(const char *from, const char *end, const char *name) {
     return found && found < end ? (unsigned)strtoul(found + strlen(name), NULL, 0) : 0;
 }
 
-/* False when it is no hostdev. */
+/* False when it is not a hostdev. */
 static bool read_device(const char *xml, struct device *device) {
     const char *source = strstr(xml, "<source"), *end = source ? strstr(source, "</source>") : NULL;
     const char *address = source ? strstr(source, "<address") : NULL;
@@ -277,7 +278,7 @@ static char *hostdev_of(char *xml, const struct device *wanted, char **end) {
     return NULL;
 }
 
-/* What happens to a VM is told by a line "KIND VM ALIAS" in the file events, which only grows. */
+/* Each event of a VM is a line "KIND VM ALIAS" in the file events, which only grows. */
 static void tell(const char *kind, const char *vm, const char *alias) {
     char path[WORLD_PATH], line[512];
     int size = snprintf(line, sizeof line, "%s %s %s\n", kind, vm, alias);
@@ -558,7 +559,7 @@ static int affect(const struct call *call, vm_effect *effect) {
     int lock = world_lock("lock"), status = -1;
     char *xml = running_vm(call->vm);
     if (xml && call->device && !read_device(call->device, &device))
-        fail(VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, "XML error: that is no host device");
+        fail(VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, "XML error: not a host device");
     else if (xml)
         status = effect(call, xml, &device);
     free(xml);

@@ -2,16 +2,16 @@
  * The world that the stand-in for libvirt and its host live in: a directory, $FAKE_LIBVIRT, that
  * any number of processes look at and change.
  *
- *     vms/NAME.xml   a VM as libvirt tells of it; it runs when its <domain> has an id
+ *     vms/NAME.xml   a VM's XML as libvirt returns it; it runs when its <domain> has an id
  *     host/          the host's files (sys/, proc/): what the engine gets as --sysroot
  *     native/ADDRESS the host driver that wants a PCI device, as the kernel would find it
  *     vfio/ADDRESS   a device that libvirt found on vfio-pci, and leaves there
- *     lost/ADDRESS   the VM whose qemu has the device although libvirt has lost sight of it
+ *     lost/ADDRESS   the VM whose qemu has the device although libvirt has lost track of it
  *     stuck/ADDRESS  its driver does not release it
  *     daemon         a number, another after each start of the daemon; no file: it does not run
  *     faults         what goes wrong, see libvirt.c
  *     counts/CALL    how often that has been called
- *     calls          a line each call with what came of it
+ *     calls          a line each call with its result
  *     lock           held by whoever changes something (flock)
  */
 #ifndef TESTS_FAKE_WORLD_H

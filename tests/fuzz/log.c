@@ -40,7 +40,7 @@ static void look_at_line(const char *line, size_t size) {
     json_object_put(object);
     if (entry.time)
         free(log_read_time_text(entry.time));
-    log_read_finish_entry(&entry);
+    log_read_finish_line(&entry);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     put("virt-rules.log", data + older, size - older);
     struct log_reader *reader = log_read_open(directory, false);
     while (log_read_next(reader, &line, &length)) {
-        expect(length <= HISTORY_LINE_LIMIT);
+        expect(length <= LOG_LINE_LIMIT);
         all += length;
         look_at_line(line, length);
     }

@@ -91,11 +91,11 @@ static void look_at_life(void) {
 }
 
 static void look_at_presence(void) {
-    struct device_slot presence;
+    struct device_slot slot;
     size_t count;
-    device_db_read(&presence, directory, PLACE, boot);
-    expect(!presence.is_here || (presence.here.address && presence.here.name));
-    device_db_finish(&presence);
+    device_db_read(&slot, directory, PLACE, boot);
+    expect(!slot.is_here || (slot.here.address && slot.here.name));
+    device_db_finish(&slot);
     struct device *all = device_db_all(directory, boot, &count);
     for (size_t i = 0; i < count; i++)
         device_finish(&all[i]);

@@ -446,7 +446,7 @@ static int double_attach(struct virt *virt, const char *uuid, int id, const char
         return -1;
     if (!read_hostdev(xml, &hostdev)) {
         libvirt_errors_set(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
-                           "XML error: that is no host device");
+                           "XML error: not a host device");
         return -1;
     }
     holder = holder_of(hypervisor, &hostdev);

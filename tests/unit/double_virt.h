@@ -59,7 +59,7 @@ void double_virt_stop(struct double_virt *hypervisor, const char *uuid);
 void double_virt_remove(struct double_virt *hypervisor, const char *uuid);
 /* The VM's XML as it is now; valid until the VM changes. */
 const char *double_virt_xml(const struct double_virt *hypervisor, const char *uuid);
-/* A <hostdev> comes and goes without a call. */
+/* A <hostdev> is added or removed without a call. */
 void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
 void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
 /* A guest that does not answer: detach succeeds, and the device stays. */

@@ -612,7 +612,7 @@ static void test_many_duplicates(void **state) {
     }
 }
 
-/* Every name that a diagnostic has stands in the table, else there is no severity for it. */
+/* A name that is not in the table has no severity. */
 static void test_every_name_is_in_the_table(void **state) {
     (void)state;
     static const char text[] =

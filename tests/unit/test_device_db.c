@@ -1,4 +1,4 @@
-/* What came and went at one place: what of it is changes, and that it is kept. */
+/* The changes at one slot, and the file that keeps them. */
 #include "tests/unit/sample.h"
 
 #include "engine/state/device_db.h"
@@ -14,13 +14,13 @@ static const struct device before = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 5)},
                            after = {SAMPLE_USB("1-1.4", 0x18d1, 0x9302, 1, 6)},
                            card = {SAMPLE_PCI("0000:03:00.0", 0x1ac1, 0x089a, 0x088000)};
 
-/* What is told, as "-1a6e:089a(5) +18d1:9302(6)"; what was told before becomes what is told now. */
-static const char *tell(struct device_slot *presence, bool removed, const struct device *device,
-                        uint64_t number, const struct device *now) {
+/* The changes, as "-1a6e:089a(5) +18d1:9302(6)", which the slot then has. */
+static const char *notify(struct device_slot *slot, bool removed, const struct device *device,
+                          uint64_t number, const struct device *now) {
     static char text[128];
     struct uevent uevent;
     uevent_of(&uevent, device, removed, number);
-    struct device_changes changes = device_db_compare(presence, &uevent, now);
+    struct device_changes changes = device_db_compare(slot, &uevent, now);
     size_t used = 0;
     *text = '\0';
     for (size_t i = 0; i < changes.unplugged_count; i++)
@@ -29,117 +29,117 @@ static const char *tell(struct device_slot *presence, bool removed, const struct
     if (changes.plugged)
         sprintf(text + used, "+%04x(%u) ", changes.plugged->id.vendor,
                 changes.plugged->device_number);
-    device_db_update(presence, &uevent, &changes);
+    device_db_update(slot, &uevent, &changes);
     uevent_finish(&uevent);
     return text;
 }
 
-#define CAME(DEVICE, NUMBER, NOW) tell(&presence, false, DEVICE, NUMBER, NOW)
-#define WENT(DEVICE, NUMBER, NOW) tell(&presence, true, DEVICE, NUMBER, NOW)
+#define ADDED(DEVICE, NUMBER, NOW) notify(&slot, false, DEVICE, NUMBER, NOW)
+#define REMOVED(DEVICE, NUMBER, NOW) notify(&slot, true, DEVICE, NUMBER, NOW)
 
 static void one_after_the_other(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    assert_string_equal(CAME(&before, 10, &before), "+1a6e(5) ");
-    assert_string_equal(WENT(&before, 11, NULL), "-1a6e(5) ");
-    assert_string_equal(CAME(&after, 12, &after), "+18d1(6) ");
-    assert_string_equal(WENT(&after, 13, NULL), "-18d1(6) ");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    assert_string_equal(ADDED(&before, 10, &before), "+1a6e(5) ");
+    assert_string_equal(REMOVED(&before, 11, NULL), "-1a6e(5) ");
+    assert_string_equal(ADDED(&after, 12, &after), "+18d1(6) ");
+    assert_string_equal(REMOVED(&after, 13, NULL), "-18d1(6) ");
+    device_db_finish(&slot);
 }
 
 /* The one that waits looks when the other has come already. */
 static void a_removal_sees_what_came(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    CAME(&before, 10, &before);
-    assert_string_equal(WENT(&before, 11, &after), "-1a6e(5) +18d1(6) ");
-    assert_string_equal(CAME(&after, 12, &after), "");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    ADDED(&before, 10, &before);
+    assert_string_equal(REMOVED(&before, 11, &after), "-1a6e(5) +18d1(6) ");
+    assert_string_equal(ADDED(&after, 12, &after), "");
+    device_db_finish(&slot);
 }
 
 static void the_order_of_hearing_does_not_matter(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    CAME(&before, 10, &before);
-    assert_string_equal(CAME(&after, 12, &after), "-1a6e(5) +18d1(6) ");
-    assert_string_equal(WENT(&before, 11, &after), "");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    ADDED(&before, 10, &before);
+    assert_string_equal(ADDED(&after, 12, &after), "-1a6e(5) +18d1(6) ");
+    assert_string_equal(REMOVED(&before, 11, &after), "");
+    device_db_finish(&slot);
 }
 
 static void a_device_that_was_there_before_any_event(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    assert_string_equal(CAME(&after, 12, &after), "+18d1(6) ");
-    assert_string_equal(WENT(&before, 11, &after), "-1a6e(5) ");
-    assert_string_equal(WENT(&before, 11, &after), "");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    assert_string_equal(ADDED(&after, 12, &after), "+18d1(6) ");
+    assert_string_equal(REMOVED(&before, 11, &after), "-1a6e(5) ");
+    assert_string_equal(REMOVED(&before, 11, &after), "");
+    device_db_finish(&slot);
 }
 
-static void nothing_is_told_twice(void **state) {
+static void no_event_is_handled_twice(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    CAME(&before, 10, &before);
-    assert_string_equal(CAME(&before, 10, &before), "");
-    assert_string_equal(WENT(&before, 11, NULL), "-1a6e(5) ");
-    assert_string_equal(WENT(&before, 11, NULL), "");
-    assert_string_equal(CAME(&before, 10, NULL), "");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    ADDED(&before, 10, &before);
+    assert_string_equal(ADDED(&before, 10, &before), "");
+    assert_string_equal(REMOVED(&before, 11, NULL), "-1a6e(5) ");
+    assert_string_equal(REMOVED(&before, 11, NULL), "");
+    assert_string_equal(ADDED(&before, 10, NULL), "");
+    device_db_finish(&slot);
 }
 
-/* It came and went while another waited: nobody was told that it came, and a start may have found
- * it. */
-static void what_came_and_went(void **state) {
+/* It was added and removed while another process waited: no VM was notified of the first, but a
+ * VM's start may have found the device. */
+static void added_and_removed_meanwhile(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    assert_string_equal(CAME(&before, 10, NULL), "-1a6e(5) ");
-    assert_string_equal(WENT(&before, 11, NULL), "");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    assert_string_equal(ADDED(&before, 10, NULL), "-1a6e(5) ");
+    assert_string_equal(REMOVED(&before, 11, NULL), "");
+    device_db_finish(&slot);
 }
 
-/* The kernel tells first, and takes it out of sysfs then. */
+/* The remove event comes before the device leaves sysfs. */
 static void a_device_that_lingers_has_gone(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    CAME(&before, 10, &before);
-    assert_string_equal(WENT(&before, 11, &before), "-1a6e(5) ");
-    assert_false(presence.is_here);
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    ADDED(&before, 10, &before);
+    assert_string_equal(REMOVED(&before, 11, &before), "-1a6e(5) ");
+    assert_false(slot.is_here);
+    device_db_finish(&slot);
 }
 
 static void a_card_that_comes_back_is_new(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    assert_string_equal(CAME(&card, 10, &card), "+1ac1(0) ");
-    assert_string_equal(WENT(&card, 11, &card), "-1ac1(0) +1ac1(0) ");
-    assert_string_equal(CAME(&card, 12, &card), "");
-    assert_string_equal(WENT(&card, 11, &card), "");
-    assert_string_equal(WENT(&card, 13, NULL), "-1ac1(0) ");
-    assert_string_equal(WENT(&card, 13, NULL), "");
-    assert_string_equal(CAME(&card, 14, &card), "+1ac1(0) ");
-    assert_string_equal(WENT(&card, 15, NULL), "-1ac1(0) ");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    assert_string_equal(ADDED(&card, 10, &card), "+1ac1(0) ");
+    assert_string_equal(REMOVED(&card, 11, &card), "-1ac1(0) +1ac1(0) ");
+    assert_string_equal(ADDED(&card, 12, &card), "");
+    assert_string_equal(REMOVED(&card, 11, &card), "");
+    assert_string_equal(REMOVED(&card, 13, NULL), "-1ac1(0) ");
+    assert_string_equal(REMOVED(&card, 13, NULL), "");
+    assert_string_equal(ADDED(&card, 14, &card), "+1ac1(0) ");
+    assert_string_equal(REMOVED(&card, 15, NULL), "-1ac1(0) ");
+    device_db_finish(&slot);
 }
 
 /* It came in between, and its event was merged with another's. */
 static void a_card_goes_twice(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    assert_string_equal(WENT(&card, 11, NULL), "-1ac1(0) ");
-    assert_string_equal(WENT(&card, 11, NULL), "");
-    assert_string_equal(WENT(&card, 13, NULL), "-1ac1(0) ");
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    assert_string_equal(REMOVED(&card, 11, NULL), "-1ac1(0) ");
+    assert_string_equal(REMOVED(&card, 11, NULL), "");
+    assert_string_equal(REMOVED(&card, 13, NULL), "-1ac1(0) ");
+    device_db_finish(&slot);
 }
 
-static void by_hand_it_is_told_again(void **state) {
+static void an_event_by_hand_is_handled_again(void **state) {
     (void)state;
-    struct device_slot presence = {0};
-    CAME(&before, 10, &before);
-    assert_string_equal(CAME(&before, 0, &before), "+1a6e(5) ");
-    assert_string_equal(WENT(&before, 0, NULL), "-1a6e(5) ");
-    assert_string_equal(WENT(&before, 0, NULL), "-1a6e(5) ");
-    assert_false(presence.is_here);
-    assert_int_equal(presence.number, 10);
-    device_db_finish(&presence);
+    struct device_slot slot = {0};
+    ADDED(&before, 10, &before);
+    assert_string_equal(ADDED(&before, 0, &before), "+1a6e(5) ");
+    assert_string_equal(REMOVED(&before, 0, NULL), "-1a6e(5) ");
+    assert_string_equal(REMOVED(&before, 0, NULL), "-1a6e(5) ");
+    assert_false(slot.is_here);
+    assert_int_equal(slot.seqnum, 10);
+    device_db_finish(&slot);
 }
 
 /* --- the file */
@@ -181,16 +181,16 @@ static void it_is_kept(void **state) {
     stick.class_code = 0xff0102;
     old.subsystem = (struct device_id){0x1ac1, 0x0001};
     old.is_bridge = true;
-    struct device_slot presence = {.boot = SAMPLE_TEXT(BOOT),
-                                   .number = UINT64_MAX,
-                                   .is_here = true,
-                                   .has_gone = true,
-                                   .here = stick,
-                                   .gone = old};
-    assert_int_equal(device_db_write(&presence, directory, PLACE), 0);
+    struct device_slot slot = {.boot = SAMPLE_TEXT(BOOT),
+                               .seqnum = UINT64_MAX,
+                               .is_here = true,
+                               .has_gone = true,
+                               .here = stick,
+                               .gone = old};
+    assert_int_equal(device_db_write(&slot, directory, PLACE), 0);
     struct device_slot read;
     device_db_read(&read, directory, PLACE, BOOT);
-    assert_true(read.number == UINT64_MAX && read.is_here && read.has_gone);
+    assert_true(read.seqnum == UINT64_MAX && read.is_here && read.has_gone);
     assert_device(&read.here, &stick);
     assert_device(&read.gone, &old);
     device_db_finish(&read);
@@ -203,14 +203,14 @@ static void it_is_kept(void **state) {
 
 static void of_another_start_nothing_counts(void **state) {
     (void)state;
-    struct device_slot presence = {.boot = SAMPLE_TEXT("another"),
-                                   .number = 5,
-                                   .is_here = true,
-                                   .here = before},
+    struct device_slot slot = {.boot = SAMPLE_TEXT("another"),
+                               .seqnum = 5,
+                               .is_here = true,
+                               .here = before},
                        read;
-    assert_int_equal(device_db_write(&presence, directory, PLACE), 0);
+    assert_int_equal(device_db_write(&slot, directory, PLACE), 0);
     device_db_read(&read, directory, PLACE, BOOT);
-    assert_true(!read.is_here && !read.number);
+    assert_true(!read.is_here && !read.seqnum);
     device_db_finish(&read);
     device_db_read(&read, directory, PLACE, "");
     assert_false(read.is_here);
@@ -222,8 +222,8 @@ static void of_another_start_nothing_counts(void **state) {
 
 static void without_a_name_of_the_start(void **state) {
     (void)state;
-    struct device_slot presence = {.boot = SAMPLE_TEXT(""), .is_here = true, .here = before}, read;
-    assert_int_equal(device_db_write(&presence, directory, PLACE), 0);
+    struct device_slot slot = {.boot = SAMPLE_TEXT(""), .is_here = true, .here = before}, read;
+    assert_int_equal(device_db_write(&slot, directory, PLACE), 0);
     device_db_read(&read, directory, PLACE, "");
     assert_true(read.is_here);
     device_db_finish(&read);
@@ -273,15 +273,15 @@ static void any_byte_may_be_damaged(void **state) {
     static const char fresh[] = {'\0', '\n', ' ', '0', '\xff'};
     struct device stick = before;
     stick.serial = SAMPLE_TEXT("My serial  7 ");
-    struct device_slot presence = {.boot = SAMPLE_TEXT(BOOT),
-                                   .number = 7,
-                                   .is_here = true,
-                                   .has_gone = true,
-                                   .here = stick,
-                                   .gone = card};
+    struct device_slot slot = {.boot = SAMPLE_TEXT(BOOT),
+                               .seqnum = 7,
+                               .is_here = true,
+                               .has_gone = true,
+                               .here = stick,
+                               .gone = card};
     char path[128], text[1024] = "";
     snprintf(path, sizeof path, "%s/devices/" PLACE, directory);
-    assert_int_equal(device_db_write(&presence, directory, PLACE), 0);
+    assert_int_equal(device_db_write(&slot, directory, PLACE), 0);
     FILE *in = fopen(path, "re");
     size_t size = fread(text, 1, sizeof text - 1, in);
     fclose(in);
@@ -323,8 +323,8 @@ static void all_places(void **state) {
 
 static void what_cannot_be_written(void **state) {
     (void)state;
-    struct device_slot presence = {.boot = SAMPLE_TEXT(BOOT)};
-    assert_int_equal(device_db_write(&presence, "/proc/nonexistent", PLACE), -1);
+    struct device_slot slot = {.boot = SAMPLE_TEXT(BOOT)};
+    assert_int_equal(device_db_write(&slot, "/proc/nonexistent", PLACE), -1);
     char *place = device_db_slot(&card);
     assert_string_equal(place, "pci-0000:03:00.0");
     free(place);
@@ -338,12 +338,12 @@ int main(void) {
         cmocka_unit_test(a_removal_sees_what_came),
         cmocka_unit_test(the_order_of_hearing_does_not_matter),
         cmocka_unit_test(a_device_that_was_there_before_any_event),
-        cmocka_unit_test(nothing_is_told_twice),
-        cmocka_unit_test(what_came_and_went),
+        cmocka_unit_test(no_event_is_handled_twice),
+        cmocka_unit_test(added_and_removed_meanwhile),
         cmocka_unit_test(a_device_that_lingers_has_gone),
         cmocka_unit_test(a_card_that_comes_back_is_new),
         cmocka_unit_test(a_card_goes_twice),
-        cmocka_unit_test(by_hand_it_is_told_again),
+        cmocka_unit_test(an_event_by_hand_is_handled_again),
         TEST(it_is_kept),
         TEST(of_another_start_nothing_counts),
         TEST(without_a_name_of_the_start),

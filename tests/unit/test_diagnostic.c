@@ -78,7 +78,7 @@ static void test_notes_and_whole_files(void **state) {
     diagnostic_note(one, &second, (struct span){7, 12}, "first defined %s", "here");
     diagnostic_note(one, &first, (struct span){0, 0}, "and here");
     diagnostic_hint(diagnostic_add_file(&list, &first, CHECK_UNREADABLE_FILE, "cannot be opened"),
-                    "mend it");
+                    "fix it");
     assert_printed("50-frigate.rules:1:8: warning: wrong [syntax]\n"
                    "  device coral is x\n"
                    "         ^~~~~\n"
@@ -89,7 +89,7 @@ static void test_notes_and_whole_files(void **state) {
                    "  device coral is x\n"
                    "  ^\n"
                    "50-frigate.rules: error: cannot be opened [unreadable-file]\n"
-                   "  hint: mend it\n");
+                   "  hint: fix it\n");
     char *line = diagnostic_line(&list.list[1]);
     assert_string_equal(line, "50-frigate.rules: error: cannot be opened [unreadable-file]");
     free(line);
@@ -243,11 +243,11 @@ static void test_control_characters(void **state) {
 static void test_colour(void **state) {
     (void)state;
     use("word", 4);
-    diagnostic_hint(at(0, 4), "mend");
+    diagnostic_hint(at(0, 4), "fix");
     char *shown = printed(true);
     assert_string_equal(shown, "\033[1m50-frigate.rules:1:1:\033[0m \033[1;31merror:\033[0m "
                                "wrong [syntax]\n  word\n  \033[1;31m^~~~\033[0m\n"
-                               "  \033[36mhint:\033[0m mend\n");
+                               "  \033[36mhint:\033[0m fix\n");
     free(shown);
 }
 

@@ -64,7 +64,7 @@ static void a_failure_is_passed_on(void **state) {
     domain_list_finish(&others);
 }
 
-/* A hypervisor whose list holds what is no domain. */
+/* A hypervisor whose list has an entry that is not a domain. */
 static int list_rubbish(struct virt *virt, struct virt_domain **vms, size_t *count,
                         struct virt_error *why) {
     (void)virt;

@@ -86,8 +86,8 @@ static void another_driver_is_left_alone(void **state) {
     assert_string_equal(text_of("/sys/bus/pci/drivers/vfio-pci/unbind"), "");
 }
 
-/* The driver that was looked at is told, and not the one that the device has when its file is
- * opened: that may be vfio-pci by then, for another VM. */
+/* Unbinds from the driver that was read, not from the one that the device has by now: that may be
+ * vfio-pci, for another VM. */
 static void the_driver_that_was_seen_is_told(void **state) {
     (void)state;
     shell("mkdir -p sys/moved/apex; : >sys/moved/apex/unbind");

@@ -123,7 +123,7 @@ static void also_when_it_has_an_id_that_was_used(void **state) {
     assert_untouched();
 }
 
-/* The engine itself is late: the VM's process is younger than what it was told. */
+/* The engine itself is late: the VM's process is younger than the event. */
 static void an_engine_that_comes_late_to_a_used_id(void **state) {
     (void)state;
     next_id = told.id;

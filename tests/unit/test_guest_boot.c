@@ -1,5 +1,5 @@
-/* What goes on in the guest: a second look after its boot, a restart once in a life, devices that
- * come and go; and what is kept of a VM's vm_state. */
+/* The guest: the recheck after its boot, one restart for each start of the VM, devices that are
+ * added and removed; and the VM's state file. */
 #include "tests/unit/execute_world.h"
 
 #include "engine/state/lock.h"
@@ -179,7 +179,7 @@ static void who_waits_does_not_hold_the_lock(void **state) {
     assert_true(lock_is_free);
 }
 
-/* --- a restart, once in a life */
+/* --- a restart, once since the VM started */
 
 static void the_boot_after_a_reset_is_looked_at(void **state) {
     (void)state;

@@ -135,7 +135,7 @@ static void guest_is_silent(void **state) {
     assert_int_equal(took(), 67000);
 }
 
-/* What another device does is no answer. */
+/* An event of another device is not an answer. */
 static void another_device_goes(void **state) {
     (void)state;
     double_virt_deaf(hypervisor, FRIGATE, true);

@@ -146,13 +146,13 @@ static void what_cannot_be_made_is_said(void **state) {
 
 static void whether_a_vm_is_taken(void **state) {
     (void)state;
-    assert_false(lock_vm_is_taken(state_path, FRIGATE));
+    assert_false(lock_vm_is_held(state_path, FRIGATE));
     int lock = lock_vm(state_path, FRIGATE, &failure);
-    assert_true(lock_vm_is_taken(state_path, "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0"));
-    assert_false(lock_vm_is_taken(state_path, "windows"));
+    assert_true(lock_vm_is_held(state_path, "4DEA22B3-1D52-D8F3-2516-782E98AB3FA0"));
+    assert_false(lock_vm_is_held(state_path, "windows"));
     lock_release(lock);
-    assert_false(lock_vm_is_taken(state_path, FRIGATE));
-    assert_false(lock_vm_is_taken("/proc/nonexistent", FRIGATE));
+    assert_false(lock_vm_is_held(state_path, FRIGATE));
+    assert_false(lock_vm_is_held("/proc/nonexistent", FRIGATE));
 }
 
 /* Takes its turn, says 'm' for merged, 't' for its turn or 'w' for that after waiting, and keeps it

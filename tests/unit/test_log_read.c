@@ -78,7 +78,7 @@ static void an_entry_has_its_texts(void **state) {
     assert_string_equal(entry.rule, "a.rules:1");
     assert_string_equal(entry.result, "attached");
     assert_string_equal(entry.message, "\xc3\xbc\n");
-    log_read_finish_entry(&entry);
+    log_read_finish_line(&entry);
 }
 
 static void what_is_null_or_missing_is_null(void **state) {
@@ -89,7 +89,7 @@ static void what_is_null_or_missing_is_null(void **state) {
     assert_null(entry.vm);
     assert_null(entry.time);
     assert_string_equal(entry.result, "ran");
-    log_read_finish_entry(&entry);
+    log_read_finish_line(&entry);
 }
 
 static void broken_lines_are_none(void **state) {
@@ -118,7 +118,7 @@ static void broken_lines_are_none(void **state) {
     for (size_t size = 0; size < strlen(ENTRY); size++)
         assert_false(log_read_parse(&entry, ENTRY, size));
     assert_false(log_read_parse(&entry, "{}\0\0\0", 5));
-    log_read_finish_entry(&entry);
+    log_read_finish_line(&entry);
 }
 
 /* json-c 0.18 takes bytes from 0x80 on for control characters. */
@@ -133,7 +133,7 @@ static void any_letters(void **state) {
         assert_true(log_read_parse(&entry, line, strlen(line)));
         assert_string_equal(entry.vm, texts[i]);
         assert_string_equal(entry.uuid, "x");
-        log_read_finish_entry(&entry);
+        log_read_finish_line(&entry);
         free(line);
     }
     struct log_line entry;
@@ -153,7 +153,7 @@ static void look_at_line(const char *line, size_t size) {
         assert_true(!texts[i] || strlen(texts[i]) <= 2 * size);
     if (entry.time)
         free(log_read_time_text(entry.time));
-    log_read_finish_entry(&entry);
+    log_read_finish_line(&entry);
 }
 
 static void any_byte_of_a_line_may_be_damaged(void **state) {
@@ -252,15 +252,11 @@ static void any_bytes(void **state) {
 
 static void long_lines(void **state) {
     (void)state;
-    static const size_t lengths[] = {65535,
-                                     65536,
-                                     200000,
-                                     HISTORY_LINE_LIMIT,
-                                     HISTORY_LINE_LIMIT + 1,
-                                     3 * (size_t)HISTORY_LINE_LIMIT};
+    static const size_t lengths[] = {
+        65535, 65536, 200000, LOG_LINE_LIMIT, LOG_LINE_LIMIT + 1, 3 * (size_t)LOG_LINE_LIMIT};
     enum { COUNT = sizeof lengths / sizeof *lengths };
-    char *text = memory_resize(NULL, 3 * (size_t)HISTORY_LINE_LIMIT, 1);
-    memset(text, 'x', 3 * (size_t)HISTORY_LINE_LIMIT);
+    char *text = memory_resize(NULL, 3 * (size_t)LOG_LINE_LIMIT, 1);
+    memset(text, 'x', 3 * (size_t)LOG_LINE_LIMIT);
     for (int follow = 0; follow < 2; follow++) {
         remove(path);
         for (size_t i = 0; i < COUNT; i++) {
@@ -270,7 +266,7 @@ static void long_lines(void **state) {
         struct log_reader *reader = log_read_open(directory, follow);
         for (size_t i = 0; i < COUNT; i++) {
             const char *line;
-            size_t size, most = lengths[i] < HISTORY_LINE_LIMIT ? lengths[i] : HISTORY_LINE_LIMIT;
+            size_t size, most = lengths[i] < LOG_LINE_LIMIT ? lengths[i] : LOG_LINE_LIMIT;
             assert_true(log_read_next(reader, &line, &size));
             assert_int_equal(size, most);
             expect(reader, "end");
@@ -465,7 +461,7 @@ static void nothing_lost_and_nothing_twice(void **state) {
         assert_int_equal(strtol(entry.vm + 2, NULL, 10), next[writer]);
         next[writer]++;
         rest--;
-        log_read_finish_entry(&entry);
+        log_read_finish_line(&entry);
     }
     while (running)
         running -= waitpid(-1, NULL, 0) > 0;

@@ -624,7 +624,7 @@ static void test_every_wrong_line(void **state) {
     front_init(&front);
 }
 
-/* At most one syntax error a line; bad values each, where they are no consequence. */
+/* At most one syntax error a line; every bad value that does not follow from one. */
 static void test_one_syntax_error_a_line(void **state) {
     (void)state;
     assert_says("on vm a started attach x as vfoi optinal withn x", "syntax@vfoi");

@@ -397,7 +397,7 @@ static void no_libvirt(void **state) {
     assert_false(came(CORAL, 10));
     assert_logged("no libvirt here; install it");
     assert_logged("\"device\":\"1-1.4 1a6e:089a\"");
-    assert_true(hours.now >= 15000); /* a daemon may be starting anew */
+    assert_true(hours.now >= 15000); /* a daemon may be restarting */
     assert_true(opened > 10);
     open_code = 0; /* but no library will come */
     opened = 0;

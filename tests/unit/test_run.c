@@ -275,7 +275,7 @@ static void held_by_another_vm_from_the_beginning(void **state) {
     assert_null(strstr(double_virt_calls(hypervisor), "attach frigate " FIRST));
 }
 
-/* --- another life of the VM */
+/* --- the VM was started again */
 
 static void stop_frigate(struct double_virt *unused, void *context) {
     (void)unused;
@@ -583,7 +583,7 @@ static void libvirt_stays_away(void **state) {
 static unsigned lock_was_free;
 
 static void look_at_lock(void) {
-    lock_was_free += !lock_vm_is_taken(state_path(""), FRIGATE);
+    lock_was_free += !lock_vm_is_held(state_path(""), FRIGATE);
 }
 
 /* A question without an answer is asked again, on another connection, while others may work on the
@@ -599,7 +599,7 @@ static void libvirt_is_silent(void **state) {
     assert_message(0, "libvirt does not answer: x");
     assert_int_equal(opened, 6);
     assert_int_equal(lock_was_free, 1);
-    assert_false(lock_vm_is_taken(state_path(""), FRIGATE));
+    assert_false(lock_vm_is_held(state_path(""), FRIGATE));
 }
 
 static void libvirt_is_silent_for_a_while(void **state) {

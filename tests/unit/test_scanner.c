@@ -286,7 +286,7 @@ static char *put_character(char *at, uint32_t code) {
     return at;
 }
 
-/* Every character of Unicode either stands in a word or is told by its name. */
+/* Every character of Unicode is either a part of a word or named in a message. */
 static void test_every_character(void **state) {
     (void)state;
     enum { LAST = 0x110000, ODD = 3672, CONTROL = 32 };

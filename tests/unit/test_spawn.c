@@ -52,7 +52,7 @@ static void status_and_signal(void **state) {
     assert_string_equal(output, "x\n");
     assert_int_equal(shell("kill -TERM $$"), -1);
     assert_string_equal(failure.message, "was ended by signal 15 (Terminated)");
-    /* a shell's own "not found" is no failure to run the shell */
+    /* a shell's own "not found" is not a failure to run the shell */
     assert_int_equal(shell("/nonexistent/x"), -1);
     assert_string_equal(failure.message, "ended with status 127");
 }

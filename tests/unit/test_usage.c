@@ -426,8 +426,8 @@ static void test_a_usb_device_that_a_program_has_open(void **state) {
     assert_null(usb(tree, "1-2")->use);
 }
 
-/* What qemu needs for a device that a VM has is no use of the host's; what else it has open is the
- * VM's. A qemu that libvirt does not know is a program as any other. */
+/* The host does not use what qemu opens for a device of a VM; its other open files are the VM's. A
+ * qemu that libvirt does not know is a program as any other. */
 static void test_what_the_qemu_of_a_vm_has_open(void **state) {
     struct tree_of_test *tree = *state;
     put_desktop(tree);
@@ -595,7 +595,7 @@ static void test_the_only_keyboard_holds_its_controller(void **state) {
     assert_null(usb(tree, "1-1")->use); /* it may be given away itself */
     put_keyboard(tree, "1-2", "usbhid");
     assert_use(tree, "0000:00:14.0", "has all its keyboards behind it (1-1, 1-2)");
-    /* Power buttons and programs are no keyboards. */
+    /* Power buttons and programs are not keyboards. */
     text(bits,
          "I: Bus=0019\nS: Sysfs=/devices/LNXSYSTM:00/input/input1\nB: KEY=10000000000000 0\n");
     put(tree, "proc/bus/input/devices", bits);
@@ -609,7 +609,7 @@ static void test_the_only_keyboard_holds_its_controller(void **state) {
     assert_use(tree, "0000:00:14.0", NULL);
 }
 
-/* The interface of a keyboard that cannot be told from another's. */
+/* It is not known which of two interfaces is the keyboard's. */
 static void test_a_keyboard_in_doubt_holds_the_controllers(void **state) {
     static const char *const names[] = {"bInterfaceClass", "bInterfaceSubClass",
                                         "bInterfaceProtocol"};

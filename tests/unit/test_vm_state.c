@@ -1,4 +1,4 @@
-/* What is kept of a VM's life, on disk. */
+/* The state file of a VM. */
 #include "tests/unit/sample.h"
 
 #include "engine/state/state_file.h"

@@ -1,5 +1,5 @@
 /* Events from a socket to a process each. The kernel is a pair of sockets here; a test of
- * uevent_socket has the real one. What a child is told it writes to a file, a line each. */
+ * uevent_socket has the real one. A child writes its event to a file, a line each. */
 #include "tests/unit/sample.h"
 
 #include "engine/host/uevent_socket.h"
@@ -195,7 +195,7 @@ static struct device_slot presence_of(const char *port, unsigned number) {
     return (struct device_slot){.boot = SAMPLE_TEXT(""), .is_here = true, .here = device};
 }
 
-/* The stick at 1-1.4 was told of already, and another was that has gone since. */
+/* The VMs know the stick at 1-1.4 already, and another one that was removed meanwhile. */
 static void at_its_start_what_changed_meanwhile(void **state) {
     (void)state;
     struct device_slot here = presence_of("1-1.4", 5), gone = presence_of("1-1.3", 9);
@@ -225,8 +225,8 @@ static void each_event_is_told(void **state) {
     nobody_is_left();
 }
 
-/* The kernel does not say the serial number of what went. */
-static void what_went_is_known(void **state) {
+/* A remove event has no serial number. */
+static void a_removed_device_is_known(void **state) {
     (void)state;
     start_watch(NULL);
     wait_for("add stands", 9);
@@ -278,7 +278,7 @@ static void start_watch_saying(void) {
     close(file);
 }
 
-/* Events are lost, and then the host cannot be read: what changed is told when it can. */
+/* Events are lost, and then the host cannot be read: the changes are handled when it can. */
 static void lost_events_are_not_forgotten(void **state) {
     (void)state;
     start_watch_saying();
@@ -403,7 +403,7 @@ int main(void) {
         TEST(at_its_start_all_that_stands),
         TEST(at_its_start_what_changed_meanwhile),
         TEST(each_event_is_told),
-        TEST(what_went_is_known),
+        TEST(a_removed_device_is_known),
         TEST(lost_events_are_made_up),
         TEST(lost_events_are_not_forgotten),
         TEST(a_host_that_can_be_read_later),
