@@ -7,6 +7,16 @@
 #include "engine/host/guards.h"
 #include "engine/host/mounts.h"
 #include "engine/host/zfs.h"
+#include "lexer/memory.h"
+
+/* For `umount` in a shell; the caller frees it. NULL for the root, which cannot be unmounted, and
+ * for what double quotes do not protect. */
+static char *disk_usage_shell_word(const char *mount_point) {
+    if (!mount_point || strcmp(mount_point, "/") == 0 || strpbrk(mount_point, "\"$`\\"))
+        return NULL;
+    return strpbrk(mount_point, " \t\n'&;|<>()*?[]{}#~!") ? memory_printf("\"%s\"", mount_point)
+                                                          : memory_strdup(mount_point);
+}
 
 /* A mount or swap, named with all that is between it and the device. */
 static void disk_usage_add_direct(struct usage *usage, size_t device, struct node *top) {
@@ -14,16 +24,16 @@ static void disk_usage_add_direct(struct usage *usage, size_t device, struct nod
         return;
     struct node_list chain = graph_chain(&usage->host->block, top);
     char *nodes = graph_chain_text(&chain, NULL);
-    bool is_root = top->mount_point && strcmp(top->mount_point, "/") == 0;
+    char *word = disk_usage_shell_word(top->mount_point);
 
     if (top->has_file_system)
-        usage_add(usage, device, USE_MOUNT, is_root ? NULL : top->mount_point,
-                  "mounts %s from it (%s)", top->mount_point ? top->mount_point : "a file system",
-                  nodes);
+        usage_add(usage, device, USE_MOUNT, word, "mounts %s from it (%s)",
+                  top->mount_point ? top->mount_point : "a file system", nodes);
     if (top->is_swap)
         usage_add(usage, device, USE_SWAP, "", "swaps on it (%s)", nodes);
     for (size_t i = 0; i < chain.count; i++)
         chain.items[i]->explained = (unsigned)device + 1;
+    free(word);
     free(nodes);
     free(chain.items);
 }
