@@ -319,15 +319,14 @@ static void groups(void **state) {
     struct bed host;
     bed = &host;
     lie_on(bed, "tests/hosts/nas", VFIO);
-    OK(doctor_kernel_groups,
-       "each device that a rule wants can be assigned without its group (13 groups)");
+    OK(doctor_kernel_groups, "rules say 'with group' where a device needs it (13 groups)");
     use_rules(bed, USB);
     OK(doctor_kernel_groups, "no rule wants a PCI device");
     leave_root(bed);
     lie_on(bed, "tests/hosts/dual-tpu", "on vm a started attach at 0000:03:00.0 as vfio");
     WARNS(doctor_kernel_groups, "0000:03:00.0 shares group 15 with 0000:04:00.0", "another slot");
     use_rules(bed, "on vm a started attach at 0000:03:00.0 with group as vfio");
-    OK(doctor_kernel_groups, "can be assigned without its group");
+    OK(doctor_kernel_groups, "rules say 'with group' where a device needs it");
     leave_root(bed);
 }
 
@@ -416,7 +415,8 @@ static void hook(void **state) {
     put_program(bed, HOOKS "qemu", MARK VERSION);
     OK(doctor_hook_installed, "/etc/libvirt/hooks/qemu, version " VERSION);
     put_program(bed, HOOKS "qemu", MARK "0.0.9");
-    WARNS(doctor_hook_installed, "has version 0.0.9, this program has version " VERSION, "make install");
+    WARNS(doctor_hook_installed, "has version 0.0.9, this program has version " VERSION,
+          "make install");
     set_mode(bed, HOOKS "qemu", 0644);
     FAILS(doctor_hook_installed, "not executable", "chmod 755 /etc/libvirt/hooks/qemu");
     set_mode(bed, HOOKS "qemu", 0757);
@@ -445,7 +445,8 @@ static void hook_beside_another(void **state) {
     put_program(bed, HOOKS "qemu.d/virt-rules", MARK VERSION);
     OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     bed->doctor.libvirt.library_version = 6004999;
-    FAILS(doctor_hook_installed, "libvirt 6.4.999 does not run", "make /etc/libvirt/hooks/qemu run");
+    FAILS(doctor_hook_installed, "libvirt 6.4.999 does not run",
+          "make /etc/libvirt/hooks/qemu run");
     bed->doctor.libvirt.version = 6005000;
     OK(doctor_hook_installed, "qemu.d/virt-rules, version");
     bed->doctor.libvirt.version = 4000000;
