@@ -245,6 +245,13 @@ char *text_next_field(char **text) {
     return field;
 }
 
+size_t text_split_fields(char *line, char **fields, size_t max) {
+    size_t count = 0;
+    while (count < max && (fields[count] = text_next_field(&line)))
+        count++;
+    return count;
+}
+
 const char *text_parse_numbers(const char *text, int base, char separator, uint32_t *numbers,
                                size_t count) {
     for (size_t i = 0; text && i < count; i++) {

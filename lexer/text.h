@@ -66,6 +66,8 @@ bool text_ends_with(const char *text, const char *end);
 char *text_next_line(char **text);
 /* The next field between blanks, or NULL. */
 char *text_next_field(char **text);
+/* Up to `max` fields of a line, which it changes; returns how many there are. */
+size_t text_split_fields(char *line, char **fields, size_t max);
 /* `count` numbers with `separator` between them, as "1a6e/89a"; base is 10 or 16. Returns what
  * follows, or NULL. */
 const char *text_parse_numbers(const char *text, int base, char separator, uint32_t *numbers,

@@ -26,7 +26,7 @@ enum run_outcome action_run_execute(struct run *run, const struct plan_entry *en
     const struct word *command = entry->action->command;
     int limit = run->config->program_limit_ms ? run->config->program_limit_ms : SPAWN_LIMIT_MS;
     char *message = NULL, *hint = NULL, *output = NULL;
-    enum program_file found = HOST_PROGRAM_UNKNOWN;
+    enum program_file found = PROGRAM_FILE_UNKNOWN;
     struct failure failure = {.message = "ended with status 0"};
     struct tree tree;
     if (!tree_open(&tree, ""))
@@ -34,7 +34,7 @@ enum run_outcome action_run_execute(struct run *run, const struct plan_entry *en
     else
         found = program_file_check(&tree, command->text, &message, &hint);
     tree_close(&tree);
-    if (found != HOST_PROGRAM_USABLE) {
+    if (found != PROGRAM_FILE_USABLE) {
         run_finish_task(run, entry, task, RESULT_REFUSED, message, hint);
         free(message);
         free(hint);
@@ -80,7 +80,7 @@ void action_run_plan(struct planner *planner, const struct action_ref *ref) {
     bool refused = false;
     if (root && tree_open(&tree, root)) {
         refused = program_file_check(&tree, ref->action->command->text, &message, &hint) ==
-                  HOST_PROGRAM_REFUSED;
+                  PROGRAM_FILE_REFUSED;
         tree_close(&tree);
     }
     if (refused) {

@@ -213,17 +213,10 @@ static void net_stack_note_address(struct usage *usage, const char *name, bool i
     free(state);
 }
 
-static size_t net_stack_split(char *line, char **fields, size_t max) {
-    size_t count = 0;
-    while (count < max && (fields[count] = text_next_field(&line)))
-        count++;
-    return count;
-}
-
 static void net_stack_read_route(struct usage *usage, char *line) {
     char *fields[ROUTE_FIELDS];
     uint32_t destination = 0, flags = 0, mask = 0;
-    size_t count = net_stack_split(line, fields, ROUTE_FIELDS);
+    size_t count = text_split_fields(line, fields, ROUTE_FIELDS);
 
     if (count < 4 || !text_parse_hex(fields[1], UINT32_MAX, &destination) ||
         !text_parse_hex(fields[3], UINT32_MAX, &flags) || !(flags & RTF_UP) || flags & RTF_REJECT)
@@ -246,7 +239,7 @@ static void net_stack_read_route6(struct usage *usage, char *line) {
     char *fields[ROUTE6_FIELDS];
     uint32_t flags = 0;
 
-    if (net_stack_split(line, fields, ROUTE6_FIELDS) < ROUTE6_FIELDS ||
+    if (text_split_fields(line, fields, ROUTE6_FIELDS) < ROUTE6_FIELDS ||
         !text_parse_hex(fields[8], UINT32_MAX, &flags) || !(flags & RTF_UP) || flags & RTF_REJECT)
         return;
     struct node *node = net_stack_find(usage, fields[9]);
@@ -258,7 +251,7 @@ static void net_stack_read_address6(struct usage *usage, char *line) {
     char *fields[ADDRESS6_FIELDS];
     uint32_t scope = 0;
 
-    if (net_stack_split(line, fields, ADDRESS6_FIELDS) == ADDRESS6_FIELDS &&
+    if (text_split_fields(line, fields, ADDRESS6_FIELDS) == ADDRESS6_FIELDS &&
         text_parse_hex(fields[3], UINT32_MAX, &scope) && scope != SCOPE_HOST && scope != SCOPE_LINK)
         net_stack_note_address(usage, fields[5], false);
 }
@@ -268,7 +261,7 @@ static void net_stack_read_neighbour(struct usage *usage, char *line) {
     char *fields[ARP_FIELDS];
     uint32_t flags = 0;
 
-    if (net_stack_split(line, fields, ARP_FIELDS) == ARP_FIELDS &&
+    if (text_split_fields(line, fields, ARP_FIELDS) == ARP_FIELDS &&
         text_parse_hex(fields[2], UINT32_MAX, &flags) && flags & ARP_COMPLETE)
         net_stack_note_address(usage, fields[5], false);
 }
@@ -306,7 +299,7 @@ static void net_stack_note_route(void *context, const char *interface, bool is_d
 /* The sessions of the kernel's own PPPoE. */
 static void net_stack_read_pppoe(struct usage *usage, char *line) {
     char *fields[PPPOE_FIELDS];
-    struct node *node = net_stack_split(line, fields, PPPOE_FIELDS) == PPPOE_FIELDS
+    struct node *node = text_split_fields(line, fields, PPPOE_FIELDS) == PPPOE_FIELDS
                             ? net_stack_find(usage, fields[2])
                             : NULL;
     if (node)
@@ -332,7 +325,7 @@ static void net_stack_read_packet(struct usage *usage, char *line) {
     char *fields[PACKET_FIELDS];
     uint32_t protocol = 0, index = 0;
 
-    if (net_stack_split(line, fields, PACKET_FIELDS) < PACKET_FIELDS ||
+    if (text_split_fields(line, fields, PACKET_FIELDS) < PACKET_FIELDS ||
         !text_parse_hex(fields[3], UINT16_MAX, &protocol) ||
         !text_parse_decimal(fields[4], UINT32_MAX, &index) ||
         (protocol != ETHERTYPE_PPPOE_DISCOVERY && protocol != ETHERTYPE_PPPOE_SESSION))

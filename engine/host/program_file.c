@@ -20,7 +20,7 @@ static enum program_file program_file_refuse(const struct file_judge *judge, cha
                                              char *hint) {
     *judge->message = message;
     *judge->hint = hint;
-    return HOST_PROGRAM_REFUSED;
+    return PROGRAM_FILE_REFUSED;
 }
 
 static bool program_file_is_owner_trusted(const struct file_judge *judge, unsigned owner) {
@@ -117,8 +117,8 @@ static enum program_file program_file_judge_absence(const struct file_judge *jud
                                       tree_fault_text(judge->tree, error)),
                         memory_printf("'namei -l %s' shows every part of its path", judge->path));
     return tree_is_absence(error) || error == EACCES || (*judge->tree->root && error == ELOOP)
-               ? HOST_PROGRAM_UNKNOWN
-               : HOST_PROGRAM_REFUSED;
+               ? PROGRAM_FILE_UNKNOWN
+               : PROGRAM_FILE_REFUSED;
 }
 
 static enum program_file program_file_judge_file(const struct file_judge *judge, const char *below,
@@ -136,7 +136,7 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
             memory_printf("'%s' may be changed by users other than root (owner %u, mode %04o)",
                           path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777U),
             program_file_how_to_protect(judge, path, status));
-    return program_file_judge_holder(judge, below) ? HOST_PROGRAM_USABLE : HOST_PROGRAM_REFUSED;
+    return program_file_judge_holder(judge, below) ? PROGRAM_FILE_USABLE : PROGRAM_FILE_REFUSED;
 }
 
 enum program_file program_file_check(const struct tree *tree, const char *path, char **message,
@@ -149,10 +149,10 @@ enum program_file program_file_check(const struct tree *tree, const char *path, 
             &judge, memory_printf("'%s' is not an absolute path", path),
             memory_printf("begin it with '/': no shell and no PATH looks for %s", path));
     if (!program_file_judge_root(&judge))
-        return HOST_PROGRAM_REFUSED;
+        return PROGRAM_FILE_REFUSED;
     char *below = tree_visit(tree, path, &judge.visitor);
     if (!below)
-        return *message ? HOST_PROGRAM_REFUSED : program_file_judge_absence(&judge, errno);
+        return *message ? PROGRAM_FILE_REFUSED : program_file_judge_absence(&judge, errno);
     enum program_file result =
         fstatat(tree->fd, *below ? below : ".", &status, AT_SYMLINK_NOFOLLOW) < 0
             ? program_file_judge_absence(&judge, errno)

@@ -12,9 +12,9 @@
 #include "engine/host/tree.h"
 
 enum program_file {
-    HOST_PROGRAM_USABLE,
-    HOST_PROGRAM_REFUSED, /* it is not there, not a program, or can be changed by others */
-    HOST_PROGRAM_UNKNOWN, /* this user cannot look at it, or a copy of a host does not have it */
+    PROGRAM_FILE_USABLE,
+    PROGRAM_FILE_REFUSED, /* it is not there, not a program, or can be changed by others */
+    PROGRAM_FILE_UNKNOWN, /* this user cannot look at it, or a copy of a host does not have it */
 };
 
 /*

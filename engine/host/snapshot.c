@@ -487,17 +487,10 @@ static void snapshot_put_route(const struct recorder *recorder, FILE *out, const
     free(hidden);
 }
 
-static size_t snapshot_split(char *line, char **fields, size_t most) {
-    size_t count = 0;
-    while (count < most && (fields[count] = text_next_field(&line)))
-        count++;
-    return count;
-}
-
 static void snapshot_write_route(struct recorder *recorder, FILE *out, char *line) {
     char *fields[8];
     uint32_t destination = 0, flags = 0, mask = 0;
-    size_t count = snapshot_split(line, fields, 8);
+    size_t count = text_split_fields(line, fields, 8);
     if (count < 4 || !text_parse_hex(fields[1], UINT32_MAX, &destination) ||
         !text_parse_hex(fields[3], UINT32_MAX, &flags))
         return;
@@ -513,7 +506,7 @@ static bool snapshot_is_zero(const char *digits) {
 /* Only default routes count. */
 static void snapshot_write_route6(struct recorder *recorder, FILE *out, char *line) {
     char *fields[10];
-    if (snapshot_split(line, fields, 10) < 10 || !snapshot_is_zero(fields[0]) ||
+    if (text_split_fields(line, fields, 10) < 10 || !snapshot_is_zero(fields[0]) ||
         !snapshot_is_zero(fields[1]))
         return;
     fprintf(out, "%032d 00 %032d 00 %032d 00000000 00000000 00000000 %s", 0, 0, 0, fields[8]);
@@ -522,7 +515,7 @@ static void snapshot_write_route6(struct recorder *recorder, FILE *out, char *li
 
 static void snapshot_write_address6(struct recorder *recorder, FILE *out, char *line) {
     char *fields[6];
-    if (snapshot_split(line, fields, 6) < 6)
+    if (text_split_fields(line, fields, 6) < 6)
         return;
     fprintf(out, "20010db8%024d 00 40 %s 00", 0, fields[3]);
     snapshot_write_name(recorder, out, " ", fields[5], "\n");
@@ -530,7 +523,7 @@ static void snapshot_write_address6(struct recorder *recorder, FILE *out, char *
 
 static void snapshot_write_neighbour(struct recorder *recorder, FILE *out, char *line) {
     char *fields[6];
-    if (snapshot_split(line, fields, 6) < 6)
+    if (text_split_fields(line, fields, 6) < 6)
         return;
     fprintf(out, "192.0.2.1 0x1 %s 00:00:00:00:00:00 *", fields[2]);
     snapshot_write_name(recorder, out, " ", fields[5], "\n");
@@ -538,14 +531,14 @@ static void snapshot_write_neighbour(struct recorder *recorder, FILE *out, char 
 
 static void snapshot_write_pppoe(struct recorder *recorder, FILE *out, char *line) {
     char *fields[3];
-    if (snapshot_split(line, fields, 3) == 3)
+    if (text_split_fields(line, fields, 3) == 3)
         snapshot_write_name(recorder, out, "00000000 00:00:00:00:00:00 ", fields[2], "\n");
 }
 
 static void snapshot_write_packet(struct recorder *recorder, FILE *out, char *line) {
     char *fields[5];
     (void)recorder;
-    if (snapshot_split(line, fields, 5) == 5)
+    if (text_split_fields(line, fields, 5) == 5)
         fprintf(out, "0 0 0 %s %s\n", fields[3], fields[4]);
 }
 
@@ -803,7 +796,8 @@ static void snapshot_put_class_entry(struct recorder *recorder, const char *numb
 }
 
 /* A tree has the files by their names only. Network interfaces have no file. */
-static bool snapshot_copy_class_entries(struct recorder *recorder, const char *name) {
+static bool snapshot_copy_class_entries(void *context, const char *name) {
+    struct recorder *recorder = context;
     struct names classes = tree_list(&recorder->from, "sys/class");
     const char *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
     bool found = false;
@@ -863,10 +857,6 @@ static char *snapshot_domain_block_name(void *context, const char *path) {
     return block ? snapshot_device_name(recorder, block) : NULL;
 }
 
-static bool snapshot_put_domain_file(void *context, const char *name) {
-    return snapshot_copy_class_entries(context, name);
-}
-
 static void snapshot_put_domain_text(void *context, const char *path, const char *text) {
     snapshot_put_text(context, path, text);
 }
@@ -881,7 +871,7 @@ static void snapshot_record_domains(struct recorder *recorder) {
                                             .from = &recorder->from,
                                             .standins = recorder->standins,
                                             .block_name = snapshot_domain_block_name,
-                                            .put_class_entries = snapshot_put_domain_file,
+                                            .put_class_entries = snapshot_copy_class_entries,
                                             .put_text = snapshot_put_domain_text,
                                             .miss = snapshot_miss_domain};
     snapshot_domains_record(&domains);

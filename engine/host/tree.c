@@ -105,50 +105,37 @@ static void tree_go_up(char *path) {
     *(slash ? slash : path) = '\0';
 }
 
-static void tree_append(char **path, const char *part, size_t length) {
-    char *longer = memory_printf("%s%s%.*s", *path, **path ? "/" : "", (int)length, part);
-    free(*path);
-    *path = longer;
-}
-
-/* Puts the target in front of what is still to be walked. */
-static void tree_follow(struct tree_walk *walk, const char *target, const char *rest) {
-    char *longer = memory_printf("%s/%s", target, rest);
-    free(walk->rest);
-    walk->rest = longer;
-    if (*target == '/')
-        *walk->done = '\0';
-    else
-        tree_go_up(walk->done);
-}
-
-/* False with errno: the part cannot be looked at, or 0: the visitor has seen enough. */
-static bool tree_visit_part(const struct tree *tree, const struct tree_walk *walk) {
-    struct stat status;
-    if (!walk->visitor)
-        return true;
-    if (fstatat(tree->fd, walk->done, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
-    bool go_on = walk->visitor->visit(walk->visitor, walk->done, &status);
-    errno = 0;
-    return go_on;
-}
-
+/* Walks one part of the rest. False with errno: the part cannot be looked at, ELOOP, or 0: the
+ * visitor has seen enough. */
 static bool tree_step(const struct tree *tree, struct tree_walk *walk) {
-    char target[PATH_MAX];
-    char *part = walk->rest + strspn(walk->rest, "/");
+    char target[PATH_MAX], *part = walk->rest + strspn(walk->rest, "/");
     size_t length = strcspn(part, "/");
+    struct stat status;
 
-    if (length == 2 && memcmp(part, "..", 2) == 0)
+    if (length == 2 && memcmp(part, "..", 2) == 0) {
         tree_go_up(walk->done);
-    else if (length > 0 && !(length == 1 && *part == '.')) {
-        tree_append(&walk->done, part, length);
-        if (!tree_visit_part(tree, walk))
-            return false;
+    } else if (length > 0 && !(length == 1 && *part == '.')) {
+        char *longer =
+            memory_printf("%s%s%.*s", walk->done, *walk->done ? "/" : "", (int)length, part);
+        free(walk->done);
+        walk->done = longer;
+        if (walk->visitor) {
+            if (fstatat(tree->fd, walk->done, &status, AT_SYMLINK_NOFOLLOW) < 0)
+                return false;
+            bool go_on = walk->visitor->visit(walk->visitor, walk->done, &status);
+            errno = 0;
+            if (!go_on)
+                return false;
+        }
         ssize_t size = readlinkat(tree->fd, walk->done, target, sizeof target - 1);
-        if (size >= 0) {
-            target[size] = '\0';
-            tree_follow(walk, target, part + length);
+        if (size >= 0) { /* a link: its target is what is to be walked next */
+            char *rest = memory_printf("%.*s/%s", (int)size, target, part + length);
+            free(walk->rest);
+            walk->rest = rest;
+            if (size > 0 && *target == '/')
+                *walk->done = '\0';
+            else
+                tree_go_up(walk->done);
             errno = ELOOP;
             return ++walk->links <= LINKS_MAX;
         }
@@ -197,32 +184,18 @@ char *tree_resolve(const struct tree *tree, const char *path) {
     return resolved;
 }
 
-/* No such call, or a filter forbids it, or the tree was changed on the way. */
-static bool tree_must_walk(int error) {
-    return error == ENOSYS || error == EPERM || error == EAGAIN;
-}
-
-static int tree_try_open_below(const struct tree *tree, const char *path, int flags) {
-    flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK);
-    if (!*tree->root) /* no link leads out of "/" */
-        return openat(tree->fd, path, flags);
-    int found = tree_open_in_root(tree, path, flags);
-    if (found >= 0 || !tree_must_walk(errno))
-        return found;
-    char *resolved = tree_visit(tree, path, NULL);
-    if (!resolved) {
-        errno = ELOOP;
-        return -1;
-    }
-    int fd = openat(tree->fd, *resolved ? resolved : ".", flags | O_NOFOLLOW);
-    int error = errno;
-    free(resolved);
-    errno = error;
-    return fd;
-}
-
 static int tree_open_below(const struct tree *tree, const char *path, int flags) {
-    int fd = tree_try_open_below(tree, path, flags), error = errno;
+    flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK);
+    int fd = *tree->root ? tree_open_in_root(tree, path, flags)
+                         : openat(tree->fd, path, flags); /* no link leads out of "/" */
+    int error = errno;
+    /* No such call, or a filter forbids it, or the tree was changed on the way. */
+    if (fd < 0 && *tree->root && (error == ENOSYS || error == EPERM || error == EAGAIN)) {
+        char *resolved = tree_visit(tree, path, NULL);
+        fd = resolved ? openat(tree->fd, *resolved ? resolved : ".", flags | O_NOFOLLOW) : -1;
+        error = resolved ? errno : ELOOP;
+        free(resolved);
+    }
     if (fd < 0)
         tree_fault(tree, path, error);
     errno = error;

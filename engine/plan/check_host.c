@@ -225,11 +225,11 @@ static void check_host_check_interpreter(const struct file_check *check, struct 
 static void check_host_check_program(const struct file_check *check, const struct word *command) {
     char *message, *hint;
     enum program_file found = program_file_check(check->tree, command->text, &message, &hint);
-    if (found == HOST_PROGRAM_REFUSED)
+    if (found == PROGRAM_FILE_REFUSED)
         diagnostic_hint(diagnostic_add(&check->ruleset->diagnostics, check->source, command->span,
                                        CHECK_FILE_UNUSABLE, "%s", message),
                         "%s", hint);
-    else if (found == HOST_PROGRAM_USABLE)
+    else if (found == PROGRAM_FILE_USABLE)
         check_host_check_interpreter(check, command->span, command->text);
     free(message);
     free(hint);

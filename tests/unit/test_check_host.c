@@ -469,7 +469,7 @@ static void the_owner_of_the_running_hosts_root(void **state) {
     give_to(".", 12345);
     assert_true(tree_open(&tree, root));
     tree.root = "";
-    assert_int_equal(program_file_check(&tree, "/opt/good", &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_int_equal(program_file_check(&tree, "/opt/good", &message, &hint), PROGRAM_FILE_REFUSED);
     assert_non_null(strstr(message, "the directory '/' (owner 12345"));
     free(message);
     free(hint);
@@ -486,27 +486,27 @@ static void programs_of_the_running_host(void **state) {
     make_file("bad", "", 0757);
     assert_true(tree_open(&tree, ""));
     snprintf(file, sizeof file, "%s/opt/good", root);
-    assert_int_equal(program_file_check(&tree, file, &message, &hint), HOST_PROGRAM_USABLE);
+    assert_int_equal(program_file_check(&tree, file, &message, &hint), PROGRAM_FILE_USABLE);
     assert_null(message);
     if (geteuid() == 0) {
         give_to(".", 12345);
-        assert_int_equal(program_file_check(&tree, file, &message, &hint), HOST_PROGRAM_REFUSED);
+        assert_int_equal(program_file_check(&tree, file, &message, &hint), PROGRAM_FILE_REFUSED);
         assert_non_null(strstr(message, root));
         free(message);
         free(hint);
         give_to(".", 0);
     }
     snprintf(file, sizeof file, "%s/opt/bad", root);
-    assert_int_equal(program_file_check(&tree, file, &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_int_equal(program_file_check(&tree, file, &message, &hint), PROGRAM_FILE_REFUSED);
     free(message);
     free(hint);
-    assert_int_equal(program_file_check(&tree, "bin/sh", &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_int_equal(program_file_check(&tree, "bin/sh", &message, &hint), PROGRAM_FILE_REFUSED);
     assert_string_equal(message, "'bin/sh' is not an absolute path");
     free(message);
     free(hint);
     snprintf(file, sizeof file, "%s/opt/loop", root);
     assert_int_equal(symlink("loop", file), 0);
-    assert_int_equal(program_file_check(&tree, file, &message, &hint), HOST_PROGRAM_REFUSED);
+    assert_int_equal(program_file_check(&tree, file, &message, &hint), PROGRAM_FILE_REFUSED);
     assert_non_null(strstr(message, "cannot be looked at: Too many levels of symbolic links"));
     free(message);
     free(hint);
