@@ -71,7 +71,7 @@ static uint64_t conflict_hash_vms(uint64_t hash, const struct word *vms) {
 
 static uint32_t conflict_hash(const struct conflict *conflict) {
     uint64_t hash = scanner_mix_hash(conflict->event, conflict->action->verb);
-    if (conflict->action->verb == VERB_RUN)
+    if (!conflict->target)
         hash = conflict_hash_vms(conflict_hash_vms(hash, conflict->action->command),
                                  conflict->rule->vms);
     else

@@ -57,7 +57,7 @@ bool syntax_is_uuid_glob(const char *text) {
 
 static const char *const fields[] = {
     [FIELD_ANY] = "",
-#define FIELD(name, text) [FIELD_##name] = text,
+#define FIELD(name, text) [FIELD_##name] = (text),
 #include "lexer/words.def"
 };
 
@@ -106,9 +106,9 @@ enum backend syntax_backend_of(enum token keyword) {
 
 static const struct criterion_row criteria[] = {
 #define CRITERION(name, text, kind, value, read, bus, plural, example)                             \
-    [CRITERION_##kind] = {text, TOKEN_##name, read, bus, plural, example},
+    [CRITERION_##kind] = {text, read, plural, example, TOKEN_##name, bus},
 #define BARE_CRITERION(kind, text, plural)                                                         \
-    [CRITERION_##kind] = {text, TOKEN_END, NULL, 0, plural, NULL},
+    [CRITERION_##kind] = {text, NULL, plural, NULL, TOKEN_END, 0},
 #include "lexer/words.def"
 };
 
@@ -150,7 +150,7 @@ enum option_kind syntax_option_of(enum token keyword) {
 bool syntax_is_option(enum token keyword) {
     enum part { STATEMENT, MANNER, CONDITION, IN_OPTION };
     static const bool is_option[TOKEN_COUNT] = {
-#define KEYWORD(name, text, part) [TOKEN_##name] = part == IN_OPTION,
+#define KEYWORD(name, text, part) [TOKEN_##name] = (part) == IN_OPTION,
 #define OPTION(name, ...) [TOKEN_##name] = true,
 #include "lexer/words.def"
     };

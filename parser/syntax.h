@@ -69,11 +69,10 @@ enum criterion_kind {
 };
 
 enum {
-    CRITERION_COUNT =
-#define CRITERION(...) 1 +
-#define BARE_CRITERION(...) 1 +
+#define CRITERION(name, text, kind, ...) CRITERION_NUMBER_##kind,
+#define BARE_CRITERION(kind, ...) CRITERION_NUMBER_##kind,
 #include "lexer/words.def"
-        0
+    CRITERION_COUNT
 };
 
 /* vvvv:dddd with a half that may be anything. */
@@ -280,11 +279,11 @@ struct backend_row {
 };
 
 struct criterion_row {
-    const char *text;   /* the keyword, or of a kind without one what it is called */
-    enum token keyword; /* TOKEN_END: none */
+    const char *text; /* the keyword, or of a kind without one what it is called */
     value_reader *read;
-    unsigned bus;
     const char *plural, *example;
+    enum token keyword; /* TOKEN_END: none */
+    unsigned bus;
 };
 
 struct option_row {

@@ -3,6 +3,7 @@
 
 #include "engine/model/address.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,19 +51,20 @@ static void backend_vfio_write_rom(FILE *out, const struct backend_options *opti
 static bool backend_vfio_write_xml(FILE *out, const struct device *device,
                                    const struct backend_options *options) {
     static const struct backend_options none;
-    unsigned domain, bus, slot, function;
+    uint32_t part[3]; /* domain, bus, slot */
     bool has_domain = false;
+    const char *function = NULL; /* "." and its digit */
     options = options ? options : &none;
     if (!address_is_pci(device->address, &has_domain) || !has_domain ||
-        sscanf(device->address, "%x:%x:%x.%x", &domain, &bus, &slot, &function) != 4)
+        !(function = text_parse_numbers(device->address, 16, ':', part, 3)))
         return false;
     fprintf(out,
             "<hostdev mode='subsystem' type='pci' managed='%s'>\n"
             "  <driver name='vfio'/>\n"
             "  <source>\n"
-            "    <address domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%x'/>\n"
+            "    <address domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%s'/>\n"
             "  </source>\n",
-            options->unmanaged ? "no" : "yes", domain, bus, slot, function);
+            options->unmanaged ? "no" : "yes", part[0], part[1], part[2], function + 1);
     backend_vfio_write_rom(out, options);
     if (options->place.kind == GUEST_PLACE_PCI)
         fprintf(out,

@@ -110,7 +110,7 @@ struct names_list *names_create(const struct tree *tree, const struct host *host
 
     names_collect_ids(names, host);
     FILE *list = names->count ? names_open_list(tree) : NULL;
-    for (ssize_t length; list && (length = getline(&line, &size, list)) >= 0;) {
+    while (list && getline(&line, &size, list) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         names_read_line(names, line, &vendor);
     }

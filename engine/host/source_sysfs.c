@@ -139,18 +139,17 @@ static int source_sysfs_load(const struct host_source *source, struct host *host
 
 static bool source_sysfs_driver_of(const struct host *host, const struct device *device,
                                    char *driver, size_t size) {
-    const struct bus_reader *reader = NULL;
     struct tree tree;
     bool is_known = false;
+    size_t row = 0;
 
-    for (size_t i = 0; i < READERS; i++)
-        if (readers[i]->bus == device->bus)
-            reader = readers[i];
+    while (row + 1 < READERS && readers[row]->bus != device->bus)
+        row++;
     if (!tree_open(&tree, host->root))
         return false;
-    int directory = source_sysfs_open_device(&tree, reader, device->address);
+    int directory = source_sysfs_open_device(&tree, readers[row], device->address);
     if (directory >= 0) {
-        char *name = reader->driver_of(&tree, device, directory);
+        char *name = readers[row]->driver_of(&tree, device, directory);
         int length = snprintf(driver, size, "%s", name ? name : "");
         /* A name that is cut off might be taken for another driver's. */
         is_known = length >= 0 && (size_t)length < size;

@@ -16,10 +16,10 @@ struct device_list choose_unit(const struct planner *planner, const struct actio
 
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
                             const struct device *device) {
-    return planner_is_assigned(planner, device)
-               ? (struct verdict){0}
-               : judge_device(&planner->judge, device, backend_type(ref->action->backend),
-                              ref->action->with_group);
+    if (planner_is_assigned(planner, device))
+        return (struct verdict){0};
+    return judge_device(&planner->judge, device, backend_type(ref->action->backend),
+                        ref->action->with_group);
 }
 
 /* Takes a place for each device that needs one. */
