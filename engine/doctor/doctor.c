@@ -1,5 +1,6 @@
 #include "engine/doctor/doctor.h"
 
+#include "engine/backend/backend.h"
 #include "engine/state/log_write.h"
 #include "lexer/text.h"
 
@@ -149,17 +150,17 @@ struct json_object *doctor_findings_json(const struct doctor_findings *findings)
 
 /* --- what several checks need */
 
-bool doctor_wants(const struct doctor *doctor, enum backend backend) {
+bool doctor_wants_bus(const struct doctor *doctor, enum bus bus) {
     for (size_t i = 0; i < doctor->program->rule_count; i++)
         for (const struct action *action = doctor->program->rules[i]->actions; action;
              action = action->next)
-            if (action->verb == VERB_ATTACH && action->backend == backend)
+            if (action->verb == VERB_ATTACH && backend_type(action->backend)->bus == bus)
                 return true;
     return false;
 }
 
 bool doctor_wants_usb_only(const struct doctor *doctor) {
-    return doctor_wants(doctor, BACKEND_USB) && !doctor_wants(doctor, BACKEND_VFIO);
+    return doctor_wants_bus(doctor, BUS_USB) && !doctor_wants_bus(doctor, BUS_PCI);
 }
 
 /* The path when that file is it; else NULL. */

@@ -78,8 +78,8 @@ DOCTOR_FORMAT void doctor_failed(struct doctor_findings *findings, const char *f
 /* Of the last finding. */
 DOCTOR_FORMAT void doctor_hint(struct doctor_findings *findings, const char *format, ...);
 
-/* Some rule attaches with that backend. */
-bool doctor_wants(const struct doctor *doctor, enum backend backend);
+/* Some rule attaches devices of that bus. */
+bool doctor_wants_bus(const struct doctor *doctor, enum bus bus);
 /* No rule needs the IOMMU: there are rules that attach, and all of them USB. */
 bool doctor_wants_usb_only(const struct doctor *doctor);
 

@@ -370,8 +370,8 @@ void doctor_kernel_groups(struct doctor *doctor, struct doctor_findings *finding
     if (findings->count > before)
         return;
     doctor_ok(findings, "%s (%zu groups)",
-              doctor_wants(doctor, BACKEND_VFIO) ? "rules say 'with group' where a device needs it"
-                                                 : "no rule wants a PCI device",
+              doctor_wants_bus(doctor, BUS_PCI) ? "rules say 'with group' where a device needs it"
+                                                : "no rule wants a PCI device",
               doctor_kernel_count_groups(&doctor->tree));
 }
 

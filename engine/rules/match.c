@@ -3,6 +3,7 @@
 #include "parser/doubt.h"
 #include "parser/resolve.h"
 
+#include <assert.h>
 #include <fnmatch.h>
 #include <string.h>
 #include <strings.h>
@@ -262,6 +263,16 @@ static bool match_could_match(const struct criterion *criterion, const struct de
     }
 }
 
+static_assert(BUS_NEEDS_PCI == 1 << BUS_PCI && BUS_NEEDS_USB == 1 << BUS_USB, "the same buses");
+
+static bool match_attaches_by(const struct action *action, const struct device *device,
+                              enum backend backend) {
+    if (action->verb != VERB_ATTACH)
+        return false;
+    return backend ? action->backend == backend
+                   : syntax_backend(action->backend)->bus & 1U << device->bus;
+}
+
 struct action_ref match_attach_action(const struct program *program, const struct event *event,
                                       const struct device *device, enum backend backend) {
     for (size_t i = 0; i < program->rule_count; i++) {
@@ -269,7 +280,7 @@ struct action_ref match_attach_action(const struct program *program, const struc
         if (!match_vms(rule->vms, event))
             continue;
         for (const struct action *action = rule->actions; action; action = action->next)
-            if (action->verb == VERB_ATTACH && action->backend == backend)
+            if (match_attaches_by(action, device, backend))
                 for (const struct target *target = action->targets; target; target = target->next)
                     if (match_alternatives(target->device, device, match_could_match))
                         return (struct action_ref){rule, action, target};

@@ -467,9 +467,7 @@ static bool run_needs_vm(const struct run_config *config, const struct action_li
         if (action_find(wanted->list[i].action->verb)->needs_vm)
             return true;
     return event->name == EVENT_UNPLUGGED && event->device &&
-           match_attach_action(config->program, event, event->device,
-                               backend_of_bus(event->device->bus)->backend)
-               .rule;
+           match_attach_action(config->program, event, event->device, BACKEND_NONE).rule;
 }
 
 /* Before a VM starts and after it ended: gives back to the host what an earlier start has left. */

@@ -2,7 +2,6 @@
 #include "engine/system/clock.h"
 #include "lexer/text.h"
 
-#include "engine/backend/backend.h"
 #include "engine/host/tree.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/rules/match.h"
@@ -47,9 +46,7 @@ static bool plug_names_event(const struct program *program, enum event_name name
 
 /* An unplugged device is cleared from the VM that a rule gave it to, at whatever event that was. */
 static bool plug_may_have_been_given(const struct program *program, const struct event *event) {
-    return match_attach_action(program, event, event->device,
-                               backend_of_bus(event->device->bus)->backend)
-        .rule;
+    return match_attach_action(program, event, event->device, BACKEND_NONE).rule;
 }
 
 /* The first rule, by number, that the event concerns; the number of rules when it is only that what

@@ -409,9 +409,8 @@ static size_t giver_of(const char *text, const char *vm, const struct device *de
     struct sample_rules rules;
     struct domain domain = {.name = (char *)(uintptr_t)vm};
     sample_rules_init(&rules, text);
-    struct action_ref origin =
-        match_attach_action(&rules.program, &(struct event){.domain = &domain}, device,
-                            device->bus == BUS_USB ? BACKEND_USB : BACKEND_VFIO);
+    struct action_ref origin = match_attach_action(
+        &rules.program, &(struct event){.domain = &domain}, device, BACKEND_NONE);
     size_t line = origin.rule ? program_line(origin.rule, origin.action) : 0;
     assert_true(!origin.rule == !origin.target);
     sample_rules_finish(&rules);
