@@ -52,19 +52,20 @@ int check_config_set(struct check_config *config, const char *name, enum severit
 /* --- events and backends */
 
 static void check_event_without_attach(struct checker *checker, const struct rule *rule) {
-    const struct action *action = rule->actions;
-    while (action && action->verb == VERB_RUN)
-        action = action->next;
-    for (const struct event_list *event = rule->events; action && event; event = event->next)
-        if (scanner_why_no_attach(event->event))
+    for (const struct event_list *event = rule->events; event; event = event->next) {
+        const struct action *action = rule->actions;
+        while (action && syntax_verb_is_possible(action->verb, event->event))
+            action = action->next;
+        if (action)
             diagnostic_hint(
-                diagnostic_add(checker->diagnostics, rule->source, event->span,
-                               CHECK_EVENT_WITHOUT_ATTACH, "nothing can be %sed at '%s': %s",
-                               syntax_verb_text(action->verb), scanner_event_text(event->event),
-                               scanner_why_no_attach(event->event)),
+                diagnostic_add(
+                    checker->diagnostics, rule->source, event->span, CHECK_EVENT_WITHOUT_ATTACH,
+                    "nothing can be %s at '%s': %s", syntax_verb(action->verb)->participle,
+                    scanner_event_text(event->event), scanner_why_no_attach(event->event)),
                 "use '%s', when the VM runs; libvirt itself returns devices to the host when a VM "
                 "stops",
                 scanner_event_text(EVENT_STARTED));
+    }
 }
 
 /* The backend for devices of that bus. */
@@ -161,10 +162,12 @@ static void check_option_mismatch(struct checker *checker, const struct rule *ru
     for (const struct action_option *option = action->options; option; option = option->next)
         check_option(checker, rule, action, option);
     bool detach = action->verb == VERB_DETACH;
+    char *as = memory_printf("as %s", syntax_backend_text(action->backend));
     if (action->with_group && (detach || !syntax_backend(action->backend)->group))
         check_report_option(checker, rule, check_manner_span(rule, action, false), "with group",
-                            detach ? "detach" : "as usb",
+                            detach ? "detach" : as,
                             "a group is an IOMMU group, of PCI devices that are attached");
+    free(as);
     if (detach && action->backend)
         check_report_option(checker, rule, check_manner_span(rule, action, true), "as", "detach",
                             "'detach' takes no backend");

@@ -631,7 +631,13 @@ static const short symbols[] = {
 };
 
 static bool rules_is_action(enum token token) {
-    return token == TOKEN_ATTACH || token == TOKEN_DETACH || token == TOKEN_RUN;
+    switch (token) {
+#define VERB(name, ...) case TOKEN_##name:
+#include "lexer/words.def"
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* The head of a block without its '{', as the line had an error, or the '{' is in a comment. */

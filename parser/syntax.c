@@ -74,12 +74,21 @@ enum word_field syntax_field_from_text(const char *text) {
 
 /* --- the rows of words.def */
 
-const char *syntax_verb_text(enum verb verb) {
-    static const char *const texts[] = {
-#define VERB(name, text) text,
+const struct verb_row *syntax_verb(enum verb verb) {
+    enum time { ANY_EVENT, RUNNING_VM };
+    static const struct verb_row verbs[] = {
+#define VERB(name, text, participle, time) {text, participle, time == RUNNING_VM},
 #include "lexer/words.def"
     };
-    return texts[verb];
+    return &verbs[verb];
+}
+
+const char *syntax_verb_text(enum verb verb) {
+    return syntax_verb(verb)->text;
+}
+
+bool syntax_verb_is_possible(enum verb verb, enum event_name event) {
+    return !syntax_verb(verb)->needs_running_vm || !scanner_why_no_attach(event);
 }
 
 static const struct backend_row backends[] = {
@@ -124,7 +133,7 @@ const struct criterion_row *syntax_criterion_of(enum token keyword) {
 }
 
 enum { /* bits for the verbs that take an option */
-#define VERB(name, text) FOR_##name = 1 << VERB_##name,
+#define VERB(name, ...) FOR_##name = 1 << VERB_##name,
 #include "lexer/words.def"
 };
 

@@ -130,7 +130,7 @@ enum backend {
 };
 
 enum verb {
-#define VERB(name, text) VERB_##name,
+#define VERB(name, ...) VERB_##name,
 #include "lexer/words.def"
 };
 
@@ -286,6 +286,12 @@ struct criterion_row {
     unsigned bus;
 };
 
+struct verb_row {
+    const char *text;
+    const char *participle; /* "attached" */
+    bool needs_running_vm;  /* it is possible only at events without a `why_no_attach` */
+};
+
 struct option_row {
     const char *text;
     enum token first; /* its first keyword */
@@ -298,7 +304,10 @@ struct option_row {
 const struct backend_row *syntax_backend(enum backend backend);
 const struct criterion_row *syntax_criterion(enum criterion_kind kind);
 const struct option_row *syntax_option(enum option_kind kind);
+const struct verb_row *syntax_verb(enum verb verb);
 const char *syntax_verb_text(enum verb verb);
+/* Whether the action is possible at that event. */
+bool syntax_verb_is_possible(enum verb verb, enum event_name event);
 const char *syntax_backend_text(enum backend backend);
 
 /* What the keyword, a token of that kind, stands for. */

@@ -25,8 +25,11 @@ static void syntax_error_say(struct phrases *phrases, const char *format, const 
 
 /* Words and numbers are expected in many places: what else is expected says which one it is. */
 static void syntax_error_say_categories(struct phrases *phrases, bool expected[TOKEN_COUNT]) {
-    static const enum token criteria[] = {TOKEN_WORD,      TOKEN_AT,   TOKEN_CLASS,
-                                          TOKEN_SUBSYSTEM, TOKEN_PORT, TOKEN_SERIAL};
+    static const enum token criteria[] = {
+        TOKEN_WORD,
+#define CRITERION(name, ...) TOKEN_##name,
+#include "lexer/words.def"
+    };
     bool further = expected[TOKEN_OR];
     if (expected[TOKEN_CLASS] && !further)
         syntax_error_say(phrases, "%s", "a device");

@@ -25,8 +25,7 @@ enum run_outcome {
 
 struct action_type {
     enum verb verb;
-    /* It changes the running VM: libvirt and the host are read, and event_can_attach() says at
-     * which events it is possible. */
+    /* It changes the running VM: libvirt and the host are read. */
     bool needs_vm;
     /* Adds to the plan what the action wants of one target, NULL for a verb without targets: steps,
      * refusals and what is skipped. Has no side effects. */

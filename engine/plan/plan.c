@@ -15,13 +15,13 @@ static void plan_action(struct planner *planner, struct action_ref ref) {
     do {
         if (ref.target && !match_target(ref.target, planner->event))
             continue;
-        if (!type->needs_vm || event_can_attach(event))
+        if (syntax_verb_is_possible(ref.action->verb, event))
             type->plan(planner, &ref);
         else
             planner_refuse(planner, &ref, NULL,
                            verdict_refuse(REFUSED_EVENT,
-                                          memory_printf("nothing can be %sed at '%s'",
-                                                        syntax_verb_text(ref.action->verb),
+                                          memory_printf("nothing can be %s at '%s'",
+                                                        syntax_verb(ref.action->verb)->participle,
                                                         scanner_event_text(event)),
                                           memory_strdup("use 'started'")));
     } while (ref.target && (ref.target = ref.target->next));
