@@ -104,9 +104,9 @@ void diagnostic_name_character(struct diagnostic *diagnostic) {
     uint32_t code = utf8_code_point(diagnostic->source->text + span.start, span.end - span.start);
     bool blank = character_kind(code, &name) == CHARACTER_BLANK;
     diagnostic_message(diagnostic, "a %s (U+%04X)%s", name ? name : "control character", code,
-                       blank ? ", not a blank" : "");
+                       blank ? ", not a plain space" : "");
     if (name)
-        diagnostic_hint(diagnostic, blank ? "write a plain blank" : "delete it");
+        diagnostic_hint(diagnostic, blank ? "write a plain space" : "delete it");
 }
 
 void diagnostic_hint(struct diagnostic *diagnostic, const char *format, ...) {

@@ -179,7 +179,7 @@ static void resolve_report_second_name(struct resolver *resolver, struct source 
         diagnostic_add(resolver->diagnostics, source, name->span, CHECK_SYNTAX,
                        "a name of a device must come before other conditions"),
         !strcmp(name->text, "and")
-            ? "separate conditions of one device with blanks, two devices with ','"
+            ? "separate conditions of one device with spaces, two devices with ','"
         : in_rule ? "separate two devices with ',', two ways to find one with 'or'"
                   : "write 'or' between two ways to find one device; two devices are two lines");
 }

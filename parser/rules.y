@@ -181,7 +181,7 @@ static void rules_hint_name_of_words(struct parser *parser) {
         return;
     else if (whole && !memchr(name, '\n', length) && !memchr(name, '"', length))
         diagnostic_hint(rules_numbered(parser, parser->stray_word),
-                        "a name with a blank in it is written in quotes: \"%.*s\"", (int)length, name);
+                        "a name with a space in it is written in quotes: \"%.*s\"", (int)length, name);
 }
 
 static struct event_list *rules_new_event(struct parser *parser, struct span span, enum event_name event) {

@@ -293,7 +293,7 @@ static void syntax_error_hint_after_vm(struct diagnostic *diagnostic,
     bool is_name = error->previous.token != TOKEN_STRING && error->found.token != TOKEN_STRING &&
                    name + length >= text + error->found.span.end;
     if (is_name)
-        diagnostic_hint(diagnostic, "a name with a blank in it is written in quotes: \"%.*s\"",
+        diagnostic_hint(diagnostic, "a name with a space in it is written in quotes: \"%.*s\"",
                         (int)length, name);
     else
         diagnostic_hint(diagnostic, "%s", SEPARATE);
@@ -493,7 +493,7 @@ static const struct hint hints[] = {
     {TEXT, .when = syntax_error_is_not_open, .text = "write it in quotes: \"%s\""},
 
     {OPTIONS, .found = TOKEN_COMMA,
-     .text = "separate options with blanks; every action has its own line"},
+     .text = "separate options with spaces; every action has its own line"},
     {OPTIONS, .found = TOKEN_WITH, .text = "'with group' comes before 'as'"},
     {.expected = TOKEN_THEN, .found = TOKEN_RESET, .text = "did you mean 'then %s'?"},
     {.expected = TOKEN_THEN, .found = TOKEN_REBOOT, .text = "did you mean 'then %s'?"},
@@ -669,7 +669,7 @@ void syntax_error_hint_guarded_words(struct diagnostic *diagnostic, const struct
     if (found->token == TOKEN_EVENT)
         diagnostic_hint(diagnostic, "leave it out: a 'never' holds at every event");
     else if (!syntax_error_hint_vm_words(diagnostic, words, length))
-        diagnostic_hint(diagnostic, "a name with a blank in it is written in quotes: \"%.*s\"",
+        diagnostic_hint(diagnostic, "a name with a space in it is written in quotes: \"%.*s\"",
                         (int)length, words);
 }
 

@@ -245,11 +245,11 @@ static void word_check_check_uuid(struct diagnostics *diagnostics, struct source
 static char *word_check_find_hidden(const char *text) {
     size_t length = strlen(text);
     if (*text == ' ')
-        return memory_strdup("begins with a blank");
+        return memory_strdup("begins with a space");
     if (length && text[length - 1] == ' ')
-        return memory_strdup("ends with a blank");
+        return memory_strdup("ends with a space");
     if (strstr(text, "  "))
-        return memory_strdup("has two blanks in a row");
+        return memory_strdup("has two spaces in a row");
     for (size_t at = 0, size; at < length; at += size) {
         const char *name = NULL;
         enum character_kind kind = character_at(text + at, length - at, &size);
@@ -260,7 +260,7 @@ static char *word_check_find_hidden(const char *text) {
             continue;
         character_kind(code, &name);
         return memory_printf("has a %s (U+%04X) in it%s", name ? name : "control character", code,
-                             kind == CHARACTER_BLANK ? ", not a blank" : "");
+                             kind == CHARACTER_BLANK ? ", not a plain space" : "");
     }
     return NULL;
 }
@@ -272,7 +272,7 @@ static void word_check_check_hidden(struct diagnostics *diagnostics, struct sour
         return;
     diagnostic_hint(
         diagnostic_add(diagnostics, source, span, CHECK_HIDDEN_CHARACTER, "'%s' %s", text, hidden),
-        "this is easily overlooked: write a plain blank, or delete it; if it is intended: "
+        "this is easily overlooked: write a plain space, or delete it; if it is intended: "
         "'virt-rules check --ignore hidden-character'");
     free(hidden);
 }
@@ -287,7 +287,7 @@ static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct
             diagnostic_add(diagnostics, source, span, CHECK_QUOTED_GLOB,
                            "in quotes this is not a glob: only a VM named exactly '%s' is meant",
                            text),
-            "remove the quotes ('?' matches a blank); if a VM has that name: "
+            "remove the quotes ('?' matches a space); if a VM has that name: "
             "'virt-rules check --ignore quoted-glob'");
     else
         diagnostic_hint(
@@ -436,7 +436,7 @@ void word_check_command(struct diagnostics *diagnostics, struct source *source,
     word_check_path(diagnostics, source, program->span, program->text);
     if (word_check_has_arguments_in_program(program))
         diagnostic_hint(diagnostic_add(diagnostics, source, program->span, CHECK_WORDS_IN_PROGRAM,
-                                       "the program's name has a blank in it"),
+                                       "the program's name has a space in it"),
                         "no shell splits it: write each argument as a word of its own");
     word_check_check_arguments(diagnostics, source, program);
 }

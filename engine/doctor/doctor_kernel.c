@@ -99,7 +99,7 @@ static void doctor_kernel_explain_missing(const struct tree *tree,
         }
     }
     doctor_failed(findings, tree_has(tree, TABLES)
-                                ? "the firmware offers none (no ACPI table DMAR or IVRS)"
+                                ? "the firmware offers no IOMMU (no ACPI table DMAR or IVRS)"
                                 : "the kernel made no IOMMU group");
     if (doctor_kernel_is_virtual_machine(tree))
         doctor_hint(findings, "this host is a VM: its own host must give it a virtual IOMMU "

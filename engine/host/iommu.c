@@ -62,14 +62,15 @@ static void iommu_doubt_groups(struct host *host, const struct tree *tree, size_
         struct device *device = &host->devices[i];
         if (device->bus != BUS_PCI)
             continue;
-        device_obstruct(device, OBSTACLE_UNKNOWN_USE,
-                        fault ? memory_printf("what else is in its IOMMU group cannot be seen: /%s "
-                                              "cannot be read (%s)",
-                                              fault->path, tree_fault_text(tree, fault->error))
-                              : memory_printf("what else is in its IOMMU group cannot be seen: %s "
-                                              "cannot be read",
-                                              stranger->address),
-                        usage_hint(tree, fault ? fault->error : EACCES));
+        device_obstruct(
+            device, OBSTACLE_UNKNOWN_USE,
+            fault ? memory_printf(
+                        "the other devices of its IOMMU group are unknown: /%s cannot be read (%s)",
+                        fault->path, tree_fault_text(tree, fault->error))
+                  : memory_printf(
+                        "the other devices of its IOMMU group are unknown: %s cannot be read",
+                        stranger->address),
+            usage_hint(tree, fault ? fault->error : EACCES));
         if (device->iommu_group == BUS_READER_GROUP_UNKNOWN)
             device->iommu_group = -1;
     }
@@ -112,19 +113,20 @@ void iommu_find_reserved_regions(struct device *device, const struct tree *tree)
 
     if (tree->faults->count > before) {
         const struct fault *fault = &tree->faults->list[before];
-        device_obstruct(device, OBSTACLE_UNKNOWN_USE,
-                        memory_printf("what memory the firmware keeps for it cannot be seen: /%s "
-                                      "cannot be read (%s)",
-                                      fault->path, tree_fault_text(tree, fault->error)),
-                        usage_hint(tree, fault->error));
+        device_obstruct(
+            device, OBSTACLE_UNKNOWN_USE,
+            memory_printf(
+                "it is unknown what memory the firmware reserves for it: /%s cannot be read (%s)",
+                fault->path, tree_fault_text(tree, fault->error)),
+            usage_hint(tree, fault->error));
     }
     if (region)
         device_obstruct(
             device, OBSTACLE_FIRMWARE,
-            memory_printf("the firmware keeps memory for IOMMU group %d (%s, direct, in "
-                          "reserved_regions), and the kernel gives no device of it to "
-                          "a VM",
-                          device->iommu_group, region),
+            memory_printf(
+                "the firmware reserves memory for IOMMU group %d (%s, direct, in "
+                "reserved_regions), so the kernel does not allow its devices to be assigned",
+                device->iommu_group, region),
             memory_strdup("turn off in the firmware what shares memory with the device "
                           "(RMRR; HPE: shared memory features), or move the card to "
                           "another slot"));

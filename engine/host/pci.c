@@ -242,10 +242,10 @@ static char *pci_controller_hint(const struct host *host, const struct device *d
         return memory_strdup("turn VMD off in the firmware for the slot of the device, or name "
                              "another device");
     if (controller->use)
-        return memory_printf("it could only be passed with its VMD controller %s, and the host %s: "
+        return memory_printf("it can only be assigned with its VMD controller %s, and the host %s: "
                              "turn VMD off in the firmware for the slot of the device",
                              controller->address, controller->use);
-    return memory_printf("pass the VMD controller %s instead, with all that is behind it",
+    return memory_printf("assign the VMD controller %s instead, with all that is behind it",
                          controller->address);
 }
 
@@ -254,12 +254,12 @@ void pci_find_far_domains(struct host *host) {
     for (size_t i = 0; i < host->count; i++) {
         struct device *device = &host->devices[i];
         if (device->bus == BUS_PCI && strtoul(device->address, NULL, 16) > QEMU_DOMAIN_MAX)
-            device_obstruct(device, OBSTACLE_DOMAIN,
-                            memory_printf("%s is in PCI domain %.*s, and qemu takes PCI domains up "
-                                          "to %x",
-                                          device->address, (int)strcspn(device->address, ":"),
-                                          device->address, QEMU_DOMAIN_MAX),
-                            pci_controller_hint(host, device));
+            device_obstruct(
+                device, OBSTACLE_DOMAIN,
+                memory_printf("%s is in PCI domain %.*s, and qemu supports PCI domains up to %x",
+                              device->address, (int)strcspn(device->address, ":"), device->address,
+                              QEMU_DOMAIN_MAX),
+                pci_controller_hint(host, device));
     }
 }
 
@@ -273,13 +273,13 @@ void pci_find_obstacles(struct host *host, const struct tree *tree) {
         if (pci_is_on_denylist(device, tree))
             device_obstruct(
                 device, OBSTACLE_KERNEL,
-                memory_strdup("vfio-pci does not take this model: it is on its denylist"),
+                memory_strdup("vfio-pci does not accept this model: it is on its denylist"),
                 memory_strdup("load vfio-pci with disable_denylist=1 if the guest is "
-                              "trusted, or pass another device"));
+                              "trusted, or assign another device"));
         if (pci_needs_token(host, device))
             device_obstruct(
                 device, OBSTACLE_KERNEL,
-                memory_printf("its physical function %s is on vfio-pci, which then asks "
+                memory_printf("its physical function %s is bound to vfio-pci, which then asks "
                               "for a token that libvirt does not have",
                               device->physical),
                 memory_printf("give %s back to its host driver, which makes the virtual "

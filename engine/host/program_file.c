@@ -108,12 +108,12 @@ static bool program_file_judge_root(const struct file_judge *judge) {
 static enum program_file program_file_judge_absence(const struct file_judge *judge, int error) {
     if (tree_is_absence(error) && tree_knows(judge->tree, judge->path))
         return program_file_refuse(
-            judge, memory_printf("'%s' is not there", judge->path),
+            judge, memory_printf("'%s' does not exist", judge->path),
             memory_printf("'ls -l %s' shows what there is: correct the path, or install "
                           "the program",
                           judge->path));
     program_file_refuse(judge,
-                        memory_printf("'%s' cannot be looked at: %s", judge->path,
+                        memory_printf("'%s' cannot be examined: %s", judge->path,
                                       tree_fault_text(judge->tree, error)),
                         memory_printf("'namei -l %s' shows every part of its path", judge->path));
     return tree_is_absence(error) || error == EACCES || (*judge->tree->root && error == ELOOP)
@@ -128,7 +128,7 @@ static enum program_file program_file_judge_file(const struct file_judge *judge,
         return program_file_refuse(judge, memory_printf("'%s' is not a file", path),
                                    memory_printf("name a program, not %s", path));
     if (!(status->st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
-        return program_file_refuse(judge, memory_printf("'%s' may not be executed", path),
+        return program_file_refuse(judge, memory_printf("'%s' is not executable", path),
                                    memory_printf("chmod +x %s", path));
     if (!program_file_is_trusted(judge, status))
         return program_file_refuse(

@@ -6,9 +6,8 @@
 enum { ANY = -1 };
 
 #define HINT_GROUP                                                                                 \
-    "another device of its IOMMU group is still bound to a host driver: pass the whole group "     \
-    "('with "                                                                                      \
-    "group'), or move the card to another slot"
+    "another device of its IOMMU group is still bound to a host driver: assign the whole group "   \
+    "('with group'), or move the card to another slot"
 #define HINT_PORT                                                                                  \
     "the VM has no free port: shut it down, add <controller type='pci' model='pcie-root-port'/> "  \
     "with 'virsh edit', start it"
@@ -19,10 +18,11 @@ enum { ANY = -1 };
     "load vfio-pci ('modprobe vfio-pci') and turn on the IOMMU: VT-d or AMD-Vi in the firmware, "  \
     "intel_iommu=on (Intel) on the kernel's command line"
 #define HINT_RMRR                                                                                  \
-    "see dmesg. RMRR: the firmware keeps memory of the device; turn that off in the firmware, or " \
+    "see dmesg. RMRR: the firmware reserves memory for the device; turn that off in the "          \
+    "firmware, or "                                                                                \
     "use another slot. No interrupt remapping: update the firmware"
 #define HINT_RESET                                                                                 \
-    "libvirt cannot reset it alone: pass all functions of the card together ('with group')"
+    "libvirt cannot reset it alone: assign all functions of the card together ('with group')"
 #define HINT_USB_PORTS                                                                             \
     "the VM has no free USB port: shut it down, add <controller type='usb' model='qemu-xhci' "     \
     "ports='15'/> with 'virsh edit', start it"
@@ -84,8 +84,7 @@ static const struct libvirt_errors_meaning {
      "the VM's qemu ended: see /var/log/libvirt/qemu/"},
     {ANY, ANY, "duplicate device id", VIRT_FAILED,
      "libvirt has lost track of a device that the VM has, for example because its daemon was "
-     "killed "
-     "during an attach: shut the VM down and start it again"},
+     "killed during an attach: shut the VM down and start it again"},
     {ANY, ANY, "is not viable", VIRT_FAILED, HINT_GROUP},
     {ANY, ANY, "error getting device from group", VIRT_FAILED, HINT_GROUP},
     {ANY, ANY, "lacking acs", VIRT_FAILED,

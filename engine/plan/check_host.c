@@ -213,10 +213,9 @@ static void check_host_check_interpreter(const struct file_check *check, struct 
     char *name = check_host_interpreter_of(check->tree, path);
     if (name && *name == '/' && tree_knows(check->tree, name) &&
         !tree_stat(check->tree, name, &status)) {
-        char *what = memory_printf("is a script for '%s', which is not there", name);
-        check_host_report_file(
-            check, span, path, what,
-            "correct the first line of %s; a line end of another system counts as well");
+        char *what = memory_printf("is a script for '%s', which does not exist", name);
+        check_host_report_file(check, span, path, what,
+                               "correct the first line of %s: a CR at its end counts too");
         free(what);
     }
     free(name);
@@ -244,12 +243,12 @@ static void check_host_check_rom(const struct file_check *check, struct span spa
     else if (!tree_stat(check->tree, path, &status)) {
         if (errno != EACCES && tree_knows(check->tree, path))
             check_host_report_file(
-                check, span, path, "is not there",
+                check, span, path, "does not exist",
                 "'ls -l %s' shows what there is: correct the path, or put the file there");
     } else if (!S_ISREG(status.st_mode))
         check_host_report_file(check, span, path, "is not a file", "name a file, not %s");
     else if (!(status.st_mode & 0444))
-        check_host_report_file(check, span, path, "may not be read", "chmod a+r %s");
+        check_host_report_file(check, span, path, "is not readable", "chmod a+r %s");
 }
 
 static void check_host_check_rule_files(const struct file_check *check, const struct rule *rule) {

@@ -106,7 +106,7 @@ static char *explain_value_of(const struct criterion *criterion, const struct de
         return device->serial ? memory_printf("the serial is \"%s\"", device->serial)
                               : memory_strdup("it has no serial");
     case CRITERION_UNREAD:
-        return memory_strdup("not understood: it counts as fulfilled");
+        return memory_strdup("not understood: it counts as true");
     }
     return memory_strdup("");
 }
@@ -220,7 +220,7 @@ static char *explain_without_entry(const struct explainer *explainer,
         const struct plan_omitted *omitted = &plan->omitted[i];
         if (omitted->action == explained->action && omitted->target == explained->target &&
             omitted->device == explained->device)
-            return memory_printf("passed over%s%s%s: %s", omitted->refusal ? " [" : "",
+            return memory_printf("skipped%s%s%s: %s", omitted->refusal ? " [" : "",
                                  omitted->refusal ? verdict_name(omitted->refusal) : "",
                                  omitted->refusal ? "]" : "", omitted->message);
     }
@@ -268,7 +268,7 @@ static char *explain_find_result(const struct explainer *explainer,
         return memory_strdup("nothing: another rule does it already");
     if (match_device(explained->target->device, explained->device))
         return explain_without_entry(explainer, explained);
-    return memory_strdup("nothing: not for this device");
+    return memory_strdup("nothing: the device does not match");
 }
 
 /* --- rules */
@@ -338,7 +338,7 @@ static void explain_guard_device(const struct explainer *explainer,
         pass = pass && explain_forbids_some(explainer->request->host, explained->guard);
     target->result = memory_strdup(!pass    ? "nothing: it forbids nothing here"
                                    : device ? "forbidden"
-                                            : "forbids what passes");
+                                            : "forbids the devices that match");
 }
 
 static void explain_guard(const struct explainer *explainer, struct explanation *explanation,
@@ -422,7 +422,7 @@ static void explain_target_text(FILE *out, const void *node) {
             fprintf(out, " as %s", syntax_backend_text(target->action->backend));
     }
     if (target->device)
-        fprintf(out, ", asked of %s", target->device->address);
+        fprintf(out, ", compared with %s", target->device->address);
 }
 
 static void explain_print_target(const struct explained_target *target, FILE *out, bool colour) {

@@ -163,7 +163,7 @@ static struct verdict judge_holders(struct judge *judge, const struct device *de
     if (unreadable)
         return verdict_refuse(
             REFUSED_HELD,
-            memory_printf("VM '%s' runs, and what it has cannot be read: %s",
+            memory_printf("VM '%s' is running, and its devices cannot be read: %s",
                           domain_label(unreadable), unreadable->unreadable),
             memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
                           domain_label(unreadable)));
@@ -233,7 +233,7 @@ static struct verdict judge_refuse_bound(const struct device *device, const stru
                                          char *hint) {
     return verdict_refuse(
         REFUSED_GROUP,
-        memory_printf("IOMMU group %d also holds %s (%s), which the host's driver %s has",
+        memory_printf("IOMMU group %d also holds %s (%s), which is bound to the host driver %s",
                       device->iommu_group, other->address, other->name, other->driver),
         hint);
 }
@@ -300,8 +300,8 @@ static struct verdict judge_group(struct judge *judge, const struct device *devi
             continue;
         if (!other->driver && other->obstacle == OBSTACLE_UNKNOWN_USE)
             return verdict_refuse(REFUSED_UNKNOWN_USE,
-                                  memory_printf("IOMMU group %d also holds %s, and it is not "
-                                                "known whether a driver of the host has it: %s",
+                                  memory_printf("IOMMU group %d also holds %s, and it is "
+                                                "unknown whether a host driver is bound to it: %s",
                                                 device->iommu_group, other->address,
                                                 other->obstacle_text),
                                   memory_strdup(other->obstacle_hint));

@@ -123,7 +123,7 @@ static void plan_print_entry(const struct plan_entry *entry, FILE *out, bool xml
 static void plan_print_sum(const struct plan *plan, FILE *out) {
     size_t steps = plan_count(plan, PLAN_STEP), refused = plan_count(plan, PLAN_REFUSED);
     if (!plan->count && plan->partial)
-        fputs("  nothing to do: no rule that counts is for this VM at this event; files with "
+        fputs("  nothing to do: no rule is for this VM at this event; files with "
               "errors are left out\n",
               out);
     else if (!plan->count)

@@ -62,7 +62,7 @@ static int apply_choose_name(struct apply *apply, struct virt *virt, const char 
     } else if ((status = domain_xml_parse(&domain, xml, strlen(xml), &failure)) < 0) {
         failure_set(&failure, "%s: %s", name, failure.message);
     } else if (domain.id < 0) {
-        status = failure_set(&failure, "VM '%s' does not run", domain_label(&domain));
+        status = failure_set(&failure, "VM '%s' is not running", domain_label(&domain));
         failure_hint(&failure, "its rules apply when it starts");
         domain_finish(&domain);
     } else { /* it may have started since they were listed */

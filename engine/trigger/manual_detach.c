@@ -123,7 +123,7 @@ static int manual_detach_load_domain(struct manual_detach *detach, struct virt_e
         return virt_error_set(error, VIRT_FAILED,
                               "only a running VM holds devices; change its definition with 'virsh "
                               "edit'",
-                              "VM '%s' does not run", domain_label(domain));
+                              "VM '%s' is not running", domain_label(domain));
     detach->vm_start.id = domain->id;
     detach->vm_start.process = vm_state_process(request->host_source->root, domain->name);
     return 0;

@@ -149,7 +149,7 @@ static void chooses_running_vms_that_a_rule_is_for(void **state) {
     assert_chooses_of(nobody, name, "frigate ", true);
     double_virt_stop(hypervisor, FRIGATE);
     assert_chooses_of(name, windows, "windows ", true);
-    assert_string_equal(last_failure.message, "VM 'NVR' does not run");
+    assert_string_equal(last_failure.message, "VM 'NVR' is not running");
     request.name_count = 0;
     assert_chooses("windows ", false);
     double_virt_stop(hypervisor, WINDOWS);

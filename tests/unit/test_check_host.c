@@ -343,10 +343,10 @@ static void programs_that_are_no_use(void **state) {
     make_file("windows", "#!/opt/good\r\n", 0755);
     says_of_program("/opt/good", NULL);
     says_of_program("/opt/script", NULL);
-    says_of_program("/opt/none", "'/opt/none' is not there");
-    says_of_program("/opt/plain", "'/opt/plain' may not be executed");
+    says_of_program("/opt/none", "'/opt/none' does not exist");
+    says_of_program("/opt/plain", "'/opt/plain' is not executable");
     says_of_program("/opt/../opt", "is not a file");
-    says_of_program("/opt/orphan", "is a script for '/opt/none', which is not there");
+    says_of_program("/opt/orphan", "is a script for '/opt/none', which does not exist");
     says_of_program("/opt/windows", "is a script for '/opt/good");
 }
 
@@ -507,7 +507,7 @@ static void programs_of_the_running_host(void **state) {
     snprintf(file, sizeof file, "%s/opt/loop", root);
     assert_int_equal(symlink("loop", file), 0);
     assert_int_equal(program_file_check(&tree, file, &message, &hint), PROGRAM_FILE_REFUSED);
-    assert_non_null(strstr(message, "cannot be looked at: Too many levels of symbolic links"));
+    assert_non_null(strstr(message, "cannot be examined: Too many levels of symbolic links"));
     free(message);
     free(hint);
     tree_close(&tree);
@@ -521,7 +521,7 @@ static void links_stay_below_the_root(void **state) {
     says_of_program("/opt/link", NULL);
     unlink(file);
     assert_int_equal(symlink("/bin/sh", file), 0);
-    says_of_program("/opt/link", "is not there");
+    says_of_program("/opt/link", "does not exist");
 }
 
 static void what_a_copy_of_a_host_lacks_is_not_known(void **state) {
@@ -538,7 +538,7 @@ static void the_running_host_has_all(void **state) {
     ruleset_load(&judged.ruleset, NULL);
     check_host_files(&judged.ruleset, NULL, "");
     assert_int_equal(judged.ruleset.diagnostics.count, 1);
-    assert_string_equal(judged.ruleset.diagnostics.list[0].message, "'/nowhere/x' is not there");
+    assert_string_equal(judged.ruleset.diagnostics.list[0].message, "'/nowhere/x' does not exist");
     assert_string_equal(judged.ruleset.diagnostics.list[0].hint,
                         "'ls -l /nowhere/x' shows what there is: correct the path, or install the "
                         "program");
@@ -555,8 +555,8 @@ static void rom_files_that_are_no_use(void **state) {
     make_file("rom", "x", 0644);
     make_file("secret", "x", 0);
     says_of_rom("/opt/rom", NULL);
-    says_of_rom("/opt/none", "'/opt/none' is not there");
-    says_of_rom("/opt/secret", "'/opt/secret' may not be read");
+    says_of_rom("/opt/none", "'/opt/none' does not exist");
+    says_of_rom("/opt/secret", "'/opt/secret' is not readable");
     says_of_rom("/opt", "is not a file");
     says(root, "on vm frigate started attach 1ac1:089a as vfio rom off", NULL, 0, NULL);
 }

@@ -218,7 +218,7 @@ static void iommu(void **state) {
     put(bed, "sys/firmware/acpi/tables/DSDT", "");
     FAILS(doctor_kernel_iommu, "no ACPI table DMAR or IVRS", "AMD-Vi");
     put(bed, "proc/cpuinfo", "flags\t\t: fpu hypervisor lahf_lm\n");
-    FAILS(doctor_kernel_iommu, "offers none", "this host is a VM");
+    FAILS(doctor_kernel_iommu, "offers no IOMMU", "this host is a VM");
     put(bed, "sys/firmware/acpi/tables/IVRS", "");
     FAILS(doctor_kernel_iommu, "ACPI table IVRS", "dmesg");
     put(bed, "sys/firmware/acpi/tables/DMAR", "");
@@ -1006,13 +1006,14 @@ static void files(void **state) {
     OK(doctor_rules_files, "no rule runs a program");
     put(bed, "opt/other", "");
     use_rules(bed, "on vm frigate stopped run \"/opt/none\"");
-    FAILS(doctor_rules_files, "t.rules:1:27: error: '/opt/none' is not there", "'ls -l /opt/none'");
+    FAILS(doctor_rules_files, "t.rules:1:27: error: '/opt/none' does not exist",
+          "'ls -l /opt/none'");
     use_rules(bed, "on vm frigate stopped run \"/away/none\"");
     OK(doctor_rules_files, "in this tree");
     know_vm(bed, "<domain><name>frigate</name></domain>");
     use_rules(bed, "on vm frigate stopped run \"/opt/none\"");
     look(bed, doctor_rules_vms);
-    FAILS(doctor_rules_files, "'/opt/none' is not there", "install the program");
+    FAILS(doctor_rules_files, "'/opt/none' does not exist", "install the program");
 }
 
 #define Q35(id, ports)                                                                             \

@@ -146,13 +146,13 @@ static void one_device_against_every_condition(void **state) {
            "t.rules:2: on vm frigate started\n"
            "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
            "  pass  event started               the event is 'started'\n"
-           "  attach card at 0000:07:00.0 as vfio, asked of 0000:05:00.0\n"
+           "  attach card at 0000:07:00.0 as vfio, compared with 0000:05:00.0\n"
            "    pass  card (8086:* class 0200)    the id is 8086:10fb, the class 020000\n"
            "    FAIL  and at 0000:07:00.0         the address is 0000:05:00.0\n"
-           "    =>    nothing: not for this device\n"
+           "    =>    nothing: the device does not match\n"
            "t.rules:3: never attach class 02 to vm frigate\n"
            "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
-           "  never attach, asked of 0000:05:00.0\n"
+           "  never attach, compared with 0000:05:00.0\n"
            "    pass  class 02                    the class is 020000\n"
            "    =>    forbidden\n");
 }
@@ -188,15 +188,15 @@ static void who_was_passed_over_and_why(void **state) {
     (void)state;
     static const char any[] = "on vm any started attach any 2 8086:1521 as vfio\n";
     result_is(any, "tests/hosts/server", "0000:01:00.0",
-              "passed over [in-use-by-host]: the host uses it in bridge br0 (eno1), which carries "
+              "skipped [in-use-by-host]: the host uses it in bridge br0 (eno1), which carries "
               "the default route");
     result_is(any, "tests/hosts/server", "0000:01:00.1", "attach 0000:01:00.1");
     result_is(any, "tests/hosts/server", "0000:01:00.3",
-              "passed over: enough other devices were chosen before it");
+              "skipped: enough other devices were chosen before it");
     result_is("on vm any started attach any 2 8086:1521 as vfio\n"
               "never attach at 0000:01:00.1\n",
               "tests/hosts/server", "0000:01:00.1",
-              "passed over [never]: 'never' at t.rules:2 forbids it");
+              "skipped [never]: 'never' at t.rules:2 forbids it");
 }
 
 static void second_result_is(const char *rules, const char *host, const char *device,
@@ -229,7 +229,7 @@ static void a_device_that_is_not_looked_at(void **state) {
     (void)state;
     static const char both[] = "on vm any started attach all class 0c03 or 1a6e:089a as usb\n";
     result_is(both, "tests/hosts/usb", "0000:00:15.0",
-              "passed over [wrong-bus]: it is a PCI device, and the rule says 'as usb'");
+              "skipped [wrong-bus]: it is a PCI device, and the rule says 'as usb'");
 }
 
 static void no_rules(void **state) {

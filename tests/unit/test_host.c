@@ -670,7 +670,7 @@ static void test_what_vfio_pci_does_not_take(void **state) {
     put_driver(tree, NIC, "vfio-pci");
     load(tree);
     assert_obstacle(tree, "0000:05:00.0", OBSTACLE_KERNEL, "denylist");
-    assert_obstacle(tree, "0000:06:10.0", OBSTACLE_KERNEL, "0000:00:02.0 is on vfio-pci");
+    assert_obstacle(tree, "0000:06:10.0", OBSTACLE_KERNEL, "0000:00:02.0 is bound to vfio-pci");
     put(tree, "sys/module/vfio_pci/parameters/disable_denylist", "Y\n");
     load(tree);
     assert_no_obstacle(tree, "0000:05:00.0");
@@ -711,11 +711,13 @@ static void test_a_domain_that_qemu_does_not_take(void **state) {
     put_pci(tree, "10000:e1:00.0", "8086:0a54", "010802"); /* its path names no controller */
     put_pci(tree, "ffff:e1:00.0", "8086:0a54", "010802");
     load(tree);
-    assert_obstacle(tree, "10001:02:00.0", OBSTACLE_DOMAIN,
-                    "10001:02:00.0 is in PCI domain 10001, and qemu takes PCI domains up to ffff");
-    assert_string_equal(pci(tree, "10001:02:00.0")->obstacle_hint,
-                        "pass the VMD controller 0000:d7:05.5 instead, with all that is behind it");
-    assert_obstacle(tree, "10000:e1:00.0", OBSTACLE_DOMAIN, "qemu takes PCI domains up to ffff");
+    assert_obstacle(
+        tree, "10001:02:00.0", OBSTACLE_DOMAIN,
+        "10001:02:00.0 is in PCI domain 10001, and qemu supports PCI domains up to ffff");
+    assert_string_equal(
+        pci(tree, "10001:02:00.0")->obstacle_hint,
+        "assign the VMD controller 0000:d7:05.5 instead, with all that is behind it");
+    assert_obstacle(tree, "10000:e1:00.0", OBSTACLE_DOMAIN, "qemu supports PCI domains up to ffff");
     assert_null(pci(tree, "10000:e1:00.0")->controller);
     assert_no_obstacle(tree, "ffff:e1:00.0");
     assert_no_obstacle(tree, "0000:d7:05.5");

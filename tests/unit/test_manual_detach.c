@@ -169,7 +169,7 @@ static void says_what_is_wrong_with_the_vm(void **state) {
     request.host_source = sample_source("/nonexistent");
     assert_means_none("hostdev0", "/nonexistent", "--sysroot");
     double_virt_stop(hypervisor, FRIGATE);
-    assert_means_none("hostdev0", "VM 'NVR' does not run", "only a running VM");
+    assert_means_none("hostdev0", "VM 'NVR' is not running", "only a running VM");
     double_virt_add_xml(hypervisor, "<domain id='1'><name>broken</name><uuid>" FRIGATE
                                     "</uuid><devices/></domain>");
     request.vm = "frigate";

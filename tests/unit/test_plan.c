@@ -306,7 +306,7 @@ static void make_vmd(void) {
     devices[CORAL3].driver = SAMPLE_TEXT("nvme");
     devices[CORAL3].obstacle = OBSTACLE_DOMAIN;
     devices[CORAL3].obstacle_text = SAMPLE_TEXT("10001:05:00.0 is in PCI domain 10001");
-    devices[CORAL3].obstacle_hint = SAMPLE_TEXT("pass the VMD controller");
+    devices[CORAL3].obstacle_hint = SAMPLE_TEXT("assign the VMD controller");
 }
 
 static void a_domain_that_qemu_does_not_take(void **state) {
@@ -314,7 +314,7 @@ static void a_domain_that_qemu_does_not_take(void **state) {
     make_vmd();
     assert_string_equal(plan_of("attach at 10001:05:00.0 as vfio"),
                         "refused pci-domain 10001:05:00.0\n");
-    assert_says(0, "10001:05:00.0 is in PCI domain 10001", "pass the VMD controller");
+    assert_says(0, "10001:05:00.0 is in PCI domain 10001", "assign the VMD controller");
     assert_string_equal(plan_of("attach at 05:00.0 as vfio"), "refused absent at 05:00.0\n");
     assert_string_equal(plan_of("attach any 3 1ac1:089a as vfio"), "refused too-few 1ac1:089a\n");
     assert_string_equal(plan_of("attach any 2 1ac1:089a as vfio"),
@@ -466,7 +466,7 @@ static void a_group_on_host_drivers(void **state) {
     devices[SOUND].obstacle_text = SAMPLE_TEXT("'directory' cannot be read");
     devices[SOUND].obstacle_hint = SAMPLE_TEXT("look why");
     assert_string_equal(plan_of("attach 10de:2484 as vfio"), "refused unknown-use 0000:01:00.0\n");
-    assert_says(0, "IOMMU group 1 also holds 0000:01:00.1, and it is not known", "look why");
+    assert_says(0, "IOMMU group 1 also holds 0000:01:00.1, and it is unknown", "look why");
 }
 
 static void a_group_that_another_vm_has(void **state) {
@@ -702,10 +702,11 @@ static void a_bridge_keeps_its_group_on_the_host(void **state) {
     devices[BRIDGE].class_code = 0x060100;
     assert_string_equal(plan_of("attach 10de:2484 with group as vfio"),
                         "refused group 0000:01:00.0\nrefused group 0000:01:00.1\n");
-    assert_says(0,
-                "IOMMU group 1 also holds 0000:08:00.0 (Some card), which the host's driver "
-                "lpc_ich has",
-                "it cannot be assigned");
+    assert_says(
+        0,
+        "IOMMU group 1 also holds 0000:08:00.0 (Some card), which is bound to the host driver "
+        "lpc_ich",
+        "it cannot be assigned");
 }
 
 static void a_rom_is_for_the_selected_device_only(void **state) {
@@ -838,7 +839,7 @@ static void who_cannot_be_read_may_have_anything(void **state) {
     (void)state;
     domain_unreadable(&others[0], "win", "line 3: it was cut off");
     assert_string_equal(plan_of("attach at 03:00.0 as vfio"), "refused held 0000:03:00.0\n");
-    assert_says(0, "VM 'win' runs, and what it has cannot be read: line 3: it was cut off",
+    assert_says(0, "VM 'win' is running, and its devices cannot be read: line 3: it was cut off",
                 "virsh dumpxml win");
     assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused held 1-1.4\n");
     domain_finish(&others[0]);
@@ -1001,7 +1002,7 @@ static void programs_that_are_refused(void **state) {
                         "run /none/y\n");
     assert_non_null(strstr(plan.entries[0].message, "mode 0777"));
     assert_string_equal(plan.entries[0].hint, "chmod go-w /opt/x");
-    assert_string_equal(plan.entries[1].message, "'/opt/y' is not there");
+    assert_string_equal(plan.entries[1].message, "'/opt/y' does not exist");
     assert_int_equal(chmod(file, 0755), 0);
     assert_string_equal(planned_at(EVENT_RELEASE, "on vm any release run \"/opt/x\"\n"),
                         "run /opt/x\n");

@@ -82,7 +82,7 @@ static void nothing_of_the_rules_that_count(void **state) {
     make("NVR", "on vm other started attach 1ac1:089a as vfio\n");
     plan.partial = true;
     char *text = printed(false, false);
-    assert_non_null(strstr(text, "no rule that counts is for this VM at this event; files with "
+    assert_non_null(strstr(text, "no rule is for this VM at this event; files with "
                                  "errors are left out\n"));
     free(text);
     finish();

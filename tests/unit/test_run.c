@@ -1320,7 +1320,7 @@ static void a_program_that_is_not_there(void **state) {
     (void)state;
     assert_false(run_of("run \"/nonexistent/program\""));
     assert_string_equal(results(), "refused run -\n");
-    assert_message(0, "'/nonexistent/program' is not there");
+    assert_message(0, "'/nonexistent/program' does not exist");
     assert_message(0, "; 'ls -l /nonexistent/program' shows what there is");
 }
 
