@@ -25,7 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A device as it was when it was noted; what has the address by now may be another one. */
+/* A device as it was when it was noted; another one may have its address by now. */
 struct vm_state_device {
     char *address;
     struct device_id id;
@@ -40,8 +40,8 @@ struct vm_state_result {
     enum result result;
     char *message;
     char *time;     /* of that line */
-    char *since;    /* of the first line in a row that says as much */
-    char *attached; /* when the VM got it; NULL: it did not, or has given it back */
+    char *since;    /* of the first of the latest lines with the same result */
+    char *attached; /* when the VM got it; NULL: it did not, or the host has it again */
 };
 
 /* Which start of the VM is meant. Times are clock ticks since the host's boot, as starttime of
@@ -58,8 +58,8 @@ struct vm_state {
     unsigned long long process;
     unsigned long long started; /* what the engine that began the file had as `seen` */
     bool restarted;             /* the guest was restarted for its devices */
-    bool damaged;  /* something of it was lost: whether it was restarted and what was dismissed is
-                      not known, and both are assumed */
+    bool damaged;  /* a part of the file is lost: the guest counts as restarted, and every device as
+                      dismissed */
     int error;     /* errno of reading it: then it is not written either; 0: none */
     char *ignored; /* a message for the log about what was not read; NULL: all was */
     /* Devices that leave their host driver for the VM, by us for the rest of their IOMMU group to
@@ -74,16 +74,16 @@ struct vm_state {
     size_t result_count;
 };
 
-/* Reads it; what is of before the host's last boot, or cannot be read, counts as nothing. Returns
- * false when there is nothing: vm_state is then empty, but for `damaged`, `error` and `ignored`.
- * The caller ends both with vm_state_finish(). */
+/* Reads it; a file of an earlier boot of the host, or one that cannot be read, counts as none.
+ * Returns false when there is none: vm_state is then empty, but for `damaged`, `error` and
+ * `ignored`. The caller ends both with vm_state_finish(). */
 bool vm_state_load(struct vm_state *vm_state, const char *state, const char *uuid);
 void vm_state_finish(struct vm_state *vm_state);
 
 /*
- * Reads what is kept of that start of the VM, or begins it: of an earlier one only what was taken
- * from the host is left. Returns false when the file is of a later start: nothing of that may be
- * changed, and vm_state is empty.
+ * Reads the state of that start of the VM, or begins it: of an earlier start only the unbound
+ * devices are kept. Returns false when the file is of a later start: it must not be changed, and
+ * vm_state is empty.
  */
 bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uuid,
                    const struct vm_start *start);
@@ -91,7 +91,7 @@ bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uui
 bool vm_state_is_same_start(const struct vm_state *vm_state, const struct vm_start *start);
 bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_start *start);
 
-/* Only what was taken from the host outlives it. */
+/* The VM has ended: keeps only the unbound devices. */
 void vm_state_end(struct vm_state *vm_state);
 
 void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id);

@@ -1,5 +1,5 @@
-/* A device that came or went, from the kernel's event to the VMs, with the hypervisor's double and
- * a copy of the sample host with a USB Coral and two sticks of one make. */
+/* A device that was added or removed, from the kernel's event to the VMs, with the hypervisor's
+ * double and a copy of the sample host with a USB Coral and two sticks of one make. */
 #include "tests/unit/double_virt.h"
 #include "tests/unit/sample.h"
 

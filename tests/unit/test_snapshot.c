@@ -699,7 +699,7 @@ static int watch_directory(const char *path, const struct stat *status, int flag
 static bool stays_out(const char *path) {
     static const char *const patterns[] = {
         "*/uevent",            /* without a type of interface, or a partition of ZFS */
-        "*/loop/backing_file", /* and zram's: of a file that is no device */
+        "*/loop/backing_file", /* and zram's: of a file that is not a device */
         "*/backing_dev",
         "proc/cmdline", /* names the root's device, which then is /dev/dm-0 and the like */
         "proc/meminfo", /* an empty proc/swaps says the same */
