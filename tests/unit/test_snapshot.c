@@ -638,6 +638,11 @@ static void make_other_uses(void) {
     pci_of("0000:18:00.0", "0x020000\n", "igb"); /* down, so that it has no address */
     entry("net", "0000:18:00.0", "eth6");
     file(PCI "0000:18:00.0/net/eth6/operstate", "down\n");
+    /* What a reader might want one day, and the table would have to hide. */
+    file(PCI "0000:18:00.0/net/eth6/address", "5e:c1:e7:ff:ff:fe\n");
+    file(PCI "0000:04:00.0/block/sdb/wwid", "naa.5ec1e7\n");
+    file(PCI "0000:04:00.0/block/sdb/serial", "SECRET-4\n");
+    file("sys/class/dmi/id/product_serial", "SECRET-5\n");
 }
 
 static void other_uses_are_recorded(void **state) {
