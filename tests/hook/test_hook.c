@@ -304,7 +304,7 @@ static void run_hook(struct run *run) {
     assert_one_left(run);
 }
 
-/* ---- What came of it ---------------------------------------------------------------------- */
+/* ---- The result --------------------------------------------------------------------------- */
 
 struct text {
     char *bytes;

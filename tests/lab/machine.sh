@@ -73,7 +73,7 @@ machine_stop() {
 # emulation of virtualization, which the VMs with a real kernel use, and none of what is tested.
 machine_hangs() { [ "$(grep -c 'soft lockup' "$logs/console")" -ge 4 ]; }
 HANGS=254 # status of a request to a machine that does
-REBOOTS=253 # status of a case that goes on when the machine was booted anew: inside/functions
+REBOOTS=253 # status of a case that goes on after a reboot of the machine: inside/functions
 
 machine_fail() { # TEXT
     untick

@@ -1,4 +1,4 @@
-# devices that come and go while their VM runs: without udev, through virt-rules watch, and through udev
+# devices that are plugged and unplugged while their VM runs: without udev, through virt-rules watch, and through udev
 KEYBOARD=0627:0001 STICK=46f4:0001 # qemu's
 rules 50-hotplug.rules <<END
 device stick is $KEYBOARD or $STICK # one thing with two ids

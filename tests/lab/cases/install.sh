@@ -1,4 +1,4 @@
-# the archive on a host like a NAS: an older hook, an upgrade and back, reboots with /etc/libvirt made anew, and out again
+# the archive on a host like a NAS: an older hook, an upgrade and back, reboots that recreate /etc/libvirt, and removal
 older_archive=/lab/archives/virt-rules-0.0.9-x86_64.tar.gz
 archive=$(find /lab/archives -name '*.tar.gz' ! -path "$older_archive")
 version=$(basename "${archive%-x86_64.tar.gz}")
@@ -8,7 +8,7 @@ ko_script=$package/conf/systemd/insert_libvirtd_ko.sh
 prefix=/usr/local/libvirt
 beside=/etc/libvirt/hooks/qemu.d/virt-rules # where the hook is for libvirt 6.5 and later
 kept=/etc/libvirt/hooks/qemu.before-virt-rules
-foreign=/usr/local/foreign # the older hook and what it was told
+foreign=/usr/local/foreign # the older hook, and what it was called with
 
 # --- the host: no `make install` was here, and what the NAS does at its boot
 

@@ -1,4 +1,4 @@
-# a VM with a real kernel sees its device at its boot, lets it go when asked, and sees it come again
+# a VM with a real kernel sees its device at its boot, releases it when asked, and sees it again
 # only with ALL=1: the emulation of virtualization can hang for good
 rules 50-frigate.rules <<END
 on vm frigate started, reconnect attach $CORAL_ID as vfio

@@ -4,7 +4,7 @@
  *
  *     GUEST-BOOT                        the program has started
  *     GUEST boot pci 0000:01:00.0 1ac1:089a   there when it looked first
- *     GUEST-UP                          from here on it tells what comes and goes
+ *     GUEST-UP                          from here on it reports each uevent
  *     GUEST add usb 2-1 0627:0001       as the kernel says so
  *     GUEST remove usb 2-1 0627:0001
  *
