@@ -1,7 +1,7 @@
 /*
  * What a verb of the language does: one row of the table in action.c, and one file with the two
  * functions of that row. The structures are only named here, so that engine/plan and engine/run,
- * which are below this room, can call through the table.
+ * which must not include this directory, can call through the table.
  */
 #ifndef ENGINE_ACTION_H
 #define ENGINE_ACTION_H

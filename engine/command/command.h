@@ -1,6 +1,7 @@
 /*
  * The subcommands of virt-rules. Each has a file with its row: name, operands, options, help and
- * code. main.c lists the rows; all else of a command is in its file.
+ * code. A new command is such a file, its row below and in main.c, and a section of virt-rules(1);
+ * the completion for bash asks the program.
  */
 #ifndef ENGINE_COMMAND_H
 #define ENGINE_COMMAND_H

@@ -11,7 +11,7 @@
 
 enum { DOMAIN_XML_LIMIT = 64 * 1024 * 1024 };
 
-/* 0: as usual. */
+/* $VIRT_RULES_BOOT_MS as `boot_ms` of struct run_config: 0 if it is not set, -1 for "0". */
 static int command_run_boot_ms(void) {
     const char *text = getenv("VIRT_RULES_BOOT_MS");
     long number = text && *text ? strtol(text, NULL, 10) : 0;

@@ -1,7 +1,8 @@
 /*
- * Whether a host is ready for its rules: checks, a row each in one table, that read and change
- * nothing. A problem has a hint what to do. What cannot be known is reported as unknown, and is not
- * a failure.
+ * Whether a host is ready for its rules: checks that read and change nothing. A problem has a hint
+ * what to do. What cannot be known is reported as unknown, and is not a failure. A new check is a
+ * row of the table in doctor.c, a function in the file of its subject, its declaration below, and
+ * an item under `doctor` in virt-rules(1).
  */
 #ifndef ENGINE_DOCTOR_H
 #define ENGINE_DOCTOR_H
@@ -99,7 +100,7 @@ struct doctor_daemon {
     char *label;   /* of the security module, "" for none; the caller frees it */
 };
 
-/* The one that belongs to root, or the first; see doctor_daemon.c. */
+/* The first one that root runs, in the order of /proc. The caller frees `label`. */
 struct doctor_daemon doctor_hook_daemon(const struct tree *tree);
 
 /* Whether an AppArmor profile, as a text, lets its program run the file at `path`. */

@@ -89,8 +89,9 @@ struct host {
     struct graph block, net; /* disks and what is made of them; network interfaces */
     struct faults faults;
     bool has_iommu; /* the kernel made at least one IOMMU group */
-    bool has_usb;   /* the kernel shows all of its USB: at least a root hub, which is not among
-                                    `devices`, and nothing that cannot be read */
+    /* The kernel shows all of its USB: at least a root hub, which is not among `devices`, and
+     * nothing that cannot be read. */
+    bool has_usb;
 };
 
 /* Ends a snapshot; one of zero bytes too. */

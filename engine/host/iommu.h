@@ -11,7 +11,7 @@
  */
 void iommu_find_groups(struct host *host, const struct tree *tree);
 
-/* Memory that the firmware keeps for the device's group is an obstacle. */
+/* Memory that the firmware reserves for the device's group is an obstacle. */
 void iommu_find_reserved_regions(struct device *device, const struct tree *tree);
 
 /*

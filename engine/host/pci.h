@@ -10,10 +10,11 @@
  * After iommu_find_groups(). */
 void pci_find_controllers(struct host *host, const struct tree *tree);
 
-/* What the firmware and vfio-pci refuse. */
+/* Obstacles: memory that the firmware reserves, and devices that vfio-pci does not accept. */
 void pci_find_obstacles(struct host *host, const struct tree *tree);
 
-/* Domains that qemu does not take. After usage_find(), as the hints say what the host uses. */
+/* Obstacles: devices in a PCI domain that qemu does not support. Call it after guards_find_uses(),
+ * because the hints say what the host uses. */
 void pci_find_far_domains(struct host *host);
 
 #endif

@@ -22,7 +22,8 @@ struct bus_type {
 
 const struct bus_type *device_bus(enum bus bus);
 
-/* What a PCI device's configuration space says that it is; UNKNOWN: it cannot be read. */
+/* Whether a PCI device has an Express capability; UNKNOWN: its configuration space cannot be read.
+ */
 enum pci_kind { PCI_UNKNOWN, PCI_CONVENTIONAL, PCI_EXPRESS };
 
 /* A pair of 16-bit numbers, as "vvvv:dddd". */
@@ -31,17 +32,17 @@ struct device_id {
     uint16_t device;
 };
 
-/* What the configuration space says that a PCI device is. */
+/* The header type in a PCI device's configuration space. */
 enum pci_header { HEADER_UNKNOWN, HEADER_ENDPOINT, HEADER_BRIDGE };
 
 /* Why a device cannot be assigned to any VM, whatever the host uses it for; the strongest first. */
 enum obstacle {
     OBSTACLE_NONE,
     OBSTACLE_NO_ANSWER,   /* nothing answers at its address */
-    OBSTACLE_DOMAIN,      /* its PCI domain is above those that qemu takes */
+    OBSTACLE_DOMAIN,      /* its PCI domain is above those that qemu supports */
     OBSTACLE_UNKNOWN_USE, /* whether the host uses it cannot be determined */
-    OBSTACLE_FIRMWARE,    /* the firmware keeps memory for its IOMMU group: a `direct` region */
-    OBSTACLE_KERNEL,      /* vfio-pci does not take it */
+    OBSTACLE_FIRMWARE,    /* the firmware reserves memory for its IOMMU group: a `direct` region */
+    OBSTACLE_KERNEL,      /* vfio-pci does not accept it */
 };
 
 struct device {

@@ -96,9 +96,8 @@ enum domain_fit domain_fits(const struct domain *domain, const char *text);
 
 /*
  * Which of the domains the text means: the one that it fits best, of those that could be read.
- * Returns its index; or `count`
- * when there is none, or when two have that title, which `first` and `second` then are (NULL
- * otherwise).
+ * Returns its index; or `count` when there is none, or when two have that title, which `first` and
+ * `second` then are (NULL otherwise).
  */
 size_t domain_pick(const struct domain *list, size_t count, const char *text,
                    const struct domain **first, const struct domain **second);

@@ -18,8 +18,8 @@ struct plan_request {
     const struct busy_device *busy; /* may be NULL */
     size_t busy_count;
     bool partial; /* files with errors are left out of the program */
-    /* Below which programs are judged, "" for the running system. NULL: not here, but when they are
-     * started. */
+    /* The directory below which the plan checks programs, "" for the running system. NULL: they are
+     * checked when they are started. */
     const char *program_root;
 };
 

@@ -34,7 +34,7 @@ struct run_config {
 /* Returns true when everything is as the rules want it. Each result is in the log. */
 bool run_event(const struct run_config *config);
 
-/* --- what follows is for this room and engine/action --- */
+/* --- what follows is for engine/run and engine/action --- */
 
 enum {
     RUN_RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */

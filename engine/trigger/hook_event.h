@@ -5,7 +5,7 @@
 #include "engine/run/run.h"
 
 struct hook_event {
-    const char *vm, *operation; /* the hook's words; the rest of them say no more */
+    const char *vm, *operation; /* the hook's first two arguments; the others are not used */
     const char *rules;          /* directory of the rules */
     const struct host_source *host_source;
     const char *state; /* directory of log, state and locks */
@@ -20,8 +20,9 @@ struct hook_event {
 enum hook_event_kind { HOOK_EVENT_KNOWN, HOOK_EVENT_NONE, HOOK_EVENT_UNKNOWN };
 enum hook_event_kind hook_event_kind(const char *operation);
 
-/* Does what the rules want. `xml` is the VM's domain XML, NULL when it could not be read, for the
- * reason in errno. Returns true when everything is as the rules want it; the log has the rest. */
+/* Runs what the rules say for the event. `xml` is the VM's domain XML, NULL when it could not be
+ * read, for the reason in errno. Returns true when everything is as the rules want it; the log has
+ * the rest. */
 bool hook_event(const struct hook_event *hook, const char *xml, size_t size);
 
 /* Logs that the operation is unknown. */
