@@ -40,7 +40,8 @@ struct task *run_task(struct run *run, const struct plan_entry *entry) {
     *task = (struct task){.next = run->tasks,
                           .action = entry->action,
                           .target = entry->target,
-                          .address = memory_strdup(address)};
+                          .address = memory_strdup(address),
+                          .pass = run->pass};
     return run->tasks = task;
 }
 
@@ -345,6 +346,28 @@ static bool run_may_appear(struct run *run, const struct plan_entry *entry, int6
     return true;
 }
 
+/*
+ * An event chooses only once what its rules detach. In a later plan the VM lacks what they detached
+ * and has what others attached: 'any' would be the next device, and a device that this event
+ * attached would be detached again. A task that was not there in the first plan is done at once.
+ */
+static void run_choose_detached(struct run *run) {
+    for (size_t i = 0; i < run->plan.count; i++) {
+        const struct plan_entry *entry = &run->plan.entries[i];
+        const char *address = entry->device ? entry->device->address : "";
+        bool is_late = false;
+        if (entry->unplugged || entry->action->verb != VERB_DETACH ||
+            run_search_task(run, entry, address))
+            continue;
+        for (const struct task *task = run->tasks; task; task = task->next)
+            is_late |= task->action == entry->action && task->target == entry->target &&
+                       task->pass != run->pass && (entry->device || task->state != TASK_PENDING);
+        struct task *task = run_task(run, entry);
+        if (is_late)
+            task->state = TASK_DONE;
+    }
+}
+
 /* Does what the entry asks for, if it is due. */
 static enum run_outcome run_step(struct run *run, const struct plan_entry *entry) {
     struct task *task = run_task(run, entry);
@@ -408,6 +431,8 @@ static enum run_outcome run_pass(struct run *run) {
                                                      .busy = run->busy,
                                                      .busy_count = run->busy_count});
         outcome = RUN_NEXT;
+        run->pass++;
+        run_choose_detached(run);
         guest_boot_note_absent(run);
         for (size_t i = 0; i < run->plan.count && outcome == RUN_NEXT; i++)
             outcome = run_step(run, &run->plan.entries[i]);

@@ -57,6 +57,7 @@ struct task {
     const struct action *action;
     const struct target *target;
     char *address; /* "" when no device was found */
+    unsigned pass; /* in which it was planned first */
     enum task_state state;
     bool reply_lost;    /* libvirt may have got the call to attach it, but did not answer */
     bool released;      /* by the guest, once, while it booted */
@@ -109,6 +110,7 @@ struct run {
     bool restarted;            /* the guest, for its devices */
     bool problem;              /* something that the rules want is not so */
     unsigned logged;           /* enum run_logged: what is logged once a run */
+    unsigned pass;             /* how often the run has planned */
     struct task *tasks;        /* list */
     struct domain domain;      /* as libvirt has it now */
     struct domain_list others; /* the other VMs that run */

@@ -784,6 +784,34 @@ static void detach_is_tried_again_too(void **state) {
     assert_string_equal(hours.slept, "250 ");
 }
 
+/* The second plan, for the device that is absent, does not choose again. */
+static void detach_any_is_one_also_in_a_second_plan(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    give(FRIGATE, SECOND);
+    assert_true(
+        run_of("{\n detach any 1ac1:089a\n attach 1234:5678 as vfio optional within 2s\n}"));
+    assert_string_equal(results(),
+                        "detached detach " FIRST " 1ac1:089a\nabsent attach 1234:5678\n");
+}
+
+static void what_is_attached_after_a_detach_stays(void **state) {
+    (void)state;
+    assert_true(run_of("{\n detach at 03:00.0\n attach at 03:00.0 as vfio\n"
+                       " attach 1234:5678 as vfio optional within 2s\n}"));
+    assert_string_equal(results(),
+                        "already detach at 03:00.0\n" ATTACHED(FIRST) "absent attach 1234:5678\n");
+}
+
+static void detach_all_is_all_when_libvirt_dies_at_the_first(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    give(FRIGATE, SECOND);
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_UNREACHABLE, "End of file");
+    assert_true(run_of("detach all 1ac1:089a"));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
 static void nothing_to_detach(void **state) {
     (void)state;
     assert_true(run_of("detach at 03:00.0"));
@@ -1571,6 +1599,9 @@ int main(void) {
         TEST(detach_and_see_it_go),
         TEST(a_guest_that_keeps_it),
         TEST(detach_is_tried_again_too),
+        TEST(detach_any_is_one_also_in_a_second_plan),
+        TEST(what_is_attached_after_a_detach_stays),
+        TEST(detach_all_is_all_when_libvirt_dies_at_the_first),
         TEST(nothing_to_detach),
         GROUP(the_others_are_taken_before_the_first_goes),
         GROUP(without_group_nothing_is_taken),
