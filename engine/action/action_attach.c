@@ -18,11 +18,11 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
     /* "... is in use by driver QEMU, domain NAME": this VM, or another one that was faster. */
     bool by_this_vm = holder && !strcmp(holder + strlen(label), run->domain.name);
     switch (run_vm_has(run, device)) {
-    case HOLDS:
+    case VM_HAS:
         return task->reply_lost ? run_finish_attach(run, entry, task)
                                 : run_finish_task(run, entry, task, RESULT_ALREADY,
                                                   "the VM has it already", NULL);
-    case HOLDS_NOT: /* libvirt may not be done with a detach of it */
+    case VM_HAS_NOT: /* libvirt may not be done with a detach of it */
         if (by_this_vm && run_try_later(run, task))
             return RUN_REPLAN;
         task->due = 0;
@@ -36,8 +36,8 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
                        : "a VM has it or another device of its IOMMU group: stop that VM "
                          "or detach the device there"};
         return RUN_REPLAN;
-    case UNKNOWN:
-        if (run->reconnect)
+    case VM_HAS_UNKNOWN:
+        if (run->must_reconnect)
             return RUN_REPLAN;
         break;
     }
@@ -49,12 +49,12 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
 static enum run_outcome action_attach_check(struct run *run, const struct plan_entry *entry,
                                             struct task *task) {
     switch (run_vm_has(run, entry->device)) {
-    case HOLDS:
+    case VM_HAS:
         return run_finish_attach(run, entry, task);
-    case HOLDS_NOT:
+    case VM_HAS_NOT:
         return guest_boot_removed(run, entry, task);
-    case UNKNOWN:
-        if (!run->reconnect)
+    case VM_HAS_UNKNOWN:
+        if (!run->must_reconnect)
             break;
         task->reply_lost = true;
         return RUN_REPLAN;

@@ -21,7 +21,7 @@ enum run_outcome action_detach_execute(struct run *run, const struct plan_entry 
                                result.failure.hint);
     case GUEST_STOPPED:
     case GUEST_UNSEEN:
-        if (run->reconnect)
+        if (run->must_reconnect)
             return RUN_REPLAN;
         break;
     }

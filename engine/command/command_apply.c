@@ -66,7 +66,7 @@ static int command_apply_rules(const struct apply_options *options) {
 static int command_apply_run(const struct command *command, int argc, char **argv) {
     struct apply_options options = {.request = {.out = stdout,
                                                 .report = command_apply_report,
-                                                .clock = retry_clock(),
+                                                .clock = clock_system(),
                                                 .open_virt = virt_asker_connect}};
     const struct command_line *line = &options.line;
     struct command_rules rules;

@@ -80,7 +80,7 @@ static int command_detach_run(const struct command *command, int argc, char **ar
     if (command_has_empty_word(line))
         return EXIT_USAGE;
     struct host_source source = source_sysfs(line->sysroot);
-    struct manual_detach_request request = {.clock = retry_clock(),
+    struct manual_detach_request request = {.clock = clock_system(),
                                             .vm = line->words[0],
                                             .word = line->words[1],
                                             .host_source = &source,

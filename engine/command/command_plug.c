@@ -98,7 +98,7 @@ static int command_plug_handle(const struct plug_options *options, const struct 
                         .by_hand = by_hand,
                         .log =
                             log_write_open(options->line.state, by_hand || isatty(STDERR_FILENO)),
-                        .clock = retry_clock(),
+                        .clock = clock_system(),
                         .open_virt = virt_asker_connect};
     bool good = plug_event(&plug, uevent);
     if (by_hand && good && !log_write_count(plug.log))

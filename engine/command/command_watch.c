@@ -125,7 +125,7 @@ static int command_watch_run(const struct command *command, int argc, char **arg
     struct plug plug = {.rules = ruleset_directory(line.rules),
                         .host_source = &source,
                         .state = log_write_state_directory(line.state),
-                        .clock = retry_clock(),
+                        .clock = clock_system(),
                         .open_virt = virt_asker_connect};
     return command_watch_start(&plug);
 }

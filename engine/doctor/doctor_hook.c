@@ -120,8 +120,7 @@ static bool doctor_hook_names_us(const char *text, size_t size) {
     return false;
 }
 
-static void doctor_hook_look_at_place(const struct tree *tree, struct hook_places *places,
-                                      char *path) {
+static void doctor_hook_add_place(const struct tree *tree, struct hook_places *places, char *path) {
     struct hook_place place = {.path = path};
     size_t size = 0;
     if (!tree_stat(tree, path, &place.status)) {
@@ -141,9 +140,9 @@ static void doctor_hook_look_at_place(const struct tree *tree, struct hook_place
 struct hook_places doctor_hook_find_places(const struct tree *tree) {
     struct hook_places places = {0};
     struct names extra = tree_list(tree, HOOKS "/qemu.d");
-    doctor_hook_look_at_place(tree, &places, memory_strdup(HOOKS "/qemu"));
+    doctor_hook_add_place(tree, &places, memory_strdup(HOOKS "/qemu"));
     for (size_t i = 0; i < extra.count; i++)
-        doctor_hook_look_at_place(tree, &places, memory_printf(HOOKS "/qemu.d/%s", extra.items[i]));
+        doctor_hook_add_place(tree, &places, memory_printf(HOOKS "/qemu.d/%s", extra.items[i]));
     tree_finish_names(&extra);
     return places;
 }

@@ -250,7 +250,7 @@ static char *pci_controller_hint(const struct host *host, const struct device *d
 }
 
 /* PCIHostDeviceAddress of qemu, and libvirt's virPCIDeviceAddressIsValid(). */
-void pci_find_far_domains(struct host *host) {
+void pci_find_unsupported_domains(struct host *host) {
     for (size_t i = 0; i < host->count; i++) {
         struct device *device = &host->devices[i];
         if (device->bus == BUS_PCI && strtoul(device->address, NULL, 16) > QEMU_DOMAIN_MAX)

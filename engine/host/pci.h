@@ -15,6 +15,6 @@ void pci_find_obstacles(struct host *host, const struct tree *tree);
 
 /* Obstacles: devices in a PCI domain that qemu does not support. Call it after guards_find_uses(),
  * because the hints say what the host uses. */
-void pci_find_far_domains(struct host *host);
+void pci_find_unsupported_domains(struct host *host);
 
 #endif

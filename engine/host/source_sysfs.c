@@ -95,7 +95,7 @@ static void source_sysfs_read_host(struct host *host, const struct tree *tree) {
     pci_find_obstacles(host, tree);
     source_sysfs_find_names(host, tree);
     guards_find_uses(host, tree);
-    pci_find_far_domains(host);
+    pci_find_unsupported_domains(host);
 }
 
 static bool source_sysfs_has_few_descriptors(const struct faults *faults) {

@@ -74,7 +74,8 @@ bool match_target(const struct target *target, const struct event *event);
 /*
  * The first action that attaches the device to the event's VM by that backend, at any event; its
  * rule is NULL when there is none. BACKEND_NONE: by any backend for the device's bus. Of an
- * unplugged device only the bus, the id and a PCI address are known: port, serial, class and subsystem count as fulfilled.
+ * unplugged device only the bus, the id and a PCI address are known: port, serial, class and
+ * subsystem count as fulfilled.
  */
 struct action_ref match_attach_action(const struct program *program, const struct event *event,
                                       const struct device *device, enum backend backend);

@@ -299,7 +299,7 @@ void restore_driver_group(struct run *run, int group) {
     }
 }
 
-void restore_driver_leave(struct run *run) {
+void restore_driver_all(struct run *run) {
     struct vm_state state = {.id = -1};
     bool has_orphans = false, is_later = false;
     if (run->vm_ended)

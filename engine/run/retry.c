@@ -1,22 +1,4 @@
 #include "engine/run/retry.h"
-
-#include "engine/system/clock.h"
-
-static int64_t retry_monotonic_now(struct clock *clock) {
-    (void)clock;
-    return clock_now();
-}
-
-static void retry_monotonic_sleep(struct clock *clock, int64_t milliseconds) {
-    (void)clock;
-    clock_sleep(milliseconds);
-}
-
-struct clock *retry_clock(void) {
-    static struct clock clock = {retry_monotonic_now, retry_monotonic_sleep};
-    return &clock;
-}
-
 struct retry retry_start(struct clock *clock) {
     return (struct retry){clock, clock->now_ms(clock), RETRY_FIRST_MS, RETRY_LONGEST_MS};
 }

@@ -1,20 +1,12 @@
-/* Time as the engine sees it, and the one way of waiting before something is tried again. */
+/* The one way of waiting before something is tried again. */
 #ifndef ENGINE_RETRY_H
 #define ENGINE_RETRY_H
 
 #include "engine/libvirt/virt.h"
+#include "engine/system/clock.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* A test has a clock of its own, and need not wait. Milliseconds. */
-struct clock {
-    int64_t (*now_ms)(struct clock *clock); /* since any moment, never backwards */
-    void (*sleep_ms)(struct clock *clock, int64_t milliseconds);
-};
-
-/* The system's, CLOCK_MONOTONIC. */
-struct clock *retry_clock(void);
 
 enum {
     RETRY_FIRST_MS = 250,

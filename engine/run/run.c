@@ -100,8 +100,8 @@ static bool run_ask_again(struct run *run, const struct virt_error *error, struc
     if (retry_call(retry, error))
         return true;
     run->vm_ended |= error->kind == VIRT_NO_DOMAIN;
-    run->reconnect = error->kind == VIRT_NO_REPLY && run_allows_silence(run);
-    if (run->reconnect)
+    run->must_reconnect = error->kind == VIRT_NO_REPLY && run_allows_silence(run);
+    if (run->must_reconnect)
         return false;
     run_give_up(run, error->failure.message, error->failure.hint);
     if (error->kind != VIRT_NO_DOMAIN)
@@ -248,8 +248,8 @@ static bool run_load_other_vms(struct run *run, struct event *event) {
 enum vm_has run_vm_has(struct run *run, const struct device *device) {
     struct domain domain;
     if (!run_load_domain(run, &domain))
-        return UNKNOWN;
-    enum vm_has has = backend_hostdev_of(&domain, device) ? HOLDS : HOLDS_NOT;
+        return VM_HAS_UNKNOWN;
+    enum vm_has has = backend_hostdev_of(&domain, device) ? VM_HAS : VM_HAS_NOT;
     domain_finish(&domain);
     return has;
 }
@@ -268,7 +268,7 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
         : driver ? memory_printf("%s (host driver was %s)", entry->device->name, driver)
                  : memory_printf("%s (no host driver was bound)", entry->device->name);
     run_finish_task(run, entry, task, RESULT_ATTACHED, message, NULL);
-    run_log_readmit(run, entry->device);
+    run_log_note_attached(run, entry->device);
     task->state = TASK_ATTACHED;
     task->reply_lost = false;
     guest_boot_note(run, task);
@@ -288,7 +288,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                     .xml = xml};
     *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
     if (!entry->unplugged)
-        run_log_dismiss(run, entry->device);
+        run_log_note_detached(run, entry->device);
     enum guest_answer answer = GUEST_RELEASED;
     if (removal.hostdev) {
         run_begin_call(run, "detach", entry->device);
@@ -298,7 +298,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     domain_finish(&domain);
     if (!entry->unplugged &&
         ((answer == GUEST_NOT_ASKED && result->kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED))
-        run_log_readmit(run, entry->device);
+        run_log_note_attached(run, entry->device);
     return answer;
 }
 
@@ -417,7 +417,7 @@ static enum run_outcome run_pass(struct run *run) {
         run_log_event(run, RESULT_FAILED, failure.message, "continuing without a lock");
     }
     run->locked = true;
-    run->reconnect = false;
+    run->must_reconnect = false;
     run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
     event.domain = &run->domain;
@@ -450,10 +450,10 @@ static enum run_outcome run_pass(struct run *run) {
     host_finish(&run->host);
     domain_list_finish(&run->others);
     domain_finish(&run->domain);
-    if (run->reconnect && !run->no_reply)
+    if (run->must_reconnect && !run->no_reply)
         outcome = RUN_REPLAN;
     if (outcome == RUN_OVER)
-        restore_driver_leave(run);
+        restore_driver_all(run);
     run->locked = false;
     lock_release(lock);
     return outcome;
@@ -548,7 +548,7 @@ bool run_event(const struct run_config *config) {
     if (needs_vm) {
         bool connected = run_open_virt(&run);
         while (connected && (outcome = run_pass(&run)) != RUN_OVER) {
-            if (run.reconnect) {
+            if (run.must_reconnect) {
                 run_disconnect(&run);
                 connected = run_open_virt(&run);
             }

@@ -97,7 +97,7 @@ struct run {
     const struct run_config *config;
     struct virt *virt;
     bool watching;            /* virt reports what happens to the VM */
-    bool reconnect;           /* it did not answer: the next pass takes another connection */
+    bool must_reconnect;      /* it did not answer: the next pass takes another connection */
     bool no_reply;            /* to a change of the VM: libvirt may still be at it */
     unsigned silences;        /* how many calls had no reply */
     int64_t start;            /* of the run */
@@ -163,8 +163,8 @@ enum run_outcome run_fail_call(struct run *run, const struct plan_entry *entry, 
 bool run_load_domain(struct run *run, struct domain *domain);
 bool run_load_host(struct run *run);
 
-enum vm_has { HOLDS_NOT, HOLDS, UNKNOWN };
-/* Whether the VM has the device now; UNKNOWN after logging why that cannot be said. */
+enum vm_has { VM_HAS_NOT, VM_HAS, VM_HAS_UNKNOWN };
+/* Whether the VM has the device now; VM_HAS_UNKNOWN after logging why that cannot be said. */
 enum vm_has run_vm_has(struct run *run, const struct device *device);
 
 /* The VM has the device: logs that, and the guest is watched while it boots. */
@@ -196,8 +196,8 @@ bool run_log_load(struct run *run, struct vm_state *state);
 void run_log_save(struct run *run, struct vm_state *state);
 /* Notes that we detach the device, so that no engine takes that for the guest's doing; and that a
  * rule attached it again. A note that cannot be written does not count as a failure. */
-void run_log_dismiss(struct run *run, const struct device *device);
-void run_log_readmit(struct run *run, const struct device *device);
+void run_log_note_detached(struct run *run, const struct device *device);
+void run_log_note_attached(struct run *run, const struct device *device);
 
 /* --- run_group.c: an IOMMU group is attached as a whole, or not at all */
 
@@ -236,7 +236,7 @@ void restore_driver_note_returned(struct run *run, const struct device *device);
 /* Gives back to the host the orphans of `group`, or all of them when it is -1. */
 void restore_driver_group(struct run *run, int group);
 /* At the end of a run: all orphans. */
-void restore_driver_leave(struct run *run);
+void restore_driver_all(struct run *run);
 /* When the VM has ended: what it left is given back, and its state is forgotten. */
 void restore_driver_end_vm(struct run *run);
 

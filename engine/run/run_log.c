@@ -114,7 +114,7 @@ void run_log_save(struct run *run, struct vm_state *state) {
     vm_state_finish(state);
 }
 
-void run_log_dismiss(struct run *run, const struct device *device) {
+void run_log_note_detached(struct run *run, const struct device *device) {
     struct vm_state state;
     if (!run_log_load(run, &state))
         return;
@@ -123,7 +123,7 @@ void run_log_dismiss(struct run *run, const struct device *device) {
     vm_state_finish(&state);
 }
 
-void run_log_readmit(struct run *run, const struct device *device) {
+void run_log_note_attached(struct run *run, const struct device *device) {
     struct vm_state state;
     if (!vm_state_exists(run->config->state, run_vm(run)) || !run_log_load(run, &state))
         return;

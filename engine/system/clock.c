@@ -37,3 +37,18 @@ void clock_stamp(char text[CLOCK_STAMP_SIZE]) {
     snprintf(text, CLOCK_STAMP_SIZE, "%s.%03d%.3s:%.2s", second, (int)(now.tv_nsec / 1000000), zone,
              zone + 3);
 }
+
+static int64_t clock_monotonic_now(struct clock *clock) {
+    (void)clock;
+    return clock_now();
+}
+
+static void clock_monotonic_sleep(struct clock *clock, int64_t milliseconds) {
+    (void)clock;
+    clock_sleep(milliseconds);
+}
+
+struct clock *clock_system(void) {
+    static struct clock clock = {clock_monotonic_now, clock_monotonic_sleep};
+    return &clock;
+}

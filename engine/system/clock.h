@@ -11,6 +11,15 @@ int64_t clock_now(void);
 /* A signal does not end the sleep. */
 void clock_sleep(int64_t milliseconds);
 
+/* The two as a value: a test has a clock of its own, and need not wait. Milliseconds. */
+struct clock {
+    int64_t (*now_ms)(struct clock *clock); /* since any moment, never backwards */
+    void (*sleep_ms)(struct clock *clock, int64_t milliseconds);
+};
+
+/* The system's, CLOCK_MONOTONIC. */
+struct clock *clock_system(void);
+
 /* Clock ticks since the host's boot, suspend included, as starttime of proc(5) counts them. */
 unsigned long long clock_ticks(void);
 

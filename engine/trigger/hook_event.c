@@ -63,7 +63,7 @@ bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
                                                .host_source = hook->host_source,
                                                .state = hook->state,
                                                .log = hook->log,
-                                               .clock = retry_clock(),
+                                               .clock = clock_system(),
                                                .boot_ms = hook->boot_ms,
                                                .open_virt = hook->open_virt});
     program_finish(&program);

@@ -61,7 +61,7 @@ static int create(void **state) {
                                      .state = directory,
                                      .out = tmpfile(),
                                      .report = report,
-                                     .clock = retry_clock(),
+                                     .clock = clock_system(),
                                      .open_virt = open_double};
     assert_non_null(request.out);
     return 0;
