@@ -277,7 +277,7 @@ const struct command command_devices_row = {
     .name = "devices",
     .operands = "",
     .summary = "List the host's devices: which can be assigned, which not and why.",
-    .notes = "",
+    .notes = "--json and --record exclude each other.\n",
     .options = command_devices_options,
     .run = command_devices_run,
 };
