@@ -77,7 +77,7 @@ enum word_field syntax_field_from_text(const char *text) {
 const struct verb_row *syntax_verb(enum verb verb) {
     enum time { ANY_EVENT, RUNNING_VM };
     static const struct verb_row verbs[] = {
-#define VERB(name, text, participle, time) {text, participle, time == RUNNING_VM},
+#define VERB(name, text, participle, time) {text, participle, (time) == RUNNING_VM},
 #include "lexer/words.def"
     };
     return &verbs[verb];

@@ -910,19 +910,19 @@ static void snapshot_record_faults(struct recorder *recorder) {
 #define ENTRIES(DIRECTORIES, NAMES) COPIES(DIRECTORIES, NAMES, snapshot_copy_entry)
 #define LINKS(DIRECTORIES, NAMES) COPIES(DIRECTORIES, NAMES, snapshot_copy_link)
 #define COPIES(DIRECTORIES, NAMES, COPY)                                                           \
-    { .directories = DIRECTORIES, .names = NAMES, .copy = COPY }
+    { .directories = (DIRECTORIES), .names = (NAMES), .copy = (COPY) }
 #define ATTRIBUTES(DIRECTORIES, NAMES, FILTER)                                                     \
     {                                                                                              \
-        .directories = DIRECTORIES, .names = NAMES, .copy = snapshot_copy_attribute,               \
-        .filter = FILTER                                                                           \
+        .directories = (DIRECTORIES), .names = (NAMES), .copy = snapshot_copy_attribute,           \
+        .filter = (FILTER)                                                                         \
     }
 #define LINES(DIRECTORIES, NAMES, WRITE, FINISH)                                                   \
     {                                                                                              \
-        .directories = DIRECTORIES, .names = NAMES, .copy = snapshot_copy_lines, .write = WRITE,   \
-        .finish = FINISH                                                                           \
+        .directories = (DIRECTORIES), .names = (NAMES), .copy = snapshot_copy_lines,               \
+        .write = (WRITE), .finish = (FINISH)                                                       \
     }
 #define FACT(RECORD)                                                                               \
-    { .record = RECORD }
+    { .record = (RECORD) }
 
 #define DISKS "sys/class/block/* sys/class/block/*/@* sys/block/* sys/block/*/@*"
 #define INTERFACES "sys/bus/usb/devices/*:* sys/bus/usb/devices/*/@:*"
