@@ -30,14 +30,14 @@ rules 50-frigate.rules <<END
 # Give the Coral to the VM that its user calls frigate.
 on vm frigate started attach $CORAL_ID as vfio
 END
-say "It stands in a file that ends in .rules:"
+say "The file's name ends in .rules:"
 show cat "$RULES/50-frigate.rules"
 check "virt-rules check finds no mistake in it" virt-rules check
 
 stage "The device, while no VM has it"
 show lspci -nnk -s "$CORAL"
 say "${HOST_DRIVER[$CORAL]} is its host driver here, a stand-in for the real one, which Debian does not have."
-check "the device is on its host driver" on_host "$CORAL"
+check "the device is bound to its host driver" on_host "$CORAL"
 
 stage "A VM"
 define "$FRIGATE" frigate
@@ -64,13 +64,13 @@ check "the VM had started before: virsh start returned $(seconds $((ended - retu
 check "libvirt's live description of the VM has the device" has_device "$FRIGATE" "$CORAL"
 check "and no other" hostdevs_are "$FRIGATE" 1
 show_hostdevs "$FRIGATE"
-check "its driver is vfio-pci, which hands devices to VMs" driver_is "$CORAL" vfio-pci
+check "its driver is vfio-pci, which assigns devices to VMs" driver_is "$CORAL" vfio-pci
 show lspci -nnk -s "$CORAL"
-check_until "the system in the VM runs" guest_up "$FRIGATE"
+check_until "the guest runs" guest_up "$FRIGATE"
 
 stage "virsh destroy"
 check "the VM is gone" virsh -q destroy "$FRIGATE"
-check_until "the device is back on its host driver" on_host "$CORAL"
+check_until "the device is bound to its host driver again" on_host "$CORAL"
 show lspci -nnk -s "$CORAL"
 
 stage "Does virt-rules make a start longer?"
