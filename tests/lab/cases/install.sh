@@ -200,7 +200,7 @@ END
     check "the hook was there before libvirt" grep -x "$HOOK" /tmp/at-libvirt
     check "and is ours alone, the older one is gone with /etc/libvirt" cmp $prefix/libexec/virt-rules-hook "$HOOK"
     check_restart_of_libvirt
-    check_not "syslog has no warning of ours" grep "virt-rules: put back" /var/log/syslog
+    check_not "syslog has no warning of ours" grep "virt-rules: restored what was missing" /var/log/syslog
 
     stage "The package is updated, and puts the older hook back at each boot"
     package_puts_its_script "mkdir -p /etc/libvirt/hooks && cp -p $foreign/qemu $HOOK"
@@ -213,7 +213,7 @@ END
     stage "After that"
     check_boot
     check "before libvirt there was the older hook alone" [ "$(cat /tmp/at-libvirt)" = "$HOOK" ]
-    check "the boot script has warned in syslog" grep "virt-rules: put back" /var/log/syslog
+    check "the boot script has warned in syslog" grep "virt-rules: restored what was missing" /var/log/syslog
     check "the older hook is kept" as_it_was $foreign/qemu $kept
     check "the package's script has our call" grep -F put-hook $ko_script
     check_foreign
