@@ -59,6 +59,10 @@ char *memory_strdup(const char *text) {
     return memory_strndup(text, strlen(text));
 }
 
+char *memory_copy(const char *text) {
+    return text ? memory_strdup(text) : NULL;
+}
+
 char *memory_strndup(const char *text, size_t length) {
     return memory_checked(strndup(text, length));
 }

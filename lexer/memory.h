@@ -17,6 +17,8 @@ void *memory_resize(void *block, size_t count, size_t item_size);
 FILE *memory_stream(char **text, size_t *size);
 void memory_stream_close(FILE *stream, char *const *text);
 char *memory_strdup(const char *text);
+/* The same, and NULL of NULL. */
+char *memory_copy(const char *text);
 char *memory_strndup(const char *text, size_t length);
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Appends to a text of its own block. */

@@ -26,9 +26,8 @@ struct verdict verdict_refuse(enum refusal refusal, char *message, char *hint) {
 }
 
 struct verdict verdict_copy(const struct verdict *verdict) {
-    return (struct verdict){verdict->refusal,
-                            verdict->message ? memory_strdup(verdict->message) : NULL,
-                            verdict->hint ? memory_strdup(verdict->hint) : NULL};
+    return (struct verdict){verdict->refusal, memory_copy(verdict->message),
+                            memory_copy(verdict->hint)};
 }
 
 void verdict_finish(struct verdict *verdict) {

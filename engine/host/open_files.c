@@ -127,8 +127,7 @@ static struct file *open_files_get_file(struct files *files, const char *name, c
             return &files->list[i];
     files->list = memory_grow(files->list, files->count, sizeof *files->list);
     struct file *file = &files->list[files->count++];
-    *file =
-        (struct file){.name = memory_strdup(name), .number = number ? memory_strdup(number) : NULL};
+    *file = (struct file){.name = memory_strdup(name), .number = memory_copy(number)};
     if (number) {
         place_of_number(&file->devices, host, files->tree, name, number, is_block);
     } else {

@@ -481,7 +481,7 @@ static int virt_asker_about(struct virt *virt, struct virt_about *about, struct 
 static void virt_asker_set_subject(struct virt *virt, const char *subject) {
     struct virt_asker *asker = virt_asker_self(virt);
     free(asker->subject);
-    asker->subject = subject ? memory_strdup(subject) : NULL;
+    asker->subject = memory_copy(subject);
 }
 
 /* Closes the connection at the daemon too, if there is one. */
@@ -520,7 +520,7 @@ int virt_asker_open(struct virt **virt, const struct virt_asker_work *work, cons
     struct virt_asker *asker = memory_zalloc(sizeof *asker);
     *asker = (struct virt_asker){.virt = {.ops = &asker_operations},
                                  .work = work,
-                                 .uri = uri ? memory_strdup(uri) : NULL,
+                                 .uri = memory_copy(uri),
                                  .helper = {.socket = -1}};
     int status = virt_asker_open_connection(asker, error);
     *virt = status == 0 ? &asker->virt : NULL;

@@ -35,25 +35,21 @@ int device_compare(enum bus bus, const char *address, const struct device *devic
                           : address_compare_usb(address, device->address);
 }
 
-static char *device_copy_text(const char *text) {
-    return text ? memory_strdup(text) : NULL;
-}
-
 struct device device_copy(const struct device *device) {
     struct device result = *device;
-    result.address = device_copy_text(device->address);
-    result.name = device_copy_text(device->name);
-    result.driver = device_copy_text(device->driver);
-    result.reset_methods = device_copy_text(device->reset_methods);
-    result.power_state = device_copy_text(device->power_state);
-    result.serial = device_copy_text(device->serial);
-    result.physical = device_copy_text(device->physical);
-    result.controller = device_copy_text(device->controller);
-    result.use = device_copy_text(device->use);
-    result.use_hint = device_copy_text(device->use_hint);
-    result.vm_use = device_copy_text(device->vm_use);
-    result.obstacle_text = device_copy_text(device->obstacle_text);
-    result.obstacle_hint = device_copy_text(device->obstacle_hint);
+    result.address = memory_copy(device->address);
+    result.name = memory_copy(device->name);
+    result.driver = memory_copy(device->driver);
+    result.reset_methods = memory_copy(device->reset_methods);
+    result.power_state = memory_copy(device->power_state);
+    result.serial = memory_copy(device->serial);
+    result.physical = memory_copy(device->physical);
+    result.controller = memory_copy(device->controller);
+    result.use = memory_copy(device->use);
+    result.use_hint = memory_copy(device->use_hint);
+    result.vm_use = memory_copy(device->vm_use);
+    result.obstacle_text = memory_copy(device->obstacle_text);
+    result.obstacle_hint = memory_copy(device->obstacle_hint);
     return result;
 }
 

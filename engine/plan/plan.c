@@ -126,5 +126,5 @@ char *plan_device_text(const struct plan_entry *entry) {
     if (entry->device)
         return memory_printf("%s %04x:%04x", entry->device->address, entry->device->id.vendor,
                              entry->device->id.device);
-    return entry->target_text ? memory_strdup(entry->target_text) : NULL;
+    return memory_copy(entry->target_text);
 }

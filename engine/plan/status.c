@@ -142,10 +142,6 @@ static struct status_row *status_add_row(const struct maker *maker) {
     return row;
 }
 
-static char *status_copy(const char *text) {
-    return text ? memory_strdup(text) : NULL;
-}
-
 static void status_set_attached(struct status_row *row, const struct past *past) {
     row->state = STATE_ATTACHED;
     row->since = status_since_attached(past);
@@ -171,8 +167,8 @@ static void status_set_impossible(struct status_row *row, const struct past *pas
     bool logged_absent = absent || entry->kind == PLAN_SKIPPED;
     row->state = absent ? STATE_ABSENT : STATE_REFUSED;
     row->since = status_since_outcome(past, logged_absent ? OUTCOME_ABSENT : OUTCOME_FAILED);
-    row->error = status_copy(entry->message);
-    row->hint = status_copy(entry->hint);
+    row->error = memory_copy(entry->message);
+    row->hint = memory_copy(entry->hint);
 }
 
 /* That a process waits for right now. */
@@ -223,7 +219,7 @@ static void status_add_entry(const struct maker *maker, const struct plan_entry 
     row->device = entry->device;
     row->rule = entry->rule;
     row->action = entry->action;
-    row->wanted = status_copy(entry->target_text);
+    row->wanted = memory_copy(entry->target_text);
     row->refusal = maker->vm->running ? entry->refusal : REFUSED_NOT;
     row->optional = plan_has_option(entry->action, OPTION_OPTIONAL);
     if (maker->vm->running)

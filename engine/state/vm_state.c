@@ -190,10 +190,6 @@ void vm_state_finish(struct vm_state *vm_state) {
 
 /* --- results */
 
-static char *vm_state_copy(const char *text) {
-    return text ? memory_strndup(text, TEXT_LIMIT) : NULL;
-}
-
 static bool vm_state_is_text(const char *one, const char *other) {
     return one && other ? !strcmp(one, other) : one == other;
 }
@@ -239,8 +235,8 @@ static char *vm_state_attached_of(const struct vm_state_result *before, enum res
     if (result == RESULT_DETACHED)
         return NULL;
     if (result == RESULT_ATTACHED || (result == RESULT_ALREADY && !before->attached))
-        return vm_state_copy(time);
-    return vm_state_copy(before->attached);
+        return memory_copy(time);
+    return memory_copy(before->attached);
 }
 
 bool vm_state_is_result(const struct log_entry *entry) {
@@ -251,7 +247,7 @@ bool vm_state_is_result(const struct log_entry *entry) {
 
 void vm_state_note_result(struct vm_state *vm_state, const struct log_entry *entry,
                           const char *time) {
-    char *device = vm_state_copy(entry->device);
+    char *device = memory_copy(entry->device);
     bool is_last = vm_state->result_count &&
                    vm_state_is_text(vm_state->results[vm_state->result_count - 1].device, device);
     struct vm_state_result before = vm_state_pull_result(vm_state, device);
@@ -261,12 +257,12 @@ void vm_state_note_result(struct vm_state *vm_state, const struct log_entry *ent
     vm_state_push_result(
         vm_state,
         (struct vm_state_result){.device = device,
-                                 .action = vm_state_copy(entry->action),
-                                 .rule = vm_state_copy(entry->rule),
+                                 .action = memory_copy(entry->action),
+                                 .rule = memory_copy(entry->rule),
                                  .result = entry->result,
-                                 .message = vm_state_copy(entry->message),
-                                 .time = vm_state_copy(time),
-                                 .since = vm_state_copy(same ? before.since : time),
+                                 .message = memory_copy(entry->message),
+                                 .time = memory_copy(time),
+                                 .since = memory_copy(same ? before.since : time),
                                  .attached = vm_state_attached_of(&before, entry->result, time)});
     vm_state_finish_result(&before);
 }
@@ -307,7 +303,7 @@ static bool vm_state_read_result(struct vm_state *vm_state, const char *text) {
         return false;
     for (size_t i = 0; i < RESULT_TEXTS; i++)
         if (json_object_object_get_ex(object, result_texts[i].key, &value) && value)
-            *vm_state_result_text(&result, i) = vm_state_copy(json_object_get_string(value));
+            *vm_state_result_text(&result, i) = memory_copy(json_object_get_string(value));
     bool known = json_object_object_get_ex(object, "result", &value) && value &&
                  log_write_result_parse(json_object_get_string(value), &result.result);
     json_object_put(object);
