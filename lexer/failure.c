@@ -47,3 +47,7 @@ int failure_hint(struct failure *failure, const char *format, ...) {
     va_end(arguments);
     return -1;
 }
+
+char *failure_text(const char *message, const char *hint) {
+    return hint && *hint ? memory_printf("%s; %s", message, hint) : memory_strdup(message);
+}

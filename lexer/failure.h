@@ -23,4 +23,8 @@ int failure_vset(struct failure *failure, const char *format, va_list arguments)
 int failure_hint(struct failure *failure, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The two as one text: "message; hint", or the message alone where there is no hint (NULL or "").
+ * The caller frees it. */
+char *failure_text(const char *message, const char *hint);
+
 #endif

@@ -70,6 +70,10 @@ void device_finish(struct device *device) {
     *device = (struct device){0};
 }
 
+char *device_text(const struct device *device) {
+    return memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+}
+
 bool device_is_same(const struct device *one, const struct device *other) {
     return one->bus == other->bus && !strcmp(one->address, other->address) &&
            one->id.vendor == other->id.vendor && one->id.device == other->id.device &&

@@ -89,6 +89,9 @@ struct device {
 struct device device_copy(const struct device *device);
 void device_finish(struct device *device);
 
+/* By what people, the log and the state know it: "0000:03:00.0 1ac1:089a". The caller frees it. */
+char *device_text(const struct device *device);
+
 /* The same device at the same place; for USB, since it was plugged in. */
 bool device_is_same(const struct device *one, const struct device *other);
 

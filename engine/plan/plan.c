@@ -124,7 +124,6 @@ char *plan_rule_text(const struct plan_entry *entry) {
 
 char *plan_device_text(const struct plan_entry *entry) {
     if (entry->device)
-        return memory_printf("%s %04x:%04x", entry->device->address, entry->device->id.vendor,
-                             entry->device->id.device);
+        return device_text(entry->device);
     return memory_copy(entry->target_text);
 }

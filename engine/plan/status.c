@@ -13,8 +13,7 @@ const char *status_state_name(enum device_state state) {
 
 char *status_device_text(const struct status_row *row) {
     if (row->device)
-        return memory_printf("%s %04x:%04x", row->device->address, row->device->id.vendor,
-                             row->device->id.device);
+        return device_text(row->device);
     if (!row->hostdev)
         return NULL;
     if (row->hostdev->bus == BUS_PCI)

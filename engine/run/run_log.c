@@ -7,16 +7,12 @@
 
 /* For 'status'. What cannot be written is only not shown. */
 static void run_log_note_result(struct run *run, const struct log_entry *entry) {
-    struct vm_state state;
     const char *directory = run->config->state;
     int lock = run->locked ? -1 : lock_vm_within(directory, run_vm(run), RUN_NOTE_LIMIT_MS);
     if (!run->locked && lock < 0)
         return;
-    if (vm_state_open(&state, directory, run_vm(run), &run->vm_start)) {
-        vm_state_note_result(&state, entry, log_write_time(run->config->log));
-        vm_state_save(&state, directory, run_vm(run), NULL);
-        vm_state_finish(&state);
-    }
+    vm_state_record_result(directory, run_vm(run), &run->vm_start, entry,
+                           log_write_time(run->config->log));
     lock_release(lock);
 }
 
@@ -24,7 +20,7 @@ static void run_log_note_result(struct run *run, const struct log_entry *entry) 
 static void run_log_write(struct run *run, struct log_entry *entry, const char *message,
                           const char *hint, bool noted) {
     const struct event *event = run->config->event;
-    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
+    char *text = failure_text(message, hint);
     entry->vm = domain_label(event->domain);
     entry->uuid = event->domain->uuid;
     entry->event = scanner_event_text(event->name);
@@ -60,8 +56,7 @@ void run_log_entry(struct run *run, const struct plan_entry *entry, enum result 
 
 void run_log_device(struct run *run, const struct device *device, enum result result,
                     const char *message, const char *hint) {
-    char *name =
-        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    char *name = device_text(device);
     run_log_write(run, &(struct log_entry){.device = name, .result = result}, message, hint, true);
     free(name);
     run->problem |= result == RESULT_FAILED;

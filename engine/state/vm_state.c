@@ -600,6 +600,16 @@ int vm_state_save(const struct vm_state *vm_state, const char *state, const char
     return status;
 }
 
+void vm_state_record_result(const char *state, const char *uuid, const struct vm_start *start,
+                            const struct log_entry *entry, const char *time) {
+    struct vm_state vm_state;
+    if (!vm_state_open(&vm_state, state, uuid, start))
+        return;
+    vm_state_note_result(&vm_state, entry, time);
+    vm_state_save(&vm_state, state, uuid, NULL);
+    vm_state_finish(&vm_state);
+}
+
 /* --- all VMs */
 
 /* "UUID" or, of an engine that was killed, "UUID.new". */

@@ -117,6 +117,11 @@ bool vm_state_is_result(const struct log_entry *entry);
 void vm_state_note_result(struct vm_state *vm_state, const struct log_entry *entry,
                           const char *time);
 
+/* The same in the file of that start, for 'status': what cannot be written is only not shown. The
+ * caller holds the VM's lock. */
+void vm_state_record_result(const char *state, const char *uuid, const struct vm_start *start,
+                            const struct log_entry *entry, const char *time);
+
 /* An empty state has no file. Returns 0, or -1 with a message; the file is then as before. A file
  * of a later start, which somebody without a lock may have written since, is left alone, as 0. */
 int vm_state_save(const struct vm_state *vm_state, const char *state, const char *uuid,

@@ -208,9 +208,7 @@ char *manual_detach_obstacle(const struct manual_detach *detach) {
 static bool manual_detach_log_result(const struct manual_detach *detach, enum result result,
                                      const char *message, const char *hint) {
     const struct manual_detach_request *request = detach->request;
-    const char *key = domain_key(&detach->domain);
-    char *text = memory_printf("%s%s%s", message, *hint ? "; " : "", hint);
-    struct vm_state state;
+    char *text = failure_text(message, hint);
     struct log_entry entry = {.vm = domain_label(&detach->domain),
                               .uuid = detach->domain.uuid,
                               .event = "detach",
@@ -218,11 +216,9 @@ static bool manual_detach_log_result(const struct manual_detach *detach, enum re
                               .result = result,
                               .message = text};
     log_write_entry(request->log, &entry);
-    if (request->state && vm_state_open(&state, request->state, key, &detach->vm_start)) {
-        vm_state_note_result(&state, &entry, log_write_time(request->log));
-        vm_state_save(&state, request->state, key, NULL);
-        vm_state_finish(&state);
-    }
+    if (request->state)
+        vm_state_record_result(request->state, domain_key(&detach->domain), &detach->vm_start,
+                               &entry, log_write_time(request->log));
     free(text);
     return result == RESULT_DETACHED;
 }

@@ -92,9 +92,8 @@ bool plug_concerns(const struct program *program, const struct uevent *uevent) {
 
 static void plug_log_failure(struct plugging *plugging, enum event_name name,
                              const struct device *device, const char *message, const char *hint) {
-    char *text = memory_printf("%s%s%s", message, hint && *hint ? "; " : "", hint ? hint : "");
-    char *subject =
-        memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    char *text = failure_text(message, hint);
+    char *subject = device_text(device);
     log_write_entry(plugging->plug->log, &(struct log_entry){.event = scanner_event_text(name),
                                                              .device = subject,
                                                              .result = RESULT_FAILED,
