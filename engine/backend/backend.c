@@ -45,3 +45,11 @@ const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,
             return &domain->hostdevs[i];
     return NULL;
 }
+
+const struct device *backend_device_of(const struct host *host,
+                                       const struct domain_hostdev *hostdev) {
+    for (size_t i = 0; i < host->count; i++)
+        if (backend_is_hostdev(hostdev, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
+}

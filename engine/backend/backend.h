@@ -7,6 +7,7 @@
 #define ENGINE_BACKEND_H
 
 #include "engine/backend/verdict.h"
+#include "engine/host/host.h"
 #include "engine/model/domain.h"
 #include "parser/syntax.h"
 
@@ -61,6 +62,9 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
  * and device number. So it is not the device that was plugged in again under another number.
  */
 bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device);
+/* The device of the host that the hostdev is, or NULL. */
+const struct device *backend_device_of(const struct host *host,
+                                       const struct domain_hostdev *hostdev);
 /* The domain's hostdev that is the device, or NULL. */
 const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,
                                                 const struct device *device);

@@ -247,11 +247,8 @@ int command_load_host(const struct command_line *line, struct host *host) {
 }
 
 void command_load_rules(const struct command_line *line, struct command_rules *rules) {
-    ruleset_init(&rules->ruleset);
-    ruleset_add_directory(&rules->ruleset, ruleset_directory(line->rules));
-    ruleset_load(&rules->ruleset, NULL);
+    program_load(&rules->program, &rules->ruleset, ruleset_directory(line->rules));
     rules->have_errors = command_report(&rules->ruleset);
-    program_init(&rules->program, &rules->ruleset);
 }
 
 void command_finish_rules(struct command_rules *rules) {

@@ -28,10 +28,7 @@ struct doctor_inputs {
 };
 
 static void command_doctor_load_rules(struct doctor_inputs *inputs) {
-    ruleset_init(&inputs->ruleset);
-    ruleset_add_directory(&inputs->ruleset, inputs->rules);
-    ruleset_load(&inputs->ruleset, NULL);
-    program_init(&inputs->program, &inputs->ruleset);
+    program_load(&inputs->program, &inputs->ruleset, inputs->rules);
     inputs->doctor.ruleset = &inputs->ruleset;
     inputs->doctor.program = &inputs->program;
     inputs->doctor.rules = inputs->rules;

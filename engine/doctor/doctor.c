@@ -205,7 +205,7 @@ static void doctor_read_file_system(struct doctor_state_facts *facts, const char
 
 static void doctor_read_log(struct doctor_state_facts *facts, const char *directory) {
     struct stat status;
-    char *path = memory_printf("%s/virt-rules.log", directory);
+    char *path = memory_printf("%s/" LOG_WRITE_NAME, directory);
     bool exists = lstat(path, &status) == 0;
     facts->is_log_usable = !exists || S_ISREG(status.st_mode);
     facts->log_time = exists && S_ISREG(status.st_mode) ? status.st_mtime : 0;

@@ -194,14 +194,6 @@ void holdings_sort(struct holdings *holdings) {
         qsort(holdings->list, holdings->count, sizeof *holdings->list, holdings_by_device);
 }
 
-void holdings_init(struct holdings *holdings, const struct host *host, const struct domain *vms,
-                   size_t count) {
-    *holdings = (struct holdings){0};
-    for (size_t i = 0; i < count; i++)
-        holdings_add(holdings, host, &vms[i]);
-    holdings_sort(holdings);
-}
-
 void holdings_finish(struct holdings *holdings) {
     for (size_t i = 0; i < holdings->count; i++)
         free(holdings->list[i].text);

@@ -33,9 +33,6 @@ struct holdings {
 void holdings_add(struct holdings *holdings, const struct host *host, const struct domain *vm);
 /* After the last holdings_add(). */
 void holdings_sort(struct holdings *holdings);
-/* Adds what each VM of a list has, and sorts. The caller ends it with holdings_finish(). */
-void holdings_init(struct holdings *holdings, const struct host *host, const struct domain *vms,
-                   size_t count);
 void holdings_finish(struct holdings *holdings);
 
 /*

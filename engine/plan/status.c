@@ -232,14 +232,6 @@ static bool status_has_row(const struct status_vm *vm, const struct domain_hostd
     return false;
 }
 
-static const struct device *status_device_of(const struct host *host,
-                                             const struct domain_hostdev *hostdev) {
-    for (size_t i = 0; i < host->count; i++)
-        if (backend_is_hostdev(hostdev, &host->devices[i]))
-            return &host->devices[i];
-    return NULL;
-}
-
 /* What the VM has and no rule wants. */
 static void status_add_hostdevs(const struct maker *maker) {
     const struct domain *domain = maker->vm->domain;
@@ -249,7 +241,7 @@ static void status_add_hostdevs(const struct maker *maker) {
             continue;
         struct status_row *row = status_add_row(maker);
         row->hostdev = hostdev;
-        row->device = status_device_of(maker->request->host, hostdev);
+        row->device = backend_device_of(maker->request->host, hostdev);
         status_set_state(maker, row, NULL);
         if (row->device)
             continue;

@@ -19,6 +19,13 @@ void program_init(struct program *program, const struct ruleset *ruleset) {
     }
 }
 
+void program_load(struct program *program, struct ruleset *ruleset, const char *directory) {
+    ruleset_init(ruleset);
+    ruleset_add_directory(ruleset, directory);
+    ruleset_load(ruleset, NULL);
+    program_init(program, ruleset);
+}
+
 void program_finish(struct program *program) {
     free((void *)program->rules);
     free((void *)program->guards);

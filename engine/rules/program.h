@@ -15,6 +15,10 @@ struct program {
     const struct ruleset *ruleset; /* NULL: the rules do not come from files */
 };
 
+/* Initializes the set and loads the rules of a directory into it: what every reader of the rules in
+ * force does. Errors are in the set's diagnostics. The caller ends both, the program first. */
+void program_load(struct program *program, struct ruleset *ruleset, const char *directory);
+
 /* Borrows the set, which must outlive the program. */
 void program_init(struct program *program, const struct ruleset *ruleset);
 void program_finish(struct program *program);

@@ -75,8 +75,8 @@ struct log_reader {
 struct log_reader *log_read_open(const char *state, bool follow) {
     struct log_reader *reader = memory_zalloc(sizeof *reader);
     reader->directory = memory_strdup(log_write_state_directory(state));
-    reader->path = memory_printf("%s/virt-rules.log", reader->directory);
-    reader->rotated = memory_printf("%s/virt-rules.log.1", reader->directory);
+    reader->path = memory_printf("%s/" LOG_WRITE_NAME, reader->directory);
+    reader->rotated = memory_printf("%s/" LOG_WRITE_ROTATED, reader->directory);
     reader->follow = follow;
     reader->now = reader->next = reader->before = reader->older = -1;
     return reader;

@@ -248,8 +248,8 @@ struct log_writer *log_write_open(const char *state, bool echo) {
 
     state = log_write_state_directory(state);
     log->echo = echo;
-    log->path = memory_printf("%s/virt-rules.log", state);
-    log->rotated = memory_printf("%s/virt-rules.log.1", state);
+    log->path = memory_printf("%s/" LOG_WRITE_NAME, state);
+    log->rotated = memory_printf("%s/" LOG_WRITE_ROTATED, state);
     openlog("virt-rules", LOG_PID, LOG_DAEMON);
     if (mkdir(state, 0700) != 0 && errno != EEXIST)
         log_write_report_failure(log);

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#define LOG_WRITE_NAME "virt-rules.log"
+#define LOG_WRITE_ROTATED LOG_WRITE_NAME ".1"
+
 /* The result of one action; the log has the names in lower case. */
 enum result {
     RESULT_ATTACHED,

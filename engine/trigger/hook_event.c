@@ -53,11 +53,8 @@ bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
         return false;
     }
     struct event event = {.name = scanner_event_from_text(hook->operation), .domain = &domain};
-    ruleset_init(&ruleset);
-    ruleset_add_directory(&ruleset, hook->rules);
-    ruleset_load(&ruleset, NULL);
+    program_load(&program, &ruleset, hook->rules);
     bool has_errors = rule_errors_log(hook->log, hook->vm, domain.uuid, hook->operation, &ruleset);
-    program_init(&program, &ruleset);
     bool good = run_event(&(struct run_config){.program = &program,
                                                .event = &event,
                                                .host_source = hook->host_source,

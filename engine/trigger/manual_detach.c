@@ -19,14 +19,6 @@
 
 /* --- which device */
 
-static const struct device *manual_detach_find_on_host(const struct host *host,
-                                                       const struct domain_hostdev *hostdev) {
-    for (size_t i = 0; i < host->count; i++)
-        if (backend_is_hostdev(hostdev, &host->devices[i]))
-            return &host->devices[i];
-    return NULL;
-}
-
 /* As the log has it. Of a PCI device that the host has lost only the address is known. */
 static char *manual_detach_text_of(const struct domain_hostdev *hostdev,
                                    const struct device *device) {
@@ -49,7 +41,7 @@ static bool manual_detach_has_id(const struct device_id *id, const char *word) {
 /* By its alias, USB number, address or id. */
 static bool manual_detach_is_called(const struct host *host, const struct domain_hostdev *hostdev,
                                     const char *word) {
-    const struct device *device = manual_detach_find_on_host(host, hostdev);
+    const struct device *device = backend_device_of(host, hostdev);
     char number[32], address[64];
     snprintf(number, sizeof number, "%u/%u", hostdev->bus_number, hostdev->device_number);
     if (!address_normalise(word, address, sizeof address))
@@ -71,8 +63,7 @@ static char *manual_detach_list_devices(const struct manual_detach *detach, cons
         const struct domain_hostdev *hostdev = &detach->domain.hostdevs[i];
         if (word && !manual_detach_is_called(&detach->host, hostdev, word))
             continue;
-        char *text =
-            manual_detach_text_of(hostdev, manual_detach_find_on_host(&detach->host, hostdev));
+        char *text = manual_detach_text_of(hostdev, backend_device_of(&detach->host, hostdev));
         char *longer = memory_printf("%s%s%s (%s)", list, (*count)++ ? ", " : "", text,
                                      *hostdev->alias ? hostdev->alias : "no alias");
         free(text);
@@ -168,7 +159,7 @@ int manual_detach_init(struct manual_detach *detach, const struct manual_detach_
                            .bus_number = hostdev->bus_number,
                            .device_number = hostdev->device_number};
     snprintf(address, sizeof address, "%s", hostdev->address);
-    detach->device = manual_detach_find_on_host(&detach->host, hostdev);
+    detach->device = backend_device_of(&detach->host, hostdev);
     detach->text = manual_detach_text_of(hostdev, detach->device);
     detach->xml =
         backend_xml(backend_type(hostdev->backend), &named, NULL); /* the source is enough */
@@ -191,8 +182,7 @@ char *manual_detach_obstacle(const struct manual_detach *detach) {
         detach->host.source.may_split_group(&detach->host))
         return NULL;
     for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
-        const struct device *other =
-            manual_detach_find_on_host(&detach->host, &detach->domain.hostdevs[i]);
+        const struct device *other = backend_device_of(&detach->host, &detach->domain.hostdevs[i]);
         if (other && other != device && other->bus == BUS_PCI &&
             other->iommu_group == device->iommu_group)
             return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 "

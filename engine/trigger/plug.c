@@ -336,10 +336,7 @@ static void plug_lock_slot(struct plugging *plugging) {
 
 bool plug_event(const struct plug *plug, const struct uevent *uevent) {
     struct plugging plugging = {.plug = plug, .uevent = uevent};
-    ruleset_init(&plugging.ruleset);
-    ruleset_add_directory(&plugging.ruleset, plug->rules);
-    ruleset_load(&plugging.ruleset, NULL);
-    program_init(&plugging.program, &plugging.ruleset);
+    program_load(&plugging.program, &plugging.ruleset, plug->rules);
     if (plug_concerns(&plugging.program, uevent))
         plug_lock_slot(&plugging);
     program_finish(&plugging.program);

@@ -190,13 +190,21 @@ static const struct device *device_at(const char *address) {
     return device;
 }
 
+/* Of a list of VMs, as the judge has them. */
+static void find_holdings(struct holdings *holdings, const struct domain *vms, size_t count) {
+    *holdings = (struct holdings){0};
+    for (size_t i = 0; i < count; i++)
+        holdings_add(holdings, &host, &vms[i]);
+    holdings_sort(holdings);
+}
+
 /* What the VM has of each device: "ADDRESS text; ..." */
 static void assert_has(const char *devices, const char *expected) {
     struct holdings holdings;
     struct domain domain;
     char text[2048] = "";
     parse(&domain, devices);
-    holdings_init(&holdings, &host, &domain, 1);
+    find_holdings(&holdings, &domain, 1);
     for (size_t i = 0; i < host.count; i++) {
         const struct held_device *held = holdings_find(&holdings, &host.devices[i], NULL);
         size_t length = strlen(text);
@@ -339,7 +347,7 @@ static void what_qemu_was_told(void **state) {
         "</qemu:commandline></domain>";
     (void)state;
     assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &failure), 0);
-    holdings_init(&holdings, &host, &domain, 1);
+    find_holdings(&holdings, &domain, 1);
     assert_non_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL));
     assert_non_null(holdings_find(&holdings, device_at("0000:00:03.0"), NULL));
     assert_non_null(holdings_find(&holdings, device_at("1-2"), NULL));
@@ -356,7 +364,7 @@ static void the_strongest_first(void **state) {
     (void)state;
     parse(&vms[0], "<disk type='block'><source dev='/dev/nvme0n1'/></disk>");
     parse(&vms[1], "<hostdev type='pci'><source><address slot='2'/></source></hostdev>");
-    holdings_init(&holdings, &host, vms, 2);
+    find_holdings(&holdings, vms, 2);
     const struct held_device *held = holdings_find(&holdings, device_at("0000:00:02.0"), NULL);
     assert_non_null(held);
     assert_true(held->is_itself && held->vm == &vms[1]);
@@ -365,7 +373,7 @@ static void the_strongest_first(void **state) {
     assert_true(held->vm == &vms[0]);
     holdings_finish(&holdings);
     vms[1].is_off = true;
-    holdings_init(&holdings, &host, &vms[1], 1);
+    find_holdings(&holdings, &vms[1], 1);
     assert_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL));
     holdings_finish(&holdings);
     domain_finish(&vms[0]);
