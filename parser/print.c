@@ -13,7 +13,8 @@ void print_string(FILE *out, const char *text) {
     putc('"', out);
 }
 
-void print_word(FILE *out, const struct word *word) {
+/* A word as the parser reads it: in quotes if it was quoted. */
+static void print_word(FILE *out, const struct word *word) {
     if (word->field)
         fprintf(out, "%s ", syntax_field_text(word->field));
     if (word->kind == WORD_QUOTED)

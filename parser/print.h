@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-/* A word as the parser reads it: in quotes if it was quoted. */
-void print_word(FILE *out, const struct word *word);
 void print_string(FILE *out, const char *text);
 void print_words(FILE *out, const struct word *words, const char *separator);
 

@@ -106,22 +106,6 @@ struct doctor_daemon doctor_hook_daemon(const struct tree *tree);
 /* Whether an AppArmor profile, as a text, lets its program run the file at `path`. */
 bool doctor_security_apparmor_allows(const char *profile, const char *path);
 
-/* The places of libvirt's hook for qemu that have our hook. */
-struct hook_place {
-    char *path;    /* without a leading slash */
-    char *version; /* of our hook; NULL: another's */
-    bool calls_us; /* another's that names our hook */
-    struct stat status;
-};
-
-struct hook_places {
-    struct hook_place *list; /* "hooks/qemu" first */
-    size_t count;
-};
-
-struct hook_places doctor_hook_find_places(const struct tree *tree);
-void doctor_hook_finish_places(struct hook_places *places);
-
 doctor_check doctor_setup_user, doctor_kernel_iommu, doctor_kernel_vfio_pci, doctor_kernel_groups,
     doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed, doctor_hook_engine,
     doctor_hook_known, doctor_security_confinement, doctor_setup_plugged, doctor_scripts_old_setup,

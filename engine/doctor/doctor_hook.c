@@ -1,5 +1,7 @@
 /* Checks from libvirt to the engine: the hook, and whether libvirt runs it. */
 #include "engine/doctor/doctor.h"
+
+#include "engine/system/process.h"
 #include "lexer/text.h"
 
 #include <ctype.h>
@@ -7,6 +9,19 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+/* A place of libvirt's hook for qemu that has our hook. */
+struct hook_place {
+    char *path;    /* without a leading slash */
+    char *version; /* of our hook; NULL: another's */
+    bool calls_us; /* another's that names our hook */
+    struct stat status;
+};
+
+struct hook_places {
+    struct hook_place *list; /* "hooks/qemu" first */
+    size_t count;
+};
 
 #define HOOKS "etc/libvirt/hooks"
 #define ENGINE BINDIR "/virt-rules"
@@ -29,20 +44,6 @@ static int64_t doctor_hook_boot_time(const struct tree *tree) {
     return seconds;
 }
 
-/* Field 22 of /proc/PID/stat (proc(5)), in seconds after the boot; -1 when it is not known. The
- * name in field 2 may hold anything. */
-static int64_t doctor_hook_start_after_boot(const struct tree *tree, const char *directory) {
-    char *text = tree_attribute(tree, directory, "stat");
-    char *rest = text ? strrchr(text, ')') : NULL;
-    const char *field = NULL;
-    long ticks = sysconf(_SC_CLK_TCK);
-    for (int number = 2; rest && number <= 22; number++)
-        field = text_next_field(&rest);
-    int64_t seconds = field && ticks > 0 ? strtoll(field, NULL, 10) / ticks : -1;
-    free(text);
-    return seconds;
-}
-
 static char *doctor_hook_security_label(const struct tree *tree, const char *directory) {
     static const char *const files[] = {"attr/apparmor/current", "attr/current"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -56,9 +57,11 @@ static char *doctor_hook_security_label(const struct tree *tree, const char *dir
 
 static void doctor_hook_fill_daemon(const struct tree *tree, const char *directory,
                                     struct doctor_daemon *daemon) {
-    int64_t boot = doctor_hook_boot_time(tree),
-            after = doctor_hook_start_after_boot(tree, directory);
-    daemon->start = boot > 0 && after >= 0 ? boot + after : 0;
+    int64_t boot = doctor_hook_boot_time(tree);
+    unsigned long long ticks = process_started(tree->root, (pid_t)daemon->pid);
+    long per_second = sysconf(_SC_CLK_TCK);
+    bool is_known = boot > 0 && ticks && per_second > 0;
+    daemon->start = is_known ? boot + (int64_t)(ticks / (unsigned long long)per_second) : 0;
     daemon->label = doctor_hook_security_label(tree, directory);
 }
 
@@ -137,7 +140,7 @@ static void doctor_hook_add_place(const struct tree *tree, struct hook_places *p
     places->list[places->count++] = place;
 }
 
-struct hook_places doctor_hook_find_places(const struct tree *tree) {
+static struct hook_places doctor_hook_find_places(const struct tree *tree) {
     struct hook_places places = {0};
     struct names extra = tree_list(tree, HOOKS "/qemu.d");
     doctor_hook_add_place(tree, &places, memory_strdup(HOOKS "/qemu"));
@@ -147,7 +150,7 @@ struct hook_places doctor_hook_find_places(const struct tree *tree) {
     return places;
 }
 
-void doctor_hook_finish_places(struct hook_places *places) {
+static void doctor_hook_finish_places(struct hook_places *places) {
     for (size_t i = 0; i < places->count; i++) {
         free(places->list[i].path);
         free(places->list[i].version);

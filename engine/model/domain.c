@@ -65,7 +65,11 @@ const char *domain_label(const struct domain *domain) {
     return domain->title ? domain->title : domain->name;
 }
 
-enum domain_fit domain_fits(const struct domain *domain, const char *text) {
+/*
+ * The strongest of them. A UUID is compared in any case, with its dashes or without them. A text in
+ * the shape of a UUID never means a title: whoever may name a VM would have another's devices.
+ */
+static enum domain_fit domain_fits(const struct domain *domain, const char *text) {
     char uuid[DOMAIN_UUID_SIZE];
     bool is_uuid = domain_uuid_parse(text, uuid);
 

@@ -89,12 +89,6 @@ enum { DOMAIN_UUID_SIZE = 37 };
 bool domain_uuid_parse(const char *text, char uuid[DOMAIN_UUID_SIZE]);
 
 /*
- * The strongest of them. A UUID is compared in any case, with its dashes or without them. A text in
- * the shape of a UUID never means a title: whoever may name a VM would have another's devices.
- */
-enum domain_fit domain_fits(const struct domain *domain, const char *text);
-
-/*
  * Which of the domains the text means: the one that it fits best, of those that could be read.
  * Returns its index; or `count` when there is none, or when two have that title, which `first` and
  * `second` then are (NULL otherwise).

@@ -1,6 +1,6 @@
 #include "engine/run/run.h"
 
-bool guest_boot_is_boot_device(const struct action *action) {
+static bool guest_boot_is_boot_device(const struct action *action) {
     return plan_has_option(action, OPTION_THEN_RESET) ||
            plan_has_option(action, OPTION_THEN_REBOOT);
 }

@@ -16,7 +16,8 @@ const char *run_vm(const struct run *run) {
     return domain_key(run->config->event->domain);
 }
 
-void run_wait_for(struct run *run, int64_t time) {
+/* The run goes on at that time, at the latest. */
+static void run_wait_for(struct run *run, int64_t time) {
     run->wake = time < run->wake ? time : run->wake;
 }
 

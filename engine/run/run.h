@@ -130,9 +130,6 @@ struct run {
 /* --- run.c */
 
 int64_t run_now(const struct run *run);
-/* The run goes on at that time, at the latest. */
-void run_wait_for(struct run *run, int64_t time);
-
 /* By what libvirt knows the VM: its UUID. */
 const char *run_vm(const struct run *run);
 
@@ -242,7 +239,6 @@ void restore_driver_end_vm(struct run *run);
 
 /* --- guest_boot.c: restarts the guest, and checks whether it keeps its devices while it boots */
 
-bool guest_boot_is_boot_device(const struct action *action);
 /* It was attached: sets when to check it. */
 void guest_boot_note(struct run *run, struct task *task);
 /* Before the steps of a plan: what this run attached and the VM no longer has, although no guest

@@ -117,7 +117,9 @@ static char *log_write_json_line(const struct log_entry *entry, const char *now)
     return line;
 }
 
-char *log_write_text(const struct log_entry *entry) {
+/* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
+ * caller frees it. */
+static char *log_write_text(const struct log_entry *entry) {
     const char *before[] = {entry->vm, entry->event, entry->action, entry->device};
     const char *separator = "";
     char *text = NULL;

@@ -52,10 +52,6 @@ size_t log_write_count(const struct log_writer *log); /* entries written */
 /* From here on writes each entry to `out` too, which is borrowed: as text, or as JSON. */
 void log_write_copy(struct log_writer *log, FILE *out, bool json);
 
-/* The line for people, as in syslog and on stderr: control characters escaped, no newline. The
- * caller frees it. */
-char *log_write_text(const struct log_entry *entry);
-
 void log_write_close(struct log_writer *log); /* NULL: does nothing */
 
 const char *log_write_result_name(enum result result);

@@ -8,7 +8,8 @@
 
 enum { SUM_DIGITS = 8 };
 
-uint32_t state_file_crc(const char *text, size_t size) {
+/* As zlib's crc32(), and the CRC of gzip and Ethernet. */
+static uint32_t state_file_crc(const char *text, size_t size) {
     uint32_t crc = UINT32_MAX;
     for (size_t i = 0; i < size; i++) {
         crc ^= (unsigned char)text[i];

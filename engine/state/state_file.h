@@ -10,9 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* As zlib's crc32(), and the CRC of gzip and Ethernet. */
-uint32_t state_file_crc(const char *text, size_t size);
-
 /* A text that grows; all zero at first, the caller frees `text`. */
 struct state_text {
     char *text; /* never ended by a NUL of its own */

@@ -80,7 +80,8 @@ static bool plug_concerns_any_vm(const struct plugging *plugging, enum event_nam
     return plug_rank_of(&plugging->program, &event, plug_only_devices(plugging)) != SIZE_MAX;
 }
 
-bool plug_concerns(const struct program *program, const struct uevent *uevent) {
+/* Whether any rule, for whatever VM, may be about the event. Reads the rules alone. */
+static bool plug_concerns(const struct program *program, const struct uevent *uevent) {
     struct event event = {.name = EVENT_PLUGGED, .device = &uevent->device};
     if (uevent->coldplug)
         return plug_rank_of(program, &event, true) != SIZE_MAX;

@@ -27,7 +27,4 @@ struct plug {
  */
 bool plug_event(const struct plug *plug, const struct uevent *uevent);
 
-/* Whether any rule, for whatever VM, may be about the event. Reads the rules alone. */
-bool plug_concerns(const struct program *program, const struct uevent *uevent);
-
 #endif
