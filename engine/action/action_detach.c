@@ -1,4 +1,5 @@
 #include "engine/action/action.h"
+
 #include "engine/plan/choose.h"
 #include "engine/plan/plan_unplugged.h"
 #include "engine/run/run.h"

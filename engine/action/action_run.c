@@ -1,12 +1,11 @@
 #include "engine/action/action.h"
-#include "engine/plan/planner.h"
-#include "engine/run/run.h"
 
 #include "engine/host/program_file.h"
+#include "engine/plan/planner.h"
+#include "engine/run/run.h"
 #include "engine/system/spawn.h"
 
 #include <errno.h>
-
 #include <stdlib.h>
 #include <string.h>
 

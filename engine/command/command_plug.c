@@ -1,9 +1,9 @@
 /* virt-rules plug: what udev's rule starts, detached; the environment is the kernel's event. */
 #include "engine/command/command.h"
+
 #include "engine/host/source_sysfs.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
-
 #include "engine/state/device_db.h"
 #include "engine/trigger/plug.h"
 

@@ -1,11 +1,11 @@
 #include "engine/command/plan_context.h"
-#include "engine/libvirt/domain_xml.h"
-#include "engine/model/address.h"
-#include "engine/model/device.h"
 
 #include "engine/host/uevent.h"
 #include "engine/libvirt/domain_list.h"
+#include "engine/libvirt/domain_xml.h"
 #include "engine/libvirt/virt.h"
+#include "engine/model/address.h"
+#include "engine/model/device.h"
 #include "parser/suggest.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* Checks of the kernel: IOMMU, vfio-pci, interrupt remapping. */
 #include "engine/doctor/doctor.h"
-#include "lexer/text.h"
 
 #include "engine/host/iommu.h"
 #include "engine/rules/match.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,6 +4,7 @@
  * directory is searched at any depth, and the scripts that its scripts name are read as well.
  */
 #include "engine/doctor/doctor.h"
+
 #include "engine/rules/match.h"
 #include "lexer/text.h"
 

@@ -1,5 +1,6 @@
 /* Check: whether AppArmor and SELinux let the hook run the engine. */
 #include "engine/doctor/doctor.h"
+
 #include "lexer/text.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* Checks of the surroundings: the user, the state directory, udev, Synology's DSM.
  */
 #include "engine/doctor/doctor.h"
+
 #include "lexer/text.h"
 
 #include <stdlib.h>

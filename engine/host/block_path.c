@@ -1,14 +1,14 @@
 #include "engine/host/block_path.h"
 
+#include "engine/host/names.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-
-#include "engine/host/names.h"
-#include "lexer/memory.h"
-#include "lexer/text.h"
 
 /* `file` is below /dev. The kernel writes "cciss/c0d0" as "cciss!c0d0". */
 static struct node *block_path_find_name(const struct graph *graph, const char *file) {

@@ -1,13 +1,13 @@
 #include "engine/host/block_stack.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine/host/block_path.h"
 #include "engine/host/place.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define BLOCK "sys/class/block"
 #define BLOCK_OF_OLD_KERNELS "sys/block"

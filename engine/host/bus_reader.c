@@ -1,12 +1,12 @@
 #include "engine/host/bus_reader.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "engine/host/names.h"
 #include "engine/host/usage.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 void bus_reader_miss(const struct reading *reading, const char *name, const char *why, int error) {
     const struct device *device = reading->device;

@@ -1,13 +1,14 @@
 /* The display and the keyboard of the host's console. */
+#include "engine/host/guards.h"
+
+#include "engine/host/place.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "engine/host/guards.h"
-#include "engine/host/place.h"
-#include "lexer/memory.h"
-#include "lexer/text.h"
 
 #define FRAMEBUFFERS "sys/class/graphics"
 #define CONSOLES "sys/class/vtconsole"

@@ -1,9 +1,9 @@
 #include "engine/host/device_set.h"
 
+#include "lexer/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include "lexer/memory.h"
 
 /* The first place whose device is not below `device`. */
 static size_t device_set_lower_bound(const struct device_set *set, size_t device) {

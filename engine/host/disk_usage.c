@@ -1,13 +1,14 @@
 /* What the host uses its disks for: file systems, swap, and arrays, volumes or pools that are made
  * of them. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine/host/block_stack.h"
+
 #include "engine/host/guards.h"
 #include "engine/host/mounts.h"
 #include "engine/host/zfs.h"
 #include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* For `umount` in a shell; the caller frees it. NULL for the root, which cannot be unmounted, and
  * for what double quotes do not protect. */

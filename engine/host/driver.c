@@ -1,7 +1,6 @@
 #include "engine/host/driver.h"
 
 #include "engine/host/host.h"
-
 #include "engine/host/tree.h"
 #include "engine/system/deadline.h"
 #include "engine/system/helper.h"

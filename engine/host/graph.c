@@ -1,10 +1,10 @@
 #include "engine/host/graph.h"
 
+#include "lexer/memory.h"
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "lexer/memory.h"
 
 static int graph_by_name(const void *a, const void *b) {
     return strcmp(((const struct node *)a)->name, ((const struct node *)b)->name);

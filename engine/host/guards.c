@@ -1,11 +1,11 @@
 #include "engine/host/guards.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine/host/driver.h"
 #include "engine/host/place.h"
 #include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 enum {
     CLASS_STORAGE = 0x01,

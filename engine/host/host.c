@@ -1,8 +1,8 @@
 #include "engine/host/host.h"
-#include "engine/model/device.h"
 
 #include "engine/host/tree.h"
 #include "engine/model/address.h"
+#include "engine/model/device.h"
 
 #include <stdlib.h>
 

@@ -1,15 +1,15 @@
 #include "engine/host/iommu.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine/host/bus_reader.h"
 #include "engine/host/driver.h"
 #include "engine/host/usage.h"
 #include "engine/model/address.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define GROUPS "sys/kernel/iommu_groups"
 

@@ -1,14 +1,14 @@
 #include "engine/host/mounts.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "engine/host/block_path.h"
 #include "engine/host/zfs.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum {
     FIXED_FIELDS = 6, /* id, parent, device, root, mount point, options; then "-"; proc(5) */

@@ -1,12 +1,12 @@
 #include "engine/host/names.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "lexer/memory.h"
 #include "lexer/text.h"
 #include "lexer/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* What the list says of one id that a PCI device of the host has. */
 struct names_entry {

@@ -1,5 +1,13 @@
 /* What the host uses its network cards for: routes, addresses, and bridges, bonds or tunnels that
  * are made of them. */
+#include "engine/host/driver.h"
+
+#include "engine/host/guards.h"
+#include "engine/host/place.h"
+#include "engine/host/routes.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -8,13 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "engine/host/driver.h"
-#include "engine/host/guards.h"
-#include "engine/host/place.h"
-#include "engine/host/routes.h"
-#include "lexer/memory.h"
-#include "lexer/text.h"
 
 #define NET "sys/class/net"
 

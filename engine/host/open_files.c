@@ -1,5 +1,10 @@
 #include "engine/host/open_files.h"
 
+#include "engine/host/guards.h"
+#include "engine/host/place.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,11 +14,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include "engine/host/guards.h"
-#include "engine/host/place.h"
-#include "lexer/memory.h"
-#include "lexer/text.h"
 
 #define LIBVIRT "run/libvirt/qemu"
 

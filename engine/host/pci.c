@@ -1,17 +1,17 @@
 #include "engine/host/pci.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "engine/host/bus_reader.h"
 #include "engine/host/driver.h"
 #include "engine/host/iommu.h"
 #include "engine/model/address.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define PCI "sys/bus/pci/devices"
 

@@ -1,14 +1,14 @@
 #include "engine/host/place.h"
 
+#include "engine/host/block_path.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-
-#include "engine/host/block_path.h"
-#include "lexer/memory.h"
-#include "lexer/text.h"
 
 #define CONFIGFS_VHOST "sys/kernel/config/target/vhost"
 

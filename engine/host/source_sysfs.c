@@ -1,12 +1,6 @@
 /* The host snapshot from sysfs (Documentation/ABI/testing/sysfs-bus-pci, sysfs-bus-usb). */
 #include "engine/host/source_sysfs.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "engine/host/bus_reader.h"
 #include "engine/host/driver.h"
 #include "engine/host/guards.h"
@@ -17,6 +11,12 @@
 #include "engine/host/usage.h"
 #include "engine/host/usb.h"
 #include "lexer/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const struct bus_reader *const readers[] = {&bus_reader_pci, &bus_reader_usb};
 

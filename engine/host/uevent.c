@@ -1,8 +1,8 @@
 #include "engine/host/uevent.h"
-#include "engine/model/address.h"
-#include "engine/model/device.h"
 
 #include "engine/host/names.h"
+#include "engine/model/address.h"
+#include "engine/model/device.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 

@@ -1,14 +1,14 @@
 #include "engine/host/usage.h"
 
+#include "engine/host/names.h"
+#include "lexer/memory.h"
+#include "lexer/text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "engine/host/names.h"
-#include "lexer/memory.h"
-#include "lexer/text.h"
 
 void usage_init(struct usage *usage, struct host *host, const struct tree *tree) {
     *usage = (struct usage){.host = host, .tree = tree};

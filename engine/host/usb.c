@@ -1,15 +1,15 @@
 #include "engine/host/usb.h"
 
+#include "engine/host/bus_reader.h"
+#include "engine/host/usage.h"
+#include "engine/model/address.h"
+#include "lexer/memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-
-#include "engine/host/bus_reader.h"
-#include "engine/host/usage.h"
-#include "engine/model/address.h"
-#include "lexer/memory.h"
 
 #define USB "sys/bus/usb/devices"
 

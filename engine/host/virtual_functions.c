@@ -1,9 +1,10 @@
 /* Physical functions (SR-IOV) that have virtual ones: each of these may be in use, and all are
  * removed when their physical function is unbound. */
-#include <stdlib.h>
-
 #include "engine/host/guards.h"
+
 #include "lexer/memory.h"
+
+#include <stdlib.h>
 
 /* Linux before 3.8 has no sriov_numvfs, but a link from each virtual function. */
 void virtual_functions_find_usage(struct usage *usage) {

@@ -1,12 +1,12 @@
 #include "engine/host/zfs.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "engine/host/block_path.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define POOLS "proc/spl/kstat/zfs"
 #define CACHE "etc/zfs/zpool.cache"

@@ -1,4 +1,5 @@
 #include "engine/run/guest_removal.h"
+
 #include "engine/libvirt/domain_xml.h"
 
 #include <stdlib.h>

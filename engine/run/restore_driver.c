@@ -1,7 +1,7 @@
 #include "engine/backend/backend.h"
+
 #include "engine/host/driver.h"
 #include "engine/run/run.h"
-
 #include "engine/state/pending.h"
 
 #include <stdio.h>

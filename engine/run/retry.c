@@ -1,4 +1,5 @@
 #include "engine/run/retry.h"
+
 struct retry retry_start(struct clock *clock) {
     return (struct retry){clock, clock->now_ms(clock), RETRY_FIRST_MS, RETRY_LONGEST_MS};
 }

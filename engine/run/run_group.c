@@ -1,7 +1,7 @@
 #include "engine/host/iommu.h"
-#include "engine/run/run.h"
 
 #include "engine/backend/backend.h"
+#include "engine/run/run.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 #include "engine/state/device_db.h"
+
 #include "engine/model/address.h"
 #include "engine/model/device.h"
-
 #include "engine/state/state_file.h"
 #include "engine/system/file.h"
 #include "lexer/memory.h"

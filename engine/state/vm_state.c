@@ -1,7 +1,7 @@
 #include "engine/state/vm_state.h"
+
 #include "engine/model/address.h"
 #include "engine/model/device.h"
-
 #include "engine/state/state_file.h"
 #include "engine/system/clock.h"
 #include "engine/system/file.h"

@@ -1,13 +1,13 @@
 #include "engine/trigger/manual_detach.h"
+
+#include "engine/backend/backend.h"
 #include "engine/host/driver.h"
 #include "engine/libvirt/domain_xml.h"
 #include "engine/model/address.h"
-#include "engine/system/clock.h"
-
-#include "engine/backend/backend.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/clock.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 

@@ -1,6 +1,4 @@
 #include "engine/trigger/plug.h"
-#include "engine/system/clock.h"
-#include "lexer/text.h"
 
 #include "engine/host/tree.h"
 #include "engine/libvirt/domain_list.h"
@@ -9,6 +7,8 @@
 #include "engine/state/device_db.h"
 #include "engine/state/lock.h"
 #include "engine/state/vm_state.h"
+#include "engine/system/clock.h"
+#include "lexer/text.h"
 
 #include <errno.h>
 #include <stdlib.h>

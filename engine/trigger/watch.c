@@ -1,11 +1,10 @@
 #include "engine/trigger/watch.h"
 
 #include "engine/host/host.h"
-#include "engine/model/device.h"
-#include "engine/system/clock.h"
-
 #include "engine/host/uevent_socket.h"
+#include "engine/model/device.h"
 #include "engine/state/device_db.h"
+#include "engine/system/clock.h"
 #include "lexer/memory.h"
 
 #include <errno.h>
