@@ -88,6 +88,25 @@ static inline void set_present(const char *address, bool present) {
     assert_int_equal(present ? rename(hidden, link) : rename(link, hidden), 0);
 }
 
+/* What the host driver of a PCI device is in the copy, "" for none. */
+static inline void set_driver(const char *address, const char *driver) {
+    char link[256], target[128];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
+    snprintf(target, sizeof target, "/sys/bus/pci/drivers/%s", driver);
+    unlink(link);
+    if (*driver)
+        assert_int_equal(symlink(target, link), 0);
+}
+
+static inline const char *driver_of(const char *address) {
+    static char target[128];
+    char link[256];
+    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    target[length < 0 ? 0 : length] = '\0';
+    return length < 0 ? "none" : strrchr(target, '/') + 1;
+}
+
 static inline int set_up(void **state) {
     (void)state;
     snprintf(directory, sizeof directory, "/tmp/virt-rules-test-XXXXXX");

@@ -11,24 +11,6 @@
 static bool driver_comes, clings;
 static char reclaimed[128];
 
-static void set_driver(const char *address, const char *driver) {
-    char link[256], target[128];
-    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
-    snprintf(target, sizeof target, "/sys/bus/pci/drivers/%s", driver);
-    unlink(link);
-    if (*driver)
-        assert_int_equal(symlink(target, link), 0);
-}
-
-static const char *driver_of(const char *address) {
-    static char target[128];
-    char link[256];
-    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
-    ssize_t length = readlink(link, target, sizeof target - 1);
-    target[length < 0 ? 0 : length] = '\0';
-    return length < 0 ? "none" : strrchr(target, '/') + 1;
-}
-
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type of the port */
 static int no_release(const struct host *host, const struct device *device,
                       struct failure *failure) {

@@ -830,24 +830,6 @@ static unsigned failing_attach, attaches;
 static const char *stubborn; /* has a host driver that does not let go */
 static bool no_driver_comes, guest_is_deaf;
 
-static void set_driver(const char *address, const char *driver) {
-    char link[256], target[128];
-    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
-    snprintf(target, sizeof target, "/sys/bus/pci/drivers/%s", driver);
-    unlink(link);
-    if (*driver)
-        assert_int_equal(symlink(target, link), 0);
-}
-
-static const char *driver_of(const char *address) {
-    static char target[128];
-    char link[256];
-    snprintf(link, sizeof link, "%s/sys/bus/pci/devices/%s/driver", host_root, address);
-    ssize_t length = readlink(link, target, sizeof target - 1);
-    target[length < 0 ? 0 : length] = '\0';
-    return length < 0 ? "none" : strrchr(target, '/') + 1;
-}
-
 static void assert_drivers(const char *first, const char *second, const char *third) {
     assert_string_equal(driver_of(FIRST), first);
     assert_string_equal(driver_of(SECOND), second);
