@@ -100,6 +100,16 @@ static void vm_state_finish_devices(struct vm_state_device **list, size_t *count
     *count = 0;
 }
 
+static void vm_state_remove_device(struct vm_state_device *list, size_t *count,
+                                   const char *address) {
+    struct vm_state_device *found = vm_state_find_device(list, *count, address);
+    if (!found)
+        return;
+    vm_state_finish_device(found);
+    (*count)--;
+    memmove(found, found + 1, (size_t)(list + *count - found) * sizeof *list);
+}
+
 const struct vm_state_device *vm_state_find_unbound(const struct vm_state *vm_state,
                                                     const char *address) {
     return vm_state_find_device(vm_state->unbound, vm_state->unbound_count, address);
@@ -122,12 +132,7 @@ bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device
 }
 
 void vm_state_remove_unbound(struct vm_state *vm_state, const char *address) {
-    struct vm_state_device *taken =
-        vm_state_find_device(vm_state->unbound, vm_state->unbound_count, address);
-    if (!taken)
-        return;
-    vm_state_finish_device(taken);
-    *taken = vm_state->unbound[--vm_state->unbound_count];
+    vm_state_remove_device(vm_state->unbound, &vm_state->unbound_count, address);
 }
 
 bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
@@ -148,13 +153,30 @@ void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct dev
 }
 
 bool vm_state_readmit(struct vm_state *vm_state, const char *address) {
-    struct vm_state_device *found =
-        vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
-    if (!found)
-        return false;
-    vm_state_finish_device(found);
-    *found = vm_state->dismissed[--vm_state->dismissed_count];
-    return true;
+    size_t before = vm_state->dismissed_count;
+    vm_state_remove_device(vm_state->dismissed, &vm_state->dismissed_count, address);
+    return vm_state->dismissed_count < before;
+}
+
+void vm_state_park(struct vm_state *vm_state, const char *time) {
+    if (!vm_state->parked_since)
+        vm_state->parked_since = memory_strdup(time);
+}
+
+void vm_state_add_parked(struct vm_state *vm_state, const struct device *device,
+                         const char *driver) {
+    vm_state_remove_device(vm_state->parked, &vm_state->parked_count, device->address);
+    vm_state_add_device(
+        &vm_state->parked, &vm_state->parked_count,
+        (struct vm_state_device){device->address, device->id, device->iommu_group, (char *)driver});
+}
+
+bool vm_state_unpark(struct vm_state *vm_state) {
+    bool was_parked = vm_state->parked_since;
+    free(vm_state->parked_since);
+    vm_state->parked_since = NULL;
+    vm_state_finish_devices(&vm_state->parked, &vm_state->parked_count);
+    return was_parked;
 }
 
 static void vm_state_finish_result(struct vm_state_result *result) {
@@ -177,6 +199,7 @@ static void vm_state_finish_results(struct vm_state *vm_state) {
 
 void vm_state_end(struct vm_state *vm_state) {
     vm_state->restarted = vm_state->damaged = false;
+    vm_state_unpark(vm_state);
     vm_state_finish_devices(&vm_state->dismissed, &vm_state->dismissed_count);
     vm_state_finish_results(vm_state);
 }
@@ -357,7 +380,7 @@ static bool vm_state_read_device(struct vm_state_device *device, char **line) {
            !strcmp(address, device->address) && device_id_parse(text_next_field(line), &device->id);
 }
 
-static bool vm_state_read_unbound(struct vm_state *vm_state, char *line) {
+static bool vm_state_read_with_driver(struct vm_state_device **list, size_t *count, char *line) {
     struct vm_state_device device = {0};
     unsigned long long group = 0;
     if (!vm_state_read_device(&device, &line))
@@ -368,7 +391,7 @@ static bool vm_state_read_unbound(struct vm_state *vm_state, char *line) {
         return false;
     device.iommu_group = has_group ? (int)group : -1;
     device.driver = strcmp(driver, "-") ? (char *)driver : NULL;
-    vm_state_add_device(&vm_state->unbound, &vm_state->unbound_count, device);
+    vm_state_add_device(list, count, device);
     return true;
 }
 
@@ -380,13 +403,25 @@ static bool vm_state_read_dismissed(struct vm_state *vm_state, char *line) {
     return true;
 }
 
+static bool vm_state_read_parked(struct vm_state *vm_state, char *line) {
+    const char *time = text_next_field(&line);
+    if (!time)
+        return false;
+    vm_state_park(vm_state, time);
+    return true;
+}
+
 /* Returns false for a line that no version writes. */
 static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ended) {
     const char *word = text_next_field(&line);
     if (!word)
         return false;
     if (!strcmp(word, "taken"))
-        return vm_state_read_unbound(vm_state, line);
+        return vm_state_read_with_driver(&vm_state->unbound, &vm_state->unbound_count, line);
+    if (!strcmp(word, "parked"))
+        return vm_state_read_parked(vm_state, line);
+    if (!strcmp(word, "parked-device"))
+        return vm_state_read_with_driver(&vm_state->parked, &vm_state->parked_count, line);
     if (!strcmp(word, "dismissed"))
         return vm_state_read_dismissed(vm_state, line);
     if (!strcmp(word, "result"))
@@ -505,6 +540,14 @@ bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uui
     return true;
 }
 
+bool vm_state_is_parked(const char *state, const char *uuid, const struct vm_start *start) {
+    struct vm_state vm_state;
+    bool is_parked = vm_state_load(&vm_state, state, uuid) && vm_state.parked_since &&
+                     vm_state_is_same_start(&vm_state, start);
+    vm_state_finish(&vm_state);
+    return is_parked;
+}
+
 /* --- writing it */
 
 static void vm_state_put_id(char text[16], long number) {
@@ -512,6 +555,16 @@ static void vm_state_put_id(char text[16], long number) {
         snprintf(text, 16, "-");
     else
         snprintf(text, 16, "%ld", number);
+}
+
+static void vm_state_put_with_driver(struct state_text *file, const char *word,
+                                     const struct vm_state_device *list, size_t count) {
+    char group[16];
+    for (size_t i = 0; i < count; i++) {
+        vm_state_put_id(group, list[i].iommu_group);
+        state_file_add_line(file, "%s %s %04x:%04x %s %s", word, list[i].address, list[i].id.vendor,
+                            list[i].id.device, group, list[i].driver ? list[i].driver : "-");
+    }
 }
 
 static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
@@ -524,15 +577,13 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
         state_file_add_line(file, "restarted");
     if (vm_state->damaged)
         state_file_add_line(file, "damaged");
-    for (size_t i = 0; i < vm_state->unbound_count; i++) {
-        const struct vm_state_device *taken = &vm_state->unbound[i];
-        vm_state_put_id(number, taken->iommu_group);
-        state_file_add_line(file, "taken %s %04x:%04x %s %s", taken->address, taken->id.vendor,
-                            taken->id.device, number, taken->driver ? taken->driver : "-");
-    }
+    vm_state_put_with_driver(file, "taken", vm_state->unbound, vm_state->unbound_count);
     for (size_t i = 0; i < vm_state->dismissed_count; i++)
         state_file_add_line(file, "dismissed %s %04x:%04x", vm_state->dismissed[i].address,
                             vm_state->dismissed[i].id.vendor, vm_state->dismissed[i].id.device);
+    if (vm_state->parked_since)
+        state_file_add_line(file, "parked %s", vm_state->parked_since);
+    vm_state_put_with_driver(file, "parked-device", vm_state->parked, vm_state->parked_count);
     for (size_t i = 0; i < vm_state->result_count; i++)
         vm_state_put_result(file, &vm_state->results[i]);
     state_file_add_line(file, "end");
@@ -540,7 +591,7 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
-           !vm_state->dismissed_count && !vm_state->result_count;
+           !vm_state->dismissed_count && !vm_state->parked_since && !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */

@@ -8,6 +8,8 @@
  *     damaged
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     dismissed ADDRESS VENDOR:DEVICE
+ *     parked TIME
+ *     parked-device ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     result {JSON}
  *     end                                    last
  *
@@ -70,6 +72,12 @@ struct vm_state {
     struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
                                       after the guest's boot does not attach them again */
     size_t dismissed_count;
+    char *parked_since; /* time in the log; NULL: the VM is not parked. While it is, no engine
+                           attaches anything to it */
+    struct vm_state_device *parked; /* devices that 'park' took out, in the order in which it did:
+                                       the VM keeps its claim to them until it stops or is unparked.
+                                       Empty when the VM is not parked */
+    size_t parked_count;
     struct vm_state_result *results; /* the newest last */
     size_t result_count;
 };
@@ -99,6 +107,18 @@ void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct dev
 bool vm_state_readmit(struct vm_state *vm_state, const char *address);
 bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
                             struct device_id id);
+
+/* Parks the VM from that time on; one that is parked stays so since then. */
+void vm_state_park(struct vm_state *vm_state, const char *time);
+/* Adds to the devices of a parked VM, or replaces what is noted of that address. `driver`: the
+ * host's, NULL or "" for none. */
+void vm_state_add_parked(struct vm_state *vm_state, const struct device *device,
+                         const char *driver);
+/* Ends it. Returns true when the VM was parked. */
+bool vm_state_unpark(struct vm_state *vm_state);
+/* Whether that start of the VM is parked. Changes nothing; the caller need not have the VM's lock
+ * to ask, but to rely on the answer. */
+bool vm_state_is_parked(const char *state, const char *uuid, const struct vm_start *start);
 
 /* Adds to the list, unless its address is there. Returns true when it was not. */
 bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device,

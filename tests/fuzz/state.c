@@ -78,12 +78,16 @@ static void look_at_life(void) {
     for (size_t i = 0; i < vm_state.unbound_count; i++)
         expect(vm_state.unbound[i].address && *vm_state.unbound[i].address &&
                vm_state.unbound[i].iommu_group >= -1);
+    for (size_t i = 0; i < vm_state.parked_count; i++)
+        expect(vm_state.parked[i].address && *vm_state.parked[i].address);
     for (size_t i = 0; i < vm_state.result_count; i++)
         expect(vm_state.results[i].time && vm_state.results[i].since);
     if (found && !vm_state.error) {
         expect(vm_state_save(&vm_state, directory, UUID, &failure) == 0);
         bool kept = vm_state_load(&again, directory, UUID);
         expect(!kept || (again.unbound_count == vm_state.unbound_count && !again.ignored &&
+                         again.parked_count == vm_state.parked_count &&
+                         !again.parked_since == !vm_state.parked_since &&
                          again.result_count == vm_state.result_count));
         vm_state_finish(&again);
     }

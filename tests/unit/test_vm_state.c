@@ -131,6 +131,62 @@ static void what_a_person_took_out_is_of_one_life(void **state) {
     vm_state_finish(&read);
 }
 
+static void parking_is_of_one_start(void **state) {
+    (void)state;
+    struct vm_state vm_state = {.id = 7, .process = 70}, read;
+    struct device first = coral("0000:03:00.0"), stick = coral("1-1.4");
+    const struct vm_start same = {.id = 7, .process = 70}, next = {.id = 7, .process = 71};
+    stick.iommu_group = -1;
+    assert_false(vm_state_is_parked(directory, UUID, &same));
+    vm_state_park(&vm_state, "2026-11-29T08:33:03.123+00:00");
+    vm_state_park(&vm_state, "2026-11-29T09:00:00.000+00:00"); /* it is parked already */
+    save(&vm_state);
+    assert_true(vm_state_exists(directory, UUID)); /* although nothing else is noted */
+    vm_state_add_parked(&vm_state, &stick, "");
+    vm_state_add_parked(&vm_state, &first, "apex");
+    stick.id.device = 0x30; /* another one came to the port, and went out too */
+    vm_state_add_parked(&vm_state, &stick, "usb");
+    save(&vm_state);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_is_parked(directory, UUID, &same));
+    assert_false(vm_state_is_parked(directory, UUID, &next));
+    assert_true(vm_state_open(&read, directory, UUID, &same));
+    assert_null(read.ignored);
+    assert_string_equal(read.parked_since, "2026-11-29T08:33:03.123+00:00");
+    assert_int_equal(read.parked_count, 2);
+    assert_string_equal(read.parked[0].address, "0000:03:00.0");
+    assert_string_equal(read.parked[0].driver, "apex");
+    assert_int_equal(read.parked[0].iommu_group, 9);
+    assert_string_equal(read.parked[1].address, "1-1.4");
+    assert_int_equal(read.parked[1].id.device, 0x30);
+    assert_int_equal(read.parked[1].iommu_group, -1);
+    vm_state_finish(&read);
+    assert_true(vm_state_open(&read, directory, UUID, &next)); /* its devices are not parked */
+    assert_null(read.parked_since);
+    assert_int_equal(read.parked_count, 0);
+    vm_state_finish(&read);
+    assert_true(vm_state_open(&read, directory, UUID, &same));
+    assert_true(vm_state_unpark(&read));
+    assert_false(vm_state_unpark(&read));
+    assert_int_equal(read.parked_count, 0);
+    save(&read);
+    assert_false(vm_state_exists(directory, UUID));
+    assert_false(vm_state_is_parked(directory, UUID, &same));
+    vm_state_finish(&read);
+}
+
+static void an_ended_vm_is_not_parked(void **state) {
+    (void)state;
+    struct vm_state vm_state = {.id = 7};
+    struct device first = coral("0000:03:00.0");
+    vm_state_park(&vm_state, "T");
+    vm_state_add_parked(&vm_state, &first, "apex");
+    vm_state_end(&vm_state);
+    assert_null(vm_state.parked_since);
+    assert_int_equal(vm_state.parked_count, 0);
+    vm_state_finish(&vm_state);
+}
+
 static void an_empty_life_is_no_file(void **state) {
     (void)state;
     struct vm_state vm_state = {.id = 7, .restarted = true};
@@ -585,6 +641,8 @@ int main(void) {
         TEST(nothing_is_known_at_first),
         TEST(what_is_saved_is_read),
         TEST(what_a_person_took_out_is_of_one_life),
+        TEST(parking_is_of_one_start),
+        TEST(an_ended_vm_is_not_parked),
         TEST(an_empty_life_is_no_file),
         TEST(no_temporary_file_stays),
         TEST(another_boot_is_another_life),
