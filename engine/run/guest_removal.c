@@ -1,6 +1,7 @@
 #include "engine/run/guest_removal.h"
 
 #include "engine/libvirt/domain_xml.h"
+#include "lexer/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,108 +20,173 @@ static bool guest_removal_has(const struct domain *domain, const struct domain_h
     return false;
 }
 
-static enum guest_removal_view guest_removal_look(const struct guest_removal *removal,
-                                                  struct virt_error *error) {
+/* All are devices of one VM. `error` says why there is VIEW_NOTHING. */
+static void guest_removal_look(const struct guest_removal *removals, enum guest_removal_view *views,
+                               size_t count, struct virt_error *error) {
+    const struct virt *virt = removals->virt;
+    const struct domain *domain = removals->domain;
     struct domain now;
     char *xml = NULL;
-    if (removal->virt->ops->domain_xml(removal->virt, domain_key(removal->domain), &xml, error) < 0)
-        return error->kind == VIRT_NO_DOMAIN || error->kind == VIRT_NOT_RUNNING ? VIEW_NO_VM
-                                                                                : VIEW_NOTHING;
-    int status = domain_xml_parse(&now, xml, strlen(xml), &error->failure);
-    free(xml);
-    if (status < 0) {
+    enum guest_removal_view view = VIEW_NOTHING;
+    bool is_read = false;
+    if (virt->ops->domain_xml(removals->virt, domain_key(domain), &xml, error) < 0) {
+        if (error->kind == VIRT_NO_DOMAIN || error->kind == VIRT_NOT_RUNNING)
+            view = VIEW_NO_VM;
+    } else if (domain_xml_parse(&now, xml, strlen(xml), &error->failure) < 0) {
         error->kind = VIRT_FAILED;
         failure_hint(&error->failure, "this is libvirt's XML of the VM: see 'virsh dumpxml'");
-        return VIEW_NOTHING;
+    } else if (now.id < 0 || (domain->id >= 0 && now.id != domain->id)) {
+        view = VIEW_NO_VM; /* the id tells one start of a VM from the next */
+        domain_finish(&now);
+    } else {
+        is_read = true;
     }
-    /* The id tells one start of a VM from the next. */
-    enum guest_removal_view view =
-        now.id < 0 || (removal->domain->id >= 0 && now.id != removal->domain->id) ? VIEW_NO_VM
-        : guest_removal_has(&now, removal->hostdev)                               ? VIEW_ATTACHED
-                                                                                  : VIEW_DETACHED;
-    domain_finish(&now);
-    return view;
+    free(xml);
+    for (size_t i = 0; i < count; i++)
+        views[i] = !is_read                                       ? view
+                   : guest_removal_has(&now, removals[i].hostdev) ? VIEW_ATTACHED
+                                                                  : VIEW_DETACHED;
+    if (is_read)
+        domain_finish(&now);
 }
 
-/* Waits for an event. Returns true when the VM is to be looked at: an event of this device or of
- * the VM's end, or none in time. A lost connection is watched again. */
-static bool guest_removal_wait_for_event(const struct guest_removal *removal, int64_t wait,
-                                         enum virt_event_kind *kind) {
-    struct virt_event event;
+/* What is known of a device that is waited for. */
+struct guest_removal_seen {
+    enum guest_removal_view *views;
+    bool *refused; /* the guest has said so */
+};
+
+static bool guest_removal_is_awaited(const struct guest_removal *removals,
+                                     const struct guest_removal_result *results, size_t count,
+                                     const char *alias) {
+    for (size_t i = 0; i < count; i++)
+        if (results[i].asked && !strcmp(removals[i].hostdev->alias, alias))
+            return true;
+    return false;
+}
+
+/* Waits for an event. Returns true when the VM is to be looked at: an event of one of the devices
+ * or of the VM's end, or none in time. A lost connection is watched again. */
+static bool guest_removal_wait_for_event(const struct guest_removal *removals,
+                                         const struct guest_removal_result *results, size_t count,
+                                         int64_t wait, struct virt_event *event) {
+    struct virt *virt = removals->virt;
     struct virt_error ignored;
-    if (removal->virt->ops->wait(removal->virt, (int)wait, &event, &ignored) < 0) {
-        removal->clock->sleep_ms(removal->clock, wait);
-        removal->virt->ops->watch(removal->virt, domain_key(removal->domain), &ignored);
-        event.kind = VIRT_EVENT_NONE;
+    if (virt->ops->wait(virt, (int)wait, event, &ignored) < 0) {
+        removals->clock->sleep_ms(removals->clock, wait);
+        virt->ops->watch(virt, domain_key(removals->domain), &ignored);
+        event->kind = VIRT_EVENT_NONE;
     }
-    *kind = event.kind;
-    return event.kind == VIRT_EVENT_NONE || event.kind == VIRT_EVENT_STOPPED ||
-           !strcmp(event.alias, removal->hostdev->alias);
+    return event->kind == VIRT_EVENT_NONE || event->kind == VIRT_EVENT_STOPPED ||
+           guest_removal_is_awaited(removals, results, count, event->alias);
 }
 
-/* Returns what was seen last; of VIEW_NOTHING `error` says why. */
-static enum guest_removal_view guest_removal_watch(const struct guest_removal *removal,
-                                                   bool *refused, struct virt_error *error) {
-    int64_t limit = removal->limit_ms ? removal->limit_ms : GUEST_REMOVAL_LIMIT_MS, left;
-    struct retry retry = retry_start(removal->clock);
-    enum guest_removal_view view = guest_removal_look(removal, error);
-    while ((view == VIEW_ATTACHED || view == VIEW_NOTHING) && !*refused &&
-           (left = retry_left(&retry, limit)) > 0) {
-        enum virt_event_kind kind;
-        if (!guest_removal_wait_for_event(removal, retry.wait < left ? retry.wait : left, &kind))
+static bool guest_removal_is_over(const struct guest_removal_seen *seen,
+                                  const struct guest_removal_result *results, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (results[i].asked && !seen->refused[i] &&
+            (seen->views[i] == VIEW_ATTACHED || seen->views[i] == VIEW_NOTHING))
+            return false;
+    return true;
+}
+
+/* `error` says why nothing was seen in the end. */
+static void guest_removal_watch(const struct guest_removal *removals,
+                                const struct guest_removal_result *results, size_t count,
+                                struct guest_removal_seen *seen, struct virt_error *error) {
+    int64_t limit = removals->limit_ms ? removals->limit_ms : GUEST_REMOVAL_LIMIT_MS, left;
+    struct retry retry = retry_start(removals->clock);
+    guest_removal_look(removals, seen->views, count, error);
+    while (!guest_removal_is_over(seen, results, count) && (left = retry_left(&retry, limit)) > 0) {
+        struct virt_event event;
+        if (!guest_removal_wait_for_event(removals, results, count,
+                                          retry.wait < left ? retry.wait : left, &event))
             continue;
-        view = guest_removal_look(removal, error);
-        *refused = view == VIEW_ATTACHED && kind == VIRT_EVENT_REFUSED;
+        guest_removal_look(removals, seen->views, count, error);
+        for (size_t i = 0; i < count; i++)
+            seen->refused[i] |= seen->views[i] == VIEW_ATTACHED &&
+                                event.kind == VIRT_EVENT_REFUSED &&
+                                !strcmp(event.alias, removals[i].hostdev->alias);
         retry_next(&retry, limit);
     }
-    return view;
 }
 
-static enum guest_answer guest_removal_answer(struct virt_error *result, enum guest_answer answer,
-                                              const char *message, const char *hint) {
-    *result = (struct virt_error){.kind = VIRT_FAILED};
-    failure_set(&result->failure, "%s", message);
-    failure_hint(&result->failure, "%s", hint);
-    return answer;
+static void guest_removal_answer(struct guest_removal_result *result, enum guest_answer answer,
+                                 const char *message, const char *hint) {
+    *result = (struct guest_removal_result){.answer = answer, .error = {.kind = VIRT_FAILED}};
+    failure_set(&result->error.failure, "%s", message);
+    failure_hint(&result->error.failure, "%s", hint);
 }
 
-static enum guest_answer guest_removal_refused(struct virt_error *result) {
-    return guest_removal_answer(result, GUEST_REFUSED, "the guest refuses to release the device",
-                                "stop its use in the guest, or shut the VM down");
+static void guest_removal_refused(struct guest_removal_result *result) {
+    guest_removal_answer(result, GUEST_REFUSED, "the guest refuses to release the device",
+                         "stop its use in the guest, or shut the VM down");
+}
+
+void guest_removal_ask(const struct guest_removal *removal, struct guest_removal_result *result) {
+    struct virt *virt = removal->virt;
+    struct virt_error ignored;
+    enum guest_removal_view view;
+    *result = (struct guest_removal_result){.asked = true};
+    if (virt->ops->detach(virt, domain_key(removal->domain), removal->domain->id, removal->xml,
+                          &result->error) == 0)
+        return;
+    result->asked = false;
+    result->answer = GUEST_NOT_ASKED;
+    if (result->error.kind == VIRT_REFUSED) {
+        guest_removal_refused(result);
+    } else if (result->error.kind == VIRT_FAILED) {
+        /* It may be gone already, or the guest was quick. */
+        guest_removal_look(removal, &view, 1, &ignored);
+        if (view == VIEW_DETACHED)
+            guest_removal_answer(result, GUEST_RELEASED, "the VM no longer has the device", "");
+    }
+}
+
+void guest_removal_await(const struct guest_removal *removals, struct guest_removal_result *results,
+                         size_t count) {
+    struct virt_error error;
+    struct guest_removal_seen seen = {.views = memory_zalloc((count + 1) * sizeof *seen.views),
+                                      .refused = memory_zalloc(count + 1)};
+    if (!guest_removal_is_over(&seen, results, count))
+        guest_removal_watch(removals, results, count, &seen, &error);
+    for (size_t i = 0; i < count; i++) {
+        if (!results[i].asked)
+            continue;
+        switch (seen.views[i]) {
+        case VIEW_DETACHED:
+            guest_removal_answer(&results[i], GUEST_RELEASED, "the guest released it", "");
+            break;
+        case VIEW_NO_VM:
+            guest_removal_answer(&results[i], GUEST_STOPPED, "the VM has stopped",
+                                 "there is nothing left to detach");
+            break;
+        case VIEW_ATTACHED:
+            if (seen.refused[i])
+                guest_removal_refused(&results[i]);
+            else
+                guest_removal_answer(&results[i], GUEST_NO_ANSWER,
+                                     "the guest did not release the device",
+                                     "it did not answer: has it finished booting, and does it "
+                                     "support hot-plug? Stop its use in the guest, or shut the VM "
+                                     "down");
+            break;
+        case VIEW_NOTHING:
+            results[i] = (struct guest_removal_result){.answer = GUEST_UNSEEN, .error = error};
+            break;
+        }
+    }
+    free(seen.views);
+    free(seen.refused);
 }
 
 enum guest_answer guest_removal_wait(const struct guest_removal *removal,
                                      struct virt_error *result) {
-    struct virt *virt = removal->virt;
-    struct virt_error ignored;
-    bool refused = false;
+    struct guest_removal_result one;
     /* Without events the VM's XML is read at intervals: if libvirt fails, the next call says so. */
-    virt->ops->watch(virt, domain_key(removal->domain), result);
-    if (virt->ops->detach(virt, domain_key(removal->domain), removal->domain->id, removal->xml,
-                          result) < 0) {
-        if (result->kind == VIRT_REFUSED)
-            return guest_removal_refused(result);
-        /* It may be gone already, or the guest was quick. */
-        if (result->kind == VIRT_FAILED && guest_removal_look(removal, &ignored) == VIEW_DETACHED)
-            return guest_removal_answer(result, GUEST_RELEASED, "the VM no longer has the device",
-                                        "");
-        return GUEST_NOT_ASKED;
-    }
-    switch (guest_removal_watch(removal, &refused, result)) {
-    case VIEW_DETACHED:
-        return guest_removal_answer(result, GUEST_RELEASED, "the guest released it", "");
-    case VIEW_NO_VM:
-        return guest_removal_answer(result, GUEST_STOPPED, "the VM has stopped",
-                                    "there is nothing left to detach");
-    case VIEW_ATTACHED:
-        return refused ? guest_removal_refused(result)
-                       : guest_removal_answer(result, GUEST_NO_ANSWER,
-                                              "the guest did not release the device",
-                                              "it did not answer: has it finished booting, and "
-                                              "does it support hot-plug? "
-                                              "Stop its use in the guest, or shut the VM down");
-    case VIEW_NOTHING:
-        break;
-    }
-    return GUEST_UNSEEN;
+    removal->virt->ops->watch(removal->virt, domain_key(removal->domain), result);
+    guest_removal_ask(removal, &one);
+    guest_removal_await(removal, &one, 1);
+    *result = one.error;
+    return one.answer;
 }

@@ -37,4 +37,21 @@ struct guest_removal {
 enum guest_answer guest_removal_wait(const struct guest_removal *removal,
                                      struct virt_error *result);
 
+/* --- several devices of one VM, whose answers are waited for together */
+
+struct guest_removal_result {
+    bool asked; /* and the answer is still to come */
+    enum guest_answer answer;
+    struct virt_error error; /* as guest_removal_wait() has it */
+};
+
+/* Asks for one device; before the first one the caller watches the VM. Of a device that it is not
+ * worth waiting for, `result` has the answer. libvirt's call lasts until the guest releases the
+ * device, at most 5 s. */
+void guest_removal_ask(const struct guest_removal *removal, struct guest_removal_result *result);
+/* Waits until every device that was asked for has its answer, at most the limit of the first one.
+ * All are of the same VM, clock and connection. */
+void guest_removal_await(const struct guest_removal *removals, struct guest_removal_result *results,
+                         size_t count);
+
 #endif

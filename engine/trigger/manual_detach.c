@@ -2,12 +2,8 @@
 
 #include "engine/backend/backend.h"
 #include "engine/host/driver.h"
-#include "engine/libvirt/domain_xml.h"
 #include "engine/model/address.h"
-#include "engine/state/lock.h"
 #include "engine/state/pending.h"
-#include "engine/state/vm_state.h"
-#include "engine/system/clock.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -18,19 +14,6 @@
 #include <strings.h>
 
 /* --- which device */
-
-/* As the log has it. Of a PCI device that the host has lost only the address is known. */
-static char *manual_detach_text_of(const struct domain_hostdev *hostdev,
-                                   const struct device *device) {
-    struct device_id id = device ? device->id : hostdev->id;
-    char address[64];
-    if (device || hostdev->bus == BUS_PCI)
-        snprintf(address, sizeof address, "%s", device ? device->address : hostdev->address);
-    else
-        snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
-    return id.vendor || id.device ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
-                                  : memory_strdup(address);
-}
 
 static bool manual_detach_has_id(const struct device_id *id, const char *word) {
     char text[16];
@@ -59,11 +42,11 @@ static char *manual_detach_list_devices(const struct manual_detach *detach, cons
                                         size_t *count) {
     char *list = memory_strdup("");
     *count = 0;
-    for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
-        const struct domain_hostdev *hostdev = &detach->domain.hostdevs[i];
-        if (word && !manual_detach_is_called(&detach->host, hostdev, word))
+    for (size_t i = 0; i < detach->vm.domain.hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &detach->vm.domain.hostdevs[i];
+        if (word && !manual_detach_is_called(&detach->vm.host, hostdev, word))
             continue;
-        char *text = manual_detach_text_of(hostdev, backend_device_of(&detach->host, hostdev));
+        char *text = running_vm_device_text(hostdev, backend_device_of(&detach->vm.host, hostdev));
         char *longer = memory_printf("%s%s%s (%s)", list, (*count)++ ? ", " : "", text,
                                      *hostdev->alias ? hostdev->alias : "no alias");
         free(text);
@@ -75,12 +58,12 @@ static char *manual_detach_list_devices(const struct manual_detach *detach, cons
 
 static int manual_detach_choose(struct manual_detach *detach, struct virt_error *error) {
     size_t count, all;
-    const char *word = detach->request->word, *label = domain_label(&detach->domain);
+    const char *word = detach->request->word, *label = domain_label(&detach->vm.domain);
     char *list = manual_detach_list_devices(detach, word, &count);
     char *every = manual_detach_list_devices(detach, NULL, &all);
-    for (size_t i = 0; i < detach->domain.hostdev_count && count == 1; i++)
-        if (manual_detach_is_called(&detach->host, &detach->domain.hostdevs[i], word))
-            detach->hostdev = &detach->domain.hostdevs[i];
+    for (size_t i = 0; i < detach->vm.domain.hostdev_count && count == 1; i++)
+        if (manual_detach_is_called(&detach->vm.host, &detach->vm.domain.hostdevs[i], word))
+            detach->hostdev = &detach->vm.domain.hostdevs[i];
     if (count > 1) {
         virt_error_set(error, VIRT_FAILED, "name it by its address or alias",
                        "'%s' is %zu devices of VM '%s': %s", word, count, label, list);
@@ -95,83 +78,29 @@ static int manual_detach_choose(struct manual_detach *detach, struct virt_error 
     return count == 1 ? 0 : -1;
 }
 
-/* --- the VM */
-
-static int manual_detach_load_domain(struct manual_detach *detach, struct virt_error *error) {
-    const struct manual_detach_request *request = detach->request;
-    struct domain *domain = &detach->domain;
-    char *xml = NULL;
-    domain_finish(domain);
-    detach->vm_start = (struct vm_start){.id = -1, .seen = clock_ticks()};
-    if (request->virt->ops->domain_xml(request->virt, request->vm, &xml, error) < 0)
-        return -1;
-    *error = (struct virt_error){.kind = VIRT_FAILED};
-    int status = domain_xml_parse(domain, xml, strlen(xml), &error->failure);
-    free(xml);
-    if (status < 0)
-        return -1;
-    if (domain->id < 0)
-        return virt_error_set(error, VIRT_FAILED,
-                              "only a running VM holds devices; change its definition with 'virsh "
-                              "edit'",
-                              "VM '%s' is not running", domain_label(domain));
-    detach->vm_start.id = domain->id;
-    detach->vm_start.process = vm_state_process(request->host_source->root, domain->name);
-    return 0;
-}
-
-/* Another process may have worked on the VM until its lock was free: then it is read again. */
-static int manual_detach_load(struct manual_detach *detach, struct virt_error *error) {
-    const struct manual_detach_request *request = detach->request;
-    struct failure failure;
-    if (manual_detach_load_domain(detach, error) < 0)
-        return -1;
-    if (request->state) {
-        detach->lock = lock_vm(request->state, domain_key(&detach->domain), &failure);
-        if (detach->lock == LOCK_BUSY)
-            return virt_error_set(error, VIRT_FAILED,
-                                  "'virt-rules status' shows what it does; try again later", "%s",
-                                  failure.message);
-        if (detach->lock < 0)
-            fprintf(stderr, "virt-rules: %s; continuing without a lock\n", failure.message);
-        if (manual_detach_load_domain(detach, error) < 0)
-            return -1;
-    }
-    if (request->host_source->load(request->host_source, &detach->host, &failure) < 0)
-        return virt_error_set(error, VIRT_FAILED,
-                              "--sysroot takes a directory that holds sys/ and proc/", "%s",
-                              failure.message);
-    return manual_detach_choose(detach, error);
-}
-
 int manual_detach_init(struct manual_detach *detach, const struct manual_detach_request *request,
                        struct virt_error *error) {
-    *detach = (struct manual_detach){.request = request, .lock = -1};
-    if (manual_detach_load(detach, error) < 0) {
+    const struct running_vm_request vm = {
+        .virt = request->virt,
+        .host_source = request->host_source,
+        .state = request->state,
+        .vm = request->vm,
+        .off_hint = "only a running VM holds devices; change its definition with 'virsh edit'"};
+    *detach = (struct manual_detach){.request = request};
+    if (running_vm_open(&detach->vm, &vm, error) < 0 || manual_detach_choose(detach, error) < 0) {
         manual_detach_finish(detach);
         return -1;
     }
-    const struct domain_hostdev *hostdev = detach->hostdev;
-    char address[sizeof hostdev->address];
-    struct device named = {.bus = hostdev->bus,
-                           .address = address,
-                           .id = hostdev->id,
-                           .bus_number = hostdev->bus_number,
-                           .device_number = hostdev->device_number};
-    snprintf(address, sizeof address, "%s", hostdev->address);
-    detach->device = backend_device_of(&detach->host, hostdev);
-    detach->text = manual_detach_text_of(hostdev, detach->device);
-    detach->xml =
-        backend_xml(backend_type(hostdev->backend), &named, NULL); /* the source is enough */
+    detach->device = backend_device_of(&detach->vm.host, detach->hostdev);
+    detach->text = running_vm_device_text(detach->hostdev, detach->device);
+    detach->xml = running_vm_hostdev_xml(detach->hostdev);
     return 0;
 }
 
 void manual_detach_finish(struct manual_detach *detach) {
     free(detach->text);
     free(detach->xml);
-    host_finish(&detach->host);
-    domain_finish(&detach->domain);
-    lock_release(detach->lock);
+    running_vm_close(&detach->vm);
 }
 
 /* --- what is in the way */
@@ -179,10 +108,11 @@ void manual_detach_finish(struct manual_detach *detach) {
 char *manual_detach_obstacle(const struct manual_detach *detach) {
     const struct device *device = detach->device;
     if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
-        detach->host.source.may_split_group(&detach->host))
+        detach->vm.host.source.may_split_group(&detach->vm.host))
         return NULL;
-    for (size_t i = 0; i < detach->domain.hostdev_count; i++) {
-        const struct device *other = backend_device_of(&detach->host, &detach->domain.hostdevs[i]);
+    for (size_t i = 0; i < detach->vm.domain.hostdev_count; i++) {
+        const struct device *other =
+            backend_device_of(&detach->vm.host, &detach->vm.domain.hostdevs[i]);
         if (other && other != device && other->bus == BUS_PCI &&
             other->iommu_group == device->iommu_group)
             return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 "
@@ -199,15 +129,15 @@ static bool manual_detach_log_result(const struct manual_detach *detach, enum re
                                      const char *message, const char *hint) {
     const struct manual_detach_request *request = detach->request;
     char *text = failure_text(message, hint);
-    struct log_entry entry = {.vm = domain_label(&detach->domain),
-                              .uuid = detach->domain.uuid,
+    struct log_entry entry = {.vm = domain_label(&detach->vm.domain),
+                              .uuid = detach->vm.domain.uuid,
                               .event = "detach",
                               .device = detach->text,
                               .result = result,
                               .message = text};
     log_write_entry(request->log, &entry);
     if (request->state)
-        vm_state_record_result(request->state, domain_key(&detach->domain), &detach->vm_start,
+        vm_state_record_result(request->state, domain_key(&detach->vm.domain), &detach->vm.vm_start,
                                &entry, log_write_time(request->log));
     free(text);
     return result == RESULT_DETACHED;
@@ -218,10 +148,10 @@ static bool manual_detach_log_result(const struct manual_detach *detach, enum re
 static void manual_detach_note(const struct manual_detach *detach, bool dismissed) {
     struct vm_state state;
     const struct manual_detach_request *request = detach->request;
-    const char *key = domain_key(&detach->domain);
+    const char *key = domain_key(&detach->vm.domain);
     struct failure failure;
     if (!request->state || !detach->device ||
-        !vm_state_open(&state, request->state, key, &detach->vm_start))
+        !vm_state_open(&state, request->state, key, &detach->vm.vm_start))
         return;
     if (state.ignored)
         manual_detach_log_result(detach, RESULT_FAILED, state.ignored, "");
@@ -239,12 +169,13 @@ static void manual_detach_note(const struct manual_detach *detach, bool dismisse
 static void manual_detach_note_returned(const struct manual_detach *detach) {
     struct vm_state state;
     const struct manual_detach_request *request = detach->request;
-    const char *key = domain_key(&detach->domain);
+    const char *key = domain_key(&detach->vm.domain);
     char driver[64];
     if (!request->state || !detach->device ||
-        !detach->host.source.driver_of(&detach->host, detach->device, driver, sizeof driver) ||
+        !detach->vm.host.source.driver_of(&detach->vm.host, detach->device, driver,
+                                          sizeof driver) ||
         !*driver || driver_is_vfio(driver) ||
-        !vm_state_open(&state, request->state, key, &detach->vm_start))
+        !vm_state_open(&state, request->state, key, &detach->vm.vm_start))
         return;
     vm_state_remove_unbound(&state, detach->device->address);
     vm_state_save(&state, request->state, key, NULL);
@@ -255,15 +186,15 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
 static enum guest_answer manual_detach_ask_guest(const struct manual_detach *detach,
                                                  struct virt_error *error) {
     const struct manual_detach_request *request = detach->request;
-    const char *key = domain_key(&detach->domain);
+    const char *key = domain_key(&detach->vm.domain);
     const char *device = detach->device ? detach->device->address : detach->hostdev->alias;
     struct guest_removal removal = {.virt = request->virt,
                                     .clock = request->clock,
-                                    .domain = &detach->domain,
+                                    .domain = &detach->vm.domain,
                                     .hostdev = detach->hostdev,
                                     .xml = detach->xml};
     struct retry retry = retry_start(request->clock);
-    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->domain));
+    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->vm.domain));
     enum guest_answer answer;
     if (request->state)
         pending_begin(request->state, key, "detach", device, 0);
@@ -299,7 +230,7 @@ bool manual_detach_execute(struct manual_detach *detach) {
 }
 
 void manual_detach_print(const struct manual_detach *detach, FILE *out, bool json) {
-    const char *vm = domain_label(&detach->domain), *alias = detach->hostdev->alias;
+    const char *vm = domain_label(&detach->vm.domain), *alias = detach->hostdev->alias;
     const char *name = detach->device ? detach->device->name : "(unplugged)";
     char *obstacle = manual_detach_obstacle(detach);
     if (json) {

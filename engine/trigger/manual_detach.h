@@ -2,10 +2,9 @@
 #ifndef ENGINE_MANUAL_DETACH_H
 #define ENGINE_MANUAL_DETACH_H
 
-#include "engine/host/host.h"
 #include "engine/run/guest_removal.h"
 #include "engine/state/log_write.h"
-#include "engine/state/vm_state.h"
+#include "engine/trigger/running_vm.h"
 
 struct manual_detach_request {
     struct virt *virt;
@@ -21,10 +20,7 @@ struct manual_detach_request {
 
 struct manual_detach {
     const struct manual_detach_request *request;
-    int lock;
-    struct host host;
-    struct domain domain;
-    struct vm_start vm_start;
+    struct running_vm vm;
     const struct domain_hostdev *hostdev;
     const struct device *device; /* NULL: the host does not have it any more */
     char *text;                  /* "0000:03:00.0 1ac1:089a" */

@@ -192,6 +192,88 @@ static void vm_stops(void **state) {
     }
 }
 
+/* --- several devices */
+
+/* Both at the same time; the coral is number 0. */
+static void ask_for_both(struct guest_removal_result results[2]) {
+    struct domain domain;
+    struct virt *virt = double_virt_port(hypervisor);
+    sample_domain(&domain, double_virt_xml(hypervisor, FRIGATE));
+    const struct guest_removal removals[] = {{.virt = virt,
+                                              .clock = &hours.clock,
+                                              .domain = &domain,
+                                              .hostdev = backend_hostdev_of(&domain, &coral),
+                                              .xml = coral_xml},
+                                             {.virt = virt,
+                                              .clock = &hours.clock,
+                                              .domain = &domain,
+                                              .hostdev = backend_hostdev_of(&domain, &gpu),
+                                              .xml = gpu_xml}};
+    virt->ops->watch(virt, FRIGATE, &result);
+    guest_removal_ask(&removals[0], &results[0]);
+    guest_removal_ask(&removals[1], &results[1]);
+    guest_removal_await(removals, results, 2);
+    domain_finish(&domain);
+}
+
+static void both_are_waited_for_together(void **state) {
+    (void)state;
+    struct guest_removal_result results[2];
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 2, take, gpu_xml);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 4, take, coral_xml);
+    ask_for_both(results);
+    assert_int_equal(results[0].answer, GUEST_RELEASED);
+    assert_int_equal(results[1].answer, GUEST_RELEASED);
+    assert_false(results[0].asked || results[1].asked);
+    assert_int_equal(took(), 250 + 500);
+}
+
+static void one_of_both_has_no_answer(void **state) {
+    (void)state;
+    struct guest_removal_result results[2];
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 2, take, gpu_xml);
+    ask_for_both(results);
+    assert_int_equal(results[0].answer, GUEST_NO_ANSWER);
+    assert_int_equal(results[1].answer, GUEST_RELEASED);
+    assert_int_equal(took(), 60000); /* and not twice that */
+}
+
+/* What the one says while the other is asked for is not lost. */
+static void one_of_both_is_kept(void **state) {
+    (void)state;
+    struct guest_removal_result results[2];
+    double_virt_refuse(hypervisor, FRIGATE, true);
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 2, VIRT_TRANSIENT, "state change lock");
+    ask_for_both(results);
+    assert_int_equal(results[0].answer, GUEST_REFUSED);
+    assert_int_equal(results[1].answer, GUEST_NOT_ASKED);
+    assert_string_equal(results[1].error.failure.message, "state change lock");
+    assert_int_equal(took(), 0);
+}
+
+static void both_are_kept(void **state) {
+    (void)state;
+    struct guest_removal_result results[2];
+    double_virt_refuse(hypervisor, FRIGATE, true);
+    ask_for_both(results);
+    assert_int_equal(results[0].answer, GUEST_REFUSED);
+    assert_int_equal(results[1].answer, GUEST_REFUSED);
+    assert_int_equal(took(), 0);
+}
+
+static void the_vm_of_both_stops(void **state) {
+    (void)state;
+    struct guest_removal_result results[2];
+    double_virt_deaf(hypervisor, FRIGATE, true);
+    double_virt_before(hypervisor, DOUBLE_WAIT, 2, stop_vm, NULL);
+    ask_for_both(results);
+    assert_int_equal(results[0].answer, GUEST_STOPPED);
+    assert_int_equal(results[1].answer, GUEST_STOPPED);
+    assert_int_equal(took(), 250);
+}
+
 /* --- libvirt */
 
 static void cannot_be_asked(void **state) {
@@ -257,6 +339,11 @@ int main(void) {
         GUEST_TEST(another_device_goes),
         GUEST_TEST(another_device_is_kept),
         GUEST_TEST(vm_stops),
+        GUEST_TEST(both_are_waited_for_together),
+        GUEST_TEST(one_of_both_has_no_answer),
+        GUEST_TEST(one_of_both_is_kept),
+        GUEST_TEST(both_are_kept),
+        GUEST_TEST(the_vm_of_both_stops),
         GUEST_TEST(cannot_be_asked),
         GUEST_TEST(is_gone_already),
         GUEST_TEST(cannot_be_watched),

@@ -194,7 +194,7 @@ static void reads_the_vm_once_it_has_the_lock(void **state) {
     double_virt_before(hypervisor, DOUBLE_XML, 2, give_more, NULL);
     assert_int_equal(manual_detach_init(&detach, &request, &error), 0);
     assert_string_equal(detach.text, "1-1.4 1a6e:089a");
-    assert_true(detach.lock >= 0);
+    assert_true(detach.vm.lock >= 0);
     snprintf(path, sizeof path, "%s/locks/" FRIGATE, directory);
     int file = open(path, O_RDWR | O_CLOEXEC);
     assert_int_equal(flock(file, LOCK_EX | LOCK_NB), -1);
