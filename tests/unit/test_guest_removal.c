@@ -226,7 +226,7 @@ static void both_are_waited_for_together(void **state) {
     assert_int_equal(results[0].answer, GUEST_RELEASED);
     assert_int_equal(results[1].answer, GUEST_RELEASED);
     assert_false(results[0].asked || results[1].asked);
-    assert_int_equal(took(), 250 + 500);
+    assert_int_equal(took(), 250 + 1000);
 }
 
 static void one_of_both_has_no_answer(void **state) {
