@@ -1,6 +1,5 @@
 #include "engine/host/bus_reader.h"
 
-#include "engine/host/names.h"
 #include "engine/host/usage.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
@@ -73,14 +72,4 @@ struct device_id bus_reader_id(const struct reading *reading, const char *vendor
     struct device_id id = {(uint16_t)bus_reader_need_hex(reading, vendor, UINT16_MAX),
                            (uint16_t)bus_reader_need_hex(reading, device, UINT16_MAX)};
     return id.vendor ? id : (struct device_id){0, 0};
-}
-
-char *bus_reader_text(const struct reading *reading, const char *name) {
-    char *text = bus_reader_fact(reading, name);
-    if (text && *text) {
-        names_clean(text);
-        return text;
-    }
-    free(text);
-    return NULL;
 }

@@ -41,8 +41,6 @@ void bus_reader_miss_by_errno(const struct reading *reading, const char *name);
  * frees them. */
 char *bus_reader_fact(const struct reading *reading, const char *name);
 char *bus_reader_link(const struct reading *reading, const char *name);
-/* The same, safe to print; NULL when it is empty too. */
-char *bus_reader_text(const struct reading *reading, const char *name);
 /* Numbers that a device may lack; then 0. */
 uint32_t bus_reader_hex(const struct reading *reading, const char *name, uint32_t max);
 uint32_t bus_reader_decimal(const struct reading *reading, const char *name);

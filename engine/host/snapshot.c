@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 enum {
-    CONFIG_SIZE = 256, /* the header and the capabilities, without the extended ones */
+    BYTES_SIZE = 256, /* of a configuration space, all but the extended capabilities */
     SOURCES_LIMIT = 16 * 1024 * 1024
 };
 
@@ -286,9 +286,9 @@ static void snapshot_copy_lines(struct recorder *recorder, const struct row *row
     free(path);
 }
 
-static void snapshot_copy_config(struct recorder *recorder, const struct row *row,
-                                 const char *directory, const char *name) {
-    char bytes[CONFIG_SIZE], *place = snapshot_place_of(recorder, directory);
+static void snapshot_copy_bytes(struct recorder *recorder, const struct row *row,
+                                const char *directory, const char *name) {
+    char bytes[BYTES_SIZE], *place = snapshot_place_of(recorder, directory);
     int above = tree_directory(&recorder->from, directory);
     int fd = above < 0 ? -1 : openat(above, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
@@ -937,14 +937,18 @@ static const struct row rows[] = {
         "vendor device subsystem_vendor subsystem_device class numa_node boot_vga reset_method "
         "power_state sriov_numvfs",
         snapshot_keep),
-    COPIES("sys/bus/pci/devices/*", "config", snapshot_copy_config),
+    COPIES("sys/bus/pci/devices/*", "config", snapshot_copy_bytes),
     LINKS("sys/bus/pci/devices/*", "driver iommu_group physfn"),
     ENTRIES("sys/bus/usb/devices", "*"),
     ENTRIES("sys/bus/usb/devices/*", "@:*"),
     ATTRIBUTES("sys/bus/usb/devices/*",
-               "idVendor idProduct manufacturer product busnum devnum bDeviceClass bDeviceSubClass "
+               "idVendor idProduct busnum devnum speed bDeviceClass bDeviceSubClass "
                "bDeviceProtocol",
                snapshot_keep),
+    /* The maker's words, which `product` of a rule needs; a number in them may be the device's. */
+    ATTRIBUTES("sys/bus/usb/devices/*", "manufacturer product", snapshot_hide_name),
+    COPIES("sys/bus/usb/devices/*", "descriptors", snapshot_copy_bytes),
+    LINKS("sys/bus/usb/devices/[!u]*", "driver"),
     ATTRIBUTES(INTERFACES, "bInterfaceClass bInterfaceSubClass bInterfaceProtocol", snapshot_keep),
     LINKS(INTERFACES, "driver"),
     ATTRIBUTES("sys/bus/usb/devices/[!u]*", "serial", snapshot_hide_serial),

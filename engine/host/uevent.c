@@ -6,7 +6,6 @@
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,29 +61,77 @@ static void uevent_read_pci(struct device *device, const char *const *variables)
     device->name = memory_printf("PCI device %04x:%04x", device->id.vendor, device->id.device);
 }
 
-/* The device's own class, or where it has none that of its first interface, which udev has from
- * the descriptors: ":080650:030101:". */
-static uint32_t uevent_usb_class(const char *const *variables) {
-    uint32_t own[3], class = 0;
-    const char *interfaces = uevent_value_of(variables, "ID_USB_INTERFACES");
-    if (text_parse_numbers(uevent_value_of(variables, "TYPE"), 10, '/', own, 3) && own[0])
-        return (own[0] & 0xFF) << 16 | (own[1] & 0xFF) << 8 | (own[2] & 0xFF);
-    const char *end = interfaces && *interfaces == ':'
-                          ? text_parse_numbers(interfaces + 1, 16, ':', &class, 1)
-                          : NULL;
-    return end && *end == ':' ? class & 0xFFFFFF : 0;
+/* udev writes most characters as "\x20". */
+static char *uevent_decode(const char *encoded) {
+    char *text = memory_strdup(encoded), *end = text;
+    for (const char *at = text; *at;) {
+        char digits[3] = {0};
+        uint32_t code = 0;
+        if (at[0] == '\\' && at[1] == 'x' && at[2] && at[3])
+            memcpy(digits, at + 2, 2);
+        text_parse_hex(digits, UINT8_MAX, &code);
+        *end++ = code ? (char)code : *at;
+        at += code ? 4 : 1;
+    }
+    while (end > text && strchr(" \t\n", end[-1]))
+        end--;
+    *end = '\0';
+    names_clean(text);
+    return text;
 }
 
+/* A text of the device's own. For one that it lacks udev writes the number of its id. */
+static char *uevent_text(struct device *device, const char *encoded, const char *number,
+                         enum device_unknown unknown) {
+    if (!encoded || !*encoded) {
+        device->unknown |= unknown;
+        return NULL;
+    }
+    return number && !strcmp(encoded, number) ? NULL : uevent_decode(encoded);
+}
+
+/* The classes of its interfaces, each once: ":080650:030101:". */
+static void uevent_read_interfaces(struct device *device, const char *list) {
+    const char *rest = list && *list == ':' ? list : NULL;
+    uint32_t class;
+    while (rest && rest[1] && (rest = text_parse_numbers(rest + 1, 16, ':', &class, 1))) {
+        if (*rest != ':')
+            rest = NULL;
+        else
+            device_add_interface(device, class & 0xFFFFFF, NULL);
+    }
+    if (!rest || !device->interface_count)
+        device->unknown |= DEVICE_UNKNOWN_INTERFACES;
+}
+
+/* The device's own class, or where it has none that of its first interface. */
+static uint32_t uevent_usb_class(const struct device *device, const char *type) {
+    uint32_t own[3];
+    if (text_parse_numbers(type, 10, '/', own, 3) && own[0])
+        return (own[0] & 0xFF) << 16 | (own[1] & 0xFF) << 8 | (own[2] & 0xFF);
+    return device->interface_count ? device->interfaces[0].class_code : 0;
+}
+
+/* Texts and interfaces are udev's: the kernel has none of them. */
 static void uevent_read_usb(struct device *device, const char *const *variables) {
     const char *serial = uevent_value_of(variables, "ID_SERIAL_SHORT");
     device->id = uevent_id_of(uevent_value_of(variables, "PRODUCT"), '/');
-    device->class_code = uevent_usb_class(variables);
+    device->manufacturer =
+        uevent_text(device, uevent_value_of(variables, "ID_VENDOR_ENC"),
+                    uevent_value_of(variables, "ID_VENDOR_ID"), DEVICE_UNKNOWN_MANUFACTURER);
+    device->product =
+        uevent_text(device, uevent_value_of(variables, "ID_MODEL_ENC"),
+                    uevent_value_of(variables, "ID_MODEL_ID"), DEVICE_UNKNOWN_PRODUCT);
+    uevent_read_interfaces(device, uevent_value_of(variables, "ID_USB_INTERFACES"));
+    device->class_code = uevent_usb_class(device, uevent_value_of(variables, "TYPE"));
     device->is_bridge = device->class_code >> 16 == CLASS_HUB;
     device->bus_number = uevent_number_of(variables, "BUSNUM");
     device->device_number = uevent_number_of(variables, "DEVNUM");
     device->serial = serial && *serial ? memory_strdup(serial) : NULL;
     if (device->serial)
         names_clean(device->serial);
+    else if (device->unknown & DEVICE_UNKNOWN_PRODUCT) /* udev read nothing of it */
+        device->unknown |= DEVICE_UNKNOWN_SERIAL;
     device->iommu_group = -1;
     device->name = memory_printf("USB device %04x:%04x", device->id.vendor, device->id.device);
 }
@@ -103,6 +150,7 @@ bool uevent_init(struct uevent *uevent, const char *const *variables) {
     device->address = uevent_address_of(variables, device->bus);
     if (!device->address)
         return false;
+    device->unknown = DEVICE_UNKNOWN_DRIVER;
     if (pci)
         uevent_read_pci(device, variables);
     else

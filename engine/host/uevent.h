@@ -12,8 +12,8 @@ struct uevent {
     bool removed;    /* else added */
     bool coldplug;   /* no event of the kernel: the device is there, and VMs may not know it yet */
     uint64_t seqnum; /* SEQNUM, in the order of the kernel; 0: an event by hand */
-    /* As far as the event describes it. Of a USB device that is added, it lacks the serial number
-     * and the class of an interface; of one that is removed, only udev has kept these. */
+    /* As far as the event describes it. Of a USB device that is added, it lacks the texts of its
+     * own and the interfaces; of one that is removed, only udev has kept these. See `unknown`. */
     struct device device;
 };
 

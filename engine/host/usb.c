@@ -1,11 +1,14 @@
 #include "engine/host/usb.h"
 
 #include "engine/host/bus_reader.h"
+#include "engine/host/names.h"
 #include "engine/host/usage.h"
 #include "engine/model/address.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,7 +16,15 @@
 
 #define USB "sys/bus/usb/devices"
 
-enum { CLASS_USB_HUB = 0x09, CLASS_USB_CONTROLLER = 0x0C03 };
+enum {
+    CLASS_USB_HUB = 0x09,
+    CLASS_USB_CONTROLLER = 0x0C03,
+    /* The device descriptor, which the attribute `descriptors` begins with (USB 2.0, table 9-8). */
+    DESCRIPTOR_SIZE = 18,
+    MANUFACTURER_INDEX = 14,
+    PRODUCT_INDEX = 15,
+    SERIAL_INDEX = 16
+};
 
 /* ---- Attributes ---- */
 
@@ -24,22 +35,42 @@ static uint32_t usb_read_class(const struct reading *reading, const char *const 
     return class;
 }
 
+/* Whether the device's descriptor names a text of it, which the kernel then could not read. */
+static bool usb_has_text(const struct reading *reading, size_t index) {
+    unsigned char bytes[DESCRIPTOR_SIZE];
+    int fd =
+        openat(reading->directory, "descriptors", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return !tree_is_absence(errno);
+    ssize_t size = read(fd, bytes, sizeof bytes);
+    close(fd);
+    return size < (ssize_t)sizeof bytes || bytes[index] != 0;
+}
+
+static char *usb_text(const struct reading *reading, const char *name, size_t index,
+                      enum device_unknown unknown) {
+    char *text = bus_reader_fact(reading, name);
+    if (text && *text) {
+        names_clean(text);
+        return text;
+    }
+    if (!text && (!tree_is_absence(errno) || usb_has_text(reading, index)))
+        reading->device->unknown |= unknown;
+    free(text);
+    return NULL;
+}
+
 /* Many a product name has the maker in it already. */
-static char *usb_name(const struct reading *reading, struct device_id id) {
-    char *maker = bus_reader_text(reading, "manufacturer"),
-         *product = bus_reader_text(reading, "product");
+static char *usb_name(const struct device *device) {
+    const char *maker = device->manufacturer, *product = device->product;
     bool has_maker = maker && product && strncasecmp(maker, product, strlen(maker)) == 0;
-    char *name = NULL;
 
     if (!product)
-        name = maker ? memory_printf("%s device %04x:%04x", maker, id.vendor, id.device)
-                     : memory_printf("USB device %04x:%04x", id.vendor, id.device);
-    else
-        name = memory_printf("%s%s%s", maker && !has_maker ? maker : "",
-                             maker && !has_maker ? " " : "", product);
-    free(maker);
-    free(product);
-    return name;
+        return maker ? memory_printf("%s device %04x:%04x", maker, device->id.vendor,
+                                     device->id.device)
+                     : memory_printf("USB device %04x:%04x", device->id.vendor, device->id.device);
+    return memory_printf("%s%s%s", maker && !has_maker ? maker : "", maker && !has_maker ? " " : "",
+                         product);
 }
 
 static bool usb_is_interface_of(const char *name, const char *address) {
@@ -70,60 +101,106 @@ static struct names usb_interfaces(const struct tree *tree, const char *address,
     return found;
 }
 
-/* The device itself is always on "usb": what works with it are the drivers of its interfaces. */
-static char *usb_driver(const struct tree *tree, const struct names *interfaces) {
-    char *driver = NULL;
-    for (size_t i = 0; i < interfaces->count && !driver; i++)
-        driver = tree_link_name(tree, interfaces->items[i], "driver");
+/* "usb" only holds the device for the drivers of its interfaces. A driver in its place, as
+ * "usbip-host", keeps the device from them or works beside them. */
+static char *usb_own_driver(char *driver) {
+    if (driver && strcmp(driver, "usb") == 0) {
+        free(driver);
+        return NULL;
+    }
     return driver;
 }
 
-/* A device of class 0 leaves the class to its interfaces. */
-static uint32_t usb_class(const struct reading *reading, const struct names *interfaces) {
-    static const char *const device_names[] = {"bDeviceClass", "bDeviceSubClass",
-                                               "bDeviceProtocol"};
-    static const char *const interface_names[] = {"bInterfaceClass", "bInterfaceSubClass",
-                                                  "bInterfaceProtocol"};
-    uint32_t class = usb_read_class(reading, device_names);
-    struct reading first = *reading;
+/* A device that is not configured has no interfaces. */
+static void usb_read_interface(const struct reading *reading, const char *path) {
+    static const char *const names[] = {"bInterfaceClass", "bInterfaceSubClass",
+                                        "bInterfaceProtocol"};
+    struct device *device = reading->device;
+    struct reading part = *reading;
+    uint32_t class = 0;
 
-    if (class >> 16 || !interfaces->count)
-        return class;
-    first.directory = tree_directory(reading->tree, interfaces->items[0]);
-    if (first.directory >= 0) {
-        class = usb_read_class(&first, interface_names);
-        close(first.directory);
+    part.directory = tree_directory(reading->tree, path);
+    if (part.directory >= 0) {
+        class = usb_read_class(&part, names);
+        close(part.directory);
     }
-    return class;
+    if (!(class >> 16))
+        device->unknown |= DEVICE_UNKNOWN_INTERFACES;
+    device_add_interface(device, class, tree_link_name(reading->tree, path, "driver"));
+}
+
+static void usb_read_interfaces(const struct reading *reading) {
+    struct device *device = reading->device;
+    size_t before = reading->tree->faults->count;
+    struct names paths = usb_interfaces(reading->tree, device->address, reading->names);
+
+    for (size_t i = 0; i < paths.count; i++)
+        usb_read_interface(reading, paths.items[i]);
+    if (reading->tree->faults->count > before) {
+        int error = reading->tree->faults->list[before].error;
+        bus_reader_miss(reading, "driver", tree_fault_text(reading->tree, error), error);
+        device->unknown |= DEVICE_UNKNOWN_INTERFACES | DEVICE_UNKNOWN_DRIVER;
+    }
+    if (!device->interface_count)
+        device->unknown |= DEVICE_UNKNOWN_INTERFACES;
+    tree_finish_names(&paths);
+}
+
+/* A device of class 0 leaves the class to its interfaces. */
+static uint32_t usb_class(const struct reading *reading) {
+    static const char *const names[] = {"bDeviceClass", "bDeviceSubClass", "bDeviceProtocol"};
+    const struct device *device = reading->device;
+    uint32_t class = usb_read_class(reading, names);
+
+    return class >> 16 || !device->interface_count ? class : device->interfaces[0].class_code;
+}
+
+/* The first driver of an interface, where the device has none of its own. */
+static char *usb_driver(const struct reading *reading) {
+    const struct device *device = reading->device;
+    char *driver = usb_own_driver(bus_reader_link(reading, "driver"));
+
+    for (size_t i = 0; i < device->interface_count && !driver; i++)
+        driver = memory_copy(device->interfaces[i].driver);
+    return driver;
+}
+
+/* "480", "1.5"; "unknown" for a speed that the kernel does not know. */
+static unsigned usb_speed(const struct reading *reading) {
+    char *text = bus_reader_fact(reading, "speed");
+    uint32_t speed = text && strcmp(text, "1.5") == 0 ? 1 : 0;
+
+    text_parse_decimal(text, INT32_MAX, &speed);
+    free(text);
+    return speed;
 }
 
 static void usb_read(const struct reading *reading) {
     struct device *device = reading->device;
-    size_t before = reading->tree->faults->count;
-    struct names parts = usb_interfaces(reading->tree, device->address, reading->names);
 
-    device->driver = usb_driver(reading->tree, &parts);
-    if (reading->tree->faults->count > before) {
-        int error = reading->tree->faults->list[before].error;
-        bus_reader_miss(reading, "driver", tree_fault_text(reading->tree, error), error);
-    }
+    usb_read_interfaces(reading);
+    device->driver = usb_driver(reading);
     device->id = bus_reader_id(reading, "idVendor", "idProduct");
-    device->class_code = usb_class(reading, &parts);
+    device->class_code = usb_class(reading);
     device->bus_number = bus_reader_decimal(reading, "busnum");
     device->device_number = bus_reader_decimal(reading, "devnum");
-    device->serial = bus_reader_text(reading, "serial");
-    device->name = usb_name(reading, device->id);
+    device->serial = usb_text(reading, "serial", SERIAL_INDEX, DEVICE_UNKNOWN_SERIAL);
+    device->manufacturer =
+        usb_text(reading, "manufacturer", MANUFACTURER_INDEX, DEVICE_UNKNOWN_MANUFACTURER);
+    device->product = usb_text(reading, "product", PRODUCT_INDEX, DEVICE_UNKNOWN_PRODUCT);
+    device->speed = usb_speed(reading);
+    device->name = usb_name(device);
     device->iommu_group = device->numa_node = -1;
     device->is_bridge = device->class_code >> 16 == CLASS_USB_HUB;
-    tree_finish_names(&parts);
 }
 
 static char *usb_driver_of(const struct tree *tree, const struct device *device, int directory) {
-    struct names all = tree_list(tree, USB), parts = usb_interfaces(tree, device->address, &all);
-    char *driver = usb_driver(tree, &parts);
+    char *driver = usb_own_driver(tree_directory_link_name(directory, "driver"));
+    struct names all = tree_list(tree, USB), paths = usb_interfaces(tree, device->address, &all);
 
-    (void)directory;
-    tree_finish_names(&parts);
+    for (size_t i = 0; i < paths.count && !driver; i++)
+        driver = tree_link_name(tree, paths.items[i], "driver");
+    tree_finish_names(&paths);
     tree_finish_names(&all);
     return driver;
 }

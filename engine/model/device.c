@@ -35,6 +35,12 @@ int device_compare(enum bus bus, const char *address, const struct device *devic
                           : address_compare_usb(address, device->address);
 }
 
+void device_add_interface(struct device *device, uint32_t class_code, char *driver) {
+    device->interfaces =
+        memory_grow(device->interfaces, device->interface_count, sizeof *device->interfaces);
+    device->interfaces[device->interface_count++] = (struct device_interface){class_code, driver};
+}
+
 struct device device_copy(const struct device *device) {
     struct device result = *device;
     result.address = memory_copy(device->address);
@@ -43,6 +49,13 @@ struct device device_copy(const struct device *device) {
     result.reset_methods = memory_copy(device->reset_methods);
     result.power_state = memory_copy(device->power_state);
     result.serial = memory_copy(device->serial);
+    result.manufacturer = memory_copy(device->manufacturer);
+    result.product = memory_copy(device->product);
+    result.interfaces = NULL;
+    result.interface_count = 0;
+    for (size_t i = 0; i < device->interface_count; i++)
+        device_add_interface(&result, device->interfaces[i].class_code,
+                             memory_copy(device->interfaces[i].driver));
     result.physical = memory_copy(device->physical);
     result.controller = memory_copy(device->controller);
     result.use = memory_copy(device->use);
@@ -62,6 +75,11 @@ void device_finish(struct device *device) {
     free(device->physical);
     free(device->controller);
     free(device->serial);
+    free(device->manufacturer);
+    free(device->product);
+    for (size_t i = 0; i < device->interface_count; i++)
+        free(device->interfaces[i].driver);
+    free(device->interfaces);
     free(device->use);
     free(device->use_hint);
     free(device->vm_use);

@@ -45,17 +45,36 @@ enum obstacle {
     OBSTACLE_KERNEL,      /* vfio-pci does not accept it */
 };
 
+/* One interface of a USB device's active configuration. */
+struct device_interface {
+    uint32_t class_code; /* 24 bits */
+    char *driver;        /* NULL: none */
+};
+
+/* Facts that a device may have although nothing tells them. */
+enum device_unknown {
+    DEVICE_UNKNOWN_MANUFACTURER = 1,
+    DEVICE_UNKNOWN_PRODUCT = 2,
+    DEVICE_UNKNOWN_SERIAL = 4,
+    DEVICE_UNKNOWN_INTERFACES = 8, /* all, or some of them; also of a device not configured */
+    DEVICE_UNKNOWN_DRIVER = 16,
+    DEVICE_UNKNOWN_ALL = 31,
+};
+
 struct device {
     enum bus bus;
+    unsigned unknown; /* of enum device_unknown */
     /* PCI: "0000:03:00.0". USB: the port path "1-1.4", which is the device's name in sysfs. */
     char *address;
     struct device_id id;
     struct device_id subsystem; /* PCI only; 0:0 when unknown */
     uint32_t class_code;        /* 24 bits; USB: the first interface's where the device has none */
     char *name;                 /* for people; never NULL */
-    char *driver;               /* bound host driver (USB: of an interface), NULL for none */
-    int iommu_group;            /* -1: none */
-    int numa_node;              /* -1: none or unknown */
+    /* Bound host driver, NULL for none. USB: that of the device unless it is "usb", else of the
+     * first interface that has one. */
+    char *driver;
+    int iommu_group; /* -1: none */
+    int numa_node;   /* -1: none or unknown */
     /* Never assigned: PCI header type 1 or 2, a host or ISA bridge, or a USB hub. Where the header
      * cannot be read, by the PCI class. */
     bool is_bridge;
@@ -72,7 +91,11 @@ struct device {
     unsigned virtual_functions; /* that run on it now */
     unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
     unsigned device_number;
-    char *serial; /* USB only, NULL when it has none */
+    /* USB only, from here to `speed`. The device's own texts, NULL when it has none. */
+    char *serial, *manufacturer, *product;
+    struct device_interface *interfaces; /* in the order of their numbers */
+    size_t interface_count;
+    unsigned speed; /* Mbit/s: 1 (1.5), 12, 480, 5000, 10000, 20000; 0: unknown */
     /* What the host itself does with the device, in words that end "the host ...", for example
      * "mounts / from it (sda1, md0)"; NULL: nothing. */
     char *use;
@@ -88,6 +111,9 @@ struct device {
 /* Texts and all; device_finish() ends it. */
 struct device device_copy(const struct device *device);
 void device_finish(struct device *device);
+
+/* One more interface of a USB device. Takes the driver's name. */
+void device_add_interface(struct device *device, uint32_t class_code, char *driver);
 
 /* By what people, the log and the state know it: "0000:03:00.0 1ac1:089a". The caller frees it. */
 char *device_text(const struct device *device);

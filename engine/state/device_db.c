@@ -23,8 +23,9 @@ char *device_db_slot(const struct device *device) {
     return memory_printf("%s-%s", device->bus == BUS_PCI ? "pci" : "usb", device->address);
 }
 
-/* --- the file: a line for the boot of the host, then "here" and "gone" with a device each, and
- * "end"; each line with its sum */
+/* --- the file: a line for the boot of the host, then "here" and "gone" with a device each, which
+ * further lines of that name say more of, and "end"; each line with its sum. An older file lacks
+ * the further lines, and an older version skips them. */
 
 static void device_db_write_device(struct state_text *out, const char *what,
                                    const struct device *device) {
@@ -33,6 +34,17 @@ static void device_db_write_device(struct state_text *out, const char *what,
                         device->id.device, device->subsystem.vendor, device->subsystem.device,
                         device->class_code, device->bus_number, device->device_number,
                         device->is_bridge ? 1 : 0, device->serial ? device->serial : "");
+    state_file_add_line(out, "%s-facts %u %u", what, device->unknown, device->speed);
+    if (device->driver)
+        state_file_add_line(out, "%s-driver %s", what, device->driver);
+    if (device->manufacturer)
+        state_file_add_line(out, "%s-manufacturer %s", what, device->manufacturer);
+    if (device->product)
+        state_file_add_line(out, "%s-product %s", what, device->product);
+    for (size_t i = 0; i < device->interface_count; i++)
+        state_file_add_line(out, "%s-interface %06" PRIx32 " %s", what,
+                            device->interfaces[i].class_code,
+                            device->interfaces[i].driver ? device->interfaces[i].driver : "");
 }
 
 static bool device_db_read_numbers(struct device *device, char **line) {
@@ -63,17 +75,65 @@ static bool device_db_read_device(struct device *device, char *line) {
     device->bus = pci ? BUS_PCI : BUS_USB;
     device->address = memory_strdup(address);
     device->serial = line && *line ? memory_strdup(line) : NULL;
+    device->unknown = DEVICE_UNKNOWN_ALL & ~(unsigned)DEVICE_UNKNOWN_SERIAL;
     device->name = memory_printf("%s device %04x:%04x", pci ? "PCI" : "USB", device->id.vendor,
                                  device->id.device);
     return true;
 }
 
+static bool device_db_read_text(char **text, const char *rest) {
+    if (*text || !rest || !*rest)
+        return false;
+    *text = memory_strdup(rest);
+    return true;
+}
+
+static bool device_db_read_interface(struct device *device, char *line) {
+    const char *code = text_next_field(&line);
+    uint32_t class;
+    if (!code || !text_parse_hex(code, 0xFFFFFF, &class))
+        return false;
+    device_add_interface(device, class, line && *line ? memory_strdup(line) : NULL);
+    return true;
+}
+
+static bool device_db_read_facts(struct device *device, char *line) {
+    const char *unknown = text_next_field(&line), *speed = text_next_field(&line);
+    uint32_t values[2];
+    if (!speed || !text_parse_decimal(unknown, UINT16_MAX, &values[0]) ||
+        !text_parse_decimal(speed, INT32_MAX, &values[1]))
+        return false;
+    device->unknown = values[0];
+    device->speed = values[1];
+    return true;
+}
+
+/* More of a device whose own line was read; a later version may have more. */
+static bool device_db_read_more(struct device *device, const char *what, char *line) {
+    if (!strcmp(what, "facts"))
+        return device_db_read_facts(device, line);
+    if (!strcmp(what, "driver"))
+        return device_db_read_text(&device->driver, line);
+    if (!strcmp(what, "manufacturer"))
+        return device_db_read_text(&device->manufacturer, line);
+    if (!strcmp(what, "product"))
+        return device_db_read_text(&device->product, line);
+    if (!strcmp(what, "interface"))
+        return device_db_read_interface(device, line);
+    return true;
+}
+
 /* Returns false for a line that no version writes. */
 static bool device_db_read_line(struct device_slot *slot, char *line, bool *ended) {
+    static const char here[] = "here-", gone[] = "gone-";
     const char *what = text_next_field(&line);
     if (!what)
         return false;
     *ended |= !strcmp(what, "end");
+    if (text_starts_with(what, here))
+        return slot->is_here && device_db_read_more(&slot->here, what + strlen(here), line);
+    if (text_starts_with(what, gone))
+        return slot->has_gone && device_db_read_more(&slot->gone, what + strlen(gone), line);
     if (!strcmp(what, "here"))
         return !slot->is_here && (slot->is_here = device_db_read_device(&slot->here, line));
     if (!strcmp(what, "gone"))
@@ -104,6 +164,8 @@ static void device_db_read_lines(struct device_slot *slot, char *rest, size_t le
     while (found == BOOT_THIS && state_file_next_line(&rest, &left, &line))
         bad |= ended || !line || !device_db_read_line(slot, line, &ended);
     slot->damaged = found == BOOT_DAMAGED || (found == BOOT_THIS && (bad || !ended));
+    if (slot->damaged) /* a line that is lost may have said more */
+        slot->here.unknown = slot->gone.unknown = DEVICE_UNKNOWN_ALL;
 }
 
 void device_db_read(struct device_slot *slot, const char *state, const char *name,

@@ -2,6 +2,7 @@
 #include "tests/unit/sample.h"
 
 #include "engine/state/device_db.h"
+#include "engine/state/state_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -172,6 +173,26 @@ static void assert_device(const struct device *seen, const struct device *wanted
     assert_non_null(seen->name);
 }
 
+static void assert_text(const char *seen, const char *wanted) {
+    assert_string_equal(seen ? seen : "none", wanted ? wanted : "none");
+}
+
+static void assert_facts(const struct device *seen, const struct device *wanted) {
+    assert_text(seen->manufacturer, wanted->manufacturer);
+    assert_text(seen->product, wanted->product);
+    assert_text(seen->driver, wanted->driver);
+    assert_int_equal(seen->speed, wanted->speed);
+    assert_int_equal(seen->unknown, wanted->unknown);
+    assert_int_equal(seen->interface_count, wanted->interface_count);
+    for (size_t i = 0; i < wanted->interface_count; i++) {
+        assert_int_equal(seen->interfaces[i].class_code, wanted->interfaces[i].class_code);
+        assert_text(seen->interfaces[i].driver, wanted->interfaces[i].driver);
+    }
+}
+
+static struct device_interface interfaces[] = {{0x0e0100, SAMPLE_TEXT("uvcvideo")},
+                                               {0x010100, NULL}};
+
 static void it_is_kept(void **state) {
     (void)state;
     struct device stick = before, old = card;
@@ -179,6 +200,14 @@ static void it_is_kept(void **state) {
     struct stat status;
     stick.serial = SAMPLE_TEXT("My serial  7 ");
     stick.class_code = 0xff0102;
+    stick.manufacturer = SAMPLE_TEXT(" end ");
+    stick.product = SAMPLE_TEXT("gone-product x");
+    stick.driver = SAMPLE_TEXT("uvcvideo");
+    stick.interfaces = interfaces;
+    stick.interface_count = 2;
+    stick.speed = 480;
+    stick.unknown = DEVICE_UNKNOWN_SERIAL;
+    old.driver = SAMPLE_TEXT("vfio-pci");
     old.subsystem = (struct device_id){0x1ac1, 0x0001};
     old.is_bridge = true;
     struct device_slot slot = {.boot = SAMPLE_TEXT(BOOT),
@@ -193,12 +222,54 @@ static void it_is_kept(void **state) {
     assert_true(read.seqnum == UINT64_MAX && read.is_here && read.has_gone);
     assert_device(&read.here, &stick);
     assert_device(&read.gone, &old);
+    assert_facts(&read.here, &stick);
+    assert_facts(&read.gone, &old);
     device_db_finish(&read);
     snprintf(path, sizeof path, "%s/devices/" PLACE, directory);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     snprintf(path, sizeof path, "%s/devices/." PLACE, directory);
     assert_int_equal(access(path, F_OK), -1);
+}
+
+static void put_file(const char *path, const char *text, size_t size) {
+    FILE *out = fopen(path, "we");
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* Of an older version, which did not keep what is unknown, and of a later one. */
+static void files_of_other_versions(void **state) {
+    (void)state;
+    char path[128];
+    struct device_slot read;
+    struct state_text file = {0};
+    snprintf(path, sizeof path, "%s/devices", directory);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/devices/" PLACE, directory);
+    state_file_add_line(&file, "boot %s 7", BOOT);
+    state_file_add_line(&file, "here usb 1-1.4 1a6e:089a 0000:0000 ff0000 1/5 0 A 1");
+    struct state_text later = {memory_strndup(file.text, file.size), file.size};
+    state_file_add_line(&file, "end");
+    put_file(path, file.text, file.size);
+    device_db_read(&read, directory, PLACE, BOOT);
+    assert_true(read.is_here && !read.damaged);
+    assert_string_equal(read.here.serial, "A 1");
+    assert_int_equal(read.here.unknown, DEVICE_UNKNOWN_ALL & ~DEVICE_UNKNOWN_SERIAL);
+    assert_true(!read.here.product && !read.here.speed && !read.here.interface_count);
+    device_db_finish(&read);
+    state_file_add_line(&later, "here-facts 0 12 more");
+    state_file_add_line(&later, "here-colour red");
+    state_file_add_line(&later, "here-product  B");
+    state_file_add_line(&later, "end");
+    put_file(path, later.text, later.size);
+    device_db_read(&read, directory, PLACE, BOOT);
+    assert_true(read.is_here && !read.damaged && !read.here.unknown && read.here.speed == 12);
+    assert_string_equal(read.here.product, " B");
+    device_db_finish(&read);
+    free(file.text);
+    free(later.text);
 }
 
 static void of_another_start_nothing_counts(void **state) {
@@ -249,13 +320,6 @@ static void a_torn_file_is_none(void **state) {
     }
 }
 
-static void put_file(const char *path, const char *text, size_t size) {
-    FILE *out = fopen(path, "we");
-    assert_non_null(out);
-    assert_int_equal(fwrite(text, 1, size, out), size);
-    assert_int_equal(fclose(out), 0);
-}
-
 /* Nothing is read that was not written. */
 static void look_at_damaged(const struct device *here, const struct device *gone) {
     struct device_slot read;
@@ -265,6 +329,7 @@ static void look_at_damaged(const struct device *here, const struct device *gone
         assert_device(&read.here, here);
     if (read.has_gone)
         assert_device(&read.gone, gone);
+    assert_int_equal(read.here.unknown, DEVICE_UNKNOWN_ALL);
     device_db_finish(&read);
 }
 
@@ -273,6 +338,7 @@ static void any_byte_may_be_damaged(void **state) {
     static const char fresh[] = {'\0', '\n', ' ', '0', '\xff'};
     struct device stick = before;
     stick.serial = SAMPLE_TEXT("My serial  7 ");
+    stick.product = SAMPLE_TEXT("Stick");
     struct device_slot slot = {.boot = SAMPLE_TEXT(BOOT),
                                .seqnum = 7,
                                .is_here = true,
@@ -345,6 +411,7 @@ int main(void) {
         cmocka_unit_test(a_card_goes_twice),
         cmocka_unit_test(an_event_by_hand_is_handled_again),
         TEST(it_is_kept),
+        TEST(files_of_other_versions),
         TEST(of_another_start_nothing_counts),
         TEST(without_a_name_of_the_start),
         TEST(a_torn_file_is_none),

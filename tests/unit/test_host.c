@@ -349,6 +349,98 @@ static void test_usb_is_in_number_order(void **state) {
     assert_string_equal(tree->host.devices[2].address, "1-1.10");
 }
 
+static int dock(void **state) {
+    return sample(state, "dock");
+}
+
+static void test_dock_has_texts_interfaces_and_speed(void **state) {
+    const struct device *webcam = usb(*state, "1-1.2"), *receiver = usb(*state, "1-1.1"),
+                        *adapter = usb(*state, "1-1.3.1"), *hub = usb(*state, "1-1.3");
+    static const uint32_t classes[] = {0x0e0100, 0x0e0200, 0x010100, 0x010200};
+
+    assert_string_equal(webcam->manufacturer, "Logitech");
+    assert_string_equal(webcam->product, "HD Pro Webcam C920");
+    assert_int_equal(webcam->speed, 480);
+    assert_int_equal(webcam->class_code, 0xef0201);
+    assert_int_equal(webcam->unknown, 0);
+    assert_int_equal(webcam->interface_count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(webcam->interfaces[i].class_code, classes[i]);
+    assert_string_equal(webcam->interfaces[1].driver, "uvcvideo");
+    assert_string_equal(webcam->interfaces[3].driver, "snd-usb-audio");
+    assert_string_equal(webcam->driver, "uvcvideo");
+    assert_int_equal(receiver->interface_count, 3);
+    assert_int_equal(receiver->interfaces[2].class_code, 0x030000);
+    assert_int_equal(receiver->speed, 12);
+    assert_null(adapter->manufacturer);
+    assert_string_equal(adapter->product, "USB Serial");
+    assert_null(adapter->serial);
+    assert_int_equal(adapter->unknown, 0);
+    assert_true(hub->is_bridge);
+    struct device copy = device_copy(webcam);
+    assert_string_equal(copy.product, "HD Pro Webcam C920");
+    assert_string_equal(copy.interfaces[3].driver, "snd-usb-audio");
+    assert_ptr_not_equal(copy.interfaces, webcam->interfaces);
+    device_finish(&copy);
+}
+
+static void test_usb_speeds(void **state) {
+    struct tree_of_test *tree = *state;
+    static const struct {
+        const char *text;
+        unsigned speed;
+    } cases[] = {{"1.5\n", 1},       {"12\n", 12},       {"480\n", 480},   {"5000\n", 5000},
+                 {"10000\n", 10000}, {"20000\n", 20000}, {"unknown\n", 0}, {"", 0}};
+    put_usb(tree, "1-1");
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->speed, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put(tree, "sys/bus/usb/devices/1-1/speed", cases[i].text);
+        load(tree);
+        assert_int_equal(usb(tree, "1-1")->speed, cases[i].speed);
+        assert_no_obstacle(tree, "1-1");
+    }
+}
+
+/* A kernel from before 2.6.26 has no descriptors, and a device that has no text no file of it. */
+static void test_usb_texts_that_the_kernel_could_not_read(void **state) {
+    struct tree_of_test *tree = *state;
+    unsigned char bytes[40] = {18, 1, [14] = 1, [16] = 3};
+    put_usb(tree, "1-1");
+    put(tree, "sys/bus/usb/devices/1-1:1.0/bInterfaceClass", "03\n");
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown, 0);
+    put_bytes(tree, "sys/bus/usb/devices/1-1/descriptors", bytes, sizeof bytes);
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown,
+                     DEVICE_UNKNOWN_MANUFACTURER | DEVICE_UNKNOWN_SERIAL);
+    put(tree, "sys/bus/usb/devices/1-1/manufacturer", "\n"); /* it was read: a blank */
+    put(tree, "sys/bus/usb/devices/1-1/serial", "A\033[2J 1  \n");
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown, 0);
+    assert_null(usb(tree, "1-1")->manufacturer);
+    assert_string_equal(usb(tree, "1-1")->serial, "A?[2J 1");
+    put_bytes(tree, "sys/bus/usb/devices/1-1/descriptors", bytes, 8);
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown, DEVICE_UNKNOWN_PRODUCT);
+}
+
+static void test_usb_device_that_is_not_configured(void **state) {
+    struct tree_of_test *tree = *state;
+    put_usb(tree, "1-1");
+    put(tree, "sys/bus/usb/devices/1-1/bConfigurationValue", "\n");
+    put_link(tree, "sys/bus/usb/devices/1-1/driver", "../drivers/usbip-host");
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown, DEVICE_UNKNOWN_INTERFACES);
+    assert_string_equal(usb(tree, "1-1")->driver, "usbip-host");
+    put(tree, "sys/bus/usb/devices/1-1:1.0/bInterfaceNumber", "00\n"); /* without a class */
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown, DEVICE_UNKNOWN_INTERFACES);
+    put(tree, "sys/bus/usb/devices/1-1:1.0/bInterfaceClass", "03\n");
+    load(tree);
+    assert_int_equal(usb(tree, "1-1")->unknown, 0);
+}
+
 static void test_usb_driver_of_an_interface_beside_the_device(void **state) {
     struct tree_of_test *tree = *state;
     put_usb(tree, "1-1");
@@ -924,6 +1016,10 @@ int main(void) {
         OWN(test_entries_that_are_no_devices),
         OWN(test_long_domain),
         OWN(test_usb_is_in_number_order),
+        OF(dock, test_dock_has_texts_interfaces_and_speed),
+        OWN(test_usb_speeds),
+        OWN(test_usb_texts_that_the_kernel_could_not_read),
+        OWN(test_usb_device_that_is_not_configured),
         OWN(test_usb_driver_of_an_interface_beside_the_device),
         OWN(test_usb_texts_are_made_safe),
         OWN(test_broken_list_of_names),

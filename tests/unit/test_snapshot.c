@@ -194,12 +194,15 @@ static void usb(const char *port, const char *serial) {
     file(names[0], "10c4\n");
     file(names[1], "ea60\n");
     file(names[2], serial);
-    file(names[3], "CP2102\n");
+    file(names[3], "CP2102 5ec1e7000001\n");
     file(names[4], "ff\n");
     link_to(names[5], "../../../../../../../bus/usb/drivers/cp210x");
     link_to(names[6], names[7]);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         free(names[i]);
+    char *descriptors = memory_printf("%s/descriptors", place);
+    file(descriptors, "\022\001 24 bytes are enough ..");
+    free(descriptors);
     free(place);
 }
 
@@ -339,7 +342,8 @@ static void no_secret_and_every_use(void **state) {
         "mounts /srv/name01 x02 from it (sda1); mounts /tank from it (sda3, ZFS "
         "pool tank); swaps on it (sda1, name01-root)");
     assert_string_equal(device_at(&host, "0000:00:1f.6")->use,
-                        "uses it in bridge br0 (enx000000000001), which carries the default route");
+                        "uses it in bridge br0 (enx000000000002), which carries the default route");
+    assert_string_equal(device_at(&host, "1-1")->product, "CP2102 000000000001");
     assert_string_equal(device_at(&host, "1-1")->serial, "SERIAL1");
     assert_string_equal(device_at(&host, "1-2")->serial, "SERIAL2");
     assert_string_equal(device_at(&host, "1-3")->serial, "SERIAL1");
@@ -380,6 +384,16 @@ static void expect_same(const struct device *a, const struct device *b) {
     assert_int_equal(a->bus_number, b->bus_number);
     assert_int_equal(a->device_number, b->device_number);
     assert_int_equal(!a->serial, !b->serial);
+    expect_text("manufacturer", a->address, a->manufacturer, b->manufacturer);
+    assert_int_equal(!a->product, !b->product); /* a number in it is replaced */
+    assert_int_equal(a->unknown, b->unknown);
+    assert_int_equal(a->speed, b->speed);
+    assert_int_equal(a->interface_count, b->interface_count);
+    for (size_t i = 0; i < a->interface_count; i++) {
+        assert_int_equal(a->interfaces[i].class_code, b->interfaces[i].class_code);
+        expect_text("interface's driver", a->address, a->interfaces[i].driver,
+                    b->interfaces[i].driver);
+    }
 }
 
 static void expect_same_host(const char *root, const char *other) {
@@ -401,8 +415,8 @@ static void clean(void) {
 
 static void a_record_says_the_same(void **state) {
     (void)state;
-    static const char *const hosts[] = {"nas",       "server",   "desktop", "usb",
-                                        "usb-after", "dual-tpu", "no-iommu"};
+    static const char *const hosts[] = {"nas",       "server",   "desktop",  "usb",
+                                        "usb-after", "dual-tpu", "no-iommu", "dock"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char *root = memory_printf("tests/hosts/%s", hosts[i]);
         record_to(root, to);
@@ -765,8 +779,8 @@ static void expect_what_is_read(void) {
 
 static void what_is_read_is_recorded(void **state) {
     (void)state;
-    static const char *const hosts[] = {"nas",       "server",   "desktop", "usb",
-                                        "usb-after", "dual-tpu", "no-iommu"};
+    static const char *const hosts[] = {"nas",       "server",   "desktop",  "usb",
+                                        "usb-after", "dual-tpu", "no-iommu", "dock"};
     static void (*const make[])(void) = {make_host, make_many_uses, make_other_uses};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char *copy = memory_printf("cp -a tests/hosts/%s %s.new && rm -rf %s && mv %s.new %s",

@@ -62,6 +62,33 @@ static void a_usb_device_that_went(void **state) {
     uevent_finish(&uevent);
 }
 
+static void what_udev_has_of_it(void **state) {
+    (void)state;
+    struct uevent uevent;
+    assert_true(read_event(&uevent, EVENT("ACTION=remove", USB, "PRODUCT=46d/82d/11",
+                                          "TYPE=239/2/1", "ID_VENDOR_ID=046d", "ID_MODEL_ID=082d",
+                                          "ID_VENDOR_ENC=Logitech\\x20\\x20",
+                                          "ID_MODEL_ENC=HD\\x20Pro\\x2f\\x2",
+                                          "ID_USB_INTERFACES=:0e0100:0e0200:010100:")));
+    assert_string_equal(uevent.device.manufacturer, "Logitech");
+    assert_string_equal(uevent.device.product, "HD Pro/\\x2");
+    assert_int_equal(uevent.device.interface_count, 3);
+    assert_int_equal(uevent.device.interfaces[2].class_code, 0x010100);
+    assert_int_equal(uevent.device.class_code, 0xef0201);
+    assert_int_equal(uevent.device.unknown, DEVICE_UNKNOWN_DRIVER);
+    uevent_finish(&uevent);
+    assert_true(read_event(&uevent, EVENT("ACTION=remove", USB, "ID_VENDOR_ID=046d",
+                                          "ID_MODEL_ID=082d", "ID_VENDOR_ENC=046d",
+                                          "ID_MODEL_ENC=\\xff\\x00", "ID_USB_INTERFACES=:0e0100")));
+    assert_null(uevent.device.manufacturer);
+    assert_string_equal(uevent.device.product, "?\\x00");
+    assert_int_equal(uevent.device.unknown, DEVICE_UNKNOWN_INTERFACES | DEVICE_UNKNOWN_DRIVER);
+    uevent_finish(&uevent);
+    assert_true(read_event(&uevent, EVENT("ACTION=remove", USB, "ID_VENDOR_ENC=")));
+    assert_int_equal(uevent.device.unknown, DEVICE_UNKNOWN_ALL);
+    uevent_finish(&uevent);
+}
+
 static void its_own_class_counts_before_its_interfaces(void **state) {
     (void)state;
     struct uevent uevent;
@@ -272,6 +299,7 @@ int main(void) {
         cmocka_unit_test(a_copy_outlives_its_device),
         cmocka_unit_test(a_usb_device_that_came),
         cmocka_unit_test(a_usb_device_that_went),
+        cmocka_unit_test(what_udev_has_of_it),
         cmocka_unit_test(its_own_class_counts_before_its_interfaces),
         cmocka_unit_test(a_pci_device),
         cmocka_unit_test(what_is_none_of_ours),
