@@ -66,6 +66,20 @@ static enum run_outcome action_attach_check(struct run *run, const struct plan_e
     return RUN_OVER;
 }
 
+/* udev sets the owner and mode of a new device's node, and would undo what libvirt sets. A udev
+ * that does not get to it keeps no VM from its device. */
+static bool action_attach_settles(struct run *run, const struct plan_entry *entry,
+                                  struct task *task) {
+    const struct host_source *source = run->config->host_source;
+    char *missing = NULL;
+    bool is_settling = source->settling(source, entry->device, &missing) == HOST_SETTLING_UDEV;
+    bool waits = is_settling && run_settle_later(run, task);
+    free(task->unsettled);
+    task->unsettled = is_settling && !waits ? memory_copy(missing) : NULL;
+    free(missing);
+    return waits;
+}
+
 /* Of a device that goes with its IOMMU group, all of the group is in the VM in the end, or nothing.
  */
 enum run_outcome action_attach_execute(struct run *run, const struct plan_entry *entry,
@@ -75,6 +89,8 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
     enum run_outcome outcome = RUN_NEXT;
     struct failure failure;
     struct virt_error error;
+    if (action_attach_settles(run, entry, task))
+        return RUN_NEXT;
     if (with_group && run_group_is_given_up(run, entry)) {
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     } else if (with_group && !run_group_unbind_siblings(run, entry, &failure)) {
@@ -86,8 +102,10 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         if (run->vm_ended)
             return RUN_OVER;
         run_begin_call(run, "attach", entry->device);
+        int64_t called = run_now(run);
         int status =
             run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, entry->xml, &error);
+        task->call_ms = run_now(run) - called;
         run_end_call(run, entry->device, status < 0 ? &error : NULL);
         outcome = status < 0 ? action_attach_failed(run, entry, task, &error)
                              : action_attach_check(run, entry, task);

@@ -27,6 +27,10 @@ struct faults {
 
 struct host;
 
+/* Who has yet to finish with a device that was added: until the kernel has, rules cannot be judged;
+ * until udev has, a VM should not get it. */
+enum host_settling { HOST_SETTLED, HOST_SETTLING_KERNEL, HOST_SETTLING_UDEV };
+
 /* What unbind() returns when the driver still has the device after DEADLINE_BIND_MS. */
 enum { HOST_LATE = -2 };
 
@@ -47,6 +51,15 @@ struct host_source {
     uint64_t (*last_seqnum)(const struct host_source *source);
     /* A text that differs from boot to boot; "": unknown. The caller frees it. */
     char *(*boot_id)(const struct host_source *source);
+
+    /* Looks at the device at that bus and address now, in few reads; `missing` (NULL: not wanted)
+     * is what it waits for, in words, which the caller frees, or NULL. A device that is gone is
+     * settled. */
+    enum host_settling (*settling)(const struct host_source *source, const struct device *device,
+                                   char **missing);
+    /* How long ago the kernel made the device's node, just before its event, in milliseconds; -1:
+     * unknown, or not a USB device. */
+    int64_t (*age_ms)(const struct host_source *source, const struct device *device);
 
     /* The driver that a device is bound to now, "" for none. False: the device is gone, or the name
      * is longer than `size`. */

@@ -7,6 +7,7 @@
 #include "engine/host/iommu.h"
 #include "engine/host/names.h"
 #include "engine/host/pci.h"
+#include "engine/host/settle.h"
 #include "engine/host/tree.h"
 #include "engine/host/usage.h"
 #include "engine/host/usb.h"
@@ -185,6 +186,8 @@ struct host_source source_sysfs(const char *root) {
                                 .load = source_sysfs_load,
                                 .last_seqnum = source_sysfs_last_seqnum,
                                 .boot_id = source_sysfs_boot_id,
+                                .settling = settle_state,
+                                .age_ms = settle_age_ms,
                                 .driver_of = source_sysfs_driver_of,
                                 .unbind = driver_unbind,
                                 .probe = driver_probe,

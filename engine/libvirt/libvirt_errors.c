@@ -30,6 +30,13 @@ enum { ANY = -1 };
 #define HINT_USB_OPEN                                                                              \
     "qemu cannot open the device: it was unplugged, or access was denied: see lsusb, and dmesg "   \
     "for denials"
+#define HINT_USB_NODE                                                                              \
+    "its node in /dev/bus/usb was not there, or udev changed it at the same time: see lsusb, and " \
+    "'udevadm info' of that node"
+#define HINT_USB_SYSFS                                                                             \
+    "a USB device was plugged or unplugged while libvirt read them all: see lsusb, and dmesg for one that "    \
+    "connects again and again"
+#define HINT_PCI_GONE "it was removed, or the kernel had not set it up: see lspci and dmesg"
 #define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"
 #define HINT_TRANSLATED                                                                            \
     "the daemon translates its messages, so virt-rules cannot interpret them: set LC_ALL=C for "   \
@@ -122,14 +129,48 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "speed mismatch trying to attach", VIRT_FAILED,
      "the VM's USB controller is too old for the device: use <controller type='usb' "
      "model='qemu-xhci'/>"},
-    /* libvirt and qemu may see a device later than the kernel shows it. */
-    {ANY, ANY, "did not find usb device", VIRT_TRANSIENT, HINT_USB_GONE},
-    {ANY, ANY, "did not find matching usb", VIRT_TRANSIENT, HINT_USB_GONE}, /* since 12 */
-    {ANY, ANY, "failed to find host usb device", VIRT_TRANSIENT, HINT_USB_GONE},
-    {ANY, ANY, "failed to open host usb device", VIRT_TRANSIENT, HINT_USB_OPEN},
-    {ANY, ANY, "/dev/bus/usb/", VIRT_TRANSIENT, HINT_USB_OPEN},
+    {ANY, ANY, "usb-host' is not a valid device model", VIRT_FAILED,
+     "this qemu was built without libusb: install the package that has its USB devices"},
+    {ANY, ANY, "failed to init libusb", VIRT_FAILED,
+     "qemu cannot start libusb: see /var/log/libvirt/qemu/, and dmesg for denials"},
+    {ANY, ANY, "not found (in use?)", VIRT_FAILED,
+     "another device has that USB port in the guest: run 'virt-rules apply VM'"},
     {ANY, ANY, "multiple usb devices", VIRT_FAILED,
      "several devices have that ID: select one by its 'port' or 'serial'"},
+    /*
+     * A device that has just come, or connects again: libvirt reads sysfs and works on the node
+     * when the kernel, udev or qemu's libusb are not done with it. The next plan knows whether the
+     * device is still there.
+     *
+     * qemu (hw/usb/host-libusb.c), 1.5 to 11: libusb's list lacks it, by bus and device number.
+     * What libusb_open() itself says, NO_DEVICE, BUSY or ACCESS, is in qemu's log only.
+     */
+    {ANY, ANY, "failed to find host usb device", VIRT_TRANSIENT, HINT_USB_GONE},
+    {ANY, ANY, "failed to open host usb device", VIRT_TRANSIENT, HINT_USB_OPEN},
+    /* By the node, since qemu 5.1: "failed to open /dev/bus/usb/...", since 9 "Could not open". */
+    {ANY, ANY, "failed to open /dev/bus/usb/", VIRT_TRANSIENT, HINT_USB_OPEN},
+    {ANY, ANY, "could not open '/dev/bus/usb/", VIRT_TRANSIENT, HINT_USB_OPEN},
+    /* libvirt's src/util/virusb.c, in sysfs: to 11, and since 12. */
+    {ANY, ANY, "did not find usb device", VIRT_TRANSIENT, HINT_USB_GONE},
+    {ANY, ANY, "did not find matching usb", VIRT_TRANSIENT, HINT_USB_GONE},
+    /* The same file reads all devices to find one: "Failed to open file '...'", "Failed to read
+     * file", "Could not parse usb file" of any of them. Translated, the path stays. */
+    {ANY, ANY, "/sys/bus/usb/devices/", VIRT_TRANSIENT, HINT_USB_SYSFS},
+    /* Every step on the node names it, in every language: "Unable to access", "Unable to stat",
+     * "Unable to get ACLs on", "Unable to create device", "Failed to chown device" (namespace),
+     * "Path '...' is not accessible" (cgroup), "unable to set user and group to", "unable to stat",
+     * "unable to set security context" (labels). */
+    {ANY, ANY, "/dev/bus/usb/", VIRT_TRANSIENT, HINT_USB_NODE},
+    /* What else virusb.c says when it finds no device, in the languages of its translations: they
+     * keep "USB". */
+    {VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR, "usb", VIRT_TRANSIENT, HINT_USB_GONE},
+    /* libvirt's src/util/virpci.c, 7 to 12. */
+    {ANY, ANY, "not found: could not access", VIRT_TRANSIENT, HINT_PCI_GONE},
+    {ANY, ANY, "failed to read product/vendor id for", VIRT_TRANSIENT, HINT_PCI_GONE},
+    {ANY, ANY, "failed to open config space file", VIRT_TRANSIENT, HINT_PCI_GONE},
+    /* src/hypervisor/virhostdev.c: of another VM whose driver or name it does not know. */
+    {ANY, VIR_ERR_OPERATION_INVALID, "is already in use", VIRT_BUSY,
+     "a VM has it: detach it there first"},
     {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
      "a bridge cannot be assigned: name the device behind it"},
     {ANY, ANY, "guest is busy", VIRT_TRANSIENT, "the guest is still working on that slot"},

@@ -5,6 +5,8 @@
 #include "engine/model/domain.h"
 #include "lexer/scanner.h"
 
+#include <stdint.h>
+
 struct event {
     enum event_name name;
     const struct domain *domain; /* borrowed; NULL: any VM, of which nothing is known */
@@ -20,6 +22,8 @@ struct event {
     /* When the domain was read, in the unit of clock_ticks(); 0: when this process was started,
      * as in a process that the hook has started. */
     unsigned long long seen;
+    /* When it happened, in milliseconds of the run's clock; 0: at the run's start. */
+    int64_t since;
 };
 
 /* Whether devices may be attached and detached: the VM has a process, and libvirt does not hold

@@ -42,7 +42,8 @@ struct task *run_task(struct run *run, const struct plan_entry *entry) {
                           .action = entry->action,
                           .target = entry->target,
                           .address = memory_strdup(address),
-                          .pass = run->pass};
+                          .pass = run->pass,
+                          .call_ms = -1};
     return run->tasks = task;
 }
 
@@ -62,9 +63,30 @@ bool run_try_later(struct run *run, struct task *task) {
     return true;
 }
 
+bool run_settle_later(struct run *run, struct task *task) {
+    uint32_t within = plan_option_ms(task->action, OPTION_WITHIN);
+    if (!task->settle.clock)
+        task->settle = retry_start_steady(run->config->clock, RUN_SETTLE_WAIT_MS);
+    int64_t due = retry_next(&task->settle,
+                             within && within < RUN_SETTLE_LIMIT_MS ? within : RUN_SETTLE_LIMIT_MS);
+    if (due < 0)
+        return false;
+    task->due = due;
+    run_wait_for(run, due);
+    return true;
+}
+
 enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
                                  enum result result, const char *message, const char *hint) {
-    run_log_entry(run, entry, result, message, hint);
+    if (task->unsettled) {
+        char *text = memory_printf("%s (did not wait longer: %s)", message, task->unsettled);
+        run_log_task(run, entry, task, result, text, hint);
+        free(text);
+        free(task->unsettled);
+        task->unsettled = NULL;
+    } else {
+        run_log_task(run, entry, task, result, message, hint);
+    }
     task->state = result == RESULT_FAILED ? TASK_FAILED : TASK_DONE;
     if (!entry->device || run->no_reply)
         return RUN_NEXT;
@@ -517,6 +539,7 @@ static void run_finish(struct run *run) {
     for (struct task *task; (task = run->tasks);) {
         run->tasks = task->next;
         free(task->address);
+        free(task->unsettled);
         free(task);
     }
     for (size_t i = 0; i < run->busy_count; i++) {

@@ -40,7 +40,9 @@ enum {
     RUN_RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
     RUN_REMOVAL_LIMIT_MS = 60000, /* how long a device is watched that the guest did not release */
     RUN_BOOT_MS = 30000,
-    RUN_NOTE_LIMIT_MS = 1000, /* for the VM's lock, when a result is noted */
+    RUN_NOTE_LIMIT_MS = 1000,   /* for the VM's lock, when a result is noted */
+    RUN_SETTLE_LIMIT_MS = 5000, /* how long udev may take to set a new device up */
+    RUN_SETTLE_WAIT_MS = 100,
 };
 
 enum task_state {
@@ -59,11 +61,14 @@ struct task {
     char *address; /* "" when no device was found */
     unsigned pass; /* in which it was planned first */
     enum task_state state;
-    bool reply_lost;    /* libvirt may have got the call to attach it, but did not answer */
-    bool released;      /* by the guest, once, while it booted */
-    struct retry retry; /* without a clock: nothing failed yet */
-    int64_t due;        /* when to try again */
-    int64_t recheck;    /* when to check whether the guest still has it; 0: no more */
+    bool reply_lost;     /* libvirt may have got the call to attach it, but did not answer */
+    bool released;       /* by the guest, once, while it booted */
+    struct retry retry;  /* without a clock: nothing failed yet */
+    struct retry settle; /* without a clock: udev had not to be waited for */
+    char *unsettled;     /* what udev had not done in time: the next result says so; or NULL */
+    int64_t call_ms;     /* how long libvirt took for the last call to attach it; -1: none */
+    int64_t due;         /* when to try again */
+    int64_t recheck;     /* when to check whether the guest still has it; 0: no more */
 };
 
 /* A device that left its host driver for the VM, or is about to. */
@@ -143,6 +148,9 @@ enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry
 /* Sets when the task is tried again. Returns false when its time is over. */
 bool run_try_later(struct run *run, struct task *task);
 
+/* The same when udev has not set its device up. Returns false when it has had its time. */
+bool run_settle_later(struct run *run, struct task *task);
+
 /* Waits for a daemon that restarts. Returns false after logging why there is no connection. */
 bool run_open_virt(struct run *run);
 void run_disconnect(struct run *run);
@@ -179,6 +187,9 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
 void run_log_event(struct run *run, enum result result, const char *message, const char *hint);
 void run_log_entry(struct run *run, const struct plan_entry *entry, enum result result,
                    const char *message, const char *hint);
+/* The same of a task, with the times that it took. */
+void run_log_task(struct run *run, const struct plan_entry *entry, const struct task *task,
+                  enum result result, const char *message, const char *hint);
 void run_log_device(struct run *run, const struct device *device, enum result result,
                     const char *message, const char *hint);
 /* Once a run: what of the VM's state could not be read; and of the calls that did not return, for

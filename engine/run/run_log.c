@@ -38,13 +38,18 @@ void run_log_event(struct run *run, enum result result, const char *message, con
     run->problem |= result == RESULT_FAILED || result == RESULT_REFUSED;
 }
 
-void run_log_entry(struct run *run, const struct plan_entry *entry, enum result result,
-                   const char *message, const char *hint) {
+/* `call_ms` -1: libvirt was not called. */
+static void run_log_timed(struct run *run, const struct plan_entry *entry, int64_t call_ms,
+                          enum result result, const char *message, const char *hint) {
     char *device = plan_device_text(entry), *rule = plan_rule_text(entry);
+    int64_t since = run->config->event->since;
     run_log_write(run,
                   &(struct log_entry){.action = syntax_verb_text(plan_verb(entry)),
                                       .device = device,
                                       .rule = rule,
+                                      .is_timed = call_ms >= 0,
+                                      .call_ms = call_ms,
+                                      .event_ms = run_now(run) - (since ? since : run->start),
                                       .result = result},
                   message, hint, true);
     free(device);
@@ -52,6 +57,16 @@ void run_log_entry(struct run *run, const struct plan_entry *entry, enum result 
     bool optional = entry->kind == PLAN_SKIPPED;
     run->problem |= !optional && (result == RESULT_FAILED || result == RESULT_REFUSED ||
                                   result == RESULT_ABSENT);
+}
+
+void run_log_entry(struct run *run, const struct plan_entry *entry, enum result result,
+                   const char *message, const char *hint) {
+    run_log_timed(run, entry, -1, result, message, hint);
+}
+
+void run_log_task(struct run *run, const struct plan_entry *entry, const struct task *task,
+                  enum result result, const char *message, const char *hint) {
+    run_log_timed(run, entry, task->call_ms, result, message, hint);
 }
 
 void run_log_device(struct run *run, const struct device *device, enum result result,

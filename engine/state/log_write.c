@@ -112,6 +112,10 @@ static char *log_write_json_line(const struct log_entry *entry, const char *now)
     text_json_add(object, "result", log_write_json_text(log_write_result_name(entry->result)));
     text_json_add(object, "message", log_write_json_text(entry->message));
     text_json_add(object, "uuid", log_write_json_text(entry->uuid));
+    if (entry->is_timed) {
+        text_json_add(object, "call_ms", text_json_number(entry->call_ms));
+        text_json_add(object, "event_ms", text_json_number(entry->event_ms));
+    }
     char *line = memory_printf("%s\n", text_json_line(object));
     json_object_put(object);
     return line;

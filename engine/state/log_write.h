@@ -7,6 +7,7 @@
 #define ENGINE_LOG_WRITE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #define LOG_WRITE_NAME "virt-rules.log"
@@ -34,6 +35,9 @@ struct log_entry {
     const char *rule;   /* "path:line" */
     enum result result;
     const char *message;
+    bool is_timed;    /* libvirt was called to attach the device; else without the next two */
+    int64_t call_ms;  /* how long that took */
+    int64_t event_ms; /* from the event to this entry, all that was waited for included */
 };
 
 struct log_writer;

@@ -25,6 +25,12 @@ unsigned long long clock_ticks(void) {
            (unsigned long long)now.tv_nsec / (1000000000 / ticks);
 }
 
+int64_t clock_epoch(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 void clock_stamp(char text[CLOCK_STAMP_SIZE]) {
     struct timespec now;
     struct tm local = {0};

@@ -23,6 +23,9 @@ struct clock *clock_system(void);
 /* Clock ticks since the host's boot, suspend included, as starttime of proc(5) counts them. */
 unsigned long long clock_ticks(void);
 
+/* Milliseconds since the Epoch, as the times of files are. */
+int64_t clock_epoch(void);
+
 enum { CLOCK_STAMP_SIZE = 40 };
 
 /* Local time as RFC 3339: "2026-11-22T10:18:07.123+01:00". */

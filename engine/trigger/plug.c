@@ -17,7 +17,8 @@
 
 enum {
     SETTLE_LIMIT_MS = 1000, /* how long the kernel may take to set a device up or away */
-    SETTLE_WAIT_MS = 20,
+    SETTLE_WAIT_MS = 10,
+    AGE_LIMIT_MS = 60000, /* of a device that was there before, its node is older */
 };
 
 /* One event at work. */
@@ -29,6 +30,7 @@ struct plugging {
     struct domain_list vms;  /* that run */
     unsigned long long seen; /* when they were listed */
     bool listed;             /* `vms` was asked for */
+    int64_t since;           /* when the kernel reported it, by the clock of `plug` */
     bool errors_logged;
     bool again; /* notified for the second time: no program is run */
     bool problem;
@@ -156,7 +158,8 @@ static struct domain *plug_next_vm(const struct plugging *plugging, const struct
 static void plug_notify(struct plugging *plugging, enum event_name name,
                         const struct device *device) {
     const struct plug *plug = plugging->plug;
-    struct event event = {.name = name, .device = device, .settled = plugging->again};
+    struct event event = {
+        .name = name, .device = device, .settled = plugging->again, .since = plugging->since};
     struct run_config config = {.program = &plugging->program,
                                 .event = &event,
                                 .host_source = plug->host_source,
@@ -184,8 +187,6 @@ static void plug_notify(struct plugging *plugging, enum event_name name,
 
 /* --- what is there */
 
-enum plug_view { ABSENT, LEAVING, COMING, READY };
-
 static bool plug_is_number(int directory, const char *name, unsigned wanted) {
     char *text = tree_directory_attribute(directory, name);
     uint32_t value = 0;
@@ -194,61 +195,35 @@ static bool plug_is_number(int directory, const char *name, unsigned wanted) {
     return is;
 }
 
-/* Whether all its interfaces are there. The kernel announces a device before it has chosen a
- * configuration: then bNumInterfaces is an empty line, and a number of two places later. */
-static bool plug_has_interfaces(const struct tree *tree, const char *path, const char *address,
-                                int directory) {
-    uint32_t wanted = 0, found = 0;
-    char *text = tree_directory_attribute(directory, "bNumInterfaces");
-    bool is_set_up = !text || text_parse_decimal(text + strspn(text, " "), UINT8_MAX, &wanted);
-    struct names names = is_set_up && wanted ? tree_list(tree, path) : (struct names){0};
-    size_t length = strlen(address);
-    for (size_t i = 0; i < names.count; i++)
-        found += !strncmp(names.items[i], address, length) && names.items[i][length] == ':';
-    tree_finish_names(&names);
-    free(text);
-    return is_set_up && found >= wanted;
-}
-
 /* The kernel reports a removal before the device leaves sysfs. A PCI device that stays is a new
  * one. */
-static bool plug_is_leaving(const struct uevent *uevent, int directory) {
+static bool plug_is_leaving(const struct plug *plug, const struct uevent *uevent) {
     const struct device *device = &uevent->device;
+    struct tree tree;
     if (!uevent->removed || !uevent->seqnum)
         return false;
-    return device->bus == BUS_PCI || (plug_is_number(directory, "busnum", device->bus_number) &&
-                                      plug_is_number(directory, "devnum", device->device_number));
-}
-
-static enum plug_view plug_look(const struct tree *tree, const struct uevent *uevent) {
-    const struct device *device = &uevent->device;
-    bool pci = device->bus == BUS_PCI;
-    char *path = memory_printf("sys/bus/%s/devices/%s", pci ? "pci" : "usb", device->address);
-    int directory = tree_directory(tree, path);
-    enum plug_view view = ABSENT;
-    if (directory >= 0) {
-        /* Old kernels make the files of a PCI device after they have announced it. */
-        char *config = memory_printf("%s/config", path);
-        bool ready = pci ? tree_has(tree, config)
-                         : plug_has_interfaces(tree, path, device->address, directory);
-        free(config);
-        view = plug_is_leaving(uevent, directory) ? LEAVING : ready ? READY : COMING;
+    char *path =
+        memory_printf("sys/bus/%s/devices/%s", device_bus(device->bus)->name, device->address);
+    int directory = tree_open(&tree, plug->host_source->root) ? tree_directory(&tree, path) : -1;
+    bool is = directory >= 0 && (device->bus == BUS_PCI ||
+                                 (plug_is_number(directory, "busnum", device->bus_number) &&
+                                  plug_is_number(directory, "devnum", device->device_number)));
+    if (directory >= 0)
         close(directory);
-    }
+    tree_close(&tree);
     free(path);
-    return view;
+    return is;
 }
 
-/* Waits until the kernel has set the device up, or removed it. */
+/* Waits until kernel and udev have set the device up, or the kernel has removed it. What udev does
+ * not do within this time, the run waits for: see action_attach.c. */
 static void plug_settle(const struct plug *plug, const struct uevent *uevent) {
-    struct tree tree;
+    const struct host_source *source = plug->host_source;
     struct retry retry = retry_start_steady(plug->clock, SETTLE_WAIT_MS);
-    enum plug_view view;
-    if (tree_open(&tree, plug->host_source->root))
-        do
-            view = plug_look(&tree, uevent);
-        while ((view == LEAVING || view == COMING) && retry_sleep(&retry, SETTLE_LIMIT_MS));
-    tree_close(&tree);
+    while ((plug_is_leaving(plug, uevent) ||
+            source->settling(source, &uevent->device, NULL) != HOST_SETTLED) &&
+           retry_sleep(&retry, SETTLE_LIMIT_MS))
+        ;
 }
 
 /* --- an event */
@@ -335,8 +310,18 @@ static void plug_lock_slot(struct plugging *plugging) {
     free(place);
 }
 
+/* From when on a VM has to wait for the device: udev may have taken its time before. */
+static int64_t plug_event_time(const struct plug *plug, const struct uevent *uevent) {
+    const struct host_source *source = plug->host_source;
+    int64_t age = uevent->removed || uevent->coldplug || !uevent->seqnum
+                      ? -1
+                      : source->age_ms(source, &uevent->device);
+    return plug->clock->now_ms(plug->clock) - (age < 0 || age > AGE_LIMIT_MS ? 0 : age);
+}
+
 bool plug_event(const struct plug *plug, const struct uevent *uevent) {
-    struct plugging plugging = {.plug = plug, .uevent = uevent};
+    struct plugging plugging = {
+        .plug = plug, .uevent = uevent, .since = plug_event_time(plug, uevent)};
     program_load(&plugging.program, &plugging.ruleset, plug->rules);
     if (plug_concerns(&plugging.program, uevent))
         plug_lock_slot(&plugging);

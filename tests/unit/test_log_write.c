@@ -143,6 +143,21 @@ static void writes_one_line(void **state) {
     assert_int_equal(log.st_mode & 07777, 0700);
 }
 
+static void writes_the_times_of_an_attach(void **state) {
+    struct log_entry entry = attached;
+    struct log_writer *journal = open_here();
+    char *text;
+
+    (void)state;
+    entry.is_timed = true;
+    entry.event_ms = 1234567890123;
+    log_write_entry(journal, &entry);
+    log_write_close(journal);
+    text = contents(path);
+    assert_non_null(strstr(text, ",\"uuid\":null,\"call_ms\":0,\"event_ms\":1234567890123}\n"));
+    free(text);
+}
+
 static void writes_null_for_what_is_not_there(void **state) {
     static const struct log_entry entry = {.result = RESULT_FAILED, .message = ""};
     struct log_writer *journal = open_here();
@@ -624,6 +639,7 @@ static void knows_its_directory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         JOURNAL_TEST(writes_one_line),
+        JOURNAL_TEST(writes_the_times_of_an_attach),
         JOURNAL_TEST(writes_null_for_what_is_not_there),
         JOURNAL_TEST(writes_times_with_their_zone),
         JOURNAL_TEST(replaces_what_is_no_utf8),

@@ -324,6 +324,62 @@ static void but_not_for_ever(void **state) {
     assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
 }
 
+static void put_record(void) {
+    shell("mkdir -p %s/run/udev/data && touch %s/run/udev/data/c189:4", host_root, host_root);
+}
+
+static void udev_is_waited_for(void **state) {
+    (void)state;
+    shell("mkdir -p %s/run/udev && touch %s/run/udev/control", host_root, host_root);
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    hours.at = hours.now + 300;
+    hours.then = put_record;
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_true(hours.now >= 5300 && hours.now < 5400);
+    assert_null(strstr(log_text(), "udev"));
+    assert_logged("\"call_ms\":0,\"event_ms\":300");
+}
+
+/* Longer than the event waits, and still not for ever. */
+static void a_late_udev_is_waited_for(void **state) {
+    (void)state;
+    shell("mkdir -p %s/run/udev && touch %s/run/udev/control", host_root, host_root);
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    hours.at = hours.now + 4000;
+    hours.then = put_record;
+    assert_true(came(CORAL, 10));
+    assert_true(hours.now >= 9000 && hours.now < 9200);
+    assert_null(strstr(log_text(), "udev"));
+}
+
+static void a_udev_that_never_comes(void **state) {
+    (void)state;
+    shell("mkdir -p %s/run/udev && touch %s/run/udev/control", host_root, host_root);
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_true(hours.now >= 10000 && hours.now < 11200);
+    assert_logged(
+        "did not wait longer: udev has not finished with it (/run/udev/data/c189:4 is not "
+        "there)");
+}
+
+static void put_node(void) {
+    shell("touch %s/dev/bus/usb/001/005", host_root);
+}
+
+static void a_node_is_waited_for(void **state) {
+    (void)state;
+    shell("mkdir -p %s/dev/bus/usb/001", host_root);
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb");
+    hours.at = hours.now + 200;
+    hours.then = put_node;
+    assert_true(came(CORAL, 10));
+    assert_true(hours.now >= 5200 && hours.now < 5300);
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+}
+
 /* It waits before it takes its turn: otherwise its event could be merged with that of another, who
  * would find the device that goes. */
 static void pull_coral(void) {
@@ -449,6 +505,10 @@ int main(void) {
         TEST(what_stands_runs_no_program),
         TEST(its_interfaces_are_waited_for),
         TEST(but_not_for_ever),
+        TEST(udev_is_waited_for),
+        TEST(a_late_udev_is_waited_for),
+        TEST(a_udev_that_never_comes),
+        TEST(a_node_is_waited_for),
         TEST(a_device_that_goes_is_waited_for),
         TEST(the_first_rule_wins),
         TEST(a_vm_that_is_busy_comes_last),
