@@ -123,6 +123,16 @@ static bool device_db_read_more(struct device *device, const char *what, char *l
     return true;
 }
 
+static bool device_db_read_attached(struct device_slot *slot, char *line) {
+    char *end = NULL;
+    const char *time = text_next_field(&line), *losses = text_next_field(&line);
+    uint32_t count = 0;
+    slot->attached = time ? strtoll(time, &end, 10) : 0;
+    bool is_good = end && !*end && text_parse_decimal(losses, UINT16_MAX, &count);
+    slot->losses = count;
+    return is_good;
+}
+
 /* Returns false for a line that no version writes. */
 static bool device_db_read_line(struct device_slot *slot, char *line, bool *ended) {
     static const char here[] = "here-", gone[] = "gone-";
@@ -138,6 +148,8 @@ static bool device_db_read_line(struct device_slot *slot, char *line, bool *ende
         return !slot->is_here && (slot->is_here = device_db_read_device(&slot->here, line));
     if (!strcmp(what, "gone"))
         return !slot->has_gone && (slot->has_gone = device_db_read_device(&slot->gone, line));
+    if (!strcmp(what, "attached"))
+        return device_db_read_attached(slot, line);
     return true;
 }
 
@@ -199,6 +211,8 @@ int device_db_write(const struct device_slot *slot, const char *state, const cha
         device_db_write_device(&file, "here", &slot->here);
     if (slot->has_gone)
         device_db_write_device(&file, "gone", &slot->gone);
+    if (slot->attached || slot->losses)
+        state_file_add_line(&file, "attached %" PRId64 " %u", slot->attached, slot->losses);
     state_file_add_line(&file, "end");
     mkdir(state, 0700);
     mkdir(directory, 0700);

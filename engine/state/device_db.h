@@ -13,7 +13,9 @@ struct device_slot {
     uint64_t seqnum; /* of the last event the VMs were notified of */
     bool is_here;
     bool has_gone;
-    bool damaged;       /* a part of the file is unreadable: the VMs may get an event twice */
+    bool damaged;     /* a part of the file is unreadable: the VMs may get an event twice */
+    int64_t attached; /* when a VM got the device that is here, in ms of clock_now(); 0: none did */
+    unsigned losses;  /* see engine/trigger/backoff.h */
     struct device here; /* reported as plugged */
     struct device gone; /* the last one reported as unplugged */
 };

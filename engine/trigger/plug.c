@@ -8,6 +8,7 @@
 #include "engine/state/lock.h"
 #include "engine/state/vm_state.h"
 #include "engine/system/clock.h"
+#include "engine/trigger/backoff.h"
 #include "lexer/text.h"
 
 #include <errno.h>
@@ -32,9 +33,23 @@ struct plugging {
     bool listed;             /* `vms` was asked for */
     int64_t since;           /* when the kernel reported it, by the clock of `plug` */
     bool errors_logged;
-    bool again; /* notified for the second time: no program is run */
+    bool again;      /* notified for the second time: no program is run */
+    bool backed_off; /* a device that was lost too often was waited for, see backoff.h */
+    bool stayed;     /* and it was there for so long */
     bool problem;
 };
+
+static void plug_load(struct plugging *plugging) {
+    program_load(&plugging->program, &plugging->ruleset, plugging->plug->rules);
+}
+
+static void plug_unload(struct plugging *plugging) {
+    program_finish(&plugging->program);
+    ruleset_finish(&plugging->ruleset);
+    domain_list_finish(&plugging->vms);
+    plugging->vms = (struct domain_list){0};
+    plugging->listed = false;
+}
 
 /* --- which rules are about it */
 
@@ -155,7 +170,8 @@ static struct domain *plug_next_vm(const struct plugging *plugging, const struct
     return next;
 }
 
-static void plug_notify(struct plugging *plugging, enum event_name name,
+/* Returns true when a VM that may attach the device has no problem with it. */
+static bool plug_notify(struct plugging *plugging, enum event_name name,
                         const struct device *device) {
     const struct plug *plug = plugging->plug;
     struct event event = {
@@ -167,8 +183,9 @@ static void plug_notify(struct plugging *plugging, enum event_name name,
                                 .log = plug->log,
                                 .clock = plug->clock,
                                 .open_virt = plug->open_virt};
+    bool attached = false;
     if (!plug_concerns_any_vm(plugging, name, device))
-        return;
+        return false;
     if (!plugging->errors_logged)
         plugging->problem |=
             rule_errors_log(plug->log, NULL, NULL, scanner_event_text(name), &plugging->ruleset);
@@ -180,9 +197,12 @@ static void plug_notify(struct plugging *plugging, enum event_name name,
         for (struct domain *vm; (vm = plug_next_vm(plugging, &event, done, busy));) {
             done[vm - plugging->vms.list] = true;
             event.domain = vm;
-            plugging->problem |= !run_event(&config);
+            bool is_good = run_event(&config);
+            attached |= is_good && plug_may_have_been_given(&plugging->program, &event);
+            plugging->problem |= !is_good;
         }
     free(done);
+    return attached;
 }
 
 /* --- what is there */
@@ -250,9 +270,30 @@ static void plug_save_slot(struct plugging *plugging, struct device_slot *slot, 
     }
 }
 
+/* The device has been lost too often: it has to stay for a while. What is there after that is
+ * another question, and rules and VMs may be others by then. */
+static void plug_back_off(struct plugging *plugging, struct device_slot *slot, const char *place,
+                          struct device_changes *changes) {
+    const struct plug *plug = plugging->plug;
+    const struct device *device = changes->plugged;
+    int64_t wait = backoff_wait_ms(slot);
+    if (!plugging->backed_off) {
+        char *message = backoff_message(slot, wait);
+        plug_log_failure(plugging, EVENT_PLUGGED, device, message, backoff_hint);
+        free(message);
+    }
+    plugging->backed_off = true;
+    changes->plugged = changes->there = NULL;
+    plug_save_slot(plugging, slot, place, changes);
+    plugging->stayed = backoff_wait(plug->host_source, device, wait, plug->clock);
+    plugging->since = plug->clock->now_ms(plug->clock);
+    plug_unload(plugging);
+    plug_load(plugging);
+}
+
 /* The slot is written last: what an engine that is killed at its work has not done, the next one
- * does, and what was done already needs no work. */
-static void plug_notify_changes(struct plugging *plugging, const char *place, bool coalesced) {
+ * does, and what was done already needs no work. Returns true when it has only waited. */
+static bool plug_notify_changes(struct plugging *plugging, const char *place, bool coalesced) {
     const struct plug *plug = plugging->plug;
     const struct device *device = &plugging->uevent->device;
     enum event_name name = plugging->uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED;
@@ -262,7 +303,7 @@ static void plug_notify_changes(struct plugging *plugging, const char *place, bo
     plug_settle(plug, plugging->uevent);
     if (plug->host_source->load(plug->host_source, &host, &failure) < 0) {
         plug_log_failure(plugging, name, device, failure.message, "is sysfs mounted on /sys?");
-        return;
+        return false;
     }
     char *boot = plug->host_source->boot_id(plug->host_source);
     device_db_read(&slot, plug->state, place, boot);
@@ -273,20 +314,30 @@ static void plug_notify_changes(struct plugging *plugging, const char *place, bo
     }
     const struct device *now = host_find(&host, device->bus, device->address);
     struct device_changes changes = device_db_compare(&slot, plugging->uevent, now);
+    if (changes.unplugged_count && changes.unplugged[0] == &slot.here)
+        backoff_note_loss(&slot, plug->clock->now_ms(plug->clock));
     for (size_t i = 0; i < changes.unplugged_count; i++)
         plug_notify(plugging, EVENT_UNPLUGGED, changes.unplugged[i]);
-    if (changes.plugged)
-        plug_notify(plugging, EVENT_PLUGGED, changes.plugged);
-    if (coalesced && !changes.unplugged_count && !changes.plugged) {
-        /* A device may have come and gone in the events that were merged into this one, and a VM
-         * may have it. */
-        plugging->again = true;
-        plug_notify(plugging, now ? EVENT_PLUGGED : EVENT_UNPLUGGED, now ? now : device);
+    bool wait = changes.plugged && changes.plugged->bus == BUS_USB && !plugging->stayed &&
+                !plug->by_hand && backoff_wait_ms(&slot) &&
+                plug_concerns_any_vm(plugging, EVENT_PLUGGED, changes.plugged);
+    if (wait) {
+        plug_back_off(plugging, &slot, place, &changes);
+    } else {
+        if (changes.plugged && plug_notify(plugging, EVENT_PLUGGED, changes.plugged))
+            backoff_note_attached(&slot, plug->clock->now_ms(plug->clock));
+        if (coalesced && !changes.unplugged_count && !changes.plugged) {
+            /* A device may have come and gone in the events that were merged into this one, and a
+             * VM may have it. */
+            plugging->again = true;
+            plug_notify(plugging, now ? EVENT_PLUGGED : EVENT_UNPLUGGED, now ? now : device);
+        }
+        plug_save_slot(plugging, &slot, place, &changes);
     }
-    plug_save_slot(plugging, &slot, place, &changes);
     device_db_finish(&slot);
     host_finish(&host);
     free(boot);
+    return wait;
 }
 
 /*
@@ -304,8 +355,9 @@ static void plug_lock_slot(struct plugging *plugging) {
     if (status == LOCK_SLOT_FAILED)
         plug_log_failure(plugging, uevent->removed ? EVENT_UNPLUGGED : EVENT_PLUGGED,
                          &uevent->device, failure.message, "continuing without a lock");
-    if (status != LOCK_SLOT_COALESCED)
-        plug_notify_changes(plugging, place, status == LOCK_SLOT_WAITED);
+    while (status != LOCK_SLOT_COALESCED &&
+           plug_notify_changes(plugging, place, status == LOCK_SLOT_WAITED))
+        ;
     lock_release(lock);
     free(place);
 }
@@ -322,11 +374,9 @@ static int64_t plug_event_time(const struct plug *plug, const struct uevent *uev
 bool plug_event(const struct plug *plug, const struct uevent *uevent) {
     struct plugging plugging = {
         .plug = plug, .uevent = uevent, .since = plug_event_time(plug, uevent)};
-    program_load(&plugging.program, &plugging.ruleset, plug->rules);
+    plug_load(&plugging);
     if (plug_concerns(&plugging.program, uevent))
         plug_lock_slot(&plugging);
-    program_finish(&plugging.program);
-    ruleset_finish(&plugging.ruleset);
-    domain_list_finish(&plugging.vms);
+    plug_unload(&plugging);
     return !plugging.problem;
 }

@@ -27,7 +27,7 @@ static struct jumping_clock hours;
 static struct double_virt *hypervisor;
 static char directory[64], host_root[96], state_path[96], rules_path[96];
 static unsigned opened;
-static bool refuses;
+static bool refuses, by_hand;
 static int open_code;
 
 static int64_t jump_now(struct clock *clock) {
@@ -83,7 +83,7 @@ static int set_up(void **state) {
     double_virt_add(hypervisor, WINDOWS, "windows", NULL);
     hours = (struct jumping_clock){.clock = {jump_now, jump}, .now = 5000};
     opened = 0;
-    refuses = false;
+    refuses = by_hand = false;
     open_code = 38;
     return 0;
 }
@@ -134,6 +134,7 @@ static bool handle(const struct uevent *uevent) {
     bool good = plug_event(&(struct plug){.rules = rules_path,
                                           .host_source = sample_source(host_root),
                                           .state = state_path,
+                                          .by_hand = by_hand,
                                           .log = journal,
                                           .clock = &hours.clock,
                                           .open_virt = open_double},
@@ -294,6 +295,111 @@ static void what_stands_runs_no_program(void **state) {
     assert_string_equal(changes(), "attach windows 1/5 1a6e:089a\n");
     assert_null(strstr(log_text(), "seen"));
     uevent_finish(&uevent);
+}
+
+/* --- what a guest resets again and again */
+
+/* The stick is attached, is there for a while, and comes back with the next number. */
+static bool lose(unsigned number, int64_t stays) {
+    hours.now += stays;
+    set_device(PORT, "1a6e", "089a", (int)number + 1);
+    went(stick(PORT, 0x1a6e, 0x089a, number), 2 * number);
+    return came(stick(PORT, 0x1a6e, 0x089a, number + 1), 2 * number + 1);
+}
+
+static int attaches(void) {
+    int count = 0;
+    for (const char *at = changes(); (at = strstr(at, "attach ")); at++)
+        count++;
+    return count;
+}
+
+static void a_device_that_is_lost_each_time_waits_longer_each_time(void **state) {
+    (void)state;
+    static const int64_t waits[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
+    unsigned number = 5;
+    set_rules("on vm frigate started, plugged attach 1a6e:089a as usb");
+    assert_true(came(CORAL, 10));
+    for (; number < 9; number++) {
+        int64_t since = hours.now;
+        assert_true(lose(number, 400));
+        assert_int_equal(hours.now - since, 400);
+    }
+    assert_int_equal(attaches(), 5);
+    assert_null(strstr(log_text(), "in succession"));
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++, number++) {
+        int64_t since = hours.now;
+        assert_true(lose(number, 400));
+        assert_int_equal(hours.now - since, 400 + waits[i]);
+        assert_int_equal(attaches(), 1);
+    }
+    assert_logged("it left its VM 5 times in succession within seconds of its attach: it is "
+                  "attached again when it has been on the host for 1 s");
+    assert_logged("'guest reset off'");
+    int64_t since = hours.now; /* it has been well for half a minute */
+    assert_true(lose(number, 30000));
+    assert_int_equal(hours.now - since, 30000);
+    assert_int_equal(attaches(), 1);
+}
+
+static void what_is_asked_for_by_hand_does_not_wait(void **state) {
+    (void)state;
+    unsigned number = 5;
+    set_rules("on vm frigate started, plugged attach 1a6e:089a as usb");
+    assert_true(came(CORAL, 10));
+    for (; number < 11; number++)
+        assert_true(lose(number, 400));
+    hours.now += 400;
+    pull(PORT);
+    went(stick(PORT, 0x1a6e, 0x089a, number), 100);
+    changes();
+    shell("cp -a tests/hosts/usb/sys/bus/usb/devices/" PORT "* %s/sys/bus/usb/devices", host_root);
+    set_device(PORT, "1a6e", "089a", 77);
+    by_hand = true;
+    int64_t since = hours.now;
+    assert_true(came(stick(PORT, 0x1a6e, 0x089a, 77), 0));
+    assert_int_equal(hours.now, since);
+    assert_string_equal(changes(), "attach frigate 1/77 1a6e:089a\n");
+}
+
+static void change_rules(void) {
+    set_rules("on vm windows started, plugged attach 1a6e:089a as usb");
+}
+
+static void rules_that_change_meanwhile(void **state) {
+    (void)state;
+    unsigned number = 5;
+    set_rules("on vm frigate started, plugged attach 1a6e:089a as usb");
+    assert_true(came(CORAL, 10));
+    for (; number < 9; number++)
+        assert_true(lose(number, 400));
+    changes();
+    hours.at = hours.now + 800;
+    hours.then = change_rules;
+    lose(number, 400);
+    assert_string_equal(changes(), "detach frigate 1/9 1a6e:089a\nattach windows 1/10 1a6e:089a\n");
+}
+
+static void pull_stick(void) {
+    pull(PORT);
+}
+
+static void what_leaves_meanwhile_is_not_attached(void **state) {
+    (void)state;
+    unsigned number = 5;
+    set_rules("on vm frigate started, plugged attach 1a6e:089a as usb");
+    assert_true(came(CORAL, 10));
+    for (; number < 9; number++)
+        assert_true(lose(number, 400));
+    changes();
+    hours.at = hours.now + 800;
+    hours.then = pull_stick;
+    int64_t since = hours.now;
+    lose(number, 400);
+    assert_string_equal(changes(), "detach frigate 1/9 1a6e:089a\n");
+    assert_true(hours.now - since < 1400);
+    went(stick(PORT, 0x1a6e, 0x089a, 10), 20);
+    assert_string_equal(changes(), "");
 }
 
 /* --- waiting for the kernel */
@@ -503,6 +609,10 @@ int main(void) {
         TEST(what_went_is_known_as_it_was),
         TEST(a_program_runs_once_a_device),
         TEST(what_stands_runs_no_program),
+        TEST(a_device_that_is_lost_each_time_waits_longer_each_time),
+        TEST(what_is_asked_for_by_hand_does_not_wait),
+        TEST(rules_that_change_meanwhile),
+        TEST(what_leaves_meanwhile_is_not_attached),
         TEST(its_interfaces_are_waited_for),
         TEST(but_not_for_ever),
         TEST(udev_is_waited_for),
