@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # The emulated PC (L1): start it, talk to it, stop it.
-# Uses $run (a folder for this run), $base (disk, kernel, initrd) and $logs; sets `machine`, its process.
+# Uses $here, $run (a folder for this run), $base (disk, kernel, initrd) and $logs; sets `machine`, its process.
 
-machine='' requests='' answers=''
+machine='' gadget='' requests='' answers=''
 
 # Each spare device has a root port, and so an IOMMU group, of its own; "A B" is one with two functions,
 # which share a group. inside/functions knows the order.
@@ -27,6 +27,9 @@ machine_start() {
     ln -s hardware.out "$run/monitor.in"
     ln -s hardware.in "$run/monitor.out"
     truncate -s 64M "$run/nvme"
+    setpriv --pdeathsig KILL "$here/gadget" "$run/gadget" >"$logs/gadget" 2>&1 </dev/null 8>&- &
+    gadget=$!
+    echo "$run/gadget" >"$run/lab/gadget-socket" # for the monitor of qemu
     : >"$logs/console"
     # Both ends read and write, so that neither opening one waits for the other side.
     exec {requests}<>"$run/channel.in" {answers}<>"$run/channel.out"
@@ -62,9 +65,9 @@ machine_start() {
 
 machine_stop() {
     [ -n "$machine" ] || return 0
-    kill -KILL "$machine" 2>/dev/null || :
-    wait "$machine" 2>/dev/null || : # it was killed
-    machine=
+    kill -KILL "$machine" "$gadget" 2>/dev/null || :
+    wait "$machine" "$gadget" 2>/dev/null || : # they were killed
+    machine='' gadget=''
     exec {requests}>&- {answers}>&-
     rm -f "$run"/{channel,hardware,monitor}.{in,out} "$run/nvme"
 }

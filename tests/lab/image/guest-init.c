@@ -5,18 +5,23 @@
  *     GUEST-BOOT                        the program has started
  *     GUEST boot pci 0000:01:00.0 1ac1:089a   there when it looked first
  *     GUEST-UP                          from here on it reports each uevent
- *     GUEST add usb 2-1 0627:0001       as the kernel says so
+ *     GUEST add usb 2-1 0627:0001 480   as the kernel says so, with the speed in Mbit/s
  *     GUEST remove usb 2-1 0627:0001
+ *     GUEST reset usb 2-1               this program reset it
  *
- * Coming and going themselves are the kernel's work: nothing here has to answer.
+ * Coming and going themselves are the kernel's work: nothing here has to answer. With usb_resets=1
+ * in the kernel's command line each USB device is reset after it was added, as some drivers do it.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/usbdevice_fs.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -28,7 +33,7 @@ enum { EVENT_SIZE = 8192 };
 
 /* The words of a uevent that matter; NULL where it has none. They point into its text. */
 struct uevent {
-    const char *action, *subsystem, *type, *path, *pci_id, *product, *slot;
+    const char *action, *subsystem, *type, *path, *name, *pci_id, *product, *slot;
 };
 
 static void fail(const char *what) {
@@ -41,28 +46,58 @@ static void read_word(struct uevent *event, const char *word) {
     const struct {
         const char *key;
         const char **value;
-    } words[] = {{"ACTION=", &event->action},  {"SUBSYSTEM=", &event->subsystem},
-                 {"DEVTYPE=", &event->type},   {"DEVPATH=", &event->path},
-                 {"PCI_ID=", &event->pci_id},  {"PCI_SLOT_NAME=", &event->slot},
-                 {"PRODUCT=", &event->product}};
+    } words[] = {{"ACTION=", &event->action}, {"SUBSYSTEM=", &event->subsystem},
+                 {"DEVTYPE=", &event->type},  {"DEVPATH=", &event->path},
+                 {"DEVNAME=", &event->name},  {"PRODUCT=", &event->product},
+                 {"PCI_ID=", &event->pci_id}, {"PCI_SLOT_NAME=", &event->slot}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(word, words[i].key, strlen(words[i].key)) == 0)
             *words[i].value = word + strlen(words[i].key);
 }
 
 /* "1AC1:89A" or "627/1/0": PCI and USB devices write their ids differently. */
-static void tell_device(const char *action, const char *bus, const char *place, const char *id) {
+static void tell_device(const char *action, const char *bus, const char *place, const char *id,
+                        const char *speed) {
     char *rest;
     unsigned long vendor = strtoul(id, &rest, 16);
     unsigned long device = *rest ? strtoul(rest + 1, NULL, 16) : 0;
-    printf("GUEST %s %s %s %04lx:%04lx\n", action, bus, place, vendor, device);
+    printf("GUEST %s %s %s %04lx:%04lx%s\n", action, bus, place, vendor, device, speed);
+}
+
+static bool is_usb_device(const struct uevent *event) {
+    return event->type && strcmp(event->type, "usb_device") == 0 && event->product && event->path;
+}
+
+/* " 480", or nothing when the device has gone. */
+static void read_speed(const char *place, char speed[16]) {
+    char path[512];
+    snprintf(path, sizeof path, "/sys/bus/usb/devices/%s/speed", place);
+    FILE *file = fopen(path, "re");
+    speed[0] = ' ';
+    if (!file || fscanf(file, "%14s", speed + 1) != 1)
+        speed[0] = '\0';
+    if (file)
+        fclose(file);
 }
 
 static void tell(const char *action, const struct uevent *event) {
+    char speed[16];
     if (event->slot && event->pci_id)
-        tell_device(action, "pci", event->slot, event->pci_id);
-    if (event->type && strcmp(event->type, "usb_device") == 0 && event->product && event->path)
-        tell_device(action, "usb", strrchr(event->path, '/') + 1, event->product);
+        tell_device(action, "pci", event->slot, event->pci_id, "");
+    if (is_usb_device(event)) {
+        const char *place = strrchr(event->path, '/') + 1;
+        read_speed(place, speed);
+        tell_device(action, "usb", place, event->product, speed);
+    }
+}
+
+static void reset(const struct uevent *event) {
+    char path[512];
+    snprintf(path, sizeof path, "/dev/%s", event->name);
+    int device = open(path, O_WRONLY | O_CLOEXEC);
+    if (device >= 0 && ioctl(device, USBDEVFS_RESET) == 0)
+        printf("GUEST reset usb %s\n", strrchr(event->path, '/') + 1);
+    close(device);
 }
 
 static void tell_file(const char *folder, const char *name) {
@@ -99,6 +134,9 @@ static void tell_message(char *text, size_t length) {
     if (event.action && event.subsystem &&
         (strcmp(event.action, "add") == 0 || strcmp(event.action, "remove") == 0))
         tell(event.action, &event);
+    if (event.action && strcmp(event.action, "add") == 0 && is_usb_device(&event) && event.name &&
+        getenv("usb_resets"))
+        reset(&event);
 }
 
 static int listen_to_kernel(void) {
