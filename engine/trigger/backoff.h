@@ -13,7 +13,7 @@
 
 enum {
     BACKOFF_FREE_LOSSES = 5, /* after so many there is a first wait */
-    BACKOFF_SOON_MS = 30000, /* a device that was in its VM for longer is no loss */
+    BACKOFF_SOON_MS = 30000, /* a device that was in its VM for longer does not count */
     BACKOFF_FIRST_MS = 1000,
     BACKOFF_LONGEST_MS = 60000,
 };
