@@ -7,8 +7,10 @@
 #include "engine/plan/judge.h"
 #include "engine/plan/selector.h"
 #include "lexer/text.h"
+#include "parser/print.h"
 
 #include <json-c/json.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +20,7 @@ struct listing {
     struct host host;
     struct domain_list others;
     struct judge judge;
+    struct selector selector;
     const struct device **order; /* by bus, group, and as the host has them */
     char *note;                  /* libvirt did not answer; NULL: it did, or need not */
 };
@@ -56,24 +59,125 @@ static void command_devices_print_group(const struct device *device, const struc
     puts(colour ? PLAIN : "");
 }
 
-static void command_devices_print_facts(const struct device *device) {
-    printf("      class %06x", device->class_code);
-    if (device->subsystem.vendor || device->subsystem.device)
-        printf(", subsystem %04x:%04x", device->subsystem.vendor, device->subsystem.device);
-    printf(", driver %s", device->driver ? device->driver : "none");
-    if (device->bus == BUS_USB)
-        printf(", bus %u device %u", device->bus_number, device->device_number);
-    if (device->serial) {
-        fputs(", serial ", stdout);
-        text_print_string(stdout, device->serial);
+enum { COLUMNS = 80, INDENT = 6 };
+
+/* Facts in one line, or in more where the terminal has no room. */
+struct facts {
+    size_t column; /* 0: none yet */
+};
+
+static void command_devices_put_fact(struct facts *facts, const char *separator, const char *text) {
+    size_t width = text_width(text, strlen(text)), between = facts->column ? strlen(separator) : 0;
+    bool starts = !facts->column || facts->column + between + width + 1 > COLUMNS;
+    if (facts->column)
+        printf("%s", starts && *separator == ' ' ? "" : starts ? "," : separator);
+    if (starts)
+        printf("%s%*s", facts->column ? "\n" : "", INDENT, "");
+    text_print_string(stdout, text);
+    facts->column = starts ? INDENT + width : facts->column + between + width;
+}
+
+__attribute__((format(printf, 2, 3))) static void
+command_devices_add_fact(struct facts *facts, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = memory_vprintf(format, arguments);
+    va_end(arguments);
+    command_devices_put_fact(facts, ", ", text);
+    free(text);
+}
+
+/* A text as a rule has it. */
+static void command_devices_add_string(struct facts *facts, const char *keyword,
+                                       const char *value) {
+    char *text = NULL;
+    size_t size = 0;
+    if (!value)
+        return;
+    FILE *out = memory_stream(&text, &size);
+    fprintf(out, "%s ", keyword);
+    print_string(out, value);
+    memory_stream_close(out, &text);
+    command_devices_put_fact(facts, ", ", text);
+    free(text);
+}
+
+/* Whether an interface before this one has the same. */
+static bool command_devices_had_class(const struct device *device, size_t interface) {
+    size_t i = 0;
+    while (device->interfaces[i].class_code != device->interfaces[interface].class_code)
+        i++;
+    return i < interface;
+}
+
+static bool command_devices_had_driver(const struct device *device, size_t interface) {
+    const char *driver = device->interfaces[interface].driver;
+    bool had = !driver || (device->driver && !strcmp(driver, device->driver));
+    for (size_t i = 0; i < interface && !had; i++)
+        had = device->interfaces[i].driver && !strcmp(driver, device->interfaces[i].driver);
+    return had;
+}
+
+static void command_devices_add_drivers(struct facts *facts, const struct device *device) {
+    size_t more = 0;
+    for (size_t i = 0; i < device->interface_count; i++)
+        more += !command_devices_had_driver(device, i);
+    command_devices_add_fact(facts, "driver%s %s", more ? "s" : "",
+                             device->driver ? device->driver : "none");
+    for (size_t i = 0; i < device->interface_count; i++)
+        if (!command_devices_had_driver(device, i))
+            command_devices_put_fact(facts, " ", device->interfaces[i].driver);
+}
+
+/* Only where the class does not say it. */
+static void command_devices_add_interfaces(struct facts *facts, const struct device *device) {
+    size_t classes = 0;
+    for (size_t i = 0; i < device->interface_count; i++)
+        classes += !command_devices_had_class(device, i);
+    if (!classes)
+        command_devices_add_fact(facts, "interfaces unknown");
+    if (!classes || (classes == 1 && device->interfaces[0].class_code == device->class_code))
+        return;
+    command_devices_add_fact(facts, "interface%s %06x", classes == 1 ? "" : "s",
+                             device->interfaces[0].class_code);
+    for (size_t i = 1; i < device->interface_count; i++) {
+        char class[16];
+        snprintf(class, sizeof class, "%06x", device->interfaces[i].class_code);
+        if (!command_devices_had_class(device, i))
+            command_devices_put_fact(facts, " ", class);
     }
+}
+
+static void command_devices_add_usb(struct facts *facts, const struct device *device) {
+    command_devices_add_fact(facts, "bus %u device %u", device->bus_number, device->device_number);
+    if (device->serial)
+        command_devices_add_fact(facts, "serial %s", device->serial);
+    if (device->speed)
+        command_devices_add_fact(facts, device->speed == 1 ? "1.5 Mbit/s" : "%u Mbit/s",
+                                 device->speed);
+    command_devices_add_interfaces(facts, device);
+    command_devices_add_string(facts, "manufacturer", device->manufacturer);
+    command_devices_add_string(facts, "product", device->product);
+}
+
+static void command_devices_print_facts(const struct device *device) {
+    struct facts facts = {0};
+    command_devices_add_fact(&facts, "class %06x", device->class_code);
+    if (device->subsystem.vendor || device->subsystem.device)
+        command_devices_add_fact(&facts, "subsystem %04x:%04x", device->subsystem.vendor,
+                                 device->subsystem.device);
+    command_devices_add_drivers(&facts, device);
+    if (device->bus == BUS_USB)
+        command_devices_add_usb(&facts, device);
     if (device->reset_methods)
-        printf(", reset %s", device->reset_methods);
+        command_devices_add_fact(&facts, "reset %s", device->reset_methods);
     if (device->power_state)
-        printf(", power %s", device->power_state);
+        command_devices_add_fact(&facts, "power %s", device->power_state);
     if (device->numa_node >= 0)
-        printf(", NUMA node %d", device->numa_node);
-    fputs(device->boot_vga ? ", boot display\n" : "\n", stdout);
+        command_devices_add_fact(&facts, "NUMA node %d", device->numa_node);
+    if (device->boot_vga)
+        command_devices_add_fact(&facts, "boot display");
+    putchar('\n');
 }
 
 /* What a hint helps against that the message does not have in it. */
@@ -96,7 +200,7 @@ static void command_devices_print_verdict(struct listing *listing, const struct 
             putchar('\n');
         }
     } else {
-        char *selector = selector_text(&listing->host, device);
+        char *selector = selector_text(&listing->selector, device);
         printf("      %scan be assigned:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
         printf(" as %s\n", syntax_backend_text(backend->backend));
@@ -141,6 +245,28 @@ static void command_devices_put_place(struct json_object *object, const struct d
     command_put_number(object, "device_number", usb ? (int)device->device_number : -1);
 }
 
+/* What is not known is null. */
+static void command_devices_put_usb(struct json_object *object, const struct device *device) {
+    struct json_object *drivers = text_json_array();
+    bool has_interfaces = device->interface_count && !(device->unknown & DEVICE_UNKNOWN_INTERFACES);
+    struct json_object *interfaces = has_interfaces ? text_json_array() : NULL;
+    if (device->driver)
+        text_json_append(drivers, text_json(device->driver));
+    for (size_t i = 0; i < device->interface_count; i++) {
+        char class[16];
+        snprintf(class, sizeof class, "%06x", device->interfaces[i].class_code);
+        if (!command_devices_had_driver(device, i))
+            text_json_append(drivers, text_json(device->interfaces[i].driver));
+        if (interfaces && !command_devices_had_class(device, i))
+            text_json_append(interfaces, text_json(class));
+    }
+    text_json_add(object, "drivers", drivers);
+    text_json_add(object, "interfaces", interfaces);
+    text_put_json(object, "manufacturer", device->manufacturer);
+    text_put_json(object, "product", device->product);
+    command_put_number(object, "speed", device->speed ? (int)device->speed : -1);
+}
+
 static void command_devices_put_facts(struct json_object *object, const struct device *device) {
     char class_code[16];
     snprintf(class_code, sizeof class_code, "%06x", device->class_code);
@@ -153,6 +279,7 @@ static void command_devices_put_facts(struct json_object *object, const struct d
     text_put_json(object, "driver", device->driver);
     command_devices_put_place(object, device);
     text_put_json(object, "serial", device->serial);
+    command_devices_put_usb(object, device);
     text_put_json(object, "reset_methods", device->reset_methods);
     text_put_json(object, "power_state", device->power_state);
     text_json_add(object, "bridge", text_json_boolean(device->is_bridge));
@@ -166,7 +293,7 @@ static struct json_object *command_devices_device_json(struct listing *listing,
     struct json_object *object = text_json_object();
     struct verdict verdict =
         judge_device(&listing->judge, device, backend_of_bus(device->bus), false);
-    char *selector = selector_text(&listing->host, device);
+    char *selector = selector_text(&listing->selector, device);
     command_devices_put_facts(object, device);
     text_json_add(object, "passable", text_json_boolean(!verdict.refusal));
     text_put_json(object, "reason", verdict.refusal ? verdict_name(verdict.refusal) : NULL);
@@ -216,6 +343,7 @@ static int command_devices_record(const char *sysroot, const char *directory) {
         return command_fail(failure.message, *failure.hint ? failure.hint : NULL);
     printf("Recorded in %s: %zu files. Serial numbers, MAC addresses, UUIDs, and names of VMs, "
            "volumes and mount points are replaced.\n"
+           "Product and manufacturer names of USB devices are not: look at them if you chose one.\n"
            "See it with 'virt-rules devices --sysroot %s', pack it with 'tar -czf host.tar.gz "
            "%s'.\n",
            directory, done.files, directory, directory);
@@ -251,11 +379,13 @@ static int command_devices_run(const struct command *command, int argc, char **a
                                    .others = listing.others.list,
                                    .other_count = listing.others.count};
     command_devices_order(&listing);
+    selector_init(&listing.selector, &listing.host);
     if (line->json)
         command_devices_print_json(&listing);
     else
         command_devices_print_text(&listing, command_colour(stdout));
     free((void *)listing.order);
+    selector_finish(&listing.selector);
     judge_finish(&listing.judge);
     domain_list_finish(&listing.others);
     free(listing.note);

@@ -2,51 +2,161 @@
 
 #include "parser/print.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-static bool selector_same_id(const struct device *a, const struct device *b) {
-    return a->id.vendor == b->id.vendor && a->id.device == b->id.device;
+/* --- which devices are alike */
+
+static int selector_compare_id(const struct device *a, enum bus bus, struct device_id id) {
+    if (a->bus != bus)
+        return a->bus < bus ? -1 : 1;
+    if (a->id.vendor != id.vendor)
+        return a->id.vendor < id.vendor ? -1 : 1;
+    return a->id.device == id.device ? 0 : a->id.device < id.device ? -1 : 1;
 }
 
-static bool selector_same_serial(const struct device *a, const struct device *b) {
-    return a->serial && b->serial && !strcmp(a->serial, b->serial);
+static int selector_compare_serial(const struct device *a, const char *serial) {
+    return strcmp(a->serial ? a->serial : "", serial ? serial : "");
 }
 
-/* Whether a serial tells it apart from every device with the same id. */
-static bool selector_is_serial_unique(const struct host *host, const struct device *device) {
-    if (!device->serial || !*device->serial)
+static int selector_compare(const void *left, const void *right) {
+    const struct device *a = *(const struct device *const *)left;
+    const struct device *b = *(const struct device *const *)right;
+    int by_id = selector_compare_id(a, b->bus, b->id);
+    return by_id ? by_id : selector_compare_serial(a, b->serial);
+}
+
+void selector_init(struct selector *selector, const struct host *host) {
+    *selector =
+        (struct selector){memory_zalloc((host->count + 1) * sizeof *selector->order), host->count};
+    for (size_t i = 0; i < host->count; i++)
+        selector->order[i] = &host->devices[i];
+    qsort((void *)selector->order, host->count, sizeof *selector->order, selector_compare);
+}
+
+void selector_finish(struct selector *selector) {
+    free((void *)selector->order);
+    *selector = (struct selector){0};
+}
+
+/* Whether the host has at least `count` of them; with a serial only those that have it. */
+static bool selector_has(const struct selector *selector, enum bus bus, struct device_id id,
+                         const char *serial, size_t count) {
+    size_t low = 0, high = selector->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct device *device = selector->order[middle];
+        int by_id = selector_compare_id(device, bus, id);
+        if (by_id < 0 || (!by_id && serial && selector_compare_serial(device, serial) < 0))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low + count > selector->count)
         return false;
-    for (size_t i = 0; i < host->count; i++)
-        if (&host->devices[i] != device && selector_same_id(&host->devices[i], device) &&
-            selector_same_serial(&host->devices[i], device))
-            return false;
-    return true;
+    const struct device *last = selector->order[low + count - 1];
+    return selector_compare_id(last, bus, id) == 0 &&
+           (!serial || selector_compare_serial(last, serial) == 0);
 }
 
-static bool selector_is_id_unique(const struct host *host, const struct device *device) {
-    for (size_t i = 0; i < host->count; i++)
-        if (&host->devices[i] != device && selector_same_id(&host->devices[i], device) &&
-            host->devices[i].bus == device->bus)
-            return false;
-    return true;
+/* --- serial numbers */
+
+/* "0000", "FFFFFFFF", "000001", "12345678", "0123456789ABCDEF": nobody gave it a number. */
+static bool selector_is_counted(const char *serial) {
+    static const char digits[] = "0123456789ABCDEF";
+    size_t length = strlen(serial), zeros = strspn(serial, "0");
+    char upper[sizeof digits] = "";
+    if (strspn(serial, (const char[]){*serial, '\0'}) == length)
+        return true;
+    if (!strcmp(serial + zeros, "1"))
+        return true;
+    for (size_t i = 0; i < length && i < sizeof digits - 1; i++)
+        upper[i] = (char)toupper((unsigned char)serial[i]);
+    return length > 2 && length < sizeof digits && strstr(digits, upper);
 }
 
-static char *selector_with_serial(const struct device *device) {
+/* One that a maker left as it came, so that the next device of the kind may have it as well; or
+ * that has what is no text. */
+static bool selector_is_placeholder(const char *serial) {
+    static const char *const words[] = {"none",
+                                        "n/a",
+                                        "na",
+                                        "null",
+                                        "serial",
+                                        "serialnumber",
+                                        "serial number",
+                                        "sn",
+                                        "unknown",
+                                        "default",
+                                        "default string",
+                                        "not specified",
+                                        "to be filled by o.e.m.",
+                                        "1234567890",
+                                        "x.x"};
+    if (!*serial || strchr(serial, '?') || selector_is_counted(serial))
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcasecmp(serial, words[i]))
+            return true;
+    return false;
+}
+
+/* --- devices that change their id: until a program has loaded their firmware they have the first
+ */
+
+static const struct device_id selector_changes[][2] = {
+    {{0x1a6e, 0x089a}, {0x18d1, 0x9302}}, /* Coral USB */
+};
+
+/* The other id of such a device; NULL: it keeps its own. */
+static const struct device_id *selector_other_id(const struct device *device, bool *is_first) {
+    for (size_t i = 0; i < sizeof selector_changes / sizeof *selector_changes; i++)
+        for (int j = 0; j < 2; j++)
+            if (selector_compare_id(device, BUS_USB, selector_changes[i][j]) == 0) {
+                *is_first = j == 0;
+                return &selector_changes[i][1 - j];
+            }
+    return NULL;
+}
+
+/* --- the text */
+
+static void selector_print_id(FILE *out, struct device_id id) {
+    fprintf(out, "%04x:%04x", id.vendor, id.device);
+}
+
+/* What the id of a device lacks to mean it alone. */
+static void selector_print_rest(const struct selector *selector, FILE *out,
+                                const struct device *device, const struct device_id *other) {
+    bool is_alone = !selector_has(selector, device->bus, device->id, NULL, 2) &&
+                    !(other && selector_has(selector, device->bus, *other, NULL, 1));
+    if (is_alone)
+        return;
+    /* The serial of a device that changes its id may be only there afterwards. */
+    if (device->serial && !other && !selector_is_placeholder(device->serial) &&
+        !selector_has(selector, device->bus, device->id, device->serial, 2)) {
+        fputs(" serial ", out);
+        print_string(out, device->serial);
+    } else {
+        fprintf(out, " %s %s", device_bus(device->bus)->keyword, device->address);
+    }
+}
+
+char *selector_text(const struct selector *selector, const struct device *device) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
-    fprintf(out, "%04x:%04x serial ", device->id.vendor, device->id.device);
-    print_string(out, device->serial);
+    bool is_first = true;
+    const struct device_id *other = selector_other_id(device, &is_first);
+    selector_print_id(out, is_first || !other ? device->id : *other);
+    selector_print_rest(selector, out, device, other);
+    if (other) {
+        fputs(" or ", out);
+        selector_print_id(out, is_first ? *other : device->id);
+        selector_print_rest(selector, out, device, other);
+    }
     memory_stream_close(out, &text);
     return text;
-}
-
-char *selector_text(const struct host *host, const struct device *device) {
-    if (selector_is_id_unique(host, device))
-        return memory_printf("%04x:%04x", device->id.vendor, device->id.device);
-    if (selector_is_serial_unique(host, device))
-        return selector_with_serial(device);
-    return memory_printf("%04x:%04x %s %s", device->id.vendor, device->id.device,
-                         device_bus(device->bus)->keyword, device->address);
 }
