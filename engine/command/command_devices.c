@@ -148,16 +148,17 @@ static void command_devices_add_interfaces(struct facts *facts, const struct dev
     }
 }
 
-static void command_devices_add_usb(struct facts *facts, const struct device *device) {
-    command_devices_add_fact(facts, "bus %u device %u", device->bus_number, device->device_number);
-    if (device->serial)
-        command_devices_add_fact(facts, "serial %s", device->serial);
+/* What a USB device says of itself. */
+static void command_devices_print_usb(const struct device *device) {
+    struct facts facts = {0};
     if (device->speed)
-        command_devices_add_fact(facts, device->speed == 1 ? "1.5 Mbit/s" : "%u Mbit/s",
+        command_devices_add_fact(&facts, device->speed == 1 ? "1.5 Mbit/s" : "%u Mbit/s",
                                  device->speed);
-    command_devices_add_interfaces(facts, device);
-    command_devices_add_string(facts, "manufacturer", device->manufacturer);
-    command_devices_add_string(facts, "product", device->product);
+    command_devices_add_interfaces(&facts, device);
+    command_devices_add_string(&facts, "manufacturer", device->manufacturer);
+    command_devices_add_string(&facts, "product", device->product);
+    if (facts.column)
+        putchar('\n');
 }
 
 static void command_devices_print_facts(const struct device *device) {
@@ -168,7 +169,10 @@ static void command_devices_print_facts(const struct device *device) {
                                  device->subsystem.device);
     command_devices_add_drivers(&facts, device);
     if (device->bus == BUS_USB)
-        command_devices_add_usb(&facts, device);
+        command_devices_add_fact(&facts, "bus %u device %u", device->bus_number,
+                                 device->device_number);
+    if (device->serial)
+        command_devices_add_fact(&facts, "serial %s", device->serial);
     if (device->reset_methods)
         command_devices_add_fact(&facts, "reset %s", device->reset_methods);
     if (device->power_state)
@@ -178,6 +182,8 @@ static void command_devices_print_facts(const struct device *device) {
     if (device->boot_vga)
         command_devices_add_fact(&facts, "boot display");
     putchar('\n');
+    if (device->bus == BUS_USB)
+        command_devices_print_usb(device);
 }
 
 /* What a hint helps against that the message does not have in it. */

@@ -78,7 +78,7 @@ static bool selector_is_counted(const char *serial) {
 }
 
 /* One that a maker left as it came, so that the next device of the kind may have it as well; or
- * that has what is no text. */
+ * one with characters that cannot be shown. */
 static bool selector_is_placeholder(const char *serial) {
     static const char *const words[] = {"none",
                                         "n/a",
