@@ -16,6 +16,9 @@
  * of its rules: the filter of system calls (no mount, no clock) and of address families (unix,
  *   netlink, inet stay), MemoryDenyWriteExecute, the smaller bounding set, and a mount namespace
  *   that sees the host's mounts but shows it none of its own. libvirt's client needs none of that.
+ * - It writes its database before RUN programs are run, and from systemd 257 marks the device in it
+ *   as being processed until they have ended: the engine waits for that, and udev not for the
+ *   engine.
  * - A property may be anything that the device says of itself: hence a list of those that go on.
  * Where udev runs without systemd, there is no control group to leave and nothing is killed.
  */
