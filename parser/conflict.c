@@ -1,5 +1,6 @@
 #include "parser/conflict.h"
 
+#include "parser/criterion.h"
 #include "parser/print.h"
 
 #include <fnmatch.h>
@@ -113,6 +114,8 @@ static bool conflict_same_options(const struct action_option *a, const struct ac
     for (; a && b; a = a->next, b = b->next)
         if (a->kind != b->kind ||
             (syntax_option(a->kind)->value == VALUE_STRING && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_KEYWORD && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_NUMBER && a->number != b->number) ||
             (syntax_option(a->kind)->value == VALUE_DURATION && a->milliseconds != b->milliseconds))
             return false;
     return !a && !b;
@@ -131,8 +134,8 @@ static bool conflict_differs(const struct conflict *first, const struct conflict
 /* True when an address or a port says which device it is: there is no second one. */
 static bool conflict_is_one_device(const struct criterion *device) {
     for (; device; device = device->next)
-        if ((device->kind == CRITERION_ADDRESS && !value_is_glob(device->text)) ||
-            device->kind == CRITERION_PORT)
+        if ((device->kind == CRITERION_ADDRESS || device->kind == CRITERION_PORT) &&
+            !device->negated && !value_is_glob(device->text))
             return true;
     return false;
 }
@@ -346,34 +349,6 @@ void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
 
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */
 
-static bool conflict_covers_id(const struct criterion *guard, const struct criterion *one) {
-    return (guard->any_vendor || (!one->any_vendor && guard->id.vendor == one->id.vendor)) &&
-           (guard->any_device || (!one->any_device && guard->id.device == one->id.device));
-}
-
-static bool conflict_covers_class(struct class_prefix guard, struct class_prefix one) {
-    return guard.digits <= one.digits &&
-           one.value >> (4 * (one.digits - guard.digits)) == guard.value;
-}
-
-static bool conflict_covers_criterion(const struct criterion *guard, const struct criterion *one) {
-    if (syntax_same_criterion(guard, one))
-        return true;
-    if (guard->kind != one->kind)
-        return false;
-    switch (guard->kind) {
-    case CRITERION_ID:
-    case CRITERION_SUBSYSTEM:
-        return conflict_covers_id(guard, one);
-    case CRITERION_CLASS:
-        return conflict_covers_class(guard->class_prefix, one->class_prefix);
-    case CRITERION_ADDRESS:
-        return !value_is_glob(one->text) && fnmatch(guard->text, one->text, 0) == 0;
-    default:
-        return false;
-    }
-}
-
 static void conflict_spend(size_t *budget) {
     *budget -= *budget > 0;
 }
@@ -394,11 +369,11 @@ static bool conflict_covers_match(const struct criterion *guard, const struct cr
     const struct criterion *guard_end = conflict_next_alternative(guard, budget);
     const struct criterion *match_end = conflict_next_alternative(match, budget);
     if (match->resolved && match->next == match_end && match->kind == CRITERION_NAME &&
-        guard->kind != CRITERION_NAME)
+        !match->negated && guard->kind != CRITERION_NAME)
         return false; /* expanded by the caller */
     for (; guard != guard_end; guard = guard->next) {
         const struct criterion *one = match;
-        while (one != match_end && *budget && !conflict_covers_criterion(guard, one)) {
+        while (one != match_end && *budget && !criterion_implies(one, guard)) {
             one = one->next;
             conflict_spend(budget);
         }
@@ -411,7 +386,7 @@ static bool conflict_covers_match(const struct criterion *guard, const struct cr
 /* The definition behind a match that is nothing but a name; else NULL. */
 static const struct criterion *conflict_behind_name(const struct criterion *match, size_t *budget) {
     bool alone = match->next == conflict_next_alternative(match, budget);
-    if (match->kind != CRITERION_NAME || !match->resolved || !alone)
+    if (match->kind != CRITERION_NAME || match->negated || !match->resolved || !alone)
         return NULL;
     return conflict_is_whole(match->definition->device) ? match->definition->device : NULL;
 }

@@ -1,6 +1,6 @@
 #include "parser/contradiction.h"
 
-#include "parser/glob.h"
+#include "parser/criterion.h"
 #include "parser/print.h"
 
 #include <stdlib.h>
@@ -37,38 +37,6 @@ static const struct criterion *contradiction_next_alternative(const struct crite
     return one;
 }
 
-static bool contradiction_other_id(const struct criterion *a, const struct criterion *b) {
-    return (!a->any_vendor && !b->any_vendor && a->id.vendor != b->id.vendor) ||
-           (!a->any_device && !b->any_device && a->id.device != b->id.device);
-}
-
-static bool contradiction_other_class(struct class_prefix a, struct class_prefix b) {
-    unsigned digits = a.digits < b.digits ? a.digits : b.digits;
-    return a.value >> (4 * (a.digits - digits)) != b.value >> (4 * (b.digits - digits));
-}
-
-/* True when no device meets both. */
-static bool contradiction_excludes(const struct criterion *a, const struct criterion *b) {
-    unsigned bus = syntax_criterion(a->kind)->bus, other = syntax_criterion(b->kind)->bus;
-    if (a->kind != b->kind)
-        return bus && other && bus != other;
-    switch (a->kind) {
-    case CRITERION_ID:
-    case CRITERION_SUBSYSTEM:
-        return contradiction_other_id(a, b);
-    case CRITERION_CLASS:
-        return contradiction_other_class(a->class_prefix, b->class_prefix);
-    case CRITERION_ADDRESS:
-        return a->text != b->text && !((value_is_glob(a->text) || value_is_glob(b->text)) &&
-                                       glob_addresses_meet(a->text, b->text));
-    case CRITERION_PORT:
-    case CRITERION_SERIAL:
-        return a->text != b->text;
-    default:
-        return false;
-    }
-}
-
 /* Remembers the first pair of which one is written where it is reported. */
 static bool contradiction_found(struct excluder *excluder, const struct criterion *one,
                                 const struct criterion *other, const struct match *where) {
@@ -89,7 +57,7 @@ static bool contradiction_excludes_any(struct excluder *excluder, const struct c
             if (!excluder->budget)
                 return false;
             excluder->budget--;
-            if (contradiction_excludes(one, other))
+            if (criterion_excludes(one, other))
                 return match == inner ? contradiction_found(excluder, one, other, match)
                                       : contradiction_found(excluder, other, one, match);
         }
@@ -97,8 +65,8 @@ static bool contradiction_excludes_any(struct excluder *excluder, const struct c
 }
 
 static bool contradiction_is_known(const struct criterion *name) {
-    return name->kind == CRITERION_NAME && name->resolved && name->definition->device &&
-           !name->definition->device->incomplete;
+    return name->kind == CRITERION_NAME && name->resolved && !name->negated &&
+           name->definition->device && !name->definition->device->incomplete;
 }
 
 static bool contradiction_can_match(struct excluder *excluder, const struct match *match);
@@ -171,7 +139,7 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
 static bool contradiction_is_in_doubt(const struct criterion *alternative) {
     for (const struct criterion *one = contradiction_next_of(alternative); one;
          one = contradiction_next_of(one))
-        if (one->kind == CRITERION_NAME)
+        if (one->kind == CRITERION_NAME && !one->negated)
             return true;
     return false;
 }

@@ -37,8 +37,15 @@ static void print_half(FILE *out, bool any, unsigned value) {
         fprintf(out, "%04x", value);
 }
 
+/* A word that needs no quotes where a word or a string may stand. */
+static bool print_is_bare(const char *text) {
+    return *text && !strpbrk(text, " \"\\,{}#'`") && scanner_keyword_from_text(text) == TOKEN_END &&
+           scanner_event_from_text(text) == EVENT_COUNT;
+}
+
 void print_criterion(FILE *out, const struct criterion *criterion) {
     const struct criterion_row *row = syntax_criterion(criterion->kind);
+    fputs(criterion->negated ? "not " : "", out);
     if (row->keyword != TOKEN_END)
         fprintf(out, "%s ", row->text);
     switch (criterion->kind) {
@@ -52,10 +59,23 @@ void print_criterion(FILE *out, const struct criterion *criterion) {
         print_half(out, criterion->any_device, criterion->id.device);
         break;
     case CRITERION_CLASS:
+    case CRITERION_INTERFACE:
         fprintf(out, "%0*x", criterion->class_prefix.digits, criterion->class_prefix.value);
         break;
     case CRITERION_SERIAL:
+    case CRITERION_PRODUCT:
+    case CRITERION_MANUFACTURER:
+        fputs(criterion->like ? "like " : "", out);
         print_string(out, criterion->text);
+        break;
+    case CRITERION_DRIVER:
+        if (print_is_bare(criterion->text))
+            fputs(criterion->text, out);
+        else
+            print_string(out, criterion->text);
+        break;
+    case CRITERION_BUS:
+        fputs(syntax_bus_text(criterion->bus), out);
         break;
     default:
         fputs(criterion->text, out);
@@ -71,7 +91,9 @@ static bool print_is_several(const struct criterion *criteria) {
 
 /* The brackets around several alternatives are for people only: the language has none. */
 static void print_expanded(FILE *out, const struct criterion *name, bool alone) {
-    bool brackets = !alone && print_is_several(name->definition->device);
+    bool several = name->definition->device && name->definition->device->next;
+    bool brackets = name->negated ? several : !alone && print_is_several(name->definition->device);
+    fputs(name->negated ? "not " : "", out);
     fputs(brackets ? "(" : "", out);
     print_device(out, name->definition->device, true);
     fputs(brackets ? ")" : "", out);
@@ -116,6 +138,10 @@ void print_options(FILE *out, const struct action *action) {
             print_duration(out, one->milliseconds);
         else if (row->value == VALUE_STRING)
             print_string(out, one->text);
+        else if (row->value == VALUE_NUMBER)
+            fprintf(out, "%u", one->number);
+        else if (row->value == VALUE_KEYWORD)
+            fputs(one->text, out);
     }
 }
 

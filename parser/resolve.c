@@ -97,8 +97,7 @@ static struct definition *resolve_find_definition(const struct resolver *resolve
 
 /* Needless words that people write before an id or an address. */
 static bool resolve_is_needless(const char *text) {
-    static const char *const words[] = {"pci",  "id", "address", "addr", "bus",
-                                        "slot", "of", "a",       "the"};
+    static const char *const words[] = {"id", "address", "addr", "bus", "slot", "of", "a", "the"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!strcmp(text, words[i]))
             return true;
@@ -135,7 +134,7 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
         }
         for (int kind = 0; kind < CRITERION_COUNT; kind++)
             if (syntax_criterion(kind)->keyword != TOKEN_END)
-                suggest(&suggestion, syntax_criterion(kind)->text);
+                suggest(&suggestion, scanner_token_text(syntax_criterion(kind)->keyword));
     }
     char *address = value_corrected_address(name->text);
     if (suggestion.best)
@@ -147,12 +146,8 @@ static void resolve_report_undefined(struct resolver *resolver, struct source *s
     else if (resolve_is_needless(name->text))
         diagnostic_hint(diagnostic,
                         "leave it out: an id or an address needs no keyword, 1ac1:089a");
-    else if (!strcmp(name->text, "not") || !strcmp(name->text, "except") ||
-             !strcmp(name->text, "but"))
-        diagnostic_hint(
-            diagnostic,
-            "there is no '%s': list the devices that you mean; 'never attach' forbids others",
-            name->text);
+    else if (!strcmp(name->text, "except") || !strcmp(name->text, "but"))
+        diagnostic_hint(diagnostic, "did you mean 'not'? 'never attach' forbids devices");
     else
         diagnostic_hint(diagnostic,
                         "define it: device %s is 1ac1:089a; if another file of the directory "
@@ -166,6 +161,12 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
                                struct source *source, struct span span, unsigned depth);
 
 unsigned resolve_buses(const struct criterion *criterion) {
+    if (criterion->kind == CRITERION_BUS && criterion->negated) /* there are two */
+        return criterion->bus ^ (BUS_NEEDS_PCI | BUS_NEEDS_USB);
+    if (criterion->negated)
+        return 0;
+    if (criterion->kind == CRITERION_BUS)
+        return criterion->bus;
     if (criterion->kind == CRITERION_NAME)
         return criterion->resolved ? criterion->definition->buses : 0;
     return syntax_criterion(criterion->kind)->bus;
@@ -184,13 +185,52 @@ static void resolve_report_second_name(struct resolver *resolver, struct source 
                   : "write 'or' between two ways to find one device; two devices are two lines");
 }
 
+/* "not class 09", where a device is called 'not': the first word is its name, as it was before it
+ * became a keyword, and what follows is a condition of its own. */
+static void resolve_split(struct resolver *resolver, const struct source *source,
+                          struct criterion *criterion, const char *name) {
+    struct criterion *rest = memory_arena_alloc(&resolver->syntax->arena, sizeof *rest);
+    *rest = *criterion;
+    rest->alternative = rest->incomplete = rest->negated = false;
+    criterion->span.end = criterion->span.start + (uint32_t)strlen(name);
+    rest->span.start =
+        criterion->span.end + (uint32_t)strspn(source->text + criterion->span.end, " \t\r\n\\");
+    if (rest->kind == CRITERION_BELOW && !criterion->negated)
+        rest->kind = CRITERION_PORT;
+    criterion->next = rest;
+}
+
+/* Where a match begins with a keyword that may be a name too, the name of a definition wins. Of a
+ * refused file as well: its definition is not used, but the keyword is not meant. */
+static void resolve_prefer_name(struct resolver *resolver, const struct source *source,
+                                struct criterion *criterion) {
+    bool negates = criterion->negated && criterion->kind != CRITERION_NAME;
+    const char *name = negates && criterion->kind != CRITERION_BUS ? scanner_token_text(TOKEN_NOT)
+                       : criterion->kind == CRITERION_BELOW        ? scanner_token_text(TOKEN_BELOW)
+                       : criterion->kind == CRITERION_BUS          ? syntax_bus_text(criterion->bus)
+                                                                   : NULL;
+    if (!name)
+        return;
+    name = scanner_intern(&resolver->syntax->texts, name, strlen(name));
+    if (!*resolve_slot_of(resolver, name))
+        return;
+    if (criterion->kind != CRITERION_BUS)
+        resolve_split(resolver, source, criterion, name);
+    criterion->negated &= criterion->kind == CRITERION_BUS;
+    criterion->kind = CRITERION_NAME;
+    criterion->like = false;
+    criterion->text = name;
+}
+
 static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth) {
     bool told = false, first = true; /* the next word is not to blame for what was not understood */
     for (struct criterion *one = criteria; one; one = one->next) {
         told = told && !one->alternative;
         first = one->alternative || first;
-        bool second = !first;
+        if (first)
+            resolve_prefer_name(resolver, source, one);
+        bool second = !first && !one->negated;
         first = first && one->kind == CRITERION_UNREAD;
         if (one->kind != CRITERION_NAME || one->resolved)
             continue;

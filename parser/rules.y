@@ -23,19 +23,38 @@ union parser_value {
     uint32_t milliseconds;
 };
 
+/* Where a token is in its statement, as the tokens before it say. */
+enum place {
+    PLACE_START,        /* the first of a line or of a block */
+    PLACE_NAME,         /* of a definition */
+    PLACE_VM,           /* where a VM's word begins */
+    PLACE_FIELD,        /* 'name', 'title' or 'uuid' before it */
+    PLACE_FIELD_VALUE,
+    PLACE_AFTER_VM,
+    PLACE_EVENTS,
+    PLACE_DEVICE_FIRST, /* where a match begins, which a name of a device may do */
+    PLACE_DEVICE,
+    PLACE_VALUE,        /* of a criterion */
+    PLACE_BACKEND,
+    PLACE_OPTIONS,
+    PLACE_ARGUMENTS,
+    PLACE_ELSEWHERE
+};
+
 /* What one run of the parser works with. */
 struct parser {
     struct parse_context values;
     struct scanner *scanner;
     struct span open_block;  /* the '{' that has no '}' yet */
     bool in_block;
-    bool in_vms;             /* the tokens are those of a list of VMs */
+    enum place place;        /* of the token that was read last */
     bool stray_block;        /* its '{' follows a mistake, and may be one itself */
     size_t open_missing;     /* the diagnostic (from 1) that the last rule lacks its action: what
                                 follows may be its block */
     bool error_on_line;
     bool misread;            /* the scanner reported a mistake on it: its words may be wrong */
     bool has_open, has_action; /* it has a '{', an action */
+    bool attaches;           /* the words are those of an 'attach' of a rule */
     size_t line_errors;      /* diagnostics before it */
     bool headless;           /* lines of a block may follow whose head has an error */
     size_t unclosed;         /* blocks that a statement has ended, whose '}' may follow */
@@ -216,12 +235,18 @@ static void rules_make_unread(struct parser *parser, struct criterion *criterion
     parser->incomplete = true;
 }
 
-static struct criterion *rules_new_criterion(struct parser *parser, struct span span, struct span value_span,
-                                       value_reader *read, const char *text) {
+static struct criterion *rules_new_criterion(struct parser *parser, struct span span, enum criterion_kind kind) {
     struct criterion *criterion = rules_node(parser, sizeof *criterion);
     criterion->span = span;
-    criterion->kind = CRITERION_ID;
-    if (!read(&parser->values, criterion, value_span, text))
+    criterion->kind = kind;
+    return criterion;
+}
+
+static struct criterion *rules_read_criterion(struct parser *parser, struct span span, struct span value_span,
+                                        enum criterion_kind kind, const char *text) {
+    struct criterion *criterion = rules_new_criterion(parser, span, kind);
+    value_reader *read = syntax_criterion(kind)->read;
+    if (!(read ? read : value_criterion)(&parser->values, criterion, value_span, text))
         rules_make_unread(parser, criterion);
     return criterion;
 }
@@ -249,7 +274,10 @@ static bool rules_report_mistyped(struct parser *parser, struct criterion *name,
 
 /* "10de:* clas 03", "clas 0c03", "nay gpu" */
 static void rules_find_mistyped(struct parser *parser, struct criterion *last, struct criterion *criterion) {
-    static const enum token conditions[] = {TOKEN_CLASS, TOKEN_SUBSYSTEM, TOKEN_PORT, TOKEN_SERIAL, TOKEN_AT};
+    static const enum token conditions[] = {
+#define CRITERION(name, ...) TOKEN_##name,
+#include "lexer/words.def"
+    };
     static const enum token quantifiers[] = {TOKEN_ANY, TOKEN_ALL};
     bool in_rule = parser->head[0].token != TOKEN_NEVER && parser->head[0].token != TOKEN_DEVICE;
     if (last->kind == CRITERION_NAME && last->alternative && in_rule && criterion->kind == CRITERION_NAME &&
@@ -411,13 +439,15 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 %token END 0
 %token NEWLINE COMMA OPEN CLOSE
 %token <token> WORD NUMBER STRING EVENT
-%token ON VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR ROM OFF THEN RESET REBOOT
+%token VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR NOT LIKE BELOW PORT
+%token ROM THEN RESET REBOOT GUEST
+%token <token> ON OFF UNINITIALIZED
 /* Each stands for all keywords of words.def that may be in the same place. */
-%token <token> BACKEND WORD_CRITERION STRING_CRITERION FLAG_OPTION DURATION_OPTION
+%token <token> BACKEND BUS WORD_CRITERION STRING_CRITERION TEXT_CRITERION FLAG_OPTION DURATION_OPTION NUMBER_OPTION
 
 %type <word> vm vms guarded argument arguments
 %type <event> event events
-%type <criterion> device criterion
+%type <criterion> device criterion condition
 %type <target> target targets
 %type <option> option
 %type <action> action block_actions block last_action
@@ -425,7 +455,7 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 %type <backend> backend any_backend
 %type <flag> with_group
 %type <milliseconds> duration
-%type <token> lump
+%type <token> lump text guest_reset
 
 /* "name", "title" or "uuid" before a VM's word: not a keyword anywhere else. */
 %token <token> FIELD
@@ -587,14 +617,30 @@ device: criterion           { $$ = rules_begin_alternative(parser, NULL, $criter
     | device[last] OR criterion { $$ = rules_begin_alternative(parser, $last, $criterion); }
     ;
 
-criterion: WORD             { $$ = rules_new_criterion(parser, @$, @WORD, value_criterion, $WORD.text); }
+criterion: condition
+    | NOT condition         { $$ = $condition; $$->negated = true; $$->span = @$; }
+    ;
+
+condition: WORD             { $$ = rules_read_criterion(parser, @$, @WORD, CRITERION_ID, $WORD.text); }
+    | BUS                   { $$ = rules_new_criterion(parser, @$, CRITERION_BUS); $$->bus = syntax_bus_of($BUS.keyword); }
     | WORD_CRITERION[key] lump {
-        $$ = rules_new_criterion(parser, @$, @lump, syntax_criterion_of($key.keyword)->read, $lump.text);
+        $$ = rules_read_criterion(parser, @$, @lump, syntax_criterion_of($key.keyword), $lump.text);
+    }
+    | TEXT_CRITERION[key] text {
+        $$ = rules_read_criterion(parser, @$, @text, syntax_criterion_of($key.keyword), $text.text);
     }
     | STRING_CRITERION[key] STRING {
-        $$ = rules_new_criterion(parser, @$, @STRING, syntax_criterion_of($key.keyword)->read, $STRING.text);
+        $$ = rules_read_criterion(parser, @$, @STRING, syntax_criterion_of($key.keyword), $STRING.text);
     }
+    | STRING_CRITERION[key] LIKE STRING {
+        $$ = rules_read_criterion(parser, @$, @STRING, syntax_criterion_of($key.keyword), $STRING.text);
+        $$->like = true;
+    }
+    | PORT text             { $$ = rules_read_criterion(parser, @$, @text, CRITERION_PORT, $text.text); }
+    | BELOW PORT lump       { $$ = rules_read_criterion(parser, @$, @lump, CRITERION_BELOW, $lump.text); }
     ;
+
+text: lump | STRING;
 
 with_group: %empty          { $$ = false; }
     | WITH GROUP            { $$ = true; }
@@ -611,11 +657,21 @@ option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of
         $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword));
         $$->milliseconds = $duration;
     }
+    | NUMBER_OPTION[key] NUMBER {
+        $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword));
+        value_controller(&parser->values, &$$->number, @NUMBER, $NUMBER.text);
+    }
+    | GUEST RESET guest_reset {
+        $$ = rules_new_option(parser, @$, OPTION_GUEST_RESET);
+        $$->text = scanner_token_text($guest_reset.keyword);
+    }
     | ROM OFF               { $$ = rules_new_option(parser, @$, OPTION_ROM_OFF); }
     | ROM STRING            { $$ = rules_new_option(parser, @$, OPTION_ROM_FILE); $$->text = $STRING.text; }
     | THEN RESET            { $$ = rules_new_option(parser, @$, OPTION_THEN_RESET); }
     | THEN REBOOT           { $$ = rules_new_option(parser, @$, OPTION_THEN_REBOOT); }
     ;
+
+guest_reset: ON | OFF | UNINITIALIZED;
 
 duration: lump              { $$ = 0; value_duration(&parser->values, &$$, @$, $lump.text); };
 
@@ -674,9 +730,6 @@ static void rules_remember(struct parser *parser, enum token token, union token_
         rules_begin_line(parser);
     parser->previous = parser->found;
     parser->found = (struct seen_token){token, value, span};
-    parser->in_vms = token == TOKEN_VM ||
-                     (parser->in_vms && (token == TOKEN_WORD || token == TOKEN_NUMBER || token == TOKEN_STRING ||
-                                         token == TOKEN_ANY || token == TOKEN_COMMA));
     if (token == TOKEN_NEVER && parser->line_tokens > 0)
         parser->never = span;
     if (parser->line_tokens == 0 && token != TOKEN_NEWLINE && token != TOKEN_OPEN && token != TOKEN_CLOSE &&
@@ -684,6 +737,8 @@ static void rules_remember(struct parser *parser, enum token token, union token_
         parser->open_missing = parser->headless = 0;
     parser->has_open |= token == TOKEN_OPEN;
     parser->has_action |= rules_is_action(token);
+    if (rules_is_action(token) || token == TOKEN_NEWLINE || token == TOKEN_OPEN)
+        parser->attaches = token == TOKEN_ATTACH && parser->previous.token != TOKEN_NEVER;
     if (parser->line_tokens < LINE_HEAD)
         parser->head[parser->line_tokens++] = parser->found;
 }
@@ -747,9 +802,88 @@ static int rules_held_token(struct parser *parser, union parser_value *value, st
     return symbols[parser->found.token];
 }
 
+static enum place rules_place_in_device(const struct parser *parser, enum token token) {
+    bool quantity = token == TOKEN_ANY || token == TOKEN_ALL || (token == TOKEN_NUMBER && parser->previous.token == TOKEN_ANY);
+    if (token == TOKEN_OR || token == TOKEN_COMMA || token == TOKEN_NOT || quantity)
+        return PLACE_DEVICE_FIRST;
+    switch (token) {
+#define CRITERION(name, ...) case TOKEN_##name:
+#define LONG_CRITERION(...)
+#include "lexer/words.def"
+    case TOKEN_PORT:
+    case TOKEN_BELOW:
+    case TOKEN_LIKE:
+        return PLACE_VALUE;
+    default:
+        return PLACE_DEVICE;
+    }
+}
+
+/* Where the token after the one that was read last will be. */
+static enum place rules_next_place(const struct parser *parser) {
+    enum token token = parser->found.token;
+    switch (token) {
+    case TOKEN_NEWLINE:
+    case TOKEN_OPEN:
+    case TOKEN_CLOSE:
+        return PLACE_START;
+    case TOKEN_VM:
+        return PLACE_VM;
+    case TOKEN_ATTACH:
+    case TOKEN_DETACH:
+    case TOKEN_IS:
+        return PLACE_DEVICE_FIRST;
+    case TOKEN_RUN:
+        return PLACE_ARGUMENTS;
+    case TOKEN_AS:
+        return PLACE_BACKEND;
+    default:
+        break;
+    }
+    switch (parser->place) {
+    case PLACE_START:
+        return token == TOKEN_DEVICE ? PLACE_NAME : PLACE_ELSEWHERE;
+    case PLACE_FIELD:
+        return PLACE_FIELD_VALUE;
+    case PLACE_VM:
+    case PLACE_FIELD_VALUE:
+        return PLACE_AFTER_VM;
+    case PLACE_AFTER_VM:
+        return token == TOKEN_COMMA ? PLACE_VM : token == TOKEN_EVENT ? PLACE_EVENTS : PLACE_AFTER_VM;
+    case PLACE_DEVICE_FIRST:
+    case PLACE_DEVICE:
+    case PLACE_VALUE:
+        return rules_place_in_device(parser, token);
+    case PLACE_BACKEND:
+        return PLACE_OPTIONS;
+    case PLACE_NAME:
+        return PLACE_ELSEWHERE;
+    case PLACE_EVENTS:
+    case PLACE_OPTIONS:
+    case PLACE_ARGUMENTS:
+    case PLACE_ELSEWHERE:
+        break;
+    }
+    return parser->place;
+}
+
+/* --- keywords that are younger than rule files in use: see LATE in words.def */
+
+enum next { NEXT_NOT_LATE, NEXT_NOTHING, NEXT_ANYTHING, NEXT_VALUE, NEXT_CONDITION };
+
+static const unsigned char late[TOKEN_COUNT] = {
+#define LATE(name, next) [TOKEN_##name] = NEXT_##next,
+#include "lexer/words.def"
+};
+
+static const bool late_events[EVENT_COUNT] = {
+#define LATE_EVENT(name) [EVENT_##name] = true,
+#include "lexer/words.def"
+};
+
 /* What comes next on the line, blanks and joined lines aside. */
-static const char *rules_next_text(const struct parser *parser) {
-    const char *text = parser->values.source->text + parser->found.span.end;
+static const char *rules_next_text(const struct parser *parser, uint32_t at) {
+    const char *text = parser->values.source->text + at;
     for (;;) {
         text += strspn(text, " \t");
         size_t end = *text == '\\' ? 1 + strspn(text + 1, " \t\r") : 0;
@@ -759,29 +893,119 @@ static const char *rules_next_text(const struct parser *parser) {
     }
 }
 
+/* The bare word that comes next; "": there is none. */
+static const char *rules_next_word(struct parser *parser, uint32_t at) {
+    const char *text = rules_next_text(parser, at);
+    return scanner_intern(&parser->values.syntax->texts, text, strcspn(text, " \t\r\n,{}#\"\\"));
+}
+
+/* Whether the value of a criterion comes next, and no further criterion or the end of the device. */
+static bool rules_comes_value(struct parser *parser, enum token criterion, uint32_t at) {
+    const char *word = rules_next_word(parser, at);
+    enum token keyword = scanner_keyword_from_text(word);
+    if (keyword != TOKEN_END)
+        return keyword == TOKEN_LIKE || (criterion == TOKEN_BELOW && keyword == TOKEN_PORT);
+    return *rules_next_text(parser, at) == '"' || (*word && !strchr(word, ':'));
+}
+
+static bool rules_comes_condition(struct parser *parser, uint32_t at) {
+    const char *word = rules_next_word(parser, at);
+    switch (scanner_keyword_from_text(word)) {
+#define CRITERION(name, ...) case TOKEN_##name:
+#define BUS(name, ...) case TOKEN_##name:
+#include "lexer/words.def"
+    case TOKEN_NOT:
+        return true;
+    case TOKEN_END:
+        return *word || *rules_next_text(parser, at) == '"';
+    default:
+        return false;
+    }
+}
+
+/* Whether a keyword that is younger than rule files in use is a name here. */
+static bool rules_is_name(struct parser *parser, enum token token, enum place place, uint32_t end) {
+    switch (place) {
+    case PLACE_NAME:
+    case PLACE_VM:
+    case PLACE_FIELD_VALUE:
+    case PLACE_ARGUMENTS:
+        return true;
+    case PLACE_VALUE:
+        return token != TOKEN_LIKE;
+    case PLACE_START:
+        return !rules_is_action(token);
+    case PLACE_AFTER_VM:
+    case PLACE_EVENTS:
+        return token != TOKEN_EVENT && !rules_is_action(token);
+    case PLACE_DEVICE_FIRST:
+        return late[token] == NEXT_NOTHING || token == TOKEN_EVENT ||
+               (late[token] == NEXT_VALUE && !rules_comes_value(parser, token, end)) ||
+               (late[token] == NEXT_CONDITION && !rules_comes_condition(parser, end));
+    case PLACE_FIELD:
+    case PLACE_DEVICE:
+    case PLACE_BACKEND:
+    case PLACE_OPTIONS:
+    case PLACE_ELSEWHERE:
+        break;
+    }
+    return false;
+}
+
+/* The scanner's next token; a keyword that is a name where it is becomes a word. */
+static enum token rules_next_token(struct parser *parser, union token_value *value, struct span *span) {
+    enum token token = scanner_next(parser->scanner, value, span);
+    parser->place = rules_next_place(parser);
+    bool is_late = token == TOKEN_EVENT ? late_events[value->event] : late[token] != NEXT_NOT_LATE;
+    if (!is_late || !rules_is_name(parser, token, parser->place, span->end))
+        return token;
+    value->text = token == TOKEN_EVENT ? scanner_event_text(value->event) : scanner_token_text(token);
+    return TOKEN_WORD;
+}
+
+/* "name freed started", "name freed, b started": 'freed' is a VM; in "name freed attach" it is the event. */
+static bool rules_is_vm_before(struct parser *parser, const char *event) {
+    uint32_t end = (uint32_t)(rules_next_text(parser, parser->found.span.end) - parser->values.source->text) +
+                   (uint32_t)strlen(event);
+    const char *after = rules_next_text(parser, end);
+    if (*after != ',')
+        return scanner_event_from_text(rules_next_word(parser, end)) < EVENT_COUNT;
+    end = (uint32_t)(after - parser->values.source->text) + 1;
+    return scanner_event_from_text(rules_next_word(parser, end)) == EVENT_COUNT;
+}
+
 /* Whether a word of a VM comes next: no event and no keyword, which is that alone. */
 static bool rules_comes_vm(struct parser *parser) {
-    const char *text = rules_next_text(parser);
-    size_t length = strcspn(text, " \t\r\n,{}#\"\\");
-    if (*text == '"' || !length)
-        return *text == '"';
-    const char *word = scanner_intern(&parser->values.syntax->texts, text, length);
-    bool keyword = scanner_event_from_text(word) < EVENT_COUNT;
-    return !keyword && scanner_keyword_from_text(word) == TOKEN_END;
+    uint32_t end = parser->found.span.end;
+    const char *word = rules_next_word(parser, end);
+    enum event_name event = scanner_event_from_text(word);
+    enum token keyword = scanner_keyword_from_text(word);
+    if (!*word)
+        return *rules_next_text(parser, end) == '"';
+    if (event < EVENT_COUNT)
+        return late_events[event] && rules_is_vm_before(parser, word);
+    return keyword == TOKEN_END || late[keyword] != NEXT_NOT_LATE;
 }
 
 static bool rules_is_field(struct parser *parser) {
     const struct seen_token *found = &parser->found;
-    return found->token == TOKEN_WORD && parser->in_vms &&
-           (parser->previous.token == TOKEN_VM || parser->previous.token == TOKEN_COMMA) &&
-           syntax_field_from_text(found->value.text) && rules_comes_vm(parser);
+    return found->token == TOKEN_WORD && parser->place == PLACE_VM && syntax_field_from_text(found->value.text) &&
+           rules_comes_vm(parser);
+}
+
+/* "attach 1a6e:089a usb": with nothing but options after it the word says how, and 'as' is missing. */
+static bool rules_lacks_as(struct parser *parser) {
+    uint32_t end = parser->found.span.end;
+    const char *word = rules_next_word(parser, end);
+    return parser->place == PLACE_DEVICE && parser->attaches &&
+           (*word ? syntax_is_option(scanner_keyword_from_text(word)) : *rules_next_text(parser, end) != ',');
 }
 
 static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
     if (parser->hold != HOLD_NOTHING)
         return rules_held_token(parser, value, span);
     size_t before = parser->values.diagnostics->count;
-    enum token token = scanner_next(parser->scanner, &value->token, span);
+    enum token token = rules_next_token(parser, &value->token, span);
     rules_remember(parser, token, value->token, *span);
     if (parser->values.diagnostics->count > before)
         parser->error_on_line = parser->misread = true;
@@ -795,8 +1019,12 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         *span = (struct span){span->start, span->start};
         return NEWLINE;
     }
-    if (rules_is_field(parser))
+    if (rules_is_field(parser)) {
+        parser->place = PLACE_FIELD;
         return FIELD;
+    }
+    if (syntax_is_backend(token) && (parser->place == PLACE_BACKEND || rules_lacks_as(parser)))
+        return BACKEND;
     return rules_ends_open_block(parser) ? rules_close_block(parser, value, span) : symbols[token];
 }
 
@@ -928,7 +1156,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parser *par
     int count = yypcontext_expected_tokens(context, expected, TOKEN_COUNT);
     for (int i = 0; i < count; i++)
         for (enum token token = 0; token < TOKEN_COUNT; token++)
-            error.expected[token] |= symbols[token] == (int)expected[i];
+            error.expected[token] |= symbols[token] == (int)expected[i] ||
+                                     ((int)expected[i] == BACKEND && syntax_is_backend(token));
     parser->error_on_line = true;
     parser->stray_block |=
         parser->in_block && (parser->has_open || (parser->line_tokens == 1 && rules_is_foreign_close(&parser->found)));

@@ -125,11 +125,34 @@ const struct criterion_row *syntax_criterion(enum criterion_kind kind) {
     return &criteria[kind];
 }
 
-const struct criterion_row *syntax_criterion_of(enum token keyword) {
-    const struct criterion_row *row = criteria;
-    while (row->keyword != keyword)
-        row++;
-    return row;
+enum criterion_kind syntax_criterion_of(enum token keyword) {
+    enum criterion_kind kind = 0;
+    while (criteria[kind].keyword != keyword)
+        kind++;
+    return kind;
+}
+
+static const struct {
+    const char *text;
+    enum token keyword;
+    unsigned bus;
+} buses[] = {
+#define BUS(name, text) {text, TOKEN_##name, BUS_NEEDS_##name},
+#include "lexer/words.def"
+};
+
+unsigned syntax_bus_of(enum token keyword) {
+    size_t at = 0;
+    while (buses[at].keyword != keyword)
+        at++;
+    return buses[at].bus;
+}
+
+const char *syntax_bus_text(unsigned bus) {
+    size_t at = 0;
+    while (buses[at].bus != bus)
+        at++;
+    return buses[at].text;
 }
 
 enum { /* bits for the verbs that take an option */
@@ -156,6 +179,13 @@ enum option_kind syntax_option_of(enum token keyword) {
     return kind;
 }
 
+bool syntax_is_backend(enum token keyword) {
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        if (backends[backend].keyword == keyword)
+            return true;
+    return false;
+}
+
 bool syntax_is_option(enum token keyword) {
     enum part { STATEMENT, MANNER, CONDITION, IN_OPTION };
     static const bool is_option[TOKEN_COUNT] = {
@@ -173,12 +203,16 @@ uint64_t syntax_criterion_bits(const struct criterion *one) {
         return (uint64_t)one->any_vendor << 33 | (uint64_t)one->any_device << 32 |
                (uint64_t)one->id.vendor << 16 | one->id.device;
     case CRITERION_CLASS:
+    case CRITERION_INTERFACE:
         return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
+    case CRITERION_BUS:
+        return one->bus;
     default:
         return (uint64_t)(uintptr_t)one->text;
     }
 }
 
 bool syntax_same_criterion(const struct criterion *a, const struct criterion *b) {
-    return a->kind == b->kind && syntax_criterion_bits(a) == syntax_criterion_bits(b);
+    return a->kind == b->kind && a->negated == b->negated && a->like == b->like &&
+           syntax_criterion_bits(a) == syntax_criterion_bits(b);
 }

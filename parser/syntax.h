@@ -58,9 +58,9 @@ struct event_list {
 
 /*
  * Which member of a criterion has its value: of NAME `text`, and `definition` once it is resolved;
- * of ID and SUBSYSTEM `id`; of CLASS `class_prefix`; of the others `text`. An address is in lower
- * case with its domain, and a glob ("0000:05:00.*"). UNREAD stands for words with an error, which
- * may mean every device; see doubt.h.
+ * of ID and SUBSYSTEM `id`; of CLASS and INTERFACE `class_prefix`; of BUS `bus`; of the others
+ * `text`. An address is in lower case with its domain, and a glob ("0000:05:00.*"); so is a port
+ * ("1-1.*"). UNREAD stands for words with an error, which may mean every device; see doubt.h.
  */
 enum criterion_kind {
 #define CRITERION(name, text, kind, ...) CRITERION_##kind,
@@ -97,9 +97,12 @@ struct criterion {
         const struct definition *definition;
         struct id_pattern id;
         struct class_prefix class_prefix;
+        unsigned bus; /* BUS_NEEDS_PCI or BUS_NEEDS_USB */
     };
     enum criterion_kind kind;
     bool alternative;
+    bool negated;                /* "not": what does not meet it */
+    bool like;                   /* of PRODUCT, MANUFACTURER, SERIAL: `text` is a glob */
     bool any_vendor, any_device; /* of an id: '*' */
     bool resolved;               /* of a name: `definition` is set */
     bool incomplete;             /* of a device's first: one of its words was not understood */
@@ -146,19 +149,29 @@ enum option_kind {
 enum { BUS_NEEDS_PCI = 1, BUS_NEEDS_USB = 2 };
 
 /* What follows a keyword. */
-enum value_kind { VALUE_FLAG /* nothing */, VALUE_WORD, VALUE_STRING, VALUE_DURATION };
+enum value_kind {
+    VALUE_FLAG, /* nothing */
+    VALUE_WORD,
+    VALUE_STRING,
+    VALUE_TEXT, /* a word or a string */
+    VALUE_DURATION,
+    VALUE_NUMBER,
+    VALUE_KEYWORD
+};
 
 struct action_option {
     struct action_option *next;
     struct span span;
     union {
-        const char *text;      /* rom file */
+        const char *text; /* rom file; of guest reset the value in words of libvirt's guestReset */
         uint32_t milliseconds; /* within, after */
+        unsigned number;       /* controller: its index in the domain XML */
     };
     enum option_kind kind;
 };
 
 enum { DURATION_LIMIT_MS = 24 * 60 * 60 * 1000 };
+enum { CONTROLLER_LIMIT = 15 }; /* the highest index of a controller */
 
 struct action {
     struct action *next;
@@ -251,7 +264,8 @@ typedef bool value_reader(struct parse_context *context, struct criterion *crite
 /* Of a bare word: an id, an address or a name. */
 value_reader value_criterion;
 /* Those of words.def: the value after the criterion's keyword. */
-value_reader value_id, value_address, value_class, value_subsystem, value_port, value_serial;
+value_reader value_id, value_address, value_class, value_subsystem, value_port, value_below,
+    value_string, value_driver;
 
 extern const char VALUE_A_DEVICE[]; /* a hint: what can be a device */
 
@@ -264,6 +278,8 @@ enum token value_token_of(const char *text);
 const char *value_lower_case(const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);
+bool value_controller(struct parse_context *context, unsigned *number, struct span span,
+                      const char *text);
 bool value_count(struct parse_context *context, unsigned *count, struct span span,
                  const char *text);
 bool value_name(struct parse_context *context, struct span span, const char *text);
@@ -279,10 +295,10 @@ struct backend_row {
 };
 
 struct criterion_row {
-    const char *text; /* the keyword, or of a kind without one what it is called */
+    const char *text; /* the keywords, or of a kind without one what it is called */
     value_reader *read;
     const char *plural, *example;
-    enum token keyword; /* TOKEN_END: none */
+    enum token keyword; /* the first; TOKEN_END: none */
     unsigned bus;
 };
 
@@ -312,8 +328,13 @@ const char *syntax_backend_text(enum backend backend);
 
 /* What the keyword, a token of that kind, stands for. */
 enum backend syntax_backend_of(enum token keyword);
-const struct criterion_row *syntax_criterion_of(enum token keyword);
+enum criterion_kind syntax_criterion_of(enum token keyword);
+/* The bus, a bit of BUS_NEEDS_..., of a keyword, and the word for one. */
+unsigned syntax_bus_of(enum token keyword);
+const char *syntax_bus_text(unsigned bus);
 enum option_kind syntax_option_of(enum token keyword);
+
+bool syntax_is_backend(enum token keyword);
 
 /* True when the keyword can only be in an option. */
 bool syntax_is_option(enum token keyword);

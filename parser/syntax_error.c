@@ -27,7 +27,9 @@ static void syntax_error_say(struct phrases *phrases, const char *format, const 
 static void syntax_error_say_categories(struct phrases *phrases, bool expected[TOKEN_COUNT]) {
     static const enum token criteria[] = {
         TOKEN_WORD,
+        TOKEN_NOT,
 #define CRITERION(name, ...) TOKEN_##name,
+#define BUS(name, ...) TOKEN_##name,
 #include "lexer/words.def"
     };
     bool further = expected[TOKEN_OR];
@@ -58,13 +60,20 @@ static const char *syntax_error_word_after(enum token previous) {
     return "a word";
 }
 
+/* A criterion whose value is a word, with quotes or without. */
+static bool syntax_error_is_text(enum token keyword) {
+    return keyword == TOKEN_DRIVER || keyword == TOKEN_PORT;
+}
+
 static void syntax_error_say_tokens(struct phrases *phrases, const bool expected[TOKEN_COUNT],
                                     enum token previous) {
     if (expected[TOKEN_WORD] && expected[TOKEN_NUMBER])
         syntax_error_say(phrases, "%s", syntax_error_word_after(previous));
     else if (expected[TOKEN_WORD])
         syntax_error_say(phrases, "%s", "a name");
-    if (expected[TOKEN_STRING])
+    else if (expected[TOKEN_NUMBER])
+        syntax_error_say(phrases, "%s", scanner_token_text(TOKEN_NUMBER));
+    if (expected[TOKEN_STRING] && !syntax_error_is_text(previous))
         syntax_error_say(phrases, "%s", scanner_token_text(TOKEN_STRING));
     for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
         if (expected[token])
@@ -162,10 +171,6 @@ static bool syntax_error_expects_only(const struct syntax_error *error, enum tok
         if (error->expected[other] != (other == token))
             return false;
     return true;
-}
-
-static bool syntax_error_is_backend(enum token token) {
-    return token == TOKEN_VFIO || token == TOKEN_USB;
 }
 
 static bool syntax_error_is_and(const char *text) {
@@ -485,6 +490,10 @@ static const struct hint hints[] = {
     {TEXT, .and = TOKEN_OFF, .found = ANY_KEYWORD, .text = ROM_VALUE},
     {TEXT, .after = TOKEN_SERIAL, .when = syntax_error_is_other,
      .text = "the serial number comes here, in quotes: serial \"DE00212E7B\""},
+    {TEXT, .after = TOKEN_DRIVER, .found = ANY_KEYWORD,
+     .text = "a driver with that name is written in quotes: driver \"%s\""},
+    {TEXT, .and = TOKEN_NUMBER, .after = TOKEN_DRIVER, .text = "'lspci -k' shows it"},
+    {TEXT, .and = TOKEN_NUMBER, .after = TOKEN_PORT, .text = "'virt-rules devices' shows it"},
     {TEXT, .after = TOKEN_RUN, .found = ANY_KEYWORD,
      .text = "the program comes here, in quotes: run \"/PROGRAM\""},
     {TEXT, .and = TOKEN_OFF, .found = TOKEN_NEWLINE, .text = ROM_VALUE},
@@ -515,7 +524,7 @@ static bool syntax_error_is_token(enum token token, int wanted) {
     case ANY_OPTION:
         return syntax_is_option(token);
     case ANY_BACKEND:
-        return syntax_error_is_backend(token);
+        return syntax_is_backend(token);
     case ANY_QUANTIFIER:
         return token == TOKEN_ANY || token == TOKEN_ALL;
     default:
@@ -549,15 +558,16 @@ static const char *syntax_error_mistyped(const struct syntax_error *error) {
     struct suggestion suggestion = {.word = syntax_error_text_of(&error->previous)};
     if (error->previous.token != TOKEN_WORD || !error->expected[TOKEN_OR])
         return NULL;
-    if (syntax_error_is_backend(error->found.token))
+    if (syntax_is_backend(error->found.token))
         suggest(&suggestion, scanner_token_text(TOKEN_AS));
     else if (error->found.token == TOKEN_GROUP)
         suggest(&suggestion, scanner_token_text(TOKEN_WITH));
     else if (error->found.token == TOKEN_STRING)
         suggest(&suggestion, scanner_token_text(TOKEN_SERIAL));
     else if (error->found.token == TOKEN_NUMBER)
-        for (enum token token = TOKEN_CLASS; token <= TOKEN_PORT; token++)
-            suggest(&suggestion, scanner_token_text(token));
+        for (int kind = 0; kind < CRITERION_COUNT; kind++)
+            if (syntax_criterion(kind)->keyword != TOKEN_END)
+                suggest(&suggestion, scanner_token_text(syntax_criterion(kind)->keyword));
     return suggestion.best;
 }
 

@@ -350,7 +350,6 @@ static void value_hint_class(struct diagnostic *diagnostic, const char *text) {
 
 bool value_class(struct parse_context *context, struct criterion *criterion, struct span span,
                  const char *text) {
-    criterion->kind = CRITERION_CLASS;
     if (!value_is_class(text)) {
         struct diagnostic *diagnostic =
             diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_CLASS,
@@ -394,12 +393,22 @@ static char *value_corrected_port(const char *text) {
     return NULL;
 }
 
-bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
-                const char *text) {
-    criterion->kind = CRITERION_PORT;
-    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
-    if (value_is_port(text))
-        return true;
+/* A glob of characters that a port is written with, and a '-' outside of brackets, so that it is
+ * not a glob of another kind. */
+static bool value_is_port_glob(const char *text) {
+    if (!value_is_glob(text) || value_has_open_bracket(text) || glob_is_void(text))
+        return false;
+    bool has_dash = false, bracket = false;
+    for (; *text; text++) {
+        if (!strchr(bracket ? "0123456789-!^]" : "0123456789-.*?[", *text))
+            return false;
+        has_dash |= !bracket && *text == '-';
+        bracket = *text == '[' || (bracket && *text != ']');
+    }
+    return has_dash;
+}
+
+static bool value_bad_port(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
                                                    CHECK_BAD_PORT, "'%s' is not a USB port", text);
     char *corrected = value_corrected_port(text);
@@ -412,18 +421,46 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
                         "'lsusb -t' show ports, such as 1-1.4");
     else
         diagnostic_hint(diagnostic,
-                        "a port is the bus and the ports on the way, each from 1: 1-1.4");
+                        "a port is the bus and the ports on the way, each from 1: 1-1.4; a glob is "
+                        "allowed: 1-1.*");
     free(corrected);
     return false;
 }
 
+bool value_port(struct parse_context *context, struct criterion *criterion, struct span span,
+                const char *text) {
+    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    return value_is_port(text) || value_is_port_glob(text) || value_bad_port(context, span, text);
+}
+
+/* The port of a hub. */
+bool value_below(struct parse_context *context, struct criterion *criterion, struct span span,
+                 const char *text) {
+    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    return value_is_port(text) || value_bad_port(context, span, text);
+}
+
 /* A quoted word; check.c looks at what is in it. */
-bool value_serial(struct parse_context *context, struct criterion *criterion, struct span span,
+bool value_string(struct parse_context *context, struct criterion *criterion, struct span span,
                   const char *text) {
     (void)context, (void)span;
-    criterion->kind = CRITERION_SERIAL;
     criterion->text = text;
     return true;
+}
+
+/* As the kernel's module and its directory in /sys/bus/.../drivers are called. */
+bool value_driver(struct parse_context *context, struct criterion *criterion, struct span span,
+                  const char *text) {
+    criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    const char *at = text;
+    while (isalnum((unsigned char)*at) || (*at && strchr("-_.+ ", *at)))
+        at++;
+    if (*text && !*at)
+        return true;
+    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DRIVER,
+                                   "'%s' is not a driver", text),
+                    "'lspci -k' and 'lsusb -t' show the driver, such as uvcvideo");
+    return false;
 }
 
 static bool value_is_name(const char *text) {
@@ -603,6 +640,20 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
     }
     *milliseconds = (uint32_t)(number * scale);
     return true;
+}
+
+bool value_controller(struct parse_context *context, unsigned *number, struct span span,
+                      const char *text) {
+    const char *digits = text + strspn(text, "0");
+    unsigned long value = strlen(digits) > 8 ? CONTROLLER_LIMIT + 1 : strtoul(digits, NULL, 10);
+    *number = (unsigned)value;
+    if (value <= CONTROLLER_LIMIT)
+        return true;
+    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_COUNT,
+                                   "'controller %s': not the number of a controller", text),
+                    "it is the index of a <controller type='usb'> of the VM, from 0 to %d",
+                    CONTROLLER_LIMIT);
+    return false;
 }
 
 bool value_count(struct parse_context *context, unsigned *count, struct span span,

@@ -13,7 +13,7 @@ syntax iskeyword @,33,36-43,45-64,91,93-96,124,126,128-255
 syntax keyword virtRulesStatement @STATEMENT@
 syntax keyword virtRulesAction @VERB@
 syntax keyword virtRulesQuantifier @QUANTIFIER@
-syntax keyword virtRulesCriterion @CONDITION@ @CRITERION@
+syntax keyword virtRulesCriterion @CONDITION@ @BUS@ @CRITERION@
 syntax keyword virtRulesBackend @MANNER@ @BACKEND@
 syntax keyword virtRulesOption @OPTION@ @IN_OPTION@
 syntax keyword virtRulesEvent @EVENT@

@@ -100,8 +100,18 @@ static char *explain_value_of(const struct criterion *criterion, const struct de
         return memory_printf("the subsystem is %04x:%04x", device->subsystem.vendor,
                              device->subsystem.device);
     case CRITERION_PORT:
+    case CRITERION_BELOW:
         return device->bus == BUS_USB ? memory_printf("the port is %s", device->address)
                                       : memory_strdup("it is a PCI device");
+    case CRITERION_BUS:
+        return memory_printf("it is a %s device", device_bus(device->bus)->label);
+    case CRITERION_DRIVER:
+        return device->driver ? memory_printf("the driver is %s", device->driver)
+                              : memory_strdup("no driver is bound");
+    case CRITERION_INTERFACE:
+    case CRITERION_PRODUCT:
+    case CRITERION_MANUFACTURER:
+        return memory_strdup("");
     case CRITERION_SERIAL:
         return device->serial ? memory_printf("the serial is \"%s\"", device->serial)
                               : memory_strdup("it has no serial");

@@ -1,5 +1,6 @@
 #include "engine/rules/match.h"
 
+#include "parser/criterion.h"
 #include "parser/doubt.h"
 #include "parser/resolve.h"
 
@@ -205,7 +206,7 @@ static bool match_address(const char *pattern, const char *address) {
            (strpbrk(pattern, "*?[\\") && fnmatch(pattern, address, 0) == 0);
 }
 
-bool match_criterion(const struct criterion *criterion, const struct device *device) {
+static bool match_condition(const struct criterion *criterion, const struct device *device) {
     bool pci = device->bus == BUS_PCI;
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
@@ -219,13 +220,28 @@ bool match_criterion(const struct criterion *criterion, const struct device *dev
     case CRITERION_SUBSYSTEM:
         return pci && match_id(criterion, device->subsystem);
     case CRITERION_PORT:
-        return !pci && !strcmp(criterion->text, device->address);
+        return !pci && match_address(criterion->text, device->address);
+    case CRITERION_BELOW:
+        return !pci && criterion_is_below(criterion->text, device->address);
+    case CRITERION_BUS:
+        return criterion->bus == 1U << device->bus;
+    case CRITERION_DRIVER:
+        return device->driver && !strcmp(criterion->text, device->driver);
+    case CRITERION_INTERFACE:
+    case CRITERION_PRODUCT:
+    case CRITERION_MANUFACTURER:
+        return false;
     case CRITERION_SERIAL:
-        return device->serial && !strcmp(criterion->text, device->serial);
+        return device->serial && (criterion->like ? fnmatch(criterion->text, device->serial, 0) == 0
+                                                  : !strcmp(criterion->text, device->serial));
     case CRITERION_UNREAD:
         return false;
     }
     return false;
+}
+
+bool match_criterion(const struct criterion *criterion, const struct device *device) {
+    return match_condition(criterion, device) != criterion->negated;
 }
 
 typedef bool criterion_matcher(const struct criterion *, const struct device *);
@@ -249,18 +265,28 @@ bool match_device(const struct criterion *criteria, const struct device *device)
  * PCI device too. */
 static bool match_could_match(const struct criterion *criterion, const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
+    case CRITERION_ID:
+    case CRITERION_ADDRESS:
+    case CRITERION_BUS:
+    case CRITERION_UNREAD:
+        return match_criterion(criterion, device);
     case CRITERION_NAME:
-        return criterion->resolved &&
-               match_alternatives(criterion->definition->device, device, match_could_match);
+        return criterion->negated ||
+               (criterion->resolved &&
+                match_alternatives(criterion->definition->device, device, match_could_match));
     case CRITERION_CLASS:
     case CRITERION_PORT:
+    case CRITERION_BELOW:
+    case CRITERION_INTERFACE:
     case CRITERION_SERIAL:
+    case CRITERION_PRODUCT:
+    case CRITERION_MANUFACTURER:
+    case CRITERION_DRIVER:
         return true;
     case CRITERION_SUBSYSTEM:
-        return device->bus == BUS_PCI;
-    default:
-        return match_criterion(criterion, device);
+        return criterion->negated || device->bus == BUS_PCI;
     }
+    return false;
 }
 
 static_assert(BUS_NEEDS_PCI == 1 << BUS_PCI && BUS_NEEDS_USB == 1 << BUS_USB, "the same buses");
@@ -323,8 +349,9 @@ static bool match_criterion_may_mean(struct match_meaning *meaning, const struct
     if (!meaning->budget || one->kind == CRITERION_UNREAD)
         return true;
     meaning->budget--;
-    return one->kind == CRITERION_NAME ? match_name_may_mean(meaning, source, one)
-                                       : match_criterion(one, meaning->device);
+    if (one->kind != CRITERION_NAME)
+        return match_criterion(one, meaning->device);
+    return one->negated || match_name_may_mean(meaning, source, one);
 }
 
 static bool match_may_mean(struct match_meaning *meaning, const struct source *source,

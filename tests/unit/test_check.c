@@ -174,7 +174,7 @@ static void test_events(void **state) {
         {EVENT_PREPARE, false},  {EVENT_START, false},    {EVENT_STARTED, true},
         {EVENT_STOPPED, false},  {EVENT_RELEASE, false},  {EVENT_MIGRATE, false},
         {EVENT_RESTORE, false},  {EVENT_RECONNECT, true}, {EVENT_PLUGGED, true},
-        {EVENT_UNPLUGGED, true},
+        {EVENT_UNPLUGGED, true}, {EVENT_FREED, true},
     };
     static const char *const actions[] = {"attach 1ac1:089a as vfio", "detach 1ac1:089a",
                                           "{ run \"/x\"", "run \"/x\""};

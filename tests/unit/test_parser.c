@@ -298,6 +298,17 @@ static void assert_hint(const char *rules, const char *name, const char *hint) {
     front_finish(&front);
 }
 
+static bool is_late(const char *keyword) {
+    static const enum token tokens[] = {
+#define LATE(name, next) TOKEN_##name,
+#include "lexer/words.def"
+    };
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+        if (!strcmp(keyword, scanner_token_text(tokens[i])))
+            return true;
+    return !strcmp(keyword, "freed");
+}
+
 static void test_every_keyword_as_a_vm(void **state) {
     (void)state;
     char rules[200], quoted[32];
@@ -309,7 +320,7 @@ static void test_every_keyword_as_a_vm(void **state) {
         assert_word(front.syntax.rules->vms->next, WORD_QUOTED, keywords[i], quoted);
         assert_word(front.syntax.rules->actions->command->next, WORD_QUOTED, keywords[i], quoted);
         front_finish(&front);
-        if (!strcmp(keywords[i], "any"))
+        if (!strcmp(keywords[i], "any") || is_late(keywords[i]))
             continue;
         snprintf(rules, sizeof rules, "on vm %s started run \"/x\"\n", keywords[i]);
         assert_hint(rules, "syntax", quoted);
@@ -411,7 +422,7 @@ static void test_hints(void **state) {
         {"on vm a started attach 1ac1:089a as vfio -- comment", "syntax", "begins with '#'"},
         {"; comment", "syntax", "begins with '#'"},
         {"never attach 1ac1:089a for vm a", "syntax", "did you mean 'to vm'?"},
-        {"on vm a started attach pci 1ac1:089a as vfio", "undefined-device", "leave it out"},
+        {"on vm a started attach id 1ac1:089a as vfio", "undefined-device", "leave it out"},
         {"on vm a started attach 1ac1:089a and class 03 as vfio", "syntax",
          "with spaces, two devices"},
         {"on vm a 7 run \"/x\"", "unknown-event", "the events are"},
@@ -454,9 +465,8 @@ static void test_hints(void **state) {
         {"on vm a started attach 1ac1:089a as vfio off", "syntax", "did you mean 'rom off'?"},
         {"never attach 1ac1:089a to vm a or b", "syntax", "','"},
         {"on vm a or b started run \"/x\"", "syntax", "','"},
-        {"on vm a started attach usb 1a6e:089a as usb", "syntax",
-         "leave it out here: attach 1a6e:089a as usb"},
-        {"on vm a started attach not 1cf1:0030 as usb", "undefined-device", "there is no 'not'"},
+        {"on vm a started attach except 1cf1:0030 as usb", "undefined-device",
+         "did you mean 'not'?"},
         {"on vm a started attach [8086:1521] as vfio", "bad-id",
          "leave out the brackets: 8086:1521"},
         {"on vm a started attach class [0300] as vfio", "bad-class", "leave out the brackets"},
@@ -517,7 +527,7 @@ static void test_hints(void **state) {
         {"on vm a started attach", "syntax", "a device is an id"},
         {"on vm a started attach device 1ac1:089a as vfio", "syntax", "leave out 'device'"},
         {"on vm a started attach usb 1a6e:089a", "syntax",
-         "leave it out here: attach 1a6e:089a as usb"},
+         "say how: 'as vfio' for PCI"},
         {"on vm a started attach clas 03 as vfio", "syntax", "did you mean 'class'?"},
         {"on vm a started attach serail \"x\" as usb", "syntax", "did you mean 'serial'?"},
         {"on vm a started attach serial x as usb", "syntax", "in quotes: \"x\""},
@@ -578,15 +588,15 @@ static void test_expected(void **state) {
         {"on vm a started attach x with x", "expected 'group', found 'x'"},
         {"on vm a started attach x as \"vfio\"", "expected 'vfio' or 'usb', found \"vfio\""},
         {"on vm a started attach x as vfio x",
-         "expected 'optional', 'unmanaged', 'within', 'after', 'rom', 'then' or end of line, found "
-         "'x'"},
+         "expected 'optional', 'unmanaged', 'within', 'after', 'rom', 'controller', 'guest', "
+         "'take', 'then' or end of line, found 'x'"},
         {"on vm a started attach x as vfio within", "expected a duration (5s), found end of line"},
         {"on vm a started attach x as vfio after rom", "expected a duration (5s), found 'rom'"},
         {"on vm a started attach at as", "expected an address (0000:03:00.0), found 'as'"},
         {"on vm a started attach class \"03\"", "expected a class (0300), found \"03\""},
         {"on vm a started attach subsystem as", "expected an id (10de:1234), found 'as'"},
         {"on vm a started attach port as", "expected a port (1-1.4), found 'as'"},
-        {"on vm a started attach serial 7", "expected a quoted word, found '7'"},
+        {"on vm a started attach serial 7", "expected a quoted word or 'like', found '7'"},
         {"on vm a started attach x as vfio rom x", "expected a quoted word or 'off', found 'x'"},
         {"on vm a started attach x as vfio then",
          "expected 'reset' or 'reboot', found end of line"},

@@ -279,7 +279,7 @@ static void test_ports(void **state) {
         {"at 03:00.[89]", "bad-address", "a bus and a slot"},
         {"at 03:[2-9]?.0", "bad-address", "a bus and a slot"},
         {"at 03:00.[5-0]", "bad-address", "a bus and a slot"},
-        {"port 1-*", "bad-port", "1-1.4"},
+        {"port 1-1.**x", "bad-port", "1-1.4"},
         {"port 1-1.4:1.0", "bad-port", "1-1.4"},
     };
     ASSERT_BAD(bad);
