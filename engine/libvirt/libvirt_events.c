@@ -63,6 +63,8 @@ static void libvirt_events_on_lifecycle(virConnectPtr connection, virDomainPtr d
     (void)connection, (void)domain, (void)detail;
     if (event == VIR_DOMAIN_EVENT_STOPPED)
         libvirt_events_queue(events, VIRT_EVENT_STOPPED, NULL);
+    if (event == VIR_DOMAIN_EVENT_RESUMED)
+        libvirt_events_queue(events, VIRT_EVENT_RESUMED, NULL);
 }
 
 static void libvirt_events_on_removed(virConnectPtr connection, virDomainPtr domain,

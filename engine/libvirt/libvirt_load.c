@@ -37,6 +37,7 @@ static const struct libvirt_load_symbol symbols[] = {
     SYMBOL("virDomainGetUUIDString", uuid),
     SYMBOL("virDomainGetID", id),
     SYMBOL("virDomainGetXMLDesc", xml),
+    SYMBOL("virDomainGetState", state),
     SYMBOL("virDomainAttachDeviceFlags", attach),
     SYMBOL("virDomainDetachDeviceFlags", detach),
     SYMBOL("virDomainReset", reset),

@@ -22,6 +22,7 @@ struct libvirt_api {
     __typeof__(virDomainGetUUIDString) *uuid;
     __typeof__(virDomainGetID) *id;
     __typeof__(virDomainGetXMLDesc) *xml;
+    __typeof__(virDomainGetState) *state;
     __typeof__(virDomainAttachDeviceFlags) *attach;
     __typeof__(virDomainDetachDeviceFlags) *detach;
     __typeof__(virDomainReset) *reset;

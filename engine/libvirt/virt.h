@@ -38,11 +38,23 @@ struct virt_domain {
     char *xml;
 };
 
+/* How a VM that has a process came to run. */
+enum virt_state {
+    VIRT_STATE_STARTED, /* as usual: its guest booted, or is about to */
+    /* Its memory is on its way from or to another host, or from a file. Until that has ended,
+     * libvirt holds a job on which nobody can attach or detach. */
+    VIRT_STATE_MIGRATING,
+    /* Its memory came from another host, a file or a snapshot: its guest did not boot. libvirt
+     * forgets that when the VM is suspended. */
+    VIRT_STATE_MIGRATED,
+};
+
 /* What happened to the VM that watch() watches. */
 enum virt_event_kind {
     VIRT_EVENT_NONE,
     VIRT_EVENT_REMOVED, /* the guest released a device: the VM no longer has it */
     VIRT_EVENT_REFUSED, /* the guest keeps the device; libvirt reports it since 1.3.4 */
+    VIRT_EVENT_RESUMED, /* the VM runs again, or for the first time since its memory came */
     VIRT_EVENT_STOPPED, /* the VM is not running any more */
 };
 
@@ -72,6 +84,10 @@ struct virt_ops {
     /* Every VM that libvirt knows, running or not. */
     int (*list_all)(struct virt *virt, struct virt_domain **vms, size_t *count,
                     struct virt_error *error);
+    /* Of the VM with that UUID and `id`, as for attach(). VIRT_NOT_RUNNING: it has stopped, or has
+     * been started again since. Answered while a job runs. */
+    int (*state)(struct virt *virt, const char *uuid, int id, enum virt_state *state,
+                 struct virt_error *error);
     /*
      * Attach to and detach from the running VM; its configuration stays as it is. libvirt finds a
      * VM by its UUID alone. `id` (-1: any) is the number that libvirt gave the VM when it started:

@@ -19,6 +19,7 @@ enum virt_asker_call {
     CALL_XML,
     CALL_LIST,
     CALL_LIST_ALL,
+    CALL_STATE,
     CALL_ATTACH,
     CALL_DETACH,
     CALL_RESET,
@@ -36,6 +37,7 @@ static const char *const asker_texts[] = {
     [CALL_XML] = "the VM's XML has not come",
     [CALL_LIST] = "the list of running VMs has not come",
     [CALL_LIST_ALL] = "the list of VMs has not come",
+    [CALL_STATE] = "the VM's state has not come",
     [CALL_ATTACH] = "attach",
     [CALL_DETACH] = "detach",
     [CALL_RESET] = "reset",
@@ -140,6 +142,14 @@ static int virt_asker_serve_wait(struct virt_asker_service *service, struct virt
     return status;
 }
 
+static int virt_asker_serve_state(struct virt_asker_service *service, struct virt_error *error) {
+    enum virt_state state = VIRT_STATE_STARTED;
+    int status = service->virt->ops->state(service->virt, service->first, service->question.number,
+                                           &state, error);
+    virt_asker_serve_put(service, &state, sizeof state);
+    return status;
+}
+
 static int virt_asker_serve_call(struct virt_asker_service *service, struct virt_error *error) {
     struct virt *virt = service->virt;
     int id = service->question.number;
@@ -153,6 +163,8 @@ static int virt_asker_serve_call(struct virt_asker_service *service, struct virt
     case CALL_LIST:
     case CALL_LIST_ALL:
         return virt_asker_serve_list(service, error);
+    case CALL_STATE:
+        return virt_asker_serve_state(service, error);
     case CALL_ATTACH:
         return virt->ops->attach(virt, service->first, id, service->second, error);
     case CALL_DETACH:
@@ -418,6 +430,18 @@ static int virt_asker_list_all(struct virt *virt, struct virt_domain **vms, size
     return virt_asker_list_by(virt, CALL_LIST_ALL, vms, count, error);
 }
 
+static int virt_asker_state(struct virt *virt, const char *uuid, int id, enum virt_state *state,
+                            struct virt_error *error) {
+    struct virt_asker_exchange exchange = {.question = {.call = CALL_STATE, .number = id},
+                                           .first = uuid};
+    int status = virt_asker_call(virt, &exchange, error);
+    *state = VIRT_STATE_STARTED;
+    if (status == 0 && exchange.bytes)
+        memcpy(state, exchange.bytes, sizeof *state);
+    free(exchange.bytes);
+    return status;
+}
+
 static int virt_asker_change(struct virt *virt, enum virt_asker_call call, const char *uuid, int id,
                              const char *xml, struct virt_error *error) {
     struct virt_asker_exchange exchange = {
@@ -502,6 +526,7 @@ static const struct virt_ops asker_operations = {
     .domain_xml = virt_asker_domain_xml,
     .list = virt_asker_list,
     .list_all = virt_asker_list_all,
+    .state = virt_asker_state,
     .attach = virt_asker_attach,
     .detach = virt_asker_detach,
     .reset = virt_asker_reset,

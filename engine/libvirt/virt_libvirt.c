@@ -293,15 +293,65 @@ static int virt_libvirt_list_all(struct virt *virt, struct virt_domain **vms, si
     return virt_libvirt_list_vms(virt, 0, vms, count, error);
 }
 
-/* One step on one VM; `xml` is only for those that take it. */
-typedef int virt_libvirt_call(const struct libvirt_api *api, virDomainPtr domain, const char *xml);
-
 /* For a VM that does not run, libvirt itself returns an error. */
 static bool virt_libvirt_was_restarted(const struct libvirt *self, virDomainPtr domain, int id) {
     unsigned now = self->api.id(domain);
 
     return id >= 0 && now != (unsigned)id && now != (unsigned)-1;
 }
+
+static int virt_libvirt_fail_restarted(struct virt_error *error) {
+    return virt_error_set(error, VIRT_NOT_RUNNING, "", "the VM has been started again since");
+}
+
+/*
+ * From 0.9.2 to 12 libvirt sets these reasons: of an incoming migration, and of a restore, paused
+ * (migration) from before its hook `started` until the VM runs or its job has ended; of a post-copy
+ * migration the VM runs here while its job goes on. --suspend makes it paused (user).
+ */
+static enum virt_state virt_libvirt_state_of(int state, int reason) {
+    enum { RUNNING_POSTCOPY_FAILED = 11 }; /* VIR_DOMAIN_, of 8.5.0 */
+    if (state == VIR_DOMAIN_RUNNING)
+        return reason == VIR_DOMAIN_RUNNING_POSTCOPY || reason == RUNNING_POSTCOPY_FAILED
+                   ? VIRT_STATE_MIGRATING
+               : reason == VIR_DOMAIN_RUNNING_MIGRATED || reason == VIR_DOMAIN_RUNNING_RESTORED ||
+                       reason == VIR_DOMAIN_RUNNING_FROM_SNAPSHOT
+                   ? VIRT_STATE_MIGRATED
+                   : VIRT_STATE_STARTED;
+    if (state == VIR_DOMAIN_PAUSED)
+        return reason == VIR_DOMAIN_PAUSED_MIGRATION || reason == VIR_DOMAIN_PAUSED_POSTCOPY ||
+                       reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED
+                   ? VIRT_STATE_MIGRATING
+               : reason == VIR_DOMAIN_PAUSED_FROM_SNAPSHOT ? VIRT_STATE_MIGRATED
+                                                           : VIRT_STATE_STARTED;
+    return VIRT_STATE_STARTED;
+}
+
+static int virt_libvirt_state(struct virt *virt, const char *uuid, int id, enum virt_state *state,
+                              struct virt_error *error) {
+    struct libvirt *self = virt_libvirt_self(virt);
+    int now = VIR_DOMAIN_NOSTATE, reason = 0, status;
+
+    if (virt_libvirt_connect(self, error) != 0)
+        return -1;
+    virDomainPtr domain = self->api.lookup_by_uuid(self->connection, uuid);
+    if (!domain)
+        return virt_libvirt_failed(self, error);
+    if (virt_libvirt_was_restarted(self, domain, id))
+        status = virt_libvirt_fail_restarted(error);
+    else if (self->api.state(domain, &now, &reason, 0) < 0)
+        status = virt_libvirt_failed(self, error);
+    else if (now == VIR_DOMAIN_SHUTOFF)
+        status = virt_error_set(error, VIRT_NOT_RUNNING, "", "the VM has stopped");
+    else
+        status = 0;
+    *state = virt_libvirt_state_of(now, reason);
+    self->api.free(domain);
+    return status;
+}
+
+/* One step on one VM; `xml` is only for those that take it. */
+typedef int virt_libvirt_call(const struct libvirt_api *api, virDomainPtr domain, const char *xml);
 
 static int virt_libvirt_call_attach(const struct libvirt_api *api, virDomainPtr domain,
                                     const char *xml) {
@@ -337,7 +387,7 @@ static int virt_libvirt_change(struct virt *virt, const char *uuid, int id, virt
     if (!domain)
         return virt_libvirt_failed(self, error);
     if (virt_libvirt_was_restarted(self, domain, id))
-        status = virt_error_set(error, VIRT_NOT_RUNNING, "", "the VM has been started again since");
+        status = virt_libvirt_fail_restarted(error);
     else
         status = step(&self->api, domain, xml) == 0 ? 0 : virt_libvirt_failed(self, error);
     if (status < 0)
@@ -417,6 +467,7 @@ static const struct virt_ops operations = {
     .domain_xml = virt_libvirt_domain_xml,
     .list = virt_libvirt_list,
     .list_all = virt_libvirt_list_all,
+    .state = virt_libvirt_state,
     .attach = virt_libvirt_attach,
     .detach = virt_libvirt_detach,
     .reset = virt_libvirt_reset,

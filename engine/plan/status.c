@@ -53,6 +53,7 @@ static enum status_outcome status_outcome_of(const struct vm_state_result *resul
     case RESULT_DETACHED:
         return OUTCOME_DETACHED;
     case RESULT_RAN:
+    case RESULT_WAITING:
         break;
     }
     return OUTCOME_OTHER;

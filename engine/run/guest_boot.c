@@ -5,10 +5,15 @@ static bool guest_boot_is_boot_device(const struct action *action) {
            plan_has_option(action, OPTION_THEN_REBOOT);
 }
 
-/* At its start the guest is in its firmware, and boots: at other events it has long come up. */
-static bool guest_boot_boots(const struct run *run) {
+static bool guest_boot_is_start(const struct run *run) {
     const struct event *event = run->config->event;
     return event->name == EVENT_STARTED && !event->settled;
+}
+
+/* At its start the guest is in its firmware, and boots: at other events it has long come up, and so
+ * has the guest of a VM that came with its memory. */
+static bool guest_boot_boots(const struct run *run) {
+    return guest_boot_is_start(run) && !run->migrated;
 }
 
 void guest_boot_note(struct run *run, struct task *task) {
@@ -42,8 +47,9 @@ static bool guest_boot_is_first_restart(struct run *run) {
 bool guest_boot_restart(struct run *run) {
     struct domain domain;
     struct virt_error error;
+    enum virt_state now;
     bool reset = false, reboot = false;
-    if (!guest_boot_boots(run) || run->restarted)
+    if (!guest_boot_is_start(run) || run->restarted)
         return true;
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *entry = &run->plan.entries[i];
@@ -61,7 +67,17 @@ bool guest_boot_restart(struct run *run) {
         return false;
     domain_finish(&domain);
     run->restarted = true;
-    if (!guest_boot_is_first_restart(run)) {
+    bool is_first = guest_boot_is_first_restart(run);
+    /* Once more: at the run's first look, a VM that is reverted to a snapshot is only paused. */
+    run_migration_look(run, &now, &error);
+    if (run->migrated && !run->vm_ended) {
+        run_log_event(run, RESULT_ALREADY,
+                      "the guest is not restarted: it runs since before the VM was migrated, "
+                      "restored or reverted",
+                      "if it does not use the device, restart it when nobody needs it");
+        return true;
+    }
+    if (!is_first) {
         if (!run->vm_ended)
             run_log_event(run, RESULT_ALREADY,
                           "the guest was already restarted once since the VM started",

@@ -571,7 +571,8 @@ bool run_event(const struct run_config *config) {
     run_end_vm(&run);
     if (needs_vm) {
         bool connected = run_open_virt(&run);
-        while (connected && (outcome = run_pass(&run)) != RUN_OVER) {
+        bool is_here = connected && run_migration_wait(&run);
+        while (is_here && connected && (outcome = run_pass(&run)) != RUN_OVER) {
             if (run.must_reconnect) {
                 run_disconnect(&run);
                 connected = run_open_virt(&run);

@@ -40,8 +40,9 @@ enum {
     RUN_RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
     RUN_REMOVAL_LIMIT_MS = 60000, /* how long a device is watched that the guest did not release */
     RUN_BOOT_MS = 30000,
-    RUN_NOTE_LIMIT_MS = 1000,   /* for the VM's lock, when a result is noted */
-    RUN_SETTLE_LIMIT_MS = 5000, /* how long udev may take to set a new device up */
+    RUN_MIGRATION_LIMIT_MS = 86400000, /* how long an incoming migration may take */
+    RUN_NOTE_LIMIT_MS = 1000,          /* for the VM's lock, when a result is noted */
+    RUN_SETTLE_LIMIT_MS = 5000,        /* how long udev may take to set a new device up */
     RUN_SETTLE_WAIT_MS = 100,
 };
 
@@ -105,7 +106,7 @@ struct run {
     bool must_reconnect;      /* it did not answer: the next pass takes another connection */
     bool no_reply;            /* to a change of the VM: libvirt may still be at it */
     unsigned silences;        /* how many calls had no reply */
-    int64_t start;            /* of the run */
+    int64_t start;            /* of the run; of a VM that is migrated, when it runs here */
     struct vm_start vm_start; /* which start of the VM the run is for */
     bool vm_ended;            /* that is over: the VM's state is of a later one, or nobody's */
     enum run_phase phase;
@@ -113,6 +114,7 @@ struct run {
     int64_t recheck;           /* when to check what the guest has; INT64_MAX: no need */
     bool locked;               /* this run has the VM's lock, or goes on without one */
     bool restarted;            /* the guest, for its devices */
+    bool migrated;             /* the VM came with its memory: its guest did not boot */
     bool problem;              /* something that the rules want is not so */
     unsigned logged;           /* enum run_logged: what is logged once a run */
     unsigned pass;             /* how often the run has planned */
@@ -247,6 +249,16 @@ void restore_driver_group(struct run *run, int group);
 void restore_driver_all(struct run *run);
 /* When the VM has ended: what it left is given back, and its state is forgotten. */
 void restore_driver_end_vm(struct run *run);
+
+/* --- run_migration.c: a VM whose memory comes from another host, a file or a snapshot */
+
+/* Asks libvirt how the VM came to run, and notes in `run` when it was migrated. */
+int run_migration_look(struct run *run, enum virt_state *state, struct virt_error *error);
+/* While the VM's memory is on its way, libvirt refuses to attach and to detach: waits for the end
+ * of that, from which the run counts its time. Returns false when there is nothing left to do,
+ * which is in the log. The caller does not hold the VM's lock, which the engine of its end needs.
+ */
+bool run_migration_wait(struct run *run);
 
 /* --- guest_boot.c: restarts the guest, and checks whether it keeps its devices while it boots */
 

@@ -47,6 +47,7 @@ static const struct {
     [RESULT_ABSENT] = {"absent", LOG_INFO},
     [RESULT_DETACHED] = {"detached", LOG_INFO},
     [RESULT_RAN] = {"ran", LOG_INFO},
+    [RESULT_WAITING] = {"waiting", LOG_INFO},
 };
 
 const char *log_write_result_name(enum result result) {

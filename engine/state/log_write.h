@@ -21,7 +21,8 @@ enum result {
     RESULT_FAILED,
     RESULT_ABSENT,
     RESULT_DETACHED,
-    RESULT_RAN
+    RESULT_RAN,
+    RESULT_WAITING /* for what the message says; another line comes after it */
 };
 
 /* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes: bytes that are

@@ -3,6 +3,7 @@
  * any number of processes look at and change.
  *
  *     vms/NAME.xml   a VM's XML as libvirt returns it; it runs when its <domain> has an id
+ *     states/NAME    its virDomainState and the reason, two numbers; no file: it runs, or not
  *     host/          the host's files (sys/, proc/): what the engine gets as --sysroot
  *     native/ADDRESS the host driver that wants a PCI device, as the kernel would find it
  *     vfio/ADDRESS   a device that libvirt found on vfio-pci, and leaves there

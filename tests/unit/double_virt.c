@@ -12,11 +12,12 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_VMS = 16, MAX_PLANS = 32, MAX_EVENTS = 64, CALL_KINDS = DOUBLE_WAIT + 1 };
+enum { MAX_VMS = 16, MAX_PLANS = 32, MAX_EVENTS = 64, CALL_KINDS = DOUBLE_STATE + 1 };
 
 struct vm {
     char *uuid, *name, *title, *xml;
     bool runs, deaf, refuses;
+    enum virt_state state;
 };
 
 /* What happens at a call: `callback`, or else a failure. */
@@ -131,7 +132,8 @@ void double_virt_add_xml(struct double_virt *hypervisor, const char *xml) {
                       copy(xml),
                       domain.id >= 0,
                       false,
-                      false};
+                      false,
+                      VIRT_STATE_STARTED};
     domain_finish(&domain);
 }
 
@@ -195,6 +197,13 @@ void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool dea
 
 void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool refuses) {
     must_find(hypervisor, uuid)->refuses = refuses;
+}
+
+void double_virt_state(struct double_virt *hypervisor, const char *uuid, enum virt_state state) {
+    struct vm *vm = must_find(hypervisor, uuid);
+    if (vm->state == VIRT_STATE_MIGRATING && state != VIRT_STATE_MIGRATING)
+        tell(hypervisor, vm, VIRT_EVENT_RESUMED, "");
+    vm->state = state;
 }
 
 /* ---- host devices ---- */
@@ -435,6 +444,27 @@ static bool is_other_life(const struct double_virt *hypervisor, const char *uuid
     return true;
 }
 
+/* Counted alone: every run asks once, whatever it does then. */
+static int double_state(struct virt *virt, const char *uuid, int id, enum virt_state *state,
+                        struct virt_error *error) {
+    struct double_virt *hypervisor = of(virt);
+    int status = happens(hypervisor, DOUBLE_STATE, error);
+    hypervisor->made[DOUBLE_ANY]--;
+    if (status != 0 || is_other_life(hypervisor, uuid, id, error))
+        return -1;
+    const struct vm *vm = running(hypervisor, uuid, error);
+    *state = vm ? vm->state : VIRT_STATE_STARTED;
+    return vm ? 0 : -1;
+}
+
+/* As libvirt, which says so after 30 s. */
+static bool is_migrating(const struct vm *vm, struct virt_error *error) {
+    if (vm->state == VIRT_STATE_MIGRATING)
+        libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_TIMEOUT,
+                           "Timed out during operation: cannot acquire state change lock");
+    return vm->state == VIRT_STATE_MIGRATING;
+}
+
 static int double_attach(struct virt *virt, const char *uuid, int id, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
@@ -442,7 +472,8 @@ static int double_attach(struct virt *virt, const char *uuid, int id, const char
     const struct vm *holder;
 
     if (begin(hypervisor, DOUBLE_ATTACH, "attach", name_of(hypervisor, uuid), xml, error) != 0 ||
-        is_other_life(hypervisor, uuid, id, error) || !running(hypervisor, uuid, error))
+        is_other_life(hypervisor, uuid, id, error) || !running(hypervisor, uuid, error) ||
+        is_migrating(must_find(hypervisor, uuid), error))
         return -1;
     if (!read_hostdev(xml, &hostdev)) {
         libvirt_errors_set(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
@@ -548,6 +579,7 @@ static const struct virt_ops operations = {
     .domain_xml = double_domain_xml,
     .list = double_list,
     .list_all = double_list_all,
+    .state = double_state,
     .attach = double_attach,
     .detach = double_detach,
     .reset = double_reset,

@@ -33,7 +33,8 @@ enum double_call {
     DOUBLE_RESET,
     DOUBLE_REBOOT,
     DOUBLE_WATCH,
-    DOUBLE_WAIT
+    DOUBLE_WAIT,
+    DOUBLE_STATE /* which DOUBLE_ANY does not count */
 };
 
 struct double_virt *double_virt_create(void);
@@ -67,6 +68,10 @@ void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool dea
 /* A guest that refuses: the same, with an event. */
 void double_virt_refuse(struct double_virt *hypervisor, const char *uuid, bool refuses);
 
+/* What state() returns, VIRT_STATE_STARTED at first. While it is VIRT_STATE_MIGRATING, every attach
+ * fails as one that waits for the VM's job in vain. */
+void double_virt_state(struct double_virt *hypervisor, const char *uuid, enum virt_state state);
+
 /* ---- what happens at a call ---- */
 
 /* The `nth` call of that kind (from 1, counted since creation; 0: every one) has no effect and
@@ -83,8 +88,8 @@ void double_virt_before(struct double_virt *hypervisor, enum double_call call, u
 /*
  * All calls in order, each with a newline: "domain_xml VM" (as the caller wrote it), "list",
  * "attach NAME DEVICE", "detach NAME DEVICE", "reset NAME", "reboot NAME", "watch NAME", "close";
- * no word of wait(). NAME is the VM's name, or the UUID when there is no such VM. DEVICE is
- * "0000:03:00.0", "1/4 1a6e:089a", or "?".
+ * no word of wait() and state(). NAME is the VM's name, or the UUID when there is no such VM.
+ * DEVICE is "0000:03:00.0", "1/4 1a6e:089a", or "?".
  */
 const char *double_virt_calls(const struct double_virt *hypervisor);
 void double_virt_forget_calls(struct double_virt *hypervisor);

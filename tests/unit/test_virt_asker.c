@@ -116,10 +116,20 @@ static void far_close(struct virt *virt) {
         pause();
 }
 
+static int far_state(struct virt *virt, const char *uuid, int id, enum virt_state *state,
+                     struct virt_error *error) {
+    (void)virt;
+    assert_string_equal(uuid, "00000000-0000-4000-8000-000000000001");
+    *state = id == 7 ? VIRT_STATE_MIGRATED : VIRT_STATE_MIGRATING;
+    (void)error;
+    return do_call("state");
+}
+
 static const struct virt_ops far_ops = {
     .domain_xml = far_xml,
     .list = far_list,
     .list_all = far_list,
+    .state = far_state,
     .attach = far_attach,
     .detach = far_detach,
     .reset = far_restart,
@@ -224,11 +234,16 @@ static void every_call_goes_through(void **state) {
     struct virt_error error;
     struct virt_event event;
     struct virt_about about;
+    enum virt_state vm_state;
     char *xml;
     (void)state;
     assert_int_equal(virt->ops->domain_xml(virt, "B\xc3\xbcro", &xml, &error), 0);
     assert_string_equal(xml, "<domain><name>B\xc3\xbcro</name></domain>");
     free(xml);
+    assert_int_equal(virt->ops->state(virt, UUID, -7, &vm_state, &error), 0);
+    assert_int_equal(vm_state, VIRT_STATE_MIGRATING);
+    assert_int_equal(virt->ops->state(virt, UUID, 7, &vm_state, &error), 0);
+    assert_int_equal(vm_state, VIRT_STATE_MIGRATED);
     assert_int_equal(virt->ops->attach(virt, UUID, -7, "<hostdev/>", &error), 0);
     assert_int_equal(virt->ops->detach(virt, UUID, 1, "<hostdev/>", &error), 0);
     assert_int_equal(virt->ops->reset(virt, UUID, 1, &error), 0);
@@ -240,9 +255,10 @@ static void every_call_goes_through(void **state) {
     assert_int_equal(virt->ops->about(virt, &about, &error), 0);
     assert_string_equal(about.uri, "qemu:///system");
     virt_close(virt);
-    assert_string_equal(called(), "far:///\nxml\nattach 00000000-0000-4000-8000-000000000001 -7 "
-                                  "<hostdev/>\ndetach\nrestart\nrestart\nwatch\nwait\nabout\n"
-                                  "close\n");
+    assert_string_equal(
+        called(), "far:///\nxml\nstate\nstate\nattach 00000000-0000-4000-8000-000000000001 -7 "
+                  "<hostdev/>\ndetach\nrestart\nrestart\nwatch\nwait\nabout\n"
+                  "close\n");
     no_process_is_left();
 }
 

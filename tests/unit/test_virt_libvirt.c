@@ -318,6 +318,7 @@ enum { LOSS = -2, OVER = -1 };
 struct fake_domain {
     const char *uuid, *name, *xml;
     bool runs, gone;
+    int state, reason; /* virDomainState, and why */
 };
 
 static struct fake_domain domains[DOMAINS];
@@ -460,6 +461,13 @@ static char *fake_xml(virDomainPtr domain, unsigned flags) {
     return of(domain)->gone || fails("xml") ? NULL : strdup(of(domain)->xml);
 }
 
+static int fake_state(virDomainPtr domain, int *state, int *reason, unsigned flags) {
+    assert_int_equal(flags, 0);
+    *state = of(domain)->state;
+    *reason = of(domain)->reason;
+    return fails("state") ? -1 : 0;
+}
+
 static int call(const char *verb, virDomainPtr domain, const char *xml, unsigned flags) {
     size_t length = strlen(fake.calls);
 
@@ -594,6 +602,7 @@ static const struct libvirt_api api = {
     .uuid = fake_uuid,
     .id = fake_id,
     .xml = fake_xml,
+    .state = fake_state,
     .attach = fake_attach,
     .detach = fake_detach,
     .reset = fake_reset,
@@ -620,10 +629,10 @@ static struct virt *virt;
 
 static int open_fake(void **state) {
     static const struct fake_domain all[DOMAINS] = {
-        {UUID1, "frigate", XML("frigate", "NVR"), true, false},
-        {UUID2, UUID3, XML(UUID3, "Home Assistant"), true, false},
-        {UUID3, "windows", XML("windows", "frigate"), false, false},
-        {UUID4, "twin", XML("twin", "NVR"), true, false},
+        {UUID1, "frigate", XML("frigate", "NVR"), true, false, 0, 0},
+        {UUID2, UUID3, XML(UUID3, "Home Assistant"), true, false, 0, 0},
+        {UUID3, "windows", XML("windows", "frigate"), false, false, 0, 0},
+        {UUID4, "twin", XML("twin", "NVR"), true, false, 0, 0},
     };
 
     (void)state;
@@ -727,6 +736,52 @@ static void another_life_is_left_alone(void **state) {
     domains[0].runs = false;
     assert_int_equal(virt->ops->reset(virt, UUID1, 7, &error), 0); /* libvirt says why not */
     assert_string_equal(fake.calls, "attach frigate <a/> 1\nreset frigate - 0\n");
+}
+
+/* Numbers of libvirt's interface, which never change; they are written out here, as the engine may
+ * be built with an older header. */
+static void tells_how_the_vm_came_to_run(void **state) {
+    enum { RUNNING = 1, BLOCKED = 2, PAUSED = 3, SHUTDOWN = 4, SHUTOFF = 5, CRASHED = 6 };
+    static const struct {
+        int state, reason;
+        enum virt_state expected;
+    } rows[] = {
+        {RUNNING, 0, VIRT_STATE_STARTED},    {RUNNING, 1, VIRT_STATE_STARTED},  /* booted */
+        {RUNNING, 2, VIRT_STATE_MIGRATED},   {RUNNING, 3, VIRT_STATE_MIGRATED}, /* restored */
+        {RUNNING, 4, VIRT_STATE_MIGRATED},                                      /* from snapshot */
+        {RUNNING, 5, VIRT_STATE_STARTED},                                       /* unpaused */
+        {RUNNING, 6, VIRT_STATE_STARTED},    /* migration canceled */
+        {RUNNING, 10, VIRT_STATE_MIGRATING}, /* post-copy */
+        {RUNNING, 11, VIRT_STATE_MIGRATING}, /* which failed */
+        {BLOCKED, 0, VIRT_STATE_STARTED},    {PAUSED, 1, VIRT_STATE_STARTED},    /* user */
+        {PAUSED, 2, VIRT_STATE_MIGRATING},   {PAUSED, 3, VIRT_STATE_STARTED},    /* save */
+        {PAUSED, 7, VIRT_STATE_MIGRATED},                                        /* from snapshot */
+        {PAUSED, 11, VIRT_STATE_STARTED},                                        /* starting up */
+        {PAUSED, 12, VIRT_STATE_MIGRATING},  {PAUSED, 13, VIRT_STATE_MIGRATING}, /* post-copy */
+        {SHUTDOWN, 2, VIRT_STATE_STARTED},   {CRASHED, 2, VIRT_STATE_STARTED},
+    };
+    enum virt_state found;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        domains[0].state = rows[i].state;
+        domains[0].reason = rows[i].reason;
+        assert_int_equal(virt->ops->state(virt, UUID1, 7, &found, &error), 0);
+        if (found != rows[i].expected)
+            fail_msg("%d %d", rows[i].state, rows[i].reason);
+    }
+    assert_int_equal(virt->ops->state(virt, UUID1, 6, &found, &error), -1);
+    assert_int_equal(error.kind, VIRT_NOT_RUNNING);
+    domains[0].state = SHUTOFF;
+    assert_int_equal(virt->ops->state(virt, UUID1, 7, &found, &error), -1);
+    assert_int_equal(error.kind, VIRT_NOT_RUNNING);
+    fake_fail("state", VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, "no");
+    assert_int_equal(virt->ops->state(virt, UUID1, 7, &found, &error), -1);
+    assert_int_equal(error.kind, VIRT_FAILED);
+    fake.fails = NULL;
+    assert_int_equal(
+        virt->ops->state(virt, "00000000-0000-4000-8000-00000000000f", 7, &found, &error), -1);
+    assert_int_equal(error.kind, VIRT_NO_DOMAIN);
 }
 
 static void reports_failed_acts(void **state) {
@@ -875,6 +930,7 @@ static void hears_what_happens_to_the_vm(void **state) {
     static const struct happening script[] = {
         {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_SUSPENDED, NULL},
         {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_UNDEFINED, NULL},
+        {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_RESUMED, NULL},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, 0, "hostdev3"},
         {VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, 0, "hostdev12"},
         {VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_STOPPED, NULL},
@@ -886,6 +942,7 @@ static void hears_what_happens_to_the_vm(void **state) {
     assert_int_equal(fake.opened, 2); /* its own connection */
     assert_int_equal(virt->ops->wait(virt, 0, &(struct virt_event){0}, &error), 0);
     fake.script = script;
+    assert_event(VIRT_EVENT_RESUMED, "");
     assert_event(VIRT_EVENT_REMOVED, "hostdev3");
     assert_event(VIRT_EVENT_REFUSED, "hostdev12");
     assert_int_equal(virt->ops->attach(virt, UUID1, -1, "<a/>", &error), 0);
@@ -1204,6 +1261,7 @@ int main(void) {
         FAKE_TEST(says_what_it_does_not_find),
         FAKE_TEST(lists_running_vms),
         FAKE_TEST(acts_on_the_running_vm),
+        FAKE_TEST(tells_how_the_vm_came_to_run),
         FAKE_TEST(another_life_is_left_alone),
         FAKE_TEST(reports_failed_acts),
         FAKE_TEST(looks_where_the_words_are_not_known),
