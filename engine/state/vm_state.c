@@ -126,9 +126,9 @@ bool vm_state_device_is(const struct vm_state_device *noted, const struct device
 
 bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device,
                           const char *driver) {
-    return vm_state_add_device(
-        &vm_state->unbound, &vm_state->unbound_count,
-        (struct vm_state_device){device->address, device->id, device->iommu_group, (char *)driver});
+    return vm_state_add_device(&vm_state->unbound, &vm_state->unbound_count,
+                               (struct vm_state_device){device->address, device->id,
+                                                        device->iommu_group, (char *)driver, 0});
 }
 
 void vm_state_remove_unbound(struct vm_state *vm_state, const char *address) {
@@ -143,19 +143,37 @@ bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address
 }
 
 void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id) {
+    vm_state_remove_device(vm_state->refused, &vm_state->refused_count, address);
     struct vm_state_device *found =
         vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
     if (found)
         found->id = id;
     else
         vm_state_add_device(&vm_state->dismissed, &vm_state->dismissed_count,
-                            (struct vm_state_device){(char *)address, id, -1, NULL});
+                            (struct vm_state_device){(char *)address, id, -1, NULL, 0});
 }
 
 bool vm_state_readmit(struct vm_state *vm_state, const char *address) {
-    size_t before = vm_state->dismissed_count;
+    size_t before = vm_state->dismissed_count + vm_state->refused_count;
     vm_state_remove_device(vm_state->dismissed, &vm_state->dismissed_count, address);
-    return vm_state->dismissed_count < before;
+    vm_state_remove_device(vm_state->refused, &vm_state->refused_count, address);
+    return vm_state->dismissed_count + vm_state->refused_count < before;
+}
+
+uint64_t vm_state_refused_since(const struct vm_state *vm_state, const char *address,
+                                struct device_id id) {
+    const struct vm_state_device *found =
+        vm_state_find_device(vm_state->refused, vm_state->refused_count, address);
+    return found && vm_state_is_id(found->id, id) ? found->since : 0;
+}
+
+bool vm_state_refuse(struct vm_state *vm_state, const char *address, struct device_id id,
+                     uint64_t since) {
+    if (vm_state_refused_since(vm_state, address, id))
+        return false;
+    vm_state_remove_device(vm_state->refused, &vm_state->refused_count, address);
+    return vm_state_add_device(&vm_state->refused, &vm_state->refused_count,
+                               (struct vm_state_device){(char *)address, id, -1, NULL, since});
 }
 
 void vm_state_park(struct vm_state *vm_state, const char *time) {
@@ -166,9 +184,9 @@ void vm_state_park(struct vm_state *vm_state, const char *time) {
 void vm_state_add_parked(struct vm_state *vm_state, const struct device *device,
                          const char *driver) {
     vm_state_remove_device(vm_state->parked, &vm_state->parked_count, device->address);
-    vm_state_add_device(
-        &vm_state->parked, &vm_state->parked_count,
-        (struct vm_state_device){device->address, device->id, device->iommu_group, (char *)driver});
+    vm_state_add_device(&vm_state->parked, &vm_state->parked_count,
+                        (struct vm_state_device){device->address, device->id, device->iommu_group,
+                                                 (char *)driver, 0});
 }
 
 bool vm_state_unpark(struct vm_state *vm_state) {
@@ -201,6 +219,7 @@ void vm_state_end(struct vm_state *vm_state) {
     vm_state->restarted = vm_state->damaged = false;
     vm_state_unpark(vm_state);
     vm_state_finish_devices(&vm_state->dismissed, &vm_state->dismissed_count);
+    vm_state_finish_devices(&vm_state->refused, &vm_state->refused_count);
     vm_state_finish_results(vm_state);
 }
 
@@ -403,6 +422,16 @@ static bool vm_state_read_dismissed(struct vm_state *vm_state, char *line) {
     return true;
 }
 
+static bool vm_state_read_refused(struct vm_state *vm_state, char *line) {
+    struct vm_state_device device = {0};
+    unsigned long long since;
+    if (!vm_state_read_device(&device, &line) ||
+        !vm_state_read_number(text_next_field(&line), &since) || !since)
+        return false;
+    vm_state_refuse(vm_state, device.address, device.id, since);
+    return true;
+}
+
 static bool vm_state_read_parked(struct vm_state *vm_state, char *line) {
     const char *time = text_next_field(&line);
     if (!time)
@@ -424,6 +453,8 @@ static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ende
         return vm_state_read_with_driver(&vm_state->parked, &vm_state->parked_count, line);
     if (!strcmp(word, "dismissed"))
         return vm_state_read_dismissed(vm_state, line);
+    if (!strcmp(word, "refused"))
+        return vm_state_read_refused(vm_state, line);
     if (!strcmp(word, "result"))
         return line && vm_state_read_result(vm_state, line);
     vm_state->restarted |= !strcmp(word, "restarted");
@@ -584,6 +615,10 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
     vm_state_put_with_driver(file, "parked-device", vm_state->parked, vm_state->parked_count);
+    for (size_t i = 0; i < vm_state->refused_count; i++)
+        state_file_add_line(file, "refused %s %04x:%04x %llu", vm_state->refused[i].address,
+                            vm_state->refused[i].id.vendor, vm_state->refused[i].id.device,
+                            (unsigned long long)vm_state->refused[i].since);
     for (size_t i = 0; i < vm_state->result_count; i++)
         vm_state_put_result(file, &vm_state->results[i]);
     state_file_add_line(file, "end");
@@ -591,7 +626,8 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
-           !vm_state->dismissed_count && !vm_state->parked_since && !vm_state->result_count;
+           !vm_state->dismissed_count && !vm_state->refused_count && !vm_state->parked_since &&
+           !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */

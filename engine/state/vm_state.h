@@ -8,6 +8,7 @@
  *     damaged
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     dismissed ADDRESS VENDOR:DEVICE
+ *     refused ADDRESS VENDOR:DEVICE SINCE
  *     parked TIME
  *     parked-device ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     result {JSON}
@@ -26,6 +27,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A device as it was when it was noted; another one may have its address by now. */
 struct vm_state_device {
@@ -33,6 +35,7 @@ struct vm_state_device {
     struct device_id id;
     int iommu_group; /* -1: none */
     char *driver;    /* the host's; NULL: it had none */
+    uint64_t since;  /* of a refusal: clock_boot_us() of the first */
 };
 
 /* What was last logged of one device since the VM was started. */
@@ -72,6 +75,8 @@ struct vm_state {
     struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
                                       after the guest's boot does not attach them again */
     size_t dismissed_count;
+    struct vm_state_device *refused; /* that another VM had, and this one waits for */
+    size_t refused_count;
     char *parked_since; /* time in the log; NULL: the VM is not parked. While it is, no engine
                            attaches anything to it */
     struct vm_state_device *parked; /* devices that 'park' took out, in the order in which it did:
@@ -103,7 +108,7 @@ bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_st
 void vm_state_end(struct vm_state *vm_state);
 
 void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id);
-/* Takes it from the list. Returns true when it was there. */
+/* The VM has it again: takes it from the lists. Returns true when it was on one. */
 bool vm_state_readmit(struct vm_state *vm_state, const char *address);
 bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
                             struct device_id id);
@@ -119,6 +124,15 @@ bool vm_state_unpark(struct vm_state *vm_state);
 /* Whether that start of the VM is parked. Changes nothing; the caller need not have the VM's lock
  * to ask, but to rely on the answer. */
 bool vm_state_is_parked(const char *state, const char *uuid, const struct vm_start *start);
+
+/* Another VM has the device that this one is to get: it waits since then, or since the time of an
+ * earlier refusal. Returns true when that is new. The wait ends when it gets the device
+ * (vm_state_readmit()), and when the device is taken out on purpose (vm_state_dismiss()). */
+bool vm_state_refuse(struct vm_state *vm_state, const char *address, struct device_id id,
+                     uint64_t since);
+/* Since when it waits; 0: it does not. */
+uint64_t vm_state_refused_since(const struct vm_state *vm_state, const char *address,
+                                struct device_id id);
 
 /* Adds to the list, unless its address is there. Returns true when it was not. */
 bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device,

@@ -25,6 +25,12 @@ unsigned long long clock_ticks(void) {
            (unsigned long long)now.tv_nsec / (1000000000 / ticks);
 }
 
+uint64_t clock_boot_us(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 int64_t clock_epoch(void) {
     struct timespec now = {0};
     clock_gettime(CLOCK_REALTIME, &now);

@@ -23,6 +23,9 @@ struct clock *clock_system(void);
 /* Clock ticks since the host's boot, suspend included, as starttime of proc(5) counts them. */
 unsigned long long clock_ticks(void);
 
+/* Microseconds since then: which of two things that processes did came first. */
+uint64_t clock_boot_us(void);
+
 /* Milliseconds since the Epoch, as the times of files are. */
 int64_t clock_epoch(void);
 
