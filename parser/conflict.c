@@ -121,6 +121,28 @@ static bool conflict_same_options(const struct action_option *a, const struct ac
     return !a && !b;
 }
 
+static bool conflict_names_event(const struct rule *rule, enum event_name name) {
+    const struct event_list *event = rule->events;
+    while (event && event->event != name)
+        event = event->next;
+    return event;
+}
+
+static bool conflict_has_take(const struct action *action) {
+    const struct action_option *option = action->options;
+    while (option && option->kind != OPTION_TAKE)
+        option = option->next;
+    return option;
+}
+
+/* Two VMs are meant to have the device by turns: with 'freed' in both rules, or when one takes it
+ * from the other. */
+static bool conflict_is_by_turns(const struct rule *first, const struct action *first_action,
+                                 const struct rule *second, const struct action *second_action) {
+    return conflict_has_take(first_action) || conflict_has_take(second_action) ||
+           (conflict_names_event(first, EVENT_FREED) && conflict_names_event(second, EVENT_FREED));
+}
+
 /* True when both attach the same device in different ways. */
 static bool conflict_differs(const struct conflict *first, const struct conflict *second) {
     return second->action->verb == VERB_ATTACH &&
@@ -226,7 +248,8 @@ static bool conflict_compare(const struct conflicts *conflicts, const struct con
         conflict_report_same_rule(conflicts, second, first);
     else if (conflict_same_vms(first->rule->vms, second->rule->vms))
         conflict_report_rule(conflicts, second, first);
-    else if (second->action->verb == VERB_ATTACH && conflict_is_for_two_vms(first, second))
+    else if (second->action->verb == VERB_ATTACH && conflict_is_for_two_vms(first, second) &&
+             !conflict_is_by_turns(first->rule, first->action, second->rule, second->action))
         conflict_report(conflicts, second, first, CHECK_SHARED_DEVICE,
                         "two VMs get this device at the same event",
                         "only one can have it; 'any' takes one of several");
@@ -324,7 +347,7 @@ static void conflict_check_one_rule(const struct conflicts *conflicts, const str
     if (!second)
         return;
     for (const struct action *action = rule->actions; action; action = action->next)
-        if (action->verb == VERB_ATTACH)
+        if (action->verb == VERB_ATTACH && !conflict_is_by_turns(rule, action, rule, action))
             for (const struct target *one = action->targets; one; one = one->next)
                 if (one->quantifier != QUANTIFIER_ANY) {
                     struct diagnostic *diagnostic = diagnostic_add(

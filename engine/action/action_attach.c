@@ -2,6 +2,7 @@
 
 #include "engine/plan/choose.h"
 #include "engine/run/run.h"
+#include "engine/run/take.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,8 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
     enum run_outcome outcome = RUN_NEXT;
     struct failure failure;
     struct virt_error error;
+    if (take_is_needed(run, entry))
+        return take_execute(run, entry, task);
     if (action_attach_settles(run, entry, task))
         return RUN_NEXT;
     if (with_group && run_group_is_given_up(run, entry)) {
@@ -169,14 +172,31 @@ static bool action_attach_refuse_same_title(struct planner *planner, const struc
 static void action_attach_add_step(struct planner *planner, const struct action_ref *ref,
                                    const struct device *device) {
     const struct backend_type *backend = backend_type(ref->action->backend);
-    const struct action_option *rom = plan_option(ref->action, OPTION_ROM_FILE);
-    /* A ROM is the selected device's own, not that of a device that goes with it. */
-    struct backend_options options = {
-        .unmanaged = plan_has_option(ref->action, OPTION_UNMANAGED),
-        .rom_off = plan_has_option(ref->action, OPTION_ROM_OFF),
-        .rom = rom && match_device(ref->target->device, device) ? rom->text : NULL};
+    struct backend_options options = plan_backend_options(ref->action, ref->target, device);
     backend->take_place(&planner->guest, device, &options.place);
-    planner_add(planner, ref, PLAN_STEP, device)->xml = backend_xml(backend, device, &options);
+    struct plan_entry *entry = planner_add(planner, ref, PLAN_STEP, device);
+    entry->xml = backend_xml(backend, device, &options);
+    entry->take_from = judge_holder(&planner->judge, device);
+    if (entry->take_from)
+        entry->message = memory_printf("detach from VM '%s', then attach: its guest is asked",
+                                       domain_label(entry->take_from));
+}
+
+/* All that a unit takes must be one VM's. */
+static struct verdict action_attach_judge_holders(struct planner *planner,
+                                                  const struct device_list *unit) {
+    const struct domain *first = NULL;
+    for (size_t i = 0; i < unit->count; i++) {
+        const struct domain *holder = judge_holder(&planner->judge, unit->list[i]);
+        if (first && holder && holder != first)
+            return verdict_refuse(
+                REFUSED_HELD,
+                memory_printf("VMs '%s' and '%s' have devices of its IOMMU group",
+                              domain_label(first), domain_label(holder)),
+                memory_strdup("a group is taken from one VM only: stop one of the two"));
+        first = first ? first : holder;
+    }
+    return (struct verdict){0};
 }
 
 /* Every reason why the unit cannot go as a whole becomes an entry. */
@@ -191,7 +211,9 @@ static bool action_attach_refuse_unit(struct planner *planner, const struct acti
     }
     if (refused)
         return true;
-    struct verdict places = choose_judge_places(planner, ref, unit);
+    struct verdict places = action_attach_judge_holders(planner, unit);
+    if (!places.refusal)
+        places = choose_judge_places(planner, ref, unit);
     if (places.refusal)
         planner_refuse(planner, ref, unit->list[0], places);
     return places.refusal != REFUSED_NOT;
@@ -265,6 +287,7 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     struct device_list matched = planner_matching(planner, ref->target), devices = {0};
     const struct device *wrong_bus = NULL;
     size_t of_bus = 0;
+    planner->judge.may_take = planner_may_take(planner, ref);
     for (size_t i = 0; i < matched.count; i++) {
         const struct device *device = matched.list[i];
         bool leaving = planner_is_unplugged(planner, device);
@@ -298,6 +321,7 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
                 planner_omit(planner, ref, matched.list[i],
                              action_attach_wrong_bus(ref, "it", matched.list[i]));
     }
+    planner->judge.may_take = false;
     planner_list_finish(&devices);
     planner_list_finish(&matched);
 }

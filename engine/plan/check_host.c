@@ -148,10 +148,8 @@ static void check_host_check_guard_vms(struct host_checker *checker, const struc
 /* --- devices */
 
 bool check_host_may_lack(const struct rule *rule, const struct action *action) {
-    const struct event_list *event = rule->events;
-    while (event && event->event != EVENT_PLUGGED)
-        event = event->next;
-    return event || plan_has_option(action, OPTION_WITHIN);
+    return match_rule_names_event(rule, EVENT_PLUGGED) ||
+           match_rule_names_event(rule, EVENT_FREED) || plan_has_option(action, OPTION_WITHIN);
 }
 
 static void check_host_report_entry(struct host_checker *checker, const struct rule *rule,

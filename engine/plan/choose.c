@@ -100,19 +100,42 @@ static void choose_device(struct planner *planner, const struct action_ref *ref,
     planner_list_finish(&unit);
 }
 
+/* In which a device is chosen: those that the VM has or this plan attaches, free ones, and with
+ * 'take' those of other VMs. */
+enum choose_round { CHOOSE_ASSIGNED, CHOOSE_FREE, CHOOSE_TAKEN, CHOOSE_ROUNDS };
+
+/* Whether a later round may choose the device, or one of its group that it needs. */
+static bool choose_is_for_later(struct planner *planner, const struct action_ref *ref,
+                                const struct device *device) {
+    struct device_list unit = choose_unit(planner, ref, device);
+    bool is = false;
+    planner->judge.may_take = true;
+    for (size_t i = 0; i < unit.count; i++)
+        is |= judge_holder(&planner->judge, unit.list[i]) != NULL;
+    planner->judge.may_take = false;
+    planner_list_finish(&unit);
+    return is;
+}
+
 struct choice choose_any(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices) {
     struct choice choice = {.reasons = memory_strdup("")};
     struct guest guest = planner->guest;
-    for (int given = 1; given >= 0; given--)
+    bool may_take = planner_may_take(planner, ref);
+    for (enum choose_round round = 0; round < (may_take ? CHOOSE_ROUNDS : CHOOSE_TAKEN); round++)
         for (size_t i = 0; i < devices->count; i++) {
             const struct device *device = devices->list[i];
+            bool is_assigned = planner_is_assigned(planner, device);
+            bool is_later = may_take && !is_assigned && choose_is_for_later(planner, ref, device);
+            planner->judge.may_take = round == CHOOSE_TAKEN;
             if ((*planner_mark(planner, device) & MARK_CHOSEN) ||
-                planner_is_assigned(planner, device) != (given == 1))
+                round != (is_assigned ? CHOOSE_ASSIGNED
+                          : is_later  ? CHOOSE_TAKEN
+                                      : CHOOSE_FREE))
                 continue;
             if (choice.count < ref->target->count)
                 choose_device(planner, ref, &choice, devices, device);
-            else if (!given)
+            else if (round != CHOOSE_ASSIGNED)
                 planner_omit(planner, ref, device,
                              verdict_refuse(REFUSED_NOT,
                                             memory_strdup("enough other devices were chosen "
@@ -122,6 +145,7 @@ struct choice choose_any(struct planner *planner, const struct action_ref *ref,
     for (size_t i = 0; i < planner->request->host->count; i++)
         planner->marks[i] &= (uint8_t)~MARK_CHOSEN;
     planner->guest = guest;
+    planner->judge.may_take = may_take;
     return choice;
 }
 

@@ -29,8 +29,9 @@ struct choice {
 
 /*
  * Takes up to the target's count of `devices`: first those that the VM has or this plan attaches,
- * then free ones. So two rules with `any` take the same device, and a plan that is made again half
- * way is the same. The other devices are kept in the plan, see planner_omit().
+ * then free ones, and with 'take' those of other VMs. So two rules with `any` take the same device,
+ * and a plan that is made again half way is the same. The other devices are kept in the plan, see
+ * planner_omit().
  */
 struct choice choose_any(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices);

@@ -145,9 +145,47 @@ static struct verdict judge_rules_behind(const struct judge *judge,
     return (struct verdict){0};
 }
 
+static const struct kept_device *judge_kept(const struct judge *judge,
+                                            const struct device *device) {
+    for (size_t i = 0; i < judge->kept_count; i++)
+        if (judge->kept[i].bus == device->bus && !strcmp(judge->kept[i].address, device->address))
+            return &judge->kept[i];
+    return NULL;
+}
+
+/* Whether another VM than the holder has anything of it. */
+static bool judge_has_other_holder(struct judge *judge, const struct held_device *held) {
+    const struct holdings *holdings = judge_holdings(judge);
+    for (size_t i = 0; i < holdings->count; i++) {
+        const struct held_device *other = &holdings->list[i];
+        if (other->bus == held->bus && !strcmp(other->address, held->address) &&
+            (other->vm != held->vm || !other->is_itself))
+            return true;
+    }
+    return false;
+}
+
+const struct domain *judge_holder(struct judge *judge, const struct device *device) {
+    const struct held_device *held = judge->may_take ? judge_held_by_other(judge, device) : NULL;
+    bool may = held && held->is_itself && !held->vm->unreadable && !judge_kept(judge, device) &&
+               backend_hostdev_of(held->vm, device) && !judge_has_other_holder(judge, held);
+    return may ? held->vm : NULL;
+}
+
+static struct verdict judge_refuse_kept(const struct held_device *held,
+                                        const struct kept_device *kept) {
+    return verdict_refuse(
+        REFUSED_HELD,
+        memory_printf("VM '%s' %s, and %s", domain_label(held->vm), held->text, kept->message),
+        memory_strdup(kept->hint));
+}
+
 static struct verdict judge_holders(struct judge *judge, const struct device *device) {
     const struct held_device *held = judge_held_by_other(judge, device);
-    if (held)
+    const struct kept_device *kept = held && judge->may_take ? judge_kept(judge, device) : NULL;
+    if (kept && kept->message)
+        return judge_refuse_kept(held, kept);
+    if (held && !judge_holder(judge, device))
         return verdict_refuse(
             REFUSED_HELD, memory_printf("VM '%s' %s", domain_label(held->vm), held->text),
             memory_strdup(held->is_itself

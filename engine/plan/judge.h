@@ -19,6 +19,13 @@ struct busy_device {
     const char *hint;
 };
 
+/* A device that is not taken from the VM that has it. */
+struct kept_device {
+    enum bus bus;
+    char *address;
+    char *message, *hint; /* why it could not be; NULL: it was, and that is done once only */
+};
+
 /*
  * What the answer depends on; borrowed, but for the holdings and the index. A list of questions
  * takes one judge. judge_finish() ends it.
@@ -31,6 +38,11 @@ struct judge {
     size_t other_count;
     const struct busy_device *busy; /* may be NULL */
     size_t busy_count;
+    const struct kept_device *kept; /* may be NULL */
+    size_t kept_count;
+    /* The action may take a device from a VM that has it: then it is judged as if that VM had it
+     * not. See judge_holder(). */
+    bool may_take;
     struct holdings holdings; /* what these VMs have, once that was asked for */
     bool has_holdings;
     const struct device **by_group; /* PCI devices by IOMMU group; NULL: nobody asked so far */
@@ -50,6 +62,10 @@ void judge_finish(struct judge *judge);
  */
 struct verdict judge_device(struct judge *judge, const struct device *device,
                             const struct backend_type *backend, bool with_group);
+
+/* The VM that the device is taken from; NULL: it is free, or must not be taken (see `may_take`):
+ * the VM has something on it and not the device itself, or cannot be read, or it is kept. */
+const struct domain *judge_holder(struct judge *judge, const struct device *device);
 
 /* Whether `other` is another endpoint of the device's IOMMU group: the two go together. */
 bool judge_is_group_member(const struct device *device, const struct device *other);

@@ -42,7 +42,9 @@ static void plan_make(struct plan *plan, const struct plan_request *request,
                                         .others = request->others,
                                         .other_count = request->other_count,
                                         .busy = request->busy,
-                                        .busy_count = request->busy_count},
+                                        .busy_count = request->busy_count,
+                                        .kept = request->kept,
+                                        .kept_count = request->kept_count},
                               .guest = domain->guest,
                               .marks = memory_zalloc(request->host->count + 1),
                               .actions = actions};
@@ -115,6 +117,17 @@ bool plan_has_option(const struct action *action, enum option_kind kind) {
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind) {
     const struct action_option *option = plan_option(action, kind);
     return option ? option->milliseconds : 0;
+}
+
+/* A ROM is the selected device's own, not that of a device that goes with it. */
+struct backend_options plan_backend_options(const struct action *action,
+                                            const struct target *target,
+                                            const struct device *device) {
+    const struct action_option *rom = plan_option(action, OPTION_ROM_FILE);
+    return (struct backend_options){
+        .unmanaged = plan_has_option(action, OPTION_UNMANAGED),
+        .rom_off = plan_has_option(action, OPTION_ROM_OFF),
+        .rom = rom && target && match_device(target->device, device) ? rom->text : NULL};
 }
 
 char *plan_rule_text(const struct plan_entry *entry) {

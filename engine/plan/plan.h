@@ -17,7 +17,10 @@ struct plan_request {
     size_t other_count;
     const struct busy_device *busy; /* may be NULL */
     size_t busy_count;
-    bool partial; /* files with errors are left out of the program */
+    const struct kept_device *kept; /* may be NULL */
+    size_t kept_count;
+    bool takes_nothing; /* no device of another VM, whatever the rules say */
+    bool partial;       /* files with errors are left out of the program */
     /* The directory below which the plan checks programs, "" for the running system. NULL: they are
      * checked when they are started. */
     const char *program_root;
@@ -40,6 +43,9 @@ struct plan_entry {
     /* `device` of a step that detaches what was unplugged from the host: built from the VM's XML,
      * with "bus/device" as its address; else NULL. */
     struct device *unplugged;
+    /* Of a step: the VM that has the device now, whose guest is asked to release it first; NULL: no
+     * VM has it. One of the request's `others`. */
+    const struct domain *take_from;
     char *target_text; /* the device as written in the rule: "1ac1:089a"; NULL: run */
     char *xml;         /* <hostdev> text of a step; else NULL */
     char *message;     /* of a refusal or a skip */
@@ -84,6 +90,12 @@ const struct action_option *plan_option(const struct action *action, enum option
 /* The value of an action's option, or 0 / false. */
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind);
 bool plan_has_option(const struct action *action, enum option_kind kind);
+
+/* How the backend presents the device, for an action that attaches it; without its place. `target`
+ * NULL: as for a device that only comes along with its IOMMU group. */
+struct backend_options plan_backend_options(const struct action *action,
+                                            const struct target *target,
+                                            const struct device *device);
 
 /* "path:line" of the rule. The caller frees it. */
 char *plan_rule_text(const struct plan_entry *entry);

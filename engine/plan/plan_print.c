@@ -220,6 +220,8 @@ static struct json_object *plan_print_options_json(const struct plan_entry *entr
     text_json_add(object, "optional", text_json_boolean(plan_has_option(action, OPTION_OPTIONAL)));
     text_json_add(object, "unmanaged",
                   text_json_boolean(plan_has_option(action, OPTION_UNMANAGED)));
+    if (plan_has_option(action, OPTION_TAKE))
+        text_json_add(object, "take", text_json_boolean(true));
     plan_print_put_duration(object, "within_ms", action, OPTION_WITHIN);
     plan_print_put_duration(object, "after_ms", action, OPTION_AFTER);
     text_put_json(object, "rom", rom);
@@ -259,6 +261,8 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
         text_json_add(object, "command", plan_print_command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {
         text_put_json(object, "xml", entry->xml);
+        if (entry->take_from)
+            text_put_json(object, "take_from", domain_label(entry->take_from));
         return object;
     }
     text_put_json(object, "reason", entry->refusal ? verdict_name(entry->refusal) : "already");

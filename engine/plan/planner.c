@@ -16,6 +16,11 @@ bool planner_is_assigned(const struct planner *planner, const struct device *dev
            planner_is_attached(planner, device);
 }
 
+bool planner_may_take(const struct planner *planner, const struct action_ref *ref) {
+    return planner->event->name == EVENT_STARTED && !planner->event->settled &&
+           !planner->request->takes_nothing && plan_has_option(ref->action, OPTION_TAKE);
+}
+
 const struct device *planner_unplugged_device(const struct planner *planner) {
     return planner->event->name == EVENT_UNPLUGGED ? planner->event->device : NULL;
 }

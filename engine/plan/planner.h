@@ -29,6 +29,8 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
 bool planner_is_attached(const struct planner *planner, const struct device *device);
 /* The VM has it or this plan attaches it, so it need not be judged again. */
 bool planner_is_assigned(const struct planner *planner, const struct device *device);
+/* Whether the action takes devices that other VMs have: with 'take', when its VM starts. */
+bool planner_may_take(const struct planner *planner, const struct action_ref *ref);
 /* The device that `unplugged` is about; NULL: another event. */
 const struct device *planner_unplugged_device(const struct planner *planner);
 /* It is that device, which sysfs may still list just after its remove event. */

@@ -171,6 +171,19 @@ static void status_set_impossible(struct status_row *row, const struct past *pas
     row->hint = memory_copy(entry->hint);
 }
 
+/* Another VM has it, and the VM gets it after that: since when it waits for that is in its state.
+ */
+static void status_set_in_line(struct status_row *row, const struct plan_entry *entry) {
+    free(row->error);
+    free(row->hint);
+    row->state = STATE_WAITING;
+    row->is_in_line = true;
+    row->error = memory_printf("waiting: %s (freed)", entry->message);
+    row->hint =
+        memory_strdup("the VM gets the device when the other VM stops or releases it; others "
+                      "that were refused earlier come first");
+}
+
 /* That a process waits for right now. */
 static const struct pending_call *status_call_of(const struct status_vm *vm,
                                                  const struct status_row *row) {
@@ -201,6 +214,23 @@ static void status_set_underway(const struct status_vm *vm, struct status_row *r
                               "the device: see 'dmesg'");
 }
 
+/* Whether a rule of the VM attaches the device when another VM releases it. */
+static bool status_is_in_line(const struct maker *maker, const struct plan_entry *entry) {
+    const struct event event = {.name = EVENT_FREED,
+                                .domain = maker->vm->domain,
+                                .device = entry->device,
+                                .vms = maker->request->domains,
+                                .vm_count = maker->request->domain_count};
+    bool is = false;
+    if (entry->kind != PLAN_REFUSED || entry->refusal != REFUSED_HELD || !entry->device)
+        return false;
+    struct action_list wanted = match_event(maker->request->program, &event);
+    for (size_t i = 0; i < wanted.count; i++)
+        is |= wanted.list[i].action->verb == VERB_ATTACH;
+    free(wanted.list);
+    return is;
+}
+
 static void status_set_state(const struct maker *maker, struct status_row *row,
                              const struct plan_entry *entry) {
     struct past past = status_past_of(&maker->vm->vm_state, row, entry && entry->kind == PLAN_STEP);
@@ -210,6 +240,8 @@ static void status_set_state(const struct maker *maker, struct status_row *row,
         status_set_missing(row, &past);
     else
         status_set_impossible(row, &past, entry);
+    if (entry && status_is_in_line(maker, entry))
+        status_set_in_line(row, entry);
     free((void *)past.list);
     status_set_underway(maker->vm, row);
 }
@@ -377,8 +409,8 @@ void status_finish(struct status *status) {
 }
 
 static bool status_is_problem(const struct status_row *row) {
-    bool good =
-        row->state == STATE_ATTACHED || row->state == STATE_DETACHING || row->state == STATE_OFF;
+    bool good = row->state == STATE_ATTACHED || row->state == STATE_DETACHING ||
+                row->state == STATE_OFF || row->is_in_line;
     return row->rule && !row->optional && !good;
 }
 

@@ -16,7 +16,7 @@ enum device_state {
     STATE_REFUSED,   /* wanted and impossible */
     STATE_LOST,      /* the VM had it, and has it no more */
     STATE_FAILED,    /* it was tried */
-    STATE_WAITING,   /* possible, and nobody has tried */
+    STATE_WAITING,   /* possible, and nobody has tried; or another VM has it, see is_in_line */
     STATE_OFF,       /* the VM does not run */
     STATE_ATTACHING, /* libvirt has not answered yet */
     STATE_DETACHING, /* the same */
@@ -32,6 +32,7 @@ struct status_row {
     char *wanted; /* the device as the rule has it; NULL: no rule */
     enum refusal refusal;
     bool optional;     /* may be missing */
+    bool is_in_line;   /* STATE_WAITING: another VM has it, and a rule gives it to this one after */
     const char *since; /* time in the log of what began the state; NULL: not known. Borrowed of the
                           VM's `vm_state` or `calls` */
     char *error;       /* NULL: none */
@@ -68,7 +69,8 @@ struct status_request {
 void status_init(struct status *status, const struct status_request *request);
 void status_finish(struct status *status);
 
-/* How many devices running VMs want and do not have, those aside that may be missing. */
+/* How many devices running VMs want and do not have, those aside that may be missing, or are waited
+ * for in line. */
 size_t status_problems(const struct status *status);
 
 const char *status_state_name(enum device_state state);

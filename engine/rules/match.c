@@ -160,11 +160,23 @@ static bool match_rule_device(const struct rule *rule, const struct event *event
     return !names;
 }
 
-bool match_rule(const struct rule *rule, const struct event *event) {
+bool match_rule_names_event(const struct rule *rule, enum event_name name) {
     const struct event_list *named = rule->events;
-    while (named && named->event != event->name)
+    while (named && named->event != name)
         named = named->next;
-    return named && match_vms(rule->vms, event) && match_rule_device(rule, event);
+    return named;
+}
+
+bool match_names_event(const struct program *program, enum event_name name) {
+    for (size_t i = 0; i < program->rule_count; i++)
+        if (match_rule_names_event(program->rules[i], name))
+            return true;
+    return false;
+}
+
+bool match_rule(const struct rule *rule, const struct event *event) {
+    return match_rule_names_event(rule, event->name) && match_vms(rule->vms, event) &&
+           match_rule_device(rule, event);
 }
 
 static void match_add_actions(struct action_list *actions, const struct rule *rule,

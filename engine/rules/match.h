@@ -26,6 +26,11 @@ struct action_list match_event(const struct program *program, const struct event
 /* The same for one rule, without its own VMs and events. */
 struct action_list match_actions(const struct rule *rule, const struct event *event);
 
+/* Whether any rule names the event. */
+bool match_names_event(const struct program *program, enum event_name name);
+/* The same for one rule. */
+bool match_rule_names_event(const struct rule *rule, enum event_name name);
+
 /* The targets of attach and detach; NULL: the action has none. */
 const struct target *match_targets_of(const struct action *action);
 

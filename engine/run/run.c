@@ -2,6 +2,7 @@
 
 #include "engine/backend/backend.h"
 #include "engine/libvirt/domain_xml.h"
+#include "engine/state/freed_note.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
 
@@ -312,6 +313,9 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
     if (!entry->unplugged)
         run_log_note_detached(run, entry->device);
+    if (!entry->unplugged && removal.hostdev &&
+        match_names_event(run->config->program, EVENT_FREED))
+        freed_note_write(run->config->state, entry->device, run_vm(run), NULL);
     enum guest_answer answer = GUEST_RELEASED;
     if (removal.hostdev) {
         run_begin_call(run, "detach", entry->device);
@@ -322,6 +326,8 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
     if (!entry->unplugged &&
         ((answer == GUEST_NOT_ASKED && result->kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED))
         run_log_note_attached(run, entry->device);
+    if (!entry->unplugged && (answer == GUEST_NOT_ASKED || answer == GUEST_REFUSED))
+        freed_note_withdraw(run->config->state, entry->device);
     return answer;
 }
 
@@ -406,6 +412,7 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
     /* A program is judged again when it is started. */
     if (entry->kind == PLAN_STEP || !type->needs_vm)
         return type->execute(run, entry, task);
+    run_log_note_refused(run, entry);
     if (run_may_appear(run, entry, due))
         return RUN_NEXT;
     if (entry->kind == PLAN_SKIPPED && task->reply_lost)
@@ -440,19 +447,23 @@ static enum run_outcome run_pass(struct run *run) {
         run_log_event(run, RESULT_FAILED, failure.message, "continuing without a lock");
     }
     run->locked = true;
-    run->must_reconnect = false;
+    run->must_reconnect = run->took = false;
     run->wake = run->recheck = INT64_MAX;
     run_log_lost_calls(run);
     event.domain = &run->domain;
     if (run_load_domain(run, &run->domain) && run_load_host(run) &&
         run_load_other_vms(run, &event)) {
-        plan_init(&run->plan, &(struct plan_request){.program = config->program,
-                                                     .event = &event,
-                                                     .host = &run->host,
-                                                     .others = run->others.list,
-                                                     .other_count = run->others.count,
-                                                     .busy = run->busy,
-                                                     .busy_count = run->busy_count});
+        plan_init(&run->plan,
+                  &(struct plan_request){.program = config->program,
+                                         .event = &event,
+                                         .host = &run->host,
+                                         .others = run->others.list,
+                                         .other_count = run->others.count,
+                                         .busy = run->busy,
+                                         .busy_count = run->busy_count,
+                                         .kept = run->kept,
+                                         .kept_count = run->kept_count,
+                                         .takes_nothing = run->phase == RUN_RECHECKING});
         outcome = RUN_NEXT;
         run->pass++;
         run_choose_detached(run);
@@ -547,6 +558,12 @@ static void run_finish(struct run *run) {
         free(run->busy[i].message);
     }
     free(run->busy);
+    for (size_t i = 0; i < run->kept_count; i++) {
+        free(run->kept[i].address);
+        free(run->kept[i].message);
+        free(run->kept[i].hint);
+    }
+    free(run->kept);
     for (size_t i = 0; i < run->unbound_count; i++) {
         free(run->unbound[i].address);
         free(run->unbound[i].driver);
@@ -578,7 +595,8 @@ bool run_event(const struct run_config *config) {
                 connected = run_open_virt(&run);
             }
             if (connected)
-                guest_boot_wait(&run, outcome == RUN_REPLAN    ? run_now(&run) + RETRY_FIRST_MS
+                guest_boot_wait(&run, run.took                 ? run_now(&run)
+                                      : outcome == RUN_REPLAN  ? run_now(&run) + RETRY_FIRST_MS
                                       : run.wake < run.recheck ? run.wake
                                                                : run.recheck);
         }

@@ -128,6 +128,9 @@ struct run {
     struct plan plan; /* now */
     struct busy_device *busy;
     size_t busy_count;
+    struct kept_device *kept; /* by other VMs, although 'take' asked for them, or taken once */
+    size_t kept_count;
+    bool took; /* the last pass took devices from a VM, and the next one attaches them at once */
     struct unbound_device *unbound;
     size_t unbound_count;
     struct pending_removal *removals;
@@ -204,6 +207,8 @@ void run_log_lost_calls(struct run *run);
  * the state with run_log_save() or vm_state_finish(). */
 bool run_log_load(struct run *run, struct vm_state *state);
 void run_log_save(struct run *run, struct vm_state *state);
+/* Notes that the VM waits for devices of other VMs, by a plan that refuses the entry. */
+void run_log_note_refused(struct run *run, const struct plan_entry *entry);
 /* Notes that we detach the device, so that no engine takes that for the guest's doing; and that a
  * rule attached it again. A note that cannot be written does not count as a failure. */
 void run_log_note_detached(struct run *run, const struct device *device);
@@ -215,6 +220,8 @@ void run_log_note_attached(struct run *run, const struct device *device);
 
 /* Whether the entry's device is attached together with its group. */
 bool run_group_is_unit(const struct plan_entry *entry);
+/* Whether the two entries are of one unit: of one wish for one group. */
+bool run_group_is_same(const struct plan_entry *one, const struct plan_entry *entry);
 /* Whether another device of the group failed or was detached: this one must not go alone. */
 bool run_group_is_given_up(struct run *run, const struct plan_entry *entry);
 /* libvirt unbinds one device from its host driver, and can use it only when no other device of the

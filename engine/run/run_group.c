@@ -10,8 +10,7 @@ bool run_group_is_unit(const struct plan_entry *entry) {
            !plan_has_option(entry->action, OPTION_UNMANAGED);
 }
 
-/* Whether the two entries are of one unit: of one wish for one group. */
-static bool run_group_is_same(const struct plan_entry *one, const struct plan_entry *entry) {
+bool run_group_is_same(const struct plan_entry *one, const struct plan_entry *entry) {
     return entry->kind != PLAN_REFUSED && entry->action == one->action &&
            entry->target == one->target && entry->device &&
            entry->device->iommu_group == one->device->iommu_group;

@@ -2,6 +2,7 @@
 
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
+#include "engine/system/clock.h"
 
 #include <stdlib.h>
 
@@ -54,7 +55,9 @@ static void run_log_timed(struct run *run, const struct plan_entry *entry, int64
                   message, hint, true);
     free(device);
     free(rule);
-    bool optional = entry->kind == PLAN_SKIPPED;
+    /* Only one VM can get what was freed: the others wait on. */
+    bool waits = run->config->event->name == EVENT_FREED && entry->refusal == REFUSED_HELD;
+    bool optional = entry->kind == PLAN_SKIPPED || waits;
     run->problem |= !optional && (result == RESULT_FAILED || result == RESULT_REFUSED ||
                                   result == RESULT_ABSENT);
 }
@@ -130,6 +133,32 @@ void run_log_note_detached(struct run *run, const struct device *device) {
         return;
     vm_state_dismiss(&state, device->address, device->id);
     vm_state_save(&state, run->config->state, run_vm(run), NULL);
+    vm_state_finish(&state);
+}
+
+static void run_log_add_refused(struct vm_state *state, bool *changed,
+                                const struct device *device) {
+    *changed |= vm_state_refuse(state, device->address, device->id, clock_boot_us());
+}
+
+/* Of `any` the plan keeps what it could not choose. */
+void run_log_note_refused(struct run *run, const struct plan_entry *entry) {
+    struct vm_state state;
+    bool changed = false, is_held = entry->refusal == REFUSED_HELD && entry->device;
+    for (size_t i = 0; i < run->plan.omitted_count; i++)
+        is_held |= run->plan.omitted[i].refusal == REFUSED_HELD;
+    if (!is_held || plan_verb(entry) != VERB_ATTACH || !run_log_load(run, &state))
+        return;
+    if (entry->refusal == REFUSED_HELD && entry->device)
+        run_log_add_refused(&state, &changed, entry->device);
+    for (size_t i = 0; i < run->plan.omitted_count && !entry->device; i++) {
+        const struct plan_omitted *omitted = &run->plan.omitted[i];
+        if (omitted->refusal == REFUSED_HELD && omitted->action == entry->action &&
+            omitted->target == entry->target)
+            run_log_add_refused(&state, &changed, omitted->device);
+    }
+    if (changed)
+        vm_state_save(&state, run->config->state, run_vm(run), NULL);
     vm_state_finish(&state);
 }
 
