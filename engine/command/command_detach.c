@@ -2,6 +2,7 @@
 #include "engine/command/command.h"
 
 #include "engine/host/source_sysfs.h"
+#include "engine/trigger/freed.h"
 #include "engine/trigger/manual_detach.h"
 #include "lexer/text.h"
 
@@ -47,8 +48,23 @@ static int command_detach_device(struct manual_detach_request *request, bool dry
     return status;
 }
 
+/* What the other VMs do with the device is in the log, and not this command's result. */
+static void command_detach_notify(const struct manual_detach_request *request) {
+    struct freed freed = {.program = request->program,
+                          .host_source = request->host_source,
+                          .state = request->state,
+                          .log = log_write_open(request->state, false),
+                          .clock = request->clock,
+                          .open_virt = virt_asker_connect};
+    freed_notify(&freed);
+    log_write_close(freed.log);
+}
+
 /* A dry run creates neither log nor lock. */
-static int command_detach_open_log(struct manual_detach_request *request, bool dry, bool json) {
+static int command_detach_open_log(struct manual_detach_request *request, const char *rules,
+                                   bool dry, bool json) {
+    struct ruleset ruleset;
+    struct program program;
     int status;
     if (dry) {
         request->state = NULL;
@@ -56,8 +72,13 @@ static int command_detach_open_log(struct manual_detach_request *request, bool d
     }
     request->state = log_write_state_directory(request->state);
     request->log = log_write_open(request->state, false);
+    program_load(&program, &ruleset, ruleset_directory(rules));
+    request->program = &program;
     status = command_detach_device(request, false, json);
     log_write_close(request->log);
+    command_detach_notify(request);
+    program_finish(&program);
+    ruleset_finish(&ruleset);
     return status;
 }
 
@@ -85,7 +106,7 @@ static int command_detach_run(const struct command *command, int argc, char **ar
                                             .word = line->words[1],
                                             .host_source = &source,
                                             .state = line->state};
-    return command_detach_open_log(&request, options.dry_run, line->json);
+    return command_detach_open_log(&request, line->rules, options.dry_run, line->json);
 }
 
 static const struct command_option command_detach_options[] = {
@@ -93,6 +114,7 @@ static const struct command_option command_detach_options[] = {
      .help = "say what would be done, and change nothing",
      .field = offsetof(struct detach_options, dry_run)},
     OPTION_JSON,
+    OPTION_RULES,
     OPTION_SYSROOT,
     OPTION_STATE,
     {0},

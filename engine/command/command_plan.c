@@ -26,7 +26,8 @@ static int command_plan_print(const struct plan_context *context, bool xml, bool
 /* An unknown event is reported as such. */
 static bool command_plan_takes_device(const char *event) {
     enum event_name name = scanner_event_from_text(event);
-    return name == EVENT_PLUGGED || name == EVENT_UNPLUGGED || name == EVENT_COUNT;
+    return name == EVENT_PLUGGED || name == EVENT_UNPLUGGED || name == EVENT_FREED ||
+           name == EVENT_COUNT;
 }
 
 static int command_plan_run(const struct command *command, int argc, char **argv) {

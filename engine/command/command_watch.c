@@ -45,11 +45,16 @@ static void command_watch_handle(void *context, const struct uevent *uevent) {
     plug_event(context, uevent);
 }
 
+static void command_watch_notify_freed(void *context) {
+    plug_notify_freed(context);
+}
+
 static int command_watch_listen_until_signal(struct plug *plug) {
     struct failure failure;
     struct watch watch = {.socket = uevent_socket_open(),
                           .read = uevent_socket_read,
                           .handle = command_watch_handle,
+                          .notify_freed = command_watch_notify_freed,
                           .context = plug,
                           .host_source = plug->host_source,
                           .state = plug->state,

@@ -151,7 +151,7 @@ static int plan_context_unknown_event(const struct plan_context *context) {
     return command_usage(context->line->command,
                          "unknown event '%s'; the events are prepare, start, "
                          "started, stopped, release, migrate, restore, "
-                         "reconnect, plugged and unplugged",
+                         "reconnect, plugged, unplugged and freed",
                          context->event_word);
 }
 
@@ -207,7 +207,8 @@ static int plan_context_unknown_device(const struct plan_context *context) {
 }
 
 static int plan_context_name_device(struct plan_context *context) {
-    bool came = context->event.name == EVENT_PLUGGED, went = context->event.name == EVENT_UNPLUGGED;
+    bool came = context->event.name == EVENT_PLUGGED || context->event.name == EVENT_FREED,
+         went = context->event.name == EVENT_UNPLUGGED;
     if (!context->device_word)
         return EXIT_FINE;
     plan_context_find_devices(context);

@@ -5,6 +5,7 @@
 #include "engine/plan/plan_print.h"
 #include "engine/state/vm_state.h"
 #include "engine/system/clock.h"
+#include "engine/trigger/freed.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -188,6 +189,18 @@ static bool apply_run_vm(const struct apply_request *request, const struct event
     return fflush(out) == 0 && good;
 }
 
+/* Writes to the log alone: `out` gets what the VMs' processes do. */
+static void apply_notify_freed(const struct apply_request *request) {
+    struct freed freed = {.program = request->program,
+                          .host_source = request->host_source,
+                          .state = request->state,
+                          .log = log_write_open(request->state, false),
+                          .clock = request->clock,
+                          .open_virt = request->open_virt};
+    freed_notify(&freed);
+    log_write_close(freed.log);
+}
+
 /* Lines of people's length are one write each, so two VMs' do not mix; JSON comes by a pipe. */
 static struct worker apply_start(const struct apply_request *request, const struct event *event) {
     struct worker worker = {event->domain, -1, -1};
@@ -252,10 +265,15 @@ bool apply_execute(struct apply *apply) {
     for (size_t i = 0; i < apply->ended.count; i++) {
         struct event event = {
             .name = EVENT_RELEASE, .domain = &apply->ended.list[i], .settled = true};
+        freed_note_end(&(struct freed){.program = request->program,
+                                       .host_source = request->host_source,
+                                       .state = request->state},
+                       event.domain, true);
         struct worker worker = apply_start(&end_request, &event);
         apply_collect(list, &worker);
         good &= apply_join(apply, &worker);
     }
+    apply_notify_freed(request); /* in their order, before all at once */
     for (size_t i = 0; i < apply->running.count; i++)
         if (apply->chosen[i]) {
             struct event event = apply_event_of(apply, &apply->running.list[i]);
@@ -266,6 +284,7 @@ bool apply_execute(struct apply *apply) {
         apply_collect(list, &workers[i]);
         good &= apply_join(apply, &workers[i]);
     }
+    apply_notify_freed(request);
     free(workers);
     text_json_add(object, "results", list);
     if (request->json)

@@ -2,6 +2,7 @@
 
 #include "engine/libvirt/domain_xml.h"
 #include "engine/run/rule_errors.h"
+#include "engine/trigger/freed.h"
 #include "lexer/memory.h"
 
 #include <errno.h>
@@ -55,6 +56,15 @@ bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
     struct event event = {.name = scanner_event_from_text(hook->operation), .domain = &domain};
     program_load(&program, &ruleset, hook->rules);
     bool has_errors = rule_errors_log(hook->log, hook->vm, domain.uuid, hook->operation, &ruleset);
+    struct freed freed = {.program = &program,
+                          .host_source = hook->host_source,
+                          .state = hook->state,
+                          .log = hook->log,
+                          .clock = clock_system(),
+                          .open_virt = hook->open_virt};
+    /* A VM that starts may have ended when no hook was called. */
+    if (event.name == EVENT_RELEASE || event.name == EVENT_PREPARE)
+        freed_note_end(&freed, &domain, event.name == EVENT_RELEASE);
     bool good = run_event(&(struct run_config){.program = &program,
                                                .event = &event,
                                                .host_source = hook->host_source,
@@ -63,6 +73,7 @@ bool hook_event(const struct hook_event *hook, const char *xml, size_t size) {
                                                .clock = clock_system(),
                                                .boot_ms = hook->boot_ms,
                                                .open_virt = hook->open_virt});
+    good &= freed_notify(&freed);
     program_finish(&program);
     ruleset_finish(&ruleset);
     domain_finish(&domain);

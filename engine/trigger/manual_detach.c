@@ -3,7 +3,9 @@
 #include "engine/backend/backend.h"
 #include "engine/host/driver.h"
 #include "engine/model/address.h"
+#include "engine/state/freed_note.h"
 #include "engine/state/pending.h"
+#include "engine/trigger/freed.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -211,6 +213,7 @@ static enum guest_answer manual_detach_ask_guest(const struct manual_detach *det
 }
 
 bool manual_detach_execute(struct manual_detach *detach) {
+    const struct manual_detach_request *request = detach->request;
     struct virt_error error;
     char *obstacle = manual_detach_obstacle(detach);
     if (obstacle) {
@@ -219,11 +222,19 @@ bool manual_detach_execute(struct manual_detach *detach) {
         return false;
     }
     manual_detach_note(detach, true);
+    bool is_noted = request->program && request->state && detach->device;
+    if (is_noted)
+        freed_note_device(&(struct freed){.program = request->program, .state = request->state},
+                          detach->device, domain_key(&detach->vm.domain));
     enum guest_answer answer = manual_detach_ask_guest(detach, &error);
     if (answer == GUEST_RELEASED)
         manual_detach_note_returned(detach);
-    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED)
+    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) ||
+             answer == GUEST_REFUSED) {
         manual_detach_note(detach, false);
+        if (is_noted)
+            freed_note_withdraw(request->state, detach->device);
+    }
     return manual_detach_log_result(detach,
                                     answer == GUEST_RELEASED ? RESULT_DETACHED : RESULT_FAILED,
                                     error.failure.message, error.failure.hint);

@@ -9,7 +9,8 @@
 struct manual_detach_request {
     struct virt *virt;
     struct clock *clock;
-    struct log_writer *log; /* for manual_detach_execute() */
+    const struct program *program; /* whose VMs may be notified; NULL: none is */
+    struct log_writer *log;        /* for manual_detach_execute() */
     const struct host_source *host_source;
     const char *state; /* directory of the VM's lock; NULL: it is not taken */
     const char *vm;    /* name, title or UUID */
@@ -40,7 +41,7 @@ void manual_detach_finish(struct manual_detach *detach);
 char *manual_detach_obstacle(const struct manual_detach *detach);
 
 /* Asks the guest and waits. Returns true when the VM no longer has the device; the log has the
- * result. */
+ * result. The caller ends with freed_notify(), after manual_detach_finish(). */
 bool manual_detach_execute(struct manual_detach *detach);
 
 /* What would be done, on one line; with `json` {"vm", "device", "name", "alias", "xml", "refusal"}.

@@ -9,6 +9,7 @@
 #include "engine/state/vm_state.h"
 #include "engine/system/clock.h"
 #include "engine/trigger/backoff.h"
+#include "engine/trigger/freed.h"
 #include "lexer/text.h"
 
 #include <errno.h>
@@ -53,14 +54,6 @@ static void plug_unload(struct plugging *plugging) {
 
 /* --- which rules are about it */
 
-static bool plug_names_event(const struct program *program, enum event_name name) {
-    for (size_t i = 0; i < program->rule_count; i++)
-        for (const struct event_list *named = program->rules[i]->events; named; named = named->next)
-            if (named->event == name)
-                return true;
-    return false;
-}
-
 /* An unplugged device is cleared from the VM that a rule gave it to, at whatever event that was. */
 static bool plug_may_have_been_given(const struct program *program, const struct event *event) {
     return match_attach_action(program, event, event->device, BACKEND_NONE).rule;
@@ -102,8 +95,8 @@ static bool plug_concerns(const struct program *program, const struct uevent *ue
     struct event event = {.name = EVENT_PLUGGED, .device = &uevent->device};
     if (uevent->coldplug)
         return plug_rank_of(program, &event, true) != SIZE_MAX;
-    return plug_names_event(program, EVENT_PLUGGED) || plug_names_event(program, EVENT_UNPLUGGED) ||
-           plug_may_have_been_given(program, &event);
+    return match_names_event(program, EVENT_PLUGGED) ||
+           match_names_event(program, EVENT_UNPLUGGED) || plug_may_have_been_given(program, &event);
 }
 
 /* --- the VMs */
@@ -371,12 +364,31 @@ static int64_t plug_event_time(const struct plug *plug, const struct uevent *uev
     return plug->clock->now_ms(plug->clock) - (age < 0 || age > AGE_LIMIT_MS ? 0 : age);
 }
 
+static bool plug_finish_freed(const struct plug *plug, const struct program *program) {
+    return freed_notify(&(struct freed){.program = program,
+                                        .host_source = plug->host_source,
+                                        .state = plug->state,
+                                        .log = plug->log,
+                                        .clock = plug->clock,
+                                        .open_virt = plug->open_virt});
+}
+
+void plug_notify_freed(const struct plug *plug) {
+    struct ruleset ruleset;
+    struct program program;
+    program_load(&program, &ruleset, plug->rules);
+    plug_finish_freed(plug, &program);
+    program_finish(&program);
+    ruleset_finish(&ruleset);
+}
+
 bool plug_event(const struct plug *plug, const struct uevent *uevent) {
     struct plugging plugging = {
         .plug = plug, .uevent = uevent, .since = plug_event_time(plug, uevent)};
     plug_load(&plugging);
     if (plug_concerns(&plugging.program, uevent))
         plug_lock_slot(&plugging);
+    plugging.problem |= !plug_finish_freed(plug, &plugging.program);
     plug_unload(&plugging);
     return !plugging.problem;
 }

@@ -27,4 +27,7 @@ struct plug {
  */
 bool plug_event(const struct plug *plug, const struct uevent *uevent);
 
+/* Notifies VMs of devices that were freed when an engine was killed. */
+void plug_notify_freed(const struct plug *plug);
+
 #endif

@@ -4,6 +4,7 @@
 #include "engine/host/uevent_socket.h"
 #include "engine/model/device.h"
 #include "engine/state/device_db.h"
+#include "engine/state/freed_note.h"
 #include "engine/system/clock.h"
 #include "lexer/memory.h"
 
@@ -24,6 +25,7 @@ enum {
     LOST_LIMIT_MS = 1000,   /* but no longer than this after the loss */
     LEAVE_LIMIT_MS = 10000, /* for what is under way at the end */
     READ_AGAIN_MS = 1000,   /* when the host could not be read */
+    FREED_MS = 10000,       /* between looks for what other engines did not finish */
 };
 
 struct watcher {
@@ -37,12 +39,13 @@ struct watcher {
     bool ended;
     bool started;       /* the coldplug at the start is done */
     int64_t read_again; /* when to try it, the host could not be read; 0: it could */
+    int64_t freed;      /* when to look for devices that were freed */
 };
 
 /* --- children */
 
 /* The child has a session of its own, so that ^C at a terminal ends the watch and not the work.
- * Returns false when fork failed. */
+ * `uevent` NULL: for devices that were freed. Returns false when fork failed. */
 static bool watch_start(struct watcher *watcher, const struct uevent *uevent) {
     const struct watch *watch = watcher->watch;
     pid_t child = fork();
@@ -51,7 +54,10 @@ static bool watch_start(struct watcher *watcher, const struct uevent *uevent) {
         sigprocmask(SIG_SETMASK, &watcher->before, NULL);
         close(watcher->signals);
         close(watch->socket);
-        watch->handle(watch->context, uevent);
+        if (uevent)
+            watch->handle(watch->context, uevent);
+        else
+            watch->notify_freed(watch->context);
         _exit(0);
     }
     watcher->children += child > 0;
@@ -198,17 +204,27 @@ static void watch_resync(struct watcher *watcher, bool quiet) {
     watcher->started = true;
 }
 
+static void watch_look_for_freed(struct watcher *watcher) {
+    const struct watch *watch = watcher->watch;
+    if (!watch->notify_freed || clock_now() < watcher->freed)
+        return;
+    watcher->freed = clock_now() + FREED_MS;
+    if (freed_note_exists(watch->state))
+        watch_start(watcher, NULL);
+}
+
 static bool watch_round(struct watcher *watcher) {
     bool full = watcher->children >= CHILD_LIMIT;
     struct pollfd waits[] = {{.fd = watcher->signals, .events = POLLIN},
                              {.fd = full ? -1 : watcher->watch->socket, .events = POLLIN}};
-    int ready = poll(waits, 2, watcher->lost ? QUIET_MS : -1);
+    int ready = poll(waits, 2, watcher->lost ? QUIET_MS : FREED_MS);
     if (ready < 0)
         return errno == EINTR;
     watch_wait_for_signal(watcher, 0);
     if (waits[1].revents && !watch_take_messages(watcher))
         return false;
     watch_resync(watcher, ready == 0);
+    watch_look_for_freed(watcher);
     return true;
 }
 
@@ -229,6 +245,7 @@ int watch_run(const struct watch *watch, struct failure *failure) {
     if (watch->ready)
         watch->ready(watch->context);
     watch_coldplug(&watcher);
+    watch_look_for_freed(&watcher);
     while (!watcher.ended && (good = watch_round(&watcher)))
         ;
     if (!good)

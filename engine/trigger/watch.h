@@ -14,6 +14,9 @@ struct watch {
     ssize_t (*read)(int socket, char *message, size_t size);
     /* Called in a process of its own, which ends after it; any number may run at a time. */
     void (*handle)(void *context, const struct uevent *uevent);
+    /* The same, for devices that a VM let go and others were not notified of, because an engine was
+     * killed (freed_note.h): at the start and every 10 s while there are any. May be NULL. */
+    void (*notify_freed)(void *context);
     void *context;
     const struct host_source *host_source;
     const char *state;
