@@ -205,6 +205,9 @@ static bool action_attach_refuse_unit(struct planner *planner, const struct acti
     bool refused = false;
     for (size_t i = 0; i < unit->count; i++) {
         struct verdict verdict = choose_judge(planner, ref, unit->list[i]);
+        if (verdict.refusal == REFUSED_HELD && match_rule_names_event(ref->rule, EVENT_FREED))
+            memory_append(&verdict.hint,
+                          "; with 'freed' in its rule this VM gets the device once it is free");
         if (verdict.refusal)
             planner_refuse(planner, ref, unit->list[i], verdict);
         refused |= verdict.refusal != REFUSED_NOT;

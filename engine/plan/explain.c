@@ -190,7 +190,8 @@ static char *explain_entry_result(const struct plan_entry *entry) {
                              syntax_verb_text(plan_verb(entry)), address,
                              entry->action->verb == VERB_ATTACH ? "gives it" : "takes it");
     if (entry->kind == PLAN_STEP)
-        return memory_printf("%s %s", syntax_verb_text(plan_verb(entry)), address);
+        return memory_printf("%s %s%s%s", syntax_verb_text(plan_verb(entry)), address,
+                             entry->take_from ? ": " : "", entry->take_from ? entry->message : "");
     return memory_printf("%s%s%s%s%s%s: %s", entry->kind == PLAN_REFUSED ? "refused" : "nothing",
                          *address ? " " : "", address, entry->refusal ? " [" : "",
                          entry->refusal ? verdict_name(entry->refusal) : "",

@@ -477,6 +477,8 @@ static void test_gone_or_taken_meanwhile(void **state) {
     freed_note_write_stopped(kept_state(), &first_tpu, "gone");
     give(VISERON, FIRST);
     assert_true(notify(WAIT_FOR_FIRST));
+    freed_note_write_stopped(kept_state(), &first_tpu, VISERON); /* which has started again */
+    assert_true(notify(WAIT_FOR_FIRST));
     assert_string_equal(attached_to(), "");
     assert_false(freed_note_exists(kept_state()));
 }
