@@ -131,6 +131,7 @@ static void test_take(void **state) {
     assert_false(has(WINDOWS, FIRST));
     assert_string_equal(results(), "detached detach " FIRST " 1ac1:089a\n" ATTACHED(FIRST));
     assert_message(0, "taken by VM 'NVR'");
+    assert_string_equal(hours.slept, ""); /* nobody gets it in between */
     /* Its own engines leave it alone, and it is the next in the line. */
     assert_true(is_dismissed(WINDOWS, FIRST));
     assert_true(waits_since(WINDOWS, FIRST) > 0);
