@@ -168,7 +168,7 @@ static bool judge_has_other_holder(struct judge *judge, const struct held_device
 const struct domain *judge_holder(struct judge *judge, const struct device *device) {
     const struct held_device *held = judge->may_take ? judge_held_by_other(judge, device) : NULL;
     bool may = held && held->is_itself && !held->vm->unreadable && !judge_kept(judge, device) &&
-               backend_hostdev_of(held->vm, device) && !judge_has_other_holder(judge, held);
+               !judge_has_other_holder(judge, held);
     return may ? held->vm : NULL;
 }
 

@@ -237,7 +237,7 @@ static void take_back(struct double_virt *double_virt, void *context) {
 static void test_take_once(void **state) {
     (void)state;
     give(WINDOWS, FIRST);
-    double_virt_before(hypervisor, DOUBLE_ATTACH, 1, take_back, NULL);
+    double_virt_before(hypervisor, DOUBLE_LIST, 2, take_back, NULL);
     assert_false(run_at(EVENT_STARTED, TAKE_FIRST));
     assert_true(has(WINDOWS, FIRST));
     const char *calls = double_virt_calls(hypervisor), *detach = strstr(calls, "detach windows");
@@ -252,6 +252,38 @@ static void test_take_never(void **state) {
     assert_false(run_at(EVENT_STARTED, "on vm frigate started attach all 1ac1:* as usb take\n"));
     assert_true(has(WINDOWS, FIRST));
     assert_false(called("detach"));
+}
+
+/* What is on a device of another VM is not the device. */
+static void test_take_nothing_with_something_behind_it(void **state) {
+    static const char xml[] =
+        "<domain type='kvm' id='4'><name>windows</name><devices><hostdev mode='subsystem' "
+        "type='usb'><source><vendor id='0x1cf1'/><product id='0x0030'/><address bus='1' "
+        "device='4'/></source></hostdev></devices></domain>";
+    struct sample_rules rules;
+    struct domain other;
+    struct host host;
+    struct plan plan;
+    (void)state;
+    sample_domain(&other, xml);
+    sample_host(&host, "tests/hosts/usb");
+    for (int behind = 0; behind < 2; behind++) {
+        const struct event event = {.name = EVENT_STARTED, .domain = &told};
+        sample_rules_init(&rules, behind ? "on vm frigate started attach at 00:15.0 as vfio take\n"
+                                         : "on vm frigate started attach port 1-1.2 as usb take\n");
+        plan_init(&plan, &(struct plan_request){.program = &rules.program,
+                                                .event = &event,
+                                                .host = &host,
+                                                .others = &other,
+                                                .other_count = 1});
+        assert_int_equal(plan.count, 1);
+        assert_int_equal(plan.entries[0].kind, behind ? PLAN_REFUSED : PLAN_STEP);
+        assert_ptr_equal(plan.entries[0].take_from, behind ? NULL : &other);
+        plan_finish(&plan);
+        sample_rules_finish(&rules);
+    }
+    host_finish(&host);
+    domain_finish(&other);
 }
 
 static void test_take_any(void **state) {
@@ -621,6 +653,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_take_while_it_is_locked_for_ever, begin, end),
         cmocka_unit_test_setup_teardown(test_take_once, begin, end),
         cmocka_unit_test_setup_teardown(test_take_never, begin, end),
+        cmocka_unit_test_setup_teardown(test_take_nothing_with_something_behind_it, begin, end),
         cmocka_unit_test_setup_teardown(test_take_any, begin, end),
         cmocka_unit_test_setup_teardown(test_take_group, begin, end),
         cmocka_unit_test_setup_teardown(test_take_all_of_a_group_or_nothing, begin, end),
