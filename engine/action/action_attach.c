@@ -131,15 +131,18 @@ static void action_attach_skip_leaving(struct planner *planner, const struct act
                                    entry->target_text);
 }
 
-static void action_attach_refuse_absent(struct planner *planner, const struct action_ref *ref) {
+/* `hubs`: hubs are all that the target selects, and nothing can be attached of these. */
+static void action_attach_refuse_absent(struct planner *planner, const struct action_ref *ref,
+                                        bool hubs) {
     bool optional = plan_has_option(ref->action, OPTION_OPTIONAL);
     struct plan_entry *entry =
         planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     char *meaning = planner_meaning_text(ref);
     entry->refusal = REFUSED_ABSENT;
-    entry->message = memory_printf("the host has no %s device %s%s",
+    entry->message = memory_printf("the host has no %s device %s%s%s",
                                    device_bus(backend_type(ref->action->backend)->bus)->label,
-                                   entry->target_text, meaning);
+                                   entry->target_text, meaning,
+                                   hubs ? ", except hubs, which cannot be assigned" : "");
     free(meaning);
     if (plan_option_ms(ref->action, OPTION_WITHIN))
         entry->hint = memory_strdup("a run waits for it as long as 'within' says");
@@ -285,6 +288,43 @@ static struct verdict action_attach_wrong_bus(const struct action_ref *ref, cons
         memory_printf("write 'as %s'", syntax_backend_text(backend_of_bus(device->bus)->backend)));
 }
 
+/* The target says what is behind a hub, in its own words or in those of a definition. */
+static bool action_attach_is_below(const struct criterion *criteria) {
+    for (const struct criterion *one = criteria; one; one = one->next)
+        if (one->kind == CRITERION_BELOW || (one->kind == CRITERION_NAME && one->resolved &&
+                                             action_attach_is_below(one->definition->device)))
+            return true;
+    return false;
+}
+
+/*
+ * Nobody means a hub among other devices, as behind a hub of many ports, which has others in it.
+ * Where hubs are all that a target selects, only one that names a hub means it: the others wait for
+ * what is plugged in. Returns whether hubs were left out and nothing is left.
+ */
+static bool action_attach_leave_hubs(struct planner *planner, const struct action_ref *ref,
+                                     struct device_list *devices) {
+    size_t left = 0;
+    for (size_t i = 0; i < devices->count; i++)
+        left += devices->list[i]->bus != BUS_USB || !devices->list[i]->is_bridge;
+    if (left == devices->count || (!left && ref->target->quantifier == QUANTIFIER_ONE &&
+                                   !action_attach_is_below(ref->target->device)))
+        return false;
+    left = 0;
+    for (size_t i = 0; i < devices->count; i++) {
+        const struct device *device = devices->list[i];
+        if (device->bus != BUS_USB || !device->is_bridge)
+            devices->list[left++] = device;
+        else
+            planner_omit(planner, ref, device,
+                         verdict_refuse(REFUSED_BRIDGE,
+                                        memory_strdup("it is a hub, which cannot be assigned"),
+                                        NULL));
+    }
+    devices->count = left;
+    return !left;
+}
+
 void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     enum bus bus = backend_type(ref->action->backend)->bus;
     struct device_list matched = planner_matching(planner, ref->target), devices = {0};
@@ -300,6 +340,10 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
         else if (!leaving && !wrong_bus)
             wrong_bus = device;
     }
+    const struct device *plugged = planner->event->device;
+    size_t with_hubs = devices.count;
+    bool only_hubs = action_attach_leave_hubs(planner, ref, &devices);
+    of_bus -= with_hubs - devices.count;
     if (!action_attach_refuse_same_title(planner, ref, of_bus)) {
         if (devices.count && ref->target->quantifier == QUANTIFIER_ANY)
             action_attach_plan_any(planner, ref, &devices);
@@ -308,13 +352,13 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
         else if (devices.count)
             for (size_t i = 0; i < devices.count; i++)
                 action_attach_plan_unit(planner, ref, devices.list[i]);
-        else if (wrong_bus)
+        else if (wrong_bus && !only_hubs)
             planner_refuse(planner, ref, wrong_bus,
                            action_attach_wrong_bus(ref, wrong_bus->address, wrong_bus));
         else if (planner_unplugged_device(planner) && !plan_has_option(ref->action, OPTION_WITHIN))
             action_attach_skip_leaving(planner, ref);
-        else
-            action_attach_refuse_absent(planner, ref);
+        else if (!only_hubs || !plugged || !plugged->is_bridge) /* else what is behind it comes */
+            action_attach_refuse_absent(planner, ref, only_hubs);
         for (size_t i = 0; i < matched.count; i++)
             if (planner_is_unplugged(planner, matched.list[i]))
                 planner_omit(

@@ -83,12 +83,79 @@ static void explain_event(const struct explainer *explainer, const struct rule *
 
 /* --- criteria */
 
+static char *explain_text_of(const struct device *device, const char *what, const char *text,
+                             enum device_unknown unknown) {
+    if (device->bus == BUS_PCI)
+        return memory_strdup("it is a PCI device");
+    if (text)
+        return memory_printf("the %s is \"%s\"", what, text);
+    return device->unknown & unknown ? memory_printf("its %s cannot be read", what)
+                                     : memory_printf("it has no %s", what);
+}
+
+static char *explain_interfaces_of(const struct device *device) {
+    char *text = memory_strdup("the interfaces are");
+    for (size_t i = 0; i < device->interface_count; i++)
+        memory_append(&text, "%s %06x", i ? "," : "", device->interfaces[i].class_code);
+    if (device->bus == BUS_USB && device->interface_count &&
+        !(device->unknown & DEVICE_UNKNOWN_INTERFACES))
+        return text;
+    free(text);
+    return memory_strdup(device->bus == BUS_PCI
+                             ? "it is a PCI device"
+                             : "its interfaces are not known: it may not be configured");
+}
+
+/* Each driver once. */
+static char *explain_drivers_of(const struct device *device) {
+    char *text = memory_printf("the driver is %s", device->driver ? device->driver : "");
+    for (size_t i = 0; i < device->interface_count; i++) {
+        const char *driver = device->interfaces[i].driver;
+        bool had = !driver || (device->driver && !strcmp(driver, device->driver));
+        for (size_t j = 0; j < i && !had; j++)
+            had = device->interfaces[j].driver && !strcmp(driver, device->interfaces[j].driver);
+        if (!had)
+            memory_append(&text, ", %s", driver);
+    }
+    if (device->driver)
+        return text;
+    free(text);
+    return memory_strdup(device->unknown & DEVICE_UNKNOWN_DRIVER ? "its driver is not known"
+                                                                 : "no driver is bound");
+}
+
+static char *explain_value_of(const struct criterion *criterion, const struct device *device);
+
+/* What the definition asks beside the id and the class, each kind once. */
+static void explain_add_values_of(char **text, unsigned *kinds, const struct criterion *criteria,
+                                  const struct device *device) {
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->kind == CRITERION_NAME && one->resolved)
+            explain_add_values_of(text, kinds, one->definition->device, device);
+        if (*kinds & 1U << one->kind)
+            continue;
+        char *value = explain_value_of(one, device);
+        memory_append(text, ", %s", value);
+        free(value);
+        *kinds |= 1U << one->kind;
+    }
+}
+
+static char *explain_name_of(const struct criterion *name, const struct device *device) {
+    unsigned kinds =
+        1U << CRITERION_NAME | 1U << CRITERION_ID | 1U << CRITERION_CLASS | 1U << CRITERION_UNREAD;
+    char *text = memory_printf("the id is %04x:%04x, the class %06x", device->id.vendor,
+                               device->id.device, device->class_code);
+    if (name->resolved)
+        explain_add_values_of(&text, &kinds, name->definition->device, device);
+    return text;
+}
+
 /* The device's own value of what the criterion asks. */
 static char *explain_value_of(const struct criterion *criterion, const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
-        return memory_printf("the id is %04x:%04x, the class %06x", device->id.vendor,
-                             device->id.device, device->class_code);
+        return explain_name_of(criterion, device);
     case CRITERION_ID:
         return memory_printf("the id is %04x:%04x", device->id.vendor, device->id.device);
     case CRITERION_ADDRESS:
@@ -106,15 +173,18 @@ static char *explain_value_of(const struct criterion *criterion, const struct de
     case CRITERION_BUS:
         return memory_printf("it is a %s device", device_bus(device->bus)->label);
     case CRITERION_DRIVER:
-        return device->driver ? memory_printf("the driver is %s", device->driver)
-                              : memory_strdup("no driver is bound");
+        return explain_drivers_of(device);
     case CRITERION_INTERFACE:
+        return explain_interfaces_of(device);
     case CRITERION_PRODUCT:
+        return explain_text_of(device, "product", device->product, DEVICE_UNKNOWN_PRODUCT);
     case CRITERION_MANUFACTURER:
-        return memory_strdup("");
+        return explain_text_of(device, "manufacturer", device->manufacturer,
+                               DEVICE_UNKNOWN_MANUFACTURER);
     case CRITERION_SERIAL:
-        return device->serial ? memory_printf("the serial is \"%s\"", device->serial)
-                              : memory_strdup("it has no serial");
+        return device->bus == BUS_PCI
+                   ? memory_strdup("it has no serial")
+                   : explain_text_of(device, "serial", device->serial, DEVICE_UNKNOWN_SERIAL);
     case CRITERION_UNREAD:
         return memory_strdup("not understood: it counts as true");
     }

@@ -218,87 +218,135 @@ static bool match_address(const char *pattern, const char *address) {
            (strpbrk(pattern, "*?[\\") && fnmatch(pattern, address, 0) == 0);
 }
 
-static bool match_condition(const struct criterion *criterion, const struct device *device) {
+/* The greater, the truer. */
+enum match_value { MATCH_NO, MATCH_UNKNOWN, MATCH_YES };
+
+typedef enum match_value criterion_matcher(const struct criterion *, const struct device *);
+
+/* What is not known may be anything. */
+static enum match_value match_whether(bool holds, bool unknown) {
+    return holds ? MATCH_YES : unknown ? MATCH_UNKNOWN : MATCH_NO;
+}
+
+/* The best of the alternatives, each of which is worth as much as its weakest condition. */
+static enum match_value match_alternatives(const struct criterion *criteria,
+                                           const struct device *device, criterion_matcher *match) {
+    enum match_value best = MATCH_NO, value = MATCH_NO;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->alternative) {
+            best = value > best ? value : best;
+            value = MATCH_YES;
+            if (best == MATCH_YES)
+                return best;
+        }
+        enum match_value next = value == MATCH_NO ? MATCH_NO : match(one, device);
+        if (one->negated && value != MATCH_NO)
+            next = (enum match_value)(MATCH_YES - next);
+        value = next < value ? next : value;
+    }
+    return value > best ? value : best;
+}
+
+static enum match_value match_string(const struct criterion *criterion, const char *text,
+                                     bool unknown) {
+    if (!text)
+        return match_whether(false, unknown);
+    return match_whether(criterion->like ? fnmatch(criterion->text, text, 0) == 0
+                                         : !strcmp(criterion->text, text),
+                         false);
+}
+
+static enum match_value match_interface(const struct criterion *criterion,
+                                        const struct device *device) {
+    bool holds = false;
+    for (size_t i = 0; i < device->interface_count && !holds; i++)
+        holds = match_class(criterion->class_prefix, device->interfaces[i].class_code);
+    bool unknown = !device->interface_count || device->unknown & DEVICE_UNKNOWN_INTERFACES;
+    return match_whether(holds, device->bus == BUS_USB && unknown);
+}
+
+static enum match_value match_driver(const struct criterion *criterion,
+                                     const struct device *device) {
+    bool holds = device->driver && !strcmp(criterion->text, device->driver);
+    for (size_t i = 0; i < device->interface_count && !holds; i++) {
+        const char *driver = device->interfaces[i].driver;
+        holds = driver && !strcmp(criterion->text, driver);
+    }
+    return match_whether(holds, device->unknown & DEVICE_UNKNOWN_DRIVER);
+}
+
+/* The condition without its 'not'. */
+static enum match_value match_condition(const struct criterion *criterion,
+                                        const struct device *device) {
     bool pci = device->bus == BUS_PCI;
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
-        return criterion->resolved && match_device(criterion->definition->device, device);
+        return criterion->resolved
+                   ? match_alternatives(criterion->definition->device, device, match_condition)
+                   : MATCH_UNKNOWN;
     case CRITERION_ID:
-        return match_id(criterion, device->id);
+        return match_whether(match_id(criterion, device->id), false);
     case CRITERION_ADDRESS:
-        return pci && match_address(criterion->text, device->address);
+        return match_whether(pci && match_address(criterion->text, device->address), false);
     case CRITERION_CLASS:
-        return match_class(criterion->class_prefix, device->class_code);
+        return match_whether(match_class(criterion->class_prefix, device->class_code), false);
     case CRITERION_SUBSYSTEM:
-        return pci && match_id(criterion, device->subsystem);
+        return match_whether(pci && match_id(criterion, device->subsystem), false);
     case CRITERION_PORT:
-        return !pci && match_address(criterion->text, device->address);
+        return match_whether(!pci && match_address(criterion->text, device->address), false);
     case CRITERION_BELOW:
-        return !pci && criterion_is_below(criterion->text, device->address);
+        return match_whether(!pci && criterion_is_below(criterion->text, device->address), false);
     case CRITERION_BUS:
-        return criterion->bus == 1U << device->bus;
+        return match_whether(criterion->bus == 1U << device->bus, false);
     case CRITERION_DRIVER:
-        return device->driver && !strcmp(criterion->text, device->driver);
+        return match_driver(criterion, device);
     case CRITERION_INTERFACE:
+        return match_interface(criterion, device);
     case CRITERION_PRODUCT:
+        return match_string(criterion, device->product, device->unknown & DEVICE_UNKNOWN_PRODUCT);
     case CRITERION_MANUFACTURER:
-        return false;
+        return match_string(criterion, device->manufacturer,
+                            device->unknown & DEVICE_UNKNOWN_MANUFACTURER);
     case CRITERION_SERIAL:
-        return device->serial && (criterion->like ? fnmatch(criterion->text, device->serial, 0) == 0
-                                                  : !strcmp(criterion->text, device->serial));
+        return match_string(criterion, device->serial, device->unknown & DEVICE_UNKNOWN_SERIAL);
     case CRITERION_UNREAD:
-        return false;
+        return MATCH_UNKNOWN;
     }
-    return false;
+    return MATCH_UNKNOWN;
+}
+
+static enum match_value match_one(const struct criterion *criterion, const struct device *device) {
+    enum match_value value = match_condition(criterion, device);
+    return criterion->negated ? (enum match_value)(MATCH_YES - value) : value;
 }
 
 bool match_criterion(const struct criterion *criterion, const struct device *device) {
-    return match_condition(criterion, device) != criterion->negated;
-}
-
-typedef bool criterion_matcher(const struct criterion *, const struct device *);
-
-static bool match_alternatives(const struct criterion *criteria, const struct device *device,
-                               criterion_matcher *match) {
-    bool holds = false;
-    for (const struct criterion *one = criteria; one; one = one->next) {
-        if (one->alternative && holds)
-            return true;
-        holds = (one->alternative || holds) && match(one, device);
-    }
-    return holds;
+    return match_one(criterion, device) == MATCH_YES;
 }
 
 bool match_device(const struct criterion *criteria, const struct device *device) {
-    return match_alternatives(criteria, device, match_criterion);
+    return match_alternatives(criteria, device, match_condition) == MATCH_YES;
 }
 
 /* For a device that is not on the host: only the id of a USB device is known, and the address of a
  * PCI device too. */
-static bool match_could_match(const struct criterion *criterion, const struct device *device) {
+static enum match_value match_remembered(const struct criterion *criterion,
+                                         const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_ID:
     case CRITERION_ADDRESS:
     case CRITERION_BUS:
     case CRITERION_UNREAD:
-        return match_criterion(criterion, device);
+        return match_condition(criterion, device);
     case CRITERION_NAME:
-        return criterion->negated ||
-               (criterion->resolved &&
-                match_alternatives(criterion->definition->device, device, match_could_match));
-    case CRITERION_CLASS:
-    case CRITERION_PORT:
-    case CRITERION_BELOW:
-    case CRITERION_INTERFACE:
-    case CRITERION_SERIAL:
-    case CRITERION_PRODUCT:
-    case CRITERION_MANUFACTURER:
-    case CRITERION_DRIVER:
-        return true;
-    case CRITERION_SUBSYSTEM:
-        return criterion->negated || device->bus == BUS_PCI;
+        return criterion->resolved
+                   ? match_alternatives(criterion->definition->device, device, match_remembered)
+                   : MATCH_UNKNOWN;
+    default: {
+        unsigned bus = syntax_criterion(criterion->kind)->bus;
+        return match_whether(false, !bus || bus & 1U << device->bus);
     }
-    return false;
+    }
 }
 
 static_assert(BUS_NEEDS_PCI == 1 << BUS_PCI && BUS_NEEDS_USB == 1 << BUS_USB, "the same buses");
@@ -320,7 +368,7 @@ struct action_ref match_attach_action(const struct program *program, const struc
         for (const struct action *action = rule->actions; action; action = action->next)
             if (match_attaches_by(action, device, backend))
                 for (const struct target *target = action->targets; target; target = target->next)
-                    if (match_alternatives(target->device, device, match_could_match))
+                    if (match_alternatives(target->device, device, match_remembered) != MATCH_NO)
                         return (struct action_ref){rule, action, target};
     }
     return (struct action_ref){0};
@@ -362,7 +410,7 @@ static bool match_criterion_may_mean(struct match_meaning *meaning, const struct
         return true;
     meaning->budget--;
     if (one->kind != CRITERION_NAME)
-        return match_criterion(one, meaning->device);
+        return match_one(one, meaning->device) != MATCH_NO;
     return one->negated || match_name_may_mean(meaning, source, one);
 }
 
@@ -384,13 +432,13 @@ bool match_guard_criterion(const struct guard *guard, const struct criterion *cr
                            const struct device *device) {
     struct match_meaning meaning = {.device = device, .budget = MEANING_BUDGET};
     return guard->doubtful ? match_criterion_may_mean(&meaning, guard->source, criterion)
-                           : match_criterion(criterion, device);
+                           : match_one(criterion, device) != MATCH_NO;
 }
 
 bool match_guard_device(const struct guard *guard, const struct device *device) {
     struct match_meaning meaning = {.device = device, .budget = MEANING_BUDGET};
     return guard->doubtful ? match_may_mean(&meaning, guard->source, guard->device)
-                           : match_device(guard->device, device);
+                           : match_alternatives(guard->device, device, match_condition) != MATCH_NO;
 }
 
 /* Prefers a guard without an error: its message is clearer. */

@@ -79,13 +79,17 @@ bool match_target(const struct target *target, const struct event *event);
 /*
  * The first action that attaches the device to the event's VM by that backend, at any event; its
  * rule is NULL when there is none. BACKEND_NONE: by any backend for the device's bus. Of an
- * unplugged device only the bus, the id and a PCI address are known: port, serial, class and
- * subsystem count as fulfilled.
+ * unplugged device only the bus, the id and a PCI address are known: all other conditions count as
+ * fulfilled, with 'not' too.
  */
 struct action_ref match_attach_action(const struct program *program, const struct event *event,
                                       const struct device *device, enum backend backend);
 
-/* Whether the criterion selects the device; a defined name does when its definition does. */
+/*
+ * Whether the criterion selects the device; a defined name does when its definition does. What is
+ * not known of the device (see `unknown` there) meets no condition, and no condition with 'not'; in
+ * a `never` it meets both.
+ */
 bool match_criterion(const struct criterion *criterion, const struct device *device);
 
 /* The same for a list of alternatives. */

@@ -23,7 +23,7 @@ static void explain(struct explained *explained, const char *rules, const char *
     sample_host(&explained->host, host);
     explained->event = (struct event){.name = EVENT_STARTED, .domain = &explained->domain};
     if (device)
-        asked[0] = host_find(&explained->host, BUS_PCI, device);
+        asked[0] = host_find(&explained->host, strchr(device, ':') ? BUS_PCI : BUS_USB, device);
     struct plan_request request = {
         .program = &explained->rules.program, .event = &explained->event, .host = &explained->host};
     explain_init(&explained->explanation, &request, asked, device ? 1 : 0);
@@ -157,6 +157,47 @@ static void one_device_against_every_condition(void **state) {
            "    =>    forbidden\n");
 }
 
+static void what_a_usb_device_says_of_itself(void **state) {
+    (void)state;
+    prints(
+        "device webcam is product like \"C9*\" below port 1-1\n"
+        "on vm frigate started {\n"
+        "  attach all usb not class 09 below port 1-1.3 interface 0e driver uvcvideo as usb\n"
+        "  attach manufacturer \"Logitech\" not product like \"HD*\" serial \"1\" as usb\n"
+        "  attach webcam port 1-*.2 as usb\n"
+        "}\n",
+        "tests/hosts/dock", "1-1.2",
+        "t.rules:2: on vm frigate started\n"
+        "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
+        "  pass  event started               the event is 'started'\n"
+        "  attach all usb not class 09 below port 1-1.3 interface 0e driver uvcvideo as usb, "
+        "compared with 1-1.2\n"
+        "    pass  usb                         it is a USB device\n"
+        "    pass  and not class 09            the class is ef0201\n"
+        "    FAIL  and below port 1-1.3        the port is 1-1.2\n"
+        "    pass  and interface 0e            the interfaces are 0e0100, 0e0200, 010100, 010200\n"
+        "    pass  and driver uvcvideo         the driver is uvcvideo, snd-usb-audio\n"
+        "    =>    nothing: the device does not match\n"
+        "  attach manufacturer \"Logitech\" not product like \"HD*\" serial \"1\" as usb, "
+        "compared with 1-1.2\n"
+        "    pass  manufacturer \"Logitech\"     the manufacturer is \"Logitech\"\n"
+        "    FAIL  and not product like \"HD*\"  the product is \"HD Pro Webcam C920\"\n"
+        "    FAIL  and serial \"1\"              the serial is \"A1B2C3DF\"\n"
+        "    =>    nothing: the device does not match\n"
+        "  attach webcam port 1-*.2 as usb, compared with 1-1.2\n"
+        "    FAIL  webcam (product like \"C9*\" below port 1-1)  the id is 046d:082d, the class "
+        "ef0201, the product is \"HD Pro Webcam C920\", the port is 1-1.2\n"
+        "    pass  and port 1-*.2              the port is 1-1.2\n"
+        "    =>    nothing: the device does not match\n");
+    prints("on vm frigate started attach product \"a\" as usb\n", "tests/hosts/dock", "1-10",
+           "t.rules:1: on vm frigate started\n"
+           "  pass  vm frigate                  name '3f2c', title 'frigate', UUID none\n"
+           "  pass  event started               the event is 'started'\n"
+           "  attach product \"a\" as usb, compared with 1-10\n"
+           "    FAIL  product \"a\"                 it has no product\n"
+           "    =>    nothing: the device does not match\n");
+}
+
 static void refusals_programs_and_no_device(void **state) {
     (void)state;
     prints(
@@ -267,6 +308,7 @@ int main(void) {
         cmocka_unit_test(a_rule_for_another_vm_and_event),
         cmocka_unit_test(columns_of_any_letters),
         cmocka_unit_test(one_device_against_every_condition),
+        cmocka_unit_test(what_a_usb_device_says_of_itself),
         cmocka_unit_test(refusals_programs_and_no_device),
         cmocka_unit_test(who_was_passed_over_and_why),
         cmocka_unit_test(which_rule_was_faster),

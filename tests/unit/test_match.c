@@ -108,6 +108,165 @@ static void names_stand_for_their_definition(void **state) {
     assert_string_equal(meant(definitions, "nic class 03 or tpu"), "1-1.4");
 }
 
+/* --- what USB devices say of themselves, and where they are plugged in */
+
+static const struct device_interface webcam[] = {{0x0e0100, SAMPLE_TEXT("uvcvideo")},
+                                                 {0x010100, SAMPLE_TEXT("snd-usb-audio")}},
+                                     keyboard[] = {{0x030101, SAMPLE_TEXT("usbhid")}},
+                                     hub[] = {{0x090002, SAMPLE_TEXT("hub")}},
+                                     half[] = {{0x080650, NULL}, {0, NULL}};
+
+#define INTERFACES(LIST)                                                                           \
+    .interfaces = (struct device_interface *)(uintptr_t)(LIST),                                    \
+    .interface_count = sizeof(LIST) / sizeof *(LIST)
+
+enum { USB_COUNT = 10 };
+
+static const struct device usb_devices[USB_COUNT] = {
+    {SAMPLE_USB("1-1", 0x2109, 0x2817, 1, 2), .class_code = 0x090002, INTERFACES(hub),
+     .is_bridge = true},
+    {SAMPLE_USB("1-1.2", 0x046d, 0x082d, 1, 3), .class_code = 0xef0201, INTERFACES(webcam),
+     .manufacturer = SAMPLE_TEXT("Logitech"), .product = SAMPLE_TEXT("HD Pro Webcam C920"),
+     .serial = SAMPLE_TEXT("A1"), .driver = SAMPLE_TEXT("uvcvideo")},
+    {SAMPLE_USB("1-1.3.1", 0x046d, 0xc31c, 1, 4), .class_code = 0x030101, INTERFACES(keyboard),
+     .manufacturer = SAMPLE_TEXT("logitech"), .product = SAMPLE_TEXT("Keyboard")},
+    {SAMPLE_USB("1-10", 0x046d, 0x0001, 1, 5), INTERFACES(keyboard), .serial = SAMPLE_TEXT("A2")},
+    {SAMPLE_USB("1-10.4", 0x046d, 0x0001, 1, 6), INTERFACES(keyboard)},
+    {SAMPLE_USB("10-1", 0x046d, 0x0002, 10, 2), INTERFACES(keyboard)},
+    {SAMPLE_USB("10-1.1", 0x046d, 0x0002, 10, 3), INTERFACES(keyboard)},
+    /* nothing can be read; no configuration; half of its interfaces */
+    {SAMPLE_USB("2-1", 0x046d, 0x0003, 2, 2), .unknown = DEVICE_UNKNOWN_ALL},
+    {SAMPLE_USB("2-2", 0x046d, 0x0004, 2, 3), .driver = SAMPLE_TEXT("usbip-host")},
+    {SAMPLE_USB("2-3", 0x046d, 0x0005, 2, 4), INTERFACES(half),
+     .unknown = DEVICE_UNKNOWN_INTERFACES},
+};
+
+static const struct device cards[] = {
+    {SAMPLE_PCI("0000:01:00.0", 0x8086, 0x1521, 0x020000), .driver = SAMPLE_TEXT("igb")},
+    {SAMPLE_PCI("0000:02:00.0", 0x8086, 0x1521, 0x020000)},
+};
+
+static void add_address(char *list, size_t size, const struct device *device) {
+    snprintf(list + strlen(list), size - strlen(list), "%s%s", *list ? " " : "", device->address);
+}
+
+/* What a rule selects and what a `never` of the same words forbids. */
+static void selects(const char *condition, const char *selected, const char *forbidden) {
+    char is_selected[512] = "", is_forbidden[512] = "";
+    struct sample_rules rules;
+    struct domain domain = {.name = SAMPLE_TEXT("ha")};
+    char *text =
+        memory_printf("on vm any started detach all %s\nnever attach %s\n", condition, condition);
+    sample_rules_init(&rules, text);
+    const struct criterion *criteria = rules.program.rules[0]->actions->targets->device;
+    for (size_t i = 0; i < USB_COUNT + 2; i++) {
+        const struct device *device = i < USB_COUNT ? &usb_devices[i] : &cards[i - USB_COUNT];
+        bool all = true, any = true;
+        if (match_device(criteria, device))
+            add_address(is_selected, sizeof is_selected, device);
+        if (match_guard(&rules.program, &domain, device))
+            add_address(is_forbidden, sizeof is_forbidden, device);
+        for (const struct criterion *one = criteria; one; one = one->next) {
+            all &= match_criterion(one, device);
+            any &= match_guard_criterion(rules.program.guards[0], one, device);
+        }
+        if (!strstr(condition, " or ")) {
+            assert_int_equal(all, match_device(criteria, device));
+            assert_int_equal(any, match_guard_device(rules.program.guards[0], device));
+        }
+    }
+    if (strcmp(is_selected, selected) != 0 || strcmp(is_forbidden, forbidden) != 0)
+        fail_msg("%s selects '%s' and forbids '%s'", condition, is_selected, is_forbidden);
+    sample_rules_finish(&rules);
+    free(text);
+}
+
+static void places_of_usb_devices(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"below port 1-1", "1-1.2 1-1.3.1"},
+        {"below port 1-1.3", "1-1.3.1"},
+        {"below port 1-1.2", ""},
+        {"below port 1-10", "1-10.4"},
+        {"below port 10-1", "10-1.1"},
+        {"port 1-1*", "1-1 1-1.2 1-1.3.1 1-10 1-10.4"},
+        {"port 1-1.*", "1-1.2 1-1.3.1"},
+        {"port \"1-1.[2-3]\"", "1-1.2"},
+        {"port ?-1", "1-1 2-1"},
+        {"port *-1", "1-1 10-1 2-1"},
+        {"port 1-1", "1-1"},
+        {"usb not below port 1-1 not port 2-*", "1-1 1-10 1-10.4 10-1 10-1.1"},
+        {"pci", "0000:01:00.0 0000:02:00.0"},
+        {"not usb class 02", "0000:01:00.0 0000:02:00.0"},
+        {"046d:* not 046d:0002 not port 2-*", "1-1.2 1-1.3.1 1-10 1-10.4"},
+        {"usb class 09", "1-1"},
+        {"usb not class 00", "1-1 1-1.2 1-1.3.1"},
+        {"class 02 not at 0000:01:00.0", "0000:02:00.0"},
+        {"8086:* not subsystem 8086:*", "0000:01:00.0 0000:02:00.0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        selects(cases[i][0], cases[i][1], cases[i][1]);
+}
+
+/* What is not known meets no condition, with or without 'not', and in a `never` it meets both. */
+static void what_usb_devices_say_of_themselves(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {
+        {"interface 0e", "1-1.2", "1-1.2 2-1 2-2 2-3"},
+        {"interface 0101", "1-1.2", "1-1.2 2-1 2-2 2-3"},
+        {"interface 010200", "", "2-1 2-2 2-3"},
+        {"interface 030101 port 1-*", "1-1.3.1 1-10 1-10.4", "1-1.3.1 1-10 1-10.4"},
+        {"interface 0806", "2-3", "2-1 2-2 2-3"},
+        {"usb port 2-* not interface 08", "", "2-1 2-2"},
+        {"usb port 1-1.* not interface 03", "1-1.2", "1-1.2"},
+        {"product \"Keyboard\"", "1-1.3.1", "1-1.3.1 2-1"},
+        {"product \"keyboard\"", "", "2-1"},
+        {"product \"HD*\"", "", "2-1"},
+        {"product like \"HD * C9?0\"", "1-1.2", "1-1.2 2-1"},
+        {"product like \"*\"", "1-1.2 1-1.3.1", "1-1.2 1-1.3.1 2-1"},
+        {"manufacturer \"Logitech\"", "1-1.2", "1-1.2 2-1"},
+        {"manufacturer like \"[Ll]ogi*\"", "1-1.2 1-1.3.1", "1-1.2 1-1.3.1 2-1"},
+        {"usb port 2-* not manufacturer \"x\"", "2-2 2-3", "2-1 2-2 2-3"},
+        {"usb port 1-1* not product like \"*Webcam*\"", "1-1 1-1.3.1 1-10 1-10.4",
+         "1-1 1-1.3.1 1-10 1-10.4"},
+        {"serial \"A1\"", "1-1.2", "1-1.2 2-1"},
+        {"serial like \"A?\"", "1-1.2 1-10", "1-1.2 1-10 2-1"},
+        {"usb port 1-10* not serial like \"A*\"", "1-10.4", "1-10.4"},
+        {"driver uvcvideo", "1-1.2", "1-1.2 2-1"},
+        {"driver snd-usb-audio", "1-1.2", "1-1.2 2-1"},
+        {"driver usbip-host", "2-2", "2-1 2-2"},
+        {"driver igb", "0000:01:00.0", "2-1 0000:01:00.0"},
+        {"pci not driver igb", "0000:02:00.0", "0000:02:00.0"},
+        {"usb port 2-* not driver usbip-host", "2-3", "2-1 2-3"},
+        {"product \"x\" or port 2-1 or driver igb", "2-1 0000:01:00.0", "2-1 0000:01:00.0"},
+        {"product \"x\" port 1-1 or serial \"A1\" port 1-1.2", "1-1.2", "1-1.2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        selects(cases[i][0], cases[i][1], cases[i][2]);
+}
+
+/* A name stands for its definition; 'not' in front of it for what does not meet that. */
+static void what_is_not_known_behind_a_name(void **state) {
+    (void)state;
+    struct sample_rules rules;
+    struct domain domain = {.name = SAMPLE_TEXT("ha")};
+    sample_rules_init(&rules, "device cam is product like \"HD*\" or driver xyz\n"
+                              "device other is not cam usb\n"
+                              "on vm any started detach all cam usb, all not cam usb, all other\n"
+                              "never attach cam\nnever attach not cam usb port 2-*\n");
+    const struct target *target = rules.program.rules[0]->actions->targets;
+    for (size_t i = 0; i < USB_COUNT; i++) {
+        const struct device *device = &usb_devices[i];
+        bool is_cam = i == 1, unknown = i == 7;
+        assert_int_equal(match_device(target->device, device), is_cam);
+        assert_int_equal(match_device(target->next->device, device), !is_cam && !unknown);
+        assert_int_equal(match_device(target->next->next->device, device), !is_cam && !unknown);
+        assert_int_equal(match_guard_device(rules.program.guards[0], device), is_cam || unknown);
+        assert_int_equal(match_guard(&rules.program, &domain, device) != NULL, i == 1 || i > 6);
+    }
+    sample_rules_finish(&rules);
+}
+
 /* --- VMs */
 
 static const char UUID[] = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0";
@@ -492,6 +651,9 @@ int main(void) {
         cmocka_unit_test(all_criteria_of_an_alternative_hold),
         cmocka_unit_test(one_alternative_is_enough),
         cmocka_unit_test(names_stand_for_their_definition),
+        cmocka_unit_test(places_of_usb_devices),
+        cmocka_unit_test(what_usb_devices_say_of_themselves),
+        cmocka_unit_test(what_is_not_known_behind_a_name),
         cmocka_unit_test(a_vm_by_name_title_and_uuid),
         cmocka_unit_test(a_bare_word_may_be_a_glob),
         cmocka_unit_test(one_of_the_three_can_be_said),

@@ -397,6 +397,62 @@ static void bridge_and_hub(void **state) {
     assert_says(0, "1-1 is a hub", "behind it");
 }
 
+static const char *omitted_reason(const struct device *device) {
+    for (size_t i = 0; i < plan.omitted_count; i++)
+        if (plan.omitted[i].device == device)
+            return plan.omitted[i].message;
+    return "none";
+}
+
+/* A hub with all that is behind it; a hub of many ports has another hub in it. */
+static void all_behind_a_hub(void **state) {
+    (void)state;
+    devices[HUB].address = SAMPLE_TEXT("1-1.3");
+    assert_string_equal(plan_of("attach all below port 1-1 as usb"),
+                        "attach 1-1.4\nattach 1-1.5\n");
+    assert_string_equal(omitted_reason(&devices[HUB]), "it is a hub, which cannot be assigned");
+    assert_string_equal(plan_of("attach all port 1-1.* as usb"), "attach 1-1.4\nattach 1-1.5\n");
+    assert_string_equal(plan_of("attach any 2 below port 1-1 as usb"),
+                        "attach 1-1.4\nattach 1-1.5\n");
+    assert_string_equal(plan_of("attach any 3 below port 1-1 as usb"),
+                        "refused too-few below port 1-1\n");
+    assert_string_equal(plan_of("attach below port 1-1 as usb"),
+                        "refused ambiguous below port 1-1\n");
+    assert_says(0, "2 devices are below port 1-1: 1-1.4, 1-1.5", "'all' for all");
+    devices[STICK2].address = SAMPLE_TEXT("1-2");
+    assert_string_equal(plan_of("attach below port 1-1 as usb"), "attach 1-1.4\n");
+    devices[STICK].use = SAMPLE_TEXT("uses it");
+    assert_string_equal(plan_of("attach all below port 1-1 as usb"),
+                        "refused in-use-by-host 1-1.4\n");
+}
+
+/* What comes later is waited for; who names a hub learns the reason. */
+static void nothing_but_hubs(void **state) {
+    (void)state;
+    static const char came_first[] =
+        "device dock is below port 1-1\non vm frigate plugged attach all dock as usb\n";
+    devices[HUB].address = SAMPLE_TEXT("1-1.3");
+    devices[STICK].address = SAMPLE_TEXT("1-2");
+    devices[STICK2].address = SAMPLE_TEXT("1-3");
+    assert_string_equal(plan_of("attach all below port 1-1 as usb"),
+                        "refused absent below port 1-1\n");
+    assert_says(0, "the host has no USB device below port 1-1, except hubs", "'within 30s'");
+    assert_string_equal(plan_of("attach below port 1-1 as usb"), "refused absent below port 1-1\n");
+    assert_string_equal(plan_of("attach all below port 1-1 as usb optional"),
+                        "skipped absent below port 1-1\n");
+    assert_string_equal(plan_of("attach all 05e3:* as usb"), "refused absent 05e3:*\n");
+    assert_string_equal(plan_of("attach port 1-1.3 as usb"), "refused bridge 1-1.3\n");
+    assert_says(0, "1-1.3 is a hub", "behind it");
+    came = &devices[HUB];
+    assert_string_equal(planned_at(EVENT_PLUGGED, came_first), "");
+    assert_string_equal(omitted_reason(&devices[HUB]), "it is a hub, which cannot be assigned");
+    devices[STICK].address = SAMPLE_TEXT("1-1.3.1");
+    came = &devices[STICK];
+    assert_string_equal(planned_at(EVENT_PLUGGED, came_first), "attach 1-1.3.1\n");
+    came = &devices[STICK2];
+    assert_string_equal(planned_at(EVENT_PLUGGED, came_first), "");
+}
+
 static void used_by_the_host(void **state) {
     (void)state;
     assert_string_equal(plan_of("attach 144d:a808 as vfio"),
@@ -1206,6 +1262,8 @@ int main(void) {
         TEST(a_guard_on_a_virtual_function),
         TEST(wrong_bus),
         TEST(bridge_and_hub),
+        TEST(all_behind_a_hub),
+        TEST(nothing_but_hubs),
         TEST(used_by_the_host),
         TEST(held_by_another_vm),
         TEST(held_by_the_word_of_libvirt),
