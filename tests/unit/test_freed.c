@@ -467,6 +467,21 @@ static void test_what_a_vm_had(void **state) {
     assert_string_equal(notes[0].address, FIRST);
     assert_string_equal(notes[1].address, SECOND);
     freed_note_free(notes, count);
+    notify("on vm viseron freed attach at 09:00.0 as vfio\n");
+    assert_false(freed_note_exists(kept_state()));
+    /* This engine is late, and the VM has been started again. */
+    assert_true(vm_state_open(&vm_state, kept_state(), FRIGATE,
+                              &(struct vm_start){.id = 8, .seen = vm_state_now() + 1000}));
+    vm_state_note_result(&vm_state,
+                         &(struct log_entry){.action = "attach",
+                                             .device = SECOND " 1ac1:089a",
+                                             .result = RESULT_ATTACHED,
+                                             .message = ""},
+                         "now");
+    assert_int_equal(vm_state_save(&vm_state, kept_state(), FRIGATE, NULL), 0);
+    vm_state_finish(&vm_state);
+    note_end(WAIT_FOR_FIRST, double_virt_xml(hypervisor, FRIGATE), false);
+    assert_false(freed_note_exists(kept_state()));
 }
 
 /* Who takes a device out by hand does not want it in there. */
