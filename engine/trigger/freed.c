@@ -51,8 +51,11 @@ static void freed_note_one(const struct freed *freed, const struct device *devic
         freed_note_write_stopped(freed->state, device, domain_key(domain));
 }
 
-/* A USB device has another number after each reset, and the XML the one that it had: the state
- * knows its port. */
+/*
+ * At 'release' libvirt passes the VM as it ran, with all that was hot-plugged: qemuProcessStop()
+ * drops that after the hook. A USB device has another number after each reset, and the XML the one
+ * that it had: the state knows its port.
+ */
 void freed_note_end(const struct freed *freed, const struct domain *domain, bool xml_counts) {
     struct host host;
     struct vm_state vm_state;

@@ -1,6 +1,7 @@
 /* Any bytes as what is kept of a VM, of a device and of calls. The first byte chooses whether each
  * line gets its right sum, without which nearly nothing would be read. */
 #include "engine/state/device_db.h"
+#include "engine/state/freed_note.h"
 #include "engine/state/pending.h"
 #include "engine/state/state_file.h"
 #include "engine/state/vm_state.h"
@@ -80,6 +81,8 @@ static void look_at_life(void) {
                vm_state.unbound[i].iommu_group >= -1);
     for (size_t i = 0; i < vm_state.parked_count; i++)
         expect(vm_state.parked[i].address && *vm_state.parked[i].address);
+    for (size_t i = 0; i < vm_state.refused_count; i++)
+        expect(vm_state.refused[i].address && vm_state.refused[i].since);
     for (size_t i = 0; i < vm_state.result_count; i++)
         expect(vm_state.results[i].time && vm_state.results[i].since);
     if (found && !vm_state.error) {
@@ -87,6 +90,7 @@ static void look_at_life(void) {
         bool kept = vm_state_load(&again, directory, UUID);
         expect(!kept || (again.unbound_count == vm_state.unbound_count && !again.ignored &&
                          again.parked_count == vm_state.parked_count &&
+                         again.refused_count == vm_state.refused_count &&
                          !again.parked_since == !vm_state.parked_since &&
                          again.result_count == vm_state.result_count));
         vm_state_finish(&again);
@@ -112,12 +116,31 @@ static void look_at_calls(void) {
     free(pending_text(directory, UUID));
 }
 
+/* What cannot be read is removed, and the directory with the last of them. */
+static void look_at_freed(void) {
+    size_t count, after;
+    struct freed_note *notes = freed_note_all(directory, &count);
+    for (size_t i = 0; i < count; i++)
+        expect(notes[i].address && *notes[i].address && notes[i].from && notes[i].text);
+    freed_note_finish_own(directory);
+    struct freed_note *again = freed_note_all(directory, &after);
+    expect(after == count);
+    freed_note_free(again, after);
+    for (size_t i = 0; i < count; i++)
+        freed_note_remove(directory, &notes[i]);
+    freed_note_free(notes, count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const names[] = {"vms/" UUID, "devices/" PLACE, "vms/" UUID ".call"};
+    static const char *const names[] = {"vms/" UUID, "devices/" PLACE, "vms/" UUID ".call",
+                                        "freed/" PLACE};
     const char *text = (const char *)data + 1;
+    char freed[128];
     set_up();
+    snprintf(freed, sizeof freed, "%s/freed", directory);
+    mkdir(freed, 0700);
     if (!size)
         return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -129,5 +152,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     look_at_life();
     look_at_presence();
     look_at_calls();
+    look_at_freed();
     return 0;
 }
