@@ -133,7 +133,10 @@ static void check_option(struct checker *checker, const struct rule *rule,
     if (row->event != EVENT_COUNT && rule->events && !check_has_event(rule, row->event))
         check_report_option(checker, rule, option->span, row->text,
                             scanner_event_text(rule->events->event),
-                            "a guest is restarted only at 'started', before it has begun its work");
+                            option->kind == OPTION_TAKE
+                                ? "a VM takes a device when it starts: add 'started' to the events"
+                                : "a guest is restarted only at 'started', before it has begun its "
+                                  "work");
 }
 
 /* The next word of the statement, which may be on the next line. */
@@ -201,7 +204,11 @@ static void check_repeated_options(struct checker *checker, const struct rule *r
     for (const struct action_option *option = action->options; option; option = option->next) {
         const char *text = syntax_option(option->kind)->text;
         const struct action_option **first = &seen[syntax_option(option->kind)->first];
-        if (*first && (*first)->kind != option->kind)
+        bool keyword = syntax_option(option->kind)->value == VALUE_KEYWORD;
+        if (*first && (*first)->kind == option->kind && keyword && (*first)->text != option->text)
+            check_report_option(checker, rule, option->span, option->text, (*first)->text,
+                                "leave one out");
+        else if (*first && (*first)->kind != option->kind)
             check_report_option(checker, rule, option->span, text,
                                 syntax_option((*first)->kind)->text, "leave one out");
         else if (*first)
@@ -289,14 +296,71 @@ static void check_vm_words(struct checker *checker, struct source *source, const
             word_check_vm(checker->diagnostics, source, vms);
 }
 
-static void check_serials(struct checker *checker, struct source *source,
-                          const struct criterion *device, bool in_rule) {
+static void check_texts(struct checker *checker, struct source *source,
+                        const struct criterion *device, bool in_rule) {
     (void)in_rule;
-    for (; device; device = device->next)
-        if (device->kind == CRITERION_SERIAL && !*device->text)
-            check_report_empty(checker, source, device->span, "'lsusb -v' shows it as iSerial");
-        else if (device->kind == CRITERION_SERIAL)
-            word_check_serial(checker->diagnostics, source, device->span, device->text);
+    for (; device; device = device->next) {
+        if (device->kind != CRITERION_SERIAL && device->kind != CRITERION_PRODUCT &&
+            device->kind != CRITERION_MANUFACTURER)
+            continue;
+        if (!*device->text)
+            check_report_empty(checker, source, device->span,
+                               device->kind == CRITERION_SERIAL ? "'lsusb -v' shows it as iSerial"
+                                                                : "'virt-rules devices' shows it");
+        else
+            word_check_text(checker->diagnostics, source, device);
+    }
+}
+
+/* An alternative that only says what the device is not would be nearly every device. */
+static void check_only_not(struct checker *checker, struct source *source,
+                           const struct criterion *device, bool in_rule) {
+    (void)in_rule;
+    const struct criterion *first = NULL;
+    bool only = false;
+    for (const struct criterion *one = device; one && !device->incomplete; one = one->next) {
+        if (one->alternative) {
+            first = one;
+            only = true;
+        }
+        only = only && one->negated;
+        if (!only || (one->next && !one->next->alternative))
+            continue;
+        char *text = print_criterion_text(first);
+        bool pci = syntax_criterion(first->kind)->bus == BUS_NEEDS_PCI;
+        diagnostic_hint(diagnostic_add(checker->diagnostics, source, first->span, CHECK_ONLY_NOT,
+                                       "'%s' alone is nearly every device", text),
+                        "say a bus or a class with it: %s %s",
+                        syntax_bus_text(pci ? BUS_NEEDS_PCI : BUS_NEEDS_USB), text);
+        free(text);
+        return;
+    }
+}
+
+static void check_host_driver(struct checker *checker, struct source *source,
+                              const struct criterion *device, bool in_rule) {
+    (void)in_rule;
+    while (device && (device->kind != CRITERION_DRIVER || device->negated))
+        device = device->next;
+    if (device)
+        diagnostic_hint(diagnostic_add(checker->diagnostics, source, device->span,
+                                       CHECK_HOST_DRIVER,
+                                       "the host's driver is gone once a VM has the device"),
+                        "a class, an interface or an id still says which device it is then; if "
+                        "'driver' is right: 'virt-rules check --ignore host-driver'");
+}
+
+/* Of other keywords what follows shows whether the name is meant. */
+static void check_keyword_name(struct checker *checker, const struct definition *definition) {
+    enum late late = syntax_late(scanner_keyword_from_text(definition->name));
+    if (late != LATE_ANYTHING && late != LATE_KEYWORD && late != LATE_CONDITION)
+        return;
+    diagnostic_hint(diagnostic_add(checker->diagnostics, definition->source, definition->name_span,
+                                   CHECK_KEYWORD_NAME,
+                                   "'%s' is a keyword too: where a device begins with it, it means "
+                                   "this definition",
+                                   definition->name),
+                    "give the device another name");
 }
 
 static void check_paths(struct checker *checker, const struct rule *rule,
@@ -376,7 +440,9 @@ static void (*const of_vms[])(struct checker *, struct source *, const struct wo
 static void (*const of_device[])(struct checker *, struct source *, const struct criterion *,
                                  bool in_rule) = {
     check_repeated_criteria,
-    check_serials,
+    check_texts,
+    check_only_not,
+    check_host_driver,
 };
 
 #define EACH(table, ...)                                                                           \
@@ -404,8 +470,10 @@ static void check_statements(struct checker *checker) {
         check_vm_words(checker, guard->source, guard->vms);
         EACH(of_device, checker, guard->source, guard->device, false);
     }
-    for (const struct definition *one = checker->syntax->definitions; one; one = one->next)
+    for (const struct definition *one = checker->syntax->definitions; one; one = one->next) {
+        check_keyword_name(checker, one);
         EACH(of_device, checker, one->source, one->device, false);
+    }
 }
 
 /* --- all of it */

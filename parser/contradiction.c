@@ -2,6 +2,7 @@
 
 #include "parser/criterion.h"
 #include "parser/print.h"
+#include "parser/resolve.h"
 
 #include <stdlib.h>
 
@@ -100,8 +101,11 @@ static bool contradiction_can_match(struct excluder *excluder, const struct matc
 
 static const char *contradiction_hint_of(const struct criterion *one, const struct criterion *other,
                                          bool in_rule) {
-    if (one->kind != other->kind)
+    unsigned bus = resolve_buses(one), needed = resolve_buses(other);
+    if (bus && needed && !(bus & needed))
         return "one is for PCI devices, the other for USB devices: leave one out";
+    if (one->kind != other->kind || one->negated != other->negated)
+        return "leave one out";
     return in_rule ? "separate two devices with ',', two ways to find one with 'or'"
                    : "write 'or' between two ways to find one device; two devices are two lines";
 }
@@ -119,7 +123,8 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
         diagnostic_add(excluder->diagnostics, source, one->span, CHECK_IMPOSSIBLE_DEVICE, "%s", "");
     if (!here)
         diagnostic_message(diagnostic, "no device '%s' is also '%s'", with, text);
-    else if (one->kind == other->kind)
+    else if (one->kind == other->kind && one->negated == other->negated &&
+             one->kind != CRITERION_BUS)
         diagnostic_message(diagnostic, "no device has both %s",
                            syntax_criterion(one->kind)->plural);
     else

@@ -3,6 +3,7 @@
 #include "parser/glob.h"
 
 #include <fnmatch.h>
+#include <stdlib.h>
 
 /* There are two buses: what is not on one is on the other. */
 static struct criterion criterion_plain_bus(const struct criterion *one) {
@@ -108,13 +109,11 @@ static bool criterion_other_text(const struct criterion *a, const struct criteri
     return strcmp(a->text, b->text) != 0;
 }
 
-/* Of a glob the part before its first wildcard counts. */
 static bool criterion_is_elsewhere(const char *hub, const char *port) {
-    size_t length = strlen(hub), fixed = strcspn(port, "*?[");
-    if (!port[fixed])
-        return !criterion_is_below(hub, port);
-    return strncmp(hub, port, fixed < length ? fixed : length) != 0 ||
-           (fixed > length && port[length] != '.');
+    char *below = memory_printf("%s.*", hub);
+    bool elsewhere = !glob_ports_meet(below, port);
+    free(below);
+    return elsewhere;
 }
 
 static bool criterion_other_place(const struct criterion *a, const struct criterion *b) {
@@ -124,10 +123,7 @@ static bool criterion_other_place(const struct criterion *a, const struct criter
     if (a->kind == CRITERION_BELOW || b->kind == CRITERION_BELOW)
         return a->kind == CRITERION_BELOW ? criterion_is_elsewhere(a->text, b->text)
                                           : criterion_is_elsewhere(b->text, a->text);
-    if (value_is_glob(a->text) && value_is_glob(b->text))
-        return false;
-    return fnmatch(value_is_glob(a->text) ? a->text : b->text,
-                   value_is_glob(a->text) ? b->text : a->text, 0) != 0;
+    return !glob_ports_meet(a->text, b->text);
 }
 
 static bool criterion_parts(const struct criterion *a, const struct criterion *b) {

@@ -110,6 +110,10 @@ static void doubt_mark_error(struct doubt_search *doubts, const struct source *s
 static bool doubt_is_bare(const struct source *source, const struct criterion *criterion) {
     const char *text = source->text + criterion->span.start;
     size_t length = strcspn(text, " \t\r\n\\");
+    if (criterion->negated || criterion->kind == CRITERION_BUS)
+        return false;
+    if (criterion->span.start + length >= criterion->span.end)
+        return true;
     for (int kind = 0; kind < CRITERION_COUNT; kind++) {
         const struct criterion_row *row = syntax_criterion(kind);
         if (row->keyword != TOKEN_END && !strncmp(text, row->text, length) && !row->text[length])

@@ -62,6 +62,7 @@ static void format_scan_pieces(struct formatter *formatter, struct source *sourc
         qsort(formatter->pieces, formatter->count, sizeof *formatter->pieces, format_by_place);
 }
 
+/* The first piece at or after that place. */
 static struct piece *format_piece_at(const struct formatter *formatter, uint32_t start) {
     size_t low = 0, high = formatter->count;
     while (low < high) {
@@ -79,13 +80,15 @@ static struct piece *format_piece_at(const struct formatter *formatter, uint32_t
 static void format_spell_criteria(struct formatter *formatter, const struct criterion *criteria) {
     for (const struct criterion *one = criteria; one; one = one->next) {
         if (one->kind != CRITERION_ID && one->kind != CRITERION_ADDRESS &&
-            one->kind != CRITERION_CLASS && one->kind != CRITERION_SUBSYSTEM)
+            one->kind != CRITERION_CLASS && one->kind != CRITERION_INTERFACE &&
+            one->kind != CRITERION_SUBSYSTEM)
             continue;
-        struct piece *piece = format_piece_at(formatter, one->span.start);
-        bool keyword = piece->token != TOKEN_WORD && piece->token != TOKEN_NUMBER;
+        struct piece *value = format_piece_at(formatter, one->span.end) - 1;
+        while (value->comment || value->token == TOKEN_NEWLINE)
+            value--;
         char *text = print_criterion_text(one);
         const char *space = strrchr(text, ' ');
-        piece[keyword].spelling = memory_strdup(space ? space + 1 : text);
+        value->spelling = memory_strdup(space ? space + 1 : text);
         free(text);
     }
 }

@@ -10,7 +10,8 @@
 enum { LONGEST = 128 };    /* bytes of a glob that are compared */
 enum { UUID_PLACES = 36 }; /* digits and dashes */
 
-static const char ALPHABET[] = "0123456789abcdef:."; /* what an address is written with */
+static const char ALPHABET[] =
+    "0123456789abcdef:.-"; /* what addresses and ports are written with */
 enum { LETTERS = sizeof ALPHABET - 1 };
 
 size_t glob_bracket_length(const char *text) {
@@ -124,10 +125,14 @@ enum {
     STATES
 };
 
-enum { ZERO = 1, HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17 };
+enum { ZERO = 1, DECIMAL = 0x3ff, HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17, DASH = 1U << 18 };
+
+/* A port is read likewise. Each number begins with a digit other than 0. */
+enum { PORT_BUS, PORT_IN_BUS, PORT_NUMBER, PORT_IN_NUMBER };
 
 struct glob_walk {
     struct places one, other;
+    bool ports; /* otherwise addresses */
     bool *seen; /* by the places in both globs and in the address */
     struct state {
         uint8_t one, other, address;
@@ -154,6 +159,15 @@ static void glob_step(struct glob_walk *walk, struct state from, uint32_t letter
         glob_visit(walk, from.one + !one->several, from.other + !other->several, address);
 }
 
+/* The letters that can be next in a port, and where they lead. */
+static void glob_step_port(struct glob_walk *walk, struct state from) {
+    bool begins = from.address == PORT_BUS || from.address == PORT_NUMBER;
+    glob_step(walk, from, begins ? DECIMAL & ~ZERO : DECIMAL,
+              from.address < PORT_NUMBER ? PORT_IN_BUS : PORT_IN_NUMBER);
+    if (!begins)
+        glob_step(walk, from, from.address == PORT_IN_BUS ? DASH : DOT, PORT_NUMBER);
+}
+
 /* The letters that can be next in an address, and where they lead. */
 static void glob_step_address(struct glob_walk *walk, struct state from) {
     static const uint32_t rest[] = {HEX, HEX, COLON, 3 /* 0 or 1 */, HEX, DOT, 0xff};
@@ -177,21 +191,26 @@ static bool glob_search(struct glob_walk *walk) {
     glob_visit(walk, 0, 0, 0);
     while (walk->open_count) {
         struct state now = walk->open[--walk->open_count];
-        if (now.one == walk->one.count && now.other == walk->other.count && now.address == WHOLE)
+        if (now.one == walk->one.count && now.other == walk->other.count &&
+            now.address == (walk->ports ? PORT_IN_NUMBER : WHOLE))
             return true;
         if (glob_is_several(&walk->one, now.one))
             glob_visit(walk, now.one + 1U, now.other, now.address);
         if (glob_is_several(&walk->other, now.other))
             glob_visit(walk, now.one, now.other + 1U, now.address);
-        glob_step_address(walk, now);
+        if (walk->ports)
+            glob_step_port(walk, now);
+        else
+            glob_step_address(walk, now);
     }
     return false;
 }
 
-bool glob_addresses_meet(const char *one, const char *other) {
+static bool glob_meet(const char *one, const char *other, bool ports) {
     if (strlen(one) > LONGEST || strlen(other) > LONGEST)
         return true;
     struct glob_walk *walk = memory_zalloc(sizeof *walk);
+    walk->ports = ports;
     glob_read_glob(&walk->one, one);
     glob_read_glob(&walk->other, other);
     size_t states = (walk->one.count + 1) * (walk->other.count + 1) * STATES;
@@ -202,4 +221,12 @@ bool glob_addresses_meet(const char *one, const char *other) {
     free(walk->open);
     free(walk);
     return meet;
+}
+
+bool glob_addresses_meet(const char *one, const char *other) {
+    return glob_meet(one, other, false);
+}
+
+bool glob_ports_meet(const char *one, const char *other) {
+    return glob_meet(one, other, true);
 }

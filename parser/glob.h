@@ -21,4 +21,7 @@ bool glob_meets_uuid(const char *glob);
  */
 bool glob_addresses_meet(const char *one, const char *other);
 
+/* The same of USB ports: a bus, a '-', and ports with '.' between them; each number from 1. */
+bool glob_ports_meet(const char *one, const char *other);
+
 #endif

@@ -116,11 +116,30 @@ static const char *resolve_synonym(const char *text) {
     return NULL;
 }
 
+/* A keyword that is a name here, as what belongs to it is missing; false: the word is another. */
+static bool resolve_hint_keyword(struct diagnostic *diagnostic, const char *text) {
+    enum token token = scanner_keyword_from_text(text);
+    if (token == TOKEN_NOT)
+        diagnostic_hint(diagnostic, "a condition or a name follows 'not': not class 09");
+    else if (token == TOKEN_BELOW)
+        diagnostic_hint(diagnostic, "a hub is found by its port: below port 1-1");
+    else if (syntax_late(token) == LATE_VALUE)
+        diagnostic_hint(diagnostic, "as a condition '%s' is followed by %s", text,
+                        syntax_criterion(syntax_criterion_of(token))->example);
+    else if (token != TOKEN_END && syntax_is_option(token))
+        diagnostic_hint(diagnostic, "the option '%s' follows 'as vfio' or 'as usb'", text);
+    else
+        return false;
+    return true;
+}
+
 static void resolve_report_undefined(struct resolver *resolver, struct source *source,
                                      const struct criterion *name) {
     struct diagnostic *diagnostic =
         diagnostic_add(resolver->diagnostics, source, name->span, CHECK_UNDEFINED_DEVICE,
                        "device '%s' is not defined", name->text);
+    if (resolve_hint_keyword(diagnostic, name->text))
+        return;
     struct suggestion suggestion = {.word = name->text};
     size_t length = strlen(name->text), cost = (resolver->count + 1) * length * length;
     if (resolver->budget >= cost) {

@@ -275,6 +275,7 @@ static bool rules_report_mistyped(struct parser *parser, struct criterion *name,
 /* "10de:* clas 03", "clas 0c03", "nay gpu" */
 static void rules_find_mistyped(struct parser *parser, struct criterion *last, struct criterion *criterion) {
     static const enum token conditions[] = {
+        TOKEN_NOT,
 #define CRITERION(name, ...) TOKEN_##name,
 #include "lexer/words.def"
     };
@@ -284,8 +285,8 @@ static void rules_find_mistyped(struct parser *parser, struct criterion *last, s
         rules_report_mistyped(parser, last, quantifiers, 2))
         return;
     if (last->kind == CRITERION_NAME && criterion->kind == CRITERION_UNREAD) {
-        enum token token = value_token_of(criterion->text);
-        if (token != TOKEN_END && rules_report_mistyped(parser, last, &token, 1))
+        const enum token tokens[] = {value_token_of(criterion->text), TOKEN_INTERFACE};
+        if (*tokens != TOKEN_END && rules_report_mistyped(parser, last, tokens, *tokens == TOKEN_CLASS ? 2 : 1))
             return;
     }
     if (criterion->kind == CRITERION_NAME)
@@ -869,18 +870,6 @@ static enum place rules_next_place(const struct parser *parser) {
 
 /* --- keywords that are younger than rule files in use: see LATE in words.def */
 
-enum next { NEXT_NOT_LATE, NEXT_NOTHING, NEXT_ANYTHING, NEXT_VALUE, NEXT_CONDITION };
-
-static const unsigned char late[TOKEN_COUNT] = {
-#define LATE(name, next) [TOKEN_##name] = NEXT_##next,
-#include "lexer/words.def"
-};
-
-static const bool late_events[EVENT_COUNT] = {
-#define LATE_EVENT(name) [EVENT_##name] = true,
-#include "lexer/words.def"
-};
-
 /* What comes next on the line, blanks and joined lines aside. */
 static const char *rules_next_text(const struct parser *parser, uint32_t at) {
     const char *text = parser->values.source->text + at;
@@ -904,7 +893,7 @@ static bool rules_comes_value(struct parser *parser, enum token criterion, uint3
     const char *word = rules_next_word(parser, at);
     enum token keyword = scanner_keyword_from_text(word);
     if (keyword != TOKEN_END)
-        return keyword == TOKEN_LIKE || (criterion == TOKEN_BELOW && keyword == TOKEN_PORT);
+        return syntax_late(keyword) == LATE_NOTHING || (criterion == TOKEN_BELOW && keyword == TOKEN_PORT);
     return *rules_next_text(parser, at) == '"' || (*word && !strchr(word, ':'));
 }
 
@@ -923,6 +912,23 @@ static bool rules_comes_condition(struct parser *parser, uint32_t at) {
     }
 }
 
+/* Whether the device begins with the keyword; otherwise it is the name of a definition. */
+static bool rules_begins_device(struct parser *parser, enum token token, uint32_t end) {
+    switch (syntax_late(token)) {
+    case LATE_ANYTHING:
+        return true;
+    case LATE_VALUE:
+    case LATE_KEYWORD:
+        return rules_comes_value(parser, token, end);
+    case LATE_CONDITION:
+        return rules_comes_condition(parser, end);
+    case LATE_NOT:
+    case LATE_NOTHING:
+        break;
+    }
+    return false;
+}
+
 /* Whether a keyword that is younger than rule files in use is a name here. */
 static bool rules_is_name(struct parser *parser, enum token token, enum place place, uint32_t end) {
     switch (place) {
@@ -939,9 +945,7 @@ static bool rules_is_name(struct parser *parser, enum token token, enum place pl
     case PLACE_EVENTS:
         return token != TOKEN_EVENT && !rules_is_action(token);
     case PLACE_DEVICE_FIRST:
-        return late[token] == NEXT_NOTHING || token == TOKEN_EVENT ||
-               (late[token] == NEXT_VALUE && !rules_comes_value(parser, token, end)) ||
-               (late[token] == NEXT_CONDITION && !rules_comes_condition(parser, end));
+        return !rules_begins_device(parser, token, end);
     case PLACE_FIELD:
     case PLACE_DEVICE:
     case PLACE_BACKEND:
@@ -956,7 +960,7 @@ static bool rules_is_name(struct parser *parser, enum token token, enum place pl
 static enum token rules_next_token(struct parser *parser, union token_value *value, struct span *span) {
     enum token token = scanner_next(parser->scanner, value, span);
     parser->place = rules_next_place(parser);
-    bool is_late = token == TOKEN_EVENT ? late_events[value->event] : late[token] != NEXT_NOT_LATE;
+    bool is_late = token == TOKEN_EVENT ? syntax_is_late_event(value->event) : syntax_late(token) != LATE_NOT;
     if (!is_late || !rules_is_name(parser, token, parser->place, span->end))
         return token;
     value->text = token == TOKEN_EVENT ? scanner_event_text(value->event) : scanner_token_text(token);
@@ -968,6 +972,8 @@ static bool rules_is_vm_before(struct parser *parser, const char *event) {
     uint32_t end = (uint32_t)(rules_next_text(parser, parser->found.span.end) - parser->values.source->text) +
                    (uint32_t)strlen(event);
     const char *after = rules_next_text(parser, end);
+    if (strchr("\r\n#", *after)) /* no event follows: the VMs of a 'never' */
+        return true;
     if (*after != ',')
         return scanner_event_from_text(rules_next_word(parser, end)) < EVENT_COUNT;
     end = (uint32_t)(after - parser->values.source->text) + 1;
@@ -983,8 +989,8 @@ static bool rules_comes_vm(struct parser *parser) {
     if (!*word)
         return *rules_next_text(parser, end) == '"';
     if (event < EVENT_COUNT)
-        return late_events[event] && rules_is_vm_before(parser, word);
-    return keyword == TOKEN_END || late[keyword] != NEXT_NOT_LATE;
+        return syntax_is_late_event(event) && rules_is_vm_before(parser, word);
+    return keyword == TOKEN_END || syntax_late(keyword) != LATE_NOT;
 }
 
 static bool rules_is_field(struct parser *parser) {

@@ -186,6 +186,22 @@ bool syntax_is_backend(enum token keyword) {
     return false;
 }
 
+enum late syntax_late(enum token keyword) {
+    static const unsigned char late[TOKEN_COUNT] = {
+#define LATE(name, next) [TOKEN_##name] = LATE_##next,
+#include "lexer/words.def"
+    };
+    return late[keyword];
+}
+
+bool syntax_is_late_event(enum event_name event) {
+    static const bool late[EVENT_COUNT] = {
+#define LATE_EVENT(name) [EVENT_##name] = true,
+#include "lexer/words.def"
+    };
+    return late[event];
+}
+
 bool syntax_is_option(enum token keyword) {
     enum part { STATEMENT, MANNER, CONDITION, IN_OPTION };
     static const bool is_option[TOKEN_COUNT] = {

@@ -336,6 +336,12 @@ enum option_kind syntax_option_of(enum token keyword);
 
 bool syntax_is_backend(enum token keyword);
 
+/* What must follow a keyword that is younger than rule files in use where a device may begin: see
+ * LATE in words.def. */
+enum late { LATE_NOT, LATE_NOTHING, LATE_ANYTHING, LATE_VALUE, LATE_KEYWORD, LATE_CONDITION };
+enum late syntax_late(enum token keyword);
+bool syntax_is_late_event(enum event_name event);
+
 /* True when the keyword can only be in an option. */
 bool syntax_is_option(enum token keyword);
 

@@ -139,8 +139,6 @@ static char *syntax_error_describe_token(const struct seen_token *found) {
 
 /* --- hints */
 
-static const char EVENT_NAMES[] = "the events are prepare, start, started, stopped, release, "
-                                  "migrate, restore, reconnect, plugged and unplugged";
 static const char NO_SEMICOLON[] =
     "There is no ';': every action has its own line in a block, between '{' and '}'";
 static const char SEPARATE[] = "separate them with ','";
@@ -153,6 +151,20 @@ static const char NO_MANNER[] = "leave it out: a definition says which device it
 static const char NO_ARGUMENT[] =
     "an action has its own line; as an argument the word is written in quotes: \"%s\"";
 static const char ONE_LINE[] = "write one statement or action per line";
+
+static void syntax_error_hint_events(struct diagnostic *diagnostic,
+                                     const struct syntax_error *error) {
+    (void)error;
+    char *names = memory_strdup("");
+    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+        memory_append(&names, "%s%s",
+                      event == 0                ? ""
+                      : event + 1 < EVENT_COUNT ? ", "
+                                                : " and ",
+                      scanner_event_text(event));
+    diagnostic_hint(diagnostic, "the events are %s", names);
+    free(names);
+}
 
 /* The word that was found, or "". */
 static const char *syntax_error_word(const struct syntax_error *error) {
@@ -424,6 +436,10 @@ static const struct hint hints[] = {
     {VM, .text = "name it, or write 'any' for every VM"},
 
     {DEVICE, .found = TOKEN_NUMBER, .hint = syntax_error_hint_number},
+    {DEVICE, .after = TOKEN_NOT, .found = TOKEN_NOT, .text = "write one 'not', or leave both out"},
+    {DEVICE, .after = TOKEN_NOT, .found = ANY_QUANTIFIER,
+     .text = "'%s' comes before the whole device: %s usb not class 09"},
+    {DEVICE, .after = TOKEN_NOT, .text = "a condition or a name follows 'not': not class 09"},
     {DEVICE, .found = ANY_QUANTIFIER, .after = ANY_QUANTIFIER,
      .text = "'any' takes the first free one, 'all' every one: write one of the two"},
     {DEVICE, .found = ANY_QUANTIFIER,
@@ -434,7 +450,7 @@ static const struct hint hints[] = {
     {DEVICE, .found = ANY_BACKEND, .hint = syntax_error_hint_backend},
     {DEVICE, .text = VALUE_A_DEVICE},
 
-    {.expected = TOKEN_EVENT, .text = EVENT_NAMES},
+    {.expected = TOKEN_EVENT, .hint = syntax_error_hint_events},
     {.only = TOKEN_VM, .text = "'vm' comes before a VM's name: vm frigate"},
     {.only = TOKEN_ATTACH,
      .text = "a guard is: never attach DEVICE, or never attach DEVICE to vm NAME"},
@@ -443,6 +459,7 @@ static const struct hint hints[] = {
     {NAME, .found = TOKEN_NEWLINE, .text = A_DEFINITION},
     {NAME, .text = "'%s' has another meaning: use another name"},
     {.only = TOKEN_IS, .text = A_DEFINITION},
+    {.only = TOKEN_PORT, .text = "a hub is found by its port: below port 1-1"},
     {.expected = TOKEN_VFIO, .hint = syntax_error_hint_backends},
 
     {ACTION, .when = syntax_error_is_event, .text = "separate events with ',': started, %s"},
@@ -562,9 +579,8 @@ static const char *syntax_error_mistyped(const struct syntax_error *error) {
         suggest(&suggestion, scanner_token_text(TOKEN_AS));
     else if (error->found.token == TOKEN_GROUP)
         suggest(&suggestion, scanner_token_text(TOKEN_WITH));
-    else if (error->found.token == TOKEN_STRING)
-        suggest(&suggestion, scanner_token_text(TOKEN_SERIAL));
-    else if (error->found.token == TOKEN_NUMBER)
+    else if (error->found.token == TOKEN_STRING || error->found.token == TOKEN_LIKE ||
+             error->found.token == TOKEN_NUMBER)
         for (int kind = 0; kind < CRITERION_COUNT; kind++)
             if (syntax_criterion(kind)->keyword != TOKEN_END)
                 suggest(&suggestion, scanner_token_text(syntax_criterion(kind)->keyword));
@@ -802,6 +818,6 @@ bool syntax_error_unknown_event(struct parse_context *context, struct span span,
     else if (suggestion.best)
         diagnostic_hint(diagnostic, "did you mean '%s'?", suggestion.best);
     else
-        diagnostic_hint(diagnostic, "%s", EVENT_NAMES);
+        syntax_error_hint_events(diagnostic, NULL);
     return suggestion.best || syntax_error_is_and(text);
 }

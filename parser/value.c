@@ -393,26 +393,29 @@ static char *value_corrected_port(const char *text) {
     return NULL;
 }
 
-/* A glob of characters that a port is written with, and a '-' outside of brackets, so that it is
- * not a glob of another kind. */
+/* A glob of the characters that a port is written with, which matches a port. */
 static bool value_is_port_glob(const char *text) {
-    if (!value_is_glob(text) || value_has_open_bracket(text) || glob_is_void(text))
-        return false;
-    bool has_dash = false, bracket = false;
-    for (; *text; text++) {
-        if (!strchr(bracket ? "0123456789-!^]" : "0123456789-.*?[", *text))
-            return false;
-        has_dash |= !bracket && *text == '-';
-        bracket = *text == '[' || (bracket && *text != ']');
-    }
-    return has_dash;
+    return value_is_glob(text) && !value_has_open_bracket(text) && !strstr(text, "**") &&
+           text[strspn(text, "0123456789-.*?[]!^")] == '\0' && glob_ports_meet(text, "*");
+}
+
+/* "1-1.**" with one '*'; the caller frees it. */
+static char *value_single_stars(const char *text) {
+    char *single = memory_strdup(text), *end = single;
+    for (; *text; text++)
+        if (*text != '*' || end == single || end[-1] != '*')
+            *end++ = *text;
+    *end = 0;
+    return single;
 }
 
 static bool value_bad_port(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
                                                    CHECK_BAD_PORT, "'%s' is not a USB port", text);
-    char *corrected = value_corrected_port(text);
-    if (corrected && strchr(text, '.'))
+    char *corrected = value_corrected_port(text), *single = value_single_stars(text);
+    if (value_is_port_glob(single))
+        diagnostic_hint(diagnostic, "did you mean '%s'?", single);
+    else if (corrected && strchr(text, '.'))
         diagnostic_hint(diagnostic, "did you mean '%s'? Its numbers have no leading zeros",
                         corrected);
     else if (corrected)
@@ -423,6 +426,7 @@ static bool value_bad_port(struct parse_context *context, struct span span, cons
         diagnostic_hint(diagnostic,
                         "a port is the bus and the ports on the way, each from 1: 1-1.4; a glob is "
                         "allowed: 1-1.*");
+    free(single);
     free(corrected);
     return false;
 }
@@ -437,7 +441,14 @@ bool value_port(struct parse_context *context, struct criterion *criterion, stru
 bool value_below(struct parse_context *context, struct criterion *criterion, struct span span,
                  const char *text) {
     criterion->text = scanner_intern(&context->syntax->texts, text, strlen(text));
-    return value_is_port(text) || value_bad_port(context, span, text);
+    if (!value_is_port_glob(text))
+        return value_is_port(text) || value_bad_port(context, span, text);
+    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_PORT,
+                                   "'below port' takes no glob"),
+                    "'below port 1-1' is everything behind that hub, at any depth; with a glob: "
+                    "port %s",
+                    text);
+    return false;
 }
 
 /* A quoted word; check.c looks at what is in it. */

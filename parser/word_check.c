@@ -3,6 +3,7 @@
 #include "lexer/character.h"
 #include "lexer/text.h"
 #include "lexer/utf8.h"
+#include "parser/glob.h"
 #include "parser/syntax_error.h"
 
 #include <ctype.h>
@@ -277,26 +278,16 @@ static void word_check_check_hidden(struct diagnostics *diagnostics, struct sour
     free(hidden);
 }
 
-/* Users with such a VM or device disable the check. */
+/* Users with such a VM disable the check. */
 static void word_check_check_quoted_glob(struct diagnostics *diagnostics, struct source *source,
-                                         struct span span, const char *text, bool vm) {
-    if (!value_is_glob(text))
-        return;
-    if (vm)
+                                         struct span span, const char *text) {
+    if (value_is_glob(text))
         diagnostic_hint(
             diagnostic_add(diagnostics, source, span, CHECK_QUOTED_GLOB,
                            "in quotes this is not a glob: only a VM named exactly '%s' is meant",
                            text),
             "remove the quotes ('?' matches a space); if a VM has that name: "
             "'virt-rules check --ignore quoted-glob'");
-    else
-        diagnostic_hint(
-            diagnostic_add(
-                diagnostics, source, span, CHECK_QUOTED_GLOB,
-                "a serial number is not a glob: only the device with exactly '%s' is meant", text),
-            "write the whole serial number, or leave 'serial' out; if it is right: 'virt-rules "
-            "check "
-            "--ignore quoted-glob'");
 }
 
 bool word_check_is_everyday_name(const char *text) {
@@ -313,7 +304,7 @@ void word_check_vm(struct diagnostics *diagnostics, struct source *source, const
         if (vm->field == FIELD_UUID && !syntax_is_uuid(vm->text))
             return; /* an error already, or a glob of UUIDs */
         if (vm->kind == WORD_QUOTED)
-            word_check_check_quoted_glob(diagnostics, source, vm->span, vm->text, true);
+            word_check_check_quoted_glob(diagnostics, source, vm->span, vm->text);
         else if (word_check_check_operators(diagnostics, source, vm))
             return;
         word_check_check_hidden(diagnostics, source, vm->span, vm->text);
@@ -321,10 +312,43 @@ void word_check_vm(struct diagnostics *diagnostics, struct source *source, const
     word_check_check_uuid(diagnostics, source, vm);
 }
 
-void word_check_serial(struct diagnostics *diagnostics, struct source *source, struct span span,
-                       const char *text) {
-    word_check_check_quoted_glob(diagnostics, source, span, text, false);
-    word_check_check_hidden(diagnostics, source, span, text);
+/* The '[' of a product's name is rarely meant as a wildcard, that of a serial number always. */
+static bool word_check_looks_like_glob(const struct criterion *criterion) {
+    return strpbrk(criterion->text, criterion->kind == CRITERION_SERIAL ? "*?[" : "*?") != NULL;
+}
+
+static void word_check_check_like(struct diagnostics *diagnostics, struct source *source,
+                                  const struct criterion *criterion) {
+    const char *text = criterion->text;
+    if (value_has_open_bracket(text))
+        diagnostic_hint(diagnostic_add(diagnostics, source, criterion->span, CHECK_SYNTAX,
+                                       "a '[' without a ']'"),
+                        "'[[]' matches a '['; '?' any character");
+    else if (glob_is_void(text))
+        diagnostic_hint(diagnostic_add(diagnostics, source, criterion->span, CHECK_SYNTAX,
+                                       "a '[...]' that no character matches"),
+                        "a range goes up: [a-z]; a class is one of [[:alpha:]], [[:digit:]] and "
+                        "the like");
+    else if (!value_is_glob(text))
+        diagnostic_hint(diagnostic_add(diagnostics, source, criterion->span, CHECK_PLAIN_LIKE,
+                                       "'like' without a wildcard: only '%s' itself is meant",
+                                       text),
+                        "for a part of the text write: like \"*%s*\"; else leave out 'like'", text);
+}
+
+void word_check_text(struct diagnostics *diagnostics, struct source *source,
+                     const struct criterion *criterion) {
+    const char *keyword = syntax_criterion(criterion->kind)->text, *text = criterion->text;
+    if (criterion->like)
+        word_check_check_like(diagnostics, source, criterion);
+    else if (word_check_looks_like_glob(criterion))
+        diagnostic_hint(diagnostic_add(diagnostics, source, criterion->span, CHECK_QUOTED_GLOB,
+                                       "this is not a glob: only the %s '%s' itself is meant",
+                                       keyword, text),
+                        "for a glob write: %s like \"%s\"; if it is right: 'virt-rules check "
+                        "--ignore quoted-glob'",
+                        keyword, text);
+    word_check_check_hidden(diagnostics, source, criterion->span, text);
 }
 
 /* --- commands */

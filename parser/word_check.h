@@ -11,8 +11,8 @@ bool word_check_is_everyday_name(const char *text);
 void word_check_vm(struct diagnostics *diagnostics, struct source *source, const struct word *vm);
 
 /* The text of `serial "..."`. */
-void word_check_serial(struct diagnostics *diagnostics, struct source *source, struct span span,
-                       const char *text);
+void word_check_text(struct diagnostics *diagnostics, struct source *source,
+                     const struct criterion *criterion);
 
 /* The path of a program or a ROM file. */
 void word_check_path(struct diagnostics *diagnostics, struct source *source, struct span span,

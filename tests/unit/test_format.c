@@ -41,6 +41,17 @@ static void hex_is_written_as_lspci_does(void **state) {
             "device X is 1ac1:089a at 0000:0a:1f.7 class 0c03 subsystem abcd:*\n");
 }
 
+static void conditions_keep_their_words(void **state) {
+    (void)state;
+    becomes("device X  is not 1AC1:089A   not at 0A:1F.7 interface 03AB  not interface 0A usb\n",
+            "device X is not 1ac1:089a not at 0000:0a:1f.7 interface 03ab not interface 0a usb\n");
+    becomes(
+        "device X is below  port 1-1 port \"1-1.[2-4]\" product  like \"C9 * A\" driver \"usb\"\n",
+        "device X is below port 1-1 port \"1-1.[2-4]\" product like \"C9 * A\" driver \"usb\"\n");
+    becomes("on vm take freed attach 1AC1:089A as usb guest  reset  off take",
+            "on vm take freed attach 1ac1:089a as usb guest reset off take\n");
+}
+
 static void names_and_strings_keep_their_case(void **state) {
     (void)state;
     becomes("on vm CAFE, 1AC1:089A, \"A\\\"B\" started run \"/X\" Y 1AC1:089A\n",
@@ -229,7 +240,10 @@ static void words(FILE *out, const char *text) {
 static void device(FILE *out) {
     words(out,
           PICK("1AC1:089a", "8086:*", "*:0001 class 03", "at 05:00.*", "0000:0A:00.1", "port 1-1.4",
-               "serial \"a\\\"b\\\\c\"", "class 0C03 subsystem 10DE:*", "coral", "coral class 12"));
+               "serial \"a\\\"b\\\\c\"", "class 0C03 subsystem 10DE:*", "coral", "coral class 12",
+               "not 1AC1:089a class 0C", "usb interface 03AB not class 0A",
+               "below port 1-1 not port \"1-1.[2-4]\"", "product like \"C9?? *\" driver uvcvideo",
+               "pci not at 0A:00.0 not coral", "port 1-1.* manufacturer \"[A, b]\""));
     if (!chance(4)) {
         words(out, " or ");
         device(out);
@@ -249,7 +263,8 @@ static void action(FILE *out) {
     }
     words(out, PICK(" as vfio", " as usb", " with group as vfio"));
     words(out, PICK("", " optional", " within 500ms after 90s", " rom off then reset",
-                    " rom \"/r\"", " unmanaged then reboot"));
+                    " rom \"/r\"", " unmanaged then reboot", " controller 1 guest reset off",
+                    " take guest reset uninitialized"));
 }
 
 static void comment(FILE *out) {
@@ -258,7 +273,8 @@ static void comment(FILE *out) {
 
 static void statement(FILE *out) {
     words(out, PICK("on vm a", "on vm ha*, \"on\" ,7", "on vm any", "on vm 2m,cafe"));
-    words(out, PICK(" started ", " started,plugged ", " reconnect , unplugged "));
+    words(out,
+          PICK(" started ", " started,plugged ", " reconnect , unplugged ", " started, freed "));
     if (chance(2)) {
         action(out);
     } else {
@@ -309,6 +325,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_stand_one_blank_apart),
         cmocka_unit_test(hex_is_written_as_lspci_does),
+        cmocka_unit_test(conditions_keep_their_words),
         cmocka_unit_test(names_and_strings_keep_their_case),
         cmocka_unit_test(blocks_are_opened_and_indented),
         cmocka_unit_test(blank_lines_part_and_no_more),

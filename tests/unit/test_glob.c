@@ -2,6 +2,7 @@
 #include "front.h"
 #include "parser/glob.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 
 static void test_brackets(void **state) {
@@ -143,6 +144,65 @@ static void test_addresses_against_all_of_a_domain(void **state) {
     assert_in_range(meet, 10, PAIRS - 10);
 }
 
+static void test_ports(void **state) {
+    (void)state;
+    static const char *const some[] = {"*",    "1-*", "1-1.*",       "[1-2]-?", "1-1.[2-4]",
+                                       "1-1*", "?-1", "1?-4.*.[!0]", "*.4",     "10-12.3.14"};
+    static const char *const none[] = {"0*", "1-0*",    "1-1.0", "1-*-*", "1-",
+                                       "*.", "1-1.*:*", "1",     ""};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (!glob_ports_meet(some[i], "*"))
+            fail_msg("no port matches %s", some[i]);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (glob_ports_meet(none[i], "*"))
+            fail_msg("a port matches %s", none[i]);
+}
+
+static bool match_port_together(const char *one, const char *other) {
+    char port[32];
+    for (unsigned i = 0; i < 12 * 12 * 13; i++) {
+        unsigned bus = i % 12, hub = i / 12 % 12, last = i / 144;
+        snprintf(port, sizeof port, last ? "%u-%u.%u" : "%u-%u", bus + 1, hub + 1, last);
+        if (!fnmatch(one, port, 0) && !fnmatch(other, port, 0))
+            return true;
+    }
+    return false;
+}
+
+/* Ports of which some characters are wildcards that are one character each, and few, so that those
+ * of two levels decide. */
+static void make_port_glob(char *glob, unsigned *seed) {
+    static const char *const pieces[] = {"?", "[1-2]", "[!1]"};
+    char port[16];
+    snprintf(port, sizeof port, "%u-%u.%u", pick(seed, 3) + 1, pick(seed, 3) + 1,
+             pick(seed, 3) + 1);
+    *glob = 0;
+    for (const char *at = port; *at; at++) {
+        char letter[2] = {*at, 0};
+        strcat(glob,
+               pick(seed, 3) || !isdigit((unsigned char)*at) ? letter : pieces[pick(seed, 3)]);
+    }
+    if (!pick(seed, 4))
+        strcpy(strchr(glob, '.'), ".*");
+}
+
+static void test_ports_against_many(void **state) {
+    (void)state;
+    unsigned seed = 5;
+    size_t meet = 0;
+    enum { PAIRS = 300 };
+    for (size_t i = 0; i < PAIRS; i++) {
+        char one[64], other[64];
+        make_port_glob(one, &seed);
+        make_port_glob(other, &seed);
+        bool expected = match_port_together(one, other);
+        meet += expected;
+        if (glob_ports_meet(one, other) != expected)
+            fail_msg("%s and %s", one, other);
+    }
+    assert_in_range(meet, 10, PAIRS - 10);
+}
+
 static void test_long_globs(void **state) {
     (void)state;
     char stars[4000];
@@ -160,6 +220,8 @@ int main(void) {
         cmocka_unit_test(test_uuids),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_addresses_against_all_of_a_domain),
+        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_ports_against_many),
         cmocka_unit_test(test_long_globs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

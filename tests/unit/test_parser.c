@@ -299,14 +299,9 @@ static void assert_hint(const char *rules, const char *name, const char *hint) {
 }
 
 static bool is_late(const char *keyword) {
-    static const enum token tokens[] = {
-#define LATE(name, next) TOKEN_##name,
-#include "lexer/words.def"
-    };
-    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
-        if (!strcmp(keyword, scanner_token_text(tokens[i])))
-            return true;
-    return !strcmp(keyword, "freed");
+    enum event_name event = scanner_event_from_text(keyword);
+    return event < EVENT_COUNT ? syntax_is_late_event(event)
+                               : syntax_late(scanner_keyword_from_text(keyword)) != LATE_NOT;
 }
 
 static void test_every_keyword_as_a_vm(void **state) {
@@ -326,6 +321,191 @@ static void test_every_keyword_as_a_vm(void **state) {
         assert_hint(rules, "syntax", quoted);
         snprintf(rules, sizeof rules, "never attach 1ac1:089a to vm b, %s\n", keywords[i]);
         assert_hint(rules, "syntax", quoted);
+    }
+    front_init(&front);
+}
+
+/* Each keyword that is younger than rule files in use, with a rule in which it is that keyword. */
+static const char *const late_roles[][2] = {
+    {"not", "on vm z started attach all usb not class 09 as usb\n"},
+    {"like", "on vm z started attach usb product like \"C9*\" as usb\n"},
+    {"below", "on vm z started attach all usb below port 1-1 as usb\n"},
+    {"pci", "on vm z started attach class 02 pci as vfio\n"},
+    {"interface", "on vm z started attach interface 0301 as usb\n"},
+    {"product", "on vm z started attach product \"C920\" as usb\n"},
+    {"manufacturer", "on vm z started attach manufacturer like \"L*\" as usb\n"},
+    {"driver", "on vm z started attach driver uvcvideo as usb\n"},
+    {"controller", "on vm z started attach 1a6e:089a as usb controller 1\n"},
+    {"guest", "on vm z started attach 1a6e:089a as usb guest reset off\n"},
+    {"uninitialized", "on vm z started attach 1a6e:089a as usb guest reset uninitialized\n"},
+    {"take", "on vm z started attach 1a6e:089a as usb take\n"},
+    {"freed", "on vm z freed attach 1a6e:089a as usb\n"},
+};
+
+static size_t count_late(void) {
+    size_t count = 0;
+    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
+        count += syntax_late(token) != LATE_NOT;
+    for (enum event_name event = 0; event < EVENT_COUNT; event++)
+        count += syntax_is_late_event(event);
+    return count;
+}
+
+static void assert_named(const struct criterion *one, const char *name) {
+    assert_int_equal(one->kind, CRITERION_NAME);
+    assert_true(one->resolved);
+    assert_string_equal(one->definition->name, name);
+}
+
+/* A VM, a definition, its uses and an argument may have such a word as their name, right beside the
+ * keyword. */
+static void test_late_keywords_as_names(void **state) {
+    (void)state;
+    assert_int_equal(sizeof late_roles / sizeof *late_roles, count_late());
+    for (size_t i = 0; i < sizeof late_roles / sizeof *late_roles; i++) {
+        const char *word = late_roles[i][0];
+        char *rules = memory_printf("device %s is 1ac1:089a\ndevice of is %s or 1ac1:089b\n%s"
+                                    "on vm %s, b, %s, name %s started, plugged attach %s, any 2 "
+                                    "%s, %s class 12 or %s as vfio\n"
+                                    "on vm b started run \"/x\" %s %s\n"
+                                    "on vm %s stopped {\n  run \"/y\" %s\n}\n"
+                                    "never attach %s to vm %s, title %s\n",
+                                    word, word, late_roles[i][1], word, word, word, word, word,
+                                    word, word, word, word, word, word, word, word, word);
+        front_check(&front, rules);
+        for (size_t j = 0; j < front.diagnostics.count; j++)
+            if (front.diagnostics.list[j].severity == SEVERITY_ERROR) {
+                diagnostic_print(&front.diagnostics, stderr, false);
+                fail_msg("%s", rules);
+            }
+        assert_string_equal(front.syntax.definitions->name, word);
+        assert_named(front.syntax.definitions->next->device, word);
+        const struct rule *role = front.syntax.rules, *rule = role->next;
+        assert_string_equal(role->vms->text, "z");
+        assert_string_equal(rule->vms->text, word);
+        assert_string_equal(rule->vms->next->next->text, word);
+        assert_int_equal(rule->vms->next->next->next->field, FIELD_NAME);
+        assert_string_equal(rule->vms->next->next->next->text, word);
+        const struct target *target = rule->actions->targets;
+        assert_named(target->device, word);
+        assert_named((target = target->next)->device, word);
+        assert_named((target = target->next)->device, word);
+        assert_int_equal(target->device->next->kind, CRITERION_CLASS);
+        assert_named(target->device->next->next, word);
+        const struct word *argument = rule->next->actions->command->next;
+        assert_word(argument, WORD_PLAIN, word, word);
+        assert_word(argument->next, WORD_PLAIN, word, word);
+        assert_string_equal(rule->next->next->vms->text, word);
+        assert_named(front.syntax.guards->device, word);
+        assert_string_equal(front.syntax.guards->vms->text, word);
+        assert_int_equal(front.syntax.guards->vms->next->field, FIELD_TITLE);
+        front_finish(&front);
+        free(rules);
+    }
+    front_init(&front);
+}
+
+/* The same keywords where no definition has the name. */
+static void test_late_keywords_in_their_roles(void **state) {
+    (void)state;
+    static const struct {
+        const char *device;
+        enum criterion_kind kind;
+        bool negated, like;
+        const char *text; /* NULL: it has none */
+        const char *covered;
+    } rows[] = {
+        {"not 1ac1:089a usb", CRITERION_ID, true, false, NULL, "not 1ac1:089a"},
+        {"not class 09 usb", CRITERION_CLASS, true, false, NULL, "not class 09"},
+        {"not pci class 09", CRITERION_BUS, true, false, NULL, "not pci"},
+        {"usb", CRITERION_BUS, false, false, NULL, "usb"},
+        {"pci", CRITERION_BUS, false, false, NULL, "pci"},
+        {"not gpu usb", CRITERION_NAME, true, false, "gpu", "not gpu"},
+        {"below port 1-1", CRITERION_BELOW, false, false, "1-1", "below port 1-1"},
+        {"not below port 1-1 usb", CRITERION_BELOW, true, false, "1-1", "not below port 1-1"},
+        {"port \"1-1.[2-4]\"", CRITERION_PORT, false, false, "1-1.[2-4]", "port \"1-1.[2-4]\""},
+        {"port 1-1.*", CRITERION_PORT, false, false, "1-1.*", "port 1-1.*"},
+        {"interface 030101", CRITERION_INTERFACE, false, false, NULL, "interface 030101"},
+        {"product \"a b\"", CRITERION_PRODUCT, false, false, "a b", "product \"a b\""},
+        {"product like \"a*\"", CRITERION_PRODUCT, false, true, "a*", "product like \"a*\""},
+        {"serial like \"?\"", CRITERION_SERIAL, false, true, "?", "serial like \"?\""},
+        {"manufacturer \"x\"", CRITERION_MANUFACTURER, false, false, "x", "manufacturer \"x\""},
+        {"driver uvcvideo", CRITERION_DRIVER, false, false, "uvcvideo", "driver uvcvideo"},
+        {"driver vfio-pci", CRITERION_DRIVER, false, false, "vfio-pci", "driver vfio-pci"},
+        {"driver \"serial\"", CRITERION_DRIVER, false, false, "serial", "driver \"serial\""},
+        {"driver take", CRITERION_DRIVER, false, false, "take", "driver take"},
+        {"at 10000:e1:00.0", CRITERION_ADDRESS, false, false, "10000:e1:00.0", "at 10000:e1:00.0"},
+        {"not 10000000:e1:00.* pci", CRITERION_ADDRESS, true, false, "10000000:e1:00.*",
+         "not 10000000:e1:00.*"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *rules = memory_printf("device x is %s or %s\nnever attach %s to vm a\n"
+                                    "on vm a started attach all %s, %s as usb\n",
+                                    rows[i].device, rows[i].device, rows[i].device, rows[i].device,
+                                    rows[i].device);
+        parse(rules);
+        const struct criterion *devices[] = {front.syntax.definitions->device,
+                                             front.syntax.guards->device,
+                                             front.syntax.rules->actions->targets->device,
+                                             front.syntax.rules->actions->targets->next->device};
+        for (size_t j = 0; j < sizeof devices / sizeof *devices; j++) {
+            assert_criterion(devices[j], rows[i].kind, true, rows[i].covered);
+            assert_int_equal(devices[j]->negated, rows[i].negated);
+            assert_int_equal(devices[j]->like, rows[i].like);
+            if (rows[i].text)
+                assert_string_equal(devices[j]->text, rows[i].text);
+        }
+        assert_int_equal(devices[2]->kind == CRITERION_BUS ? devices[2]->bus : BUS_NEEDS_USB,
+                         strstr(rows[i].covered, "pci") && rows[i].kind == CRITERION_BUS
+                             ? BUS_NEEDS_PCI
+                             : BUS_NEEDS_USB);
+        front_finish(&front);
+        free(rules);
+    }
+    front_init(&front);
+}
+
+static void test_options_of_usb(void **state) {
+    (void)state;
+    parse("on vm a started, freed attach 1a6e:089a as usb controller 015 guest reset on take");
+    assert_int_equal(front.syntax.rules->events->next->event, EVENT_FREED);
+    const struct action_option *option = front.syntax.rules->actions->options;
+    assert_int_equal(option->kind, OPTION_CONTROLLER);
+    assert_int_equal(option->number, 15);
+    covers(option->span, "controller 015");
+    option = option->next;
+    assert_int_equal(option->kind, OPTION_GUEST_RESET);
+    assert_string_equal(option->text, "on");
+    covers(option->span, "guest reset on");
+    option = option->next;
+    assert_int_equal(option->kind, OPTION_TAKE);
+    assert_null(option->next);
+}
+
+/* After 'name', 'title' or 'uuid' it depends on what follows. */
+static void test_freed_after_a_field(void **state) {
+    (void)state;
+    static const struct {
+        const char *rules, *vm;
+        enum word_field field;
+        enum event_name event;
+    } rows[] = {
+        {"on vm name freed run \"/x\"", "name", FIELD_ANY, EVENT_FREED},
+        {"on vm name freed, started run \"/x\"", "name", FIELD_ANY, EVENT_FREED},
+        {"on vm name freed {\nrun \"/x\"\n}", "name", FIELD_ANY, EVENT_FREED},
+        {"on vm name freed started run \"/x\"", "freed", FIELD_NAME, EVENT_STARTED},
+        {"on vm title freed freed run \"/x\"", "freed", FIELD_TITLE, EVENT_FREED},
+        {"on vm name freed, b started run \"/x\"", "freed", FIELD_NAME, EVENT_STARTED},
+        {"on vm name take started run \"/x\"", "take", FIELD_NAME, EVENT_STARTED},
+        {"on vm freed freed run \"/x\"", "freed", FIELD_ANY, EVENT_FREED},
+        {"on vm freed, freed freed run \"/x\"", "freed", FIELD_ANY, EVENT_FREED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        parse(rows[i].rules);
+        assert_string_equal(front.syntax.rules->vms->text, rows[i].vm);
+        assert_int_equal(front.syntax.rules->vms->field, rows[i].field);
+        assert_int_equal(front.syntax.rules->events->event, rows[i].event);
+        front_finish(&front);
     }
     front_init(&front);
 }
@@ -526,8 +706,7 @@ static void test_hints(void **state) {
         {"on vm a started attach 2 1ac1:089a as vfio", "syntax", "did you mean 'any 2'?"},
         {"on vm a started attach", "syntax", "a device is an id"},
         {"on vm a started attach device 1ac1:089a as vfio", "syntax", "leave out 'device'"},
-        {"on vm a started attach usb 1a6e:089a", "syntax",
-         "say how: 'as vfio' for PCI"},
+        {"on vm a started attach usb 1a6e:089a", "syntax", "say how: 'as vfio' for PCI"},
         {"on vm a started attach clas 03 as vfio", "syntax", "did you mean 'class'?"},
         {"on vm a started attach serail \"x\" as usb", "syntax", "did you mean 'serial'?"},
         {"on vm a started attach serial x as usb", "syntax", "in quotes: \"x\""},
@@ -943,6 +1122,10 @@ int main(void) {
         cmocka_unit_test_teardown(test_several_files_in_order, finish),
         cmocka_unit_test_teardown(test_every_keyword_as_a_vm, finish),
         cmocka_unit_test_teardown(test_every_lump_as_a_vm, finish),
+        cmocka_unit_test_teardown(test_late_keywords_as_names, finish),
+        cmocka_unit_test_teardown(test_late_keywords_in_their_roles, finish),
+        cmocka_unit_test_teardown(test_options_of_usb, finish),
+        cmocka_unit_test_teardown(test_freed_after_a_field, finish),
         cmocka_unit_test_teardown(test_hints, finish),
         cmocka_unit_test_teardown(test_expected, finish),
         cmocka_unit_test_teardown(test_every_wrong_line, finish),

@@ -254,7 +254,9 @@ static void test_classes(void **state) {
 
 static void test_ports(void **state) {
     (void)state;
-    static const char *const rows[] = {"1-1", "1-1.4", "10-12.3.14", "1-10"};
+    static const char *const rows[] = {"1-1",   "1-1.4",       "10-12.3.14",    "1-10",
+                                       "1-*",   "1-1.*",       "1-1.[2-4]",     "?-1",
+                                       "1-1.?", "[12]-1.[!3]", "\"1-1.[2-4]\"", "\"1-1\""};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[32];
         snprintf(text, sizeof text, "port %s", rows[i]);
@@ -279,7 +281,19 @@ static void test_ports(void **state) {
         {"at 03:00.[89]", "bad-address", "a bus and a slot"},
         {"at 03:[2-9]?.0", "bad-address", "a bus and a slot"},
         {"at 03:00.[5-0]", "bad-address", "a bus and a slot"},
-        {"port 1-1.**x", "bad-port", "1-1.4"},
+        {"port 1-1.**", "bad-port", "did you mean '1-1.*'?"},
+        {"port 1-1-*", "bad-port", "1-1.4"},
+        {"port 1-1.[", "bad-port", "1-1.4"},
+        {"port 1-1.[z]", "bad-port", "1-1.4"},
+        {"port 1-1.[3-2]", "bad-port", "1-1.4"},
+        {"port 1-0*", "bad-port", "1-1.4"},
+        {"port *:00.0", "bad-port", "1-1.4"},
+        {"below port 1-1.*", "bad-port", "at any depth"},
+        {"below port 001-1.4", "bad-port", "did you mean '1-1.4'?"},
+        {"interface 03010", "bad-class", "03 is every display"},
+        {"interface 0x0301", "bad-class", "did you mean '0301'?"},
+        {"driver uvc/video", "bad-driver", "lspci -k"},
+        {"driver \"\"", "bad-driver", "lspci -k"},
         {"port 1-1.4:1.0", "bad-port", "1-1.4"},
     };
     ASSERT_BAD(bad);

@@ -16,7 +16,11 @@ on vm b plugged, unplugged {
 }
 on vm c prepare, start, stopped, release, migrate, restore run "/z"
 on vm d started { run "/x" }
+device cam is product like "C9?? *" or manufacturer "Logitech" interface 0e01
+device behind is below port 1-1 not class 09 not product like "* Hub" not cam
+on vm f started, freed attach all behind, port "2-1.[2-4]", usb serial like "DE*" as usb controller 0 guest reset off take
 on vm e started attach 1111:2222 as vfio then reset
+never attach usb interface 0301 to vm f
 never attach class 0106
 never attach stick or coral to vm z
 never attach at 00:1f.* to vm x, "y"
