@@ -216,6 +216,26 @@ static void devices(void **state) {
          "device-unpassable", 30, "IOMMU");
 }
 
+/* A hub among what a rule means is no mistake of the rule. */
+static void devices_by_their_texts_and_places(void **state) {
+    (void)state;
+    static const char dock[] = "tests/hosts/dock";
+    says(dock, "on vm frigate started attach all below port 1-1 as usb", NULL, 0, NULL);
+    says(dock, "on vm frigate started attach product like \"*C9?0*\" below port 10-1 as usb",
+         "device-absent", 30, "below port 10-1");
+    says(dock, "on vm frigate started attach product like \"*C9?0*\" port 10-* as usb", NULL, 0,
+         NULL);
+    says(dock, "on vm frigate started attach product like \"*C9?0*\" as usb", "device-ambiguous",
+         30, "2 devices are product like");
+    says(dock, "on vm frigate started attach interface 0301 not driver usbhid as usb",
+         "device-absent", 30, "interface 0301 not driver usbhid");
+    says(dock, "on vm frigate started attach all port 1-1.3 as usb", "device-absent", 30,
+         "except hubs, which cannot be assigned");
+    says(dock, "on vm frigate started attach port 1-1.3 as usb", "device-unpassable", 30,
+         "is a hub");
+    says(dock, "on vm frigate started, plugged attach all port 1-1.3 as usb", NULL, 0, NULL);
+}
+
 static void devices_that_may_be_away(void **state) {
     (void)state;
     says("tests/hosts/nas", "on vm frigate started attach 1234:5678 as vfio optional", NULL, 0,
@@ -574,6 +594,7 @@ int main(void) {
         cmocka_unit_test(a_near_name_is_suggested),
         cmocka_unit_test(unknown_vms_are_not_judged),
         cmocka_unit_test(devices),
+        cmocka_unit_test(devices_by_their_texts_and_places),
         cmocka_unit_test(devices_that_may_be_away),
         cmocka_unit_test(what_never_forbids),
         cmocka_unit_test(severities_are_the_users),

@@ -239,6 +239,7 @@ static void what_usb_devices_say_of_themselves(void **state) {
         {"pci not driver igb", "0000:02:00.0", "0000:02:00.0"},
         {"usb port 2-* not driver usbip-host", "2-3", "2-1 2-3"},
         {"product \"x\" or port 2-1 or driver igb", "2-1 0000:01:00.0", "2-1 0000:01:00.0"},
+        {"product \"x\" or port 9-9", "", "2-1"},
         {"product \"x\" port 1-1 or serial \"A1\" port 1-1.2", "1-1.2", "1-1.2"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

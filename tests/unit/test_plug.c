@@ -268,6 +268,56 @@ static void what_went_is_known_as_it_was(void **state) {
     assert_logged("\"event\":\"unplugged\",\"action\":\"run\"");
 }
 
+/* Each device behind a hub has an event of its own, the hub itself first. */
+static void a_hub_with_what_is_behind_it(void **state) {
+    (void)state;
+    set_rules("device sticks is below port 1-1\n"
+              "on vm frigate started, plugged attach all sticks as usb\n");
+    shell("cd %s/sys/bus/usb/devices && mkdir away && mv 1-1.[124]* away", host_root);
+    assert_true(came(stick("1-1", 0x05e3, 0x0608, 2), 10));
+    assert_string_equal(changes(), "");
+    assert_string_equal(log_text(), "");
+    shell("cd %s/sys/bus/usb/devices && mv away/1-1.1* .", host_root);
+    assert_true(came(stick("1-1.1", 0x1cf1, 0x0030, 3), 11));
+    assert_string_equal(changes(), "attach frigate 1/3 1cf1:0030\n");
+    shell("cd %s/sys/bus/usb/devices && mv away/1-1.4* .", host_root);
+    assert_true(came(CORAL, 12));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    shell("cd %s/sys/bus/usb/devices && rm -r 1-1 1-1:* 1-1.*", host_root);
+    assert_true(went(CORAL, 13));
+    assert_true(went(stick("1-1.1", 0x1cf1, 0x0030, 3), 14));
+    assert_true(went(stick("1-1", 0x05e3, 0x0608, 2), 15));
+    assert_string_equal(changes(), "detach frigate 1/3 1cf1:0030\ndetach frigate 1/5 1a6e:089a\n");
+}
+
+/* A hub behind that hub is an event of the rule too, and nothing that is missing. */
+static void a_hub_behind_a_hub(void **state) {
+    (void)state;
+    set_rules("on vm frigate started, plugged attach all below port 1-1 as usb\n");
+    shell("cd %s/sys/bus/usb/devices && rm 1-1.[12]*", host_root);
+    shell(FIND "echo 09 >$d/bDeviceClass", host_root, PORT);
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "");
+    assert_string_equal(log_text(), "");
+}
+
+/* The device is out of sysfs, and the kernel's event has neither its product nor its interfaces. */
+static void what_went_has_the_texts_that_it_had(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged, unplugged {\n"
+              "    detach product like \"ConBee*\" manufacturer \"dresden elektronik\" "
+              "interface 0a not driver x\n"
+              "    run \"/bin/echo\" seen\n}\n");
+    assert_true(came(stick("1-1.2", 0x1cf1, 0x0030, 4), 10));
+    assert_logged("seen");
+    shell("rm %s/virt-rules.log", state_path);
+    pull("1-1.2");
+    struct device left = stick("1-1.2", 0x1cf1, 0x0030, 4);
+    left.unknown = DEVICE_UNKNOWN_ALL;
+    assert_true(went(left, 11));
+    assert_logged("\"event\":\"unplugged\",\"action\":\"run\"");
+}
+
 static void a_program_runs_once_a_device(void **state) {
     (void)state;
     set_rules("on vm frigate plugged, unplugged run \"/bin/echo\" seen");
@@ -607,6 +657,9 @@ int main(void) {
         TEST(what_left_the_host_leaves_the_vm),
         TEST(it_comes_back_with_another_id),
         TEST(what_went_is_known_as_it_was),
+        TEST(a_hub_with_what_is_behind_it),
+        TEST(a_hub_behind_a_hub),
+        TEST(what_went_has_the_texts_that_it_had),
         TEST(a_program_runs_once_a_device),
         TEST(what_stands_runs_no_program),
         TEST(a_device_that_is_lost_each_time_waits_longer_each_time),
