@@ -11,8 +11,8 @@
 static const struct command *const commands[] = {
     &command_check_row,  &command_plan_row,   &command_explain_row, &command_devices_row,
     &command_doctor_row, &command_status_row, &command_log_row,     &command_fmt_row,
-    &command_dump_row,   &command_apply_row,  &command_detach_row,  &command_run_row,
-    &command_plug_row,   &command_watch_row,
+    &command_dump_row,   &command_apply_row,  &command_detach_row,  &command_park_row,
+    &command_unpark_row, &command_run_row,    &command_plug_row,    &command_watch_row,
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

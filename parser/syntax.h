@@ -276,6 +276,8 @@ char *value_corrected_address(const char *text);
 enum token value_token_of(const char *text);
 /* The keyword that the text is, except for upper case; else NULL. */
 const char *value_lower_case(const char *text);
+/* "500ms", "5s" or "2m", at most DURATION_LIMIT_MS. False: it is not one. */
+bool value_read_duration(uint32_t *milliseconds, const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);
 bool value_controller(struct parse_context *context, unsigned *number, struct span span,

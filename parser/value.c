@@ -620,15 +620,27 @@ static const char *value_known_unit(const char *unit) {
     return NULL;
 }
 
+/* Milliseconds of a unit; 0: it is not one. */
+static unsigned long long value_unit_scale(const char *unit) {
+    return !strcmp(unit, "ms") ? 1 : !strcmp(unit, "s") ? 1000 : !strcmp(unit, "m") ? 60000 : 0;
+}
+
+bool value_read_duration(uint32_t *milliseconds, const char *text) {
+    char *unit = NULL;
+    unsigned long long number = strtoull(text, &unit, 10), scale = value_unit_scale(unit);
+    if (!isdigit((unsigned char)*text) || !scale || number > DURATION_LIMIT_MS / scale)
+        return false;
+    *milliseconds = (uint32_t)(number * scale);
+    return true;
+}
+
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text) {
     char *unit = NULL;
     unsigned long long number = strtoull(text, &unit, 10);
-    unsigned long long scale = !strcmp(unit, "ms")  ? 1
-                               : !strcmp(unit, "s") ? 1000
-                               : !strcmp(unit, "m") ? 60000
-                                                    : 0;
-    if (!isdigit((unsigned char)*text) || !scale) {
+    if (value_read_duration(milliseconds, text))
+        return true;
+    if (!isdigit((unsigned char)*text) || !value_unit_scale(unit)) {
         struct diagnostic *diagnostic =
             diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DURATION,
                            "'%s' is not a duration", text);
@@ -642,15 +654,10 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
                             "a duration is a whole number and its unit: 500ms, 5s or 2m");
         return false;
     }
-    if (number > DURATION_LIMIT_MS / scale) {
-        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span,
-                                       CHECK_BAD_DURATION, "'%s' is longer than the limit of 1440m",
-                                       text),
-                        "the limit is 24 hours");
-        return false;
-    }
-    *milliseconds = (uint32_t)(number * scale);
-    return true;
+    diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_DURATION,
+                                   "'%s' is longer than the limit of 1440m", text),
+                    "the limit is 24 hours");
+    return false;
 }
 
 bool value_controller(struct parse_context *context, unsigned *number, struct span span,

@@ -151,6 +151,14 @@ static void action_attach_refuse_absent(struct planner *planner, const struct ac
                                     "'within 30s' waits for it");
 }
 
+/* Whatever device the target means. */
+static void action_attach_skip_parked(struct planner *planner, const struct action_ref *ref) {
+    struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, NULL);
+    entry->refusal = REFUSED_PARKED;
+    entry->message = memory_strdup("the VM is parked");
+    entry->hint = memory_strdup("'virt-rules unpark' ends that, and the rules apply again");
+}
+
 /* Two VMs have the title that the rule names: what only one of them can have goes to neither. */
 static bool action_attach_refuse_same_title(struct planner *planner, const struct action_ref *ref,
                                             size_t device_count) {
@@ -326,6 +334,10 @@ static bool action_attach_leave_hubs(struct planner *planner, const struct actio
 }
 
 void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
+    if (planner->request->parked) {
+        action_attach_skip_parked(planner, ref);
+        return;
+    }
     enum bus bus = backend_type(ref->action->backend)->bus;
     struct device_list matched = planner_matching(planner, ref->target), devices = {0};
     const struct device *wrong_bus = NULL;

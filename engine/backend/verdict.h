@@ -29,6 +29,7 @@
     ROW(REFUSED_NO_USB, "no-usb", CHECK_NONE)                                                      \
     ROW(REFUSED_NO_USB_PORT, "no-usb-port", CHECK_NONE)                                            \
     ROW(REFUSED_EVENT, "wrong-event", CHECK_NONE)                                                  \
+    ROW(REFUSED_PARKED, "parked", CHECK_NONE) /* the VM is */                                      \
     ROW(REFUSED_SAME_TITLE, "same-title", CHECK_NONE)                                              \
     ROW(REFUSED_PROGRAM, "unsafe-program", CHECK_NONE)
 

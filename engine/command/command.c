@@ -119,6 +119,24 @@ char *command_libvirt_note(const struct virt_error *error) {
     return memory_printf(VIRT_NO_ANSWER "%s", virt_error_reason(error));
 }
 
+int command_fail_virt(const struct virt_error *error, bool json) {
+    if (json && (error->kind == VIRT_NO_REPLY || error->kind == VIRT_UNREACHABLE)) {
+        struct json_object *document = text_json_object();
+        char *note = command_libvirt_note(error);
+        command_print_json(document, note);
+        free(note);
+    }
+    return command_fail(error->failure.message, error->failure.hint);
+}
+
+void command_put_log_lines(struct json_object *array, char *lines) {
+    for (char *line; (line = strsep(&lines, "\n"));) {
+        struct json_object *entry = text_parse_json(line, strlen(line));
+        if (entry)
+            text_json_append(array, entry);
+    }
+}
+
 void command_print_json(struct json_object *document, const char *note) {
     if (note)
         text_put_json(document, "note", note);
@@ -233,6 +251,18 @@ bool command_has_empty_word(const struct command_line *line) {
             command_usage(line->command, "argument %d is empty", i + 1);
             return true;
         }
+    return false;
+}
+
+bool command_has_one_vm(const struct command_line *line, int *status) {
+    *status = EXIT_USAGE;
+    if (!line->word_count)
+        command_usage(line->command, "give a VM");
+    else if (line->word_count > 1)
+        command_usage(line->command,
+                      "too many arguments: give one VM (in quotes if its name has a space)");
+    else
+        return !command_has_empty_word(line);
     return false;
 }
 

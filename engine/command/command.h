@@ -34,7 +34,7 @@ struct command {
 extern const struct command command_check_row, command_plan_row, command_explain_row,
     command_devices_row, command_doctor_row, command_status_row, command_log_row, command_fmt_row,
     command_dump_row, command_apply_row, command_detach_row, command_run_row, command_plug_row,
-    command_watch_row;
+    command_watch_row, command_park_row, command_unpark_row;
 
 /* A parsed command line. A command with options of its own puts this first in its own struct. */
 struct command_line {
@@ -119,6 +119,14 @@ int command_two_vms(const char *title, const struct domain *first, const struct 
 char *command_libvirt_note(const struct virt_error *error);
 /* Adds "note" to the document unless it is NULL, and prints the document; takes the document. */
 void command_print_json(struct json_object *document, const char *note);
+
+/* Says why libvirt did not do what was asked, as command_fail(); with `json` also in a document,
+ * when it could not be asked. */
+int command_fail_virt(const struct virt_error *error, bool json);
+/* Adds the log's entries, a JSON text a line, to the array. */
+void command_put_log_lines(struct json_object *array, char *lines);
+/* Whether the operands are one VM; else `*status` is EXIT_USAGE, after saying so. */
+bool command_has_one_vm(const struct command_line *line, int *status);
 
 /* Sets a key to the number, or to null when it is negative: not known. */
 void command_put_number(struct json_object *object, const char *key, int number);

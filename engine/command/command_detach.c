@@ -4,9 +4,7 @@
 #include "engine/host/source_sysfs.h"
 #include "engine/trigger/freed.h"
 #include "engine/trigger/manual_detach.h"
-#include "lexer/text.h"
 
-#include <json-c/json.h>
 #include <stdlib.h>
 
 static int command_detach_show(const struct manual_detach *detach, bool json) {
@@ -17,24 +15,14 @@ static int command_detach_show(const struct manual_detach *detach, bool json) {
     return status;
 }
 
-static int command_detach_fail(const struct virt_error *error, bool json) {
-    if (json && (error->kind == VIRT_NO_REPLY || error->kind == VIRT_UNREACHABLE)) {
-        struct json_object *document = text_json_object();
-        char *note = command_libvirt_note(error);
-        command_print_json(document, note);
-        free(note);
-    }
-    return command_fail(error->failure.message, error->failure.hint);
-}
-
 static int command_detach_device(struct manual_detach_request *request, bool dry, bool json) {
     struct manual_detach detach;
     struct virt_error error;
     int status;
     if (virt_asker_connect(&request->virt, NULL, &error) < 0)
-        return command_detach_fail(&error, json);
+        return command_fail_virt(&error, json);
     if (manual_detach_init(&detach, request, &error) < 0) {
-        status = command_detach_fail(&error, json);
+        status = command_fail_virt(&error, json);
     } else {
         if (dry) {
             status = command_detach_show(&detach, json);

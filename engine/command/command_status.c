@@ -124,6 +124,7 @@ static const char *command_status_colour_of(const struct status_row *row) {
     case STATE_WAITING:
     case STATE_ATTACHING:
     case STATE_DETACHING:
+    case STATE_PARKED:
         return YELLOW;
     case STATE_ABSENT:
         return row->optional ? YELLOW : RED;
@@ -258,11 +259,27 @@ static void command_status_show_all_calls(const struct view *view, struct json_o
     free((void *)all);
 }
 
+/* --- parked VMs */
+
+static void command_status_print_parked(const struct status_vm *vm) {
+    const char *since = vm->vm_state.parked_since;
+    if (!since)
+        return;
+    char *label = command_status_vm_text(vm), *time = log_read_time_text(since);
+    printf("VM %s: parked since ", label);
+    text_print_string(stdout, time);
+    puts("; 'virt-rules unpark' ends that");
+    free(label);
+    free(time);
+}
+
 /* --- text, all of it */
 
 static void command_status_print_nothing(const struct view *view, const struct status *status) {
     if (!view->vm && !view->line.domain_xml) {
         puts("No running VM has a device, and no rule wants one.");
+        for (size_t i = 0; i < status->count; i++)
+            command_status_print_parked(&status->vms[i]);
         return;
     }
     const struct status_vm *vm = &status->vms[0];
@@ -270,6 +287,7 @@ static void command_status_print_nothing(const struct view *view, const struct s
     text_print_string(stdout, domain_label(vm->domain));
     puts(vm->running ? " has no device, and no rule wants one."
                      : " is not running, and no rule wants a device for it.");
+    command_status_print_parked(vm);
 }
 
 static void command_status_print_text(const struct view *view, const struct status *status) {
@@ -289,6 +307,7 @@ static void command_status_print_text(const struct view *view, const struct stat
             command_status_print_row(&table, &status->vms[i], &status->vms[i].rows[j]);
     for (size_t i = 0; i < status->count; i++) {
         const struct domain *domain = status->vms[i].domain;
+        command_status_print_parked(&status->vms[i]);
         if (status->vms[i].running)
             command_status_show_calls(view, domain_key(domain), domain_label(domain), domain, NULL);
     }
@@ -348,6 +367,8 @@ static struct json_object *command_status_vm_json(const struct view *view,
     text_put_json(object, "title", vm->domain->title);
     text_put_json(object, "uuid", vm->domain->uuid);
     text_json_add(object, "running", text_json_boolean(vm->running));
+    text_json_add(object, "parked", text_json_boolean(vm->vm_state.parked_since != NULL));
+    text_put_json(object, "parked_since", vm->vm_state.parked_since);
     text_json_add(object, "devices", rows);
     if (vm->running)
         command_status_show_calls(view, domain_key(vm->domain), NULL, vm->domain, object);

@@ -91,7 +91,7 @@ _virt_rules_word() {
 # The name of operand number $2 of command $1.
 _virt_rules_operand() {
     case $1:$2 in
-    plan:1 | explain:1 | status:1 | log:1 | detach:1 | run:1) echo VM ;;
+    plan:1 | explain:1 | status:1 | log:1 | detach:1 | park:1 | unpark:1 | run:1) echo VM ;;
     plan:2 | explain:2 | run:2) echo EVENT ;;
     apply:*) echo VM ;;
     plan:3 | explain:3 | plug:2 | detach:2) echo DEVICE ;;

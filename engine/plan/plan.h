@@ -21,6 +21,7 @@ struct plan_request {
     size_t kept_count;
     bool takes_nothing; /* no device of another VM, whatever the rules say */
     bool partial;       /* files with errors are left out of the program */
+    bool parked;        /* the VM is, see vm_state.h: nothing is attached to it */
     /* The directory below which the plan checks programs, "" for the running system. NULL: they are
      * checked when they are started. */
     const char *program_root;
@@ -34,8 +35,8 @@ enum plan_kind {
 
 struct plan_entry {
     enum plan_kind kind;
-    enum refusal refusal; /* of PLAN_SKIPPED: REFUSED_ABSENT or REFUSED_TOO_FEW with `optional`;
-                             else REFUSED_NOT */
+    enum refusal refusal; /* of PLAN_SKIPPED: REFUSED_ABSENT or REFUSED_TOO_FEW with `optional`, or
+                             REFUSED_PARKED; else REFUSED_NOT */
     const struct rule *rule;
     const struct action *action;
     const struct target *target; /* NULL: run */

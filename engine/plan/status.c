@@ -6,8 +6,8 @@
 #include <string.h>
 
 const char *status_state_name(enum device_state state) {
-    static const char *const names[] = {"attached", "absent", "refused",   "lost",     "failed",
-                                        "waiting",  "off",    "attaching", "detaching"};
+    static const char *const names[] = {"attached", "absent", "refused",   "lost",      "failed",
+                                        "waiting",  "off",    "attaching", "detaching", "parked"};
     return names[state];
 }
 
@@ -54,6 +54,7 @@ static enum status_outcome status_outcome_of(const struct vm_state_result *resul
         return OUTCOME_DETACHED;
     case RESULT_RAN:
     case RESULT_WAITING:
+    case RESULT_PARKED:
         break;
     }
     return OUTCOME_OTHER;
@@ -160,6 +161,13 @@ static void status_set_missing(struct status_row *row, const struct past *past) 
     row->hint = memory_strdup("'virt-rules apply' attaches it");
 }
 
+/* Also what it could not have any more: 'unpark' says so. */
+static void status_set_parked(struct status_row *row, const struct vm_state *vm_state) {
+    row->state = STATE_PARKED;
+    row->since = vm_state->parked_since;
+    row->hint = memory_strdup("'virt-rules unpark' attaches it again");
+}
+
 /* The plan knows more of the reason than the result. */
 static void status_set_impossible(struct status_row *row, const struct past *past,
                                   const struct plan_entry *entry) {
@@ -236,6 +244,8 @@ static void status_set_state(const struct maker *maker, struct status_row *row,
     struct past past = status_past_of(&maker->vm->vm_state, row, entry && entry->kind == PLAN_STEP);
     if (!entry || (entry->kind == PLAN_SKIPPED && !entry->refusal))
         status_set_attached(row, &past);
+    else if (entry->kind == PLAN_STEP && maker->vm->vm_state.parked_since)
+        status_set_parked(row, &maker->vm->vm_state);
     else if (entry->kind == PLAN_STEP)
         status_set_missing(row, &past);
     else
@@ -280,6 +290,37 @@ static void status_add_hostdevs(const struct maker *maker) {
             continue;
         free(row->error);
         row->error = memory_strdup("the host no longer has it");
+    }
+}
+
+static bool status_has_address(const struct status_vm *vm, const char *address) {
+    for (size_t i = 0; i < vm->count; i++)
+        if (vm->rows[i].device && !strcmp(vm->rows[i].device->address, address))
+            return true;
+    return false;
+}
+
+static const struct device *status_find_noted(const struct host *host,
+                                              const struct vm_state_device *noted) {
+    for (size_t i = 0; i < host->count; i++)
+        if (vm_state_device_is(noted, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
+}
+
+/* What 'park' took out and no rule wants at `started`. */
+static void status_add_parked(const struct maker *maker) {
+    const struct vm_state *vm_state = &maker->vm->vm_state;
+    for (size_t i = 0; i < vm_state->parked_count && vm_state->parked_since; i++) {
+        const struct vm_state_device *noted = &vm_state->parked[i];
+        if (status_has_address(maker->vm, noted->address))
+            continue;
+        struct status_row *row = status_add_row(maker);
+        row->device = status_find_noted(maker->request->host, noted);
+        if (!row->device)
+            row->wanted =
+                memory_printf("%s %04x:%04x", noted->address, noted->id.vendor, noted->id.device);
+        status_set_parked(row, vm_state);
     }
 }
 
@@ -368,8 +409,10 @@ static void status_add_vm(struct status *status, const struct status_request *re
     const struct maker maker = {request, &vm};
     status_load_vm_state(&maker);
     status_add_plan(&maker);
-    if (vm.running)
+    if (vm.running) {
         status_add_hostdevs(&maker);
+        status_add_parked(&maker);
+    }
     if (!vm.running && !request->vm && !status_has_named_row(&vm)) {
         status_finish_vm(&vm);
         return;
@@ -414,10 +457,16 @@ static bool status_is_problem(const struct status_row *row) {
     return row->rule && !row->optional && !good;
 }
 
+static size_t status_problems_of(const struct status_vm *vm) {
+    size_t count = 0;
+    for (size_t i = 0; i < vm->count && !vm->vm_state.parked_since; i++)
+        count += status_is_problem(&vm->rows[i]);
+    return count;
+}
+
 size_t status_problems(const struct status *status) {
     size_t count = 0;
     for (size_t i = 0; i < status->count; i++)
-        for (size_t j = 0; j < status->vms[i].count; j++)
-            count += status_is_problem(&status->vms[i].rows[j]);
+        count += status_problems_of(&status->vms[i]);
     return count;
 }

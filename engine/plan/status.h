@@ -20,6 +20,7 @@ enum device_state {
     STATE_OFF,       /* the VM does not run */
     STATE_ATTACHING, /* libvirt has not answered yet */
     STATE_DETACHING, /* the same */
+    STATE_PARKED,    /* possible, and nothing is attached to a VM that is parked */
 };
 
 struct status_row {
@@ -70,7 +71,7 @@ void status_init(struct status *status, const struct status_request *request);
 void status_finish(struct status *status);
 
 /* How many devices running VMs want and do not have, those aside that may be missing, or are waited
- * for in line. */
+ * for in line; of a VM that is parked none. */
 size_t status_problems(const struct status *status);
 
 const char *status_state_name(enum device_state state);

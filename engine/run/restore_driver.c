@@ -69,6 +69,13 @@ struct unbound_device *restore_driver_note(struct run *run, const struct device 
     return unbound;
 }
 
+void restore_driver_note_left(struct run *run, const struct device *device) {
+    struct unbound_device *unbound =
+        device->bus == BUS_PCI ? restore_driver_note(run, device) : NULL;
+    if (unbound)
+        unbound->orphan = true;
+}
+
 void restore_driver_note_failed(struct run *run, const struct device *device) {
     struct unbound_device *unbound =
         device->bus == BUS_PCI ? restore_driver_find(run, device->address) : NULL;

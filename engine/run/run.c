@@ -397,6 +397,17 @@ static void run_choose_detached(struct run *run) {
     }
 }
 
+/* The VM was parked, perhaps since the last pass. 'unpark' applies the rules again: the run need
+ * not wait for that. */
+static enum run_outcome run_leave_parked(struct run *run, const struct plan_entry *entry,
+                                         struct task *task) {
+    task->state = TASK_DONE;
+    if (!(run->logged & RUN_LOGGED_PARKED))
+        run_log_event(run, RESULT_PARKED, entry->message, entry->hint);
+    run->logged |= RUN_LOGGED_PARKED;
+    return RUN_NEXT;
+}
+
 /* Does what the entry asks for, if it is due. */
 static enum run_outcome run_step(struct run *run, const struct plan_entry *entry) {
     struct task *task = run_task(run, entry);
@@ -405,6 +416,8 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
                   (run->config->event->settled ? 0 : plan_option_ms(entry->action, OPTION_AFTER));
     if (task->state != TASK_PENDING)
         return guest_boot_recheck(run, entry, task);
+    if (entry->refusal == REFUSED_PARKED)
+        return run_leave_parked(run, entry, task);
     if (run_now(run) < due || run_now(run) < task->due) {
         run_wait_for(run, due > task->due ? due : task->due);
         return RUN_NEXT;
@@ -463,7 +476,9 @@ static enum run_outcome run_pass(struct run *run) {
                                          .busy_count = run->busy_count,
                                          .kept = run->kept,
                                          .kept_count = run->kept_count,
-                                         .takes_nothing = run->phase == RUN_RECHECKING});
+                                         .takes_nothing = run->phase == RUN_RECHECKING,
+                                         .parked = vm_state_is_parked(
+                                             config->state, run_vm(run), &run->vm_start)});
         outcome = RUN_NEXT;
         run->pass++;
         run_choose_detached(run);
@@ -545,7 +560,17 @@ static void run_end_vm(struct run *run) {
     lock_release(lock);
 }
 
-static void run_finish(struct run *run) {
+void run_init(struct run *run, const struct run_config *config) {
+    const struct event *event = config->event;
+    *run = (struct run){
+        .config = config,
+        .start = config->clock->now_ms(config->clock),
+        .vm_start = {.id = event->domain->id, .seen = event->seen ? event->seen : vm_state_now()},
+        .wake = INT64_MAX,
+        .recheck = INT64_MAX};
+}
+
+void run_finish(struct run *run) {
     domain_list_finish(&run->vms);
     for (struct task *task; (task = run->tasks);) {
         run->tasks = task->next;
@@ -576,15 +601,11 @@ static void run_finish(struct run *run) {
 
 bool run_event(const struct run_config *config) {
     const struct event *event = config->event;
-    struct run run = {
-        .config = config,
-        .start = config->clock->now_ms(config->clock),
-        .vm_start = {.id = event->domain->id, .seen = event->seen ? event->seen : vm_state_now()},
-        .wake = INT64_MAX,
-        .recheck = INT64_MAX};
+    struct run run;
     struct action_list wanted = match_event(config->program, event);
     bool needs_vm = run_needs_vm(config, &wanted);
     enum run_outcome outcome;
+    run_init(&run, config);
     run_end_vm(&run);
     if (needs_vm) {
         bool connected = run_open_virt(&run);

@@ -23,6 +23,7 @@ struct run_config {
     const struct host_source *host_source;
     const char *state; /* directory of log, state and locks */
     struct log_writer *log;
+    const char *command; /* that the log names instead of the event; NULL: the event */
     struct clock *clock;
     int program_limit_ms; /* of a program of a rule; 0: SPAWN_LIMIT_MS */
     int boot_ms; /* how long a guest boots, before it is checked whether it kept its devices; 0:
@@ -34,7 +35,7 @@ struct run_config {
 /* Returns true when everything is as the rules want it. Each result is in the log. */
 bool run_event(const struct run_config *config);
 
-/* --- what follows is for engine/run and engine/action --- */
+/* --- what follows is for engine/run, engine/action and engine/trigger/park.c --- */
 
 enum {
     RUN_RELEASE_LIMIT_MS = 10000, /* how long libvirt may take to give a group back */
@@ -97,7 +98,12 @@ enum run_phase {
     RUN_UNREACHABLE /* the VM or the host cannot be read: only programs can be run */
 };
 
-enum run_logged { RUN_LOGGED_NO_LOCK = 1, RUN_LOGGED_DAMAGE = 2, RUN_LOGGED_CALLS = 4 };
+enum run_logged {
+    RUN_LOGGED_NO_LOCK = 1,
+    RUN_LOGGED_DAMAGE = 2,
+    RUN_LOGGED_CALLS = 4,
+    RUN_LOGGED_PARKED = 8
+};
 
 struct run {
     const struct run_config *config;
@@ -138,6 +144,10 @@ struct run {
 };
 
 /* --- run.c */
+
+/* Ends with run_finish(), which leaves the connection open. */
+void run_init(struct run *run, const struct run_config *config);
+void run_finish(struct run *run);
 
 int64_t run_now(const struct run *run);
 /* By what libvirt knows the VM: its UUID. */
@@ -246,6 +256,9 @@ void run_group_recheck(struct run *run);
 struct unbound_device *restore_driver_note(struct run *run, const struct device *device);
 /* Its host driver has not released it in time, and may do so later. */
 void restore_driver_note_unbinding(struct run *run, const struct device *device);
+/* The VM had it and has it no longer: at the end of the run the host gets it back, as far as it was
+ * noted. */
+void restore_driver_note_left(struct run *run, const struct device *device);
 /* libvirt reported that it was not attached. */
 void restore_driver_note_failed(struct run *run, const struct device *device);
 /* The VM no longer has it: it is not noted any more, unless libvirt has yet to give it back. */

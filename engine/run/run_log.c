@@ -24,7 +24,7 @@ static void run_log_write(struct run *run, struct log_entry *entry, const char *
     char *text = failure_text(message, hint);
     entry->vm = domain_label(event->domain);
     entry->uuid = event->domain->uuid;
-    entry->event = scanner_event_text(event->name);
+    entry->event = run->config->command ? run->config->command : scanner_event_text(event->name);
     entry->message = text;
     log_write_entry(run->config->log, entry);
     /* Nothing is kept of a VM that has ended. */

@@ -48,6 +48,7 @@ static const struct {
     [RESULT_DETACHED] = {"detached", LOG_INFO},
     [RESULT_RAN] = {"ran", LOG_INFO},
     [RESULT_WAITING] = {"waiting", LOG_INFO},
+    [RESULT_PARKED] = {"parked", LOG_INFO},
 };
 
 const char *log_write_result_name(enum result result) {

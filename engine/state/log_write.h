@@ -22,7 +22,8 @@ enum result {
     RESULT_ABSENT,
     RESULT_DETACHED,
     RESULT_RAN,
-    RESULT_WAITING /* for what the message says; another line comes after it */
+    RESULT_WAITING, /* for what the message says; another line comes after it */
+    RESULT_PARKED
 };
 
 /* Any text may be NULL (JSON null) but `message`. Texts may hold any bytes: bytes that are

@@ -179,22 +179,33 @@ bool vm_state_refuse(struct vm_state *vm_state, const char *address, struct devi
 void vm_state_park(struct vm_state *vm_state, const char *time) {
     if (!vm_state->parked_since)
         vm_state->parked_since = memory_strdup(time);
+    vm_state->unparking = false;
 }
 
 void vm_state_add_parked(struct vm_state *vm_state, const struct device *device,
                          const char *driver) {
+    const struct vm_state_device *noted =
+        vm_state_find_device(vm_state->parked, vm_state->parked_count, device->address);
+    if (noted && vm_state_device_is(noted, device))
+        return;
     vm_state_remove_device(vm_state->parked, &vm_state->parked_count, device->address);
     vm_state_add_device(&vm_state->parked, &vm_state->parked_count,
                         (struct vm_state_device){device->address, device->id, device->iommu_group,
                                                  (char *)driver, 0});
 }
 
-bool vm_state_unpark(struct vm_state *vm_state) {
-    bool was_parked = vm_state->parked_since;
+bool vm_state_begin_unpark(struct vm_state *vm_state) {
+    vm_state->unparking |= vm_state->parked_since != NULL;
     free(vm_state->parked_since);
     vm_state->parked_since = NULL;
+    return vm_state->unparking;
+}
+
+void vm_state_end_unpark(struct vm_state *vm_state) {
+    free(vm_state->parked_since);
+    vm_state->parked_since = NULL;
+    vm_state->unparking = false;
     vm_state_finish_devices(&vm_state->parked, &vm_state->parked_count);
-    return was_parked;
 }
 
 static void vm_state_finish_result(struct vm_state_result *result) {
@@ -217,7 +228,7 @@ static void vm_state_finish_results(struct vm_state *vm_state) {
 
 void vm_state_end(struct vm_state *vm_state) {
     vm_state->restarted = vm_state->damaged = false;
-    vm_state_unpark(vm_state);
+    vm_state_end_unpark(vm_state);
     vm_state_finish_devices(&vm_state->dismissed, &vm_state->dismissed_count);
     vm_state_finish_devices(&vm_state->refused, &vm_state->refused_count);
     vm_state_finish_results(vm_state);
@@ -459,6 +470,7 @@ static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ende
         return line && vm_state_read_result(vm_state, line);
     vm_state->restarted |= !strcmp(word, "restarted");
     vm_state->damaged |= !strcmp(word, "damaged");
+    vm_state->unparking |= !strcmp(word, "unparking");
     *ended |= !strcmp(word, "end");
     return true;
 }
@@ -614,6 +626,8 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
                             vm_state->dismissed[i].id.vendor, vm_state->dismissed[i].id.device);
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
+    if (vm_state->unparking)
+        state_file_add_line(file, "unparking");
     vm_state_put_with_driver(file, "parked-device", vm_state->parked, vm_state->parked_count);
     for (size_t i = 0; i < vm_state->refused_count; i++)
         state_file_add_line(file, "refused %s %04x:%04x %llu", vm_state->refused[i].address,
@@ -627,6 +641,7 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
            !vm_state->dismissed_count && !vm_state->refused_count && !vm_state->parked_since &&
+           !vm_state->unparking &&
            !vm_state->result_count;
 }
 

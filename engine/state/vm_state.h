@@ -10,6 +10,7 @@
  *     dismissed ADDRESS VENDOR:DEVICE
  *     refused ADDRESS VENDOR:DEVICE SINCE
  *     parked TIME
+ *     unparking
  *     parked-device ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     result {JSON}
  *     end                                    last
@@ -79,10 +80,11 @@ struct vm_state {
     size_t refused_count;
     char *parked_since; /* time in the log; NULL: the VM is not parked. While it is, no engine
                            attaches anything to it */
-    struct vm_state_device *parked; /* devices that 'park' took out, in the order in which it did:
-                                       the VM keeps its claim to them until it stops or is unparked.
-                                       Empty when the VM is not parked */
+    struct vm_state_device *parked; /* the devices that 'park' takes out or took out: the VM keeps
+                                       its claim to them until it stops or has them again. Empty
+                                       unless the VM is parked or unparking */
     size_t parked_count;
+    bool unparking; /* it is not parked any more, and its rules are yet to be applied */
     struct vm_state_result *results; /* the newest last */
     size_t result_count;
 };
@@ -115,12 +117,15 @@ bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address
 
 /* Parks the VM from that time on; one that is parked stays so since then. */
 void vm_state_park(struct vm_state *vm_state, const char *time);
-/* Adds to the devices of a parked VM, or replaces what is noted of that address. `driver`: the
+/* Adds to the devices of a parked VM, or replaces another one at that address. `driver`: the
  * host's, NULL or "" for none. */
 void vm_state_add_parked(struct vm_state *vm_state, const struct device *device,
                          const char *driver);
-/* Ends it. Returns true when the VM was parked. */
-bool vm_state_unpark(struct vm_state *vm_state);
+/* The VM is not parked any more, and its rules are yet to be applied. Returns false when it was
+ * neither parked nor left at that by another one. */
+bool vm_state_begin_unpark(struct vm_state *vm_state);
+/* They were applied, or nothing is to be: its devices are not noted any more. */
+void vm_state_end_unpark(struct vm_state *vm_state);
 /* Whether that start of the VM is parked. Changes nothing; the caller need not have the VM's lock
  * to ask, but to rely on the answer. */
 bool vm_state_is_parked(const char *state, const char *uuid, const struct vm_start *start);

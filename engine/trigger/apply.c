@@ -252,9 +252,27 @@ static bool apply_join(const struct apply *apply, const struct worker *worker) {
     return false;
 }
 
+/* Where the results or plans go. */
+static struct json_object *apply_list(const struct apply_request *request) {
+    return request->collect ? request->collect : text_json_array();
+}
+
+/* The document of that list, which it takes. */
+static void apply_print_list(const struct apply_request *request, const char *key,
+                             struct json_object *list) {
+    if (request->collect)
+        return;
+    struct json_object *object = text_json_object();
+    text_json_add(object, key, list);
+    if (request->json)
+        text_print_json(request->out, object);
+    else
+        json_object_put(object);
+}
+
 bool apply_execute(struct apply *apply) {
     const struct apply_request *request = apply->request;
-    struct json_object *object = text_json_object(), *list = text_json_array();
+    struct json_object *list = apply_list(request);
     struct worker *workers = memory_zalloc((apply->chosen_count + 1) * sizeof *workers);
     struct program nothing = {0};
     struct apply_request end_request = *request;
@@ -286,11 +304,7 @@ bool apply_execute(struct apply *apply) {
     }
     apply_notify_freed(request);
     free(workers);
-    text_json_add(object, "results", list);
-    if (request->json)
-        text_print_json(request->out, object);
-    else
-        json_object_put(object);
+    apply_print_list(request, "results", list);
     return good;
 }
 
@@ -300,16 +314,22 @@ static bool apply_show_one(const struct apply *apply, const struct host *host, s
                            bool colour, struct json_object *plans) {
     struct event event = apply_event_of(apply, &apply->running.list[i]);
     struct domain *others = memory_zalloc((apply->running.count + 1) * sizeof *others);
+    const struct vm_start start = {.id = event.domain->id,
+                                   .process = vm_state_process(host->root, event.domain->name)};
+    const char *state = apply->request->state;
     size_t other_count = 0;
     struct plan plan;
     for (size_t other = 0; other < apply->running.count; other++)
         if (other != i)
             others[other_count++] = apply->running.list[other]; /* borrowed */
-    plan_init(&plan, &(struct plan_request){.program = apply->request->program,
-                                            .event = &event,
-                                            .host = host,
-                                            .others = others,
-                                            .other_count = other_count});
+    plan_init(&plan,
+              &(struct plan_request){
+                  .program = apply->request->program,
+                  .event = &event,
+                  .host = host,
+                  .others = others,
+                  .other_count = other_count,
+                  .parked = state && vm_state_is_parked(state, domain_key(event.domain), &start)});
     if (apply->request->json)
         text_json_append(plans, plan_print_json(&plan));
     else
@@ -322,21 +342,15 @@ static bool apply_show_one(const struct apply *apply, const struct host *host, s
 
 int apply_show(const struct apply *apply, bool colour, struct failure *failure) {
     const struct apply_request *request = apply->request;
-    struct json_object *object, *plans;
     struct host host;
     bool good = !apply->problem;
     if (request->host_source->load(request->host_source, &host, failure) < 0)
         return -1;
-    object = text_json_object();
-    plans = text_json_array();
+    struct json_object *plans = apply_list(request);
     for (size_t i = 0; i < apply->running.count; i++)
         if (apply->chosen[i])
             good &= apply_show_one(apply, &host, i, colour, plans);
-    text_json_add(object, "plans", plans);
-    if (request->json)
-        text_print_json(request->out, object);
-    else
-        json_object_put(object);
+    apply_print_list(request, "plans", plans);
     host_finish(&host);
     return good;
 }

@@ -7,14 +7,19 @@
 
 #include <stdio.h>
 
+struct json_object;
+
 struct apply_request {
     const struct program *program;
     const struct host_source *host_source;
-    const char *state;  /* directory of log and lock; not for apply_show() */
+    const char *state;  /* directory of log, state and lock; NULL, for apply_show() alone: no VM is
+                           known to be parked */
     char *const *names; /* VMs, by name, title or UUID; none: all that a rule concerns */
     size_t name_count;
     bool json;
-    FILE *out; /* a file and not memory: other processes write to it */
+    FILE *out;                   /* a file and not memory: other processes write to it */
+    struct json_object *collect; /* with `json`: an array for the results or the plans, instead of a
+                                    document on `out`; NULL: the document */
     /* Called for each VM that nothing can be done for; the work on the others goes on. */
     void (*report)(const struct failure *failure);
     struct clock *clock;

@@ -108,40 +108,22 @@ void manual_detach_finish(struct manual_detach *detach) {
 /* --- what is in the way */
 
 char *manual_detach_obstacle(const struct manual_detach *detach) {
-    const struct device *device = detach->device;
-    if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
-        detach->vm.host.source.may_split_group(&detach->vm.host))
-        return NULL;
-    for (size_t i = 0; i < detach->vm.domain.hostdev_count; i++) {
-        const struct device *other =
-            backend_device_of(&detach->vm.host, &detach->vm.domain.hostdevs[i]);
-        if (other && other != device && other->bus == BUS_PCI &&
-            other->iommu_group == device->iommu_group)
-            return memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 "
-                                 "cannot split a group: shut the VM down",
-                                 other->address, device->iommu_group);
-    }
-    return NULL;
+    const struct device *rest = running_vm_group_rest(&detach->vm, detach->device);
+    return rest ? memory_printf("%s of its IOMMU group %d stays in the VM, and Linux before 5.19 "
+                                "cannot split a group: shut the VM down",
+                                rest->address, rest->iommu_group)
+                : NULL;
 }
 
 /* --- doing it */
 
-/* For 'status', the VM's state gets it too. */
 static bool manual_detach_log_result(const struct manual_detach *detach, enum result result,
                                      const char *message, const char *hint) {
-    const struct manual_detach_request *request = detach->request;
-    char *text = failure_text(message, hint);
-    struct log_entry entry = {.vm = domain_label(&detach->vm.domain),
-                              .uuid = detach->vm.domain.uuid,
-                              .event = "detach",
-                              .device = detach->text,
-                              .result = result,
-                              .message = text};
-    log_write_entry(request->log, &entry);
-    if (request->state)
-        vm_state_record_result(request->state, domain_key(&detach->vm.domain), &detach->vm.vm_start,
-                               &entry, log_write_time(request->log));
-    free(text);
+    running_vm_log(
+        &detach->vm, detach->request->state, detach->request->log,
+        &(struct log_entry){
+            .event = "detach", .device = detach->text, .result = result, .message = message},
+        hint);
     return result == RESULT_DETACHED;
 }
 

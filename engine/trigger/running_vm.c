@@ -56,11 +56,64 @@ int running_vm_open(struct running_vm *vm, const struct running_vm_request *requ
     return 0;
 }
 
+int running_vm_reload(struct running_vm *vm, const struct running_vm_request *request,
+                      struct virt_error *error) {
+    struct running_vm now = {.lock = -1};
+    struct running_vm_request again = *request;
+    again.vm = domain_key(&vm->domain);
+    if (running_vm_load(&now, &again, error) < 0) {
+        domain_finish(&now.domain);
+        return -1;
+    }
+    if (now.vm_start.id != vm->vm_start.id || now.vm_start.process != vm->vm_start.process) {
+        virt_error_set(error, VIRT_NOT_RUNNING, request->off_hint,
+                       "VM '%s' has been started again since", domain_label(&vm->domain));
+        domain_finish(&now.domain);
+        return -1;
+    }
+    domain_finish(&vm->domain);
+    vm->domain = now.domain;
+    return 0;
+}
+
+void running_vm_unlock(struct running_vm *vm) {
+    lock_release(vm->lock);
+    vm->lock = -1;
+}
+
 void running_vm_close(struct running_vm *vm) {
     host_finish(&vm->host);
     domain_finish(&vm->domain);
-    lock_release(vm->lock);
-    vm->lock = -1;
+    running_vm_unlock(vm);
+}
+
+void running_vm_log(const struct running_vm *vm, const char *state, struct log_writer *log,
+                    const struct log_entry *entry, const char *hint) {
+    char *text = failure_text(entry->message, hint);
+    struct log_entry whole = *entry;
+    whole.vm = domain_label(&vm->domain);
+    whole.uuid = vm->domain.uuid;
+    whole.message = text;
+    log_write_entry(log, &whole);
+    if (state && entry->device)
+        vm_state_record_result(state, domain_key(&vm->domain), &vm->vm_start, &whole,
+                               log_write_time(log));
+    free(text);
+}
+
+const struct device *running_vm_group_rest(const struct running_vm *vm,
+                                           const struct device *device) {
+    const struct domain *domain = &vm->domain;
+    if (!device || device->bus != BUS_PCI || device->iommu_group < 0 ||
+        vm->host.source.may_split_group(&vm->host))
+        return NULL;
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        const struct device *other = backend_device_of(&vm->host, &domain->hostdevs[i]);
+        if (other && other != device && other->bus == BUS_PCI &&
+            other->iommu_group == device->iommu_group)
+            return other;
+    }
+    return NULL;
 }
 
 /* Of a PCI device that the host has lost only the address is known. */

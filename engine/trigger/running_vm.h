@@ -5,6 +5,7 @@
 #include "engine/host/host.h"
 #include "engine/libvirt/virt.h"
 #include "engine/model/domain.h"
+#include "engine/state/log_write.h"
 #include "engine/state/vm_state.h"
 
 struct running_vm_request {
@@ -29,6 +30,22 @@ struct running_vm {
 int running_vm_open(struct running_vm *vm, const struct running_vm_request *request,
                     struct virt_error *error);
 void running_vm_close(struct running_vm *vm);
+/* Lets other engines at it before that. */
+void running_vm_unlock(struct running_vm *vm);
+/* Reads its XML again. Returns -1 with kind VIRT_NOT_RUNNING when it has stopped, or was started
+ * again, since. */
+int running_vm_reload(struct running_vm *vm, const struct running_vm_request *request,
+                      struct virt_error *error);
+
+/* Logs what a command, "detach" say, did to it; `device` NULL: to the VM as a whole. `hint` may be
+ * "". A device's result is noted for 'status', too, unless `state` is NULL. */
+void running_vm_log(const struct running_vm *vm, const char *state, struct log_writer *log,
+                    const struct log_entry *entry, const char *hint);
+
+/* Another device of the VM that is in the IOMMU group of this one, which may be NULL, while Linux
+ * cannot split a group; NULL: this one can go alone. */
+const struct device *running_vm_group_rest(const struct running_vm *vm,
+                                           const struct device *device);
 
 /* "0000:03:00.0 1ac1:089a" of one of its hostdevs, as the log has it; `device` NULL: the host has
  * lost it. The caller frees it. */

@@ -65,6 +65,24 @@ static void note_result(const struct sample_result *sample, int minute) {
     free(time);
 }
 
+static bool is_parked;
+
+/* The VM that was started as number 1, with two devices. */
+static void note_parked(const char *vm) {
+    struct vm_state vm_state;
+    struct failure failure;
+    const struct vm_start start = {.id = 1, .seen = 1};
+    const struct device gone = {SAMPLE_USB("1-1.9", 0x10c4, 0xea60, 1, 9)};
+    struct device stick = devices[4];
+    assert_true(vm_state_open(&vm_state, directory, vm, &start));
+    vm_state_park(&vm_state, "2026-11-22T11:00:00.000+01:00");
+    vm_state_add_parked(&vm_state, &devices[0], "apex");
+    vm_state_add_parked(&vm_state, &stick, NULL);
+    vm_state_add_parked(&vm_state, &gone, NULL);
+    assert_int_equal(vm_state_save(&vm_state, directory, vm, &failure), 0);
+    vm_state_finish(&vm_state);
+}
+
 static void remove_directory(void) {
     char command[DIRECTORY_SIZE + 16];
     snprintf(command, sizeof command, "rm -rf %s", directory);
@@ -81,6 +99,9 @@ static void make(const char *rule_text, const char *vm, const char *const *xml,
         sample_domain(&domains[domain_count], xml[domain_count]);
     for (int i = 0; log && log[i].vm; i++)
         note_result(&log[i], i);
+    if (is_parked)
+        note_parked("frigate");
+    is_parked = false;
     status_init(&status, &(struct status_request){.program = &rules.program,
                                                   .host = &host,
                                                   .domains = domains,
@@ -385,6 +406,40 @@ static void vms_that_are_off(void **state) {
     expect("zzz | 0000:05:00.0 8086:1521 | t.rules:2 | off | - | -\n", 0);
 }
 
+/* A device of another rule's event, and one that has left the host, are parked as well. */
+static void parked(void **state) {
+    (void)state;
+    static const char rule_text[] = "on vm frigate started attach 1ac1:089a at 03:00.0 as vfio\n"
+                                    "on vm frigate started attach 8086:9999 as vfio\n"
+                                    "on vm frigate started attach 8086:1521 as vfio\n"
+                                    "on vm frigate plugged attach 1a6e:089a as usb\n";
+    static const struct sample_result log[] = {
+        {"frigate", "0000:03:00.0 1ac1:089a", "t.rules:1", "", RESULT_ATTACHED},
+        {"frigate", "0000:03:00.0 1ac1:089a", NULL, "the guest released it", RESULT_DETACHED},
+        {"frigate", NULL, NULL, "no answer", RESULT_FAILED},
+        {0}};
+    is_parked = true;
+    make(rule_text, NULL, LIST(VM(RUNS, "frigate", HOSTDEV("05"))), log);
+    assert_string_equal(status.vms[0].vm_state.parked_since, "2026-11-22T11:00:00.000+01:00");
+    assert_string_equal(status.vms[0].rows[0].hint, "'virt-rules unpark' attaches it again");
+    expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | parked | 11:00 | -\n"
+           "frigate | 8086:9999 | t.rules:2 | absent | - | the host has no PCI device 8086:9999\n"
+           "frigate | 0000:05:00.0 8086:1521 | t.rules:3 | attached | - | -\n"
+           "frigate | 1-1.4 1a6e:089a | - | parked | 11:00 | -\n"
+           "frigate | 1-1.9 10c4:ea60 | - | parked | 11:00 | -\n",
+           0);
+}
+
+/* Started again, the VM is not parked. */
+static void parked_before(void **state) {
+    (void)state;
+    is_parked = true;
+    make("on vm frigate started " TPU "\n", NULL, LIST(VM(" id='2'", "frigate", "")), NULL);
+    assert_null(status.vms[0].vm_state.parked_since);
+    assert_int_equal(status_problems(&status), 1);
+    finish();
+}
+
 static void vms_in_order_and_by_any_name(void **state) {
     (void)state;
     static const char rule[] = "on vm any started attach 8086:1521 as vfio optional\n";
@@ -426,6 +481,8 @@ int main(void) {
         cmocka_unit_test(a_row_for_each_device),
         cmocka_unit_test(only_what_started_attaches),
         cmocka_unit_test(vms_that_are_off),
+        cmocka_unit_test(parked),
+        cmocka_unit_test(parked_before),
         cmocka_unit_test(vms_in_order_and_by_any_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,12 +166,22 @@ static void parking_is_of_one_start(void **state) {
     assert_int_equal(read.parked_count, 0);
     vm_state_finish(&read);
     assert_true(vm_state_open(&read, directory, UUID, &same));
-    assert_true(vm_state_unpark(&read));
-    assert_false(vm_state_unpark(&read));
+    assert_true(vm_state_begin_unpark(&read));
+    assert_true(vm_state_begin_unpark(&read)); /* as one that was killed there left it */
+    save(&read);
+    vm_state_finish(&read);
+    assert_false(vm_state_is_parked(directory, UUID, &same));
+    assert_true(vm_state_open(&read, directory, UUID, &same));
+    assert_true(read.unparking);
+    assert_int_equal(read.parked_count, 2); /* its claim */
+    vm_state_park(&read, "2026-11-29T10:00:00.000+00:00");
+    assert_false(read.unparking);
+    assert_true(vm_state_begin_unpark(&read));
+    vm_state_end_unpark(&read);
+    assert_false(vm_state_begin_unpark(&read));
     assert_int_equal(read.parked_count, 0);
     save(&read);
     assert_false(vm_state_exists(directory, UUID));
-    assert_false(vm_state_is_parked(directory, UUID, &same));
     vm_state_finish(&read);
 }
 
