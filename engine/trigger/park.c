@@ -56,28 +56,33 @@ static bool park_was_attached(const struct park *park, const struct park_device 
     return false;
 }
 
-static bool park_is_same_group(const struct park_device *one, const struct park_device *other) {
-    return one->device && other->device && one->device->bus == BUS_PCI &&
-           other->device->bus == BUS_PCI && one->device->iommu_group >= 0 &&
-           one->device->iommu_group == other->device->iommu_group;
+/* Whether a rule gives its IOMMU group as a whole, for another device of it, which may be out
+ * already. */
+static bool park_comes_with_group(const struct park *park, const struct park_device *device) {
+    const struct host *host = &park->vm.host;
+    const struct program *program = park->request->program;
+    if (!device->device || device->device->bus != BUS_PCI || device->device->iommu_group < 0)
+        return false;
+    for (size_t i = 0; i < program->rule_count; i++) {
+        bool with_group = false;
+        for (const struct action *action = program->rules[i]->actions; action;
+             action = action->next)
+            with_group |= action->with_group;
+        for (size_t j = 0; with_group && j < host->count; j++)
+            if (host->devices[j].bus == BUS_PCI &&
+                host->devices[j].iommu_group == device->device->iommu_group &&
+                match_vms(program->rules[i]->vms, &park->event) &&
+                park_selects(program->rules[i], device, &host->devices[j]))
+                return true;
+    }
+    return false;
 }
 
-/* Whether a rule gives its IOMMU group as a whole, for another device of it. */
-static bool park_comes_with_group(const struct park *park, const struct park_device *device) {
-    for (size_t i = 0; i < park->count; i++) {
-        const struct park_device *other = &park->devices[i];
-        if (other == device || !park_is_same_group(device, other))
-            continue;
-        for (size_t j = 0; j < park->request->program->rule_count; j++) {
-            const struct rule *rule = park->request->program->rules[j];
-            bool with_group = false;
-            for (const struct action *action = rule->actions; action; action = action->next)
-                with_group |= action->with_group;
-            if (with_group && match_vms(rule->vms, &park->event) &&
-                park_selects(rule, other, other->device))
-                return true;
-        }
-    }
+/* Another 'park' found that a rule gave it, and had no answer of the guest. */
+static bool park_is_claimed(const struct park *park, const struct park_device *device) {
+    for (size_t i = 0; device->device && i < park->state.parked_count; i++)
+        if (vm_state_device_is(&park->state.parked[i], device->device))
+            return true;
     return false;
 }
 
@@ -109,7 +114,7 @@ static void park_find_devices(struct park *park) {
         struct park_device *device = &park->devices[i];
         const struct device *rest = running_vm_group_rest(&park->vm, device->device);
         device->is_given = park_has_rule(park, device) || park_was_attached(park, device) ||
-                           park_comes_with_group(park, device);
+                           park_is_claimed(park, device) || park_comes_with_group(park, device);
         if (rest)
             device->obstacle =
                 memory_printf("%s is of its IOMMU group %d, too: libvirt takes them out one after "
