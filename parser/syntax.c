@@ -168,6 +168,13 @@ static const struct option_row options[] = {
 #include "lexer/words.def"
 };
 
+const struct action_option *syntax_find_option(const struct action_option *first,
+                                               enum option_kind kind) {
+    while (first && first->kind != kind)
+        first = first->next;
+    return first;
+}
+
 const struct option_row *syntax_option(enum option_kind kind) {
     return &options[kind];
 }

@@ -170,6 +170,10 @@ struct action_option {
     enum option_kind kind;
 };
 
+/* The option of that kind in the list that starts there, or NULL. */
+const struct action_option *syntax_find_option(const struct action_option *first,
+                                               enum option_kind kind);
+
 enum { DURATION_LIMIT_MS = 24 * 60 * 60 * 1000 };
 enum { CONTROLLER_LIMIT = 15 }; /* the highest index of a controller */
 

@@ -183,10 +183,13 @@ static bool action_attach_refuse_same_title(struct planner *planner, const struc
 static void action_attach_add_step(struct planner *planner, const struct action_ref *ref,
                                    const struct device *device) {
     const struct backend_type *backend = backend_type(ref->action->backend);
-    struct backend_options options = plan_backend_options(ref->action, ref->target, device);
-    backend->take_place(&planner->guest, device, &options.place);
+    struct backend_options options = choose_options(planner, ref, device);
+    backend->take_place(&planner->guest, device, &options);
     struct plan_entry *entry = planner_add(planner, ref, PLAN_STEP, device);
     entry->xml = backend_xml(backend, device, &options);
+    entry->place = options.place;
+    entry->note =
+        backend->note_place ? backend->note_place(&planner->guest, device, &options) : NULL;
     entry->take_from = judge_holder(&planner->judge, device);
     if (entry->take_from)
         entry->message = memory_printf("detach from VM '%s', then attach: its guest is asked",

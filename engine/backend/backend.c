@@ -20,6 +20,33 @@ const struct backend_type *backend_of_bus(enum bus bus) {
     return backend_types[backend];
 }
 
+/* Options whose element or attribute an older libvirt does not know, and leaves out in silence. */
+static const struct {
+    enum option_kind option;
+    unsigned long version;
+    const char *text;
+} backend_needs[] = {
+    {OPTION_CONTROLLER, 2001000, "2.1.0"}, /* a USB address without a port */
+    {OPTION_GUEST_RESET, 8006000, "8.6.0"},
+};
+
+struct verdict backend_judge_options(const struct backend_options *options) {
+    for (size_t i = 0; i < sizeof backend_needs / sizeof *backend_needs; i++) {
+        unsigned long version = options->libvirt_version;
+        if (!version || version >= backend_needs[i].version ||
+            !syntax_find_option(options->list, backend_needs[i].option))
+            continue;
+        const char *option = syntax_option(backend_needs[i].option)->text;
+        return verdict_refuse(
+            REFUSED_OLD_LIBVIRT,
+            memory_printf("'%s' needs libvirt %s, and this host has %lu.%lu.%lu", option,
+                          backend_needs[i].text, version / 1000000, version / 1000 % 1000,
+                          version % 1000),
+            memory_printf("leave '%s' out of the rule, or upgrade libvirt", option));
+    }
+    return (struct verdict){0};
+}
+
 char *backend_xml(const struct backend_type *type, const struct device *device,
                   const struct backend_options *options) {
     char *xml = NULL;

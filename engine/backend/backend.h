@@ -13,11 +13,23 @@
 
 #include <stdio.h>
 
+/* How a device is to be attached. A backend reads the options of its own with
+ * syntax_find_option(). */
 struct backend_options {
-    bool unmanaged;           /* vfio: managed='no', so libvirt leaves the host's driver alone */
-    bool rom_off;             /* vfio: <rom bar='off'/> */
-    const char *rom;          /* vfio: <rom file='...'/>; NULL: none. rom_off wins over it */
-    struct guest_place place; /* from take_place() */
+    const struct action_option *list; /* of the rule's action; borrowed; NULL: none */
+    bool goes_along; /* the device goes with the group of the one that the rule selects, whose ROM
+                        it does not get */
+    unsigned long libvirt_version; /* of the daemon: 9000000 is 9.0.0; 0: unknown */
+    struct guest_place place;      /* from take_place() */
+};
+
+/* A device that finds no place in the guest. */
+struct backend_need {
+    const struct domain *domain;
+    const struct guest *guest; /* what is left of it */
+    const struct device *device;
+    const struct backend_options *options;
+    size_t needed, placed; /* of the devices that go to the VM together */
 };
 
 struct backend_type {
@@ -38,10 +50,16 @@ struct backend_type {
     bool (*is_hostdev)(const struct domain_hostdev *hostdev, const struct device *device);
     /* Why no such device can be attached to this VM. NULL: there is no such reason. */
     struct verdict (*judge_vm)(const struct domain *domain);
-    /* Takes a place in the guest for the device: see guest_take_pci(). False: none is left. */
-    bool (*take_place)(struct guest *guest, const struct device *device, struct guest_place *place);
-    /* The refusal when only `placed` of `needed` devices found a place. */
-    struct verdict (*refuse_place)(const struct domain *domain, size_t needed, size_t placed);
+    /* Takes a place in the guest for the device, and notes it in the options: see guest_take_pci()
+     * and guest_take_usb(). False: none is left. */
+    bool (*take_place)(struct guest *guest, const struct device *device,
+                       struct backend_options *options);
+    /* The refusal when that was so. */
+    struct verdict (*refuse_place)(const struct backend_need *need);
+    /* What a person should know of the place that was taken; NULL: nothing. The caller frees it.
+     * `guest` is what is left. NULL: there is no such thing. */
+    char *(*note_place)(const struct guest *guest, const struct device *device,
+                        const struct backend_options *options);
 };
 
 #define BACKEND(name, ...) extern const struct backend_type backend_type_##name;
@@ -51,6 +69,9 @@ struct backend_type {
 const struct backend_type *backend_type(enum backend backend);
 /* The first backend of words.def for devices of that bus, for where no rule names one. */
 const struct backend_type *backend_of_bus(enum bus bus);
+
+/* Whether the daemon is new enough for all of the options. */
+struct verdict backend_judge_options(const struct backend_options *options);
 
 /* The element as one string that the caller frees; NULL: the address is not well formed. Without
  * options (NULL) it detaches the device. */

@@ -32,11 +32,13 @@ static const char *backend_vfio_entity(unsigned char c) {
 }
 
 static void backend_vfio_write_rom(FILE *out, const struct backend_options *options) {
-    if (options->rom_off) {
+    const struct action_option *rom =
+        options->goes_along ? NULL : syntax_find_option(options->list, OPTION_ROM_FILE);
+    if (syntax_find_option(options->list, OPTION_ROM_OFF)) {
         fputs("  <rom bar='off'/>\n", out);
-    } else if (options->rom) {
+    } else if (rom) {
         fputs("  <rom file='", out);
-        for (const char *text = options->rom; *text; text++) {
+        for (const char *text = rom->text; *text; text++) {
             const char *entity = backend_vfio_entity((unsigned char)*text);
             if (entity)
                 fputs(entity, out);
@@ -64,7 +66,8 @@ static bool backend_vfio_write_xml(FILE *out, const struct device *device,
             "  <source>\n"
             "    <address domain='0x%04x' bus='0x%02x' slot='0x%02x' function='0x%s'/>\n"
             "  </source>\n",
-            options->unmanaged ? "no" : "yes", part[0], part[1], part[2], function + 1);
+            syntax_find_option(options->list, OPTION_UNMANAGED) ? "no" : "yes", part[0], part[1],
+            part[2], function + 1);
     backend_vfio_write_rom(out, options);
     if (options->place.kind == GUEST_PLACE_PCI)
         fprintf(out,
@@ -81,12 +84,12 @@ static bool backend_vfio_is_hostdev(const struct domain_hostdev *hostdev,
 }
 
 static bool backend_vfio_take_place(struct guest *guest, const struct device *device,
-                                    struct guest_place *place) {
-    return guest_take_pci(guest, device->kind, place);
+                                    struct backend_options *options) {
+    return guest_take_pci(guest, device->kind, &options->place);
 }
 
-static struct verdict backend_vfio_refuse_place(const struct domain *domain, size_t needed,
-                                                size_t placed) {
+static struct verdict backend_vfio_refuse_place(const struct backend_need *need) {
+    const struct domain *domain = need->domain;
     const struct guest *guest = &domain->guest;
     if (guest->has_no_pci)
         return verdict_refuse(
@@ -100,10 +103,10 @@ static struct verdict backend_vfio_refuse_place(const struct domain *domain, siz
                       ? memory_printf(" (it has %u in all, %u of them with hotplug='off')",
                                       guest->root_ports, guest->fixed_ports)
                       : memory_printf(" (it has %u in all)", guest->root_ports);
-    char *message = needed == 1
+    char *message = need->needed == 1
                         ? memory_printf("the VM has no free %s%s", kind, ports)
                         : memory_printf("%zu devices need a %s each, and the VM has %zu left%s",
-                                        needed, kind, placed, ports);
+                                        need->needed, kind, need->placed, ports);
     free(ports);
     return verdict_refuse(REFUSED_NO_PORT, message,
                           memory_printf("add to the VM while it is off: <controller type='pci' "

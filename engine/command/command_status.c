@@ -21,8 +21,9 @@ static const char GREEN[] = "\033[32m", YELLOW[] = "\033[33m", RED[] = "\033[31m
 
 struct view {
     struct command_line line;
-    const char *vm; /* as typed; NULL: every VM */
-    char *note;     /* libvirt does not answer: which VMs there are is not known; else NULL */
+    const char *vm;                /* as typed; NULL: every VM */
+    unsigned long libvirt_version; /* 0: not known */
+    char *note; /* libvirt does not answer: which VMs there are is not known; else NULL */
     struct host host;
     struct domain_list vms;
     struct command_rules rules;
@@ -451,10 +452,13 @@ static int command_status_load_vms(struct view *view) {
     if (view->line.domain_xml)
         return command_status_load_domain(view);
     if (virt_asker_connect(&virt, NULL, &error) < 0 ||
-        domain_list_all(&view->vms, virt, &error) < 0)
+        domain_list_all(&view->vms, virt, &error) < 0) {
         command_status_go_on_without(view, &error);
-    else if (view->vm)
-        status = command_status_find_vm(view);
+    } else {
+        view->libvirt_version = virt_version(virt);
+        if (view->vm)
+            status = command_status_find_vm(view);
+    }
     virt_close(virt);
     return status;
 }
@@ -481,7 +485,8 @@ static int command_status_show(struct view *view) {
                     .domains = view->vms.list,
                     .domain_count = view->vms.count,
                     .vm = view->line.domain_xml && !view->vm ? view->vms.list[0].name : view->vm,
-                    .state = log_write_state_directory(view->line.state)});
+                    .state = log_write_state_directory(view->line.state),
+                    .libvirt_version = view->libvirt_version});
     command_status_report_ignored(&status);
     if (view->line.json)
         command_status_print_json(view, &status);

@@ -80,6 +80,8 @@ static int plan_context_ask_libvirt(struct plan_context *context, struct virt *v
                    : command_fail(error.failure.message, error.failure.hint);
     int status = plan_context_parse_xml(&context->domain, context->vm, xml, strlen(xml));
     free(xml);
+    if (status == EXIT_FINE)
+        context->libvirt_version = virt_version(virt);
     if (status == EXIT_FINE &&
         domain_list_running(&context->others, virt, context->domain.uuid, &error) < 0) {
         fprintf(stderr, "virt-rules: cannot tell which devices other VMs hold: %s\n",
@@ -272,7 +274,8 @@ bool plan_context_init(struct plan_context *context, const struct command_line *
                                              .program_root = context->host.root,
                                              .others = context->others.list,
                                              .other_count = context->others.count,
-                                             .partial = context->rules.have_errors};
+                                             .partial = context->rules.have_errors,
+                                             .libvirt_version = context->libvirt_version};
     return true;
 }
 

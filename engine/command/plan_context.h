@@ -17,6 +17,7 @@ struct plan_context {
     struct domain_list others;
     struct domain_list vms; /* every VM of the host; none: not known */
     struct event event;
+    unsigned long libvirt_version; /* of the daemon; 0: it was not asked, or does not say */
     struct host host;
     struct command_rules rules;
     struct plan_request request;   /* all of the above */

@@ -267,7 +267,8 @@ static void doctor_rules_report_room(const struct domain *vm, const struct plan 
         const struct plan_entry *entry = &plan->entries[i];
         if (entry->kind != PLAN_REFUSED ||
             (entry->refusal != REFUSED_NO_PORT && entry->refusal != REFUSED_NO_USB &&
-             entry->refusal != REFUSED_NO_USB_PORT))
+             entry->refusal != REFUSED_NO_USB_PORT && entry->refusal != REFUSED_NO_CONTROLLER &&
+             entry->refusal != REFUSED_USB_SPEED && entry->refusal != REFUSED_OLD_LIBVIRT))
             continue;
         char *device = plan_device_text(entry);
         doctor_failed(findings, "VM %s cannot take %s: %s", domain_label(vm), device,
@@ -290,7 +291,8 @@ static void doctor_rules_judge_room(const struct doctor *doctor, size_t index,
                                             .event = &event,
                                             .host = doctor->host,
                                             .others = others.list,
-                                            .other_count = others.count});
+                                            .other_count = others.count,
+                                            .libvirt_version = doctor->libvirt.version});
     doctor_rules_report_room(&vms->list[index], &plan, findings);
     plan_finish(&plan);
     free(others.list);

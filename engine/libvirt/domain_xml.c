@@ -32,8 +32,8 @@ struct domain_xml_device {
     size_t first_use;           /* of the domain's uses, the first that is this element's */
     /* A controller: the model, and whether it is of PCI or USB; else "". */
     enum { NO_CONTROLLER, PCI_CONTROLLER, USB_CONTROLLER } controller;
-    char model[ELEMENT_SIZE]; /* "": none */
-    int index, ports;         /* -1: none */
+    char model[ELEMENT_SIZE];    /* "": none */
+    int index, ports, startport; /* -1: none */
     bool no_hotplug;
     bool is_hub, is_usb; /* takes a USB port, wherever that is */
     struct guest_place place;
@@ -232,20 +232,30 @@ static void domain_xml_start_controller_target(struct domain_xml_reader *reader,
         reader->device.no_hotplug = true;
 }
 
+/* The ports of its EHCI controller that a UHCI companion shares. */
+static void domain_xml_start_controller_master(struct domain_xml_reader *reader,
+                                               const XML_Char **attributes) {
+    unsigned value;
+
+    if (domain_xml_number(domain_xml_attribute(attributes, "startport"), UINT8_MAX, &value))
+        reader->device.startport = (int)value;
+}
+
 static void domain_xml_start_guest_address(struct domain_xml_reader *reader,
                                            const XML_Char **attributes) {
     struct guest_place *place = &reader->device.place;
     struct domain_xml_pci_address address;
-    unsigned bus;
 
     if (domain_xml_attribute_is(attributes, "type", "pci") &&
         domain_xml_pci_address(attributes, &address) && address.domain == 0)
-        *place = (struct guest_place){GUEST_PLACE_PCI, address.bus, address.slot};
+        *place =
+            (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = address.bus, .slot = address.slot};
     else if (domain_xml_attribute_is(attributes, "type", "usb"))
-        *place = domain_xml_part(attributes, "bus", UINT_MAX, &bus) &&
-                         domain_xml_attribute(attributes, "port")
-                     ? (struct guest_place){GUEST_PLACE_USB, bus, 0}
-                     : (struct guest_place){.kind = GUEST_PLACE_SOME_USB};
+        place->kind =
+            domain_xml_part(attributes, "bus", UINT_MAX, &place->bus) &&
+                    guest_parse_port(domain_xml_attribute(attributes, "port"), place->port)
+                ? GUEST_PLACE_USB
+                : GUEST_PLACE_SOME_USB;
 }
 
 /* ---- what of the host it names beside the devices that it is given ---- */
@@ -381,6 +391,8 @@ static void domain_xml_start_any_device(struct domain_xml_reader *reader,
     device->is_hub =
         strcmp(device->element, "hub") == 0 && domain_xml_attribute_is(attributes, "type", "usb");
     device->is_usb |= device->is_hub || domain_xml_attribute_is(attributes, "bus", "usb") ||
+                      (strcmp(device->element, "controller") == 0 &&
+                       domain_xml_attribute_is(attributes, "type", "ccid")) ||
                       (strcmp(device->element, "sound") == 0 &&
                        domain_xml_attribute_is(attributes, "model", "usb"));
 }
@@ -497,6 +509,7 @@ static const struct domain_xml_place {
     {"/domain/os/type", domain_xml_start_os_type},
     {"/domain/devices/controller", domain_xml_start_controller},
     {"/domain/devices/controller/target", domain_xml_start_controller_target},
+    {"/domain/devices/controller/master", domain_xml_start_controller_master},
     {"/domain/devices/hostdev", domain_xml_start_hostdev},
     {"/domain/devices/interface", domain_xml_start_interface},
     {"/domain/devices/interface/model", domain_xml_start_model},
@@ -544,7 +557,8 @@ static void domain_xml_keep_controller(struct domain_xml_reader *reader) {
     if (device->controller == PCI_CONTROLLER)
         guest_add_pci(guest, model, device->index, !device->no_hotplug);
     else if (device->controller == USB_CONTROLLER)
-        guest_add_usb(guest, model, device->index, device->ports, reader->domain->id >= 0);
+        guest_add_usb(guest, &(struct guest_usb_xml){model, device->index, device->ports,
+                                                     device->startport, reader->domain->id >= 0});
 }
 
 static void domain_xml_end_device(struct domain_xml_reader *reader) {
@@ -673,7 +687,7 @@ static void domain_xml_on_start(void *data, const XML_Char *name, const XML_Char
     }
     if (domain_xml_is_device(reader)) {
         reader->device = (struct domain_xml_device){
-            .index = -1, .ports = -1, .first_use = reader->domain->use_count};
+            .index = -1, .ports = -1, .startport = -1, .first_use = reader->domain->use_count};
         domain_xml_copy_text(reader->device.element, name);
     }
     if (domain_xml_is_in_device(reader))

@@ -34,7 +34,8 @@ enum { ANY = -1 };
     "its node in /dev/bus/usb was not there, or udev changed it at the same time: see lsusb, and " \
     "'udevadm info' of that node"
 #define HINT_USB_SYSFS                                                                             \
-    "a USB device was plugged or unplugged while libvirt read them all: see lsusb, and dmesg for one that "    \
+    "a USB device was plugged or unplugged while libvirt read them all: see lsusb, and dmesg for " \
+    "one that "                                                                                    \
     "connects again and again"
 #define HINT_PCI_GONE "it was removed, or the kernel had not set it up: see lspci and dmesg"
 #define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"

@@ -9,6 +9,14 @@ void virt_close(struct virt *virt) {
         virt->ops->close(virt);
 }
 
+unsigned long virt_version(struct virt *virt) {
+    struct virt_about about = {0};
+    struct virt_error error;
+    if (virt->ops->about && virt->ops->about(virt, &about, &error) == 0)
+        return about.version;
+    return 0;
+}
+
 void virt_set_subject(struct virt *virt, const char *subject) {
     if (virt->ops->subject)
         virt->ops->subject(virt, subject);

@@ -113,6 +113,7 @@ struct virt_ops {
     /* What the next changes are about, for messages: "0000:03:00.0, VM 'frigate'"; NULL ends that.
      * A test's implementation may leave this member NULL. */
     void (*subject)(struct virt *virt, const char *subject);
+    /* A test's implementation may leave this member NULL too. */
     int (*about)(struct virt *virt, struct virt_about *about, struct virt_error *error);
     void (*close)(struct virt *virt);
 };
@@ -148,6 +149,9 @@ int virt_error_set(struct virt_error *error, enum virt_error_kind kind, const ch
 #define VIRT_NO_ANSWER "libvirt does not answer: "
 /* The message without these words, for a caller that has already said them. */
 const char *virt_error_reason(const struct virt_error *error);
+
+/* The daemon's version, 9000000 is 9.0.0; 0: it does not say. */
+unsigned long virt_version(struct virt *virt);
 
 /* virt->ops->subject(), if there is one. */
 void virt_set_subject(struct virt *virt, const char *subject);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HUB_PORTS = 8 };
+enum { HUB_PORTS = 8, PORT_DEPTH = 4 }; /* libvirt's own */
 
 /* --- PCI */
 
@@ -85,7 +85,7 @@ static bool guest_find_slot(const struct guest *guest, struct guest_place *place
         for (unsigned slot = bus->first_slot; bus->kind == GUEST_BUS_SLOTS && slot < GUEST_SLOTS;
              slot++)
             if (guest_is_free(bus, slot)) {
-                *place = (struct guest_place){GUEST_PLACE_PCI, i, slot};
+                *place = (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = i, .slot = slot};
                 return true;
             }
     }
@@ -101,7 +101,7 @@ static bool guest_take_port(struct guest *guest, bool is_named, struct guest_pla
         return guest->spare_ports > 0 && guest->spare_ports--;
     guest->buses[bus].used |= 1;
     if (is_named)
-        *place = (struct guest_place){GUEST_PLACE_PCI, bus, 0};
+        *place = (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = bus};
     return true;
 }
 
@@ -143,35 +143,39 @@ void guest_finish_controllers(struct guest *guest, const char *machine) {
     guest->has_no_pci = machine && !guest->has_pcie_root && !guest->has_pci_root &&
                         (strncmp(machine, "microvm", strlen("microvm")) == 0 ||
                          strncmp(machine, "isapc", strlen("isapc")) == 0);
+    /* The controller of a live VM without a model is qemu's own of that machine type. */
+    for (size_t i = 0; i < GUEST_USB_CONTROLLERS && !guest_is_i440fx(machine); i++)
+        if (guest->usb[i].is_there && !*guest->usb[i].model)
+            guest->usb[i].speeds = GUEST_SPEED_ANY;
 }
 
-/* --- USB */
+/* --- USB controllers */
 
-/* Models of libvirt's virDomainControllerModelUSB; -1: `ports` may say. */
+/* Models of libvirt's virDomainControllerModelUSB, their ports (virDomainUSBAddressController-
+ * ModelToPorts) and the speeds of these in qemu. */
 static const struct {
     const char *model;
     unsigned ports;
     bool has_option; /* `ports` of the XML wins */
+    unsigned speeds;
 } usb_models[] = {
-    {"piix3-uhci", 2, false}, {"piix4-uhci", 2, false}, {"vt82c686b-uhci", 2, false},
-    {"ehci", 6, false},       {"ich9-ehci1", 6, false}, {"ich9-uhci1", 0, false},
-    {"ich9-uhci2", 0, false}, {"ich9-uhci3", 0, false}, /* companions: the EHCI's ports */
-    {"pci-ohci", 3, false},   {"nec-xhci", 4, true},    {"qemu-xhci", 4, true},
-    {"qusb1", 8, true},       {"qusb2", 8, true},
+    {"piix3-uhci", 2, false, GUEST_SPEED_FULL},
+    {"piix4-uhci", 2, false, GUEST_SPEED_FULL},
+    {"vt82c686b-uhci", 2, false, GUEST_SPEED_FULL},
+    {"ehci", 6, false, GUEST_SPEED_HIGH},
+    {"ich9-ehci1", 6, false, GUEST_SPEED_HIGH},
+    {"pci-ohci", 3, false, GUEST_SPEED_FULL},
+    {"nec-xhci", 4, true, GUEST_SPEED_ANY},
+    {"qemu-xhci", 4, true, GUEST_SPEED_ANY},
+    {"qusb1", 8, true, GUEST_SPEED_FULL},
+    {"qusb2", 8, true, GUEST_SPEED_FULL | GUEST_SPEED_HIGH},
 };
 
-static bool guest_count_ports(const char *model, int ports, bool is_live, unsigned *count) {
-    if (!model)
-        *count = 2; /* libvirt's default, piix3-uhci */
-    if (!model)
-        return is_live;
-    for (size_t i = 0; i < sizeof usb_models / sizeof *usb_models; i++)
-        if (strcmp(usb_models[i].model, model) == 0) {
-            *count = usb_models[i].has_option && ports >= 0 ? (unsigned)ports : usb_models[i].ports;
-            return true;
-        }
-    return false;
-}
+/* The companions of ich9-ehci1 have no ports of their own, but share two of its ports each. */
+static const struct {
+    const char *model;
+    unsigned startport; /* where the XML has no <master> */
+} companions[] = {{"ich9-uhci1", 0}, {"ich9-uhci2", 2}, {"ich9-uhci3", 4}};
 
 static struct guest_usb *guest_usb_at(struct guest *guest, int index) {
     if (index < 0)
@@ -180,110 +184,337 @@ static struct guest_usb *guest_usb_at(struct guest *guest, int index) {
     return index < GUEST_USB_CONTROLLERS ? &guest->usb[index] : NULL;
 }
 
-void guest_add_usb(struct guest *guest, const char *model, int index, int ports, bool is_live) {
-    struct guest_usb *usb = guest_usb_at(guest, index);
-    unsigned count = 0;
+/* Without an index it belongs to the VM's ich9-ehci1. */
+static struct guest_usb *guest_companion_at(struct guest *guest, int index) {
+    for (size_t i = 0; index < 0 && i < GUEST_USB_CONTROLLERS; i++)
+        if (strcmp(guest->usb[i].model, "ich9-ehci1") == 0)
+            return &guest->usb[i];
+    return guest_usb_at(guest, index < 0 ? 0 : index);
+}
 
-    if (model && strcmp(model, "none") == 0)
+/* False: it is not one. */
+static bool guest_add_companion(struct guest *guest, const struct guest_usb_xml *xml) {
+    size_t i = 0, count = sizeof companions / sizeof *companions;
+    while (i < count && (!xml->model || strcmp(companions[i].model, xml->model) != 0))
+        i++;
+    if (i == count)
+        return false;
+    struct guest_usb *usb = guest_companion_at(guest, xml->index);
+    unsigned startport = xml->startport < 0 ? companions[i].startport : (unsigned)xml->startport;
+    if (usb && startport < GUEST_USB_PORTS)
+        usb->companion_ports |= UINT64_C(3) << startport;
+    return true;
+}
+
+void guest_add_usb(struct guest *guest, const struct guest_usb_xml *xml) {
+    size_t i = 0, count = sizeof usb_models / sizeof *usb_models;
+
+    if (xml->model && strcmp(xml->model, "none") == 0) {
+        guest->has_usb_none = true;
         return;
+    }
     guest->has_usb = true;
-    if (!usb || !guest_count_ports(model, ports, is_live, &count)) {
+    if (guest_add_companion(guest, xml))
+        return;
+    struct guest_usb *usb = guest_usb_at(guest, xml->index);
+    if (!usb) {
         guest->has_unknown_usb = true;
         return;
     }
+    while (xml->model && i < count && strcmp(usb_models[i].model, xml->model) != 0)
+        i++; /* no model: libvirt's default, piix3-uhci */
     usb->is_there = true;
-    if (count > 0)
-        snprintf(usb->model, sizeof usb->model, "%s", model ? model : "");
-    usb->ports += count;
+    snprintf(usb->model, sizeof usb->model, "%s", xml->model ? xml->model : "");
+    if (i == count || (!xml->model && !xml->is_live)) {
+        usb->is_unknown = guest->has_unknown_usb = true;
+        return;
+    }
+    usb->ports = usb_models[i].ports;
+    usb->speeds = usb_models[i].speeds;
+    if (usb_models[i].has_option && xml->ports >= 0)
+        usb->ports = xml->ports < GUEST_USB_PORTS ? (unsigned)xml->ports : GUEST_USB_PORTS;
 }
 
-static struct guest_usb *guest_usb_of(struct guest *guest, const struct guest_place *place) {
-    return place->kind == GUEST_PLACE_USB && place->bus < GUEST_USB_CONTROLLERS
-               ? &guest->usb[place->bus]
-               : NULL;
+/* --- USB ports that are taken */
+
+bool guest_parse_port(const char *text, char port[GUEST_PORT_SIZE]) {
+    size_t length = 0;
+
+    *port = '\0';
+    for (unsigned depth = 0; text && depth < PORT_DEPTH; depth++) {
+        char *end;
+        unsigned long part = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+        if (part == 0 || part > UINT8_MAX)
+            break;
+        length += (size_t)snprintf(port + length, GUEST_PORT_SIZE - length, "%s%lu",
+                                   depth ? "." : "", part);
+        if (*end == '\0')
+            return true;
+        if (*end != '.')
+            break;
+        text = end + 1;
+    }
+    *port = '\0';
+    return false;
+}
+
+/* What is at that port, or NULL. */
+static const struct guest_usb_device *guest_usb_device_at(const struct guest *guest, unsigned bus,
+                                                          const char *port) {
+    for (size_t i = 0; i < guest->usb_device_count; i++)
+        if (guest->usb_devices[i].bus == bus && strcmp(guest->usb_devices[i].port, port) == 0)
+            return &guest->usb_devices[i];
+    return NULL;
+}
+
+static void guest_add_usb_device(struct guest *guest, const struct guest_place *place, bool is_hub,
+                                 bool is_planned) {
+    if (guest->usb_device_count == GUEST_USB_DEVICES) {
+        guest->has_unknown_usb = true;
+        return;
+    }
+    struct guest_usb_device *device = &guest->usb_devices[guest->usb_device_count++];
+    *device =
+        (struct guest_usb_device){.bus = place->bus, .is_hub = is_hub, .is_planned = is_planned};
+    snprintf(device->port, sizeof device->port, "%s", place->port);
 }
 
 void guest_use(struct guest *guest, const struct guest_place *place) {
-    struct guest_usb *usb = guest_usb_of(guest, place);
-
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
         guest->buses[place->bus].used |= UINT32_C(1) << place->slot;
-    else if (usb)
-        usb->used++;
+    else if (place->kind == GUEST_PLACE_USB)
+        guest_add_usb_device(guest, place, false, false);
     else if (place->kind == GUEST_PLACE_SOME_USB)
         guest->usb_unplaced++;
 }
 
-/* Where a hub without an address is does not matter to the sum. */
+/* libvirt gives a hub without an address the first free port when the VM is defined. */
 void guest_add_hub(struct guest *guest, const struct guest_place *place) {
-    struct guest_usb *usb = guest_usb_of(guest, place);
-
-    guest_use(guest, place);
-    if (!usb)
-        usb = &guest->usb[0];
-    usb->ports += HUB_PORTS;
-    usb->hubs++;
-}
-
-static unsigned guest_free_usb(const struct guest *guest) {
-    unsigned count = 0;
-
-    for (size_t i = 0; i < GUEST_USB_CONTROLLERS; i++)
-        if (guest->usb[i].is_there && guest->usb[i].ports > guest->usb[i].used)
-            count += guest->usb[i].ports - guest->usb[i].used;
-    return count > guest->usb_unplaced ? count - guest->usb_unplaced : 0;
-}
-
-bool guest_take_usb(struct guest *guest) {
-    if (guest->has_unknown_usb || !guest->has_usb)
-        return true; /* libvirt decides */
-    if (guest_free_usb(guest) == 0)
-        return false;
-    guest->usb_unplaced++;
-    return true;
+    if (place->kind == GUEST_PLACE_USB)
+        guest_add_usb_device(guest, place, true, false);
+    else
+        guest->usb_unplaced_hubs++;
 }
 
 void guest_leave(struct guest *guest, const struct guest_place *place) {
-    struct guest_usb *usb = guest_usb_of(guest, place);
-
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
         guest->buses[place->bus].used &= ~(UINT32_C(1) << place->slot);
-    else if (usb && usb->used > 0)
-        usb->used--;
     else if (place->kind == GUEST_PLACE_SOME_USB && guest->usb_unplaced > 0)
         guest->usb_unplaced--;
+    for (size_t i = 0; place->kind == GUEST_PLACE_USB && i < guest->usb_device_count; i++)
+        if (guest->usb_devices[i].bus == place->bus &&
+            strcmp(guest->usb_devices[i].port, place->port) == 0) {
+            guest->usb_devices[i] = guest->usb_devices[--guest->usb_device_count];
+            return;
+        }
 }
 
-static char *guest_controller_text(const struct guest_usb *usb, size_t index) {
-    char *hubs = usb->hubs ? memory_printf(" and %u hub%s", usb->hubs, usb->hubs == 1 ? "" : "s")
-                           : memory_strdup("");
-    char *text =
-        memory_printf("controller %zu (%s%s) has %u port%s, of which the VM's devices take %u",
-                      index, *usb->model ? usb->model : "piix3-uhci", hubs, usb->ports,
-                      usb->ports == 1 ? "" : "s", usb->used);
-    free(hubs);
+/* --- USB ports that are free */
+
+struct guest_usb_search {
+    const struct guest *guest;
+    unsigned bus;
+    unsigned device_speeds;
+    struct guest_place *best; /* the first of the fastest; kind NONE: none that suits */
+    unsigned best_speed;      /* enum guest_speed */
+    bool has_free;            /* a port that suits or not */
+};
+
+/* The fastest of several speeds. */
+static unsigned guest_fastest(unsigned speeds) {
+    return speeds & GUEST_SPEED_SUPER  ? GUEST_SPEED_SUPER
+           : speeds & GUEST_SPEED_HIGH ? GUEST_SPEED_HIGH
+                                       : speeds & GUEST_SPEED_FULL;
+}
+
+static void guest_consider_port(struct guest_usb_search *search, const char *port,
+                                unsigned speeds) {
+    unsigned speed = guest_fastest(speeds & search->device_speeds);
+
+    if (speed > search->best_speed) {
+        *search->best = (struct guest_place){
+            .kind = GUEST_PLACE_USB, .bus = search->bus, .needs_port = search->has_free};
+        snprintf(search->best->port, sizeof search->best->port, "%s", port);
+        search->best_speed = speed;
+    }
+    search->has_free = true;
+}
+
+/* Considers the free ports in the order in which libvirt takes them: those of the controller, then
+ * those of each hub in turn. `above` is the path of the hub; "": the controller itself. */
+static void guest_search_ports(struct guest_usb_search *search, const char *above, unsigned depth) {
+    const struct guest_usb *usb = &search->guest->usb[search->bus];
+    unsigned count = *above ? HUB_PORTS : usb->ports;
+    char port[GUEST_PORT_SIZE];
+
+    for (int hubs = 0; hubs <= 1; hubs++)
+        for (unsigned i = 0; i < count; i++) {
+            snprintf(port, sizeof port, "%s%s%u", above, *above ? "." : "", i + 1);
+            const struct guest_usb_device *device =
+                guest_usb_device_at(search->guest, search->bus, port);
+            unsigned speeds = GUEST_SPEED_FULL;
+            if (!*above)
+                speeds = usb->speeds | (usb->companion_ports >> i & 1 ? GUEST_SPEED_FULL : 0);
+            if (!hubs && !device)
+                guest_consider_port(search, port, speeds);
+            else if (hubs && device && device->is_hub && depth < PORT_DEPTH)
+                guest_search_ports(search, port, depth + 1);
+        }
+}
+
+/* The devices and hubs without an address get the ports that libvirt gives them: the first ones. */
+static void guest_place_all(struct guest *guest) {
+    while (guest->usb_unplaced_hubs || guest->usb_unplaced) {
+        struct guest_place place = {0};
+        for (unsigned i = 0; i < GUEST_USB_CONTROLLERS && !place.kind; i++) {
+            struct guest_usb_search search = {guest, i, GUEST_SPEED_ANY, &place, 0, false};
+            guest_search_ports(&search, "", 1);
+        }
+        bool is_hub = guest->usb_unplaced_hubs > 0;
+        if (is_hub)
+            guest->usb_unplaced_hubs--;
+        else
+            guest->usb_unplaced--;
+        if (!place.kind)
+            return; /* libvirt would not start it */
+        guest_add_usb_device(guest, &place, is_hub, false);
+    }
+}
+
+/* At which speeds qemu can give the device to a guest. */
+static unsigned guest_device_speeds(const struct device *device) {
+    unsigned speeds = GUEST_SPEED_FULL;
+
+    if (device->speed == 0)
+        return GUEST_SPEED_ANY;
+    if (device->speed > 12)
+        speeds = GUEST_SPEED_FULL | GUEST_SPEED_HIGH;
+    if (device->speed > 480)
+        speeds = GUEST_SPEED_ANY;
+    return speeds;
+}
+
+static unsigned guest_speed_of(const struct device *device, unsigned speed) {
+    unsigned most = speed == GUEST_SPEED_SUPER ? 5000 : speed == GUEST_SPEED_HIGH ? 480 : 12;
+    return device->speed < most ? device->speed : most;
+}
+
+unsigned guest_usb_count(const struct guest *guest) {
+    unsigned count = 0;
+
+    for (size_t i = 0; i < GUEST_USB_CONTROLLERS; i++)
+        count += guest->usb[i].is_unknown || guest->usb[i].ports > 0;
+    return count;
+}
+
+enum guest_usb_answer guest_take_usb(struct guest *guest, const struct device *device,
+                                     int controller, struct guest_place *place) {
+    struct guest placed = *guest;
+    unsigned best_speed = 0, best_class = 0;
+    bool is_known = guest->has_usb && (controller < 0 || controller < GUEST_USB_CONTROLLERS);
+    bool has_free = false;
+
+    *place = (struct guest_place){.kind = GUEST_PLACE_NONE};
+    if (controller >= 0 && (!is_known || guest->usb[controller].is_unknown)) {
+        if (is_known || !guest->has_usb || guest->has_unknown_usb)
+            *place = (struct guest_place){
+                .kind = GUEST_PLACE_USB, .bus = (unsigned)controller, .needs_bus = true};
+        return place->kind ? GUEST_USB_TAKEN : GUEST_USB_MISSING;
+    }
+    if (!is_known)
+        return GUEST_USB_TAKEN; /* a definition that a person typed, or a VM that is not known */
+    if (controller >= 0 && !guest->usb[controller].is_there)
+        return GUEST_USB_MISSING;
+    guest_place_all(&placed);
+    for (unsigned i = 0; i < GUEST_USB_CONTROLLERS; i++) {
+        struct guest_place found = {.kind = GUEST_PLACE_NONE};
+        struct guest_usb_search search = {&placed, i, guest_device_speeds(device),
+                                          &found,  0, false};
+        if (controller >= 0 && i != (unsigned)controller)
+            continue;
+        guest_search_ports(&search, "", 1);
+        has_free |= search.has_free;
+        unsigned class = guest_fastest(placed.usb[i].speeds);
+        if (!search.best_speed || search.best_speed < best_speed ||
+            (search.best_speed == best_speed && class <= best_class))
+            continue;
+        *place = found;
+        best_speed = search.best_speed;
+        best_class = class;
+    }
+    if (!place->kind && controller < 0 && guest->has_unknown_usb)
+        return GUEST_USB_TAKEN;
+    if (!place->kind)
+        return has_free ? GUEST_USB_UNSUITABLE : GUEST_USB_FULL;
+    place->speed = guest_speed_of(device, best_speed);
+    /* One controller alone is libvirt's choice too. */
+    place->needs_bus = place->needs_port || guest_usb_count(guest) > 1;
+    guest_add_usb_device(guest, place, false, true);
+    return GUEST_USB_TAKEN;
+}
+
+/* --- texts */
+
+char *guest_usb_name(const struct guest *guest, unsigned index) {
+    const char *model = index < GUEST_USB_CONTROLLERS ? guest->usb[index].model : "";
+
+    return *model ? memory_printf("controller %u (%s)", index, model)
+                  : memory_printf("controller %u", index);
+}
+
+static char *guest_controller_text(const struct guest *guest, unsigned index) {
+    const struct guest_usb *usb = &guest->usb[index];
+    unsigned hubs = 0, used = 0, planned = 0;
+
+    for (size_t i = 0; i < guest->usb_device_count; i++) {
+        const struct guest_usb_device *device = &guest->usb_devices[i];
+        if (device->bus != index)
+            continue;
+        hubs += device->is_hub;
+        used += !device->is_planned;
+        planned += device->is_planned;
+    }
+    unsigned ports = usb->ports + hubs * HUB_PORTS;
+    char *hubs_text =
+        hubs ? memory_printf(" and %u hub%s", hubs, hubs == 1 ? "" : "s") : memory_strdup("");
+    char *planned_text = planned ? memory_printf(" and this plan %u", planned) : memory_strdup("");
+    char *text = memory_printf("controller %u (%s%s) has %u port%s, of which the VM's devices take "
+                               "%u%s",
+                               index, *usb->model ? usb->model : "piix3-uhci", hubs_text, ports,
+                               ports == 1 ? "" : "s", used, planned_text);
+    free(planned_text);
+    free(hubs_text);
     return text;
 }
 
 char *guest_usb_text(const struct guest *guest) {
+    struct guest placed = *guest;
     char *text = memory_strdup("");
 
-    for (size_t i = 0; i < GUEST_USB_CONTROLLERS; i++) {
-        if (!guest->usb[i].is_there)
+    guest_place_all(&placed);
+    for (unsigned i = 0; i < GUEST_USB_CONTROLLERS; i++) {
+        if (guest->usb[i].ports == 0)
             continue;
-        char *controller = guest_controller_text(&guest->usb[i], i);
-        char *longer = memory_printf("%s%s%s", text, *text ? "; " : "", controller);
+        char *controller = guest_controller_text(&placed, i);
+        memory_append(&text, "%s%s", *text ? "; " : "", controller);
         free(controller);
-        free(text);
-        text = longer;
     }
-    if (guest->usb_unplaced) { /* without an address in the XML, or of this plan */
-        char *longer =
-            memory_printf("%s; %u more USB device%s take%s one%s", text, guest->usb_unplaced,
-                          guest->usb_unplaced == 1 ? "" : "s", guest->usb_unplaced == 1 ? "s" : "",
-                          guest->usb_unplaced == 1 ? "" : " each");
-        free(text);
-        text = longer;
-    }
+    if (!*text)
+        memory_append(&text, "its controllers have no ports");
     return text;
+}
+
+unsigned guest_usb_free_index(const struct guest *guest) {
+    unsigned index = 0;
+
+    while (index < GUEST_USB_CONTROLLERS && guest->usb[index].is_there)
+        index++;
+    return index;
+}
+
+char *guest_usb_to_add(const struct guest *guest, unsigned index) {
+    return guest->has_no_pci
+               ? NULL
+               : memory_printf("<controller type='usb' index='%u' model='qemu-xhci' ports='15'/>",
+                               index);
 }

@@ -12,7 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GUEST_BUSES = 256, GUEST_SLOTS = 32, GUEST_USB_CONTROLLERS = 16 };
+enum {
+    GUEST_BUSES = 256,
+    GUEST_SLOTS = 32,
+    GUEST_USB_CONTROLLERS = 32,
+    GUEST_USB_PORTS = 64,    /* of one controller; qemu allows 15 */
+    GUEST_USB_DEVICES = 192, /* of the VM */
+    GUEST_PORT_SIZE = 20     /* "255.255.255.255" */
+};
 
 /* What a PCI controller of the guest gives to hot-plugged devices. */
 enum guest_bus_kind {
@@ -27,13 +34,32 @@ struct guest_bus {
     uint32_t used; /* one bit for each slot */
 };
 
-/* A USB controller with the hubs behind it. */
+/* Speeds that a USB port takes and that qemu can give to a device, as bits. */
+enum guest_speed {
+    GUEST_SPEED_FULL = 1,  /* 12 Mbit/s, and low speed */
+    GUEST_SPEED_HIGH = 2,  /* 480 Mbit/s */
+    GUEST_SPEED_SUPER = 4, /* 5000 Mbit/s */
+    GUEST_SPEED_ANY = 7,
+};
+
+/* A USB controller. */
 struct guest_usb {
     bool is_there;
-    char model[24]; /* "nec-xhci"; "": the XML names none */
-    unsigned ports; /* of the controller and of its hubs */
-    unsigned hubs;
-    unsigned used; /* ports, by the hubs too; may be more than there are */
+    bool is_unknown; /* a model that is not known here: libvirt knows its ports and speeds */
+    char model[24];  /* "nec-xhci"; "": the XML names none */
+    unsigned ports;  /* its own, without those of hubs */
+    unsigned speeds; /* of each of them */
+    /* Of an EHCI controller one bit for each port that a UHCI companion shares: that one takes full
+     * and low speed there. */
+    uint64_t companion_ports;
+};
+
+/* A USB port that is taken. */
+struct guest_usb_device {
+    unsigned bus;               /* the index of the controller */
+    char port[GUEST_PORT_SIZE]; /* "1"; behind hubs "1.2" */
+    bool is_hub;
+    bool is_planned; /* by guest_take_usb() */
 };
 
 struct guest {
@@ -47,8 +73,11 @@ struct guest {
     unsigned spare_ports;                /* free ones whose controller has no index */
     struct guest_usb usb[GUEST_USB_CONTROLLERS]; /* by index */
     bool has_usb;                                /* a controller whose model is not 'none' */
-    bool has_unknown_usb;                        /* one whose number of ports is not known here */
-    unsigned usb_unplaced; /* USB devices without an address: each takes some port */
+    bool has_usb_none;                           /* one whose model is: USB is switched off */
+    bool has_unknown_usb; /* one whose ports are not known here, or too much of anything */
+    struct guest_usb_device usb_devices[GUEST_USB_DEVICES];
+    size_t usb_device_count;
+    unsigned usb_unplaced, usb_unplaced_hubs; /* without an address: each takes some port */
 };
 
 /* Where a device is in the guest. */
@@ -57,18 +86,31 @@ struct guest_place {
         GUEST_PLACE_NONE,
         GUEST_PLACE_PCI,
         GUEST_PLACE_USB,
-        GUEST_PLACE_SOME_USB, /* a USB device whose XML has no address */
+        GUEST_PLACE_SOME_USB, /* a USB device whose XML has no whole address */
     } kind;
-    unsigned bus, slot; /* USB: the index of the controller, and nothing */
+    unsigned bus, slot;         /* USB: the index of the controller, and nothing */
+    char port[GUEST_PORT_SIZE]; /* USB */
+    /* From guest_take_usb(): at how many Mbit/s qemu gives the device to the guest there, 0 when
+     * that is unknown; and what of the place libvirt does not find by itself. */
+    unsigned speed;
+    bool needs_bus, needs_port;
 };
 
 /* --- while the XML is read */
 
 /* `index` -1: the XML has none. */
 void guest_add_pci(struct guest *guest, const char *model, int index, bool has_hotplug);
-/* `model` NULL: the XML names none, which means the machine's default where the VM `is_live`, and
- * is open where it is not; `ports` -1: the XML has none. */
-void guest_add_usb(struct guest *guest, const char *model, int index, int ports, bool is_live);
+/* What a <controller type='usb'> says; -1: the XML has none. `model` NULL: the XML names none,
+ * which means the machine's default where the VM `is_live`, and is open where it is not.
+ * `startport` is of the <master> of a companion. */
+struct guest_usb_xml {
+    const char *model;
+    int index, ports, startport;
+    bool is_live;
+};
+void guest_add_usb(struct guest *guest, const struct guest_usb_xml *xml);
+/* Reads a port path, "1.2", as libvirt does. False: it is not one. */
+bool guest_parse_port(const char *text, char port[GUEST_PORT_SIZE]);
 /* One more device at that place. */
 void guest_use(struct guest *guest, const struct guest_place *place);
 /* `place` is that of a USB hub: it takes a port and gives eight. */
@@ -85,11 +127,40 @@ void guest_finish_controllers(struct guest *guest, const char *machine);
  * only when the XML names it.
  */
 bool guest_take_pci(struct guest *guest, enum pci_kind kind, struct guest_place *place);
-bool guest_take_usb(struct guest *guest);
+
+enum guest_usb_answer {
+    GUEST_USB_TAKEN,
+    GUEST_USB_FULL,       /* no port is free */
+    GUEST_USB_UNSUITABLE, /* ports are free, and qemu accepts the device at none of them */
+    GUEST_USB_MISSING,    /* there is no such controller */
+};
+
+/*
+ * Takes the place that a hot-plugged USB device gets: on the controller of that index, or (-1) on
+ * the one where it is fastest; of several the one that is fastest itself, which is xHCI before EHCI
+ * before UHCI and OHCI, then the first. `place` is of kind NONE where libvirt chooses: a VM whose
+ * controllers are not known.
+ *
+ * libvirt alone takes the first free port of the first controller, whatever its speed. qemu accepts
+ * a device at a port whose speeds and the device's have one in common (hw/usb/bus.c,
+ * usb_check_attach; usb_host_speed_compat() of host-libusb.c has the device's); its hubs and what
+ * is behind them are full speed.
+ */
+enum guest_usb_answer guest_take_usb(struct guest *guest, const struct device *device,
+                                     int controller, struct guest_place *place);
 /* A device that is detached leaves its place. */
 void guest_leave(struct guest *guest, const struct guest_place *place);
 
-/* "nec-xhci (index 0): 4 ports; ..." of all controllers, for the caller to free. */
+/* How many USB controllers give ports. */
+unsigned guest_usb_count(const struct guest *guest);
+/* "controller 0 (nec-xhci) has 4 ports, ...; ..." of all controllers, for the caller to free. */
 char *guest_usb_text(const struct guest *guest);
+/* "controller 0 (nec-xhci)", for the caller to free. */
+char *guest_usb_name(const struct guest *guest, unsigned index);
+/* The lowest index that no USB controller has. */
+unsigned guest_usb_free_index(const struct guest *guest);
+/* The element that adds a controller of that index for every speed. The caller frees it; NULL: the
+ * machine type takes none. */
+char *guest_usb_to_add(const struct guest *guest, unsigned index);
 
 #endif

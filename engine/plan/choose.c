@@ -14,12 +14,23 @@ struct device_list choose_unit(const struct planner *planner, const struct actio
     return unit;
 }
 
+struct backend_options choose_options(const struct planner *planner, const struct action_ref *ref,
+                                      const struct device *device) {
+    struct backend_options options = plan_backend_options(ref->action, ref->target, device);
+    options.libvirt_version = planner->request->libvirt_version;
+    return options;
+}
+
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
                             const struct device *device) {
     if (planner_is_assigned(planner, device))
         return (struct verdict){0};
-    return judge_device(&planner->judge, device, backend_type(ref->action->backend),
-                        ref->action->with_group);
+    struct verdict verdict = judge_device(
+        &planner->judge, device, backend_type(ref->action->backend), ref->action->with_group);
+    if (verdict.refusal)
+        return verdict;
+    struct backend_options options = choose_options(planner, ref, device);
+    return backend_judge_options(&options);
 }
 
 /* Takes a place for each device that needs one. */
@@ -27,15 +38,21 @@ static struct verdict choose_take_places(const struct planner *planner, struct g
                                          const struct action_ref *ref,
                                          const struct device_list *unit) {
     const struct backend_type *backend = backend_type(ref->action->backend);
-    size_t needed = 0, placed = 0;
-    struct guest_place place;
-    for (size_t i = 0; i < unit->count; i++)
-        if (!planner_is_assigned(planner, unit->list[i])) {
-            needed++;
-            placed += backend->take_place(guest, unit->list[i], &place);
+    struct backend_options options, refused;
+    struct backend_need need = {.domain = planner->domain, .guest = guest, .options = &refused};
+    for (size_t i = 0; i < unit->count; i++) {
+        if (planner_is_assigned(planner, unit->list[i]))
+            continue;
+        options = choose_options(planner, ref, unit->list[i]);
+        need.needed++;
+        if (backend->take_place(guest, unit->list[i], &options)) {
+            need.placed++;
+        } else if (!need.device) {
+            need.device = unit->list[i];
+            refused = options;
         }
-    return placed < needed ? backend->refuse_place(planner->domain, needed, placed)
-                           : (struct verdict){0};
+    }
+    return need.device ? backend->refuse_place(&need) : (struct verdict){0};
 }
 
 struct verdict choose_judge_places(const struct planner *planner, const struct action_ref *ref,

@@ -10,6 +10,10 @@
 struct device_list choose_unit(const struct planner *planner, const struct action_ref *ref,
                                const struct device *device);
 
+/* How the rule's action attaches a device, without its place. */
+struct backend_options choose_options(const struct planner *planner, const struct action_ref *ref,
+                                      const struct device *device);
+
 /* Whether a device of a unit can be attached. One that the VM has or this plan attaches is not
  * judged again. */
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,

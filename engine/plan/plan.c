@@ -80,6 +80,7 @@ void plan_finish(struct plan *plan) {
         free(entry->unplugged);
         free(entry->target_text);
         free(entry->xml);
+        free(entry->note);
         free(entry->message);
         free(entry->hint);
     }
@@ -103,19 +104,12 @@ enum verb plan_verb(const struct plan_entry *entry) {
     return entry->unplugged ? VERB_DETACH : entry->action->verb;
 }
 
-const struct action_option *plan_option(const struct action *action, enum option_kind kind) {
-    const struct action_option *option = action->options;
-    while (option && option->kind != kind)
-        option = option->next;
-    return option;
-}
-
 bool plan_has_option(const struct action *action, enum option_kind kind) {
-    return plan_option(action, kind) != NULL;
+    return syntax_find_option(action->options, kind) != NULL;
 }
 
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind) {
-    const struct action_option *option = plan_option(action, kind);
+    const struct action_option *option = syntax_find_option(action->options, kind);
     return option ? option->milliseconds : 0;
 }
 
@@ -123,11 +117,8 @@ uint32_t plan_option_ms(const struct action *action, enum option_kind kind) {
 struct backend_options plan_backend_options(const struct action *action,
                                             const struct target *target,
                                             const struct device *device) {
-    const struct action_option *rom = plan_option(action, OPTION_ROM_FILE);
-    return (struct backend_options){
-        .unmanaged = plan_has_option(action, OPTION_UNMANAGED),
-        .rom_off = plan_has_option(action, OPTION_ROM_OFF),
-        .rom = rom && target && match_device(target->device, device) ? rom->text : NULL};
+    return (struct backend_options){.list = action->options,
+                                    .goes_along = !target || !match_device(target->device, device)};
 }
 
 char *plan_rule_text(const struct plan_entry *entry) {

@@ -25,6 +25,7 @@ struct plan_request {
     /* The directory below which the plan checks programs, "" for the running system. NULL: they are
      * checked when they are started. */
     const char *program_root;
+    unsigned long libvirt_version; /* of the daemon: 9000000 is 9.0.0; 0: unknown */
 };
 
 enum plan_kind {
@@ -49,7 +50,10 @@ struct plan_entry {
     const struct domain *take_from;
     char *target_text; /* the device as written in the rule: "1ac1:089a"; NULL: run */
     char *xml;         /* <hostdev> text of a step; else NULL */
-    char *message;     /* of a refusal or a skip */
+    struct guest_place
+        place;     /* of a step that attaches: where libvirt will put it, if that is known */
+    char *note;    /* what a person should know of a step, as that it will be slow; NULL: nothing */
+    char *message; /* of a refusal or a skip */
     char *hint;
 };
 
@@ -86,8 +90,6 @@ size_t plan_count(const struct plan *plan, enum plan_kind kind);
 /* What the entry does: its action's verb; an unplugged device is always detached. */
 enum verb plan_verb(const struct plan_entry *entry);
 
-/* The action's option, or NULL. */
-const struct action_option *plan_option(const struct action *action, enum option_kind kind);
 /* The value of an action's option, or 0 / false. */
 uint32_t plan_option_ms(const struct action *action, enum option_kind kind);
 bool plan_has_option(const struct action *action, enum option_kind kind);

@@ -60,6 +60,17 @@ static void plan_print_facts(const struct device *device, FILE *out) {
     text_print_string(out, device->driver ? device->driver : "none");
 }
 
+/* Where there is a choice, the controller of the guest. */
+static void plan_print_controller(const struct plan_entry *entry, const struct guest *guest,
+                                  FILE *out) {
+    if (entry->place.kind != GUEST_PLACE_USB || guest_usb_count(guest) < 2)
+        return;
+    char *name = guest_usb_name(guest, entry->place.bus);
+    fputs(", on USB ", out);
+    text_print_string(out, name);
+    free(name);
+}
+
 static void plan_print_command(const struct word *command, FILE *out) {
     for (const struct word *word = command; word; word = word->next) {
         fputs(word == command ? "" : " ", out);
@@ -100,7 +111,8 @@ static void plan_print_entry_rule(const struct plan_entry *entry, FILE *out, boo
     free(rule);
 }
 
-static void plan_print_entry(const struct plan_entry *entry, FILE *out, bool xml, bool colour) {
+static void plan_print_entry(const struct plan *plan, const struct plan_entry *entry, FILE *out,
+                             bool xml, bool colour) {
     static const char *const words[] = {[PLAN_REFUSED] = "refused", [PLAN_SKIPPED] = "nothing"};
     const char *word =
         entry->kind == PLAN_STEP ? syntax_verb_text(plan_verb(entry)) : words[entry->kind];
@@ -111,6 +123,9 @@ static void plan_print_entry(const struct plan_entry *entry, FILE *out, bool xml
         plan_print_facts(entry->device, out);
     if (entry->device && entry->kind == PLAN_STEP && !entry->unplugged)
         plan_print_how(entry, out);
+    if (plan->event->domain)
+        plan_print_controller(entry, &plan->event->domain->guest, out);
+    plan_print_line("note: ", entry->note, out);
     plan_print_line("", entry->message, out);
     if (entry->kind == PLAN_REFUSED)
         fprintf(out, " [%s]", verdict_name(entry->refusal));
@@ -152,7 +167,7 @@ void plan_print_doubts(const struct ruleset *ruleset, FILE *out) {
 void plan_print(const struct plan *plan, FILE *out, bool xml, bool colour) {
     plan_print_title(plan->event->domain, plan->event->name, out);
     for (size_t i = 0; i < plan->count; i++)
-        plan_print_entry(&plan->entries[i], out, xml, colour);
+        plan_print_entry(plan, &plan->entries[i], out, xml, colour);
     plan_print_sum(plan, out);
     plan_print_doubts(plan->program->ruleset, out);
 }
@@ -214,9 +229,9 @@ static struct json_object *plan_print_options_json(const struct plan_entry *entr
     const struct action *action = entry->action;
     struct json_object *object = text_json_object();
     const char *rom = plan_has_option(action, OPTION_ROM_OFF) ? "off" : NULL;
-    for (const struct action_option *one = action->options; one; one = one->next)
-        if (one->kind == OPTION_ROM_FILE && !plan_print_goes_along(entry))
-            rom = one->text;
+    const struct action_option *file = syntax_find_option(action->options, OPTION_ROM_FILE);
+    if (file && !plan_print_goes_along(entry))
+        rom = file->text;
     text_json_add(object, "optional", text_json_boolean(plan_has_option(action, OPTION_OPTIONAL)));
     text_json_add(object, "unmanaged",
                   text_json_boolean(plan_has_option(action, OPTION_UNMANAGED)));
@@ -225,6 +240,11 @@ static struct json_object *plan_print_options_json(const struct plan_entry *entr
     plan_print_put_duration(object, "within_ms", action, OPTION_WITHIN);
     plan_print_put_duration(object, "after_ms", action, OPTION_AFTER);
     text_put_json(object, "rom", rom);
+    const struct action_option *controller = syntax_find_option(action->options, OPTION_CONTROLLER);
+    const struct action_option *guest_reset =
+        syntax_find_option(action->options, OPTION_GUEST_RESET);
+    text_json_add(object, "controller", controller ? text_json_number(controller->number) : NULL);
+    text_put_json(object, "guest_reset", guest_reset ? guest_reset->text : NULL);
     text_put_json(object, "then",
                   plan_has_option(action, OPTION_THEN_RESET)    ? "reset"
                   : plan_has_option(action, OPTION_THEN_REBOOT) ? "reboot"
@@ -261,6 +281,10 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
         text_json_add(object, "command", plan_print_command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {
         text_put_json(object, "xml", entry->xml);
+        text_json_add(object, "controller",
+                      entry->place.kind == GUEST_PLACE_USB ? text_json_number(entry->place.bus)
+                                                           : NULL);
+        text_put_json(object, "note", entry->note);
         if (entry->take_from)
             text_put_json(object, "take_from", domain_label(entry->take_from));
         return object;

@@ -351,7 +351,8 @@ static void status_add_plan(const struct maker *maker) {
                                             .event = &event,
                                             .host = request->host,
                                             .others = others,
-                                            .other_count = other_count});
+                                            .other_count = other_count,
+                                            .libvirt_version = request->libvirt_version});
     for (size_t i = 0; i < plan.count; i++)
         if (plan_verb(&plan.entries[i]) == VERB_ATTACH)
             status_add_entry(maker, &plan.entries[i]);

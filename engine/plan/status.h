@@ -64,6 +64,7 @@ struct status_request {
     size_t domain_count;
     const char *vm;    /* as a person calls it; NULL: those that run, and those that rules name */
     const char *state; /* the state directory */
+    unsigned long libvirt_version; /* of the daemon: 9000000 is 9.0.0; 0: unknown */
 };
 
 /* Everything borrowed by the request must outlive the status. */

@@ -291,6 +291,8 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
                             entry->device->name)
         : driver ? memory_printf("%s (host driver was %s)", entry->device->name, driver)
                  : memory_printf("%s (no host driver was bound)", entry->device->name);
+    if (entry->note)
+        memory_append(&message, "; %s", entry->note);
     run_finish_task(run, entry, task, RESULT_ATTACHED, message, NULL);
     run_log_note_attached(run, entry->device);
     task->state = TASK_ATTACHED;
@@ -351,8 +353,9 @@ static void run_clear_unplugged(struct run *run) {
         return;
     }
     struct virt_error error;
+    struct action_option unmanaged = {.kind = OPTION_UNMANAGED};
     char *xml =
-        backend_xml(&backend_type_VFIO, device, &(struct backend_options){.unmanaged = true});
+        backend_xml(&backend_type_VFIO, device, &(struct backend_options){.list = &unmanaged});
     run_begin_call(run, "attach", device);
     int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
     run_end_call(run, device, status < 0 ? &error : NULL);
@@ -466,19 +469,23 @@ static enum run_outcome run_pass(struct run *run) {
     event.domain = &run->domain;
     if (run_load_domain(run, &run->domain) && run_load_host(run) &&
         run_load_other_vms(run, &event)) {
+        if (!run->has_version)
+            run->libvirt_version = virt_version(run->virt);
+        run->has_version = true;
         plan_init(&run->plan,
-                  &(struct plan_request){.program = config->program,
-                                         .event = &event,
-                                         .host = &run->host,
-                                         .others = run->others.list,
-                                         .other_count = run->others.count,
-                                         .busy = run->busy,
-                                         .busy_count = run->busy_count,
-                                         .kept = run->kept,
-                                         .kept_count = run->kept_count,
-                                         .takes_nothing = run->phase == RUN_RECHECKING,
-                                         .parked = vm_state_is_parked(
-                                             config->state, run_vm(run), &run->vm_start)});
+                  &(struct plan_request){
+                      .program = config->program,
+                      .event = &event,
+                      .host = &run->host,
+                      .others = run->others.list,
+                      .other_count = run->others.count,
+                      .busy = run->busy,
+                      .busy_count = run->busy_count,
+                      .kept = run->kept,
+                      .kept_count = run->kept_count,
+                      .takes_nothing = run->phase == RUN_RECHECKING,
+                      .parked = vm_state_is_parked(config->state, run_vm(run), &run->vm_start),
+                      .libvirt_version = run->libvirt_version});
         outcome = RUN_NEXT;
         run->pass++;
         run_choose_detached(run);

@@ -108,13 +108,15 @@ enum run_logged {
 struct run {
     const struct run_config *config;
     struct virt *virt;
-    bool watching;            /* virt reports what happens to the VM */
-    bool must_reconnect;      /* it did not answer: the next pass takes another connection */
-    bool no_reply;            /* to a change of the VM: libvirt may still be at it */
-    unsigned silences;        /* how many calls had no reply */
-    int64_t start;            /* of the run; of a VM that is migrated, when it runs here */
-    struct vm_start vm_start; /* which start of the VM the run is for */
-    bool vm_ended;            /* that is over: the VM's state is of a later one, or nobody's */
+    bool watching;                 /* virt reports what happens to the VM */
+    bool has_version;              /* the daemon was asked for it */
+    unsigned long libvirt_version; /* 0: unknown */
+    bool must_reconnect;           /* it did not answer: the next pass takes another connection */
+    bool no_reply;                 /* to a change of the VM: libvirt may still be at it */
+    unsigned silences;             /* how many calls had no reply */
+    int64_t start;                 /* of the run; of a VM that is migrated, when it runs here */
+    struct vm_start vm_start;      /* which start of the VM the run is for */
+    bool vm_ended;                 /* that is over: the VM's state is of a later one, or nobody's */
     enum run_phase phase;
     int64_t wake;              /* when what waits is due; INT64_MAX: nothing waits */
     int64_t recheck;           /* when to check what the guest has; INT64_MAX: no need */

@@ -166,6 +166,7 @@ static char *take_xml_of(const struct take *take, const struct device *device,
     if (ref.rule)
         options = plan_backend_options(ref.action, ref.target, device);
     options.place = hostdev->place;
+    options.place.needs_port = hostdev->place.kind == GUEST_PLACE_USB;
     return backend_xml(backend_type(hostdev->backend), device, &options);
 }
 

@@ -1,8 +1,8 @@
 /*
  * Devices that a VM lets go, and that other VMs have not been notified of yet: a file each,
- * STATE/freed/SLOT, written before the VM releases the device and removed when all were notified. So
- * the next engine finishes what one that was killed began. The directory is there only while it has
- * files.
+ * STATE/freed/SLOT, written before the VM releases the device and removed when all were notified.
+ * So the next engine finishes what one that was killed began. The directory is there only while it
+ * has files.
  *
  *     freed BOOT-ID ADDRESS VENDOR:DEVICE PROCESS STARTED TIME     first
  *     from VM

@@ -138,6 +138,7 @@ static int apply_find_vms(struct apply *apply, struct virt *virt, struct virt_er
             return -1;
     for (size_t i = 0; !request->name_count && i < running->count; i++)
         apply_choose(apply, i);
+    apply->libvirt_version = virt_version(virt);
     apply->seen = clock_ticks();
     if (request->state && !request->name_count)
         apply_find_ended(apply, virt);
@@ -329,7 +330,8 @@ static bool apply_show_one(const struct apply *apply, const struct host *host, s
                   .host = host,
                   .others = others,
                   .other_count = other_count,
-                  .parked = state && vm_state_is_parked(state, domain_key(event.domain), &start)});
+                  .parked = state && vm_state_is_parked(state, domain_key(event.domain), &start),
+                  .libvirt_version = apply->libvirt_version});
     if (apply->request->json)
         text_json_append(plans, plan_print_json(&plan));
     else

@@ -33,8 +33,9 @@ struct apply {
     bool *chosen;             /* one each: it is to be worked on */
     struct domain_list ended; /* VMs that ended while no hook ran */
     size_t chosen_count;
-    unsigned long long seen; /* when they were listed, in the unit of clock_ticks() */
-    bool problem;            /* a VM that was named is not there, does not run, or is several */
+    unsigned long long seen;       /* when they were listed, in the unit of clock_ticks() */
+    unsigned long libvirt_version; /* 0: unknown */
+    bool problem; /* a VM that was named is not there, does not run, or is several */
 };
 
 /* Finds the VMs. Returns 0, or -1 with `error` and nothing to finish. */

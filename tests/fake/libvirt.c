@@ -26,6 +26,7 @@
  *     drop                    (after attach) the guest gives the device back
  */
 #include "tests/fake/killer.h"
+#include "tests/fake/usb_ports.h"
 #include "tests/fake/world.h"
 
 #include <errno.h>
@@ -411,11 +412,13 @@ static int check_pci(const struct call *call, const char *xml, const struct devi
     return 0;
 }
 
-static int check_usb(const char *xml, const struct device *device) {
-    char path[WORLD_PATH];
-    if (!strstr(xml, "<controller type='usb'"))
-        return fail(VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR,
-                    "internal error: Domain has no USB bus support");
+static int check_usb(const struct call *call, const char *xml, const struct device *device) {
+    char path[WORLD_PATH], port[64], message[192];
+    unsigned bus;
+    if (!usb_ports_assign(xml, call->device, &bus, port, message))
+        return fail(VIR_FROM_DOMAIN,
+                    strncmp(message, "XML", 3) ? VIR_ERR_INTERNAL_ERROR : VIR_ERR_XML_ERROR, "%s",
+                    message);
     world_path(path, "usb/%u-%u", device->bus, device->number);
     if (device->bus && access(path, F_OK) != 0)
         return fail(VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR,
@@ -428,7 +431,7 @@ static int check_attach(const struct call *call, const char *xml, const struct d
     struct search search = {.device = device};
     if (world_vms(holds, &search))
         return in_use(device, search.holder);
-    return device->pci ? check_pci(call, xml, device) : check_usb(xml, device);
+    return device->pci ? check_pci(call, xml, device) : check_usb(call, xml, device);
 }
 
 static unsigned next_alias(const char *xml) {
@@ -443,14 +446,19 @@ static unsigned next_alias(const char *xml) {
 /* The VM's XML with the device in it, for the caller to free. */
 static char *with_device(const char *xml, const char *hostdev, const struct device *device) {
     const char *devices_end = strstr(xml, "</devices>"), *end = strstr(hostdev, "</hostdev>");
-    unsigned alias = next_alias(xml);
-    char address[128], *text;
+    const char *wanted = usb_ports_wanted(hostdev);
+    unsigned alias = next_alias(xml), bus = 0;
+    char address[128], port[64] = "", message[192], *text;
     if (device->pci)
         snprintf(address, sizeof address,
                  "<address type='pci' domain='0x0000' bus='0x%02x' slot='0x00' function='0x0'/>",
                  free_port(xml));
     else
-        snprintf(address, sizeof address, "<address type='usb' bus='0' port='%u'/>", alias + 1);
+        usb_ports_assign(xml, hostdev, &bus, port, message);
+    if (!device->pci)
+        snprintf(address, sizeof address, "<address type='usb' bus='%u' port='%s'/>", bus, port);
+    if (wanted)
+        end = wanted;
     if (asprintf(&text, "%.*s%.*s  <alias name='hostdev%u'/>\n  %s\n</hostdev>\n%s",
                  (int)(devices_end - xml), xml, (int)(end - hostdev), hostdev, alias, address,
                  devices_end) < 0)

@@ -31,7 +31,9 @@ static void look_at_uses(const struct domain *domain) {
          count++)
         expect(place.kind == GUEST_PLACE_NONE ||
                (place.bus < GUEST_BUSES && place.slot < GUEST_SLOTS));
-    while (!guest.has_unknown_usb && guest.has_usb && guest_take_usb(&guest))
+    static const struct device stick = {.bus = BUS_USB, .speed = 12};
+    while (!guest.has_unknown_usb && guest.has_usb &&
+           guest_take_usb(&guest, &stick, -1, &place) == GUEST_USB_TAKEN)
         ;
     free(guest_usb_text(&guest));
 }

@@ -5,6 +5,7 @@
 #include "engine/libvirt/virt_libvirt.h"
 #include "engine/model/domain.h"
 #include "engine/run/retry.h"
+#include "tests/fake/usb_ports.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ struct double_virt {
     unsigned made[CALL_KINDS]; /* calls of each kind; DOUBLE_ANY counts them all */
     char *calls, *last_xml;
     unsigned aliases;
+    unsigned long version;
     struct clock *clock;
     bool mute;
     char *watched; /* UUID; NULL: none */
@@ -465,6 +467,24 @@ static bool is_migrating(const struct vm *vm, struct virt_error *error) {
     return vm->state == VIRT_STATE_MIGRATING;
 }
 
+/* The hostdev with the USB port that it gets; NULL with `error`. The caller frees it. */
+static char *with_port(const struct vm *vm, const char *hostdev, struct virt_error *error) {
+    const char *wanted = usb_ports_wanted(hostdev), *end = strstr(hostdev, "</hostdev>");
+    char port[64], message[192];
+    unsigned bus;
+
+    if (!usb_ports_assign(vm->xml, hostdev, &bus, port, message)) {
+        libvirt_errors_set(error, VIR_FROM_DOMAIN,
+                           strncmp(message, "XML", 3) ? VIR_ERR_INTERNAL_ERROR : VIR_ERR_XML_ERROR,
+                           message);
+        return NULL;
+    }
+    if (wanted)
+        end = wanted;
+    return print("%.*s  <address type='usb' bus='%u' port='%s'/>\n</hostdev>", (int)(end - hostdev),
+                 hostdev, bus, port);
+}
+
 static int double_attach(struct virt *virt, const char *uuid, int id, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
@@ -491,6 +511,13 @@ static int double_attach(struct virt *virt, const char *uuid, int id, const char
         free(device);
         free(message);
         return -1;
+    }
+    if (hostdev.bus == BUS_USB) {
+        char *placed = with_port(find(hypervisor, uuid), xml, error);
+        if (placed)
+            double_virt_give(hypervisor, uuid, placed);
+        free(placed);
+        return placed ? 0 : -1;
     }
     double_virt_give(hypervisor, uuid, xml);
     return 0;
@@ -567,6 +594,12 @@ static int double_wait(struct virt *virt, int timeout_ms, struct virt_event *eve
     return 0;
 }
 
+static int double_about(struct virt *virt, struct virt_about *about, struct virt_error *error) {
+    (void)error;
+    *about = (struct virt_about){.version = of(virt)->version};
+    return 0;
+}
+
 static void double_close(struct virt *virt) {
     struct double_virt *hypervisor = of(virt);
     char *calls = print("%sclose\n", hypervisor->calls);
@@ -586,6 +619,7 @@ static const struct virt_ops operations = {
     .reboot = double_reboot,
     .watch = double_watch,
     .wait = double_wait,
+    .about = double_about,
     .close = double_close,
 };
 
@@ -613,6 +647,10 @@ void double_virt_destroy(struct double_virt *hypervisor) {
 
 void double_virt_clock(struct double_virt *hypervisor, struct clock *clock) {
     hypervisor->clock = clock;
+}
+
+void double_virt_version(struct double_virt *hypervisor, unsigned long version) {
+    hypervisor->version = version;
 }
 
 void double_virt_mute(struct double_virt *hypervisor) {

@@ -1,7 +1,8 @@
 /*
  * The hypervisor's double: VMs in memory behind the port of engine/libvirt/virt.h. It attaches and
- * detaches as libvirt does (the VM's XML changes; a device that a running VM has is refused in
- * libvirt's words), writes down every call, and does what a test tells it to.
+ * detaches as libvirt does (the VM's XML changes; a device that a running VM has, and a USB port
+ * that is not there or taken, is refused in libvirt's words), writes down every call, and does what
+ * a test tells it to.
  *
  *     struct double_virt *hypervisor = double_virt_create();
  *     double_virt_add(hypervisor, UUID, "frigate", NULL);
@@ -45,6 +46,8 @@ struct virt *double_virt_port(struct double_virt *hypervisor);
 
 /* Whose sleep_ms() a wait() with no event calls, with its timeout; without one, no time goes by. */
 void double_virt_clock(struct double_virt *hypervisor, struct clock *clock);
+/* What it says of itself: 9000000 is 9.0.0; at first 0, nothing. */
+void double_virt_version(struct double_virt *hypervisor, unsigned long version);
 /* A libvirt that reports no events: wait() never returns an event. */
 void double_virt_mute(struct double_virt *hypervisor);
 

@@ -42,8 +42,13 @@ static void writes_pci(void **state) {
 }
 
 static void writes_pci_options(void **state) {
-    static const struct backend_options rom = {.unmanaged = true, .rom = "/a/b c.rom"};
-    static const struct backend_options off = {.rom_off = true, .rom = "/a"};
+    static struct action_option unmanaged = {.kind = OPTION_UNMANAGED},
+                                file = {.next = &unmanaged,
+                                        .kind = OPTION_ROM_FILE,
+                                        .text = "/a/b c.rom"},
+                                no_rom = {.kind = OPTION_ROM_OFF};
+    static const struct backend_options rom = {.list = &file}, off = {.list = &no_rom},
+                                        along = {.list = &file, .goes_along = true};
 
     (void)state;
     assert_xml(&coral, &rom,
@@ -62,10 +67,18 @@ static void writes_pci_options(void **state) {
                "  </source>\n"
                "  <rom bar='off'/>\n"
                "</hostdev>");
+    /* The ROM is that of the device which the rule selects. */
+    assert_xml(&coral, &along,
+               "<hostdev mode='subsystem' type='pci' managed='no'>\n"
+               "  <driver name='vfio'/>\n"
+               "  <source>\n"
+               "    <address domain='0x0000' bus='0x03' slot='0x00' function='0x0'/>\n"
+               "  </source>\n"
+               "</hostdev>");
 }
 
 static void writes_usb(void **state) {
-    static const struct backend_options ignored = {.unmanaged = true, .rom = "/a"};
+    static const struct backend_options ignored;
     struct device anywhere = stick;
 
     (void)state;
@@ -87,10 +100,116 @@ static void writes_usb(void **state) {
                "</hostdev>");
 }
 
+static void writes_usb_options(void **state) {
+    static struct action_option reset = {.kind = OPTION_GUEST_RESET, .text = "off"};
+    static const struct backend_options bus = {.list = &reset,
+                                               .place = {.kind = GUEST_PLACE_USB,
+                                                         .bus = 1,
+                                                         .port = "2",
+                                                         .needs_bus = true}},
+                                        port = {.place = {.kind = GUEST_PLACE_USB,
+                                                          .bus = 0,
+                                                          .port = "3.1",
+                                                          .needs_bus = true,
+                                                          .needs_port = true}},
+                                        nothing = {.place = {.kind = GUEST_PLACE_USB, .bus = 0}};
+
+    (void)state;
+    assert_xml(&stick, &bus,
+               "<hostdev mode='subsystem' type='usb'>\n"
+               "  <source guestReset='off'>\n"
+               "    <vendor id='0x1a6e'/>\n"
+               "    <product id='0x089a'/>\n"
+               "    <address bus='1' device='4'/>\n"
+               "  </source>\n"
+               "  <address type='usb' bus='1'/>\n"
+               "</hostdev>");
+    assert_xml(&stick, &port,
+               "<hostdev mode='subsystem' type='usb'>\n"
+               "  <source>\n"
+               "    <vendor id='0x1a6e'/>\n"
+               "    <product id='0x089a'/>\n"
+               "    <address bus='1' device='4'/>\n"
+               "  </source>\n"
+               "  <address type='usb' bus='0' port='3.1'/>\n"
+               "</hostdev>");
+    assert_xml(&stick, &nothing,
+               "<hostdev mode='subsystem' type='usb'>\n"
+               "  <source>\n"
+               "    <vendor id='0x1a6e'/>\n"
+               "    <product id='0x089a'/>\n"
+               "    <address bus='1' device='4'/>\n"
+               "  </source>\n"
+               "</hostdev>");
+}
+
+/* Before 8.6 libvirt leaves out in silence what it does not know. */
+static void refuses_what_libvirt_does_not_know(void **state) {
+    static struct action_option managed = {.kind = OPTION_UNMANAGED},
+                                controller = {.kind = OPTION_CONTROLLER, .number = 1},
+                                reset = {.next = &managed,
+                                         .kind = OPTION_GUEST_RESET,
+                                         .text = "uninitialized"};
+    static const struct {
+        const struct action_option *list;
+        unsigned long version;
+        const char *message;
+    } cases[] = {
+        {&reset, 0, NULL},
+        {&reset, 8006000, NULL},
+        {&reset, 12002000, NULL},
+        {&reset, 8005999, "'guest reset' needs libvirt 8.6.0, and this host has 8.5.999"},
+        {&reset, 7000010, "'guest reset' needs libvirt 8.6.0, and this host has 7.0.10"},
+        {&managed, 1003004, NULL},
+        {&controller, 2001000, NULL},
+        {&controller, 2000000, "'controller' needs libvirt 2.1.0, and this host has 2.0.0"},
+        {NULL, 1003004, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct backend_options options = {.list = cases[i].list,
+                                          .libvirt_version = cases[i].version};
+        struct verdict verdict = backend_judge_options(&options);
+
+        if (cases[i].message) {
+            assert_string_equal(verdict_name(verdict.refusal), "libvirt-too-old");
+            assert_string_equal(verdict.message, cases[i].message);
+            assert_non_null(strstr(verdict.hint, "upgrade libvirt"));
+        } else {
+            assert_int_equal(verdict.refusal, REFUSED_NOT);
+        }
+        verdict_finish(&verdict);
+    }
+}
+
+/* libvirt before 2.1 hands an address without a port to qemu as it is. */
+static void leaves_the_port_to_an_old_libvirt(void **state) {
+    static const char xml[] = "<domain id='3'><name>x</name><devices><controller type='usb' "
+                              "index='0' model='piix3-uhci'/><controller type='usb' index='1' "
+                              "model='nec-xhci'/></devices></domain>";
+    static const unsigned long versions[] = {2000000, 2001000, 0};
+    struct domain domain;
+    struct failure failure;
+
+    (void)state;
+    assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &failure), 0);
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        struct backend_options options = {.libvirt_version = versions[i]};
+        assert_true(backend_type_USB.take_place(&domain.guest, &stick, &options));
+        assert_int_equal(options.place.kind, i ? GUEST_PLACE_USB : GUEST_PLACE_NONE);
+        assert_int_equal(options.place.needs_bus, i > 0);
+        assert_int_equal(options.place.bus, i > 0);
+    }
+    domain_finish(&domain);
+}
+
 static void escapes_the_rom_file(void **state) {
-    static const struct backend_options options = {
-        .rom = "/a'/><x y=\"&amp;\">\n\t\r\x01\x7f/Gr\xc3\xbc\xc3\x9f"
-               "e%s"};
+    static struct action_option file = {.kind = OPTION_ROM_FILE,
+                                        .text =
+                                            "/a'/><x y=\"&amp;\">\n\t\r\x01\x7f/Gr\xc3\xbc\xc3\x9f"
+                                            "e%s"};
+    static const struct backend_options options = {.list = &file};
     char *xml = backend_xml(&backend_type_VFIO, &coral, &options);
 
     (void)state;
@@ -186,6 +305,9 @@ int main(void) {
         cmocka_unit_test(writes_pci),
         cmocka_unit_test(writes_pci_options),
         cmocka_unit_test(writes_usb),
+        cmocka_unit_test(writes_usb_options),
+        cmocka_unit_test(refuses_what_libvirt_does_not_know),
+        cmocka_unit_test(leaves_the_port_to_an_old_libvirt),
         cmocka_unit_test(escapes_the_rom_file),
         cmocka_unit_test(refuses_bad_addresses),
         cmocka_unit_test(round_trips),

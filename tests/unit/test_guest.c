@@ -51,11 +51,19 @@ static void assert_full(struct guest *guest, enum pci_kind kind) {
     assert_false(guest_take_pci(guest, kind, &place));
 }
 
+/* Of a speed that nothing tells. */
+static bool take_usb(struct guest *guest) {
+    static const struct device stick = {.bus = BUS_USB};
+    struct guest_place place;
+
+    return guest_take_usb(guest, &stick, -1, &place) == GUEST_USB_TAKEN;
+}
+
 static unsigned count_usb(const char *devices) {
     struct guest guest = guest_of(Q35, devices);
     unsigned count = 0;
 
-    while (count < PLENTY && guest_take_usb(&guest))
+    while (count < PLENTY && take_usb(&guest))
         count++;
     return count;
 }
@@ -221,6 +229,210 @@ static void counts_usb_ports(void **state) {
     }
 }
 
+/* --- which controller */
+
+#define USB_AT(index, model) "<controller type='usb' index='" index "' model='" model "'/>"
+#define STICK_AT(bus, port)                                                                        \
+    "<input type='tablet' bus='usb'><address type='usb' bus='" bus "' port='" port "'/></input>"
+#define HUB_AT(bus, port)                                                                          \
+    "<hub type='usb'><address type='usb' bus='" bus "' port='" port "'/></hub>"
+#define COMPANION(n, port)                                                                         \
+    "<controller type='usb' index='0' model='ich9-uhci" n "'><master startport='" port             \
+    "'/></controller>"
+#define ICH9                                                                                       \
+    USB_AT("0", "ich9-ehci1")                                                                      \
+    COMPANION("1", "0") COMPANION("2", "2") COMPANION("3", "4")
+#define FULL_UHCI USB_AT("0", "piix3-uhci") STICK_AT("0", "1") STICK_AT("0", "2")
+#define NAS USB_AT("0", "piix3-uhci") USB_AT("1", "nec-xhci")
+
+/* "1:2 480 named": the controller, the port, at how many Mbit/s, and what of it the XML must say;
+ * "full", "unsuitable", "missing", or "libvirt" where libvirt chooses. */
+static const char *taken(struct guest *guest, unsigned speed, int controller) {
+    static const char *const answers[] = {[GUEST_USB_FULL] = "full",
+                                          [GUEST_USB_UNSUITABLE] = "unsuitable",
+                                          [GUEST_USB_MISSING] = "missing"};
+    static char text[64];
+    struct device device = {.bus = BUS_USB, .speed = speed};
+    struct guest_place place;
+    enum guest_usb_answer answer = guest_take_usb(guest, &device, controller, &place);
+
+    if (answer != GUEST_USB_TAKEN)
+        return answers[answer];
+    if (place.kind != GUEST_PLACE_USB)
+        return "libvirt";
+    snprintf(text, sizeof text, "%u:%s %u%s%s", place.bus, place.port, place.speed,
+             place.needs_bus ? " bus" : "", place.needs_port ? " port" : "");
+    return text;
+}
+
+static void takes_the_fastest_controller_that_suits(void **state) {
+    static const struct {
+        const char *devices;
+        unsigned speed;
+        int controller;
+        const char *expected;
+    } cases[] = {
+        /* A NAS: UHCI first, xHCI second. The Coral is one of 480, then of 5000. */
+        {NAS, 480, -1, "1:1 480 bus"},
+        {NAS, 5000, -1, "1:1 5000 bus"},
+        {NAS, 20000, -1, "1:1 5000 bus"},
+        {NAS, 12, -1, "1:1 12 bus"},
+        {NAS, 1, -1, "1:1 1 bus"},
+        {NAS, 0, -1, "1:1 0 bus"},
+        {NAS, 480, 0, "0:1 12 bus"},
+        {NAS, 480, 1, "1:1 480 bus"},
+        {NAS, 480, 2, "missing"},
+        {NAS, 480, 200, "missing"},
+        /* The fast one is full: slower, and then none. */
+        {USB_AT("0", "piix3-uhci") "<controller type='usb' index='1' model='nec-xhci' "
+                                   "ports='1'/>" STICK_AT("1", "1"),
+         480, -1, "0:1 12 bus"},
+        {USB_AT("0", "piix3-uhci") "<controller type='usb' index='1' model='nec-xhci' "
+                                   "ports='1'/>" STICK_AT("1", "1"),
+         480, 1, "full"},
+        {FULL_UHCI, 480, -1, "full"},
+        {FULL_UHCI, 12, 0, "full"},
+        /* One controller alone is libvirt's choice too, and its first free port. */
+        {USB("qemu-xhci"), 5000, -1, "0:1 5000"},
+        {USB("qemu-xhci") STICK_AT("0", "1"), 5000, -1, "0:2 5000"},
+        {USB("qemu-xhci") STICK_AT("0", "2"), 5000, -1, "0:1 5000"},
+        {USB("piix3-uhci"), 480, -1, "0:1 12"},
+        {USB("pci-ohci"), 480, -1, "0:1 12"},
+        {USB("ich9-ehci1"), 5000, -1, "0:1 480"},
+        /* EHCI alone takes high speed only; with companions any. */
+        {USB("ehci"), 480, -1, "0:1 480"},
+        {USB("ehci"), 12, -1, "unsuitable"},
+        {USB("ehci"), 1, 0, "unsuitable"},
+        {USB("ich9-ehci1"), 12, -1, "unsuitable"},
+        {USB("ehci") USB_AT("1", "piix3-uhci"), 12, -1, "1:1 12 bus"},
+        {USB("ehci") USB_AT("1", "piix3-uhci"), 480, -1, "0:1 480 bus"},
+        {USB("ehci") USB_AT("1", "piix3-uhci"), 0, -1, "0:1 0 bus"},
+        {ICH9, 12, -1, "0:1 12"},
+        {ICH9, 480, -1, "0:1 480"},
+        {ICH9 USB_AT("1", "piix3-uhci"), 12, -1, "0:1 12 bus"},
+        {USB("ich9-ehci1") USB("ich9-uhci1") USB("ich9-uhci2") USB("ich9-uhci3"), 12, -1, "0:1 12"},
+        {"<controller type='usb' model='ich9-ehci1'/><controller type='usb' model='ich9-uhci1'/>",
+         12, -1, "0:1 12"},
+        /* Some of its ports only: libvirt would take the first one. */
+        {USB("ich9-ehci1") COMPANION("2", "2"), 12, -1, "0:3 12 bus port"},
+        {USB("ich9-ehci1") COMPANION("2", "2"), 480, -1, "0:1 480"},
+        {USB("ich9-ehci1") COMPANION("1", "0") STICK_AT("0", "1"), 12, -1, "0:2 12"},
+        {USB("ich9-ehci1") COMPANION("1", "0") STICK_AT("0", "1") STICK_AT("0", "2"), 12, -1,
+         "unsuitable"},
+        /* Of two equal ones the first. */
+        {USB_AT("3", "qemu-xhci") USB_AT("1", "nec-xhci"), 480, -1, "1:1 480 bus"},
+        {USB_AT("3", "qemu-xhci") USB_AT("1", "ich9-ehci1"), 480, -1, "3:1 480 bus"},
+        {USB_AT("3", "qemu-xhci") USB_AT("1", "ich9-ehci1"), 480, 1, "1:1 480 bus"},
+        /* A hub is full speed, and so is what is behind it. */
+        {"<controller type='usb' index='0' model='qemu-xhci' ports='1'/>" HUB_AT("0", "1"), 480, -1,
+         "0:1.1 12"},
+        {"<controller type='usb' index='0' model='qemu-xhci' ports='1'/>" HUB_AT("0", "1")
+             STICK_AT("0", "1.1") HUB_AT("0", "1.2"),
+         12, -1, "0:1.3 12"},
+        {"<controller type='usb' index='0' model='qemu-xhci' ports='1'/>" HUB_AT("0", "1")
+             USB_AT("1", "ich9-ehci1"),
+         480, -1, "1:1 480 bus"},
+        {"<controller type='usb' index='0' model='qemu-xhci' ports='2'/>" HUB_AT("0", "1")
+             STICK_AT("0", "2"),
+         480, 0, "0:1.1 12"},
+        {FULL_UHCI USB_AT("1", "piix3-uhci") HUB_AT("1", "1") STICK_AT("1", "2"), 12, -1,
+         "1:1.1 12 bus"},
+        /* Devices without an address have the first ports of the first controllers. */
+        {NAS "<input bus='usb'/><input bus='usb'/><input bus='usb'/>", 480, -1, "1:2 480 bus"},
+        {NAS "<input bus='usb'/><input bus='usb'/><input bus='usb'/>", 480, 0, "full"},
+        {NAS "<hub type='usb'/>", 480, 0, "0:2 12 bus"},
+        {NAS "<redirdev bus='usb'><address type='usb' bus='1'/></redirdev>", 480, 0, "0:2 12 bus"},
+        /* What is not known here, libvirt decides; a controller that is, comes first. */
+        {USB("of-tomorrow"), 480, -1, "libvirt"},
+        {USB("of-tomorrow"), 480, 0, "0: 0 bus"},
+        {USB("of-tomorrow"), 480, 1, "missing"},
+        {USB("of-tomorrow") USB_AT("1", "qemu-xhci"), 480, -1, "1:1 480 bus"},
+        {FULL_UHCI USB_AT("1", "of-tomorrow"), 480, -1, "libvirt"},
+        {USB_AT("40", "qemu-xhci"), 480, 40, "40: 0 bus"},
+        {"", 480, -1, "libvirt"},
+        {"", 480, 1, "1: 0 bus"},
+        {"<controller type='usb' index='0'/>", 480, -1, "0:1 480"}, /* of q35 itself */
+        {USB("ich9-uhci1"), 12, -1, "full"}, /* a companion has no ports of its own */
+        /* Ports as libvirt writes them. */
+        {USB("piix3-uhci") STICK_AT("0", "01"), 12, -1, "0:2 12"},
+        {USB("piix3-uhci") STICK_AT("0", "x"), 12, -1, "0:2 12"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct guest guest = guest_of(Q35, cases[i].devices);
+        const char *text = taken(&guest, cases[i].speed, cases[i].controller);
+        if (strcmp(text, cases[i].expected) != 0)
+            fail_msg("%s instead of %s: %u Mbit/s, controller %d, %s", text, cases[i].expected,
+                     cases[i].speed, cases[i].controller, cases[i].devices);
+    }
+}
+
+/* Each takes what the one before it has left. */
+static void takes_one_after_another(void **state) {
+    struct guest guest =
+        guest_of(PC, USB_AT("0", "piix3-uhci") "<controller type='usb' index='2' model='qemu-xhci' "
+                                               "ports='2'/>" STICK_AT("0", "1"));
+    struct guest_place second = {.kind = GUEST_PLACE_USB, .bus = 2, .port = "2"};
+    char *text;
+
+    (void)state;
+    assert_string_equal(taken(&guest, 480, -1), "2:1 480 bus");
+    assert_string_equal(taken(&guest, 5000, -1), "2:2 5000 bus");
+    assert_string_equal(taken(&guest, 480, -1), "0:2 12 bus");
+    assert_string_equal(taken(&guest, 480, -1), "full");
+    assert_string_equal(taken(&guest, 480, 2), "full");
+    text = guest_usb_text(&guest);
+    assert_string_equal(text, "controller 0 (piix3-uhci) has 2 ports, of which the VM's devices "
+                              "take 1 and this plan 1; controller 2 (qemu-xhci) has 2 ports, of "
+                              "which the VM's devices take 0 and this plan 2");
+    free(text);
+    guest_leave(&guest, &second);
+    assert_string_equal(taken(&guest, 480, -1), "2:2 480 bus");
+}
+
+static void names_a_controller_to_add(void **state) {
+    static const struct {
+        const char *os, *devices, *expected;
+    } cases[] = {
+        {Q35, "", "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>"},
+        {PC, NAS, "<controller type='usb' index='2' model='qemu-xhci' ports='15'/>"},
+        {Q35, USB_AT("1", "nec-xhci"),
+         "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>"},
+        {Q35, ICH9 USB_AT("1", "of-tomorrow"),
+         "<controller type='usb' index='2' model='qemu-xhci' ports='15'/>"},
+        {"<os><type machine='microvm'>hvm</type></os>", "", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct guest guest = guest_of(cases[i].os, cases[i].devices);
+        char *xml = guest_usb_to_add(&guest, guest_usb_free_index(&guest));
+        if (cases[i].expected)
+            assert_string_equal(xml, cases[i].expected);
+        else
+            assert_null(xml);
+        free(xml);
+    }
+}
+
+static void reads_port_paths_as_libvirt(void **state) {
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"1", "1"},   {"1.2.3.4", "1.2.3.4"}, {"01.02", "1.2"}, {"255", "255"},      {"", NULL},
+        {"0", NULL},  {"1.", NULL},           {".1", NULL},     {"1.2.3.4.5", NULL}, {"256", NULL},
+        {"1x", NULL}, {"-1", NULL},           {" 1", NULL},     {NULL, NULL}};
+    char port[GUEST_PORT_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool is = guest_parse_port(cases[i].text, port);
+        if (is != (cases[i].expected != NULL) || strcmp(port, is ? cases[i].expected : "") != 0)
+            fail_msg("'%s' reads as '%s'", cases[i].text ? cases[i].text : "NULL", port);
+    }
+}
+
 /* libvirt chooses the model of a definition that is not running yet. */
 static void takes_an_open_model_for_unknown(void **state) {
     static const char xml[] = "<domain><name>x</name><devices><controller type='usb'/></devices>"
@@ -231,27 +443,28 @@ static void takes_an_open_model_for_unknown(void **state) {
     (void)state;
     assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &failure), 0);
     for (unsigned i = 0; i < PLENTY; i++)
-        assert_true(guest_take_usb(&domain.guest));
+        assert_true(take_usb(&domain.guest));
     domain_finish(&domain);
 }
 
 static void frees_what_is_detached(void **state) {
-    static const struct guest_place usb = {GUEST_PLACE_USB, 0, 0}, port = {GUEST_PLACE_PCI, 1, 0},
-                                    some = {GUEST_PLACE_SOME_USB, 0, 0};
+    static const struct guest_place usb = {.kind = GUEST_PLACE_USB, .port = "1"},
+                                    port = {.kind = GUEST_PLACE_PCI, .bus = 1},
+                                    some = {.kind = GUEST_PLACE_SOME_USB};
     struct guest guest = guest_of(Q35, ROOT PORT("1") USB("piix3-uhci") "<disk>" AT(
                                            "1", "0") "</disk>"
                                                      "<input bus='usb'/><input bus='usb'><address "
                                                      "type='usb' bus='0' port='1'/></input>");
 
     (void)state;
-    assert_false(guest_take_usb(&guest));
+    assert_false(take_usb(&guest));
     assert_full(&guest, PCI_EXPRESS);
     guest_leave(&guest, &usb);
     guest_leave(&guest, &some);
     guest_leave(&guest, &port);
-    assert_true(guest_take_usb(&guest));
-    assert_true(guest_take_usb(&guest));
-    assert_false(guest_take_usb(&guest));
+    assert_true(take_usb(&guest));
+    assert_true(take_usb(&guest));
+    assert_false(take_usb(&guest));
     assert_takes(&guest, PCI_EXPRESS, -1, 0);
 }
 
@@ -264,8 +477,8 @@ static void says_what_usb_there_is(void **state) {
 
     (void)state;
     assert_string_equal(text, "controller 0 (nec-xhci and 1 hub) has 12 ports, of which the VM's "
-                              "devices take 1; controller 2 (pci-ohci) has 3 ports, of which the "
-                              "VM's devices take 0; 1 more USB device takes one");
+                              "devices take 2; controller 2 (pci-ohci) has 3 ports, of which the "
+                              "VM's devices take 0");
     free(text);
 }
 
@@ -276,6 +489,10 @@ int main(void) {
         cmocka_unit_test(takes_the_slots_of_the_older_pair_of_bridges),
         cmocka_unit_test(counts_what_takes_hot_plug),
         cmocka_unit_test(counts_usb_ports),
+        cmocka_unit_test(takes_the_fastest_controller_that_suits),
+        cmocka_unit_test(takes_one_after_another),
+        cmocka_unit_test(names_a_controller_to_add),
+        cmocka_unit_test(reads_port_paths_as_libvirt),
         cmocka_unit_test(takes_an_open_model_for_unknown),
         cmocka_unit_test(frees_what_is_detached),
         cmocka_unit_test(says_what_usb_there_is),

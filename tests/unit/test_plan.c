@@ -17,6 +17,7 @@ static struct sample_rules rules;
 static struct plan plan;
 static bool planned;
 static const struct device *came; /* at plugged */
+static unsigned long libvirt_version;
 
 static const char VM[] =
     "<domain id='3'><name>frigate</name><uuid>4dea22b3-1d52-d8f3-2516-782e98ab3fa0</uuid>"
@@ -75,6 +76,7 @@ static int tear_down(void **state) {
     (void)state;
     forget_plan();
     came = NULL;
+    libvirt_version = 0;
     free(devices);
     if (domain.name)
         domain_finish(&domain);
@@ -136,6 +138,7 @@ static const char *planned_at(enum event_name name, const char *text) {
                                    .event = &event,
                                    .host = &host,
                                    .program_root = program_root,
+                                   .libvirt_version = libvirt_version,
                                    .others = others,
                                    .other_count = others[1].name   ? 2
                                                   : others[0].name ? 1
@@ -991,6 +994,147 @@ static void a_device_that_goes_leaves_its_port(void **state) {
                         "detach 1/9\nattach 1-1.4\nrefused no-usb-port 1-1.5\n");
 }
 
+/* --- the guest's USB controllers */
+
+#define TWO_USB                                                                                    \
+    "<domain id='3'><name>frigate</name><os><type machine='pc-i440fx-7.2'>hvm</type></os>"         \
+    "<devices><controller type='usb' index='0' model='piix3-uhci'/>"                               \
+    "<controller type='usb' index='1' model='nec-xhci' ports='1'/>%s</devices></domain>"
+#define HAS_STICK_ON_XHCI                                                                          \
+    "<hostdev type='usb' mode='subsystem'><source><vendor id='0x1a6e'/><product id='0x089a'/>"     \
+    "<address bus='1' device='9'/></source><address type='usb' bus='1' port='1'/></hostdev>"
+
+static void two_usb(const char *devices_xml) {
+    char xml[2048];
+    snprintf(xml, sizeof xml, TWO_USB, devices_xml);
+    vm_of(xml);
+    devices[STICK].speed = devices[STICK2].speed = 480;
+}
+
+/* "1 fast", "0 slow": the controller of an entry's step, and whether a note says that it is slow.
+ */
+static const char *placed(size_t index) {
+    static char text[32];
+    const struct plan_entry *entry = &plan.entries[index];
+    snprintf(text, sizeof text, "%u %s", entry->place.bus, entry->note ? "slow" : "fast");
+    return text;
+}
+
+/* The second of two sticks finds the port of xHCI taken by the first. */
+static void sticks_take_the_ports_of_the_fastest_first(void **state) {
+    (void)state;
+    two_usb("");
+    assert_string_equal(plan_of("attach port 1-1.5, port 1-1.4 as usb"),
+                        "attach 1-1.5\nattach 1-1.4\n");
+    assert_string_equal(placed(0), "1 fast");
+    assert_string_equal(placed(1), "0 slow");
+    assert_non_null(strstr(plan.entries[0].xml, "<address type='usb' bus='1'/>"));
+    assert_non_null(strstr(plan.entries[1].xml, "<address type='usb' bus='0'/>"));
+    assert_string_equal(plan.entries[1].note,
+                        "at 12 Mbit/s instead of 480: the fastest free port is of USB controller 0 "
+                        "(piix3-uhci); add to the VM while it is off: <controller type='usb' "
+                        "index='2' model='qemu-xhci' ports='15'/>");
+    assert_string_equal(plan_of("attach all 1a6e:089a as usb"), "attach 1-1.4\nattach 1-1.5\n");
+    assert_string_equal(placed(0), "1 fast");
+    assert_string_equal(placed(1), "0 slow");
+    assert_string_equal(plan_of("attach any 1a6e:089a as usb"), "attach 1-1.4\n");
+    assert_string_equal(placed(0), "1 fast");
+    assert_string_equal(plan_of("attach any 2 1a6e:089a as usb"), "attach 1-1.4\nattach 1-1.5\n");
+    assert_string_equal(placed(1), "0 slow");
+}
+
+/* What was unplugged, and what another rule detaches, leaves its port of xHCI. */
+static void a_stick_that_goes_leaves_its_controller(void **state) {
+    (void)state;
+    two_usb(HAS_STICK_ON_XHCI);
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "detach 1/9\nattach 1-1.4\n");
+    assert_string_equal(placed(1), "1 fast");
+    two_usb("<hostdev type='usb' mode='subsystem'><source><address bus='1' device='5'/></source>"
+            "<address type='usb' bus='1' port='1'/></hostdev>");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
+    assert_string_equal(placed(0), "0 slow");
+    assert_string_equal(planned_at(EVENT_STARTED, "on vm any started detach port 1-1.5\n"
+                                                  "on vm any started attach port 1-1.4 as usb\n"),
+                        "detach 1-1.5\nattach 1-1.4\n");
+    assert_string_equal(placed(1), "1 fast");
+    assert_null(strstr(plan.entries[0].xml, "type='usb' bus")); /* of the guest: none to detach */
+}
+
+static void a_rule_names_the_controller(void **state) {
+    (void)state;
+    two_usb("");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb controller 0"), "attach 1-1.4\n");
+    assert_string_equal(placed(0), "0 slow");
+    assert_non_null(strstr(plan.entries[0].xml, "<address type='usb' bus='0'/>"));
+    assert_string_equal(plan.entries[0].note,
+                        "at 12 Mbit/s instead of 480: the rule names USB controller 0 "
+                        "(piix3-uhci); 'controller 1' gives it 480");
+    assert_string_equal(plan_of("attach all 1a6e:089a as usb controller 1"),
+                        "attach 1-1.4\nrefused no-usb-port 1-1.5\n");
+    assert_says(1,
+                "USB controller 1 has no free port: controller 0 (piix3-uhci) has 2 ports, of "
+                "which the VM's devices take 0; controller 1 (nec-xhci) has 1 port, of which the "
+                "VM's devices take 0 and this plan 1",
+                "write 'controller 0', or leave 'controller 1' out of the rule; or add to the VM "
+                "while it is off: <controller type='usb' index='2' model='qemu-xhci' ports='15'/>, "
+                "and write 'controller 2'");
+    /* `any` takes the one that fits. */
+    assert_string_equal(plan_of("attach any 2 1a6e:089a as usb controller 1 optional"),
+                        "attach 1-1.4\nskipped too-few 1a6e:089a\n");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb controller 3"),
+                        "refused no-controller 1-1.4\n");
+    assert_says(0, "the VM has no USB controller 3: controller 0 (piix3-uhci) has 2 ports",
+                "write 'controller 1', or leave 'controller 3' out of the rule; or add to the VM "
+                "while it is off: <controller type='usb' index='3' model='qemu-xhci' ports='15'/>");
+    vm_of("<domain id='3'><name>frigate</name><devices><controller type='usb' index='0' "
+          "model='ehci'/></devices></domain>");
+    devices[STICK].speed = 12;
+    assert_string_equal(plan_of("attach port 1-1.4 as usb controller 0"),
+                        "refused usb-speed 1-1.4\n");
+    assert_says(0,
+                "USB controller 0 (ehci) runs devices at 480 Mbit/s and no less, and qemu cannot "
+                "give this one of 12 Mbit/s to it",
+                "index='1'");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused no-usb-port 1-1.4\n");
+    assert_says(0, "none of the VM's free USB ports takes a device of 12 Mbit/s", "index='1'");
+}
+
+/* Nothing is known of its controllers: libvirt decides, or refuses. */
+static void a_vm_whose_controllers_are_not_known(void **state) {
+    (void)state;
+    devices[STICK].speed = 12;
+    domain_from_name(&domain, "frigate");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
+    assert_null(strstr(plan.entries[0].xml, "type='usb' bus"));
+    assert_string_equal(plan_of("attach port 1-1.4 as usb controller 2"), "attach 1-1.4\n");
+    assert_non_null(strstr(plan.entries[0].xml, "<address type='usb' bus='2'/>"));
+    vm_of("<domain><name>frigate</name><os><type>hvm</type></os></domain>");
+    assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
+}
+
+static void an_old_libvirt_has_no_guest_reset(void **state) {
+    static const char *const values[] = {"on", "off", "uninitialized"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        char rule[96], expected[32];
+        snprintf(rule, sizeof rule, "attach port 1-1.4 as usb guest reset %s", values[i]);
+        snprintf(expected, sizeof expected, "<source guestReset='%s'>", values[i]);
+        libvirt_version = 8005000;
+        assert_string_equal(plan_of(rule), "refused libvirt-too-old 1-1.4\n");
+        assert_says(0, "'guest reset' needs libvirt 8.6.0, and this host has 8.5.0",
+                    "leave 'guest reset' out of the rule, or upgrade libvirt");
+        libvirt_version = 8006000;
+        assert_string_equal(plan_of(rule), "attach 1-1.4\n");
+        assert_non_null(strstr(plan.entries[0].xml, expected));
+        libvirt_version = 0; /* a recorded host */
+        assert_string_equal(plan_of(rule), "attach 1-1.4\n");
+    }
+    /* What the VM has already is not refused. */
+    libvirt_version = 8005000;
+    vm(PORTS, HAS_STICK);
+    assert_string_equal(plan_of("attach port 1-1.4 as usb guest reset off"), "skipped 1-1.4\n");
+}
+
 static void a_vm_of_which_only_the_name_is_known(void **state) {
     (void)state;
     domain_from_name(&domain, "frigate");
@@ -1301,6 +1445,11 @@ int main(void) {
         TEST(ports_without_hot_plug_are_named),
         TEST(a_machine_without_pci),
         TEST(usb_ports_are_counted_down),
+        TEST(sticks_take_the_ports_of_the_fastest_first),
+        TEST(a_stick_that_goes_leaves_its_controller),
+        TEST(a_rule_names_the_controller),
+        TEST(a_vm_whose_controllers_are_not_known),
+        TEST(an_old_libvirt_has_no_guest_reset),
         TEST(a_device_that_goes_leaves_its_port),
         TEST(a_vm_of_which_only_the_name_is_known),
         TEST(detach_what_the_vm_has),

@@ -437,6 +437,71 @@ static void within_begins_after_after(void **state) {
     assert_int_equal(hours.now, 10000);
 }
 
+/* --- the guest's USB controllers */
+
+#define USB_VM(ports)                                                                              \
+    "<domain type='kvm' id='1'><name>frigate</name><uuid>" FRIGATE "</uuid><title>NVR</title>"     \
+    "<os><type machine='pc-i440fx-7.2'>hvm</type></os><devices>"                                   \
+    "<controller type='usb' index='0' model='piix3-uhci'/>"                                        \
+    "<controller type='usb' index='1' model='nec-xhci' ports='" ports "'/>"                        \
+    "<input bus='usb'><address type='usb' bus='1' port='1'/></input></devices></domain>"
+
+/* The sample host that has a Coral USB, at that many Mbit/s. */
+static void plug_coral(const char *speed) {
+    shell("rm -rf %s; cp -a tests/hosts/usb %s", host_root, host_root);
+    shell("echo %s >\"$(find %s -path '*1-1.4/speed')\"", speed, host_root);
+}
+
+/* libvirt by itself takes the first controller. */
+static void a_stick_goes_to_the_fastest_controller(void **state) {
+    (void)state;
+    plug_coral("480");
+    double_virt_add_xml(hypervisor, USB_VM("4"));
+    assert_true(run_of("attach 1a6e:089a as usb"));
+    assert_string_equal(results(), "attached attach 1-1.4 1a6e:089a\n");
+    assert_non_null(strstr(double_virt_last_xml(hypervisor), "<address type='usb' bus='1'/>"));
+    assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE),
+                           "<address type='usb' bus='1' port='2'/>\n  <alias"));
+    assert_true(run_of("detach 1a6e:089a"));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
+static void the_log_says_that_a_stick_is_slow(void **state) {
+    (void)state;
+    plug_coral("480");
+    double_virt_add_xml(hypervisor, USB_VM("1"));
+    assert_true(run_of("attach 1a6e:089a as usb"));
+    assert_string_equal(results(), "attached attach 1-1.4 1a6e:089a\n");
+    assert_message(0, "at 12 Mbit/s instead of 480: the fastest free port is of USB controller 0");
+    assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE),
+                           "<address type='usb' bus='0' port='1'/>\n  <alias"));
+}
+
+static void no_port_is_refused_before_libvirt_is_asked(void **state) {
+    (void)state;
+    plug_coral("480");
+    double_virt_add_xml(hypervisor, USB_VM("1"));
+    assert_false(run_of("attach 1a6e:089a as usb controller 1"));
+    assert_string_equal(results(), "refused attach 1-1.4 1a6e:089a\n");
+    assert_message(0, "USB controller 1 has no free port");
+    assert_null(strstr(double_virt_calls(hypervisor), "attach"));
+}
+
+static void guest_reset_needs_a_new_libvirt(void **state) {
+    (void)state;
+    plug_coral("480");
+    double_virt_version(hypervisor, 8005000);
+    assert_false(run_of("attach 1a6e:089a as usb guest reset off"));
+    assert_string_equal(results(), "refused attach 1-1.4 1a6e:089a\n");
+    assert_message(0, "'guest reset' needs libvirt 8.6.0, and this host has 8.5.0");
+    assert_null(strstr(double_virt_calls(hypervisor), "attach"));
+    double_virt_version(hypervisor, 8006000);
+    assert_true(run_of("attach 1a6e:089a as usb guest reset off"));
+    assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<source guestReset='off'>"));
+    assert_true(run_of("detach 1a6e:089a"));
+    assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
+}
+
 /* --- the look after the attach */
 
 static void take_first_from_frigate(struct double_virt *unused, void *context) {
@@ -1556,6 +1621,10 @@ int main(void) {
         TEST(any_two_wait_for_the_second),
         TEST(after_is_a_delay),
         TEST(within_begins_after_after),
+        TEST(a_stick_goes_to_the_fastest_controller),
+        TEST(the_log_says_that_a_stick_is_slow),
+        TEST(no_port_is_refused_before_libvirt_is_asked),
+        TEST(guest_reset_needs_a_new_libvirt),
         TEST(the_guest_gave_it_back),
         TEST(the_guest_gives_it_back_always),
         TEST(no_libvirt_at_all),
