@@ -76,14 +76,27 @@ static const struct backend_row *check_backend_of(unsigned bus) {
     return syntax_backend(backend);
 }
 
+/* The buses that the conditions of the alternative need, names aside. */
+static unsigned check_buses_of(const struct criterion *alternative) {
+    unsigned buses = 0;
+    const struct criterion *one = alternative;
+    do
+        buses |= one->kind == CRITERION_NAME ? 0 : resolve_buses(one);
+    while ((one = one->next) && !one->alternative);
+    return buses;
+}
+
 static void check_backend_mismatch(struct checker *checker, const struct rule *rule,
                                    const struct action *action, const struct target *target) {
     if (action->verb != VERB_ATTACH)
         return;
     const struct backend_row *backend = syntax_backend(action->backend);
+    unsigned buses = 0; /* of the alternative */
     for (const struct criterion *one = target->device; one; one = one->next) {
         unsigned other = resolve_buses(one) & ~backend->bus;
-        if (!other)
+        if (one->alternative)
+            buses = check_buses_of(one);
+        if (!other || buses == (BUS_NEEDS_PCI | BUS_NEEDS_USB)) /* impossible-device */
             continue;
         struct diagnostic *diagnostic =
             diagnostic_add(checker->diagnostics, rule->source, one->span, CHECK_BACKEND_MISMATCH,

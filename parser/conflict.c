@@ -372,72 +372,128 @@ void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
 
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */
 
-static void conflict_spend(size_t *budget) {
-    *budget -= *budget > 0;
+struct cover {
+    struct criterion backend; /* what 'as' says of the device: its bus */
+    size_t budget; /* conditions that may still be compared; without it nothing is covered */
+};
+
+static void conflict_spend(struct cover *cover) {
+    cover->budget -= cover->budget > 0;
 }
 
 static const struct criterion *conflict_next_alternative(const struct criterion *one,
-                                                         size_t *budget) {
+                                                         struct cover *cover) {
     do {
         one = one->next;
-        conflict_spend(budget);
+        conflict_spend(cover);
     } while (one && !one->alternative);
     return one;
 }
 
-/* One alternative of the guard covers one of the device: each of its conditions follows from one
- * there. Without budget nothing is covered. */
-static bool conflict_covers_match(const struct criterion *guard, const struct criterion *match,
-                                  size_t *budget) {
-    const struct criterion *guard_end = conflict_next_alternative(guard, budget);
-    const struct criterion *match_end = conflict_next_alternative(match, budget);
-    if (match->resolved && match->next == match_end && match->kind == CRITERION_NAME &&
-        !match->negated && guard->kind != CRITERION_NAME)
-        return false; /* expanded by the caller */
-    for (; guard != guard_end; guard = guard->next) {
-        const struct criterion *one = match;
-        while (one != match_end && *budget && !criterion_implies(one, guard)) {
-            one = one->next;
-            conflict_spend(budget);
-        }
-        if (one == match_end || !*budget)
+static const struct criterion *conflict_next_condition(const struct criterion *one) {
+    return one->next && !one->next->alternative ? one->next : NULL;
+}
+
+/* The definition that a name means, with or without 'not'; NULL: it is not a name, or has an error.
+ */
+static const struct criterion *conflict_definition_of(const struct criterion *name) {
+    return name->kind == CRITERION_NAME && name->resolved &&
+                   conflict_is_whole(name->definition->device)
+               ? name->definition->device
+               : NULL;
+}
+
+static bool conflict_some_alternative_covers(struct cover *cover, const struct criterion *guard,
+                                             const struct criterion *match);
+
+/* Every alternative of the device has a condition from which that of the guard follows. */
+static bool conflict_device_meets(struct cover *cover, const struct criterion *device,
+                                  const struct criterion *guard) {
+    for (; device && cover->budget; device = conflict_next_alternative(device, cover)) {
+        const struct criterion *one = device, *inner;
+        while (one && !criterion_implies(one, guard) &&
+               !((inner = one->negated ? NULL : conflict_definition_of(one)) &&
+                 conflict_device_meets(cover, inner, guard)))
+            one = conflict_next_condition(one);
+        if (!one)
             return false;
     }
-    return true;
+    return cover->budget > 0;
 }
 
-/* The definition behind a match that is nothing but a name; else NULL. */
-static const struct criterion *conflict_behind_name(const struct criterion *match, size_t *budget) {
-    bool alone = match->next == conflict_next_alternative(match, budget);
-    if (match->kind != CRITERION_NAME || match->negated || !match->resolved || !alone)
-        return NULL;
-    return conflict_is_whole(match->definition->device) ? match->definition->device : NULL;
+/* Every alternative of the definition has a condition that a device of the match never meets. */
+static bool conflict_match_excludes(struct cover *cover, const struct criterion *match,
+                                    const struct criterion *definition) {
+    for (; definition && cover->budget; definition = conflict_next_alternative(definition, cover)) {
+        bool excluded = false;
+        for (const struct criterion *inner = definition; inner && !excluded;
+             inner = conflict_next_condition(inner)) {
+            excluded = criterion_excludes(&cover->backend, inner);
+            for (const struct criterion *one = match; one && !excluded;
+                 one = conflict_next_condition(one)) {
+                excluded = criterion_excludes(one, inner);
+                conflict_spend(cover);
+            }
+        }
+        if (!excluded)
+            return false;
+    }
+    return cover->budget > 0;
 }
 
-static bool conflict_some_alternative_covers(const struct criterion *guard,
-                                             const struct criterion *match, size_t *budget) {
-    for (; guard && *budget; guard = conflict_next_alternative(guard, budget)) {
-        const struct criterion *inner = conflict_behind_name(guard, budget);
-        if (conflict_covers_match(guard, match, budget) ||
-            (inner && conflict_some_alternative_covers(inner, match, budget)))
+/* The guard's condition follows from those of the match, or from the backend. */
+static bool conflict_match_meets(struct cover *cover, const struct criterion *match,
+                                 const struct criterion *guard) {
+    const struct criterion *behind = conflict_definition_of(guard), *inner;
+    if (criterion_implies(&cover->backend, guard))
+        return true;
+    for (const struct criterion *one = match; one && cover->budget;
+         one = conflict_next_condition(one)) {
+        conflict_spend(cover);
+        if (criterion_implies(one, guard) ||
+            ((inner = one->negated ? NULL : conflict_definition_of(one)) &&
+             conflict_device_meets(cover, inner, guard)))
             return true;
     }
+    if (!behind || !cover->budget)
+        return false;
+    return guard->negated ? conflict_match_excludes(cover, match, behind)
+                          : conflict_some_alternative_covers(cover, behind, match);
+}
+
+/* One alternative of the guard covers one of the device. */
+static bool conflict_covers_match(struct cover *cover, const struct criterion *guard,
+                                  const struct criterion *match) {
+    while (guard && conflict_match_meets(cover, match, guard))
+        guard = conflict_next_condition(guard);
+    return !guard && cover->budget > 0;
+}
+
+static bool conflict_some_alternative_covers(struct cover *cover, const struct criterion *guard,
+                                             const struct criterion *match) {
+    for (; guard && cover->budget; guard = conflict_next_alternative(guard, cover))
+        if (conflict_covers_match(cover, guard, match))
+            return true;
     return false;
 }
 
-static bool conflict_covers_device(const struct criterion *guard, const struct criterion *device,
-                                   size_t *budget) {
-    for (; device; device = conflict_next_alternative(device, budget)) {
-        const struct criterion *inner = conflict_behind_name(device, budget);
-        if (!conflict_some_alternative_covers(guard, device, budget) &&
-            !(inner && conflict_covers_device(guard, inner, budget)))
+/* Behind a match that is nothing but a name, each alternative may be covered by another one. */
+static bool conflict_covers_device(struct cover *cover, const struct criterion *guard,
+                                   const struct criterion *device) {
+    for (; device; device = conflict_next_alternative(device, cover)) {
+        const struct criterion *inner = device->negated || conflict_next_condition(device)
+                                            ? NULL
+                                            : conflict_definition_of(device);
+        if (!conflict_some_alternative_covers(cover, guard, device) &&
+            !(inner && cover->budget && conflict_covers_device(cover, guard, inner)))
             return false;
     }
     return true;
 }
 
-static bool conflict_covers_vm(const struct word *guard, const struct word *vm, size_t *budget) {
-    for (; guard && *budget; guard = guard->next, conflict_spend(budget))
+static bool conflict_covers_vm(struct cover *cover, const struct word *guard,
+                               const struct word *vm) {
+    for (; guard && cover->budget; guard = guard->next, conflict_spend(cover))
         if (guard->kind != WORD_ANY && guard->field && guard->field != vm->field)
             continue;
         else if (guard->kind == WORD_ANY || (vm->kind != WORD_ANY && syntax_same_text(guard, vm)) ||
@@ -447,24 +503,24 @@ static bool conflict_covers_vm(const struct word *guard, const struct word *vm, 
     return false;
 }
 
-static bool conflict_covers_vms(const struct guard *guard, const struct rule *rule,
-                                size_t *budget) {
+static bool conflict_covers_vms(struct cover *cover, const struct guard *guard,
+                                const struct rule *rule) {
     if (!guard->vms)
         return true;
     for (const struct word *vm = rule->vms; vm; vm = vm->next)
-        if (!conflict_covers_vm(guard->vms, vm, budget))
+        if (!conflict_covers_vm(cover, guard->vms, vm))
             return false;
     return true;
 }
 
 static void conflict_check_target(struct diagnostics *diagnostics, const struct syntax *syntax,
                                   const struct rule *rule, const struct target *target,
-                                  size_t *budget) {
-    for (const struct guard *guard = syntax->guards; guard && *budget; guard = guard->next) {
-        conflict_spend(budget);
+                                  struct cover *cover) {
+    for (const struct guard *guard = syntax->guards; guard && cover->budget; guard = guard->next) {
+        conflict_spend(cover);
         if (!conflict_is_whole(target->device) || !conflict_is_whole(guard->device) ||
-            guard->doubtful || !conflict_covers_vms(guard, rule, budget) ||
-            !conflict_covers_device(guard->device, target->device, budget))
+            guard->doubtful || !conflict_covers_vms(cover, guard, rule) ||
+            !conflict_covers_device(cover, guard->device, target->device))
             continue;
         struct diagnostic *diagnostic =
             diagnostic_add(diagnostics, rule->source, target->span, CHECK_VOID_BY_NEVER,
@@ -482,13 +538,15 @@ static void conflict_report_budget(struct diagnostics *diagnostics, const struct
 }
 
 void conflict_check_guards(struct syntax *syntax, struct diagnostics *diagnostics) {
-    size_t budget = GUARD_BUDGET;
+    struct cover cover = {.backend.kind = CRITERION_BUS, .budget = GUARD_BUDGET};
     for (const struct rule *rule = syntax->guards ? syntax->rules : NULL; rule; rule = rule->next) {
-        for (const struct action *action = rule->actions; action; action = action->next)
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            cover.backend.bus = syntax_backend(action->backend)->bus;
             if (action->verb == VERB_ATTACH)
                 for (const struct target *one = action->targets; one; one = one->next)
-                    conflict_check_target(diagnostics, syntax, rule, one, &budget);
-        if (!budget) {
+                    conflict_check_target(diagnostics, syntax, rule, one, &cover);
+        }
+        if (!cover.budget) {
             conflict_report_budget(diagnostics, rule);
             return;
         }

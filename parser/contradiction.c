@@ -5,6 +5,7 @@
 #include "parser/resolve.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Pairs of criteria that are compared, for each of definitions, guards and rules: more would take
  * too long where names multiply. */
@@ -38,6 +39,22 @@ static const struct criterion *contradiction_next_alternative(const struct crite
     return one;
 }
 
+/* A PCI device has one driver; a USB device may have one at each interface. */
+static bool contradiction_is_of_pci(const struct match *match) {
+    for (; match; match = match->outer)
+        for (const struct criterion *one = match->first; one; one = contradiction_next_of(one))
+            if (one->kind != CRITERION_NAME && resolve_buses(one) == BUS_NEEDS_PCI)
+                return true;
+    return false;
+}
+
+static bool contradiction_excludes(const struct criterion *one, const struct criterion *other,
+                                   const struct match *match) {
+    bool two_drivers = one->kind == CRITERION_DRIVER && other->kind == CRITERION_DRIVER &&
+                       !one->negated && !other->negated && strcmp(one->text, other->text) != 0;
+    return criterion_excludes(one, other) || (two_drivers && contradiction_is_of_pci(match));
+}
+
 /* Remembers the first pair of which one is written where it is reported. */
 static bool contradiction_found(struct excluder *excluder, const struct criterion *one,
                                 const struct criterion *other, const struct match *where) {
@@ -58,16 +75,50 @@ static bool contradiction_excludes_any(struct excluder *excluder, const struct c
             if (!excluder->budget)
                 return false;
             excluder->budget--;
-            if (criterion_excludes(one, other))
+            if (contradiction_excludes(one, other, inner))
                 return match == inner ? contradiction_found(excluder, one, other, match)
                                       : contradiction_found(excluder, other, one, match);
         }
     return false;
 }
 
+static bool contradiction_is_defined(const struct criterion *name) {
+    return name->kind == CRITERION_NAME && name->resolved && name->definition->device &&
+           !name->definition->device->incomplete;
+}
+
 static bool contradiction_is_known(const struct criterion *name) {
-    return name->kind == CRITERION_NAME && name->resolved && !name->negated &&
-           name->definition->device && !name->definition->device->incomplete;
+    return contradiction_is_defined(name) && !name->negated;
+}
+
+/* True when all that meets the match meets the condition too. */
+static bool contradiction_implies(struct excluder *excluder, const struct match *match,
+                                  const struct criterion *wanted) {
+    for (; match; match = match->outer)
+        for (const struct criterion *one = match->first; one && excluder->budget;
+             one = contradiction_next_of(one)) {
+            excluder->budget--;
+            if (one != wanted && criterion_implies(one, wanted))
+                return true;
+        }
+    return false;
+}
+
+/* True when "not NAME" leaves nothing of the match: one of the definition's alternatives is always
+ * met. */
+static bool contradiction_is_all_of(struct excluder *excluder, const struct match *match,
+                                    const struct criterion *name) {
+    if (!name->negated || !contradiction_is_defined(name) || name->definition->impossible)
+        return false;
+    for (const struct criterion *alternative = name->definition->device; alternative;
+         alternative = contradiction_next_alternative(alternative)) {
+        const struct criterion *one = alternative;
+        while (one && contradiction_implies(excluder, match, one))
+            one = contradiction_next_of(one);
+        if (!one)
+            return true;
+    }
+    return false;
 }
 
 static bool contradiction_can_match(struct excluder *excluder, const struct match *match);
@@ -89,6 +140,10 @@ static bool contradiction_can_match(struct excluder *excluder, const struct matc
     for (const struct criterion *one = match->first; one; one = contradiction_next_of(one))
         if (contradiction_excludes_any(excluder, one, match, one))
             return false;
+    for (const struct match *outer = match; outer; outer = outer->outer)
+        for (const struct criterion *one = outer->first; one; one = contradiction_next_of(one))
+            if (contradiction_is_all_of(excluder, match, one))
+                return !contradiction_found(excluder, one, match->first, outer);
     /* A name alone adds nothing to what is around it. */
     const struct match *around =
         match->outer && !contradiction_next_of(match->first) ? match->outer : match;
@@ -104,8 +159,12 @@ static const char *contradiction_hint_of(const struct criterion *one, const stru
     unsigned bus = resolve_buses(one), needed = resolve_buses(other);
     if (bus && needed && !(bus & needed))
         return "one is for PCI devices, the other for USB devices: leave one out";
-    if (one->kind != other->kind || one->negated != other->negated)
-        return "leave one out";
+    if (one->negated || other->negated)
+        return "'not' excludes every device that the other condition selects: leave one of them "
+               "out, or correct it";
+    if (one->kind != other->kind)
+        return "the port is not behind that hub, whose devices have ports like 1-1.4 where it has "
+               "1-1: correct one of them";
     return in_rule ? "separate two devices with ',', two ways to find one with 'or'"
                    : "write 'or' between two ways to find one device; two devices are two lines";
 }
@@ -123,8 +182,8 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
         diagnostic_add(excluder->diagnostics, source, one->span, CHECK_IMPOSSIBLE_DEVICE, "%s", "");
     if (!here)
         diagnostic_message(diagnostic, "no device '%s' is also '%s'", with, text);
-    else if (one->kind == other->kind && one->negated == other->negated &&
-             one->kind != CRITERION_BUS)
+    else if (one->kind == other->kind && !one->negated && !other->negated &&
+             one->kind != CRITERION_BELOW && one->kind != CRITERION_BUS)
         diagnostic_message(diagnostic, "no device has both %s",
                            syntax_criterion(one->kind)->plural);
     else

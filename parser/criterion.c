@@ -39,26 +39,36 @@ static bool criterion_covers_class(struct class_prefix general, struct class_pre
            special.value >> (4 * (special.digits - general.digits)) == general.value;
 }
 
-/* "1-1.*" has all that is behind 1-1 and behind what is behind it. */
-static bool criterion_covers_hub(const char *glob, const char *hub) {
-    size_t length = strlen(glob), fixed = strcspn(glob, "*?[");
-    return fixed > 0 && fixed + 1 == length && glob[fixed] == '*' &&
-           (!strncmp(hub, glob, fixed) ||
-            (strlen(hub) + 1 == fixed && !strncmp(hub, glob, fixed - 1) && glob[fixed - 1] == '.'));
-}
-
-static bool criterion_covers_port(const struct criterion *general,
-                                  const struct criterion *special) {
-    if (general->kind == CRITERION_BELOW)
-        return criterion_is_below(general->text, special->text) ||
-               (special->kind == CRITERION_BELOW && general->text == special->text);
-    if (special->kind == CRITERION_BELOW)
-        return criterion_covers_hub(general->text, special->text);
-    return !value_is_glob(special->text) && fnmatch(general->text, special->text, 0) == 0;
-}
-
 static bool criterion_is_place(const struct criterion *one) {
     return one->kind == CRITERION_PORT || one->kind == CRITERION_BELOW;
+}
+
+/* The ports that meet it, as a glob: "1-1.*" is all that is behind 1-1. The caller frees it. */
+static char *criterion_place_glob(const struct criterion *place) {
+    return memory_printf("%s%s", place->text, place->kind == CRITERION_BELOW ? ".*" : "");
+}
+
+static bool criterion_covers_place(const struct criterion *general,
+                                   const struct criterion *special) {
+    char *all = criterion_place_glob(general), *some = criterion_place_glob(special);
+    bool covers = glob_covers(all, some);
+    free(all);
+    free(some);
+    return covers;
+}
+
+static bool criterion_is_text(const struct criterion *one) {
+    return one->kind == CRITERION_SERIAL || one->kind == CRITERION_PRODUCT ||
+           one->kind == CRITERION_MANUFACTURER;
+}
+
+/* A text without 'like' is not a glob, whatever is in it. */
+static bool criterion_covers_text(const struct criterion *general,
+                                  const struct criterion *special) {
+    if (special->like)
+        return general->like && glob_covers(general->text, special->text);
+    return general->like ? fnmatch(general->text, special->text, 0) == 0
+                         : !strcmp(general->text, special->text);
 }
 
 static bool criterion_covers(const struct criterion *general, const struct criterion *special) {
@@ -68,7 +78,7 @@ static bool criterion_covers(const struct criterion *general, const struct crite
     if (general->kind == CRITERION_BUS)
         return criterion_bus(special) == general->bus;
     if (criterion_is_place(general) && criterion_is_place(special))
-        return criterion_covers_port(general, special);
+        return criterion_covers_place(general, special);
     if (general->kind != special->kind)
         return false;
     switch (general->kind) {
@@ -79,13 +89,11 @@ static bool criterion_covers(const struct criterion *general, const struct crite
     case CRITERION_INTERFACE:
         return criterion_covers_class(general->class_prefix, special->class_prefix);
     case CRITERION_ADDRESS:
-        return !value_is_glob(special->text) && fnmatch(general->text, special->text, 0) == 0;
-    case CRITERION_SERIAL:
-    case CRITERION_PRODUCT:
-    case CRITERION_MANUFACTURER:
-        return general->like && !special->like && fnmatch(general->text, special->text, 0) == 0;
+        return glob_covers(general->text, special->text);
+    case CRITERION_DRIVER:
+        return !strcmp(general->text, special->text);
     default:
-        return false;
+        return criterion_is_text(general) && criterion_covers_text(general, special);
     }
 }
 
@@ -103,27 +111,16 @@ static bool criterion_other_class(struct class_prefix a, struct class_prefix b) 
 
 static bool criterion_other_text(const struct criterion *a, const struct criterion *b) {
     if (a->like && b->like)
-        return false;
-    if (a->like || b->like)
-        return fnmatch(a->like ? a->text : b->text, a->like ? b->text : a->text, 0) != 0;
-    return strcmp(a->text, b->text) != 0;
-}
-
-static bool criterion_is_elsewhere(const char *hub, const char *port) {
-    char *below = memory_printf("%s.*", hub);
-    bool elsewhere = !glob_ports_meet(below, port);
-    free(below);
-    return elsewhere;
+        return !glob_texts_meet(a->text, b->text);
+    return !criterion_covers_text(a->like ? a : b, a->like ? b : a);
 }
 
 static bool criterion_other_place(const struct criterion *a, const struct criterion *b) {
-    if (a->kind == CRITERION_BELOW && b->kind == CRITERION_BELOW)
-        return strcmp(a->text, b->text) != 0 && !criterion_is_below(a->text, b->text) &&
-               !criterion_is_below(b->text, a->text);
-    if (a->kind == CRITERION_BELOW || b->kind == CRITERION_BELOW)
-        return a->kind == CRITERION_BELOW ? criterion_is_elsewhere(a->text, b->text)
-                                          : criterion_is_elsewhere(b->text, a->text);
-    return !glob_ports_meet(a->text, b->text);
+    char *one = criterion_place_glob(a), *other = criterion_place_glob(b);
+    bool meet = glob_ports_meet(one, other);
+    free(one);
+    free(other);
+    return !meet;
 }
 
 static bool criterion_parts(const struct criterion *a, const struct criterion *b) {
@@ -141,14 +138,11 @@ static bool criterion_parts(const struct criterion *a, const struct criterion *b
     case CRITERION_CLASS:
         return criterion_other_class(a->class_prefix, b->class_prefix);
     case CRITERION_ADDRESS:
-        return a->text != b->text && !((value_is_glob(a->text) || value_is_glob(b->text)) &&
-                                       glob_addresses_meet(a->text, b->text));
-    case CRITERION_SERIAL:
-    case CRITERION_PRODUCT:
-    case CRITERION_MANUFACTURER:
-        return criterion_other_text(a, b);
+        return strcmp(a->text, b->text) != 0 &&
+               !((value_is_glob(a->text) || value_is_glob(b->text)) &&
+                 glob_addresses_meet(a->text, b->text));
     default: /* a device may have several interfaces, and a driver at each */
-        return false;
+        return criterion_is_text(a) && criterion_other_text(a, b);
     }
 }
 

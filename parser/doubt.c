@@ -281,6 +281,12 @@ void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics) {
     free(doubts.errors);
 }
 
+bool doubt_is_sure(const struct source *source, const struct criterion *name) {
+    const struct definition *list[2];
+    return name->resolved && !name->definition->reason &&
+           resolve_candidates(name->definition, source, list, 2) == 1;
+}
+
 /* --- what a guard forbids, in words */
 
 static char *doubt_device_text(const struct source *source, const struct criterion *criteria,
@@ -303,6 +309,8 @@ static char *doubt_name_text(const struct source *source, const struct criterion
                              size_t *budget) {
     const struct definition *list[DOUBT_CANDIDATES];
     size_t count = resolve_candidates(name->definition, source, list, DOUBT_CANDIDATES);
+    if (name->negated)
+        return doubt_is_sure(source, name) ? print_criterion_text(name) : NULL;
     char *text = count < DOUBT_CANDIDATES ? memory_strdup("") : NULL;
     for (size_t i = 0; i < count && text; i++) {
         char *one = doubt_device_text(list[i]->source, list[i]->device, budget);

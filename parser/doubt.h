@@ -6,6 +6,7 @@
  * - Of conditions that no device meets together, or that look like several devices, one is enough.
  * - A name that several definitions give means each of them.
  * - A list of VMs with an error means every VM.
+ * - "not NAME" counts as fulfilled unless the name has one definition, free of errors.
  */
 #ifndef PARSER_DOUBT_H
 #define PARSER_DOUBT_H
@@ -19,6 +20,9 @@ enum { DOUBT_CANDIDATES = 64 }; /* definitions of one name that are looked at; m
  * severity. The diagnostic that is the reason gets a note on the guard.
  */
 void doubt_mark(struct syntax *syntax, struct diagnostics *diagnostics);
+
+/* Of a name in a guard of that file, after doubt_mark(): it has one definition, free of errors. */
+bool doubt_is_sure(const struct source *source, const struct criterion *name);
 
 /* "every device", "every device that is 8086:a36d", "...  to every VM". The caller frees it. */
 char *doubt_forbids(const struct guard *guard);

@@ -10,10 +10,6 @@
 enum { LONGEST = 128 };    /* bytes of a glob that are compared */
 enum { UUID_PLACES = 36 }; /* digits and dashes */
 
-static const char ALPHABET[] =
-    "0123456789abcdef:.-"; /* what addresses and ports are written with */
-enum { LETTERS = sizeof ALPHABET - 1 };
-
 size_t glob_bracket_length(const char *text) {
     size_t at = 1 + (text[1] == '!' || text[1] == '^');
     for (at += text[at] == ']'; text[at] && text[at] != ']'; at++) {
@@ -77,11 +73,25 @@ bool glob_meets_uuid(const char *glob) {
     return reached >> UUID_PLACES & 1;
 }
 
-/* --- addresses */
+/* --- two globs together */
+
+/* A set of characters: bits by their code, and bit 0 for those beyond ASCII. */
+struct glob_letters {
+    uint64_t low, high;
+};
+
+static const struct glob_letters any_letter = {UINT64_MAX, UINT64_MAX};
+
+static struct glob_letters glob_letters_of(const char *text) {
+    struct glob_letters letters = {0};
+    for (; *text; text++)
+        *(*text & 0x40 ? &letters.high : &letters.low) |= (uint64_t)1 << (*text & 0x3f);
+    return letters;
+}
 
 /* One place of a glob: the letters that fit, or any number of them. */
 struct glob_place {
-    uint32_t letters; /* bits by the place in ALPHABET */
+    struct glob_letters letters;
     bool several;
 };
 
@@ -90,14 +100,27 @@ struct places {
     size_t count;
 };
 
-static uint32_t glob_letters_of(const char *glob, size_t length) {
-    char *alone = memory_strndup(glob, length);
-    uint32_t letters = 0;
-    for (size_t i = 0; i < LETTERS; i++) {
-        char letter[2] = {ALPHABET[i], 0};
+/* The bytes of the element that the glob begins with. */
+static size_t glob_element_length(const char *glob) {
+    size_t length = *glob == '[' ? glob_bracket_length(glob) : *glob == '\\' && glob[1] ? 2 : 1;
+    return length ? length : 1;
+}
+
+static struct glob_letters glob_element_letters(const char *glob, size_t length) {
+    char *alone = memory_strndup(glob, length), fits[128];
+    size_t count = 0;
+    for (char letter[2] = {1}; *letter > 0; (*letter)++) {
         if (fnmatch(alone, letter, 0) == 0)
-            letters |= 1U << i;
+            fits[count++] = *letter;
+        if (*letter == 0x7f)
+            break;
     }
+    fits[count] = '\0';
+    struct glob_letters letters = glob_letters_of(fits);
+    bool beyond = *alone == '?' || *alone == '*' || (*alone == '[' && strchr("!^", alone[1]));
+    for (const char *at = alone; *at; at++)
+        beyond |= (*at & 0x80) != 0;
+    letters.low |= beyond;
     free(alone);
     return letters;
 }
@@ -105,82 +128,50 @@ static uint32_t glob_letters_of(const char *glob, size_t length) {
 static void glob_read_glob(struct places *places, const char *glob) {
     places->count = 0;
     while (*glob && places->count < LONGEST) {
-        size_t length = *glob == '[' ? glob_bracket_length(glob) : 1;
-        length = length ? length : 1;
+        size_t length = glob_element_length(glob);
         places->list[places->count++] =
-            (struct glob_place){glob_letters_of(glob, length), .several = *glob == '*'};
+            (struct glob_place){glob_element_letters(glob, length), .several = *glob == '*'};
         glob += length;
     }
 }
 
-/* An address is read from left to right: how much of its domain, then of the rest. A domain that
- * begins with 0 has the least number of digits. */
-enum {
-    DOMAIN_LEAST = 4,
-    DOMAIN_MOST = 8,
-    BUS = DOMAIN_MOST + 1,
-    WHOLE = BUS + 7,
-    FIRST_ZERO, /* of such a domain the first digit is read */
-    LAST_ZERO = FIRST_ZERO + DOMAIN_LEAST - 1,
-    STATES
-};
-
-enum { ZERO = 1, DECIMAL = 0x3ff, HEX = 0xffff, COLON = 1U << 16, DOT = 1U << 17, DASH = 1U << 18 };
-
-/* A port is read likewise. Each number begins with a digit other than 0. */
-enum { PORT_BUS, PORT_IN_BUS, PORT_NUMBER, PORT_IN_NUMBER };
-
 struct glob_walk {
     struct places one, other;
-    bool ports; /* otherwise addresses */
-    bool *seen; /* by the places in both globs and in the address */
+    const struct glob_shape *shape;
+    bool *seen; /* by the places in both globs and in the shape */
     struct state {
-        uint8_t one, other, address;
+        uint8_t one, other, shape;
     } * open;
     size_t open_count;
 };
 
-static void glob_visit(struct glob_walk *walk, size_t one, size_t other, size_t address) {
-    size_t index = (one * (walk->other.count + 1) + other) * STATES + address;
+/* How the texts look that the globs are to match: a text is read from left to right, from state 0
+ * on. */
+struct glob_shape {
+    size_t states;
+    bool (*is_whole)(size_t state);
+    /* Calls glob_step() for the letters that can be next. */
+    void (*step)(struct glob_walk *walk, struct state from);
+};
+
+static void glob_visit(struct glob_walk *walk, size_t one, size_t other, size_t shape) {
+    size_t index = (one * (walk->other.count + 1) + other) * walk->shape->states + shape;
     if (walk->seen[index])
         return;
     walk->seen[index] = true;
-    walk->open[walk->open_count++] = (struct state){(uint8_t)one, (uint8_t)other, (uint8_t)address};
+    walk->open[walk->open_count++] = (struct state){(uint8_t)one, (uint8_t)other, (uint8_t)shape};
 }
 
-static void glob_step(struct glob_walk *walk, struct state from, uint32_t letters, size_t address) {
+static void glob_step(struct glob_walk *walk, struct state from, struct glob_letters letters,
+                      size_t shape) {
     if (from.one == walk->one.count || from.other == walk->other.count)
         return;
     const struct glob_place *one = &walk->one.list[from.one],
                             *other = &walk->other.list[from.other];
-    letters &= one->several ? UINT32_MAX : one->letters;
-    letters &= other->several ? UINT32_MAX : other->letters;
-    if (letters)
-        glob_visit(walk, from.one + !one->several, from.other + !other->several, address);
-}
-
-/* The letters that can be next in a port, and where they lead. */
-static void glob_step_port(struct glob_walk *walk, struct state from) {
-    bool begins = from.address == PORT_BUS || from.address == PORT_NUMBER;
-    glob_step(walk, from, begins ? DECIMAL & ~ZERO : DECIMAL,
-              from.address < PORT_NUMBER ? PORT_IN_BUS : PORT_IN_NUMBER);
-    if (!begins)
-        glob_step(walk, from, from.address == PORT_IN_BUS ? DASH : DOT, PORT_NUMBER);
-}
-
-/* The letters that can be next in an address, and where they lead. */
-static void glob_step_address(struct glob_walk *walk, struct state from) {
-    static const uint32_t rest[] = {HEX, HEX, COLON, 3 /* 0 or 1 */, HEX, DOT, 0xff};
-    if (from.address >= BUS && from.address < WHOLE)
-        glob_step(walk, from, rest[from.address - BUS], from.address + 1U);
-    if (from.address == 0)
-        glob_step(walk, from, ZERO, FIRST_ZERO);
-    if (from.address < DOMAIN_MOST)
-        glob_step(walk, from, from.address ? HEX : HEX & ~ZERO, from.address + 1U);
-    if (from.address >= FIRST_ZERO && from.address < LAST_ZERO)
-        glob_step(walk, from, HEX, from.address + 1U);
-    if ((from.address >= DOMAIN_LEAST && from.address <= DOMAIN_MOST) || from.address == LAST_ZERO)
-        glob_step(walk, from, COLON, BUS);
+    letters.low &= one->letters.low & other->letters.low;
+    letters.high &= one->letters.high & other->letters.high;
+    if (letters.low || letters.high)
+        glob_visit(walk, from.one + !one->several, from.other + !other->several, shape);
 }
 
 static bool glob_is_several(const struct places *places, size_t at) {
@@ -192,28 +183,25 @@ static bool glob_search(struct glob_walk *walk) {
     while (walk->open_count) {
         struct state now = walk->open[--walk->open_count];
         if (now.one == walk->one.count && now.other == walk->other.count &&
-            now.address == (walk->ports ? PORT_IN_NUMBER : WHOLE))
+            walk->shape->is_whole(now.shape))
             return true;
         if (glob_is_several(&walk->one, now.one))
-            glob_visit(walk, now.one + 1U, now.other, now.address);
+            glob_visit(walk, now.one + 1U, now.other, now.shape);
         if (glob_is_several(&walk->other, now.other))
-            glob_visit(walk, now.one, now.other + 1U, now.address);
-        if (walk->ports)
-            glob_step_port(walk, now);
-        else
-            glob_step_address(walk, now);
+            glob_visit(walk, now.one, now.other + 1U, now.shape);
+        walk->shape->step(walk, now);
     }
     return false;
 }
 
-static bool glob_meet(const char *one, const char *other, bool ports) {
+static bool glob_meet(const char *one, const char *other, const struct glob_shape *shape) {
     if (strlen(one) > LONGEST || strlen(other) > LONGEST)
         return true;
     struct glob_walk *walk = memory_zalloc(sizeof *walk);
-    walk->ports = ports;
+    walk->shape = shape;
     glob_read_glob(&walk->one, one);
     glob_read_glob(&walk->other, other);
-    size_t states = (walk->one.count + 1) * (walk->other.count + 1) * STATES;
+    size_t states = (walk->one.count + 1) * (walk->other.count + 1) * shape->states;
     walk->seen = memory_zalloc(states * sizeof *walk->seen);
     walk->open = memory_zalloc(states * sizeof *walk->open);
     bool meet = glob_search(walk);
@@ -223,10 +211,91 @@ static bool glob_meet(const char *one, const char *other, bool ports) {
     return meet;
 }
 
+/* --- PCI addresses */
+
+/* How much of the domain was read, then of the rest. A domain that begins with 0 has the least
+ * number of digits. */
+enum {
+    DOMAIN_LEAST = 4,
+    DOMAIN_MOST = 8,
+    BUS = DOMAIN_MOST + 1,
+    WHOLE = BUS + 7,
+    FIRST_ZERO, /* of such a domain the first digit is read */
+    LAST_ZERO = FIRST_ZERO + DOMAIN_LEAST - 1,
+    STATES
+};
+
+#define HEX "0123456789abcdef"
+
+static bool glob_is_whole_address(size_t state) {
+    return state == WHOLE;
+}
+
+static void glob_step_address(struct glob_walk *walk, struct state from) {
+    static const char *const rest[] = {HEX, HEX, ":", "01", HEX, ".", "01234567"};
+    if (from.shape >= BUS && from.shape < WHOLE)
+        glob_step(walk, from, glob_letters_of(rest[from.shape - BUS]), from.shape + 1U);
+    if (from.shape == 0)
+        glob_step(walk, from, glob_letters_of("0"), FIRST_ZERO);
+    if (from.shape < DOMAIN_MOST)
+        glob_step(walk, from, glob_letters_of(from.shape ? HEX : HEX + 1), from.shape + 1U);
+    if (from.shape >= FIRST_ZERO && from.shape < LAST_ZERO)
+        glob_step(walk, from, glob_letters_of(HEX), from.shape + 1U);
+    if ((from.shape >= DOMAIN_LEAST && from.shape <= DOMAIN_MOST) || from.shape == LAST_ZERO)
+        glob_step(walk, from, glob_letters_of(":"), BUS);
+}
+
 bool glob_addresses_meet(const char *one, const char *other) {
-    return glob_meet(one, other, false);
+    static const struct glob_shape shape = {STATES, glob_is_whole_address, glob_step_address};
+    return glob_meet(one, other, &shape);
+}
+
+/* --- USB ports */
+
+/* Before the first digit of the bus, in the bus, before the first digit of a port, in a port. */
+enum { PORT_BUS, PORT_IN_BUS, PORT_NEXT, PORT_IN_PORT, PORT_STATES };
+
+static bool glob_is_whole_port(size_t state) {
+    return state == PORT_IN_PORT;
+}
+
+static void glob_step_port(struct glob_walk *walk, struct state from) {
+    bool first = from.shape == PORT_BUS || from.shape == PORT_NEXT;
+    size_t within = from.shape <= PORT_IN_BUS ? PORT_IN_BUS : PORT_IN_PORT;
+    glob_step(walk, from, glob_letters_of(first ? "123456789" : "0123456789"), within);
+    if (from.shape == PORT_IN_BUS)
+        glob_step(walk, from, glob_letters_of("-"), PORT_NEXT);
+    if (from.shape == PORT_IN_PORT)
+        glob_step(walk, from, glob_letters_of("."), PORT_NEXT);
 }
 
 bool glob_ports_meet(const char *one, const char *other) {
-    return glob_meet(one, other, true);
+    static const struct glob_shape shape = {PORT_STATES, glob_is_whole_port, glob_step_port};
+    return glob_meet(one, other, &shape);
+}
+
+/* --- any texts */
+
+static bool glob_is_any_text(size_t state) {
+    (void)state;
+    return true;
+}
+
+static void glob_step_text(struct glob_walk *walk, struct state from) {
+    glob_step(walk, from, any_letter, 0);
+}
+
+bool glob_texts_meet(const char *one, const char *other) {
+    static const struct glob_shape shape = {1, glob_is_any_text, glob_step_text};
+    return glob_meet(one, other, &shape);
+}
+
+bool glob_covers(const char *general, const char *special) {
+    static const char wildcards[] = "*?[\\";
+    size_t fixed = strcspn(general, wildcards);
+    if (!special[strcspn(special, wildcards)])
+        return fnmatch(general, special, 0) == 0;
+    return !strcmp(general, special) ||
+           (!strcmp(general + fixed, "*") && strcspn(special, wildcards) >= fixed &&
+            !strncmp(general, special, fixed));
 }

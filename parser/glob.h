@@ -21,7 +21,11 @@ bool glob_meets_uuid(const char *glob);
  */
 bool glob_addresses_meet(const char *one, const char *other);
 
-/* The same of USB ports: a bus, a '-', and ports with '.' between them; each number from 1. */
+/* The same of a USB port, as 1-1.4, and of any text: a character beyond ASCII may be any other. */
 bool glob_ports_meet(const char *one, const char *other);
+bool glob_texts_meet(const char *one, const char *other);
+
+/* True when `general` matches all that `special` matches; false: no, or not known. */
+bool glob_covers(const char *general, const char *special);
 
 #endif

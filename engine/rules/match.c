@@ -411,7 +411,8 @@ static bool match_criterion_may_mean(struct match_meaning *meaning, const struct
     meaning->budget--;
     if (one->kind != CRITERION_NAME)
         return match_one(one, meaning->device) != MATCH_NO;
-    return one->negated || match_name_may_mean(meaning, source, one);
+    return one->negated ? !doubt_is_sure(source, one) || match_criterion(one, meaning->device)
+                        : match_name_may_mean(meaning, source, one);
 }
 
 static bool match_may_mean(struct match_meaning *meaning, const struct source *source,

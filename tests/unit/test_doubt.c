@@ -99,6 +99,28 @@ static void a_definition_that_was_not_understood(void **state) {
     COMPARE(samples);
 }
 
+static void a_not_in_a_guard(void **state) {
+    (void)state;
+    static const struct sample samples[] = {
+        {"never attach pci not 10de:*\n", "xn"},
+        {"never attach usb not class 09\n", "s"},
+        {"device d is 10de:*\nnever attach pci not d\n", "xn"},
+        {"device d is 10de:*\nnever attach pci not d to vm \"x\n", "xn?"},
+        {"device d is 10de:24\nnever attach pci not d\n", "gxn?"},
+        {"device d is 10de:*\ndevice d is 8086:*\nnever attach pci not d\n", "gxn?"},
+        {"never attach pci not nothing\n", "gxn?"},
+        {"never attach pci not clas 03\n", "gxns?"},
+        {"never attach pci not class 3\n", "gxn?"},
+        {"never attach 8086:* not at 3:00.0\n", "xn?"},
+        {"never attach 10de:* not 10de:2484\n", ""},
+        {"never attach 10de:2484 not 10de:*\n", "gxns?"}, /* both, one at a time */
+        {"never attach below port 1-1 clas 08\n", "gxns?"},
+        {"never attach below port 1-1 class 8\n", "s?"},
+        {"never attach below port 1-4 serial \"a\\b\"\n", "?"},
+    };
+    COMPARE(samples);
+}
+
 static void a_guard_that_was_not_understood(void **state) {
     (void)state;
     static const struct sample samples[] = {
@@ -386,6 +408,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_right_is_sure),
         cmocka_unit_test(a_definition_that_was_not_understood),
+        cmocka_unit_test(a_not_in_a_guard),
         cmocka_unit_test(a_guard_that_was_not_understood),
         cmocka_unit_test(vms_that_were_not_understood),
         cmocka_unit_test(a_guard_that_another_line_swallows),

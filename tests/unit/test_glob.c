@@ -98,6 +98,73 @@ static void test_addresses(void **state) {
     }
 }
 
+static void test_ports_together(void **state) {
+    (void)state;
+    static const struct {
+        const char *one, *other;
+        bool meet;
+    } rows[] = {
+        {"1-1.4", "1-1.*", true},
+        {"1-1.4", "1-1.4", true},
+        {"1-1.4", "1-1.5", false},
+        {"1-1.*", "2-*", false},
+        {"1-*", "*-1", true},
+        {"1-1.*", "*-1", false},
+        {"1-1.[2-4]", "1-1.[4-6]", true},
+        {"1-1.[2-4]", "1-1.[5-6]", false},
+        {"1-?", "1-1.*", false},
+        {"1-1.*", "1-1??", true},
+        {"1-1.*", "1-1?", false},
+        {"*-0", "*", false},
+        {"*.", "*", false},
+        {"0*", "*", false},
+        {"*.0*", "*", false},
+        {"*-*-*", "*", false},
+        {"*.*-*", "*", false},
+        {"?*-10", "*0", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (glob_ports_meet(rows[i].one, rows[i].other) != rows[i].meet ||
+            glob_ports_meet(rows[i].other, rows[i].one) != rows[i].meet)
+            fail_msg("%s and %s", rows[i].one, rows[i].other);
+}
+
+static void test_texts(void **state) {
+    (void)state;
+    static const struct {
+        const char *one, *other;
+        bool meet;
+    } rows[] = {
+        {"a*", "b*", false},        {"a*", "*b", true},         {"a", "a?", false},
+        {"[!a]*", "a*", false},     {"[!a]*", "[!b]*", true},   {"[a-f]x", "[g-z]x", false},
+        {"\xc3\xa4*", "a*", false}, {"\xc3\xa4*", "?*", true},  {"\xc3\xa4*", "[!a]*", true},
+        {"\\*", "x*", false},       {"\\*", "[*]", true},       {"*", "", true},
+        {"?", "", false},           {"C9?? *", "C920 *", true}, {"WD *", "* WD", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (glob_texts_meet(rows[i].one, rows[i].other) != rows[i].meet ||
+            glob_texts_meet(rows[i].other, rows[i].one) != rows[i].meet)
+            fail_msg("%s and %s", rows[i].one, rows[i].other);
+}
+
+static void test_covers(void **state) {
+    (void)state;
+    static const struct {
+        const char *general, *special;
+        bool covers;
+    } rows[] = {
+        {"*", "x?", true},           {"1-1.*", "1-1.4.*", true},
+        {"1-1.4.*", "1-1.*", false}, {"1-1.*", "1-1.[2-4]", true},
+        {"1-1*", "1-1.*", true},     {"1-?", "1-?", true},
+        {"1-?", "1-[1-4]", false},   /* not known */ {"a*", "ab", true},
+        {"a*", "b", false},          {"a*b", "a*b", true},
+        {"a*b", "axb*", false},      {"a*", "[a]*", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (glob_covers(rows[i].general, rows[i].special) != rows[i].covers)
+            fail_msg("%s of %s", rows[i].general, rows[i].special);
+}
+
 static bool match_together(const char *one, const char *other) {
     char address[16];
     for (unsigned i = 0; i < 65536; i++) {
@@ -221,7 +288,10 @@ int main(void) {
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_addresses_against_all_of_a_domain),
         cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_ports_together),
         cmocka_unit_test(test_ports_against_many),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_covers),
         cmocka_unit_test(test_long_globs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
