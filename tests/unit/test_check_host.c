@@ -216,7 +216,7 @@ static void devices(void **state) {
          "device-unpassable", 30, "IOMMU");
 }
 
-/* A hub among what a rule means is no mistake of the rule. */
+/* A hub among what a rule means is not a mistake of the rule. */
 static void devices_by_their_texts_and_places(void **state) {
     (void)state;
     static const char dock[] = "tests/hosts/dock";
