@@ -482,6 +482,47 @@ static void test_options_of_usb(void **state) {
     assert_null(option->next);
 }
 
+/* What was a device and its conditions before 'not', 'below' and 'pci' were keywords still is, if
+ * the name is defined; only where a device begins. */
+static void test_defined_names_win(void **state) {
+    (void)state;
+    static const struct {
+        const char *device;
+        enum criterion_kind kinds[3];
+        const char *covered[3];
+    } rows[] = {
+        {"below port 1-1", {CRITERION_NAME, CRITERION_PORT}, {"below", "port 1-1"}},
+        {"not \\\n class 09", {CRITERION_NAME, CRITERION_CLASS}, {"not", "class 09"}},
+        {"not 1ac1:089a", {CRITERION_NAME, CRITERION_ID}, {"not", "1ac1:089a"}},
+        {"not below port 1-1", {CRITERION_NAME, CRITERION_BELOW}, {"not", "below port 1-1"}},
+        {"pci class 02", {CRITERION_NAME, CRITERION_CLASS}, {"pci", "class 02"}},
+        {"usb not class 09 below port 1-1",
+         {CRITERION_BUS, CRITERION_CLASS, CRITERION_BELOW},
+         {"usb", "not class 09", "below port 1-1"}},
+        {"class 02 pci", {CRITERION_CLASS, CRITERION_BUS}, {"class 02", "pci"}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *rules = memory_printf("device x is %s\ndevice below is 1a6e:*\ndevice not is *:089a\n"
+                                    "device pci is 8086:*\n",
+                                    rows[i].device);
+        front_check(&front, rules);
+        assert_int_equal(diagnostic_count_errors(&front.diagnostics), 0);
+        source = &front.sources[0];
+        const struct criterion *one = front.syntax.definitions->device;
+        for (size_t j = 0; j < 3 && rows[i].covered[j]; j++, one = one->next) {
+            assert_non_null(one);
+            assert_int_equal(one->kind, rows[i].kinds[j]);
+            assert_int_equal(one->negated, rows[i].covered[j][0] == 'n' && rows[i].covered[j][3]);
+            assert_int_equal(one->resolved, one->kind == CRITERION_NAME);
+            covers(one->span, rows[i].covered[j]);
+        }
+        assert_null(one);
+        front_finish(&front);
+        free(rules);
+    }
+    front_init(&front);
+}
+
 /* After 'name', 'title' or 'uuid' it depends on what follows. */
 static void test_freed_after_a_field(void **state) {
     (void)state;
@@ -1124,6 +1165,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_every_lump_as_a_vm, finish),
         cmocka_unit_test_teardown(test_late_keywords_as_names, finish),
         cmocka_unit_test_teardown(test_late_keywords_in_their_roles, finish),
+        cmocka_unit_test_teardown(test_defined_names_win, finish),
         cmocka_unit_test_teardown(test_options_of_usb, finish),
         cmocka_unit_test_teardown(test_freed_after_a_field, finish),
         cmocka_unit_test_teardown(test_hints, finish),
