@@ -84,8 +84,6 @@ static void format_spell_criteria(struct formatter *formatter, const struct crit
             one->kind != CRITERION_SUBSYSTEM)
             continue;
         struct piece *value = format_piece_at(formatter, one->span.end) - 1;
-        while (value->comment || value->token == TOKEN_NEWLINE)
-            value--;
         char *text = print_criterion_text(one);
         const char *space = strrchr(text, ' ');
         value->spelling = memory_strdup(space ? space + 1 : text);
