@@ -118,6 +118,7 @@ static bool freed_find_since(const struct freed *freed, const struct freed_note 
                              .process =
                                  vm_state_process(freed->host_source->root, waiter->vm->name)};
     uint64_t since = 0;
+    bool taken = note->taker && !strcmp(domain_key(waiter->vm), note->from);
     bool dismissed = !strcmp(domain_key(waiter->vm), note->from), parked = false;
     if (vm_state_load(&state, freed->state, domain_key(waiter->vm)) &&
         vm_state_is_same_start(&state, &start)) {
@@ -127,7 +128,7 @@ static bool freed_find_since(const struct freed *freed, const struct freed_note 
     }
     vm_state_finish(&state);
     waiter->since = since ? since : UINT64_MAX;
-    return !parked && (since || !dismissed);
+    return !parked && (since || taken || !dismissed);
 }
 
 static struct freed_waiter *freed_line_up(const struct freed *freed, const struct freed_note *note,

@@ -569,6 +569,21 @@ static void test_an_engine_was_killed(void **state) {
     assert_false(freed_note_exists(kept_state()));
 }
 
+/* Neither it nor the VM that it took the device for is there any more: the VM that had it gets it.
+ */
+static void test_the_taker_is_gone(void **state) {
+    struct vm_state vm_state;
+    (void)state;
+    assert_true(
+        vm_state_open(&vm_state, kept_state(), WINDOWS, &(struct vm_start){.id = -1, .seen = 1}));
+    vm_state_dismiss(&vm_state, FIRST, TPU);
+    assert_int_equal(vm_state_save(&vm_state, kept_state(), WINDOWS, NULL), 0);
+    vm_state_finish(&vm_state);
+    note_in_another_process(false, "gone");
+    assert_true(notify("on vm windows started, freed attach at 03:00.0 as vfio\n"));
+    assert_true(has(WINDOWS, FIRST));
+}
+
 /* Another engine is at it: it is left to that one. */
 static void test_an_engine_is_at_it(void **state) {
     int ends[2];
@@ -684,6 +699,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_gone_or_taken_meanwhile, begin, end),
         cmocka_unit_test_setup_teardown(test_no_libvirt, begin, end),
         cmocka_unit_test_setup_teardown(test_an_engine_was_killed, begin, end),
+        cmocka_unit_test_setup_teardown(test_the_taker_is_gone, begin, end),
         cmocka_unit_test_setup_teardown(test_an_engine_is_at_it, begin, end),
         cmocka_unit_test_setup_teardown(test_freed_again_meanwhile, begin, end),
         cmocka_unit_test_setup_teardown(test_damaged_notes, begin, end),
