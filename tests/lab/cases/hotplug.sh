@@ -40,10 +40,10 @@ spread() { # MICROSECONDS ...
     mapfile -t sorted < <(printf '%s\n' "$@" | sort -n)
     echo "least $(seconds "${sorted[0]}") s, median $(seconds "$(median "$@")") s, most $(seconds "${sorted[-1]}") s"
 }
-# From the kernel's event to the attach, a process starts, and the host and the VMs are read, twice each, and udev or
-# virt-rules watch has its part. A computer makes a plan in some 30 ms, so that five times as long is 150 ms there; in this
-# PC each takes as much longer as its emulation is slow and the machine is busy.
-PLANS=5
+# From the kernel's event to the attach, a process starts, the host and the VMs are read, twice each, and udev or virt-rules
+# watch has its part. In this PC that takes as much longer as its emulation is slow and the machine is busy; so does a plan,
+# of which 10 are some 150 ms on a computer.
+PLANS=10
 rounds() {
     local times=() ours=() plans=()
     while [ ${#times[@]} -lt "$ROUNDS" ]; do one_round; done

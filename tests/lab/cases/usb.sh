@@ -1,4 +1,5 @@
 # USB: what a guest's reset does to a stick, which controller of the VM it gets, and a hub with what is behind it
+# only with ALL=1: it takes five minutes and more on a busy machine
 #
 # The gadget is a Coral USB: it re-enumerates when it is reset, with the other of its two ids (tests/lab/gadget). The
 # guest resets each USB device that it finds, as the driver of such a device may do it. Its first controller is slow and
