@@ -26,6 +26,7 @@ enum { ANY = -1 };
 #define HINT_USB_PORTS                                                                             \
     "the VM has no free USB port: shut it down, add <controller type='usb' model='qemu-xhci' "     \
     "ports='15'/> with 'virsh edit', start it"
+#define HINT_USB_ADDRESS "another device has that USB port in the guest: run 'virt-rules apply VM'"
 #define HINT_USB_GONE "it was unplugged, or plugged in again under another number or ID: see lsusb"
 #define HINT_USB_OPEN                                                                              \
     "qemu cannot open the device: it was unplugged, or access was denied: see lsusb, and dmesg "   \
@@ -35,8 +36,7 @@ enum { ANY = -1 };
     "'udevadm info' of that node"
 #define HINT_USB_SYSFS                                                                             \
     "a USB device was plugged or unplugged while libvirt read them all: see lsusb, and dmesg for " \
-    "one that "                                                                                    \
-    "connects again and again"
+    "one that connects again and again"
 #define HINT_PCI_GONE "it was removed, or the kernel had not set it up: see lspci and dmesg"
 #define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"
 #define HINT_TRANSLATED                                                                            \
@@ -134,8 +134,15 @@ static const struct libvirt_errors_meaning {
      "this qemu was built without libusb: install the package that has its USB devices"},
     {ANY, ANY, "failed to init libusb", VIRT_FAILED,
      "qemu cannot start libusb: see /var/log/libvirt/qemu/, and dmesg for denials"},
-    {ANY, ANY, "not found (in use?)", VIRT_FAILED,
-     "another device has that USB port in the guest: run 'virt-rules apply VM'"},
+    {ANY, ANY, "not found (in use?)", VIRT_FAILED, HINT_USB_ADDRESS},
+    /* libvirt's src/conf/domain_addr.c: the VM's XML has changed since it was read. */
+    {ANY, ANY, "duplicate usb address", VIRT_FAILED, HINT_USB_ADDRESS},
+    {ANY, ANY, "in usb address bus", VIRT_FAILED, HINT_USB_ADDRESS}, /* no such port, no such hub */
+    {ANY, ANY, "no controller with that index", VIRT_FAILED,
+     "the VM has lost that USB controller: run 'virt-rules apply VM'"},
+    {ANY, ANY, "guestreset", VIRT_FAILED,
+     "'guest reset' needs libvirt 8.6 and qemu 4.2: leave it out of the rule, or install newer "
+     "ones"},
     {ANY, ANY, "multiple usb devices", VIRT_FAILED,
      "several devices have that ID: select one by its 'port' or 'serial'"},
     /*
