@@ -141,8 +141,7 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "no controller with that index", VIRT_FAILED,
      "the VM has lost that USB controller: run 'virt-rules apply VM'"},
     {ANY, ANY, "guestreset", VIRT_FAILED,
-     "'guest reset' needs libvirt 8.6 and qemu 4.2: leave it out of the rule, or install newer "
-     "ones"},
+     "this qemu is too old for 'guest reset': leave it out of the rule, or install a newer qemu"},
     {ANY, ANY, "multiple usb devices", VIRT_FAILED,
      "several devices have that ID: select one by its 'port' or 'serial'"},
     /*
