@@ -6,6 +6,8 @@
 #include "engine/libvirt/virt.h"
 #include "engine/model/address.h"
 #include "engine/model/device.h"
+#include "engine/state/log_write.h"
+#include "engine/state/vm_state.h"
 #include "parser/suggest.h"
 
 #include <errno.h>
@@ -234,6 +236,16 @@ static void plan_context_name_vms(struct plan_context *context) {
                 unsure->text);
 }
 
+/* The state is of this host's VMs: it says nothing of one in a file or in a copy of a host. */
+static bool plan_context_is_parked(const struct plan_context *context) {
+    const struct domain *domain = &context->domain;
+    if (context->line->domain_xml || context->line->sysroot || domain->id < 0)
+        return false;
+    const struct vm_start start = {.id = domain->id,
+                                   .process = vm_state_process(NULL, domain->name)};
+    return vm_state_is_parked(log_write_state_directory(NULL), domain_key(domain), &start);
+}
+
 bool plan_context_init(struct plan_context *context, const struct command_line *line, int *status) {
     *status = EXIT_USAGE;
     *context = (struct plan_context){.line = line};
@@ -275,6 +287,7 @@ bool plan_context_init(struct plan_context *context, const struct command_line *
                                              .others = context->others.list,
                                              .other_count = context->others.count,
                                              .partial = context->rules.have_errors,
+                                             .parked = plan_context_is_parked(context),
                                              .libvirt_version = context->libvirt_version};
     return true;
 }

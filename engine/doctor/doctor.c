@@ -37,6 +37,7 @@ static const struct {
     {"files", doctor_rules_files},
     {"ports", doctor_rules_ports},
     {"plugged", doctor_setup_plugged},
+    {"parked", doctor_setup_parked},
     {"idle-d3", doctor_kernel_idle_d3},
     {"devices", doctor_rules_devices},
 };

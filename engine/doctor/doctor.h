@@ -109,7 +109,8 @@ bool doctor_security_apparmor_allows(const char *profile, const char *path);
 doctor_check doctor_setup_user, doctor_kernel_iommu, doctor_kernel_vfio_pci, doctor_kernel_groups,
     doctor_kernel_remapping, doctor_kernel_idle_d3, doctor_hook_installed, doctor_hook_engine,
     doctor_hook_known, doctor_security_confinement, doctor_setup_plugged, doctor_scripts_old_setup,
-    doctor_setup_synology, doctor_rules_valid, doctor_setup_state, doctor_rules_libvirt,
-    doctor_rules_vms, doctor_rules_files, doctor_rules_ports, doctor_rules_devices;
+    doctor_setup_synology, doctor_setup_parked, doctor_rules_valid, doctor_setup_state,
+    doctor_rules_libvirt, doctor_rules_vms, doctor_rules_files, doctor_rules_ports,
+    doctor_rules_devices;
 
 #endif

@@ -1,7 +1,8 @@
-/* Checks of the surroundings: the user, the state directory, udev, Synology's DSM.
- */
+/* Checks of the surroundings: the user, the state directory, udev, parked VMs, Synology's DSM. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/state/log_read.h"
+#include "engine/state/vm_state.h"
 #include "lexer/text.h"
 
 #include <stdlib.h>
@@ -182,6 +183,43 @@ void doctor_setup_plugged(struct doctor *doctor, struct doctor_findings *finding
     }
     free(rule);
     free(program);
+}
+
+/* --- parked VMs */
+
+/* A file of the VM's state that cannot be read is reported: "cannot be read" is not "not parked".
+ */
+static void doctor_setup_judge_parked(const struct doctor *doctor, const struct domain *domain,
+                                      struct doctor_findings *findings) {
+    const struct vm_start start = {.id = domain->id,
+                                   .process = vm_state_process(doctor->tree.root, domain->name)};
+    const char *label = domain_label(domain);
+    struct vm_state vm_state;
+    bool exists = vm_state_load(&vm_state, doctor->state, domain_key(domain));
+    if (vm_state.error) {
+        doctor_ok(findings, "unknown: whether VM '%s' is parked: %s", label, vm_state.ignored);
+    } else if (exists && vm_state.parked_since && vm_state_is_same_start(&vm_state, &start)) {
+        char *time = log_read_time_text(vm_state.parked_since);
+        doctor_warning(findings, "VM '%s' is parked since %s: no rule attaches a device to it",
+                       label, time);
+        doctor_hint(findings, "'virt-rules unpark %s' ends that, and the rules apply again", label);
+        free(time);
+    }
+    vm_state_finish(&vm_state);
+}
+
+void doctor_setup_parked(struct doctor *doctor, struct doctor_findings *findings) {
+    const struct domain_list *vms = &doctor->libvirt.vms;
+    size_t before = findings->count;
+    if (!doctor->libvirt.vms_known) {
+        doctor_ok(findings, "unknown: whether a VM is parked");
+        return;
+    }
+    for (size_t i = 0; i < vms->count; i++)
+        if (vms->list[i].id >= 0)
+            doctor_setup_judge_parked(doctor, &vms->list[i], findings);
+    if (findings->count == before)
+        doctor_ok(findings, "no VM is parked");
 }
 
 /* --- Synology's Virtual Machine Manager */

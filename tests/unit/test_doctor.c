@@ -1,6 +1,7 @@
 /* The doctor: each condition on trees that have and lack what it looks for. */
 #include "engine/doctor/doctor.h"
 
+#include "engine/state/vm_state.h"
 #include "unit/sample.h"
 
 #include <errno.h>
@@ -21,6 +22,9 @@ enum { WALK_FDS = 16, WIDTH = 23 };
 #define ENGINE (BINDIR "/virt-rules")
 #define VFIO "on vm frigate started attach 1ac1:089a as vfio"
 #define USB "on vm frigate started attach 10c4:ea60 as usb"
+
+#define VM_UUID "4dea22b3-1d52-d8f3-2516-782e98ab3fa"
+#define UUID(LAST) "<uuid>" VM_UUID LAST "</uuid>"
 
 /* --- a host of one's own */
 
@@ -724,6 +728,51 @@ static void plugged_without_udev(void **state) {
     OK(doctor_setup_plugged, "'virt-rules watch' (process 74) reports");
 }
 
+static void know_vm(struct bed *bed, const char *xml) {
+    bed->doctor.libvirt.vms_known = true;
+    domain_list_add(&bed->doctor.libvirt.vms, "vm", xml, strlen(xml));
+}
+
+/* Of the start with that id, in the bed's own state directory. */
+static void park_vm(struct bed *bed, const char *uuid, int id) {
+    struct vm_state vm_state;
+    const struct vm_start start = {.id = id};
+    struct failure failure;
+    assert_true(vm_state_open(&vm_state, bed->doctor.state, uuid, &start));
+    vm_state_park(&vm_state, "2026-11-22T11:00:00.000+01:00");
+    assert_int_equal(vm_state_save(&vm_state, bed->doctor.state, uuid, &failure), 0);
+    vm_state_finish(&vm_state);
+}
+
+static void parked(void **state) {
+    struct bed *bed = *state;
+    char *directory = memory_strdup(full(bed, "state")), *path;
+    bed->doctor.state = directory;
+    OK(doctor_setup_parked, "unknown: whether a VM is parked");
+    know_vm(bed, "<domain id='3'><name>frigate</name>" UUID("1") "</domain>");
+    know_vm(bed, "<domain id='4'><name>nvr</name><title>My NVR</title>" UUID("2") "</domain>");
+    know_vm(bed, "<domain><name>off</name>" UUID("3") "</domain>");
+    OK(doctor_setup_parked, "no VM is parked");
+    put(bed, "state/log", "");
+    park_vm(bed, VM_UUID "1", 2); /* of an earlier start */
+    park_vm(bed, VM_UUID "2", 4);
+    park_vm(bed, VM_UUID "3", 5);
+    WARNS(doctor_setup_parked, "VM 'My NVR' is parked since 2026-11-22 11:00:00: no rule attaches",
+          "'virt-rules unpark My NVR' ends that");
+    park_vm(bed, VM_UUID "1", 3);
+    look(bed, doctor_setup_parked);
+    assert_int_equal(bed->findings.count, 2);
+    found(bed, 0, DOCTOR_WARNING, "VM 'frigate' is parked", "'virt-rules unpark frigate'");
+    found(bed, 1, DOCTOR_WARNING, "VM 'My NVR' is parked", "unpark");
+    drop(bed, "state/vms/" VM_UUID "1");
+    drop(bed, "state/vms/" VM_UUID "2");
+    path = memory_strdup(full(bed, "state/vms/" VM_UUID "2"));
+    assert_int_equal(mkdir(path, 0755), 0);
+    OK(doctor_setup_parked, "unknown: whether VM 'My NVR' is parked: ");
+    free(path);
+    free(directory);
+}
+
 static void old_setup(void **state) {
     struct bed *bed = *state;
     OK(doctor_scripts_old_setup, "no script");
@@ -977,11 +1026,6 @@ static void a_daemon_that_translates(void **state) {
             found(bed, 1, DOCTOR_WARNING, daemons[i].message, daemons[i].hint);
         free(environment);
     }
-}
-
-static void know_vm(struct bed *bed, const char *xml) {
-    bed->doctor.libvirt.vms_known = true;
-    domain_list_add(&bed->doctor.libvirt.vms, "vm", xml, strlen(xml));
 }
 
 static void vms(void **state) {
@@ -1287,6 +1331,7 @@ int main(void) {
         BED(reads_the_state_directory),
         BED(plugged),
         BED(plugged_without_udev),
+        BED(parked),
         BED(old_setup),
         BED(hook_scripts_of_any_depth),
         BED(what_hook_scripts_do),

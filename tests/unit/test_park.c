@@ -185,6 +185,16 @@ static void what_no_rule_gave_stays(void **state) {
     assert_string_equal(claims(), FIRST " ");
 }
 
+/* A rule for the same device as something else would not have given it. */
+static void a_rule_of_another_backend_did_not_give_it(void **state) {
+    (void)state;
+    give(FRIGATE, FIRST);
+    assert_true(park("on vm frigate started attach 1ac1:089a as usb\n"));
+    assert_string_equal(results(), "parked - -\n");
+    assert_true(has(FIRST));
+    assert_string_equal(claims(), "");
+}
+
 /* A rule of any event counts, and of any VM but another. */
 static void rules_of_other_events_count(void **state) {
     (void)state;
@@ -665,6 +675,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         PARK_TEST(what_rules_gave_goes_out),
         PARK_TEST(what_no_rule_gave_stays),
+        PARK_TEST(a_rule_of_another_backend_did_not_give_it),
         PARK_TEST(rules_of_other_events_count),
         PARK_TEST(what_a_rule_gave_before_goes_out),
         PARK_TEST(a_vm_without_devices_is_parked),
