@@ -49,22 +49,22 @@ static void command_detach_notify(const struct manual_detach_request *request) {
 }
 
 /* A dry run creates neither log nor lock. */
-static int command_detach_open_log(struct manual_detach_request *request, const char *rules,
+static int command_detach_open_log(struct manual_detach_request request, const char *rules,
                                    bool dry, bool json) {
     struct ruleset ruleset;
     struct program program;
     int status;
     if (dry) {
-        request->state = NULL;
-        return command_detach_device(request, true, json);
+        request.state = NULL;
+        return command_detach_device(&request, true, json);
     }
-    request->state = log_write_state_directory(request->state);
-    request->log = log_write_open(request->state, false);
+    request.state = log_write_state_directory(request.state);
+    request.log = log_write_open(request.state, false);
     program_load(&program, &ruleset, ruleset_directory(rules));
-    request->program = &program;
-    status = command_detach_device(request, false, json);
-    log_write_close(request->log);
-    command_detach_notify(request);
+    request.program = &program;
+    status = command_detach_device(&request, false, json);
+    log_write_close(request.log);
+    command_detach_notify(&request);
     program_finish(&program);
     ruleset_finish(&ruleset);
     return status;
@@ -94,7 +94,7 @@ static int command_detach_run(const struct command *command, int argc, char **ar
                                             .word = line->words[1],
                                             .host_source = &source,
                                             .state = line->state};
-    return command_detach_open_log(&request, line->rules, options.dry_run, line->json);
+    return command_detach_open_log(request, line->rules, options.dry_run, line->json);
 }
 
 static const struct command_option command_detach_options[] = {

@@ -641,8 +641,7 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
            !vm_state->dismissed_count && !vm_state->refused_count && !vm_state->parked_since &&
-           !vm_state->unparking &&
-           !vm_state->result_count;
+           !vm_state->unparking && !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */
