@@ -209,6 +209,18 @@ static void check_repeated_events(struct checker *checker, const struct rule *ru
             seen[event->event] = event;
 }
 
+/* 'guest reset on' and 'guest reset off'. */
+static void check_report_two_values(struct checker *checker, const struct rule *rule,
+                                    const struct action_option *second,
+                                    const struct action_option *first) {
+    const char *text = syntax_option(second->kind)->text;
+    char *what = memory_printf("%s %s", text, second->text),
+         *with = memory_printf("%s %s", text, first->text);
+    check_report_option(checker, rule, second->span, what, with, "leave one out");
+    free(with);
+    free(what);
+}
+
 static void check_repeated_options(struct checker *checker, const struct rule *rule,
                                    const struct action *action) {
     if (!action->options || !action->options->next)
@@ -219,8 +231,7 @@ static void check_repeated_options(struct checker *checker, const struct rule *r
         const struct action_option **first = &seen[syntax_option(option->kind)->first];
         bool keyword = syntax_option(option->kind)->value == VALUE_KEYWORD;
         if (*first && (*first)->kind == option->kind && keyword && (*first)->text != option->text)
-            check_report_option(checker, rule, option->span, option->text, (*first)->text,
-                                "leave one out");
+            check_report_two_values(checker, rule, option, *first);
         else if (*first && (*first)->kind != option->kind)
             check_report_option(checker, rule, option->span, text,
                                 syntax_option((*first)->kind)->text, "leave one out");
@@ -325,6 +336,23 @@ static void check_texts(struct checker *checker, struct source *source,
     }
 }
 
+/* There are two buses: instead of 'not usb' the rule can say 'pci'. */
+static void check_hint_only_not(struct diagnostic *diagnostic, const struct criterion *alternative,
+                                const char *text) {
+    unsigned bus = BUS_NEEDS_USB;
+    const struct criterion *one = alternative;
+    do {
+        if (one->kind == CRITERION_BUS) {
+            diagnostic_hint(diagnostic, "instead of 'not %s' write '%s'", syntax_bus_text(one->bus),
+                            syntax_bus_text(one->bus ^ (BUS_NEEDS_PCI | BUS_NEEDS_USB)));
+            return;
+        }
+        if (syntax_criterion(one->kind)->bus == BUS_NEEDS_PCI)
+            bus = BUS_NEEDS_PCI;
+    } while ((one = one->next) && !one->alternative);
+    diagnostic_hint(diagnostic, "say a bus or a class with it: %s %s", syntax_bus_text(bus), text);
+}
+
 /* An alternative that only says what the device is not would be nearly every device. */
 static void check_only_not(struct checker *checker, struct source *source,
                            const struct criterion *device, bool in_rule) {
@@ -340,11 +368,10 @@ static void check_only_not(struct checker *checker, struct source *source,
         if (!only || (one->next && !one->next->alternative))
             continue;
         char *text = print_criterion_text(first);
-        bool pci = syntax_criterion(first->kind)->bus == BUS_NEEDS_PCI;
-        diagnostic_hint(diagnostic_add(checker->diagnostics, source, first->span, CHECK_ONLY_NOT,
-                                       "'%s' alone is nearly every device", text),
-                        "say a bus or a class with it: %s %s",
-                        syntax_bus_text(pci ? BUS_NEEDS_PCI : BUS_NEEDS_USB), text);
+        check_hint_only_not(diagnostic_add(checker->diagnostics, source, first->span,
+                                           CHECK_ONLY_NOT, "'%s' alone is nearly every device",
+                                           text),
+                            first, text);
         free(text);
         return;
     }

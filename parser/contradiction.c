@@ -208,6 +208,14 @@ static bool contradiction_is_in_doubt(const struct criterion *alternative) {
     return false;
 }
 
+/* That is reported already: only-not. */
+static bool contradiction_is_only_not(const struct criterion *alternative) {
+    const struct criterion *one = alternative;
+    while (one && one->negated)
+        one = contradiction_next_of(one);
+    return !one;
+}
+
 /* As the rules are not wrong, this is a warning. */
 static void contradiction_report_budget(struct excluder *excluder, struct source *source,
                                         struct span span) {
@@ -228,6 +236,7 @@ static bool contradiction_check_device(struct excluder *excluder, struct source 
          one = contradiction_next_alternative(one)) {
         excluder->one = excluder->other = NULL;
         bool matches = !contradiction_next_of(one) || contradiction_is_in_doubt(one) ||
+                       contradiction_is_only_not(one) ||
                        contradiction_can_match(excluder, &(struct match){one, NULL, 0});
         if (!matches && excluder->one)
             contradiction_report(excluder, source, one, in_rule);

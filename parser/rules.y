@@ -1065,21 +1065,29 @@ static bool rules_is_equals(struct parser *parser, const struct seen_token *seen
     return seen->token == TOKEN_IS || !strcmp(text, "=") || !strcmp(text, ":=");
 }
 
+/* A word, or a keyword that is younger than rule files in use: a device may have such a name. */
+static bool rules_may_be_name(const struct seen_token *seen) {
+    return seen->token == TOKEN_WORD || syntax_late(seen->token) != LATE_NOT;
+}
+
 /* A definition with an error still defines its name, so that its uses are not reported. If it is unclear which word
  * that is, no name of the file is reported as undefined. */
 static void rules_leave_definition(struct parser *parser) {
     const struct seen_token *head = parser->head, *name = NULL;
+    bool other = head[0].token == TOKEN_ON || head[0].token == TOKEN_NEVER || rules_is_action(head[0].token);
     bool is = false;
     for (size_t i = 0; i < parser->line_tokens; i++)
         is |= head[i].token == TOKEN_IS || head[i].token == TOKEN_DEVICE;
-    if (parser->line_tokens > 1 && head[0].token == TOKEN_WORD && rules_is_equals(parser, &head[1]))
+    if (parser->line_tokens > 1 && rules_may_be_name(&head[0]) && rules_is_equals(parser, &head[1]))
         name = &head[0];
-    else if ((parser->line_tokens > 1 && head[0].token == TOKEN_DEVICE && head[1].token == TOKEN_WORD) ||
-             (parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_WORD && rules_is_equals(parser, &head[2])))
+    else if ((parser->line_tokens > 1 && head[0].token == TOKEN_DEVICE && rules_may_be_name(&head[1])) ||
+             (parser->line_tokens == LINE_HEAD && rules_may_be_name(&head[1]) && rules_is_equals(parser, &head[2])))
         name = &head[1];
+    else if (!other && parser->line_tokens == LINE_HEAD && head[1].token == TOKEN_DEVICE &&
+             rules_may_be_name(&head[2]))
+        name = &head[2];
     if (name)
         rules_add_definition(parser, name->span, name->span, NULL);
-    bool other = head[0].token == TOKEN_ON || head[0].token == TOKEN_NEVER || rules_is_action(head[0].token);
     parser->values.source->lost_names |=
         (parser->misread && !other) || (!name && (is || head[0].token == TOKEN_OPEN));
 }

@@ -333,7 +333,7 @@ static bool value_is_class(const char *text) {
 }
 
 /* Without 0x and without colons or dots, as lspci and sysfs write it. */
-static void value_hint_class(struct diagnostic *diagnostic, const char *text) {
+static void value_hint_class(struct diagnostic *diagnostic, const char *text, bool interface) {
     char digits[7] = "", *end = digits;
     text += text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 2 : 0;
     for (; *text && (isxdigit((unsigned char)*text) || strchr(":.", *text)); text++)
@@ -343,6 +343,9 @@ static void value_hint_class(struct diagnostic *diagnostic, const char *text) {
             break;
     if (!*text && value_is_class(digits))
         diagnostic_hint(diagnostic, "did you mean '%s'?", digits);
+    else if (interface)
+        diagnostic_hint(diagnostic, "03 is every input device, 030101 a keyboard, 08 storage; "
+                                    "'virt-rules devices' shows the interfaces");
     else
         diagnostic_hint(diagnostic, "03 is every display, 0300 a VGA display, 0106 a SATA "
                                     "controller; lspci -nn shows it");
@@ -355,7 +358,7 @@ bool value_class(struct parse_context *context, struct criterion *criterion, str
             diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_CLASS,
                            "a class is 2, 4 or 6 hex digits");
         if (!value_hint_brackets(diagnostic, text))
-            value_hint_class(diagnostic, text);
+            value_hint_class(diagnostic, text, criterion->kind == CRITERION_INTERFACE);
         return false;
     }
     criterion->class_prefix.value = (uint32_t)strtoul(text, NULL, 16);

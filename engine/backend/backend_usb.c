@@ -101,6 +101,11 @@ static const char *backend_usb_takes(const struct guest *guest, unsigned control
                                         : "12 and 480 Mbit/s";
 }
 
+/* "1.5", "480": the device's Mbit/s, for the caller to free. */
+static char *backend_usb_speed_text(const struct device *device) {
+    return device->speed == 1 ? memory_strdup("1.5") : memory_printf("%u", device->speed);
+}
+
 /* The rule names a controller, and the device cannot go there. */
 static struct verdict backend_usb_refuse_controller(const struct backend_need *need,
                                                     unsigned controller) {
@@ -113,14 +118,15 @@ static struct verdict backend_usb_refuse_controller(const struct backend_need *n
                                                             : REFUSED_NO_USB_PORT;
     unsigned index = answer == GUEST_USB_MISSING ? controller : guest_usb_free_index(guest);
     char *all = guest_usb_text(guest), *add = backend_usb_hint_add(guest, index);
+    char *speed = backend_usb_speed_text(need->device);
     char *message, *hint;
     if (answer == GUEST_USB_MISSING)
         message = memory_printf("the VM has no USB controller %u: %s", controller, all);
     else if (answer == GUEST_USB_UNSUITABLE)
         message = memory_printf("USB controller %u (%s) runs devices at %s, and qemu cannot give "
-                                "this one of %u Mbit/s to it",
+                                "this one of %s Mbit/s to it",
                                 controller, guest->usb[controller].model,
-                                backend_usb_takes(guest, controller), need->device->speed);
+                                backend_usb_takes(guest, controller), speed);
     else
         message = memory_printf("USB controller %u has no free port: %s", controller, all);
     char *then = index == controller ? memory_strdup("")
@@ -132,9 +138,23 @@ static struct verdict backend_usb_refuse_controller(const struct backend_need *n
     else
         hint = memory_printf("%s%s", add, then);
     free(then);
+    free(speed);
     free(add);
     free(all);
     return verdict_refuse(refusal, message, hint);
+}
+
+/* Whether the device would have a place if the VM had no other USB device. */
+static bool backend_usb_fits_alone(const struct guest *guest, const struct device *device) {
+    struct guest empty = *guest;
+    struct guest_place place;
+    size_t hubs = 0;
+    for (size_t i = 0; i < empty.usb_device_count; i++)
+        if (empty.usb_devices[i].is_hub)
+            empty.usb_devices[hubs++] = empty.usb_devices[i];
+    empty.usb_device_count = hubs;
+    empty.usb_unplaced = 0;
+    return guest_take_usb(&empty, device, -1, &place) == GUEST_USB_TAKEN;
 }
 
 static struct verdict backend_usb_refuse_place(const struct backend_need *need) {
@@ -145,12 +165,15 @@ static struct verdict backend_usb_refuse_place(const struct backend_need *need) 
         return backend_usb_refuse_controller(need, (unsigned)controller);
     char *text = guest_usb_text(need->guest);
     char *add = backend_usb_hint_add(need->guest, guest_usb_free_index(need->guest));
+    char *speed = backend_usb_speed_text(need->device);
     char *message =
         guest_take_usb(&left, need->device, -1, &place) == GUEST_USB_FULL
             ? memory_printf("the VM has no free USB port left: %s", text)
-            : memory_printf("none of the VM's free USB ports takes a device of %u Mbit/s: %s",
-                            need->device->speed, text);
-    char *hint = memory_printf("%s; or detach a USB device from it", add);
+            : memory_printf("none of the VM's free USB ports takes a device of %s Mbit/s: %s",
+                            speed, text);
+    bool fits = backend_usb_fits_alone(need->guest, need->device);
+    char *hint = memory_printf("%s%s", add, fits ? "; or detach a USB device from it" : "");
+    free(speed);
     free(add);
     free(text);
     return verdict_refuse(REFUSED_NO_USB_PORT, message, hint);

@@ -474,6 +474,12 @@ static char *guest_controller_text(const struct guest *guest, unsigned index) {
         used += !device->is_planned;
         planned += device->is_planned;
     }
+    if (usb->is_unknown) {
+        char *name = guest_usb_name(guest, index);
+        char *unknown = memory_printf("%s has a number of ports that only libvirt knows", name);
+        free(name);
+        return unknown;
+    }
     unsigned ports = usb->ports + hubs * HUB_PORTS;
     char *hubs_text =
         hubs ? memory_printf(" and %u hub%s", hubs, hubs == 1 ? "" : "s") : memory_strdup("");
@@ -493,7 +499,7 @@ char *guest_usb_text(const struct guest *guest) {
 
     guest_place_all(&placed);
     for (unsigned i = 0; i < GUEST_USB_CONTROLLERS; i++) {
-        if (guest->usb[i].ports == 0)
+        if (guest->usb[i].ports == 0 && !guest->usb[i].is_unknown)
             continue;
         char *controller = guest_controller_text(&placed, i);
         memory_append(&text, "%s%s", *text ? "; " : "", controller);

@@ -1,11 +1,13 @@
 #include "engine/rules/match.h"
 
+#include "lexer/memory.h"
 #include "parser/criterion.h"
 #include "parser/doubt.h"
 #include "parser/resolve.h"
 
 #include <assert.h>
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -247,13 +249,24 @@ static enum match_value match_alternatives(const struct criterion *criteria,
     return value > best ? value : best;
 }
 
+/* Without the blanks at its end. The caller frees it. */
+static char *match_text_without_end(const char *text) {
+    size_t length = strlen(text);
+    while (length && strchr(" \t", text[length - 1]))
+        length--;
+    return memory_strndup(text, length);
+}
+
+/* The host's texts are read without the blanks at their end, which some makers pad them with. */
 static enum match_value match_string(const struct criterion *criterion, const char *text,
                                      bool unknown) {
     if (!text)
         return match_whether(false, unknown);
-    return match_whether(criterion->like ? fnmatch(criterion->text, text, 0) == 0
-                                         : !strcmp(criterion->text, text),
-                         false);
+    char *wanted = match_text_without_end(criterion->text);
+    bool holds = criterion->like ? !fnmatch(criterion->text, text, 0) || !fnmatch(wanted, text, 0)
+                                 : !strcmp(wanted, text);
+    free(wanted);
+    return match_whether(holds, false);
 }
 
 static enum match_value match_interface(const struct criterion *criterion,

@@ -375,6 +375,25 @@ static void a_sure_guard_is_named_first(void **state) {
     sample_rules_finish(&rules);
 }
 
+/* Where the line of its definition has an error, a keyword that is a device's name is still that
+ * name, and not the condition. */
+static void a_name_that_is_a_keyword_stays_one(void **state) {
+    (void)state;
+    static const char *const lines[] = {"devce pci is 10c4:*\n",
+                                        "reset device pci is 10c4:*\n",
+                                        "device device pci is 10c4:*\n",
+                                        "pci is 10c4:*\n",
+                                        "pci = 10c4:*\n",
+                                        "device pci 10c4:*\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        assert_string_equal(forbidden("never attach pci\n", lines[i], NULL), "gxns?");
+    assert_string_equal(
+        forbidden("never attach not class 00 10c4:*\n", "devce not is 1ac1:089a\n", NULL), "s?");
+    assert_string_equal(
+        forbidden("never attach pci\n", "on vm x started attach device pci\n", NULL), "gxn");
+    assert_string_equal(forbidden("never attach pci\n", "devce usb is 10c4:*\n", NULL), "gxn");
+}
+
 /* Each definition twice: every look doubles, and it must end. */
 static void many_meanings_end(void **state) {
     (void)state;
@@ -420,6 +439,7 @@ int main(void) {
         cmocka_unit_test(files_that_cannot_be_read_are_told),
         cmocka_unit_test(the_error_has_a_note_on_the_guard),
         cmocka_unit_test(a_sure_guard_is_named_first),
+        cmocka_unit_test(a_name_that_is_a_keyword_stays_one),
         cmocka_unit_test(many_meanings_end),
         cmocka_unit_test(more_definitions_than_are_looked_at),
     };

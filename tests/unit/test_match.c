@@ -231,6 +231,12 @@ static void what_usb_devices_say_of_themselves(void **state) {
          "1-1 1-1.3.1 1-10 1-10.4"},
         {"serial \"A1\"", "1-1.2", "1-1.2 2-1"},
         {"serial like \"A?\"", "1-1.2 1-10", "1-1.2 1-10 2-1"},
+        /* as the device has it, with the blanks at its end */
+        {"serial \"A1  \"", "1-1.2", "1-1.2 2-1"},
+        {"product \"Keyboard \"", "1-1.3.1", "1-1.3.1 2-1"},
+        {"product \" Keyboard\"", "", "2-1"},
+        {"product like \"*board \"", "1-1.3.1", "1-1.3.1 2-1"},
+        {"usb port 1-* not serial \"A2 \" interface 03", "1-1.3.1 1-10.4", "1-1.3.1 1-10.4"},
         {"usb port 1-10* not serial like \"A*\"", "1-10.4", "1-10.4"},
         {"driver uvcvideo", "1-1.2", "1-1.2 2-1"},
         {"driver snd-usb-audio", "1-1.2", "1-1.2 2-1"},

@@ -290,7 +290,7 @@ static void test_ports(void **state) {
         {"port *:00.0", "bad-port", "1-1.4"},
         {"below port 1-1.*", "bad-port", "at any depth"},
         {"below port 001-1.4", "bad-port", "did you mean '1-1.4'?"},
-        {"interface 03010", "bad-class", "03 is every display"},
+        {"interface 03010", "bad-class", "03 is every input device"},
         {"interface 0x0301", "bad-class", "did you mean '0301'?"},
         {"driver uvc/video", "bad-driver", "lspci -k"},
         {"driver \"\"", "bad-driver", "lspci -k"},

@@ -14,6 +14,9 @@ vm usb-slow.xml "$uhci$xhci$tablet$disk"
 vm usb-full.xml "$uhci$xhci$tablet$keyboard$disk"
 vm usb-one.xml "$uhci$tablet"
 vm usb-ehci.xml "$ehci"
+vm usb-companion.xml "$ehci<controller type='usb' index='1' model='pci-ohci'/>$(
+    for port in 1 2 3; do echo "<input type='mouse' bus='usb'><address type='usb' bus='1' port='$port'/></input>"; done)"
+vm usb-unknown.xml "<controller type='usb' index='0' model='usb9'/>"
 vm usb-none.xml "<controller type='usb' index='0' model='none'/>"
 host() { # NAME SAMPLE SPEED: a host with the Coral at that many Mbit/s
     cp -r "$HOSTS/$2" "usb-host-$1" && chmod -R u+w "usb-host-$1"
@@ -22,6 +25,7 @@ host() { # NAME SAMPLE SPEED: a host with the Coral at that many Mbit/s
 host coral usb 480
 host after usb-after 5000
 host stick usb 12
+host keyboard usb 1.5
 rule() { mkdir -p usb-controller && echo "on vm any started, plugged attach 1a6e:089a or 18d1:9302 as usb $1" >usb-controller/a.rules; }
 plan() { # VM HOST OPTIONS
     virt-rules plan HA started --rules usb-controller --sysroot "usb-host-$2" --domain-xml "usb-$1.xml" $3
@@ -38,10 +42,15 @@ plan none coral
 plan slow coral --json | grep -E '"(controller|note|guest_reset)":'
 virt-rules explain HA started --rules usb-controller --sysroot usb-host-coral --domain-xml usb-slow.xml | grep controller
 plan ehci stick
+plan ehci keyboard
+plan companion stick
 rule "controller 0"
 plan nas coral
 plan full coral
 plan ehci stick
+plan ehci keyboard
+rule "controller 1"
+plan unknown stick
 rule "controller 7"
 plan nas coral
 plan full coral --json | grep -E '"(reason|controller|message|hint)":'
