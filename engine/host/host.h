@@ -47,6 +47,11 @@ struct host_source {
 
     /* Reads the host. The caller ends the snapshot with host_finish(); after -1 it is empty. */
     int (*load)(const struct host_source *source, struct host *host, struct failure *failure);
+    /* The same for a caller that only asks which devices are there, and judges none: what the host
+     * uses is not read, which is most of the work, and so counts as unknown (OBSTACLE_UNKNOWN_USE).
+     */
+    int (*load_devices)(const struct host_source *source, struct host *host,
+                        struct failure *failure);
     /* SEQNUM of the kernel's last uevent; 0: unknown. */
     uint64_t (*last_seqnum)(const struct host_source *source);
     /* A text that differs from boot to boot; "": unknown. The caller frees it. */

@@ -85,7 +85,15 @@ static char *source_sysfs_plain_root(const char *root) {
     return plain;
 }
 
-static void source_sysfs_read_host(struct host *host, const struct tree *tree) {
+/* Who judges such a device all the same does not take it from the host. */
+static void source_sysfs_doubt_uses(struct host *host) {
+    for (size_t i = 0; i < host->count; i++)
+        device_obstruct(&host->devices[i], OBSTACLE_UNKNOWN_USE,
+                        memory_strdup("whether the host uses it was not read"),
+                        memory_strdup("'virt-rules devices' reads it"));
+}
+
+static void source_sysfs_read_host(struct host *host, const struct tree *tree, bool with_uses) {
     for (size_t i = 0; i < READERS; i++)
         source_sysfs_read_bus(host, tree, readers[i]);
     if (host->count)
@@ -95,7 +103,10 @@ static void source_sysfs_read_host(struct host *host, const struct tree *tree) {
     pci_find_controllers(host, tree);
     pci_find_obstacles(host, tree);
     source_sysfs_find_names(host, tree);
-    guards_find_uses(host, tree);
+    if (with_uses)
+        guards_find_uses(host, tree);
+    else
+        source_sysfs_doubt_uses(host);
     pci_find_unsupported_domains(host);
 }
 
@@ -106,7 +117,7 @@ static bool source_sysfs_has_few_descriptors(const struct faults *faults) {
     return false;
 }
 
-static int source_sysfs_load(const struct host_source *source, struct host *host,
+static int source_sysfs_read(const struct host_source *source, struct host *host, bool with_uses,
                              struct failure *failure) {
     struct tree tree;
     int status = 0;
@@ -124,7 +135,7 @@ static int source_sysfs_load(const struct host_source *source, struct host *host
                              "%s/sys/bus/usb",
                              host->root, host->root);
     else
-        source_sysfs_read_host(host, &tree);
+        source_sysfs_read_host(host, &tree, with_uses);
     if (source_sysfs_has_few_descriptors(&host->faults))
         status = failure_set(failure,
                              "cannot read the devices below %s: too many open files: raise the "
@@ -134,6 +145,16 @@ static int source_sysfs_load(const struct host_source *source, struct host *host
         host_finish(host);
     tree_close(&tree);
     return status;
+}
+
+static int source_sysfs_load(const struct host_source *source, struct host *host,
+                             struct failure *failure) {
+    return source_sysfs_read(source, host, true, failure);
+}
+
+static int source_sysfs_load_devices(const struct host_source *source, struct host *host,
+                                     struct failure *failure) {
+    return source_sysfs_read(source, host, false, failure);
 }
 
 /* ---- Questions ---- */
@@ -184,6 +205,7 @@ static char *source_sysfs_boot_id(const struct host_source *source) {
 struct host_source source_sysfs(const char *root) {
     return (struct host_source){.root = root ? root : "",
                                 .load = source_sysfs_load,
+                                .load_devices = source_sysfs_load_devices,
                                 .last_seqnum = source_sysfs_last_seqnum,
                                 .boot_id = source_sysfs_boot_id,
                                 .settling = settle_state,

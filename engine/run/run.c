@@ -138,6 +138,12 @@ static bool run_ask_again(struct run *run, const struct virt_error *error, struc
 bool run_open_virt(struct run *run) {
     struct virt_error error = {0};
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    struct virt **opened = run->config->opened;
+    if (opened && *opened) {
+        run->virt = *opened;
+        *opened = NULL;
+        return true;
+    }
     while (run->config->open_virt(&run->virt, NULL, &error) < 0)
         if (error.kind == VIRT_NO_REPLY ? !run_allows_silence(run)
                                         : !error.code || !retry_call(&retry, &error)) {

@@ -30,6 +30,8 @@ struct run_config {
                     RUN_BOOT_MS; -1: it is not checked */
     /* Called when libvirt is first needed; not at all for an event that does not need it. */
     int (*open_virt)(struct virt **virt, const char *uri, struct virt_error *error);
+    struct virt **opened; /* by the trigger, which a run that needs libvirt takes over: it sets it
+                             to NULL, and closes it. NULL, or NULL there: the run opens its own */
 };
 
 /* Returns true when everything is as the rules want it. Each result is in the log. */

@@ -35,7 +35,7 @@ int64_t backoff_wait_ms(const struct device_slot *slot) {
 static bool backoff_is_there(const struct host_source *source, const struct device *device) {
     struct host host;
     struct failure failure;
-    if (source->load(source, &host, &failure) < 0)
+    if (source->load_devices(source, &host, &failure) < 0)
         return false;
     const struct device *now = host_find(&host, device->bus, device->address);
     bool is_there = now && device_is_same(now, device);

@@ -31,6 +31,7 @@ struct plugging {
     struct program program;
     struct domain_list vms;  /* that run */
     unsigned long long seen; /* when they were listed */
+    struct virt *virt;       /* that listed them, for the first VM's run; or NULL */
     bool listed;             /* `vms` was asked for */
     int64_t since;           /* when the kernel reported it, by the clock of `plug` */
     bool errors_logged;
@@ -48,6 +49,8 @@ static void plug_unload(struct plugging *plugging) {
     program_finish(&plugging->program);
     ruleset_finish(&plugging->ruleset);
     domain_list_finish(&plugging->vms);
+    virt_close(plugging->virt);
+    plugging->virt = NULL;
     plugging->vms = (struct domain_list){0};
     plugging->listed = false;
 }
@@ -125,15 +128,15 @@ static void plug_find_vms(struct plugging *plugging, enum event_name name,
         return;
     plugging->listed = true;
     do {
-        struct virt *virt = NULL;
         error = (struct virt_error){0};
-        int status = plug->open_virt(&virt, NULL, &error);
+        int status = plug->open_virt(&plugging->virt, NULL, &error);
         if (status == 0)
-            status = domain_list_running(&plugging->vms, virt, NULL, &error);
+            status = domain_list_running(&plugging->vms, plugging->virt, NULL, &error);
         plugging->seen = clock_ticks();
-        virt_close(virt);
         if (status == 0)
             return;
+        virt_close(plugging->virt);
+        plugging->virt = NULL;
         plugging->vms = (struct domain_list){0};
     } while (!plug->by_hand &&
              (error.kind == VIRT_NO_REPLY
@@ -175,7 +178,8 @@ static bool plug_notify(struct plugging *plugging, enum event_name name,
                                 .state = plug->state,
                                 .log = plug->log,
                                 .clock = plug->clock,
-                                .open_virt = plug->open_virt};
+                                .open_virt = plug->open_virt,
+                                .opened = &plugging->virt};
     bool attached = false;
     if (!plug_concerns_any_vm(plugging, name, device))
         return false;
@@ -294,7 +298,7 @@ static bool plug_notify_changes(struct plugging *plugging, const char *place, bo
     struct device_slot slot;
     struct failure failure;
     plug_settle(plug, plugging->uevent);
-    if (plug->host_source->load(plug->host_source, &host, &failure) < 0) {
+    if (plug->host_source->load_devices(plug->host_source, &host, &failure) < 0) {
         plug_log_failure(plugging, name, device, failure.message, "is sysfs mounted on /sys?");
         return false;
     }

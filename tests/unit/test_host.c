@@ -932,6 +932,27 @@ static void test_text_clean(void **state) {
 }
 
 /* With as few descriptors as may be, all is known or it is an error; nothing is missed. */
+/* What is read without its uses is the same, and goes to no VM. */
+static void test_devices_without_their_uses(void **state) {
+    struct host all, host;
+    struct failure failure;
+    const struct host_source *source = sample_source("tests/hosts/nas");
+
+    (void)state;
+    assert_int_equal(source->load(source, &all, &failure), 0);
+    assert_int_equal(source->load_devices(source, &host, &failure), 0);
+    assert_true(host.count > 0);
+    assert_int_equal(host.count, all.count);
+    for (size_t i = 0; i < host.count; i++) {
+        assert_true(device_is_same(&host.devices[i], &all.devices[i]));
+        assert_null(host.devices[i].use);
+        assert_true(host.devices[i].obstacle != OBSTACLE_NONE);
+    }
+    assert_int_equal(host_find(&host, BUS_PCI, "0000:01:00.0")->obstacle, OBSTACLE_UNKNOWN_USE);
+    host_finish(&host);
+    host_finish(&all);
+}
+
 static void test_few_descriptors_are_an_error(void **state) {
     enum { MOST = 64 };
     struct host host;
@@ -1046,6 +1067,7 @@ int main(void) {
         OWN(test_the_group_of_a_vmd_controller),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_text_clean),
+        cmocka_unit_test(test_devices_without_their_uses),
         cmocka_unit_test(test_few_descriptors_are_an_error),
         cmocka_unit_test(test_running_system),
     };

@@ -203,8 +203,19 @@ static void it_goes_to_its_vm(void **state) {
     assert_true(came(CORAL, 10));
     assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
     assert_logged("\"event\":\"plugged\",\"action\":\"attach\",\"device\":\"1-1.4 1a6e:089a\"");
+    assert_int_equal(opened, 1); /* a connection costs a process and libvirt's start */
     assert_true(came(CORAL, 10));
     assert_string_equal(changes(), "");
+}
+
+static void the_second_vm_has_a_connection_too(void **state) {
+    (void)state;
+    set_rules("on vm frigate plugged attach 1a6e:089a as usb\n"
+              "on vm windows plugged attach 1a6e:089a as usb optional");
+    came(CORAL, 10);
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    assert_logged("\"vm\":\"windows\"");
+    assert_int_equal(opened, 2);
 }
 
 static void only_rules_of_this_device_apply(void **state) {
@@ -652,6 +663,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_device_that_no_rule_is_about),
         TEST(it_goes_to_its_vm),
+        TEST(the_second_vm_has_a_connection_too),
         TEST(only_rules_of_this_device_apply),
         TEST(a_port_takes_whatever_is_there),
         TEST(what_left_the_host_leaves_the_vm),
