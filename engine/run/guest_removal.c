@@ -123,6 +123,12 @@ static void guest_removal_refused(struct guest_removal_result *result) {
                          "stop its use in the guest, or shut the VM down");
 }
 
+/* Its end gives the device back. */
+static void guest_removal_stopped(struct guest_removal_result *result) {
+    guest_removal_answer(result, GUEST_STOPPED, "the VM has stopped",
+                         "there is nothing left to detach");
+}
+
 void guest_removal_ask(const struct guest_removal *removal, struct guest_removal_result *result) {
     struct virt *virt = removal->virt;
     struct virt_error ignored;
@@ -135,11 +141,15 @@ void guest_removal_ask(const struct guest_removal *removal, struct guest_removal
     result->answer = GUEST_NOT_ASKED;
     if (result->error.kind == VIRT_REFUSED) {
         guest_removal_refused(result);
-    } else if (result->error.kind == VIRT_FAILED) {
-        /* It may be gone already, or the guest was quick. */
+    } else if (result->error.kind == VIRT_FAILED || result->error.kind == VIRT_NOT_RUNNING ||
+               result->error.kind == VIRT_NO_DOMAIN) {
+        /* It may be gone already, or the guest was quick. libvirt says "not running" also of a VM
+         * that has not quite started. */
         guest_removal_look(removal, &view, 1, &ignored);
         if (view == VIEW_DETACHED)
             guest_removal_answer(result, GUEST_RELEASED, "the VM no longer has the device", "");
+        else if (view == VIEW_NO_VM)
+            guest_removal_stopped(result);
     }
 }
 
@@ -158,8 +168,7 @@ void guest_removal_await(const struct guest_removal *removals, struct guest_remo
             guest_removal_answer(&results[i], GUEST_RELEASED, "the guest released it", "");
             break;
         case VIEW_NO_VM:
-            guest_removal_answer(&results[i], GUEST_STOPPED, "the VM has stopped",
-                                 "there is nothing left to detach");
+            guest_removal_stopped(&results[i]);
             break;
         case VIEW_ATTACHED:
             if (seen.refused[i])

@@ -9,7 +9,7 @@
 /* For 'status'. What cannot be written is only not shown. */
 static void run_log_note_result(struct run *run, const struct log_entry *entry) {
     const char *directory = run->config->state;
-    int lock = run->locked ? -1 : lock_vm_within(directory, run_vm(run), RUN_NOTE_LIMIT_MS);
+    int lock = run->locked ? -1 : lock_vm_within(directory, run_vm(run), RUN_NOTE_LIMIT_MS, NULL);
     if (!run->locked && lock < 0)
         return;
     vm_state_record_result(directory, run_vm(run), &run->vm_start, entry,

@@ -291,14 +291,20 @@ enum run_outcome take_execute(struct run *run, const struct plan_entry *entry, s
     const struct domain *holder = take_next(run, entry, NULL)->take_from;
     struct take take = {.run = run, .entry = entry};
     enum run_outcome outcome = RUN_REPLAN;
-    int lock = lock_vm_within(run->config->state, domain_key(holder), 0);
-    if (lock < 0 || !take_load(&take, holder)) {
+    struct failure failure;
+    int lock = lock_vm_within(run->config->state, domain_key(holder), 0, &failure);
+    if (lock == -1) { /* what cannot be noted either is not taken from another VM */
+        task->due = 0;
+        take_keep(run, entry, failure.message, "free space there, then 'virt-rules apply'");
+        return RUN_REPLAN;
+    }
+    if (lock == LOCK_BUSY || !take_load(&take, holder)) {
         lock_release(lock);
         if (run_try_later(run, task))
             return RUN_NEXT;
         task->due = 0;
         take_keep(run, entry,
-                  lock < 0 ? "another engine works on that VM" : "that VM cannot be read",
+                  lock == LOCK_BUSY ? "another engine works on that VM" : "that VM cannot be read",
                   "'virt-rules status' shows what is done there; 'virsh list' whether it runs");
         return RUN_REPLAN;
     }

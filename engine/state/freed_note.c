@@ -30,7 +30,7 @@ static char *freed_note_temporary(const char *state, const char *name) {
 
 /* Held for a moment, while files here are changed; without it, where no lock can be made, too. */
 static int freed_note_lock(const char *state) {
-    return lock_vm_within(state, "freed", FREED_LOCK_MS);
+    return lock_vm_within(state, "freed", FREED_LOCK_MS, NULL);
 }
 
 /* --- the file */

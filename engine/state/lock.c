@@ -137,14 +137,20 @@ int lock_vm(const char *state, const char *uuid, struct failure *failure) {
     return wait == LOCK_WAIT_LATE ? LOCK_BUSY : -1;
 }
 
-int lock_vm_within(const char *state, const char *uuid, int limit_ms) {
+int lock_vm_within(const char *state, const char *uuid, int limit_ms, struct failure *failure) {
     char *path = lock_path(state, uuid, "");
-    int file = lock_open(state, path, NULL);
+    int file = lock_open(state, path, failure);
+    enum lock_wait wait = LOCK_WAIT_FAILED;
+    if (file >= 0) {
+        wait = lock_wait_until(file, clock_now() + limit_ms);
+        if (wait == LOCK_WAIT_FAILED)
+            failure_set(failure, "%s: %s", path, strerror(errno));
+    }
     free(path);
-    if (file >= 0 && lock_wait_until(file, clock_now() + limit_ms) == LOCK_WAIT_MINE)
+    if (wait == LOCK_WAIT_MINE)
         return file;
     lock_release(file);
-    return -1;
+    return wait == LOCK_WAIT_LATE ? LOCK_BUSY : -1;
 }
 
 /* A shared lock, for a moment: another engine that tries to lock meanwhile waits for that moment.

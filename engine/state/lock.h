@@ -25,9 +25,9 @@ enum { LOCK_BUSY = -2 };
  */
 int lock_vm(const char *state, const char *uuid, struct failure *failure);
 
-/* The same for at most `limit_ms` milliseconds. Returns -1 when another engine has the lock for
- * longer, or the file cannot be made. */
-int lock_vm_within(const char *state, const char *uuid, int limit_ms);
+/* The same for at most `limit_ms` milliseconds, silently. LOCK_BUSY has no message; `failure` may
+ * be NULL. */
+int lock_vm_within(const char *state, const char *uuid, int limit_ms, struct failure *failure);
 
 /* Whether another process has the VM's lock now. False also when that cannot be known. */
 bool lock_vm_is_held(const char *state, const char *uuid);

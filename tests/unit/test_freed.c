@@ -228,6 +228,38 @@ static void test_take_while_it_is_locked_for_ever(void **state) {
     assert_false(called("detach"));
 }
 
+/* Nothing can be noted: that is said, and not that another engine is there. */
+static void test_take_without_a_lock(void **state) {
+    (void)state;
+    give(WINDOWS, FIRST);
+    mkdir(kept_state(), 0700);
+    FILE *out = fopen(state_path("/locks"), "we"); /* in place of the directory */
+    assert_non_null(out);
+    fclose(out);
+    assert_false(run_at(EVENT_STARTED, TAKE_FIRST));
+    assert_int_equal(unlink(state_path("/locks")), 0);
+    assert_true(has(WINDOWS, FIRST));
+    assert_message(0, "continuing without a lock");
+    assert_message(1, "Not a directory");
+    assert_false(called("detach"));
+}
+
+static void stop_windows(struct double_virt *double_virt, void *context) {
+    (void)context;
+    double_virt_stop(double_virt, WINDOWS);
+}
+
+/* Right before its guest is asked. The note stays: the taker may fail, and others wait. */
+static void test_take_from_a_vm_that_stops(void **state) {
+    (void)state;
+    give(WINDOWS, FIRST);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, stop_windows, NULL);
+    assert_true(run_at(EVENT_STARTED, TAKE_FIRST));
+    assert_true(has(FRIGATE, FIRST));
+    assert_string_equal(results(), ATTACHED(FIRST));
+    assert_true(freed_note_exists(kept_state()));
+}
+
 /* Once a run: what another VM takes back stays there. */
 static void take_back(struct double_virt *double_virt, void *context) {
     (void)double_virt, (void)context;
@@ -681,6 +713,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_take_without_an_answer, begin, end),
         cmocka_unit_test_setup_teardown(test_take_while_the_other_vm_is_locked, begin, end),
         cmocka_unit_test_setup_teardown(test_take_while_it_is_locked_for_ever, begin, end),
+        cmocka_unit_test_setup_teardown(test_take_without_a_lock, begin, end),
+        cmocka_unit_test_setup_teardown(test_take_from_a_vm_that_stops, begin, end),
         cmocka_unit_test_setup_teardown(test_take_once, begin, end),
         cmocka_unit_test_setup_teardown(test_take_never, begin, end),
         cmocka_unit_test_setup_teardown(test_take_nothing_with_something_behind_it, begin, end),

@@ -192,6 +192,29 @@ static void vm_stops(void **state) {
     }
 }
 
+/* Right before libvirt is asked: its end gives the device back, as above. */
+static void vm_has_stopped(void **state) {
+    (void)state;
+    void (*const ways[])(struct double_virt *, void *) = {stop_vm, restart, end};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        double_virt_before(hypervisor, DOUBLE_DETACH, 1, ways[i], NULL);
+        assert_int_equal(ask(0), GUEST_STOPPED);
+        assert_says("the VM has stopped", "nothing");
+        assert_int_equal(took(), 0);
+        destroy(state);
+        create(state);
+    }
+}
+
+/* libvirt has the same words for a VM that has not quite started. */
+static void vm_has_not_started(void **state) {
+    (void)state;
+    double_virt_fail(hypervisor, DOUBLE_DETACH, 1, VIRT_NOT_RUNNING, "domain is not running");
+    assert_int_equal(ask(0), GUEST_NOT_ASKED);
+    assert_int_equal(result.kind, VIRT_NOT_RUNNING);
+    assert_says("domain is not running", "");
+}
+
 /* --- several devices */
 
 /* Both at the same time; the coral is number 0. */
@@ -339,6 +362,8 @@ int main(void) {
         GUEST_TEST(another_device_goes),
         GUEST_TEST(another_device_is_kept),
         GUEST_TEST(vm_stops),
+        GUEST_TEST(vm_has_stopped),
+        GUEST_TEST(vm_has_not_started),
         GUEST_TEST(both_are_waited_for_together),
         GUEST_TEST(one_of_both_has_no_answer),
         GUEST_TEST(one_of_both_is_kept),

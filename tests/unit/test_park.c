@@ -357,6 +357,15 @@ static void the_vm_stops_meanwhile(void **state) {
     assert_string_equal(claims(), "");
 }
 
+static void the_vm_stops_before_it_is_asked(void **state) {
+    (void)state;
+    attach(BOTH);
+    double_virt_before(hypervisor, DOUBLE_DETACH, 1, stop, NULL);
+    assert_false(park(BOTH));
+    assert_string_equal(results(), "failed - -\n");
+    assert_message(0, "the VM has stopped, which ends its being parked");
+}
+
 static void give_second(struct double_virt *self, void *context) {
     (void)context;
     give(FRIGATE, SECOND);
@@ -687,6 +696,7 @@ int main(void) {
         PARK_TEST(what_passes_is_asked_again),
         PARK_TEST(a_libvirt_that_does_not_answer_is_asked_once),
         PARK_TEST(the_vm_stops_meanwhile),
+        PARK_TEST(the_vm_stops_before_it_is_asked),
         PARK_TEST(what_comes_meanwhile_goes_too),
         PARK_TEST(a_group_goes_as_a_whole),
         PARK_TEST(an_old_kernel_keeps_a_group),
