@@ -114,7 +114,8 @@ static bool freed_note_read(struct freed_note *note, const char *state, const ch
     return found;
 }
 
-static void freed_note_save(const char *state, const char *name, const struct freed_note *note,
+/* Returns false when it cannot be written; an older file stays then. */
+static bool freed_note_save(const char *state, const char *name, const struct freed_note *note,
                             pid_t process) {
     char boot[PROCESS_BOOT_ID_SIZE], *path = freed_note_path(state, name),
                                      *temporary = freed_note_temporary(state, name),
@@ -133,11 +134,14 @@ static void freed_note_save(const char *state, const char *name, const struct fr
     state_file_add_line(&file, "end");
     mkdir(state, 0700);
     mkdir(directory, 0700);
-    file_replace(path, temporary, file.text, file.size);
+    bool saved = file_replace(path, temporary, file.text, file.size) == 0;
+    if (!saved)
+        rmdir(directory); /* unless it has others */
     free(file.text);
     free(directory);
     free(temporary);
     free(path);
+    return saved;
 }
 
 /* With what an engine that was killed left of it, and the directory when it was the last. */
@@ -152,6 +156,48 @@ static void freed_note_unlink(const char *state, const char *name) {
     free(path);
 }
 
+/* --- what cannot be written (disk full) */
+
+struct freed_note_list {
+    struct freed_note *list;
+    size_t count;
+};
+
+/* This process's own, which no other one gets to know. They have no text. */
+static struct freed_note_list unwritten;
+/* This process has done what it noted, and the files do not say so. */
+static bool cannot_finish;
+
+static void freed_note_add_copy(struct freed_note_list *notes, const struct freed_note *note) {
+    notes->list = memory_grow(notes->list, notes->count, sizeof *notes->list);
+    notes->list[notes->count++] = (struct freed_note){.bus = note->bus,
+                                                      .address = memory_strdup(note->address),
+                                                      .id = note->id,
+                                                      .from = memory_strdup(note->from),
+                                                      .taker = memory_copy(note->taker),
+                                                      .has_stopped = note->has_stopped,
+                                                      .is_ready = true,
+                                                      .written = note->written};
+}
+
+/* `written`: that one, 0 for any. Returns true when there was one. */
+static bool freed_note_drop_unwritten(enum bus bus, const char *address, uint64_t written) {
+    for (size_t i = 0; i < unwritten.count; i++) {
+        const struct freed_note *note = &unwritten.list[i];
+        if (note->bus != bus || strcmp(note->address, address) != 0 ||
+            (written && note->written != written))
+            continue;
+        freed_note_clear(&unwritten.list[i]);
+        unwritten.list[i] = unwritten.list[--unwritten.count];
+        if (!unwritten.count) {
+            free(unwritten.list);
+            unwritten.list = NULL;
+        }
+        return true;
+    }
+    return false;
+}
+
 /* --- public */
 
 static char *freed_note_slot(const struct freed_note *note) {
@@ -161,7 +207,9 @@ static char *freed_note_slot(const struct freed_note *note) {
 static void freed_note_write_own(const char *state, const struct freed_note *note) {
     char *name = freed_note_slot(note);
     int lock = freed_note_lock(state);
-    freed_note_save(state, name, note, getpid());
+    freed_note_drop_unwritten(note->bus, note->address, 0);
+    if (!freed_note_save(state, name, note, getpid()))
+        freed_note_add_copy(&unwritten, note);
     lock_release(lock);
     free(name);
 }
@@ -172,7 +220,8 @@ void freed_note_write(const char *state, const struct device *device, const char
                                                      .address = device->address,
                                                      .id = device->id,
                                                      .from = (char *)from,
-                                                     .taker = (char *)taker});
+                                                     .taker = (char *)taker,
+                                                     .written = clock_boot_us()});
 }
 
 void freed_note_write_stopped(const char *state, const struct device *device, const char *from) {
@@ -180,7 +229,8 @@ void freed_note_write_stopped(const char *state, const struct device *device, co
                                                      .address = device->address,
                                                      .id = device->id,
                                                      .from = (char *)from,
-                                                     .has_stopped = true});
+                                                     .has_stopped = true,
+                                                     .written = clock_boot_us()});
 }
 
 /* Whether this process wrote it, and has not finished it. */
@@ -192,6 +242,7 @@ void freed_note_withdraw(const char *state, const struct device *device) {
     struct freed_note note;
     char *name = device_db_slot(device);
     int lock = freed_note_lock(state);
+    freed_note_drop_unwritten(device->bus, device->address, 0);
     if (freed_note_read(&note, state, name)) {
         if (freed_note_is_own(&note))
             freed_note_unlink(state, name);
@@ -203,7 +254,7 @@ void freed_note_withdraw(const char *state, const struct device *device) {
 
 bool freed_note_exists(const char *state) {
     char *path = freed_note_path(state, "");
-    bool exists = access(path, F_OK) == 0;
+    bool exists = unwritten.count || access(path, F_OK) == 0;
     free(path);
     return exists;
 }
@@ -239,19 +290,14 @@ static void freed_note_finish_one(const char *state, const char *name, void *con
     (void)context;
     if (*name == '.' || !freed_note_read(&note, state, name))
         return;
-    if (freed_note_is_own(&note))
-        freed_note_save(state, name, &note, 0);
+    if (freed_note_is_own(&note) && !freed_note_save(state, name, &note, 0))
+        cannot_finish = true;
     freed_note_clear(&note);
 }
 
 void freed_note_finish_own(const char *state) {
     freed_note_each(state, freed_note_finish_one, NULL);
 }
-
-struct freed_note_list {
-    struct freed_note *list;
-    size_t count;
-};
 
 /* What is damaged, or of an earlier boot, is removed. */
 static void freed_note_add(const char *state, const char *name, void *context) {
@@ -266,11 +312,14 @@ static void freed_note_add(const char *state, const char *name, void *context) {
         return;
     }
     notes->list = memory_grow(notes->list, notes->count, sizeof *notes->list);
+    note.is_ready |= cannot_finish && freed_note_is_own(&note);
     notes->list[notes->count++] = note;
 }
 
 struct freed_note *freed_note_all(const char *state, size_t *count) {
     struct freed_note_list notes = {0};
+    for (size_t i = 0; i < unwritten.count; i++)
+        freed_note_add_copy(&notes, &unwritten.list[i]);
     freed_note_each(state, freed_note_add, &notes);
     *count = notes.count;
     return notes.list;
@@ -284,6 +333,8 @@ void freed_note_free(struct freed_note *notes, size_t count) {
 
 bool freed_note_remove(const char *state, const struct freed_note *note) {
     struct freed_note now;
+    if (!note->text)
+        return freed_note_drop_unwritten(note->bus, note->address, note->written);
     char *name = freed_note_slot(note);
     int lock = freed_note_lock(state);
     bool found = freed_note_read(&now, state, name), same = found && !strcmp(now.text, note->text);

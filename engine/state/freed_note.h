@@ -31,11 +31,11 @@ struct freed_note {
     bool is_ready;    /* no engine is at it any more */
     unsigned long long process, started; /* the engine that is at it, 0 0: none */
     uint64_t written;                    /* when, as clock_boot_us() */
-    char *text;                          /* of the file */
+    char *text;                          /* of the file; NULL: it could not be written */
 };
 
 /* Notes that this process is about to free the device, or that its VM has ended. What cannot be
- * written is only not finished by another engine. `taker` may be NULL. */
+ * written this process knows, and no other engine finishes it. `taker` may be NULL. */
 void freed_note_write(const char *state, const struct device *device, const char *from,
                       const char *taker);
 void freed_note_write_stopped(const char *state, const struct device *device, const char *from);

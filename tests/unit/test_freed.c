@@ -6,6 +6,9 @@
 #include "engine/state/lock.h"
 #include "engine/trigger/freed.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #define VISERON "00000000-0000-4000-8000-000000000003"
 #define TAKE_FIRST "on vm frigate started attach at 03:00.0 as vfio take\n"
 #define WAIT_FOR_FIRST "on vm frigate, windows, viseron started, freed attach at 03:00.0 as vfio\n"
@@ -660,6 +663,39 @@ static void test_freed_again_meanwhile(void **state) {
     assert_false(freed_note_exists(kept_state()));
 }
 
+static void limit_files(rlim_t size) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, size ? SIG_DFL : SIG_IGN);
+}
+
+/* The disk is full before the device is noted, or before its VM has released it. */
+static void test_no_space_for_the_notes(void **state) {
+    (void)state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (int before = 0; before < 2; before++) {
+        if (before)
+            limit_files(0);
+        freed_note_write(kept_state(), &first_tpu, WINDOWS, NULL);
+        limit_files(0);
+        bool exists = freed_note_exists(kept_state());
+        notify(WAIT_FOR_FIRST); /* whose result is that of the log, too */
+        limit_files(limit.rlim_cur);
+        assert_true(exists);
+        assert_true(has(FRIGATE, FIRST));
+        assert_false(freed_note_exists(kept_state()));
+        take(FRIGATE, FIRST);
+    }
+    limit_files(0);
+    freed_note_write(kept_state(), &first_tpu, WINDOWS, NULL);
+    limit_files(limit.rlim_cur);
+    freed_note_withdraw(kept_state(), &first_tpu);
+    assert_false(freed_note_exists(kept_state()));
+}
+
 static void test_damaged_notes(void **state) {
     char path[256], text[4096];
     size_t count;
@@ -736,6 +772,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_the_taker_is_gone, begin, end),
         cmocka_unit_test_setup_teardown(test_an_engine_is_at_it, begin, end),
         cmocka_unit_test_setup_teardown(test_freed_again_meanwhile, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_space_for_the_notes, begin, end),
         cmocka_unit_test_setup_teardown(test_damaged_notes, begin, end),
         cmocka_unit_test_setup_teardown(test_freed_by_a_rule, begin, end),
     };
