@@ -237,8 +237,10 @@ static enum run_outcome take_all(struct take *take, struct task *task) {
                                   domain_label(run->config->event->domain));
     take_announce(take);
     while (answer == GUEST_RELEASED && (one = take_next(run, take->entry, one)))
-        if ((answer = take_ask(take, one)) == GUEST_RELEASED)
+        if ((answer = take_ask(take, one)) == GUEST_RELEASED) {
+            freed_note_write_released(run->config->state, one->device);
             take_log(take, one, RESULT_DETACHED, message, NULL);
+        }
     free(message);
     if (answer == GUEST_RELEASED) {
         take_note(take, NULL, take_note_taken);

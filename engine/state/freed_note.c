@@ -252,6 +252,20 @@ void freed_note_withdraw(const char *state, const struct device *device) {
     free(name);
 }
 
+void freed_note_write_released(const char *state, const struct device *device) {
+    struct freed_note note;
+    char *name = device_db_slot(device);
+    int lock = freed_note_lock(state);
+    if (freed_note_read(&note, state, name)) {
+        note.has_stopped = true;
+        if (freed_note_is_own(&note))
+            freed_note_save(state, name, &note, getpid());
+        freed_note_clear(&note);
+    }
+    lock_release(lock);
+    free(name);
+}
+
 bool freed_note_exists(const char *state) {
     char *path = freed_note_path(state, "");
     bool exists = unwritten.count || access(path, F_OK) == 0;

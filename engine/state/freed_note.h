@@ -27,7 +27,7 @@ struct freed_note {
     struct device_id id;
     char *from;       /* the key of the VM that had it */
     char *taker;      /* of the VM that takes it from that one; NULL: none does */
-    bool has_stopped; /* that VM: it had the device until its end */
+    bool has_stopped; /* that VM: it had the device until its end, or until its guest released it */
     bool is_ready;    /* no engine is at it any more */
     unsigned long long process, started; /* the engine that is at it, 0 0: none */
     uint64_t written;                    /* when, as clock_boot_us() */
@@ -39,6 +39,9 @@ struct freed_note {
 void freed_note_write(const char *state, const struct device *device, const char *from,
                       const char *taker);
 void freed_note_write_stopped(const char *state, const struct device *device, const char *from);
+/* The VM has released the device that this process noted: if it has it again later, that is not
+ * because its guest has yet to answer. */
+void freed_note_write_released(const char *state, const struct device *device);
 /* The VM keeps the device after all: the note of this process is removed. */
 void freed_note_withdraw(const char *state, const struct device *device);
 /* This process has done what it noted: any engine may notify the VMs now. */

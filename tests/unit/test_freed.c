@@ -278,6 +278,9 @@ static void test_take_once(void **state) {
     const char *calls = double_virt_calls(hypervisor), *detach = strstr(calls, "detach windows");
     assert_non_null(detach);
     assert_null(strstr(detach + 1, "detach windows"));
+    /* Its guest has released it once: nothing is waited for. */
+    assert_true(notify(TAKE_FIRST));
+    assert_false(freed_note_exists(kept_state()));
 }
 
 static void test_take_never(void **state) {
