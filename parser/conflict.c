@@ -252,7 +252,8 @@ static bool conflict_compare(const struct conflicts *conflicts, const struct con
              !conflict_is_by_turns(first->rule, first->action, second->rule, second->action))
         conflict_report(conflicts, second, first, CHECK_SHARED_DEVICE,
                         "two VMs get this device at the same event",
-                        "only one can have it; 'any' takes one of several");
+                        "only one can have it; 'any' takes one of several; with the event 'freed' "
+                        "they have it in turn");
     else
         return true;
     return false;
@@ -353,7 +354,8 @@ static void conflict_check_one_rule(const struct conflicts *conflicts, const str
                     struct diagnostic *diagnostic = diagnostic_add(
                         conflicts->diagnostics, rule->source, one->span, CHECK_SHARED_DEVICE,
                         "two VMs get this device at the same event");
-                    diagnostic_hint(diagnostic, "only one can have it; 'any' takes one of several");
+                    diagnostic_hint(diagnostic, "only one can have it; 'any' takes one of several; "
+                                                "with the event 'freed' they have it in turn");
                     diagnostic_note(diagnostic, rule->source, second->span, "the second VM");
                 }
 }

@@ -43,7 +43,12 @@ void suggest(struct suggestion *suggestion, const char *candidate) {
     size_t far = suggest_distance(suggestion->word, length, candidate, other);
     if (far > 1 && !strcasecmp(suggestion->word, candidate))
         far = 1;
-    if (far > limit || far >= length || (suggestion->best && far >= suggestion->distance))
+    if (far > limit || far >= length)
+        return;
+    if (suggestion->best &&
+        (far > suggestion->distance ||
+         (far == suggestion->distance && (strncmp(candidate, suggestion->word, length) ||
+                                          !strncmp(suggestion->best, suggestion->word, length)))))
         return;
     suggestion->best = candidate;
     suggestion->distance = far;

@@ -459,6 +459,9 @@ static const struct hint hints[] = {
     {NAME, .found = TOKEN_NEWLINE, .text = A_DEFINITION},
     {NAME, .text = "'%s' has another meaning: use another name"},
     {.only = TOKEN_IS, .text = A_DEFINITION},
+    {.only = TOKEN_RESET,
+     .text = "write: guest reset on, guest reset off or guest reset "
+             "uninitialized"},
     {.only = TOKEN_PORT, .text = "a hub is found by its port: below port 1-1"},
     {.expected = TOKEN_VFIO, .hint = syntax_error_hint_backends},
 
@@ -480,6 +483,11 @@ static const struct hint hints[] = {
     {CONDITION, .and = TOKEN_COMMA, .found = TOKEN_WORD,
      .text = "separate two devices with ',', two names of one with 'or'"},
     {CONDITION, .found = TOKEN_WORD, .text = TWO_LINES},
+    {CONDITION, .found = TOKEN_LIKE,
+     .text = "say which text: serial like \"...\", product like \"...\" or manufacturer like "
+             "\"...\""},
+    {CONDITION, .found = TOKEN_STRING, .when = syntax_error_is_not_empty,
+     .text = "say which text it is: serial, product or manufacturer \"%s\""},
     {MANNER, .found = TOKEN_NEWLINE, .hint = syntax_error_hint_backends},
     {MANNER, .found = ANY_BACKEND, .text = "did you mean 'as %s'?"},
     {MANNER, .found = TOKEN_TO, .text = "did you mean 'as'?"},

@@ -156,7 +156,7 @@ static void action_attach_skip_parked(struct planner *planner, const struct acti
     struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, NULL);
     entry->refusal = REFUSED_PARKED;
     entry->message = memory_strdup("the VM is parked");
-    entry->hint = memory_strdup("'virt-rules unpark' ends that, and the rules apply again");
+    entry->hint = memory_strdup("'virt-rules unpark VM' ends that, and the rules apply again");
 }
 
 /* Two VMs have the title that the rule names: what only one of them can have goes to neither. */
@@ -220,8 +220,9 @@ static bool action_attach_refuse_unit(struct planner *planner, const struct acti
     for (size_t i = 0; i < unit->count; i++) {
         struct verdict verdict = choose_judge(planner, ref, unit->list[i]);
         if (verdict.refusal == REFUSED_HELD && match_rule_names_event(ref->rule, EVENT_FREED))
-            memory_append(&verdict.hint,
-                          "; with 'freed' in its rule this VM gets the device once it is free");
+            memory_append(
+                &verdict.hint,
+                "; or wait: the rule names 'freed', so this VM gets the device when it is free");
         if (verdict.refusal)
             planner_refuse(planner, ref, unit->list[i], verdict);
         refused |= verdict.refusal != REFUSED_NOT;

@@ -68,8 +68,8 @@ const struct command command_plan_row = {
     .name = "plan",
     .operands = "VM EVENT [DEVICE]",
     .summary = "Show what an event would do, and why; change nothing.",
-    .notes = "DEVICE is the device that was added or removed: an address (03:00.0), a USB port\n"
-             "(1-1.4) or an id (1ac1:089a).\n",
+    .notes = "DEVICE is the device that was added, removed or freed: an address (03:00.0), a\n"
+             "USB port (1-1.4) or an id (1ac1:089a).\n",
     .options = command_plan_options,
     .run = command_plan_run,
 };

@@ -269,7 +269,7 @@ static void command_status_print_parked(const struct status_vm *vm) {
     char *label = command_status_vm_text(vm), *time = log_read_time_text(since);
     printf("VM %s: parked since ", label);
     text_print_string(stdout, time);
-    puts("; 'virt-rules unpark' ends that");
+    puts("; 'virt-rules unpark VM' ends that");
     free(label);
     free(time);
 }

@@ -259,13 +259,16 @@ static char *explain_entry_result(const struct plan_entry *entry) {
         return memory_printf("%s %s: it was removed from the host, and this rule %s",
                              syntax_verb_text(plan_verb(entry)), address,
                              entry->action->verb == VERB_ATTACH ? "gives it" : "takes it");
-    if (entry->kind == PLAN_STEP && (entry->place.needs_bus || entry->note))
-        return memory_printf("%s %s, on USB controller %u%s%s", syntax_verb_text(plan_verb(entry)),
-                             address, entry->place.bus, entry->note ? ", " : "",
-                             entry->note ? entry->note : "");
-    if (entry->kind == PLAN_STEP)
-        return memory_printf("%s %s%s%s", syntax_verb_text(plan_verb(entry)), address,
-                             entry->take_from ? ": " : "", entry->take_from ? entry->message : "");
+    if (entry->kind == PLAN_STEP) {
+        char *result = memory_printf("%s %s", syntax_verb_text(plan_verb(entry)), address);
+        if (entry->place.needs_bus || entry->note)
+            memory_append(&result, ", on USB controller %u", entry->place.bus);
+        if (entry->note)
+            memory_append(&result, ", %s", entry->note);
+        if (entry->take_from)
+            memory_append(&result, ": %s", entry->message);
+        return result;
+    }
     return memory_printf("%s%s%s%s%s%s: %s", entry->kind == PLAN_REFUSED ? "refused" : "nothing",
                          *address ? " " : "", address, entry->refusal ? " [" : "",
                          entry->refusal ? verdict_name(entry->refusal) : "",

@@ -165,7 +165,7 @@ static void status_set_missing(struct status_row *row, const struct past *past) 
 static void status_set_parked(struct status_row *row, const struct vm_state *vm_state) {
     row->state = STATE_PARKED;
     row->since = vm_state->parked_since;
-    row->hint = memory_strdup("'virt-rules unpark' attaches it again");
+    row->hint = memory_strdup("'virt-rules unpark VM' attaches it again");
 }
 
 /* The plan knows more of the reason than the result. */

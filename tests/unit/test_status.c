@@ -421,7 +421,7 @@ static void parked(void **state) {
     is_parked = true;
     make(rule_text, NULL, LIST(VM(RUNS, "frigate", HOSTDEV("05"))), log);
     assert_string_equal(status.vms[0].vm_state.parked_since, "2026-11-22T11:00:00.000+01:00");
-    assert_string_equal(status.vms[0].rows[0].hint, "'virt-rules unpark' attaches it again");
+    assert_string_equal(status.vms[0].rows[0].hint, "'virt-rules unpark VM' attaches it again");
     expect("frigate | 0000:03:00.0 1ac1:089a | t.rules:1 | parked | 11:00 | -\n"
            "frigate | 8086:9999 | t.rules:2 | absent | - | the host has no PCI device 8086:9999\n"
            "frigate | 0000:05:00.0 8086:1521 | t.rules:3 | attached | - | -\n"

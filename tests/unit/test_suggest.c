@@ -60,6 +60,8 @@ static void test_the_first_of_the_nearest_wins(void **state) {
     assert_string_equal(nearest("coral-a", list), "coral-b");
     assert_string_equal(nearest("coral-x", list), "coral-x");
     assert_string_equal(nearest("corral-c", list), "coral-c");
+    static const char *const values[] = {"on", "off", "offset", NULL};
+    assert_string_equal(nearest("of", values), "off"); /* as near, and it begins so */
 }
 
 static void test_long_words(void **state) {
