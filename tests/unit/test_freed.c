@@ -231,7 +231,7 @@ static void test_take_while_it_is_locked_for_ever(void **state) {
     assert_false(called("detach"));
 }
 
-/* Nothing can be noted: that is said, and not that another engine is there. */
+/* Nothing can be noted: that is reported, and not that another engine is there. */
 static void test_take_without_a_lock(void **state) {
     (void)state;
     give(WINDOWS, FIRST);
