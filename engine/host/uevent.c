@@ -70,7 +70,10 @@ static char *uevent_decode(const char *encoded) {
         if (at[0] == '\\' && at[1] == 'x' && at[2] && at[3])
             memcpy(digits, at + 2, 2);
         text_parse_hex(digits, UINT8_MAX, &code);
-        *end++ = code ? (char)code : *at;
+        *end = *at;
+        if (code)
+            *end = (char)code;
+        end++;
         at += code ? 4 : 1;
     }
     while (end > text && strchr(" \t\n", end[-1]))

@@ -38,7 +38,9 @@ int device_compare(enum bus bus, const char *address, const struct device *devic
 void device_add_interface(struct device *device, uint32_t class_code, char *driver) {
     device->interfaces =
         memory_grow(device->interfaces, device->interface_count, sizeof *device->interfaces);
-    device->interfaces[device->interface_count++] = (struct device_interface){class_code, driver};
+    struct device_interface *interface = &device->interfaces[device->interface_count++];
+    interface->class_code = class_code;
+    interface->driver = driver;
 }
 
 struct device device_copy(const struct device *device) {

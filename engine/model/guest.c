@@ -411,7 +411,7 @@ enum guest_usb_answer guest_take_usb(struct guest *guest, const struct device *d
                                      int controller, struct guest_place *place) {
     struct guest placed = *guest;
     unsigned best_speed = 0, best_class = 0;
-    bool is_known = guest->has_usb && (controller < 0 || controller < GUEST_USB_CONTROLLERS);
+    bool is_known = guest->has_usb && controller < GUEST_USB_CONTROLLERS;
     bool has_free = false;
 
     *place = (struct guest_place){.kind = GUEST_PLACE_NONE};

@@ -328,7 +328,7 @@ static bool park_ask_guest(struct park *park, struct run *run) {
 
 /* An attach that an engine began before the VM was parked may have taken effect meanwhile. */
 static bool park_look_again(struct park *park) {
-    struct virt_error error;
+    struct virt_error error = {0};
     if (park->has_stopped || running_vm_reload(&park->vm, &park->request->vm, &error) < 0) {
         park->has_stopped |= error.kind == VIRT_NOT_RUNNING || error.kind == VIRT_NO_DOMAIN;
         return false;

@@ -44,7 +44,8 @@ static inline unsigned usb_ports_of_controller(const char *tag) {
     usb_ports_attribute(tag, "ports", ports);
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (strcmp(models[i].model, model) == 0)
-            return models[i].has_option && *ports ? (unsigned)atoi(ports) : models[i].ports;
+            return models[i].has_option && *ports ? (unsigned)strtoul(ports, NULL, 10)
+                                                  : models[i].ports;
     return 0; /* none, or a companion */
 }
 
@@ -56,7 +57,7 @@ static inline bool usb_ports_read(struct usb_ports *ports, const char *xml) {
     *ports = (struct usb_ports){.xml = xml};
     for (const char *tag = xml; (tag = strstr(tag, controller)); tag++) {
         unsigned count = usb_ports_of_controller(tag);
-        unsigned bus = (unsigned)atoi(usb_ports_attribute(tag, "index", index));
+        unsigned bus = (unsigned)strtoul(usb_ports_attribute(tag, "index", index), NULL, 10);
         if (count && bus < USB_PORTS_BUSES)
             ports->buses[bus] = count;
         has_one |= count > 0;
@@ -112,7 +113,7 @@ static inline bool usb_ports_assign(const char *xml, const char *hostdev, unsign
         snprintf(message, 192, "internal error: Domain has no USB bus support");
         return false;
     }
-    *bus = wanted ? (unsigned)atoi(usb_ports_attribute(wanted, "bus", value)) : 0;
+    *bus = wanted ? (unsigned)strtoul(usb_ports_attribute(wanted, "bus", value), NULL, 10) : 0;
     snprintf(port, 64, "%s", wanted ? usb_ports_attribute(wanted, "port", value) : "");
     if (wanted && (*bus >= USB_PORTS_BUSES || !ports.buses[*bus])) {
         snprintf(message, 192,
@@ -122,7 +123,7 @@ static inline bool usb_ports_assign(const char *xml, const char *hostdev, unsign
                  *bus);
         return false;
     }
-    if (*port && !strchr(port, '.') && (unsigned)atoi(port) > ports.buses[*bus]) {
+    if (*port && !strchr(port, '.') && (unsigned)strtoul(port, NULL, 10) > ports.buses[*bus]) {
         snprintf(message, 192, "XML error: requested USB port %s not present on USB bus %u", port,
                  *bus);
         return false;

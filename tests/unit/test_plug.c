@@ -364,7 +364,7 @@ static void what_stands_runs_no_program(void **state) {
 static bool lose(unsigned number, int64_t stays) {
     hours.now += stays;
     set_device(PORT, "1a6e", "089a", (int)number + 1);
-    went(stick(PORT, 0x1a6e, 0x089a, number), 2 * number);
+    went(stick(PORT, 0x1a6e, 0x089a, number), UINT64_C(2) * number);
     return came(stick(PORT, 0x1a6e, 0x089a, number + 1), 2 * number + 1);
 }
 

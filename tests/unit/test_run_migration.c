@@ -38,7 +38,7 @@ static bool called(const char *what) {
 
 static void attaches_when_the_vm_runs_here(void **state) {
     (void)state;
-    after(7 * 3600000, runs_here);
+    after(INT64_C(7) * 3600000, runs_here);
     assert_true(run_of("attach at 03:00.0 as vfio"));
     assert_string_equal(results(), WAITING ATTACHED(FIRST));
     assert_message(0, "waiting until it runs here");
