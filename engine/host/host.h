@@ -115,6 +115,9 @@ struct host {
 /* Ends a snapshot; one of zero bytes too. */
 void host_finish(struct host *host);
 
+/* Whether the device is there now, the same one by device_is_same(). False when the host cannot be
+ * read. */
+bool host_source_has(const struct host_source *source, const struct device *device);
 /* The device at that bus and address, or NULL. */
 const struct device *host_find(const struct host *host, enum bus bus, const char *address);
 

@@ -24,6 +24,8 @@ struct event {
     unsigned long long seen;
     /* When it happened, in milliseconds of the run's clock; 0: at the run's start. */
     int64_t since;
+    /* A person reports it, who knows that the device was taken out before. */
+    bool by_hand;
 };
 
 /* Whether devices may be attached and detached: the VM has a process, and libvirt does not hold

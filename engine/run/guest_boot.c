@@ -117,14 +117,15 @@ enum run_outcome guest_boot_removed(struct run *run, const struct plan_entry *en
     return RUN_NEXT;
 }
 
-/* By a person with 'virt-rules detach', by a rule, or because its group could not be attached. */
+/* By a person with 'virt-rules detach', by a rule, or because its group could not be attached. A
+ * USB device may have another id since. */
 static bool guest_boot_was_dismissed(struct run *run, const struct plan_entry *entry) {
     struct vm_state state;
     if (!vm_state_exists(run->config->state, run_vm(run)))
         return false;
     if (!run_log_load(run, &state))
         return true;
-    bool dismissed = vm_state_has_dismissed(&state, entry->device->address, entry->device->id);
+    bool dismissed = vm_state_has_dismissed_at(&state, entry->device->address);
     vm_state_finish(&state);
     return dismissed;
 }

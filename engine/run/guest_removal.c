@@ -199,3 +199,14 @@ enum guest_answer guest_removal_wait(const struct guest_removal *removal,
     *result = one.error;
     return one.answer;
 }
+
+bool guest_removal_was_lost(const struct host_source *source, const struct device *device,
+                            struct clock *clock) {
+    enum { LOOK_MS = 20 };
+    struct retry retry = retry_start_steady(clock, LOOK_MS);
+    bool is_there = true;
+    while (device->bus == BUS_USB && (is_there = host_source_has(source, device)) &&
+           retry_sleep(&retry, GUEST_REMOVAL_LOSS_MS))
+        ;
+    return !is_there;
+}

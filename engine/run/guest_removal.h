@@ -8,11 +8,15 @@
 #ifndef ENGINE_GUEST_REMOVAL_H
 #define ENGINE_GUEST_REMOVAL_H
 
+#include "engine/host/host.h"
 #include "engine/libvirt/virt.h"
 #include "engine/model/domain.h"
 #include "engine/run/retry.h"
 
-enum { GUEST_REMOVAL_LIMIT_MS = 60000 };
+enum {
+    GUEST_REMOVAL_LIMIT_MS = 60000,
+    GUEST_REMOVAL_LOSS_MS = 100, /* how long the kernel may take to remove a device after a reset */
+};
 
 enum guest_answer {
     GUEST_RELEASED,  /* the VM does not have it, or no longer */
@@ -36,6 +40,14 @@ struct guest_removal {
  * GUEST_UNSEEN they are libvirt's, with the kind of error. */
 enum guest_answer guest_removal_wait(const struct guest_removal *removal,
                                      struct virt_error *result);
+
+/*
+ * qemu resets a USB device when it closes it, and some devices re-enumerate then: they leave their
+ * port, and come back to it with another number, perhaps with another id. Returns true when the
+ * device that a VM has just released does that; waits a moment for it.
+ */
+bool guest_removal_was_lost(const struct host_source *source, const struct device *device,
+                            struct clock *clock);
 
 /* --- several devices of one VM, whose answers are waited for together */
 

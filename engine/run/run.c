@@ -5,6 +5,8 @@
 #include "engine/state/freed_note.h"
 #include "engine/state/lock.h"
 #include "engine/state/pending.h"
+#include "engine/state/vm_state.h"
+#include "engine/system/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -331,6 +333,9 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
         run_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
     }
     domain_finish(&domain);
+    if (!entry->unplugged && answer == GUEST_RELEASED && removal.hostdev &&
+        guest_removal_was_lost(run->config->host_source, entry->device, run->config->clock))
+        run_log_note_lost(run, entry->device);
     if (!entry->unplugged &&
         ((answer == GUEST_NOT_ASKED && result->kind != VIRT_NO_REPLY) || answer == GUEST_REFUSED))
         run_log_note_attached(run, entry->device);
@@ -417,6 +422,41 @@ static enum run_outcome run_leave_parked(struct run *run, const struct plan_entr
     return RUN_NEXT;
 }
 
+/* Whether the device that was plugged in is one that was detached on purpose and re-enumerated by
+ * that. Asked before the first plan: this run may detach it as well, and attach it again. */
+static void run_look_returned(struct run *run) {
+    const struct event *event = run->config->event;
+    struct vm_state state;
+    uint64_t age_us = event->since ? (uint64_t)(run_now(run) - event->since) * 1000 : 0;
+    if (event->name != EVENT_PLUGGED || !event->device || event->by_hand ||
+        !vm_state_exists(run->config->state, run_vm(run)) || !run_log_load(run, &state))
+        return;
+    run->returned = vm_state_is_dismissed_again(&state, event->device, clock_boot_us() - age_us);
+    if (run->returned)
+        run_log_save(run, &state);
+    else
+        vm_state_finish(&state);
+}
+
+static bool run_is_returned(const struct run *run, const struct plan_entry *entry) {
+    return run->returned && entry->kind == PLAN_STEP && plan_verb(entry) == VERB_ATTACH &&
+           !strcmp(entry->device->address, run->config->event->device->address);
+}
+
+static enum run_outcome run_leave_returned(struct run *run, const struct plan_entry *entry,
+                                           struct task *task) {
+    char *hint = memory_printf("to attach it, run 'virt-rules plug add %s'; or unplug it, and plug "
+                               "it in %d s after it was detached",
+                               entry->device->address, VM_STATE_RETURN_US / 1000000);
+    task->state = TASK_DONE;
+    if (!(run->logged & RUN_LOGGED_RETURNED))
+        run_log_entry(run, entry, RESULT_DETACHED,
+                      "it re-enumerated when it was detached, and stays on the host", hint);
+    run->logged |= RUN_LOGGED_RETURNED;
+    free(hint);
+    return RUN_NEXT;
+}
+
 /* Does what the entry asks for, if it is due. */
 static enum run_outcome run_step(struct run *run, const struct plan_entry *entry) {
     struct task *task = run_task(run, entry);
@@ -427,6 +467,8 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
         return guest_boot_recheck(run, entry, task);
     if (entry->refusal == REFUSED_PARKED)
         return run_leave_parked(run, entry, task);
+    if (run_is_returned(run, entry))
+        return run_leave_returned(run, entry, task);
     if (run_now(run) < due || run_now(run) < task->due) {
         run_wait_for(run, due > task->due ? due : task->due);
         return RUN_NEXT;
@@ -493,7 +535,8 @@ static enum run_outcome run_pass(struct run *run) {
                       .parked = vm_state_is_parked(config->state, run_vm(run), &run->vm_start),
                       .libvirt_version = run->libvirt_version});
         outcome = RUN_NEXT;
-        run->pass++;
+        if (!run->pass++)
+            run_look_returned(run);
         run_choose_detached(run);
         guest_boot_note_absent(run);
         for (size_t i = 0; i < run->plan.count && outcome == RUN_NEXT; i++)

@@ -104,7 +104,8 @@ enum run_logged {
     RUN_LOGGED_NO_LOCK = 1,
     RUN_LOGGED_DAMAGE = 2,
     RUN_LOGGED_CALLS = 4,
-    RUN_LOGGED_PARKED = 8
+    RUN_LOGGED_PARKED = 8,
+    RUN_LOGGED_RETURNED = 16
 };
 
 struct run {
@@ -125,6 +126,7 @@ struct run {
     bool locked;               /* this run has the VM's lock, or goes on without one */
     bool restarted;            /* the guest, for its devices */
     bool migrated;             /* the VM came with its memory: its guest did not boot */
+    bool returned;             /* the device that the event is about: see run_look_returned() */
     bool problem;              /* something that the rules want is not so */
     unsigned logged;           /* enum run_logged: what is logged once a run */
     unsigned pass;             /* how often the run has planned */
@@ -223,9 +225,11 @@ bool run_log_load(struct run *run, struct vm_state *state);
 void run_log_save(struct run *run, struct vm_state *state);
 /* Notes that the VM waits for devices of other VMs, by a plan that refuses the entry. */
 void run_log_note_refused(struct run *run, const struct plan_entry *entry);
-/* Notes that we detach the device, so that no engine takes that for the guest's doing; and that a
- * rule attached it again. A note that cannot be written does not count as a failure. */
+/* Notes that we detach the device, so that no engine takes that for the guest's doing; that it left
+ * its port then (vm_state_note_lost()); and that a rule attached it again. A note that cannot be
+ * written does not count as a failure. */
 void run_log_note_detached(struct run *run, const struct device *device);
+void run_log_note_lost(struct run *run, const struct device *device);
 void run_log_note_attached(struct run *run, const struct device *device);
 
 /* --- run_group.c: an IOMMU group is attached as a whole, or not at all */

@@ -136,6 +136,15 @@ void run_log_note_detached(struct run *run, const struct device *device) {
     vm_state_finish(&state);
 }
 
+void run_log_note_lost(struct run *run, const struct device *device) {
+    struct vm_state state;
+    if (!run_log_load(run, &state))
+        return;
+    vm_state_note_lost(&state, device->address);
+    vm_state_save(&state, run->config->state, run_vm(run), NULL);
+    vm_state_finish(&state);
+}
+
 static void run_log_add_refused(struct vm_state *state, bool *changed,
                                 const struct device *device) {
     *changed |= vm_state_refuse(state, device->address, device->id, clock_boot_us());

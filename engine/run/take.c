@@ -104,6 +104,12 @@ static void take_note_dismissed(const struct take *take, struct vm_state *state,
     vm_state_dismiss(state, device->address, device->id);
 }
 
+static void take_note_lost(const struct take *take, struct vm_state *state,
+                           const struct device *device) {
+    (void)take;
+    vm_state_note_lost(state, device->address);
+}
+
 static void take_note_kept(const struct take *take, struct vm_state *state,
                            const struct device *device) {
     (void)take;
@@ -244,6 +250,9 @@ static enum run_outcome take_all(struct take *take, struct task *task) {
     free(message);
     if (answer == GUEST_RELEASED) {
         take_note(take, NULL, take_note_taken);
+        for (one = NULL; (one = take_next(run, take->entry, one));)
+            if (guest_removal_was_lost(run->config->host_source, one->device, run->config->clock))
+                take_note(take, one, take_note_lost);
         take_keep(run, take->entry, NULL, NULL);
         run->took = true;
         task->due = 0;

@@ -142,15 +142,38 @@ bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address
     return vm_state->damaged || (found && vm_state_is_id(found->id, id));
 }
 
-void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id) {
+bool vm_state_has_dismissed_at(const struct vm_state *vm_state, const char *address) {
+    return vm_state->damaged ||
+           vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
+}
+
+bool vm_state_is_dismissed_again(struct vm_state *vm_state, const struct device *device,
+                                 uint64_t appeared) {
+    struct vm_state_device *found =
+        vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, device->address);
+    if (!found || !found->since || appeared >= found->since + VM_STATE_RETURN_US)
+        return false;
+    found->id = device->id;
+    return true;
+}
+
+static void vm_state_add_dismissed(struct vm_state *vm_state, const char *address,
+                                   struct device_id id, uint64_t since) {
     vm_state_remove_device(vm_state->refused, &vm_state->refused_count, address);
+    vm_state_remove_device(vm_state->dismissed, &vm_state->dismissed_count, address);
+    vm_state_add_device(&vm_state->dismissed, &vm_state->dismissed_count,
+                        (struct vm_state_device){(char *)address, id, -1, NULL, since});
+}
+
+void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id) {
+    vm_state_add_dismissed(vm_state, address, id, 0);
+}
+
+void vm_state_note_lost(struct vm_state *vm_state, const char *address) {
     struct vm_state_device *found =
         vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
     if (found)
-        found->id = id;
-    else
-        vm_state_add_device(&vm_state->dismissed, &vm_state->dismissed_count,
-                            (struct vm_state_device){(char *)address, id, -1, NULL, 0});
+        found->since = clock_boot_us();
 }
 
 bool vm_state_readmit(struct vm_state *vm_state, const char *address) {
@@ -427,9 +450,13 @@ static bool vm_state_read_with_driver(struct vm_state_device **list, size_t *cou
 
 static bool vm_state_read_dismissed(struct vm_state *vm_state, char *line) {
     struct vm_state_device device = {0};
+    unsigned long long since = 0;
     if (!vm_state_read_device(&device, &line))
         return false;
-    vm_state_dismiss(vm_state, device.address, device.id);
+    const char *number = text_next_field(&line);
+    if (number && !vm_state_read_number(number, &since))
+        return false;
+    vm_state_add_dismissed(vm_state, device.address, device.id, since);
     return true;
 }
 
@@ -622,8 +649,9 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
         state_file_add_line(file, "damaged");
     vm_state_put_with_driver(file, "taken", vm_state->unbound, vm_state->unbound_count);
     for (size_t i = 0; i < vm_state->dismissed_count; i++)
-        state_file_add_line(file, "dismissed %s %04x:%04x", vm_state->dismissed[i].address,
-                            vm_state->dismissed[i].id.vendor, vm_state->dismissed[i].id.device);
+        state_file_add_line(file, "dismissed %s %04x:%04x %llu", vm_state->dismissed[i].address,
+                            vm_state->dismissed[i].id.vendor, vm_state->dismissed[i].id.device,
+                            (unsigned long long)vm_state->dismissed[i].since);
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
     if (vm_state->unparking)

@@ -7,7 +7,7 @@
  *     restarted
  *     damaged
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
- *     dismissed ADDRESS VENDOR:DEVICE
+ *     dismissed ADDRESS VENDOR:DEVICE SINCE  (an older version wrote no SINCE)
  *     refused ADDRESS VENDOR:DEVICE SINCE
  *     parked TIME
  *     unparking
@@ -30,13 +30,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How long a device may take to come back by itself: one that loads firmware needs some seconds. */
+enum { VM_STATE_RETURN_US = 10000000 };
+
 /* A device as it was when it was noted; another one may have its address by now. */
 struct vm_state_device {
     char *address;
     struct device_id id;
     int iommu_group; /* -1: none */
     char *driver;    /* the host's; NULL: it had none */
-    uint64_t since;  /* of a refusal: clock_boot_us() of the first */
+    uint64_t since;  /* clock_boot_us(): when it was refused first; or when it left its port by
+                        itself after it was dismissed, 0: it did not */
 };
 
 /* What was last logged of one device since the VM was started. */
@@ -114,6 +118,17 @@ void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct dev
 bool vm_state_readmit(struct vm_state *vm_state, const char *address);
 bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
                             struct device_id id);
+/* Whether what was at the address was dismissed since the VM got it, whatever is there now. */
+bool vm_state_has_dismissed_at(const struct vm_state *vm_state, const char *address);
+
+/* The device that was dismissed there left its port when the VM released it: see
+ * guest_removal_was_lost(). */
+void vm_state_note_lost(struct vm_state *vm_state, const char *address);
+/* Returns true when a device that appeared at the port at that time (clock_boot_us()) is taken for
+ * the one that was dismissed there and left it; from then on it is known with its new id. One that
+ * appears later was plugged in by a person. */
+bool vm_state_is_dismissed_again(struct vm_state *vm_state, const struct device *device,
+                                 uint64_t appeared);
 
 /* Parks the VM from that time on; one that is parked stays so since then. */
 void vm_state_park(struct vm_state *vm_state, const char *time);

@@ -1,6 +1,5 @@
 #include "engine/trigger/backoff.h"
 
-#include "engine/model/device.h"
 #include "engine/run/retry.h"
 #include "lexer/memory.h"
 
@@ -32,22 +31,11 @@ int64_t backoff_wait_ms(const struct device_slot *slot) {
     return wait < BACKOFF_LONGEST_MS ? wait : BACKOFF_LONGEST_MS;
 }
 
-static bool backoff_is_there(const struct host_source *source, const struct device *device) {
-    struct host host;
-    struct failure failure;
-    if (source->load_devices(source, &host, &failure) < 0)
-        return false;
-    const struct device *now = host_find(&host, device->bus, device->address);
-    bool is_there = now && device_is_same(now, device);
-    host_finish(&host);
-    return is_there;
-}
-
 bool backoff_wait(const struct host_source *source, const struct device *device, int64_t wait_ms,
                   struct clock *clock) {
     struct retry retry = retry_start_steady(clock, LOOK_MS);
     bool is_there;
-    while ((is_there = backoff_is_there(source, device)) && retry_sleep(&retry, wait_ms))
+    while ((is_there = host_source_has(source, device)) && retry_sleep(&retry, wait_ms))
         ;
     return is_there;
 }

@@ -149,6 +149,20 @@ static void manual_detach_note(const struct manual_detach *detach, bool dismisse
     vm_state_finish(&state);
 }
 
+/* What comes back to the port by itself is not attached again. */
+static void manual_detach_note_lost(const struct manual_detach *detach) {
+    struct vm_state state;
+    const struct manual_detach_request *request = detach->request;
+    const char *key = domain_key(&detach->vm.domain);
+    if (!request->state || !detach->device ||
+        !guest_removal_was_lost(&detach->vm.host.source, detach->device, request->clock) ||
+        !vm_state_open(&state, request->state, key, &detach->vm.vm_start))
+        return;
+    vm_state_note_lost(&state, detach->device->address);
+    vm_state_save(&state, request->state, key, NULL);
+    vm_state_finish(&state);
+}
+
 /* What the host has again need not be given back when the VM ends. */
 static void manual_detach_note_returned(const struct manual_detach *detach) {
     struct vm_state state;
@@ -209,10 +223,11 @@ bool manual_detach_execute(struct manual_detach *detach) {
         freed_note_device(&(struct freed){.program = request->program, .state = request->state},
                           detach->device, domain_key(&detach->vm.domain));
     enum guest_answer answer = manual_detach_ask_guest(detach, &error);
-    if (answer == GUEST_RELEASED)
+    if (answer == GUEST_RELEASED) {
+        manual_detach_note_lost(detach);
         manual_detach_note_returned(detach);
-    else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) ||
-             answer == GUEST_REFUSED) {
+    } else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) ||
+               answer == GUEST_REFUSED) {
         manual_detach_note(detach, false);
         if (is_noted)
             freed_note_withdraw(request->state, detach->device);

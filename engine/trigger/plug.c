@@ -170,8 +170,11 @@ static struct domain *plug_next_vm(const struct plugging *plugging, const struct
 static bool plug_notify(struct plugging *plugging, enum event_name name,
                         const struct device *device) {
     const struct plug *plug = plugging->plug;
-    struct event event = {
-        .name = name, .device = device, .settled = plugging->again, .since = plugging->since};
+    struct event event = {.name = name,
+                          .device = device,
+                          .settled = plugging->again,
+                          .since = plugging->since,
+                          .by_hand = plug->by_hand};
     struct run_config config = {.program = &plugging->program,
                                 .event = &event,
                                 .host_source = plug->host_source,

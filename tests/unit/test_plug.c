@@ -4,6 +4,8 @@
 #include "tests/unit/sample.h"
 
 #include "engine/state/lock.h"
+#include "engine/state/vm_state.h"
+#include "engine/system/clock.h"
 #include "engine/trigger/plug.h"
 
 #include <sys/stat.h>
@@ -264,6 +266,46 @@ static void it_comes_back_with_another_id(void **state) {
     assert_string_equal(changes(), "detach frigate 1/5 1a6e:089a\nattach frigate 1/6 18d1:9302\n");
     assert_true(came(LOADED, 11));
     assert_string_equal(changes(), "");
+}
+
+static void note_dismissed(bool lost) {
+    struct vm_state vm_state;
+    struct failure failure;
+    struct vm_start start = {.id = 1, .seen = clock_ticks()};
+    assert_true(vm_state_open(&vm_state, state_path, FRIGATE, &start));
+    vm_state_dismiss(&vm_state, PORT, CORAL.id);
+    if (lost)
+        vm_state_note_lost(&vm_state, PORT);
+    assert_int_equal(vm_state_save(&vm_state, state_path, FRIGATE, &failure), 0);
+    vm_state_finish(&vm_state);
+}
+
+/* It re-enumerated when it was detached, with another id: nobody wants it back by that. */
+static void what_was_taken_out_stays_on_the_host(void **state) {
+    (void)state;
+    set_rules(TPU "on vm frigate started, plugged attach tpu as usb");
+    assert_true(came(CORAL, 10));
+    assert_string_equal(changes(), "attach frigate 1/5 1a6e:089a\n");
+    double_virt_take(hypervisor, FRIGATE,
+                     "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1a6e'/>"
+                     "<product id='0x089a'/><address bus='1' device='5'/></source></hostdev>");
+    note_dismissed(true);
+    set_device(PORT, "18d1", "9302", 6);
+    assert_true(went(CORAL, 11));
+    assert_true(came(LOADED, 12));
+    assert_string_equal(changes(), "");
+    assert_logged("it re-enumerated when it was detached, and stays on the host");
+}
+
+/* It was still at its port when the VM had released it: it was a person who plugged it in again. */
+static void what_a_person_plugs_in_again_is_attached(void **state) {
+    (void)state;
+    set_rules(TPU "on vm frigate started, plugged attach tpu as usb");
+    shell("mkdir -p %s", state_path);
+    note_dismissed(false);
+    set_device(PORT, "18d1", "9302", 6);
+    assert_true(came(LOADED, 12));
+    assert_string_equal(changes(), "attach frigate 1/6 18d1:9302\n");
 }
 
 static void what_went_is_known_as_it_was(void **state) {
@@ -668,6 +710,8 @@ int main(void) {
         TEST(a_port_takes_whatever_is_there),
         TEST(what_left_the_host_leaves_the_vm),
         TEST(it_comes_back_with_another_id),
+        TEST(what_was_taken_out_stays_on_the_host),
+        TEST(what_a_person_plugs_in_again_is_attached),
         TEST(what_went_is_known_as_it_was),
         TEST(a_hub_with_what_is_behind_it),
         TEST(a_hub_behind_a_hub),
