@@ -457,7 +457,7 @@ static void a_parked_vm_gets_nothing(void **state) {
     assert_true(run_at(EVENT_STARTED, BOTH ONE));
     settled = false;
     assert_string_equal(results(), "parked - -\n"); /* once */
-    assert_message(0, "the VM is parked; 'virt-rules unpark'");
+    assert_message(0, "the VM is parked; 'virt-rules unpark VM'");
     assert_true(run_at(EVENT_RECONNECT, "on vm frigate reconnect attach all 1ac1:089a as vfio\n"));
     assert_true(run_at(EVENT_PLUGGED, "on vm frigate plugged attach any 1ac1:089a as vfio\n"));
     assert_string_equal(results(), "parked - -\nparked - -\nparked - -\n");
