@@ -45,10 +45,10 @@ void suggest(struct suggestion *suggestion, const char *candidate) {
         far = 1;
     if (far > limit || far >= length)
         return;
-    if (suggestion->best &&
-        (far > suggestion->distance ||
-         (far == suggestion->distance && (strncmp(candidate, suggestion->word, length) ||
-                                          !strncmp(suggestion->best, suggestion->word, length)))))
+    if (suggestion->best && (far > suggestion->distance ||
+                             (far == suggestion->distance &&
+                              (strncmp(candidate, suggestion->word, length) != 0 ||
+                               strncmp(suggestion->best, suggestion->word, length) == 0))))
         return;
     suggestion->best = candidate;
     suggestion->distance = far;
