@@ -73,7 +73,7 @@ static int command_park_run(const struct command *command, int argc, char **argv
     struct park_request request = {
         .vm = {.host_source = &source,
                .vm = line->words[0],
-               .off_hint = "it holds no device: the end of a VM ends its being parked, too"},
+               .off_hint = "it holds no device, and a VM that stops is not parked any more"},
         .state = log_write_state_directory(line->state),
         .clock = clock_system(),
         .program = &rules.program,

@@ -145,7 +145,7 @@ static int command_unpark_run(const struct command *command, int argc, char **ar
     struct park_request request = {
         .vm = {.host_source = &source,
                .vm = line->words[0],
-               .off_hint = "the end of a VM ends its being parked; its rules apply when it starts"},
+               .off_hint = "a VM that stops is not parked any more; its rules apply when it starts"},
         .state = log_write_state_directory(line->state),
         .clock = clock_system(),
         .program = &rules.program,

@@ -379,7 +379,7 @@ static bool park_log_result(const struct park *park) {
     char *others = park_list_others(park), *message, *hint;
     bool is_good = !park->has_stopped && !park->kept;
     if (park->has_stopped) {
-        message = memory_strdup("the VM has stopped, which ends its being parked");
+        message = memory_strdup("the VM has stopped, so it is not parked any more");
         hint = memory_strdup("its rules apply when it starts");
     } else if (park->kept) {
         message = memory_printf("it is parked, but still has %s", park->kept);

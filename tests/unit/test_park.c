@@ -351,7 +351,7 @@ static void the_vm_stops_meanwhile(void **state) {
     double_virt_before(hypervisor, DOUBLE_WAIT, 2, stop, NULL);
     assert_false(park(BOTH));
     assert_string_equal(results(), "failed - -\n");
-    assert_message(0, "the VM has stopped, which ends its being parked");
+    assert_message(0, "the VM has stopped, so it is not parked any more");
     assert_true(run_at(EVENT_RELEASE, ""));
     assert_false(is_parked());
     assert_string_equal(claims(), "");
@@ -363,7 +363,7 @@ static void the_vm_stops_before_it_is_asked(void **state) {
     double_virt_before(hypervisor, DOUBLE_DETACH, 1, stop, NULL);
     assert_false(park(BOTH));
     assert_string_equal(results(), "failed - -\n");
-    assert_message(0, "the VM has stopped, which ends its being parked");
+    assert_message(0, "the VM has stopped, so it is not parked any more");
 }
 
 static void give_second(struct double_virt *self, void *context) {
