@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD_BUDGET = 20000000 }; /* criteria that are compared */
+enum { GUARD_BUDGET = 5000000 }; /* criteria that are compared */
 
 /* What a rule says it will do at one event: attach a target, detach it, or run a command. */
 struct conflict {

@@ -238,7 +238,7 @@ static void glob_step_address(struct glob_walk *walk, struct state from) {
     if (from.shape == 0)
         glob_step(walk, from, glob_letters_of("0"), FIRST_ZERO);
     if (from.shape < DOMAIN_MOST)
-        glob_step(walk, from, glob_letters_of(from.shape ? HEX : HEX + 1), from.shape + 1U);
+        glob_step(walk, from, glob_letters_of(from.shape ? HEX : &HEX[1]), from.shape + 1U);
     if (from.shape >= FIRST_ZERO && from.shape < LAST_ZERO)
         glob_step(walk, from, glob_letters_of(HEX), from.shape + 1U);
     if ((from.shape >= DOMAIN_LEAST && from.shape <= DOMAIN_MOST) || from.shape == LAST_ZERO)
