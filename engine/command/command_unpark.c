@@ -145,7 +145,8 @@ static int command_unpark_run(const struct command *command, int argc, char **ar
     struct park_request request = {
         .vm = {.host_source = &source,
                .vm = line->words[0],
-               .off_hint = "a VM that stops is not parked any more; its rules apply when it starts"},
+               .off_hint =
+                   "a VM that stops is not parked any more; its rules apply when it starts"},
         .state = log_write_state_directory(line->state),
         .clock = clock_system(),
         .program = &rules.program,
