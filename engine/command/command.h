@@ -125,6 +125,11 @@ void command_print_json(struct json_object *document, const char *note);
 int command_fail_virt(const struct virt_error *error, bool json);
 /* Adds the log's entries, a JSON text a line, to the array. */
 void command_put_log_lines(struct json_object *array, char *lines);
+/* Does `work` of 'park' or 'unpark' while the log's lines are printed as they come, or added to
+ * `collect` unless that is NULL. In command_park.c. */
+struct park;
+bool command_park_log(struct park *park, struct json_object *collect,
+                      bool (*work)(struct park *park));
 /* Whether the operands are one VM; else `*status` is EXIT_USAGE, after saying so. */
 bool command_has_one_vm(const struct command_line *line, int *status);
 

@@ -38,14 +38,11 @@ static int command_detach_device(struct manual_detach_request *request, bool dry
 
 /* What the other VMs do with the device is in the log, and not this command's result. */
 static void command_detach_notify(const struct manual_detach_request *request) {
-    struct freed freed = {.program = request->program,
-                          .host_source = request->host_source,
-                          .state = request->state,
-                          .log = log_write_open(request->state, false),
-                          .clock = request->clock,
-                          .open_virt = virt_asker_connect};
-    freed_notify(&freed);
-    log_write_close(freed.log);
+    freed_notify_aside((struct freed){.program = request->program,
+                                      .host_source = request->host_source,
+                                      .state = request->state,
+                                      .clock = request->clock,
+                                      .open_virt = virt_asker_connect});
 }
 
 /* A dry run creates neither log nor lock. */

@@ -15,24 +15,31 @@ struct park_options {
     const char *wait;
 };
 
-/* The log's lines are printed as they come; a document collects them. */
-static int command_park_execute(struct park *park, bool json) {
-    struct json_object *results = text_json_array();
+bool command_park_log(struct park *park, struct json_object *collect,
+                      bool (*work)(struct park *park)) {
+    struct log_writer *log = park->request->log;
     char *lines = NULL;
     size_t size = 0;
-    FILE *out = json ? memory_stream(&lines, &size) : stdout;
-    log_write_copy(park->request->log, out, json);
-    int status = park_execute(park) ? EXIT_FINE : EXIT_PROBLEM;
+    FILE *out = collect ? memory_stream(&lines, &size) : stdout;
+    log_write_copy(log, out, collect != NULL);
+    bool good = work(park);
+    log_write_copy(log, NULL, false);
+    if (!collect)
+        return good;
+    memory_stream_close(out, &lines);
+    command_put_log_lines(collect, lines);
+    free(lines);
+    return good;
+}
+
+static int command_park_execute(struct park *park, bool json) {
+    struct json_object *results = json ? text_json_array() : NULL;
+    int status = command_park_log(park, results, park_execute) ? EXIT_FINE : EXIT_PROBLEM;
     if (json) {
         struct json_object *document = park_json(park);
-        log_write_copy(park->request->log, NULL, false);
-        memory_stream_close(out, &lines);
-        command_put_log_lines(results, lines);
-        text_json_add(document, "results", json_object_get(results));
+        text_json_add(document, "results", results);
         command_print_json(document, NULL);
-        free(lines);
     }
-    json_object_put(results);
     return status;
 }
 

@@ -55,24 +55,6 @@ static int command_unpark_apply(const struct park *park, struct json_object *col
     return status;
 }
 
-/* Does `work` while the log's lines are printed, or added to `collect` unless that is NULL. */
-static bool command_unpark_log(struct park *park, struct json_object *collect,
-                               bool (*work)(struct park *park)) {
-    struct log_writer *log = park->request->log;
-    char *lines = NULL;
-    size_t size = 0;
-    FILE *out = collect ? memory_stream(&lines, &size) : stdout;
-    log_write_copy(log, out, collect != NULL);
-    bool good = work(park);
-    log_write_copy(log, NULL, false);
-    if (!collect)
-        return good;
-    memory_stream_close(out, &lines);
-    command_put_log_lines(collect, lines);
-    free(lines);
-    return good;
-}
-
 /* A VM that is not parked has what its rules give it, as far as anybody knows. */
 static int command_unpark_say_not_parked(const struct park *park, bool json) {
     if (json)
@@ -86,10 +68,10 @@ static int command_unpark_say_not_parked(const struct park *park, bool json) {
 static int command_unpark_execute(struct park *park, struct json_object *collect) {
     if (!park_is_parked(park))
         return command_unpark_say_not_parked(park, collect);
-    if (!command_unpark_log(park, collect, park_end))
+    if (!command_park_log(park, collect, park_end))
         return EXIT_PROBLEM;
     int status = command_unpark_apply(park, collect, false);
-    if (!command_unpark_log(park, collect, park_apply_other_events))
+    if (!command_park_log(park, collect, park_apply_other_events))
         status = EXIT_PROBLEM;
     park_forget(park);
     return status;

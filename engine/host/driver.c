@@ -21,6 +21,12 @@ bool driver_is_vfio(const char *driver) {
     return text_ends_with(driver, "vfio-pci") || text_ends_with(driver, "vfio_pci");
 }
 
+bool driver_host_has(const struct host *host, const struct device *device) {
+    char driver[64];
+    return host->source.driver_of(host, device, driver, sizeof driver) && *driver &&
+           !driver_is_vfio(driver);
+}
+
 static int driver_write_at(const struct tree *tree, const char *path, const char *text) {
     char *resolved = tree_resolve(tree, path);
     int fd = resolved ? openat(tree->fd, resolved, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;

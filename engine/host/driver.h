@@ -14,6 +14,9 @@ int driver_rebind(const struct host *host, const struct device *device, struct f
 char *driver_group_user(const struct host *host, const struct device *device);
 bool driver_may_split_group(const struct host *host);
 
+/* Whether the device is bound to its host driver now: to one that is not for VMs. */
+bool driver_host_has(const struct host *host, const struct device *device);
+
 /* Whether that driver hands devices to VMs: "vfio-pci", "mlx5_vfio_pci". */
 bool driver_is_vfio(const char *driver);
 

@@ -35,14 +35,3 @@ void host_finish(struct host *host) {
     free(host->root);
     *host = (struct host){0};
 }
-
-bool host_source_has(const struct host_source *source, const struct device *device) {
-    struct host host;
-    struct failure failure;
-    if (source->load_devices(source, &host, &failure) < 0)
-        return false;
-    const struct device *now = host_find(&host, device->bus, device->address);
-    bool is_there = now && device_is_same(now, device);
-    host_finish(&host);
-    return is_there;
-}

@@ -62,6 +62,8 @@ struct host_source {
      * settled. */
     enum host_settling (*settling)(const struct host_source *source, const struct device *device,
                                    char **missing);
+    /* Whether the device is there now; of a USB device, since it was plugged in. Reads only it. */
+    bool (*is_there)(const struct host_source *source, const struct device *device);
     /* How long ago the kernel made the device's node, just before its event, in milliseconds; -1:
      * unknown, or not a USB device. */
     int64_t (*age_ms)(const struct host_source *source, const struct device *device);
@@ -115,9 +117,6 @@ struct host {
 /* Ends a snapshot; one of zero bytes too. */
 void host_finish(struct host *host);
 
-/* Whether the device is there now, the same one by device_is_same(). False when the host cannot be
- * read. */
-bool host_source_has(const struct host_source *source, const struct device *device);
 /* The device at that bus and address, or NULL. */
 const struct device *host_find(const struct host *host, enum bus bus, const char *address);
 

@@ -122,6 +122,22 @@ enum host_settling settle_state(const struct host_source *source, const struct d
     return state;
 }
 
+bool settle_is_there(const struct host_source *source, const struct device *device) {
+    struct tree tree;
+    uint32_t bus, number;
+    char *path = settle_path(device);
+    int directory = tree_open(&tree, source->root) ? tree_directory(&tree, path) : -1;
+    bool is_there =
+        directory >= 0 &&
+        (device->bus == BUS_PCI || (settle_numbers(directory, &bus, &number) &&
+                                    bus == device->bus_number && number == device->device_number));
+    if (directory >= 0)
+        close(directory);
+    tree_close(&tree);
+    free(path);
+    return is_there;
+}
+
 /* When a node was made is known from Linux 5.18 on; udev sets its other times to those of its own
  * work. */
 int64_t settle_age_ms(const struct host_source *source, const struct device *device) {

@@ -1,6 +1,6 @@
 /*
  * Whether the kernel and udev have finished with a device that was added: what host.h says of
- * settling() and age_ms().
+ * settling(), is_there() and age_ms().
  *
  * Facts: the kernel's drivers/base/core.c, device_add(): the node in devtmpfs is made before the
  * event is sent. systemd's src/udev/udev-event.c and src/libsystemd/sd-device: udevd sets owner and
@@ -15,6 +15,7 @@
 
 enum host_settling settle_state(const struct host_source *source, const struct device *device,
                                 char **missing);
+bool settle_is_there(const struct host_source *source, const struct device *device);
 int64_t settle_age_ms(const struct host_source *source, const struct device *device);
 
 #endif

@@ -209,6 +209,7 @@ struct host_source source_sysfs(const char *root) {
                                 .last_seqnum = source_sysfs_last_seqnum,
                                 .boot_id = source_sysfs_boot_id,
                                 .settling = settle_state,
+                                .is_there = settle_is_there,
                                 .age_ms = settle_age_ms,
                                 .driver_of = source_sysfs_driver_of,
                                 .unbind = driver_unbind,

@@ -94,9 +94,13 @@ char *device_text(const struct device *device) {
     return memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
 }
 
+bool device_id_is(struct device_id one, struct device_id other) {
+    return one.vendor == other.vendor && one.device == other.device;
+}
+
 bool device_is_same(const struct device *one, const struct device *other) {
     return one->bus == other->bus && !strcmp(one->address, other->address) &&
-           one->id.vendor == other->id.vendor && one->id.device == other->id.device &&
+           device_id_is(one->id, other->id) &&
            (one->bus == BUS_PCI ||
             (one->bus_number == other->bus_number && one->device_number == other->device_number));
 }

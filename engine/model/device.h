@@ -130,6 +130,7 @@ int device_compare(enum bus bus, const char *address, const struct device *devic
 /* Notes an obstacle, unless the device has a stronger one. Takes both texts. */
 void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint);
 
+bool device_id_is(struct device_id one, struct device_id other);
 /* "1a6e:089a", two times four digits and nothing else. */
 bool device_id_parse(const char *text, struct device_id *id);
 

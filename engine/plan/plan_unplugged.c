@@ -19,7 +19,7 @@ static bool plan_unplugged_may_be(const struct device *unplugged, enum bus bus, 
     if (unplugged->bus_number && bus_number)
         return unplugged->bus_number == bus_number && unplugged->device_number == device_number;
     return !(unplugged->id.vendor || unplugged->id.device) || !(id.vendor || id.device) ||
-           (unplugged->id.vendor == id.vendor && unplugged->id.device == id.device);
+           device_id_is(unplugged->id, id);
 }
 
 bool plan_unplugged_is_detached(const struct planner *planner) {

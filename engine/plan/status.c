@@ -300,14 +300,6 @@ static bool status_has_address(const struct status_vm *vm, const char *address) 
     return false;
 }
 
-static const struct device *status_find_noted(const struct host *host,
-                                              const struct vm_state_device *noted) {
-    for (size_t i = 0; i < host->count; i++)
-        if (vm_state_device_is(noted, &host->devices[i]))
-            return &host->devices[i];
-    return NULL;
-}
-
 /* What 'park' took out and no rule wants at `started`. */
 static void status_add_parked(const struct maker *maker) {
     const struct vm_state *vm_state = &maker->vm->vm_state;
@@ -316,7 +308,7 @@ static void status_add_parked(const struct maker *maker) {
         if (status_has_address(maker->vm, noted->address))
             continue;
         struct status_row *row = status_add_row(maker);
-        row->device = status_find_noted(maker->request->host, noted);
+        row->device = vm_state_find_noted(maker->request->host, noted);
         if (!row->device)
             row->wanted =
                 memory_printf("%s %04x:%04x", noted->address, noted->id.vendor, noted->id.device);

@@ -169,6 +169,13 @@ bool match_rule_names_event(const struct rule *rule, enum event_name name) {
     return named;
 }
 
+size_t match_rank(const struct program *program, const struct action_list *actions) {
+    for (size_t i = 0; i < program->rule_count && actions->count; i++)
+        if (program->rules[i] == actions->list[0].rule)
+            return i;
+    return SIZE_MAX;
+}
+
 bool match_names_event(const struct program *program, enum event_name name) {
     for (size_t i = 0; i < program->rule_count; i++)
         if (match_rule_names_event(program->rules[i], name))

@@ -26,6 +26,9 @@ struct action_list match_event(const struct program *program, const struct event
 /* The same for one rule, without its own VMs and events. */
 struct action_list match_actions(const struct rule *rule, const struct event *event);
 
+/* The number of the first rule that the actions are of; SIZE_MAX: there are none. */
+size_t match_rank(const struct program *program, const struct action_list *actions);
+
 /* Whether any rule names the event. */
 bool match_names_event(const struct program *program, enum event_name name);
 /* The same for one rule. */

@@ -1,6 +1,7 @@
 #include "engine/run/guest_removal.h"
 
 #include "engine/libvirt/domain_xml.h"
+#include "engine/state/pending.h"
 #include "lexer/memory.h"
 
 #include <stdlib.h>
@@ -200,12 +201,33 @@ enum guest_answer guest_removal_wait(const struct guest_removal *removal,
     return one.answer;
 }
 
+enum guest_answer guest_removal_wait_shown(const struct guest_removal *removal, const char *state,
+                                           const char *device, const char *text,
+                                           struct virt_error *result) {
+    const char *key = domain_key(removal->domain);
+    struct retry retry = retry_start(removal->clock);
+    char *subject = memory_printf("%s, VM '%s'", text, domain_label(removal->domain));
+    enum guest_answer answer;
+    if (state)
+        pending_begin(state, key, "detach", device, 0);
+    virt_set_subject(removal->virt, subject);
+    do
+        answer = guest_removal_wait(removal, result);
+    while (answer == GUEST_NOT_ASKED && retry_call(&retry, result));
+    virt_set_subject(removal->virt, NULL);
+    if (state && (answer != GUEST_NOT_ASKED ||
+                  (result->kind != VIRT_NO_REPLY && result->kind != VIRT_UNREACHABLE)))
+        pending_end(state, key, device);
+    free(subject);
+    return answer;
+}
+
 bool guest_removal_was_lost(const struct host_source *source, const struct device *device,
                             struct clock *clock) {
     enum { LOOK_MS = 20 };
     struct retry retry = retry_start_steady(clock, LOOK_MS);
     bool is_there = true;
-    while (device->bus == BUS_USB && (is_there = host_source_has(source, device)) &&
+    while (device->bus == BUS_USB && (is_there = source->is_there(source, device)) &&
            retry_sleep(&retry, GUEST_REMOVAL_LOSS_MS))
         ;
     return !is_there;

@@ -41,6 +41,13 @@ struct guest_removal {
 enum guest_answer guest_removal_wait(const struct guest_removal *removal,
                                      struct virt_error *result);
 
+/* The same, tried again while an error passes. Meanwhile 'status' shows the call, with the device
+ * as pending_begin() has it, and also afterwards when libvirt did not answer; `text` is the device
+ * in messages. `state` NULL: it is not shown. */
+enum guest_answer guest_removal_wait_shown(const struct guest_removal *removal, const char *state,
+                                           const char *device, const char *text,
+                                           struct virt_error *result);
+
 /*
  * qemu resets a USB device when it closes it, and some devices re-enumerate then: they leave their
  * port, and come back to it with another number, perhaps with another id. Returns true when the

@@ -119,11 +119,8 @@ static void take_note_kept(const struct take *take, struct vm_state *state,
 /* It waits for the device from now on, and need not give back to the host what the host has. */
 static void take_note_taken(const struct take *take, struct vm_state *state,
                             const struct device *device) {
-    const struct host *host = &take->run->host;
-    char driver[64];
     vm_state_refuse(state, device->address, device->id, clock_boot_us());
-    if (device->bus == BUS_PCI && host->source.driver_of(host, device, driver, sizeof driver) &&
-        *driver && !driver_is_vfio(driver))
+    if (device->bus == BUS_PCI && driver_host_has(&take->run->host, device))
         vm_state_remove_unbound(state, device->address);
 }
 
@@ -131,31 +128,19 @@ static void take_note_taken(const struct take *take, struct vm_state *state,
 
 static enum guest_answer take_ask(struct take *take, const struct plan_entry *one) {
     struct run *run = take->run;
-    const char *state = run->config->state, *address = one->device->address;
+    const char *address = one->device->address;
     const struct domain_hostdev *hostdev = backend_hostdev_of(&take->domain, one->device);
-    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
-    enum guest_answer answer;
     if (!hostdev)
         return GUEST_RELEASED;
     char *xml = backend_xml(backend_type(hostdev->backend), one->device, NULL);
-    char *subject = memory_printf("%s, VM '%s'", address, domain_label(&take->domain));
     struct guest_removal removal = {.virt = run->virt,
                                     .clock = run->config->clock,
                                     .domain = &take->domain,
                                     .hostdev = hostdev,
                                     .xml = xml};
-    pending_begin(state, take_key(take), "detach", address, 0);
-    virt_set_subject(run->virt, subject);
     run->watching = false; /* one VM at a time is watched */
-    do
-        answer = guest_removal_wait(&removal, &take->result);
-    while (answer == GUEST_NOT_ASKED && retry_call(&retry, &take->result));
-    virt_set_subject(run->virt, NULL);
-    bool is_known = answer != GUEST_NOT_ASKED ||
-                    (take->result.kind != VIRT_NO_REPLY && take->result.kind != VIRT_UNREACHABLE);
-    if (is_known)
-        pending_end(state, take_key(take), address);
-    free(subject);
+    enum guest_answer answer =
+        guest_removal_wait_shown(&removal, run->config->state, address, address, &take->result);
     free(xml);
     return answer;
 }

@@ -363,5 +363,5 @@ bool freed_note_remove(const char *state, const struct freed_note *note) {
 
 bool freed_note_is(const struct freed_note *note, const struct device *device) {
     return note->bus == device->bus && !strcmp(note->address, device->address) &&
-           note->id.vendor == device->id.vendor && note->id.device == device->id.device;
+           device_id_is(note->id, device->id);
 }

@@ -115,13 +115,17 @@ const struct vm_state_device *vm_state_find_unbound(const struct vm_state *vm_st
     return vm_state_find_device(vm_state->unbound, vm_state->unbound_count, address);
 }
 
-static bool vm_state_is_id(struct device_id one, struct device_id other) {
-    return one.vendor == other.vendor && one.device == other.device;
+bool vm_state_device_is(const struct vm_state_device *noted, const struct device *device) {
+    return !strcmp(noted->address, device->address) && device_id_is(noted->id, device->id) &&
+           noted->iommu_group == device->iommu_group;
 }
 
-bool vm_state_device_is(const struct vm_state_device *noted, const struct device *device) {
-    return !strcmp(noted->address, device->address) && vm_state_is_id(noted->id, device->id) &&
-           noted->iommu_group == device->iommu_group;
+const struct device *vm_state_find_noted(const struct host *host,
+                                         const struct vm_state_device *noted) {
+    for (size_t i = 0; i < host->count; i++)
+        if (vm_state_device_is(noted, &host->devices[i]))
+            return &host->devices[i];
+    return NULL;
 }
 
 bool vm_state_add_unbound(struct vm_state *vm_state, const struct device *device,
@@ -139,7 +143,7 @@ bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address
                             struct device_id id) {
     const struct vm_state_device *found =
         vm_state_find_device(vm_state->dismissed, vm_state->dismissed_count, address);
-    return vm_state->damaged || (found && vm_state_is_id(found->id, id));
+    return vm_state->damaged || (found && device_id_is(found->id, id));
 }
 
 bool vm_state_has_dismissed_at(const struct vm_state *vm_state, const char *address) {
@@ -187,7 +191,7 @@ uint64_t vm_state_refused_since(const struct vm_state *vm_state, const char *add
                                 struct device_id id) {
     const struct vm_state_device *found =
         vm_state_find_device(vm_state->refused, vm_state->refused_count, address);
-    return found && vm_state_is_id(found->id, id) ? found->since : 0;
+    return found && device_id_is(found->id, id) ? found->since : 0;
 }
 
 bool vm_state_refuse(struct vm_state *vm_state, const char *address, struct device_id id,
@@ -637,6 +641,13 @@ static void vm_state_put_with_driver(struct state_text *file, const char *word,
     }
 }
 
+static void vm_state_put_since(struct state_text *file, const char *word,
+                               const struct vm_state_device *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        state_file_add_line(file, "%s %s %04x:%04x %" PRIu64, word, list[i].address,
+                            list[i].id.vendor, list[i].id.device, list[i].since);
+}
+
 static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
                          struct state_text *file) {
     char number[16];
@@ -648,19 +659,13 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
     if (vm_state->damaged)
         state_file_add_line(file, "damaged");
     vm_state_put_with_driver(file, "taken", vm_state->unbound, vm_state->unbound_count);
-    for (size_t i = 0; i < vm_state->dismissed_count; i++)
-        state_file_add_line(file, "dismissed %s %04x:%04x %llu", vm_state->dismissed[i].address,
-                            vm_state->dismissed[i].id.vendor, vm_state->dismissed[i].id.device,
-                            (unsigned long long)vm_state->dismissed[i].since);
+    vm_state_put_since(file, "dismissed", vm_state->dismissed, vm_state->dismissed_count);
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
     if (vm_state->unparking)
         state_file_add_line(file, "unparking");
     vm_state_put_with_driver(file, "parked-device", vm_state->parked, vm_state->parked_count);
-    for (size_t i = 0; i < vm_state->refused_count; i++)
-        state_file_add_line(file, "refused %s %04x:%04x %llu", vm_state->refused[i].address,
-                            vm_state->refused[i].id.vendor, vm_state->refused[i].id.device,
-                            (unsigned long long)vm_state->refused[i].since);
+    vm_state_put_since(file, "refused", vm_state->refused, vm_state->refused_count);
     for (size_t i = 0; i < vm_state->result_count; i++)
         vm_state_put_result(file, &vm_state->results[i]);
     state_file_add_line(file, "end");

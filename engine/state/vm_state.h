@@ -162,6 +162,9 @@ const struct vm_state_device *vm_state_find_unbound(const struct vm_state *vm_st
                                                     const char *address);
 /* Whether that is what was noted: by its id and IOMMU group. */
 bool vm_state_device_is(const struct vm_state_device *noted, const struct device *device);
+/* The device of the host that was noted, or NULL. */
+const struct device *vm_state_find_noted(const struct host *host,
+                                         const struct vm_state_device *noted);
 /* Takes it from the list. */
 void vm_state_remove_unbound(struct vm_state *vm_state, const char *address);
 

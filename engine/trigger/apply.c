@@ -192,14 +192,11 @@ static bool apply_run_vm(const struct apply_request *request, const struct event
 
 /* Writes to the log alone: `out` gets what the VMs' processes do. */
 static void apply_notify_freed(const struct apply_request *request) {
-    struct freed freed = {.program = request->program,
-                          .host_source = request->host_source,
-                          .state = request->state,
-                          .log = log_write_open(request->state, false),
-                          .clock = request->clock,
-                          .open_virt = request->open_virt};
-    freed_notify(&freed);
-    log_write_close(freed.log);
+    freed_notify_aside((struct freed){.program = request->program,
+                                      .host_source = request->host_source,
+                                      .state = request->state,
+                                      .clock = request->clock,
+                                      .open_virt = request->open_virt});
 }
 
 /* Lines of people's length are one write each, so two VMs' do not mix; JSON comes by a pipe. */

@@ -35,7 +35,7 @@ bool backoff_wait(const struct host_source *source, const struct device *device,
                   struct clock *clock) {
     struct retry retry = retry_start_steady(clock, LOOK_MS);
     bool is_there;
-    while ((is_there = host_source_has(source, device)) && retry_sleep(&retry, wait_ms))
+    while ((is_there = source->is_there(source, device)) && retry_sleep(&retry, wait_ms))
         ;
     return is_there;
 }

@@ -32,12 +32,10 @@ static const struct device *freed_device_of_text(const struct host *host, const 
 
 static const struct device *freed_device_of_note(const struct host *host,
                                                  const struct vm_state_device *noted) {
-    for (size_t i = 0; i < host->count; i++) {
-        const struct device *device = &host->devices[i];
-        if (!strcmp(device->address, noted->address) && device->id.vendor == noted->id.vendor &&
-            device->id.device == noted->id.device)
-            return device;
-    }
+    for (size_t i = 0; i < host->count; i++)
+        if (!strcmp(host->devices[i].address, noted->address) &&
+            device_id_is(host->devices[i].id, noted->id))
+            return &host->devices[i];
     return NULL;
 }
 
@@ -79,9 +77,10 @@ void freed_note_end(const struct freed *freed, const struct domain *domain, bool
     host_finish(&host);
 }
 
-void freed_note_device(const struct freed *freed, const struct device *device, const char *vm) {
-    if (match_names_event(freed->program, EVENT_FREED))
-        freed_note_write(freed->state, device, vm, NULL);
+void freed_note_device(const struct program *program, const char *state,
+                       const struct device *device, const char *vm) {
+    if (match_names_event(program, EVENT_FREED))
+        freed_note_write(state, device, vm, NULL);
 }
 
 /* --- which VMs */
@@ -102,9 +101,7 @@ static int freed_compare_waiters(const void *left, const void *right) {
 
 static size_t freed_rank_of(const struct program *program, const struct event *event) {
     struct action_list wanted = match_event(program, event);
-    size_t rank = wanted.count ? 0 : SIZE_MAX;
-    while (wanted.count && program->rules[rank] != wanted.list[0].rule)
-        rank++;
+    size_t rank = match_rank(program, &wanted);
     free(wanted.list);
     return rank;
 }
@@ -348,4 +345,10 @@ bool freed_notify(const struct freed *freed) {
         freed_note_free(notes, count);
     }
     return good;
+}
+
+void freed_notify_aside(struct freed freed) {
+    freed.log = log_write_open(freed.state, false);
+    freed_notify(&freed);
+    log_write_close(freed.log);
 }

@@ -25,10 +25,14 @@ void freed_note_end(const struct freed *freed, const struct domain *domain, bool
 
 /* Notes that a device leaves the VM of that key: before its guest is asked. Nothing, if no rule
  * names 'freed'. freed_note_withdraw() takes it back. */
-void freed_note_device(const struct freed *freed, const struct device *device, const char *vm);
+void freed_note_device(const struct program *program, const char *state,
+                       const struct device *device, const char *vm);
 
 /* Notifies the VMs of all that was noted, by this process or one that has ended. Returns false when
  * something failed, as the log says; what is left is done by the next engine. */
 bool freed_notify(const struct freed *freed);
+/* The same for a command whose results are not those of other VMs: writes to the log alone, which
+ * it opens itself, and prints nothing. */
+void freed_notify_aside(struct freed freed);
 
 #endif

@@ -4,7 +4,6 @@
 #include "engine/host/driver.h"
 #include "engine/model/address.h"
 #include "engine/state/freed_note.h"
-#include "engine/state/pending.h"
 #include "engine/trigger/freed.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
@@ -168,11 +167,7 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
     struct vm_state state;
     const struct manual_detach_request *request = detach->request;
     const char *key = domain_key(&detach->vm.domain);
-    char driver[64];
-    if (!request->state || !detach->device ||
-        !detach->vm.host.source.driver_of(&detach->vm.host, detach->device, driver,
-                                          sizeof driver) ||
-        !*driver || driver_is_vfio(driver) ||
+    if (!request->state || !detach->device || !driver_host_has(&detach->vm.host, detach->device) ||
         !vm_state_open(&state, request->state, key, &detach->vm.vm_start))
         return;
     vm_state_remove_unbound(&state, detach->device->address);
@@ -180,32 +175,16 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
     vm_state_finish(&state);
 }
 
-/* While the call lasts 'status' shows it, and also afterwards when libvirt did not answer. */
 static enum guest_answer manual_detach_ask_guest(const struct manual_detach *detach,
                                                  struct virt_error *error) {
     const struct manual_detach_request *request = detach->request;
-    const char *key = domain_key(&detach->vm.domain);
     const char *device = detach->device ? detach->device->address : detach->hostdev->alias;
     struct guest_removal removal = {.virt = request->virt,
                                     .clock = request->clock,
                                     .domain = &detach->vm.domain,
                                     .hostdev = detach->hostdev,
                                     .xml = detach->xml};
-    struct retry retry = retry_start(request->clock);
-    char *subject = memory_printf("%s, VM '%s'", detach->text, domain_label(&detach->vm.domain));
-    enum guest_answer answer;
-    if (request->state)
-        pending_begin(request->state, key, "detach", device, 0);
-    virt_set_subject(request->virt, subject);
-    do
-        answer = guest_removal_wait(&removal, error);
-    while (answer == GUEST_NOT_ASKED && retry_call(&retry, error));
-    virt_set_subject(request->virt, NULL);
-    if (request->state && (answer != GUEST_NOT_ASKED ||
-                           (error->kind != VIRT_NO_REPLY && error->kind != VIRT_UNREACHABLE)))
-        pending_end(request->state, key, device);
-    free(subject);
-    return answer;
+    return guest_removal_wait_shown(&removal, request->state, device, detach->text, error);
 }
 
 bool manual_detach_execute(struct manual_detach *detach) {
@@ -220,8 +199,8 @@ bool manual_detach_execute(struct manual_detach *detach) {
     manual_detach_note(detach, true);
     bool is_noted = request->program && request->state && detach->device;
     if (is_noted)
-        freed_note_device(&(struct freed){.program = request->program, .state = request->state},
-                          detach->device, domain_key(&detach->vm.domain));
+        freed_note_device(request->program, request->state, detach->device,
+                          domain_key(&detach->vm.domain));
     enum guest_answer answer = manual_detach_ask_guest(detach, &error);
     if (answer == GUEST_RELEASED) {
         manual_detach_note_lost(detach);

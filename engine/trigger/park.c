@@ -344,9 +344,8 @@ static bool park_look_again(struct park *park) {
 static void park_restore_drivers(struct park *park, struct run *run) {
     for (size_t i = 0; i < park->state.unbound_count; i++) {
         const struct vm_state_device *noted = &park->state.unbound[i];
-        const struct device *device = host_find(&park->vm.host, BUS_PCI, noted->address);
-        if (device && vm_state_device_is(noted, device) &&
-            !backend_hostdev_of(&park->vm.domain, device))
+        const struct device *device = vm_state_find_noted(&park->vm.host, noted);
+        if (device && !backend_hostdev_of(&park->vm.domain, device))
             restore_driver_note_left(run, device);
     }
     restore_driver_all(run);
@@ -540,20 +539,11 @@ static bool park_lacks(struct park *park, const struct device *device) {
            !backend_hostdev_of(&park->vm.domain, device);
 }
 
-static const struct device *park_find_noted(const struct park *park,
-                                            const struct vm_state_device *noted) {
-    const struct host *host = &park->vm.host;
-    for (size_t i = 0; i < host->count; i++)
-        if (vm_state_device_is(noted, &host->devices[i]))
-            return &host->devices[i];
-    return NULL;
-}
-
 bool park_apply_other_events(struct park *park) {
     bool is_good = true;
     for (size_t i = 0; i < park->state.parked_count; i++) {
         const struct vm_state_device *noted = &park->state.parked[i];
-        const struct device *device = park_find_noted(park, noted);
+        const struct device *device = vm_state_find_noted(&park->vm.host, noted);
         for (enum event_name name = 0; device && name < EVENT_COUNT; name++)
             if (event_can_attach(name) && name != EVENT_STARTED && name != EVENT_UNPLUGGED &&
                 park_lacks(park, device))

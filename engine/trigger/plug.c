@@ -1,6 +1,5 @@
 #include "engine/trigger/plug.h"
 
-#include "engine/host/tree.h"
 #include "engine/libvirt/domain_list.h"
 #include "engine/rules/match.h"
 #include "engine/run/rule_errors.h"
@@ -15,7 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     SETTLE_LIMIT_MS = 1000, /* how long the kernel may take to set a device up or away */
@@ -67,13 +65,10 @@ static bool plug_may_have_been_given(const struct program *program, const struct
 static size_t plug_rank_of(const struct program *program, const struct event *event,
                            bool only_devices) {
     struct action_list wanted = match_event(program, event);
-    size_t rank = SIZE_MAX;
     bool has_device = !only_devices;
     for (size_t i = 0; i < wanted.count; i++)
         has_device |= wanted.list[i].action->verb != VERB_RUN;
-    for (size_t i = program->rule_count; i-- > 0 && wanted.count && has_device;)
-        if (program->rules[i] == wanted.list[0].rule)
-            rank = i;
+    size_t rank = has_device ? match_rank(program, &wanted) : SIZE_MAX;
     free(wanted.list);
     if (rank == SIZE_MAX && event->name == EVENT_UNPLUGGED &&
         plug_may_have_been_given(program, event))
@@ -207,32 +202,11 @@ static bool plug_notify(struct plugging *plugging, enum event_name name,
 
 /* --- what is there */
 
-static bool plug_is_number(int directory, const char *name, unsigned wanted) {
-    char *text = tree_directory_attribute(directory, name);
-    uint32_t value = 0;
-    bool is = text_parse_decimal(text, UINT16_MAX, &value) && value == wanted;
-    free(text);
-    return is;
-}
-
 /* The kernel reports a removal before the device leaves sysfs. A PCI device that stays is a new
  * one. */
 static bool plug_is_leaving(const struct plug *plug, const struct uevent *uevent) {
-    const struct device *device = &uevent->device;
-    struct tree tree;
-    if (!uevent->removed || !uevent->seqnum)
-        return false;
-    char *path =
-        memory_printf("sys/bus/%s/devices/%s", device_bus(device->bus)->name, device->address);
-    int directory = tree_open(&tree, plug->host_source->root) ? tree_directory(&tree, path) : -1;
-    bool is = directory >= 0 && (device->bus == BUS_PCI ||
-                                 (plug_is_number(directory, "busnum", device->bus_number) &&
-                                  plug_is_number(directory, "devnum", device->device_number)));
-    if (directory >= 0)
-        close(directory);
-    tree_close(&tree);
-    free(path);
-    return is;
+    return uevent->removed && uevent->seqnum &&
+           plug->host_source->is_there(plug->host_source, &uevent->device);
 }
 
 /* Waits until kernel and udev have set the device up, or the kernel has removed it. What udev does
