@@ -56,8 +56,8 @@ struct backend_type {
                        struct backend_options *options);
     /* The refusal when that was so. */
     struct verdict (*refuse_place)(const struct backend_need *need);
-    /* What a person should know of the place that was taken; NULL: nothing. The caller frees it.
-     * `guest` is what is left. NULL: there is no such thing. */
+    /* What a person should know of the place that was taken, for the caller to free; NULL: nothing.
+     * `guest` is what is left. This member may be NULL. */
     char *(*note_place)(const struct guest *guest, const struct device *device,
                         const struct backend_options *options);
 };

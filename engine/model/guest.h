@@ -132,7 +132,7 @@ enum guest_usb_answer {
     GUEST_USB_TAKEN,
     GUEST_USB_FULL,       /* no port is free */
     GUEST_USB_UNSUITABLE, /* ports are free, and qemu accepts the device at none of them */
-    GUEST_USB_MISSING,    /* there is no such controller */
+    GUEST_USB_MISSING,    /* the VM has no controller of that index */
 };
 
 /*
