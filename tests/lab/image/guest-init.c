@@ -160,7 +160,7 @@ static void tell_changes(int kernel) {
 
 static void load_modules(void) {
     char name[256];
-    FILE *order = fopen("/modules/order", "re");
+    FILE *order = fopen(getenv("drivers") ? "/modules/drivers" : "/modules/order", "re");
     if (!order || chdir("/modules") != 0)
         fail("/modules/order");
     while (fscanf(order, "%255s", name) == 1) {
