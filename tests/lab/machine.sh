@@ -20,8 +20,10 @@ spare_devices() {
     done
 }
 
-machine_start() {
-    local program=$1 arguments
+# FILES: where the qemu PROGRAM has its own modules and firmware; '': where the installed one has them.
+machine_start() { # PROGRAM FILES [DEVICE]: DEVICE is one more spare device
+    local program=$1 files=$2 arguments
+    shift 2
     mkfifo "$run"/{channel,hardware}.{in,out}
     # A port of the PC that is joined to the monitor of its own qemu, so that a case can plug and unplug.
     ln -s hardware.out "$run/monitor.in"
@@ -37,11 +39,11 @@ machine_start() {
         e1000e,id=coral,romfile=,subsys_ven=0x1ac1,subsys=0x089a \
         nvme,serial=spare,drive=nvme \
         qemu-xhci,id=usb \
-        "vmxnet3,romfile= qemu-xhci" | tr ' ' '\n')
+        "vmxnet3,romfile= qemu-xhci" "$@" | tr ' ' '\n')
     # A copied qemu finds its modules and firmware only when told where they are. The signal: whatever
     # becomes of this script, the PC does not outlive it.
-    QEMU_MODULE_DIR=/usr/lib/$(uname -m)-linux-gnu/qemu setpriv --pdeathsig KILL "$program" \
-        -L /usr/share/qemu -L /usr/share/seabios -name virt-rules-lab \
+    QEMU_MODULE_DIR=$files/usr/lib/$(uname -m)-linux-gnu/qemu setpriv --pdeathsig KILL "$program" \
+        -L "$files/usr/share/qemu" -L "$files/usr/share/seabios" -name virt-rules-lab \
         -nodefaults -no-user-config -display none -no-reboot \
         -machine q35,kernel-irqchip=split,usb=off,vmport=off,hpet=off \
         -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 2560 \

@@ -8,6 +8,7 @@
  *     GUEST add usb 2-1 0627:0001 480   as the kernel says so, with the speed in Mbit/s
  *     GUEST remove usb 2-1 0627:0001
  *     GUEST reset usb 2-1               this program reset it
+ *     GUEST add net eth0 52:54:00:12:34:56
  *
  * Coming and going themselves are the kernel's work: nothing here has to answer. With usb_resets=1
  * in the kernel's command line each USB device is reset after it was added, as some drivers do it.
@@ -33,7 +34,7 @@ enum { EVENT_SIZE = 8192 };
 
 /* The words of a uevent that matter; NULL where it has none. They point into its text. */
 struct uevent {
-    const char *action, *subsystem, *type, *path, *name, *pci_id, *product, *slot;
+    const char *action, *subsystem, *type, *path, *name, *pci_id, *product, *slot, *interface;
 };
 
 static void fail(const char *what) {
@@ -49,7 +50,8 @@ static void read_word(struct uevent *event, const char *word) {
     } words[] = {{"ACTION=", &event->action}, {"SUBSYSTEM=", &event->subsystem},
                  {"DEVTYPE=", &event->type},  {"DEVPATH=", &event->path},
                  {"DEVNAME=", &event->name},  {"PRODUCT=", &event->product},
-                 {"PCI_ID=", &event->pci_id}, {"PCI_SLOT_NAME=", &event->slot}};
+                 {"PCI_ID=", &event->pci_id}, {"PCI_SLOT_NAME=", &event->slot},
+                 {"INTERFACE=", &event->interface}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(word, words[i].key, strlen(words[i].key)) == 0)
             *words[i].value = word + strlen(words[i].key);
@@ -80,8 +82,21 @@ static void read_speed(const char *place, char speed[16]) {
         fclose(file);
 }
 
+static void tell_card(const char *action, const char *name) {
+    char path[512], mac[32] = "gone";
+    snprintf(path, sizeof path, "/sys/class/net/%s/address", name);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%31s", mac) != 1)
+        strcpy(mac, "unknown");
+    if (file)
+        fclose(file);
+    printf("GUEST %s net %s %s\n", action, name, mac);
+}
+
 static void tell(const char *action, const struct uevent *event) {
     char speed[16];
+    if (event->interface)
+        tell_card(action, event->interface);
     if (event->slot && event->pci_id)
         tell_device(action, "pci", event->slot, event->pci_id, "");
     if (is_usb_device(event)) {
