@@ -9,7 +9,7 @@
 enum run_outcome action_detach_execute(struct run *run, const struct plan_entry *entry,
                                        struct task *task) {
     struct virt_error result = {.failure.message = "the VM could no longer be read"};
-    switch (run_ask_guest(run, entry, entry->xml, &result)) {
+    switch (run_ask_guest(run, entry, &result)) {
     case GUEST_RELEASED:
         restore_driver_note_returned(run, entry->device);
         return run_finish_task(run, entry, task, RESULT_DETACHED, result.failure.message,
@@ -43,8 +43,7 @@ static void action_detach_plan_devices(struct planner *planner, const struct act
                                         NULL));
         } else if (!(*planner_mark(planner, device) & MARK_DETACH)) {
             const struct domain_hostdev *hostdev = backend_hostdev_of(planner->domain, device);
-            planner_add(planner, ref, PLAN_STEP, device)->xml =
-                backend_xml(backend_type(hostdev->backend), device, NULL);
+            planner_add(planner, ref, PLAN_STEP, device)->xml = backend_detach_xml(hostdev);
             guest_leave(&planner->guest, &hostdev->place);
         }
     }

@@ -60,6 +60,27 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
     return NULL;
 }
 
+char *backend_detach_xml(const struct domain_hostdev *hostdev) {
+    const struct backend_type *type = backend_type(hostdev->backend);
+    char address[sizeof hostdev->address], *xml = NULL;
+    struct device named = {.bus = hostdev->bus,
+                           .address = address,
+                           .id = hostdev->id,
+                           .bus_number = hostdev->bus_number,
+                           .device_number = hostdev->device_number};
+    size_t size = 0;
+    snprintf(address, sizeof address, "%s", hostdev->address);
+    if (!type->write_detach)
+        return backend_xml(type, &named, NULL);
+    FILE *out = memory_stream(&xml, &size);
+    bool written = type->write_detach(out, hostdev);
+    memory_stream_close(out, &xml);
+    if (written)
+        return xml;
+    free(xml);
+    return NULL;
+}
+
 bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device) {
     return hostdev->bus == device->bus &&
            backend_type(hostdev->backend)->is_hostdev(hostdev, device);

@@ -40,12 +40,22 @@ struct backend_type {
     bool unbinds_driver;
 
     /*
-     * Writes the device's XML element (formatdomain.html). The same text attaches and detaches:
-     * libvirt compares only its <source>. `options` may be NULL. Two spaces of indentation, one
-     * element a line, no last newline. Returns false when the device's address is not well formed.
+     * Writes the XML element that attaches the device (formatdomain.html). `options` may be NULL.
+     * Two spaces of indentation, one element a line, no last newline. Returns false when the
+     * device's address is not well formed.
      */
     bool (*write_xml)(FILE *out, const struct device *device,
                       const struct backend_options *options);
+    /*
+     * Writes the element that detaches a hostdev, with all that libvirt compares before it takes
+     * one out (src/conf/domain_conf.c, 9.0): of a disk the target (virDomainDiskByTarget()), of a
+     * serial port the source's path, the target's type and its port (virDomainChrEquals(); without
+     * a port it looks for the next free one, and finds nothing), of an input device type, bus and
+     * path (virDomainInputDefEquals()), of an interface its MAC address and alias
+     * (virDomainNetFindIdx()). NULL: write_xml() of a device at the hostdev's address, of which
+     * libvirt compares the <source> alone (virDomainHostdevMatch()).
+     */
+    bool (*write_detach)(FILE *out, const struct domain_hostdev *hostdev);
     /* Whether the hostdev, which is of this backend and bus, is that device. */
     bool (*is_hostdev)(const struct domain_hostdev *hostdev, const struct device *device);
     /* Why no such device can be attached to this VM. NULL: there is no such reason. */
@@ -73,10 +83,11 @@ const struct backend_type *backend_of_bus(enum bus bus);
 /* Whether the daemon is new enough for all of the options. */
 struct verdict backend_judge_options(const struct backend_options *options);
 
-/* The element as one string that the caller frees; NULL: the address is not well formed. Without
- * options (NULL) it detaches the device. */
+/* The element as one string that the caller frees; NULL: the address is not well formed. */
 char *backend_xml(const struct backend_type *type, const struct device *device,
                   const struct backend_options *options);
+/* The element that detaches what a VM has, for the caller to free: see write_detach(). */
+char *backend_detach_xml(const struct domain_hostdev *hostdev);
 
 /*
  * Whether the hostdev is that device. A USB hostdev is compared by all that the XML has of id, bus

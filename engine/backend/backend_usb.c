@@ -19,10 +19,11 @@ static bool backend_usb_write_xml(FILE *out, const struct device *device,
         fprintf(out, "  <source guestReset='%s'>\n", reset->text);
     else
         fputs("  <source>\n", out);
-    fprintf(out,
-            "    <vendor id='0x%04x'/>\n"
-            "    <product id='0x%04x'/>\n",
-            device->id.vendor, device->id.device);
+    if (device->id.vendor || device->id.device) /* libvirt refuses 0 */
+        fprintf(out,
+                "    <vendor id='0x%04x'/>\n"
+                "    <product id='0x%04x'/>\n",
+                device->id.vendor, device->id.device);
     if (device->bus_number)
         fprintf(out, "    <address bus='%u' device='%u'/>\n", device->bus_number,
                 device->device_number);

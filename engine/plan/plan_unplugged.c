@@ -79,7 +79,7 @@ void plan_unplugged_add(struct planner *planner) {
             continue;
         struct plan_entry *entry = planner_add(planner, &ref, PLAN_STEP, NULL);
         entry->device = entry->unplugged = plan_unplugged_device(hostdev);
-        entry->xml = backend_xml(backend_type(hostdev->backend), entry->unplugged, NULL);
+        entry->xml = backend_detach_xml(hostdev);
         entry->message =
             memory_strdup("the device was unplugged from the host, and the VM still has it");
         guest_leave(&planner->guest, &hostdev->place);

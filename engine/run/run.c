@@ -310,15 +310,17 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
     return RUN_NEXT;
 }
 
-enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, const char *xml,
+enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                 struct virt_error *result) {
     struct domain domain;
     if (!run_load_domain(run, &domain))
         return GUEST_STOPPED;
+    const struct domain_hostdev *hostdev = backend_hostdev_of(&domain, entry->device);
+    char *xml = hostdev ? backend_detach_xml(hostdev) : NULL;
     struct guest_removal removal = {.virt = run->virt,
                                     .clock = run->config->clock,
                                     .domain = &domain,
-                                    .hostdev = backend_hostdev_of(&domain, entry->device),
+                                    .hostdev = hostdev,
                                     .xml = xml};
     *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
     if (!entry->unplugged)
@@ -341,6 +343,7 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
         run_log_note_attached(run, entry->device);
     if (!entry->unplugged && (answer == GUEST_NOT_ASKED || answer == GUEST_REFUSED))
         freed_note_withdraw(run->config->state, entry->device);
+    free(xml);
     return answer;
 }
 

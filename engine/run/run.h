@@ -199,7 +199,7 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
 /* Asks the guest to release the device and waits, see guest_removal_wait(). It notes before that it
  * was us: then no engine attaches the device again while the guest boots. GUEST_STOPPED comes after
  * a line in the log when the VM could not be read before. */
-enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, const char *xml,
+enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                 struct virt_error *result);
 
 /* --- run_log.c: results in the log, and what is kept of them in the VM's state */

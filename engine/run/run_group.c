@@ -67,12 +67,10 @@ void run_group_drop_rest(struct run *run, const struct plan_entry *entry) {
 static bool run_group_detach(struct run *run, const struct plan_entry *entry) {
     struct virt_error result = {.failure.message = "the VM could no longer be read"};
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
-    char *xml = backend_xml(backend_type(entry->action->backend), entry->device, NULL);
     enum guest_answer answer;
     do
-        answer = run_ask_guest(run, entry, xml, &result);
+        answer = run_ask_guest(run, entry, &result);
     while (answer == GUEST_NOT_ASKED && retry_call(&retry, &result));
-    free(xml);
     if (answer == GUEST_RELEASED)
         run_log_entry(run, entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);
     else if (answer != GUEST_STOPPED)

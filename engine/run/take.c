@@ -132,7 +132,7 @@ static enum guest_answer take_ask(struct take *take, const struct plan_entry *on
     const struct domain_hostdev *hostdev = backend_hostdev_of(&take->domain, one->device);
     if (!hostdev)
         return GUEST_RELEASED;
-    char *xml = backend_xml(backend_type(hostdev->backend), one->device, NULL);
+    char *xml = backend_detach_xml(hostdev);
     struct guest_removal removal = {.virt = run->virt,
                                     .clock = run->config->clock,
                                     .domain = &take->domain,

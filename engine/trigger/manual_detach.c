@@ -94,7 +94,7 @@ int manual_detach_init(struct manual_detach *detach, const struct manual_detach_
     }
     detach->device = backend_device_of(&detach->vm.host, detach->hostdev);
     detach->text = running_vm_device_text(detach->hostdev, detach->device);
-    detach->xml = running_vm_hostdev_xml(detach->hostdev);
+    detach->xml = backend_detach_xml(detach->hostdev);
     return 0;
 }
 

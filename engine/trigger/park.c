@@ -108,7 +108,7 @@ static void park_find_devices(struct park *park) {
             (struct park_device){.hostdev = hostdev,
                                  .device = device,
                                  .text = running_vm_device_text(hostdev, device),
-                                 .xml = running_vm_hostdev_xml(hostdev)};
+                                 .xml = backend_detach_xml(hostdev)};
     }
     for (size_t i = 0; i < park->count; i++) {
         struct park_device *device = &park->devices[i];

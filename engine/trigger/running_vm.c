@@ -127,15 +127,3 @@ char *running_vm_device_text(const struct domain_hostdev *hostdev, const struct 
     return id.vendor || id.device ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
                                   : memory_strdup(address);
 }
-
-/* Of the element libvirt compares the source alone. */
-char *running_vm_hostdev_xml(const struct domain_hostdev *hostdev) {
-    char address[sizeof hostdev->address];
-    struct device named = {.bus = hostdev->bus,
-                           .address = address,
-                           .id = hostdev->id,
-                           .bus_number = hostdev->bus_number,
-                           .device_number = hostdev->device_number};
-    snprintf(address, sizeof address, "%s", hostdev->address);
-    return backend_xml(backend_type(hostdev->backend), &named, NULL);
-}

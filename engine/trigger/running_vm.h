@@ -50,7 +50,5 @@ const struct device *running_vm_group_rest(const struct running_vm *vm,
 /* "0000:03:00.0 1ac1:089a" of one of its hostdevs, as the log has it; `device` NULL: the host has
  * lost it. The caller frees it. */
 char *running_vm_device_text(const struct domain_hostdev *hostdev, const struct device *device);
-/* Its element for libvirt to detach, which the caller frees. */
-char *running_vm_hostdev_xml(const struct domain_hostdev *hostdev);
 
 #endif

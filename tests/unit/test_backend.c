@@ -271,6 +271,28 @@ static void round_trips(void **state) {
     }
 }
 
+/* By what the VM's XML says of it: libvirt refuses a vendor of 0. */
+static void detaches_what_the_vm_has(void **state) {
+    struct domain_hostdev by_number = {
+        .backend = BACKEND_USB, .bus = BUS_USB, .bus_number = 1, .device_number = 9};
+    struct domain_hostdev card = {
+        .backend = BACKEND_VFIO, .bus = BUS_PCI, .address = "0000:03:00.0"};
+    char *xml = backend_detach_xml(&by_number);
+
+    (void)state;
+    assert_string_equal(xml, "<hostdev mode='subsystem' type='usb'>\n"
+                             "  <source>\n"
+                             "    <address bus='1' device='9'/>\n"
+                             "  </source>\n"
+                             "</hostdev>");
+    free(xml);
+    xml = backend_detach_xml(&card);
+    char *same = backend_xml(&backend_type_VFIO, &coral, NULL);
+    assert_string_equal(xml, same);
+    free(same);
+    free(xml);
+}
+
 /* What words.def says of a backend is what its file says. */
 static void has_a_row_for_each_word(void **state) {
     static const unsigned buses[] = {[BUS_PCI] = BUS_NEEDS_PCI, [BUS_USB] = BUS_NEEDS_USB};
@@ -311,6 +333,7 @@ int main(void) {
         cmocka_unit_test(escapes_the_rom_file),
         cmocka_unit_test(refuses_bad_addresses),
         cmocka_unit_test(round_trips),
+        cmocka_unit_test(detaches_what_the_vm_has),
         cmocka_unit_test(has_a_row_for_each_word),
         cmocka_unit_test(compares_by_the_backend_of_the_hostdev),
     };
