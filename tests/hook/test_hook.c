@@ -148,6 +148,7 @@ struct run {
     size_t size;
     bool drip;               /* a byte at a time, each when the one before was read */
     bool silent;             /* no engine is expected to run */
+    bool ignores_sigchld;    /* the hook is started so */
     bool (*prepare)(void *); /* in the hook's process, before its exec; false: not permitted */
     void *context;
     /* what is there */
@@ -277,7 +278,9 @@ static void assert_exit(struct run *run) {
         fail_msg("the hook's wait status is %#x", status);
 }
 
-/* Waits for all that the hook left: the process in the middle and the engine. */
+/* Waits for all that the hook left: the process in the middle and the engine. Where the hook was
+ * started with SIGCHLD ignored, the kernel reaps the one in the middle if it ends before the hook.
+ */
 static void assert_one_left(const struct run *run) {
     int status, count = 0;
     for (pid_t pid; (pid = waitpid(-1, &status, 0)) > 0; count++)
@@ -285,7 +288,8 @@ static void assert_one_left(const struct run *run) {
             fail_msg("process %d that the hook left ended with %#x", pid, status);
     assert_int_equal(errno, ECHILD);
     count += run->middle > 0;
-    if (run->silent ? count > 1 : count != 2)
+    int least = run->ignores_sigchld ? 1 : 2;
+    if (run->silent ? count > 1 : count < least || count > 2)
         fail_msg("the hook left %d processes", count);
 }
 
@@ -746,6 +750,7 @@ static void runs_without_proc(void **state) {
 static void gives_the_engine_clean_surroundings(void **state) {
     struct run *run = *state;
     run->prepare = spoil_signals;
+    run->ignores_sigchld = true;
     run_hook(run);
     assert_int_equal(process_number(run, "blocked "), 0);
     assert_int_equal(process_number(run, "ignored "), 0);
