@@ -9,6 +9,10 @@
  *     GUEST remove usb 2-1 0627:0001
  *     GUEST reset usb 2-1               this program reset it
  *     GUEST add net eth0 52:54:00:12:34:56
+ *     GUEST open ttyUSB0                a serial port on PCI or USB
+ *     GUEST read ttyUSB0 hello          a line from it, to which it answers "guest read hello"
+ *     GUEST open event2 QEMU USB Mouse  an event node, with the name of its device
+ *     GUEST key event2 30 1             a key was pressed (1), is held (2), or was released (0)
  *
  * Coming and going themselves are the kernel's work: nothing here has to answer. With usb_resets=1
  * in the kernel's command line each USB device is reset after it was added, as some drivers do it.
@@ -16,8 +20,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/input.h>
 #include <linux/netlink.h>
 #include <linux/usbdevice_fs.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +35,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum { EVENT_SIZE = 8192 };
@@ -47,10 +55,10 @@ static void read_word(struct uevent *event, const char *word) {
     const struct {
         const char *key;
         const char **value;
-    } words[] = {{"ACTION=", &event->action}, {"SUBSYSTEM=", &event->subsystem},
-                 {"DEVTYPE=", &event->type},  {"DEVPATH=", &event->path},
-                 {"DEVNAME=", &event->name},  {"PRODUCT=", &event->product},
-                 {"PCI_ID=", &event->pci_id}, {"PCI_SLOT_NAME=", &event->slot},
+    } words[] = {{"ACTION=", &event->action},      {"SUBSYSTEM=", &event->subsystem},
+                 {"DEVTYPE=", &event->type},       {"DEVPATH=", &event->path},
+                 {"DEVNAME=", &event->name},       {"PRODUCT=", &event->product},
+                 {"PCI_ID=", &event->pci_id},      {"PCI_SLOT_NAME=", &event->slot},
                  {"INTERFACE=", &event->interface}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(word, words[i].key, strlen(words[i].key)) == 0)
@@ -93,9 +101,54 @@ static void tell_card(const char *action, const char *name) {
     printf("GUEST %s net %s %s\n", action, name, mac);
 }
 
+/* A line of it at a time, until it is gone. */
+static void read_tty(int tty, const char *name) {
+    char line[256];
+    struct termios settings;
+    tcgetattr(tty, &settings);
+    cfmakeraw(&settings);
+    tcsetattr(tty, TCSANOW, &settings);
+    printf("GUEST open %s\n", name);
+    for (size_t length = 0; read(tty, line + length, 1) == 1; length++)
+        if (line[length] == '\n' || length == sizeof line - 2) {
+            line[length] = '\0';
+            printf("GUEST read %s %s\n", name, line);
+            dprintf(tty, "guest read %s\n", line);
+            length = (size_t)-1;
+        }
+}
+
+static void read_events(int node, const char *name) {
+    struct input_event event;
+    char device[128] = "";
+    ioctl(node, EVIOCGNAME(sizeof device - 1), device);
+    printf("GUEST open %s %s\n", name, device);
+    while (read(node, &event, sizeof event) == sizeof event)
+        if (event.type == EV_KEY)
+            printf("GUEST key %s %u %d\n", name, event.code, event.value);
+}
+
+/* In a process of its own. The ports of the board are the console's, or nobody's. */
+static void read_node(const char *sysfs, const char *name) {
+    bool is_tty = strncmp(name, "tty", 3) == 0 && strstr(sysfs, "/pci");
+    bool is_event = strncmp(name, "input/event", strlen("input/event")) == 0;
+    char path[512];
+    if ((!is_tty && !is_event) || fork() != 0)
+        return;
+    snprintf(path, sizeof path, "/dev/%s", name);
+    int node = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (node >= 0 && is_tty)
+        read_tty(node, name);
+    else if (node >= 0)
+        read_events(node, name + strlen("input/"));
+    _exit(0);
+}
+
 static void tell(const char *action, const struct uevent *event) {
     char speed[16];
-    if (event->interface)
+    if (event->name && event->path && strcmp(action, "remove") != 0)
+        read_node(event->path, event->name);
+    if (event->interface && !strchr(event->interface, '/')) /* "3/0/1" is of USB */
         tell_card(action, event->interface);
     if (event->slot && event->pci_id)
         tell_device(action, "pci", event->slot, event->pci_id, "");
@@ -124,8 +177,9 @@ static void tell_file(const char *folder, const char *name) {
     size_t length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[length] = '\0';
-    struct uevent event = {.path = path};
     path[strlen(path) - strlen("/uevent")] = '\0';
+    char real[PATH_MAX];
+    struct uevent event = {.path = realpath(path, real)};
     for (char *rest = text, *word; (word = strsep(&rest, "\n"));)
         read_word(&event, word);
     tell("boot", &event);
@@ -180,7 +234,7 @@ static void load_modules(void) {
         fail("/modules/order");
     while (fscanf(order, "%255s", name) == 1) {
         int module = open(name, O_RDONLY | O_CLOEXEC);
-        if (syscall(SYS_finit_module, module, "", 0) != 0)
+        if (syscall(SYS_finit_module, module, "", 0) != 0 && errno != ENODEV)
             fail(name);
         close(module);
     }
@@ -202,10 +256,14 @@ int main(void) {
     mkdir("/sys", 0755);
     if (mount("sysfs", "/sys", "sysfs", 0, NULL) != 0)
         fail("/sys");
+    signal(SIGCHLD, SIG_IGN); /* the processes of nodes that are gone */
     int kernel = listen_to_kernel();
     load_modules();
     tell_folder("/sys/bus/pci/devices");
     tell_folder("/sys/bus/usb/devices");
+    tell_folder("/sys/class/tty");
+    if (getenv("drivers"))
+        tell_folder("/sys/class/input");
     puts("GUEST-UP");
     tell_changes(kernel);
 }
