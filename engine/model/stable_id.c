@@ -19,20 +19,20 @@ static uint64_t stable_id_spread(uint64_t hash) {
     return hash ^ hash >> 33;
 }
 
-/* `kind` makes the numbers of different kinds independent of each other. */
-static uint64_t stable_id_hash(const char *kind, const char *vm, const char *words,
-                               unsigned ordinal) {
-    char number[16];
-    snprintf(number, sizeof number, "%u", ordinal);
-    uint64_t hash = stable_id_add(UINT64_C(0xcbf29ce484222325), kind);
-    hash = stable_id_add(hash, vm);
-    hash = stable_id_add(hash, words);
-    return stable_id_spread(stable_id_add(hash, number));
+struct stable_id stable_id_of(const char *vm, const char *words) {
+    uint64_t hash = stable_id_add(UINT64_C(0xcbf29ce484222325), vm);
+    return (struct stable_id){stable_id_add(hash, words)};
 }
 
-void stable_id_mac(const char *vm, const char *words, unsigned ordinal,
-                   char mac[STABLE_ID_MAC_SIZE]) {
-    uint64_t bits = stable_id_hash("mac", vm, words, ordinal);
+/* `kind` makes the numbers of different kinds independent of each other. */
+static uint64_t stable_id_bits(struct stable_id id, unsigned ordinal, const char *kind) {
+    char number[16];
+    snprintf(number, sizeof number, "%u", ordinal);
+    return stable_id_spread(stable_id_add(stable_id_add(id.hash, kind), number));
+}
+
+void stable_id_mac(struct stable_id id, unsigned ordinal, char mac[STABLE_ID_MAC_SIZE]) {
+    uint64_t bits = stable_id_bits(id, ordinal, "mac");
     unsigned byte[6];
     for (int i = 0; i < 6; i++)
         byte[i] = bits >> 8 * i & 0xff;
@@ -40,10 +40,9 @@ void stable_id_mac(const char *vm, const char *words, unsigned ordinal,
              byte[1], byte[2], byte[3], byte[4], byte[5]);
 }
 
-void stable_id_uuid(const char *vm, const char *words, unsigned ordinal,
-                    char uuid[STABLE_ID_UUID_SIZE]) {
-    uint64_t high = stable_id_hash("uuid", vm, words, ordinal);
-    uint64_t low = stable_id_hash("uuid, second half", vm, words, ordinal);
+void stable_id_uuid(struct stable_id id, unsigned ordinal, char uuid[STABLE_ID_UUID_SIZE]) {
+    uint64_t high = stable_id_bits(id, ordinal, "uuid");
+    uint64_t low = stable_id_bits(id, ordinal, "uuid, second half");
     high = (high & ~UINT64_C(0xf000)) | UINT64_C(0x8000);           /* version 8 */
     low = (low & (UINT64_MAX >> 2)) | UINT64_C(0x8000000000000000); /* its variant */
     snprintf(uuid, STABLE_ID_UUID_SIZE,

@@ -10,18 +10,26 @@
 #ifndef ENGINE_STABLE_ID_H
 #define ENGINE_STABLE_ID_H
 
+#include <stdint.h>
+
 enum { STABLE_ID_MAC_SIZE = 18, STABLE_ID_UUID_SIZE = 37 };
+
+/* What the identifiers of one rule's devices have in common. */
+struct stable_id {
+    uint64_t hash;
+};
+
+/* `vm` is domain_key(). */
+struct stable_id stable_id_of(const char *vm, const char *words);
 
 /*
  * "c2:5d:07:91:3f:aa": unicast and locally administered, of the quadrant that RFC 8948 leaves to
- * the administrator (the second digit is 2). `vm` is domain_key(). The caller takes the lowest
- * `ordinal`, from 0, whose value the VM does not have.
+ * the administrator (the second digit is 2). The caller takes the lowest `ordinal`, from 0, whose
+ * value the VM does not have.
  */
-void stable_id_mac(const char *vm, const char *words, unsigned ordinal,
-                   char mac[STABLE_ID_MAC_SIZE]);
+void stable_id_mac(struct stable_id id, unsigned ordinal, char mac[STABLE_ID_MAC_SIZE]);
 
 /* The same as a UUID of version 8, whose bits are the application's own (RFC 9562). */
-void stable_id_uuid(const char *vm, const char *words, unsigned ordinal,
-                    char uuid[STABLE_ID_UUID_SIZE]);
+void stable_id_uuid(struct stable_id id, unsigned ordinal, char uuid[STABLE_ID_UUID_SIZE]);
 
 #endif

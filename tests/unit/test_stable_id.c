@@ -17,14 +17,14 @@ static void test_known_values(void **state) {
         unsigned ordinal;
         const char *mac, *uuid;
     } rows[] = {
-        {"uplink", 0, "a2:3d:86:d5:7f:6a", "7374ae1e-e75a-8368-aea5-b5e65af5960c"},
-        {"uplink", 1, "b2:6f:c0:c6:00:81", "83b685ce-fb0b-8d93-bf47-e504d95558f3"},
-        {"vf of 8086:1572", 0, "f2:a8:ae:af:f3:2f", "d89c4581-95b7-8cd1-9562-497a48637021"},
+        {"uplink", 0, "a2:8a:ed:05:dc:bc", "20fa7fd4-526b-8962-b1db-62a40f1abc1b"},
+        {"uplink", 1, "c2:8b:74:03:ce:9d", "11140f64-1fea-84d3-acbb-442e0c149377"},
+        {"vf of 8086:1572", 0, "42:cd:86:37:06:7d", "4f1f4c1e-b26e-85b8-ae54-13e974310998"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char mac[STABLE_ID_MAC_SIZE], uuid[STABLE_ID_UUID_SIZE];
-        stable_id_mac(vm, rows[i].words, rows[i].ordinal, mac);
-        stable_id_uuid(vm, rows[i].words, rows[i].ordinal, uuid);
+        stable_id_mac(stable_id_of(vm, rows[i].words), rows[i].ordinal, mac);
+        stable_id_uuid(stable_id_of(vm, rows[i].words), rows[i].ordinal, uuid);
         assert_string_equal(mac, rows[i].mac);
         assert_string_equal(uuid, rows[i].uuid);
     }
@@ -35,13 +35,13 @@ static void test_form(void **state) {
     for (unsigned ordinal = 0; ordinal < 4096; ordinal++) {
         char mac[STABLE_ID_MAC_SIZE], uuid[STABLE_ID_UUID_SIZE], again[DOMAIN_UUID_SIZE];
         unsigned byte[6];
-        stable_id_mac(vm, "uplink", ordinal, mac);
+        stable_id_mac(stable_id_of(vm, "uplink"), ordinal, mac);
         assert_int_equal(sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &byte[0], &byte[1], &byte[2],
                                 &byte[3], &byte[4], &byte[5]),
                          6);
         assert_int_equal(strlen(mac), STABLE_ID_MAC_SIZE - 1);
         assert_int_equal(byte[0] & 0x0f, 0x02); /* unicast, locally administered */
-        stable_id_uuid(vm, "uplink", ordinal, uuid);
+        stable_id_uuid(stable_id_of(vm, "uplink"), ordinal, uuid);
         assert_true(domain_uuid_parse(uuid, again));
         assert_string_equal(uuid, again);
         assert_int_equal(uuid[14], '8');
@@ -63,7 +63,7 @@ static void test_apart(void **state) {
     for (unsigned i = 0; i < COUNT; i++) {
         char name[16];
         snprintf(name, sizeof name, "vm-%u", i / (WORDS * DEVICES));
-        stable_id_mac(name, words[i / DEVICES % WORDS], i % DEVICES, macs[i]);
+        stable_id_mac(stable_id_of(name, words[i / DEVICES % WORDS]), i % DEVICES, macs[i]);
     }
     qsort(macs, COUNT, sizeof *macs, compare_texts);
     for (unsigned i = 1; i < COUNT; i++)
@@ -74,11 +74,11 @@ static void test_apart(void **state) {
 static void test_borders(void **state) {
     (void)state;
     char one[STABLE_ID_UUID_SIZE], other[STABLE_ID_UUID_SIZE];
-    stable_id_uuid("ab", "c", 0, one);
-    stable_id_uuid("a", "bc", 0, other);
+    stable_id_uuid(stable_id_of("ab", "c"), 0, one);
+    stable_id_uuid(stable_id_of("a", "bc"), 0, other);
     assert_string_not_equal(one, other);
-    stable_id_uuid("ab", "c1", 2, one);
-    stable_id_uuid("ab", "c", 12, other);
+    stable_id_uuid(stable_id_of("ab", "c1"), 2, one);
+    stable_id_uuid(stable_id_of("ab", "c"), 12, other);
     assert_string_not_equal(one, other);
 }
 
