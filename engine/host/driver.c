@@ -27,7 +27,7 @@ bool driver_host_has(const struct host *host, const struct device *device) {
            !driver_is_vfio(driver);
 }
 
-static int driver_write_at(const struct tree *tree, const char *path, const char *text) {
+int driver_write_at(const struct tree *tree, const char *path, const char *text) {
     char *resolved = tree_resolve(tree, path);
     int fd = resolved ? openat(tree->fd, resolved, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
     int status = resolved ? errno : ELOOP;
@@ -152,16 +152,17 @@ struct vfio_files {
     char *device; /* NULL: none of its own */
 };
 
-static struct vfio_files driver_files_of(const struct tree *tree, const struct device *device) {
+static struct vfio_files driver_files_of(const struct tree *tree, const char *directory,
+                                         int group) {
     struct vfio_files files = {.device = NULL};
-    char *directory = memory_printf("sys/bus/pci/devices/%s/vfio-dev", device->address);
-    struct names names = tree_list(tree, directory);
+    char *list = memory_printf("%s/vfio-dev", directory);
+    struct names names = tree_list(tree, list);
     if (names.count)
         files.device = memory_printf("/dev/vfio/devices/%s", names.items[0]);
-    snprintf(files.group, sizeof files.group, "/dev/vfio/%d", device->iommu_group);
-    snprintf(files.unsafe, sizeof files.unsafe, "/dev/vfio/noiommu-%d", device->iommu_group);
+    snprintf(files.group, sizeof files.group, "/dev/vfio/%d", group);
+    snprintf(files.unsafe, sizeof files.unsafe, "/dev/vfio/noiommu-%d", group);
     tree_finish_names(&names);
-    free(directory);
+    free(list);
     return files;
 }
 
@@ -208,8 +209,8 @@ static char *driver_user_in(const struct tree *tree, const char *process,
     return user;
 }
 
-static char *driver_find_user(const struct tree *tree, const struct device *device) {
-    struct vfio_files files = driver_files_of(tree, device);
+static char *driver_find_user(const struct tree *tree, const char *directory, int group) {
+    struct vfio_files files = driver_files_of(tree, directory, group);
     struct names names = tree_list(tree, "proc");
     char *user = NULL;
     size_t seen = 0;
@@ -225,12 +226,19 @@ static char *driver_find_user(const struct tree *tree, const struct device *devi
     return user;
 }
 
-char *driver_group_user(const struct host *host, const struct device *device) {
+char *driver_vfio_user(const char *root, const char *directory, int group) {
     struct tree tree;
-    if (!tree_open(&tree, host->root))
+    if (!tree_open(&tree, root))
         return memory_strdup("perhaps a process that cannot be seen in /proc");
-    char *user = driver_find_user(&tree, device);
+    char *user = driver_find_user(&tree, directory, group);
     tree_close(&tree);
+    return user;
+}
+
+char *driver_group_user(const struct host *host, const struct device *device) {
+    char *directory = memory_printf("sys/bus/pci/devices/%s", device->address);
+    char *user = driver_vfio_user(host->root, directory, device->iommu_group);
+    free(directory);
     return user;
 }
 

@@ -7,12 +7,19 @@
 #define ENGINE_DRIVER_H
 
 #include "engine/host/host.h"
+#include "engine/host/tree.h"
 
 int driver_unbind(const struct host *host, const struct device *device, struct failure *failure);
 int driver_probe(const struct host *host, const struct device *device, struct failure *failure);
 int driver_rebind(const struct host *host, const struct device *device, struct failure *failure);
 char *driver_group_user(const struct host *host, const struct device *device);
 bool driver_may_split_group(const struct host *host);
+
+/* Who has that group open, or the file of the device in that directory of sysfs; see group_user of
+ * struct host_source. */
+char *driver_vfio_user(const char *root, const char *directory, int group);
+/* Writes to a file of sysfs. Returns 0 or an errno. */
+int driver_write_at(const struct tree *tree, const char *path, const char *text);
 
 /* Whether the device is bound to its host driver now: to one that is not for VMs. */
 bool driver_host_has(const struct host *host, const struct device *device);

@@ -99,6 +99,20 @@ struct host_source {
     /* Whether the kernel survives that one device of a group is bound to its host driver while a VM
      * has another one: see probe. */
     bool (*may_split_group)(const struct host *host);
+
+    /* Whether a mediated device with that UUID is there now, the address of the device that it is
+     * on, and its type; the caller frees both, which may be NULL: unknown. */
+    bool (*find_mdev)(const struct host_source *source, const char *uuid, char **parent,
+                      char **type);
+    /* Creates one on a PCI device. HOST_LATE: the driver has not done it yet, and may do so later.
+     */
+    int (*create_mdev)(const struct host_source *source, const struct device *parent,
+                       const char *type, const char *uuid, struct failure *failure);
+    /* Removes it; 0 also when it is gone. Nobody may have it open (see mdev_user): the kernel would
+     * wait for that process. HOST_LATE: it does. */
+    int (*remove_mdev)(const struct host_source *source, const char *uuid, struct failure *failure);
+    /* Which process has it open, in words as those of group_user. */
+    char *(*mdev_user)(const struct host_source *source, const char *uuid);
 };
 
 struct host {

@@ -5,6 +5,7 @@
 #include "engine/host/driver.h"
 #include "engine/host/guards.h"
 #include "engine/host/iommu.h"
+#include "engine/host/mdev_instance.h"
 #include "engine/host/names.h"
 #include "engine/host/pci.h"
 #include "engine/host/settle.h"
@@ -216,5 +217,9 @@ struct host_source source_sysfs(const char *root) {
                                 .probe = driver_probe,
                                 .rebind = driver_rebind,
                                 .group_user = driver_group_user,
-                                .may_split_group = driver_may_split_group};
+                                .may_split_group = driver_may_split_group,
+                                .find_mdev = mdev_instance_find,
+                                .create_mdev = mdev_instance_create,
+                                .remove_mdev = mdev_instance_remove,
+                                .mdev_user = mdev_instance_user};
 }
