@@ -139,6 +139,50 @@ void vm_state_remove_unbound(struct vm_state *vm_state, const char *address) {
     vm_state_remove_device(vm_state->unbound, &vm_state->unbound_count, address);
 }
 
+/* --- mediated devices */
+
+const struct vm_state_mdev *vm_state_find_mdev(const struct vm_state *vm_state, const char *uuid) {
+    for (size_t i = 0; i < vm_state->mdev_count; i++)
+        if (!strcmp(vm_state->mdevs[i].uuid, uuid))
+            return &vm_state->mdevs[i];
+    return NULL;
+}
+
+bool vm_state_add_mdev(struct vm_state *vm_state, const char *uuid, const char *parent,
+                       const char *type) {
+    if (vm_state_find_mdev(vm_state, uuid))
+        return false;
+    vm_state->mdevs = memory_grow(vm_state->mdevs, vm_state->mdev_count, sizeof *vm_state->mdevs);
+    vm_state->mdevs[vm_state->mdev_count++] =
+        (struct vm_state_mdev){memory_strdup(uuid), memory_strdup(parent), memory_strdup(type)};
+    return true;
+}
+
+static void vm_state_finish_mdev(struct vm_state_mdev *mdev) {
+    free(mdev->uuid);
+    free(mdev->parent);
+    free(mdev->type);
+}
+
+void vm_state_remove_mdev(struct vm_state *vm_state, const char *uuid) {
+    const struct vm_state_mdev *found = vm_state_find_mdev(vm_state, uuid);
+    if (!found)
+        return;
+    size_t at = (size_t)(found - vm_state->mdevs);
+    vm_state_finish_mdev(&vm_state->mdevs[at]);
+    vm_state->mdev_count--;
+    memmove(&vm_state->mdevs[at], &vm_state->mdevs[at + 1],
+            (vm_state->mdev_count - at) * sizeof *vm_state->mdevs);
+}
+
+static void vm_state_finish_mdevs(struct vm_state *vm_state) {
+    for (size_t i = 0; i < vm_state->mdev_count; i++)
+        vm_state_finish_mdev(&vm_state->mdevs[i]);
+    free(vm_state->mdevs);
+}
+
+/* --- devices that were taken out, and others */
+
 bool vm_state_has_dismissed(const struct vm_state *vm_state, const char *address,
                             struct device_id id) {
     const struct vm_state_device *found =
@@ -264,6 +308,7 @@ void vm_state_end(struct vm_state *vm_state) {
 void vm_state_finish(struct vm_state *vm_state) {
     vm_state_end(vm_state);
     vm_state_finish_devices(&vm_state->unbound, &vm_state->unbound_count);
+    vm_state_finish_mdevs(vm_state);
     free(vm_state->ignored);
     *vm_state = (struct vm_state){.id = -1};
 }
@@ -474,6 +519,15 @@ static bool vm_state_read_refused(struct vm_state *vm_state, char *line) {
     return true;
 }
 
+static bool vm_state_read_mdev(struct vm_state *vm_state, char *line) {
+    const char *uuid = text_next_field(&line), *parent = text_next_field(&line);
+    const char *type = text_next_field(&line);
+    if (!type)
+        return false;
+    vm_state_add_mdev(vm_state, uuid, parent, type);
+    return true;
+}
+
 static bool vm_state_read_parked(struct vm_state *vm_state, char *line) {
     const char *time = text_next_field(&line);
     if (!time)
@@ -489,6 +543,8 @@ static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ende
         return false;
     if (!strcmp(word, "taken"))
         return vm_state_read_with_driver(&vm_state->unbound, &vm_state->unbound_count, line);
+    if (!strcmp(word, "mdev"))
+        return vm_state_read_mdev(vm_state, line);
     if (!strcmp(word, "parked"))
         return vm_state_read_parked(vm_state, line);
     if (!strcmp(word, "parked-device"))
@@ -659,6 +715,9 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
     if (vm_state->damaged)
         state_file_add_line(file, "damaged");
     vm_state_put_with_driver(file, "taken", vm_state->unbound, vm_state->unbound_count);
+    for (size_t i = 0; i < vm_state->mdev_count; i++)
+        state_file_add_line(file, "mdev %s %s %s", vm_state->mdevs[i].uuid,
+                            vm_state->mdevs[i].parent, vm_state->mdevs[i].type);
     vm_state_put_since(file, "dismissed", vm_state->dismissed, vm_state->dismissed_count);
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
@@ -673,8 +732,8 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
-           !vm_state->dismissed_count && !vm_state->refused_count && !vm_state->parked_since &&
-           !vm_state->unparking && !vm_state->result_count;
+           !vm_state->mdev_count && !vm_state->dismissed_count && !vm_state->refused_count &&
+           !vm_state->parked_since && !vm_state->unparking && !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */

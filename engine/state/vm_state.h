@@ -7,6 +7,7 @@
  *     restarted
  *     damaged
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
+ *     mdev UUID ADDRESS TYPE
  *     dismissed ADDRESS VENDOR:DEVICE SINCE  (an older version wrote no SINCE)
  *     refused ADDRESS VENDOR:DEVICE SINCE
  *     parked TIME
@@ -43,6 +44,13 @@ struct vm_state_device {
                         itself after it was dismissed, 0: it did not */
 };
 
+/* A mediated device that we create for the VM: noted before, and until it is gone. */
+struct vm_state_mdev {
+    char *uuid;
+    char *parent; /* the address of the device that it is on */
+    char *type;
+};
+
 /* What was last logged of one device since the VM was started. */
 struct vm_state_result {
     char *device; /* as in the log, "0000:03:00.0 1ac1:089a"; NULL: the event as a whole failed */
@@ -77,6 +85,8 @@ struct vm_state {
      * one there does so before, and it stays until the host has the device again. */
     struct vm_state_device *unbound;
     size_t unbound_count;
+    struct vm_state_mdev *mdevs;
+    size_t mdev_count;
     struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
                                       after the guest's boot does not attach them again */
     size_t dismissed_count;
@@ -101,8 +111,8 @@ void vm_state_finish(struct vm_state *vm_state);
 
 /*
  * Reads the state of that start of the VM, or begins it: of an earlier start only the unbound
- * devices are kept. Returns false when the file is of a later start: it must not be changed, and
- * vm_state is empty.
+ * devices and the mediated devices are kept. Returns false when the file is of a later start: it
+ * must not be changed, and vm_state is empty.
  */
 bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uuid,
                    const struct vm_start *start);
@@ -110,7 +120,7 @@ bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uui
 bool vm_state_is_same_start(const struct vm_state *vm_state, const struct vm_start *start);
 bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_start *start);
 
-/* The VM has ended: keeps only the unbound devices. */
+/* The VM has ended: keeps only the unbound devices and the mediated devices. */
 void vm_state_end(struct vm_state *vm_state);
 
 void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id);
@@ -167,6 +177,13 @@ const struct device *vm_state_find_noted(const struct host *host,
                                          const struct vm_state_device *noted);
 /* Takes it from the list. */
 void vm_state_remove_unbound(struct vm_state *vm_state, const char *address);
+
+/* Adds to the mediated devices, unless it is there. Returns true when it was not. */
+bool vm_state_add_mdev(struct vm_state *vm_state, const char *uuid, const char *parent,
+                       const char *type);
+/* NULL when it is not noted. */
+const struct vm_state_mdev *vm_state_find_mdev(const struct vm_state *vm_state, const char *uuid);
+void vm_state_remove_mdev(struct vm_state *vm_state, const char *uuid);
 
 /* Whether an entry of the log says something of a device, or that an event as a whole failed. */
 bool vm_state_is_result(const struct log_entry *entry);
