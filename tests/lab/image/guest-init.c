@@ -13,6 +13,10 @@
  *     GUEST read ttyUSB0 hello          a line from it, to which it answers "guest read hello"
  *     GUEST open event2 QEMU USB Mouse  an event node, with the name of its device
  *     GUEST key event2 30 1             a key was pressed (1), is held (2), or was released (0)
+ *     GUEST add scsi 2:0:0:1 type 1 scsi_debug   a SCSI device: 0 is a disk, 1 a tape, 8 a changer
+ *     GUEST disk vda 16384 rw read "hello"    a disk of so many sectors, and the text at its start
+ *     GUEST wrote vda                    it has written "guest" into the second sector
+ *     GUEST kept vda: Read-only file system   or could not
  *
  * Coming and going themselves are the kernel's work: nothing here has to answer. With usb_resets=1
  * in the kernel's command line each USB device is reset after it was added, as some drivers do it.
@@ -144,7 +148,59 @@ static void read_node(const char *sysfs, const char *name) {
     _exit(0);
 }
 
+/* A number or text of a file of sysfs, without the blanks at its end. */
+static void read_attribute(const char *directory, const char *name, char text[64]) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "re");
+    if (!file || !fgets(text, 64, file))
+        strcpy(text, "gone");
+    for (size_t length = strlen(text); length && strchr(" \n", text[length - 1]);)
+        text[--length] = '\0';
+    if (file)
+        fclose(file);
+}
+
+static void tell_scsi(const char *action, const char *devpath) {
+    char directory[400], type[64], model[64];
+    snprintf(directory, sizeof directory, "/sys%s", devpath);
+    read_attribute(directory, "type", type);
+    read_attribute(directory, "model", model);
+    printf("GUEST %s scsi %s type %s %s\n", action, strrchr(devpath, '/') + 1, type, model);
+}
+
+/* The host has written a line at the disk's start, and looks for ours in the second sector. */
+static void try_disk(const char *name) {
+    enum { SECTOR = 512 };
+    static const char answer[SECTOR] = "guest\n";
+    char path[256], size[64], readonly[64], text[SECTOR] = "";
+    snprintf(path, sizeof path, "/sys/class/block/%s", name);
+    read_attribute(path, "size", size);
+    read_attribute(path, "ro", readonly);
+    snprintf(path, sizeof path, "/dev/%s", name);
+    int disk = open(path, O_RDONLY | O_CLOEXEC);
+    if (disk < 0 || read(disk, text, sizeof text - 1) < 0)
+        snprintf(text, sizeof text, "%s", strerror(errno));
+    text[strcspn(text, "\n")] = '\0';
+    close(disk);
+    printf("GUEST disk %s %s %s read \"%s\"\n", name, size,
+           strcmp(readonly, "0") == 0 ? "rw" : "ro", text);
+    disk = open(path, O_WRONLY | O_CLOEXEC);
+    if (disk >= 0 && pwrite(disk, answer, SECTOR, SECTOR) == SECTOR && fsync(disk) == 0)
+        printf("GUEST wrote %s\n", name);
+    else
+        printf("GUEST kept %s: %s\n", name, strerror(errno));
+    close(disk);
+}
+
 static void tell(const char *action, const struct uevent *event) {
+    if (event->type && strcmp(event->type, "scsi_device") == 0)
+        tell_scsi(action, event->path);
+    if (event->type && strcmp(event->type, "disk") == 0 && event->name &&
+        strcmp(action, "add") == 0)
+        try_disk(event->name);
+    else if (event->type && strcmp(event->type, "disk") == 0 && event->name)
+        printf("GUEST %s disk %s\n", action, event->name);
     char speed[16];
     if (event->name && event->path && strcmp(action, "remove") != 0)
         read_node(event->path, event->name);
@@ -234,6 +290,7 @@ static void load_modules(void) {
         fail("/modules/order");
     while (fscanf(order, "%255s", name) == 1) {
         int module = open(name, O_RDONLY | O_CLOEXEC);
+        /* One that speeds something up, with what this processor lacks. */
         if (syscall(SYS_finit_module, module, "", 0) != 0 && errno != ENODEV)
             fail(name);
         close(module);
