@@ -106,8 +106,10 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
             return RUN_OVER;
         run_begin_call(run, "attach", entry->device);
         int64_t called = run_now(run);
-        int status =
-            run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, entry->xml, &error);
+        int status = 0;
+        for (size_t i = 0; i < entry->element_count && status == 0; i++)
+            status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id,
+                                            entry->elements[i], &error);
         task->call_ms = run_now(run) - called;
         run_end_call(run, entry->device, status < 0 ? &error : NULL);
         outcome = status < 0 ? action_attach_failed(run, entry, task, &error)
@@ -123,12 +125,21 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
 
 /* --- what it plans */
 
+/* "USB"; "" where the backend takes devices of several buses. */
+static const char *action_attach_bus_label(const struct action_ref *ref) {
+    const struct backend_type *backend = backend_type(ref->action->backend);
+    for (enum bus bus = BUS_PCI; bus <= BUS_USB; bus++)
+        if (backend_has_bus_only(backend, bus))
+            return device_bus(bus)->label;
+    return "";
+}
+
 static void action_attach_skip_leaving(struct planner *planner, const struct action_ref *ref) {
     struct plan_entry *entry = planner_add(planner, ref, PLAN_SKIPPED, NULL);
     entry->refusal = REFUSED_ABSENT;
-    entry->message = memory_printf("the device leaves the host, which has no other %s %s",
-                                   device_bus(backend_type(ref->action->backend)->bus)->label,
-                                   entry->target_text);
+    const char *label = action_attach_bus_label(ref);
+    entry->message = memory_printf("the device leaves the host, which has no other %s%s%s", label,
+                                   *label ? " " : "", entry->target_text);
 }
 
 /* `hubs`: hubs are all that the target selects, and nothing can be attached of these. */
@@ -139,8 +150,8 @@ static void action_attach_refuse_absent(struct planner *planner, const struct ac
         planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     char *meaning = planner_meaning_text(ref);
     entry->refusal = REFUSED_ABSENT;
-    entry->message = memory_printf("the host has no %s device %s%s%s",
-                                   device_bus(backend_type(ref->action->backend)->bus)->label,
+    const char *label = action_attach_bus_label(ref);
+    entry->message = memory_printf("the host has no %s%sdevice %s%s%s", label, *label ? " " : "",
                                    entry->target_text, meaning,
                                    hubs ? ", except hubs, which cannot be assigned" : "");
     free(meaning);
@@ -184,12 +195,19 @@ static void action_attach_add_step(struct planner *planner, const struct action_
                                    const struct device *device) {
     const struct backend_type *backend = backend_type(ref->action->backend);
     struct backend_options options = choose_options(planner, ref, device);
-    backend->take_place(&planner->guest, device, &options);
+    size_t count = backend_count(backend, device, &options);
     struct plan_entry *entry = planner_add(planner, ref, PLAN_STEP, device);
-    entry->xml = backend_xml(backend, device, &options);
-    entry->place = options.place;
-    entry->note =
-        backend->note_place ? backend->note_place(&planner->guest, device, &options) : NULL;
+    for (size_t index = 0; index < count; index++) {
+        if (backend_has_element(planner->domain, backend, device, index))
+            continue;
+        choose_take_place(&planner->guest, backend, device, &options);
+        planner_add_element(entry, backend_xml(backend, device, &options, index));
+        if (entry->element_count > 1)
+            continue;
+        entry->place = options.place;
+        entry->note =
+            backend->note_place ? backend->note_place(&planner->guest, device, &options) : NULL;
+    }
     entry->take_from = judge_holder(&planner->judge, device);
     if (entry->take_from)
         entry->message = memory_printf("detach from VM '%s', then attach: its guest is asked",
@@ -237,6 +255,16 @@ static bool action_attach_refuse_unit(struct planner *planner, const struct acti
     return places.refusal != REFUSED_NOT;
 }
 
+/* By this backend or another one. */
+static void action_attach_skip_attached(struct planner *planner, const struct action_ref *ref,
+                                        const struct device *device) {
+    enum backend backend = backend_hostdev_of(planner->domain, device)->backend;
+    planner_add(planner, ref, PLAN_SKIPPED, device)->message =
+        backend == ref->action->backend || !backend_has_bus_only(backend_type(backend), device->bus)
+            ? memory_strdup("the VM has it already")
+            : memory_printf("the VM has it already, as %s", syntax_backend_text(backend));
+}
+
 /* One device, or with its group: all of them or none. */
 static void action_attach_plan_unit(struct planner *planner, const struct action_ref *ref,
                                     const struct device *device) {
@@ -245,9 +273,8 @@ static void action_attach_plan_unit(struct planner *planner, const struct action
     for (size_t i = 0; !refused && i < unit.count; i++) {
         if (*planner_mark(planner, unit.list[i]) & MARK_ATTACH)
             continue;
-        if (planner_is_attached(planner, unit.list[i]))
-            planner_add(planner, ref, PLAN_SKIPPED, unit.list[i])->message =
-                memory_strdup("the VM has it already");
+        if (planner_is_attached(planner, ref->action, unit.list[i]))
+            action_attach_skip_attached(planner, ref, unit.list[i]);
         else
             action_attach_add_step(planner, ref, unit.list[i]);
     }
@@ -291,13 +318,14 @@ static void action_attach_plan_any(struct planner *planner, const struct action_
 }
 
 /* A device that the target means and this backend cannot hand over. */
-static struct verdict action_attach_wrong_bus(const struct action_ref *ref, const char *subject,
+static struct verdict action_attach_wrong_bus(const struct planner *planner,
+                                              const struct action_ref *ref, const char *subject,
                                               const struct device *device) {
-    return verdict_refuse(
-        REFUSED_BUS,
-        memory_printf("%s is a %s device, and the rule says 'as %s'", subject,
-                      device_bus(device->bus)->label, syntax_backend_text(ref->action->backend)),
-        memory_printf("write 'as %s'", syntax_backend_text(backend_of_bus(device->bus)->backend)));
+    return verdict_refuse(REFUSED_BUS,
+                          memory_printf("%s is a %s device, and the rule says 'as %s'", subject,
+                                        device_bus(device->bus)->label,
+                                        syntax_backend_text(ref->action->backend)),
+                          backend_hint(planner->request->host, device));
 }
 
 /* The target says what is behind a hub, in its own words or in those of a definition. */
@@ -342,7 +370,7 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
         action_attach_skip_parked(planner, ref);
         return;
     }
-    enum bus bus = backend_type(ref->action->backend)->bus;
+    const struct backend_type *backend = backend_type(ref->action->backend);
     struct device_list matched = planner_matching(planner, ref->target), devices = {0};
     const struct device *wrong_bus = NULL;
     size_t of_bus = 0;
@@ -350,8 +378,8 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     for (size_t i = 0; i < matched.count; i++) {
         const struct device *device = matched.list[i];
         bool leaving = planner_is_unplugged(planner, device);
-        of_bus += device->bus == bus;
-        if (device->bus == bus && !leaving)
+        of_bus += backend_has_bus(backend, device->bus);
+        if (backend_has_bus(backend, device->bus) && !leaving)
             planner_list_add(&devices, device);
         else if (!leaving && !wrong_bus)
             wrong_bus = device;
@@ -370,7 +398,7 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
                 action_attach_plan_unit(planner, ref, devices.list[i]);
         else if (wrong_bus && !only_hubs)
             planner_refuse(planner, ref, wrong_bus,
-                           action_attach_wrong_bus(ref, wrong_bus->address, wrong_bus));
+                           action_attach_wrong_bus(planner, ref, wrong_bus->address, wrong_bus));
         else if (planner_unplugged_device(planner) && !plan_has_option(ref->action, OPTION_WITHIN))
             action_attach_skip_leaving(planner, ref);
         else if (!only_hubs || !plugged || !plugged->is_bridge) /* else what is behind it comes */
@@ -380,9 +408,9 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
                 planner_omit(
                     planner, ref, matched.list[i],
                     verdict_refuse(REFUSED_ABSENT, memory_strdup("it leaves the host"), NULL));
-            else if (matched.list[i]->bus != bus)
+            else if (!backend_has_bus(backend, matched.list[i]->bus))
                 planner_omit(planner, ref, matched.list[i],
-                             action_attach_wrong_bus(ref, "it", matched.list[i]));
+                             action_attach_wrong_bus(planner, ref, "it", matched.list[i]));
     }
     planner->judge.may_take = false;
     planner_list_finish(&devices);

@@ -42,9 +42,12 @@ static void action_detach_plan_devices(struct planner *planner, const struct act
                                                       "before it"),
                                         NULL));
         } else if (!(*planner_mark(planner, device) & MARK_DETACH)) {
-            const struct domain_hostdev *hostdev = backend_hostdev_of(planner->domain, device);
-            planner_add(planner, ref, PLAN_STEP, device)->xml = backend_detach_xml(hostdev);
-            guest_leave(&planner->guest, &hostdev->place);
+            struct plan_entry *entry = planner_add(planner, ref, PLAN_STEP, device);
+            for (const struct domain_hostdev *hostdev = NULL;
+                 (hostdev = backend_next_hostdev(planner->domain, device, hostdev));) {
+                planner_add_element(entry, backend_detach_xml(hostdev));
+                guest_leave(&planner->guest, &hostdev->place);
+            }
         }
     }
 }
@@ -58,7 +61,7 @@ void action_detach_plan(struct planner *planner, const struct action_ref *ref) {
         const struct device *device = matched.list[i];
         if (taken && planner_is_unplugged(planner, device))
             continue;
-        if (planner_is_attached(planner, device))
+        if (backend_hostdev_of(planner->domain, device))
             planner_list_add(&held, device);
         else
             planner_omit(

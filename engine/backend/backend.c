@@ -1,8 +1,10 @@
 #include "engine/backend/backend.h"
 
+#include "engine/model/address.h"
 #include "lexer/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const struct backend_type *const backend_types[BACKEND_COUNT] = {
 #define BACKEND(name, ...) [BACKEND_##name] = &backend_type_##name,
@@ -13,11 +15,78 @@ const struct backend_type *backend_type(enum backend backend) {
     return backend_types[backend];
 }
 
+bool backend_has_bus(const struct backend_type *type, enum bus bus) {
+    return syntax_backend(type->backend)->bus & 1U << bus;
+}
+
+bool backend_has_bus_only(const struct backend_type *type, enum bus bus) {
+    return syntax_backend(type->backend)->bus == 1U << bus;
+}
+
 const struct backend_type *backend_of_bus(enum bus bus) {
     enum backend backend = BACKEND_NONE + 1;
-    while (backend + 1 < BACKEND_COUNT && backend_types[backend]->bus != bus)
+    while (backend + 1 < BACKEND_COUNT && !backend_has_bus(backend_types[backend], bus))
         backend++;
     return backend_types[backend];
+}
+
+/* --- what a device can be attached as */
+
+/* What vfio-pci does not accept, the host's own drivers may. */
+static bool backend_is_obstructed(const struct backend_type *type, const struct device *device) {
+    return type->needs_iommu &&
+           (device->obstacle == OBSTACLE_DOMAIN || device->obstacle == OBSTACLE_FIRMWARE ||
+            device->obstacle == OBSTACLE_KERNEL);
+}
+
+static bool backend_can_present(const struct backend_type *type, const struct host *host,
+                                const struct device *device) {
+    if (device->is_bridge || !backend_has_bus(type, device->bus) ||
+        backend_is_obstructed(type, device))
+        return false;
+    if (!type->judge_device)
+        return true;
+    struct verdict verdict = type->judge_device(host, device, NULL);
+    bool can = verdict.refusal == REFUSED_NOT;
+    verdict_finish(&verdict);
+    return can;
+}
+
+backend_set backend_presenting(const struct host *host, const struct device *device) {
+    backend_set set = 0;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        if (backend_can_present(backend_types[backend], host, device))
+            set |= 1U << backend;
+    return set;
+}
+
+char *backend_set_text(backend_set set) {
+    char *text = memory_strdup("");
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        if (set & 1U << backend)
+            memory_append(&text, "%s%s", *text ? ", " : "", syntax_backend_text(backend));
+    return text;
+}
+
+char *backend_hint(const struct host *host, const struct device *device) {
+    backend_set set = backend_presenting(host, device);
+    char *names = backend_set_text(set);
+    char *hint = !set ? memory_strdup("nothing after 'as' can attach this device: name "
+                                      "another one")
+                 : set & (set - 1) ? memory_printf("it can be attached as %s", names)
+                                   : memory_printf("write 'as %s'", names);
+    free(names);
+    return hint;
+}
+
+struct verdict backend_judge_device(const struct backend_type *type, const struct host *host,
+                                    const struct device *device,
+                                    const struct backend_options *options) {
+    struct verdict verdict =
+        type->judge_device ? type->judge_device(host, device, options) : (struct verdict){0};
+    if (verdict.refusal && !verdict.hint)
+        verdict.hint = backend_hint(host, device);
+    return verdict;
 }
 
 /* Options whose element or attribute an older libvirt does not know, and leaves out in silence. */
@@ -47,12 +116,19 @@ struct verdict backend_judge_options(const struct backend_options *options) {
     return (struct verdict){0};
 }
 
+/* --- its elements */
+
+size_t backend_count(const struct backend_type *type, const struct device *device,
+                     const struct backend_options *options) {
+    return type->count_elements ? type->count_elements(device, options) : 1;
+}
+
 char *backend_xml(const struct backend_type *type, const struct device *device,
-                  const struct backend_options *options) {
+                  const struct backend_options *options, size_t index) {
     char *xml = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&xml, &size);
-    bool written = type->write_xml(out, device, options);
+    bool written = type->write_xml(out, device, options, index);
     memory_stream_close(out, &xml);
     if (written)
         return xml;
@@ -60,21 +136,25 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
     return NULL;
 }
 
+size_t backend_index_of(const struct domain_hostdev *hostdev, const struct device *device) {
+    const struct backend_type *type = backend_type(hostdev->backend);
+    size_t index = 0, count = backend_count(type, device, NULL);
+    while (index < count && !type->is_element(hostdev, device, index))
+        index++;
+    return index;
+}
+
 char *backend_detach_xml(const struct domain_hostdev *hostdev) {
     const struct backend_type *type = backend_type(hostdev->backend);
-    char address[sizeof hostdev->address], *xml = NULL;
-    struct device named = {.bus = hostdev->bus,
-                           .address = address,
-                           .id = hostdev->id,
-                           .bus_number = hostdev->bus_number,
-                           .device_number = hostdev->device_number};
+    char *xml = NULL;
     size_t size = 0;
-    snprintf(address, sizeof address, "%s", hostdev->address);
-    if (!type->write_detach)
-        return backend_xml(type, &named, NULL);
     FILE *out = memory_stream(&xml, &size);
-    bool written = type->write_detach(out, hostdev);
+    struct device *named = backend_gone_device(hostdev);
+    bool written = type->write_detach ? type->write_detach(out, hostdev)
+                                      : type->write_xml(out, named, NULL, 0);
     memory_stream_close(out, &xml);
+    device_finish(named);
+    free(named);
     if (written)
         return xml;
     free(xml);
@@ -82,22 +162,116 @@ char *backend_detach_xml(const struct domain_hostdev *hostdev) {
 }
 
 bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device) {
-    return hostdev->bus == device->bus &&
-           backend_type(hostdev->backend)->is_hostdev(hostdev, device);
+    const struct backend_type *type = backend_type(hostdev->backend);
+    return backend_has_bus(type, device->bus) &&
+           backend_index_of(hostdev, device) < backend_count(type, device, NULL);
 }
 
-const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,
-                                                const struct device *device) {
-    for (size_t i = 0; i < domain->hostdev_count; i++)
+const struct domain_hostdev *backend_next_hostdev(const struct domain *domain,
+                                                  const struct device *device,
+                                                  const struct domain_hostdev *last) {
+    for (size_t i = last ? (size_t)(last - domain->hostdevs) + 1 : 0; i < domain->hostdev_count;
+         i++)
         if (backend_is_hostdev(&domain->hostdevs[i], device))
             return &domain->hostdevs[i];
     return NULL;
 }
 
+const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,
+                                                const struct device *device) {
+    return backend_next_hostdev(domain, device, NULL);
+}
+
 const struct device *backend_device_of(const struct host *host,
                                        const struct domain_hostdev *hostdev) {
-    for (size_t i = 0; i < host->count; i++)
-        if (backend_is_hostdev(hostdev, &host->devices[i]))
-            return &host->devices[i];
-    return NULL;
+    const struct backend_type *type = backend_type(hostdev->backend);
+    const struct device *best = NULL;
+    size_t least = 0;
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *device = &host->devices[i];
+        if (!backend_is_hostdev(hostdev, device))
+            continue;
+        size_t count = backend_count(type, device, NULL);
+        if (!best || count < least || (count == least && best->bus == BUS_PCI)) {
+            best = device;
+            least = count;
+        }
+    }
+    return best;
+}
+
+bool backend_has_element(const struct domain *domain, const struct backend_type *type,
+                         const struct device *device, size_t index) {
+    for (size_t i = 0; i < domain->hostdev_count; i++)
+        if (domain->hostdevs[i].backend == type->backend &&
+            type->is_element(&domain->hostdevs[i], device, index))
+            return true;
+    return false;
+}
+
+bool backend_has_all(const struct domain *domain, const struct backend_type *type,
+                     const struct device *device, const struct backend_options *options) {
+    size_t count = backend_has_bus(type, device->bus) ? backend_count(type, device, options) : 0;
+    size_t had = 0;
+    while (had < count && backend_has_element(domain, type, device, had))
+        had++;
+    return count && had == count;
+}
+
+/* --- elements that outlive their device */
+
+static const char backend_alias[] = "ua-virt-rules-";
+
+void backend_write_alias(FILE *out, enum backend backend, const struct device *device,
+                         size_t index) {
+    fprintf(out, "  <alias name='%s%s-", backend_alias, syntax_backend_text(backend));
+    for (const char *c = device->address; *c; c++)
+        putc(*c == ':' ? '_' : *c == '.' ? '-' : *c, out);
+    fprintf(out, "-%zu'/>\n", index);
+}
+
+/* "1-1-4-0": behind a USB bus number and its '-' all are ports. */
+static bool backend_read_address(const char *text, size_t length, enum bus *bus, char *address,
+                                 size_t size) {
+    bool has_domain, has_colon = memchr(text, '_', length);
+    size_t ports = has_colon ? 0 : strcspn(text, "-") + 1;
+    if (length >= size)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        address[i] = text[i] == '_' ? ':' : text[i] == '-' && i >= ports ? '.' : text[i];
+    address[length] = '\0';
+    *bus = has_colon ? BUS_PCI : BUS_USB;
+    return has_colon ? address_is_pci(address, &has_domain) : address_is_usb(address);
+}
+
+bool backend_read_alias(const char *alias, enum backend backend, enum bus *bus, char *address,
+                        size_t size) {
+    const char *name = syntax_backend_text(backend), *last = strrchr(alias, '-');
+    size_t prefix = sizeof backend_alias - 1, length = strlen(name);
+    if (strncmp(alias, backend_alias, prefix) != 0 || strncmp(alias + prefix, name, length) != 0 ||
+        alias[prefix + length] != '-')
+        return false;
+    const char *text = alias + prefix + length + 1;
+    return last > text && backend_read_address(text, (size_t)(last - text), bus, address, size);
+}
+
+struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
+    char address[BACKEND_ALIAS_SIZE];
+    struct device *device = memory_zalloc(sizeof *device);
+    enum bus bus = hostdev->bus;
+    if (backend_read_alias(hostdev->alias, hostdev->backend, &bus, address, sizeof address))
+        ;
+    else if (bus == BUS_USB)
+        snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
+    else
+        snprintf(address, sizeof address, "%s", hostdev->address);
+    *device = (struct device){.bus = bus,
+                              .address = memory_strdup(address),
+                              .id = hostdev->id,
+                              .name = memory_strdup("(unplugged)"),
+                              .iommu_group = -1,
+                              .numa_node = -1,
+                              .bus_number = hostdev->bus_number,
+                              .device_number = hostdev->device_number};
+    return device;
 }

@@ -20,7 +20,7 @@ struct backend_options {
     bool goes_along; /* the device goes with the group of the one that the rule selects, whose ROM
                         it does not get */
     unsigned long libvirt_version; /* of the daemon: 9000000 is 9.0.0; 0: unknown */
-    struct guest_place place;      /* from take_place() */
+    struct guest_place place;      /* from take_place(), of the element that is written */
 };
 
 /* A device that finds no place in the guest. */
@@ -29,23 +29,40 @@ struct backend_need {
     const struct guest *guest; /* what is left of it */
     const struct device *device;
     const struct backend_options *options;
-    size_t needed, placed; /* of the devices that go to the VM together */
+    size_t needed, placed; /* of the elements that go to the VM together */
 };
 
+/*
+ * A device is handed over as one or more elements of the domain XML: one of a PCI function, one for
+ * each tty of a USB device. They are counted from 0, and `index` is always one of them.
+ * `options` may be NULL: none.
+ */
 struct backend_type {
     enum backend backend;
-    enum bus bus; /* of the devices that it assigns */
     /* libvirt unbinds the host's driver before the attach unless the action says 'unmanaged': a run
      * notes the driver, and binds it again when the device comes back. */
     bool unbinds_driver;
+    /* VFIO gives the device to the VM: it needs an IOMMU group whose other devices are free, and a
+     * device that vfio-pci accepts. */
+    bool needs_iommu;
+    /* The device stays the host's, and gives a part of itself to each of several VMs: neither the
+     * host's use of it nor a part that another VM has refuses it. */
+    bool shares_device;
 
+    /* Whether such a device can be presented so, whoever uses it now: REFUSED_BACKEND says what
+     * it lacks. Its hint is filled in by backend_judge_device() where there is none. NULL: every
+     * device of its buses can. */
+    struct verdict (*judge_device)(const struct host *host, const struct device *device,
+                                   const struct backend_options *options);
+    /* How many elements the device has. NULL: one. */
+    size_t (*count_elements)(const struct device *device, const struct backend_options *options);
     /*
-     * Writes the XML element that attaches the device (formatdomain.html). `options` may be NULL.
-     * Two spaces of indentation, one element a line, no last newline. Returns false when the
-     * device's address is not well formed.
+     * Writes an element (formatdomain.html) that attaches it. Two spaces of indentation, one XML
+     * element a line, no last newline. Returns false when there is no such element, or the device's
+     * address is not well formed.
      */
-    bool (*write_xml)(FILE *out, const struct device *device,
-                      const struct backend_options *options);
+    bool (*write_xml)(FILE *out, const struct device *device, const struct backend_options *options,
+                      size_t index);
     /*
      * Writes the element that detaches a hostdev, with all that libvirt compares before it takes
      * one out (src/conf/domain_conf.c, 9.0): of a disk the target (virDomainDiskByTarget()), of a
@@ -56,12 +73,14 @@ struct backend_type {
      * libvirt compares the <source> alone (virDomainHostdevMatch()).
      */
     bool (*write_detach)(FILE *out, const struct domain_hostdev *hostdev);
-    /* Whether the hostdev, which is of this backend and bus, is that device. */
-    bool (*is_hostdev)(const struct domain_hostdev *hostdev, const struct device *device);
+    /* Whether the hostdev, which is of this backend, is that element of the device. */
+    bool (*is_element)(const struct domain_hostdev *hostdev, const struct device *device,
+                       size_t index);
     /* Why no such device can be attached to this VM. NULL: there is no such reason. */
     struct verdict (*judge_vm)(const struct domain *domain);
-    /* Takes a place in the guest for the device, and notes it in the options: see guest_take_pci()
-     * and guest_take_usb(). False: none is left. */
+    /* Takes a place in the guest for an element of the device, and notes it in the options: see
+     * guest_take_pci() and guest_take_usb(). False: none is left. NULL: it needs none, or libvirt
+     * finds one. */
     bool (*take_place)(struct guest *guest, const struct device *device,
                        struct backend_options *options);
     /* The refusal when that was so. */
@@ -77,28 +96,85 @@ struct backend_type {
 
 /* The row of a word after 'as'. */
 const struct backend_type *backend_type(enum backend backend);
+/* Whether its devices are on that bus, and on no other. */
+bool backend_has_bus(const struct backend_type *type, enum bus bus);
+bool backend_has_bus_only(const struct backend_type *type, enum bus bus);
 /* The first backend of words.def for devices of that bus, for where no rule names one. */
 const struct backend_type *backend_of_bus(enum bus bus);
 
+/* --- what a device can be attached as */
+
+/* A set of backends, a bit each: 1 << BACKEND_USB. */
+typedef unsigned backend_set;
+
+/* Those that can present the device, whoever uses it now. */
+backend_set backend_presenting(const struct host *host, const struct device *device);
+/* "usb, serial", in the order of words.def, for the caller to free; "" of none. */
+char *backend_set_text(backend_set set);
+/* What to write instead of another backend: "it can be attached as usb, serial". The caller frees
+ * it. */
+char *backend_hint(const struct host *host, const struct device *device);
+/* Whether this backend, of the device's bus, can: REFUSED_BACKEND, with a hint what can. */
+struct verdict backend_judge_device(const struct backend_type *type, const struct host *host,
+                                    const struct device *device,
+                                    const struct backend_options *options);
 /* Whether the daemon is new enough for all of the options. */
 struct verdict backend_judge_options(const struct backend_options *options);
 
-/* The element as one string that the caller frees; NULL: the address is not well formed. */
+/* --- its elements */
+
+size_t backend_count(const struct backend_type *type, const struct device *device,
+                     const struct backend_options *options);
+/* The element as one string that the caller frees; NULL: there is none, see write_xml(). */
 char *backend_xml(const struct backend_type *type, const struct device *device,
-                  const struct backend_options *options);
+                  const struct backend_options *options, size_t index);
 /* The element that detaches what a VM has, for the caller to free: see write_detach(). */
 char *backend_detach_xml(const struct domain_hostdev *hostdev);
+/* Which element of the device the hostdev is; their number: none. */
+size_t backend_index_of(const struct domain_hostdev *hostdev, const struct device *device);
 
 /*
- * Whether the hostdev is that device. A USB hostdev is compared by all that the XML has of id, bus
- * and device number. So it is not the device that was plugged in again under another number.
+ * Whether the hostdev is an element of that device, of whatever backend. A USB hostdev is compared
+ * by all that the XML has of id, bus and device number. So it is not the device that was plugged in
+ * again under another number.
  */
 bool backend_is_hostdev(const struct domain_hostdev *hostdev, const struct device *device);
-/* The device of the host that the hostdev is, or NULL. */
+/* The device of the host that the hostdev is an element of, or NULL. Of several, as of a USB stick
+ * and the SCSI device on it, the one with the fewest elements; then a USB one. */
 const struct device *backend_device_of(const struct host *host,
                                        const struct domain_hostdev *hostdev);
-/* The domain's hostdev that is the device, or NULL. */
+/* The domain's first hostdev that is an element of the device, or NULL. */
 const struct domain_hostdev *backend_hostdev_of(const struct domain *domain,
                                                 const struct device *device);
+/* The next one after that; `last` NULL: the first. NULL: there is none left. */
+const struct domain_hostdev *backend_next_hostdev(const struct domain *domain,
+                                                  const struct device *device,
+                                                  const struct domain_hostdev *last);
+/* Whether the domain has that element, or all elements, of which there is one at least. */
+bool backend_has_element(const struct domain *domain, const struct backend_type *type,
+                         const struct device *device, size_t index);
+bool backend_has_all(const struct domain *domain, const struct backend_type *type,
+                     const struct device *device, const struct backend_options *options);
+
+/* --- elements that outlive their device */
+
+/*
+ * libvirt keeps an element that names a file of the host, or a SCSI device, when the device goes,
+ * and nothing tells then what it was. So what is attached in that way carries an alias of ours
+ * (libvirt 3.9 and later keep one that begins with "ua-"), of the backend, the address and the
+ * index: "ua-virt-rules-serial-1-1-4-0". In it '_' is a ':' of the address and '-' a '.', for
+ * libvirt knows letters, digits, '-' and '_' alone.
+ */
+enum { BACKEND_ALIAS_SIZE = 64 };
+/* "  <alias name='...'/>\n". */
+void backend_write_alias(FILE *out, enum backend backend, const struct device *device,
+                         size_t index);
+/* Whether the alias is one of these, and of which device: for the caller. */
+bool backend_read_alias(const char *alias, enum backend backend, enum bus *bus, char *address,
+                        size_t size);
+
+/* The device that a hostdev was an element of, as far as its XML tells: the id and numbers of USB,
+ * "bus/device" as its address, or what the alias says. device_finish() and free() end it. */
+struct device *backend_gone_device(const struct domain_hostdev *hostdev);
 
 #endif

@@ -9,8 +9,9 @@
  * other device has got the number since. A bus number of 0 is unknown: then by the id alone. An
  * address without a port means any free port of that controller (libvirt 2.1). */
 static bool backend_usb_write_xml(FILE *out, const struct device *device,
-                                  const struct backend_options *options) {
+                                  const struct backend_options *options, size_t index) {
     static const struct backend_options none;
+    (void)index;
     options = options ? options : &none;
     const struct guest_place *place = &options->place;
     const struct action_option *reset = syntax_find_option(options->list, OPTION_GUEST_RESET);
@@ -36,8 +37,9 @@ static bool backend_usb_write_xml(FILE *out, const struct device *device,
     return true;
 }
 
-static bool backend_usb_is_hostdev(const struct domain_hostdev *hostdev,
-                                   const struct device *device) {
+static bool backend_usb_is_element(const struct domain_hostdev *hostdev,
+                                   const struct device *device, size_t index) {
+    (void)index;
     bool has_id = hostdev->id.vendor || hostdev->id.device;
     if (has_id &&
         (hostdev->id.vendor != device->id.vendor || hostdev->id.device != device->id.device))
@@ -205,9 +207,8 @@ static char *backend_usb_note_place(const struct guest *guest, const struct devi
 
 const struct backend_type backend_type_USB = {
     .backend = BACKEND_USB,
-    .bus = BUS_USB,
     .write_xml = backend_usb_write_xml,
-    .is_hostdev = backend_usb_is_hostdev,
+    .is_element = backend_usb_is_element,
     .judge_vm = backend_usb_judge_vm,
     .take_place = backend_usb_take_place,
     .refuse_place = backend_usb_refuse_place,

@@ -51,11 +51,12 @@ static void backend_vfio_write_rom(FILE *out, const struct backend_options *opti
 
 /* Without <driver> libvirt before 1.1.3 uses KVM's old device assignment. */
 static bool backend_vfio_write_xml(FILE *out, const struct device *device,
-                                   const struct backend_options *options) {
+                                   const struct backend_options *options, size_t index) {
     static const struct backend_options none;
     uint32_t part[3]; /* domain, bus, slot */
     bool has_domain = false;
     const char *function = NULL; /* "." and its digit */
+    (void)index;
     options = options ? options : &none;
     if (!address_is_pci(device->address, &has_domain) || !has_domain ||
         !(function = text_parse_numbers(device->address, 16, ':', part, 3)))
@@ -78,8 +79,9 @@ static bool backend_vfio_write_xml(FILE *out, const struct device *device,
     return true;
 }
 
-static bool backend_vfio_is_hostdev(const struct domain_hostdev *hostdev,
-                                    const struct device *device) {
+static bool backend_vfio_is_element(const struct domain_hostdev *hostdev,
+                                    const struct device *device, size_t index) {
+    (void)index;
     return strcmp(hostdev->address, device->address) == 0;
 }
 
@@ -116,10 +118,10 @@ static struct verdict backend_vfio_refuse_place(const struct backend_need *need)
 
 const struct backend_type backend_type_VFIO = {
     .backend = BACKEND_VFIO,
-    .bus = BUS_PCI,
     .unbinds_driver = true,
+    .needs_iommu = true,
     .write_xml = backend_vfio_write_xml,
-    .is_hostdev = backend_vfio_is_hostdev,
+    .is_element = backend_vfio_is_element,
     .take_place = backend_vfio_take_place,
     .refuse_place = backend_vfio_refuse_place,
 };

@@ -15,6 +15,7 @@
     ROW(REFUSED_TOO_FEW, "too-few", CHECK_DEVICE_ABSENT)                                           \
     ROW(REFUSED_NEVER, "never", CHECK_VOID_BY_NEVER)                                               \
     ROW(REFUSED_BUS, "wrong-bus", CHECK_DEVICE_UNPASSABLE)                                         \
+    ROW(REFUSED_BACKEND, "wrong-backend", CHECK_DEVICE_UNPASSABLE)                                 \
     ROW(REFUSED_BRIDGE, "bridge", CHECK_DEVICE_UNPASSABLE)                                         \
     ROW(REFUSED_HOST_USE, "in-use-by-host", CHECK_DEVICE_UNPASSABLE)                               \
     ROW(REFUSED_UNKNOWN_USE, "unknown-use", CHECK_DEVICE_UNPASSABLE)                               \

@@ -195,7 +195,7 @@ static bool command_devices_is_obstacle(enum refusal refusal) {
 static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
     const struct backend_type *backend = backend_of_bus(device->bus);
-    struct verdict verdict = judge_device(&listing->judge, device, backend, false);
+    struct verdict verdict = judge_device(&listing->judge, device, backend, NULL, false);
     if (verdict.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, verdict.message);
@@ -298,7 +298,7 @@ static struct json_object *command_devices_device_json(struct listing *listing,
                                                        const struct device *device) {
     struct json_object *object = text_json_object();
     struct verdict verdict =
-        judge_device(&listing->judge, device, backend_of_bus(device->bus), false);
+        judge_device(&listing->judge, device, backend_of_bus(device->bus), NULL, false);
     char *selector = selector_text(&listing->selector, device);
     command_devices_put_facts(object, device);
     text_json_add(object, "passable", text_json_boolean(!verdict.refusal));

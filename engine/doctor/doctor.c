@@ -155,7 +155,7 @@ bool doctor_wants_bus(const struct doctor *doctor, enum bus bus) {
     for (size_t i = 0; i < doctor->program->rule_count; i++)
         for (const struct action *action = doctor->program->rules[i]->actions; action;
              action = action->next)
-            if (action->verb == VERB_ATTACH && backend_type(action->backend)->bus == bus)
+            if (action->verb == VERB_ATTACH && backend_has_bus(backend_type(action->backend), bus))
                 return true;
     return false;
 }

@@ -26,10 +26,11 @@ struct domain_xml_device {
     bool is_hostdev;
     bool takes_bus_from_address; /* an <interface type='hostdev'>: the source says pci or usb */
     bool has_source;
-    struct domain_hostdev hostdev;
-    char element[ELEMENT_SIZE]; /* its name */
-    char label[ELEMENT_SIZE];   /* what its <target> is called: "vda", "vnet0" */
-    size_t first_use;           /* of the domain's uses, the first that is this element's */
+    struct domain_hostdev hostdev; /* which owns its path */
+    bool is_kept;                  /* it is the last one of the domain's hostdevs */
+    char element[ELEMENT_SIZE];    /* its name */
+    char label[ELEMENT_SIZE];      /* what its <target> is called: "vda", "vnet0" */
+    size_t first_use;              /* of the domain's uses, the first that is this element's */
     /* A controller: the model, and whether it is of PCI or USB; else "". */
     enum { NO_CONTROLLER, PCI_CONTROLLER, USB_CONTROLLER } controller;
     char model[ELEMENT_SIZE];    /* "": none */
@@ -295,14 +296,20 @@ static void domain_xml_read_paths(struct domain_xml_reader *reader, const XML_Ch
         domain_xml_read_path(reader, attributes[1]);
 }
 
-/* For people, at the end of an element, when its <target> is known. */
+/* For people; the caller frees it. */
+static char *domain_xml_element_text(const struct domain_xml_device *device) {
+    return memory_printf("%s%s%s", device->element, *device->label ? " " : "", device->label);
+}
+
+/* At the end of an element, when its <target> is known. */
 static void domain_xml_name_uses(struct domain_xml_reader *reader) {
     const struct domain_xml_device *device = &reader->device;
     struct domain *domain = reader->domain;
 
-    for (size_t i = device->first_use; i < domain->use_count; i++)
-        domain->uses[i].element =
-            memory_printf("%s%s%s", device->element, *device->label ? " " : "", device->label);
+    for (size_t i = device->first_use; i < domain->use_count; i++) {
+        domain->uses[i].element = domain_xml_element_text(device);
+        domain->uses[i].hostdev = device->is_kept ? domain->hostdev_count : 0;
+    }
 }
 
 static void domain_xml_start_device_target(struct domain_xml_reader *reader,
@@ -546,7 +553,9 @@ static void domain_xml_keep_hostdev(struct domain_xml_reader *reader) {
     domain->hostdevs =
         memory_grow(domain->hostdevs, domain->hostdev_count, sizeof *domain->hostdevs);
     reader->device.hostdev.place = reader->device.place;
+    reader->device.hostdev.element = domain_xml_element_text(&reader->device);
     domain->hostdevs[domain->hostdev_count++] = reader->device.hostdev;
+    reader->device.is_kept = true;
 }
 
 static void domain_xml_keep_controller(struct domain_xml_reader *reader) {
@@ -570,6 +579,9 @@ static void domain_xml_end_device(struct domain_xml_reader *reader) {
         device->place.kind = GUEST_PLACE_SOME_USB;
     if (device->is_hostdev && device->has_source)
         domain_xml_keep_hostdev(reader);
+    else
+        free(device->hostdev.path);
+    device->hostdev.path = NULL;
     domain_xml_keep_controller(reader);
     if (device->is_hub)
         guest_add_hub(guest, &device->place);
@@ -798,6 +810,7 @@ int domain_xml_parse(struct domain *domain, const char *xml, size_t size, struct
         memory_fail();
     int status = domain_xml_read(reader, xml ? xml : "", xml ? size : 0);
     XML_ParserFree(reader->parser);
+    free(reader->device.hostdev.path);
     free(reader->text);
     free(reader);
     if (status != 0)

@@ -49,6 +49,10 @@ void domain_finish(struct domain *domain) {
     free(domain->title);
     free(domain->uuid);
     free(domain->machine);
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        free(domain->hostdevs[i].path);
+        free(domain->hostdevs[i].element);
+    }
     free(domain->hostdevs);
     *domain = (struct domain){.id = -1};
 }

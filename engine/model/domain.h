@@ -9,13 +9,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A host device that the domain has: a <hostdev> or an <interface type='hostdev'>. */
+enum { DOMAIN_UUID_SIZE = 37, DOMAIN_MAC_SIZE = 18 };
+
+/*
+ * A host device that the domain has, whoever gave it: a <hostdev>, an <interface type='hostdev'>,
+ * or an element that names a file of the host: a <disk type='block'>, a <serial type='dev'> of USB
+ * or PCI, an <input type='passthrough'>. What is not said is 0 or "".
+ */
 struct domain_hostdev {
     enum backend backend; /* that writes such an element; never BACKEND_NONE */
-    enum bus bus;
-    char address[32];    /* PCI: "0000:03:00.0"; USB: "" */
-    struct device_id id; /* USB: vendor and product, 0:0 when the XML names none */
-    unsigned bus_number; /* USB: 0 when the XML names none */
+    enum bus bus;         /* of `address`; with a path any of the backend's */
+    char address[32];     /* PCI: "0000:03:00.0"; SCSI: "3:0:0:0"; USB: "" */
+    char *path; /* the file of the host: "/dev/disk/by-id/..."; NULL: the XML names none */
+    char uuid[DOMAIN_UUID_SIZE]; /* of a mediated device, lower case */
+    char mac[DOMAIN_MAC_SIZE];   /* of an interface, lower case */
+    char target[32];             /* of a disk in the guest: "vdb" */
+    char *element;               /* for people: "disk vdb", "serial", "hostdev" */
+    struct device_id id;         /* USB: vendor and product, 0:0 when the XML names none */
+    unsigned bus_number;         /* USB: 0 when the XML names none */
     unsigned device_number;
     char alias[64];           /* "hostdev0", or "" */
     struct guest_place place; /* in the guest */
@@ -41,6 +52,7 @@ struct domain_use {
     char *name;
     char *element; /* for people: "disk vda", "interface vnet0", "serial" */
     bool is_disk;
+    size_t hostdev; /* of the same element, its number in the list, from 1; 0: it has none */
 };
 
 struct domain {
@@ -79,8 +91,6 @@ const char *domain_label(const struct domain *domain);
 
 /* By what a text means a domain, the weakest first. */
 enum domain_fit { FIT_NOT, FIT_TITLE, FIT_NAME, FIT_UUID };
-
-enum { DOMAIN_UUID_SIZE = 37 };
 
 /*
  * Writes the UUID in lower case with dashes. Returns false when the text is not a UUID: 32 hex

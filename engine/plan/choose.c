@@ -23,17 +23,22 @@ struct backend_options choose_options(const struct planner *planner, const struc
 
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
                             const struct device *device) {
-    if (planner_is_assigned(planner, device))
+    if (planner_is_assigned(planner, ref->action, device))
         return (struct verdict){0};
-    struct verdict verdict = judge_device(
-        &planner->judge, device, backend_type(ref->action->backend), ref->action->with_group);
-    if (verdict.refusal)
-        return verdict;
     struct backend_options options = choose_options(planner, ref, device);
-    return backend_judge_options(&options);
+    struct verdict verdict =
+        judge_device(&planner->judge, device, backend_type(ref->action->backend), &options,
+                     ref->action->with_group);
+    return verdict.refusal ? verdict : backend_judge_options(&options);
 }
 
-/* Takes a place for each device that needs one. */
+bool choose_take_place(struct guest *guest, const struct backend_type *backend,
+                       const struct device *device, struct backend_options *options) {
+    options->place = (struct guest_place){.kind = GUEST_PLACE_NONE};
+    return !backend->take_place || backend->take_place(guest, device, options);
+}
+
+/* Takes a place for each element that the VM does not have. */
 static struct verdict choose_take_places(const struct planner *planner, struct guest *guest,
                                          const struct action_ref *ref,
                                          const struct device_list *unit) {
@@ -41,15 +46,20 @@ static struct verdict choose_take_places(const struct planner *planner, struct g
     struct backend_options options, refused;
     struct backend_need need = {.domain = planner->domain, .guest = guest, .options = &refused};
     for (size_t i = 0; i < unit->count; i++) {
-        if (planner_is_assigned(planner, unit->list[i]))
+        if (planner_is_assigned(planner, ref->action, unit->list[i]))
             continue;
         options = choose_options(planner, ref, unit->list[i]);
-        need.needed++;
-        if (backend->take_place(guest, unit->list[i], &options)) {
-            need.placed++;
-        } else if (!need.device) {
-            need.device = unit->list[i];
-            refused = options;
+        size_t count = backend_count(backend, unit->list[i], &options);
+        for (size_t index = 0; index < count; index++) {
+            if (backend_has_element(planner->domain, backend, unit->list[i], index))
+                continue;
+            need.needed++;
+            if (choose_take_place(guest, backend, unit->list[i], &options)) {
+                need.placed++;
+            } else if (!need.device) {
+                need.device = unit->list[i];
+                refused = options;
+            }
         }
     }
     return need.device ? backend->refuse_place(&need) : (struct verdict){0};
@@ -106,7 +116,7 @@ static void choose_device(struct planner *planner, const struct action_ref *ref,
     struct verdict verdict = choose_judge_unit(planner, ref, &unit);
     if (!verdict.refusal) {
         choose_add_unit(planner, ref, choice, devices, &unit);
-    } else if (planner_is_assigned(planner, device)) {
+    } else if (planner_is_assigned(planner, ref->action, device)) {
         /* It is in the VM; the rest of its group gets an entry that says why it cannot follow. */
         choose_add_unit(planner, ref, choice, devices, &alone);
         verdict_finish(&verdict);
@@ -142,7 +152,7 @@ struct choice choose_any(struct planner *planner, const struct action_ref *ref,
     for (enum choose_round round = 0; round < (may_take ? CHOOSE_ROUNDS : CHOOSE_TAKEN); round++)
         for (size_t i = 0; i < devices->count; i++) {
             const struct device *device = devices->list[i];
-            bool is_assigned = planner_is_assigned(planner, device);
+            bool is_assigned = planner_is_assigned(planner, ref->action, device);
             bool is_later = may_take && !is_assigned && choose_is_for_later(planner, ref, device);
             planner->judge.may_take = round == CHOOSE_TAKEN;
             if ((*planner_mark(planner, device) & MARK_CHOSEN) ||

@@ -14,11 +14,15 @@ struct device_list choose_unit(const struct planner *planner, const struct actio
 struct backend_options choose_options(const struct planner *planner, const struct action_ref *ref,
                                       const struct device *device);
 
+/* The backend's take_place(), where it has one. */
+bool choose_take_place(struct guest *guest, const struct backend_type *backend,
+                       const struct device *device, struct backend_options *options);
+
 /* Whether a device of a unit can be attached. One that the VM has or this plan attaches is not
  * judged again. */
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
                             const struct device *device);
-/* Whether the guest has a place left for each device of the unit. */
+/* Whether the guest has a place left for each element of the unit's devices. */
 struct verdict choose_judge_places(const struct planner *planner, const struct action_ref *ref,
                                    const struct device_list *unit);
 

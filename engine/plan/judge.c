@@ -106,7 +106,7 @@ static char *judge_vms_text(const struct rule *rule) {
 
 /* Whether the action attaches this device for itself. */
 static bool judge_is_attached_by(const struct action *action, const struct device *device) {
-    if (action->verb != VERB_ATTACH || backend_type(action->backend)->bus != device->bus)
+    if (action->verb != VERB_ATTACH || !backend_has_bus(backend_type(action->backend), device->bus))
         return false;
     for (const struct target *target = action->targets; target; target = target->next)
         if (match_device(target->device, device))
@@ -180,11 +180,14 @@ static struct verdict judge_refuse_kept(const struct held_device *held,
         memory_strdup(kept->hint));
 }
 
-static struct verdict judge_holders(struct judge *judge, const struct device *device) {
+static struct verdict judge_holders(struct judge *judge, const struct device *device,
+                                    const struct backend_type *backend) {
     const struct held_device *held = judge_held_by_other(judge, device);
     const struct kept_device *kept = held && judge->may_take ? judge_kept(judge, device) : NULL;
     if (kept && kept->message)
         return judge_refuse_kept(held, kept);
+    if (held && backend->shares_device && !held->is_itself)
+        held = NULL;
     if (held && !judge_holder(judge, device))
         return verdict_refuse(
             REFUSED_HELD, memory_printf("VM '%s' %s", domain_label(held->vm), held->text),
@@ -206,7 +209,7 @@ static struct verdict judge_holders(struct judge *judge, const struct device *de
             memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
                           domain_label(unreadable)));
     held = holdings_find(judge_holdings(judge), device, NULL);
-    if (held && held->vm == judge->domain)
+    if (held && held->vm == judge->domain && !backend->shares_device)
         return verdict_refuse(REFUSED_HELD, memory_printf("the VM itself %s", held->text),
                               memory_strdup("the VM would lose that: name another device, or "
                                             "remove that from the VM's definition"));
@@ -352,8 +355,26 @@ static struct verdict judge_group(struct judge *judge, const struct device *devi
 
 /* --- the whole answer */
 
+/* What keeps VFIO from a device keeps no driver of the host from it. */
+static bool judge_is_obstacle(enum obstacle obstacle, const struct backend_type *backend) {
+    switch (obstacle) {
+    case OBSTACLE_NONE:
+        return false;
+    case OBSTACLE_NO_ANSWER:
+        return true;
+    case OBSTACLE_UNKNOWN_USE:
+        return !backend->shares_device;
+    case OBSTACLE_DOMAIN:
+    case OBSTACLE_FIRMWARE:
+    case OBSTACLE_KERNEL:
+        return backend->needs_iommu;
+    }
+    return true;
+}
+
 struct verdict judge_device(struct judge *judge, const struct device *device,
-                            const struct backend_type *backend, bool with_group) {
+                            const struct backend_type *backend,
+                            const struct backend_options *options, bool with_group) {
     static const enum refusal obstacles[] = {
         [OBSTACLE_NO_ANSWER] = REFUSED_NO_ANSWER,     [OBSTACLE_DOMAIN] = REFUSED_DOMAIN,
         [OBSTACLE_UNKNOWN_USE] = REFUSED_UNKNOWN_USE, [OBSTACLE_FIRMWARE] = REFUSED_FIRMWARE,
@@ -369,22 +390,24 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
                               memory_printf("%s is a %s, which cannot be assigned", device->address,
                                             device_bus(device->bus)->bridge),
                               memory_strdup("name the device behind it"));
-    if (device->use)
+    if (device->use && !backend->shares_device)
         return verdict_refuse(
             REFUSED_HOST_USE, memory_printf("the host %s", device->use),
             memory_printf("%s; or name another device: no option overrides this",
                           device->use_hint ? device->use_hint : "free it on the host first"));
-    if (device->obstacle)
+    if (judge_is_obstacle(device->obstacle, backend))
         return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
                               memory_strdup(device->obstacle_hint));
-    verdict = judge_holders(judge, device);
+    verdict = backend_judge_device(backend, judge->host, device, options);
+    if (!verdict.refusal)
+        verdict = judge_holders(judge, device, backend);
     if (verdict.refusal)
         return verdict;
-    if (device->vm_use)
+    if (device->vm_use && !backend->shares_device)
         return verdict_refuse(
             REFUSED_HELD, memory_printf("%s of a VM has it open", device->vm_use),
             memory_strdup("stop that VM, or detach from it what is on the device"));
-    if (syntax_backend(backend->backend)->group)
+    if (backend->needs_iommu)
         verdict = judge_group(judge, device, with_group);
     return verdict.refusal || !backend->judge_vm ? verdict : backend->judge_vm(judge->domain);
 }

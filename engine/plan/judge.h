@@ -55,13 +55,15 @@ extern const struct domain judge_any_vm;
 void judge_finish(struct judge *judge);
 
 /*
- * The strongest reason comes first: a 'never', or harm to the host. `with_group`: the other
+ * The strongest reason comes first: a 'never', or harm to the host. `options` may be NULL: any.
+ * `with_group`: the other
  * endpoints of the IOMMU group go too, and are judged one by one. Free places in the guest are not
  * checked here, but by the backend's take_place(). The caller ends the verdict with
  * verdict_finish().
  */
 struct verdict judge_device(struct judge *judge, const struct device *device,
-                            const struct backend_type *backend, bool with_group);
+                            const struct backend_type *backend,
+                            const struct backend_options *options, bool with_group);
 
 /* The VM that the device is taken from; NULL: it is free, or must not be taken (see `may_take`):
  * the VM has something on it and not the device itself, or cannot be read, or it is kept. */

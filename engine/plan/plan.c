@@ -79,7 +79,9 @@ void plan_finish(struct plan *plan) {
             device_finish(entry->unplugged);
         free(entry->unplugged);
         free(entry->target_text);
-        free(entry->xml);
+        for (size_t j = 0; j < entry->element_count; j++)
+            free(entry->elements[j]);
+        free((void *)entry->elements);
         free(entry->note);
         free(entry->message);
         free(entry->hint);

@@ -49,9 +49,12 @@ struct plan_entry {
      * VM has it. One of the request's `others`. */
     const struct domain *take_from;
     char *target_text; /* the device as written in the rule: "1ac1:089a"; NULL: run */
-    char *xml;         /* <hostdev> text of a step; else NULL */
-    struct guest_place
-        place;     /* of a step that attaches: where libvirt will put it, if that is known */
+    /* The XML of a step: what the VM does not have of the device and gets, or what it has and
+     * loses. A VM that has all of it has the device. */
+    char **elements;
+    size_t element_count;
+    struct guest_place place; /* of a step that attaches: where libvirt will put the first of them,
+                                 if that is known */
     char *note;    /* what a person should know of a step, as that it will be slow; NULL: nothing */
     char *message; /* of a refusal or a skip */
     char *hint;

@@ -131,7 +131,8 @@ static void plan_print_entry(const struct plan *plan, const struct plan_entry *e
         fprintf(out, " [%s]", verdict_name(entry->refusal));
     plan_print_line("hint: ", entry->hint, out);
     if (xml)
-        plan_print_xml(entry->xml, out);
+        for (size_t i = 0; i < entry->element_count; i++)
+            plan_print_xml(entry->elements[i], out);
     plan_print_entry_rule(entry, out, colour);
 }
 
@@ -184,7 +185,10 @@ static struct json_object *plan_print_vm_json(const struct domain *domain) {
 
 static enum bus plan_print_wanted_bus(const struct plan_entry *entry) {
     enum backend backend = entry->action->backend; /* of detach: none */
-    return backend ? backend_type(backend)->bus : BUS_PCI;
+    enum bus bus = BUS_PCI;
+    while (backend && !backend_has_bus(backend_type(backend), bus))
+        bus++;
+    return bus;
 }
 
 /* The id that the rule asks for, when it asks for one id and nothing else. */
@@ -267,6 +271,15 @@ static struct json_object *plan_print_rule_json(const struct plan_entry *entry) 
     return object;
 }
 
+/* The elements, a newline between two of them. */
+static void plan_print_put_xml(struct json_object *object, const struct plan_entry *entry) {
+    char *xml = memory_strdup("");
+    for (size_t i = 0; i < entry->element_count; i++)
+        memory_append(&xml, "%s%s", i ? "\n" : "", entry->elements[i]);
+    text_put_json(object, "xml", *xml ? xml : NULL);
+    free(xml);
+}
+
 static struct json_object *plan_print_entry_json(const struct plan_entry *entry) {
     struct json_object *object = text_json_object();
     bool run = entry->action->verb == VERB_RUN;
@@ -280,7 +293,7 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
     if (run)
         text_json_add(object, "command", plan_print_command_json(entry->action->command));
     if (entry->kind == PLAN_STEP) {
-        text_put_json(object, "xml", entry->xml);
+        plan_print_put_xml(object, entry);
         text_json_add(object, "controller",
                       entry->place.kind == GUEST_PLACE_USB ? text_json_number(entry->place.bus)
                                                            : NULL);

@@ -52,20 +52,6 @@ static struct action_ref plan_unplugged_rule(const struct planner *planner,
     return ref;
 }
 
-static struct device *plan_unplugged_device(const struct domain_hostdev *hostdev) {
-    struct device *device = memory_zalloc(sizeof *device);
-    *device = (struct device){
-        .bus = BUS_USB,
-        .address = memory_printf("%u/%u", hostdev->bus_number, hostdev->device_number),
-        .id = hostdev->id,
-        .name = memory_strdup("(unplugged)"),
-        .iommu_group = -1,
-        .numa_node = -1,
-        .bus_number = hostdev->bus_number,
-        .device_number = hostdev->device_number};
-    return device;
-}
-
 void plan_unplugged_add(struct planner *planner) {
     const struct domain *domain = planner->domain;
     if (!event_can_attach(planner->event->name))
@@ -78,8 +64,8 @@ void plan_unplugged_add(struct planner *planner) {
         if (!ref.rule)
             continue;
         struct plan_entry *entry = planner_add(planner, &ref, PLAN_STEP, NULL);
-        entry->device = entry->unplugged = plan_unplugged_device(hostdev);
-        entry->xml = backend_detach_xml(hostdev);
+        entry->device = entry->unplugged = backend_gone_device(hostdev);
+        planner_add_element(entry, backend_detach_xml(hostdev));
         entry->message =
             memory_strdup("the device was unplugged from the host, and the VM still has it");
         guest_leave(&planner->guest, &hostdev->place);

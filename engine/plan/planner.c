@@ -7,13 +7,24 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
     return &planner->marks[device - planner->request->host->devices];
 }
 
-bool planner_is_attached(const struct planner *planner, const struct device *device) {
-    return backend_hostdev_of(planner->domain, device) != NULL;
+bool planner_is_attached(const struct planner *planner, const struct action *action,
+                         const struct device *device) {
+    const struct backend_options options = {.list = action->options};
+    for (const struct domain_hostdev *one = NULL;
+         (one = backend_next_hostdev(planner->domain, device, one));) {
+        const struct backend_type *type = backend_type(one->backend);
+        bool is_own = one->backend == action->backend;
+        if ((is_own || !type->shares_device) &&
+            backend_has_all(planner->domain, type, device, is_own ? &options : NULL))
+            return true;
+    }
+    return false;
 }
 
-bool planner_is_assigned(const struct planner *planner, const struct device *device) {
+bool planner_is_assigned(const struct planner *planner, const struct action *action,
+                         const struct device *device) {
     return *planner_mark(planner, device) & (MARK_ATTACH | MARK_CHOSEN) ||
-           planner_is_attached(planner, device);
+           planner_is_attached(planner, action, device);
 }
 
 bool planner_may_take(const struct planner *planner, const struct action_ref *ref) {
@@ -47,6 +58,14 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
         *planner_mark(planner, device) |=
             ref->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH;
     return entry;
+}
+
+void planner_add_element(struct plan_entry *entry, char *xml) {
+    if (!xml)
+        return;
+    entry->elements =
+        memory_grow((void *)entry->elements, entry->element_count, sizeof *entry->elements);
+    entry->elements[entry->element_count++] = xml;
 }
 
 void planner_refuse(struct planner *planner, const struct action_ref *ref,

@@ -25,10 +25,12 @@ enum planner_mark {
 };
 
 uint8_t *planner_mark(const struct planner *planner, const struct device *device);
-/* The VM has it. */
-bool planner_is_attached(const struct planner *planner, const struct device *device);
+/* The VM has it: all elements by which the action attaches it, or all of another backend's. */
+bool planner_is_attached(const struct planner *planner, const struct action *action,
+                         const struct device *device);
 /* The VM has it or this plan attaches it, so it need not be judged again. */
-bool planner_is_assigned(const struct planner *planner, const struct device *device);
+bool planner_is_assigned(const struct planner *planner, const struct action *action,
+                         const struct device *device);
 /* Whether the action takes devices that other VMs have: with 'take', when its VM starts. */
 bool planner_may_take(const struct planner *planner, const struct action_ref *ref);
 /* The device that `unplugged` is about; NULL: another event. */
@@ -41,6 +43,8 @@ bool planner_is_unplugged(const struct planner *planner, const struct device *de
 /* `device` NULL: none was found, or the action is about none. Marks the device unless refused. */
 struct plan_entry *planner_add(struct planner *planner, const struct action_ref *ref,
                                enum plan_kind kind, const struct device *device);
+/* One more element of a step. Takes the XML; NULL is left out. */
+void planner_add_element(struct plan_entry *entry, char *xml);
 /* Takes what the verdict owns. */
 void planner_refuse(struct planner *planner, const struct action_ref *ref,
                     const struct device *device, struct verdict verdict);

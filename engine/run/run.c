@@ -310,32 +310,42 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
     return RUN_NEXT;
 }
 
+/* One element after the other, until the guest keeps one. */
+static enum guest_answer run_ask_for_elements(struct run *run, const struct domain *domain,
+                                              const struct plan_entry *entry,
+                                              struct virt_error *result) {
+    enum guest_answer answer = GUEST_RELEASED;
+    struct guest_removal removal = {
+        .virt = run->virt, .clock = run->config->clock, .domain = domain};
+    while (answer == GUEST_RELEASED &&
+           (removal.hostdev = backend_next_hostdev(domain, entry->device, removal.hostdev))) {
+        char *xml = backend_detach_xml(removal.hostdev);
+        removal.xml = xml;
+        answer = guest_removal_wait(&removal, result);
+        free(xml);
+    }
+    return answer;
+}
+
 enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                 struct virt_error *result) {
     struct domain domain;
     if (!run_load_domain(run, &domain))
         return GUEST_STOPPED;
     const struct domain_hostdev *hostdev = backend_hostdev_of(&domain, entry->device);
-    char *xml = hostdev ? backend_detach_xml(hostdev) : NULL;
-    struct guest_removal removal = {.virt = run->virt,
-                                    .clock = run->config->clock,
-                                    .domain = &domain,
-                                    .hostdev = hostdev,
-                                    .xml = xml};
     *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
     if (!entry->unplugged)
         run_log_note_detached(run, entry->device);
-    if (!entry->unplugged && removal.hostdev &&
-        match_names_event(run->config->program, EVENT_FREED))
+    if (!entry->unplugged && hostdev && match_names_event(run->config->program, EVENT_FREED))
         freed_note_write(run->config->state, entry->device, run_vm(run), NULL);
     enum guest_answer answer = GUEST_RELEASED;
-    if (removal.hostdev) {
+    if (hostdev) {
         run_begin_call(run, "detach", entry->device);
-        answer = guest_removal_wait(&removal, result);
+        answer = run_ask_for_elements(run, &domain, entry, result);
         run_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
     }
     domain_finish(&domain);
-    if (!entry->unplugged && answer == GUEST_RELEASED && removal.hostdev &&
+    if (!entry->unplugged && answer == GUEST_RELEASED && hostdev &&
         guest_removal_was_lost(run->config->host_source, entry->device, run->config->clock))
         run_log_note_lost(run, entry->device);
     if (!entry->unplugged &&
@@ -343,7 +353,6 @@ enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
         run_log_note_attached(run, entry->device);
     if (!entry->unplugged && (answer == GUEST_NOT_ASKED || answer == GUEST_REFUSED))
         freed_note_withdraw(run->config->state, entry->device);
-    free(xml);
     return answer;
 }
 
@@ -369,7 +378,7 @@ static void run_clear_unplugged(struct run *run) {
     struct virt_error error;
     struct action_option unmanaged = {.kind = OPTION_UNMANAGED};
     char *xml =
-        backend_xml(&backend_type_VFIO, device, &(struct backend_options){.list = &unmanaged});
+        backend_xml(&backend_type_VFIO, device, &(struct backend_options){.list = &unmanaged}, 0);
     run_begin_call(run, "attach", device);
     int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, &error);
     run_end_call(run, device, status < 0 ? &error : NULL);

@@ -196,9 +196,9 @@ enum vm_has run_vm_has(struct run *run, const struct device *device);
 /* The VM has the device: logs that, and the guest is watched while it boots. */
 enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
                                    struct task *task);
-/* Asks the guest to release the device and waits, see guest_removal_wait(). It notes before that it
- * was us: then no engine attaches the device again while the guest boots. GUEST_STOPPED comes after
- * a line in the log when the VM could not be read before. */
+/* Asks the guest to release all elements of the device and waits, see guest_removal_wait(). It
+ * notes before that it was us: then no engine attaches the device again while the guest boots.
+ * GUEST_STOPPED comes after a line in the log when the VM could not be read before. */
 enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
                                 struct virt_error *result);
 

@@ -129,19 +129,18 @@ static void take_note_taken(const struct take *take, struct vm_state *state,
 static enum guest_answer take_ask(struct take *take, const struct plan_entry *one) {
     struct run *run = take->run;
     const char *address = one->device->address;
-    const struct domain_hostdev *hostdev = backend_hostdev_of(&take->domain, one->device);
-    if (!hostdev)
-        return GUEST_RELEASED;
-    char *xml = backend_detach_xml(hostdev);
-    struct guest_removal removal = {.virt = run->virt,
-                                    .clock = run->config->clock,
-                                    .domain = &take->domain,
-                                    .hostdev = hostdev,
-                                    .xml = xml};
-    run->watching = false; /* one VM at a time is watched */
-    enum guest_answer answer =
-        guest_removal_wait_shown(&removal, run->config->state, address, address, &take->result);
-    free(xml);
+    struct guest_removal removal = {
+        .virt = run->virt, .clock = run->config->clock, .domain = &take->domain};
+    enum guest_answer answer = GUEST_RELEASED;
+    while (answer == GUEST_RELEASED &&
+           (removal.hostdev = backend_next_hostdev(&take->domain, one->device, removal.hostdev))) {
+        char *xml = backend_detach_xml(removal.hostdev);
+        removal.xml = xml;
+        run->watching = false; /* one VM at a time is watched */
+        answer =
+            guest_removal_wait_shown(&removal, run->config->state, address, address, &take->result);
+        free(xml);
+    }
     return answer;
 }
 
@@ -158,7 +157,8 @@ static char *take_xml_of(const struct take *take, const struct device *device,
         options = plan_backend_options(ref.action, ref.target, device);
     options.place = hostdev->place;
     options.place.needs_port = hostdev->place.kind == GUEST_PLACE_USB;
-    return backend_xml(backend_type(hostdev->backend), device, &options);
+    return backend_xml(backend_type(hostdev->backend), device, &options,
+                       backend_index_of(hostdev, device));
 }
 
 static void take_give_back(struct take *take, const struct plan_entry *until) {

@@ -249,7 +249,7 @@ static inline bool has_taken(const char *uuid) {
 static inline char *hostdev_of(const char *address) {
     struct device device = {SAMPLE_PCI("", 0x1ac1, 0x089a, 0)};
     device.address = (char *)address;
-    return backend_xml(&backend_type_VFIO, &device, NULL);
+    return backend_xml(&backend_type_VFIO, &device, NULL, 0);
 }
 
 static inline void give(const char *uuid, const char *address) {

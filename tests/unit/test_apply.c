@@ -204,7 +204,7 @@ static void attaches_in_a_process_a_vm(void **state) {
 static void does_nothing_twice(void **state) {
     struct device stick = {
         .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 5};
-    char *xml = backend_xml(&backend_type_USB, &stick, NULL), name[] = "frigate";
+    char *xml = backend_xml(&backend_type_USB, &stick, NULL, 0), name[] = "frigate";
     char *const names[] = {name};
     (void)state;
     double_virt_give(hypervisor, FRIGATE, xml);
@@ -334,7 +334,7 @@ static void shows_plans_and_changes_nothing(void **state) {
 static void shows_what_another_vm_has(void **state) {
     struct device stick = {
         .bus = BUS_USB, .id = {0x1a6e, 0x089a}, .bus_number = 1, .device_number = 5};
-    char *xml = backend_xml(&backend_type_USB, &stick, NULL);
+    char *xml = backend_xml(&backend_type_USB, &stick, NULL, 0);
     (void)state;
     double_virt_give(hypervisor, ASSISTANT, xml);
     free(xml);

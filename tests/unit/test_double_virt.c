@@ -45,7 +45,7 @@ static int destroy(void **state) {
 }
 
 static int attach(const char *uuid, const struct device *device) {
-    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL);
+    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL, 0);
     int status;
 
     assert_non_null(xml);
@@ -55,7 +55,7 @@ static int attach(const char *uuid, const struct device *device) {
 }
 
 static int detach(const char *uuid, const struct device *device) {
-    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL);
+    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL, 0);
     int status;
 
     assert_non_null(xml);
@@ -169,7 +169,7 @@ static void fails_when_told(void **state) {
 }
 
 static void take_coral(struct double_virt *self, void *context) {
-    char *xml = backend_xml(&backend_type_VFIO, &coral, NULL);
+    char *xml = backend_xml(&backend_type_VFIO, &coral, NULL, 0);
 
     double_virt_give(self, WINDOWS, xml);
     free(xml);
@@ -269,7 +269,7 @@ static void test_sleep(struct clock *clock, int64_t milliseconds) {
 }
 
 static void give_coral(struct double_virt *self, void *context) {
-    char *xml = backend_xml(&backend_type_VFIO, &coral, NULL);
+    char *xml = backend_xml(&backend_type_VFIO, &coral, NULL, 0);
 
     (void)context;
     double_virt_give(self, WINDOWS, xml);

@@ -36,8 +36,8 @@ static int create(void **state) {
     hours = (struct jumping_clock){{jump_now, jump}, 1000};
     double_virt_clock(hypervisor, &hours.clock);
     double_virt_add(hypervisor, FRIGATE, "frigate", NULL);
-    coral_xml = backend_xml(&backend_type_VFIO, &coral, NULL);
-    gpu_xml = backend_xml(&backend_type_VFIO, &gpu, NULL);
+    coral_xml = backend_xml(&backend_type_VFIO, &coral, NULL, 0);
+    gpu_xml = backend_xml(&backend_type_VFIO, &gpu, NULL, 0);
     double_virt_give(hypervisor, FRIGATE, gpu_xml);
     double_virt_give(hypervisor, FRIGATE, coral_xml);
     return 0;

@@ -42,7 +42,7 @@ static void a_group_is_judged_by_its_own_devices_alone(void **state) {
     struct judge judge = {.host = &host, .domain = &judge_any_vm};
     for (int i = 0; i < FUNCTIONS; i++) {
         struct verdict verdict =
-            judge_device(&judge, &devices[i], backend_type(BACKEND_VFIO), false);
+            judge_device(&judge, &devices[i], backend_type(BACKEND_VFIO), NULL, false);
         bool other_is_bound = is_bound(i ^ 1);
         assert_int_equal(verdict.refusal, other_is_bound ? REFUSED_GROUP : REFUSED_NOT);
         if (other_is_bound)

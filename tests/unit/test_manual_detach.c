@@ -68,7 +68,7 @@ static int destroy(void **state) {
 }
 
 static void give(const struct device *device) {
-    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL);
+    char *xml = backend_xml(backend_of_bus(device->bus), device, NULL, 0);
     assert_non_null(xml);
     double_virt_give(hypervisor, FRIGATE, xml);
     free(xml);
