@@ -68,44 +68,83 @@ static void check_event_without_attach(struct checker *checker, const struct rul
     }
 }
 
-/* The backend for devices of that bus. */
-static const struct backend_row *check_backend_of(unsigned bus) {
-    enum backend backend = BACKEND_NONE + 1;
-    while (backend + 1 < BACKEND_COUNT && !(syntax_backend(backend)->bus & bus))
-        backend++;
-    return syntax_backend(backend);
+/* "usb, serial or input": the backends of the set, bits AS_..., each with `before` in front of it.
+ * The caller frees it. */
+static char *check_backends_text(unsigned set, const char *before) {
+    char *text = memory_strdup("");
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
+        if (!(set & 1U << backend))
+            continue;
+        set &= ~(1U << backend);
+        memory_append(&text, "%s%s%s",
+                      !*text ? ""
+                      : set  ? ", "
+                             : " or ",
+                      before, syntax_backend_text(backend));
+    }
+    return text;
 }
 
-/* The buses that the conditions of the alternative need, names aside. */
-static unsigned check_buses_of(const struct criterion *alternative) {
-    unsigned buses = 0;
+/* Those that attach devices of all these buses. */
+static unsigned check_backends_of(unsigned buses) {
+    unsigned set = 0;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        if (!(buses & ~syntax_backend(backend)->buses))
+            set |= 1U << backend;
+    return set;
+}
+
+/* The buses of one of the sets, see resolve_narrow(), that the backend has none of; 0: it can
+ * attach them all. */
+static unsigned check_misfit(unsigned bus_sets, unsigned buses) {
+    for (unsigned set = 1; set <= BUS_NEEDS_ANY; set++)
+        if (bus_sets & 1U << set && !(set & buses))
+            return set;
+    return 0;
+}
+
+/* True when another check reports the alternative: impossible-device, only-not. */
+static bool check_is_told(const struct criterion *alternative) {
+    unsigned sets = RESOLVE_ANY_BUS;
+    bool only_not = true;
     const struct criterion *one = alternative;
-    do
-        buses |= one->kind == CRITERION_NAME ? 0 : resolve_buses(one);
-    while ((one = one->next) && !one->alternative);
-    return buses;
+    do {
+        sets = resolve_narrow(sets, one);
+        only_not &= one->negated;
+    } while ((one = one->next) && !one->alternative);
+    return !sets || only_not;
+}
+
+static void check_report_mismatch(struct checker *checker, const struct rule *rule,
+                                  const struct action *action, const struct criterion *one,
+                                  unsigned misfit) {
+    const struct backend_row *backend = syntax_backend(action->backend);
+    char *right = syntax_bus_labels(backend->buses), *wrong = syntax_bus_labels(misfit);
+    char *backends = check_backends_text(check_backends_of(misfit), "");
+    struct diagnostic *diagnostic = diagnostic_add(
+        checker->diagnostics, rule->source, one->span, CHECK_BACKEND_MISMATCH,
+        "'as %s' is for %s devices, and this is a %s device", backend->text, right, wrong);
+    diagnostic_hint(diagnostic, "a %s device can be attached as %s", wrong, backends);
+    if (one->kind == CRITERION_NAME)
+        diagnostic_note(diagnostic, one->definition->source, one->definition->span, "defined here");
+    free(backends);
+    free(wrong);
+    free(right);
 }
 
 static void check_backend_mismatch(struct checker *checker, const struct rule *rule,
                                    const struct action *action, const struct target *target) {
     if (action->verb != VERB_ATTACH)
         return;
-    const struct backend_row *backend = syntax_backend(action->backend);
-    unsigned buses = 0; /* of the alternative */
+    unsigned sets = 0;
+    bool told = false; /* of the alternative */
     for (const struct criterion *one = target->device; one; one = one->next) {
-        unsigned other = resolve_buses(one) & ~backend->bus;
-        if (one->alternative)
-            buses = check_buses_of(one);
-        if (!other || buses == (BUS_NEEDS_PCI | BUS_NEEDS_USB)) /* impossible-device */
-            continue;
-        struct diagnostic *diagnostic =
-            diagnostic_add(checker->diagnostics, rule->source, one->span, CHECK_BACKEND_MISMATCH,
-                           "'as %s' is for %s devices, and this is a %s device", backend->text,
-                           backend->bus_name, check_backend_of(other)->bus_name);
-        diagnostic_hint(diagnostic, "did you mean 'as %s'?", check_backend_of(other)->text);
-        if (one->kind == CRITERION_NAME)
-            diagnostic_note(diagnostic, one->definition->source, one->definition->span,
-                            "defined here");
+        told = one->alternative ? check_is_told(one) : told;
+        sets = resolve_narrow(one->alternative ? RESOLVE_ANY_BUS : sets, one);
+        unsigned misfit = check_misfit(sets, syntax_backend(action->backend)->buses);
+        if (misfit && !told)
+            check_report_mismatch(checker, rule, action, one, misfit);
+        told |= misfit;
     }
 }
 
@@ -128,19 +167,18 @@ static bool check_has_event(const struct rule *rule, enum event_name wanted) {
 static void check_option(struct checker *checker, const struct rule *rule,
                          const struct action *action, const struct action_option *option) {
     const struct option_row *row = syntax_option(option->kind);
-    const struct backend_row *backend = syntax_backend(action->backend);
     if (!(row->verbs & 1U << action->verb)) {
         check_report_option(checker, rule, option->span, row->text, syntax_verb_text(action->verb),
                             "options are for 'attach'");
         return;
     }
-    if (row->bus && !(row->bus & backend->bus)) {
-        const struct backend_row *right = check_backend_of(row->bus);
-        char *as = memory_printf("as %s", backend->text);
-        char *hint =
-            memory_printf("it is for %s devices, attached 'as %s'", right->bus_name, right->text);
+    if (row->backends && !(row->backends & 1U << action->backend)) {
+        char *as = memory_printf("as %s", syntax_backend_text(action->backend));
+        char *backends = check_backends_text(row->backends, "as ");
+        char *hint = memory_printf("it is for devices that are attached %s", backends);
         check_report_option(checker, rule, option->span, row->text, as, hint);
         free(hint);
+        free(backends);
         free(as);
     }
     if (row->event != EVENT_COUNT && rule->events && !check_has_event(rule, row->event))
@@ -336,19 +374,28 @@ static void check_texts(struct checker *checker, struct source *source,
     }
 }
 
-/* There are two buses: instead of 'not usb' the rule can say 'pci'. */
+/* Instead of 'not usb' the rule can say which of the others. */
+static void check_hint_other_buses(struct diagnostic *diagnostic, unsigned bus) {
+    char *others = memory_strdup("");
+    for (unsigned other = 1; other <= BUS_NEEDS_ANY; other <<= 1)
+        if (other != bus)
+            memory_append(&others, "%s'%s'", *others ? " or " : "", syntax_bus_text(other));
+    diagnostic_hint(diagnostic, "instead of 'not %s' write %s", syntax_bus_text(bus), others);
+    free(others);
+}
+
 static void check_hint_only_not(struct diagnostic *diagnostic, const struct criterion *alternative,
                                 const char *text) {
     unsigned bus = BUS_NEEDS_USB;
     const struct criterion *one = alternative;
     do {
         if (one->kind == CRITERION_BUS) {
-            diagnostic_hint(diagnostic, "instead of 'not %s' write '%s'", syntax_bus_text(one->bus),
-                            syntax_bus_text(one->bus ^ (BUS_NEEDS_PCI | BUS_NEEDS_USB)));
+            check_hint_other_buses(diagnostic, one->bus);
             return;
         }
-        if (syntax_criterion(one->kind)->bus == BUS_NEEDS_PCI)
-            bus = BUS_NEEDS_PCI;
+        unsigned needed = syntax_criterion(one->kind)->buses;
+        if (needed == BUS_NEEDS_PCI || needed == BUS_NEEDS_SCSI)
+            bus = needed;
     } while ((one = one->next) && !one->alternative);
     diagnostic_hint(diagnostic, "say a bus or a class with it: %s %s", syntax_bus_text(bus), text);
 }

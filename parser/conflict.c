@@ -33,13 +33,6 @@ static bool conflict_is_whole(const struct criterion *device) {
     return device && !device->incomplete;
 }
 
-static bool conflict_same_criteria(const struct criterion *a, const struct criterion *b) {
-    for (; a && b; a = a->next, b = b->next)
-        if (a->alternative != b->alternative || !syntax_same_criterion(a, b))
-            return false;
-    return !a && !b;
-}
-
 static bool conflict_same_command(const struct word *a, const struct word *b) {
     for (; a && b; a = a->next, b = b->next)
         if (!syntax_same_text(a, b))
@@ -61,7 +54,7 @@ static bool conflict_is_same(const struct conflict *a, const struct conflict *b)
     if (!a->target || !b->target)
         return conflict_same_command(a->action->command, b->action->command) &&
                conflict_same_vms(a->rule->vms, b->rule->vms);
-    return conflict_same_criteria(a->target->device, b->target->device);
+    return syntax_same_device(a->target->device, b->target->device);
 }
 
 static uint64_t conflict_hash_vms(uint64_t hash, const struct word *vms) {
@@ -114,6 +107,7 @@ static bool conflict_same_options(const struct action_option *a, const struct ac
     for (; a && b; a = a->next, b = b->next)
         if (a->kind != b->kind ||
             (syntax_option(a->kind)->value == VALUE_STRING && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_WORD && a->text != b->text) ||
             (syntax_option(a->kind)->value == VALUE_KEYWORD && a->text != b->text) ||
             (syntax_option(a->kind)->value == VALUE_NUMBER && a->number != b->number) ||
             (syntax_option(a->kind)->value == VALUE_DURATION && a->milliseconds != b->milliseconds))
@@ -319,7 +313,7 @@ static struct conflict conflict_first_of(const struct conflict *conflict) {
                  first.target = first.target->next)
                 if (first.target == conflict->target ||
                     (conflict_is_whole(first.target->device) &&
-                     conflict_same_criteria(first.target->device, conflict->target->device)))
+                     syntax_same_device(first.target->device, conflict->target->device)))
                     return first;
     return *conflict;
 }
@@ -375,7 +369,7 @@ void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
 /* --- what a guard covers: every device that the target can mean is one that the guard forbids */
 
 struct cover {
-    struct criterion backend; /* what 'as' says of the device: its bus */
+    struct criterion backend; /* what 'as' says of the device: its buses, a set */
     size_t budget; /* conditions that may still be compared; without it nothing is covered */
 };
 
@@ -543,7 +537,7 @@ void conflict_check_guards(struct syntax *syntax, struct diagnostics *diagnostic
     struct cover cover = {.backend.kind = CRITERION_BUS, .budget = GUARD_BUDGET};
     for (const struct rule *rule = syntax->guards ? syntax->rules : NULL; rule; rule = rule->next) {
         for (const struct action *action = rule->actions; action; action = action->next) {
-            cover.backend.bus = syntax_backend(action->backend)->bus;
+            cover.backend.bus = syntax_backend(action->backend)->buses;
             if (action->verb == VERB_ATTACH)
                 for (const struct target *one = action->targets; one; one = one->next)
                     conflict_check_target(diagnostics, syntax, rule, one, &cover);

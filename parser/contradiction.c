@@ -156,9 +156,8 @@ static bool contradiction_can_match(struct excluder *excluder, const struct matc
 
 static const char *contradiction_hint_of(const struct criterion *one, const struct criterion *other,
                                          bool in_rule) {
-    unsigned bus = resolve_buses(one), needed = resolve_buses(other);
-    if (bus && needed && !(bus & needed))
-        return "one is for PCI devices, the other for USB devices: leave one out";
+    if (!(resolve_buses(one) & resolve_buses(other)))
+        return "they are for devices on different buses (PCI, USB, SCSI): leave one out";
     if (one->negated || other->negated)
         return "'not' excludes every device that the other condition selects: leave one of them "
                "out, or correct it";

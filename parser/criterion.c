@@ -5,19 +5,20 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 
-/* There are two buses: what is not on one is on the other. */
+/* What is not on one bus is on one of the others. */
 static struct criterion criterion_plain_bus(const struct criterion *one) {
     struct criterion plain = *one;
     if (plain.kind == CRITERION_BUS && plain.negated) {
         plain.negated = false;
-        plain.bus ^= BUS_NEEDS_PCI | BUS_NEEDS_USB;
+        plain.bus ^= BUS_NEEDS_ANY;
     }
     return plain;
 }
 
-/* The bus that a device needs to meet the condition; 0: any. */
-static unsigned criterion_bus(const struct criterion *one) {
-    return one->kind == CRITERION_BUS ? one->bus : syntax_criterion(one->kind)->bus;
+/* The buses, of which a device needs one to meet the condition. */
+static unsigned criterion_buses(const struct criterion *one) {
+    unsigned buses = one->kind == CRITERION_BUS ? one->bus : syntax_criterion(one->kind)->buses;
+    return buses ? buses : BUS_NEEDS_ANY;
 }
 
 bool criterion_is_below(const char *hub, const char *port) {
@@ -71,12 +72,37 @@ static bool criterion_covers_text(const struct criterion *general,
                          : !strcmp(general->text, special->text);
 }
 
+static const struct criterion *criterion_next(const struct criterion *one) {
+    return one->next && !one->next->alternative ? one->next : NULL;
+}
+
+/* So many conditions of a physical function are compared, since each is with each. */
+enum { CRITERION_PARENTS = 64 };
+
+/* Each condition on the general one's physical function follows from one on the other's. */
+static bool criterion_covers_vf(const struct criterion *general, const struct criterion *special) {
+    if (general->number >= 0 && general->number != special->number)
+        return false;
+    size_t wanted = 0;
+    for (const struct criterion *one = general->parent; one; one = criterion_next(one)) {
+        const struct criterion *other = special->parent;
+        size_t compared = 0;
+        while (other && compared++ < CRITERION_PARENTS && !criterion_implies(other, one))
+            other = criterion_next(other);
+        if (!other || compared > CRITERION_PARENTS || wanted++ >= CRITERION_PARENTS)
+            return false;
+    }
+    return true;
+}
+
 static bool criterion_covers(const struct criterion *general, const struct criterion *special) {
+    if (general->kind == CRITERION_BUS)
+        return !(criterion_buses(special) & ~general->bus);
+    if (general->kind == CRITERION_VF)
+        return special->kind == CRITERION_VF && criterion_covers_vf(general, special);
     if (general->kind == special->kind && general->like == special->like &&
         syntax_criterion_bits(general) == syntax_criterion_bits(special))
         return true;
-    if (general->kind == CRITERION_BUS)
-        return criterion_bus(special) == general->bus;
     if (criterion_is_place(general) && criterion_is_place(special))
         return criterion_covers_place(general, special);
     if (general->kind != special->kind)
@@ -123,9 +149,24 @@ static bool criterion_other_place(const struct criterion *a, const struct criter
     return !meet;
 }
 
+/* A virtual function has one number, and one physical function. */
+static bool criterion_other_vf(const struct criterion *a, const struct criterion *b) {
+    if (a->number >= 0 && b->number >= 0 && a->number != b->number)
+        return true;
+    size_t row = 0;
+    for (const struct criterion *one = a->parent; one && row < CRITERION_PARENTS;
+         one = criterion_next(one), row++) {
+        size_t column = 0;
+        for (const struct criterion *other = b->parent; other && column < CRITERION_PARENTS;
+             other = criterion_next(other), column++)
+            if (criterion_excludes(one, other))
+                return true;
+    }
+    return false;
+}
+
 static bool criterion_parts(const struct criterion *a, const struct criterion *b) {
-    unsigned bus = criterion_bus(a), other = criterion_bus(b);
-    if (bus && other && bus != other)
+    if (!(criterion_buses(a) & criterion_buses(b)))
         return true;
     if (criterion_is_place(a) && criterion_is_place(b))
         return criterion_other_place(a, b);
@@ -141,6 +182,10 @@ static bool criterion_parts(const struct criterion *a, const struct criterion *b
         return strcmp(a->text, b->text) != 0 &&
                !((value_is_glob(a->text) || value_is_glob(b->text)) &&
                  glob_addresses_meet(a->text, b->text));
+    case CRITERION_VF:
+        return criterion_other_vf(a, b);
+    case CRITERION_SCSI:
+        return a->text != b->text;
     default: /* a device may have several interfaces, and a driver at each */
         return criterion_is_text(a) && criterion_other_text(a, b);
     }

@@ -79,6 +79,8 @@ static struct piece *format_piece_at(const struct formatter *formatter, uint32_t
  * domain. */
 static void format_spell_criteria(struct formatter *formatter, const struct criterion *criteria) {
     for (const struct criterion *one = criteria; one; one = one->next) {
+        if (one->kind == CRITERION_VF)
+            format_spell_criteria(formatter, one->parent);
         if (one->kind != CRITERION_ID && one->kind != CRITERION_ADDRESS &&
             one->kind != CRITERION_CLASS && one->kind != CRITERION_INTERFACE &&
             one->kind != CRITERION_SUBSYSTEM)

@@ -77,6 +77,15 @@ void print_criterion(FILE *out, const struct criterion *criterion) {
     case CRITERION_BUS:
         fputs(syntax_bus_text(criterion->bus), out);
         break;
+    case CRITERION_SCSI:
+        print_string(out, criterion->text);
+        break;
+    case CRITERION_VF:
+        if (criterion->number >= 0)
+            fprintf(out, "%d ", (int)criterion->number);
+        fputs("of ", out);
+        print_device(out, criterion->parent, false);
+        break;
     default:
         fputs(criterion->text, out);
     }
@@ -132,7 +141,7 @@ static void print_duration(FILE *out, uint32_t milliseconds) {
 void print_options(FILE *out, const struct action *action) {
     for (const struct action_option *one = action->options; one; one = one->next) {
         const struct option_row *row = syntax_option(one->kind);
-        fprintf(out, " %s", row->text);
+        fprintf(out, *row->text ? " %s" : "", row->text);
         fputs(row->value == VALUE_FLAG ? "" : " ", out);
         if (row->value == VALUE_DURATION)
             print_duration(out, one->milliseconds);
@@ -140,7 +149,7 @@ void print_options(FILE *out, const struct action *action) {
             print_string(out, one->text);
         else if (row->value == VALUE_NUMBER)
             fprintf(out, "%u", one->number);
-        else if (row->value == VALUE_KEYWORD)
+        else if (row->value == VALUE_KEYWORD || row->value == VALUE_WORD)
             fputs(one->text, out);
     }
 }

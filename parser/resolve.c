@@ -180,15 +180,32 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
                                struct source *source, struct span span, unsigned depth);
 
 unsigned resolve_buses(const struct criterion *criterion) {
-    if (criterion->kind == CRITERION_BUS && criterion->negated) /* there are two */
-        return criterion->bus ^ (BUS_NEEDS_PCI | BUS_NEEDS_USB);
-    if (criterion->negated)
-        return 0;
     if (criterion->kind == CRITERION_BUS)
-        return criterion->bus;
-    if (criterion->kind == CRITERION_NAME)
-        return criterion->resolved ? criterion->definition->buses : 0;
-    return syntax_criterion(criterion->kind)->bus;
+        return criterion->negated ? criterion->bus ^ BUS_NEEDS_ANY : criterion->bus;
+    unsigned buses = criterion->negated ? 0 : syntax_criterion(criterion->kind)->buses;
+    return buses ? buses : BUS_NEEDS_ANY;
+}
+
+unsigned resolve_narrow(unsigned bus_sets, const struct criterion *criterion) {
+    bool is_known = criterion->kind == CRITERION_NAME && criterion->resolved && !criterion->negated;
+    unsigned others = is_known ? criterion->definition->bus_sets : 1U << resolve_buses(criterion);
+    unsigned narrowed = 0;
+    others = others ? others : RESOLVE_ANY_BUS; /* reported where it is defined */
+    for (unsigned set = 1; set <= BUS_NEEDS_ANY; set++)
+        for (unsigned other = 1; other <= BUS_NEEDS_ANY; other++)
+            if (bus_sets & 1U << set && others & 1U << other && set & other)
+                narrowed |= 1U << (set & other);
+    return narrowed;
+}
+
+unsigned resolve_bus_sets(const struct criterion *device) {
+    unsigned all = 0, sets = 0;
+    for (const struct criterion *one = device; one; one = one->next) {
+        sets = resolve_narrow(one->alternative ? RESOLVE_ANY_BUS : sets, one);
+        if (!one->next || one->next->alternative)
+            all |= sets;
+    }
+    return all;
 }
 
 /* A name must come first in its alternative; elsewhere two devices were meant. */
@@ -242,7 +259,18 @@ static void resolve_prefer_name(struct resolver *resolver, const struct source *
 }
 
 static void resolve_criteria(struct resolver *resolver, struct source *source,
+                             struct criterion *criteria, unsigned depth);
+
+static void resolve_parents(struct resolver *resolver, struct source *source,
+                            struct criterion *criteria, unsigned depth) {
+    for (struct criterion *one = criteria; one; one = one->next)
+        if (one->kind == CRITERION_VF)
+            resolve_criteria(resolver, source, one->parent, depth);
+}
+
+static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth) {
+    resolve_parents(resolver, source, criteria, depth);
     bool told = false, first = true; /* the next word is not to blame for what was not understood */
     for (struct criterion *one = criteria; one; one = one->next) {
         told = told && !one->alternative;
@@ -271,11 +299,19 @@ static void resolve_criteria(struct resolver *resolver, struct source *source,
     }
 }
 
+static size_t resolve_weight(const struct criterion *criteria) {
+    size_t weight = 0;
+    for (const struct criterion *one = criteria; one; one = one->next) {
+        weight += one->kind == CRITERION_NAME && one->resolved ? one->definition->weight : 1;
+        if (one->kind == CRITERION_VF)
+            weight += resolve_weight(one->parent);
+    }
+    return weight;
+}
+
 /* Definitions that double at every step would make each match of a device take far too long. */
 static void resolve_weigh(struct resolver *resolver, struct definition *definition) {
-    size_t weight = 0;
-    for (struct criterion *one = definition->device; one; one = one->next)
-        weight += one->kind == CRITERION_NAME && one->resolved ? one->definition->weight : 1;
+    size_t weight = resolve_weight(definition->device);
     definition->weight = weight < WEIGHT_LIMIT ? (uint32_t)weight : 1;
     if (weight >= WEIGHT_LIMIT)
         diagnostic_hint(diagnostic_add(resolver->diagnostics, definition->source,
@@ -300,8 +336,7 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
     }
     definition->state = UNDER_WAY;
     resolve_criteria(resolver, definition->source, definition->device, depth + 1);
-    for (const struct criterion *one = definition->device; one; one = one->next)
-        definition->buses |= resolve_buses(one);
+    definition->bus_sets = (uint8_t)resolve_bus_sets(definition->device);
     resolve_weigh(resolver, definition);
     definition->state = DONE;
 }
@@ -317,7 +352,9 @@ static void resolve_top(struct resolver *resolver, struct source *source,
 static void resolve_report_broken(struct resolver *resolver, struct source *source,
                                   struct criterion *criteria) {
     for (struct criterion *one = criteria; one && !source->broken; one = one->next)
-        if (one->kind == CRITERION_NAME && one->resolved && one->definition->source->broken)
+        if (one->kind == CRITERION_VF)
+            resolve_report_broken(resolver, source, one->parent);
+        else if (one->kind == CRITERION_NAME && one->resolved && one->definition->source->broken)
             diagnostic_hint(diagnostic_add(resolver->diagnostics, source, one->span,
                                            CHECK_UNDEFINED_DEVICE,
                                            "device '%s' is defined in a file that has an error",

@@ -22,7 +22,17 @@ bool resolve_broken(struct syntax *syntax, struct diagnostics *diagnostics);
 size_t resolve_candidates(const struct definition *named, const struct source *source,
                           const struct definition *list[], size_t limit);
 
-/* The bus that a device needs to meet the criterion; of a name all that its definition mentions. */
+/* The buses, a set, that the criterion leaves to a device; BUS_NEEDS_ANY of names. */
 unsigned resolve_buses(const struct criterion *criterion);
+
+/*
+ * What the alternatives of a device need, each one set of buses: bit 1 << BUS_NEEDS_PCI is set when
+ * one of them needs PCI. Narrows such sets by a further criterion, of a name by those of its
+ * definition; no bit is left when no device can meet it. RESOLVE_ANY_BUS is where one begins.
+ */
+enum { RESOLVE_ANY_BUS = 1 << BUS_NEEDS_ANY };
+unsigned resolve_narrow(unsigned bus_sets, const struct criterion *criterion);
+/* Of a whole device. */
+unsigned resolve_bus_sets(const struct criterion *device);
 
 #endif

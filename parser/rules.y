@@ -18,7 +18,9 @@ union parser_value {
     struct action_option *option;
     struct action *action;
     struct { enum quantifier kind; unsigned count; } quantifier;
+    struct { enum backend backend; struct action_option *option; } manner;
     enum backend backend;
+    int32_t number;
     bool flag;
     uint32_t milliseconds;
 };
@@ -37,6 +39,7 @@ enum place {
     PLACE_VALUE,        /* of a criterion */
     PLACE_BACKEND,
     PLACE_OPTIONS,
+    PLACE_OPTION_VALUE, /* a word: no keyword */
     PLACE_ARGUMENTS,
     PLACE_ELSEWHERE
 };
@@ -61,6 +64,7 @@ struct parser {
     bool quotes_on_line;     /* a shell's quotes were reported on it */
     bool odd_vm;             /* a name of a VM was: what follows may belong to it */
     bool incomplete;         /* the device that is being read */
+    bool unread_number;      /* of the virtual function that is being read */
     bool begins_alternative; /* its next criterion */
     struct action_option **options_end; /* of the last action */
     struct seen_token previous, found; /* the token before the one looked at, and this one */
@@ -82,6 +86,7 @@ struct parser {
 #include "parser/suggest.h"
 #include "parser/word_check.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -260,6 +265,18 @@ static struct criterion *rules_open_device(struct parser *parser, struct criteri
     return device;
 }
 
+/* The physical function: its words are some of the device's. */
+static struct criterion *rules_new_vf(struct parser *parser, struct span span, int32_t number, struct criterion *parent) {
+    struct criterion *criterion = rules_new_criterion(parser, span, CRITERION_VF);
+    criterion->number = number;
+    criterion->parent = OPENED(struct criterion, parent);
+    criterion->parent->incomplete = parser->incomplete;
+    if (number < 0 && parser->unread_number)
+        rules_make_unread(parser, criterion);
+    parser->unread_number = false;
+    return criterion;
+}
+
 /* A mistyped keyword that was taken for a name: other errors of the line are its consequences. */
 static bool rules_report_mistyped(struct parser *parser, struct criterion *name, const enum token *tokens, size_t count) {
     if (parser->misread || !syntax_error_mistyped_word(&parser->values, name->span, name->text, tokens, count))
@@ -310,6 +327,21 @@ static struct criterion *rules_begin_alternative(struct parser *parser, struct c
     return rules_append_criterion(parser, last, criterion);
 }
 
+static struct criterion *rules_begin_parent(struct criterion *criterion) {
+    criterion->alternative = true;
+    return RING(criterion);
+}
+
+/* The device around it may be at the beginning of an alternative. */
+static struct criterion *rules_append_parent(struct parser *parser, struct criterion *last,
+                                             struct criterion *criterion) {
+    bool begins = parser->begins_alternative;
+    parser->begins_alternative = false;
+    last = rules_append_criterion(parser, last, criterion);
+    parser->begins_alternative = begins;
+    return last;
+}
+
 static struct target *rules_new_target(struct parser *parser, struct span span, enum quantifier kind, unsigned count,
                                  struct criterion *device) {
     struct target *target = rules_node(parser, sizeof *target);
@@ -327,6 +359,13 @@ static struct action_option *rules_new_option(struct parser *parser, struct span
     return option;
 }
 
+static struct action_option *rules_read_text_option(struct parser *parser, struct span span, struct span value_span,
+                                                    enum option_kind kind, const char *text) {
+    struct action_option *option = rules_new_option(parser, span, kind);
+    value_option_text(&parser->values, option, value_span, text);
+    return option;
+}
+
 static struct action *rules_new_action(struct parser *parser, struct span span, enum verb verb) {
     struct action *action = rules_node(parser, sizeof *action);
     action->span = span;
@@ -334,6 +373,15 @@ static struct action *rules_new_action(struct parser *parser, struct span span, 
     action->next = action;
     parser->options_end = &action->options;
     return action;
+}
+
+/* The options go on after the backend's value. */
+static void rules_set_manner(struct parser *parser, struct action *action, enum backend backend,
+                             struct action_option *option) {
+    action->backend = backend;
+    action->options = option;
+    if (option)
+        parser->options_end = &option->next;
 }
 
 static void rules_add_rule(struct parser *parser, struct span span, struct word *vms, struct event_list *events,
@@ -441,18 +489,21 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 %token NEWLINE COMMA OPEN CLOSE
 %token <token> WORD NUMBER STRING EVENT
 %token VM DEVICE IS NEVER TO ANY ALL ATTACH DETACH RUN WITH GROUP AS OR NOT LIKE BELOW PORT
-%token ROM THEN RESET REBOOT GUEST
-%token <token> ON OFF UNINITIALIZED
+%token ROM THEN RESET REBOOT GUEST VF OF
+%token <token> ON OFF UNINITIALIZED SCSI MDEV
 /* Each stands for all keywords of words.def that may be in the same place. */
-%token <token> BACKEND BUS WORD_CRITERION STRING_CRITERION TEXT_CRITERION FLAG_OPTION DURATION_OPTION NUMBER_OPTION
+%token <token> BACKEND BUS WORD_CRITERION STRING_CRITERION TEXT_CRITERION
+%token <token> FLAG_OPTION DURATION_OPTION NUMBER_OPTION STRING_OPTION WORD_OPTION
 
 %type <word> vm vms guarded argument arguments
 %type <event> event events
-%type <criterion> device criterion condition
+%type <criterion> device criterion plain_criterion condition virtual_function parent
+%type <number> vf_number
 %type <target> target targets
 %type <option> option
 %type <action> action block_actions block last_action
 %type <quantifier> quantifier
+%type <manner> manner
 %type <backend> backend any_backend
 %type <flag> with_group
 %type <milliseconds> duration
@@ -460,6 +511,13 @@ static void rules_add_bad_name(struct parser *parser, const char *name) {
 
 /* "name", "title" or "uuid" before a VM's word: not a keyword anywhere else. */
 %token <token> FIELD
+/* 'uuid' after 'as mdev', 'not' before 'vf of', a bus after a backend: what is around them says which they are. */
+%token UUID NOT_VF
+%token <token> PORT_BUS
+
+/* All that follows 'vf of' up to the next 'vf of' or 'or' is the physical function's. */
+%precedence PHYSICAL_FUNCTION
+%precedence WORD NOT BUS SCSI WORD_CRITERION STRING_CRITERION TEXT_CRITERION PORT BELOW
 
 %%
 
@@ -558,16 +616,16 @@ last_action: %empty         { $$ = NULL; }
     | error                 { $$ = NULL; rules_leave_action(parser); }
     ;
 
-action: ATTACH targets AS backend {
+action: ATTACH targets AS manner {
         $$ = rules_new_action(parser, @$, VERB_ATTACH);
         $$->targets = OPENED(struct target, $targets);
-        $$->backend = $backend;
+        rules_set_manner(parser, $$, $manner.backend, $manner.option);
     }
-    | ATTACH targets WITH GROUP AS backend {
+    | ATTACH targets WITH GROUP AS manner {
         $$ = rules_new_action(parser, @$, VERB_ATTACH);
         $$->targets = OPENED(struct target, $targets);
         $$->with_group = true;
-        $$->backend = $backend;
+        rules_set_manner(parser, $$, $manner.backend, $manner.option);
     }
     | DETACH targets with_group any_backend {
         $$ = rules_new_action(parser, @$, VERB_DETACH);
@@ -618,8 +676,26 @@ device: criterion           { $$ = rules_begin_alternative(parser, NULL, $criter
     | device[last] OR criterion { $$ = rules_begin_alternative(parser, $last, $criterion); }
     ;
 
-criterion: condition
+criterion: plain_criterion
+    | virtual_function
+    | NOT_VF virtual_function { $$ = $virtual_function; $$->negated = true; $$->span = @$; }
+    ;
+
+plain_criterion: condition
     | NOT condition         { $$ = $condition; $$->negated = true; $$->span = @$; }
+    ;
+
+virtual_function: VF OF parent %prec PHYSICAL_FUNCTION { $$ = rules_new_vf(parser, @$, -1, $parent); }
+    | VF vf_number OF parent %prec PHYSICAL_FUNCTION { $$ = rules_new_vf(parser, @$, $vf_number, $parent); }
+    ;
+
+vf_number: NUMBER           {
+        $$ = value_vf(&parser->values, @$, $NUMBER.text);
+        parser->unread_number = $$ < 0;
+    };
+
+parent: plain_criterion     { $$ = rules_begin_parent($plain_criterion); }
+    | parent[last] plain_criterion { $$ = rules_append_parent(parser, $last, $plain_criterion); }
     ;
 
 condition: WORD             { $$ = rules_read_criterion(parser, @$, @WORD, CRITERION_ID, $WORD.text); }
@@ -638,6 +714,8 @@ condition: WORD             { $$ = rules_read_criterion(parser, @$, @WORD, CRITE
         $$->like = true;
     }
     | PORT text             { $$ = rules_read_criterion(parser, @$, @text, CRITERION_PORT, $text.text); }
+    | SCSI                  { $$ = rules_new_criterion(parser, @$, CRITERION_BUS); $$->bus = syntax_bus_of(TOKEN_SCSI); }
+    | SCSI STRING           { $$ = rules_read_criterion(parser, @$, @STRING, CRITERION_SCSI, $STRING.text); }
     | BELOW PORT lump       { $$ = rules_read_criterion(parser, @$, @lump, CRITERION_BELOW, $lump.text); }
     ;
 
@@ -651,7 +729,20 @@ any_backend: %empty         { $$ = BACKEND_NONE; }
     | AS backend            { $$ = $backend; }
     ;
 
-backend: BACKEND            { $$ = syntax_backend_of($BACKEND.keyword); };
+backend: BACKEND            { $$ = syntax_backend_of($BACKEND.keyword); }
+    | MDEV                  { $$ = BACKEND_MDEV; }
+    ;
+
+manner: BACKEND             { $$.backend = syntax_backend_of($BACKEND.keyword); $$.option = NULL; }
+    | MDEV STRING           {
+        $$.backend = BACKEND_MDEV;
+        $$.option = rules_read_text_option(parser, @STRING, @STRING, OPTION_MDEV_TYPE, $STRING.text);
+    }
+    | MDEV UUID STRING      {
+        $$.backend = BACKEND_MDEV;
+        $$.option = rules_read_text_option(parser, JOINED(@UUID, @STRING), @STRING, OPTION_MDEV_UUID, $STRING.text);
+    }
+    ;
 
 option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword)); }
     | DURATION_OPTION[key] duration {
@@ -660,7 +751,18 @@ option: FLAG_OPTION[key]    { $$ = rules_new_option(parser, @$, syntax_option_of
     }
     | NUMBER_OPTION[key] NUMBER {
         $$ = rules_new_option(parser, @$, syntax_option_of($key.keyword));
-        value_controller(&parser->values, &$$->number, @NUMBER, $NUMBER.text);
+        value_option_number(&parser->values, $$, @NUMBER, $NUMBER.text);
+    }
+    | STRING_OPTION[key] STRING {
+        $$ = rules_read_text_option(parser, @$, @STRING, syntax_option_of($key.keyword), $STRING.text);
+    }
+    | WORD_OPTION[key] lump {
+        $$ = rules_read_text_option(parser, @$, @lump, syntax_option_of($key.keyword), $lump.text);
+    }
+    | PORT_BUS              {
+        $$ = rules_new_option(parser, @$, OPTION_SERIAL_PCI);
+        if ($PORT_BUS.keyword != TOKEN_PCI)
+            syntax_error_port_bus(&parser->values, @$, $PORT_BUS.keyword);
     }
     | GUEST RESET guest_reset {
         $$ = rules_new_option(parser, @$, OPTION_GUEST_RESET);
@@ -805,7 +907,7 @@ static int rules_held_token(struct parser *parser, union parser_value *value, st
 
 static enum place rules_place_in_device(const struct parser *parser, enum token token) {
     bool quantity = token == TOKEN_ANY || token == TOKEN_ALL || (token == TOKEN_NUMBER && parser->previous.token == TOKEN_ANY);
-    if (token == TOKEN_OR || token == TOKEN_COMMA || token == TOKEN_NOT || quantity)
+    if (token == TOKEN_OR || token == TOKEN_COMMA || token == TOKEN_NOT || token == TOKEN_OF || quantity)
         return PLACE_DEVICE_FIRST;
     switch (token) {
 #define CRITERION(name, ...) case TOKEN_##name:
@@ -818,6 +920,11 @@ static enum place rules_place_in_device(const struct parser *parser, enum token 
     default:
         return PLACE_DEVICE;
     }
+}
+
+/* An option whose value is a word: no keyword has a meaning there. */
+static bool rules_takes_word(enum token token) {
+    return symbols[token] == WORD_OPTION;
 }
 
 /* Where the token after the one that was read last will be. */
@@ -856,11 +963,13 @@ static enum place rules_next_place(const struct parser *parser) {
     case PLACE_VALUE:
         return rules_place_in_device(parser, token);
     case PLACE_BACKEND:
+    case PLACE_OPTION_VALUE:
         return PLACE_OPTIONS;
+    case PLACE_OPTIONS:
+        return rules_takes_word(token) ? PLACE_OPTION_VALUE : PLACE_OPTIONS;
     case PLACE_NAME:
         return PLACE_ELSEWHERE;
     case PLACE_EVENTS:
-    case PLACE_OPTIONS:
     case PLACE_ARGUMENTS:
     case PLACE_ELSEWHERE:
         break;
@@ -888,9 +997,17 @@ static const char *rules_next_word(struct parser *parser, uint32_t at) {
     return scanner_intern(&parser->values.syntax->texts, text, strcspn(text, " \t\r\n,{}#\"\\"));
 }
 
+/* "vf of", "vf 3 of": its 'of', or the number before it. */
+static bool rules_comes_of(struct parser *parser, uint32_t at) {
+    const char *word = rules_next_word(parser, at);
+    return scanner_keyword_from_text(word) == TOKEN_OF || isdigit((unsigned char)*word);
+}
+
 /* Whether the value of a criterion comes next, and no further criterion or the end of the device. */
 static bool rules_comes_value(struct parser *parser, enum token criterion, uint32_t at) {
     const char *word = rules_next_word(parser, at);
+    if (criterion == TOKEN_VF)
+        return rules_comes_of(parser, at);
     enum token keyword = scanner_keyword_from_text(word);
     if (keyword != TOKEN_END)
         return syntax_late(keyword) == LATE_NOTHING || (criterion == TOKEN_BELOW && keyword == TOKEN_PORT);
@@ -901,8 +1018,12 @@ static bool rules_comes_condition(struct parser *parser, uint32_t at) {
     const char *word = rules_next_word(parser, at);
     switch (scanner_keyword_from_text(word)) {
 #define CRITERION(name, ...) case TOKEN_##name:
+#define LONG_CRITERION(...)
 #define BUS(name, ...) case TOKEN_##name:
 #include "lexer/words.def"
+    case TOKEN_PORT:
+    case TOKEN_BELOW:
+    case TOKEN_VF:
     case TOKEN_NOT:
         return true;
     case TOKEN_END:
@@ -946,10 +1067,12 @@ static bool rules_is_name(struct parser *parser, enum token token, enum place pl
         return token != TOKEN_EVENT && !rules_is_action(token);
     case PLACE_DEVICE_FIRST:
         return !rules_begins_device(parser, token, end);
+    case PLACE_BACKEND:
+    case PLACE_OPTIONS: /* a mistyped 'off' */
+        return token == TOKEN_OF || token == TOKEN_VF;
     case PLACE_FIELD:
     case PLACE_DEVICE:
-    case PLACE_BACKEND:
-    case PLACE_OPTIONS:
+    case PLACE_OPTION_VALUE:
     case PLACE_ELSEWHERE:
         break;
     }
@@ -960,6 +1083,10 @@ static bool rules_is_name(struct parser *parser, enum token token, enum place pl
 static enum token rules_next_token(struct parser *parser, union token_value *value, struct span *span) {
     enum token token = scanner_next(parser->scanner, value, span);
     parser->place = rules_next_place(parser);
+    if (parser->place == PLACE_OPTION_VALUE && token >= TOKEN_KEYWORD) {
+        value->text = scanner_token_text(token);
+        return TOKEN_WORD;
+    }
     bool is_late = token == TOKEN_EVENT ? syntax_is_late_event(value->event) : syntax_late(token) != LATE_NOT;
     if (!is_late || !rules_is_name(parser, token, parser->place, span->end))
         return token;
@@ -999,12 +1126,35 @@ static bool rules_is_field(struct parser *parser) {
            rules_comes_vm(parser);
 }
 
+/* Neither a further target nor the value of a criterion. */
+static bool rules_ends_targets(char next) {
+    return next != ',' && next != '"';
+}
+
 /* "attach 1a6e:089a usb": with nothing but options after it the word says how, and 'as' is missing. */
 static bool rules_lacks_as(struct parser *parser) {
     uint32_t end = parser->found.span.end;
     const char *word = rules_next_word(parser, end);
     return parser->place == PLACE_DEVICE && parser->attaches &&
-           (*word ? syntax_is_option(scanner_keyword_from_text(word)) : *rules_next_text(parser, end) != ',');
+           (*word ? syntax_is_option(scanner_keyword_from_text(word)) : rules_ends_targets(*rules_next_text(parser, end)));
+}
+
+/* "as mdev uuid" */
+static bool rules_is_uuid(const struct parser *parser) {
+    return parser->found.token == TOKEN_WORD && parser->previous.token == TOKEN_MDEV &&
+           parser->place == PLACE_OPTIONS && syntax_field_from_text(parser->found.value.text) == FIELD_UUID;
+}
+
+/* "not vf of": the physical function before it ends here. */
+static bool rules_is_not_vf(struct parser *parser) {
+    if (parser->found.token != TOKEN_NOT)
+        return false;
+    uint32_t end = parser->found.span.end;
+    const char *word = rules_next_word(parser, end);
+    if (scanner_keyword_from_text(word) != TOKEN_VF)
+        return false;
+    end = (uint32_t)(rules_next_text(parser, end) - parser->values.source->text) + (uint32_t)strlen(word);
+    return rules_comes_of(parser, end);
 }
 
 static int yylex(union parser_value *value, struct span *span, struct parser *parser) {
@@ -1030,7 +1180,13 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         return FIELD;
     }
     if (syntax_is_backend(token) && (parser->place == PLACE_BACKEND || rules_lacks_as(parser)))
-        return BACKEND;
+        return token == TOKEN_MDEV ? MDEV : BACKEND;
+    if (rules_is_uuid(parser))
+        return UUID;
+    if (parser->place == PLACE_OPTIONS && (symbols[token] == BUS || token == TOKEN_SCSI))
+        return PORT_BUS;
+    if (rules_is_not_vf(parser))
+        return NOT_VF;
     return rules_ends_open_block(parser) ? rules_close_block(parser, value, span) : symbols[token];
 }
 

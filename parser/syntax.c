@@ -93,8 +93,8 @@ bool syntax_verb_is_possible(enum verb verb, enum event_name event) {
 
 static const struct backend_row backends[] = {
     [BACKEND_NONE] = {.text = ""},
-#define BACKEND(name, text, bus, group)                                                            \
-    [BACKEND_##name] = {text, TOKEN_##name, #bus, BUS_NEEDS_##bus, group},
+#define BACKEND(name, text, buses, group, devices)                                                 \
+    [BACKEND_##name] = {text, TOKEN_##name, buses, group, devices},
 #include "lexer/words.def"
 };
 
@@ -114,10 +114,10 @@ enum backend syntax_backend_of(enum token keyword) {
 }
 
 static const struct criterion_row criteria[] = {
-#define CRITERION(name, text, kind, value, read, bus, plural, example)                             \
-    [CRITERION_##kind] = {text, read, plural, example, TOKEN_##name, bus},
-#define BARE_CRITERION(kind, text, plural)                                                         \
-    [CRITERION_##kind] = {text, NULL, plural, NULL, TOKEN_END, 0},
+#define CRITERION(name, text, kind, value, read, buses, plural, example)                           \
+    [CRITERION_##kind] = {text, read, plural, example, TOKEN_##name, buses},
+#define BARE_CRITERION(kind, text, buses, plural)                                                  \
+    [CRITERION_##kind] = {text, NULL, plural, NULL, TOKEN_END, buses},
 #include "lexer/words.def"
 };
 
@@ -133,11 +133,11 @@ enum criterion_kind syntax_criterion_of(enum token keyword) {
 }
 
 static const struct {
-    const char *text;
+    const char *text, *label;
     enum token keyword;
     unsigned bus;
 } buses[] = {
-#define BUS(name, text) {text, TOKEN_##name, BUS_NEEDS_##name},
+#define BUS(name, text) {text, #name, TOKEN_##name, BUS_NEEDS_##name},
 #include "lexer/words.def"
 };
 
@@ -155,16 +155,27 @@ const char *syntax_bus_text(unsigned bus) {
     return buses[at].text;
 }
 
+char *syntax_bus_labels(unsigned set) {
+    char *labels = memory_strdup("");
+    for (size_t at = 0; at < sizeof buses / sizeof *buses; at++) {
+        if (!(set & buses[at].bus))
+            continue;
+        set &= ~buses[at].bus;
+        memory_append(&labels, "%s%s", !*labels ? "" : set ? ", " : " or ", buses[at].label);
+    }
+    return labels;
+}
+
 enum { /* bits for the verbs that take an option */
 #define VERB(name, ...) FOR_##name = 1 << VERB_##name,
 #include "lexer/words.def"
 };
 
 static const struct option_row options[] = {
-#define OPTION(name, text, value, verbs, bus, event)                                               \
-    [OPTION_##name] = {text, TOKEN_##name, VALUE_##value, verbs, bus, event},
-#define LONG_OPTION(name, text, value, verbs, bus, event, first)                                   \
-    [OPTION_##name] = {text, TOKEN_##first, VALUE_##value, verbs, bus, event},
+#define OPTION(name, text, value, verbs, backends, event)                                          \
+    [OPTION_##name] = {text, TOKEN_##name, VALUE_##value, verbs, backends, event},
+#define LONG_OPTION(name, text, value, verbs, backends, event, first)                              \
+    [OPTION_##name] = {text, TOKEN_##first, VALUE_##value, verbs, backends, event},
 #include "lexer/words.def"
 };
 
@@ -230,12 +241,28 @@ uint64_t syntax_criterion_bits(const struct criterion *one) {
         return (uint64_t)one->class_prefix.digits << 32 | one->class_prefix.value;
     case CRITERION_BUS:
         return one->bus;
+    case CRITERION_VF: {
+        uint64_t hash = (uint64_t)(uint32_t)one->number;
+        for (const struct criterion *of = one->parent; of; of = of->next)
+            hash = scanner_mix_hash(hash, syntax_criterion_bits(of) ^ of->kind);
+        return hash;
+    }
     default:
         return (uint64_t)(uintptr_t)one->text;
     }
 }
 
 bool syntax_same_criterion(const struct criterion *a, const struct criterion *b) {
-    return a->kind == b->kind && a->negated == b->negated && a->like == b->like &&
-           syntax_criterion_bits(a) == syntax_criterion_bits(b);
+    if (a->kind != b->kind || a->negated != b->negated || a->like != b->like)
+        return false;
+    if (a->kind == CRITERION_VF)
+        return a->number == b->number && syntax_same_device(a->parent, b->parent);
+    return syntax_criterion_bits(a) == syntax_criterion_bits(b);
+}
+
+bool syntax_same_device(const struct criterion *a, const struct criterion *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (a->alternative != b->alternative || !syntax_same_criterion(a, b))
+            return false;
+    return !a && !b;
 }

@@ -58,9 +58,10 @@ struct event_list {
 
 /*
  * Which member of a criterion has its value: of NAME `text`, and `definition` once it is resolved;
- * of ID and SUBSYSTEM `id`; of CLASS and INTERFACE `class_prefix`; of BUS `bus`; of the others
- * `text`. An address is in lower case with its domain, and a glob ("0000:05:00.*"); so is a port
- * ("1-1.*"). UNREAD stands for words with an error, which may mean every device; see doubt.h.
+ * of ID and SUBSYSTEM `id`; of CLASS and INTERFACE `class_prefix`; of BUS `bus`; of VF `parent` and
+ * `number`; of the others `text`. An address is in lower case with its domain, and a glob
+ * ("0000:05:00.*"); so is a port ("1-1.*"). A SCSI address is "3:0:0:0". UNREAD stands for words
+ * with an error, which may mean every device; see doubt.h.
  */
 enum criterion_kind {
 #define CRITERION(name, text, kind, ...) CRITERION_##kind,
@@ -97,9 +98,11 @@ struct criterion {
         const struct definition *definition;
         struct id_pattern id;
         struct class_prefix class_prefix;
-        unsigned bus; /* BUS_NEEDS_PCI or BUS_NEEDS_USB */
+        unsigned bus;             /* a bit of BUS_NEEDS_... */
+        struct criterion *parent; /* the physical function: conditions that must all hold */
     };
     enum criterion_kind kind;
+    int32_t number; /* of VF: the N of virtfnN in sysfs; -1: any */
     bool alternative;
     bool negated;                /* "not": what does not meet it */
     bool like;                   /* of PRODUCT, MANUFACTURER, SERIAL: `text` is a glob */
@@ -144,9 +147,15 @@ enum option_kind {
     OPTION_COUNT
 };
 
-/* The bus that a device must be on for a criterion to hold, or for a backend to attach it; a set.
- */
-enum { BUS_NEEDS_PCI = 1, BUS_NEEDS_USB = 2 };
+/* The buses that a device must be on, one of them, for a criterion to hold, or for a backend to
+ * attach it; a set. */
+enum { BUS_NEEDS_PCI = 1, BUS_NEEDS_USB = 2, BUS_NEEDS_SCSI = 4, BUS_NEEDS_ANY = 7 };
+
+/* The backends that an option is for; a set. */
+enum {
+#define BACKEND(name, ...) AS_##name = 1 << BACKEND_##name,
+#include "lexer/words.def"
+};
 
 /* What follows a keyword. */
 enum value_kind {
@@ -163,9 +172,11 @@ struct action_option {
     struct action_option *next;
     struct span span;
     union {
-        const char *text; /* rom file; of guest reset the value in words of libvirt's guestReset */
+        /* rom file; mac, and the UUID of a mediated device, in lower case; its type; bus; of guest
+         * reset the value in words of libvirt's guestReset; interned */
+        const char *text;
         uint32_t milliseconds; /* within, after */
-        unsigned number;       /* controller: its index in the domain XML */
+        unsigned number;       /* controller: its index in the domain XML; vlan */
     };
     enum option_kind kind;
 };
@@ -176,6 +187,8 @@ const struct action_option *syntax_find_option(const struct action_option *first
 
 enum { DURATION_LIMIT_MS = 24 * 60 * 60 * 1000 };
 enum { CONTROLLER_LIMIT = 15 }; /* the highest index of a controller */
+enum { VLAN_LIMIT = 4094 };     /* 0 and 4095 have other meanings, IEEE 802.1Q */
+enum { VF_LIMIT = 65535 };      /* TotalVFs of the SR-IOV capability has 16 bits */
 
 struct action {
     struct action *next;
@@ -219,12 +232,12 @@ struct definition {
     struct span span;
     bool used;
     bool excluded,
-        impossible;  /* by contradiction.c: it was looked at, and no device can match it */
-    uint8_t state;   /* of resolving: not yet, under way (a circle), done */
-    uint8_t buses;   /* that its criteria need: BUS_NEEDS_PCI, BUS_NEEDS_USB */
-    bool looked_at;  /* by doubt.c, for: */
-    uint32_t reason; /* the error in it; 0: none */
-    uint32_t weight; /* its criteria, with those of the definitions that it names */
+        impossible;   /* by contradiction.c: it was looked at, and no device can match it */
+    uint8_t state;    /* of resolving: not yet, under way (a circle), done */
+    uint8_t bus_sets; /* what its alternatives need, see resolve_narrow() */
+    bool looked_at;   /* by doubt.c, for: */
+    uint32_t reason;  /* the error in it; 0: none */
+    uint32_t weight;  /* its criteria, with those of the definitions that it names */
 };
 
 /* Everything that the files of one run say, in file order. */
@@ -248,6 +261,7 @@ void syntax_parse(struct syntax *syntax, struct source *source, struct diagnosti
  */
 uint64_t syntax_criterion_bits(const struct criterion *one);
 bool syntax_same_criterion(const struct criterion *a, const struct criterion *b);
+bool syntax_same_device(const struct criterion *a, const struct criterion *b);
 
 /* True when the bare word holds one of * ? [ */
 bool value_is_glob(const char *text);
@@ -269,7 +283,7 @@ typedef bool value_reader(struct parse_context *context, struct criterion *crite
 value_reader value_criterion;
 /* Those of words.def: the value after the criterion's keyword. */
 value_reader value_id, value_address, value_class, value_subsystem, value_port, value_below,
-    value_string, value_driver;
+    value_string, value_driver, value_scsi;
 
 extern const char VALUE_A_DEVICE[]; /* a hint: what can be a device */
 
@@ -284,8 +298,14 @@ const char *value_lower_case(const char *text);
 bool value_read_duration(uint32_t *milliseconds, const char *text);
 bool value_duration(struct parse_context *context, uint32_t *milliseconds, struct span span,
                     const char *text);
-bool value_controller(struct parse_context *context, unsigned *number, struct span span,
-                      const char *text);
+/* The value of an option: a NUMBER, or a STRING or WORD, which is interned and in its usual form.
+ */
+bool value_option_number(struct parse_context *context, struct action_option *option,
+                         struct span span, const char *text);
+bool value_option_text(struct parse_context *context, struct action_option *option,
+                       struct span span, const char *text);
+/* Of a virtual function: -1 when it is not one. */
+int32_t value_vf(struct parse_context *context, struct span span, const char *text);
 bool value_count(struct parse_context *context, unsigned *count, struct span span,
                  const char *text);
 bool value_name(struct parse_context *context, struct span span, const char *text);
@@ -295,9 +315,9 @@ bool value_name(struct parse_context *context, struct span span, const char *tex
 struct backend_row {
     const char *text;
     enum token keyword;
-    const char *bus_name; /* "PCI" */
-    unsigned bus;
+    unsigned buses;
     bool group;
+    const char *devices; /* "PCI devices" */
 };
 
 struct criterion_row {
@@ -305,7 +325,7 @@ struct criterion_row {
     value_reader *read;
     const char *plural, *example;
     enum token keyword; /* the first; TOKEN_END: none */
-    unsigned bus;
+    unsigned buses;     /* 0: any */
 };
 
 struct verb_row {
@@ -318,8 +338,8 @@ struct option_row {
     const char *text;
     enum token first; /* its first keyword */
     enum value_kind value;
-    unsigned verbs; /* bits: FOR_ATTACH ... */
-    unsigned bus;
+    unsigned verbs;    /* bits: FOR_ATTACH ... */
+    unsigned backends; /* bits: AS_VFIO ...; 0: all */
     enum event_name event;
 };
 
@@ -338,6 +358,8 @@ enum criterion_kind syntax_criterion_of(enum token keyword);
 /* The bus, a bit of BUS_NEEDS_..., of a keyword, and the word for one. */
 unsigned syntax_bus_of(enum token keyword);
 const char *syntax_bus_text(unsigned bus);
+/* "PCI", "USB or SCSI": the caller frees it. */
+char *syntax_bus_labels(unsigned buses);
 enum option_kind syntax_option_of(enum token keyword);
 
 bool syntax_is_backend(enum token keyword);

@@ -359,22 +359,16 @@ static void syntax_error_hint_backend(struct diagnostic *diagnostic,
 }
 
 /* "'vfio' for PCI devices, 'usb' for USB devices" */
-static char *syntax_error_list_backends(const char *before) {
-    char *text = memory_strdup("");
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
-        const struct backend_row *row = syntax_backend(backend);
-        memory_append(&text, "%s'%s%s' for %s%s", *text ? ", " : "", before, row->text,
-                      row->bus_name, *before ? "" : " devices");
-    }
-    return text;
-}
-
 static void syntax_error_hint_backends(struct diagnostic *diagnostic,
                                        const struct syntax_error *error) {
     bool after_device = error->expected[TOKEN_AS];
-    char *list = syntax_error_list_backends(after_device ? "as " : "");
-    diagnostic_hint(diagnostic, "%s%s", after_device ? "say how: " : "", list);
-    free(list);
+    char *text = memory_strdup(after_device ? "say how: " : "");
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        memory_append(&text, "%s'%s%s' for %s", backend > BACKEND_NONE + 1 ? ", " : "",
+                      after_device ? "as " : "", syntax_backend_text(backend),
+                      syntax_backend(backend)->devices);
+    diagnostic_hint(diagnostic, "%s", text);
+    free(text);
 }
 
 static bool syntax_error_hint_quotes(struct diagnostic *diagnostic, const struct source *source,
@@ -732,6 +726,17 @@ void syntax_error_bad_uuid(struct parse_context *context, struct span span, cons
     else
         diagnostic_hint(diagnostic, "write it as 'virsh list --all --uuid' does: "
                                     "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e");
+}
+
+void syntax_error_port_bus(struct parse_context *context, struct span span, enum token bus) {
+    const char *text = scanner_token_text(bus);
+    struct diagnostic *diagnostic = syntax_error_syntax(context, span, "");
+    diagnostic_message(diagnostic, "'%s' is not an option", text);
+    if (bus == TOKEN_USB)
+        diagnostic_hint(diagnostic,
+                        "leave it out; 'as serial pci' is the other kind of serial port");
+    else
+        diagnostic_hint(diagnostic, "a disk's bus is written: as disk bus %s", text);
 }
 
 void syntax_error_joined_never(struct parse_context *context, struct span backslash) {

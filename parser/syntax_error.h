@@ -53,6 +53,9 @@ void syntax_error_hint_guarded_words(struct diagnostic *diagnostic, const struct
                                      const char *words, size_t length);
 
 /* A word after 'uuid' that is not a UUID. */
+/* "as serial usb": a bus that is not an option. */
+void syntax_error_port_bus(struct parse_context *context, struct span span, enum token bus);
+
 void syntax_error_bad_uuid(struct parse_context *context, struct span span, const char *text);
 
 /* A bare argument that is an operator to a shell, and an error here. */

@@ -2,6 +2,7 @@
  * nearly right. */
 #include "lexer/character.h"
 #include "parser/glob.h"
+#include "parser/suggest.h"
 #include "parser/syntax.h"
 
 #include <ctype.h>
@@ -663,17 +664,226 @@ bool value_duration(struct parse_context *context, uint32_t *milliseconds, struc
     return false;
 }
 
-bool value_controller(struct parse_context *context, unsigned *number, struct span span,
-                      const char *text) {
+/* Leading zeros have no meaning. */
+static bool value_read_number(const char *text, unsigned long limit, unsigned long *number) {
     const char *digits = text + strspn(text, "0");
-    unsigned long value = strlen(digits) > 8 ? CONTROLLER_LIMIT + 1 : strtoul(digits, NULL, 10);
+    *number = strlen(digits) > 8 ? limit + 1 : strtoul(digits, NULL, 10);
+    return *number <= limit;
+}
+
+static bool value_controller(struct parse_context *context, unsigned *number, struct span span,
+                             const char *text) {
+    unsigned long value = 0;
+    bool good = value_read_number(text, CONTROLLER_LIMIT, &value);
     *number = (unsigned)value;
-    if (value <= CONTROLLER_LIMIT)
-        return true;
+    if (!good)
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_COUNT,
+                                       "'controller %s': not the number of a controller", text),
+                        "it is the index of a <controller type='usb'> of the VM, from 0 to %d",
+                        CONTROLLER_LIMIT);
+    return good;
+}
+
+static bool value_vlan(struct parse_context *context, unsigned *number, struct span span,
+                       const char *text) {
+    unsigned long value = 0;
+    bool good = value_read_number(text, VLAN_LIMIT, &value) && value > 0;
+    *number = good ? (unsigned)value : 0;
+    if (!good)
+        diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_COUNT,
+                                       "'vlan %s': not a VLAN", text),
+                        value == 0 ? "without a VLAN leave 'vlan' out; else from 1 to %d"
+                                   : "a VLAN is a number from 1 to %d",
+                        VLAN_LIMIT);
+    return good;
+}
+
+bool value_option_number(struct parse_context *context, struct action_option *option,
+                         struct span span, const char *text) {
+    return option->kind == OPTION_VLAN ? value_vlan(context, &option->number, span, text)
+                                       : value_controller(context, &option->number, span, text);
+}
+
+int32_t value_vf(struct parse_context *context, struct span span, const char *text) {
+    unsigned long number = 0;
+    if (value_read_number(text, VF_LIMIT, &number))
+        return (int32_t)number;
     diagnostic_hint(diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_COUNT,
-                                   "'controller %s': not the number of a controller", text),
-                    "it is the index of a <controller type='usb'> of the VM, from 0 to %d",
-                    CONTROLLER_LIMIT);
+                                   "'vf %s': not the number of a virtual function", text),
+                    "it is the number of virtfn0, virtfn1 ... in the physical function's "
+                    "directory, from 0 to %d",
+                    VF_LIMIT);
+    return -1;
+}
+
+/* In lower case; interned. */
+static const char *value_intern_lower(struct parse_context *context, const char *text) {
+    char *lower = memory_strdup(text);
+    for (char *at = lower; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    const char *interned = scanner_intern(&context->syntax->texts, lower, strlen(lower));
+    free(lower);
+    return interned;
+}
+
+/* Six pairs of hex digits that ':' separates. */
+static bool value_is_mac(const char *text) {
+    for (size_t pair = 0; pair < 6; pair++, text += 3)
+        if (!value_all_hex(text, strnlen(text, 2)) || strnlen(text, 2) != 2 ||
+            text[2] != (pair < 5 ? ':' : '\0'))
+            return false;
+    return true;
+}
+
+/* "52-54-00-12-34-56", "5254.0012.3456", "525400123456", "5:54:0:12:34:56": as it is written here;
+ * NULL: it is not nearly one. The caller frees it. */
+static char *value_corrected_mac(const char *text) {
+    char digits[13] = "";
+    size_t count = 0, pairs = 0;
+    bool in_pairs = strpbrk(text, ":-") != NULL;
+    while (*text) {
+        size_t length = strspn(text, "0123456789abcdefABCDEF");
+        if (!length || (in_pairs && length > 2) || count + (in_pairs ? 2 : length) > 12)
+            return NULL;
+        if (in_pairs && length == 1)
+            digits[count++] = '0';
+        for (size_t i = 0; i < length; i++)
+            digits[count++] = (char)tolower((unsigned char)text[i]);
+        pairs++;
+        text += length;
+        if (*text && !strchr(":-. ", *text++))
+            return NULL;
+    }
+    if (count != 12 || !pairs)
+        return NULL;
+    return memory_printf("%.2s:%.2s:%.2s:%.2s:%.2s:%.2s", digits, digits + 2, digits + 4,
+                         digits + 6, digits + 8, digits + 10);
+}
+
+static bool value_bad_option(struct parse_context *context, struct span span, const char *text,
+                             const char *what, const char *hint, const char *value) {
+    struct diagnostic *diagnostic = diagnostic_add(context->diagnostics, context->source, span,
+                                                   CHECK_BAD_VALUE, "'%s' is not %s", text, what);
+    diagnostic_hint(diagnostic, hint, value);
+    return false;
+}
+
+/* Of a network card: the first bit would mean a group of them. */
+static bool value_mac(struct parse_context *context, struct action_option *option, struct span span,
+                      const char *text) {
+    static const char what[] = "a network card's MAC address";
+    option->text = value_intern_lower(context, text);
+    if (!value_is_mac(text)) {
+        char *corrected = value_corrected_mac(text);
+        value_bad_option(context, span, text, what,
+                         corrected ? "did you mean \"%s\"?"
+                                   : "it has six pairs of hex digits: \"52:54:00:12:34:56\"",
+                         corrected);
+        free(corrected);
+        return false;
+    }
+    if (!strcmp(option->text, "00:00:00:00:00:00"))
+        return value_bad_option(context, span, text, what,
+                                "leave 'mac' out: then the VM gets the same address at each start",
+                                NULL);
+    if (strtoul(text + 1, NULL, 16) & 1) /* the second digit */
+        return value_bad_option(context, span, text, what,
+                                "it is the address of a group (multicast): the second digit is "
+                                "even, as in \"52:54:00:12:34:56\"",
+                                NULL);
+    return true;
+}
+
+/* The name of a directory in mdev_supported_types, the name of its driver first. */
+static bool value_mdev_type(struct parse_context *context, struct action_option *option,
+                            struct span span, const char *text) {
+    option->text = text;
+    if (syntax_is_uuid(text))
+        return value_bad_option(context, span, text, "a type of mediated device",
+                                "an instance that is there is meant by: as mdev uuid \"%s\"", text);
+    bool dots = !text[strspn(text, ".")];
+    for (const char *at = text; *at; at++)
+        dots |= *at == '/' || (unsigned char)*at <= ' ' || *at == 0x7f;
+    return !dots || value_bad_option(context, span, text, "a type of mediated device",
+                                     "'virt-rules devices' lists the types that a device offers, "
+                                     "such as \"nvidia-63\"",
+                                     NULL);
+}
+
+static bool value_mdev_uuid(struct parse_context *context, struct action_option *option,
+                            struct span span, const char *text) {
+    option->text = value_intern_lower(context, text);
+    return syntax_is_uuid(text) ||
+           value_bad_option(context, span, text, "a UUID",
+                            "write it as 'virsh nodedev-list --cap mdev' does: "
+                            "\"8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e\"",
+                            NULL);
+}
+
+/* The bus of the guest that a disk is on. */
+static bool value_disk_bus(struct parse_context *context, struct action_option *option,
+                           struct span span, const char *text) {
+    static const char *const names[] = {"virtio", "scsi", "usb"};
+    struct suggestion suggestion = {.word = text};
+    option->text = scanner_intern(&context->syntax->texts, text, strlen(text));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!strcmp(text, names[i]))
+            return true;
+        suggest(&suggestion, names[i]);
+    }
+    return value_bad_option(context, span, text, "a bus for a disk",
+                            suggestion.best ? "did you mean '%s'?"
+                                            : "libvirt plugs in disks on virtio, scsi and usb only",
+                            suggestion.best);
+}
+
+bool value_option_text(struct parse_context *context, struct action_option *option,
+                       struct span span, const char *text) {
+    switch (option->kind) {
+    case OPTION_MAC:
+        return value_mac(context, option, span, text);
+    case OPTION_MDEV_TYPE:
+        return value_mdev_type(context, option, span, text);
+    case OPTION_MDEV_UUID:
+        return value_mdev_uuid(context, option, span, text);
+    default:
+        return value_disk_bus(context, option, span, text);
+    }
+}
+
+/* "3:0:0:0": host, channel, target and LUN. */
+static bool value_is_scsi(const char *text) {
+    for (size_t part = 0; part < 4; part++) {
+        size_t digits = strspn(text, "0123456789");
+        if (!digits || digits > 20 || (*text == '0' && digits > 1) ||
+            text[digits] != (part < 3 ? ':' : '\0'))
+            return false;
+        text += digits + 1;
+    }
+    return true;
+}
+
+bool value_scsi(struct parse_context *context, struct criterion *criterion, struct span span,
+                const char *text) {
+    criterion->text = text;
+    if (value_is_scsi(text))
+        return true;
+    struct diagnostic *diagnostic =
+        diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ADDRESS,
+                       "'%s' is not the address of a SCSI device", text);
+    size_t length = strlen(text);
+    char *inner = length > 2 && *text == '[' && text[length - 1] == ']'
+                      ? memory_strndup(text + 1, length - 2)
+                      : NULL;
+    if (inner && value_is_scsi(inner))
+        diagnostic_hint(diagnostic, "leave out the brackets: scsi \"%s\"", inner);
+    else if (value_is_glob(text))
+        diagnostic_hint(diagnostic, "it takes no glob: the serial, or the PCI or USB device that "
+                                    "the SCSI devices are on, says which they are");
+    else
+        diagnostic_hint(diagnostic, "write it as 'lsscsi' does, host, channel, target and LUN: "
+                                    "scsi \"3:0:0:0\"");
+    free(inner);
     return false;
 }
 

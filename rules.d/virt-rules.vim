@@ -14,7 +14,7 @@ syntax keyword virtRulesStatement @STATEMENT@
 syntax keyword virtRulesAction @VERB@
 syntax keyword virtRulesQuantifier @QUANTIFIER@
 syntax keyword virtRulesCriterion @CONDITION@ @BUS@ @CRITERION@
-syntax keyword virtRulesBackend @MANNER@ @BACKEND@
+syntax keyword virtRulesBackend @MANNER@ @BACKEND@ @LONG_BACKEND@
 syntax keyword virtRulesOption @OPTION@ @IN_OPTION@
 syntax keyword virtRulesEvent @EVENT@
 

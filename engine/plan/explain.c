@@ -185,6 +185,9 @@ static char *explain_value_of(const struct criterion *criterion, const struct de
         return device->bus == BUS_PCI
                    ? memory_strdup("it has no serial")
                    : explain_text_of(device, "serial", device->serial, DEVICE_UNKNOWN_SERIAL);
+    case CRITERION_SCSI:
+    case CRITERION_VF:
+        return memory_printf("it is a %s device", device_bus(device->bus)->label);
     case CRITERION_UNREAD:
         return memory_strdup("not understood: it counts as true");
     }

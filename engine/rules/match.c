@@ -329,6 +329,8 @@ static enum match_value match_condition(const struct criterion *criterion,
                             device->unknown & DEVICE_UNKNOWN_MANUFACTURER);
     case CRITERION_SERIAL:
         return match_string(criterion, device->serial, device->unknown & DEVICE_UNKNOWN_SERIAL);
+    case CRITERION_SCSI:
+    case CRITERION_VF:
     case CRITERION_UNREAD:
         return MATCH_UNKNOWN;
     }
@@ -363,8 +365,8 @@ static enum match_value match_remembered(const struct criterion *criterion,
                    ? match_alternatives(criterion->definition->device, device, match_remembered)
                    : MATCH_UNKNOWN;
     default: {
-        unsigned bus = syntax_criterion(criterion->kind)->bus;
-        return match_whether(false, !bus || bus & 1U << device->bus);
+        unsigned buses = syntax_criterion(criterion->kind)->buses;
+        return match_whether(false, !buses || buses & 1U << device->bus);
     }
     }
 }
@@ -376,7 +378,7 @@ static bool match_attaches_by(const struct action *action, const struct device *
     if (action->verb != VERB_ATTACH)
         return false;
     return backend ? action->backend == backend
-                   : syntax_backend(action->backend)->bus & 1U << device->bus;
+                   : syntax_backend(action->backend)->buses & 1U << device->bus;
 }
 
 struct action_ref match_attach_action(const struct program *program, const struct event *event,

@@ -340,6 +340,19 @@ static const char *const late_roles[][2] = {
     {"guest", "on vm z started attach 1a6e:089a as usb guest reset off\n"},
     {"uninitialized", "on vm z started attach 1a6e:089a as usb guest reset uninitialized\n"},
     {"take", "on vm z started attach 1a6e:089a as usb take\n"},
+    {"scsi", "on vm z started attach product \"LTO\" scsi as scsi\n"},
+    {"vf", "on vm z started attach vf 3 of 8086:1572 as net\n"},
+    {"of", "on vm z started attach class 02 vf of 8086:1572 as net\n"},
+    {"net", "on vm z started attach 8086:154c as net\n"},
+    {"mdev", "on vm z started attach 10de:1eb8 as mdev \"nvidia-63\"\n"},
+    {"disk", "on vm z started attach 1a6e:089a as disk\n"},
+    {"input", "on vm z started attach 1a6e:089a as input\n"},
+    {"mac", "on vm z started attach 8086:154c as net mac \"52:54:00:12:34:56\"\n"},
+    {"vlan", "on vm z started attach 8086:154c as net vlan 10\n"},
+    {"trust", "on vm z started attach 8086:154c as net trust\n"},
+    {"bus", "on vm z started attach 1a6e:089a as disk bus usb\n"},
+    {"readonly", "on vm z started attach 1a6e:089a as disk readonly\n"},
+    {"grab", "on vm z started attach 1a6e:089a as input grab\n"},
     {"freed", "on vm z freed attach 1a6e:089a as usb\n"},
 };
 
@@ -365,7 +378,7 @@ static void test_late_keywords_as_names(void **state) {
     assert_int_equal(sizeof late_roles / sizeof *late_roles, count_late());
     for (size_t i = 0; i < sizeof late_roles / sizeof *late_roles; i++) {
         const char *word = late_roles[i][0];
-        char *rules = memory_printf("device %s is 1ac1:089a\ndevice of is %s or 1ac1:089b\n%s"
+        char *rules = memory_printf("device %s is 1ac1:089a\ndevice before is %s or 1ac1:089b\n%s"
                                     "on vm %s, b, %s, name %s started, plugged attach %s, any 2 "
                                     "%s, %s class 12 or %s as vfio\n"
                                     "on vm b started run \"/x\" %s %s\n"
@@ -812,7 +825,8 @@ static void test_expected(void **state) {
         {"on vm a started attach x or ,", "expected a device, found ','"},
         {"on vm a started attach x {", "expected 'with', 'as', 'or' or ',', found '{'"},
         {"on vm a started attach x with x", "expected 'group', found 'x'"},
-        {"on vm a started attach x as \"vfio\"", "expected 'vfio' or 'usb', found \"vfio\""},
+        {"on vm a started attach x as \"vfio\"", "expected 'vfio', 'net', 'mdev', 'disk', 'input', "
+                                                 "'usb', 'scsi' or 'serial', found \"vfio\""},
         {"on vm a started attach x as vfio x",
          "expected 'optional', 'unmanaged', 'within', 'after', 'rom', 'controller', 'guest', "
          "'take', 'then' or end of line, found 'x'"},
