@@ -63,6 +63,7 @@ struct parser {
     size_t unclosed;         /* blocks that a statement has ended, whose '}' may follow */
     bool quotes_on_line;     /* a shell's quotes were reported on it */
     bool odd_vm;             /* a name of a VM was: what follows may belong to it */
+    enum backend backend;    /* the last one */
     bool incomplete;         /* the device that is being read */
     bool unread_number;      /* of the virtual function that is being read */
     bool begins_alternative; /* its next criterion */
@@ -840,6 +841,8 @@ static void rules_remember(struct parser *parser, enum token token, union token_
         parser->open_missing = parser->headless = 0;
     parser->has_open |= token == TOKEN_OPEN;
     parser->has_action |= rules_is_action(token);
+    if (rules_is_action(token))
+        parser->backend = BACKEND_NONE;
     if (rules_is_action(token) || token == TOKEN_NEWLINE || token == TOKEN_OPEN)
         parser->attaches = token == TOKEN_ATTACH && parser->previous.token != TOKEN_NEVER;
     if (parser->line_tokens < LINE_HEAD)
@@ -1179,8 +1182,10 @@ static int yylex(union parser_value *value, struct span *span, struct parser *pa
         parser->place = PLACE_FIELD;
         return FIELD;
     }
-    if (syntax_is_backend(token) && (parser->place == PLACE_BACKEND || rules_lacks_as(parser)))
+    if (syntax_is_backend(token) && (parser->place == PLACE_BACKEND || rules_lacks_as(parser))) {
+        parser->backend = syntax_backend_of(token);
         return token == TOKEN_MDEV ? MDEV : BACKEND;
+    }
     if (rules_is_uuid(parser))
         return UUID;
     if (parser->place == PLACE_OPTIONS && (symbols[token] == BUS || token == TOKEN_SCSI))
@@ -1318,7 +1323,10 @@ static bool rules_is_consequence(struct parser *parser) {
 
 static int yyreport_syntax_error(const yypcontext_t *context, struct parser *parser) {
     yysymbol_kind_t expected[TOKEN_COUNT];
-    struct syntax_error error = {.source = parser->values.source, .previous = parser->previous, .found = parser->found};
+    struct syntax_error error = {.source = parser->values.source,
+                                 .previous = parser->previous,
+                                 .found = parser->found,
+                                 .backend = parser->backend};
     parser->unexpected = parser->found.token;
     parser->before_unexpected = parser->previous.token;
     if (rules_is_consequence(parser))

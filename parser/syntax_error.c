@@ -100,6 +100,18 @@ static bool syntax_error_expects_argument(const struct syntax_error *error) {
            error->expected[TOKEN_OPTIONAL];
 }
 
+/* The options that are for other backends than the action's. */
+static void syntax_error_leave_out_options(bool expected[TOKEN_COUNT], enum backend backend) {
+    bool other[TOKEN_COUNT] = {false}, fits[TOKEN_COUNT] = {false};
+    for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++) {
+        const struct option_row *row = syntax_option(kind);
+        bool is_for = !row->backends || row->backends & 1U << backend;
+        (is_for ? fits : other)[row->first] = true;
+    }
+    for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
+        expected[token] &= fits[token] || !other[token];
+}
+
 static char *syntax_error_describe_expected(const struct syntax_error *error) {
     bool expected[TOKEN_COUNT];
     memcpy(expected, error->expected, sizeof expected);
@@ -107,6 +119,8 @@ static char *syntax_error_describe_expected(const struct syntax_error *error) {
     if (syntax_error_expects_argument(error)) /* the options, which 'run' has none of */
         for (enum token token = TOKEN_KEYWORD; token < TOKEN_COUNT; token++)
             expected[token] = false;
+    if (expected[TOKEN_OPTIONAL] && error->backend)
+        syntax_error_leave_out_options(expected, error->backend);
     if (expected[TOKEN_ON] || (expected[TOKEN_RUN] && expected[TOKEN_CLOSE])) /* a line's start */
         expected[TOKEN_NEWLINE] = false;
     syntax_error_say_categories(&phrases, expected);

@@ -15,6 +15,7 @@ struct syntax_error {
     const struct source *source;
     bool expected[TOKEN_COUNT];
     struct seen_token previous, found;
+    enum backend backend; /* of the action, as far as it was read */
 };
 
 void syntax_error_report(struct parse_context *context, const struct syntax_error *error);
@@ -52,10 +53,10 @@ bool syntax_error_hint_vm_words(struct diagnostic *diagnostic, const char *words
 void syntax_error_hint_guarded_words(struct diagnostic *diagnostic, const struct seen_token *found,
                                      const char *words, size_t length);
 
-/* A word after 'uuid' that is not a UUID. */
 /* "as serial usb": a bus that is not an option. */
 void syntax_error_port_bus(struct parse_context *context, struct span span, enum token bus);
 
+/* A word after 'uuid' that is not a UUID. */
 void syntax_error_bad_uuid(struct parse_context *context, struct span span, const char *text);
 
 /* A bare argument that is an operator to a shell, and an error here. */

@@ -827,9 +827,12 @@ static void test_expected(void **state) {
         {"on vm a started attach x with x", "expected 'group', found 'x'"},
         {"on vm a started attach x as \"vfio\"", "expected 'vfio', 'net', 'mdev', 'disk', 'input', "
                                                  "'usb', 'scsi' or 'serial', found \"vfio\""},
-        {"on vm a started attach x as vfio x",
-         "expected 'optional', 'unmanaged', 'within', 'after', 'rom', 'controller', 'guest', "
-         "'take', 'then' or end of line, found 'x'"},
+        {"on vm a started attach x as vfio x", "expected 'optional', 'unmanaged', 'within', "
+                                               "'after', 'rom', 'take', 'then' or end of line, "
+                                               "found 'x'"},
+        {"on vm a started attach x as disk x",
+         "expected 'optional', 'within', 'after', 'bus', 'readonly', 'take', 'then' or end of "
+         "line, found 'x'"},
         {"on vm a started attach x as vfio within", "expected a duration (5s), found end of line"},
         {"on vm a started attach x as vfio after rom", "expected a duration (5s), found 'rom'"},
         {"on vm a started attach at as", "expected an address (0000:03:00.0), found 'as'"},
