@@ -16,11 +16,11 @@ const struct backend_type *backend_type(enum backend backend) {
 }
 
 bool backend_has_bus(const struct backend_type *type, enum bus bus) {
-    return syntax_backend(type->backend)->bus & 1U << bus;
+    return syntax_backend(type->backend)->buses & 1U << bus;
 }
 
 bool backend_has_bus_only(const struct backend_type *type, enum bus bus) {
-    return syntax_backend(type->backend)->bus == 1U << bus;
+    return syntax_backend(type->backend)->buses == 1U << bus;
 }
 
 const struct backend_type *backend_of_bus(enum bus bus) {

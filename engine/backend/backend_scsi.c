@@ -1,27 +1,30 @@
 #include "engine/backend/backend.h"
 
+#include "lexer/memory.h"
+
+static struct verdict backend_scsi_judge_device(const struct host *host,
+                                                const struct device *device,
+                                                const struct backend_options *options) {
+    (void)host, (void)device, (void)options;
+    return verdict_refuse(REFUSED_BACKEND, memory_strdup("'as scsi' cannot attach devices yet"),
+                          NULL);
+}
+
 static bool backend_scsi_write_xml(FILE *out, const struct device *device,
-                                   const struct backend_options *options) {
-    (void)out, (void)device, (void)options;
+                                   const struct backend_options *options, size_t index) {
+    (void)out, (void)device, (void)options, (void)index;
     return false;
 }
 
-static bool backend_scsi_is_hostdev(const struct domain_hostdev *hostdev,
-                                    const struct device *device) {
-    (void)hostdev, (void)device;
+static bool backend_scsi_is_element(const struct domain_hostdev *hostdev,
+                                    const struct device *device, size_t index) {
+    (void)hostdev, (void)device, (void)index;
     return false;
-}
-
-static bool backend_scsi_take_place(struct guest *guest, const struct device *device,
-                                    struct backend_options *options) {
-    (void)guest, (void)device, (void)options;
-    return true;
 }
 
 const struct backend_type backend_type_SCSI = {
     .backend = BACKEND_SCSI,
-    .bus = BUS_USB,
+    .judge_device = backend_scsi_judge_device,
     .write_xml = backend_scsi_write_xml,
-    .is_hostdev = backend_scsi_is_hostdev,
-    .take_place = backend_scsi_take_place,
+    .is_element = backend_scsi_is_element,
 };
