@@ -50,8 +50,8 @@ static void command_devices_print_group(const struct device *device, const struc
     if (before && before->bus == device->bus && before->iommu_group == device->iommu_group)
         return;
     fputs(colour ? BOLD : "", stdout);
-    if (device->bus == BUS_USB)
-        fputs("USB", stdout);
+    if (device->bus != BUS_PCI)
+        fputs(device_bus(device->bus)->label, stdout);
     else if (device->iommu_group < 0)
         fputs("no IOMMU group", stdout);
     else
@@ -195,6 +195,8 @@ static bool command_devices_is_obstacle(enum refusal refusal) {
 static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
     const struct backend_type *backend = backend_of_bus(device->bus);
+    if (!backend_has_bus(backend, device->bus))
+        return;
     struct verdict verdict = judge_device(&listing->judge, device, backend, NULL, false);
     if (verdict.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
@@ -220,7 +222,9 @@ static void command_devices_print_text(struct listing *listing, bool colour) {
     for (size_t i = 0; i < listing->host.count; i++) {
         const struct device *device = listing->order[i];
         command_devices_print_group(device, before, colour);
-        printf("  %-13s %04x:%04x ", device->address, device->id.vendor, device->id.device);
+        printf("  %-13s ", device->address);
+        if (device->bus != BUS_SCSI)
+            printf("%04x:%04x ", device->id.vendor, device->id.device);
         text_print_string(stdout, device->name);
         putchar('\n');
         command_devices_print_facts(device);
@@ -297,11 +301,14 @@ static void command_devices_put_facts(struct json_object *object, const struct d
 static struct json_object *command_devices_device_json(struct listing *listing,
                                                        const struct device *device) {
     struct json_object *object = text_json_object();
-    struct verdict verdict =
-        judge_device(&listing->judge, device, backend_of_bus(device->bus), NULL, false);
+    const struct backend_type *backend = backend_of_bus(device->bus);
+    bool has_backend = backend_has_bus(backend, device->bus);
+    struct verdict verdict = has_backend
+                                 ? judge_device(&listing->judge, device, backend, NULL, false)
+                                 : (struct verdict){0};
     char *selector = selector_text(&listing->selector, device);
     command_devices_put_facts(object, device);
-    text_json_add(object, "passable", text_json_boolean(!verdict.refusal));
+    text_json_add(object, "passable", text_json_boolean(has_backend && !verdict.refusal));
     text_put_json(object, "reason", verdict.refusal ? verdict_name(verdict.refusal) : NULL);
     text_put_json(object, "message", verdict.message);
     text_put_json(object, "hint", verdict.hint);

@@ -27,7 +27,7 @@ struct bus_reader {
     char *(*driver_of)(const struct tree *tree, const struct device *device, int directory);
 };
 
-extern const struct bus_reader bus_reader_pci, bus_reader_usb;
+extern const struct bus_reader bus_reader_pci, bus_reader_usb, bus_reader_scsi;
 
 /* Of a device whose IOMMU group cannot be read, until the groups are read. */
 enum { BUS_READER_GROUP_UNKNOWN = -2 };

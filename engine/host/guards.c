@@ -29,6 +29,8 @@ static bool guards_is_on_host(const struct device *device) {
 
 static bool guards_may_have_disks(const struct device *device) {
     uint32_t class = device->class_code >> 8;
+    if (device->bus == BUS_SCSI)
+        return true;
     bool is_storage =
         device->bus == BUS_USB
             ? class >> 8 == USB_CLASS_STORAGE
@@ -58,6 +60,11 @@ static bool guards_may_have_keyboards(const struct device *device) {
            guards_is_on_host(device);
 }
 
+/* A SCSI device can be used through its generic file without any driver. */
+static bool guards_may_be_open(const struct device *device) {
+    return device->bus == BUS_SCSI || guards_is_on_host(device);
+}
+
 static const struct guard {
     const char *purpose; /* ends "the host uses it ..." */
     void (*find)(struct usage *usage);
@@ -68,7 +75,7 @@ static const struct guard {
 } guards[] = {
     {"for storage", disk_usage_find, guards_may_have_disks, BLOCK_GRAPH},
     {"for its network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH},
-    {"in a program", open_files_find_usage, guards_is_on_host, NO_GRAPH},
+    {"in a program", open_files_find_usage, guards_may_be_open, NO_GRAPH},
     {"as a display", console_find_displays, guards_may_be_display, NO_GRAPH},
     {"for its keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH},
     {"for virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH},

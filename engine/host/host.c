@@ -1,16 +1,15 @@
 #include "engine/host/host.h"
 
 #include "engine/host/tree.h"
-#include "engine/model/address.h"
 #include "engine/model/device.h"
 
 #include <stdlib.h>
 
 const struct device *host_find(const struct host *host, enum bus bus, const char *address) {
     size_t low = 0, high = host->count;
-    bool has_domain = false;
+    enum bus found = bus;
 
-    if (bus == BUS_PCI ? !address_is_pci(address, &has_domain) : !address_is_usb(address))
+    if (!device_bus_of_address(address, &found) || found != bus)
         return NULL;
     while (low < high) {
         size_t middle = low + (high - low) / 2;

@@ -3,6 +3,7 @@
 #include "engine/host/bus_reader.h"
 #include "engine/host/driver.h"
 #include "engine/host/iommu.h"
+#include "engine/host/mdev.h"
 #include "engine/model/address.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
@@ -157,6 +158,8 @@ static void pci_read(const struct reading *reading) {
     device->power_state = bus_reader_fact(reading, "power_state");
     device->physical = bus_reader_link(reading, "physfn");
     device->virtual_functions = bus_reader_decimal(reading, "sriov_numvfs");
+    device->vf_total = bus_reader_decimal(reading, "sriov_totalvfs");
+    mdev_read_types(reading);
     pci_read_header(reading);
     device->is_bridge = pci_is_bridge(device);
     free(boot_vga);
@@ -177,6 +180,47 @@ const struct bus_reader bus_reader_pci = {.bus = BUS_PCI,
                                           .is_device = pci_is_device,
                                           .read = pci_read,
                                           .driver_of = pci_driver_of};
+
+/* ---- SR-IOV ---- */
+
+/* "virtfn3" in the directory of the physical function leads to the virtual one with that number. */
+static void pci_number_functions(struct host *host, const struct tree *tree, const char *physical) {
+    static const char start[] = "virtfn";
+    char *directory = memory_printf(PCI "/%s", physical);
+    struct names names = tree_list(tree, directory);
+
+    for (size_t i = 0; i < names.count; i++) {
+        uint32_t number = 0;
+        if (!text_starts_with(names.items[i], start) ||
+            !text_parse_decimal(names.items[i] + strlen(start), INT32_MAX, &number))
+            continue;
+        char *address = tree_link_name(tree, directory, names.items[i]);
+        const struct device *function = address ? host_find(host, BUS_PCI, address) : NULL;
+        if (function)
+            host->devices[function - host->devices].vf_number = (int)number;
+        free(address);
+    }
+    tree_finish_names(&names);
+    free(directory);
+}
+
+void pci_find_physical_functions(struct host *host, const struct tree *tree) {
+    bool *is_numbered = memory_zalloc((host->count + 1) * sizeof *is_numbered);
+
+    for (size_t i = 0; i < host->count; i++) {
+        struct device *device = &host->devices[i];
+        const struct device *physical =
+            device->physical ? host_find(host, BUS_PCI, device->physical) : NULL;
+        if (!physical)
+            continue;
+        device->physical_function = memory_zalloc(sizeof *device->physical_function);
+        *device->physical_function = device_copy(physical);
+        if (!is_numbered[physical - host->devices])
+            pci_number_functions(host, tree, physical->address);
+        is_numbered[physical - host->devices] = true;
+    }
+    free(is_numbered);
+}
 
 /* ---- What the firmware and the kernel forbid ---- */
 

@@ -10,6 +10,9 @@
  * After iommu_find_groups(). */
 void pci_find_controllers(struct host *host, const struct tree *tree);
 
+/* Sets `physical_function` and `vf_number` of virtual functions. After all buses are read. */
+void pci_find_physical_functions(struct host *host, const struct tree *tree);
+
 /* Obstacles: memory that the firmware reserves, and devices that vfio-pci does not accept. */
 void pci_find_obstacles(struct host *host, const struct tree *tree);
 

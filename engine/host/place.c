@@ -12,14 +12,18 @@
 
 #define CONFIGFS_VHOST "sys/kernel/config/target/vhost"
 
+/* By its address on whatever bus; NULL: that is not an address, or the host has no such device. */
+static const struct device *place_find(const struct host *host, const char *name) {
+    enum bus bus;
+    return device_bus_of_address(name, &bus) ? host_find(host, bus, name) : NULL;
+}
+
 /* Unplugging a physical function takes all its virtual ones, so it carries what they carry. */
 static void place_add_name(struct device_set *set, const struct host *host, const char *name) {
-    const struct device *device = host_find(host, BUS_PCI, name);
+    const struct device *device = place_find(host, name);
     const struct device *physical =
         device && device->physical ? host_find(host, BUS_PCI, device->physical) : NULL;
 
-    if (!device)
-        device = host_find(host, BUS_USB, name);
     if (device)
         device_set_add(set, (size_t)(device - host->devices));
     if (physical)
@@ -32,6 +36,16 @@ void place_add_path(struct device_set *set, const struct host *host, const char 
     for (const char *part; (part = strsep(&rest, "/"));)
         place_add_name(set, host, part);
     free(copy);
+}
+
+const struct device *place_nearest(const struct host *host, const char *path) {
+    char *copy = memory_strdup(path);
+    const struct device *device = place_find(host, copy);
+
+    for (char *slash; !device && (slash = strrchr(copy, '/')); *slash = '\0')
+        device = place_find(host, slash + 1);
+    free(copy);
+    return device;
 }
 
 /* A copy of a host may have a link whose target it lacks: its text still says where that is. */
@@ -59,8 +73,8 @@ bool place_of_path(struct device_set *set, const struct host *host, const struct
 
 void place_of_device(struct device_set *set, const struct host *host, const struct tree *tree,
                      const struct device *device) {
-    char *path = memory_printf("sys/bus/%s/devices/%s", device->bus == BUS_PCI ? "pci" : "usb",
-                               device->address);
+    char *path =
+        memory_printf("sys/bus/%s/devices/%s", device_bus(device->bus)->name, device->address);
 
     place_add_name(set, host, device->address);
     place_of_path(set, host, tree, path);
@@ -368,6 +382,21 @@ static bool place_of_disk_below(struct device_set *set, const struct host *host,
     return false;
 }
 
+/* Of the adapter that such a disk is on, without the disk itself. */
+static bool place_of_adapter(struct device_set *set, const struct host *host, const char *part) {
+    for (size_t i = 0; i < host->block.nodes.count; i++) {
+        const char *path = host->block.nodes.items[i]->path;
+        const char *found = path ? strstr(path, part) : NULL;
+        if (!found)
+            continue;
+        char *above = memory_strndup(path, (size_t)(found - path));
+        place_add_path(set, host, above);
+        free(above);
+        return true;
+    }
+    return false;
+}
+
 /* A SCSI device that the kernel, or a copy of the host, does not list may still be seen by a disk:
  * its own, or at least another one of its adapter. */
 bool place_of_scsi(struct device_set *set, const struct host *host, const struct tree *tree,
@@ -376,8 +405,7 @@ bool place_of_scsi(struct device_set *set, const struct host *host, const struct
     char *device = memory_printf("/%s/", address);
     char *adapter = memory_printf("/host%.*s/", (int)strcspn(address, ":"), address);
     bool is_known = place_of_path(set, host, tree, path) ||
-                    place_of_disk_below(set, host, device) ||
-                    place_of_disk_below(set, host, adapter);
+                    place_of_disk_below(set, host, device) || place_of_adapter(set, host, adapter);
 
     free(adapter);
     free(device);

@@ -13,6 +13,8 @@
 
 /* Of a path in sysfs without links, whether it exists or not. */
 void place_add_path(struct device_set *set, const struct host *host, const char *path);
+/* The last part of such a path that is a device of the host, or NULL. */
+const struct device *place_nearest(const struct host *host, const char *path);
 /* Of a path below the tree's root; its links are followed. */
 bool place_of_path(struct device_set *set, const struct host *host, const struct tree *tree,
                    const char *path);

@@ -307,6 +307,30 @@ static void snapshot_copy_bytes(struct recorder *recorder, const struct row *row
     free(place);
 }
 
+/* The page of a SCSI device's serial number: a header, whose last two bytes are the length. */
+static void snapshot_copy_serial_page(struct recorder *recorder, const struct row *row,
+                                      const char *directory, const char *name) {
+    enum { HEADER = 4 };
+    char *place = snapshot_place_of(recorder, directory);
+    const char *address = place ? strrchr(place, '/') + 1 : "";
+    const struct device *device = host_find(recorder->host, BUS_SCSI, address);
+    char *serial =
+        device && device->serial ? anonymize_serial(recorder->standins, device->serial) : NULL;
+    (void)row;
+    if (serial) {
+        size_t length = strlen(serial);
+        char *path = snapshot_join(place, name), *page = memory_zalloc(HEADER + length);
+        page[1] = (char)0x80;
+        page[3] = (char)length;
+        memcpy(page + HEADER, serial, length);
+        snapshot_put_bytes(recorder, path, page, HEADER + length);
+        free(page);
+        free(path);
+    }
+    free(serial);
+    free(place);
+}
+
 /* The entries of a file system are its disks, and others that say nothing of the host. */
 static void snapshot_copy_file_system(struct recorder *recorder, const struct row *row,
                                       const char *directory, const char *name) {
@@ -404,7 +428,61 @@ static char *snapshot_lower_device(struct recorder *recorder, char *text) {
     return path;
 }
 
-/* Of udev's record of a disk only whether it is of a ZFS pool, and of which. */
+/*
+ * The name of a link that udev made: maker, model and serial number between the bus in front and
+ * the number of the interface, port or unit at the end are one secret.
+ */
+static char *snapshot_hide_link(const struct recorder *recorder, const char *path) {
+    static const char *const ends[] = {
+        "-if[0-9a-f][0-9a-f]*", "-event-*",      "-port[0-9]*", "-mouse", "-joystick",
+        "-part[0-9]*",          "-[0-9]*:[0-9]*"};
+    const char *slash = strrchr(path, '/'), *name = slash + 1, *start = strchr(name, '-');
+    if (!strstr(path, "/by-id/") || !start)
+        return anonymize_path(recorder->standins, path);
+    const char *end = ++start;
+    for (bool is_end = false; *end && !is_end; end += !is_end)
+        for (size_t i = 0; i < sizeof ends / sizeof *ends && *end == '-'; i++)
+            is_end |= fnmatch(ends[i], end, 0) == 0;
+    char *secret = memory_strndup(start, (size_t)(end - start));
+    char *hidden = anonymize_serial(recorder->standins, secret);
+    char *whole = memory_printf("%.*s%s%s", (int)(start - path), path, hidden, end);
+    free(hidden);
+    free(secret);
+    return whole;
+}
+
+/* The links of a record, where no file of /dev tells which of them are there. */
+static void snapshot_write_links(const struct recorder *recorder, FILE *out, const char *text) {
+    char *copy = memory_strdup(text), *rest = copy;
+    for (const char *line; (line = text_next_line(&rest));) {
+        const char *link = line + strlen("S:");
+        if (fnmatch("S:disk/by-id/*", line, 0) && fnmatch("S:serial/by-id/*", line, 0) &&
+            fnmatch("S:input/by-id/*", line, 0) && fnmatch("S:*/by-path/*", line, 0))
+            continue;
+        char *hidden = snapshot_hide_link(recorder, link);
+        fprintf(out, "S:%s\n", hidden);
+        free(hidden);
+    }
+    free(copy);
+}
+
+static char *snapshot_udev_links(struct recorder *recorder, char *text) {
+    char *kept = NULL;
+    size_t size = 0;
+    if (tree_has(&recorder->from, "dev"))
+        return NULL;
+    FILE *out = memory_stream(&kept, &size);
+    snapshot_write_links(recorder, out, text);
+    memory_stream_close(out, &kept);
+    for (size_t length = strlen(kept); length && kept[length - 1] == '\n';)
+        kept[--length] = '\0';
+    if (*kept)
+        return kept;
+    free(kept);
+    return NULL;
+}
+
+/* Of udev's record of a disk only whether it is of a ZFS pool, and of which; and its links. */
 static char *snapshot_udev_record(struct recorder *recorder, char *text) {
     static const char member[] = "E:ID_FS_TYPE=zfs_member", key[] = "E:ID_FS_LABEL=";
     char *type = snapshot_line_of(text, "E:ID_FS_TYPE="), *label = snapshot_line_of(text, key);
@@ -417,10 +495,16 @@ static char *snapshot_udev_record(struct recorder *recorder, char *text) {
         free(kept);
         kept = NULL;
     }
+    char *links = snapshot_udev_links(recorder, text);
+    char *whole = links && kept ? memory_printf("%s\n%s", links, kept) : NULL;
+    if (whole) {
+        free(links);
+        free(kept);
+    }
     free(hidden);
     free(label);
     free(type);
-    return kept;
+    return whole ? whole : links ? links : kept;
 }
 
 /* --- functions of lines */
@@ -849,6 +933,35 @@ static void snapshot_record_open_files(struct recorder *recorder) {
     open_files_each(&uses, snapshot_open, recorder);
 }
 
+static void snapshot_record_file(struct recorder *recorder, const struct device_file *file) {
+    static const char *const classes[] = {
+        [FILE_TTY] = "sys/class/tty", [FILE_BLOCK] = NULL, [FILE_EVENT] = "sys/class/input"};
+    static const struct row number = {.filter = snapshot_keep};
+    const char *class = classes[file->kind], *name = strrchr(file->path, '/') + 1;
+    if (class) {
+        char *path = snapshot_join(class, name);
+        snapshot_copy_entry(recorder, NULL, class, name);
+        snapshot_copy_attribute(recorder, &number, path, "dev");
+        free(path);
+    }
+    for (size_t i = 0; i < file->link_count && tree_has(&recorder->from, "dev"); i++) {
+        char *hidden = snapshot_hide_link(recorder, file->links[i]);
+        char *target = anonymize_path(recorder->standins, file->path);
+        char *text = snapshot_relative(hidden, target);
+        snapshot_put_raw_link(recorder, hidden + 1, text);
+        free(text);
+        free(target);
+        free(hidden);
+    }
+}
+
+/* The files of devices, with the links that lead to them; those of disks have rows. */
+static void snapshot_record_device_files(struct recorder *recorder) {
+    for (size_t i = 0; i < recorder->host->count; i++)
+        for (size_t j = 0; j < recorder->host->devices[i].file_count; j++)
+            snapshot_record_file(recorder, &recorder->host->devices[i].files[j]);
+}
+
 /* --- running VMs */
 
 static char *snapshot_domain_block_name(void *context, const char *path) {
@@ -925,20 +1038,25 @@ static void snapshot_record_faults(struct recorder *recorder) {
     { .record = (RECORD) }
 
 #define DISKS "sys/class/block/* sys/class/block/*/@* sys/block/* sys/block/*/@*"
+#define SCSI_ADDRESS "[0-9]*:*:*:*"
 #define INTERFACES "sys/bus/usb/devices/*:* sys/bus/usb/devices/*/@:*"
 
 /* In this order: the first that meets a name chooses its stand-in, and a file is written once. */
 static const struct row rows[] = {
-    /* PCI and USB */
-    ENTRIES("sys/bus/pci sys/bus/usb sys/bus/mdev", "devices"),
+    /* PCI, USB and SCSI */
+    ENTRIES("sys/bus/pci sys/bus/usb sys/bus/scsi sys/bus/mdev", "devices"),
     ENTRIES("sys/bus/pci/devices", "*"),
     ATTRIBUTES(
         "sys/bus/pci/devices/*",
         "vendor device subsystem_vendor subsystem_device class numa_node boot_vga reset_method "
-        "power_state sriov_numvfs",
+        "power_state sriov_numvfs sriov_totalvfs",
         snapshot_keep),
     COPIES("sys/bus/pci/devices/*", "config", snapshot_copy_bytes),
-    LINKS("sys/bus/pci/devices/*", "driver iommu_group physfn"),
+    LINKS("sys/bus/pci/devices/*", "driver iommu_group physfn virtfn*"),
+    ENTRIES("sys/bus/pci/devices/*", "mdev_supported_types"),
+    ENTRIES("sys/bus/pci/devices/*/mdev_supported_types", "*"),
+    ATTRIBUTES("sys/bus/pci/devices/*/mdev_supported_types/*", "name available_instances",
+               snapshot_keep),
     ENTRIES("sys/bus/usb/devices", "*"),
     ENTRIES("sys/bus/usb/devices/*", "@:*"),
     ATTRIBUTES("sys/bus/usb/devices/*",
@@ -952,6 +1070,11 @@ static const struct row rows[] = {
     ATTRIBUTES(INTERFACES, "bInterfaceClass bInterfaceSubClass bInterfaceProtocol", snapshot_keep),
     LINKS(INTERFACES, "driver"),
     ATTRIBUTES("sys/bus/usb/devices/[!u]*", "serial", snapshot_hide_serial),
+    ENTRIES("sys/bus/scsi/devices", SCSI_ADDRESS),
+    ATTRIBUTES("sys/bus/scsi/devices/" SCSI_ADDRESS, "type", snapshot_keep),
+    ATTRIBUTES("sys/bus/scsi/devices/" SCSI_ADDRESS, "vendor model", snapshot_hide_name),
+    COPIES("sys/bus/scsi/devices/" SCSI_ADDRESS, "vpd_pg80", snapshot_copy_serial_page),
+    LINKS("sys/bus/scsi/devices/" SCSI_ADDRESS, "driver"),
     ENTRIES("sys/kernel/iommu_groups", "*"),
     LINKS("sys/kernel/iommu_groups/*/devices", "*"),
     ATTRIBUTES("sys/kernel/iommu_groups/*", "reserved_regions", snapshot_keep),
@@ -962,7 +1085,7 @@ static const struct row rows[] = {
     ENTRIES("sys", "block"),
     ENTRIES("sys/class/block sys/block sys/class/nvme-subsystem", "*"),
     ENTRIES("sys/class/block/* sys/block/*", "@*"),
-    ATTRIBUTES(DISKS, "dev", snapshot_keep),
+    ATTRIBUTES(DISKS, "dev size ro", snapshot_keep),
     ATTRIBUTES(DISKS, "uevent", snapshot_partition_name),
     ATTRIBUTES(DISKS, "dm/name", snapshot_hide_words),
     LINKS(DISKS, "device holders/* slaves/* bcache"),
@@ -984,6 +1107,7 @@ static const struct row rows[] = {
     COPIES("etc/zfs data/zfs", "zpool.cache", snapshot_copy_pool_cache),
     COPIES("etc", "drbd.conf drbd.d/*", snapshot_copy_drbd),
     ATTRIBUTES("run/udev/data", "b*", snapshot_udev_record),
+    ATTRIBUTES("run/udev/data", "c*", snapshot_udev_links),
 
     /* the network */
     ENTRIES("sys/class", "net"),
@@ -1003,6 +1127,7 @@ static const struct row rows[] = {
 
     /* programs, the console, VMs */
     ENTRIES("run/libvirt", "qemu"),
+    FACT(snapshot_record_device_files),
     FACT(snapshot_record_open_files),
     ATTRIBUTES("proc/driver/nvidia/gpus/*", "information", snapshot_nvidia_minor),
     ENTRIES("sys/class", "graphics vtconsole"),
@@ -1014,6 +1139,7 @@ static const struct row rows[] = {
     LINES("proc/bus/input", "devices", snapshot_write_input, NULL),
     FACT(snapshot_record_domains),
     ENTRIES("sys/bus/mdev/devices", "*"),
+    LINKS("sys/bus/mdev/devices/*", "mdev_type"),
 
     ATTRIBUTES("proc/sys/kernel", "osrelease", snapshot_release),
     FACT(snapshot_record_names),

@@ -1,13 +1,17 @@
-/* The host snapshot from sysfs (Documentation/ABI/testing/sysfs-bus-pci, sysfs-bus-usb). */
+/* The host snapshot from sysfs (Documentation/ABI/testing/sysfs-bus-pci, sysfs-bus-usb,
+ * sysfs-bus-scsi). */
 #include "engine/host/source_sysfs.h"
 
 #include "engine/host/bus_reader.h"
+#include "engine/host/device_files.h"
 #include "engine/host/driver.h"
 #include "engine/host/guards.h"
 #include "engine/host/iommu.h"
+#include "engine/host/mdev.h"
 #include "engine/host/mdev_instance.h"
 #include "engine/host/names.h"
 #include "engine/host/pci.h"
+#include "engine/host/scsi.h"
 #include "engine/host/settle.h"
 #include "engine/host/tree.h"
 #include "engine/host/usage.h"
@@ -20,7 +24,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct bus_reader *const readers[] = {&bus_reader_pci, &bus_reader_usb};
+static const struct bus_reader *const readers[] = {&bus_reader_pci, &bus_reader_usb,
+                                                   &bus_reader_scsi};
 
 enum { READERS = sizeof readers / sizeof *readers };
 
@@ -52,7 +57,9 @@ static void source_sysfs_read_bus(struct host *host, const struct tree *tree,
         *device = (struct device){.bus = reader->bus,
                                   .address = memory_strdup(all.items[i]),
                                   .iommu_group = -1,
-                                  .numa_node = -1};
+                                  .numa_node = -1,
+                                  .vf_number = -1,
+                                  .scsi_type = SCSI_UNKNOWN};
         struct reading reading = {tree, reader, device, directory, &all};
         if (directory >= 0) {
             reader->read(&reading);
@@ -72,9 +79,10 @@ static void source_sysfs_find_names(struct host *host, const struct tree *tree) 
 
     for (size_t i = 0; i < host->count; i++)
         if (!host->devices[i].name)
-            host->devices[i].name = host->devices[i].bus == BUS_PCI
-                                        ? names_find(names, host->devices[i].id)
-                                        : memory_strdup("USB device");
+            host->devices[i].name =
+                host->devices[i].bus == BUS_PCI
+                    ? names_find(names, host->devices[i].id)
+                    : memory_printf("%s device", device_bus(host->devices[i].bus)->label);
     names_destroy(names);
 }
 
@@ -104,10 +112,15 @@ static void source_sysfs_read_host(struct host *host, const struct tree *tree, b
     pci_find_controllers(host, tree);
     pci_find_obstacles(host, tree);
     source_sysfs_find_names(host, tree);
-    if (with_uses)
+    pci_find_physical_functions(host, tree);
+    mdev_find_instances(host, tree);
+    scsi_find_devices_above(host, tree);
+    if (with_uses) {
         guards_find_uses(host, tree);
-    else
+        device_files_read(host, tree);
+    } else {
         source_sysfs_doubt_uses(host);
+    }
     pci_find_unsupported_domains(host);
 }
 

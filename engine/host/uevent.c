@@ -153,7 +153,7 @@ bool uevent_init(struct uevent *uevent, const char *const *variables) {
     device->address = uevent_address_of(variables, device->bus);
     if (!device->address)
         return false;
-    device->unknown = DEVICE_UNKNOWN_DRIVER;
+    device->unknown = DEVICE_UNKNOWN_DRIVER | (pci ? DEVICE_UNKNOWN_PHYSICAL : 0);
     if (pci)
         uevent_read_pci(device, variables);
     else

@@ -10,7 +10,8 @@ enum {
     PCI_DOMAIN_LEAST = 4, /* digits */
     PCI_DOMAIN_DIGITS = 8,
     PCI_SLOT_MAX = 0x1F,
-    USB_NUMBER_MAX = 255
+    USB_NUMBER_MAX = 255,
+    SCSI_NUMBERS = 4
 };
 
 /* The end of at least `least` and at most `most` hexadecimal digits at `text`, or NULL. */
@@ -58,12 +59,29 @@ bool address_is_usb(const char *text) {
     return end && !*end;
 }
 
+/* A number as the kernel prints it: up to 64 bits, without zeros in front. */
+static const char *address_skip_decimal(const char *text) {
+    enum { DIGITS = 20 };
+    size_t count = 0;
+    while (isdigit((unsigned char)text[count]))
+        count++;
+    return count < 1 || count > DIGITS || (count > 1 && *text == '0') ? NULL : text + count;
+}
+
+bool address_is_scsi(const char *text) {
+    const char *end = address_skip_decimal(text);
+
+    for (size_t i = 1; end && i < SCSI_NUMBERS; i++)
+        end = *end == ':' ? address_skip_decimal(end + 1) : NULL;
+    return end && !*end;
+}
+
 bool address_normalise(const char *text, char *address, size_t size) {
     bool has_domain = false;
     int length = -1;
     size_t digits = strcspn(text, ":");
 
-    if (address_is_usb(text))
+    if (address_is_usb(text) || address_is_scsi(text))
         length = snprintf(address, size, "%s", text);
     else if (address_is_pci(text, &has_domain)) {
         for (; digits > PCI_DOMAIN_LEAST && *text == '0'; digits--)
@@ -96,4 +114,16 @@ int address_compare_usb(const char *a, const char *b) {
         b = right + (*right != '\0');
     }
     return (*a != '\0') - (*b != '\0');
+}
+
+int address_compare_scsi(const char *a, const char *b) {
+    for (size_t i = 0; i < SCSI_NUMBERS; i++) {
+        char *left = NULL, *right = NULL;
+        unsigned long long one = strtoull(a, &left, 10), other = strtoull(b, &right, 10);
+        if (one != other)
+            return one < other ? -1 : 1;
+        a = left + (*left != '\0');
+        b = right + (*right != '\0');
+    }
+    return 0;
 }

@@ -11,8 +11,41 @@ const struct bus_type *device_bus(enum bus bus) {
     static const struct bus_type types[] = {
         [BUS_PCI] = {"pci", "PCI", "at", "bridge"},
         [BUS_USB] = {"usb", "USB", "port", "hub"},
+        [BUS_SCSI] = {"scsi", "SCSI", "scsi", NULL},
     };
     return &types[bus];
+}
+
+bool device_bus_of_address(const char *address, enum bus *bus) {
+    bool has_domain = false;
+    if (address_is_pci(address, &has_domain))
+        *bus = BUS_PCI;
+    else if (address_is_usb(address))
+        *bus = BUS_USB;
+    else if (address_is_scsi(address))
+        *bus = BUS_SCSI;
+    else
+        return false;
+    return true;
+}
+
+const char *device_scsi_type_text(int scsi_type) {
+    static const struct {
+        enum scsi_type type;
+        const char *text;
+    } types[] = {
+        {SCSI_DISK, "disk"},
+        {SCSI_TAPE, "tape"},
+        {SCSI_CD, "CD or DVD"},
+        {SCSI_OPTICAL, "optical disk"},
+        {SCSI_CHANGER, "medium changer"},
+        {SCSI_ENCLOSURE, "enclosure"},
+        {SCSI_ZONED_DISK, "zoned disk"},
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if ((int)types[i].type == scsi_type)
+            return types[i].text;
+    return "SCSI device";
 }
 
 void device_obstruct(struct device *device, enum obstacle obstacle, char *text, char *hint) {
@@ -31,8 +64,9 @@ void device_obstruct(struct device *device, enum obstacle obstacle, char *text, 
 int device_compare(enum bus bus, const char *address, const struct device *device) {
     if (bus != device->bus)
         return bus < device->bus ? -1 : 1;
-    return bus == BUS_PCI ? address_compare_pci(address, device->address)
-                          : address_compare_usb(address, device->address);
+    return bus == BUS_PCI   ? address_compare_pci(address, device->address)
+           : bus == BUS_USB ? address_compare_usb(address, device->address)
+                            : address_compare_scsi(address, device->address);
 }
 
 void device_add_interface(struct device *device, uint32_t class_code, char *driver) {
@@ -41,6 +75,92 @@ void device_add_interface(struct device *device, uint32_t class_code, char *driv
     struct device_interface *interface = &device->interfaces[device->interface_count++];
     interface->class_code = class_code;
     interface->driver = driver;
+}
+
+struct device_file *device_add_file(struct device *device, enum device_file_kind kind, char *path) {
+    device->files = memory_grow(device->files, device->file_count, sizeof *device->files);
+    struct device_file *file = &device->files[device->file_count++];
+    *file = (struct device_file){.kind = kind, .path = path};
+    return file;
+}
+
+void device_add_mdev_type(struct device *device, char *name, char *label, unsigned available) {
+    device->mdev_types =
+        memory_grow(device->mdev_types, device->mdev_type_count, sizeof *device->mdev_types);
+    device->mdev_types[device->mdev_type_count++] =
+        (struct device_mdev_type){name, label, available};
+}
+
+void device_add_mdev(struct device *device, char *uuid, char *type) {
+    device->mdevs = memory_grow(device->mdevs, device->mdev_count, sizeof *device->mdevs);
+    device->mdevs[device->mdev_count++] = (struct device_mdev){uuid, type};
+}
+
+size_t device_file_count(const struct device *device, enum device_file_kind kind) {
+    size_t count = 0;
+    for (size_t i = 0; i < device->file_count; i++)
+        count += device->files[i].kind == kind;
+    return count;
+}
+
+const struct device_file *device_find_file(const struct device *device, enum device_file_kind kind,
+                                           size_t number) {
+    for (size_t i = 0; i < device->file_count; i++)
+        if (device->files[i].kind == kind && number-- == 0)
+            return &device->files[i];
+    return NULL;
+}
+
+const char *device_file_path(const struct device_file *file) {
+    return file->link_count ? file->links[0] : file->path;
+}
+
+bool device_file_has_path(const struct device_file *file, const char *path) {
+    if (!strcmp(file->path, path))
+        return true;
+    for (size_t i = 0; i < file->link_count; i++)
+        if (!strcmp(file->links[i], path))
+            return true;
+    return false;
+}
+
+const struct device_mdev_type *device_find_mdev_type(const struct device *device,
+                                                     const char *name) {
+    for (size_t i = 0; i < device->mdev_type_count; i++)
+        if (!strcmp(device->mdev_types[i].name, name))
+            return &device->mdev_types[i];
+    return NULL;
+}
+
+static void device_copy_file(struct device *result, const struct device_file *file) {
+    struct device_file *copy = device_add_file(result, file->kind, memory_copy(file->path));
+    copy->size = file->size;
+    copy->readonly = file->readonly;
+    for (size_t i = 0; i < file->link_count; i++) {
+        copy->links = memory_grow(copy->links, copy->link_count, sizeof *copy->links);
+        copy->links[copy->link_count++] = memory_strdup(file->links[i]);
+    }
+}
+
+/* The lists of `result` are still those of `device`. */
+static void device_copy_lists(struct device *result, const struct device *device) {
+    result->interfaces = NULL;
+    result->files = NULL;
+    result->mdev_types = NULL;
+    result->mdevs = NULL;
+    result->interface_count = result->file_count = result->mdev_type_count = result->mdev_count = 0;
+    for (size_t i = 0; i < device->interface_count; i++)
+        device_add_interface(result, device->interfaces[i].class_code,
+                             memory_copy(device->interfaces[i].driver));
+    for (size_t i = 0; i < device->file_count; i++)
+        device_copy_file(result, &device->files[i]);
+    for (size_t i = 0; i < device->mdev_type_count; i++)
+        device_add_mdev_type(result, memory_copy(device->mdev_types[i].name),
+                             memory_copy(device->mdev_types[i].label),
+                             device->mdev_types[i].available);
+    for (size_t i = 0; i < device->mdev_count; i++)
+        device_add_mdev(result, memory_copy(device->mdevs[i].uuid),
+                        memory_copy(device->mdevs[i].type));
 }
 
 struct device device_copy(const struct device *device) {
@@ -53,12 +173,13 @@ struct device device_copy(const struct device *device) {
     result.serial = memory_copy(device->serial);
     result.manufacturer = memory_copy(device->manufacturer);
     result.product = memory_copy(device->product);
-    result.interfaces = NULL;
-    result.interface_count = 0;
-    for (size_t i = 0; i < device->interface_count; i++)
-        device_add_interface(&result, device->interfaces[i].class_code,
-                             memory_copy(device->interfaces[i].driver));
+    device_copy_lists(&result, device);
     result.physical = memory_copy(device->physical);
+    if (device->physical_function) {
+        result.physical_function = memory_zalloc(sizeof *result.physical_function);
+        *result.physical_function = device_copy(device->physical_function);
+    }
+    result.above = memory_copy(device->above);
     result.controller = memory_copy(device->controller);
     result.use = memory_copy(device->use);
     result.use_hint = memory_copy(device->use_hint);
@@ -68,7 +189,35 @@ struct device device_copy(const struct device *device) {
     return result;
 }
 
+static void device_finish_lists(struct device *device) {
+    for (size_t i = 0; i < device->interface_count; i++)
+        free(device->interfaces[i].driver);
+    free(device->interfaces);
+    for (size_t i = 0; i < device->file_count; i++) {
+        for (size_t j = 0; j < device->files[i].link_count; j++)
+            free(device->files[i].links[j]);
+        free(device->files[i].links);
+        free(device->files[i].path);
+    }
+    free(device->files);
+    for (size_t i = 0; i < device->mdev_type_count; i++) {
+        free(device->mdev_types[i].name);
+        free(device->mdev_types[i].label);
+    }
+    free(device->mdev_types);
+    for (size_t i = 0; i < device->mdev_count; i++) {
+        free(device->mdevs[i].uuid);
+        free(device->mdevs[i].type);
+    }
+    free(device->mdevs);
+}
+
 void device_finish(struct device *device) {
+    device_finish_lists(device);
+    if (device->physical_function)
+        device_finish(device->physical_function);
+    free(device->physical_function);
+    free(device->above);
     free(device->address);
     free(device->name);
     free(device->driver);
@@ -79,9 +228,6 @@ void device_finish(struct device *device) {
     free(device->serial);
     free(device->manufacturer);
     free(device->product);
-    for (size_t i = 0; i < device->interface_count; i++)
-        free(device->interfaces[i].driver);
-    free(device->interfaces);
     free(device->use);
     free(device->use_hint);
     free(device->vm_use);
@@ -91,6 +237,8 @@ void device_finish(struct device *device) {
 }
 
 char *device_text(const struct device *device) {
+    if (device->bus == BUS_SCSI)
+        return memory_strdup(device->address);
     return memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
 }
 
@@ -98,11 +246,19 @@ bool device_id_is(struct device_id one, struct device_id other) {
     return one.vendor == other.vendor && one.device == other.device;
 }
 
+static bool device_is_same_serial(const struct device *one, const struct device *other) {
+    return one->serial && other->serial ? !strcmp(one->serial, other->serial)
+                                        : one->serial == other->serial;
+}
+
 bool device_is_same(const struct device *one, const struct device *other) {
-    return one->bus == other->bus && !strcmp(one->address, other->address) &&
-           device_id_is(one->id, other->id) &&
-           (one->bus == BUS_PCI ||
-            (one->bus_number == other->bus_number && one->device_number == other->device_number));
+    if (one->bus != other->bus || strcmp(one->address, other->address) != 0 ||
+        !device_id_is(one->id, other->id))
+        return false;
+    return one->bus == BUS_PCI ||
+           (one->bus == BUS_USB && one->bus_number == other->bus_number &&
+            one->device_number == other->device_number) ||
+           (one->bus == BUS_SCSI && device_is_same_serial(one, other));
 }
 
 bool device_is_usb_controller(const struct device *device) {

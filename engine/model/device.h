@@ -1,7 +1,7 @@
 /*
- * A PCI function or a USB device of the host, as a value: what the kernel reports about it and
- * what the host uses it for. No I/O. Texts are UTF-8 without control characters and belong to the
- * value.
+ * A PCI function, a USB device or a SCSI device of the host, as a value: what the kernel reports
+ * about it and what the host uses it for. No I/O. Texts are UTF-8 without control characters and
+ * belong to the value.
  */
 #ifndef ENGINE_DEVICE_H
 #define ENGINE_DEVICE_H
@@ -10,17 +10,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum bus { BUS_PCI, BUS_USB };
+enum bus { BUS_PCI, BUS_USB, BUS_SCSI };
 
 /* The names of a bus and of what is on it. */
 struct bus_type {
     const char *name;    /* of sysfs and --json: "pci" */
     const char *label;   /* for people: "PCI" */
     const char *keyword; /* in a rule in front of a device's address: "at" */
-    const char *bridge;  /* what `is_bridge` is on it: "bridge" */
+    const char *bridge;  /* what `is_bridge` is on it: "bridge"; NULL: it has none */
 };
 
 const struct bus_type *device_bus(enum bus bus);
+/* The bus of an address as the kernel writes it; false: it is of none. */
+bool device_bus_of_address(const char *address, enum bus *bus);
 
 /* Whether a PCI device has an Express capability; UNKNOWN: its configuration space cannot be read.
  */
@@ -51,6 +53,48 @@ struct device_interface {
     char *driver;        /* NULL: none */
 };
 
+/* The `type` of a SCSI device (SPC, peripheral device type) that the engine asks for. */
+enum scsi_type {
+    SCSI_UNKNOWN = -1,
+    SCSI_DISK = 0,
+    SCSI_TAPE = 1,
+    SCSI_CD = 5,
+    SCSI_OPTICAL = 7,
+    SCSI_CHANGER = 8,
+    SCSI_ENCLOSURE = 13,
+    SCSI_ZONED_DISK = 20,
+};
+
+/* A device file that the kernel made for a device. */
+enum device_file_kind {
+    FILE_TTY,   /* a serial port */
+    FILE_BLOCK, /* a whole disk, not a partition */
+    FILE_EVENT, /* an input device's events (evdev) */
+};
+
+struct device_file {
+    enum device_file_kind kind;
+    char *path; /* by the kernel's name: "/dev/ttyUSB0" */
+    /* udev's links to it, "/dev/serial/by-id/..."; the best first: those by id, then by path. */
+    char **links;
+    size_t link_count;
+    /* Of a disk only. */
+    uint64_t size; /* bytes; 0: unknown, or no medium is in the drive */
+    bool readonly; /* the medium is write-protected */
+};
+
+/* A type of mediated devices that a PCI device offers. */
+struct device_mdev_type {
+    char *name;         /* "nvidia-63" */
+    char *label;        /* "GRID T4-2A"; NULL: it has none */
+    unsigned available; /* how many more can be created now */
+};
+
+/* A mediated device that is there, whoever created it. */
+struct device_mdev {
+    char *uuid, *type; /* type: NULL: unknown */
+};
+
 /* Facts that a device may have although nothing tells them. */
 enum device_unknown {
     DEVICE_UNKNOWN_MANUFACTURER = 1,
@@ -59,19 +103,22 @@ enum device_unknown {
     DEVICE_UNKNOWN_INTERFACES = 8, /* all, or some of them; also of a device not configured */
     DEVICE_UNKNOWN_DRIVER = 16,
     DEVICE_UNKNOWN_ALL = 31,
+    DEVICE_UNKNOWN_PHYSICAL = 32, /* PCI: whether it is a virtual function, and of which */
 };
 
 struct device {
     enum bus bus;
     unsigned unknown; /* of enum device_unknown */
-    /* PCI: "0000:03:00.0". USB: the port path "1-1.4", which is the device's name in sysfs. */
+    /* PCI: "0000:03:00.0". USB: the port path "1-1.4". SCSI: "3:0:0:1", host, channel, target and
+     * logical unit. It is the device's name in sysfs. */
     char *address;
-    struct device_id id;
+    struct device_id id;        /* SCSI: 0:0 */
     struct device_id subsystem; /* PCI only; 0:0 when unknown */
-    uint32_t class_code;        /* 24 bits; USB: the first interface's where the device has none */
-    char *name;                 /* for people; never NULL */
+    /* 24 bits; USB: the first interface's where the device has none. SCSI: 0. */
+    uint32_t class_code;
+    char *name; /* for people; never NULL */
     /* Bound host driver, NULL for none. USB: that of the device unless it is "usb", else of the
-     * first interface that has one. */
+     * first interface that has one. SCSI: "sd", "st", "sr", "ch". */
     char *driver;
     int iommu_group; /* -1: none */
     int numa_node;   /* -1: none or unknown */
@@ -84,18 +131,38 @@ struct device {
     char *reset_methods; /* "flr bus"; NULL when unknown */
     char *power_state;   /* "D0"; NULL when unknown */
     char *physical;      /* of a virtual function the address of its physical one; else NULL */
+    /* What is known of that physical function, without the host's use of it; NULL: it is not among
+     * the host's devices. */
+    struct device *physical_function;
+    int vf_number; /* of a virtual function, as in `virtfn0` of its physical one; -1: unknown */
     /* Of a PCI device in a domain above ffff the address of the controller whose driver makes that
      * domain (Intel VMD); else NULL. The device leaves the host when that driver does. */
     char *controller;
     bool goes_with_controller;  /* which is in the same IOMMU group: the group then is viable */
     unsigned virtual_functions; /* that run on it now */
+    unsigned vf_total;          /* that it can have; 0: none, or unknown */
+    struct device_mdev_type *mdev_types; /* PCI only, in the order of their names */
+    size_t mdev_type_count;
+    struct device_mdev *mdevs; /* in the order of their UUIDs */
+    size_t mdev_count;
     unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
     unsigned device_number;
-    /* USB only, from here to `speed`. The device's own texts, NULL when it has none. */
+    /* USB and SCSI only: the device's own texts, NULL when it has none. SCSI: `vendor`, `model`,
+     * and the serial number of the unit (VPD page 80). */
     char *serial, *manufacturer, *product;
-    struct device_interface *interfaces; /* in the order of their numbers */
+    struct device_interface *interfaces; /* USB only, in the order of their numbers */
     size_t interface_count;
-    unsigned speed; /* Mbit/s: 1 (1.5), 12, 480, 5000, 10000, 20000; 0: unknown */
+    unsigned speed; /* USB only. Mbit/s: 1 (1.5), 12, 480, 5000, 10000, 20000; 0: unknown */
+    int scsi_type;  /* SCSI only: see enum scsi_type */
+    /* The USB device, or else the PCI function, that a SCSI device is on; NULL: none, as over a
+     * network. */
+    char *above;
+    enum bus above_bus;
+    /* In the order of their kinds and names. A file is of the nearest device: of a USB device's
+     * disk that is the SCSI device, and these are also files of the USB device. Read together with
+     * what the host uses. */
+    struct device_file *files;
+    size_t file_count;
     /* What the host itself does with the device, in words that end "the host ...", for example
      * "mounts / from it (sda1, md0)"; NULL: nothing. */
     char *use;
@@ -114,17 +181,39 @@ void device_finish(struct device *device);
 
 /* One more interface of a USB device. Takes the driver's name. */
 void device_add_interface(struct device *device, uint32_t class_code, char *driver);
+/* One more file, without links; takes the path. The result is borrowed until the next one. */
+struct device_file *device_add_file(struct device *device, enum device_file_kind kind, char *path);
+/* Take the texts. */
+void device_add_mdev_type(struct device *device, char *name, char *label, unsigned available);
+void device_add_mdev(struct device *device, char *uuid, char *type);
 
-/* By what people, the log and the state know it: "0000:03:00.0 1ac1:089a". The caller frees it. */
+/* How many files of that kind it has, and the one with that number, counted from 0, or NULL. */
+size_t device_file_count(const struct device *device, enum device_file_kind kind);
+const struct device_file *device_find_file(const struct device *device, enum device_file_kind kind,
+                                           size_t number);
+/* The path that stays the longest: the best link, or the kernel's name. Borrowed. */
+const char *device_file_path(const struct device_file *file);
+/* Whether the path is one of the file's. */
+bool device_file_has_path(const struct device_file *file, const char *path);
+/* Its type of that name, or NULL. */
+const struct device_mdev_type *device_find_mdev_type(const struct device *device, const char *name);
+
+/* By what people, the log and the state know it: "0000:03:00.0 1ac1:089a"; of a SCSI device its
+ * address, "3:0:0:1". The caller frees it. */
 char *device_text(const struct device *device);
 
-/* The same device at the same place; for USB, since it was plugged in. */
+/* What a SCSI device is: "disk", "tape", "medium changer"; borrowed. */
+const char *device_scsi_type_text(int scsi_type);
+
+/* The same device at the same place; for USB, since it was plugged in; for SCSI, with the same
+ * serial number. */
 bool device_is_same(const struct device *one, const struct device *other);
 
 /* Class 0c03 of PCI. */
 bool device_is_usb_controller(const struct device *device);
 
-/* The order of a device and that place in a snapshot: PCI by address, then USB by port path. */
+/* The order of a device and that place in a snapshot: PCI by address, then USB by port path, then
+ * SCSI by address. */
 int device_compare(enum bus bus, const char *address, const struct device *device);
 
 /* Notes an obstacle, unless the device has a stronger one. Takes both texts. */

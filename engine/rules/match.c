@@ -295,27 +295,28 @@ static enum match_value match_driver(const struct criterion *criterion,
     return match_whether(holds, device->unknown & DEVICE_UNKNOWN_DRIVER);
 }
 
-/* The condition without its 'not'. */
+/* The condition without its 'not'. A SCSI device has neither an id nor a class. */
 static enum match_value match_condition(const struct criterion *criterion,
                                         const struct device *device) {
-    bool pci = device->bus == BUS_PCI;
+    bool pci = device->bus == BUS_PCI, usb = device->bus == BUS_USB;
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
         return criterion->resolved
                    ? match_alternatives(criterion->definition->device, device, match_condition)
                    : MATCH_UNKNOWN;
     case CRITERION_ID:
-        return match_whether(match_id(criterion, device->id), false);
+        return match_whether((pci || usb) && match_id(criterion, device->id), false);
     case CRITERION_ADDRESS:
         return match_whether(pci && match_address(criterion->text, device->address), false);
     case CRITERION_CLASS:
-        return match_whether(match_class(criterion->class_prefix, device->class_code), false);
+        return match_whether(
+            (pci || usb) && match_class(criterion->class_prefix, device->class_code), false);
     case CRITERION_SUBSYSTEM:
         return match_whether(pci && match_id(criterion, device->subsystem), false);
     case CRITERION_PORT:
-        return match_whether(!pci && match_address(criterion->text, device->address), false);
+        return match_whether(usb && match_address(criterion->text, device->address), false);
     case CRITERION_BELOW:
-        return match_whether(!pci && criterion_is_below(criterion->text, device->address), false);
+        return match_whether(usb && criterion_is_below(criterion->text, device->address), false);
     case CRITERION_BUS:
         return match_whether(criterion->bus == 1U << device->bus, false);
     case CRITERION_DRIVER:
