@@ -118,6 +118,39 @@ struct verdict backend_judge_options(const struct backend_options *options) {
 
 /* --- its elements */
 
+static const char *backend_entity(unsigned char c) {
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '\'':
+        return "&apos;";
+    case '"':
+        return "&quot;";
+    case '\t':
+        return "&#9;";
+    case '\n':
+        return "&#10;";
+    case '\r':
+        return "&#13;";
+    default: /* XML 1.0 has no way to write other control characters: U+FFFD */
+        return c < ' ' || c == 0x7f ? "\xef\xbf\xbd" : NULL;
+    }
+}
+
+void backend_write_text(FILE *out, const char *text) {
+    for (; *text; text++) {
+        const char *entity = backend_entity((unsigned char)*text);
+        if (entity)
+            fputs(entity, out);
+        else
+            fputc(*text, out);
+    }
+}
+
 size_t backend_count(const struct backend_type *type, const struct device *device,
                      const struct backend_options *options) {
     return type->count_elements ? type->count_elements(device, options) : 1;
@@ -227,7 +260,7 @@ void backend_write_alias(FILE *out, enum backend backend, const struct device *d
     fprintf(out, "  <alias name='%s%s-", backend_alias, syntax_backend_text(backend));
     for (const char *c = device->address; *c; c++)
         putc(*c == ':' ? '_' : *c == '.' ? '-' : *c, out);
-    fprintf(out, "-%zu'/>\n", index);
+    fprintf(out, "-%u-%zu'/>\n", device->device_number, index);
 }
 
 /* "1-1-4-0": behind a USB bus number and its '-' all are ports. */
@@ -244,23 +277,48 @@ static bool backend_read_address(const char *text, size_t length, enum bus *bus,
     return has_colon ? address_is_pci(address, &has_domain) : address_is_usb(address);
 }
 
+/* The last '-' before `end`, or NULL. */
+static const char *backend_last_dash(const char *text, const char *end) {
+    while (end > text && *end != '-')
+        end--;
+    return end > text ? end : NULL;
+}
+
 bool backend_read_alias(const char *alias, enum backend backend, enum bus *bus, char *address,
-                        size_t size) {
-    const char *name = syntax_backend_text(backend), *last = strrchr(alias, '-');
+                        size_t size, unsigned *device_number) {
+    const char *name = syntax_backend_text(backend);
     size_t prefix = sizeof backend_alias - 1, length = strlen(name);
     if (strncmp(alias, backend_alias, prefix) != 0 || strncmp(alias + prefix, name, length) != 0 ||
         alias[prefix + length] != '-')
         return false;
     const char *text = alias + prefix + length + 1;
-    return last > text && backend_read_address(text, (size_t)(last - text), bus, address, size);
+    const char *index = backend_last_dash(text, text + strlen(text));
+    const char *number = index ? backend_last_dash(text, index - 1) : NULL;
+    if (!number || !backend_read_address(text, (size_t)(number - text), bus, address, size))
+        return false;
+    *device_number = (unsigned)strtoul(number + 1, NULL, 10);
+    return true;
+}
+
+bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct device *device) {
+    char address[BACKEND_ALIAS_SIZE];
+    enum bus bus;
+    unsigned device_number;
+    if (!backend_read_alias(hostdev->alias, hostdev->backend, &bus, address, sizeof address,
+                            &device_number))
+        return true;
+    return bus == device->bus && strcmp(address, device->address) == 0 &&
+           device_number == device->device_number;
 }
 
 struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
     char address[BACKEND_ALIAS_SIZE];
     struct device *device = memory_zalloc(sizeof *device);
     enum bus bus = hostdev->bus;
-    if (backend_read_alias(hostdev->alias, hostdev->backend, &bus, address, sizeof address))
-        ;
+    unsigned bus_number = hostdev->bus_number, device_number = hostdev->device_number;
+    if (backend_read_alias(hostdev->alias, hostdev->backend, &bus, address, sizeof address,
+                           &device_number))
+        bus_number = bus == BUS_USB ? (unsigned)strtoul(address, NULL, 10) : 0; /* "1-1.4" */
     else if (bus == BUS_USB)
         snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
     else
@@ -271,7 +329,7 @@ struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
                               .name = memory_strdup("(unplugged)"),
                               .iommu_group = -1,
                               .numa_node = -1,
-                              .bus_number = hostdev->bus_number,
-                              .device_number = hostdev->device_number};
+                              .bus_number = bus_number,
+                              .device_number = device_number};
     return device;
 }
