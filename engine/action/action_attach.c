@@ -365,6 +365,39 @@ static bool action_attach_leave_hubs(struct planner *planner, const struct actio
     return !left;
 }
 
+/*
+ * Nobody means what this backend cannot present among what it can: of a hub with a serial adapter
+ * and a webcam `as serial` the adapter. The device that was just plugged in stays: its files may
+ * not be there yet.
+ */
+static void action_attach_leave_others(struct planner *planner, const struct action_ref *ref,
+                                       struct device_list *devices) {
+    const struct backend_type *backend = backend_type(ref->action->backend);
+    struct backend_options options = {.list = ref->action->options};
+    size_t left = 0, count = 0;
+    struct verdict *verdicts = memory_zalloc((devices->count + 1) * sizeof *verdicts);
+    for (size_t i = 0; i < devices->count; i++) {
+        verdicts[i] =
+            backend_judge_device(backend, planner->request->host, devices->list[i], &options);
+        count += !verdicts[i].refusal;
+    }
+    for (size_t i = 0; i < devices->count; i++) {
+        const struct device *device = devices->list[i], *plugged = planner->event->device;
+        bool stays =
+            !count || !verdicts[i].refusal ||
+            (planner->event->name == EVENT_PLUGGED && plugged && device_is_same(plugged, device)) ||
+            planner_is_attached(planner, ref->action, device);
+        if (stays) {
+            devices->list[left++] = device;
+            verdict_finish(&verdicts[i]);
+        } else {
+            planner_omit(planner, ref, device, verdicts[i]);
+        }
+    }
+    devices->count = left;
+    free(verdicts);
+}
+
 void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     if (planner->request->parked) {
         action_attach_skip_parked(planner, ref);
@@ -387,6 +420,8 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     const struct device *plugged = planner->event->device;
     size_t with_hubs = devices.count;
     bool only_hubs = action_attach_leave_hubs(planner, ref, &devices);
+    action_attach_leave_others(planner, ref, &devices);
+    planner_list_fold(planner, ref, &devices);
     of_bus -= with_hubs - devices.count;
     if (!action_attach_refuse_same_title(planner, ref, of_bus)) {
         if (devices.count && ref->target->quantifier == QUANTIFIER_ANY)

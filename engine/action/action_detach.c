@@ -68,6 +68,7 @@ void action_detach_plan(struct planner *planner, const struct action_ref *ref) {
                 planner, ref, device,
                 verdict_refuse(REFUSED_NOT, memory_strdup("the VM does not have it"), NULL));
     }
+    planner_list_fold(planner, ref, &held);
     if (held.count > 1 && ref->target->quantifier == QUANTIFIER_ONE)
         choose_refuse_ambiguous(planner, ref, &held);
     else if (held.count)

@@ -1,7 +1,7 @@
 #include "engine/backend/backend.h"
 
-#include "engine/model/address.h"
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,39 +118,6 @@ struct verdict backend_judge_options(const struct backend_options *options) {
 
 /* --- its elements */
 
-static const char *backend_entity(unsigned char c) {
-    switch (c) {
-    case '&':
-        return "&amp;";
-    case '<':
-        return "&lt;";
-    case '>':
-        return "&gt;";
-    case '\'':
-        return "&apos;";
-    case '"':
-        return "&quot;";
-    case '\t':
-        return "&#9;";
-    case '\n':
-        return "&#10;";
-    case '\r':
-        return "&#13;";
-    default: /* XML 1.0 has no way to write other control characters: U+FFFD */
-        return c < ' ' || c == 0x7f ? "\xef\xbf\xbd" : NULL;
-    }
-}
-
-void backend_write_text(FILE *out, const char *text) {
-    for (; *text; text++) {
-        const char *entity = backend_entity((unsigned char)*text);
-        if (entity)
-            fputs(entity, out);
-        else
-            fputc(*text, out);
-    }
-}
-
 size_t backend_count(const struct backend_type *type, const struct device *device,
                      const struct backend_options *options) {
     return type->count_elements ? type->count_elements(device, options) : 1;
@@ -169,10 +136,21 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
     return NULL;
 }
 
+/* A USB device that was plugged in again is another one, although it has the same file or address.
+ */
+static bool backend_is_element(const struct domain_hostdev *hostdev, const struct device *device,
+                               size_t index) {
+    struct backend_alias alias;
+    return backend_type(hostdev->backend)->is_element(hostdev, device, index) &&
+           (device->bus == BUS_PCI || !device->device_number ||
+            !backend_read_alias(hostdev, &alias) || !alias.device_number ||
+            alias.device_number == device->device_number);
+}
+
 size_t backend_index_of(const struct domain_hostdev *hostdev, const struct device *device) {
     const struct backend_type *type = backend_type(hostdev->backend);
     size_t index = 0, count = backend_count(type, device, NULL);
-    while (index < count && !type->is_element(hostdev, device, index))
+    while (index < count && !backend_is_element(hostdev, device, index))
         index++;
     return index;
 }
@@ -237,7 +215,7 @@ bool backend_has_element(const struct domain *domain, const struct backend_type 
                          const struct device *device, size_t index) {
     for (size_t i = 0; i < domain->hostdev_count; i++)
         if (domain->hostdevs[i].backend == type->backend &&
-            type->is_element(&domain->hostdevs[i], device, index))
+            backend_is_element(&domain->hostdevs[i], device, index))
             return true;
     return false;
 }
@@ -253,83 +231,97 @@ bool backend_has_all(const struct domain *domain, const struct backend_type *typ
 
 /* --- elements that outlive their device */
 
-static const char backend_alias[] = "ua-virt-rules-";
+static const char backend_alias_start[] = "ua-virt-rules-";
 
 void backend_write_alias(FILE *out, enum backend backend, const struct device *device,
                          size_t index) {
-    fprintf(out, "  <alias name='%s%s-", backend_alias, syntax_backend_text(backend));
+    fprintf(out, "  <alias name='%s%s-", backend_alias_start, syntax_backend_text(backend));
     for (const char *c = device->address; *c; c++)
         putc(*c == ':' ? '_' : *c == '.' ? '-' : *c, out);
-    fprintf(out, "-%u-%zu'/>\n", device->device_number, index);
+    fprintf(out, "-%u-%zu'/>\n", device->bus == BUS_PCI ? 0 : device->device_number, index);
 }
 
-/* "1-1-4-0": behind a USB bus number and its '-' all are ports. */
-static bool backend_read_address(const char *text, size_t length, enum bus *bus, char *address,
-                                 size_t size) {
-    bool has_domain, has_colon = memchr(text, '_', length);
-    size_t ports = has_colon ? 0 : strcspn(text, "-") + 1;
-    if (length >= size)
+/* A number after the last '-' of the text, which is cut off there. */
+static bool backend_cut_number(char *text, unsigned *number) {
+    char *last = strrchr(text, '-');
+    uint32_t value = 0;
+    if (!last || !text_parse_decimal(last + 1, UINT32_MAX, &value))
         return false;
-    for (size_t i = 0; i < length; i++)
-        address[i] = text[i] == '_' ? ':' : text[i] == '-' && i >= ports ? '.' : text[i];
-    address[length] = '\0';
-    *bus = has_colon ? BUS_PCI : BUS_USB;
-    return has_colon ? address_is_pci(address, &has_domain) : address_is_usb(address);
-}
-
-/* The last '-' before `end`, or NULL. */
-static const char *backend_last_dash(const char *text, const char *end) {
-    while (end > text && *end != '-')
-        end--;
-    return end > text ? end : NULL;
-}
-
-bool backend_read_alias(const char *alias, enum backend backend, enum bus *bus, char *address,
-                        size_t size, unsigned *device_number) {
-    const char *name = syntax_backend_text(backend);
-    size_t prefix = sizeof backend_alias - 1, length = strlen(name);
-    if (strncmp(alias, backend_alias, prefix) != 0 || strncmp(alias + prefix, name, length) != 0 ||
-        alias[prefix + length] != '-')
-        return false;
-    const char *text = alias + prefix + length + 1;
-    const char *index = backend_last_dash(text, text + strlen(text));
-    const char *number = index ? backend_last_dash(text, index - 1) : NULL;
-    if (!number || !backend_read_address(text, (size_t)(number - text), bus, address, size))
-        return false;
-    *device_number = (unsigned)strtoul(number + 1, NULL, 10);
+    *last = '\0';
+    *number = value;
     return true;
 }
 
-bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct device *device) {
-    char address[BACKEND_ALIAS_SIZE];
-    enum bus bus;
-    unsigned device_number;
-    if (!backend_read_alias(hostdev->alias, hostdev->backend, &bus, address, sizeof address,
-                            &device_number))
-        return true;
-    return bus == device->bus && strcmp(address, device->address) == 0 &&
-           device_number == device->device_number;
+/* Of "1-1-4", without a '_', the first '-' is the one behind the bus of USB. */
+static void backend_decode_address(char *text) {
+    bool is_usb = !strchr(text, '_');
+    char *rest = is_usb ? strchr(text, '-') : text;
+    for (char *c = rest ? rest + is_usb : text; *c; c++)
+        *c = *c == '_' ? ':' : *c == '-' ? '.' : *c;
+}
+
+bool backend_read_alias(const struct domain_hostdev *hostdev, struct backend_alias *alias) {
+    const char *name = syntax_backend_text(hostdev->backend), *text = hostdev->alias;
+    size_t prefix = sizeof backend_alias_start - 1, length = strlen(name);
+    if (strncmp(text, backend_alias_start, prefix) != 0 ||
+        strncmp(text + prefix, name, length) != 0 || text[prefix + length] != '-' ||
+        strlen(text + prefix + length + 1) >= sizeof alias->address)
+        return false;
+    snprintf(alias->address, sizeof alias->address, "%s", text + prefix + length + 1);
+    if (!backend_cut_number(alias->address, &alias->index) ||
+        !backend_cut_number(alias->address, &alias->device_number))
+        return false;
+    backend_decode_address(alias->address);
+    return device_bus_of_address(alias->address, &alias->bus);
+}
+
+/* The file that such an element is of. */
+static void backend_add_gone_file(struct device *device, const struct domain_hostdev *hostdev) {
+    static const struct {
+        enum backend backend;
+        enum device_file_kind kind;
+    } kinds[] = {
+        {BACKEND_SERIAL, FILE_TTY}, {BACKEND_DISK, FILE_BLOCK}, {BACKEND_INPUT, FILE_EVENT}};
+    for (size_t i = 0; hostdev->path && i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].backend == hostdev->backend)
+            device_add_file(device, kinds[i].kind, memory_strdup(hostdev->path));
 }
 
 struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
-    char address[BACKEND_ALIAS_SIZE];
     struct device *device = memory_zalloc(sizeof *device);
-    enum bus bus = hostdev->bus;
-    unsigned bus_number = hostdev->bus_number, device_number = hostdev->device_number;
-    if (backend_read_alias(hostdev->alias, hostdev->backend, &bus, address, sizeof address,
-                           &device_number))
-        bus_number = bus == BUS_USB ? (unsigned)strtoul(address, NULL, 10) : 0; /* "1-1.4" */
-    else if (bus == BUS_USB)
-        snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
-    else
-        snprintf(address, sizeof address, "%s", hostdev->address);
-    *device = (struct device){.bus = bus,
-                              .address = memory_strdup(address),
+    struct backend_alias alias = {.bus = hostdev->bus, .device_number = hostdev->device_number};
+    bool has_alias = backend_read_alias(hostdev, &alias);
+    if (*hostdev->address) { /* of SCSI: the alias may be of what it is on */
+        alias.bus = hostdev->bus;
+        snprintf(alias.address, sizeof alias.address, "%s", hostdev->address);
+    } else if (!has_alias && hostdev->bus == BUS_USB) {
+        snprintf(alias.address, sizeof alias.address, "%u/%u", hostdev->bus_number,
+                 hostdev->device_number);
+    }
+    *device = (struct device){.bus = alias.bus,
+                              .unknown = DEVICE_UNKNOWN_ALL,
+                              .address = memory_strdup(alias.address),
                               .id = hostdev->id,
                               .name = memory_strdup("(unplugged)"),
                               .iommu_group = -1,
                               .numa_node = -1,
-                              .bus_number = bus_number,
-                              .device_number = device_number};
+                              .vf_number = -1,
+                              .scsi_type = SCSI_UNKNOWN,
+                              .bus_number = hostdev->bus_number,
+                              .device_number = alias.device_number};
+    backend_add_gone_file(device, hostdev);
     return device;
+}
+
+char *backend_hostdev_text(const struct domain_hostdev *hostdev, const struct device *device) {
+    if (device)
+        return device_text(device);
+    struct device *gone = backend_gone_device(hostdev);
+    bool has_id = hostdev->id.vendor || hostdev->id.device;
+    char *text = has_id                             ? device_text(gone)
+                 : !*gone->address && hostdev->path ? memory_strdup(hostdev->path)
+                                                    : memory_strdup(gone->address);
+    device_finish(gone);
+    free(gone);
+    return text;
 }

@@ -77,7 +77,7 @@ struct backend_type {
     bool (*is_element)(const struct domain_hostdev *hostdev, const struct device *device,
                        size_t index);
     /* Why no such device can be attached to this VM. NULL: there is no such reason. */
-    struct verdict (*judge_vm)(const struct domain *domain, const struct backend_options *options);
+    struct verdict (*judge_vm)(const struct domain *domain);
     /* Takes a place in the guest for an element of the device, and notes it in the options: see
      * guest_take_pci() and guest_take_usb(). False: none is left. NULL: it needs none, or libvirt
      * finds one. */
@@ -125,8 +125,6 @@ struct verdict backend_judge_options(const struct backend_options *options);
 
 size_t backend_count(const struct backend_type *type, const struct device *device,
                      const struct backend_options *options);
-/* The text of an attribute, with what XML has entities for. */
-void backend_write_text(FILE *out, const char *text);
 /* The element as one string that the caller frees; NULL: there is none, see write_xml(). */
 char *backend_xml(const struct backend_type *type, const struct device *device,
                   const struct backend_options *options, size_t index);
@@ -162,25 +160,30 @@ bool backend_has_all(const struct domain *domain, const struct backend_type *typ
 
 /*
  * libvirt keeps an element that names a file of the host, or a SCSI device, when the device goes,
- * and nothing tells then what it was; a device that comes back may have a file of the same name. So
- * what is attached in that way carries an alias of ours (libvirt 3.9 and later keep one that begins
- * with "ua-"), of the backend, the address, the number that the device had (USB; else 0) and the
- * index: "ua-virt-rules-serial-1-1-4-12-0". In it '_' is a ':' of the address and '-' a '.', for
- * libvirt knows letters, digits, '-' and '_' alone.
+ * and nothing tells then what it was; a device that is plugged in again has the same file, which
+ * the VM's element does not lead to. So what is attached in that way carries an alias of ours
+ * (libvirt 3.9 and later keep one that begins with "ua-"): the backend, the address, the device
+ * number on USB (0 elsewhere), and the index: "ua-virt-rules-serial-1-1-4-17-0". In the address
+ * '_' stands for ':' and '-' for '.', for libvirt knows letters, digits, '-' and '_' alone.
  */
-enum { BACKEND_ALIAS_SIZE = 64 };
+struct backend_alias {
+    enum bus bus;
+    char address[32];
+    unsigned device_number;
+    unsigned index;
+};
 /* "  <alias name='...'/>\n". */
 void backend_write_alias(FILE *out, enum backend backend, const struct device *device,
                          size_t index);
-/* Whether the alias is one of these, and of which device: for the caller. */
-bool backend_read_alias(const char *alias, enum backend backend, enum bus *bus, char *address,
-                        size_t size, unsigned *device_number);
-/* Whether an element with the path of this device may be of it: not if its alias says that it is
- * of another one, or of this one before it was plugged in again. */
-bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct device *device);
+/* Whether the hostdev has such an alias, and what that says. */
+bool backend_read_alias(const struct domain_hostdev *hostdev, struct backend_alias *alias);
 
 /* The device that a hostdev was an element of, as far as its XML tells: the id and numbers of USB,
- * "bus/device" as its address, or what the alias says. device_finish() and free() end it. */
+ * "bus/device" as its address, or what the alias says, and its file. device_finish() and free() end
+ * it. */
 struct device *backend_gone_device(const struct domain_hostdev *hostdev);
+/* What people call what a VM has: the device, or what the XML tells of it when `device` is NULL.
+ * The caller frees it. */
+char *backend_hostdev_text(const struct domain_hostdev *hostdev, const struct device *device);
 
 #endif

@@ -121,6 +121,8 @@ void scsi_find_devices_above(struct host *host, const struct tree *tree) {
         if (above) {
             device->above = memory_strdup(above->address);
             device->above_bus = above->bus;
+            device->bus_number = above->bus_number;
+            device->device_number = above->device_number;
         }
         free(path);
         free(link);

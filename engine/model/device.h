@@ -145,7 +145,9 @@ struct device {
     size_t mdev_type_count;
     struct device_mdev *mdevs; /* in the order of their UUIDs */
     size_t mdev_count;
-    unsigned bus_number; /* USB only: what libvirt calls bus and device; they change at each plug */
+    /* USB: what libvirt calls bus and device; they change at each plug. SCSI: those of the USB
+     * device that it is on. */
+    unsigned bus_number;
     unsigned device_number;
     /* USB and SCSI only: the device's own texts, NULL when it has none. SCSI: `vendor`, `model`,
      * and the serial number of the unit (VPD page 80). */

@@ -280,13 +280,14 @@ static char *explain_entry_result(const struct plan_entry *entry) {
 
 /* Whether what is taken out of the VM, as its XML has it, is the device. */
 static bool explain_is_gone(const struct plan_entry *entry, const struct device *device) {
-    const struct domain_hostdev hostdev = {.backend =
-                                               backend_of_bus(entry->unplugged->bus)->backend,
-                                           .bus = entry->unplugged->bus,
-                                           .id = entry->unplugged->id,
-                                           .bus_number = entry->unplugged->bus_number,
-                                           .device_number = entry->unplugged->device_number};
-    return backend_is_hostdev(&hostdev, device);
+    const struct device *gone = entry->unplugged;
+    bool has_id = gone->id.vendor || gone->id.device;
+    if (gone->bus != device->bus || (has_id && !device_id_is(gone->id, device->id)))
+        return false;
+    if (gone->bus_number || gone->device_number)
+        return (!gone->bus_number || gone->bus_number == device->bus_number) &&
+               gone->device_number == device->device_number;
+    return has_id || !strcmp(gone->address, device->address);
 }
 
 /* An entry without a device, such as an ambiguous one, is about every device that the target means.

@@ -38,26 +38,61 @@ static char *holdings_text_behind(const struct device *device, const struct devi
                        : memory_printf("has %s behind it", device->address);
 }
 
-/* The device, and those that cannot be unplugged without it: the hubs and controllers above it, and
- * the physical function of a virtual one. */
-static void holdings_add_device(struct holdings_search *search, const struct device *device) {
+/* Those that cannot be unplugged without the device: the hubs and controllers above it, and the
+ * physical function of a virtual one. What is on them by another element of the XML is there, too:
+ * see holdings_add_use(). */
+static void holdings_add_above(struct holdings_search *search, const struct domain_hostdev *hostdev,
+                               const struct device *device) {
     struct device_set places = {0};
     place_of_device(&places, search->host, &search->tree, device);
     for (size_t i = 0; i < places.count; i++) {
         const struct device *one = &search->host->devices[places.items[i]];
-        if (one == device)
-            holdings_add_one(search, one, memory_strdup("has it"))->is_itself = true;
-        else
+        if (!backend_is_hostdev(hostdev, one))
             holdings_add_one(search, one, holdings_text_behind(device, one));
     }
     device_set_finish(&places);
 }
 
-static void holdings_add_hostdev(struct holdings_search *search,
-                                 const struct domain_hostdev *hostdev) {
-    for (size_t i = 0; i < search->host->count; i++)
-        if (backend_is_hostdev(hostdev, &search->host->devices[i]))
-            holdings_add_device(search, &search->host->devices[i]);
+/* "has it"; of a kind that is not plain "has it as disk vdb". */
+static char *holdings_text_itself(const struct domain_hostdev *hostdev) {
+    switch (hostdev->backend) {
+    case BACKEND_VFIO:
+    case BACKEND_USB:
+        return memory_strdup("has it");
+    case BACKEND_SCSI:
+        return memory_strdup("has it as a SCSI device");
+    default:
+        return memory_printf("has it as %s", hostdev->element);
+    }
+}
+
+/* Of the domain's hostdevs the one with that number: another element of the XML does not name what
+ * it is on. */
+static bool holdings_has_no_use(const struct domain *vm, size_t number) {
+    size_t i = 0;
+    while (i < vm->use_count && vm->uses[i].hostdev != number + 1)
+        i++;
+    return i == vm->use_count;
+}
+
+/* A VM that has one of several elements, or a part of a device that is shared, has not the device
+ * itself. */
+static void holdings_add_hostdev(struct holdings_search *search, size_t number) {
+    const struct domain_hostdev *hostdev = &search->vm->hostdevs[number];
+    const struct backend_type *type = backend_type(hostdev->backend);
+    for (size_t i = 0; i < search->host->count && !type->shares_device; i++) {
+        const struct device *device = &search->host->devices[i];
+        if (!backend_is_hostdev(hostdev, device) ||
+            !backend_has_all(search->vm, type, device, NULL))
+            continue;
+        struct held_device *held = holdings_add_one(search, device, holdings_text_itself(hostdev));
+        held->is_itself = true;
+        held->hostdev = hostdev;
+    }
+    const struct device *nearest =
+        holdings_has_no_use(search->vm, number) ? backend_device_of(search->host, hostdev) : NULL;
+    if (nearest)
+        holdings_add_above(search, hostdev, nearest);
 }
 
 /* ---- What else its XML names ---- */
@@ -155,7 +190,8 @@ static void holdings_add_use(struct holdings_search *search, const struct domain
     bool is_known = holdings_place_of_use(&places, search, use);
     for (size_t i = 0; i < places.count; i++)
         holdings_add_one(search, &search->host->devices[places.items[i]],
-                         holdings_use_text(use, &search->host->devices[places.items[i]]));
+                         holdings_use_text(use, &search->host->devices[places.items[i]]))
+            ->hostdev = use->hostdev ? &search->vm->hostdevs[use->hostdev - 1] : NULL;
     if (!is_known && use->kind == DOMAIN_USE_PATH)
         holdings_add_unknown(search, use);
     device_set_finish(&places);
@@ -167,7 +203,7 @@ void holdings_add(struct holdings *holdings, const struct host *host, const stru
         !tree_open(&search.tree, host->root))
         return;
     for (size_t i = 0; i < vm->hostdev_count; i++)
-        holdings_add_hostdev(&search, &vm->hostdevs[i]);
+        holdings_add_hostdev(&search, i);
     for (size_t i = 0; i < vm->use_count; i++)
         holdings_add_use(&search, &vm->uses[i]);
     tree_close(&search.tree);
@@ -218,31 +254,37 @@ static size_t holdings_lower_bound(const struct holdings *holdings, enum bus bus
 static bool holdings_may_carry_disks(const struct device *device) {
     enum { CLASS_STORAGE = 0x01, USB_STORAGE = 0x08, CLASS_SD = 0x0805 };
     uint32_t class = device->class_code >> 16;
-    return device->bus == BUS_PCI ? class == CLASS_STORAGE || device->class_code >> 8 == CLASS_SD
-                                  : class == USB_STORAGE;
+    return device->bus == BUS_SCSI  ? true
+           : device->bus == BUS_PCI ? class == CLASS_STORAGE || device->class_code >> 8 == CLASS_SD
+                                    : class == USB_STORAGE;
 }
 
 static bool holdings_may_be_usb(const struct device *device) {
     enum { CLASS_USB_CONTROLLER = 0x0c03 };
-    return device->bus == BUS_USB || device->class_code >> 8 == CLASS_USB_CONTROLLER;
+    return device->bus == BUS_USB ||
+           (device->bus == BUS_SCSI && device->above_bus == BUS_USB && device->above) ||
+           device->class_code >> 8 == CLASS_USB_CONTROLLER;
 }
 
 static const struct held_device *holdings_find_at(const struct holdings *holdings, enum bus bus,
-                                                  const char *address, const struct domain *but) {
+                                                  const char *address, holdings_filter *filter,
+                                                  const void *context) {
     for (size_t i = holdings_lower_bound(holdings, bus, address);
          i < holdings->count && !holdings_compare(bus, address, &holdings->list[i]); i++)
-        if (holdings->list[i].vm != but)
+        if (!filter || filter(&holdings->list[i], context))
             return &holdings->list[i];
     return NULL;
 }
 
 const struct held_device *holdings_find(const struct holdings *holdings,
-                                        const struct device *device, const struct domain *but) {
-    const struct held_device *found = holdings_find_at(holdings, device->bus, device->address, but);
+                                        const struct device *device, holdings_filter *filter,
+                                        const void *context) {
+    const struct held_device *found =
+        holdings_find_at(holdings, device->bus, device->address, filter, context);
     if (!found && holdings_may_carry_disks(device))
-        found = holdings_find_at(holdings, BUS_PCI, "", but);
+        found = holdings_find_at(holdings, BUS_PCI, "", filter, context);
     if (!found && holdings_may_be_usb(device))
-        found = holdings_find_at(holdings, BUS_USB, "", but);
+        found = holdings_find_at(holdings, BUS_USB, "", filter, context);
     return found;
 }
 

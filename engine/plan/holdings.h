@@ -13,8 +13,10 @@ struct held_device {
     const struct domain *vm;
     enum bus bus;        /* of the device */
     const char *address; /* of the snapshot; "": see struct holdings */
-    bool is_itself;      /* the VM has the device itself: a <hostdev> */
-    char *text;          /* follows the VM's name: "has 1-1 behind it" */
+    bool is_itself;      /* the VM has the device itself: all elements of it */
+    /* The element of the VM; NULL: it is none that a backend writes. Of the VM. */
+    const struct domain_hostdev *hostdev;
+    char *text; /* follows the VM's name: "has 1-1 behind it" */
 };
 
 /*
@@ -35,12 +37,15 @@ void holdings_add(struct holdings *holdings, const struct host *host, const stru
 void holdings_sort(struct holdings *holdings);
 void holdings_finish(struct holdings *holdings);
 
+typedef bool holdings_filter(const struct held_device *held, const void *context);
+
 /*
- * What a VM other than `but` (NULL: any VM) has of the device. A VM that has the device itself
- * comes before one that has something behind it. NULL: nothing.
+ * What a VM has of the device, or may have, that the filter lets pass (NULL: all). A VM that has the device
+ * itself comes before one that has something behind it. NULL: nothing.
  */
 const struct held_device *holdings_find(const struct holdings *holdings,
-                                        const struct device *device, const struct domain *but);
+                                        const struct device *device, holdings_filter *filter,
+                                        const void *context);
 
 /* Whether `device` is connected through `controller`: a hub, a controller, or the physical function
  * of a virtual one. */

@@ -37,14 +37,35 @@ static struct verdict judge_guard(const struct judge *judge, const struct device
 }
 
 /* Whether the device may leave the host with `above`: the PCI domain of a VMD controller, the
- * virtual functions of a physical one, and what is plugged into a USB controller. */
+ * virtual functions of a physical one, what is plugged into a USB controller, and the SCSI devices
+ * on a USB device or a PCI function. */
 static bool judge_may_leave_with(const struct device *device, const struct device *above) {
     const char *parent = device->controller ? device->controller : device->physical;
+    if (device->bus == BUS_SCSI && device->above && device->above_bus == above->bus &&
+        !strcmp(device->above, above->address))
+        return true;
     if (above->bus != BUS_PCI)
         return false;
     if (device->bus == BUS_PCI)
         return parent && !strcmp(parent, above->address);
     return !device->is_bridge && device_is_usb_controller(above);
+}
+
+/* "2:0:0:0 is behind it: 'never' ...". */
+static struct verdict judge_guard_elsewhere(const struct device *device, const char *where,
+                                            struct verdict verdict) {
+    char *message = memory_printf("%s is %s it: %s", device->address, where, verdict.message);
+    free(verdict.message);
+    verdict.message = message;
+    return verdict;
+}
+
+/* The device that a SCSI device is on, and which a guard forbids as a whole. */
+static struct verdict judge_guard_above(const struct judge *judge, const struct device *device) {
+    const struct device *above =
+        device->above ? host_find(judge->host, device->above_bus, device->above) : NULL;
+    struct verdict verdict = above ? judge_guard(judge, above) : (struct verdict){0};
+    return verdict.refusal ? judge_guard_elsewhere(above, "above", verdict) : verdict;
 }
 
 /* A device that a guard forbids must not get into the VM together with the device above it. */
@@ -55,13 +76,8 @@ static struct verdict judge_guards_behind(const struct judge *judge, const struc
         if (!judge_may_leave_with(device, above))
             continue;
         struct verdict verdict = judge_guard(judge, device);
-        if (verdict.refusal &&
-            (device->bus == BUS_PCI || holdings_is_behind(host, device, above))) {
-            char *message = memory_printf("%s is behind it: %s", device->address, verdict.message);
-            free(verdict.message);
-            verdict.message = message;
-            return verdict;
-        }
+        if (verdict.refusal && (device->bus == BUS_PCI || holdings_is_behind(host, device, above)))
+            return judge_guard_elsewhere(device, "behind", verdict);
         verdict_finish(&verdict);
     }
     return (struct verdict){0};
@@ -81,10 +97,34 @@ static const struct holdings *judge_holdings(struct judge *judge) {
     return &judge->holdings;
 }
 
+/* What is asked of the holdings. */
+struct judge_question {
+    const struct domain *vm; /* that the device is for */
+    const struct device *device;
+    const struct backend_type *backend; /* by which; NULL: any */
+};
+
+/* Of a device that is shared others may have their parts. */
+static bool judge_is_held_by_other(const struct held_device *held, const void *context) {
+    const struct judge_question *question = context;
+    bool shares = question->backend && question->backend->shares_device;
+    return held->vm != question->vm && (!shares || held->is_itself);
+}
+
+/* The VM gets the elements of the device that it does not have yet. */
+static bool judge_is_held_by_itself(const struct held_device *held, const void *context) {
+    const struct judge_question *question = context;
+    bool is_element = held->hostdev && held->hostdev->backend == question->backend->backend &&
+                      backend_is_hostdev(held->hostdev, question->device);
+    return held->vm == question->vm && !is_element && !question->backend->shares_device;
+}
+
 /* What another VM has of the device. */
 static const struct held_device *judge_held_by_other(struct judge *judge,
-                                                     const struct device *device) {
-    return holdings_find(judge_holdings(judge), device, judge->domain);
+                                                     const struct device *device,
+                                                     const struct backend_type *backend) {
+    const struct judge_question question = {judge->domain, device, backend};
+    return holdings_find(judge_holdings(judge), device, judge_is_held_by_other, &question);
 }
 
 static const struct domain *judge_unreadable_vm(const struct judge *judge) {
@@ -114,17 +154,25 @@ static bool judge_is_attached_by(const struct action *action, const struct devic
     return false;
 }
 
-/* Another rule attaches a USB device behind the controller, which would leave the host with it. */
-static struct verdict judge_rules_behind(const struct judge *judge,
-                                         const struct device *controller) {
+/* Whether rules may attach the device, and it would leave the host with that controller. */
+static bool judge_may_lose(const struct device *device, const struct device *controller) {
+    enum { CLASS_STORAGE = 0x01 };
+    if (device->bus == BUS_USB)
+        return device_is_usb_controller(controller) && !device->is_bridge;
+    return device->bus == BUS_SCSI &&
+           (device_is_usb_controller(controller) || controller->class_code >> 16 == CLASS_STORAGE);
+}
+
+/* Another rule attaches a device behind the controller, which would leave the host with it. */
+static struct verdict judge_rules_behind(const struct judge *judge, const struct device *controller,
+                                         const struct backend_type *backend) {
     const struct host *host = judge->host;
     const struct program *program = judge->program;
-    if (!program || !device_is_usb_controller(controller))
+    if (!program || controller->bus != BUS_PCI || !backend->needs_iommu)
         return (struct verdict){0};
     for (size_t i = 0; i < host->count; i++) {
         const struct device *device = &host->devices[i];
-        for (size_t j = 0; device->bus == BUS_USB && !device->is_bridge && j < program->rule_count;
-             j++)
+        for (size_t j = 0; judge_may_lose(device, controller) && j < program->rule_count; j++)
             for (const struct action *action = program->rules[j]->actions; action;
                  action = action->next) {
                 const struct rule *rule = program->rules[j];
@@ -138,8 +186,10 @@ static struct verdict judge_rules_behind(const struct judge *judge,
                 free(vms);
                 return verdict_refuse(
                     REFUSED_HELD, message,
-                    memory_strdup("keep one of the two rules: for the USB device alone, or for "
-                                  "the controller with all that is plugged into it"));
+                    memory_printf("keep one of the two rules: for the %s device alone, or for "
+                                  "the controller with all that is %s it",
+                                  device_bus(device->bus)->label,
+                                  device->bus == BUS_USB ? "plugged into" : "connected to"));
             }
     }
     return (struct verdict){0};
@@ -154,21 +204,24 @@ static const struct kept_device *judge_kept(const struct judge *judge,
 }
 
 /* Whether another VM than the holder has anything of it. */
-static bool judge_has_other_holder(struct judge *judge, const struct held_device *held) {
+static bool judge_has_other_holder(struct judge *judge, const struct device *device,
+                                   const struct held_device *held) {
     const struct holdings *holdings = judge_holdings(judge);
     for (size_t i = 0; i < holdings->count; i++) {
         const struct held_device *other = &holdings->list[i];
         if (other->bus == held->bus && !strcmp(other->address, held->address) &&
-            (other->vm != held->vm || !other->is_itself))
+            (other->vm != held->vm ||
+             !(other->is_itself || (other->hostdev && backend_is_hostdev(other->hostdev, device)))))
             return true;
     }
     return false;
 }
 
 const struct domain *judge_holder(struct judge *judge, const struct device *device) {
-    const struct held_device *held = judge->may_take ? judge_held_by_other(judge, device) : NULL;
+    const struct held_device *held =
+        judge->may_take ? judge_held_by_other(judge, device, NULL) : NULL;
     bool may = held && held->is_itself && !held->vm->unreadable && !judge_kept(judge, device) &&
-               !judge_has_other_holder(judge, held);
+               !judge_has_other_holder(judge, device, held);
     return may ? held->vm : NULL;
 }
 
@@ -182,12 +235,10 @@ static struct verdict judge_refuse_kept(const struct held_device *held,
 
 static struct verdict judge_holders(struct judge *judge, const struct device *device,
                                     const struct backend_type *backend) {
-    const struct held_device *held = judge_held_by_other(judge, device);
+    const struct held_device *held = judge_held_by_other(judge, device, backend);
     const struct kept_device *kept = held && judge->may_take ? judge_kept(judge, device) : NULL;
     if (kept && kept->message)
         return judge_refuse_kept(held, kept);
-    if (held && backend->shares_device && !held->is_itself)
-        held = NULL;
     if (held && !judge_holder(judge, device))
         return verdict_refuse(
             REFUSED_HELD, memory_printf("VM '%s' %s", domain_label(held->vm), held->text),
@@ -208,12 +259,13 @@ static struct verdict judge_holders(struct judge *judge, const struct device *de
                           domain_label(unreadable), unreadable->unreadable),
             memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
                           domain_label(unreadable)));
-    held = holdings_find(judge_holdings(judge), device, NULL);
-    if (held && held->vm == judge->domain && !backend->shares_device)
+    const struct judge_question question = {judge->domain, device, backend};
+    held = holdings_find(judge_holdings(judge), device, judge_is_held_by_itself, &question);
+    if (held)
         return verdict_refuse(REFUSED_HELD, memory_printf("the VM itself %s", held->text),
                               memory_strdup("the VM would lose that: name another device, or "
                                             "remove that from the VM's definition"));
-    return judge_rules_behind(judge, device);
+    return judge_rules_behind(judge, device, backend);
 }
 
 /* --- its IOMMU group */
@@ -346,7 +398,7 @@ static struct verdict judge_group(struct judge *judge, const struct device *devi
                                                 device->iommu_group, other->address,
                                                 other->obstacle_text),
                                   memory_strdup(other->obstacle_hint));
-        const struct held_device *held = judge_held_by_other(judge, other);
+        const struct held_device *held = judge_held_by_other(judge, other, NULL);
         if (held)
             return judge_refuse_shared(device, other, held);
     }
@@ -382,6 +434,8 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
     };
     struct verdict verdict = judge_guard(judge, device);
     if (!verdict.refusal)
+        verdict = judge_guard_above(judge, device);
+    if (!verdict.refusal && !backend->shares_device)
         verdict = judge_guards_behind(judge, device);
     if (verdict.refusal)
         return verdict;
@@ -409,6 +463,5 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
             memory_strdup("stop that VM, or detach from it what is on the device"));
     if (backend->needs_iommu)
         verdict = judge_group(judge, device, with_group);
-    return verdict.refusal || !backend->judge_vm ? verdict
-                                                 : backend->judge_vm(judge->domain, options);
+    return verdict.refusal || !backend->judge_vm ? verdict : backend->judge_vm(judge->domain);
 }

@@ -7,6 +7,21 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
     return &planner->marks[device - planner->request->host->devices];
 }
 
+/* Whether the SCSI device is on that device, which stands for it where both are meant. */
+static bool planner_is_on(const struct device *scsi, const struct device *device) {
+    return scsi->bus == BUS_SCSI && scsi->above && scsi->above_bus == device->bus &&
+           !strcmp(scsi->above, device->address);
+}
+
+void planner_set_mark(struct planner *planner, const struct device *device,
+                      enum planner_mark mark) {
+    const struct host *host = planner->request->host;
+    for (size_t i = 0; i < host->count; i++)
+        if (&host->devices[i] == device || planner_is_on(&host->devices[i], device) ||
+            planner_is_on(device, &host->devices[i]))
+            planner->marks[i] |= (uint8_t)mark;
+}
+
 bool planner_is_attached(const struct planner *planner, const struct action *action,
                          const struct device *device) {
     const struct backend_options options = {.list = action->options};
@@ -38,7 +53,10 @@ const struct device *planner_unplugged_device(const struct planner *planner) {
 
 bool planner_is_unplugged(const struct planner *planner, const struct device *device) {
     const struct device *unplugged = planner_unplugged_device(planner);
-    return unplugged && device_is_same(unplugged, device);
+    if (!unplugged || device_is_same(unplugged, device))
+        return unplugged;
+    return planner_is_on(device, unplugged) &&
+           (unplugged->bus != BUS_USB || device->device_number == unplugged->device_number);
 }
 
 /* --- entries */
@@ -55,8 +73,8 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
                                  .device = device,
                                  .target_text = ref->target ? planner_target_text(ref) : NULL};
     if (device && kind != PLAN_REFUSED)
-        *planner_mark(planner, device) |=
-            ref->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH;
+        planner_set_mark(planner, device,
+                         ref->action->verb == VERB_ATTACH ? MARK_ATTACH : MARK_DETACH);
     return entry;
 }
 
@@ -103,6 +121,26 @@ struct device_list planner_matching(const struct planner *planner, const struct 
         if (match_device(target->device, &host->devices[i]))
             planner_list_add(&found, &host->devices[i]);
     return found;
+}
+
+void planner_list_fold(struct planner *planner, const struct action_ref *ref,
+                       struct device_list *devices) {
+    size_t left = 0;
+    for (size_t i = 0; i < devices->count; i++) {
+        const struct device *device = devices->list[i], *upper = NULL;
+        for (size_t j = 0; j < devices->count && !upper; j++)
+            if (planner_is_on(device, devices->list[j]))
+                upper = devices->list[j];
+        if (upper)
+            planner_omit(
+                planner, ref, device,
+                verdict_refuse(REFUSED_NOT,
+                               memory_printf("it is on %s, which stands for both", upper->address),
+                               NULL));
+        else
+            devices->list[left++] = device;
+    }
+    devices->count = left;
 }
 
 /* --- texts */

@@ -7,6 +7,12 @@
 
 #include "engine/plan/plan.h"
 
+enum planner_mark {
+    MARK_ATTACH = 1, /* an entry attaches it, or says that the VM has it */
+    MARK_DETACH = 2, /* an entry detaches it */
+    MARK_CHOSEN = 4, /* `any` has chosen it, and is not complete */
+};
+
 struct planner {
     const struct plan_request *request;
     const struct event *event;   /* of the request */
@@ -18,13 +24,9 @@ struct planner {
     struct action_list actions; /* all that the event asks for */
 };
 
-enum planner_mark {
-    MARK_ATTACH = 1, /* an entry attaches it, or says that the VM has it */
-    MARK_DETACH = 2, /* an entry detaches it */
-    MARK_CHOSEN = 4, /* `any` has chosen it, and is not complete */
-};
-
 uint8_t *planner_mark(const struct planner *planner, const struct device *device);
+/* Marks the device, and what has elements in common with it: a SCSI device and what it is on. */
+void planner_set_mark(struct planner *planner, const struct device *device, enum planner_mark mark);
 /* The VM has it: all elements by which the action attaches it, or all of another backend's. */
 bool planner_is_attached(const struct planner *planner, const struct action *action,
                          const struct device *device);
@@ -63,6 +65,9 @@ void planner_list_add(struct device_list *devices, const struct device *device);
 void planner_list_finish(struct device_list *devices);
 /* Those that the target selects. */
 struct device_list planner_matching(const struct planner *planner, const struct target *target);
+/* Leaves out each SCSI device that is on another device of the list, which stands for both. */
+void planner_list_fold(struct planner *planner, const struct action_ref *ref,
+                       struct device_list *devices);
 
 /* --- texts that the caller frees */
 

@@ -16,8 +16,8 @@ char *status_device_text(const struct status_row *row) {
         return device_text(row->device);
     if (!row->hostdev)
         return NULL;
-    if (row->hostdev->bus == BUS_PCI)
-        return memory_strdup(row->hostdev->address);
+    if (row->hostdev->bus != BUS_USB || row->hostdev->path)
+        return backend_hostdev_text(row->hostdev, NULL);
     return memory_printf("bus %u device %u %04x:%04x", row->hostdev->bus_number,
                          row->hostdev->device_number, row->hostdev->id.vendor,
                          row->hostdev->id.device);
@@ -275,12 +275,28 @@ static bool status_has_row(const struct status_vm *vm, const struct domain_hostd
     return false;
 }
 
+/* A disk or a serial port on a file of the host is shown when rules gave it: the others are the
+ * VM's own. */
+static bool status_is_shown(const struct maker *maker, const struct domain_hostdev *hostdev) {
+    const struct vm_state *vm_state = &maker->vm->vm_state;
+    struct backend_alias alias;
+    if (!hostdev->path || backend_read_alias(hostdev, &alias))
+        return true;
+    char *text = backend_hostdev_text(hostdev, backend_device_of(maker->request->host, hostdev));
+    bool is_noted = false;
+    for (size_t i = 0; i < vm_state->result_count && !is_noted; i++)
+        is_noted = vm_state->results[i].attached && vm_state->results[i].device &&
+                   !strcmp(vm_state->results[i].device, text);
+    free(text);
+    return is_noted;
+}
+
 /* What the VM has and no rule wants. */
 static void status_add_hostdevs(const struct maker *maker) {
     const struct domain *domain = maker->vm->domain;
     for (size_t i = 0; i < domain->hostdev_count; i++) {
         const struct domain_hostdev *hostdev = &domain->hostdevs[i];
-        if (status_has_row(maker->vm, hostdev))
+        if (status_has_row(maker->vm, hostdev) || !status_is_shown(maker, hostdev))
             continue;
         struct status_row *row = status_add_row(maker);
         row->hostdev = hostdev;

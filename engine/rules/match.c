@@ -357,6 +357,8 @@ static enum match_value match_remembered(const struct criterion *criterion,
                                          const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_ID:
+        return !device->id.vendor && !device->id.device ? MATCH_UNKNOWN
+                                                        : match_condition(criterion, device);
     case CRITERION_ADDRESS:
     case CRITERION_BUS:
     case CRITERION_UNREAD:

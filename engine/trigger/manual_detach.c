@@ -47,7 +47,7 @@ static char *manual_detach_list_devices(const struct manual_detach *detach, cons
         const struct domain_hostdev *hostdev = &detach->vm.domain.hostdevs[i];
         if (word && !manual_detach_is_called(&detach->vm.host, hostdev, word))
             continue;
-        char *text = running_vm_device_text(hostdev, backend_device_of(&detach->vm.host, hostdev));
+        char *text = backend_hostdev_text(hostdev, backend_device_of(&detach->vm.host, hostdev));
         char *longer = memory_printf("%s%s%s (%s)", list, (*count)++ ? ", " : "", text,
                                      *hostdev->alias ? hostdev->alias : "no alias");
         free(text);
@@ -93,7 +93,7 @@ int manual_detach_init(struct manual_detach *detach, const struct manual_detach_
         return -1;
     }
     detach->device = backend_device_of(&detach->vm.host, detach->hostdev);
-    detach->text = running_vm_device_text(detach->hostdev, detach->device);
+    detach->text = backend_hostdev_text(detach->hostdev, detach->device);
     detach->xml = backend_detach_xml(detach->hostdev);
     return 0;
 }

@@ -107,7 +107,7 @@ static void park_find_devices(struct park *park) {
         park->devices[park->count++] =
             (struct park_device){.hostdev = hostdev,
                                  .device = device,
-                                 .text = running_vm_device_text(hostdev, device),
+                                 .text = backend_hostdev_text(hostdev, device),
                                  .xml = backend_detach_xml(hostdev)};
     }
     for (size_t i = 0; i < park->count; i++) {

@@ -115,15 +115,3 @@ const struct device *running_vm_group_rest(const struct running_vm *vm,
     }
     return NULL;
 }
-
-/* Of a PCI device that the host has lost only the address is known. */
-char *running_vm_device_text(const struct domain_hostdev *hostdev, const struct device *device) {
-    struct device_id id = device ? device->id : hostdev->id;
-    char address[64];
-    if (device || hostdev->bus == BUS_PCI)
-        snprintf(address, sizeof address, "%s", device ? device->address : hostdev->address);
-    else
-        snprintf(address, sizeof address, "%u/%u", hostdev->bus_number, hostdev->device_number);
-    return id.vendor || id.device ? memory_printf("%s %04x:%04x", address, id.vendor, id.device)
-                                  : memory_strdup(address);
-}

@@ -47,8 +47,4 @@ void running_vm_log(const struct running_vm *vm, const char *state, struct log_w
 const struct device *running_vm_group_rest(const struct running_vm *vm,
                                            const struct device *device);
 
-/* "0000:03:00.0 1ac1:089a" of one of its hostdevs, as the log has it; `device` NULL: the host has
- * lost it. The caller frees it. */
-char *running_vm_device_text(const struct domain_hostdev *hostdev, const struct device *device);
-
 #endif

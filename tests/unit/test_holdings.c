@@ -198,6 +198,10 @@ static void find_holdings(struct holdings *holdings, const struct domain *vms, s
     holdings_sort(holdings);
 }
 
+static bool is_of_another(const struct held_device *held, const void *vm) {
+    return held->vm != vm;
+}
+
 /* What the VM has of each device: "ADDRESS text; ..." */
 static void assert_has(const char *devices, const char *expected) {
     struct holdings holdings;
@@ -206,7 +210,7 @@ static void assert_has(const char *devices, const char *expected) {
     parse(&domain, devices);
     find_holdings(&holdings, &domain, 1);
     for (size_t i = 0; i < host.count; i++) {
-        const struct held_device *held = holdings_find(&holdings, &host.devices[i], NULL);
+        const struct held_device *held = holdings_find(&holdings, &host.devices[i], NULL, NULL);
         size_t length = strlen(text);
         if (held)
             snprintf(text + length, sizeof text - length, "%s%s %s", length ? "; " : "",
@@ -348,11 +352,11 @@ static void what_qemu_was_told(void **state) {
     (void)state;
     assert_int_equal(domain_xml_parse(&domain, xml, strlen(xml), &failure), 0);
     find_holdings(&holdings, &domain, 1);
-    assert_non_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL));
-    assert_non_null(holdings_find(&holdings, device_at("0000:00:03.0"), NULL));
-    assert_non_null(holdings_find(&holdings, device_at("1-2"), NULL));
-    assert_null(holdings_find(&holdings, device_at("1-1.4"), NULL));
-    assert_null(holdings_find(&holdings, device_at("1-2"), &domain));
+    assert_non_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL, NULL));
+    assert_non_null(holdings_find(&holdings, device_at("0000:00:03.0"), NULL, NULL));
+    assert_non_null(holdings_find(&holdings, device_at("1-2"), NULL, NULL));
+    assert_null(holdings_find(&holdings, device_at("1-1.4"), NULL, NULL));
+    assert_null(holdings_find(&holdings, device_at("1-2"), is_of_another, &domain));
     holdings_finish(&holdings);
     domain_finish(&domain);
 }
@@ -365,16 +369,16 @@ static void the_strongest_first(void **state) {
     parse(&vms[0], "<disk type='block'><source dev='/dev/nvme0n1'/></disk>");
     parse(&vms[1], "<hostdev type='pci'><source><address slot='2'/></source></hostdev>");
     find_holdings(&holdings, vms, 2);
-    const struct held_device *held = holdings_find(&holdings, device_at("0000:00:02.0"), NULL);
+    const struct held_device *held = holdings_find(&holdings, device_at("0000:00:02.0"), NULL, NULL);
     assert_non_null(held);
     assert_true(held->is_itself && held->vm == &vms[1]);
-    held = holdings_find(&holdings, device_at("0000:00:02.0"), &vms[1]);
+    held = holdings_find(&holdings, device_at("0000:00:02.0"), is_of_another, &vms[1]);
     assert_non_null(held);
     assert_true(held->vm == &vms[0]);
     holdings_finish(&holdings);
     vms[1].is_off = true;
     find_holdings(&holdings, &vms[1], 1);
-    assert_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL));
+    assert_null(holdings_find(&holdings, device_at("0000:00:02.0"), NULL, NULL));
     holdings_finish(&holdings);
     domain_finish(&vms[0]);
     domain_finish(&vms[1]);
