@@ -118,6 +118,39 @@ struct verdict backend_judge_options(const struct backend_options *options) {
 
 /* --- its elements */
 
+static const char *backend_entity(unsigned char c) {
+    switch (c) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '\'':
+        return "&apos;";
+    case '"':
+        return "&quot;";
+    case '\t':
+        return "&#9;";
+    case '\n':
+        return "&#10;";
+    case '\r':
+        return "&#13;";
+    default: /* XML 1.0 has no way to write other control characters: U+FFFD */
+        return c < ' ' || c == 0x7f ? "\xef\xbf\xbd" : NULL;
+    }
+}
+
+void backend_write_text(FILE *out, const char *text) {
+    for (; *text; text++) {
+        const char *entity = backend_entity((unsigned char)*text);
+        if (entity)
+            fputs(entity, out);
+        else
+            fputc(*text, out);
+    }
+}
+
 size_t backend_count(const struct backend_type *type, const struct device *device,
                      const struct backend_options *options) {
     return type->count_elements ? type->count_elements(device, options) : 1;
@@ -138,13 +171,17 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
 
 /* A USB device that was plugged in again is another one, although it has the same file or address.
  */
+bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct device *device) {
+    struct backend_alias alias;
+    return device->bus == BUS_PCI || !device->device_number ||
+           !backend_read_alias(hostdev, &alias) || !alias.device_number ||
+           alias.device_number == device->device_number;
+}
+
 static bool backend_is_element(const struct domain_hostdev *hostdev, const struct device *device,
                                size_t index) {
-    struct backend_alias alias;
     return backend_type(hostdev->backend)->is_element(hostdev, device, index) &&
-           (device->bus == BUS_PCI || !device->device_number ||
-            !backend_read_alias(hostdev, &alias) || !alias.device_number ||
-            alias.device_number == device->device_number);
+           backend_alias_allows(hostdev, device);
 }
 
 size_t backend_index_of(const struct domain_hostdev *hostdev, const struct device *device) {
@@ -291,6 +328,9 @@ struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
     struct device *device = memory_zalloc(sizeof *device);
     struct backend_alias alias = {.bus = hostdev->bus, .device_number = hostdev->device_number};
     bool has_alias = backend_read_alias(hostdev, &alias);
+    unsigned bus_number = hostdev->bus_number;
+    if (has_alias && alias.bus == BUS_USB)
+        bus_number = (unsigned)strtoul(alias.address, NULL, 10); /* "1-1.4" */
     if (*hostdev->address) { /* of SCSI: the alias may be of what it is on */
         alias.bus = hostdev->bus;
         snprintf(alias.address, sizeof alias.address, "%s", hostdev->address);
@@ -307,7 +347,7 @@ struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
                               .numa_node = -1,
                               .vf_number = -1,
                               .scsi_type = SCSI_UNKNOWN,
-                              .bus_number = hostdev->bus_number,
+                              .bus_number = bus_number,
                               .device_number = alias.device_number};
     backend_add_gone_file(device, hostdev);
     return device;

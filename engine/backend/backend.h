@@ -77,7 +77,7 @@ struct backend_type {
     bool (*is_element)(const struct domain_hostdev *hostdev, const struct device *device,
                        size_t index);
     /* Why no such device can be attached to this VM. NULL: there is no such reason. */
-    struct verdict (*judge_vm)(const struct domain *domain);
+    struct verdict (*judge_vm)(const struct domain *domain, const struct backend_options *options);
     /* Takes a place in the guest for an element of the device, and notes it in the options: see
      * guest_take_pci() and guest_take_usb(). False: none is left. NULL: it needs none, or libvirt
      * finds one. */
@@ -125,6 +125,8 @@ struct verdict backend_judge_options(const struct backend_options *options);
 
 size_t backend_count(const struct backend_type *type, const struct device *device,
                      const struct backend_options *options);
+/* The text of an attribute, with what XML has entities for. */
+void backend_write_text(FILE *out, const char *text);
 /* The element as one string that the caller frees; NULL: there is none, see write_xml(). */
 char *backend_xml(const struct backend_type *type, const struct device *device,
                   const struct backend_options *options, size_t index);
@@ -177,6 +179,9 @@ void backend_write_alias(FILE *out, enum backend backend, const struct device *d
                          size_t index);
 /* Whether the hostdev has such an alias, and what that says. */
 bool backend_read_alias(const struct domain_hostdev *hostdev, struct backend_alias *alias);
+/* Whether an element with a path or address of this device may be of it: not if its alias says that
+ * it is of before the device was plugged in again. is_element() need not ask. */
+bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct device *device);
 
 /* The device that a hostdev was an element of, as far as its XML tells: the id and numbers of USB,
  * "bus/device" as its address, or what the alias says, and its file. device_finish() and free() end

@@ -463,5 +463,6 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
             memory_strdup("stop that VM, or detach from it what is on the device"));
     if (backend->needs_iommu)
         verdict = judge_group(judge, device, with_group);
-    return verdict.refusal || !backend->judge_vm ? verdict : backend->judge_vm(judge->domain);
+    return verdict.refusal || !backend->judge_vm ? verdict
+                                                 : backend->judge_vm(judge->domain, options);
 }

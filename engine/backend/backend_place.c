@@ -1,0 +1,112 @@
+#include "engine/backend/backend_place.h"
+
+#include "lexer/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void backend_place_write(FILE *out, const struct guest_place *place) {
+    if (place->kind == GUEST_PLACE_PCI)
+        fprintf(out,
+                "  <address type='pci' domain='0x0000' bus='0x%02x' slot='0x%02x' "
+                "function='0x0'/>\n",
+                place->bus, place->slot);
+    else if (place->needs_port)
+        fprintf(out, "  <address type='usb' bus='%u' port='%s'/>\n", place->bus, place->port);
+    else if (place->needs_bus)
+        fprintf(out, "  <address type='usb' bus='%u'/>\n", place->bus);
+}
+
+/* --- PCI */
+
+struct verdict backend_place_refuse_pci(const struct backend_need *need, const char *what) {
+    const struct domain *domain = need->domain;
+    const struct guest *guest = &domain->guest;
+    if (guest->has_no_pci)
+        return verdict_refuse(
+            REFUSED_NO_PORT,
+            memory_printf("the VM's machine type %s has no PCI bus to plug a device into",
+                          domain->machine),
+            memory_strdup("PCI devices need another machine type: q35, or pc"));
+    const char *kind = guest->has_pcie_root ? "PCIe root port" : "PCI slot";
+    char *ports = !guest->has_pcie_root ? memory_strdup("")
+                  : guest->fixed_ports
+                      ? memory_printf(" (it has %u in all, %u of them with hotplug='off')",
+                                      guest->root_ports, guest->fixed_ports)
+                      : memory_printf(" (it has %u in all)", guest->root_ports);
+    char *message = need->needed == 1
+                        ? memory_printf("the VM has no free %s%s", kind, ports)
+                        : memory_printf("%zu %ss need a %s each, and the VM has %zu left%s",
+                                        need->needed, what, kind, need->placed, ports);
+    free(ports);
+    return verdict_refuse(REFUSED_NO_PORT, message,
+                          memory_printf("add to the VM while it is off: <controller type='pci' "
+                                        "model='%s'/>, one for each %s",
+                                        guest->has_pcie_root ? "pcie-root-port" : "pci-bridge",
+                                        what));
+}
+
+/* --- USB */
+
+struct verdict backend_place_judge_usb(const struct domain *domain,
+                                       const struct backend_options *options) {
+    (void)options;
+    const char *xml = "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>";
+    if (!domain->machine || domain->guest.has_usb)
+        return (struct verdict){0};
+    return verdict_refuse(
+        REFUSED_NO_USB, memory_strdup("the VM has no USB controller"),
+        domain->guest.has_usb_none
+            ? memory_printf("put into the VM while it is off, instead of <controller type='usb' "
+                            "model='none'/>: %s",
+                            xml)
+            : memory_printf("add to the VM while it is off: %s", xml));
+}
+
+char *backend_place_hint_usb(const struct guest *guest, unsigned index) {
+    char *xml = guest_usb_to_add(guest, index);
+    char *hint = xml ? memory_printf("add to the VM while it is off: %s", xml)
+                     : memory_strdup("the VM's machine type takes no other USB controller");
+    free(xml);
+    return hint;
+}
+
+char *backend_place_speed_text(const struct device *device) {
+    return device->speed == 1 ? memory_strdup("1.5") : memory_printf("%u", device->speed);
+}
+
+/* Whether so many devices would have a place if the VM had no other USB device. */
+static bool backend_place_fits_alone(const struct guest *guest, const struct device *device,
+                                     size_t count) {
+    struct guest empty = *guest;
+    struct guest_place place;
+    size_t hubs = 0, placed = 0;
+    for (size_t i = 0; i < empty.usb_device_count; i++)
+        if (empty.usb_devices[i].is_hub)
+            empty.usb_devices[hubs++] = empty.usb_devices[i];
+    empty.usb_device_count = hubs;
+    empty.usb_unplaced = 0;
+    while (placed < count && guest_take_usb(&empty, device, -1, &place) == GUEST_USB_TAKEN)
+        placed++;
+    return placed == count;
+}
+
+struct verdict backend_place_refuse_usb(const struct backend_need *need,
+                                        const struct device *device) {
+    struct guest left = *need->guest;
+    struct guest_place place;
+    char *text = guest_usb_text(need->guest);
+    char *add = backend_place_hint_usb(need->guest, guest_usb_free_index(need->guest));
+    char *speed = backend_place_speed_text(device);
+    char *message =
+        guest_take_usb(&left, device, -1, &place) == GUEST_USB_FULL
+            ? memory_printf("the VM has no free USB port left: %s", text)
+            : memory_printf("none of the VM's free USB ports takes a device of %s Mbit/s: %s",
+                            speed, text);
+    bool fits = backend_place_fits_alone(need->guest, device, need->needed);
+    char *hint = memory_printf("%s%s", add, fits ? "; or detach a USB device from it" : "");
+    free(speed);
+    free(add);
+    free(text);
+    return verdict_refuse(REFUSED_NO_USB_PORT, message, hint);
+}

@@ -1,0 +1,30 @@
+/*
+ * What several backends have in common: the places that their elements take in the guest, the
+ * refusals when none is left, and the files of the host that they hand over.
+ */
+#ifndef ENGINE_BACKEND_PLACE_H
+#define ENGINE_BACKEND_PLACE_H
+
+#include "engine/backend/backend.h"
+
+/* "  <address type='pci' .../>\n" or one of type 'usb', as far as libvirt does not find the place
+ * by itself; else nothing. */
+void backend_place_write(FILE *out, const struct guest_place *place);
+
+/* REFUSED_NO_USB when the VM has no USB controller. */
+struct verdict backend_place_judge_usb(const struct domain *domain,
+                                       const struct backend_options *options);
+/* REFUSED_NO_PORT; `what` is what needs a place each: "device". */
+struct verdict backend_place_refuse_pci(const struct backend_need *need, const char *what);
+/* REFUSED_NO_USB_PORT for elements that are USB devices as `device` in the guest, of which its
+ * speed counts. */
+struct verdict backend_place_refuse_usb(const struct backend_need *need,
+                                        const struct device *device);
+
+/* "add to the VM while it is off: <controller .../>", or that nothing can be added. The caller
+ * frees it. */
+char *backend_place_hint_usb(const struct guest *guest, unsigned index);
+/* "1.5", "480": the device's Mbit/s, for the caller to free. */
+char *backend_place_speed_text(const struct device *device);
+
+#endif
