@@ -13,6 +13,7 @@
 struct checker {
     struct syntax *syntax;
     struct diagnostics *diagnostics;
+    bool physical; /* the device is one that virtual functions are of */
 };
 
 /* --- names and severities */
@@ -68,23 +69,6 @@ static void check_event_without_attach(struct checker *checker, const struct rul
     }
 }
 
-/* "usb, serial or input": the backends of the set, bits AS_..., each with `before` in front of it.
- * The caller frees it. */
-static char *check_backends_text(unsigned set, const char *before) {
-    char *text = memory_strdup("");
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
-        if (!(set & 1U << backend))
-            continue;
-        set &= ~(1U << backend);
-        memory_append(&text, "%s%s%s",
-                      !*text ? ""
-                      : set  ? ", "
-                             : " or ",
-                      before, syntax_backend_text(backend));
-    }
-    return text;
-}
-
 /* Those that attach devices of all these buses. */
 static unsigned check_backends_of(unsigned buses) {
     unsigned set = 0;
@@ -120,7 +104,7 @@ static void check_report_mismatch(struct checker *checker, const struct rule *ru
                                   unsigned misfit) {
     const struct backend_row *backend = syntax_backend(action->backend);
     char *right = syntax_bus_labels(backend->buses), *wrong = syntax_bus_labels(misfit);
-    char *backends = check_backends_text(check_backends_of(misfit), "");
+    char *backends = syntax_backends_text(check_backends_of(misfit), "");
     struct diagnostic *diagnostic = diagnostic_add(
         checker->diagnostics, rule->source, one->span, CHECK_BACKEND_MISMATCH,
         "'as %s' is for %s devices, and this is a %s device", backend->text, right, wrong);
@@ -174,7 +158,7 @@ static void check_option(struct checker *checker, const struct rule *rule,
     }
     if (row->backends && !(row->backends & 1U << action->backend)) {
         char *as = memory_printf("as %s", syntax_backend_text(action->backend));
-        char *backends = check_backends_text(row->backends, "as ");
+        char *backends = syntax_backends_text(row->backends, "as ");
         char *hint = memory_printf("it is for devices that are attached %s", backends);
         check_report_option(checker, rule, option->span, row->text, as, hint);
         free(hint);
@@ -225,6 +209,28 @@ static void check_option_mismatch(struct checker *checker, const struct rule *ru
     if (detach && action->backend)
         check_report_option(checker, rule, check_manner_span(rule, action, true), "as", "detach",
                             "'detach' takes no backend");
+}
+
+/* What is of one device only: a second one cannot have the same. */
+static void check_one_device(struct checker *checker, const struct rule *rule,
+                             const struct action *action) {
+    const struct action_option *option = action->options;
+    while (option && option->kind != OPTION_MAC && option->kind != OPTION_MDEV_UUID)
+        option = option->next;
+    const struct target *target = action->targets;
+    if (action->verb != VERB_ATTACH || !option)
+        return;
+    bool several = target->quantifier == QUANTIFIER_ALL || target->count > 1;
+    if (!several && !target->next)
+        return;
+    diagnostic_hint(diagnostic_add(checker->diagnostics, rule->source, option->span,
+                                   CHECK_OPTION_MISMATCH,
+                                   "'%s' cannot be used with several devices",
+                                   syntax_option(option->kind)->text),
+                    option->kind == OPTION_MAC
+                        ? "attach them one by one, each with its own; or leave 'mac' out: then "
+                          "each gets an address that stays the same"
+                        : "a mediated device is an instance of one device: attach them one by one");
 }
 
 /* --- words that are repeated */
@@ -385,8 +391,7 @@ static void check_hint_other_buses(struct diagnostic *diagnostic, unsigned bus) 
 }
 
 static void check_hint_only_not(struct diagnostic *diagnostic, const struct criterion *alternative,
-                                const char *text) {
-    unsigned bus = BUS_NEEDS_USB;
+                                const char *text, unsigned bus) {
     const struct criterion *one = alternative;
     do {
         if (one->kind == CRITERION_BUS) {
@@ -418,7 +423,7 @@ static void check_only_not(struct checker *checker, struct source *source,
         check_hint_only_not(diagnostic_add(checker->diagnostics, source, first->span,
                                            CHECK_ONLY_NOT, "'%s' alone is nearly every device",
                                            text),
-                            first, text);
+                            first, text, checker->physical ? BUS_NEEDS_PCI : BUS_NEEDS_USB);
         free(text);
         return;
     }
@@ -429,7 +434,7 @@ static void check_host_driver(struct checker *checker, struct source *source,
     (void)in_rule;
     while (device && (device->kind != CRITERION_DRIVER || device->negated))
         device = device->next;
-    if (device)
+    if (device && !checker->physical) /* that one keeps its driver */
         diagnostic_hint(diagnostic_add(checker->diagnostics, source, device->span,
                                        CHECK_HOST_DRIVER,
                                        "the host's driver is gone once a VM has the device"),
@@ -513,6 +518,7 @@ static void (*const of_rule[])(struct checker *, const struct rule *) = {
 static void (*const of_action[])(struct checker *, const struct rule *, const struct action *) = {
     check_paths,
     check_option_mismatch,
+    check_one_device,
     check_repeated_options,
 };
 static void (*const of_target[])(struct checker *, const struct rule *, const struct action *,
@@ -536,6 +542,17 @@ static void (*const of_device[])(struct checker *, struct source *, const struct
     for (size_t at = 0; at < sizeof(table) / sizeof *(table); at++)                                \
     (table)[at](__VA_ARGS__)
 
+/* A physical function is a device too. */
+static void check_device(struct checker *checker, struct source *source,
+                         const struct criterion *device, bool in_rule) {
+    EACH(of_device, checker, source, device, in_rule);
+    checker->physical = true;
+    for (const struct criterion *one = device; one; one = one->next)
+        if (one->kind == CRITERION_VF)
+            EACH(of_device, checker, source, one->parent, false);
+    checker->physical = false;
+}
+
 static void check_rule(struct checker *checker, const struct rule *rule) {
     EACH(of_rule, checker, rule);
     EACH(of_vms, checker, rule->source, rule->vms);
@@ -545,7 +562,7 @@ static void check_rule(struct checker *checker, const struct rule *rule) {
             continue;
         for (const struct target *target = action->targets; target; target = target->next) {
             EACH(of_target, checker, rule, action, target);
-            EACH(of_device, checker, rule->source, target->device, true);
+            check_device(checker, rule->source, target->device, true);
         }
     }
 }
@@ -555,11 +572,11 @@ static void check_statements(struct checker *checker) {
         check_rule(checker, rule);
     for (const struct guard *guard = checker->syntax->guards; guard; guard = guard->next) {
         check_vm_words(checker, guard->source, guard->vms);
-        EACH(of_device, checker, guard->source, guard->device, false);
+        check_device(checker, guard->source, guard->device, false);
     }
     for (const struct definition *one = checker->syntax->definitions; one; one = one->next) {
         check_keyword_name(checker, one);
-        EACH(of_device, checker, one->source, one->device, false);
+        check_device(checker, one->source, one->device, false);
     }
 }
 
@@ -591,7 +608,7 @@ static void check_hide_refused(struct diagnostics *diagnostics) {
 
 void check_rules(struct syntax *syntax, const struct check_config *config,
                  struct diagnostics *diagnostics) {
-    struct checker checker = {syntax, diagnostics};
+    struct checker checker = {.syntax = syntax, .diagnostics = diagnostics};
     resolve_names(syntax, diagnostics);
     check_apply(config, diagnostics, 0);
     diagnostic_drop_consequences(diagnostics, 0);

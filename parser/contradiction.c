@@ -161,6 +161,8 @@ static const char *contradiction_hint_of(const struct criterion *one, const stru
     if (one->negated || other->negated)
         return "'not' excludes every device that the other condition selects: leave one of them "
                "out, or correct it";
+    if (one->kind == CRITERION_VF)
+        return "a virtual function has one number and one physical function: correct one of them";
     if (one->kind != other->kind)
         return "the port is not behind that hub, whose devices have ports like 1-1.4 where it has "
                "1-1: correct one of them";
@@ -182,7 +184,8 @@ static void contradiction_report(struct excluder *excluder, struct source *sourc
     if (!here)
         diagnostic_message(diagnostic, "no device '%s' is also '%s'", with, text);
     else if (one->kind == other->kind && !one->negated && !other->negated &&
-             one->kind != CRITERION_BELOW && one->kind != CRITERION_BUS)
+             one->kind != CRITERION_BELOW && one->kind != CRITERION_BUS &&
+             one->kind != CRITERION_VF)
         diagnostic_message(diagnostic, "no device has both %s",
                            syntax_criterion(one->kind)->plural);
     else
@@ -227,12 +230,71 @@ static void contradiction_report_budget(struct excluder *excluder, struct source
     excluder->reported = true;
 }
 
+static bool contradiction_check_device(struct excluder *excluder, struct source *source,
+                                       const struct criterion *device, bool in_rule);
+
+static void contradiction_report_physical(struct excluder *excluder, struct source *source,
+                                          const struct criterion *one, unsigned buses) {
+    char *text = print_criterion_text(one), *labels = syntax_bus_labels(buses);
+    struct diagnostic *diagnostic =
+        diagnostic_add(excluder->diagnostics, source, one->span, CHECK_IMPOSSIBLE_DEVICE, "%s", "");
+    if (buses)
+        diagnostic_message(diagnostic, "'%s' is of %s devices, which have no virtual functions",
+                           text, labels);
+    else
+        diagnostic_message(diagnostic, "'%s' is a virtual function, which has none itself", text);
+    diagnostic_hint(diagnostic, buses ? "a PCI device follows 'of': vf of 8086:1572"
+                                      : "the device that has it follows 'of': vf of 8086:1572");
+    if (one->kind == CRITERION_NAME)
+        diagnostic_note(diagnostic, one->definition->source, one->definition->span, "defined here");
+    free(labels);
+    free(text);
+}
+
+/* The buses that are left where none of the sets has PCI; 0: one has, or none is left. */
+static unsigned contradiction_other_buses(unsigned bus_sets) {
+    unsigned buses = 0;
+    for (unsigned set = 1; set <= BUS_NEEDS_ANY; set++)
+        if (bus_sets & 1U << set)
+            buses |= set;
+    return buses & BUS_NEEDS_PCI ? 0 : buses;
+}
+
+/* Whether there can be such a physical function: a PCI device that is not a virtual function. */
+static bool contradiction_can_be_physical(struct excluder *excluder, struct source *source,
+                                          const struct criterion *parent) {
+    unsigned sets = RESOLVE_ANY_BUS;
+    if (parent->incomplete)
+        return true;
+    if (!contradiction_check_device(excluder, source, parent, false))
+        return false;
+    for (const struct criterion *one = parent; one; one = one->next) {
+        unsigned others = contradiction_other_buses(sets = resolve_narrow(sets, one));
+        bool is_virtual = contradiction_is_known(one) && one->definition->is_virtual;
+        if (others || is_virtual) {
+            contradiction_report_physical(excluder, source, one, others);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool contradiction_check_physical(struct excluder *excluder, struct source *source,
+                                         const struct criterion *alternative) {
+    bool can = true;
+    for (const struct criterion *one = alternative; one; one = contradiction_next_of(one))
+        if (one->kind == CRITERION_VF)
+            can &= contradiction_can_be_physical(excluder, source, one->parent);
+    return can;
+}
+
 /* Returns false when every alternative is impossible. */
 static bool contradiction_check_device(struct excluder *excluder, struct source *source,
                                        const struct criterion *device, bool in_rule) {
     bool can = !device || device->incomplete;
     for (const struct criterion *one = can ? NULL : device; one;
          one = contradiction_next_alternative(one)) {
+        bool is_physical = contradiction_check_physical(excluder, source, one);
         excluder->one = excluder->other = NULL;
         bool matches = !contradiction_next_of(one) || contradiction_is_in_doubt(one) ||
                        contradiction_is_only_not(one) ||
@@ -241,9 +303,21 @@ static bool contradiction_check_device(struct excluder *excluder, struct source 
             contradiction_report(excluder, source, one, in_rule);
         if (!excluder->budget && !excluder->reported)
             contradiction_report_budget(excluder, source, one->span);
-        can |= matches;
+        can |= matches && is_physical;
     }
     return can;
+}
+
+static void contradiction_check_definition(struct excluder *excluder,
+                                           struct definition *definition);
+
+static void contradiction_check_definitions_in(struct excluder *excluder,
+                                               const struct criterion *criteria) {
+    for (const struct criterion *one = criteria; one; one = one->next)
+        if (one->kind == CRITERION_VF)
+            contradiction_check_definitions_in(excluder, one->parent);
+        else if (contradiction_is_known(one))
+            contradiction_check_definition(excluder, (struct definition *)one->definition);
 }
 
 /* The definitions that it uses first, so that each mistake is reported once. */
@@ -252,9 +326,7 @@ static void contradiction_check_definition(struct excluder *excluder,
     if (definition->excluded)
         return;
     definition->excluded = true;
-    for (const struct criterion *one = definition->device; one; one = one->next)
-        if (contradiction_is_known(one))
-            contradiction_check_definition(excluder, (struct definition *)one->definition);
+    contradiction_check_definitions_in(excluder, definition->device);
     definition->impossible =
         !contradiction_check_device(excluder, definition->source, definition->device, false);
 }

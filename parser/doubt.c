@@ -180,6 +180,8 @@ static uint32_t doubt_reason_of_device(struct doubt_search *doubts, const struct
     bool unread = false;
     for (const struct criterion *one = criteria; one && !reason; one = one->next) {
         unread |= one->kind == CRITERION_UNREAD;
+        if (one->kind == CRITERION_VF)
+            reason = doubt_reason_of_device(doubts, source, one->parent, one->span);
         if (one->kind == CRITERION_NAME)
             reason = doubt_reason_of_name(doubts, source, one);
     }

@@ -93,6 +93,16 @@ static void format_spell_criteria(struct formatter *formatter, const struct crit
     }
 }
 
+/* MAC addresses and UUIDs in lower case. */
+static void format_spell_options(struct formatter *formatter, const struct action *action) {
+    for (const struct action_option *one = action->options; one; one = one->next)
+        if (one->kind == OPTION_MAC || one->kind == OPTION_MDEV_UUID) {
+            struct piece *value = format_piece_at(formatter, one->span.end) - 1;
+            free(value->spelling);
+            value->spelling = memory_printf("\"%s\"", one->text);
+        }
+}
+
 static void format_spell(struct formatter *formatter, const struct syntax *syntax) {
     for (const struct definition *one = syntax->definitions; one; one = one->next)
         format_spell_criteria(formatter, one->device);
@@ -100,9 +110,11 @@ static void format_spell(struct formatter *formatter, const struct syntax *synta
         format_spell_criteria(formatter, one->device);
     for (const struct rule *one = syntax->rules; one; one = one->next)
         for (const struct action *action = one->actions; action; action = action->next)
-            if (action->verb != VERB_RUN)
+            if (action->verb != VERB_RUN) {
+                format_spell_options(formatter, action);
                 for (const struct target *target = action->targets; target; target = target->next)
                     format_spell_criteria(formatter, target->device);
+            }
 }
 
 /* --- lines */

@@ -39,7 +39,9 @@ static void print_half(FILE *out, bool any, unsigned value) {
 
 /* A word that needs no quotes where a word or a string may stand. */
 static bool print_is_bare(const char *text) {
-    return *text && !strpbrk(text, " \"\\,{}#'`") && scanner_keyword_from_text(text) == TOKEN_END &&
+    enum token keyword = scanner_keyword_from_text(text);
+    bool is_word = keyword == TOKEN_END || (syntax_late(keyword) && keyword != TOKEN_LIKE);
+    return *text && !strpbrk(text, " \"\\,{}#'`") && is_word &&
            scanner_event_from_text(text) == EVENT_COUNT;
 }
 

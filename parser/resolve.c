@@ -117,17 +117,28 @@ static const char *resolve_synonym(const char *text) {
 }
 
 /* A keyword that is a name here, as what belongs to it is missing; false: the word is another. */
+static void resolve_hint_option(struct diagnostic *diagnostic, enum token token) {
+    char *backends = syntax_option_backends(token);
+    diagnostic_hint(diagnostic, "the option '%s' follows %s", scanner_token_text(token), backends);
+    free(backends);
+}
+
 static bool resolve_hint_keyword(struct diagnostic *diagnostic, const char *text) {
     enum token token = scanner_keyword_from_text(text);
     if (token == TOKEN_NOT)
         diagnostic_hint(diagnostic, "a condition or a name follows 'not': not class 09");
     else if (token == TOKEN_BELOW)
         diagnostic_hint(diagnostic, "a hub is found by its port: below port 1-1");
+    else if (token == TOKEN_VF || token == TOKEN_OF)
+        diagnostic_hint(diagnostic, "a virtual function is: vf of 8086:1572, or vf 3 of 8086:1572");
+    else if (token != TOKEN_END && syntax_is_backend(token))
+        diagnostic_hint(diagnostic, "how a device is attached comes after it: 1ac1:089a as %s",
+                        text);
     else if (syntax_late(token) == LATE_VALUE)
         diagnostic_hint(diagnostic, "as a condition '%s' is followed by %s", text,
                         syntax_criterion(syntax_criterion_of(token))->example);
     else if (token != TOKEN_END && syntax_is_option(token))
-        diagnostic_hint(diagnostic, "the option '%s' follows 'as vfio' or 'as usb'", text);
+        resolve_hint_option(diagnostic, token);
     else
         return false;
     return true;
@@ -258,6 +269,12 @@ static void resolve_prefer_name(struct resolver *resolver, const struct source *
     criterion->text = name;
 }
 
+/* 'not' was in use when 'scsi' became a keyword: a name may follow it anywhere. */
+static bool resolve_is_not_scsi(const struct criterion *criterion) {
+    return criterion->kind == CRITERION_BUS && criterion->negated &&
+           criterion->bus == BUS_NEEDS_SCSI;
+}
+
 static void resolve_criteria(struct resolver *resolver, struct source *source,
                              struct criterion *criteria, unsigned depth);
 
@@ -275,7 +292,7 @@ static void resolve_criteria(struct resolver *resolver, struct source *source,
     for (struct criterion *one = criteria; one; one = one->next) {
         told = told && !one->alternative;
         first = one->alternative || first;
-        if (first)
+        if (first || resolve_is_not_scsi(one))
             resolve_prefer_name(resolver, source, one);
         bool second = !first && !one->negated;
         first = first && one->kind == CRITERION_UNREAD;
@@ -320,6 +337,21 @@ static void resolve_weigh(struct resolver *resolver, struct definition *definiti
                         "the limit is %d, with those of the devices that it names", WEIGHT_LIMIT);
 }
 
+/* Each alternative has a criterion that only virtual functions meet. */
+static bool resolve_is_virtual(const struct criterion *device) {
+    bool all = device != NULL, is_virtual = true;
+    for (const struct criterion *one = device; one; one = one->next) {
+        if (one->alternative) {
+            all &= is_virtual;
+            is_virtual = false;
+        }
+        is_virtual |= !one->negated &&
+                      (one->kind == CRITERION_VF || (one->kind == CRITERION_NAME && one->resolved &&
+                                                     one->definition->is_virtual));
+    }
+    return all && is_virtual;
+}
+
 static void resolve_definition(struct resolver *resolver, struct definition *definition,
                                struct source *source, struct span span, unsigned depth) {
     if (definition->state == DONE)
@@ -337,6 +369,7 @@ static void resolve_definition(struct resolver *resolver, struct definition *def
     definition->state = UNDER_WAY;
     resolve_criteria(resolver, definition->source, definition->device, depth + 1);
     definition->bus_sets = (uint8_t)resolve_bus_sets(definition->device);
+    definition->is_virtual = resolve_is_virtual(definition->device);
     resolve_weigh(resolver, definition);
     definition->state = DONE;
 }

@@ -87,7 +87,6 @@ struct parser {
 #include "parser/suggest.h"
 #include "parser/word_check.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -307,7 +306,7 @@ static void rules_find_mistyped(struct parser *parser, struct criterion *last, s
         if (*tokens != TOKEN_END && rules_report_mistyped(parser, last, tokens, *tokens == TOKEN_CLASS ? 2 : 1))
             return;
     }
-    if (criterion->kind == CRITERION_NAME)
+    if (criterion->kind == CRITERION_NAME && scanner_keyword_from_text(criterion->text) == TOKEN_END)
         rules_report_mistyped(parser, criterion, conditions, sizeof conditions / sizeof *conditions);
 }
 
@@ -1003,7 +1002,7 @@ static const char *rules_next_word(struct parser *parser, uint32_t at) {
 /* "vf of", "vf 3 of": its 'of', or the number before it. */
 static bool rules_comes_of(struct parser *parser, uint32_t at) {
     const char *word = rules_next_word(parser, at);
-    return scanner_keyword_from_text(word) == TOKEN_OF || isdigit((unsigned char)*word);
+    return scanner_keyword_from_text(word) == TOKEN_OF || (*word && !word[strspn(word, "0123456789")]);
 }
 
 /* Whether the value of a criterion comes next, and no further criterion or the end of the device. */
@@ -1012,6 +1011,8 @@ static bool rules_comes_value(struct parser *parser, enum token criterion, uint3
     if (criterion == TOKEN_VF)
         return rules_comes_of(parser, at);
     enum token keyword = scanner_keyword_from_text(word);
+    if (criterion == TOKEN_DRIVER && (keyword == TOKEN_SCSI || keyword == TOKEN_VF))
+        return true; /* a driver of that name: these keywords are the younger ones */
     if (keyword != TOKEN_END)
         return syntax_late(keyword) == LATE_NOTHING || (criterion == TOKEN_BELOW && keyword == TOKEN_PORT);
     return *rules_next_text(parser, at) == '"' || (*word && !strchr(word, ':'));
@@ -1019,7 +1020,8 @@ static bool rules_comes_value(struct parser *parser, enum token criterion, uint3
 
 static bool rules_comes_condition(struct parser *parser, uint32_t at) {
     const char *word = rules_next_word(parser, at);
-    switch (scanner_keyword_from_text(word)) {
+    enum token keyword = scanner_keyword_from_text(word);
+    switch (keyword) {
 #define CRITERION(name, ...) case TOKEN_##name:
 #define LONG_CRITERION(...)
 #define BUS(name, ...) case TOKEN_##name:
@@ -1031,8 +1033,8 @@ static bool rules_comes_condition(struct parser *parser, uint32_t at) {
         return true;
     case TOKEN_END:
         return *word || *rules_next_text(parser, at) == '"';
-    default:
-        return false;
+    default: /* a name */
+        return syntax_late(keyword) != LATE_NOT;
     }
 }
 

@@ -106,6 +106,21 @@ const char *syntax_backend_text(enum backend backend) {
     return backends[backend].text;
 }
 
+char *syntax_backends_text(unsigned set, const char *before) {
+    char *text = memory_strdup("");
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
+        if (!(set & 1U << backend))
+            continue;
+        set &= ~(1U << backend);
+        memory_append(&text, "%s%s%s",
+                      !*text ? ""
+                      : set  ? ", "
+                             : " or ",
+                      before, syntax_backend_text(backend));
+    }
+    return text;
+}
+
 enum backend syntax_backend_of(enum token keyword) {
     enum backend backend = BACKEND_NONE + 1;
     while (backends[backend].keyword != keyword)
@@ -195,6 +210,21 @@ enum option_kind syntax_option_of(enum token keyword) {
     while (options[kind].first != keyword)
         kind++;
     return kind;
+}
+
+char *syntax_option_backends(enum token keyword) {
+    unsigned set = 0;
+    char *text = memory_strdup("");
+    for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++)
+        if (options[kind].first == keyword)
+            set |= options[kind].backends;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT && set; backend++)
+        if (set & 1U << backend)
+            memory_append(&text, "%s'as %s'", *text ? " or " : "", backends[backend].text);
+    if (!*text)
+        memory_append(&text, "'as %s' or 'as %s'", backends[BACKEND_VFIO].text,
+                      backends[BACKEND_USB].text);
+    return text;
 }
 
 bool syntax_is_backend(enum token keyword) {

@@ -231,6 +231,7 @@ struct definition {
     struct span name_span;
     struct span span;
     bool used;
+    bool is_virtual; /* each of its alternatives is a virtual function */
     bool excluded,
         impossible;   /* by contradiction.c: it was looked at, and no device can match it */
     uint8_t state;    /* of resolving: not yet, under way (a circle), done */
@@ -351,6 +352,9 @@ const char *syntax_verb_text(enum verb verb);
 /* Whether the action is possible at that event. */
 bool syntax_verb_is_possible(enum verb verb, enum event_name event);
 const char *syntax_backend_text(enum backend backend);
+/* "as disk or as scsi": the backends of a set, bits AS_..., each with `before` in front of it. The
+ * caller frees it. */
+char *syntax_backends_text(unsigned set, const char *before);
 
 /* What the keyword, a token of that kind, stands for. */
 enum backend syntax_backend_of(enum token keyword);
@@ -363,6 +367,9 @@ char *syntax_bus_labels(unsigned buses);
 enum option_kind syntax_option_of(enum token keyword);
 
 bool syntax_is_backend(enum token keyword);
+/* "'as disk' or 'as scsi'": the backends for the options that begin with the keyword; the caller
+ * frees it. */
+char *syntax_option_backends(enum token keyword);
 
 /* What must follow a keyword that is younger than rule files in use where a device may begin: see
  * LATE in words.def. */

@@ -54,6 +54,8 @@ static const char *syntax_error_word_after(enum token previous) {
     for (enum option_kind kind = 0; kind < OPTION_COUNT; kind++)
         if (syntax_option(kind)->first == previous && syntax_option(kind)->value == VALUE_DURATION)
             return "a duration (5s)";
+    if (previous == TOKEN_BUS)
+        return "a bus (virtio)";
     for (int kind = 0; kind < CRITERION_COUNT; kind++)
         if (syntax_criterion(kind)->keyword == previous && syntax_criterion(kind)->example)
             return syntax_criterion(kind)->example;
@@ -289,6 +291,12 @@ static bool syntax_error_is_not_open(const struct syntax_error *error) {
     return error->found.token != TOKEN_OPEN;
 }
 
+/* "as mdev "TYPE" uuid" */
+static bool syntax_error_is_second_instance(const struct syntax_error *error) {
+    return error->backend == BACKEND_MDEV &&
+           syntax_field_from_text(syntax_error_word(error)) == FIELD_UUID;
+}
+
 /* --- hints: those that a format alone cannot give */
 
 static void syntax_error_hint_comment(struct diagnostic *diagnostic,
@@ -394,6 +402,73 @@ static void syntax_error_hint_quote(struct diagnostic *diagnostic,
         diagnostic_hint(diagnostic, "quotes are '\"'");
 }
 
+/* "attach 1ac1:089a mac ...": an option before 'as' */
+static void syntax_error_hint_option(struct diagnostic *diagnostic,
+                                     const struct syntax_error *error) {
+    char *backends = syntax_option_backends(error->found.token);
+    diagnostic_hint(diagnostic, "'%s' follows %s", syntax_error_word(error), backends);
+    free(backends);
+}
+
+/* Names of other tools for the ways to attach a device, and what to write instead. */
+static const char *syntax_error_backend_of_synonym(const char *text) {
+    static const char *const synonyms[][2] = {
+        {"nic", "net"},
+        {"network", "net"},
+        {"interface", "net"},
+        {"ethernet", "net"},
+        {"vf", "net"},
+        {"sriov", "net"},
+        {"sr-iov", "net"},
+        {"block", "disk"},
+        {"blk", "disk"},
+        {"hdd", "disk"},
+        {"ssd", "disk"},
+        {"nvme", "disk"},
+        {"drive", "disk"},
+        {"storage", "disk"},
+        {"volume", "disk"},
+        {"lun", "scsi"},
+        {"tape", "scsi"},
+        {"changer", "scsi"},
+        {"tty", "serial"},
+        {"com", "serial"},
+        {"uart", "serial"},
+        {"modem", "serial"},
+        {"console", "serial"},
+        {"port", "serial"},
+        {"evdev", "input grab"},
+        {"keyboard", "input"},
+        {"mouse", "input"},
+        {"hid", "input"},
+        {"passthrough", "input"},
+        {"pci", "vfio"},
+        {"pcie", "vfio"},
+        {"vfio-pci", "vfio"},
+        {"vfio_pci", "vfio"},
+        {"vgpu", "mdev \"TYPE\""},
+        {"mediated", "mdev \"TYPE\""},
+    };
+    for (size_t i = 0; text && i < sizeof synonyms / sizeof *synonyms; i++)
+        if (!strcasecmp(text, synonyms[i][0]))
+            return synonyms[i][1];
+    return NULL;
+}
+
+static bool syntax_error_is_other_backend(const struct syntax_error *error) {
+    const char *word = syntax_error_word(error);
+    return !strcasecmp(word, "hostdev") || syntax_error_backend_of_synonym(word);
+}
+
+static void syntax_error_hint_other_backend(struct diagnostic *diagnostic,
+                                            const struct syntax_error *error) {
+    const char *meant = syntax_error_backend_of_synonym(syntax_error_word(error));
+    if (meant)
+        diagnostic_hint(diagnostic, "did you mean 'as %s'?", meant);
+    else
+        diagnostic_hint(diagnostic, "a PCI device is attached 'as vfio', a USB device 'as usb'");
+}
+
 /* --- hints: the table */
 
 /* Kinds of tokens, beside the tokens themselves. */
@@ -423,6 +498,9 @@ struct hint {
 #define OPTIONS .expected = TOKEN_OPTIONAL
 
 static const struct hint hints[] = {
+    {.expected = TOKEN_VFIO,
+     .when = syntax_error_is_other_backend,
+     .hint = syntax_error_hint_other_backend},
     {.when = syntax_error_is_in_comment, .hint = syntax_error_hint_comment},
     {.found = TOKEN_WORD, .when = syntax_error_has_semicolon, .hint = syntax_error_hint_semicolon},
     {.found = TOKEN_WORD,
@@ -443,6 +521,14 @@ static const struct hint hints[] = {
     {VM, .found = ANY_KEYWORD, .text = "a VM named '%s' is written in quotes: \"%s\""},
     {VM, .text = "name it, or write 'any' for every VM"},
 
+    {DEVICE, .after = TOKEN_OF, .found = TOKEN_VF,
+     .text = "a virtual function has none itself: name the device that it is a function of"},
+    {DEVICE, .after = TOKEN_OF, .found = ANY_QUANTIFIER,
+     .text = "'%s' comes before the whole device: %s vf of 8086:1572"},
+    {DEVICE, .after = TOKEN_OF, .found = TOKEN_AS,
+     .text = "the device that has the virtual functions comes here: vf of 8086:1572"},
+    {DEVICE, .after = TOKEN_OF, .found = TOKEN_NEWLINE,
+     .text = "the device that has the virtual functions comes here: vf of 8086:1572"},
     {DEVICE, .found = TOKEN_NUMBER, .hint = syntax_error_hint_number},
     {DEVICE, .after = TOKEN_NOT, .found = TOKEN_NOT, .text = "write one 'not', or leave both out"},
     {DEVICE, .after = TOKEN_NOT, .found = ANY_QUANTIFIER,
@@ -501,7 +587,7 @@ static const struct hint hints[] = {
     {MANNER, .found = TOKEN_TO, .text = "did you mean 'as'?"},
     {MANNER, .found = TOKEN_IS, .text = "did you mean 'as'?"},
     {MANNER, .found = TOKEN_GROUP, .text = "did you mean 'with group'?"},
-    {MANNER, .found = ANY_OPTION, .text = "'%s' follows 'as vfio' or 'as usb'"},
+    {MANNER, .found = ANY_OPTION, .hint = syntax_error_hint_option},
     {MANNER, .text = NULL},
     {GUARDED, .found = TOKEN_ON, .text = "did you mean 'to'?"},
     {GUARDED, .found = TOKEN_VM, .text = "did you mean 'to vm'?"},
@@ -535,11 +621,26 @@ static const struct hint hints[] = {
     {TEXT, .and = TOKEN_NUMBER, .after = TOKEN_PORT, .text = "'virt-rules devices' shows it"},
     {TEXT, .after = TOKEN_RUN, .found = ANY_KEYWORD,
      .text = "the program comes here, in quotes: run \"/PROGRAM\""},
+    {TEXT, .after = TOKEN_MDEV, .found = TOKEN_WORD, .text = "write it in quotes: as mdev \"%s\""},
+    {TEXT, .after = TOKEN_MDEV,
+     .text = "a type comes here, as 'virt-rules devices' lists them: as mdev \"nvidia-63\"; or an "
+             "instance that exists: as mdev uuid \"8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e\""},
+    {TEXT, .after = TOKEN_MAC, .when = syntax_error_is_other,
+     .text = "the address comes here, in quotes: mac \"52:54:00:12:34:56\""},
     {TEXT, .and = TOKEN_OFF, .found = TOKEN_NEWLINE, .text = ROM_VALUE},
     {TEXT, .found = TOKEN_NEWLINE, .text = "write it in quotes: \"...\""},
     {TEXT, .when = syntax_error_begins_with_quote, .hint = syntax_error_hint_quote},
     {TEXT, .when = syntax_error_is_not_open, .text = "write it in quotes: \"%s\""},
 
+    {.expected = TOKEN_OF, .text = "a virtual function is: vf of 8086:1572, or vf 3 of 8086:1572"},
+    {.only = TOKEN_NUMBER,
+     .after = TOKEN_VLAN,
+     .text = "the number of the VLAN comes here, from 1 to 4094: vlan 10"},
+    {.after = TOKEN_BUS,
+     .found = TOKEN_STRING,
+     .when = syntax_error_is_not_empty,
+     .text = "leave out the quotes: bus %s"},
+    {.after = TOKEN_BUS, .text = "the disk's bus in the VM comes here: bus virtio, scsi or usb"},
     {.only = TOKEN_NUMBER,
      .after = TOKEN_CONTROLLER,
      .text = "the index of a <controller type='usb'> of the VM comes here: controller 1"},
@@ -549,6 +650,9 @@ static const struct hint hints[] = {
      .text = "leave out the quotes: %s"},
     {.expected = TOKEN_UNINITIALIZED,
      .text = "whether a reset in the guest resets the device: guest reset off"},
+    {OPTIONS, .found = TOKEN_WORD, .when = syntax_error_is_second_instance,
+     .text = "a type makes a mediated device, and '%s' names one that exists: leave one of them "
+             "out"},
     {OPTIONS, .found = TOKEN_COMMA,
      .text = "separate options with spaces; every action has its own line"},
     {OPTIONS, .found = TOKEN_WITH, .text = "'with group' comes before 'as'"},
@@ -744,7 +848,9 @@ void syntax_error_bad_uuid(struct parse_context *context, struct span span, cons
 
 void syntax_error_port_bus(struct parse_context *context, struct span span, enum token bus) {
     const char *text = scanner_token_text(bus);
+    diagnostic_cover(context->diagnostics, context->source, span, (struct span){0, 0});
     struct diagnostic *diagnostic = syntax_error_syntax(context, span, "");
+    diagnostic->cause = true;
     diagnostic_message(diagnostic, "'%s' is not an option", text);
     if (bus == TOKEN_USB)
         diagnostic_hint(diagnostic,

@@ -279,6 +279,36 @@ static bool value_has_bad_domain(const char *text) {
     return is_bad;
 }
 
+/* Six pairs of hex digits that ':' separates. */
+static bool value_is_mac(const char *text) {
+    for (size_t pair = 0; pair < 6; pair++, text += 3)
+        if (!value_all_hex(text, strnlen(text, 2)) || strnlen(text, 2) != 2 ||
+            text[2] != (pair < 5 ? ':' : '\0'))
+            return false;
+    return true;
+}
+
+/* "3:0:0:0": host, channel, target and LUN. */
+static bool value_is_scsi(const char *text) {
+    for (size_t part = 0; part < 4; part++) {
+        size_t digits = strspn(text, "0123456789");
+        if (!digits || digits > 20 || (*text == '0' && digits > 1) ||
+            text[digits] != (part < 3 ? ':' : '\0'))
+            return false;
+        text += digits + 1;
+    }
+    return true;
+}
+
+/* "scsi 3:0:0:0", without the quotes */
+static bool value_follows_scsi(const struct source *source, uint32_t at) {
+    size_t length = strlen(scanner_token_text(TOKEN_SCSI));
+    while (at > 0 && strchr(" \t", source->text[at - 1]))
+        at--;
+    return at > length &&
+           !strncmp(source->text + at - length, scanner_token_text(TOKEN_SCSI), length);
+}
+
 static bool value_bad_address(struct parse_context *context, struct span span, const char *text) {
     struct diagnostic *diagnostic =
         diagnostic_add(context->diagnostics, context->source, span, CHECK_BAD_ADDRESS,
@@ -289,6 +319,10 @@ static bool value_bad_address(struct parse_context *context, struct span span, c
     char *corrected = value_corrected_address(whole);
     if (value_hint_brackets(diagnostic, text) || value_hint_separator(diagnostic, text))
         ;
+    else if (value_is_scsi(text) && value_follows_scsi(context->source, span.start))
+        diagnostic_hint(diagnostic, "write it in quotes: scsi \"%s\"", text);
+    else if (value_is_mac(text))
+        diagnostic_hint(diagnostic, "a MAC address is an option: as net mac \"%s\"", text);
     else if (value_is_address(text) && value_has_bad_domain(text))
         diagnostic_hint(diagnostic, "no address matches it: a domain has four digits, or five to "
                                     "eight that do not begin with 0");
@@ -726,15 +760,6 @@ static const char *value_intern_lower(struct parse_context *context, const char 
     return interned;
 }
 
-/* Six pairs of hex digits that ':' separates. */
-static bool value_is_mac(const char *text) {
-    for (size_t pair = 0; pair < 6; pair++, text += 3)
-        if (!value_all_hex(text, strnlen(text, 2)) || strnlen(text, 2) != 2 ||
-            text[2] != (pair < 5 ? ':' : '\0'))
-            return false;
-    return true;
-}
-
 /* "52-54-00-12-34-56", "5254.0012.3456", "525400123456", "5:54:0:12:34:56": as it is written here;
  * NULL: it is not nearly one. The caller frees it. */
 static char *value_corrected_mac(const char *text) {
@@ -849,18 +874,6 @@ bool value_option_text(struct parse_context *context, struct action_option *opti
     default:
         return value_disk_bus(context, option, span, text);
     }
-}
-
-/* "3:0:0:0": host, channel, target and LUN. */
-static bool value_is_scsi(const char *text) {
-    for (size_t part = 0; part < 4; part++) {
-        size_t digits = strspn(text, "0123456789");
-        if (!digits || digits > 20 || (*text == '0' && digits > 1) ||
-            text[digits] != (part < 3 ? ':' : '\0'))
-            return false;
-        text += digits + 1;
-    }
-    return true;
 }
 
 bool value_scsi(struct parse_context *context, struct criterion *criterion, struct span span,

@@ -448,6 +448,10 @@ static void test_late_keywords_in_their_roles(void **state) {
         {"driver vfio-pci", CRITERION_DRIVER, false, false, "vfio-pci", "driver vfio-pci"},
         {"driver \"serial\"", CRITERION_DRIVER, false, false, "serial", "driver \"serial\""},
         {"driver take", CRITERION_DRIVER, false, false, "take", "driver take"},
+        {"driver vf", CRITERION_DRIVER, false, false, "vf", "driver vf"},
+        {"scsi \"3:0:0:0\"", CRITERION_SCSI, false, false, "3:0:0:0", "scsi \"3:0:0:0\""},
+        {"not scsi \"3:0:0:0\" scsi", CRITERION_SCSI, true, false, "3:0:0:0",
+         "not scsi \"3:0:0:0\""},
         {"at 10000:e1:00.0", CRITERION_ADDRESS, false, false, "10000:e1:00.0", "at 10000:e1:00.0"},
         {"not 10000000:e1:00.* pci", CRITERION_ADDRESS, true, false, "10000000:e1:00.*",
          "not 10000000:e1:00.*"},
@@ -469,8 +473,8 @@ static void test_late_keywords_in_their_roles(void **state) {
             if (rows[i].text)
                 assert_string_equal(devices[j]->text, rows[i].text);
             char *printed = print_criterion_text(devices[j]);
-            if (rows[i].kind != CRITERION_ADDRESS && rows[i].kind != CRITERION_PORT &&
-                strcmp(rows[i].covered, "driver take") != 0) /* these get a canonical form */
+            if (rows[i].kind != CRITERION_ADDRESS &&
+                rows[i].kind != CRITERION_PORT) /* they get a canonical form */
                 assert_string_equal(printed, rows[i].covered);
             free(printed);
         }
@@ -499,6 +503,158 @@ static void test_options_of_usb(void **state) {
     option = option->next;
     assert_int_equal(option->kind, OPTION_TAKE);
     assert_null(option->next);
+}
+
+/* All that follows 'of' is the physical function's, up to 'or', ',', a further 'vf of' and 'as'. */
+static void test_virtual_functions(void **state) {
+    (void)state;
+    static const struct {
+        const char *device, *printed;
+        int number;
+        bool negated;
+        size_t conditions, alternatives, parents;
+    } rows[] = {
+        {"vf of 8086:1572", "vf of 8086:1572", -1, false, 1, 1, 1},
+        {"vf 03 of 8086:1572", "vf 3 of 8086:1572", 3, false, 1, 1, 1},
+        {"vf 0 of at 41:00.0 class 02 not pci", "vf 0 of at 0000:41:00.0 class 02 not pci", 0,
+         false, 1, 1, 3},
+        {"not vf of not 8086:* usb", "not vf of not 8086:* usb", -1, true, 1, 1, 2},
+        {"vf of 8086:1572 or vf 65535 of 15b3:1017", "vf of 8086:1572", -1, false, 2, 2, 1},
+        {"vf of 8086:1572 vf 2 of class 02", "vf of 8086:1572", -1, false, 2, 1, 1},
+        {"vf of 8086:1572 not \\\n vf 2 of class 02", "vf of 8086:1572", -1, false, 2, 1, 1},
+        {"vf of nic driver ixgbe", "vf of nic driver ixgbe", -1, false, 1, 1, 2},
+        {"vf of of", "vf of of", -1, false, 1, 1, 1},
+        {"vf of vf", "vf of vf", -1, false, 1, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *rules = memory_printf("never attach %s to vm a\non vm b started attach class 02 %s, "
+                                    "1ac1:089a as net\ndevice x is %s\n",
+                                    rows[i].device, rows[i].device, rows[i].device);
+        parse(rules);
+        const struct criterion *devices[] = {front.syntax.guards->device,
+                                             front.syntax.rules->actions->targets->device->next,
+                                             front.syntax.definitions->device};
+        for (size_t j = 0; j < 3; j++) {
+            const struct criterion *one = devices[j];
+            assert_int_equal(one->kind, CRITERION_VF);
+            assert_int_equal(one->number, rows[i].number);
+            assert_int_equal(one->negated, rows[i].negated);
+            assert_true(one->alternative == (j != 1));
+            char *printed = print_criterion_text(one);
+            assert_string_equal(printed, rows[i].printed);
+            free(printed);
+            size_t conditions = 0, alternatives = j == 1, parents = 0;
+            for (const struct criterion *parent = one->parent; parent; parent = parent->next)
+                assert_true(parent->alternative == !parents++);
+            for (; one; one = one->next, conditions++)
+                alternatives += one->alternative;
+            assert_int_equal(conditions, rows[i].conditions);
+            assert_int_equal(alternatives, rows[i].alternatives);
+            assert_int_equal(parents, rows[i].parents);
+        }
+        assert_non_null(front.syntax.rules->actions->targets->next);
+        front_finish(&front);
+        free(rules);
+    }
+    front_init(&front);
+}
+
+static void test_options_of_backends(void **state) {
+    (void)state;
+    static const struct {
+        const char *action;
+        enum backend backend;
+        struct {
+            enum option_kind kind;
+            const char *text, *covered;
+            unsigned number;
+        } options[4];
+        size_t count;
+    } rows[] = {
+        {"net mac \"52:54:00:AB:cd:EF\" vlan 04094 trust",
+         BACKEND_NET,
+         {{OPTION_MAC, "52:54:00:ab:cd:ef", "mac \"52:54:00:AB:cd:EF\"", 0},
+          {OPTION_VLAN, NULL, "vlan 04094", 4094},
+          {OPTION_TRUST, NULL, "trust", 0}},
+         3},
+        {"mdev \"i915-GVTg_V5_4\" optional",
+         BACKEND_MDEV,
+         {{OPTION_MDEV_TYPE, "i915-GVTg_V5_4", "\"i915-GVTg_V5_4\"", 0},
+          {OPTION_OPTIONAL, NULL, "optional", 0}},
+         2},
+        {"mdev uuid \"8A0E7D2C-55b1-4c56-9d3e-0f6b1a2c3d4e\" take",
+         BACKEND_MDEV,
+         {{OPTION_MDEV_UUID, "8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e",
+           "uuid \"8A0E7D2C-55b1-4c56-9d3e-0f6b1a2c3d4e\"", 0},
+          {OPTION_TAKE, NULL, "take", 0}},
+         2},
+        {"serial optional pci",
+         BACKEND_SERIAL,
+         {{OPTION_OPTIONAL, NULL, "optional", 0}, {OPTION_SERIAL_PCI, NULL, "pci", 0}},
+         2},
+        {"disk bus scsi readonly bus usb",
+         BACKEND_DISK,
+         {{OPTION_BUS, "scsi", "bus scsi", 0},
+          {OPTION_READONLY, NULL, "readonly", 0},
+          {OPTION_BUS, "usb", "bus usb", 0}},
+         3},
+        {"scsi readonly", BACKEND_SCSI, {{OPTION_READONLY, NULL, "readonly", 0}}, 1},
+        {"input grab", BACKEND_INPUT, {{OPTION_GRAB, NULL, "grab", 0}}, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *rules = memory_printf("on vm a started attach x as %s\non vm b started run \"/x\"",
+                                    rows[i].action);
+        parse(rules);
+        const struct action *action = front.syntax.rules->actions;
+        const struct action_option *option = action->options;
+        assert_int_equal(action->backend, rows[i].backend);
+        for (size_t j = 0; j < rows[i].count; j++, option = option->next) {
+            assert_non_null(option);
+            assert_int_equal(option->kind, rows[i].options[j].kind);
+            covers(option->span, rows[i].options[j].covered);
+            if (rows[i].options[j].text)
+                assert_string_equal(option->text, rows[i].options[j].text);
+            if (rows[i].options[j].number)
+                assert_int_equal(option->number, rows[i].options[j].number);
+        }
+        assert_null(option);
+        front_finish(&front);
+        free(rules);
+    }
+    front_init(&front);
+}
+
+/* Devices of old rule files in places where a younger keyword could be meant. */
+static void test_names_beside_late_keywords(void **state) {
+    (void)state;
+    static const char *const names[] = {"scsi", "vf",   "of",    "net", "mdev",     "disk", "input",
+                                        "mac",  "vlan", "trust", "bus", "readonly", "grab"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *name = names[i];
+        char *rules = memory_printf(
+            "device %s is 1ac1:089a\ndevice y is usb not %s or not %s usb or %s 03:00.0\n"
+            "on vm a started {\n  attach driver %s, usb driver %s not %s as usb\n  run \"/x\" "
+            "%s\n}\n",
+            name, name, name, name, name, name, name, name);
+        front_check(&front, rules);
+        for (size_t j = 0; j < front.diagnostics.count; j++)
+            if (front.diagnostics.list[j].severity == SEVERITY_ERROR) {
+                diagnostic_print(&front.diagnostics, stderr, false);
+                fail_msg("%s", rules);
+            }
+        const struct criterion *one = front.syntax.definitions->next->device;
+        assert_named(one->next, name);
+        assert_true(one->next->negated);
+        assert_named(one->next->next, name);
+        assert_named(one->next->next->next->next, name);
+        const struct target *target = front.syntax.rules->actions->targets;
+        assert_int_equal(target->device->kind, CRITERION_DRIVER);
+        assert_string_equal(target->device->text, name);
+        assert_named(target->next->device->next->next, name);
+        front_finish(&front);
+        free(rules);
+    }
+    front_init(&front);
 }
 
 /* What was a device and its conditions before 'not', 'below' and 'pci' were keywords still is, if
@@ -750,7 +906,7 @@ static void test_hints(void **state) {
         {"on vm a started attach 1ac1:089a vfio", "syntax", "did you mean 'as vfio'?"},
         {"on vm a started attach 1ac1:089a sa usb", "syntax", "did you mean 'as'?"},
         {"on vm a started attach 1ac1:089a as", "syntax", "'vfio' for PCI"},
-        {"on vm a started attach 1ac1:089a as pci", "syntax", "'vfio' for PCI"},
+        {"on vm a started attach 1ac1:089a as pci", "syntax", "did you mean 'as vfio'?"},
         {"on vm a started attach 1ac1:089a as vifo", "syntax", "did you mean 'vfio'?"},
         {"on vm a started attach 1ac1:089a as VFIO", "syntax", "did you mean 'vfio'?"},
         {"on vm a started attach 1ac1:089a as vfio;", "syntax", "did you mean 'vfio'?"},
@@ -1190,6 +1346,9 @@ int main(void) {
         cmocka_unit_test_teardown(test_late_keywords_in_their_roles, finish),
         cmocka_unit_test_teardown(test_defined_names_win, finish),
         cmocka_unit_test_teardown(test_options_of_usb, finish),
+        cmocka_unit_test_teardown(test_virtual_functions, finish),
+        cmocka_unit_test_teardown(test_options_of_backends, finish),
+        cmocka_unit_test_teardown(test_names_beside_late_keywords, finish),
         cmocka_unit_test_teardown(test_freed_after_a_field, finish),
         cmocka_unit_test_teardown(test_hints, finish),
         cmocka_unit_test_teardown(test_expected, finish),
