@@ -187,7 +187,7 @@ bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct dev
  * "bus/device" as its address, or what the alias says, and its file. device_finish() and free() end
  * it. */
 struct device *backend_gone_device(const struct domain_hostdev *hostdev);
-/* What people call what a VM has: the device, or what the XML tells of it when `device` is NULL.
+/* What people call what a VM has: the device, or what its XML says when `device` is NULL.
  * The caller frees it. */
 char *backend_hostdev_text(const struct domain_hostdev *hostdev, const struct device *device);
 
