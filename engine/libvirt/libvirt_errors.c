@@ -39,6 +39,18 @@ enum { ANY = -1 };
     "one that connects again and again"
 #define HINT_PCI_GONE "it was removed, or the kernel had not set it up: see lspci and dmesg"
 #define HINT_MEMORY "the VM's memory cannot be locked: raise <memtune><hard_limit>, or see dmesg"
+#define HINT_NODE                                                                                  \
+    "its node was not there, or access was denied: it was unplugged, or udev or the guest before " \
+    "had not finished with it; see dmesg, also for denials"
+#define HINT_RACE "another change of the VM was faster: see 'virsh dumpxml VM'"
+#define HINT_EXCLUSIVE                                                                             \
+    "a program of the host or another VM has it open: 'fuser -v' of its node in /dev says which"
+#define HINT_VF                                                                                    \
+    "the driver of the physical function refuses that: see dmesg, and try 'ip link set dev PF vf " \
+    "N mac MAC' with the card's interface for PF"
+#define HINT_PF                                                                                    \
+    "libvirt sets MAC address and VLAN by the card's own interface, the physical function's: it "  \
+    "must be bound to its host driver, and up ('ip link set dev PF up')"
 #define HINT_TRANSLATED                                                                            \
     "the daemon translates its messages, so virt-rules cannot interpret them: set LC_ALL=C for "   \
     "it "                                                                                          \
@@ -74,6 +86,18 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "cannot write data", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
     {ANY, ANY, "failed to connect socket", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
     {ANY, ANY, "keepalive timeout", VIRT_UNREACHABLE, LIBVIRT_ERRORS_CONNECTION},
+    /*
+     * What another change of the VM has taken since the plan was made: the next plan chooses
+     * another target, or finds that the VM has the device. libvirt's src/conf/domain_conf.c and
+     * src/qemu/qemu_hotplug.c.
+     */
+    {ANY, ANY, "duplicated for disk sources", VIRT_TRANSIENT, HINT_RACE},
+    {ANY, ANY, "already contains a disk with that address", VIRT_TRANSIENT, HINT_RACE},
+    {ANY, ANY, "non unique alias", VIRT_TRANSIENT, HINT_RACE},
+    {ANY, ANY, "chardev already exists", VIRT_TRANSIENT, HINT_RACE},
+    {ANY, VIR_ERR_OPERATION_FAILED, "target vd", VIRT_TRANSIENT, HINT_RACE},
+    {ANY, VIR_ERR_OPERATION_FAILED, "target sd", VIRT_TRANSIENT, HINT_RACE},
+    {ANY, VIR_ERR_OPERATION_FAILED, "target scsi:", VIRT_TRANSIENT, HINT_RACE}, /* a controller */
     {ANY, VIR_ERR_OPERATION_INVALID, "is in use", VIRT_BUSY,
      "a VM has it, or another device of its IOMMU group: detach it there first"},
     {ANY, VIR_ERR_OPERATION_FAILED, "already exists", VIRT_BUSY, "the VM has it already"},
@@ -180,6 +204,59 @@ static const struct libvirt_errors_meaning {
      "a VM has it: detach it there first"},
     {ANY, ANY, "non-endpoint pci", VIRT_FAILED,
      "a bridge cannot be assigned: name the device behind it"},
+    /*
+     * Disks and SCSI devices: qemu's block/file-posix.c and hw/scsi, libvirt's src/util/virscsi.c.
+     * A lock of another qemu is on the node, by whatever path that has it.
+     */
+    {ANY, ANY, "is another process using the image", VIRT_BUSY, HINT_EXCLUSIVE},
+    {ANY, ANY, "write\" lock", VIRT_BUSY, HINT_EXCLUSIVE},
+    {ANY, ANY, "no medium found", VIRT_FAILED,
+     "there is no medium in it: insert one, then run 'virt-rules apply VM'"},
+    {ANY, ANY, "read-only file system", VIRT_FAILED,
+     "it is write-protected: write 'readonly' after 'as disk'"},
+    {ANY, ANY, "block node is read-only", VIRT_FAILED,
+     "it is write-protected: write 'readonly' after 'as disk'"},
+    {ANY, ANY, "cannot be hotplugged", VIRT_FAILED,
+     "a disk can be plugged into a running VM on the buses virtio, scsi and usb"},
+    {ANY, ANY, "already in active block job", VIRT_TRANSIENT,
+     "a copy or a backup of that disk runs: see 'virsh blockjob VM DISK'"},
+    {ANY, ANY, "scsi generic interface too old", VIRT_FAILED,
+     "it is not a SCSI generic device: is the module sg loaded? 'modprobe sg'"},
+    {ANY, ANY, "could not access /sys/bus/scsi", VIRT_TRANSIENT,
+     "it left the host, or the kernel had not set it up: see 'lsscsi -g', and 'modprobe sg'"},
+    {ANY, ANY, "/sys/bus/scsi/devices/", VIRT_TRANSIENT,
+     "it left the host, or the kernel had not set it up: see 'lsscsi -g', and 'modprobe sg'"},
+    /* Serial ports and event nodes: qemu's chardev/char-serial.c, hw/input/virtio-input-host.c. */
+    {ANY, ANY, "failed to get exclusive access", VIRT_BUSY, HINT_EXCLUSIVE},
+    {ANY, ANY, "is not an evdev device", VIRT_FAILED,
+     "that node takes no input: see 'virt-rules devices'"},
+    {ANY, ANY, "input device on bus 'none' cannot be hot plugged", VIRT_FAILED,
+     "'grab' needs libvirt 10.4: leave it out of the rule, or upgrade libvirt"},
+    {ANY, ANY, "input device on bus 'default' cannot be hot plugged", VIRT_FAILED,
+     "'grab' needs libvirt 10.4: leave it out of the rule, or upgrade libvirt"},
+    {ANY, ANY, "unsupported address type for character device", VIRT_FAILED,
+     "a serial port can be plugged into a running VM as usb-serial or pci-serial alone"},
+    /* Mediated devices: libvirt's src/util/virmdev.c, qemu's hw/vfio. The next plan makes an
+     * instance that is gone. */
+    {ANY, VIR_ERR_DEVICE_MISSING, "mediated device", VIRT_TRANSIENT,
+     "the instance is gone from the host: see /sys/bus/mdev/devices and dmesg"},
+    {ANY, ANY, "no iommu_group found", VIRT_FAILED,
+     "the instance's driver gives it no IOMMU group: see dmesg"},
+    {ANY, ANY, "device api", VIRT_FAILED,
+     "libvirt does not know what the instance's driver makes: upgrade libvirt"},
+    /* Virtual functions: libvirt's src/hypervisor/virhostdev.c, src/util/virnetdev.c. */
+    {ANY, ANY, "sr-iov virtual functions only", VIRT_FAILED,
+     "'as net' hands over virtual functions: write 'vf of' that card in the rule, or 'as vfio'"},
+    {ANY, ANY, "pf is not online", VIRT_FAILED, HINT_PF},
+    {ANY, ANY, "has no network device name", VIRT_FAILED, HINT_PF},
+    {ANY, ANY, "cannot set interface vlanid", VIRT_FAILED, HINT_VF},
+    {ANY, ANY, "cannot set interface mac", VIRT_FAILED, HINT_VF},
+    {ANY, ANY, "multiple devices matching mac", VIRT_FAILED,
+     "two interfaces of the VM have that MAC address: give the rule another one with 'mac'"},
+    {ANY, ANY, "apparmor profile", VIRT_FAILED,
+     "AppArmor keeps the VM from the device: see 'journalctl -t virt-aa-helper', and dmesg"},
+    {ANY, ANY, "is not a valid device model", VIRT_FAILED,
+     "this qemu was built without that kind of device, or has it in a package of its own"},
     {ANY, ANY, "guest is busy", VIRT_TRANSIENT, "the guest is still working on that slot"},
     {ANY, ANY, "already in the process of unplug", VIRT_TRANSIENT,
      "the guest was asked to release it, and has not answered yet"},
@@ -193,6 +270,21 @@ static const struct libvirt_errors_meaning {
     {ANY, ANY, "vfio_container_dma_map", VIRT_FAILED, HINT_MEMORY},
     {ANY, ANY, "memory listener initialization failed", VIRT_FAILED, HINT_MEMORY},
     {ANY, ANY, "limit locked memory", VIRT_FAILED, HINT_MEMORY},
+    {ANY, ANY, "/dev/vfio", VIRT_FAILED,
+     "access to the IOMMU group's node was denied, or it is gone: see dmesg"},
+    {ANY, ANY, "could not open '/dev/", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "cannot access storage file '/dev/", VIRT_TRANSIENT, HINT_NODE},
+    /* Every step on the node of a disk, a port or an event node names it, in every language. */
+    {ANY, ANY, "/dev/disk/by-", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/serial/by-", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/input/", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/tty", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/nvme", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/sd", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/sg", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/sr", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/st", VIRT_TRANSIENT, HINT_NODE},
+    {ANY, ANY, "/dev/nst", VIRT_TRANSIENT, HINT_NODE},
     {ANY, ANY, NULL, VIRT_FAILED, ""},
 };
 
