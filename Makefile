@@ -120,7 +120,7 @@ $(filter %.so %.so.0,$(FAKES)): tests/fake/world.c tests/fake/world.h tests/fake
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CPPFLAGS) -std=c11 $(WARNINGS) $(CFLAGS) $(FAKE_FLAGS) -fPIC -shared -o $@ $(filter %.c,$^) -ldl
-$(B)/tests/fake/libvirt.so.0: tests/fake/libvirt.c
+$(B)/tests/fake/libvirt.so.0: tests/fake/libvirt.c tests/fake/elements.h tests/fake/usb_ports.h
 $(B)/tests/fake/libvirt.so.0: FAKE_FLAGS = -Wl,-soname,libvirt.so.0
 $(B)/tests/fake/killer.so: tests/fake/killer.c
 $(B)/tests/fake/killer.so: FAKE_FLAGS = -fvisibility=hidden

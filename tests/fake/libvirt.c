@@ -25,8 +25,8 @@
  *     refuse                  (before detach) the guest says that it keeps the device
  *     drop                    (after attach) the guest gives the device back
  */
+#include "tests/fake/elements.h"
 #include "tests/fake/killer.h"
-#include "tests/fake/usb_ports.h"
 #include "tests/fake/world.h"
 
 #include <errno.h>
@@ -224,61 +224,6 @@ static bool runs(const char *xml) {
     return id_of(xml) != (unsigned)-1;
 }
 
-/* One of its hostdevs, or the one that is to be attached. */
-struct device {
-    bool pci;
-    char address[32]; /* PCI */
-    unsigned bus, number, vendor, product;
-};
-
-/* The number behind `name` between the two, 0 without. */
-static unsigned attribute(const char *from, const char *end, const char *name) {
-    const char *found = strstr(from, name);
-    return found && found < end ? (unsigned)strtoul(found + strlen(name), NULL, 0) : 0;
-}
-
-/* False when it is not a hostdev. */
-static bool read_device(const char *xml, struct device *device) {
-    const char *source = strstr(xml, "<source"), *end = source ? strstr(source, "</source>") : NULL;
-    const char *address = source ? strstr(source, "<address") : NULL;
-    const char *type = strstr(xml, " type='");
-    *device = (struct device){.pci = type && strncmp(type, " type='pci'", 11) == 0};
-    if (!end || !type)
-        return false;
-    if (!address || address > end)
-        address = end;
-    device->bus = attribute(address, end, " bus='");
-    device->number = attribute(address, end, " device='");
-    device->vendor = attribute(source, end, "<vendor id='");
-    device->product = attribute(source, end, "<product id='");
-    snprintf(device->address, sizeof device->address, "%04x:%02x:%02x.%x",
-             attribute(address, end, " domain='"), device->bus, attribute(address, end, " slot='"),
-             attribute(address, end, " function='"));
-    return true;
-}
-
-static bool is_same(const struct device *a, const struct device *b) {
-    if (a->pci != b->pci)
-        return false;
-    if (a->pci)
-        return strcmp(a->address, b->address) == 0;
-    if (a->bus && b->bus)
-        return a->bus == b->bus && a->number == b->number;
-    return a->vendor == b->vendor && a->product == b->product;
-}
-
-/* The start of the VM's hostdev that is the device, its end in `end`; or NULL. */
-static char *hostdev_of(char *xml, const struct device *wanted, char **end) {
-    static const char closing[] = "</hostdev>\n";
-    struct device device;
-    for (char *start = xml; (start = strstr(start, "<hostdev")); start = *end) {
-        *end = strstr(start, closing) + strlen(closing);
-        if (read_device(start, &device) && is_same(&device, wanted))
-            return start;
-    }
-    return NULL;
-}
-
 /* Each event of a VM is a line "KIND VM ALIAS" in the file events, which only grows. */
 static void tell(const char *kind, const char *vm, const char *alias) {
     char path[WORLD_PATH], line[512];
@@ -288,42 +233,30 @@ static void tell(const char *kind, const char *vm, const char *alias) {
     close(fd);
 }
 
-/* The alias of the hostdev that starts there. */
-static void alias_of(const char *hostdev, char alias[64]) {
-    const char *found = strstr(hostdev, "<alias name='");
-    /* NOLINTNEXTLINE(cert-err34-c): words only */
-    if (!found || sscanf(found, "<alias name='%63[^']", alias) != 1)
-        *alias = '\0';
-}
-
 /* ---- what a device needs to go ---- */
 
 struct search {
-    const struct device *device;
+    const struct elements_one *device;
     const char *own_name; /* of the VM that it is to go to; NULL: any counts */
     char holder[256];
 };
 
 static bool holds(void *context, const char *name, char *xml) {
     struct search *search = context;
+    struct elements_one found;
     char *end;
     if (!runs(xml) || (search->own_name && strcmp(name, search->own_name) == 0) ||
-        !hostdev_of(xml, search->device, &end))
+        !elements_find(xml, search->device, elements_collides, &end, &found))
         return false;
     snprintf(search->holder, sizeof search->holder, "%s", name);
     return true;
 }
 
-static int in_use(const struct device *device, const char *holder) {
-    if (device->pci)
-        return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
-                    "Requested operation is not valid: PCI device %s is in use by driver QEMU, "
-                    "domain %s",
-                    device->address, holder);
-    return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID,
-                "Requested operation is not valid: USB device %.3o:%.3o is in use by driver QEMU, "
-                "domain %s",
-                device->bus, device->number, holder);
+static int in_use(const struct elements_one *device, const char *holder) {
+    char message[ELEMENTS_MESSAGE];
+    int code;
+    elements_in_use(device, holder, message, &code);
+    return fail(VIR_FROM_QEMU, code, "%s", message);
 }
 
 struct member {
@@ -333,12 +266,12 @@ struct member {
 /* Fails when a member of the group is another VM's, or the host's. */
 static bool keeps_group(void *context, const char *address) {
     const struct member *own = context;
-    struct device device = {.pci = true};
+    struct elements_one device = {.kind = ELEMENTS_PCI};
     struct search search = {.device = &device, .own_name = own->vm};
     char driver[64];
     if (strcmp(address, own->address) == 0 || !world_driver(address, driver))
         return false;
-    snprintf(device.address, sizeof device.address, "%s", address);
+    snprintf(device.name, sizeof device.name, "%s", address);
     if (world_vms(holds, &search)) {
         in_use(&device, search.holder);
         return true;
@@ -353,6 +286,11 @@ static bool keeps_group(void *context, const char *address) {
     return true;
 }
 
+static unsigned number_of(const char *tag, const char *name) {
+    char value[32];
+    return (unsigned)strtoul(usb_ports_attribute(tag, name, value), NULL, 0);
+}
+
 /* The number of the first root port that nothing sits on; 0: none. */
 static unsigned free_port(const char *xml) {
     for (const char *port = xml; (port = strstr(port, "model='pcie-root-port'")); port++) {
@@ -360,7 +298,7 @@ static unsigned free_port(const char *xml) {
         char taken[64];
         while (*start != '<')
             start--;
-        unsigned index = attribute(start, strchr(port, '>'), " index='");
+        unsigned index = number_of(start, "index");
         snprintf(taken, sizeof taken, "<address type='pci' domain='0x0000' bus='0x%02x'", index);
         if (index && !strstr(xml, taken))
             return index;
@@ -369,9 +307,9 @@ static unsigned free_port(const char *xml) {
 }
 
 /* libvirt gives the device the same id again. */
-static bool is_lost(const struct call *call, const struct device *device) {
+static bool is_lost(const struct call *call, const struct elements_one *device) {
     char path[WORLD_PATH];
-    char *vm = world_read(world_path(path, "lost/%s", device->address));
+    char *vm = world_read(world_path(path, "lost/%s", device->name));
     bool is = vm && strcmp(vm, call->vm) == 0;
     free(vm);
     return is;
@@ -379,9 +317,9 @@ static bool is_lost(const struct call *call, const struct device *device) {
 
 /* The file counted/ADDRESS names a VM that libvirt counts the device as in use by, although its XML
  * does not have it. Only the failed attach of a device that is not on the host ends that. */
-static bool is_counted(const struct device *device, bool is_on_host) {
+static bool is_counted(const struct elements_one *device, bool is_on_host) {
     char path[WORLD_PATH];
-    char *vm = world_read(world_path(path, "counted/%s", device->address));
+    char *vm = world_read(world_path(path, "counted/%s", device->name));
     bool is = vm && is_on_host;
     if (is)
         in_use(device, vm);
@@ -391,16 +329,16 @@ static bool is_counted(const struct device *device, bool is_on_host) {
     return is;
 }
 
-static int check_pci(const struct call *call, const char *xml, const struct device *device) {
-    struct member member = {device->address, call->vm};
+static int check_pci(const struct call *call, const char *xml, const struct elements_one *device) {
+    struct member member = {device->name, call->vm};
     char driver[64];
-    bool is_on_host = world_driver(device->address, driver);
+    bool is_on_host = world_driver(device->name, driver);
     if (is_counted(device, is_on_host))
         return -1;
     if (!is_on_host)
         return fail(VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR,
                     "An error occurred, but the cause is unknown");
-    if (world_group(device->address, keeps_group, &member))
+    if (world_group(device->name, keeps_group, &member))
         return -1;
     if (is_lost(call, device))
         return fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
@@ -412,13 +350,18 @@ static int check_pci(const struct call *call, const char *xml, const struct devi
     return 0;
 }
 
-static int check_usb(const struct call *call, const char *xml, const struct device *device) {
-    char path[WORLD_PATH], port[64], message[192];
+static int check_usb_port(const struct call *call, const char *xml) {
+    char port[64], message[192];
     unsigned bus;
-    if (!usb_ports_assign(xml, call->device, &bus, port, message))
-        return fail(VIR_FROM_DOMAIN,
-                    strncmp(message, "XML", 3) ? VIR_ERR_INTERNAL_ERROR : VIR_ERR_XML_ERROR, "%s",
-                    message);
+    if (usb_ports_assign(xml, call->device, &bus, port, message))
+        return 0;
+    return fail(VIR_FROM_DOMAIN,
+                strncmp(message, "XML", 3) ? VIR_ERR_INTERNAL_ERROR : VIR_ERR_XML_ERROR, "%s",
+                message);
+}
+
+static int check_usb(const struct elements_one *device) {
+    char path[WORLD_PATH];
     world_path(path, "usb/%u-%u", device->bus, device->number);
     if (device->bus && access(path, F_OK) != 0)
         return fail(VIR_FROM_NONE, VIR_ERR_INTERNAL_ERROR,
@@ -427,42 +370,69 @@ static int check_usb(const struct call *call, const char *xml, const struct devi
     return 0;
 }
 
-static int check_attach(const struct call *call, const char *xml, const struct device *device) {
-    struct search search = {.device = device};
-    if (world_vms(holds, &search))
-        return in_use(device, search.holder);
-    return device->pci ? check_pci(call, xml, device) : check_usb(call, xml, device);
+/* What is known by a file of the host. */
+static int check_file(const struct elements_one *device) {
+    char path[WORLD_PATH];
+    bool is_path = *device->name == '/';
+    const char *bus = device->kind == ELEMENTS_SCSI ? "scsi" : "mdev";
+    if (is_path)
+        world_path(path, "host%s", device->name);
+    else
+        world_path(path, "host/sys/bus/%s/devices/%s", bus, device->name);
+    if (*device->name && access(path, F_OK) == 0)
+        return 0;
+    if (device->kind == ELEMENTS_DISK)
+        return fail(VIR_FROM_STORAGE, VIR_ERR_SYSTEM_ERROR,
+                    "Cannot access storage file '%s': No such file or directory", device->name);
+    if (device->kind == ELEMENTS_SCSI)
+        return fail(VIR_FROM_NONE, VIR_ERR_SYSTEM_ERROR,
+                    "SCSI device '%s': could not access /sys/bus/scsi/devices/%s/scsi_generic: No "
+                    "such file or directory",
+                    device->name, device->name);
+    if (device->kind == ELEMENTS_MDEV)
+        return fail(VIR_FROM_NONE, VIR_ERR_DEVICE_MISSING,
+                    "device not found: mediated device '%s' not found", device->name);
+    return fail(VIR_FROM_QEMU, VIR_ERR_SYSTEM_ERROR,
+                "Unable to access %s: No such file or directory", device->name);
 }
 
-static unsigned next_alias(const char *xml) {
-    char text[64];
-    unsigned number = 0;
-    do
-        snprintf(text, sizeof text, "<alias name='hostdev%u'/>", number++);
-    while (strstr(xml, text));
-    return number - 1;
+static int check_attach(const struct call *call, const char *xml,
+                        const struct elements_one *device) {
+    struct search search = {.device = device};
+    char message[ELEMENTS_MESSAGE];
+    int code;
+    if (!elements_check(xml, device, message, &code))
+        return fail(VIR_FROM_QEMU, code, "%s", message);
+    if (world_vms(holds, &search))
+        return in_use(device, search.holder);
+    if (elements_is_pci(device))
+        return check_pci(call, xml, device);
+    if (elements_needs_usb_port(device) && check_usb_port(call, xml) != 0)
+        return -1;
+    if (elements_needs_pci_slot(device) && !free_port(xml))
+        return fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
+                    "internal error: No more available PCI slots");
+    return device->kind == ELEMENTS_USB ? check_usb(device) : check_file(device);
 }
 
 /* The VM's XML with the device in it, for the caller to free. */
-static char *with_device(const char *xml, const char *hostdev, const struct device *device) {
-    const char *devices_end = strstr(xml, "</devices>"), *end = strstr(hostdev, "</hostdev>");
-    const char *wanted = usb_ports_wanted(hostdev);
-    unsigned alias = next_alias(xml), bus = 0;
-    char address[128], port[64] = "", message[192], *text;
-    if (device->pci)
+static char *with_device(const char *xml, const char *element, const struct elements_one *device) {
+    const char *devices_end = strstr(xml, "</devices>");
+    char address[160] = "", port[64] = "", message[192], *text;
+    unsigned bus = 0;
+    if (elements_needs_pci_slot(device)) {
         snprintf(address, sizeof address,
                  "<address type='pci' domain='0x0000' bus='0x%02x' slot='0x00' function='0x0'/>",
                  free_port(xml));
-    else
-        usb_ports_assign(xml, hostdev, &bus, port, message);
-    if (!device->pci)
+    } else if (elements_needs_usb_port(device)) {
+        usb_ports_assign(xml, element, &bus, port, message);
         snprintf(address, sizeof address, "<address type='usb' bus='%u' port='%s'/>", bus, port);
-    if (wanted)
-        end = wanted;
-    if (asprintf(&text, "%.*s%.*s  <alias name='hostdev%u'/>\n  %s\n</hostdev>\n%s",
-                 (int)(devices_end - xml), xml, (int)(end - hostdev), hostdev, alias, address,
-                 devices_end) < 0)
+    }
+    char *placed = elements_placed(xml, element, device, NULL, address);
+    if (!placed ||
+        asprintf(&text, "%.*s%s%s", (int)(devices_end - xml), xml, placed, devices_end) < 0)
         abort();
+    free(placed);
     return text;
 }
 
@@ -485,88 +455,92 @@ static char *running_vm(const char *vm) {
 }
 
 /* What it finds on vfio-pci, it leaves there. */
-static void take_from_host(const struct device *device) {
+static void take_from_host(const struct elements_one *device) {
     char path[WORLD_PATH], driver[64];
-    if (world_driver(device->address, driver) && strcmp(driver, "vfio-pci") == 0)
-        world_write(world_path(path, "vfio/%s", device->address), "");
-    world_bind(device->address, "vfio-pci");
+    if (world_driver(device->name, driver) && strcmp(driver, "vfio-pci") == 0)
+        world_write(world_path(path, "vfio/%s", device->name), "");
+    world_bind(device->name, "vfio-pci");
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): as the others */
-static int begin_attach(const struct call *call, char *xml, const struct device *device) {
+static int begin_attach(const struct call *call, char *xml, const struct elements_one *device) {
     (void)call;
     if (check_attach(call, xml, device) != 0)
         return -1;
-    world_override(device->address, "vfio-pci");
-    world_bind(device->address, "");
+    if (elements_is_pci(device)) {
+        world_override(device->name, "vfio-pci");
+        world_bind(device->name, "");
+    }
     return 0;
 }
 
-static int half_attach(const struct call *call, char *xml, const struct device *device) {
+static int half_attach(const struct call *call, char *xml, const struct elements_one *device) {
     int status = begin_attach(call, xml, device);
-    if (status == 0)
-        world_bind(device->address, "vfio-pci");
+    if (status == 0 && elements_is_pci(device))
+        world_bind(device->name, "vfio-pci");
     return status;
 }
 
-static int lose_device(const struct call *call, char *xml, const struct device *device) {
+static int lose_device(const struct call *call, char *xml, const struct elements_one *device) {
     char path[WORLD_PATH];
     int status = half_attach(call, xml, device);
-    if (status == 0)
-        world_write(world_path(path, "lost/%s", device->address), call->vm);
+    if (status == 0 && elements_is_pci(device))
+        world_write(world_path(path, "lost/%s", device->name), call->vm);
     return status;
 }
 
-static int attach(const struct call *call, char *xml, const struct device *device) {
+static int attach(const struct call *call, char *xml, const struct elements_one *device) {
     char path[WORLD_PATH];
     if (check_attach(call, xml, device) != 0)
         return -1;
     char *text = with_device(xml, call->device, device);
     world_write(world_path(path, "vms/%s.xml", call->vm), text);
     free(text);
-    if (device->pci)
+    if (elements_is_pci(device))
         take_from_host(device);
     return 0;
 }
 
-static int detach(const struct call *call, char *xml, const struct device *device) {
-    char path[WORLD_PATH], alias[64], *end, *start = hostdev_of(xml, device, &end);
+static int detach(const struct call *call, char *xml, const struct elements_one *device) {
+    char path[WORLD_PATH], *end;
+    struct elements_one found;
+    char *start = elements_find(xml, device, elements_detaches, &end, &found);
     if (!start)
-        return fail(VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED,
-                    "device not found: host device %s not found", device->address);
-    alias_of(start, alias);
+        return fail(VIR_FROM_QEMU, VIR_ERR_DEVICE_MISSING,
+                    "device not found: host device %s not found",
+                    device->kind == ELEMENTS_DISK ? device->place : device->name);
     memmove(start, end, strlen(end) + 1);
     world_write(world_path(path, "vms/%s.xml", call->vm), xml);
-    if (device->pci)
-        world_bind_native(device->address);
-    tell("removed", call->vm, alias);
+    if (elements_is_pci(&found))
+        world_bind_native(found.name);
+    tell("removed", call->vm, found.alias);
     return 0;
 }
 
 /* The guest says that it keeps it: libvirt's answer to the call came before. */
-static int refuse(const struct call *call, char *xml, const struct device *device) {
-    char alias[64], *end, *start = hostdev_of(xml, device, &end);
-    if (!start)
+static int refuse(const struct call *call, char *xml, const struct elements_one *device) {
+    char *end;
+    struct elements_one found;
+    if (!elements_find(xml, device, elements_detaches, &end, &found))
         return -1;
-    alias_of(start, alias);
-    tell("refused", call->vm, alias);
+    tell("refused", call->vm, found.alias);
     return 0;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): as the others */
-static int restart_guest(const struct call *call, char *xml, const struct device *device) {
+static int restart_guest(const struct call *call, char *xml, const struct elements_one *device) {
     (void)call, (void)xml, (void)device;
     return 0;
 }
 
-typedef int vm_effect(const struct call *call, char *xml, const struct device *device);
+typedef int vm_effect(const struct call *call, char *xml, const struct elements_one *device);
 
 /* Does it in one step, as others see it. */
 static int affect(const struct call *call, vm_effect *effect) {
-    struct device device;
+    struct elements_one device;
     int lock = world_lock("lock"), status = -1;
     char *xml = running_vm(call->vm);
-    if (xml && call->device && !read_device(call->device, &device))
+    if (xml && call->device && !elements_read(call->device, &device))
         fail(VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, "XML error: not a host device");
     else if (xml)
         status = effect(call, xml, &device);
@@ -682,14 +656,10 @@ static void begin(struct call *call, virConnectPtr connection, const char *name,
 }
 
 static void put_result(const struct call *call) {
-    char path[WORLD_PATH], line[2048], device[64] = "";
-    struct device read;
-    if (call->device && read_device(call->device, &read)) {
-        if (read.pci)
-            snprintf(device, sizeof device, " %s", read.address);
-        else
-            snprintf(device, sizeof device, " %u-%u", read.bus, read.number);
-    }
+    char path[WORLD_PATH], line[2048], device[ELEMENTS_NAME + 1] = "";
+    struct elements_one read;
+    if (call->device && elements_read(call->device, &read))
+        snprintf(device, sizeof device, " %s", read.name);
     int size = snprintf(line, sizeof line, "%s%s%s%s: %s\n", call->name, call->vm ? " " : "",
                         call->vm ? call->vm : "", device, call->status < 0 ? error_text : "done");
     int fd = open(world_path(path, "calls"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);

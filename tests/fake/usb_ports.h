@@ -97,10 +97,10 @@ static inline bool usb_ports_free_below(const struct usb_ports *ports, unsigned 
     return false;
 }
 
-/* Where the hostdev says which port of the guest it wants, or NULL. */
+/* Where the element says which port of the guest it wants, or NULL. */
 static inline const char *usb_ports_wanted(const char *hostdev) {
     const char *source_end = strstr(hostdev, "</source>");
-    return source_end ? strstr(source_end, "<address type='usb'") : NULL;
+    return strstr(source_end ? source_end : hostdev, "<address type='usb'");
 }
 
 /* Gives the hostdev a port of the VM. False with libvirt's words in `message`. */

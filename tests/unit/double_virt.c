@@ -5,7 +5,7 @@
 #include "engine/libvirt/virt_libvirt.h"
 #include "engine/model/domain.h"
 #include "engine/run/retry.h"
-#include "tests/fake/usb_ports.h"
+#include "tests/fake/elements.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -210,92 +210,50 @@ void double_virt_state(struct double_virt *hypervisor, const char *uuid, enum vi
 
 /* ---- host devices ---- */
 
-/* False when `xml` is no <hostdev> that names a device. */
-static bool read_hostdev(const char *xml, struct domain_hostdev *hostdev) {
-    char *text = print("<domain><name>x</name><devices>%s</devices></domain>", xml);
-    struct domain domain;
-    bool good = domain_xml_parse(&domain, text, strlen(text), NULL) == 0;
-
-    free(text);
-    if (!good)
-        return false;
-    good = domain.hostdev_count == 1;
-    if (good)
-        *hostdev = domain.hostdevs[0];
-    domain_finish(&domain);
-    return good;
-}
-
-/* As libvirt compares them: a USB device by its number where both have one, else by id. */
-static bool is_same(const struct domain_hostdev *a, const struct domain_hostdev *b) {
-    if (a->bus != b->bus)
-        return false;
-    if (a->bus == BUS_PCI)
-        return strcmp(a->address, b->address) == 0;
-    if (a->bus_number && b->bus_number)
-        return a->bus_number == b->bus_number && a->device_number == b->device_number;
-    return a->id.vendor == b->id.vendor && a->id.device == b->id.device;
-}
-
-/* The text of the VM's <hostdev> that is the device, up to `end`, and all that it says in `found`;
- * NULL when it has none. */
-static char *hostdev_in(const struct vm *vm, const struct domain_hostdev *wanted, char **end,
-                        struct domain_hostdev *found) {
-    static const char closing[] = "</hostdev>";
-
-    for (char *start = vm->xml; (start = strstr(start, "<hostdev")); start = *end) {
-        char *one;
-        bool same;
-
-        *end = strstr(start, closing);
-        if (!*end)
-            return NULL;
-        *end += strlen(closing);
-        one = strndup(start, (size_t)(*end - start));
-        same = one && read_hostdev(one, found) && is_same(found, wanted);
-        free(one);
-        if (same)
-            return start;
-    }
-    return NULL;
-}
-
-void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *hostdev) {
-    struct vm *vm = must_find(hypervisor, uuid);
+/* `address`: its line in the guest, or "". */
+static void put(struct double_virt *hypervisor, struct vm *vm, const char *element,
+                const char *address) {
     const char *devices_end = strstr(vm->xml, "</devices>");
-    const char *hostdev_end = strstr(hostdev, "</hostdev>");
-    char *xml;
+    struct elements_one one;
+    char alias[64], *placed, *xml;
 
-    if (!devices_end || !hostdev_end)
-        give_up("no </devices> in the VM, or no </hostdev>");
-    xml = print("%.*s%.*s  <alias name='hostdev%u'/>\n</hostdev>\n%s", (int)(devices_end - vm->xml),
-                vm->xml, (int)(hostdev_end - hostdev), hostdev, hypervisor->aliases++, devices_end);
+    if (!devices_end || !elements_read(element, &one))
+        give_up("no </devices> in the VM, or not an element that hands over a device");
+    snprintf(alias, sizeof alias, "hostdev%u", hypervisor->aliases++);
+    placed = elements_placed(vm->xml, element, &one, alias, address);
+    xml =
+        print("%.*s%s%s", (int)(devices_end - vm->xml), vm->xml, placed ? placed : "", devices_end);
+    free(placed);
     free(vm->xml);
     vm->xml = xml;
 }
 
-void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev) {
+void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *element) {
+    put(hypervisor, must_find(hypervisor, uuid), element, "");
+}
+
+void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *element) {
     struct vm *vm = must_find(hypervisor, uuid);
-    struct domain_hostdev device, held;
+    struct elements_one wanted, held;
     char *start, *end;
 
-    if (!read_hostdev(hostdev, &device) || !(start = hostdev_in(vm, &device, &end, &held)))
-        give_up("the VM has no such hostdev");
+    if (!elements_read(element, &wanted) ||
+        !(start = elements_find(vm->xml, &wanted, elements_detaches, &end, &held)))
+        give_up("the VM has no such element");
     tell(hypervisor, vm, VIRT_EVENT_REMOVED, held.alias);
-    cut(start, end + (*end == '\n'));
+    cut(start, end);
 }
 
 /* ---- calls ---- */
 
 static char *describe(const char *xml) {
-    struct domain_hostdev hostdev;
+    struct elements_one one;
 
-    if (!read_hostdev(xml, &hostdev))
+    if (!elements_read(xml, &one))
         return copy("?");
-    if (hostdev.bus == BUS_PCI)
-        return copy(hostdev.address);
-    return print("%u/%u %04x:%04x", hostdev.bus_number, hostdev.device_number, hostdev.id.vendor,
-                 hostdev.id.device);
+    if (one.kind != ELEMENTS_USB)
+        return copy(one.name);
+    return print("%u/%u %04x:%04x", one.bus, one.number, one.vendor, one.product);
 }
 
 static bool is_due(const struct double_virt *hypervisor, const struct plan *plan,
@@ -423,12 +381,13 @@ static int double_list_all(struct virt *virt, struct virt_domain **vms, size_t *
 }
 
 static const struct vm *holder_of(const struct double_virt *hypervisor,
-                                  const struct domain_hostdev *hostdev) {
-    struct domain_hostdev held;
+                                  const struct elements_one *one) {
+    struct elements_one held;
     char *end;
 
     for (size_t i = 0; i < hypervisor->vm_count; i++)
-        if (hypervisor->vms[i].runs && hostdev_in(&hypervisor->vms[i], hostdev, &end, &held))
+        if (hypervisor->vms[i].runs &&
+            elements_find(hypervisor->vms[i].xml, one, elements_collides, &end, &held))
             return &hypervisor->vms[i];
     return NULL;
 }
@@ -467,66 +426,59 @@ static bool is_migrating(const struct vm *vm, struct virt_error *error) {
     return vm->state == VIRT_STATE_MIGRATING;
 }
 
-/* The hostdev with the USB port that it gets; NULL with `error`. The caller frees it. */
-static char *with_port(const struct vm *vm, const char *hostdev, struct virt_error *error) {
-    const char *wanted = usb_ports_wanted(hostdev), *end = strstr(hostdev, "</hostdev>");
+/* The USB port that the element gets. False with `error`. */
+static bool find_port(const struct vm *vm, const char *element, char address[128],
+                      struct virt_error *error) {
     char port[64], message[192];
     unsigned bus;
 
-    if (!usb_ports_assign(vm->xml, hostdev, &bus, port, message)) {
+    if (!usb_ports_assign(vm->xml, element, &bus, port, message)) {
         libvirt_errors_set(error, VIR_FROM_DOMAIN,
                            strncmp(message, "XML", 3) ? VIR_ERR_INTERNAL_ERROR : VIR_ERR_XML_ERROR,
                            message);
-        return NULL;
+        return false;
     }
-    if (wanted)
-        end = wanted;
-    return print("%.*s  <address type='usb' bus='%u' port='%s'/>\n</hostdev>", (int)(end - hostdev),
-                 hostdev, bus, port);
+    snprintf(address, 128, "<address type='usb' bus='%u' port='%s'/>", bus, port);
+    return true;
 }
 
 static int double_attach(struct virt *virt, const char *uuid, int id, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
-    struct domain_hostdev hostdev;
+    char message[ELEMENTS_MESSAGE], address[128] = "";
+    struct elements_one one;
     const struct vm *holder;
+    int code;
 
     if (begin(hypervisor, DOUBLE_ATTACH, "attach", name_of(hypervisor, uuid), xml, error) != 0 ||
         is_other_life(hypervisor, uuid, id, error) || !running(hypervisor, uuid, error) ||
         is_migrating(must_find(hypervisor, uuid), error))
         return -1;
-    if (!read_hostdev(xml, &hostdev)) {
+    if (!elements_read(xml, &one)) {
         libvirt_errors_set(error, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR,
                            "XML error: not a host device");
         return -1;
     }
-    holder = holder_of(hypervisor, &hostdev);
-    if (holder) {
-        char *device = describe(xml), *message;
-
-        message = print("Requested operation is not valid: %s device %s is in use by driver QEMU, "
-                        "domain %s",
-                        hostdev.bus == BUS_PCI ? "PCI" : "USB", device, holder->name);
-        libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, message);
-        free(device);
-        free(message);
+    if (!elements_check(find(hypervisor, uuid)->xml, &one, message, &code)) {
+        libvirt_errors_set(error, VIR_FROM_QEMU, code, message);
         return -1;
     }
-    if (hostdev.bus == BUS_USB) {
-        char *placed = with_port(find(hypervisor, uuid), xml, error);
-        if (placed)
-            double_virt_give(hypervisor, uuid, placed);
-        free(placed);
-        return placed ? 0 : -1;
+    holder = holder_of(hypervisor, &one);
+    if (holder) {
+        elements_in_use(&one, holder->name, message, &code);
+        libvirt_errors_set(error, VIR_FROM_QEMU, code, message);
+        return -1;
     }
-    double_virt_give(hypervisor, uuid, xml);
+    if (elements_needs_usb_port(&one) && !find_port(find(hypervisor, uuid), xml, address, error))
+        return -1;
+    put(hypervisor, find(hypervisor, uuid), xml, address);
     return 0;
 }
 
 static int double_detach(struct virt *virt, const char *uuid, int id, const char *xml,
                          struct virt_error *error) {
     struct double_virt *hypervisor = of(virt);
-    struct domain_hostdev hostdev, held;
+    struct elements_one wanted, held;
     const struct vm *vm;
     char *end;
 
@@ -536,7 +488,8 @@ static int double_detach(struct virt *virt, const char *uuid, int id, const char
     vm = running(hypervisor, uuid, error);
     if (!vm)
         return -1;
-    if (!read_hostdev(xml, &hostdev) || !hostdev_in(vm, &hostdev, &end, &held)) {
+    if (!elements_read(xml, &wanted) ||
+        !elements_find(vm->xml, &wanted, elements_detaches, &end, &held)) {
         libvirt_errors_set(error, VIR_FROM_QEMU, VIR_ERR_DEVICE_MISSING,
                            "device not found: host device not found");
         return -1;

@@ -63,9 +63,9 @@ void double_virt_stop(struct double_virt *hypervisor, const char *uuid);
 void double_virt_remove(struct double_virt *hypervisor, const char *uuid);
 /* The VM's XML as it is now; valid until the VM changes. */
 const char *double_virt_xml(const struct double_virt *hypervisor, const char *uuid);
-/* A <hostdev> is added or removed without a call. */
-void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
-void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *hostdev);
+/* An element that hands over a device is added or removed without a call. */
+void double_virt_give(struct double_virt *hypervisor, const char *uuid, const char *element);
+void double_virt_take(struct double_virt *hypervisor, const char *uuid, const char *element);
 /* A guest that does not answer: detach succeeds, and the device stays. */
 void double_virt_deaf(struct double_virt *hypervisor, const char *uuid, bool deaf);
 /* A guest that refuses: the same, with an event. */
@@ -92,7 +92,7 @@ void double_virt_before(struct double_virt *hypervisor, enum double_call call, u
  * All calls in order, each with a newline: "domain_xml VM" (as the caller wrote it), "list",
  * "attach NAME DEVICE", "detach NAME DEVICE", "reset NAME", "reboot NAME", "watch NAME", "close";
  * no word of wait() and state(). NAME is the VM's name, or the UUID when there is no such VM.
- * DEVICE is "0000:03:00.0", "1/4 1a6e:089a", or "?".
+ * DEVICE is "0000:03:00.0", "1/4 1a6e:089a", "3:0:0:0", a mediated device's UUID, a path, or "?".
  */
 const char *double_virt_calls(const struct double_virt *hypervisor);
 void double_virt_forget_calls(struct double_virt *hypervisor);

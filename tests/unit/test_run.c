@@ -461,7 +461,7 @@ static void a_stick_goes_to_the_fastest_controller(void **state) {
     assert_string_equal(results(), "attached attach 1-1.4 1a6e:089a\n");
     assert_non_null(strstr(double_virt_last_xml(hypervisor), "<address type='usb' bus='1'/>"));
     assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE),
-                           "<address type='usb' bus='1' port='2'/>\n  <alias"));
+                           "<address type='usb' bus='1' port='2'/>\n</hostdev>"));
     assert_true(run_of("detach 1a6e:089a"));
     assert_null(strstr(double_virt_xml(hypervisor, FRIGATE), "<hostdev"));
 }
@@ -474,7 +474,7 @@ static void the_log_says_that_a_stick_is_slow(void **state) {
     assert_string_equal(results(), "attached attach 1-1.4 1a6e:089a\n");
     assert_message(0, "at 12 Mbit/s instead of 480: the fastest free port is of USB controller 0");
     assert_non_null(strstr(double_virt_xml(hypervisor, FRIGATE),
-                           "<address type='usb' bus='0' port='1'/>\n  <alias"));
+                           "<address type='usb' bus='0' port='1'/>\n</hostdev>"));
 }
 
 static void no_port_is_refused_before_libvirt_is_asked(void **state) {
