@@ -3,6 +3,7 @@
 #include "engine/plan/choose.h"
 #include "engine/run/run.h"
 #include "engine/run/take.h"
+#include "engine/state/lock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
         return run_fail_call(run, entry, task, error);
     /* "... is in use by driver QEMU, domain NAME": this VM, or another one that was faster. */
     bool by_this_vm = holder && !strcmp(holder + strlen(label), run->domain.name);
-    switch (run_vm_has(run, device)) {
+    switch (run_vm_has(run, entry)) {
     case VM_HAS:
         return task->reply_lost ? run_finish_attach(run, entry, task)
                                 : run_finish_task(run, entry, task, RESULT_ALREADY,
@@ -35,8 +36,11 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
             by_this_vm ? "libvirt counts the device as in use by this VM, which does not "
                          "have it: restart the libvirt daemon (VMs keep running), then "
                          "run 'virt-rules apply'"
-                       : "a VM has it or another device of its IOMMU group: stop that VM "
-                         "or detach the device there"};
+            : device->bus == BUS_PCI
+                ? "a VM has it or another device of its IOMMU group: stop that VM "
+                  "or detach the device there"
+                : "a VM has it, or a program of the host: stop that VM or detach the device there; "
+                  "for a program see 'fuser -v' of its node in /dev"};
         return RUN_REPLAN;
     case VM_HAS_UNKNOWN:
         if (run->must_reconnect)
@@ -50,7 +54,7 @@ static enum run_outcome action_attach_failed(struct run *run, const struct plan_
 /* libvirt reported success, but the guest may have released the device already. */
 static enum run_outcome action_attach_check(struct run *run, const struct plan_entry *entry,
                                             struct task *task) {
-    switch (run_vm_has(run, entry->device)) {
+    switch (run_vm_has(run, entry)) {
     case VM_HAS:
         return run_finish_attach(run, entry, task);
     case VM_HAS_NOT:
@@ -81,6 +85,57 @@ static bool action_attach_settles(struct run *run, const struct plan_entry *entr
     return waits;
 }
 
+/* Attaches one element after the other. Returns -1 at the first that fails: what is missing is
+ * tried again, or what the VM has got is taken out again. */
+static int action_attach_call(struct run *run, const struct plan_entry *entry, struct task *task,
+                              struct virt_error *error) {
+    int64_t called = run_now(run);
+    int status = 0;
+    run_begin_call(run, "attach", entry->device);
+    for (size_t i = 0; i < entry->element_count && status == 0; i++) {
+        status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, entry->elements[i],
+                                        error);
+        task->has_part |= status == 0 && entry->element_count > 1;
+    }
+    task->call_ms = run_now(run) - called;
+    run_end_call(run, entry->device, status < 0 ? error : NULL);
+    return status;
+}
+
+/* Of an element that this run attached, or an engine that was killed after it. */
+static bool action_attach_has_part(const struct run *run, const struct plan_entry *entry,
+                                   const struct task *task) {
+    size_t count;
+    struct guest_removal *removals =
+        guest_removal_of(run->virt, run->config->clock, &run->domain, entry->device, true, &count);
+    guest_removal_finish(removals, count);
+    return task->has_part || count;
+}
+
+/* The device cannot be attached, and the VM has a part of it, of which nobody knows what the guest
+ * makes: it is detached again. */
+static enum run_outcome action_attach_undo(struct run *run, const struct plan_entry *entry,
+                                           struct task *task, const struct virt_error *cause,
+                                           enum run_outcome outcome) {
+    struct virt_error result = {.failure.message = "the VM could no longer be read"};
+    struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
+    enum guest_answer answer;
+    task->has_part = false;
+    do
+        answer = run_ask_guest(run, entry, true, &result);
+    while (answer == GUEST_NOT_ASKED && retry_call(&retry, &result));
+    if (answer == GUEST_STOPPED)
+        return RUN_OVER;
+    char *message = answer == GUEST_RELEASED
+                        ? memory_printf("what the VM had got of it was detached again: %s",
+                                        cause->failure.message)
+                        : memory_printf("a part of it stays in the VM (%s): %s",
+                                        result.failure.message, cause->failure.message);
+    run_log_entry(run, entry, RESULT_FAILED, message, cause->failure.hint);
+    free(message);
+    return answer == GUEST_UNSEEN ? RUN_OVER : outcome;
+}
+
 /* Of a device that goes with its IOMMU group, all of the group is in the VM in the end, or nothing.
  */
 enum run_outcome action_attach_execute(struct run *run, const struct plan_entry *entry,
@@ -89,7 +144,7 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
     size_t busy = run->busy_count;
     enum run_outcome outcome = RUN_NEXT;
     struct failure failure;
-    struct virt_error error;
+    struct virt_error error = {.failure.message = "the VM did not keep all of it"};
     if (take_is_needed(run, entry))
         return take_execute(run, entry, task);
     if (action_attach_settles(run, entry, task))
@@ -104,18 +159,26 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
             restore_driver_note(run, entry->device);
         if (run->vm_ended)
             return RUN_OVER;
-        run_begin_call(run, "attach", entry->device);
-        int64_t called = run_now(run);
-        int status = 0;
-        for (size_t i = 0; i < entry->element_count && status == 0; i++)
-            status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id,
-                                            entry->elements[i], &error);
-        task->call_ms = run_now(run) - called;
-        run_end_call(run, entry->device, status < 0 ? &error : NULL);
+        int lock, status = 0;
+        bool is_free = run_exclusive_begin(run, entry, &lock);
+        if (is_free)
+            status = action_attach_call(run, entry, task, &error);
+        lock_release(lock);
+        if (!is_free && run_try_later(run, task)) {
+            task->due = 0;
+            return RUN_REPLAN;
+        }
+        if (!is_free)
+            return run_finish_task(run, entry, task, RESULT_FAILED,
+                                   "another VM has it, or a part of it, since the plan was made",
+                                   "'virt-rules status' shows what the VMs have");
         outcome = status < 0 ? action_attach_failed(run, entry, task, &error)
                              : action_attach_check(run, entry, task);
     }
     bool is_busy = run->busy_count > busy;
+    if (outcome != RUN_OVER && (is_busy || task->state == TASK_FAILED) &&
+        action_attach_has_part(run, entry, task))
+        outcome = action_attach_undo(run, entry, task, &error, outcome);
     if (!with_group || (!is_busy && (outcome == RUN_OVER || task->state != TASK_FAILED)))
         return outcome;
     if (!is_busy)

@@ -9,7 +9,7 @@
 enum run_outcome action_detach_execute(struct run *run, const struct plan_entry *entry,
                                        struct task *task) {
     struct virt_error result = {.failure.message = "the VM could no longer be read"};
-    switch (run_ask_guest(run, entry, &result)) {
+    switch (run_ask_guest(run, entry, false, &result)) {
     case GUEST_RELEASED:
         restore_driver_note_returned(run, entry->device);
         return run_finish_task(run, entry, task, RESULT_DETACHED, result.failure.message,

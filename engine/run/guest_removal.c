@@ -1,5 +1,6 @@
 #include "engine/run/guest_removal.h"
 
+#include "engine/backend/backend.h"
 #include "engine/libvirt/domain_xml.h"
 #include "engine/state/pending.h"
 #include "lexer/memory.h"
@@ -10,11 +11,18 @@
 /* What the VM's live XML shows. */
 enum guest_removal_view { VIEW_ATTACHED, VIEW_DETACHED, VIEW_NO_VM, VIEW_NOTHING };
 
+static bool guest_removal_is_path(const char *one, const char *other) {
+    return one && other ? !strcmp(one, other) : one == other;
+}
+
 static bool guest_removal_has(const struct domain *domain, const struct domain_hostdev *hostdev) {
     for (size_t i = 0; i < domain->hostdev_count; i++) {
         const struct domain_hostdev *other = &domain->hostdevs[i];
-        if (other->bus == hostdev->bus && !strcmp(other->alias, hostdev->alias) &&
-            !strcmp(other->address, hostdev->address) && other->bus_number == hostdev->bus_number &&
+        if (other->backend == hostdev->backend && !strcmp(other->alias, hostdev->alias) &&
+            !strcmp(other->address, hostdev->address) && !strcmp(other->uuid, hostdev->uuid) &&
+            !strcmp(other->target, hostdev->target) &&
+            guest_removal_is_path(other->path, hostdev->path) &&
+            other->bus_number == hostdev->bus_number &&
             other->device_number == hostdev->device_number)
             return true;
     }
@@ -190,36 +198,90 @@ void guest_removal_await(const struct guest_removal *removals, struct guest_remo
     free(seen.refused);
 }
 
-enum guest_answer guest_removal_wait(const struct guest_removal *removal,
-                                     struct virt_error *result) {
-    struct guest_removal_result one;
-    /* Without events the VM's XML is read at intervals: if libvirt fails, the next call says so. */
-    removal->virt->ops->watch(removal->virt, domain_key(removal->domain), result);
-    guest_removal_ask(removal, &one);
-    guest_removal_await(removal, &one, 1);
-    *result = one.error;
-    return one.answer;
+size_t guest_removal_worst(const struct guest_removal_result *results, size_t count) {
+    static const enum guest_answer order[] = {GUEST_STOPPED, GUEST_UNSEEN, GUEST_NOT_ASKED,
+                                              GUEST_REFUSED, GUEST_NO_ANSWER};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        for (size_t j = 0; j < count; j++)
+            if (results[j].answer == order[i])
+                return j;
+    return 0;
 }
 
-enum guest_answer guest_removal_wait_shown(const struct guest_removal *removal, const char *state,
-                                           const char *device, const char *text,
+enum guest_answer guest_removal_wait(const struct guest_removal *removals, size_t count,
+                                     struct virt_error *result) {
+    if (!count)
+        return GUEST_RELEASED;
+    struct guest_removal_result *results = memory_zalloc(count * sizeof *results);
+    bool is_silent = false;
+    /* Without events the VM's XML is read at intervals: if libvirt fails, the next call says so. */
+    removals->virt->ops->watch(removals->virt, domain_key(removals->domain), result);
+    for (size_t i = 0; i < count; i++) {
+        if (is_silent) {
+            results[i] = results[i - 1];
+            continue;
+        }
+        guest_removal_ask(&removals[i], &results[i]);
+        is_silent =
+            !results[i].asked && results[i].answer == GUEST_NOT_ASKED &&
+            (results[i].error.kind == VIRT_NO_REPLY || results[i].error.kind == VIRT_UNREACHABLE);
+    }
+    if (!is_silent)
+        guest_removal_await(removals, results, count);
+    size_t worst = is_silent ? count - 1 : guest_removal_worst(results, count);
+    enum guest_answer answer = results[worst].answer;
+    *result = results[worst].error;
+    free(results);
+    return answer;
+}
+
+enum guest_answer guest_removal_wait_shown(const struct guest_removal *removals, size_t count,
+                                           const char *state, const char *device, const char *text,
                                            struct virt_error *result) {
-    const char *key = domain_key(removal->domain);
-    struct retry retry = retry_start(removal->clock);
-    char *subject = memory_printf("%s, VM '%s'", text, domain_label(removal->domain));
+    if (!count)
+        return GUEST_RELEASED;
+    const char *key = domain_key(removals->domain);
+    struct retry retry = retry_start(removals->clock);
+    char *subject = memory_printf("%s, VM '%s'", text, domain_label(removals->domain));
     enum guest_answer answer;
     if (state)
         pending_begin(state, key, "detach", device, 0);
-    virt_set_subject(removal->virt, subject);
+    virt_set_subject(removals->virt, subject);
     do
-        answer = guest_removal_wait(removal, result);
+        answer = guest_removal_wait(removals, count, result);
     while (answer == GUEST_NOT_ASKED && retry_call(&retry, result));
-    virt_set_subject(removal->virt, NULL);
+    virt_set_subject(removals->virt, NULL);
     if (state && (answer != GUEST_NOT_ASKED ||
                   (result->kind != VIRT_NO_REPLY && result->kind != VIRT_UNREACHABLE)))
         pending_end(state, key, device);
     free(subject);
     return answer;
+}
+
+struct guest_removal *guest_removal_of(struct virt *virt, struct clock *clock,
+                                       const struct domain *domain, const struct device *device,
+                                       bool only_ours, size_t *count) {
+    struct guest_removal *removals = NULL;
+    *count = 0;
+    for (const struct domain_hostdev *one = NULL;
+         (one = backend_next_hostdev(domain, device, one));) {
+        struct backend_alias alias;
+        if (only_ours && !backend_read_alias(one, &alias))
+            continue;
+        removals = memory_grow(removals, *count, sizeof *removals);
+        removals[(*count)++] = (struct guest_removal){.virt = virt,
+                                                      .clock = clock,
+                                                      .domain = domain,
+                                                      .hostdev = one,
+                                                      .xml = backend_detach_xml(one)};
+    }
+    return removals;
+}
+
+void guest_removal_finish(struct guest_removal *removals, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(removals[i].xml);
+    free(removals);
 }
 
 bool guest_removal_was_lost(const struct host_source *source, const struct device *device,

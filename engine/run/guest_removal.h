@@ -32,21 +32,33 @@ struct guest_removal {
     struct clock *clock;
     const struct domain *domain;          /* as it was read just now, with its UUID and id */
     const struct domain_hostdev *hostdev; /* of it, with its alias */
-    const char *xml;                      /* <hostdev>, for libvirt */
+    char *xml;                            /* that detaches it, for libvirt */
     int limit_ms;                         /* of waiting; 0: GUEST_REMOVAL_LIMIT_MS */
 };
 
-/* `result` gets message and hint for people, whatever the answer; of GUEST_NOT_ASKED and
- * GUEST_UNSEEN they are libvirt's, with the kind of error. */
-enum guest_answer guest_removal_wait(const struct guest_removal *removal,
+/*
+ * Asks for all elements of one device at once: the device is released when the VM has none of them
+ * any more. `result` gets message and hint for people, whatever the answer; of GUEST_NOT_ASKED and
+ * GUEST_UNSEEN they are libvirt's, with the kind of error. `count` 0: GUEST_RELEASED, and `result`
+ * is left alone. All are of the same VM, clock and connection.
+ */
+enum guest_answer guest_removal_wait(const struct guest_removal *removals, size_t count,
                                      struct virt_error *result);
 
 /* The same, tried again while an error passes. Meanwhile 'status' shows the call, with the device
  * as pending_begin() has it, and also afterwards when libvirt did not answer; `text` is the device
  * in messages. `state` NULL: it is not shown. */
-enum guest_answer guest_removal_wait_shown(const struct guest_removal *removal, const char *state,
-                                           const char *device, const char *text,
+enum guest_answer guest_removal_wait_shown(const struct guest_removal *removals, size_t count,
+                                           const char *state, const char *device, const char *text,
                                            struct virt_error *result);
+
+/* All elements that the VM has of the device, for guest_removal_wait(); guest_removal_finish() ends
+ * the list. `only_ours`: without those that somebody else put into the VM, as far as their alias
+ * tells. */
+struct guest_removal *guest_removal_of(struct virt *virt, struct clock *clock,
+                                       const struct domain *domain, const struct device *device,
+                                       bool only_ours, size_t *count);
+void guest_removal_finish(struct guest_removal *removals, size_t count);
 
 /*
  * qemu resets a USB device when it closes it, and some devices re-enumerate then: they leave their
@@ -72,5 +84,7 @@ void guest_removal_ask(const struct guest_removal *removal, struct guest_removal
  * All are of the same VM, clock and connection. */
 void guest_removal_await(const struct guest_removal *removals, struct guest_removal_result *results,
                          size_t count);
+/* The number of the result that says most of them as a whole: 0 when all were released. */
+size_t guest_removal_worst(const struct guest_removal_result *results, size_t count);
 
 #endif

@@ -79,6 +79,44 @@ bool run_settle_later(struct run *run, struct task *task) {
     return true;
 }
 
+/* As far as the kernel or the event tells: the host's drivers have just got it. */
+static bool run_is_new(const struct run *run, const struct device *device) {
+    const struct event *event = run->config->event;
+    const struct host_source *source = run->config->host_source;
+    int64_t age = device->bus == BUS_USB ? source->age_ms(source, device) : -1;
+    bool is_event = (event->name == EVENT_PLUGGED || event->name == EVENT_FREED) && event->device &&
+                    event->device->bus == device->bus &&
+                    !strcmp(event->device->address, device->address);
+    return is_event || (age >= 0 && age < RUN_NODE_LIMIT_MS);
+}
+
+/* Of `any` and `all` the plan has left out what cannot be handed over. */
+static bool run_lacks_node(const struct run *run, const struct plan_entry *entry) {
+    if (entry->device)
+        return entry->refusal == REFUSED_BACKEND && run_is_new(run, entry->device);
+    for (size_t i = 0; i < run->plan.omitted_count; i++) {
+        const struct plan_omitted *omitted = &run->plan.omitted[i];
+        if (omitted->refusal == REFUSED_BACKEND && omitted->action == entry->action &&
+            omitted->target == entry->target && run_is_new(run, omitted->device))
+            return true;
+    }
+    return false;
+}
+
+bool run_node_later(struct run *run, const struct plan_entry *entry, struct task *task) {
+    uint32_t within = plan_option_ms(task->action, OPTION_WITHIN);
+    if (plan_verb(entry) != VERB_ATTACH || !run_lacks_node(run, entry))
+        return false;
+    if (!task->node.clock)
+        task->node = retry_start(run->config->clock);
+    int64_t due = retry_next(&task->node, within ? within : RUN_NODE_LIMIT_MS);
+    if (due < 0)
+        return false;
+    task->due = due;
+    run_wait_for(run, due);
+    return true;
+}
+
 enum run_outcome run_finish_task(struct run *run, const struct plan_entry *entry, struct task *task,
                                  enum result result, const char *message, const char *hint) {
     if (task->unsettled) {
@@ -277,11 +315,16 @@ static bool run_load_other_vms(struct run *run, struct event *event) {
     return true;
 }
 
-enum vm_has run_vm_has(struct run *run, const struct device *device) {
+enum vm_has run_vm_has(struct run *run, const struct plan_entry *entry) {
     struct domain domain;
+    const struct backend_options options =
+        plan_backend_options(entry->action, entry->target, entry->device);
     if (!run_load_domain(run, &domain))
         return VM_HAS_UNKNOWN;
-    enum vm_has has = backend_hostdev_of(&domain, device) ? VM_HAS : VM_HAS_NOT;
+    enum vm_has has =
+        backend_has_all(&domain, backend_type(entry->action->backend), entry->device, &options)
+            ? VM_HAS
+            : VM_HAS_NOT;
     domain_finish(&domain);
     return has;
 }
@@ -310,42 +353,28 @@ enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *ent
     return RUN_NEXT;
 }
 
-/* One element after the other, until the guest keeps one. */
-static enum guest_answer run_ask_for_elements(struct run *run, const struct domain *domain,
-                                              const struct plan_entry *entry,
-                                              struct virt_error *result) {
-    enum guest_answer answer = GUEST_RELEASED;
-    struct guest_removal removal = {
-        .virt = run->virt, .clock = run->config->clock, .domain = domain};
-    while (answer == GUEST_RELEASED &&
-           (removal.hostdev = backend_next_hostdev(domain, entry->device, removal.hostdev))) {
-        char *xml = backend_detach_xml(removal.hostdev);
-        removal.xml = xml;
-        answer = guest_removal_wait(&removal, result);
-        free(xml);
-    }
-    return answer;
-}
-
-enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
+enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, bool only_ours,
                                 struct virt_error *result) {
     struct domain domain;
     if (!run_load_domain(run, &domain))
         return GUEST_STOPPED;
-    const struct domain_hostdev *hostdev = backend_hostdev_of(&domain, entry->device);
+    size_t count;
+    struct guest_removal *removals =
+        guest_removal_of(run->virt, run->config->clock, &domain, entry->device, only_ours, &count);
     *result = (struct virt_error){.failure.message = "the VM no longer has the device"};
     if (!entry->unplugged)
         run_log_note_detached(run, entry->device);
-    if (!entry->unplugged && hostdev && match_names_event(run->config->program, EVENT_FREED))
+    if (!entry->unplugged && count && match_names_event(run->config->program, EVENT_FREED))
         freed_note_write(run->config->state, entry->device, run_vm(run), NULL);
     enum guest_answer answer = GUEST_RELEASED;
-    if (hostdev) {
+    if (count) {
         run_begin_call(run, "detach", entry->device);
-        answer = run_ask_for_elements(run, &domain, entry, result);
+        answer = guest_removal_wait(removals, count, result);
         run_end_call(run, entry->device, answer == GUEST_NOT_ASKED ? result : NULL);
     }
+    guest_removal_finish(removals, count);
     domain_finish(&domain);
-    if (!entry->unplugged && answer == GUEST_RELEASED && hostdev &&
+    if (!entry->unplugged && answer == GUEST_RELEASED && count &&
         guest_removal_was_lost(run->config->host_source, entry->device, run->config->clock))
         run_log_note_lost(run, entry->device);
     if (!entry->unplugged &&
@@ -368,7 +397,8 @@ static void run_clear_unplugged(struct run *run) {
     const struct event *event = run->config->event;
     const struct device *device = event->device;
     if (event->name != EVENT_UNPLUGGED || !device || device->bus != BUS_PCI ||
-        host_find(&run->host, BUS_PCI, device->address))
+        host_find(&run->host, BUS_PCI, device->address) ||
+        !match_attach_action(run->config->program, event, device, BACKEND_VFIO).rule)
         return;
     if (backend_hostdev_of(&run->domain, device)) {
         if (run_now(run) < run->start + RUN_RELEASE_LIMIT_MS)
@@ -489,7 +519,7 @@ static enum run_outcome run_step(struct run *run, const struct plan_entry *entry
     if (entry->kind == PLAN_STEP || !type->needs_vm)
         return type->execute(run, entry, task);
     run_log_note_refused(run, entry);
-    if (run_may_appear(run, entry, due))
+    if (run_may_appear(run, entry, due) || run_node_later(run, entry, task))
         return RUN_NEXT;
     if (entry->kind == PLAN_SKIPPED && task->reply_lost)
         return run_finish_attach(run, entry, task);

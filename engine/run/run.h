@@ -47,6 +47,9 @@ enum {
     RUN_NOTE_LIMIT_MS = 1000,          /* for the VM's lock, when a result is noted */
     RUN_SETTLE_LIMIT_MS = 5000,        /* how long udev may take to set a new device up */
     RUN_SETTLE_WAIT_MS = 100,
+    /* How long its drivers may take until a new device can be handed over: a disk spins up, and
+     * usb-storage waits a second before it looks. */
+    RUN_NODE_LIMIT_MS = 15000,
 };
 
 enum task_state {
@@ -67,8 +70,10 @@ struct task {
     enum task_state state;
     bool reply_lost;     /* libvirt may have got the call to attach it, but did not answer */
     bool released;       /* by the guest, once, while it booted */
+    bool has_part;       /* the VM got an element of the device, and it has others */
     struct retry retry;  /* without a clock: nothing failed yet */
     struct retry settle; /* without a clock: udev had not to be waited for */
+    struct retry node;   /* the same of the device's own drivers */
     char *unsettled;     /* what udev had not done in time: the next result says so; or NULL */
     int64_t call_ms;     /* how long libvirt took for the last call to attach it; -1: none */
     int64_t due;         /* when to try again */
@@ -171,6 +176,9 @@ bool run_try_later(struct run *run, struct task *task);
 
 /* The same when udev has not set its device up. Returns false when it has had its time. */
 bool run_settle_later(struct run *run, struct task *task);
+/* The same when its drivers may not have: a device that has just come may get the port, the disk or
+ * the event node that the backend asks for. */
+bool run_node_later(struct run *run, const struct plan_entry *entry, struct task *task);
 
 /* Waits for a daemon that restarts. Returns false after logging why there is no connection. */
 bool run_open_virt(struct run *run);
@@ -190,16 +198,18 @@ bool run_load_domain(struct run *run, struct domain *domain);
 bool run_load_host(struct run *run);
 
 enum vm_has { VM_HAS_NOT, VM_HAS, VM_HAS_UNKNOWN };
-/* Whether the VM has the device now; VM_HAS_UNKNOWN after logging why that cannot be said. */
-enum vm_has run_vm_has(struct run *run, const struct device *device);
+/* Whether the VM has all of the entry's device now, as its action hands it over; VM_HAS_UNKNOWN
+ * after logging why that cannot be said. */
+enum vm_has run_vm_has(struct run *run, const struct plan_entry *entry);
 
 /* The VM has the device: logs that, and the guest is watched while it boots. */
 enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
                                    struct task *task);
-/* Asks the guest to release all elements of the device and waits, see guest_removal_wait(). It
- * notes before that it was us: then no engine attaches the device again while the guest boots.
- * GUEST_STOPPED comes after a line in the log when the VM could not be read before. */
-enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry,
+/* Asks the guest to release all elements of the device, or those that are ours, and waits: see
+ * guest_removal_of(). It notes before that it was us: then no engine attaches the device again
+ * while the guest boots. GUEST_STOPPED comes after a line in the log when the VM could not be read
+ * before. */
+enum guest_answer run_ask_guest(struct run *run, const struct plan_entry *entry, bool only_ours,
                                 struct virt_error *result);
 
 /* --- run_log.c: results in the log, and what is kept of them in the VM's state */
@@ -231,6 +241,17 @@ void run_log_note_refused(struct run *run, const struct plan_entry *entry);
 void run_log_note_detached(struct run *run, const struct device *device);
 void run_log_note_lost(struct run *run, const struct device *device);
 void run_log_note_attached(struct run *run, const struct device *device);
+
+/* --- run_exclusive.c: one device, and several backends that can hand it over */
+
+/*
+ * libvirt does not give a USB device or a PCI function to two VMs, and qemu locks a disk. But one
+ * VM may get a device as it is, and another the port or the disk that the host has of it, at the
+ * same time: nobody refuses that. So two engines do not attach one device at once, and this one
+ * looks again what the other VMs have. Returns false when one of them has the device since the plan
+ * was made, which another plan knows. The caller ends `lock` with lock_release(), after the attach.
+ */
+bool run_exclusive_begin(const struct run *run, const struct plan_entry *entry, int *lock);
 
 /* --- run_group.c: an IOMMU group is attached as a whole, or not at all */
 

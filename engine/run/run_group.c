@@ -69,7 +69,7 @@ static bool run_group_detach(struct run *run, const struct plan_entry *entry) {
     struct retry retry = retry_start_steady(run->config->clock, RETRY_FIRST_MS);
     enum guest_answer answer;
     do
-        answer = run_ask_guest(run, entry, &result);
+        answer = run_ask_guest(run, entry, false, &result);
     while (answer == GUEST_NOT_ASKED && retry_call(&retry, &result));
     if (answer == GUEST_RELEASED)
         run_log_entry(run, entry, RESULT_DETACHED, RUN_GROUP_INCOMPLETE, NULL);

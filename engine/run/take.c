@@ -129,18 +129,13 @@ static void take_note_taken(const struct take *take, struct vm_state *state,
 static enum guest_answer take_ask(struct take *take, const struct plan_entry *one) {
     struct run *run = take->run;
     const char *address = one->device->address;
-    struct guest_removal removal = {
-        .virt = run->virt, .clock = run->config->clock, .domain = &take->domain};
-    enum guest_answer answer = GUEST_RELEASED;
-    while (answer == GUEST_RELEASED &&
-           (removal.hostdev = backend_next_hostdev(&take->domain, one->device, removal.hostdev))) {
-        char *xml = backend_detach_xml(removal.hostdev);
-        removal.xml = xml;
-        run->watching = false; /* one VM at a time is watched */
-        answer =
-            guest_removal_wait_shown(&removal, run->config->state, address, address, &take->result);
-        free(xml);
-    }
+    size_t count;
+    struct guest_removal *removals =
+        guest_removal_of(run->virt, run->config->clock, &take->domain, one->device, false, &count);
+    run->watching = false; /* one VM at a time is watched */
+    enum guest_answer answer = guest_removal_wait_shown(removals, count, run->config->state,
+                                                        address, address, &take->result);
+    guest_removal_finish(removals, count);
     return answer;
 }
 
@@ -161,21 +156,31 @@ static char *take_xml_of(const struct take *take, const struct device *device,
                        backend_index_of(hostdev, device));
 }
 
+/* Every element that it had. */
+static int take_attach_again(struct take *take, const struct device *device,
+                             struct virt_error *error) {
+    struct run *run = take->run;
+    int status = 0;
+    pending_begin(run->config->state, take_key(take), "attach", device->address, 0);
+    for (const struct domain_hostdev *one = NULL;
+         status == 0 && (one = backend_next_hostdev(&take->domain, device, one));) {
+        char *xml = take_xml_of(take, device, one);
+        status = run->virt->ops->attach(run->virt, take_key(take), take->domain.id, xml, error);
+        free(xml);
+    }
+    pending_end(run->config->state, take_key(take), device->address);
+    return status;
+}
+
 static void take_give_back(struct take *take, const struct plan_entry *until) {
     struct run *run = take->run;
     const char *label = domain_label(run->config->event->domain);
     for (const struct plan_entry *one = NULL;
          (one = take_next(run, take->entry, one)) && one != until;) {
-        const struct domain_hostdev *hostdev = backend_hostdev_of(&take->domain, one->device);
         struct virt_error error;
-        if (!hostdev)
+        if (!backend_hostdev_of(&take->domain, one->device))
             continue;
-        char *xml = take_xml_of(take, one->device, hostdev);
-        pending_begin(run->config->state, take_key(take), "attach", one->device->address, 0);
-        int status =
-            run->virt->ops->attach(run->virt, take_key(take), take->domain.id, xml, &error);
-        pending_end(run->config->state, take_key(take), one->device->address);
-        if (status == 0) {
+        if (take_attach_again(take, one->device, &error) == 0) {
             char *message =
                 memory_printf("given back, because VM '%s' cannot get all of the group", label);
             take_note(take, one, take_note_kept);
@@ -187,7 +192,6 @@ static void take_give_back(struct take *take, const struct plan_entry *until) {
             take_log(take, one, RESULT_FAILED, error.failure.message, error.failure.hint);
             run->problem = true;
         }
-        free(xml);
     }
 }
 

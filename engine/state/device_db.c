@@ -20,7 +20,7 @@
 #define DIRECTORY "devices"
 
 char *device_db_slot(const struct device *device) {
-    return memory_printf("%s-%s", device->bus == BUS_PCI ? "pci" : "usb", device->address);
+    return memory_printf("%s-%s", device_bus(device->bus)->name, device->address);
 }
 
 /* --- the file: a line for the boot of the host, then "here" and "gone" with a device each, which

@@ -60,7 +60,8 @@ static bool freed_note_read_head(struct freed_note *note, char *line) {
         !freed_note_read_number(text_next_field(&line), &written))
         return false;
     note->written = written;
-    note->bus = strchr(address, ':') ? BUS_PCI : BUS_USB;
+    if (!device_bus_of_address(address, &note->bus))
+        return false;
     note->address = memory_strdup(address);
     note->is_ready = !freed_note_is_running(note);
     return true;

@@ -13,6 +13,7 @@
 
 enum {
     ROUNDS = 8,             /* how often a device may be freed by the events of its own freeing */
+    SCAN_LIMIT_MS = 10000,  /* how long a USB disk may take to be found */
     GRACE_US = 2 * 60000000 /* how long a guest may take to release what it was asked for */
 };
 
@@ -83,13 +84,32 @@ void freed_note_device(const struct program *program, const char *state,
         freed_note_write(state, device, vm, NULL);
 }
 
+/* --- what is freed together with it */
+
+/* Whether the one is on the other: a SCSI device on a USB device or a PCI function. Who gets one of
+ * them has the other, too. */
+static bool freed_is_on(const struct device *device, const struct device *above) {
+    return device->above && device->above_bus == above->bus &&
+           !strcmp(device->above, above->address);
+}
+
+static bool freed_is_related(const struct device *one, const struct device *other) {
+    return freed_is_on(one, other) || freed_is_on(other, one);
+}
+
 /* --- which VMs */
 
 /* A VM in the line for the device. */
 struct freed_waiter {
     const struct domain *vm;
-    uint64_t since; /* of its first refusal; UINT64_MAX: it was not refused */
-    size_t rank;    /* of the first rule that is about it */
+    const struct device *device; /* that it wants: the one that was freed, or one freed with it */
+    uint64_t since;              /* of its first refusal; UINT64_MAX: it was not refused */
+    size_t rank;                 /* of the first rule that is about it */
+};
+
+struct freed_line {
+    struct freed_waiter *list;
+    size_t count;
 };
 
 static int freed_compare_waiters(const void *left, const void *right) {
@@ -110,6 +130,7 @@ static size_t freed_rank_of(const struct program *program, const struct event *e
  * not for another VM: who did that does not want it there. */
 static bool freed_find_since(const struct freed *freed, const struct freed_note *note,
                              struct freed_waiter *waiter) {
+    const struct device *device = waiter->device;
     struct vm_state state;
     struct vm_start start = {.id = waiter->vm->id,
                              .process =
@@ -119,8 +140,10 @@ static bool freed_find_since(const struct freed *freed, const struct freed_note 
     bool dismissed = !strcmp(domain_key(waiter->vm), note->from), parked = false;
     if (vm_state_load(&state, freed->state, domain_key(waiter->vm)) &&
         vm_state_is_same_start(&state, &start)) {
-        since = vm_state_refused_since(&state, note->address, note->id);
-        dismissed |= !state.damaged && vm_state_has_dismissed(&state, note->address, note->id);
+        since = vm_state_refused_since(&state, device->address, device->id);
+        dismissed |=
+            !state.damaged && (vm_state_has_dismissed(&state, note->address, note->id) ||
+                               vm_state_has_dismissed(&state, device->address, device->id));
         parked = state.parked_since;
     }
     vm_state_finish(&state);
@@ -128,22 +151,32 @@ static bool freed_find_since(const struct freed *freed, const struct freed_note 
     return !parked && (since || taken || !dismissed);
 }
 
-static struct freed_waiter *freed_line_up(const struct freed *freed, const struct freed_note *note,
-                                          const struct event *of, const struct domain_list *vms,
-                                          size_t *count) {
-    struct freed_waiter *list = memory_zalloc((vms->count + 1) * sizeof *list);
-    *count = 0;
+static void freed_add_waiters(const struct freed *freed, const struct freed_note *note,
+                              const struct device *device, const struct domain_list *vms,
+                              struct freed_line *line) {
     for (size_t i = 0; i < vms->count; i++) {
-        struct freed_waiter *waiter = &list[*count];
-        struct event event = *of;
-        event.domain = waiter->vm = &vms->list[i];
-        waiter->rank = freed_rank_of(freed->program, &event);
-        if (waiter->rank != SIZE_MAX && freed_find_since(freed, note, waiter))
-            ++*count;
+        struct freed_waiter waiter = {.vm = &vms->list[i], .device = device};
+        const struct event event = {.name = EVENT_FREED, .device = device, .domain = waiter.vm};
+        waiter.rank = freed_rank_of(freed->program, &event);
+        if (waiter.rank == SIZE_MAX || !freed_find_since(freed, note, &waiter))
+            continue;
+        line->list = memory_grow(line->list, line->count, sizeof *line->list);
+        line->list[line->count++] = waiter;
     }
-    if (*count)
-        qsort(list, *count, sizeof *list, freed_compare_waiters);
-    return list;
+}
+
+/* Those that want the device, or one that is freed with it. */
+static struct freed_line freed_line_up(const struct freed *freed, const struct freed_note *note,
+                                       const struct host *host, const struct device *device,
+                                       const struct domain_list *vms) {
+    struct freed_line line = {0};
+    freed_add_waiters(freed, note, device, vms, &line);
+    for (size_t i = 0; i < host->count; i++)
+        if (freed_is_related(&host->devices[i], device))
+            freed_add_waiters(freed, note, &host->devices[i], vms, &line);
+    if (line.count)
+        qsort(line.list, line.count, sizeof *line.list, freed_compare_waiters);
+    return line;
 }
 
 /* --- one device */
@@ -181,10 +214,21 @@ static bool freed_list_vms(const struct freed *freed, const struct freed_note *n
     return false;
 }
 
+/* By whatever backend. */
+static bool freed_vm_has(const struct domain *vm, const struct host *host,
+                         const struct device *device) {
+    bool has = backend_hostdev_of(vm, device);
+    for (size_t i = 0; i < host->count && !has; i++)
+        has = freed_is_related(&host->devices[i], device) &&
+              backend_hostdev_of(vm, &host->devices[i]);
+    return has;
+}
+
 static const struct domain *freed_find_holder(const struct domain_list *vms,
+                                              const struct host *host,
                                               const struct device *device) {
     for (size_t i = 0; i < vms->count; i++)
-        if (backend_hostdev_of(&vms->list[i], device))
+        if (freed_vm_has(&vms->list[i], host, device))
             return &vms->list[i];
     return NULL;
 }
@@ -229,35 +273,46 @@ static enum freed_outcome freed_of_held(const struct freed_note *note,
 }
 
 static enum freed_outcome freed_notify_vms(const struct freed *freed, const struct freed_note *note,
-                                           const struct device *device) {
-    const struct event event = {.name = EVENT_FREED, .device = device};
+                                           const struct host *host, const struct device *device) {
     struct domain_list vms;
     unsigned long long seen;
     bool good = true;
     if (!freed_list_vms(freed, note, &vms, &seen))
         return FREED_UNABLE;
-    const struct domain *holder = freed_find_holder(&vms, device);
+    const struct domain *holder = freed_find_holder(&vms, host, device);
     if (!holder && note->taker) {
         good = freed_run_taker(freed, note, &vms, seen);
         domain_list_finish(&vms);
         if (!freed_list_vms(freed, note, &vms, &seen))
             return FREED_UNABLE;
-        holder = freed_find_holder(&vms, device);
+        holder = freed_find_holder(&vms, host, device);
     }
     enum freed_outcome outcome = holder ? freed_of_held(note, holder) : FREED_DONE;
     if (!holder) {
-        size_t count;
-        struct freed_waiter *line = freed_line_up(freed, note, &event, &vms, &count);
-        for (size_t i = 0; i < count; i++) {
-            struct event own = event;
-            own.domain = line[i].vm;
-            own.seen = seen;
-            good &= freed_run(freed, &own);
-        }
-        free(line);
+        struct freed_line line = freed_line_up(freed, note, host, device, &vms);
+        for (size_t i = 0; i < line.count; i++)
+            good &= freed_run(freed, &(struct event){.name = EVENT_FREED,
+                                                     .device = line.list[i].device,
+                                                     .domain = line.list[i].vm,
+                                                     .seen = seen});
+        free(line.list);
     }
     domain_list_finish(&vms);
     return good || outcome != FREED_DONE ? outcome : FREED_PROBLEM;
+}
+
+/* The host's driver has a USB disk again and has not found its SCSI device yet, which a VM may wait
+ * for. */
+static bool freed_is_scanning(const struct host *host, const struct device *device) {
+    enum { MASS_STORAGE = 0x08 };
+    bool is_disk = false;
+    for (size_t i = 0; device && i < device->interface_count; i++)
+        is_disk |= device->interfaces[i].class_code >> 16 == MASS_STORAGE &&
+                   device->interfaces[i].driver &&
+                   strcmp(device->interfaces[i].driver, "usbfs") != 0; /* a VM's */
+    for (size_t i = 0; is_disk && i < host->count; i++)
+        is_disk = !freed_is_on(&host->devices[i], device);
+    return is_disk;
 }
 
 /* A device that has left the host, or come back as another one, is not freed but plugged. */
@@ -266,14 +321,22 @@ static enum freed_outcome freed_handle(const struct freed *freed, const struct f
     struct failure failure;
     if (!note->taker && !match_names_event(freed->program, EVENT_FREED))
         return FREED_DONE;
-    if (freed->host_source->load(freed->host_source, &host, &failure) < 0) {
-        failure_hint(&failure, "is sysfs mounted on /sys?");
-        freed_log_failure(freed, note, &failure);
-        return FREED_UNABLE;
+    struct retry retry = retry_start_steady(freed->clock, RETRY_FIRST_MS);
+    const struct device *device;
+    for (;;) {
+        if (freed->host_source->load(freed->host_source, &host, &failure) < 0) {
+            failure_hint(&failure, "is sysfs mounted on /sys?");
+            freed_log_failure(freed, note, &failure);
+            return FREED_UNABLE;
+        }
+        device = host_find(&host, note->bus, note->address);
+        if (!freed_is_scanning(&host, device) || !retry_sleep(&retry, SCAN_LIMIT_MS))
+            break;
+        host_finish(&host);
     }
-    const struct device *device = host_find(&host, note->bus, note->address);
-    enum freed_outcome outcome =
-        device && freed_note_is(note, device) ? freed_notify_vms(freed, note, device) : FREED_DONE;
+    enum freed_outcome outcome = device && freed_note_is(note, device)
+                                     ? freed_notify_vms(freed, note, &host, device)
+                                     : FREED_DONE;
     host_finish(&host);
     return outcome;
 }

@@ -22,19 +22,44 @@ static bool manual_detach_has_id(const struct device_id *id, const char *word) {
     return (id->vendor || id->device) && !strcasecmp(text, word);
 }
 
-/* By its alias, USB number, address or id. */
+/* By the address or id of the device, or of one that it is on or that is on it. */
+static bool manual_detach_is_device(const struct host *host, const struct domain_hostdev *hostdev,
+                                    const char *address, const char *word) {
+    for (size_t i = 0; i < host->count; i++)
+        if ((!strcasecmp(host->devices[i].address, address) ||
+             manual_detach_has_id(&host->devices[i].id, word)) &&
+            backend_is_hostdev(hostdev, &host->devices[i]))
+            return true;
+    return false;
+}
+
+/* By its alias, USB number, address or id, its file, its UUID or MAC address, or its target in the
+ * guest. */
 static bool manual_detach_is_called(const struct host *host, const struct domain_hostdev *hostdev,
                                     const char *word) {
-    const struct device *device = backend_device_of(host, hostdev);
     char number[32], address[64];
     snprintf(number, sizeof number, "%u/%u", hostdev->bus_number, hostdev->device_number);
     if (!address_normalise(word, address, sizeof address))
         snprintf(address, sizeof address, "%s", word);
-    return !strcmp(hostdev->alias, word) || (hostdev->bus == BUS_USB && !strcmp(number, word)) ||
-           (hostdev->bus == BUS_PCI && !strcasecmp(hostdev->address, address)) ||
+    return (*word && !strcmp(hostdev->alias, word)) ||
+           (hostdev->backend == BACKEND_USB && !strcmp(number, word)) ||
+           (*address && !strcasecmp(hostdev->address, address)) ||
            manual_detach_has_id(&hostdev->id, word) ||
-           (device &&
-            (!strcasecmp(device->address, address) || manual_detach_has_id(&device->id, word)));
+           (hostdev->path && !strcmp(hostdev->path, word)) ||
+           (*word && (!strcasecmp(hostdev->uuid, word) || !strcasecmp(hostdev->mac, word) ||
+                      !strcmp(hostdev->target, word))) ||
+           manual_detach_is_device(host, hostdev, address, word);
+}
+
+/* Another element of the device of an earlier one that is called so, too. */
+static bool manual_detach_is_further(const struct manual_detach *detach, size_t index,
+                                     const char *word) {
+    const struct domain *domain = &detach->vm.domain;
+    for (size_t i = 0; i < index; i++)
+        if ((!word || manual_detach_is_called(&detach->vm.host, &domain->hostdevs[i], word)) &&
+            running_vm_is_same_device(&detach->vm, &domain->hostdevs[i], &domain->hostdevs[index]))
+            return true;
+    return false;
 }
 
 /* "0000:03:00.0 1ac1:089a (hostdev0), ..." of those that are called `word`, or of all when it is
@@ -45,7 +70,8 @@ static char *manual_detach_list_devices(const struct manual_detach *detach, cons
     *count = 0;
     for (size_t i = 0; i < detach->vm.domain.hostdev_count; i++) {
         const struct domain_hostdev *hostdev = &detach->vm.domain.hostdevs[i];
-        if (word && !manual_detach_is_called(&detach->vm.host, hostdev, word))
+        if ((word && !manual_detach_is_called(&detach->vm.host, hostdev, word)) ||
+            manual_detach_is_further(detach, i, word))
             continue;
         char *text = backend_hostdev_text(hostdev, backend_device_of(&detach->vm.host, hostdev));
         char *longer = memory_printf("%s%s%s (%s)", list, (*count)++ ? ", " : "", text,
@@ -63,7 +89,8 @@ static int manual_detach_choose(struct manual_detach *detach, struct virt_error 
     char *list = manual_detach_list_devices(detach, word, &count);
     char *every = manual_detach_list_devices(detach, NULL, &all);
     for (size_t i = 0; i < detach->vm.domain.hostdev_count && count == 1; i++)
-        if (manual_detach_is_called(&detach->vm.host, &detach->vm.domain.hostdevs[i], word))
+        if (!detach->hostdev &&
+            manual_detach_is_called(&detach->vm.host, &detach->vm.domain.hostdevs[i], word))
             detach->hostdev = &detach->vm.domain.hostdevs[i];
     if (count > 1) {
         virt_error_set(error, VIRT_FAILED, "name it by its address or alias",
@@ -77,6 +104,35 @@ static int manual_detach_choose(struct manual_detach *detach, struct virt_error 
     free(list);
     free(every);
     return count == 1 ? 0 : -1;
+}
+
+static void manual_detach_add_element(struct manual_detach *detach,
+                                      const struct domain_hostdev *hostdev) {
+    char *xml = backend_detach_xml(hostdev);
+    if (detach->xml)
+        memory_append(&detach->xml, "\n%s", xml ? xml : "");
+    else
+        detach->xml = memory_copy(xml);
+    detach->removals =
+        memory_grow(detach->removals, detach->removal_count, sizeof *detach->removals);
+    detach->removals[detach->removal_count++] =
+        (struct guest_removal){.virt = detach->request->virt,
+                               .clock = detach->request->clock,
+                               .domain = &detach->vm.domain,
+                               .hostdev = hostdev,
+                               .xml = xml};
+}
+
+/* An alias names one element, and everything else the device with all of its elements. */
+static void manual_detach_find_elements(struct manual_detach *detach) {
+    const struct domain *domain = &detach->vm.domain;
+    bool is_alias = !strcmp(detach->hostdev->alias, detach->request->word);
+    for (size_t i = 0; i < domain->hostdev_count; i++) {
+        const struct domain_hostdev *hostdev = &domain->hostdevs[i];
+        if (hostdev == detach->hostdev ||
+            (!is_alias && running_vm_is_same_device(&detach->vm, detach->hostdev, hostdev)))
+            manual_detach_add_element(detach, hostdev);
+    }
 }
 
 int manual_detach_init(struct manual_detach *detach, const struct manual_detach_request *request,
@@ -94,13 +150,14 @@ int manual_detach_init(struct manual_detach *detach, const struct manual_detach_
     }
     detach->device = backend_device_of(&detach->vm.host, detach->hostdev);
     detach->text = backend_hostdev_text(detach->hostdev, detach->device);
-    detach->xml = backend_detach_xml(detach->hostdev);
+    manual_detach_find_elements(detach);
     return 0;
 }
 
 void manual_detach_finish(struct manual_detach *detach) {
     free(detach->text);
     free(detach->xml);
+    guest_removal_finish(detach->removals, detach->removal_count);
     running_vm_close(&detach->vm);
 }
 
@@ -179,12 +236,8 @@ static enum guest_answer manual_detach_ask_guest(const struct manual_detach *det
                                                  struct virt_error *error) {
     const struct manual_detach_request *request = detach->request;
     const char *device = detach->device ? detach->device->address : detach->hostdev->alias;
-    struct guest_removal removal = {.virt = request->virt,
-                                    .clock = request->clock,
-                                    .domain = &detach->vm.domain,
-                                    .hostdev = detach->hostdev,
-                                    .xml = detach->xml};
-    return guest_removal_wait_shown(&removal, request->state, device, detach->text, error);
+    return guest_removal_wait_shown(detach->removals, detach->removal_count, request->state, device,
+                                    detach->text, error);
 }
 
 bool manual_detach_execute(struct manual_detach *detach) {

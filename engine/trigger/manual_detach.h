@@ -25,7 +25,9 @@ struct manual_detach {
     const struct domain_hostdev *hostdev;
     const struct device *device; /* NULL: the host does not have it any more */
     char *text;                  /* "0000:03:00.0 1ac1:089a" */
-    char *xml;
+    char *xml;                   /* of all its elements, or of the one that is named by its alias */
+    struct guest_removal *removals;
+    size_t removal_count;
 };
 
 /*

@@ -86,6 +86,12 @@ static bool park_is_claimed(const struct park *park, const struct park_device *d
     return false;
 }
 
+/* Of what names a file of the host the alias tells. */
+static bool park_may_be_ours(const struct domain_hostdev *hostdev) {
+    struct backend_alias alias;
+    return !hostdev->path || backend_read_alias(hostdev, &alias);
+}
+
 static void park_finish_devices(struct park *park) {
     for (size_t i = 0; i < park->count; i++) {
         free(park->devices[i].text);
@@ -113,8 +119,14 @@ static void park_find_devices(struct park *park) {
     for (size_t i = 0; i < park->count; i++) {
         struct park_device *device = &park->devices[i];
         const struct device *rest = running_vm_group_rest(&park->vm, device->device);
-        device->is_given = park_has_rule(park, device) || park_was_attached(park, device) ||
-                           park_is_claimed(park, device) || park_comes_with_group(park, device);
+        device->is_given = park_may_be_ours(device->hostdev) &&
+                           (park_has_rule(park, device) || park_was_attached(park, device) ||
+                            park_is_claimed(park, device) || park_comes_with_group(park, device));
+        device->first = i;
+        for (size_t j = i; j-- > 0;)
+            if (park->devices[j].is_given == device->is_given &&
+                running_vm_is_same_device(&park->vm, park->devices[j].hostdev, device->hostdev))
+                device->first = j;
         if (rest)
             device->obstacle =
                 memory_printf("%s is of its IOMMU group %d, too: libvirt takes them out one after "
@@ -232,11 +244,17 @@ static bool park_note(struct park *park) {
     return park_save_state(park, "park", "the VM is not parked: free space there and try it again");
 }
 
-static bool park_was_tried(const struct park *park, const char *text) {
+/* Returns true for the first time. */
+static bool park_try(struct park *park, const struct park_device *device) {
+    char *name = memory_printf("%s %s", device->text, device->hostdev->alias);
     for (size_t i = 0; i < park->tried_count; i++)
-        if (!strcmp(park->tried[i], text))
-            return true;
-    return false;
+        if (!strcmp(park->tried[i], name)) {
+            free(name);
+            return false;
+        }
+    park->tried = memory_grow((void *)park->tried, park->tried_count, sizeof *park->tried);
+    park->tried[park->tried_count++] = name;
+    return true;
 }
 
 static void park_keep(struct park *park, const char *text) {
@@ -282,6 +300,25 @@ static void park_log_answer(struct park *park, const struct park_device *device,
              failure->hint);
 }
 
+/* Once a device, whose answer is that of all its elements. */
+static void park_log_answers(struct park *park, const struct park_device *const *asked,
+                             const struct guest_removal_result *results, size_t count) {
+    struct guest_removal_result *own = memory_zalloc((count + 1) * sizeof *own);
+    for (size_t i = 0; i < count; i++) {
+        size_t own_count = 0;
+        bool is_logged = false;
+        for (size_t j = 0; j < count; j++) {
+            bool is_own = asked[j]->first == asked[i]->first;
+            is_logged |= is_own && j < i;
+            if (is_own)
+                own[own_count++] = results[j];
+        }
+        if (!is_logged)
+            park_log_answer(park, asked[i], &own[guest_removal_worst(own, own_count)]);
+    }
+    free(own);
+}
+
 /* Asks for everything that was not asked for before, and waits for all answers together. Returns
  * false when there was nothing, or libvirt does not answer. */
 static bool park_ask_guest(struct park *park, struct run *run) {
@@ -295,10 +332,8 @@ static bool park_ask_guest(struct park *park, struct run *run) {
     virt->ops->watch(virt, park_key(park), &ignored); /* without events the XML is read */
     for (size_t i = 0; i < park->count && !run->no_reply; i++) {
         const struct park_device *device = &park->devices[i];
-        if (!device->is_given || park_was_tried(park, device->text))
+        if (!device->is_given || !park_try(park, device))
             continue;
-        park->tried = memory_grow((void *)park->tried, park->tried_count, sizeof *park->tried);
-        park->tried[park->tried_count++] = memory_strdup(device->text);
         if (device->obstacle) {
             park_keep(park, device->text);
             park_log(park, "park", device->text, RESULT_REFUSED, device->obstacle,
@@ -318,8 +353,7 @@ static bool park_ask_guest(struct park *park, struct run *run) {
         count++;
     }
     guest_removal_await(removals, results, count);
-    for (size_t i = 0; i < count; i++)
-        park_log_answer(park, asked[i], &results[i]);
+    park_log_answers(park, asked, results, count);
     free((void *)asked);
     free(removals);
     free(results);
@@ -363,7 +397,7 @@ static const char *park_word(const struct park *park) {
 static char *park_list_others(const struct park *park) {
     char *list = NULL;
     for (size_t i = 0; i < park->count; i++) {
-        if (park->devices[i].is_given)
+        if (park->devices[i].is_given || park->devices[i].first != i)
             continue;
         char *longer =
             memory_printf("%s%s%s", list ? list : "", list ? ", " : "", park->devices[i].text);
@@ -454,17 +488,24 @@ static void park_print_text(const struct park *park, FILE *out) {
     text_print_string(out, domain_label(&park->vm.domain));
     fprintf(out, since ? ": is parked since %s\n" : ": would be parked\n", time);
     for (size_t i = 0; i < park->count; i++)
-        park_print_device(park, &park->devices[i], out);
+        if (park->devices[i].first == i)
+            park_print_device(park, &park->devices[i], out);
     free(time);
 }
 
-static struct json_object *park_device_json(const struct park_device *device) {
+static struct json_object *park_device_json(const struct park *park,
+                                            const struct park_device *device) {
     struct json_object *object = text_json_object();
+    char *xml = memory_copy(device->xml);
+    for (const struct park_device *more = device + 1; more < park->devices + park->count; more++)
+        if (more->first == device->first && more->xml)
+            memory_append(&xml, "\n%s", more->xml);
     text_put_json(object, "device", device->text);
     text_put_json(object, "name", device->device ? device->device->name : "(unplugged)");
     text_put_json(object, "alias", device->hostdev->alias);
-    text_put_json(object, "xml", device->xml);
+    text_put_json(object, "xml", xml);
     text_put_json(object, "refusal", device->obstacle);
+    free(xml);
     return object;
 }
 
@@ -473,8 +514,9 @@ struct json_object *park_json(const struct park *park) {
                        *others = text_json_array();
     const char *since = park->has_stopped ? NULL : park->state.parked_since;
     for (size_t i = 0; i < park->count; i++)
-        text_json_append(park->devices[i].is_given ? devices : others,
-                         park_device_json(&park->devices[i]));
+        if (park->devices[i].first == i)
+            text_json_append(park->devices[i].is_given ? devices : others,
+                             park_device_json(park, &park->devices[i]));
     text_put_json(object, "vm", domain_label(&park->vm.domain));
     text_put_json(object, "uuid", park->vm.domain.uuid);
     text_json_add(object, "parked", text_json_boolean(since != NULL));

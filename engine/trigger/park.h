@@ -33,6 +33,7 @@ struct park_device {
     const struct device *device; /* NULL: the host does not have it any more */
     char *text;                  /* "0000:03:00.0 1ac1:089a" */
     char *xml;
+    size_t first;   /* the number of the first element of the same device: this one's, or less */
     bool is_given;  /* a rule gives it to the VM, or did since the VM started */
     char *obstacle; /* why it cannot go; NULL: nothing */
 };
@@ -45,7 +46,7 @@ struct park {
     struct vm_state state; /* of this start of the VM, as it was read */
     struct park_device *devices;
     size_t count;
-    char **tried; /* texts of devices that the guest was asked for */
+    char **tried; /* elements that the guest was asked for: text and alias */
     size_t tried_count;
     size_t released;  /* how many of them it released */
     char *kept;       /* "0000:03:00.0 1ac1:089a, ...": those that it keeps; NULL: none */

@@ -115,3 +115,14 @@ const struct device *running_vm_group_rest(const struct running_vm *vm,
     }
     return NULL;
 }
+
+bool running_vm_is_same_device(const struct running_vm *vm, const struct domain_hostdev *one,
+                               const struct domain_hostdev *other) {
+    const struct device *device = backend_device_of(&vm->host, one);
+    struct backend_alias alias, other_alias;
+    if (one->backend != other->backend || device != backend_device_of(&vm->host, other))
+        return false;
+    return device || (backend_read_alias(one, &alias) && backend_read_alias(other, &other_alias) &&
+                      alias.bus == other_alias.bus && !strcmp(alias.address, other_alias.address) &&
+                      alias.device_number == other_alias.device_number);
+}

@@ -47,4 +47,8 @@ void running_vm_log(const struct running_vm *vm, const char *state, struct log_w
 const struct device *running_vm_group_rest(const struct running_vm *vm,
                                            const struct device *device);
 
+/* Whether two of its hostdevs are elements of one device, as of one with two serial ports. */
+bool running_vm_is_same_device(const struct running_vm *vm, const struct domain_hostdev *one,
+                               const struct domain_hostdev *other);
+
 #endif

@@ -61,7 +61,7 @@ static enum guest_answer ask(int limit_ms) {
     sample_domain(&domain, double_virt_xml(hypervisor, FRIGATE));
     release.hostdev = backend_hostdev_of(&domain, &coral);
     assert_non_null(release.hostdev);
-    enum guest_answer answer = guest_removal_wait(&release, &result);
+    enum guest_answer answer = guest_removal_wait(&release, 1, &result);
     domain_finish(&domain);
     return answer;
 }
