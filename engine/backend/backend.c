@@ -97,6 +97,7 @@ static const struct {
 } backend_needs[] = {
     {OPTION_CONTROLLER, 2001000, "2.1.0"}, /* a USB address without a port */
     {OPTION_GUEST_RESET, 8006000, "8.6.0"},
+    {OPTION_GRAB, 10004000, "10.4.0"}, /* plugs <input type='evdev'> into a running VM */
 };
 
 struct verdict backend_judge_options(const struct backend_options *options) {

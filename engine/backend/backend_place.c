@@ -92,21 +92,63 @@ static bool backend_place_fits_alone(const struct guest *guest, const struct dev
 }
 
 struct verdict backend_place_refuse_usb(const struct backend_need *need,
-                                        const struct device *device) {
+                                        const struct device *device, const char *what) {
     struct guest left = *need->guest;
     struct guest_place place;
     char *text = guest_usb_text(need->guest);
     char *add = backend_place_hint_usb(need->guest, guest_usb_free_index(need->guest));
     char *speed = backend_place_speed_text(device);
+    bool is_full = guest_take_usb(&left, device, -1, &place) == GUEST_USB_FULL;
     char *message =
-        guest_take_usb(&left, device, -1, &place) == GUEST_USB_FULL
-            ? memory_printf("the VM has no free USB port left: %s", text)
-            : memory_printf("none of the VM's free USB ports takes a device of %s Mbit/s: %s",
-                            speed, text);
+        need->needed > 1 ? memory_printf("%zu %ss need a USB port of %s Mbit/s each, and the VM "
+                                         "has %zu left: %s",
+                                         need->needed, what, speed, need->placed, text)
+        : is_full        ? memory_printf("the VM has no free USB port left: %s", text)
+                  : memory_printf("none of the VM's free USB ports takes a device of %s Mbit/s: %s",
+                                  speed, text);
     bool fits = backend_place_fits_alone(need->guest, device, need->needed);
     char *hint = memory_printf("%s%s", add, fits ? "; or detach a USB device from it" : "");
     free(speed);
     free(add);
     free(text);
     return verdict_refuse(REFUSED_NO_USB_PORT, message, hint);
+}
+
+/* --- files of the host */
+
+/* Of any of its interfaces; NULL: none. usbfs is a program of the host, or a VM. */
+static const char *backend_place_bound_driver(const struct device *device) {
+    for (size_t i = 0; i < device->interface_count; i++)
+        if (device->interfaces[i].driver)
+            return device->interfaces[i].driver;
+    return NULL;
+}
+
+char *backend_place_missing_driver(const struct device *device, const char *driver) {
+    const char *bound = backend_place_bound_driver(device);
+    if (device->unknown & (DEVICE_UNKNOWN_INTERFACES | DEVICE_UNKNOWN_DRIVER))
+        return memory_strdup("which drivers are bound to it cannot be read");
+    if (bound && strcmp(bound, "usbfs") == 0)
+        return memory_strdup("a program has it open as a USB device, in place of a host driver");
+    if (driver && (!bound || strcmp(bound, driver) != 0))
+        return memory_printf("the driver %s is not bound to it ('modprobe %s' loads that)", driver,
+                             driver);
+    return bound ? memory_printf("its host driver is %s", bound)
+                 : memory_strdup("no host driver is bound to it");
+}
+
+char *backend_place_note_files(const struct device *device, enum device_file_kind kind,
+                               const char *folder) {
+    char *names = memory_strdup("");
+    for (size_t i = 0; i < device_file_count(device, kind); i++) {
+        const struct device_file *file = device_find_file(device, kind, i);
+        if (file->link_count == 0)
+            memory_append(&names, "%s%s", *names ? ", " : "", file->path);
+    }
+    char *note = *names ? memory_printf("%s has no link below %s, so its name may be another "
+                                        "device's after the next plug: does udev run?",
+                                        names, folder)
+                        : NULL;
+    free(names);
+    return note;
 }

@@ -19,12 +19,21 @@ struct verdict backend_place_refuse_pci(const struct backend_need *need, const c
 /* REFUSED_NO_USB_PORT for elements that are USB devices as `device` in the guest, of which its
  * speed counts. */
 struct verdict backend_place_refuse_usb(const struct backend_need *need,
-                                        const struct device *device);
+                                        const struct device *device, const char *what);
 
 /* "add to the VM while it is off: <controller .../>", or that nothing can be added. The caller
  * frees it. */
 char *backend_place_hint_usb(const struct guest *guest, unsigned index);
 /* "1.5", "480": the device's Mbit/s, for the caller to free. */
 char *backend_place_speed_text(const struct device *device);
+
+/* Why a device has no file: "no driver is bound to it: 'modprobe cp210x' loads the one for it".
+ * `driver` NULL: it is not known which one that is. The caller frees it. */
+char *backend_place_missing_driver(const struct device *device, const char *driver);
+/* The files of that kind that have no link, so that only the kernel's name is left, which may be
+ * another device's after the next plug; NULL: each has one. `folder` is where udev makes links.
+ * The caller frees it. */
+char *backend_place_note_files(const struct device *device, enum device_file_kind kind,
+                               const char *folder);
 
 #endif

@@ -119,7 +119,7 @@ static struct verdict backend_usb_refuse_controller(const struct backend_need *n
 static struct verdict backend_usb_refuse_place(const struct backend_need *need) {
     int controller = backend_usb_controller(need->options);
     return controller >= 0 ? backend_usb_refuse_controller(need, (unsigned)controller)
-                           : backend_place_refuse_usb(need, need->device);
+                           : backend_place_refuse_usb(need, need->device, "device");
 }
 
 /* qemu gives a device of 10 or 20 Gbit/s to the guest as one of 5: that is as fast as it gets. */

@@ -37,6 +37,7 @@ struct domain_xml_device {
     int index, ports, startport; /* -1: none */
     bool no_hotplug;
     bool is_hub, is_usb; /* takes a USB port, wherever that is */
+    bool is_shadow;      /* a <console> that stands for the first <serial> once more */
     struct guest_place place;
     struct { /* of a SCSI device */
         unsigned host;
@@ -259,6 +260,74 @@ static void domain_xml_start_guest_address(struct domain_xml_reader *reader,
                 : GUEST_PLACE_SOME_USB;
 }
 
+/* ---- the serial ports and event nodes of the host ---- */
+
+static void domain_xml_start_serial(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    if (!domain_xml_attribute_is(attributes, "type", "dev"))
+        return;
+    reader->device.hostdev.bus = BUS_USB;
+    reader->device.hostdev.backend = BACKEND_SERIAL;
+}
+
+/* The other types are the board's own ports: nothing plugs them into a running VM. */
+static void domain_xml_start_serial_target(struct domain_xml_reader *reader,
+                                           const XML_Char **attributes) {
+    struct domain_xml_device *device = &reader->device;
+    struct domain_hostdev *hostdev = &device->hostdev;
+    const char *type = domain_xml_attribute(attributes, "type");
+
+    if (hostdev->backend != BACKEND_SERIAL || !type ||
+        (strcmp(type, "usb-serial") != 0 && strcmp(type, "pci-serial") != 0))
+        return;
+    device->is_hostdev = true;
+    snprintf(hostdev->target, sizeof hostdev->target, "%s", type);
+    domain_xml_part(attributes, "port", INT_MAX, &hostdev->target_port);
+}
+
+/* libvirt lists the first <serial> as the first <console> too, with its source, alias and address
+ * (src/conf/domain_conf.c, virDomainDefFormatInternal()). */
+static void domain_xml_start_console_target(struct domain_xml_reader *reader,
+                                            const XML_Char **attributes) {
+    const char *type = domain_xml_attribute(attributes, "type");
+
+    reader->device.is_shadow = !type || strcmp(type, "serial") == 0;
+}
+
+static void domain_xml_start_input(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    struct domain_xml_device *device = &reader->device;
+    struct domain_hostdev *hostdev = &device->hostdev;
+    const char *type = domain_xml_attribute(attributes, "type");
+
+    if (!type || (strcmp(type, "passthrough") != 0 && strcmp(type, "evdev") != 0))
+        return;
+    device->is_hostdev = true;
+    hostdev->bus = BUS_USB;
+    hostdev->backend = BACKEND_INPUT;
+    snprintf(hostdev->target, sizeof hostdev->target, "%s", type);
+}
+
+static void domain_xml_start_path_source(struct domain_xml_reader *reader,
+                                         const XML_Char **attributes) {
+    struct domain_hostdev *hostdev = &reader->device.hostdev;
+    const char *path =
+        domain_xml_attribute(attributes, hostdev->backend == BACKEND_SERIAL      ? "path"
+                                         : strcmp(hostdev->target, "evdev") == 0 ? "dev"
+                                                                                 : "evdev");
+
+    if (!path || !*path || hostdev->path)
+        return;
+    hostdev->path = memory_strdup(path);
+    reader->device.has_source = true;
+}
+
+/* Which no input device needs: the engine gives one to each of type 'evdev', see backend_input.c.
+ */
+static void domain_xml_start_input_address(struct domain_xml_reader *reader,
+                                           const XML_Char **attributes) {
+    if (domain_xml_attribute_is(attributes, "type", "isa"))
+        domain_xml_part(attributes, "iobase", UINT_MAX, &reader->device.hostdev.target_port);
+}
+
 /* ---- what of the host it names beside the devices that it is given ---- */
 
 static void domain_xml_add_use(struct domain_xml_reader *reader, enum domain_use_kind kind,
@@ -301,6 +370,15 @@ static char *domain_xml_element_text(const struct domain_xml_device *device) {
     return memory_printf("%s%s%s", device->element, *device->label ? " " : "", device->label);
 }
 
+/* The serial port that a <console> names once more, from 1; 0: none. */
+static size_t domain_xml_serial_of(const struct domain *domain, size_t use) {
+    for (size_t i = 0; i < domain->hostdev_count; i++)
+        if (domain->hostdevs[i].backend == BACKEND_SERIAL &&
+            strcmp(domain->hostdevs[i].path, domain->uses[use].name) == 0)
+            return i + 1;
+    return 0;
+}
+
 /* At the end of an element, when its <target> is known. */
 static void domain_xml_name_uses(struct domain_xml_reader *reader) {
     const struct domain_xml_device *device = &reader->device;
@@ -308,7 +386,9 @@ static void domain_xml_name_uses(struct domain_xml_reader *reader) {
 
     for (size_t i = device->first_use; i < domain->use_count; i++) {
         domain->uses[i].element = domain_xml_element_text(device);
-        domain->uses[i].hostdev = device->is_kept ? domain->hostdev_count : 0;
+        domain->uses[i].hostdev = device->is_kept     ? domain->hostdev_count
+                                  : device->is_shadow ? domain_xml_serial_of(domain, i)
+                                                      : 0;
     }
 }
 
@@ -523,6 +603,13 @@ static const struct domain_xml_place {
     {"/domain/devices/interface/actual", domain_xml_start_actual},
     {"/domain/devices/interface/actual/source", domain_xml_start_source},
     {"/domain/devices/interface/actual/source/address", domain_xml_start_source_address},
+    {"/domain/devices/serial", domain_xml_start_serial},
+    {"/domain/devices/serial/target", domain_xml_start_serial_target},
+    {"/domain/devices/serial/source", domain_xml_start_path_source},
+    {"/domain/devices/console/target", domain_xml_start_console_target},
+    {"/domain/devices/input", domain_xml_start_input},
+    {"/domain/devices/input/source", domain_xml_start_path_source},
+    {"/domain/devices/input/address", domain_xml_start_input_address},
     {"/domain/devices/smartcard", domain_xml_start_smartcard},
     {"/domain/devices/*", domain_xml_start_any_device},
     {"/domain/devices/*/target", domain_xml_start_device_target},
@@ -574,7 +661,7 @@ static void domain_xml_end_device(struct domain_xml_reader *reader) {
     struct domain_xml_device *device = &reader->device;
     struct guest *guest = &reader->domain->guest;
 
-    if ((device->is_usb || (device->is_hostdev && device->hostdev.bus == BUS_USB)) &&
+    if ((device->is_usb || (device->is_hostdev && device->hostdev.backend == BACKEND_USB)) &&
         device->place.kind == GUEST_PLACE_NONE)
         device->place.kind = GUEST_PLACE_SOME_USB;
     if (device->is_hostdev && device->has_source)
@@ -585,7 +672,7 @@ static void domain_xml_end_device(struct domain_xml_reader *reader) {
     domain_xml_keep_controller(reader);
     if (device->is_hub)
         guest_add_hub(guest, &device->place);
-    else
+    else if (!device->is_shadow)
         guest_use(guest, &device->place);
     domain_xml_name_uses(reader);
 }

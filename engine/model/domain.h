@@ -23,7 +23,12 @@ struct domain_hostdev {
     char *path; /* the file of the host: "/dev/disk/by-id/..."; NULL: the XML names none */
     char uuid[DOMAIN_UUID_SIZE]; /* of a mediated device, lower case */
     char mac[DOMAIN_MAC_SIZE];   /* of an interface, lower case */
-    char target[32];             /* of a disk in the guest: "vdb" */
+    /* Of a disk in the guest: "vdb"; of a serial port "usb-serial" or "pci-serial"; of an input
+     * device "passthrough" or "evdev". */
+    char target[32];
+    /* Of a serial port: its number in the XML. Of an input device: the ISA address, which only the
+     * engine gives it, see backend_input.c; 0: none. */
+    unsigned target_port;
     char *element;               /* for people: "disk vdb", "serial", "hostdev" */
     struct device_id id;         /* USB: vendor and product, 0:0 when the XML names none */
     unsigned bus_number;         /* USB: 0 when the XML names none */

@@ -1,0 +1,31 @@
+mkdir -m 755 serial
+cat >serial/a.rules <<'END'
+on vm ha started attach 10c4:ea60 as serial
+on vm ha started attach 0403:6011 as serial # four ports
+on vm ha started attach 067b:2303 as serial pci # udev has no link to it
+on vm ha started attach 1a86:7523 as serial # no driver
+on vm ha started attach 1cf1:0030 as serial # the class of its interfaces says which
+on vm ha started attach 046d:c077 as serial # a mouse
+END
+chmod 644 serial/a.rules
+head="<domain type='kvm' id='3'><name>ha</name><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><devices>
+    <controller type='pci' index='0' model='pcie-root'/>"
+port="<controller type='pci' index='1' model='pcie-root-port'/>"
+usb="<controller type='usb' index='0' model='piix3-uhci'/><controller type='usb' index='1' model='qemu-xhci' ports='15'/>"
+printf '%s\n' "$head$port$usb</devices></domain>" >ha.xml
+plan() { virt-rules plan ha started --rules serial --sysroot "$HOSTS/ports" --domain-xml "$@"; }
+plan ha.xml
+plan ha.xml --json | python3 -c '
+import json, sys
+for entry in json.load(sys.stdin)["steps"]:
+    if entry.get("xml"):
+        print(entry["device"]["address"], entry["xml"], sep="\n")'
+
+# No USB controller; none of the ports runs at 12 Mbit/s; fewer ports than ttys; no root port.
+printf '%s\n' "$head<controller type='usb' model='none'/></devices></domain>" >no-usb.xml
+printf '%s\n' "$head<controller type='usb' index='0' model='ehci'/></devices></domain>" >fast.xml
+printf '%s\n' "$head<controller type='usb' index='0' model='qemu-xhci' ports='3'/></devices></domain>" >small.xml
+for vm in no-usb fast small; do
+    echo "== $vm"
+    plan $vm.xml | sed -n '/10c4:ea60/,/a.rules:3/p'
+done
