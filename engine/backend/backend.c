@@ -174,9 +174,11 @@ char *backend_xml(const struct backend_type *type, const struct device *device,
  */
 bool backend_alias_allows(const struct domain_hostdev *hostdev, const struct device *device) {
     struct backend_alias alias;
-    return device->bus == BUS_PCI || !device->device_number ||
-           !backend_read_alias(hostdev, &alias) || !alias.device_number ||
-           alias.device_number == device->device_number;
+    if (device->bus == BUS_PCI || !backend_read_alias(hostdev, &alias))
+        return true;
+    bool is_there = alias.bus != device->bus || strcmp(alias.address, device->address) == 0;
+    return is_there && (!device->device_number || !alias.device_number ||
+                        alias.device_number == device->device_number);
 }
 
 static bool backend_is_element(const struct domain_hostdev *hostdev, const struct device *device,

@@ -99,6 +99,7 @@ static const struct holdings *judge_holdings(struct judge *judge) {
 
 /* What is asked of the holdings. */
 struct judge_question {
+    const struct host *host;
     const struct domain *vm; /* that the device is for */
     const struct device *device;
     const struct backend_type *backend; /* by which; NULL: any */
@@ -111,19 +112,27 @@ static bool judge_is_held_by_other(const struct held_device *held, const void *c
     return held->vm != question->vm && (!shares || held->is_itself);
 }
 
+/* What a device had before it was plugged in again leaves the VM: see plan_unplugged.h. */
+static bool judge_is_of_gone_device(const struct host *host, const struct domain_hostdev *hostdev) {
+    struct backend_alias alias;
+    return backend_read_alias(hostdev, &alias) && !backend_device_of(host, hostdev);
+}
+
 /* The VM gets the elements of the device that it does not have yet. */
 static bool judge_is_held_by_itself(const struct held_device *held, const void *context) {
     const struct judge_question *question = context;
-    bool is_element = held->hostdev && held->hostdev->backend == question->backend->backend &&
-                      backend_is_hostdev(held->hostdev, question->device);
-    return held->vm == question->vm && !is_element && !question->backend->shares_device;
+    const struct domain_hostdev *hostdev = held->hostdev;
+    bool is_element = hostdev && hostdev->backend == question->backend->backend &&
+                      backend_is_hostdev(hostdev, question->device);
+    return held->vm == question->vm && !is_element && !question->backend->shares_device &&
+           !(hostdev && judge_is_of_gone_device(question->host, hostdev));
 }
 
 /* What another VM has of the device. */
 static const struct held_device *judge_held_by_other(struct judge *judge,
                                                      const struct device *device,
                                                      const struct backend_type *backend) {
-    const struct judge_question question = {judge->domain, device, backend};
+    const struct judge_question question = {judge->host, judge->domain, device, backend};
     return holdings_find(judge_holdings(judge), device, judge_is_held_by_other, &question);
 }
 
@@ -259,7 +268,7 @@ static struct verdict judge_holders(struct judge *judge, const struct device *de
                           domain_label(unreadable), unreadable->unreadable),
             memory_printf("it may have the device: see 'virsh dumpxml %s', or stop that VM",
                           domain_label(unreadable)));
-    const struct judge_question question = {judge->domain, device, backend};
+    const struct judge_question question = {judge->host, judge->domain, device, backend};
     held = holdings_find(judge_holdings(judge), device, judge_is_held_by_itself, &question);
     if (held)
         return verdict_refuse(REFUSED_HELD, memory_printf("the VM itself %s", held->text),

@@ -324,8 +324,10 @@ static void its_other_elements(void **state) {
     snprintf(expected, sizeof expected, on, "/dev/serial/by-id/usb-stick", "console");
     assert_has("<console type='dev'><source path='/dev/serial/by-id/usb-stick'/></console>",
                expected);
-    snprintf(expected, sizeof expected, on, "/dev/input/event3", "input");
-    assert_has("<input type='passthrough'><source evdev='/dev/input/event3'/></input>", expected);
+    assert_has(
+        "<input type='passthrough'><source evdev='/dev/input/event3'/></input>",
+        "0000:00:14.0 uses /dev/input/event3 on it (input); 1-1 uses /dev/input/event3 on it "
+        "(input); 1-1.4 has it as input");
     snprintf(expected, sizeof expected, on, "/dev/bus/usb/001/003", "redir");
     assert_has("<redir><source path='/dev/bus/usb/001/003'/></redir>", expected);
     assert_has("<graphics><gl rendernode='/dev/dri/renderD128'/></graphics>",
@@ -369,7 +371,8 @@ static void the_strongest_first(void **state) {
     parse(&vms[0], "<disk type='block'><source dev='/dev/nvme0n1'/></disk>");
     parse(&vms[1], "<hostdev type='pci'><source><address slot='2'/></source></hostdev>");
     find_holdings(&holdings, vms, 2);
-    const struct held_device *held = holdings_find(&holdings, device_at("0000:00:02.0"), NULL, NULL);
+    const struct held_device *held =
+        holdings_find(&holdings, device_at("0000:00:02.0"), NULL, NULL);
     assert_non_null(held);
     assert_true(held->is_itself && held->vm == &vms[1]);
     held = holdings_find(&holdings, device_at("0000:00:02.0"), is_of_another, &vms[1]);
