@@ -1,5 +1,7 @@
 #include "engine/action/action.h"
 
+#include "engine/action/action_instances.h"
+
 #include "engine/plan/choose.h"
 #include "engine/run/run.h"
 #include "engine/run/take.h"
@@ -149,6 +151,9 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         return take_execute(run, entry, task);
     if (action_attach_settles(run, entry, task))
         return RUN_NEXT;
+    if (entry->instance &&
+        ((outcome = run_mdev_create(run, entry, task)) != RUN_NEXT || task->state != TASK_PENDING))
+        return outcome;
     if (with_group && run_group_is_given_up(run, entry)) {
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     } else if (with_group && !run_group_unbind_siblings(run, entry, &failure)) {
@@ -175,6 +180,8 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         outcome = status < 0 ? action_attach_failed(run, entry, task, &error)
                              : action_attach_check(run, entry, task);
     }
+    if (entry->instance && task->state == TASK_FAILED)
+        run_mdev_cleanup(run);
     bool is_busy = run->busy_count > busy;
     if (outcome != RUN_OVER && (is_busy || task->state == TASK_FAILED) &&
         action_attach_has_part(run, entry, task))
@@ -344,9 +351,8 @@ static void action_attach_plan_unit(struct planner *planner, const struct action
     planner_list_finish(&unit);
 }
 
-/* Fewer are free than the target asks for, which `optional` allows. */
-static void action_attach_refuse_too_few(struct planner *planner, const struct action_ref *ref,
-                                         const struct choice *choice) {
+void action_attach_refuse_too_few(struct planner *planner, const struct action_ref *ref,
+                                  const struct choice *choice) {
     bool optional = plan_has_option(ref->action, OPTION_OPTIONAL);
     unsigned wanted = ref->target->count;
     struct plan_entry *entry =
@@ -487,7 +493,9 @@ void action_attach_plan(struct planner *planner, const struct action_ref *ref) {
     planner_list_fold(planner, ref, &devices);
     of_bus -= with_hubs - devices.count;
     if (!action_attach_refuse_same_title(planner, ref, of_bus)) {
-        if (devices.count && ref->target->quantifier == QUANTIFIER_ANY)
+        if (devices.count && backend->shares_device)
+            action_instances_plan(planner, ref, &devices);
+        else if (devices.count && ref->target->quantifier == QUANTIFIER_ANY)
             action_attach_plan_any(planner, ref, &devices);
         else if (devices.count > 1 && ref->target->quantifier == QUANTIFIER_ONE)
             choose_refuse_ambiguous(planner, ref, &devices);

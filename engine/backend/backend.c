@@ -357,8 +357,14 @@ struct device *backend_gone_device(const struct domain_hostdev *hostdev) {
 }
 
 char *backend_hostdev_text(const struct domain_hostdev *hostdev, const struct device *device) {
-    if (device)
-        return device_text(device);
+    char *own = device ? device_text(device) : NULL;
+    if (hostdev->backend == BACKEND_MDEV && !(device && device->instance)) {
+        char *mdev = memory_printf("%s %s", own ? own : "mediated device", hostdev->uuid);
+        free(own);
+        return mdev;
+    }
+    if (own)
+        return own;
     struct device *gone = backend_gone_device(hostdev);
     bool has_id = hostdev->id.vendor || hostdev->id.device;
     char *text = has_id                             ? device_text(gone)

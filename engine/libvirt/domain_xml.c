@@ -442,6 +442,17 @@ static void domain_xml_start_adapter(struct domain_xml_reader *reader,
             domain_xml_number(name + strlen(host), UINT_MAX, &reader->device.adapter.host);
 }
 
+/* libvirt writes the UUID in lower case with dashes; a person need not. */
+static void domain_xml_read_mdev(struct domain_xml_reader *reader, const char *uuid) {
+    struct domain_xml_device *device = &reader->device;
+    domain_xml_add_whole_use(reader, DOMAIN_USE_MDEV, uuid);
+    if (strcmp(device->element, "hostdev") != 0 || !domain_uuid_parse(uuid, device->hostdev.uuid))
+        return;
+    device->is_hostdev = device->has_source = true;
+    device->hostdev.backend = BACKEND_MDEV;
+    device->hostdev.bus = BUS_PCI;
+}
+
 /* The address of a SCSI, mediated or NVMe device. */
 static void domain_xml_read_other_source(struct domain_xml_reader *reader,
                                          const XML_Char **attributes) {
@@ -450,7 +461,8 @@ static void domain_xml_read_other_source(struct domain_xml_reader *reader,
     unsigned bus, target, unit;
     char text[64];
 
-    domain_xml_add_whole_use(reader, DOMAIN_USE_MDEV, domain_xml_attribute(attributes, "uuid"));
+    if (domain_xml_attribute(attributes, "uuid"))
+        domain_xml_read_mdev(reader, domain_xml_attribute(attributes, "uuid"));
     if (device->adapter.is_there && domain_xml_part(attributes, "bus", UINT_MAX, &bus) &&
         domain_xml_part(attributes, "target", UINT_MAX, &target) &&
         domain_xml_part(attributes, "unit", UINT_MAX, &unit)) {

@@ -96,6 +96,23 @@ void device_add_mdev(struct device *device, char *uuid, char *type) {
     device->mdevs[device->mdev_count++] = (struct device_mdev){uuid, type};
 }
 
+static void device_finish_mdevs(struct device *device) {
+    for (size_t i = 0; i < device->mdev_count; i++) {
+        free(device->mdevs[i].uuid);
+        free(device->mdevs[i].type);
+    }
+    free(device->mdevs);
+    device->mdevs = NULL;
+    device->mdev_count = 0;
+}
+
+void device_make_instance(struct device *device, const char *uuid, char *type) {
+    device_finish_mdevs(device);
+    device_add_mdev(device, memory_strdup(uuid), type);
+    free(device->instance);
+    device->instance = memory_strdup(uuid);
+}
+
 size_t device_file_count(const struct device *device, enum device_file_kind kind) {
     size_t count = 0;
     for (size_t i = 0; i < device->file_count; i++)
@@ -181,6 +198,7 @@ struct device device_copy(const struct device *device) {
     }
     result.above = memory_copy(device->above);
     result.controller = memory_copy(device->controller);
+    result.instance = memory_copy(device->instance);
     result.use = memory_copy(device->use);
     result.use_hint = memory_copy(device->use_hint);
     result.vm_use = memory_copy(device->vm_use);
@@ -205,11 +223,7 @@ static void device_finish_lists(struct device *device) {
         free(device->mdev_types[i].label);
     }
     free(device->mdev_types);
-    for (size_t i = 0; i < device->mdev_count; i++) {
-        free(device->mdevs[i].uuid);
-        free(device->mdevs[i].type);
-    }
-    free(device->mdevs);
+    device_finish_mdevs(device);
 }
 
 void device_finish(struct device *device) {
@@ -218,6 +232,7 @@ void device_finish(struct device *device) {
         device_finish(device->physical_function);
     free(device->physical_function);
     free(device->above);
+    free(device->instance);
     free(device->address);
     free(device->name);
     free(device->driver);
@@ -239,7 +254,8 @@ void device_finish(struct device *device) {
 char *device_text(const struct device *device) {
     if (device->bus == BUS_SCSI)
         return memory_strdup(device->address);
-    return memory_printf("%s %04x:%04x", device->address, device->id.vendor, device->id.device);
+    return memory_printf("%s %04x:%04x%s%s", device->address, device->id.vendor, device->id.device,
+                         device->instance ? " " : "", device->instance ? device->instance : "");
 }
 
 bool device_id_is(struct device_id one, struct device_id other) {

@@ -145,6 +145,9 @@ struct device {
     size_t mdev_type_count;
     struct device_mdev *mdevs; /* in the order of their UUIDs */
     size_t mdev_count;
+    /* Of a value that stands for one mediated device of this one, the only one in `mdevs`: its
+     * UUID; else NULL. */
+    char *instance;
     /* USB: what libvirt calls bus and device; they change at each plug. SCSI: those of the USB
      * device that it is on. */
     unsigned bus_number;
@@ -188,6 +191,8 @@ struct device_file *device_add_file(struct device *device, enum device_file_kind
 /* Take the texts. */
 void device_add_mdev_type(struct device *device, char *name, char *label, unsigned available);
 void device_add_mdev(struct device *device, char *uuid, char *type);
+/* From here on it stands for that mediated device alone. Takes the type, NULL: unknown. */
+void device_make_instance(struct device *device, const char *uuid, char *type);
 
 /* How many files of that kind it has, and the one with that number, counted from 0, or NULL. */
 size_t device_file_count(const struct device *device, enum device_file_kind kind);
@@ -201,7 +206,7 @@ bool device_file_has_path(const struct device_file *file, const char *path);
 const struct device_mdev_type *device_find_mdev_type(const struct device *device, const char *name);
 
 /* By what people, the log and the state know it: "0000:03:00.0 1ac1:089a"; of a SCSI device its
- * address, "3:0:0:1". The caller frees it. */
+ * address, "3:0:0:1"; of a mediated device "0000:06:00.0 10de:1eb8 UUID". The caller frees it. */
 char *device_text(const struct device *device);
 
 /* What a SCSI device is: "disk", "tape", "medium changer"; borrowed. */

@@ -111,3 +111,10 @@ size_t domain_pick(const struct domain *list, size_t count, const char *text,
 bool domain_is_called(const struct domain *domain, const char *text) {
     return domain_fits(domain, text) != FIT_NOT;
 }
+
+bool domain_has_mdev(const struct domain *domain, const char *uuid) {
+    for (size_t i = 0; i < domain->hostdev_count; i++)
+        if (domain->hostdevs[i].backend == BACKEND_MDEV && !strcmp(domain->hostdevs[i].uuid, uuid))
+            return true;
+    return false;
+}

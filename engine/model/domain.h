@@ -111,6 +111,9 @@ bool domain_uuid_parse(const char *text, char uuid[DOMAIN_UUID_SIZE]);
 size_t domain_pick(const struct domain *list, size_t count, const char *text,
                    const struct domain **first, const struct domain **second);
 
+/* Whether the domain has the mediated device of that UUID, in lower case. */
+bool domain_has_mdev(const struct domain *domain, const char *uuid);
+
 /* True when `text` equals the domain's name, title or UUID (in any case, dashes or not). */
 bool domain_is_called(const struct domain *domain, const char *text);
 

@@ -25,6 +25,11 @@ struct verdict choose_judge(struct planner *planner, const struct action_ref *re
                             const struct device *device) {
     if (planner_is_assigned(planner, ref->action, device))
         return (struct verdict){0};
+    if (*planner_mark(planner, device) & MARK_SHARED)
+        return verdict_refuse(REFUSED_HELD,
+                              memory_strdup("another rule gives the VM a mediated device of it"),
+                              memory_strdup("keep one of the two rules: for the device, or for "
+                                            "mediated devices of it"));
     struct backend_options options = choose_options(planner, ref, device);
     struct verdict verdict =
         judge_device(&planner->judge, device, backend_type(ref->action->backend), &options,

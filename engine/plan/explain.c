@@ -293,7 +293,8 @@ static bool explain_is_gone(const struct plan_entry *entry, const struct device 
 /* An entry without a device, such as an ambiguous one, is about every device that the target means.
  */
 static bool explain_concerns(const struct plan_entry *entry, const struct device *device) {
-    if (!device || !entry->target || entry->device == device)
+    if (!device || !entry->target || entry->device == device ||
+        (entry->instance && device_is_same(entry->instance, device)))
         return true;
     if (entry->unplugged)
         return explain_is_gone(entry, device);
@@ -318,8 +319,10 @@ static char *explain_without_entry(const struct explainer *explainer,
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_entry *entry = &plan->entries[i];
-        if (entry->device != explained->device || entry->kind == PLAN_REFUSED ||
-            plan_verb(entry) != explained->action->verb)
+        bool is_same = entry->instance
+                           ? explained->device && device_is_same(entry->instance, explained->device)
+                           : entry->device == explained->device;
+        if (!is_same || entry->kind == PLAN_REFUSED || plan_verb(entry) != explained->action->verb)
             continue;
         char *rule = plan_rule_text(entry);
         char *text = entry->action == explained->action

@@ -78,6 +78,9 @@ void plan_finish(struct plan *plan) {
         if (entry->unplugged)
             device_finish(entry->unplugged);
         free(entry->unplugged);
+        if (entry->instance)
+            device_finish(entry->instance);
+        free(entry->instance);
         free(entry->target_text);
         for (size_t j = 0; j < entry->element_count; j++)
             free(entry->elements[j]);

@@ -45,6 +45,9 @@ struct plan_entry {
     /* `device` of a step that detaches what was unplugged from the host: built from the VM's XML,
      * with "bus/device" as its address; else NULL. */
     struct device *unplugged;
+    /* `device` of an entry that is about one mediated device: a copy of the host's device that
+     * stands for it alone, see struct device; else NULL. */
+    struct device *instance;
     /* Of a step: the VM that has the device now, whose guest is asked to release it first; NULL: no
      * VM has it. One of the request's `others`. */
     const struct domain *take_from;

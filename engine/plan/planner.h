@@ -11,6 +11,7 @@ enum planner_mark {
     MARK_ATTACH = 1, /* an entry attaches it, or says that the VM has it */
     MARK_DETACH = 2, /* an entry detaches it */
     MARK_CHOSEN = 4, /* `any` has chosen it, and is not complete */
+    MARK_SHARED = 8, /* an entry gives the VM a mediated device of it */
 };
 
 struct planner {

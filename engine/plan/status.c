@@ -70,6 +70,8 @@ static bool status_is_about(const struct vm_state_result *result, const struct s
         return true;
     if (row->wanted && !strcmp(result->device, row->wanted))
         return true;
+    if (row->instance)
+        return false; /* the device may have others, by the same rule */
     size_t length = row->device ? strlen(row->device->address) : 0;
     return length && !strncmp(result->device, row->device->address, length) &&
            result->device[length] == ' ' && rule && result->rule && !strcmp(result->rule, rule);
@@ -141,6 +143,13 @@ static struct status_row *status_add_row(const struct maker *maker) {
     struct status_row *row = &vm->rows[vm->count++];
     *row = (struct status_row){.state = STATE_OFF};
     return row;
+}
+
+/* A mediated device: a copy of its device that stands for it alone. */
+static void status_set_instance(struct status_row *row, const struct device *device) {
+    row->instance = memory_zalloc(sizeof *row->instance);
+    *row->instance = device_copy(device);
+    row->device = row->instance;
 }
 
 static void status_set_attached(struct status_row *row, const struct past *past) {
@@ -259,6 +268,8 @@ static void status_set_state(const struct maker *maker, struct status_row *row,
 static void status_add_entry(const struct maker *maker, const struct plan_entry *entry) {
     struct status_row *row = status_add_row(maker);
     row->device = entry->device;
+    if (entry->instance)
+        status_set_instance(row, entry->instance);
     row->rule = entry->rule;
     row->action = entry->action;
     row->wanted = memory_copy(entry->target_text);
@@ -270,7 +281,8 @@ static void status_add_entry(const struct maker *maker, const struct plan_entry 
 
 static bool status_has_row(const struct status_vm *vm, const struct domain_hostdev *hostdev) {
     for (size_t i = 0; i < vm->count; i++)
-        if (vm->rows[i].device && backend_is_hostdev(hostdev, vm->rows[i].device))
+        if (vm->rows[i].device && backend_is_hostdev(hostdev, vm->rows[i].device) &&
+            (hostdev->backend != BACKEND_MDEV || vm->rows[i].instance))
             return true;
     return false;
 }
@@ -280,6 +292,8 @@ static bool status_has_row(const struct status_vm *vm, const struct domain_hostd
 static bool status_is_shown(const struct maker *maker, const struct domain_hostdev *hostdev) {
     const struct vm_state *vm_state = &maker->vm->vm_state;
     struct backend_alias alias;
+    if (hostdev->backend == BACKEND_MDEV)
+        return vm_state_find_mdev(vm_state, hostdev->uuid);
     if (!hostdev->path || backend_read_alias(hostdev, &alias))
         return true;
     char *text = backend_hostdev_text(hostdev, backend_device_of(maker->request->host, hostdev));
@@ -301,6 +315,10 @@ static void status_add_hostdevs(const struct maker *maker) {
         struct status_row *row = status_add_row(maker);
         row->hostdev = hostdev;
         row->device = backend_device_of(maker->request->host, hostdev);
+        if (hostdev->backend == BACKEND_MDEV && row->device) {
+            status_set_instance(row, row->device);
+            device_make_instance(row->instance, hostdev->uuid, NULL);
+        }
         status_set_state(maker, row, NULL);
         if (row->device)
             continue;
@@ -388,6 +406,9 @@ static void status_finish_vm(struct status_vm *vm) {
         free(vm->rows[i].wanted);
         free(vm->rows[i].error);
         free(vm->rows[i].hint);
+        if (vm->rows[i].instance)
+            device_finish(vm->rows[i].instance);
+        free(vm->rows[i].instance);
     }
     free(vm->rows);
     free(vm->calls);

@@ -25,6 +25,7 @@ enum device_state {
 
 struct status_row {
     enum device_state state;
+    struct device *instance; /* owns `device` of one mediated device; else NULL */
     /* NULL: none was found, or it has left the host and only `hostdev` knows it. */
     const struct device *device;
     const struct domain_hostdev *hostdev; /* of a device that no rule wants; else NULL */

@@ -391,8 +391,10 @@ void restore_driver_end_vm(struct run *run) {
     if (found && (!is_over || (state.unbound_count && !run_load_host(run)))) {
         vm_state_finish(&state);
     } else {
-        if (found)
+        if (found) {
             restore_driver_give_all_back(run, &state);
+            run_mdev_end_vm(run, &state);
+        }
         vm_state_end(&state); /* also what is of an earlier boot, or damaged */
         host_finish(&run->host);
         run_log_save(run, &state);

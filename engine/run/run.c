@@ -26,6 +26,11 @@ static void run_wait_for(struct run *run, int64_t time) {
 
 /* --- tasks */
 
+/* One device may have several mediated devices for the VM. */
+static const char *run_key_of(const struct device *device) {
+    return !device ? "" : device->instance ? device->instance : device->address;
+}
+
 static struct task *run_search_task(const struct run *run, const struct plan_entry *entry,
                                     const char *address) {
     for (struct task *task = run->tasks; task; task = task->next)
@@ -36,7 +41,7 @@ static struct task *run_search_task(const struct run *run, const struct plan_ent
 }
 
 struct task *run_task(struct run *run, const struct plan_entry *entry) {
-    const char *address = entry->device ? entry->device->address : "";
+    const char *address = run_key_of(entry->device);
     struct task *task = run_search_task(run, entry, address);
     if (task)
         return task;
@@ -52,7 +57,7 @@ struct task *run_task(struct run *run, const struct plan_entry *entry) {
 
 struct task *run_find_task(const struct run *run, const struct plan_entry *entry,
                            const struct device *device) {
-    return run_search_task(run, entry, device->address);
+    return run_search_task(run, entry, run_key_of(device));
 }
 
 bool run_try_later(struct run *run, struct task *task) {
@@ -333,15 +338,17 @@ enum vm_has run_vm_has(struct run *run, const struct plan_entry *entry) {
 
 enum run_outcome run_finish_attach(struct run *run, const struct plan_entry *entry,
                                    struct task *task) {
-    const char *driver = entry->device->driver;
+    const struct device *device = entry->device;
+    const char *driver = device->driver;
     char *message =
         task->released
             ? memory_printf("%s (again: the guest released it while booting)", entry->device->name)
         : task->reply_lost
             ? memory_printf("%s (libvirt's reply was lost, but the VM has the device)",
                             entry->device->name)
-        : driver ? memory_printf("%s (host driver was %s)", entry->device->name, driver)
-                 : memory_printf("%s (no host driver was bound)", entry->device->name);
+        : device->instance ? memory_strdup(device->name)
+        : driver           ? memory_printf("%s (host driver was %s)", entry->device->name, driver)
+                           : memory_printf("%s (no host driver was bound)", entry->device->name);
     if (entry->note)
         memory_append(&message, "; %s", entry->note);
     run_finish_task(run, entry, task, RESULT_ATTACHED, message, NULL);
@@ -439,7 +446,7 @@ static bool run_may_appear(struct run *run, const struct plan_entry *entry, int6
 static void run_choose_detached(struct run *run) {
     for (size_t i = 0; i < run->plan.count; i++) {
         const struct plan_entry *entry = &run->plan.entries[i];
-        const char *address = entry->device ? entry->device->address : "";
+        const char *address = run_key_of(entry->device);
         bool is_late = false;
         if (entry->unplugged || entry->action->verb != VERB_DETACH ||
             run_search_task(run, entry, address))
@@ -593,6 +600,8 @@ static enum run_outcome run_pass(struct run *run) {
             run->phase =
                 outcome == RUN_NEXT && run->wake == INT64_MAX ? RUN_RECHECKING : RUN_WORKING;
     }
+    if (outcome == RUN_OVER && !run->must_reconnect)
+        run_mdev_cleanup(run);
     plan_finish(&run->plan);
     host_finish(&run->host);
     domain_list_finish(&run->others);

@@ -299,6 +299,17 @@ void restore_driver_all(struct run *run);
 /* When the VM has ended: what it left is given back, and its state is forgotten. */
 void restore_driver_end_vm(struct run *run);
 
+/* --- run_mdev.c: mediated devices that are created for the VM */
+
+/* Before the entry's mediated device is attached: creates it, and notes it in the VM's state
+ * before. RUN_NEXT with a task that is pending: it is there. */
+enum run_outcome run_mdev_create(struct run *run, const struct plan_entry *entry,
+                                 struct task *task);
+/* Removes those that the VM does not have. The caller has the VM's lock. */
+void run_mdev_cleanup(struct run *run);
+/* The same when the VM has ended, of its state. */
+void run_mdev_end_vm(struct run *run, struct vm_state *state);
+
 /* --- run_migration.c: a VM whose memory comes from another host, a file or a snapshot */
 
 /* Asks libvirt how the VM came to run, and notes in `run` when it was migrated. */

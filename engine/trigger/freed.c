@@ -23,7 +23,9 @@ enum {
 static const struct device *freed_device_of_text(const struct host *host, const char *text) {
     for (size_t i = 0; text && i < host->count; i++) {
         char *name = device_text(&host->devices[i]);
-        bool is = !strcmp(name, text);
+        size_t length = strlen(name);
+        /* The UUID of a mediated device may follow. */
+        bool is = !strncmp(name, text, length) && (!text[length] || text[length] == ' ');
         free(name);
         if (is)
             return &host->devices[i];
@@ -214,13 +216,22 @@ static bool freed_list_vms(const struct freed *freed, const struct freed_note *n
     return false;
 }
 
+/* Another mediated device of the same device is no reason not to notify. */
+static bool freed_has_itself(const struct domain *vm, const struct device *device) {
+    const struct domain_hostdev *one = NULL;
+    while ((one = backend_next_hostdev(vm, device, one)) &&
+           backend_type(one->backend)->shares_device)
+        ;
+    return one;
+}
+
 /* By whatever backend. */
 static bool freed_vm_has(const struct domain *vm, const struct host *host,
                          const struct device *device) {
-    bool has = backend_hostdev_of(vm, device);
+    bool has = freed_has_itself(vm, device);
     for (size_t i = 0; i < host->count && !has; i++)
-        has = freed_is_related(&host->devices[i], device) &&
-              backend_hostdev_of(vm, &host->devices[i]);
+        has =
+            freed_is_related(&host->devices[i], device) && freed_has_itself(vm, &host->devices[i]);
     return has;
 }
 

@@ -3,6 +3,7 @@
 #include "engine/backend/backend.h"
 #include "engine/host/driver.h"
 #include "engine/model/address.h"
+#include "engine/run/run.h"
 #include "engine/state/freed_note.h"
 #include "engine/trigger/freed.h"
 #include "lexer/memory.h"
@@ -232,6 +233,28 @@ static void manual_detach_note_returned(const struct manual_detach *detach) {
     vm_state_finish(&state);
 }
 
+/* What was created for the VM goes with it. */
+static void manual_detach_remove_mdevs(const struct manual_detach *detach) {
+    const struct manual_detach_request *request = detach->request;
+    const struct event event = {
+        .name = EVENT_STARTED, .domain = &detach->vm.domain, .settled = true};
+    const struct run_config config = {.event = &event,
+                                      .host_source = request->host_source,
+                                      .state = request->state,
+                                      .log = request->log,
+                                      .command = "detach",
+                                      .clock = request->clock};
+    struct run run;
+    if (!request->state || detach->hostdev->backend != BACKEND_MDEV)
+        return;
+    run_init(&run, &config);
+    run.virt = request->virt;
+    run.vm_start = detach->vm.vm_start;
+    run.locked = true;
+    run_mdev_cleanup(&run);
+    run_finish(&run);
+}
+
 static enum guest_answer manual_detach_ask_guest(const struct manual_detach *detach,
                                                  struct virt_error *error) {
     const struct manual_detach_request *request = detach->request;
@@ -258,6 +281,7 @@ bool manual_detach_execute(struct manual_detach *detach) {
     if (answer == GUEST_RELEASED) {
         manual_detach_note_lost(detach);
         manual_detach_note_returned(detach);
+        manual_detach_remove_mdevs(detach);
     } else if ((answer == GUEST_NOT_ASKED && error.kind != VIRT_NO_REPLY) ||
                answer == GUEST_REFUSED) {
         manual_detach_note(detach, false);

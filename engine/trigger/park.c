@@ -26,10 +26,33 @@ static bool park_selects(const struct rule *rule, const struct park_device *devi
     return false;
 }
 
+/* One that a rule had created, or that a rule names; the VM's definition may have others of the
+ * same device. */
+static bool park_has_mdev_rule(const struct park *park, const struct domain_hostdev *hostdev) {
+    const struct program *program = park->request->program;
+    char uuid[DOMAIN_UUID_SIZE];
+    if (vm_state_find_mdev(&park->state, hostdev->uuid))
+        return true;
+    for (size_t i = 0; i < program->rule_count; i++) {
+        if (!match_vms(program->rules[i]->vms, &park->event))
+            continue;
+        for (const struct action *action = program->rules[i]->actions; action;
+             action = action->next) {
+            const struct action_option *named =
+                syntax_find_option(action->options, OPTION_MDEV_UUID);
+            if (named && domain_uuid_parse(named->text, uuid) && !strcmp(uuid, hostdev->uuid))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* At whatever event. Of a device that the host has lost little is known. */
 static bool park_has_rule(const struct park *park, const struct park_device *device) {
     const struct program *program = park->request->program;
     const struct domain_hostdev *hostdev = device->hostdev;
+    if (hostdev->backend == BACKEND_MDEV)
+        return park_has_mdev_rule(park, hostdev);
     if (!device->device)
         return match_attach_action(program, &park->event,
                                    &(struct device){.bus = hostdev->bus,
@@ -119,9 +142,11 @@ static void park_find_devices(struct park *park) {
     for (size_t i = 0; i < park->count; i++) {
         struct park_device *device = &park->devices[i];
         const struct device *rest = running_vm_group_rest(&park->vm, device->device);
-        device->is_given = park_may_be_ours(device->hostdev) &&
-                           (park_has_rule(park, device) || park_was_attached(park, device) ||
-                            park_is_claimed(park, device) || park_comes_with_group(park, device));
+        device->is_given =
+            park_may_be_ours(device->hostdev) &&
+            (park_has_rule(park, device) || park_was_attached(park, device) ||
+             (device->hostdev->backend != BACKEND_MDEV &&
+              (park_is_claimed(park, device) || park_comes_with_group(park, device))));
         device->first = i;
         for (size_t j = i; j-- > 0;)
             if (park->devices[j].is_given == device->is_given &&
@@ -383,6 +408,7 @@ static void park_restore_drivers(struct park *park, struct run *run) {
             restore_driver_note_left(run, device);
     }
     restore_driver_all(run);
+    run_mdev_cleanup(run);
 }
 
 /* For a command line: the title, unless a shell would not take it as one word. */

@@ -120,6 +120,8 @@ bool running_vm_is_same_device(const struct running_vm *vm, const struct domain_
                                const struct domain_hostdev *other) {
     const struct device *device = backend_device_of(&vm->host, one);
     struct backend_alias alias, other_alias;
+    if (backend_type(one->backend)->shares_device) /* each is a device of its own */
+        return one == other;
     if (one->backend != other->backend || device != backend_device_of(&vm->host, other))
         return false;
     return device || (backend_read_alias(one, &alias) && backend_read_alias(other, &other_alias) &&

@@ -127,7 +127,7 @@ static void reads_hostdevs(void **state) {
 
     (void)state;
     parse(&domain, live);
-    assert_int_equal(domain.hostdev_count, 3);
+    assert_int_equal(domain.hostdev_count, 4);
     assert_int_equal(domain.hostdevs[0].bus, BUS_PCI);
     assert_string_equal(domain.hostdevs[0].address, "0000:08:10.2");
     assert_string_equal(domain.hostdevs[0].alias, "hostdev1");
@@ -140,6 +140,10 @@ static void reads_hostdevs(void **state) {
     assert_int_equal(domain.hostdevs[2].bus_number, 1);
     assert_int_equal(domain.hostdevs[2].device_number, 4);
     assert_string_equal(domain.hostdevs[2].alias, "");
+    assert_int_equal(domain.hostdevs[3].backend, BACKEND_MDEV);
+    assert_string_equal(domain.hostdevs[3].uuid, "c2177883-f1bb-47f0-914d-32a22e3a8804");
+    assert_true(domain_has_mdev(&domain, "c2177883-f1bb-47f0-914d-32a22e3a8804"));
+    assert_false(domain_has_mdev(&domain, "c2177883-f1bb-47f0-914d-32a22e3a8805"));
     domain_finish(&domain);
 }
 
