@@ -12,6 +12,7 @@
 
 #define FRAMEBUFFERS "sys/class/graphics"
 #define CONSOLES "sys/class/vtconsole"
+#define CONNECTORS "sys/class/drm"
 #define USB "sys/bus/usb/devices"
 
 enum { LAST_LETTER = 31 }; /* a keyboard has the keys 1 to 31, as udev's input_id takes it */
@@ -130,7 +131,8 @@ static bool console_is_on_boot_display(const struct display *display, size_t dev
 }
 
 /* The terminals are on the boot display's framebuffer, or else on the first one. */
-static void console_add_other_display(struct usage *usage, const struct display *display) {
+static void console_add_other_display(const struct usage *usage, const struct display *display,
+                                      struct device_set *shown) {
     const struct console_list *list = &display->framebuffers;
 
     if (!list->count || display->is_on_firmware || !display->is_framebuffer_bound)
@@ -139,25 +141,36 @@ static void console_add_other_display(struct usage *usage, const struct display 
         for (size_t j = 0; j < list->items[i].devices.count; j++)
             if (usage->host->devices[list->items[i].devices.items[j]].boot_vga)
                 return;
-    for (size_t i = 0; i < list->items[0].devices.count; i++)
-        usage_add(usage, list->items[0].devices.items[i], USE_DISPLAY, display->terminal,
-                  "shows its console on it (%s)", list->items[0].name);
+    device_set_add_all(shown, &list->items[0].devices);
+}
+
+static void console_read_display(struct usage *usage, struct display *display) {
+    console_read_framebuffers(usage, display);
+    console_read_terminals(usage, display);
+    if (!display->knows_text)
+        console_read_kernel_consoles(usage, display);
+}
+
+static void console_finish_display(struct display *display) {
+    free(display->terminal);
+    console_finish(&display->framebuffers);
 }
 
 void console_find_displays(struct usage *usage) {
     struct display display = {0};
+    struct device_set other = {0};
 
-    console_read_framebuffers(usage, &display);
-    console_read_terminals(usage, &display);
-    if (!display.knows_text)
-        console_read_kernel_consoles(usage, &display);
+    console_read_display(usage, &display);
     for (size_t i = 0; i < usage->host->count; i++)
         if (usage->host->devices[i].boot_vga && console_is_on_boot_display(&display, i))
             usage_add(usage, i, USE_DISPLAY, display.terminal,
                       "shows its console on it (boot display)");
-    console_add_other_display(usage, &display);
-    free(display.terminal);
-    console_finish(&display.framebuffers);
+    console_add_other_display(usage, &display, &other);
+    for (size_t i = 0; i < other.count; i++)
+        usage_add(usage, other.items[i], USE_DISPLAY, display.terminal,
+                  "shows its console on it (%s)", display.framebuffers.items[0].name);
+    device_set_finish(&other);
+    console_finish_display(&display);
 }
 
 /* ---- The keyboards ---- */
@@ -267,17 +280,62 @@ static bool console_has_all(const struct console_list *keyboards, size_t device)
     return keyboards->count > 0;
 }
 
-/* A controller or hub that all keyboards are connected to. A keyboard itself may be attached to a
- * VM: that is what its rule says. */
+/* "card0-HDMI-A-1": "connected", "disconnected", or "unknown". A driver that is none of DRM's tells
+ * nothing. */
+static bool console_has_monitor(const struct usage *usage) {
+    struct names names = tree_list(usage->tree, CONNECTORS);
+    size_t connectors = 0, without = 0;
+
+    for (size_t i = 0; i < names.count; i++) {
+        if (!strchr(names.items[i], '-'))
+            continue;
+        char *directory = memory_printf(CONNECTORS "/%s", names.items[i]);
+        char *status = tree_attribute(usage->tree, directory, "status");
+        connectors++;
+        without += status && strcmp(status, "disconnected") == 0;
+        free(status);
+        free(directory);
+    }
+    tree_finish_names(&names);
+    return !connectors || without < connectors;
+}
+
+/* Whether somebody may sit at the host: it shows its console on a display, and no driver says that
+ * there is no monitor. */
+static bool console_is_seen(struct usage *usage) {
+    struct display display = {0};
+    struct device_set other = {0};
+    bool is_shown = false;
+
+    console_read_display(usage, &display);
+    for (size_t i = 0; i < usage->host->count; i++)
+        is_shown |= usage->host->devices[i].boot_vga && console_is_on_boot_display(&display, i);
+    console_add_other_display(usage, &display, &other);
+    is_shown |= other.count > 0;
+    device_set_finish(&other);
+    console_finish_display(&display);
+    return is_shown && console_has_monitor(usage);
+}
+
+/* A controller or hub that all keyboards are connected to, and the last keyboard of a host that
+ * somebody may sit at: a keyboard on a host without a display is for VMs. */
 void console_find_keyboards(struct usage *usage) {
     struct console_list keyboards = {0};
 
     console_read_usb_keyboards(usage, &keyboards);
     console_read_input_devices(usage, &keyboards);
+    bool is_seen = keyboards.count && console_is_seen(usage);
+    usage->host->keyboards = is_seen ? keyboards.count : 0;
     for (size_t i = 0; i < usage->host->count; i++) {
-        if (!console_has_all(&keyboards, i) ||
-            console_has_item(&keyboards, usage->host->devices[i].address))
+        struct device *device = &usage->host->devices[i];
+        bool is_keyboard = console_has_item(&keyboards, device->address);
+        device->is_console_keyboard = is_keyboard && is_seen;
+        if (!console_has_all(&keyboards, i) || (is_keyboard && !is_seen))
             continue;
+        if (is_keyboard) {
+            usage_add(usage, i, USE_ONLY_KEYBOARD, "", "has no other keyboard for its console");
+            continue;
+        }
         char *names = NULL;
         size_t size = 0;
         FILE *stream = memory_stream(&names, &size);

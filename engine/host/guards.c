@@ -18,7 +18,8 @@ enum {
     CLASS_USB_CONTROLLER = 0x0C03,
     USB_CLASS_COMMUNICATION = 0x02,
     USB_CLASS_STORAGE = 0x08,
-    USB_CLASS_WIRELESS = 0xE0
+    USB_CLASS_WIRELESS = 0xE0,
+    USB_CLASS_KEYBOARD = 0x030101
 };
 
 /* It is bound to a driver of the host, so that the host may use it. */
@@ -55,9 +56,13 @@ static bool guards_may_be_display(const struct device *device) {
             guards_is_on_host(device));
 }
 
+/* A controller, or a keyboard of the boot protocol. */
 static bool guards_may_have_keyboards(const struct device *device) {
-    return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER &&
-           guards_is_on_host(device);
+    bool may = device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER;
+
+    for (size_t i = 0; i < device->interface_count; i++)
+        may |= device->interfaces[i].class_code == USB_CLASS_KEYBOARD;
+    return may && guards_is_on_host(device);
 }
 
 /* A SCSI device can be used through its generic file without any driver. */

@@ -126,6 +126,10 @@ struct host {
     /* The kernel shows all of its USB: at least a root hub, which is not among `devices`, and
      * nothing that cannot be read. */
     bool has_usb;
+    /* With which somebody can work at the host's console: those of `devices` have
+     * `is_console_keyboard`, others are built in. The last one is in use by the host. 0: nobody
+     * sees that console. */
+    size_t keyboards;
 };
 
 /* Ends a snapshot; one of zero bytes too. */

@@ -26,6 +26,7 @@ static const char *const how_to_end[] = {
     [USE_FUNCTIONS] = "remove them: 'echo 0 >/sys/bus/pci/devices/%s/sriov_numvfs'",
     [USE_DISPLAY] = "take the console off it: 'echo 0 >/sys/class/vtconsole/%s/bind'",
     [USE_KEYBOARD] = "plug a keyboard into another USB controller",
+    [USE_ONLY_KEYBOARD] = "plug in another keyboard that the host keeps",
 };
 
 void usage_add(struct usage *usage, size_t device, enum usage_rank rank, const char *what,

@@ -20,7 +20,8 @@ enum usage_rank {
     USE_ADDRESS,
     USE_FUNCTIONS,
     USE_DISPLAY,
-    USE_KEYBOARD
+    USE_KEYBOARD,
+    USE_ONLY_KEYBOARD
 };
 
 struct usage_item {

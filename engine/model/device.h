@@ -128,9 +128,10 @@ struct device {
     enum pci_header header; /* PCI only */
     enum pci_kind kind;     /* PCI only: has it an Express capability? */
     bool boot_vga;
-    char *reset_methods; /* "flr bus"; NULL when unknown */
-    char *power_state;   /* "D0"; NULL when unknown */
-    char *physical;      /* of a virtual function the address of its physical one; else NULL */
+    bool is_console_keyboard; /* see `keyboards` of struct host */
+    char *reset_methods;      /* "flr bus"; NULL when unknown */
+    char *power_state;        /* "D0"; NULL when unknown */
+    char *physical;           /* of a virtual function the address of its physical one; else NULL */
     /* What is known of that physical function, without the host's use of it; NULL: it is not among
      * the host's devices. */
     struct device *physical_function;
