@@ -67,21 +67,25 @@ static int command_plug_uevent_by_hand(const struct plug_options *options, struc
                              options->action);
     if (!address_normalise(options->device, address, sizeof address))
         return command_usage(options->line.command,
-                             "'%s' is neither a PCI address (03:00.0) nor a USB port (1-1.4)",
+                             "'%s' is not a PCI address (03:00.0), a USB port (1-1.4), or a SCSI "
+                             "address (3:0:0:0)",
                              options->device);
     if (options->id && !device_id_parse(options->id, &id))
         return command_usage(options->line.command, "'%s' is not an id, such as 1a6e:089a",
                              options->id);
     *uevent = (struct uevent){.removed = removed};
-    uevent->device = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
-                                     .address = memory_strdup(address),
+    uevent->device = (struct device){.address = memory_strdup(address),
                                      .name = memory_strdup(address),
                                      .iommu_group = -1,
-                                     .numa_node = -1};
+                                     .numa_node = -1,
+                                     .vf_number = -1,
+                                     .scsi_type = SCSI_UNKNOWN};
+    device_bus_of_address(address, &uevent->device.bus);
     int status = command_plug_find_device(options, uevent);
     if (options->id)
         uevent->device.id = id;
-    if (status == EXIT_FINE && !uevent->device.id.vendor && !uevent->device.id.device)
+    if (status == EXIT_FINE && uevent->device.bus != BUS_SCSI && !uevent->device.id.vendor &&
+        !uevent->device.id.device)
         return command_usage(options->line.command,
                              "it is not known which device was at '%s': add its id, as in "
                              "'plug remove 1-1.4 1a6e:089a'",

@@ -194,12 +194,15 @@ static bool plan_context_name_gone_device(struct plan_context *context) {
     bool is_id = device_id_parse(word, &id);
     if (!is_address && !is_id)
         return false;
-    context->gone = (struct device){.bus = strchr(address, ':') ? BUS_PCI : BUS_USB,
+    context->gone = (struct device){.bus = BUS_USB,
                                     .address = memory_strdup(address),
                                     .id = id,
                                     .name = memory_strdup("(unplugged)"),
                                     .iommu_group = -1,
-                                    .numa_node = -1};
+                                    .numa_node = -1,
+                                    .vf_number = -1,
+                                    .scsi_type = SCSI_UNKNOWN};
+    device_bus_of_address(address, &context->gone.bus);
     context->event.device = &context->gone;
     return true;
 }

@@ -41,8 +41,8 @@ static char *uevent_address_of(const char *const *variables, enum bus bus) {
         name = uevent_value_of(variables, "PCI_SLOT_NAME");
     if (!name || !address_normalise(name, address, sizeof address))
         return NULL;
-    bool is_usb = !strchr(address, ':');
-    return is_usb == (bus == BUS_USB) ? memory_strdup(address) : NULL;
+    enum bus found;
+    return device_bus_of_address(address, &found) && found == bus ? memory_strdup(address) : NULL;
 }
 
 /* "8086:A36D", or "1a6e/89a/100" with what follows. */
@@ -139,23 +139,39 @@ static void uevent_read_usb(struct device *device, const char *const *variables)
     device->name = memory_printf("USB device %04x:%04x", device->id.vendor, device->id.device);
 }
 
+/* The event tells nothing of the unit. */
+static void uevent_read_scsi(struct device *device) {
+    device->scsi_type = SCSI_UNKNOWN;
+    device->unknown |= DEVICE_UNKNOWN_MANUFACTURER | DEVICE_UNKNOWN_PRODUCT | DEVICE_UNKNOWN_SERIAL;
+    device->name = memory_strdup("SCSI device");
+}
+
 bool uevent_init(struct uevent *uevent, const char *const *variables) {
     bool added = uevent_is(variables, "ACTION", "add"),
          removed = uevent_is(variables, "ACTION", "remove");
     bool pci = uevent_is(variables, "SUBSYSTEM", "pci");
     bool usb =
         uevent_is(variables, "SUBSYSTEM", "usb") && uevent_is(variables, "DEVTYPE", "usb_device");
+    bool scsi =
+        uevent_is(variables, "SUBSYSTEM", "scsi") && uevent_is(variables, "DEVTYPE", "scsi_device");
     *uevent = (struct uevent){.removed = removed};
-    if ((!added && !removed) || (!pci && !usb) || uevent_value_of(variables, "SYNTH_UUID"))
+    if ((!added && !removed) || (!pci && !usb && !scsi) || uevent_value_of(variables, "SYNTH_UUID"))
         return false;
     struct device *device = &uevent->device;
-    *device = (struct device){.bus = pci ? BUS_PCI : BUS_USB, .iommu_group = -1, .numa_node = -1};
+    *device = (struct device){.bus = pci   ? BUS_PCI
+                                     : usb ? BUS_USB
+                                           : BUS_SCSI,
+                              .iommu_group = -1,
+                              .numa_node = -1,
+                              .vf_number = -1};
     device->address = uevent_address_of(variables, device->bus);
     if (!device->address)
         return false;
     device->unknown = DEVICE_UNKNOWN_DRIVER | (pci ? DEVICE_UNKNOWN_PHYSICAL : 0);
     if (pci)
         uevent_read_pci(device, variables);
+    else if (scsi)
+        uevent_read_scsi(device);
     else
         uevent_read_usb(device, variables);
     const char *number = uevent_value_of(variables, "SEQNUM");

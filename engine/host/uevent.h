@@ -1,7 +1,8 @@
 /*
  * The kernel's events of devices that are added and removed: the variables of a uevent
  * (kobject_uevent() of lib/kobject_uevent.c, usb_uevent() and usb_dev_uevent() of drivers/usb/core,
- * pci_uevent() of drivers/pci/pci-driver.c), which udev passes on with some of its own.
+ * pci_uevent() of drivers/pci/pci-driver.c, scsi_bus_uevent() of drivers/scsi/scsi_sysfs.c), which
+ * udev passes on with some of its own.
  */
 #ifndef ENGINE_UEVENT_H
 #define ENGINE_UEVENT_H
@@ -19,9 +20,9 @@ struct uevent {
 
 /*
  * Reads "NAME=VALUE" texts, which NULL ends. The caller ends the event with uevent_finish().
- * Returns false, with nothing to finish, unless a PCI device, or a USB device other than a root
- * hub, is added or removed; also for an event that a program asked the kernel to repeat
- * (SYNTH_UUID, from Linux 4.13).
+ * Returns false, with nothing to finish, unless a PCI device, a USB device other than a root
+ * hub, or a SCSI device is added or removed; also for an event that a program asked the kernel to
+ * repeat (SYNTH_UUID, from Linux 4.13).
  */
 bool uevent_init(struct uevent *uevent, const char *const *variables);
 

@@ -263,6 +263,8 @@ bool device_id_is(struct device_id one, struct device_id other) {
 }
 
 static bool device_is_same_serial(const struct device *one, const struct device *other) {
+    if ((one->unknown | other->unknown) & DEVICE_UNKNOWN_SERIAL)
+        return true;
     return one->serial && other->serial ? !strcmp(one->serial, other->serial)
                                         : one->serial == other->serial;
 }

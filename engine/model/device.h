@@ -214,7 +214,7 @@ char *device_text(const struct device *device);
 const char *device_scsi_type_text(int scsi_type);
 
 /* The same device at the same place; for USB, since it was plugged in; for SCSI, with the same
- * serial number. */
+ * serial number as far as that is known. */
 bool device_is_same(const struct device *one, const struct device *other);
 
 /* Class 0c03 of PCI. */

@@ -101,9 +101,9 @@ static char *explain_interfaces_of(const struct device *device) {
         !(device->unknown & DEVICE_UNKNOWN_INTERFACES))
         return text;
     free(text);
-    return memory_strdup(device->bus == BUS_PCI
-                             ? "it is a PCI device"
-                             : "its interfaces are not known: it may not be configured");
+    return device->bus == BUS_USB
+               ? memory_strdup("its interfaces are not known: it may not be configured")
+               : memory_printf("it is a %s device", device_bus(device->bus)->label);
 }
 
 /* Each driver once. */
@@ -151,25 +151,46 @@ static char *explain_name_of(const struct criterion *name, const struct device *
     return text;
 }
 
+/* "it is vf 3 of 0000:41:00.0 8086:1572" */
+static char *explain_function_of(const struct device *device) {
+    if (!device->physical)
+        return memory_strdup(device->bus == BUS_PCI && device->unknown & DEVICE_UNKNOWN_PHYSICAL
+                                 ? "whether it is a virtual function is not known"
+                                 : "it is not a virtual function");
+    char *physical = device->physical_function ? device_text(device->physical_function)
+                                               : memory_strdup(device->physical);
+    char *text = device->vf_number < 0
+                     ? memory_printf("it is a virtual function of %s", physical)
+                     : memory_printf("it is vf %d of %s", device->vf_number, physical);
+    free(physical);
+    return text;
+}
+
 /* The device's own value of what the criterion asks. */
 static char *explain_value_of(const struct criterion *criterion, const struct device *device) {
     switch ((enum criterion_kind)criterion->kind) {
     case CRITERION_NAME:
         return explain_name_of(criterion, device);
     case CRITERION_ID:
-        return memory_printf("the id is %04x:%04x", device->id.vendor, device->id.device);
+        return device->bus == BUS_SCSI
+                   ? memory_strdup("a SCSI device has no id")
+                   : memory_printf("the id is %04x:%04x", device->id.vendor, device->id.device);
     case CRITERION_ADDRESS:
-        return memory_printf("the address is %s%s", device->address,
-                             device->bus == BUS_PCI ? "" : ", of a USB device");
+        return device->bus == BUS_PCI
+                   ? memory_printf("the address is %s", device->address)
+                   : memory_printf("the address is %s, of a %s device", device->address,
+                                   device_bus(device->bus)->label);
     case CRITERION_CLASS:
-        return memory_printf("the class is %06x", device->class_code);
+        return device->bus == BUS_SCSI ? memory_strdup("a SCSI device has no class")
+                                       : memory_printf("the class is %06x", device->class_code);
     case CRITERION_SUBSYSTEM:
         return memory_printf("the subsystem is %04x:%04x", device->subsystem.vendor,
                              device->subsystem.device);
     case CRITERION_PORT:
     case CRITERION_BELOW:
-        return device->bus == BUS_USB ? memory_printf("the port is %s", device->address)
-                                      : memory_strdup("it is a PCI device");
+        return device->bus == BUS_USB
+                   ? memory_printf("the port is %s", device->address)
+                   : memory_printf("it is a %s device", device_bus(device->bus)->label);
     case CRITERION_BUS:
         return memory_printf("it is a %s device", device_bus(device->bus)->label);
     case CRITERION_DRIVER:
@@ -186,8 +207,11 @@ static char *explain_value_of(const struct criterion *criterion, const struct de
                    ? memory_strdup("it has no serial")
                    : explain_text_of(device, "serial", device->serial, DEVICE_UNKNOWN_SERIAL);
     case CRITERION_SCSI:
+        return device->bus == BUS_SCSI
+                   ? memory_printf("the address is %s", device->address)
+                   : memory_printf("it is a %s device", device_bus(device->bus)->label);
     case CRITERION_VF:
-        return memory_printf("it is a %s device", device_bus(device->bus)->label);
+        return explain_function_of(device);
     case CRITERION_UNREAD:
         return memory_strdup("not understood: it counts as true");
     }

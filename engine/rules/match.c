@@ -295,6 +295,39 @@ static enum match_value match_driver(const struct criterion *criterion,
     return match_whether(holds, device->unknown & DEVICE_UNKNOWN_DRIVER);
 }
 
+static enum match_value match_condition(const struct criterion *criterion,
+                                        const struct device *device);
+
+/* All of the conditions must hold for the physical function. */
+static enum match_value match_physical(const struct criterion *parent,
+                                       const struct device *physical) {
+    enum match_value value = MATCH_YES;
+    for (const struct criterion *one = parent; one && value != MATCH_NO; one = one->next) {
+        enum match_value next = match_condition(one, physical);
+        if (one->negated)
+            next = (enum match_value)(MATCH_YES - next);
+        value = next < value ? next : value;
+    }
+    return value;
+}
+
+/* Whether it is a virtual function, with the number that is asked for. */
+static enum match_value match_function(const struct criterion *criterion,
+                                       const struct device *device) {
+    if (device->bus != BUS_PCI || !device->physical)
+        return match_whether(false, device->unknown & DEVICE_UNKNOWN_PHYSICAL);
+    return match_whether(criterion->number < 0 || device->vf_number == criterion->number,
+                         device->vf_number < 0);
+}
+
+/* A physical function that the host's devices lack may be any. */
+static enum match_value match_vf(const struct criterion *criterion, const struct device *device) {
+    enum match_value function = match_function(criterion, device), parent = MATCH_UNKNOWN;
+    if (function != MATCH_NO && device->physical_function)
+        parent = match_physical(criterion->parent, device->physical_function);
+    return function < parent ? function : parent;
+}
+
 /* The condition without its 'not'. A SCSI device has neither an id nor a class. */
 static enum match_value match_condition(const struct criterion *criterion,
                                         const struct device *device) {
@@ -331,7 +364,10 @@ static enum match_value match_condition(const struct criterion *criterion,
     case CRITERION_SERIAL:
         return match_string(criterion, device->serial, device->unknown & DEVICE_UNKNOWN_SERIAL);
     case CRITERION_SCSI:
+        return match_whether(device->bus == BUS_SCSI && !strcmp(criterion->text, device->address),
+                             false);
     case CRITERION_VF:
+        return match_vf(criterion, device);
     case CRITERION_UNREAD:
         return MATCH_UNKNOWN;
     }
@@ -374,7 +410,9 @@ static enum match_value match_remembered(const struct criterion *criterion,
     }
 }
 
-static_assert(BUS_NEEDS_PCI == 1 << BUS_PCI && BUS_NEEDS_USB == 1 << BUS_USB, "the same buses");
+static_assert(BUS_NEEDS_PCI == 1 << BUS_PCI && BUS_NEEDS_USB == 1 << BUS_USB &&
+                  BUS_NEEDS_SCSI == 1 << BUS_SCSI,
+              "the same buses");
 
 static bool match_attaches_by(const struct action *action, const struct device *device,
                               enum backend backend) {
@@ -414,6 +452,8 @@ struct match_meaning {
 
 static bool match_may_mean(struct match_meaning *meaning, const struct source *source,
                            const struct criterion *criteria);
+static bool match_criterion_may_mean(struct match_meaning *meaning, const struct source *source,
+                                     const struct criterion *one);
 
 static bool match_name_may_mean(struct match_meaning *meaning, const struct source *source,
                                 const struct criterion *name) {
@@ -429,11 +469,34 @@ static bool match_name_may_mean(struct match_meaning *meaning, const struct sour
     return may;
 }
 
+/* With 'not' it forbids all that surely is not such a virtual function: a name in it that is in
+ * doubt makes every virtual function one that it may mean. */
+static bool match_vf_may_mean(struct match_meaning *meaning, const struct source *source,
+                              const struct criterion *vf) {
+    const struct device *device = meaning->device, *physical = device->physical_function;
+    if (vf->negated) {
+        bool sure = true;
+        for (const struct criterion *one = vf->parent; one; one = one->next)
+            sure &= one->kind != CRITERION_NAME || doubt_is_sure(source, one);
+        return !sure || match_one(vf, device) != MATCH_NO;
+    }
+    if (match_function(vf, device) == MATCH_NO || !physical)
+        return match_function(vf, device) != MATCH_NO;
+    bool may = true;
+    meaning->device = physical;
+    for (const struct criterion *one = vf->parent; one && may; one = one->next)
+        may = match_criterion_may_mean(meaning, source, one);
+    meaning->device = device;
+    return may;
+}
+
 static bool match_criterion_may_mean(struct match_meaning *meaning, const struct source *source,
                                      const struct criterion *one) {
     if (!meaning->budget || one->kind == CRITERION_UNREAD)
         return true;
     meaning->budget--;
+    if (one->kind == CRITERION_VF)
+        return match_vf_may_mean(meaning, source, one);
     if (one->kind != CRITERION_NAME)
         return match_one(one, meaning->device) != MATCH_NO;
     return one->negated ? !doubt_is_sure(source, one) || match_criterion(one, meaning->device)

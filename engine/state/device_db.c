@@ -30,11 +30,13 @@ char *device_db_slot(const struct device *device) {
 static void device_db_write_device(struct state_text *out, const char *what,
                                    const struct device *device) {
     state_file_add_line(out, "%s %s %s %04x:%04x %04x:%04x %06" PRIx32 " %u/%u %d %s", what,
-                        device->bus == BUS_PCI ? "pci" : "usb", device->address, device->id.vendor,
+                        device_bus(device->bus)->name, device->address, device->id.vendor,
                         device->id.device, device->subsystem.vendor, device->subsystem.device,
                         device->class_code, device->bus_number, device->device_number,
                         device->is_bridge ? 1 : 0, device->serial ? device->serial : "");
-    state_file_add_line(out, "%s-facts %u %u", what, device->unknown, device->speed);
+    /* The file does not say of which physical function. */
+    unsigned unknown = device->unknown | (device->physical ? DEVICE_UNKNOWN_PHYSICAL : 0U);
+    state_file_add_line(out, "%s-facts %u %u", what, unknown, device->speed);
     if (device->driver)
         state_file_add_line(out, "%s-driver %s", what, device->driver);
     if (device->manufacturer)
@@ -66,18 +68,22 @@ static bool device_db_read_numbers(struct device *device, char **line) {
 /* The rest of the line is the serial number, which may have blanks. */
 static bool device_db_read_device(struct device *device, char *line) {
     const char *bus = text_next_field(&line), *address = text_next_field(&line);
-    *device = (struct device){.iommu_group = -1, .numa_node = -1};
+    *device = (struct device){
+        .iommu_group = -1, .numa_node = -1, .vf_number = -1, .scsi_type = SCSI_UNKNOWN};
     char normal[64];
     if (!address || !address_normalise(address, normal, sizeof normal) ||
         strcmp(normal, address) != 0 || !device_db_read_numbers(device, &line))
         return false;
-    bool pci = !strcmp(bus, "pci");
-    device->bus = pci ? BUS_PCI : BUS_USB;
+    if (!device_bus_of_address(address, &device->bus) ||
+        strcmp(bus, device_bus(device->bus)->name) != 0)
+        return false;
     device->address = memory_strdup(address);
     device->serial = line && *line ? memory_strdup(line) : NULL;
     device->unknown = DEVICE_UNKNOWN_ALL & ~(unsigned)DEVICE_UNKNOWN_SERIAL;
-    device->name = memory_printf("%s device %04x:%04x", pci ? "PCI" : "USB", device->id.vendor,
-                                 device->id.device);
+    device->name = device->bus == BUS_SCSI
+                       ? memory_strdup("SCSI device")
+                       : memory_printf("%s device %04x:%04x", device_bus(device->bus)->label,
+                                       device->id.vendor, device->id.device);
     return true;
 }
 
@@ -283,7 +289,7 @@ struct device_changes device_db_compare(const struct device_slot *before,
     if (!uevent->seqnum)
         before = &nothing;
     /* sysfs may still list a device just after its remove event. */
-    if (now && now->bus == BUS_USB && uevent->removed && device_is_same(now, &uevent->device))
+    if (now && now->bus != BUS_PCI && uevent->removed && device_is_same(now, &uevent->device))
         now = NULL;
     bool left = device_db_has_left(before, uevent, now, is_late);
     if (left)
