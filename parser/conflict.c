@@ -48,13 +48,37 @@ static bool conflict_same_vms(const struct word *a, const struct word *b) {
     return !a && !b;
 }
 
+static bool conflict_same_options(const struct action_option *a, const struct action_option *b) {
+    for (; a && b; a = a->next, b = b->next)
+        if (a->kind != b->kind ||
+            (syntax_option(a->kind)->value == VALUE_STRING && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_WORD && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_KEYWORD && a->text != b->text) ||
+            (syntax_option(a->kind)->value == VALUE_NUMBER && a->number != b->number) ||
+            (syntax_option(a->kind)->value == VALUE_DURATION && a->milliseconds != b->milliseconds))
+            return false;
+    return !a && !b;
+}
+
+/* A mediated device is a part of the device, of which there are several. */
+static bool conflict_shares(const struct action *action) {
+    return action->verb == VERB_ATTACH && action->backend == BACKEND_MDEV;
+}
+
+/* Two parts of one device. */
+static bool conflict_are_two_parts(const struct conflict *first, const struct conflict *second) {
+    return conflict_shares(first->action) && conflict_shares(second->action) &&
+           !conflict_same_options(first->action->options, second->action->options);
+}
+
 static bool conflict_is_same(const struct conflict *a, const struct conflict *b) {
     if (a->event != b->event || a->action->verb != b->action->verb)
         return false;
     if (!a->target || !b->target)
         return conflict_same_command(a->action->command, b->action->command) &&
                conflict_same_vms(a->rule->vms, b->rule->vms);
-    return syntax_same_device(a->target->device, b->target->device);
+    return syntax_same_device(a->target->device, b->target->device) &&
+           !conflict_are_two_parts(a, b);
 }
 
 static uint64_t conflict_hash_vms(uint64_t hash, const struct word *vms) {
@@ -101,18 +125,6 @@ static bool conflict_is_for_two_vms(const struct conflict *first, const struct c
     if (first->target->quantifier == QUANTIFIER_ANY || second->target->quantifier == QUANTIFIER_ANY)
         return false;
     return conflict_are_two_vms(first->rule->vms, second->rule->vms);
-}
-
-static bool conflict_same_options(const struct action_option *a, const struct action_option *b) {
-    for (; a && b; a = a->next, b = b->next)
-        if (a->kind != b->kind ||
-            (syntax_option(a->kind)->value == VALUE_STRING && a->text != b->text) ||
-            (syntax_option(a->kind)->value == VALUE_WORD && a->text != b->text) ||
-            (syntax_option(a->kind)->value == VALUE_KEYWORD && a->text != b->text) ||
-            (syntax_option(a->kind)->value == VALUE_NUMBER && a->number != b->number) ||
-            (syntax_option(a->kind)->value == VALUE_DURATION && a->milliseconds != b->milliseconds))
-            return false;
-    return !a && !b;
 }
 
 static bool conflict_names_event(const struct rule *rule, enum event_name name) {
@@ -196,7 +208,9 @@ static void conflict_report_rule(const struct conflicts *conflicts, const struct
 
 static void conflict_report_same_rule(const struct conflicts *conflicts,
                                       const struct conflict *second, const struct conflict *first) {
-    char *several = conflict_hint_several(second, first);
+    char *several = second->target && first->action->backend != second->action->backend
+                        ? memory_strdup("a device is attached once, in one way: leave one out")
+                        : conflict_hint_several(second, first);
     conflict_report(conflicts, second, first,
                     second->target ? CHECK_DUPLICATE_DEVICE : CHECK_DUPLICATE_RULE,
                     second->target ? "this device is repeated in the rule"
@@ -243,6 +257,7 @@ static bool conflict_compare(const struct conflicts *conflicts, const struct con
     else if (conflict_same_vms(first->rule->vms, second->rule->vms))
         conflict_report_rule(conflicts, second, first);
     else if (second->action->verb == VERB_ATTACH && conflict_is_for_two_vms(first, second) &&
+             !(conflict_shares(first->action) && conflict_shares(second->action)) &&
              !conflict_is_by_turns(first->rule, first->action, second->rule, second->action))
         conflict_report(conflicts, second, first, CHECK_SHARED_DEVICE,
                         "two VMs get this device at the same event",
@@ -313,7 +328,8 @@ static struct conflict conflict_first_of(const struct conflict *conflict) {
                  first.target = first.target->next)
                 if (first.target == conflict->target ||
                     (conflict_is_whole(first.target->device) &&
-                     syntax_same_device(first.target->device, conflict->target->device)))
+                     syntax_same_device(first.target->device, conflict->target->device) &&
+                     !conflict_are_two_parts(&first, conflict)))
                     return first;
     return *conflict;
 }
@@ -342,7 +358,8 @@ static void conflict_check_one_rule(const struct conflicts *conflicts, const str
     if (!second)
         return;
     for (const struct action *action = rule->actions; action; action = action->next)
-        if (action->verb == VERB_ATTACH && !conflict_is_by_turns(rule, action, rule, action))
+        if (action->verb == VERB_ATTACH && !conflict_shares(action) &&
+            !conflict_is_by_turns(rule, action, rule, action))
             for (const struct target *one = action->targets; one; one = one->next)
                 if (one->quantifier != QUANTIFIER_ANY) {
                     struct diagnostic *diagnostic = diagnostic_add(
@@ -437,6 +454,14 @@ static bool conflict_match_excludes(struct cover *cover, const struct criterion 
     return cover->budget > 0;
 }
 
+/* The guard's 'vf of' follows from that of the match. */
+static bool conflict_vf_meets(struct cover *cover, const struct criterion *one,
+                              const struct criterion *guard) {
+    return one->kind == CRITERION_VF && guard->kind == CRITERION_VF && !one->negated &&
+           !guard->negated && (guard->number < 0 || guard->number == one->number) &&
+           conflict_some_alternative_covers(cover, guard->parent, one->parent);
+}
+
 /* The guard's condition follows from those of the match, or from the backend. */
 static bool conflict_match_meets(struct cover *cover, const struct criterion *match,
                                  const struct criterion *guard) {
@@ -446,7 +471,7 @@ static bool conflict_match_meets(struct cover *cover, const struct criterion *ma
     for (const struct criterion *one = match; one && cover->budget;
          one = conflict_next_condition(one)) {
         conflict_spend(cover);
-        if (criterion_implies(one, guard) ||
+        if (criterion_implies(one, guard) || conflict_vf_meets(cover, one, guard) ||
             ((inner = one->negated ? NULL : conflict_definition_of(one)) &&
              conflict_device_meets(cover, inner, guard)))
             return true;

@@ -101,6 +101,8 @@ static void doubt_mark_error(struct doubt_search *doubts, const struct source *s
         doubt_make_unread(doubts, source, criteria, criteria->span);
     } else if (error->check == CHECK_IMPOSSIBLE_DEVICE) {
         alternative->either = true;
+    } else if (one->kind == CRITERION_VF && error->span.start >= one->parent->span.start) {
+        doubt_mark_error(doubts, source, one->parent, error); /* still no more than a VF */
     } else if (one->kind != CRITERION_UNREAD) {
         doubt_make_unread(doubts, source, one, one->span);
     }
@@ -137,6 +139,15 @@ static void doubt_part_devices(const struct source *source, struct criterion *cr
     }
 }
 
+static void doubt_mark_names(struct doubt_search *doubts, const struct source *source,
+                             struct criterion *criteria) {
+    for (struct criterion *one = criteria; one; one = one->next)
+        if (one->kind == CRITERION_VF)
+            doubt_mark_names(doubts, source, one->parent);
+        else if (one->kind == CRITERION_NAME && !one->resolved)
+            doubt_make_unread(doubts, source, one, one->span);
+}
+
 /* `end` is that of the device's words. */
 static void doubt_mark_device(struct doubt_search *doubts, const struct source *source,
                               struct criterion *criteria, uint32_t end) {
@@ -144,9 +155,7 @@ static void doubt_mark_device(struct doubt_search *doubts, const struct source *
     for (size_t i = doubt_first_error(doubts, source, span.start);
          doubt_is_in(doubts, i, source, span); i++)
         doubt_mark_error(doubts, source, criteria, doubt_error_at(doubts, i));
-    for (struct criterion *one = criteria; one; one = one->next)
-        if (one->kind == CRITERION_NAME && !one->resolved)
-            doubt_make_unread(doubts, source, one, one->span);
+    doubt_mark_names(doubts, source, criteria);
     doubt_part_devices(source, criteria);
 }
 
