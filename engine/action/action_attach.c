@@ -78,8 +78,18 @@ static enum run_outcome action_attach_check(struct run *run, const struct plan_e
 static bool action_attach_settles(struct run *run, const struct plan_entry *entry,
                                   struct task *task) {
     const struct host_source *source = run->config->host_source;
+    const struct backend_type *type = backend_type(entry->action->backend);
     char *missing = NULL;
     bool is_settling = source->settling(source, entry->device, &missing) == HOST_SETTLING_UDEV;
+    /* The driver makes the second port after the first one. */
+    if (!is_settling && type->count_elements && run_is_new(run, entry->device)) {
+        const struct backend_options options =
+            plan_backend_options(entry->action, entry->target, entry->device);
+        size_t count = backend_count(type, entry->device, &options), before = task->elements;
+        task->elements = count;
+        if (count != before && run_settle_later(run, task))
+            return true;
+    }
     bool waits = is_settling && run_settle_later(run, task);
     free(task->unsettled);
     task->unsettled = is_settling && !waits ? memory_copy(missing) : NULL;
