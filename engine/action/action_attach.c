@@ -1,7 +1,7 @@
 #include "engine/action/action.h"
 
 #include "engine/action/action_instances.h"
-
+#include "engine/backend/backend_place.h"
 #include "engine/plan/choose.h"
 #include "engine/run/run.h"
 #include "engine/run/take.h"
@@ -280,9 +280,11 @@ static void action_attach_add_step(struct planner *planner, const struct action_
     for (size_t index = 0; index < count; index++) {
         if (backend_has_element(planner->domain, backend, device, index))
             continue;
+        bool is_first = entry->element_count == 0;
         choose_take_place(&planner->guest, backend, device, &options);
+        planner_add_element(entry, backend_place_controller_xml(&options.place));
         planner_add_element(entry, backend_xml(backend, device, &options, index));
-        if (entry->element_count > 1)
+        if (!is_first)
             continue;
         entry->place = options.place;
         entry->note =
