@@ -148,22 +148,51 @@ static void command_devices_add_interfaces(struct facts *facts, const struct dev
     }
 }
 
-/* What a USB device says of itself. */
-static void command_devices_print_usb(const struct device *device) {
+/* What a USB or SCSI device says of itself. */
+static void command_devices_print_texts(const struct device *device) {
     struct facts facts = {0};
     if (device->speed)
         command_devices_add_fact(&facts, device->speed == 1 ? "1.5 Mbit/s" : "%u Mbit/s",
                                  device->speed);
-    command_devices_add_interfaces(&facts, device);
+    if (device->bus == BUS_USB)
+        command_devices_add_interfaces(&facts, device);
     command_devices_add_string(&facts, "manufacturer", device->manufacturer);
     command_devices_add_string(&facts, "product", device->product);
     if (facts.column)
         putchar('\n');
 }
 
+/* What a device can be handed over by, other than as a whole. */
+static void command_devices_print_parts(const struct device *device) {
+    struct facts facts = {0};
+    if (device->above)
+        command_devices_add_fact(&facts, "on %s", device->above);
+    if (device->vf_total)
+        command_devices_add_fact(&facts, "%u of %u virtual functions", device->virtual_functions,
+                                 device->vf_total);
+    if (device->physical && device->vf_number >= 0)
+        command_devices_add_fact(&facts, "vf %d of %s", device->vf_number, device->physical);
+    else if (device->physical)
+        command_devices_add_fact(&facts, "vf of %s", device->physical);
+    for (size_t i = 0; i < device->file_count; i++)
+        command_devices_add_fact(&facts, "%s", device_file_path(&device->files[i]));
+    for (size_t i = 0; i < device->mdev_type_count; i++)
+        command_devices_add_fact(
+            &facts, "mdev \"%s\" (%s%s%u available)", device->mdev_types[i].name,
+            device->mdev_types[i].label ? device->mdev_types[i].label : "",
+            device->mdev_types[i].label ? ", " : "", device->mdev_types[i].available);
+    for (size_t i = 0; i < device->mdev_count; i++)
+        command_devices_add_fact(&facts, "mdev uuid \"%s\"", device->mdevs[i].uuid);
+    if (facts.column)
+        putchar('\n');
+}
+
 static void command_devices_print_facts(const struct device *device) {
     struct facts facts = {0};
-    command_devices_add_fact(&facts, "class %06x", device->class_code);
+    if (device->bus == BUS_SCSI)
+        command_devices_add_fact(&facts, "%s", device_scsi_type_text(device->scsi_type));
+    else
+        command_devices_add_fact(&facts, "class %06x", device->class_code);
     if (device->subsystem.vendor || device->subsystem.device)
         command_devices_add_fact(&facts, "subsystem %04x:%04x", device->subsystem.vendor,
                                  device->subsystem.device);
@@ -182,8 +211,9 @@ static void command_devices_print_facts(const struct device *device) {
     if (device->boot_vga)
         command_devices_add_fact(&facts, "boot display");
     putchar('\n');
-    if (device->bus == BUS_USB)
-        command_devices_print_usb(device);
+    if (device->bus != BUS_PCI)
+        command_devices_print_texts(device);
+    command_devices_print_parts(device);
 }
 
 /* What a hint helps against that the message does not have in it. */
@@ -192,49 +222,12 @@ static bool command_devices_is_obstacle(enum refusal refusal) {
            refusal == REFUSED_DOMAIN || refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
 }
 
-/* Of the backends that can present the device the first by which it can go to a VM now, else the
- * first of all; `verdict` is its. NULL: none can present it. */
-static const struct backend_type *command_devices_judge(struct listing *listing,
-                                                        const struct device *device,
-                                                        struct verdict *verdict) {
-    backend_set set = backend_presenting(&listing->host, device);
-    const struct backend_type *best = NULL;
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
-        const struct backend_type *type = backend_type(backend);
-        if (!(set & 1U << backend))
-            continue;
-        struct verdict one = judge_device(&listing->judge, device, type, NULL, false);
-        bool is_best = !best || !one.refusal;
-        if (is_best && best)
-            verdict_finish(verdict);
-        if (is_best) {
-            best = type;
-            *verdict = one;
-        } else {
-            verdict_finish(&one);
-        }
-        if (!one.refusal)
-            break;
-    }
-    if (!best)
-        *verdict = judge_device(&listing->judge, device, backend_of_bus(device->bus), NULL, false);
-    return best;
-}
-
-/* "usb", "mdev \"nvidia-63\"": what follows 'as'. */
-static void command_devices_print_backend(const struct backend_type *backend,
-                                          const struct device *device) {
-    fputs(syntax_backend_text(backend->backend), stdout);
-    if (backend->backend != BACKEND_MDEV || !device->mdev_type_count)
-        return;
-    putchar(' ');
-    print_string(stdout, device->mdev_types[0].name);
-}
-
 static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
-    struct verdict verdict;
-    const struct backend_type *backend = command_devices_judge(listing, device, &verdict);
+    const struct backend_type *backend = backend_of_bus(device->bus);
+    if (!backend_has_bus(backend, device->bus))
+        return;
+    struct verdict verdict = judge_device(&listing->judge, device, backend, NULL, false);
     if (verdict.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, verdict.message);
@@ -244,16 +237,11 @@ static void command_devices_print_verdict(struct listing *listing, const struct 
             text_print_string(stdout, verdict.hint);
             putchar('\n');
         }
-    } else if (backend) {
+    } else {
         char *selector = selector_text(&listing->selector, device);
-        char *others = backend_set_text(backend_presenting(&listing->host, device) &
-                                        ~(1U << backend->backend));
         printf("      %scan be assigned:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
-        fputs(" as ", stdout);
-        command_devices_print_backend(backend, device);
-        printf(*others ? "\n      or as %s\n" : "\n", others);
-        free(others);
+        printf(" as %s\n", syntax_backend_text(backend->backend));
         free(selector);
     }
     verdict_finish(&verdict);
@@ -319,6 +307,69 @@ static void command_devices_put_usb(struct json_object *object, const struct dev
     command_put_number(object, "speed", device->speed ? (int)device->speed : -1);
 }
 
+static struct json_object *command_devices_files_json(const struct device *device) {
+    static const char *const kinds[] = {
+        [FILE_TTY] = "tty", [FILE_BLOCK] = "block", [FILE_EVENT] = "event"};
+    struct json_object *files = text_json_array();
+    for (size_t i = 0; i < device->file_count; i++) {
+        const struct device_file *file = &device->files[i];
+        struct json_object *object = text_json_object(), *links = text_json_array();
+        for (size_t j = 0; j < file->link_count; j++)
+            text_json_append(links, text_json(file->links[j]));
+        text_put_json(object, "kind", kinds[file->kind]);
+        text_put_json(object, "path", file->path);
+        text_json_add(object, "links", links);
+        text_json_append(files, object);
+    }
+    return files;
+}
+
+/* NULL: it is not a SCSI device. */
+static struct json_object *command_devices_scsi_json(const struct device *device) {
+    if (device->bus != BUS_SCSI)
+        return NULL;
+    struct json_object *object = text_json_object();
+    text_put_json(object, "type", device_scsi_type_text(device->scsi_type));
+    text_put_json(object, "above", device->above);
+    return object;
+}
+
+/* NULL: it offers no mediated devices and has none. */
+static struct json_object *command_devices_mdev_json(const struct device *device) {
+    if (!device->mdev_type_count && !device->mdev_count)
+        return NULL;
+    struct json_object *object = text_json_object(), *types = text_json_array(),
+                       *instances = text_json_array();
+    for (size_t i = 0; i < device->mdev_type_count; i++) {
+        struct json_object *type = text_json_object();
+        text_put_json(type, "type", device->mdev_types[i].name);
+        text_put_json(type, "name", device->mdev_types[i].label);
+        command_put_number(type, "available", (int)device->mdev_types[i].available);
+        text_json_append(types, type);
+    }
+    for (size_t i = 0; i < device->mdev_count; i++) {
+        struct json_object *instance = text_json_object();
+        text_put_json(instance, "uuid", device->mdevs[i].uuid);
+        text_put_json(instance, "type", device->mdevs[i].type);
+        text_json_append(instances, instance);
+    }
+    text_json_add(object, "types", types);
+    text_json_add(object, "instances", instances);
+    return object;
+}
+
+/* NULL: it is neither a physical nor a virtual function. */
+static struct json_object *command_devices_sriov_json(const struct device *device) {
+    if (!device->vf_total && !device->virtual_functions && !device->physical)
+        return NULL;
+    struct json_object *object = text_json_object();
+    command_put_number(object, "total", device->physical ? -1 : (int)device->vf_total);
+    command_put_number(object, "enabled", device->physical ? -1 : (int)device->virtual_functions);
+    text_put_json(object, "physical", device->physical);
+    command_put_number(object, "number", device->physical ? device->vf_number : -1);
+    return object;
+}
+
 static void command_devices_put_facts(struct json_object *object, const struct device *device) {
     char class_code[16];
     snprintf(class_code, sizeof class_code, "%06x", device->class_code);
@@ -334,31 +385,27 @@ static void command_devices_put_facts(struct json_object *object, const struct d
     command_devices_put_usb(object, device);
     text_put_json(object, "reset_methods", device->reset_methods);
     text_put_json(object, "power_state", device->power_state);
+    text_json_add(object, "files", command_devices_files_json(device));
+    text_json_add(object, "scsi", command_devices_scsi_json(device));
+    text_json_add(object, "sriov", command_devices_sriov_json(device));
+    text_json_add(object, "mdev", command_devices_mdev_json(device));
     text_json_add(object, "bridge", text_json_boolean(device->is_bridge));
     text_json_add(object, "boot_vga", text_json_boolean(device->boot_vga));
     text_put_json(object, "use", device->use);
     text_put_json(object, "obstacle", device->obstacle_text);
 }
 
-static struct json_object *command_devices_backends_json(const struct listing *listing,
-                                                         const struct device *device) {
-    backend_set set = backend_presenting(&listing->host, device);
-    struct json_object *array = text_json_array();
-    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
-        if (set & 1U << backend)
-            text_json_append(array, text_json(syntax_backend_text(backend)));
-    return array;
-}
-
 static struct json_object *command_devices_device_json(struct listing *listing,
                                                        const struct device *device) {
     struct json_object *object = text_json_object();
-    struct verdict verdict;
-    command_devices_judge(listing, device, &verdict);
+    const struct backend_type *backend = backend_of_bus(device->bus);
+    bool has_backend = backend_has_bus(backend, device->bus);
+    struct verdict verdict = has_backend
+                                 ? judge_device(&listing->judge, device, backend, NULL, false)
+                                 : (struct verdict){0};
     char *selector = selector_text(&listing->selector, device);
     command_devices_put_facts(object, device);
-    text_json_add(object, "passable", text_json_boolean(!verdict.refusal));
-    text_json_add(object, "attach_as", command_devices_backends_json(listing, device));
+    text_json_add(object, "passable", text_json_boolean(has_backend && !verdict.refusal));
     text_put_json(object, "reason", verdict.refusal ? verdict_name(verdict.refusal) : NULL);
     text_put_json(object, "message", verdict.message);
     text_put_json(object, "hint", verdict.hint);

@@ -58,7 +58,6 @@ static void device_files_add_disk(struct device *device, const struct tree *tree
     for (char *at = file->path; (at = strchr(at, '!'));) /* "cciss!c0d0" */
         *at = '/';
     file->size = size ? strtoull(size, NULL, 10) * SECTOR : 0;
-    file->is_empty = size && file->size == 0;
     file->readonly = readonly && strcmp(readonly, "1") == 0;
     free(readonly);
     free(size);
@@ -222,11 +221,17 @@ static void device_files_read_record(const struct tree *tree, struct links *link
     free(entry);
 }
 
+/* Of the kinds that have no link in /dev. */
 static void device_files_read_records(const struct host *host, const struct tree *tree,
                                       struct links *links) {
+    bool has_links[FILE_EVENT + 1] = {false};
+
+    for (size_t i = 0; i < links->count; i++)
+        has_links[links->list[i].kind] = true;
     for (size_t i = 0; i < host->count; i++)
         for (size_t j = 0; j < host->devices[i].file_count; j++)
-            device_files_read_record(tree, links, &host->devices[i].files[j]);
+            if (!has_links[host->devices[i].files[j].kind])
+                device_files_read_record(tree, links, &host->devices[i].files[j]);
 }
 
 /* The first link of the file, or where it would be. */
@@ -268,7 +273,7 @@ static void device_files_read_links(struct host *host, const struct tree *tree) 
     struct links links = {0};
 
     device_files_list_links(tree, &links);
-    if (!links.count && *tree->root)
+    if (*tree->root)
         device_files_read_records(host, tree, &links);
     if (links.count)
         qsort(links.list, links.count, sizeof *links.list, device_files_by_target);
