@@ -1,7 +1,7 @@
 #include "engine/action/action.h"
 
 #include "engine/action/action_instances.h"
-
+#include "engine/backend/backend_place.h"
 #include "engine/plan/choose.h"
 #include "engine/run/run.h"
 #include "engine/run/take.h"
@@ -78,8 +78,18 @@ static enum run_outcome action_attach_check(struct run *run, const struct plan_e
 static bool action_attach_settles(struct run *run, const struct plan_entry *entry,
                                   struct task *task) {
     const struct host_source *source = run->config->host_source;
+    const struct backend_type *type = backend_type(entry->action->backend);
     char *missing = NULL;
     bool is_settling = source->settling(source, entry->device, &missing) == HOST_SETTLING_UDEV;
+    /* The driver makes the second port after the first one. */
+    if (!is_settling && type->count_elements && run_is_new(run, entry->device)) {
+        const struct backend_options options =
+            plan_backend_options(entry->action, entry->target, entry->device);
+        size_t count = backend_count(type, entry->device, &options), before = task->elements;
+        task->elements = count;
+        if (count != before && run_settle_later(run, task))
+            return true;
+    }
     bool waits = is_settling && run_settle_later(run, task);
     free(task->unsettled);
     task->unsettled = is_settling && !waits ? memory_copy(missing) : NULL;
@@ -270,9 +280,11 @@ static void action_attach_add_step(struct planner *planner, const struct action_
     for (size_t index = 0; index < count; index++) {
         if (backend_has_element(planner->domain, backend, device, index))
             continue;
+        bool is_first = entry->element_count == 0;
         choose_take_place(&planner->guest, backend, device, &options);
+        planner_add_element(entry, backend_place_controller_xml(&options.place));
         planner_add_element(entry, backend_xml(backend, device, &options, index));
-        if (entry->element_count > 1)
+        if (!is_first)
             continue;
         entry->place = options.place;
         entry->note =

@@ -126,23 +126,25 @@ static void action_instances_next(const struct planner *planner, struct stable_i
     while (action_instances_is_planned(planner, uuid));
 }
 
-/* --- whether it can be had */
+/* --- whether it is available */
 
 static struct verdict action_instances_none_left(const struct instances *instances,
                                                  const struct device *parent) {
     const struct planner *planner = instances->planner;
     const struct device_mdev_type *type = device_find_mdev_type(parent, instances->type);
-    char *message =
-        memory_printf("%s has no %s%s%s%s left", parent->address, instances->type,
-                      type && type->label ? " (" : "", type && type->label ? type->label : "",
-                      type && type->label ? ")" : "");
-    for (size_t i = 0; i < parent->mdev_count; i++) {
+    enum { LISTED = 8 };
+    const char *label = type && type->label ? type->label : "";
+    char *message = memory_printf("it has no %s%s%s%s left", instances->type, *label ? " (" : "",
+                                  label, *label ? ")" : "");
+    for (size_t i = 0; i < parent->mdev_count && i < LISTED; i++) {
         const struct device_mdev *one = &parent->mdevs[i];
         const struct domain *vm = action_instances_vm_of(planner, one->uuid);
-        memory_append(&message, "%s %s (%s, %s%s%s)", i ? "," : ": it has", one->uuid,
+        memory_append(&message, "%s %s (%s, %s%s%s)", i ? "," : "; there are", one->uuid,
                       one->type ? one->type : "of unknown type", vm ? "VM '" : "in no VM",
                       vm ? domain_label(vm) : "", vm ? "'" : "");
     }
+    if (parent->mdev_count > LISTED)
+        memory_append(&message, " and %zu more", parent->mdev_count - LISTED);
     char *hint = memory_printf(
         "stop a VM that has one, or detach it there; see what the device has left with "
         "'virt-rules devices'%s",
@@ -346,8 +348,7 @@ static void action_instances_plan_any(struct instances *instances,
     for (size_t i = 0; i < target->count; i++) {
         const struct device *best;
         action_instances_next(planner, id, &ordinal, uuid);
-        if (!action_instances_parent_of(planner, uuid) &&
-            !domain_has_mdev(planner->domain, uuid) &&
+        if (!action_instances_parent_of(planner, uuid) && !domain_has_mdev(planner->domain, uuid) &&
             (best = action_instances_best(instances, devices, refused)))
             action_instances_choose(instances, best, uuid);
     }

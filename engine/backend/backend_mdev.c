@@ -1,7 +1,7 @@
 /*
- * A mediated device of a PCI device as <hostdev type='mdev'>: the device stays on its host driver,
- * and gives a part of itself to the VM. The plan and the run work on a copy of the device that has
- * one mediated device, see struct device.
+ * A mediated device of a PCI device as <hostdev type='mdev'>: the device stays bound to its host
+ * driver, and gives a part of itself to the VM. The plan and the run work on a copy of the device
+ * that has one mediated device, see struct device.
  */
 #include "engine/backend/backend.h"
 
@@ -65,14 +65,13 @@ static struct verdict backend_mdev_judge_device(const struct host *host,
         options ? syntax_find_option(options->list, OPTION_MDEV_TYPE) : NULL;
     (void)host;
     if (!device->mdev_type_count && !device->mdev_count)
-        return verdict_refuse(
-            REFUSED_BACKEND, memory_printf("%s offers no mediated devices", device->address), NULL);
+        return verdict_refuse(REFUSED_BACKEND, memory_strdup("it offers no mediated devices"),
+                              NULL);
     if (!type || device_find_mdev_type(device, type->text))
         return (struct verdict){0};
     char *types = backend_mdev_types_text(device);
     struct verdict verdict = verdict_refuse(
-        REFUSED_BACKEND,
-        memory_printf("%s offers no mediated devices of type %s", device->address, type->text),
+        REFUSED_BACKEND, memory_printf("it offers no mediated devices of type %s", type->text),
         memory_printf("write one of the types that it offers: %s", types));
     free(types);
     return verdict;

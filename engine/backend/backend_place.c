@@ -17,6 +17,36 @@ void backend_place_write(FILE *out, const struct guest_place *place) {
         fprintf(out, "  <address type='usb' bus='%u'/>\n", place->bus);
 }
 
+/* --- SCSI */
+
+void backend_place_write_unit(FILE *out, const struct guest_place *place) {
+    if (place->has_unit)
+        fprintf(out, "  <address type='drive' controller='%u' bus='0' target='0' unit='%u'/>\n",
+                place->scsi, place->unit);
+}
+
+char *backend_place_controller_xml(const struct guest_place *place) {
+    return place->needs_scsi
+               ? memory_printf("<controller type='scsi' index='%u' model='virtio-scsi'/>",
+                               place->scsi)
+               : NULL;
+}
+
+struct verdict backend_place_refuse_scsi(const struct backend_need *need) {
+    const struct guest *guest = need->guest;
+    const char *place = guest->has_no_pci      ? "PCI bus"
+                        : guest->has_pcie_root ? "free PCIe root port"
+                                               : "free PCI slot";
+    return verdict_refuse(
+        REFUSED_NO_SCSI,
+        memory_printf("the VM has no virtio SCSI controller with a free unit, and no %s to plug "
+                      "one into",
+                      place),
+        memory_printf("add to the VM while it is off: <controller type='scsi' index='%u' "
+                      "model='virtio-scsi'/>",
+                      guest_scsi_free_index(guest)));
+}
+
 /* --- PCI */
 
 struct verdict backend_place_refuse_pci(const struct backend_need *need, const char *what) {

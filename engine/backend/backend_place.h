@@ -11,6 +11,14 @@
  * by itself; else nothing. */
 void backend_place_write(FILE *out, const struct guest_place *place);
 
+/* "  <address type='drive' .../>\n" of a SCSI disk or device; else nothing. */
+void backend_place_write_unit(FILE *out, const struct guest_place *place);
+/* The SCSI controller that is to be plugged in before the element that takes this place, for the
+ * caller to free; NULL: none. It stays in the VM, as one that libvirt plugs in does. */
+char *backend_place_controller_xml(const struct guest_place *place);
+/* REFUSED_NO_SCSI: there is no unit of a SCSI controller. */
+struct verdict backend_place_refuse_scsi(const struct backend_need *need);
+
 /* REFUSED_NO_USB when the VM has no USB controller. */
 struct verdict backend_place_judge_usb(const struct domain *domain,
                                        const struct backend_options *options);

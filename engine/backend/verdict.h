@@ -30,6 +30,7 @@
     ROW(REFUSED_NO_USB, "no-usb", CHECK_NONE)                                                      \
     ROW(REFUSED_NO_USB_PORT, "no-usb-port", CHECK_NONE)                                            \
     ROW(REFUSED_NO_CONTROLLER, "no-controller", CHECK_NONE)                                        \
+    ROW(REFUSED_NO_SCSI, "no-scsi", CHECK_NONE)                                                    \
     ROW(REFUSED_USB_SPEED, "usb-speed", CHECK_NONE)                                                \
     ROW(REFUSED_OLD_LIBVIRT, "libvirt-too-old", CHECK_NONE)                                        \
     ROW(REFUSED_EVENT, "wrong-event", CHECK_NONE)                                                  \

@@ -222,12 +222,49 @@ static bool command_devices_is_obstacle(enum refusal refusal) {
            refusal == REFUSED_DOMAIN || refusal == REFUSED_FIRMWARE || refusal == REFUSED_KERNEL;
 }
 
+/* Of the backends that can present the device the first by which it can go to a VM now, else the
+ * first of all; `verdict` is its. NULL: none can present it. */
+static const struct backend_type *command_devices_judge(struct listing *listing,
+                                                        const struct device *device,
+                                                        struct verdict *verdict) {
+    backend_set set = backend_presenting(&listing->host, device);
+    const struct backend_type *best = NULL;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
+        const struct backend_type *type = backend_type(backend);
+        if (!(set & 1U << backend))
+            continue;
+        struct verdict one = judge_device(&listing->judge, device, type, NULL, false);
+        bool is_best = !best || !one.refusal;
+        if (is_best && best)
+            verdict_finish(verdict);
+        if (is_best) {
+            best = type;
+            *verdict = one;
+        } else {
+            verdict_finish(&one);
+        }
+        if (!one.refusal)
+            break;
+    }
+    if (!best)
+        *verdict = judge_device(&listing->judge, device, backend_of_bus(device->bus), NULL, false);
+    return best;
+}
+
+/* "usb", "mdev \"nvidia-63\"": what follows 'as'. */
+static void command_devices_print_backend(const struct backend_type *backend,
+                                          const struct device *device) {
+    fputs(syntax_backend_text(backend->backend), stdout);
+    if (backend->backend != BACKEND_MDEV || !device->mdev_type_count)
+        return;
+    putchar(' ');
+    print_string(stdout, device->mdev_types[0].name);
+}
+
 static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
-    const struct backend_type *backend = backend_of_bus(device->bus);
-    if (!backend_has_bus(backend, device->bus))
-        return;
-    struct verdict verdict = judge_device(&listing->judge, device, backend, NULL, false);
+    struct verdict verdict;
+    const struct backend_type *backend = command_devices_judge(listing, device, &verdict);
     if (verdict.refusal) {
         printf("      %sno:%s ", colour ? RED : "", colour ? PLAIN : "");
         text_print_string(stdout, verdict.message);
@@ -237,11 +274,16 @@ static void command_devices_print_verdict(struct listing *listing, const struct 
             text_print_string(stdout, verdict.hint);
             putchar('\n');
         }
-    } else {
+    } else if (backend) {
         char *selector = selector_text(&listing->selector, device);
+        char *others = backend_set_text(backend_presenting(&listing->host, device) &
+                                        ~(1U << backend->backend));
         printf("      %scan be assigned:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
-        printf(" as %s\n", syntax_backend_text(backend->backend));
+        fputs(" as ", stdout);
+        command_devices_print_backend(backend, device);
+        printf(*others ? "\n      or as %s\n" : "\n", others);
+        free(others);
         free(selector);
     }
     verdict_finish(&verdict);
@@ -395,17 +437,25 @@ static void command_devices_put_facts(struct json_object *object, const struct d
     text_put_json(object, "obstacle", device->obstacle_text);
 }
 
+static struct json_object *command_devices_backends_json(const struct listing *listing,
+                                                         const struct device *device) {
+    backend_set set = backend_presenting(&listing->host, device);
+    struct json_object *array = text_json_array();
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++)
+        if (set & 1U << backend)
+            text_json_append(array, text_json(syntax_backend_text(backend)));
+    return array;
+}
+
 static struct json_object *command_devices_device_json(struct listing *listing,
                                                        const struct device *device) {
     struct json_object *object = text_json_object();
-    const struct backend_type *backend = backend_of_bus(device->bus);
-    bool has_backend = backend_has_bus(backend, device->bus);
-    struct verdict verdict = has_backend
-                                 ? judge_device(&listing->judge, device, backend, NULL, false)
-                                 : (struct verdict){0};
+    struct verdict verdict;
+    command_devices_judge(listing, device, &verdict);
     char *selector = selector_text(&listing->selector, device);
     command_devices_put_facts(object, device);
-    text_json_add(object, "passable", text_json_boolean(has_backend && !verdict.refusal));
+    text_json_add(object, "passable", text_json_boolean(!verdict.refusal));
+    text_json_add(object, "attach_as", command_devices_backends_json(listing, device));
     text_put_json(object, "reason", verdict.refusal ? verdict_name(verdict.refusal) : NULL);
     text_put_json(object, "message", verdict.message);
     text_put_json(object, "hint", verdict.hint);

@@ -58,6 +58,7 @@ static void device_files_add_disk(struct device *device, const struct tree *tree
     for (char *at = file->path; (at = strchr(at, '!'));) /* "cciss!c0d0" */
         *at = '/';
     file->size = size ? strtoull(size, NULL, 10) * SECTOR : 0;
+    file->is_empty = size && file->size == 0;
     file->readonly = readonly && strcmp(readonly, "1") == 0;
     free(readonly);
     free(size);

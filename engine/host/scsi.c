@@ -123,6 +123,7 @@ void scsi_find_devices_above(struct host *host, const struct tree *tree) {
             device->above_bus = above->bus;
             device->bus_number = above->bus_number;
             device->device_number = above->device_number;
+            device_add_scsi(&host->devices[above - host->devices], device->address);
         }
         free(path);
         free(link);

@@ -5,7 +5,8 @@
 #include "engine/host/host.h"
 #include "engine/host/tree.h"
 
-/* Sets `above` of the SCSI devices. After all buses are read. */
+/* Sets `above` of the SCSI devices, and `scsi_devices` of those above them. After all buses are
+ * read. */
 void scsi_find_devices_above(struct host *host, const struct tree *tree);
 
 #endif

@@ -81,6 +81,20 @@ static char *settle_missing_record(const struct tree *tree, uint32_t bus, uint32
     return missing;
 }
 
+/* udev makes links to ports, disks and event nodes of every device, by which a VM is to know them.
+ * Of one that has been there for longer it has made those that it makes. */
+static char *settle_missing_link(const struct host_source *source, const struct tree *tree,
+                                 const struct device *device) {
+    enum { NEW_MS = 10000 };
+    int64_t age = device->file_count ? settle_age_ms(source, device) : -1;
+    if (age < 0 || age > NEW_MS || !tree_has(tree, UDEV_SOCKET))
+        return NULL;
+    for (size_t i = 0; i < device->file_count; i++)
+        if (!device->files[i].link_count)
+            return memory_printf("udev has made no link to %s", device->files[i].path);
+    return NULL;
+}
+
 /*
  * Of a PCI device nothing of udev is waited for: libvirt opens its VFIO group, whose node the
  * kernel makes at the bind, and the kernel itself keeps a driver that probes it from one that is
@@ -108,6 +122,8 @@ enum host_settling settle_state(const struct host_source *source, const struct d
             text = settle_missing_node(&tree, bus, number);
             if (!text)
                 text = settle_missing_record(&tree, bus, number);
+            if (!text)
+                text = settle_missing_link(source, &tree, device);
         }
         state = text ? HOST_SETTLING_UDEV : HOST_SETTLED;
     }

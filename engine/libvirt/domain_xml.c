@@ -31,8 +31,8 @@ struct domain_xml_device {
     char element[ELEMENT_SIZE];    /* its name */
     char label[ELEMENT_SIZE];      /* what its <target> is called: "vda", "vnet0" */
     size_t first_use;              /* of the domain's uses, the first that is this element's */
-    /* A controller: the model, and whether it is of PCI or USB; else "". */
-    enum { NO_CONTROLLER, PCI_CONTROLLER, USB_CONTROLLER } controller;
+    /* A controller: the model, and of what it is; else "". */
+    enum { NO_CONTROLLER, PCI_CONTROLLER, USB_CONTROLLER, SCSI_CONTROLLER } controller;
     char model[ELEMENT_SIZE];    /* "": none */
     int index, ports, startport; /* -1: none */
     bool no_hotplug;
@@ -43,6 +43,11 @@ struct domain_xml_device {
         unsigned host;
         bool is_there;
     } adapter;
+    bool is_block;   /* a <disk type='block'> that is a disk, and no drive for media */
+    bool is_scsi;    /* a disk on a SCSI controller, or a SCSI device */
+    bool has_no_bus; /* a disk whose <target> names none */
+    bool has_drive;  /* an <address type='drive'>: */
+    unsigned controller_index, drive_bus, drive_target, drive_unit;
 };
 
 struct domain_xml_reader {
@@ -198,8 +203,22 @@ static void domain_xml_start_hostdev(struct domain_xml_reader *reader,
 
     if (mode && strcmp(mode, "subsystem") != 0)
         return;
-    reader->device.is_hostdev = usb || domain_xml_attribute_is(attributes, "type", "pci");
+    reader->device.is_scsi = domain_xml_attribute_is(attributes, "type", "scsi");
+    reader->device.is_hostdev =
+        usb || reader->device.is_scsi || domain_xml_attribute_is(attributes, "type", "pci");
     domain_xml_set_bus(&reader->device.hostdev, usb);
+    if (reader->device.is_scsi) {
+        reader->device.hostdev.bus = BUS_SCSI;
+        reader->device.hostdev.backend = BACKEND_SCSI;
+    }
+}
+
+static void domain_xml_start_disk(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    const char *device = domain_xml_attribute(attributes, "device");
+
+    reader->device.is_block = domain_xml_attribute_is(attributes, "type", "block") &&
+                              (!device || !strcmp(device, "disk") || !strcmp(device, "lun"));
+    reader->device.has_no_bus = true;
 }
 
 static void domain_xml_start_interface(struct domain_xml_reader *reader,
@@ -221,6 +240,8 @@ static void domain_xml_start_controller(struct domain_xml_reader *reader,
         device->controller = PCI_CONTROLLER;
     else if (domain_xml_attribute_is(attributes, "type", "usb"))
         device->controller = USB_CONTROLLER;
+    else if (domain_xml_attribute_is(attributes, "type", "scsi"))
+        device->controller = SCSI_CONTROLLER;
     domain_xml_copy_text(device->model, domain_xml_attribute(attributes, "model"));
     if (domain_xml_number(domain_xml_attribute(attributes, "index"), GUEST_BUSES - 1, &value))
         device->index = (int)value;
@@ -245,7 +266,8 @@ static void domain_xml_start_controller_master(struct domain_xml_reader *reader,
 
 static void domain_xml_start_guest_address(struct domain_xml_reader *reader,
                                            const XML_Char **attributes) {
-    struct guest_place *place = &reader->device.place;
+    struct domain_xml_device *device = &reader->device;
+    struct guest_place *place = &device->place;
     struct domain_xml_pci_address address;
 
     if (domain_xml_attribute_is(attributes, "type", "pci") &&
@@ -258,6 +280,12 @@ static void domain_xml_start_guest_address(struct domain_xml_reader *reader,
                     guest_parse_port(domain_xml_attribute(attributes, "port"), place->port)
                 ? GUEST_PLACE_USB
                 : GUEST_PLACE_SOME_USB;
+    else if (domain_xml_attribute_is(attributes, "type", "drive"))
+        device->has_drive =
+            domain_xml_part(attributes, "controller", UINT_MAX, &device->controller_index) &&
+            domain_xml_part(attributes, "bus", UINT_MAX, &device->drive_bus) &&
+            domain_xml_part(attributes, "target", UINT_MAX, &device->drive_target) &&
+            domain_xml_part(attributes, "unit", UINT_MAX, &device->drive_unit);
 }
 
 /* ---- the serial ports and event nodes of the host ---- */
@@ -403,6 +431,13 @@ static void domain_xml_start_device_target(struct domain_xml_reader *reader,
     if (domain_xml_attribute_is(attributes, "bus", "usb") ||
         domain_xml_attribute_is(attributes, "type", "usb-serial"))
         device->is_usb = true;
+    if (strcmp(device->element, "disk") == 0 && domain_xml_attribute(attributes, "bus")) {
+        device->has_no_bus = false;
+        device->is_scsi = domain_xml_attribute_is(attributes, "bus", "scsi");
+        /* libvirt detaches none from another bus */
+        device->is_block &= device->is_scsi || device->is_usb ||
+                            domain_xml_attribute_is(attributes, "bus", "virtio");
+    }
 }
 
 static void domain_xml_start_source(struct domain_xml_reader *reader, const XML_Char **attributes) {
@@ -416,6 +451,8 @@ static void domain_xml_start_source(struct domain_xml_reader *reader, const XML_
             domain_xml_add_whole_use(reader, DOMAIN_USE_INTERFACE,
                                      domain_xml_attribute(attributes, "dev"));
     }
+    if (device->is_block && !device->hostdev.path && domain_xml_attribute(attributes, "dev"))
+        device->hostdev.path = memory_strdup(domain_xml_attribute(attributes, "dev"));
     domain_xml_add_whole_use(reader, DOMAIN_USE_VHOST, domain_xml_attribute(attributes, "wwpn"));
     if (domain_xml_attribute(attributes, "pool") && domain_xml_attribute(attributes, "volume")) {
         char name[512];
@@ -468,6 +505,8 @@ static void domain_xml_read_other_source(struct domain_xml_reader *reader,
         domain_xml_part(attributes, "unit", UINT_MAX, &unit)) {
         snprintf(text, sizeof text, "%u:%u:%u:%u", device->adapter.host, bus, target, unit);
         domain_xml_add_whole_use(reader, DOMAIN_USE_SCSI, text);
+        snprintf(device->hostdev.address, sizeof device->hostdev.address, "%s", text);
+        device->has_source = true;
     } else if (strcmp(device->element, "disk") == 0 &&
                domain_xml_pci_address(attributes, &address)) {
         snprintf(text, sizeof text, "%04x:%02x:%02x.%x", address.domain, address.bus, address.slot,
@@ -558,7 +597,7 @@ static void domain_xml_start_source_address(struct domain_xml_reader *reader,
     struct domain_hostdev *hostdev = &device->hostdev;
     struct domain_xml_pci_address address;
 
-    if (!device->is_hostdev) {
+    if (!device->is_hostdev || device->is_scsi) {
         domain_xml_read_other_source(reader, attributes);
         return;
     }
@@ -610,6 +649,7 @@ static const struct domain_xml_place {
     {"/domain/devices/controller/target", domain_xml_start_controller_target},
     {"/domain/devices/controller/master", domain_xml_start_controller_master},
     {"/domain/devices/hostdev", domain_xml_start_hostdev},
+    {"/domain/devices/disk", domain_xml_start_disk},
     {"/domain/devices/interface", domain_xml_start_interface},
     {"/domain/devices/interface/model", domain_xml_start_model},
     {"/domain/devices/interface/actual", domain_xml_start_actual},
@@ -664,14 +704,50 @@ static void domain_xml_keep_controller(struct domain_xml_reader *reader) {
 
     if (device->controller == PCI_CONTROLLER)
         guest_add_pci(guest, model, device->index, !device->no_hotplug);
+    else if (device->controller == SCSI_CONTROLLER)
+        guest_add_scsi(guest, model, device->index);
     else if (device->controller == USB_CONTROLLER)
         guest_add_usb(guest, &(struct guest_usb_xml){model, device->index, device->ports,
                                                      device->startport, reader->domain->id >= 0});
 }
 
+/* The bus of a disk whose <target> names none follows from its name, as do the unit on a SCSI
+ * controller that the XML does not give. Units of other buses or targets are never asked for. */
+static void domain_xml_end_disk(struct domain_xml_device *device) {
+    struct guest_place *place = &device->place;
+
+    if (device->has_no_bus) {
+        device->is_scsi = strncmp(device->label, "sd", 2) == 0;
+        device->is_block &= device->is_scsi || strncmp(device->label, "vd", 2) == 0;
+    }
+    snprintf(place->target, sizeof place->target, "%.*s", GUEST_TARGET_SIZE - 1, device->label);
+    if (device->is_block && device->hostdev.path) {
+        device->is_hostdev = device->has_source = true;
+        device->hostdev.bus = BUS_SCSI;
+        device->hostdev.backend = BACKEND_DISK;
+    }
+}
+
+static void domain_xml_end_unit(struct domain_xml_device *device) {
+    struct guest_place *place = &device->place;
+
+    if (device->has_drive && !device->drive_bus && !device->drive_target) {
+        place->has_unit = true;
+        place->scsi = device->controller_index;
+        place->unit = device->drive_unit;
+    } else if (!device->has_drive && *place->target) {
+        guest_unit_of_name(place->target, place);
+    }
+}
+
 static void domain_xml_end_device(struct domain_xml_reader *reader) {
     struct domain_xml_device *device = &reader->device;
     struct guest *guest = &reader->domain->guest;
+
+    if (strcmp(device->element, "disk") == 0)
+        domain_xml_end_disk(device);
+    if (device->is_scsi)
+        domain_xml_end_unit(device);
 
     if ((device->is_usb || (device->is_hostdev && device->hostdev.backend == BACKEND_USB)) &&
         device->place.kind == GUEST_PLACE_NONE)

@@ -113,6 +113,12 @@ void device_make_instance(struct device *device, const char *uuid, char *type) {
     device->instance = memory_strdup(uuid);
 }
 
+void device_add_scsi(struct device *device, const char *address) {
+    device->scsi_devices =
+        memory_grow(device->scsi_devices, device->scsi_device_count, sizeof *device->scsi_devices);
+    device->scsi_devices[device->scsi_device_count++] = memory_strdup(address);
+}
+
 size_t device_file_count(const struct device *device, enum device_file_kind kind) {
     size_t count = 0;
     for (size_t i = 0; i < device->file_count; i++)
@@ -152,6 +158,7 @@ const struct device_mdev_type *device_find_mdev_type(const struct device *device
 static void device_copy_file(struct device *result, const struct device_file *file) {
     struct device_file *copy = device_add_file(result, file->kind, memory_copy(file->path));
     copy->size = file->size;
+    copy->is_empty = file->is_empty;
     copy->readonly = file->readonly;
     for (size_t i = 0; i < file->link_count; i++) {
         copy->links = memory_grow(copy->links, copy->link_count, sizeof *copy->links);
@@ -165,6 +172,8 @@ static void device_copy_lists(struct device *result, const struct device *device
     result->files = NULL;
     result->mdev_types = NULL;
     result->mdevs = NULL;
+    result->scsi_devices = NULL;
+    result->scsi_device_count = 0;
     result->interface_count = result->file_count = result->mdev_type_count = result->mdev_count = 0;
     for (size_t i = 0; i < device->interface_count; i++)
         device_add_interface(result, device->interfaces[i].class_code,
@@ -175,6 +184,8 @@ static void device_copy_lists(struct device *result, const struct device *device
         device_add_mdev_type(result, memory_copy(device->mdev_types[i].name),
                              memory_copy(device->mdev_types[i].label),
                              device->mdev_types[i].available);
+    for (size_t i = 0; i < device->scsi_device_count; i++)
+        device_add_scsi(result, device->scsi_devices[i]);
     for (size_t i = 0; i < device->mdev_count; i++)
         device_add_mdev(result, memory_copy(device->mdevs[i].uuid),
                         memory_copy(device->mdevs[i].type));
@@ -224,6 +235,9 @@ static void device_finish_lists(struct device *device) {
     }
     free(device->mdev_types);
     device_finish_mdevs(device);
+    for (size_t i = 0; i < device->scsi_device_count; i++)
+        free(device->scsi_devices[i]);
+    free(device->scsi_devices);
 }
 
 void device_finish(struct device *device) {

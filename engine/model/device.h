@@ -80,6 +80,7 @@ struct device_file {
     size_t link_count;
     /* Of a disk only. */
     uint64_t size; /* bytes; 0: unknown, or no medium is in the drive */
+    bool is_empty; /* no medium is in the drive */
     bool readonly; /* the medium is write-protected */
 };
 
@@ -164,6 +165,9 @@ struct device {
      * network. */
     char *above;
     enum bus above_bus;
+    /* The addresses of the SCSI devices that are on this USB device or PCI function, in order. */
+    char **scsi_devices;
+    size_t scsi_device_count;
     /* In the order of their kinds and names. A file is of the nearest device: of a USB device's
      * disk that is the SCSI device, and these are also files of the USB device. Read together with
      * what the host uses. */
@@ -194,6 +198,8 @@ void device_add_mdev_type(struct device *device, char *name, char *label, unsign
 void device_add_mdev(struct device *device, char *uuid, char *type);
 /* From here on it stands for that mediated device alone. Takes the type, NULL: unknown. */
 void device_make_instance(struct device *device, const char *uuid, char *type);
+/* One more SCSI device on it, by its address. */
+void device_add_scsi(struct device *device, const char *address);
 
 /* How many files of that kind it has, and the one with that number, counted from 0, or NULL. */
 size_t device_file_count(const struct device *device, enum device_file_kind kind);

@@ -125,6 +125,12 @@ bool guest_take_pci(struct guest *guest, enum pci_kind kind, struct guest_place 
     return guest->has_unknown_bus;
 }
 
+/* What libvirt takes where the XML names no model (qemuDomainGetSCSIControllerModel()). */
+static bool guest_has_virtio_scsi(const char *machine) {
+    return machine && (strncmp(machine, "virt", strlen("virt")) == 0 ||
+                       strncmp(machine, "s390", strlen("s390")) == 0);
+}
+
 /* The chipset of these machines keeps slot 1 for itself. */
 static bool guest_is_i440fx(const char *machine) {
     static const char *const starts[] = {"pc-i440", "pc-0.", "pc-1.", "rhel"};
@@ -143,10 +149,129 @@ void guest_finish_controllers(struct guest *guest, const char *machine) {
     guest->has_no_pci = machine && !guest->has_pcie_root && !guest->has_pci_root &&
                         (strncmp(machine, "microvm", strlen("microvm")) == 0 ||
                          strncmp(machine, "isapc", strlen("isapc")) == 0);
+    for (size_t i = 0; i < GUEST_SCSI_CONTROLLERS; i++)
+        if (guest->scsi[i].is_there && !guest->scsi[i].has_model)
+            guest->scsi[i].is_virtio = guest_has_virtio_scsi(machine);
     /* The controller of a live VM without a model is qemu's own of that machine type. */
     for (size_t i = 0; i < GUEST_USB_CONTROLLERS && !guest_is_i440fx(machine); i++)
         if (guest->usb[i].is_there && !*guest->usb[i].model)
             guest->usb[i].speeds = GUEST_SPEED_ANY;
+}
+
+/* --- names of disks, and units of SCSI controllers */
+
+static const char *const disk_prefixes[GUEST_DISK_KINDS] = {"vd", "sd"};
+
+/* "sda" is 0, "sdz" 25, "sdaa" 26, as virDiskNameParse() reads it; false: it is none of these. */
+static bool guest_disk_number(const char *target, enum guest_disk_kind *kind, unsigned *number) {
+    const char *letter = target + 2;
+
+    for (*kind = 0; *kind < GUEST_DISK_KINDS; (*kind)++)
+        if (strncmp(target, disk_prefixes[*kind], 2) == 0)
+            break;
+    if (*kind == GUEST_DISK_KINDS || !*letter)
+        return false;
+    for (*number = 0; *letter >= 'a' && *letter <= 'z' && *number < GUEST_DISK_NAMES; letter++)
+        *number = (*number + (letter > target + 2)) * 26 + (unsigned)(*letter - 'a');
+    return !*letter && *number < GUEST_DISK_NAMES;
+}
+
+static void guest_disk_name(enum guest_disk_kind kind, unsigned number,
+                            char target[GUEST_TARGET_SIZE]) {
+    if (number < 26)
+        snprintf(target, GUEST_TARGET_SIZE, "%s%c", disk_prefixes[kind], (char)('a' + number));
+    else
+        snprintf(target, GUEST_TARGET_SIZE, "%s%c%c", disk_prefixes[kind],
+                 (char)('a' + number / 26 - 1), (char)('a' + number % 26));
+}
+
+static void guest_set_bit(uint64_t *bits, unsigned number, bool is_set) {
+    uint64_t bit = UINT64_C(1) << number % 64;
+    bits[number / 64] = is_set ? bits[number / 64] | bit : bits[number / 64] & ~bit;
+}
+
+static void guest_mark_disk(struct guest *guest, const struct guest_place *place, bool is_used) {
+    enum guest_disk_kind kind;
+    unsigned number;
+
+    if (guest_disk_number(place->target, &kind, &number))
+        guest_set_bit(guest->disks[kind], number, is_used);
+    if (place->has_unit && place->scsi < GUEST_SCSI_CONTROLLERS && place->unit < GUEST_SCSI_UNITS)
+        guest_set_bit(&guest->scsi[place->scsi].used, place->unit, is_used);
+}
+
+/* virDomainDiskDefAssignAddress(): 15 disks a controller, whose unit 7 is left out. */
+bool guest_unit_of_name(const char *target, struct guest_place *place) {
+    enum { UNITS = 15, RESERVED = 7 };
+    enum guest_disk_kind kind;
+    unsigned number;
+
+    if (!guest_disk_number(target, &kind, &number))
+        return false;
+    place->has_unit = true;
+    place->scsi = number / UNITS;
+    place->unit = number % UNITS + (number % UNITS >= RESERVED);
+    return true;
+}
+
+/* A controller without a model is libvirt's default, which is virtio on machines without the
+ * others: that is for guest_finish_controllers(). */
+void guest_add_scsi(struct guest *guest, const char *model, int index) {
+    if (index < 0)
+        for (index = 0; index < GUEST_SCSI_CONTROLLERS - 1 && guest->scsi[index].is_there; index++)
+            ;
+    if (index >= GUEST_SCSI_CONTROLLERS)
+        return;
+    guest->scsi[index].is_there = true;
+    guest->scsi[index].has_model = model;
+    guest->scsi[index].is_virtio = model && strncmp(model, "virtio", strlen("virtio")) == 0;
+}
+
+bool guest_take_disk_name(struct guest *guest, enum guest_disk_kind kind,
+                          struct guest_place *place) {
+    for (unsigned i = 0; i < GUEST_DISK_NAMES; i++)
+        if (!(guest->disks[kind][i / 64] >> i % 64 & 1)) {
+            guest_set_bit(guest->disks[kind], i, true);
+            guest_disk_name(kind, i, place->target);
+            return true;
+        }
+    return false;
+}
+
+static bool guest_take_unit_of(struct guest *guest, unsigned index, struct guest_place *place) {
+    struct guest_scsi *scsi = &guest->scsi[index];
+
+    for (unsigned unit = 0; unit < GUEST_SCSI_UNITS; unit++)
+        if (!(scsi->used >> unit & 1)) {
+            guest_set_bit(&scsi->used, unit, true);
+            place->has_unit = true;
+            place->scsi = index;
+            place->unit = unit;
+            return true;
+        }
+    return false;
+}
+
+unsigned guest_scsi_free_index(const struct guest *guest) {
+    unsigned index = 0;
+
+    while (index < GUEST_SCSI_CONTROLLERS && guest->scsi[index].is_there)
+        index++;
+    return index;
+}
+
+bool guest_take_scsi_unit(struct guest *guest, struct guest_place *place) {
+    unsigned index = guest_scsi_free_index(guest);
+
+    for (unsigned i = 0; i < GUEST_SCSI_CONTROLLERS; i++)
+        if (guest->scsi[i].is_there && guest->scsi[i].is_virtio &&
+            guest_take_unit_of(guest, i, place))
+            return true;
+    if (index == GUEST_SCSI_CONTROLLERS || !guest_take_pci(guest, PCI_EXPRESS, place))
+        return false;
+    guest->scsi[index].is_there = guest->scsi[index].is_virtio = true;
+    place->needs_scsi = true;
+    return guest_take_unit_of(guest, index, place);
 }
 
 /* --- USB controllers */
@@ -279,7 +404,10 @@ static void guest_add_usb_device(struct guest *guest, const struct guest_place *
     snprintf(device->port, sizeof device->port, "%s", place->port);
 }
 
+static void guest_mark_disk(struct guest *guest, const struct guest_place *place, bool is_used);
+
 void guest_use(struct guest *guest, const struct guest_place *place) {
+    guest_mark_disk(guest, place, true);
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
         guest->buses[place->bus].used |= UINT32_C(1) << place->slot;
     else if (place->kind == GUEST_PLACE_USB)
@@ -297,6 +425,7 @@ void guest_add_hub(struct guest *guest, const struct guest_place *place) {
 }
 
 void guest_leave(struct guest *guest, const struct guest_place *place) {
+    guest_mark_disk(guest, place, false);
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
         guest->buses[place->bus].used &= ~(UINT32_C(1) << place->slot);
     else if (place->kind == GUEST_PLACE_SOME_USB && guest->usb_unplaced > 0)

@@ -1,7 +1,8 @@
 /*
  * The places of a VM that a hot-plugged device can take, counted as libvirt counts them
- * (src/conf/domain_addr.c): free PCIe root ports, free PCI slots, free USB ports. A value that can
- * be copied, so that a plan can try something and go back.
+ * (src/conf/domain_addr.c): free PCIe root ports, free PCI slots, free USB ports, units of SCSI
+ * controllers, names of disks. A value that can be copied, so that a plan can try something and go
+ * back.
  */
 #ifndef ENGINE_GUEST_H
 #define ENGINE_GUEST_H
@@ -18,7 +19,11 @@ enum {
     GUEST_USB_CONTROLLERS = 32,
     GUEST_USB_PORTS = 64,    /* of one controller; qemu allows 15 */
     GUEST_USB_DEVICES = 192, /* of the VM */
-    GUEST_PORT_SIZE = 20     /* "255.255.255.255" */
+    GUEST_PORT_SIZE = 20,    /* "255.255.255.255" */
+    GUEST_SCSI_CONTROLLERS = 32,
+    GUEST_SCSI_UNITS = 64,           /* of one controller; virtio-scsi has 16384 */
+    GUEST_DISK_NAMES = 26 + 26 * 26, /* "vda" to "vdzz" */
+    GUEST_TARGET_SIZE = 32
 };
 
 /* What a PCI controller of the guest gives to hot-plugged devices. */
@@ -62,6 +67,17 @@ struct guest_usb_device {
     bool is_planned; /* by guest_take_usb() */
 };
 
+/* A SCSI controller. */
+struct guest_scsi {
+    bool is_there;
+    bool has_model;
+    bool is_virtio; /* the only kind whose guests notice a device that is plugged in */
+    uint64_t used;  /* units of its target 0, one bit for each */
+};
+
+/* What the names of disks begin with: those of IDE, Xen and floppy disks meet no others. */
+enum guest_disk_kind { GUEST_DISK_VD, GUEST_DISK_SD, GUEST_DISK_KINDS };
+
 struct guest {
     struct guest_bus buses[GUEST_BUSES]; /* by the index of their controllers */
     bool has_pcie_root;                  /* q35, virt */
@@ -77,7 +93,9 @@ struct guest {
     bool has_unknown_usb; /* one whose ports are not known here, or too much of anything */
     struct guest_usb_device usb_devices[GUEST_USB_DEVICES];
     size_t usb_device_count;
-    unsigned usb_unplaced, usb_unplaced_hubs; /* without an address: each takes some port */
+    unsigned usb_unplaced, usb_unplaced_hubs;       /* without an address: each takes some port */
+    struct guest_scsi scsi[GUEST_SCSI_CONTROLLERS]; /* by index */
+    uint64_t disks[GUEST_DISK_KINDS][(GUEST_DISK_NAMES + 63) / 64]; /* names, one bit for each */
 };
 
 /* Where a device is in the guest. */
@@ -94,6 +112,12 @@ struct guest_place {
      * that is unknown; and what of the place libvirt does not find by itself. */
     unsigned speed;
     bool needs_bus, needs_port;
+    /* Beside that, of a disk: its name in the guest, "vdb"; else "". */
+    char target[GUEST_TARGET_SIZE];
+    /* Of a SCSI disk or device: where it is on a SCSI controller, at target 0. `kind` is then the
+     * place of a controller that is not there yet. */
+    bool has_unit, needs_scsi;
+    unsigned scsi, unit;
 };
 
 /* --- while the XML is read */
@@ -111,6 +135,11 @@ struct guest_usb_xml {
 void guest_add_usb(struct guest *guest, const struct guest_usb_xml *xml);
 /* Reads a port path, "1.2", as libvirt does. False: it is not one. */
 bool guest_parse_port(const char *text, char port[GUEST_PORT_SIZE]);
+/* A SCSI controller; `index` -1: the XML has none. `model` NULL: the XML names none. */
+void guest_add_scsi(struct guest *guest, const char *model, int index);
+/* Where libvirt puts a SCSI disk whose XML has no address: its name says that. False: it has no
+ * such name. */
+bool guest_unit_of_name(const char *target, struct guest_place *place);
 /* One more device at that place. */
 void guest_use(struct guest *guest, const struct guest_place *place);
 /* `place` is that of a USB hub: it takes a port and gives eight. */
@@ -148,6 +177,18 @@ enum guest_usb_answer {
  */
 enum guest_usb_answer guest_take_usb(struct guest *guest, const struct device *device,
                                      int controller, struct guest_place *place);
+/*
+ * Takes a name for a disk, and with `unit` one of a SCSI controller. The controller is a virtio
+ * one: a guest does not notice a disk that is plugged in at another (qemu's lsi53c895a has no such
+ * event), and libvirt's own choice for a VM without any is that one (qemuDomainGetSCSIController-
+ * Model()). Where the VM has none, one of the lowest free index is to be plugged in first
+ * (needs_scsi), which takes a PCI place. False: there is none.
+ */
+bool guest_take_disk_name(struct guest *guest, enum guest_disk_kind kind,
+                          struct guest_place *place);
+bool guest_take_scsi_unit(struct guest *guest, struct guest_place *place);
+/* The lowest index that no SCSI controller has. */
+unsigned guest_scsi_free_index(const struct guest *guest);
 /* A device that is detached leaves its place. */
 void guest_leave(struct guest *guest, const struct guest_place *place);
 

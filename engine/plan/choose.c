@@ -200,10 +200,11 @@ static char *choose_hint(struct planner *planner, const struct action_ref *ref,
         struct verdict verdict =
             attach ? choose_judge_unit(planner, ref, &unit) : (struct verdict){0};
         if (!verdict.refusal)
-            hint = memory_printf("say which: '%s %s' for one of them, 'any' for the first%s one, "
-                                 "'all' for all",
-                                 device_bus(device->bus)->keyword, device->address,
-                                 attach ? " free" : "");
+            hint = memory_printf("say which: '%s %s%s%s' for one of them, 'any' for the first%s "
+                                 "one, 'all' for all",
+                                 device_bus(device->bus)->keyword,
+                                 device->bus == BUS_SCSI ? "\"" : "", device->address,
+                                 device->bus == BUS_SCSI ? "\"" : "", attach ? " free" : "");
         else if (!why)
             why = memory_printf("none of them is free: %s: %s; %s", device->address,
                                 verdict.message, verdict.hint);

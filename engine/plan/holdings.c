@@ -53,6 +53,16 @@ static void holdings_add_above(struct holdings_search *search, const struct doma
     device_set_finish(&places);
 }
 
+/* The SCSI devices on one that the VM has: the kernel may list them until its driver is unbound. */
+static void holdings_add_on(struct holdings_search *search, const struct device *device) {
+    for (size_t i = 0; i < search->host->count; i++) {
+        const struct device *scsi = &search->host->devices[i];
+        if (scsi->above && scsi->above_bus == device->bus && !strcmp(scsi->above, device->address))
+            holdings_add_one(search, scsi,
+                             memory_printf("has %s, which it is on", device->address));
+    }
+}
+
 /* "has it"; of a kind that is not plain "has it as disk vdb". */
 static char *holdings_text_itself(const struct domain_hostdev *hostdev) {
     switch (hostdev->backend) {
@@ -88,6 +98,8 @@ static void holdings_add_hostdev(struct holdings_search *search, size_t number) 
         struct held_device *held = holdings_add_one(search, device, holdings_text_itself(hostdev));
         held->is_itself = true;
         held->hostdev = hostdev;
+        if (hostdev->backend == BACKEND_USB || hostdev->backend == BACKEND_VFIO)
+            holdings_add_on(search, device);
     }
     const struct device *nearest =
         holdings_has_no_use(search->vm, number) ? backend_device_of(search->host, hostdev) : NULL;

@@ -40,8 +40,8 @@ void holdings_finish(struct holdings *holdings);
 typedef bool holdings_filter(const struct held_device *held, const void *context);
 
 /*
- * What a VM has of the device, or may have, that the filter lets pass (NULL: all). A VM that has the device
- * itself comes before one that has something behind it. NULL: nothing.
+ * What a VM has of the device, or may have, that the filter lets pass (NULL: all). A VM that has
+ * the device itself comes before one that has something behind it. NULL: nothing.
  */
 const struct held_device *holdings_find(const struct holdings *holdings,
                                         const struct device *device, holdings_filter *filter,

@@ -461,9 +461,12 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
     if (judge_is_obstacle(device->obstacle, backend))
         return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
                               memory_strdup(device->obstacle_hint));
-    verdict = backend_judge_device(backend, judge->host, device, options);
+    /* A VM that has it as usb leaves the host without its tty, disk or event nodes: then it is
+     * held.
+     */
+    verdict = judge_holders(judge, device, backend);
     if (!verdict.refusal)
-        verdict = judge_holders(judge, device, backend);
+        verdict = backend_judge_device(backend, judge->host, device, options);
     if (verdict.refusal)
         return verdict;
     if (device->vm_use && !backend->shares_device)

@@ -24,7 +24,9 @@ static void plan_print_title(const struct domain *domain, enum event_name event,
 
 static void plan_print_host_device(const struct device *device, FILE *out) {
     text_print_string(out, device->address);
-    fprintf(out, " %04x:%04x ", device->id.vendor, device->id.device);
+    if (device->id.vendor || device->id.device)
+        fprintf(out, " %04x:%04x", device->id.vendor, device->id.device);
+    putc(' ', out);
     text_print_string(out, device->name);
 }
 
@@ -206,7 +208,8 @@ static struct json_object *plan_print_device_json(const struct plan_entry *entry
     const struct device *device = entry->device;
     struct json_object *object = text_json_object();
     char id[16] = "";
-    bool has_id = device || plan_print_wanted_id(entry->target, id);
+    bool has_id =
+        device ? device->id.vendor || device->id.device : plan_print_wanted_id(entry->target, id);
     if (device)
         snprintf(id, sizeof id, "%04x:%04x", device->id.vendor, device->id.device);
     text_put_json(object, "bus",
@@ -229,6 +232,30 @@ static void plan_print_put_duration(struct json_object *object, const char *key,
                                                 : NULL);
 }
 
+/* Those of one backend each: a key where the rule has the option. */
+static void plan_print_put_own_options(struct json_object *object, const struct action *action) {
+    static const struct {
+        enum option_kind kind;
+        const char *key;
+    } keys[] = {{OPTION_MAC, "mac"},        {OPTION_VLAN, "vlan"},
+                {OPTION_TRUST, "trust"},    {OPTION_MDEV_TYPE, "mdev_type"},
+                {OPTION_MDEV_UUID, "uuid"}, {OPTION_SERIAL_PCI, "pci"},
+                {OPTION_BUS, "bus"},        {OPTION_READONLY, "readonly"},
+                {OPTION_GRAB, "grab"}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct action_option *option = syntax_find_option(action->options, keys[i].kind);
+        enum value_kind value = syntax_option(keys[i].kind)->value;
+        if (!option)
+            continue;
+        if (value == VALUE_FLAG)
+            text_json_add(object, keys[i].key, text_json_boolean(true));
+        else if (value == VALUE_NUMBER)
+            text_json_add(object, keys[i].key, text_json_number(option->number));
+        else
+            text_put_json(object, keys[i].key, option->text);
+    }
+}
+
 static struct json_object *plan_print_options_json(const struct plan_entry *entry) {
     const struct action *action = entry->action;
     struct json_object *object = text_json_object();
@@ -249,6 +276,7 @@ static struct json_object *plan_print_options_json(const struct plan_entry *entr
         syntax_find_option(action->options, OPTION_GUEST_RESET);
     text_json_add(object, "controller", controller ? text_json_number(controller->number) : NULL);
     text_put_json(object, "guest_reset", guest_reset ? guest_reset->text : NULL);
+    plan_print_put_own_options(object, action);
     text_put_json(object, "then",
                   plan_has_option(action, OPTION_THEN_RESET)    ? "reset"
                   : plan_has_option(action, OPTION_THEN_REBOOT) ? "reboot"

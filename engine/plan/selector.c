@@ -144,11 +144,26 @@ static void selector_print_rest(const struct selector *selector, FILE *out,
     }
 }
 
+/* A disk on USB has its serial number as a USB device, too. Without one the address, which depends
+ * on the order in which the kernel found the adapters, is all that there is. */
+static void selector_print_scsi(const struct selector *selector, FILE *out,
+                                const struct device *device) {
+    bool has_serial = device->serial && !selector_is_placeholder(device->serial) &&
+                      !selector_has(selector, device->bus, device->id, device->serial, 2);
+    fputs(has_serial ? "scsi serial " : "scsi ", out);
+    print_string(out, has_serial ? device->serial : device->address);
+}
+
 char *selector_text(const struct selector *selector, const struct device *device) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = memory_stream(&text, &size);
     bool is_first = true;
+    if (device->bus == BUS_SCSI) {
+        selector_print_scsi(selector, out, device);
+        memory_stream_close(out, &text);
+        return text;
+    }
     const struct device_id *other = selector_other_id(device, &is_first);
     selector_print_id(out, is_first || !other ? device->id : *other);
     selector_print_rest(selector, out, device, other);

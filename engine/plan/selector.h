@@ -16,8 +16,9 @@ void selector_finish(struct selector *selector);
 
 /*
  * The shortest condition that selects only this device, and does so tomorrow: "1ac1:089a",
- * "8086:1520 at 0000:01:00.1", "10c4:ea60 serial "00212E7B"", "1a86:7523 port 1-1.3"; of a device
- * that is known to change its id in use both: "1a6e:089a or 18d1:9302". The caller frees it.
+ * "8086:1520 at 0000:01:00.1", "scsi serial "S3Z9"", "10c4:ea60 serial "00212E7B"", "1a86:7523 port
+ * 1-1.3"; of a device that is known to change its id in use both: "1a6e:089a or 18d1:9302". The
+ * caller frees it.
  */
 char *selector_text(const struct selector *selector, const struct device *device);
 

@@ -84,8 +84,7 @@ bool run_settle_later(struct run *run, struct task *task) {
     return true;
 }
 
-/* As far as the kernel or the event tells: the host's drivers have just got it. */
-static bool run_is_new(const struct run *run, const struct device *device) {
+bool run_is_new(const struct run *run, const struct device *device) {
     const struct event *event = run->config->event;
     const struct host_source *source = run->config->host_source;
     int64_t age = device->bus == BUS_USB ? source->age_ms(source, device) : -1;

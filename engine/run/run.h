@@ -74,6 +74,7 @@ struct task {
     struct retry retry;  /* without a clock: nothing failed yet */
     struct retry settle; /* without a clock: udev had not to be waited for */
     struct retry node;   /* the same of the device's own drivers */
+    size_t elements;     /* of a new device, at the last look */
     char *unsettled;     /* what udev had not done in time: the next result says so; or NULL */
     int64_t call_ms;     /* how long libvirt took for the last call to attach it; -1: none */
     int64_t due;         /* when to try again */
@@ -176,6 +177,8 @@ bool run_try_later(struct run *run, struct task *task);
 
 /* The same when udev has not set its device up. Returns false when it has had its time. */
 bool run_settle_later(struct run *run, struct task *task);
+/* Whether the kernel or the event tells that the host's drivers have just got the device. */
+bool run_is_new(const struct run *run, const struct device *device);
 /* The same when its drivers may not have: a device that has just come may get the port, the disk or
  * the event node that the backend asks for. */
 bool run_node_later(struct run *run, const struct plan_entry *entry, struct task *task);

@@ -216,7 +216,7 @@ static bool freed_list_vms(const struct freed *freed, const struct freed_note *n
     return false;
 }
 
-/* Another mediated device of the same device is no reason not to notify. */
+/* A VM that has another mediated device of the same device is not waited for. */
 static bool freed_has_itself(const struct domain *vm, const struct device *device) {
     const struct domain_hostdev *one = NULL;
     while ((one = backend_next_hostdev(vm, device, one)) &&

@@ -222,7 +222,7 @@ static void any_counts_what_is_available(void **state) {
     assert_string_equal(plan_of("attach any 3 10de:1eb8 as mdev \"nvidia-63\""),
                         "refused too-few -\n");
     assert_has(plan.entries[0].message, "2 of the 3 wanted are free");
-    assert_has(plan.entries[0].message, "0000:02:00.0 has no nvidia-63 (GRID T4-2A) left");
+    assert_has(plan.entries[0].message, "0000:02:00.0: it has no nvidia-63 (GRID T4-2A) left");
     assert_string_equal(plan_of("attach any 3 10de:1eb8 as mdev \"nvidia-63\" optional"),
                         "attach 0000:01:00.0\nattach 0000:03:00.0\nskipped too-few -\n");
     /* What one rule takes, the next one does not get. */
@@ -288,7 +288,7 @@ static void none_left(void **state) {
     assert_string_equal(plan_of("attach at 01:00.0 as mdev \"nvidia-63\""),
                         "refused held 0000:01:00.0\n");
     assert_string_equal(plan.entries[0].message,
-                        "0000:01:00.0 has no nvidia-63 (GRID T4-2A) left: it has " UUID
+                        "it has no nvidia-63 (GRID T4-2A) left; there are " UUID
                         " (nvidia-63, VM 'cad'), 8a0e7d2c-55b1-4c56-9d3e-000000000001 (nvidia-64, "
                         "in no VM)");
     planned_rules("on vm vgpu started, freed attach at 01:00.0 as mdev \"nvidia-63\"\n");

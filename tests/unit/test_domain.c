@@ -316,9 +316,60 @@ static void reads_what_else_it_uses(void **state) {
         if (domain.use_count != 1)
             fail_msg("%zu uses in %s", domain.use_count, cases[i].xml);
         assert_use(&domain, 0, cases[i].kind, cases[i].name, cases[i].element);
-        /* An event node is a hostdev too, which the use belongs to. */
-        assert_int_equal(domain.hostdev_count, strcmp(cases[i].element, "input") == 0);
-        assert_int_equal(domain.uses[0].hostdev, domain.hostdev_count);
+        assert_int_equal(domain.hostdev_count, domain.uses[0].hostdev);
+        domain_finish(&domain);
+    }
+}
+
+/* What libvirt can detach; a disk on another bus, a drive for media, a file is none. */
+static void reads_disks_and_scsi_devices_of_the_host(void **state) {
+    static const struct {
+        const char *xml, *path, *address, *target;
+    } cases[] = {
+        {"<disk type='block' device='disk'><driver name='qemu' type='raw'/><source "
+         "dev='/dev/disk/by-id/x' index='2'/><backingStore/><target dev='vdb' "
+         "bus='virtio'/></disk>",
+         "/dev/disk/by-id/x", "", "vdb"},
+        {"<disk type='block' device='lun'><target dev='sdc' bus='scsi'/><source dev='/dev/sdk'/>"
+         "</disk>",
+         "/dev/sdk", "", "sdc"},
+        {"<disk type='block'><source dev='/dev/sdk'/><target dev='sdc'/></disk>", "/dev/sdk", "",
+         "sdc"},
+        {"<disk type='block'><source dev='/dev/sdk'/><target dev='sda' bus='usb'/></disk>",
+         "/dev/sdk", "", "sda"},
+        {"<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host12'/><address "
+         "bus='0' target='1' unit='3'/></source></hostdev>",
+         NULL, "12:0:1:3", ""},
+        {"<disk type='block'><source dev='/dev/sdk'/><target dev='sda' bus='sata'/></disk>", NULL,
+         NULL, NULL},
+        {"<disk type='block'><source dev='/dev/sdk'/><target dev='hda'/></disk>", NULL, NULL, NULL},
+        {"<disk type='block' device='cdrom'><source dev='/dev/sr0'/><target dev='sda' bus='scsi'/>"
+         "</disk>",
+         NULL, NULL, NULL},
+        {"<disk type='file'><source file='/a'/><backingStore type='block'><source dev='/dev/sdk'/>"
+         "</backingStore><target dev='vda' bus='virtio'/></disk>",
+         NULL, NULL, NULL},
+        {"<hostdev mode='subsystem' type='scsi'><source protocol='iscsi' name='iqn.x:y'></source>"
+         "</hostdev>",
+         NULL, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct domain domain;
+        char xml[1024];
+
+        snprintf(xml, sizeof xml, DEVICES("%s"), cases[i].xml);
+        parse(&domain, xml);
+        assert_int_equal(domain.hostdev_count, cases[i].target ? 1 : 0);
+        if (cases[i].target) {
+            const struct domain_hostdev *hostdev = &domain.hostdevs[0];
+            assert_int_equal(hostdev->backend, cases[i].path ? BACKEND_DISK : BACKEND_SCSI);
+            assert_string_equal(hostdev->path ? hostdev->path : "",
+                                cases[i].path ? cases[i].path : "");
+            assert_string_equal(hostdev->address, cases[i].address);
+            assert_string_equal(hostdev->place.target, cases[i].target);
+        }
         domain_finish(&domain);
     }
 }
@@ -675,6 +726,7 @@ int main(void) {
         cmocka_unit_test(counts_pci_slots),
         cmocka_unit_test(knows_nothing_of_a_bare_definition),
         cmocka_unit_test(reads_what_else_it_uses),
+        cmocka_unit_test(reads_disks_and_scsi_devices_of_the_host),
         cmocka_unit_test(reads_a_hostdev_that_a_network_gave),
         cmocka_unit_test(reads_qemu_arguments),
         cmocka_unit_test(reads_no_arguments_elsewhere),

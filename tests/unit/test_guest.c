@@ -482,6 +482,137 @@ static void says_what_usb_there_is(void **state) {
     free(text);
 }
 
+/* --- names of disks, and units of SCSI controllers */
+
+#define DISK(name, bus) "<disk type='file'><target dev='" name "' bus='" bus "'/></disk>"
+#define DISK_AT(name, controller, target, unit)                                                    \
+    "<disk type='file'><target dev='" name                                                         \
+    "' bus='scsi'/><address type='drive' controller='" controller "' bus='0' target='" target      \
+    "' unit='" unit "'/></disk>"
+#define VIRTIO_SCSI(index) "<controller type='scsi' index='" index "' model='virtio-scsi'/>"
+
+static void assert_named(struct guest *guest, enum guest_disk_kind kind, const char *name) {
+    struct guest_place place = {.kind = GUEST_PLACE_NONE};
+
+    assert_true(guest_take_disk_name(guest, kind, &place));
+    assert_string_equal(place.target, name);
+}
+
+static void assert_unit(struct guest *guest, unsigned scsi, unsigned unit, bool needs_scsi) {
+    struct guest_place place = {.kind = GUEST_PLACE_NONE};
+
+    assert_true(guest_take_scsi_unit(guest, &place));
+    assert_true(place.has_unit);
+    assert_int_equal(place.scsi, scsi);
+    assert_int_equal(place.unit, unit);
+    assert_int_equal(place.needs_scsi, needs_scsi);
+}
+
+/* Disks of SATA, SCSI and USB share names; those of IDE, Xen and floppy disks have their own. */
+static void names_a_disk_as_no_other(void **state) {
+    struct guest guest = guest_of(
+        Q35, DISK("vda", "virtio") DISK("vdc", "virtio") DISK("hda", "ide") DISK("xvda", "xen")
+                 DISK("sda", "usb") "<disk device='cdrom'><target dev='sdb' bus='sata'/></disk>");
+
+    (void)state;
+    assert_named(&guest, GUEST_DISK_VD, "vdb");
+    assert_named(&guest, GUEST_DISK_VD, "vdd");
+    assert_named(&guest, GUEST_DISK_SD, "sdc");
+    assert_named(&guest, GUEST_DISK_SD, "sdd");
+}
+
+static void names_disks_beyond_z(void **state) {
+    struct guest guest = guest_of(Q35, DISK("vdz", "virtio") DISK("vdab", "virtio"));
+    struct guest_place place = {.kind = GUEST_PLACE_NONE};
+
+    (void)state;
+    for (unsigned i = 0; i < 24; i++)
+        assert_true(guest_take_disk_name(&guest, GUEST_DISK_VD, &place));
+    assert_named(&guest, GUEST_DISK_VD, "vdy");
+    assert_named(&guest, GUEST_DISK_VD, "vdaa");
+    assert_named(&guest, GUEST_DISK_VD, "vdac");
+    for (unsigned i = 29; i < GUEST_DISK_NAMES; i++)
+        assert_true(guest_take_disk_name(&guest, GUEST_DISK_VD, &place));
+    assert_string_equal(place.target, "vdzz");
+    assert_false(guest_take_disk_name(&guest, GUEST_DISK_VD, &place));
+}
+
+static void frees_the_name_and_the_unit_of_a_disk(void **state) {
+    struct guest guest = guest_of(Q35, VIRTIO_SCSI("0") DISK_AT("sda", "0", "0", "0"));
+    const struct guest_place disk = {.target = "sda", .has_unit = true};
+
+    (void)state;
+    guest_leave(&guest, &disk);
+    assert_named(&guest, GUEST_DISK_SD, "sda");
+    assert_unit(&guest, 0, 0, false);
+}
+
+/* By their addresses, or else by the names of disks; a device takes one too. */
+static void takes_a_free_unit(void **state) {
+    struct guest guest =
+        guest_of(Q35, VIRTIO_SCSI("0") DISK_AT("sdx", "0", "0", "0") DISK("sdb", "scsi")
+                          DISK_AT("sdc", "0", "1",
+                                  "2") "<hostdev mode='subsystem' type='scsi'><source><adapter "
+                                       "name='scsi_host3'/><address bus='0' target='0' unit='0'/>"
+                                       "</source><address type='drive' controller='0' bus='0' "
+                                       "target='0' unit='3'/></hostdev>");
+
+    (void)state;
+    assert_unit(&guest, 0, 2, false);
+    assert_unit(&guest, 0, 4, false);
+}
+
+/* The eighth disk of a controller is unit 8, and the sixteenth is on the next controller. */
+static void knows_the_unit_of_a_name(void **state) {
+    static const struct {
+        const char *name;
+        unsigned scsi, unit;
+    } rows[] = {{"sda", 0, 0}, {"sdg", 0, 6}, {"sdh", 0, 8}, {"sdo", 0, 15}, {"sdp", 1, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct guest_place place = {.kind = GUEST_PLACE_NONE};
+        assert_true(guest_unit_of_name(rows[i].name, &place));
+        assert_int_equal(place.scsi, rows[i].scsi);
+        assert_int_equal(place.unit, rows[i].unit);
+    }
+    struct guest_place place = {.kind = GUEST_PLACE_NONE};
+    assert_false(guest_unit_of_name("hda", &place));
+    assert_false(guest_unit_of_name("sd", &place));
+    assert_false(guest_unit_of_name("sda1", &place));
+}
+
+/* Only a virtio controller tells its guest of a disk; one that is plugged in takes a PCI place. */
+static void plugs_in_a_scsi_controller(void **state) {
+    struct guest none = guest_of(Q35, ROOT PORT("1"));
+    struct guest other = guest_of(PC, PCI_ROOT "<controller type='scsi' index='0' "
+                                               "model='lsilogic'/>");
+    struct guest full = guest_of(Q35, ROOT);
+    struct guest of_virt =
+        guest_of("<os><type machine='virt-7.2'>hvm</type></os>", "<controller type='scsi'/>");
+    struct guest_place place = {.kind = GUEST_PLACE_NONE};
+
+    (void)state;
+    assert_unit(&none, 0, 0, true);
+    assert_unit(&none, 0, 1, false);
+    assert_full(&none, PCI_EXPRESS);
+    assert_unit(&other, 1, 0, true);
+    assert_false(guest_take_scsi_unit(&full, &place));
+    assert_int_equal(guest_scsi_free_index(&other), 2);
+    assert_unit(&of_virt, 0, 0, false);
+}
+
+static void takes_the_next_scsi_controller(void **state) {
+    struct guest guest = guest_of(Q35, ROOT PORT("1") VIRTIO_SCSI("0") VIRTIO_SCSI("1"));
+
+    (void)state;
+    for (unsigned i = 0; i < GUEST_SCSI_UNITS; i++)
+        assert_unit(&guest, 0, i, false);
+    for (unsigned i = 0; i < GUEST_SCSI_UNITS; i++)
+        assert_unit(&guest, 1, i, false);
+    assert_unit(&guest, 2, 0, true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_a_port_for_a_conventional_device),
@@ -496,6 +627,13 @@ int main(void) {
         cmocka_unit_test(takes_an_open_model_for_unknown),
         cmocka_unit_test(frees_what_is_detached),
         cmocka_unit_test(says_what_usb_there_is),
+        cmocka_unit_test(names_a_disk_as_no_other),
+        cmocka_unit_test(names_disks_beyond_z),
+        cmocka_unit_test(frees_the_name_and_the_unit_of_a_disk),
+        cmocka_unit_test(takes_a_free_unit),
+        cmocka_unit_test(knows_the_unit_of_a_name),
+        cmocka_unit_test(plugs_in_a_scsi_controller),
+        cmocka_unit_test(takes_the_next_scsi_controller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

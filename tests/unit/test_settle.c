@@ -168,6 +168,26 @@ static void the_node_has_an_age(void **state) {
     assert_in_range(source.age_ms(&source, &stick), 0, 600000);
 }
 
+static void a_new_port_gets_its_link(void **state) {
+    char path[] = "/dev/ttyUSB0", link[] = "/dev/serial/by-id/usb-x", *links[] = {link};
+    struct device_file port = {.kind = FILE_TTY, .path = path};
+    struct device device = stick;
+
+    (void)state;
+    device.files = &port;
+    device.file_count = 1;
+    put(RECORD, "I:1\n");
+    put(NODE, "");
+    assert_settling(&device, HOST_SETTLED, NULL); /* udev does not run */
+    put("run/udev/control", "");
+    if (source.age_ms(&source, &device) < 0)
+        skip();
+    assert_settling(&device, HOST_SETTLING_UDEV, "no link to /dev/ttyUSB0");
+    port.links = links;
+    port.link_count = 1;
+    assert_settling(&device, HOST_SETTLED, NULL);
+}
+
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
 
 int main(void) {
@@ -181,6 +201,7 @@ int main(void) {
         TEST(the_kernel_is_first),
         TEST(a_card_needs_its_configuration_space),
         TEST(the_node_has_an_age),
+        TEST(a_new_port_gets_its_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

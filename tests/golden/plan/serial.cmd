@@ -43,3 +43,14 @@ for vm in no-usb fast small; do
     echo "== $vm"
     plan $vm.xml | sed -n '/10c4:ea60/,/a.rules:3/p'
 done
+
+# A VM that has it as usb leaves the host without a tty: it is held, so that a rule with 'freed' gets its turn.
+cp -r "$HOSTS/ports" serial-host
+mkdir -p serial-host/run/libvirt/qemu
+rm serial-host/sys/class/tty/ttyUSB0
+cat >serial-host/run/libvirt/qemu/other.xml <<'XML'
+<domstatus state='running' pid='4242'><domain type='kvm' id='4'><name>other</name><devices>
+  <hostdev mode='subsystem' type='usb'><source><vendor id='0x10c4'/><product id='0xea60'/><address bus='1' device='2'/>
+  </source></hostdev></devices></domain></domstatus>
+XML
+virt-rules plan ha started --rules serial --sysroot "$PWD/serial-host" --domain-xml ha.xml | sed -n '/10c4:ea60/,/a.rules:1/p'
