@@ -321,7 +321,7 @@ static void reads_what_else_it_uses(void **state) {
     }
 }
 
-/* What libvirt can detach; a disk on another bus, a drive for media, a file is none. */
+/* What libvirt can detach: no disk on another bus, no drive for media, no file. */
 static void reads_disks_and_scsi_devices_of_the_host(void **state) {
     static const struct {
         const char *xml, *path, *address, *target;

@@ -84,6 +84,20 @@ for device in 'usb serial "AA6"' 'usb serial "AA7"' 'usb serial "AA8"' 'usb seri
     rule "$device as disk"
     plan q35
 done
+# what the VM has goes by its name in the guest; a stick that was pulled out, of which only our alias tells, too
+mine() { # PATH TARGET BUS ALIAS [ADDRESS]
+    printf '%s' "<disk type='block' device='disk'><source dev='$1'/><target dev='$2' bus='$3'/>" \
+        "<alias name='$4'/>$5</disk>"
+}
+unit="<address type='drive' controller='0' bus='0' target='0' unit='5'/>"
+vm disk-mine.xml pc-q35-7.2 "$q35$port$xhci$root$(
+    mine /dev/disk/by-id/usb-Kingston_DataTraveler_AA5-0:0 sda usb ua-virt-rules-disk-1-1-5-25-0
+    mine /dev/sdg sdb scsi ua-virt-rules-disk-1_0_0_0-0-0 "$unit"
+    mine /dev/disk/by-id/gone vdb virtio ua-virt-rules-disk-1-1-3-9-0
+    mine /dev/disk/by-id/theirs vdc virtio ua-theirs)"
+rule 'usb as disk optional'
+echo 'on vm ha started detach usb serial "AA5", scsi "1:0:0:0"' >>disk/a.rules
+plan mine --xml | grep -A 12 -E '^  detach'
 rm -r disk-host/dev # without udev: by the kernel's name
 rule 'scsi "7:0:0:1" as disk'
 plan q35 --xml
