@@ -109,8 +109,9 @@ const struct command command_detach_row = {
     .name = "detach",
     .operands = "VM DEVICE",
     .summary = "Detach a device from a running VM.",
-    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or the\n"
-             "VM's alias for it (hostdev0).\n",
+    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a), a SCSI\n"
+             "address (3:0:0:0), a file (/dev/ttyUSB0), a disk of the guest (vdb), a MAC\n"
+             "address, a UUID, or the VM's alias for it (hostdev0).\n",
     .options = command_detach_options,
     .run = command_detach_run,
 };

@@ -52,7 +52,7 @@ static bool manual_detach_is_called(const struct host *host, const struct domain
            manual_detach_is_device(host, hostdev, address, word);
 }
 
-/* Another element of the device of an earlier one that is called so, too. */
+/* Another element of a device of which an earlier one has that name, too. */
 static bool manual_detach_is_further(const struct manual_detach *detach, size_t index,
                                      const char *word) {
     const struct domain *domain = &detach->vm.domain;

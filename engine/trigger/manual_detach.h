@@ -14,8 +14,8 @@ struct manual_detach_request {
     const struct host_source *host_source;
     const char *state; /* directory of the VM's lock; NULL: it is not taken */
     const char *vm;    /* name, title or UUID */
-    /* Address ("03:00.0"), USB port ("1-1.4"), USB number ("1/4"), id ("1ac1:089a") or the VM's
-     * alias ("hostdev0"). */
+    /* Address ("03:00.0", "3:0:0:0"), USB port ("1-1.4"), USB number ("1/4"), id ("1ac1:089a"),
+     * file, target ("vdb"), MAC address, UUID, or the VM's alias ("hostdev0"). */
     const char *word;
 };
 
