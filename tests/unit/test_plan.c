@@ -7,7 +7,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GPU, SOUND, CORAL, CORAL2, CORAL3, NIC, DISK, BRIDGE, STICK, STICK2, HUB, DEVICE_COUNT };
+enum {
+    GPU,
+    SOUND,
+    CORAL,
+    CORAL2,
+    CORAL3,
+    NIC,
+    DISK,
+    BRIDGE,
+    STICK,
+    STICK2,
+    HUB,
+    LUN,
+    DEVICE_COUNT
+};
 
 static struct device *devices; /* of the test, by the names above */
 static struct host host;
@@ -53,6 +67,16 @@ static int set_up(void **state) {
         [STICK] = {SAMPLE_USB("1-1.4", 0x1a6e, 0x089a, 1, 4), .serial = SAMPLE_TEXT("A")},
         [STICK2] = {SAMPLE_USB("1-1.5", 0x1a6e, 0x089a, 1, 5), .serial = SAMPLE_TEXT("B")},
         [HUB] = {SAMPLE_USB("1-1", 0x05e3, 0x0610, 1, 2), .is_bridge = true},
+        [LUN] = {.bus = BUS_SCSI,
+                 .address = SAMPLE_TEXT("3:0:0:0"),
+                 .name = SAMPLE_TEXT("Some disk"),
+                 .iommu_group = -1,
+                 .numa_node = -1,
+                 .serial = SAMPLE_TEXT("A"),
+                 .above = SAMPLE_TEXT("1-1.4"),
+                 .above_bus = BUS_USB,
+                 .bus_number = 1,
+                 .device_number = 4},
     };
     devices = memory_zalloc(DEVICE_COUNT * sizeof *devices);
     memcpy(devices, fresh, DEVICE_COUNT * sizeof *devices);
@@ -285,6 +309,43 @@ static void many_addresses_stay_one_line(void **state) {
     assert_says(0, "40 devices are 1ac1:089a: 0000:00:00.0, ", "'any'");
     assert_has(plan.entries[0].message, "0000:0f:00.0 and 24 more");
     free(crowd);
+}
+
+/* A guard for a disk is one for the stick that it is on, and the reverse. */
+static void never_holds_for_what_a_scsi_device_is_on(void **state) {
+    (void)state;
+    vm(PORT, "");
+    assert_string_equal(planned_at(EVENT_STARTED,
+                                   "on vm frigate started attach 1a6e:089a serial \"A\" as usb\n"
+                                   "never attach scsi \"3:0:0:0\"\n"),
+                        "refused never 1-1.4\n");
+    assert_says(0, "3:0:0:0 is behind it: 'never' at t.rules:2", "");
+    assert_string_equal(planned_at(EVENT_STARTED,
+                                   "on vm frigate started attach scsi \"3:0:0:0\" as scsi\n"
+                                   "never attach 1a6e:089a\n"),
+                        "refused never 3:0:0:0\n");
+    assert_says(0, "1-1.4 is above it: 'never' at t.rules:2", "");
+    assert_string_equal(planned_at(EVENT_STARTED,
+                                   "on vm frigate started attach 1a6e:089a serial \"B\" as usb\n"
+                                   "never attach scsi \"3:0:0:0\"\n"),
+                        "attach 1-1.5\n");
+}
+
+/* The stick and the disk on it have the same serial number: the stick stands for both. */
+static void a_scsi_device_and_what_it_is_on_are_one(void **state) {
+    (void)state;
+    vm(PORT, "");
+    char *units[] = {devices[LUN].address};
+    devices[STICK].scsi_devices = units;
+    devices[STICK].scsi_device_count = 1;
+    assert_string_equal(
+        planned_at(EVENT_STARTED, "on vm frigate started attach serial \"A\" as scsi\n"),
+        "attach 1-1.4\n");
+    assert_int_equal(plan.entries[0].element_count, 2); /* the first is the VM's controller */
+    assert_has(plan.entries[0].elements[1], "<adapter name='scsi_host3'/>");
+    assert_int_equal(plan.count, 1);
+    assert_int_equal(plan.omitted_count, 1);
+    assert_string_equal(plan.omitted[0].message, "it is on 1-1.4, which stands for both");
 }
 
 static void never(void **state) {
@@ -1403,6 +1464,8 @@ int main(void) {
         TEST(ambiguous_although_only_one_is_free),
         TEST(many_addresses_stay_one_line),
         TEST(never),
+        TEST(never_holds_for_what_a_scsi_device_is_on),
+        TEST(a_scsi_device_and_what_it_is_on_are_one),
         TEST(a_domain_that_qemu_does_not_take),
         TEST(a_controller_takes_its_domain_along),
         TEST(a_guard_on_what_is_behind_a_controller),
