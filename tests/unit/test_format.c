@@ -52,6 +52,20 @@ static void conditions_keep_their_words(void **state) {
             "on vm take freed attach 1ac1:089a as usb guest reset off take\n");
 }
 
+static void backends_have_their_words(void **state) {
+    (void)state;
+    becomes("on vm a started attach any  2 vf  03 of 8086:15D2 at 41:00.0 not  vf of class 0C as "
+            "net mac \"52:54:00:AB:cd:EF\"  vlan 010 trust",
+            "on vm a started attach any 2 vf 03 of 8086:15d2 at 0000:41:00.0 not vf of class 0c as "
+            "net mac \\\n    \"52:54:00:ab:cd:ef\" vlan 010 trust\n");
+    becomes("on vm a started attach scsi  \"3:0:0:0\" , scsi as disk  bus\tusb readonly",
+            "on vm a started attach scsi \"3:0:0:0\", scsi as disk bus usb readonly\n");
+    becomes("on vm mac started attach x as mdev  uuid \"8A0E7D2C-55b1-4c56-9d3e-0f6b1a2c3d4e\"",
+            "on vm mac started attach x as mdev uuid \"8a0e7d2c-55b1-4c56-9d3e-0f6b1a2c3d4e\"\n");
+    becomes("on vm net started attach x as mdev  \"Type-1\" optional # uuid \"8A0E\"",
+            "on vm net started attach x as mdev \"Type-1\" optional  # uuid \"8A0E\"\n");
+}
+
 static void names_and_strings_keep_their_case(void **state) {
     (void)state;
     becomes("on vm CAFE, 1AC1:089A, \"A\\\"B\" started run \"/X\" Y 1AC1:089A\n",
@@ -238,12 +252,13 @@ static void words(FILE *out, const char *text) {
 }
 
 static void device(FILE *out) {
-    words(out,
-          PICK("1AC1:089a", "8086:*", "*:0001 class 03", "at 05:00.*", "0000:0A:00.1", "port 1-1.4",
-               "serial \"a\\\"b\\\\c\"", "class 0C03 subsystem 10DE:*", "coral", "coral class 12",
-               "not 1AC1:089a class 0C", "usb interface 03AB not class 0A",
-               "below port 1-1 not port \"1-1.[2-4]\"", "product like \"C9?? *\" driver uvcvideo",
-               "pci not at 0A:00.0 not coral", "port 1-1.* manufacturer \"[A, b]\""));
+    words(out, PICK("1AC1:089a", "8086:*", "*:0001 class 03", "at 05:00.*", "0000:0A:00.1",
+                    "port 1-1.4", "serial \"a\\\"b\\\\c\"", "class 0C03 subsystem 10DE:*", "coral",
+                    "coral class 12", "not 1AC1:089a class 0C", "usb interface 03AB not class 0A",
+                    "below port 1-1 not port \"1-1.[2-4]\"",
+                    "product like \"C9?? *\" driver uvcvideo", "pci not at 0A:00.0 not coral",
+                    "vf of 8086:15D2 at 0A:00.0", "class 02 vf 03 of coral not vf of class 0C",
+                    "not scsi \"3:0:0:0\" scsi", "port 1-1.* manufacturer \"[A, b]\""));
     if (!chance(4)) {
         words(out, " or ");
         device(out);
@@ -261,7 +276,10 @@ static void action(FILE *out) {
         words(out, PICK(" , ", ",", ", "));
         device(out);
     }
-    words(out, PICK(" as vfio", " as usb", " with group as vfio"));
+    words(out, PICK(" as vfio", " as usb", " with group as vfio",
+                    " as net mac \"52:54:00:AB:cd:EF\" vlan 10", " as mdev \"nvidia-63\"",
+                    " as mdev uuid \"8A0E7D2C-55b1-4c56-9d3e-0f6b1a2c3d4e\"", " as serial pci",
+                    " as disk bus scsi readonly", " as scsi", " as input grab"));
     words(out, PICK("", " optional", " within 500ms after 90s", " rom off then reset",
                     " rom \"/r\"", " unmanaged then reboot", " controller 1 guest reset off",
                     " take guest reset uninitialized"));
@@ -326,6 +344,7 @@ int main(void) {
         cmocka_unit_test(words_stand_one_blank_apart),
         cmocka_unit_test(hex_is_written_as_lspci_does),
         cmocka_unit_test(conditions_keep_their_words),
+        cmocka_unit_test(backends_have_their_words),
         cmocka_unit_test(names_and_strings_keep_their_case),
         cmocka_unit_test(blocks_are_opened_and_indented),
         cmocka_unit_test(blank_lines_part_and_no_more),
