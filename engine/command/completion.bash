@@ -79,6 +79,7 @@ _virt_rules_word() {
         _virt_rules_reply "$2" < <(
             cd /sys/bus/pci/devices 2>/dev/null && printf '%s\n' *
             cd /sys/bus/usb/devices 2>/dev/null && printf '%s\n' [0-9]* | grep -v :
+            cd /sys/bus/scsi/devices 2>/dev/null && printf '%s\n' [0-9]* | grep :
         )
         ;;
     ACTION) _virt_rules_reply "$2" <<<$'add\nremove' ;;
