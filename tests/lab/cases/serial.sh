@@ -15,13 +15,25 @@ status_has() { virt-rules status frigate | grep -F "$1"; } # TEXT
 opened() { # NUMBER
     [ "$(guest_told "$FRIGATE" "open tty" "$line" | grep -c open)" -ge "$1" ]
 }
-guest_hears() { # WORD: what the host writes into both ports, the guest reads; sets `answer`, what it answers on the first
-    local end
-    (timeout 60 head -n 1 /dev/ttyGS0 >/tmp/answer) &
-    for end in 0 1; do echo "$1$end" >/dev/ttyGS$end; done
-    wait_for guest_told "$FRIGATE" "read tty[^ ]* ${1}0" "$line" && wait_for guest_told "$FRIGATE" "read tty[^ ]* ${1}1" "$line"
+# The host's ends of both ports. They stay open, for what arrives at a closed one is lost.
+open_ends() {
+    exec 7<>/dev/ttyGS0 8<>/dev/ttyGS1
+    stty -F /dev/ttyGS0 raw -echo && stty -F /dev/ttyGS1 raw -echo
 }
-host_hears() { grep -x "guest read $1" /tmp/answer; } # WORD
+guest_hears() { # WORD: what the host writes into both ports, the guest reads
+    echo "${1}0" >&7
+    echo "${1}1" >&8
+    wait_for guest_told_line "read tty[^ ]* ${1}0" && wait_for guest_told_line "read tty[^ ]* ${1}1"
+}
+guest_told_line() { guest_told "$FRIGATE" "$1" "$line" | grep -q "^GUEST read"; } # PATTERN
+host_hears() { # WORD
+    local text
+    while IFS= read -r -t 60 -u 7 text; do
+        [ "$text" != "guest read $1" ] || return 0
+        echo "$text"
+    done
+    return 1
+}
 
 rules 50-serial.rules <<END
 on vm frigate started, plugged attach $COMPOSITE_ID as serial
@@ -39,10 +51,9 @@ check "it is plugged in" plug_composite
 check_until "the VM has both ports" serials_are usb-serial 2
 check "by the links that stay" xpath "$FRIGATE" "//serial/source[contains(@path, '/dev/serial/by-id/') and contains(@path, 'if02')]"
 check_until "the guest opened both" opened 2
-stty -F /dev/ttyGS0 raw -echo
-stty -F /dev/ttyGS1 raw -echo
+open_ends
 check "the guest reads what the host writes" guest_hears hello
-check_until "the host reads what the guest writes" host_hears hello0
+check "the host reads what the guest writes" host_hears hello0
 check "virt-rules status knows them" status_has "$COMPOSITE_ID"
 
 stage "it re-enumerates"
@@ -54,14 +65,16 @@ check_until "it has another number" is_another "$before"
 check_until "the VM has the ports of now" of_number "$(composite_number)"
 check_until "and no others" serials_are usb-serial 2
 check_until "the guest opened both" opened 2
+open_ends # they were hung up
 check "the guest reads what the host writes" guest_hears again
+check "the host reads what the guest writes" host_hears again0
 
 stage "detach"
 line=$(guest_now "$FRIGATE")
 check "virt-rules detach takes it out" virt-rules detach frigate "$COMPOSITE_ID"
 check_until "the VM has no port" serials_are usb-serial 0
 check_until "the guest saw it go" guest_told "$FRIGATE" "remove usb .* 0403:6001" "$line"
-check "the host still has it" test -e /dev/ttyACM0
+check "the host still has it" test -e /dev/serial/by-id/usb-Lab_Composite_LAB1-if00
 
 stage "as PCI ports"
 line=$(guest_now "$FRIGATE")
@@ -71,7 +84,9 @@ END
 check "virt-rules apply attaches them" virt-rules apply frigate
 check_until "the VM has both" serials_are pci-serial 2
 check_until "the guest opened both" opened 2
+open_ends
 check "the guest reads what the host writes" guest_hears pci
+check "the host reads what the guest writes" host_hears pci0
 check "it is unplugged" unplug_composite
 check_until "they leave the VM" serials_are pci-serial 0
 check "the VM runs" running "$FRIGATE"
