@@ -371,6 +371,70 @@ static void conflict_check_one_rule(const struct conflicts *conflicts, const str
                 }
 }
 
+/* --- MAC addresses */
+
+/* An attach whose card gets that address. */
+struct conflict_mac {
+    const char *text; /* interned: equal ones are one */
+    const struct rule *rule;
+    const struct action *action;
+    const struct action_option *option;
+    size_t number; /* in the order of the rules */
+};
+
+static int conflict_compare_macs(const void *left, const void *right) {
+    const struct conflict_mac *a = left, *b = right;
+    if (a->text != b->text)
+        return (uintptr_t)a->text < (uintptr_t)b->text ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+/* One VM may get its card by several rules, at different events. */
+static bool conflict_is_one_card(const struct conflict_mac *a, const struct conflict_mac *b) {
+    return conflict_same_vms(a->rule->vms, b->rule->vms) && a->action->targets &&
+           b->action->targets &&
+           syntax_same_device(a->action->targets->device, b->action->targets->device);
+}
+
+static void conflict_report_mac(struct diagnostics *diagnostics, const struct conflict_mac *second,
+                                const struct conflict_mac *first) {
+    struct diagnostic *diagnostic =
+        diagnostic_add(diagnostics, second->rule->source, second->option->span, CHECK_DUPLICATE_MAC,
+                       "two network cards get the MAC address %s", second->text);
+    diagnostic_hint(diagnostic, "give this one another address, or leave 'mac' out: it then gets "
+                                "its own, the same at each start");
+    diagnostic_note(diagnostic, first->rule->source, first->option->span, "first here");
+}
+
+/* Several cards of one action are option-mismatch. */
+static bool conflict_has_one_card(const struct action *action) {
+    const struct target *target = action->targets;
+    return action->backend == BACKEND_NET && target && !target->next &&
+           target->quantifier != QUANTIFIER_ALL && target->count <= 1;
+}
+
+static void conflict_check_macs(const struct syntax *syntax, struct diagnostics *diagnostics) {
+    struct conflict_mac *list = NULL;
+    size_t count = 0;
+    for (const struct rule *rule = syntax->rules; rule; rule = rule->next)
+        for (const struct action *action = rule->actions; action; action = action->next) {
+            const struct action_option *mac = syntax_find_option(action->options, OPTION_MAC);
+            if (!mac || !mac->text || !conflict_has_one_card(action))
+                continue;
+            list = memory_grow(list, count, sizeof *list);
+            list[count] = (struct conflict_mac){mac->text, rule, action, mac, count};
+            count++;
+        }
+    if (count)
+        qsort(list, count, sizeof *list, conflict_compare_macs);
+    for (size_t i = 1, first = 0; i < count; i++)
+        if (list[i].text != list[first].text)
+            first = i;
+        else if (!conflict_is_one_card(&list[i], &list[first]))
+            conflict_report_mac(diagnostics, &list[i], &list[first]);
+    free(list);
+}
+
 void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
     struct conflicts conflicts = {.diagnostics = diagnostics, .known = diagnostics->count};
     conflicts.end = &conflicts.list;
@@ -380,6 +444,7 @@ void conflict_check(struct syntax *syntax, struct diagnostics *diagnostics) {
         conflict_add_rule(&conflicts, rule);
     }
     conflict_compare_all(&conflicts);
+    conflict_check_macs(syntax, diagnostics);
     memory_arena_finish(&conflicts.arena);
 }
 

@@ -3,6 +3,7 @@
 #include "engine/action/action_instances.h"
 #include "engine/backend/backend_place.h"
 #include "engine/plan/choose.h"
+#include "engine/plan/vf_hint.h"
 #include "engine/run/run.h"
 #include "engine/run/take.h"
 #include "engine/state/lock.h"
@@ -168,6 +169,8 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     } else if (with_group && !run_group_unbind_siblings(run, entry, &failure)) {
         run_finish_task(run, entry, task, RESULT_FAILED, failure.message, "see dmesg");
+    } else if (*entry->mac && !restore_vf_prepare(run, entry, &failure)) {
+        run_finish_task(run, entry, task, RESULT_FAILED, failure.message, failure.hint);
     } else {
         if (backend_type(entry->action->backend)->unbinds_driver &&
             !plan_has_option(entry->action, OPTION_UNMANAGED))
@@ -229,17 +232,23 @@ static void action_attach_refuse_absent(struct planner *planner, const struct ac
     struct plan_entry *entry =
         planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     char *meaning = planner_meaning_text(ref);
+    struct vf_hint functions = vf_hint_of(planner->request->host, ref->target->device);
     entry->refusal = REFUSED_ABSENT;
     const char *label = action_attach_bus_label(ref);
     entry->message = memory_printf("the host has no %s%sdevice %s%s%s", label, *label ? " " : "",
                                    entry->target_text, meaning,
                                    hubs ? ", except hubs, which cannot be assigned" : "");
+    if (functions.message)
+        memory_append(&entry->message, ": %s", functions.message);
     free(meaning);
     if (plan_option_ms(ref->action, OPTION_WITHIN))
         entry->hint = memory_strdup("a run waits for it as long as 'within' says");
+    else if (functions.hint)
+        entry->hint = memory_copy(functions.hint);
     else if (!optional)
         entry->hint = memory_strdup("see 'virt-rules devices'; 'optional' allows it to be missing, "
                                     "'within 30s' waits for it");
+    vf_hint_finish(&functions);
 }
 
 /* Whatever device the target means. */
@@ -287,6 +296,7 @@ static void action_attach_add_step(struct planner *planner, const struct action_
         if (!is_first)
             continue;
         entry->place = options.place;
+        memcpy(entry->mac, options.mac, sizeof entry->mac);
         entry->note =
             backend->note_place ? backend->note_place(&planner->guest, device, &options) : NULL;
     }
@@ -367,6 +377,7 @@ void action_attach_refuse_too_few(struct planner *planner, const struct action_r
                                   const struct choice *choice) {
     bool optional = plan_has_option(ref->action, OPTION_OPTIONAL);
     unsigned wanted = ref->target->count;
+    struct vf_hint functions = vf_hint_of(planner->request->host, ref->target->device);
     struct plan_entry *entry =
         planner_add(planner, ref, optional ? PLAN_SKIPPED : PLAN_REFUSED, NULL);
     entry->message = wanted == 1
@@ -378,12 +389,18 @@ void action_attach_refuse_too_few(struct planner *planner, const struct action_r
         choice->first.refusal != REFUSED_HELD) {
         entry->refusal = choice->first.refusal;
         entry->hint = memory_strdup(choice->first.hint);
+        vf_hint_finish(&functions);
         return;
     }
     entry->refusal = REFUSED_TOO_FEW;
+    if (functions.message)
+        memory_append(&entry->message, "; %s", functions.message);
     if (!optional)
-        entry->hint = memory_printf("free one%s; 'optional' takes what is there",
-                                    wanted == 1 ? "" : ", or ask for fewer");
+        entry->hint =
+            memory_printf("free one%s; 'optional' takes what is there%s%s",
+                          wanted == 1 ? "" : ", or ask for fewer", functions.hint ? "; " : "",
+                          functions.hint ? functions.hint : "");
+    vf_hint_finish(&functions);
 }
 
 static void action_attach_plan_any(struct planner *planner, const struct action_ref *ref,

@@ -9,6 +9,7 @@
 #include "engine/backend/verdict.h"
 #include "engine/host/host.h"
 #include "engine/model/domain.h"
+#include "engine/model/stable_id.h"
 #include "parser/syntax.h"
 
 #include <stdio.h>
@@ -20,7 +21,10 @@ struct backend_options {
     bool goes_along; /* the device goes with the group of the one that the rule selects, whose ROM
                         it does not get */
     unsigned long libvirt_version; /* of the daemon: 9000000 is 9.0.0; 0: unknown */
-    struct guest_place place;      /* from take_place(), of the element that is written */
+    struct stable_id
+        id; /* of the VM and the words of the rule's target, for 'as net' and 'as mdev' */
+    struct guest_place place; /* from take_place(), of the element that is written */
+    char mac[GUEST_MAC_SIZE]; /* the same, of 'as net' */
 };
 
 /* A device that finds no place in the guest. */

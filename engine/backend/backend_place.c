@@ -9,8 +9,8 @@ void backend_place_write(FILE *out, const struct guest_place *place) {
     if (place->kind == GUEST_PLACE_PCI)
         fprintf(out,
                 "  <address type='pci' domain='0x0000' bus='0x%02x' slot='0x%02x' "
-                "function='0x0'/>\n",
-                place->bus, place->slot);
+                "function='0x%x'/>\n",
+                place->bus, place->slot, place->function);
     else if (place->needs_port)
         fprintf(out, "  <address type='usb' bus='%u' port='%s'/>\n", place->bus, place->port);
     else if (place->needs_bus)

@@ -27,6 +27,8 @@
     ROW(REFUSED_NO_IOMMU, "no-iommu", CHECK_DEVICE_UNPASSABLE)                                     \
     ROW(REFUSED_GROUP, "group", CHECK_DEVICE_UNPASSABLE)                                           \
     ROW(REFUSED_NO_PORT, "no-port", CHECK_NONE)                                                    \
+    ROW(REFUSED_MAC, "mac-in-use", CHECK_NONE)                                                     \
+    ROW(REFUSED_LINK_DOWN, "link-down", CHECK_NONE)                                                \
     ROW(REFUSED_NO_USB, "no-usb", CHECK_NONE)                                                      \
     ROW(REFUSED_NO_USB_PORT, "no-usb-port", CHECK_NONE)                                            \
     ROW(REFUSED_NO_CONTROLLER, "no-controller", CHECK_NONE)                                        \

@@ -31,6 +31,17 @@ struct host;
  * until udev has, a VM should not get it. */
 enum host_settling { HOST_SETTLED, HOST_SETTLING_KERNEL, HOST_SETTLING_UDEV };
 
+/* What the physical function of an SR-IOV network card keeps of one of its virtual functions. */
+struct vf_config {
+    /* That the function has when a driver binds to it; zeros: it chooses one itself. */
+    char mac[18];
+    unsigned vlan;                                              /* 0: none */
+    enum { VF_TRUST_UNKNOWN, VF_TRUST_OFF, VF_TRUST_ON } trust; /* unknown: its driver has none */
+};
+
+/* Parts of a struct vf_config, as bits. */
+enum vf_config_part { VF_CONFIG_MAC = 1, VF_CONFIG_VLAN = 2, VF_CONFIG_TRUST = 4 };
+
 /* What unbind() returns when the driver still has the device after DEADLINE_BIND_MS. */
 enum { HOST_LATE = -2 };
 
@@ -113,6 +124,13 @@ struct host_source {
     int (*remove_mdev)(const struct host_source *source, const char *uuid, struct failure *failure);
     /* Which process has it open, in words as those of group_user. */
     char *(*mdev_user)(const struct host_source *source, const char *uuid);
+    /* The settings of a virtual function of a network card, now. Its physical function has them,
+     * whatever driver the virtual one is bound to. */
+    int (*read_vf)(const struct host *host, const struct device *device, struct vf_config *config,
+                   struct failure *failure);
+    /* Changes `parts` of them (enum vf_config_part). Nothing happens when that is 0. */
+    int (*write_vf)(const struct host *host, const struct device *device,
+                    const struct vf_config *config, unsigned parts, struct failure *failure);
 };
 
 struct host {

@@ -16,6 +16,7 @@
 #include "engine/host/tree.h"
 #include "engine/host/usage.h"
 #include "engine/host/usb.h"
+#include "engine/host/vf_config.h"
 #include "lexer/memory.h"
 
 #include <errno.h>
@@ -234,5 +235,7 @@ struct host_source source_sysfs(const char *root) {
                                 .find_mdev = mdev_instance_find,
                                 .create_mdev = mdev_instance_create,
                                 .remove_mdev = mdev_instance_remove,
-                                .mdev_user = mdev_instance_user};
+                                .mdev_user = mdev_instance_user,
+                                .read_vf = vf_config_read,
+                                .write_vf = vf_config_write};
 }

@@ -196,6 +196,17 @@ static void domain_xml_set_bus(struct domain_hostdev *hostdev, bool usb) {
     hostdev->backend = usb ? BACKEND_USB : BACKEND_VFIO;
 }
 
+/* libvirt gives virtual functions of network cards as interfaces, and writes their PCI addresses.
+ */
+static void domain_xml_set_interface_bus(struct domain_hostdev *hostdev, bool usb) {
+    domain_xml_set_bus(hostdev, usb);
+    hostdev->backend = usb ? BACKEND_USB : BACKEND_NET;
+}
+
+static void domain_xml_start_mac(struct domain_xml_reader *reader, const XML_Char **attributes) {
+    guest_parse_mac(domain_xml_attribute(attributes, "address"), reader->device.hostdev.mac);
+}
+
 static void domain_xml_start_hostdev(struct domain_xml_reader *reader,
                                      const XML_Char **attributes) {
     const char *mode = domain_xml_attribute(attributes, "mode");
@@ -272,8 +283,10 @@ static void domain_xml_start_guest_address(struct domain_xml_reader *reader,
 
     if (domain_xml_attribute_is(attributes, "type", "pci") &&
         domain_xml_pci_address(attributes, &address) && address.domain == 0)
-        *place =
-            (struct guest_place){.kind = GUEST_PLACE_PCI, .bus = address.bus, .slot = address.slot};
+        *place = (struct guest_place){.kind = GUEST_PLACE_PCI,
+                                      .bus = address.bus,
+                                      .slot = address.slot,
+                                      .function = address.function};
     else if (domain_xml_attribute_is(attributes, "type", "usb"))
         place->kind =
             domain_xml_part(attributes, "bus", UINT_MAX, &place->bus) &&
@@ -602,7 +615,7 @@ static void domain_xml_start_source_address(struct domain_xml_reader *reader,
         return;
     }
     if (device->takes_bus_from_address)
-        domain_xml_set_bus(hostdev, domain_xml_attribute_is(attributes, "type", "usb"));
+        domain_xml_set_interface_bus(hostdev, domain_xml_attribute_is(attributes, "type", "usb"));
     if (hostdev->bus == BUS_USB) {
         device->has_source |=
             domain_xml_part(attributes, "bus", UINT_MAX, &hostdev->bus_number) &&
@@ -651,6 +664,7 @@ static const struct domain_xml_place {
     {"/domain/devices/hostdev", domain_xml_start_hostdev},
     {"/domain/devices/disk", domain_xml_start_disk},
     {"/domain/devices/interface", domain_xml_start_interface},
+    {"/domain/devices/interface/mac", domain_xml_start_mac},
     {"/domain/devices/interface/model", domain_xml_start_model},
     {"/domain/devices/interface/actual", domain_xml_start_actual},
     {"/domain/devices/interface/actual/source", domain_xml_start_source},
@@ -758,6 +772,8 @@ static void domain_xml_end_device(struct domain_xml_reader *reader) {
         free(device->hostdev.path);
     device->hostdev.path = NULL;
     domain_xml_keep_controller(reader);
+    if (*device->hostdev.mac)
+        guest_add_card(guest, device->hostdev.mac, device->is_hostdev);
     if (device->is_hub)
         guest_add_hub(guest, &device->place);
     else if (!device->is_shadow)

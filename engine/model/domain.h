@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { DOMAIN_UUID_SIZE = 37, DOMAIN_MAC_SIZE = 18 };
+enum { DOMAIN_UUID_SIZE = 37 };
 
 /*
  * A host device that the domain has, whoever gave it: a <hostdev>, an <interface type='hostdev'>,
@@ -22,7 +22,7 @@ struct domain_hostdev {
     char address[32];     /* PCI: "0000:03:00.0"; SCSI: "3:0:0:0"; USB: "" */
     char *path; /* the file of the host: "/dev/disk/by-id/..."; NULL: the XML names none */
     char uuid[DOMAIN_UUID_SIZE]; /* of a mediated device, lower case */
-    char mac[DOMAIN_MAC_SIZE];   /* of an interface, lower case */
+    char mac[GUEST_MAC_SIZE];    /* of an interface, lower case */
     /* Of a disk in the guest: "vdb"; of a serial port "usb-serial" or "pci-serial"; of an input
      * device "passthrough" or "evdev". */
     char target[32];

@@ -653,3 +653,34 @@ char *guest_usb_to_add(const struct guest *guest, unsigned index) {
                : memory_printf("<controller type='usb' index='%u' model='qemu-xhci' ports='15'/>",
                                index);
 }
+
+/* --- network cards */
+
+bool guest_parse_mac(const char *text, char mac[GUEST_MAC_SIZE]) {
+    unsigned part[6];
+    int end = -1;
+    if (!text || strspn(text, "0123456789abcdefABCDEF:") != strlen(text) ||
+        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &part[0], &part[1], &part[2], &part[3], &part[4],
+               &part[5], &end) != 6 ||
+        end < 0 || text[end])
+        return false;
+    snprintf(mac, GUEST_MAC_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", part[0] & 0xff, part[1] & 0xff,
+             part[2] & 0xff, part[3] & 0xff, part[4] & 0xff, part[5] & 0xff);
+    return true;
+}
+
+void guest_add_card(struct guest *guest, const char *mac, bool is_function) {
+    if (guest->card_count == GUEST_CARDS)
+        return;
+    struct guest_card *card = &guest->cards[guest->card_count++];
+    snprintf(card->mac, sizeof card->mac, "%s", mac);
+    card->is_function = is_function;
+}
+
+const struct guest_card *guest_find_card(const struct guest *guest, const char *mac) {
+    const struct guest_card *found = NULL;
+    for (size_t i = 0; i < guest->card_count; i++)
+        if (!strcmp(guest->cards[i].mac, mac) && (!found || guest->cards[i].is_function))
+            found = &guest->cards[i];
+    return found;
+}

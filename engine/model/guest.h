@@ -23,7 +23,9 @@ enum {
     GUEST_SCSI_CONTROLLERS = 32,
     GUEST_SCSI_UNITS = 64,           /* of one controller; virtio-scsi has 16384 */
     GUEST_DISK_NAMES = 26 + 26 * 26, /* "vda" to "vdzz" */
-    GUEST_TARGET_SIZE = 32
+    GUEST_TARGET_SIZE = 32,
+    GUEST_CARDS = 64, /* network cards of which the address is kept */
+    GUEST_MAC_SIZE = 18
 };
 
 /* What a PCI controller of the guest gives to hot-plugged devices. */
@@ -78,6 +80,12 @@ struct guest_scsi {
 /* What the names of disks begin with: those of IDE, Xen and floppy disks meet no others. */
 enum guest_disk_kind { GUEST_DISK_VD, GUEST_DISK_SD, GUEST_DISK_KINDS };
 
+/* A network card, whatever it is on the host. */
+struct guest_card {
+    char mac[GUEST_MAC_SIZE]; /* "52:54:00:12:34:56" */
+    bool is_function;         /* a virtual function of the host, also a planned one */
+};
+
 struct guest {
     struct guest_bus buses[GUEST_BUSES]; /* by the index of their controllers */
     bool has_pcie_root;                  /* q35, virt */
@@ -96,6 +104,8 @@ struct guest {
     unsigned usb_unplaced, usb_unplaced_hubs;       /* without an address: each takes some port */
     struct guest_scsi scsi[GUEST_SCSI_CONTROLLERS]; /* by index */
     uint64_t disks[GUEST_DISK_KINDS][(GUEST_DISK_NAMES + 63) / 64]; /* names, one bit for each */
+    struct guest_card cards[GUEST_CARDS];
+    size_t card_count;
 };
 
 /* Where a device is in the guest. */
@@ -107,6 +117,7 @@ struct guest_place {
         GUEST_PLACE_SOME_USB, /* a USB device whose XML has no whole address */
     } kind;
     unsigned bus, slot;         /* USB: the index of the controller, and nothing */
+    unsigned function;          /* PCI */
     char port[GUEST_PORT_SIZE]; /* USB */
     /* From guest_take_usb(): at how many Mbit/s qemu gives the device to the guest there, 0 when
      * that is unknown; and what of the place libvirt does not find by itself. */
@@ -144,6 +155,11 @@ bool guest_unit_of_name(const char *target, struct guest_place *place);
 void guest_use(struct guest *guest, const struct guest_place *place);
 /* `place` is that of a USB hub: it takes a port and gives eight. */
 void guest_add_hub(struct guest *guest, const struct guest_place *place);
+/* Reads a MAC address as libvirt does, and writes it with two lower case digits each. False: it is
+ * not one. */
+bool guest_parse_mac(const char *text, char mac[GUEST_MAC_SIZE]);
+/* One more network card. */
+void guest_add_card(struct guest *guest, const char *mac, bool is_function);
 /* After all of them: `machine` NULL is unknown. */
 void guest_finish_controllers(struct guest *guest, const char *machine);
 
@@ -191,6 +207,9 @@ bool guest_take_scsi_unit(struct guest *guest, struct guest_place *place);
 unsigned guest_scsi_free_index(const struct guest *guest);
 /* A device that is detached leaves its place. */
 void guest_leave(struct guest *guest, const struct guest_place *place);
+
+/* The card with that address, or NULL; a virtual function comes before others. */
+const struct guest_card *guest_find_card(const struct guest *guest, const char *mac);
 
 /* How many USB controllers give ports. */
 unsigned guest_usb_count(const struct guest *guest);

@@ -17,7 +17,10 @@ struct device_list choose_unit(const struct planner *planner, const struct actio
 struct backend_options choose_options(const struct planner *planner, const struct action_ref *ref,
                                       const struct device *device) {
     struct backend_options options = plan_backend_options(ref->action, ref->target, device);
+    char *words = ref->target ? planner_target_text(ref) : memory_strdup("");
     options.libvirt_version = planner->request->libvirt_version;
+    options.id = stable_id_of(planner->domain->name ? domain_key(planner->domain) : "", words);
+    free(words);
     return options;
 }
 

@@ -58,6 +58,7 @@ struct plan_entry {
     size_t element_count;
     struct guest_place place; /* of a step that attaches: where libvirt will put the first of them,
                                  if that is known */
+    char mac[GUEST_MAC_SIZE]; /* of a step that attaches 'as net'; else "" */
     char *note;    /* what a person should know of a step, as that it will be slow; NULL: nothing */
     char *message; /* of a refusal or a skip */
     char *hint;

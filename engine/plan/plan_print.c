@@ -325,6 +325,8 @@ static struct json_object *plan_print_entry_json(const struct plan_entry *entry)
         text_json_add(object, "controller",
                       entry->place.kind == GUEST_PLACE_USB ? text_json_number(entry->place.bus)
                                                            : NULL);
+        if (*entry->mac)
+            text_put_json(object, "mac", entry->mac);
         text_put_json(object, "note", entry->note);
         if (entry->take_from)
             text_put_json(object, "take_from", domain_label(entry->take_from));

@@ -388,12 +388,14 @@ void restore_driver_end_vm(struct run *run) {
     /* The state may be of the VM's next start, if this engine is late or another one was faster. */
     bool is_over =
         state.started <= run->vm_start.seen && !vm_state_is_later_start(&state, &run->vm_start);
-    if (found && (!is_over || (state.unbound_count && !run_load_host(run)))) {
+    bool needs_host = state.unbound_count || state.vf_count;
+    if (found && (!is_over || (needs_host && !run_load_host(run)))) {
         vm_state_finish(&state);
     } else {
         if (found) {
             restore_driver_give_all_back(run, &state);
             run_mdev_end_vm(run, &state);
+            restore_vf_end_vm(run, &state);
         }
         vm_state_end(&state); /* also what is of an earlier boot, or damaged */
         host_finish(&run->host);

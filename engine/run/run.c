@@ -607,8 +607,10 @@ static enum run_outcome run_pass(struct run *run) {
     domain_finish(&run->domain);
     if (run->must_reconnect && !run->no_reply)
         outcome = RUN_REPLAN;
-    if (outcome == RUN_OVER)
+    if (outcome == RUN_OVER) {
         restore_driver_all(run);
+        restore_vf_all(run);
+    }
     run->locked = false;
     lock_release(lock);
     return outcome;

@@ -313,6 +313,17 @@ void run_mdev_cleanup(struct run *run);
 /* The same when the VM has ended, of its state. */
 void run_mdev_end_vm(struct run *run, struct vm_state *state);
 
+/* --- restore_vf.c: the settings of a virtual function that a VM gets 'as net' */
+
+/* Before libvirt attaches it: notes what the host has, and sets trust if the rule says so. Returns
+ * false with a failure when it cannot be trusted. */
+bool restore_vf_prepare(struct run *run, const struct plan_entry *entry, struct failure *failure);
+/* At the end of a run: what the VM left of its own settings on functions that it has no longer. The
+ * caller holds the VM's lock. */
+void restore_vf_all(struct run *run);
+/* The same when the VM has ended, in a state that the caller saves. */
+void restore_vf_end_vm(struct run *run, struct vm_state *state);
+
 /* --- run_migration.c: a VM whose memory comes from another host, a file or a snapshot */
 
 /* Asks libvirt how the VM came to run, and notes in `run` when it was migrated. */

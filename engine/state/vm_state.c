@@ -279,6 +279,59 @@ void vm_state_end_unpark(struct vm_state *vm_state) {
     vm_state_finish_devices(&vm_state->parked, &vm_state->parked_count);
 }
 
+/* --- settings of virtual functions */
+
+static size_t vm_state_index_of_vf(const struct vm_state *vm_state, const char *address) {
+    size_t i = 0;
+    while (i < vm_state->vf_count && strcmp(vm_state->vfs[i].device.address, address) != 0)
+        i++;
+    return i;
+}
+
+const struct vm_state_vf *vm_state_find_vf(const struct vm_state *vm_state, const char *address) {
+    size_t i = vm_state_index_of_vf(vm_state, address);
+    return i < vm_state->vf_count ? &vm_state->vfs[i] : NULL;
+}
+
+static void vm_state_add_vf(struct vm_state *vm_state, struct vm_state_vf vf) {
+    vm_state->vfs = memory_grow(vm_state->vfs, vm_state->vf_count, sizeof *vm_state->vfs);
+    vf.device.address = memory_strdup(vf.device.address);
+    vm_state->vfs[vm_state->vf_count++] = vf;
+}
+
+void vm_state_note_vf(struct vm_state *vm_state, const struct device *device,
+                      const struct vf_config *before, const struct vf_config *given) {
+    size_t i = vm_state_index_of_vf(vm_state, device->address);
+    if (i < vm_state->vf_count && vm_state_device_is(&vm_state->vfs[i].device, device)) {
+        vm_state->vfs[i].given = *given;
+        return;
+    }
+    vm_state_remove_vf(vm_state, device->address);
+    vm_state_add_vf(vm_state, (struct vm_state_vf){{.address = device->address,
+                                                    .id = device->id,
+                                                    .iommu_group = device->iommu_group},
+                                                   *before,
+                                                   *given});
+}
+
+void vm_state_remove_vf(struct vm_state *vm_state, const char *address) {
+    size_t i = vm_state_index_of_vf(vm_state, address);
+    if (i == vm_state->vf_count)
+        return;
+    vm_state_finish_device(&vm_state->vfs[i].device);
+    vm_state->vf_count--;
+    memmove(&vm_state->vfs[i], &vm_state->vfs[i + 1],
+            (vm_state->vf_count - i) * sizeof *vm_state->vfs);
+}
+
+static void vm_state_finish_vfs(struct vm_state *vm_state) {
+    for (size_t i = 0; i < vm_state->vf_count; i++)
+        vm_state_finish_device(&vm_state->vfs[i].device);
+    free(vm_state->vfs);
+    vm_state->vfs = NULL;
+    vm_state->vf_count = 0;
+}
+
 static void vm_state_finish_result(struct vm_state_result *result) {
     free(result->device);
     free(result->action);
@@ -309,6 +362,7 @@ void vm_state_finish(struct vm_state *vm_state) {
     vm_state_end(vm_state);
     vm_state_finish_devices(&vm_state->unbound, &vm_state->unbound_count);
     vm_state_finish_mdevs(vm_state);
+    vm_state_finish_vfs(vm_state);
     free(vm_state->ignored);
     *vm_state = (struct vm_state){.id = -1};
 }
@@ -497,6 +551,39 @@ static bool vm_state_read_with_driver(struct vm_state_device **list, size_t *cou
     return true;
 }
 
+/* "-" as the third of them: the driver of the card knows no trust. */
+static bool vm_state_read_vf_config(struct vf_config *config, char **line) {
+    uint32_t part[6], vlan;
+    const char *mac = text_next_field(line), *number = text_next_field(line),
+               *trust = text_next_field(line);
+    const char *rest = mac ? text_parse_numbers(mac, 16, ':', part, 6) : NULL;
+    if (!trust || !rest || *rest || strlen(mac) >= sizeof config->mac ||
+        !text_parse_decimal(number, UINT16_MAX, &vlan))
+        return false;
+    *config = (struct vf_config){.vlan = vlan,
+                                 .trust = !strcmp(trust, "on")    ? VF_TRUST_ON
+                                          : !strcmp(trust, "off") ? VF_TRUST_OFF
+                                                                  : VF_TRUST_UNKNOWN};
+    snprintf(config->mac, sizeof config->mac, "%s", mac);
+    return true;
+}
+
+static bool vm_state_read_vf(struct vm_state *vm_state, char *line) {
+    struct vm_state_vf vf = {.device.driver = NULL};
+    unsigned long long group = 0;
+    if (!vm_state_read_device(&vf.device, &line))
+        return false;
+    const char *number = text_next_field(&line);
+    bool has_group = number && strcmp(number, "-") != 0;
+    if (!number || (has_group && (!vm_state_read_number(number, &group) || group > INT_MAX)) ||
+        !vm_state_read_vf_config(&vf.before, &line) || !vm_state_read_vf_config(&vf.given, &line))
+        return false;
+    vf.device.iommu_group = has_group ? (int)group : -1;
+    if (!vm_state_find_vf(vm_state, vf.device.address))
+        vm_state_add_vf(vm_state, vf);
+    return true;
+}
+
 static bool vm_state_read_dismissed(struct vm_state *vm_state, char *line) {
     struct vm_state_device device = {0};
     unsigned long long since = 0;
@@ -545,6 +632,8 @@ static bool vm_state_read_line(struct vm_state *vm_state, char *line, bool *ende
         return vm_state_read_with_driver(&vm_state->unbound, &vm_state->unbound_count, line);
     if (!strcmp(word, "mdev"))
         return vm_state_read_mdev(vm_state, line);
+    if (!strcmp(word, "vf"))
+        return vm_state_read_vf(vm_state, line);
     if (!strcmp(word, "parked"))
         return vm_state_read_parked(vm_state, line);
     if (!strcmp(word, "parked-device"))
@@ -697,6 +786,22 @@ static void vm_state_put_with_driver(struct state_text *file, const char *word,
     }
 }
 
+static const char *vm_state_trust_text(const struct vf_config *config) {
+    return config->trust == VF_TRUST_ON ? "on" : config->trust == VF_TRUST_OFF ? "off" : "-";
+}
+
+static void vm_state_put_vfs(struct state_text *file, const struct vm_state *vm_state) {
+    char group[16];
+    for (size_t i = 0; i < vm_state->vf_count; i++) {
+        const struct vm_state_vf *vf = &vm_state->vfs[i];
+        vm_state_put_id(group, vf->device.iommu_group);
+        state_file_add_line(file, "vf %s %04x:%04x %s %s %u %s %s %u %s", vf->device.address,
+                            vf->device.id.vendor, vf->device.id.device, group, vf->before.mac,
+                            vf->before.vlan, vm_state_trust_text(&vf->before), vf->given.mac,
+                            vf->given.vlan, vm_state_trust_text(&vf->given));
+    }
+}
+
 static void vm_state_put_since(struct state_text *file, const char *word,
                                const struct vm_state_device *list, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -718,6 +823,7 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
     for (size_t i = 0; i < vm_state->mdev_count; i++)
         state_file_add_line(file, "mdev %s %s %s", vm_state->mdevs[i].uuid,
                             vm_state->mdevs[i].parent, vm_state->mdevs[i].type);
+    vm_state_put_vfs(file, vm_state);
     vm_state_put_since(file, "dismissed", vm_state->dismissed, vm_state->dismissed_count);
     if (vm_state->parked_since)
         state_file_add_line(file, "parked %s", vm_state->parked_since);
@@ -732,8 +838,9 @@ static void vm_state_put(const struct vm_state *vm_state, const char *boot_id,
 
 static bool vm_state_is_empty(const struct vm_state *vm_state) {
     return !vm_state->restarted && !vm_state->damaged && !vm_state->unbound_count &&
-           !vm_state->mdev_count && !vm_state->dismissed_count && !vm_state->refused_count &&
-           !vm_state->parked_since && !vm_state->unparking && !vm_state->result_count;
+           !vm_state->mdev_count && !vm_state->vf_count && !vm_state->dismissed_count &&
+           !vm_state->refused_count && !vm_state->parked_since && !vm_state->unparking &&
+           !vm_state->result_count;
 }
 
 /* Also what an engine that was killed left. */
@@ -845,6 +952,31 @@ bool vm_state_find_in_all(const char *state, const struct device *device, char *
     char **all = vm_state_all(state, &count);
     for (size_t i = 0; i < count; i++) {
         found = found || vm_state_has_unbound(state, all[i], device, driver, size);
+        free(all[i]);
+    }
+    free((void *)all);
+    return found;
+}
+
+static bool vm_state_has_vf(const char *state, const char *uuid, const struct device *device,
+                            struct vf_config *before) {
+    struct vm_state vm_state;
+    vm_state_load(&vm_state, state, uuid);
+    const struct vm_state_vf *found = vm_state_find_vf(&vm_state, device->address);
+    bool has = found && vm_state_device_is(&found->device, device);
+    if (has)
+        *before = found->before;
+    vm_state_finish(&vm_state);
+    return has;
+}
+
+bool vm_state_find_vf_in_all(const char *state, const struct device *device,
+                             struct vf_config *before) {
+    size_t count;
+    bool found = false;
+    char **all = vm_state_all(state, &count);
+    for (size_t i = 0; i < count; i++) {
+        found = found || vm_state_has_vf(state, all[i], device, before);
         free(all[i]);
     }
     free((void *)all);

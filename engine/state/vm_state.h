@@ -8,6 +8,7 @@
  *     damaged
  *     taken ADDRESS VENDOR:DEVICE GROUP DRIVER
  *     mdev UUID ADDRESS TYPE
+ *     vf ADDRESS VENDOR:DEVICE GROUP MAC VLAN TRUST MAC VLAN TRUST
  *     dismissed ADDRESS VENDOR:DEVICE SINCE  (an older version wrote no SINCE)
  *     refused ADDRESS VENDOR:DEVICE SINCE
  *     parked TIME
@@ -51,6 +52,13 @@ struct vm_state_mdev {
     char *type;
 };
 
+/* The settings of a virtual function that a VM got 'as net': what the host had, and what the VM
+ * has. Another function may have its address by now. */
+struct vm_state_vf {
+    struct vm_state_device device; /* without a driver */
+    struct vf_config before, given;
+};
+
 /* What was last logged of one device since the VM was started. */
 struct vm_state_result {
     char *device; /* as in the log, "0000:03:00.0 1ac1:089a"; NULL: the event as a whole failed */
@@ -87,6 +95,10 @@ struct vm_state {
     size_t unbound_count;
     struct vm_state_mdev *mdevs;
     size_t mdev_count;
+    /* Whoever is about to change such settings notes them before, and they stay until the host has
+     * its own again. */
+    struct vm_state_vf *vfs;
+    size_t vf_count;
     struct vm_state_device *dismissed; /* that a person or a rule took out: an engine that looks
                                       after the guest's boot does not attach them again */
     size_t dismissed_count;
@@ -110,9 +122,9 @@ bool vm_state_load(struct vm_state *vm_state, const char *state, const char *uui
 void vm_state_finish(struct vm_state *vm_state);
 
 /*
- * Reads the state of that start of the VM, or begins it: of an earlier start only the unbound
- * devices and the mediated devices are kept. Returns false when the file is of a later start: it
- * must not be changed, and vm_state is empty.
+ * Reads the state of that start of the VM, or begins it: of an earlier start only what the host has
+ * yet to get back is kept. Returns false when the file is of a later start: it must not be changed,
+ * and vm_state is empty.
  */
 bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uuid,
                    const struct vm_start *start);
@@ -120,7 +132,8 @@ bool vm_state_open(struct vm_state *vm_state, const char *state, const char *uui
 bool vm_state_is_same_start(const struct vm_state *vm_state, const struct vm_start *start);
 bool vm_state_is_later_start(const struct vm_state *vm_state, const struct vm_start *start);
 
-/* The VM has ended: keeps only the unbound devices and the mediated devices. */
+/* The VM has ended: keeps only what the host has yet to get back: unbound devices, settings of
+ * virtual functions, and mediated devices that are to be removed. */
 void vm_state_end(struct vm_state *vm_state);
 
 void vm_state_dismiss(struct vm_state *vm_state, const char *address, struct device_id id);
@@ -210,6 +223,17 @@ char **vm_state_all(const char *state, size_t *count);
 /* Whether the device is on the list of any VM, and which driver it had, "" for none. */
 bool vm_state_find_in_all(const char *state, const struct device *device, char *driver,
                           size_t size);
+
+/* Notes the settings that the VM is about to get. Where the function is noted already, `before`
+ * stays as it was. */
+void vm_state_note_vf(struct vm_state *vm_state, const struct device *device,
+                      const struct vf_config *before, const struct vf_config *given);
+/* NULL when it is not noted. */
+const struct vm_state_vf *vm_state_find_vf(const struct vm_state *vm_state, const char *address);
+void vm_state_remove_vf(struct vm_state *vm_state, const char *address);
+/* What the host had, where any VM's state notes that function; false: none does. */
+bool vm_state_find_vf_in_all(const char *state, const struct device *device,
+                             struct vf_config *before);
 
 /* When this process was started, in clock ticks since the host's boot. */
 unsigned long long vm_state_now(void);

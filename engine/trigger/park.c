@@ -409,6 +409,7 @@ static void park_restore_drivers(struct park *park, struct run *run) {
     }
     restore_driver_all(run);
     run_mdev_cleanup(run);
+    restore_vf_all(run);
 }
 
 /* For a command line: the title, unless a shell would not take it as one word. */

@@ -234,7 +234,8 @@ static void what_a_vm_was_given(void **state) {
                "0000:00:14.0 has 1-1.4 behind it; 1-1 has 1-1.4 behind it; 1-1.4 has it");
     assert_has("<interface type='hostdev'><source><address type='pci' slot='3' function='1'/>"
                "</source></interface>",
-               "0000:00:03.0 has its virtual function 0000:00:03.1; 0000:00:03.1 has it");
+               "0000:00:03.0 has its virtual function 0000:00:03.1; 0000:00:03.1 has it as "
+               "interface");
     assert_has("<hostdev type='mdev'><source><address uuid='" UUID "'/></source></hostdev>",
                "0000:00:05.0 uses its mediated device " UUID " (hostdev)");
     put_link("sys/bus/mdev/devices/" OTHER_UUID, ROOT_BUS "0000:00:05.0/" OTHER_UUID);

@@ -106,6 +106,64 @@ static void what_is_saved_is_read(void **state) {
     vm_state_finish(&read);
 }
 
+static const struct vf_config host_has = {"1e:62:7d:a6:0b:fc", 0, VF_TRUST_OFF},
+                              vm_has = {"52:54:00:12:34:56", 10, VF_TRUST_ON};
+
+static void check_vf(const struct vf_config *config, const struct vf_config *expected) {
+    assert_string_equal(config->mac, expected->mac);
+    assert_int_equal(config->vlan, expected->vlan);
+    assert_int_equal(config->trust, expected->trust);
+}
+
+/* What the host had of a virtual function stays noted over the VM's end, until it has it again. */
+static void settings_of_functions_are_kept(void **state) {
+    (void)state;
+    static const struct vf_config other = {"00:00:00:00:00:00", 4094, VF_TRUST_UNKNOWN};
+    struct vm_state vm_state = {.id = 7}, read;
+    struct device first = coral("0000:41:02.0"), second = coral("0000:41:02.1");
+    second.iommu_group = -1;
+    struct vf_config before = {.vlan = 1};
+    vm_state_note_vf(&vm_state, &first, &host_has, &host_has);
+    vm_state_note_vf(&vm_state, &first, &vm_has, &vm_has); /* the first `before` counts */
+    vm_state_note_vf(&vm_state, &second, &other, &vm_has);
+    assert_int_equal(vm_state.vf_count, 2);
+    vm_state_end(&vm_state);
+    save(&vm_state);
+    vm_state_finish(&vm_state);
+    assert_true(vm_state_open(&read, directory, UUID, &(struct vm_start){.id = 8, .seen = 50}));
+    const struct vm_state_vf *found = vm_state_find_vf(&read, "0000:41:02.0");
+    assert_non_null(found);
+    assert_true(vm_state_device_is(&found->device, &first));
+    check_vf(&found->before, &host_has);
+    check_vf(&found->given, &vm_has);
+    check_vf(&vm_state_find_vf(&read, "0000:41:02.1")->before, &other);
+    assert_true(vm_state_find_vf_in_all(directory, &first, &before));
+    check_vf(&before, &host_has);
+    vm_state_remove_vf(&read, "0000:41:02.0");
+    vm_state_remove_vf(&read, "0000:41:02.7");
+    assert_int_equal(read.vf_count, 1);
+    assert_null(vm_state_find_vf(&read, "0000:41:02.0"));
+    save(&read);
+    vm_state_finish(&read);
+    assert_false(vm_state_find_vf_in_all(directory, &first, &before));
+    /* Another function that has come to that address is not it. */
+    second.id.device++;
+    assert_false(vm_state_find_vf_in_all(directory, &second, &before));
+}
+
+/* What has come to the address of a function that was noted is noted as new. */
+static void another_function_is_noted_anew(void **state) {
+    (void)state;
+    struct vm_state vm_state = {.id = 7};
+    struct device device = coral("0000:41:02.0");
+    vm_state_note_vf(&vm_state, &device, &host_has, &vm_has);
+    device.id.device++;
+    vm_state_note_vf(&vm_state, &device, &vm_has, &vm_has);
+    assert_int_equal(vm_state.vf_count, 1);
+    check_vf(&vm_state.vfs[0].before, &vm_has);
+    vm_state_finish(&vm_state);
+}
+
 static void what_a_person_took_out_is_of_one_life(void **state) {
     (void)state;
     struct vm_state vm_state = {.id = 7}, read;
@@ -650,6 +708,8 @@ int main(void) {
         TEST(what_a_killed_engine_left_goes_with_the_life),
         TEST(nothing_is_known_at_first),
         TEST(what_is_saved_is_read),
+        TEST(settings_of_functions_are_kept),
+        TEST(another_function_is_noted_anew),
         TEST(what_a_person_took_out_is_of_one_life),
         TEST(parking_is_of_one_start),
         TEST(an_ended_vm_is_not_parked),
