@@ -169,8 +169,6 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
         run_finish_task(run, entry, task, RESULT_FAILED, RUN_GROUP_INCOMPLETE, NULL);
     } else if (with_group && !run_group_unbind_siblings(run, entry, &failure)) {
         run_finish_task(run, entry, task, RESULT_FAILED, failure.message, "see dmesg");
-    } else if (*entry->mac && !restore_vf_prepare(run, entry, &failure)) {
-        run_finish_task(run, entry, task, RESULT_FAILED, failure.message, failure.hint);
     } else {
         if (backend_type(entry->action->backend)->unbinds_driver &&
             !plan_has_option(entry->action, OPTION_UNMANAGED))
@@ -179,7 +177,8 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
             return RUN_OVER;
         int lock, status = 0;
         bool is_free = run_exclusive_begin(run, entry, &lock);
-        if (is_free)
+        bool is_ready = is_free && (!*entry->mac || restore_vf_prepare(run, entry, &failure));
+        if (is_ready)
             status = action_attach_call(run, entry, task, &error);
         lock_release(lock);
         if (!is_free && run_try_later(run, task)) {
@@ -190,6 +189,10 @@ enum run_outcome action_attach_execute(struct run *run, const struct plan_entry 
             return run_finish_task(run, entry, task, RESULT_FAILED,
                                    "another VM has it, or a part of it, since the plan was made",
                                    "'virt-rules status' shows what the VMs have");
+        if (!is_ready) {
+            restore_driver_note_failed(run, entry->device);
+            return run_finish_task(run, entry, task, RESULT_FAILED, failure.message, failure.hint);
+        }
         outcome = status < 0 ? action_attach_failed(run, entry, task, &error)
                              : action_attach_check(run, entry, task);
     }
