@@ -451,13 +451,23 @@ static char *snapshot_hide_link(const struct recorder *recorder, const char *pat
     return whole;
 }
 
-/* The links of a record, where no file of /dev tells which of them are there. */
+/* Whether /dev tells which links of that kind are there: "disk/by-id/..." of dev/disk. */
+static bool snapshot_has_links(const struct recorder *recorder, const char *link) {
+    char *directory = memory_printf("dev/%.*s", (int)strcspn(link, "/"), link);
+    bool has = !*recorder->from.root || tree_has(&recorder->from, directory);
+    free(directory);
+    return has;
+}
+
+/* The links of a record that /dev does not tell. */
 static void snapshot_write_links(const struct recorder *recorder, FILE *out, const char *text) {
     char *copy = memory_strdup(text), *rest = copy;
     for (const char *line; (line = text_next_line(&rest));) {
         const char *link = line + strlen("S:");
         if (fnmatch("S:disk/by-id/*", line, 0) && fnmatch("S:serial/by-id/*", line, 0) &&
             fnmatch("S:input/by-id/*", line, 0) && fnmatch("S:*/by-path/*", line, 0))
+            continue;
+        if (snapshot_has_links(recorder, link))
             continue;
         char *hidden = snapshot_hide_link(recorder, link);
         fprintf(out, "S:%s\n", hidden);
@@ -469,8 +479,6 @@ static void snapshot_write_links(const struct recorder *recorder, FILE *out, con
 static char *snapshot_udev_links(struct recorder *recorder, char *text) {
     char *kept = NULL;
     size_t size = 0;
-    if (tree_has(&recorder->from, "dev"))
-        return NULL;
     FILE *out = memory_stream(&kept, &size);
     snapshot_write_links(recorder, out, text);
     memory_stream_close(out, &kept);
@@ -944,7 +952,9 @@ static void snapshot_record_file(struct recorder *recorder, const struct device_
         snapshot_copy_attribute(recorder, &number, path, "dev");
         free(path);
     }
-    for (size_t i = 0; i < file->link_count && tree_has(&recorder->from, "dev"); i++) {
+    for (size_t i = 0; i < file->link_count; i++) {
+        if (!snapshot_has_links(recorder, file->links[i] + strlen("/dev/")))
+            continue;
         char *hidden = snapshot_hide_link(recorder, file->links[i]);
         char *target = anonymize_path(recorder->standins, file->path);
         char *text = snapshot_relative(hidden, target);

@@ -122,11 +122,45 @@ static void tests_mounted_disk_marks_all_above_it(void **state) {
     assert_text(pci(tree, "0000:00:14.0")->use, mounts);
 }
 
+static void tests_a_host_with_all_of_it(void **state) {
+    const struct tree_of_test *tree = *state;
+    const struct device *card = pci(tree, "0000:03:00.0"), *function = pci(tree, "0000:01:10.4");
+
+    assert_int_equal(pci(tree, "0000:01:00.0")->vf_total, 7);
+    assert_int_equal(function->vf_number, 1);
+    assert_string_equal(function->physical_function->address, "0000:01:00.0");
+    assert_int_equal(function->physical_function->id.device, 0x1521);
+    assert_int_equal(card->mdev_type_count, 2);
+    assert_int_equal(device_find_mdev_type(card, "nvidia-230")->available, 7);
+    assert_string_equal(card->mdevs[0].type, "nvidia-222");
+    assert_int_equal(device_file_count(usb(tree, "1-1"), FILE_TTY), 2);
+    assert_string_equal(device_file_path(device_find_file(usb(tree, "1-1"), FILE_TTY, 1)),
+                        "/dev/serial/by-id/usb-FTDI_Dual_RS232-HS_FT4ABCDE-if01-port0");
+    assert_int_equal(device_file_count(usb(tree, "1-2"), FILE_EVENT), 2);
+    /* From udev's records, model and serial number before the others. */
+    const struct device_file *disk = device_find_file(scsi(tree, "2:0:1:0"), FILE_BLOCK, 0);
+    assert_int_equal(disk->link_count, 3);
+    assert_string_equal(disk->links[0], "/dev/disk/by-id/ata-WDC_WD40EFRX-68WT0N0_WD-WCC4E1234567");
+    assert_string_equal(disk->links[1], "/dev/disk/by-id/wwn-0x50014ee2b5e7c1a0");
+    assert_string_equal(disk->links[2], "/dev/disk/by-path/pci-0000:02:00.0-sas-phy1-lun-0");
+    struct device copy = device_copy(function), other = device_copy(card);
+    assert_ptr_not_equal(copy.physical_function, function->physical_function);
+    assert_string_equal(copy.physical_function->driver, "igb");
+    assert_string_equal(other.mdevs[0].uuid, card->mdevs[0].uuid);
+    device_finish(&copy);
+    device_finish(&other);
+}
+
+static int rack(void **state) {
+    return sample(state, "rack");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         OWN(tests_scsi_devices),
         OWN(tests_stick),
         OWN(tests_mounted_disk_marks_all_above_it),
+        OF(rack, tests_a_host_with_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

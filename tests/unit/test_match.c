@@ -208,6 +208,54 @@ static void places_of_usb_devices(void **state) {
         selects(cases[i][0], cases[i][1], cases[i][1]);
 }
 
+/* A virtual function; one whose physical function is not known; its physical function; a SCSI
+ * device. */
+static void virtual_functions_and_scsi_devices(void **state) {
+    (void)state;
+    struct device physical = {SAMPLE_PCI("0000:01:00.0", 0x8086, 0x1521, 0x020000)};
+    struct device all[] = {
+        {SAMPLE_PCI("0000:01:10.0", 0x8086, 0x1520, 0x020000),
+         .physical = SAMPLE_TEXT("0000:01:00.0"), .physical_function = &physical, .vf_number = 3},
+        {SAMPLE_PCI("0000:01:10.4", 0x8086, 0x1520, 0x020000),
+         .physical = SAMPLE_TEXT("0000:01:00.1"), .vf_number = -1},
+        physical,
+        {.bus = BUS_SCSI, .address = SAMPLE_TEXT("3:0:0:1"), .product = SAMPLE_TEXT("Ultrium")}};
+    static const char *const cases[][3] = {
+        /* the condition, what it selects, what a `never` forbids */
+        {"vf of 8086:1521", "0", "01"},
+        {"vf of 8086:1520", "", "1"},
+        {"vf of 8086:1521 at 0000:01:00.0", "0", "01"},
+        {"vf 3 of 8086:1521", "0", "01"},
+        {"vf 2 of 8086:1521", "", "1"},
+        {"pci not vf of 8086:1521", "2", "12"},
+        {"scsi \"3:0:0:1\"", "3", "3"},
+        {"scsi \"3:0:0:2\"", "", ""},
+        {"product \"Ultrium\"", "3", "3"},
+        {"8086:*", "012", "012"},
+        {"*:0000", "", ""},
+        {"class 00", "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char selected[8] = "", forbidden[8] = "";
+        struct sample_rules rules;
+        char *text = memory_printf("on vm any started detach all %s\nnever attach %s\n",
+                                   cases[i][0], cases[i][0]);
+        sample_rules_init(&rules, text);
+        const struct criterion *criteria = rules.program.rules[0]->actions->targets->device;
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) {
+            char number[2] = {(char)('0' + j), '\0'};
+            if (match_device(criteria, &all[j]))
+                strcat(selected, number);
+            if (match_guard_device(rules.program.guards[0], &all[j]))
+                strcat(forbidden, number);
+        }
+        if (strcmp(selected, cases[i][1]) != 0 || strcmp(forbidden, cases[i][2]) != 0)
+            fail_msg("%s selects '%s' and forbids '%s'", cases[i][0], selected, forbidden);
+        sample_rules_finish(&rules);
+        free(text);
+    }
+}
+
 /* What is not known meets no condition, with or without 'not', and in a `never` it meets both. */
 static void what_usb_devices_say_of_themselves(void **state) {
     (void)state;
@@ -660,6 +708,7 @@ int main(void) {
         cmocka_unit_test(names_stand_for_their_definition),
         cmocka_unit_test(places_of_usb_devices),
         cmocka_unit_test(what_usb_devices_say_of_themselves),
+        cmocka_unit_test(virtual_functions_and_scsi_devices),
         cmocka_unit_test(what_is_not_known_behind_a_name),
         cmocka_unit_test(a_vm_by_name_title_and_uuid),
         cmocka_unit_test(a_bare_word_may_be_a_glob),

@@ -415,8 +415,8 @@ static void clean(void) {
 
 static void a_record_says_the_same(void **state) {
     (void)state;
-    static const char *const hosts[] = {"nas",       "server",   "desktop",  "usb",
-                                        "usb-after", "dual-tpu", "no-iommu", "dock"};
+    static const char *const hosts[] = {"nas",      "server",   "desktop", "usb", "usb-after",
+                                        "dual-tpu", "no-iommu", "dock",    "rack"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char *root = memory_printf("tests/hosts/%s", hosts[i]);
         record_to(root, to);
@@ -779,8 +779,8 @@ static void expect_what_is_read(void) {
 
 static void what_is_read_is_recorded(void **state) {
     (void)state;
-    static const char *const hosts[] = {"nas",       "server",   "desktop",  "usb",
-                                        "usb-after", "dual-tpu", "no-iommu", "dock"};
+    static const char *const hosts[] = {"nas",      "server",   "desktop", "usb", "usb-after",
+                                        "dual-tpu", "no-iommu", "dock",    "rack"};
     static void (*const make[])(void) = {make_host, make_many_uses, make_other_uses};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         char *copy = memory_printf("cp -a tests/hosts/%s %s.new && rm -rf %s && mv %s.new %s",

@@ -592,7 +592,7 @@ static void test_the_only_keyboard_holds_its_controller(void **state) {
     assert_use(tree, "0000:00:14.0", NULL);
     put_keyboard(tree, "1-1", "usbhid");
     assert_use(tree, "0000:00:14.0", "has its only keyboard behind it (1-1)");
-    assert_null(usb(tree, "1-1")->use); /* it may be given away itself */
+    assert_null(usb(tree, "1-1")->use); /* nobody sees a console */
     put_keyboard(tree, "1-2", "usbhid");
     assert_use(tree, "0000:00:14.0", "has all its keyboards behind it (1-1, 1-2)");
     /* Power buttons and programs are not keyboards. */
@@ -633,6 +633,33 @@ static void test_a_keyboard_in_doubt_holds_the_controllers(void **state) {
     load(tree);
     assert_string_equal(pci(tree, "0000:00:14.0")->use, "has its only keyboard behind it (1-1)");
     assert_unknown(tree, "0000:00:14.0", "/proc/bus/input/devices");
+}
+
+/* Where somebody may sit at the host. */
+static void test_the_last_keyboard_of_the_console(void **state) {
+    static const char use[] = "has no other keyboard for its console";
+    struct tree_of_test *tree = *state;
+
+    put_desktop(tree);
+    put(tree, PCI "0000:03:00.0/boot_vga", "1\n");
+    put_keyboard(tree, "1-1", "usbhid");
+    load(tree);
+    assert_text(usb(tree, "1-1")->use, use);
+    assert_text(usb(tree, "1-1")->use_hint, "plug in another keyboard that the host keeps");
+    assert_int_equal(tree->host.keyboards, 1);
+    put(tree, "sys/class/drm/card0-DP-1/status", "disconnected\n");
+    load(tree);
+    assert_null(usb(tree, "1-1")->use);
+    assert_int_equal(tree->host.keyboards, 0);
+    put(tree, "sys/class/drm/card0-VGA-1/status", "unknown\n");
+    load(tree);
+    assert_text(usb(tree, "1-1")->use, use);
+    put_keyboard(tree, "1-2", "usbhid");
+    load(tree);
+    assert_null(usb(tree, "1-1")->use);
+    assert_null(usb(tree, "1-2")->use);
+    assert_true(usb(tree, "1-2")->is_console_keyboard);
+    assert_int_equal(tree->host.keyboards, 2);
 }
 
 static void test_a_keyboard_that_a_vm_has_is_not_the_hosts(void **state) {
@@ -796,6 +823,7 @@ int main(void) {
         OWN(test_the_framebuffer_of_the_firmware),
         OWN(test_the_framebuffer_of_a_card),
         OWN(test_the_only_keyboard_holds_its_controller),
+        OWN(test_the_last_keyboard_of_the_console),
         OWN(test_a_keyboard_that_a_vm_has_is_not_the_hosts),
         OWN(test_nodes_of_a_stack),
         OWN(test_nodes_of_a_bridge),
