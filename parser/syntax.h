@@ -363,7 +363,7 @@ enum criterion_kind syntax_criterion_of(enum token keyword);
 unsigned syntax_bus_of(enum token keyword);
 const char *syntax_bus_text(unsigned bus);
 /* "PCI", "USB or SCSI": the caller frees it. */
-char *syntax_bus_labels(unsigned buses);
+char *syntax_bus_labels(unsigned set);
 enum option_kind syntax_option_of(enum token keyword);
 
 bool syntax_is_backend(enum token keyword);

@@ -297,7 +297,10 @@ static void backend_decode_address(char *text) {
     bool is_usb = !strchr(text, '_');
     char *rest = is_usb ? strchr(text, '-') : text;
     for (char *c = rest ? rest + is_usb : text; *c; c++)
-        *c = *c == '_' ? ':' : *c == '-' ? '.' : *c;
+        if (*c == '_')
+            *c = ':';
+        else if (*c == '-')
+            *c = '.';
 }
 
 bool backend_read_alias(const struct domain_hostdev *hostdev, struct backend_alias *alias) {

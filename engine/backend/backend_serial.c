@@ -138,8 +138,9 @@ static struct verdict backend_serial_refuse_place(const struct backend_need *nee
 
 static struct verdict backend_serial_judge_vm(const struct domain *domain,
                                               const struct backend_options *options) {
-    return backend_serial_is_pci(options) ? (struct verdict){0}
-                                          : backend_place_judge_usb(domain, options);
+    if (backend_serial_is_pci(options))
+        return (struct verdict){0};
+    return backend_place_judge_usb(domain, options);
 }
 
 /* A tty that udev has no link to is another one after the next plug. */

@@ -153,9 +153,11 @@ static void device_files_add_link(struct links *links, size_t directory, const c
                                   char *target) {
     const char *below = link_directories[directory].directory;
     links->list = memory_grow(links->list, links->count, sizeof *links->list);
-    links->list[links->count++] =
-        (struct link){link_directories[directory].kind, target,
-                      memory_printf("/dev/%s/%s", below, name), device_files_rank(below, name)};
+    struct link *link = &links->list[links->count++];
+    link->kind = link_directories[directory].kind;
+    link->target = target;
+    link->path = memory_printf("/dev/%s/%s", below, name);
+    link->rank = device_files_rank(below, name);
 }
 
 /* The length decides before the letters: udev makes "nvme-MODEL_SERIAL" and "nvme-MODEL_SERIAL_1".

@@ -319,10 +319,10 @@ static void snapshot_copy_serial_page(struct recorder *recorder, const struct ro
     (void)row;
     if (serial) {
         size_t length = strlen(serial);
-        char *path = snapshot_join(place, name), *page = memory_zalloc(HEADER + length);
+        char *path = snapshot_join(place, name), *page = memory_zalloc(HEADER + length + 1);
         page[1] = (char)0x80;
         page[3] = (char)length;
-        memcpy(page + HEADER, serial, length);
+        memcpy(page + HEADER, serial, length + 1);
         snapshot_put_bytes(recorder, path, page, HEADER + length);
         free(page);
         free(path);

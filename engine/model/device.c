@@ -80,20 +80,25 @@ void device_add_interface(struct device *device, uint32_t class_code, char *driv
 struct device_file *device_add_file(struct device *device, enum device_file_kind kind, char *path) {
     device->files = memory_grow(device->files, device->file_count, sizeof *device->files);
     struct device_file *file = &device->files[device->file_count++];
-    *file = (struct device_file){.kind = kind, .path = path};
+    *file = (struct device_file){.kind = kind};
+    file->path = path;
     return file;
 }
 
 void device_add_mdev_type(struct device *device, char *name, char *label, unsigned available) {
     device->mdev_types =
         memory_grow(device->mdev_types, device->mdev_type_count, sizeof *device->mdev_types);
-    device->mdev_types[device->mdev_type_count++] =
-        (struct device_mdev_type){name, label, available};
+    struct device_mdev_type *type = &device->mdev_types[device->mdev_type_count++];
+    type->name = name;
+    type->label = label;
+    type->available = available;
 }
 
 void device_add_mdev(struct device *device, char *uuid, char *type) {
     device->mdevs = memory_grow(device->mdevs, device->mdev_count, sizeof *device->mdevs);
-    device->mdevs[device->mdev_count++] = (struct device_mdev){uuid, type};
+    struct device_mdev *mdev = &device->mdevs[device->mdev_count++];
+    mdev->uuid = uuid;
+    mdev->type = type;
 }
 
 static void device_finish_mdevs(struct device *device) {

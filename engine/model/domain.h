@@ -29,9 +29,9 @@ struct domain_hostdev {
     /* Of a serial port: its number in the XML. Of an input device: the ISA address, which only the
      * engine gives it, see backend_input.c; 0: none. */
     unsigned target_port;
-    char *element;               /* for people: "disk vdb", "serial", "hostdev" */
-    struct device_id id;         /* USB: vendor and product, 0:0 when the XML names none */
-    unsigned bus_number;         /* USB: 0 when the XML names none */
+    char *element;       /* for people: "disk vdb", "serial", "hostdev" */
+    struct device_id id; /* USB: vendor and product, 0:0 when the XML names none */
+    unsigned bus_number; /* USB: 0 when the XML names none */
     unsigned device_number;
     char alias[64];           /* "hostdev0", or "" */
     struct guest_place place; /* in the guest */

@@ -404,7 +404,6 @@ static void guest_add_usb_device(struct guest *guest, const struct guest_place *
     snprintf(device->port, sizeof device->port, "%s", place->port);
 }
 
-static void guest_mark_disk(struct guest *guest, const struct guest_place *place, bool is_used);
 
 void guest_use(struct guest *guest, const struct guest_place *place) {
     guest_mark_disk(guest, place, true);

@@ -104,7 +104,9 @@ static int manual_detach_choose(struct manual_detach *detach, struct virt_error 
     }
     free(list);
     free(every);
-    return count == 1 ? 0 : -1;
+    if (count != 1)
+        detach->hostdev = NULL;
+    return detach->hostdev ? 0 : -1;
 }
 
 static void manual_detach_add_element(struct manual_detach *detach,
