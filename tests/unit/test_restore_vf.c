@@ -32,7 +32,7 @@ static int test_write(const struct host *host, const struct device *device,
     assert_string_equal(device->address, FUNCTION);
     snprintf(written + strlen(written), sizeof written - strlen(written), "%u ", parts);
     if (is_deaf)
-        return failure_set(failure, "it hears nothing");
+        return failure_set(failure, "it does not answer");
     if (parts & VF_CONFIG_MAC)
         memcpy(card.mac, config->mac, sizeof card.mac);
     if (parts & VF_CONFIG_VLAN)
@@ -79,7 +79,7 @@ static void libvirt_configures(struct double_virt *unused, void *context) {
     set_driver(FUNCTION, "vfio-pci");
 }
 
-/* And when the VM lets it go; trust it does not know. */
+/* And when the VM releases it; trust it does not know. */
 static void libvirt_restores(void) {
     memcpy(card.mac, HOST_MAC, sizeof HOST_MAC);
     card.vlan = 0;
@@ -200,7 +200,7 @@ static void without_trust_the_vm_does_not_get_it(void **state) {
     is_deaf = true;
     assert_false(run_at(EVENT_STARTED, RULE));
     assert_string_equal(results(), "failed attach " FUNCTION ID);
-    assert_message(0, "it hears nothing");
+    assert_message(0, "it does not answer");
     assert_string_equal(double_virt_last_xml(hypervisor), "");
     assert_false(is_noted(FRIGATE));
 }
