@@ -36,7 +36,7 @@ pf=$(basename /sys/bus/pci/devices/$PF/net/*)
 rules 50-net.rules <<END
 device uplink is vf of 8086:10c9 at $PF
 on vm frigate started, reconnect attach vf 1 of 8086:10c9 as net mac "$MAC" vlan 10 trust
-on vm frigate started, reconnect attach any 1 uplink as net
+on vm frigate started, reconnect attach any 2 uplink as net
 END
 define_linux "$FRIGATE" frigate q35 drivers=1
 check "without functions the plan says how many there can be, and how to make them" \
