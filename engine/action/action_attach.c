@@ -98,17 +98,46 @@ static bool action_attach_settles(struct run *run, const struct plan_entry *entr
     return waits;
 }
 
+/* An element of a step. A SCSI controller that the VM has already is not sent again. */
+static int action_attach_element(struct run *run, const char *xml, struct virt_error *error) {
+    int index = backend_place_controller_index(xml);
+    struct guest *guest = &run->domain.guest;
+    if (index >= 0 && guest->scsi[index].is_there)
+        return 0;
+    int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, error);
+    if (index >= 0 && status == 0) /* the next steps of this plan find it */
+        guest_add_scsi(guest, "virtio-scsi", index);
+    return status;
+}
+
+/* The SCSI controller that an earlier step of the plan was to plug in, and did not: it waits, or
+ * failed. libvirt would add one by itself, of a model of its own choice. */
+static int action_attach_add_scsi(struct run *run, const struct plan_entry *entry,
+                                  struct virt_error *error) {
+    struct guest_place place = entry->place;
+    if (!place.has_unit || run->domain.guest.scsi[place.scsi].is_there)
+        return 0;
+    place.needs_scsi = true;
+    char *xml = backend_place_controller_xml(&place);
+    int status = action_attach_element(run, xml, error);
+    free(xml);
+    return status;
+}
+
 /* Attaches one element after the other. Returns -1 at the first that fails: what is missing is
  * tried again, or what the VM has got is taken out again. */
 static int action_attach_call(struct run *run, const struct plan_entry *entry, struct task *task,
                               struct virt_error *error) {
     int64_t called = run_now(run);
-    int status = 0;
+    size_t own = 0;
+    for (size_t i = 0; i < entry->element_count; i++)
+        own += backend_place_controller_index(entry->elements[i]) < 0;
     run_begin_call(run, "attach", entry->device);
+    int status = action_attach_add_scsi(run, entry, error);
     for (size_t i = 0; i < entry->element_count && status == 0; i++) {
-        status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, entry->elements[i],
-                                        error);
-        task->has_part |= status == 0 && entry->element_count > 1;
+        status = action_attach_element(run, entry->elements[i], error);
+        task->has_part |=
+            status == 0 && own > 1 && backend_place_controller_index(entry->elements[i]) < 0;
     }
     task->call_ms = run_now(run) - called;
     run_end_call(run, entry->device, status < 0 ? error : NULL);

@@ -18,6 +18,7 @@ enum elements_kind {
     ELEMENTS_SERIAL,
     ELEMENTS_DISK,
     ELEMENTS_INPUT,
+    ELEMENTS_CONTROLLER, /* hands over nothing: plugged in before what goes to it */
 };
 
 enum { ELEMENTS_NAME = 256, ELEMENTS_MESSAGE = 768 };
@@ -47,6 +48,7 @@ static const struct {
     {"disk", "block", ELEMENTS_DISK, "disk"},
     {"input", "passthrough", ELEMENTS_INPUT, "input"},
     {"input", "evdev", ELEMENTS_INPUT, "input"},
+    {"controller", "scsi", ELEMENTS_CONTROLLER, "scsi"},
 };
 
 enum { ELEMENTS_KINDS = sizeof elements_kinds / sizeof *elements_kinds };
@@ -133,6 +135,10 @@ static inline void elements_read_source(const char *from, const char *end,
         elements_value(from, end, "source", strcmp(one->type, "evdev") == 0 ? "dev" : "evdev",
                        one->name, sizeof one->name);
         break;
+    case ELEMENTS_CONTROLLER:
+        snprintf(one->name, sizeof one->name, "scsi:%u",
+                 elements_number(from, end, "controller", "index"));
+        break;
     }
 }
 
@@ -214,7 +220,7 @@ static inline bool elements_collides(const struct elements_one *a, const struct 
     bool is_same_name = strcmp(a->name, b->name) == 0;
     if (elements_is_pci(a) && elements_is_pci(b))
         return is_same_name;
-    if (a->kind != b->kind || a->kind == ELEMENTS_SERIAL)
+    if (a->kind != b->kind || a->kind == ELEMENTS_SERIAL || a->kind == ELEMENTS_CONTROLLER)
         return false;
     return a->kind == ELEMENTS_USB ? elements_is_same_usb(a, b) : is_same_name;
 }
@@ -286,6 +292,11 @@ static inline bool elements_has_target(const struct elements_one *wanted,
     return has->kind == ELEMENTS_DISK && strcmp(wanted->place, has->place) == 0;
 }
 
+static inline bool elements_has_controller(const struct elements_one *wanted,
+                                           const struct elements_one *has) {
+    return has->kind == ELEMENTS_CONTROLLER && strcmp(wanted->name, has->name) == 0;
+}
+
 /* Also one that hands over nothing of the host. */
 static inline bool elements_is_target_taken(const char *xml, const char *target) {
     char text[64];
@@ -296,7 +307,7 @@ static inline bool elements_is_target_taken(const char *xml, const char *target)
 /* False when the element cannot go to the VM, whatever the host has. */
 static inline bool elements_check(const char *xml, const struct elements_one *one,
                                   char message[ELEMENTS_MESSAGE], int *code) {
-    enum { XML = 27, CONFIG = 67, UNSUPPORTED = 84 };
+    enum { FAILED = 9, XML = 27, CONFIG = 67, UNSUPPORTED = 84 };
     char text[96], *end;
     struct elements_one found;
     snprintf(text, sizeof text, "<alias name='%s'/>", one->alias);
@@ -312,6 +323,13 @@ static inline bool elements_check(const char *xml, const struct elements_one *on
         snprintf(message, ELEMENTS_MESSAGE,
                  "XML error: target '%s' duplicated for disk sources '%s' and '%s'", one->place,
                  has ? found.name : "(null)", one->name);
+        return false;
+    }
+    if (one->kind == ELEMENTS_CONTROLLER &&
+        elements_find(xml, one, elements_has_controller, &end, &found)) {
+        *code = FAILED; /* qemuDomainAttachControllerDevice() */
+        snprintf(message, ELEMENTS_MESSAGE, "operation failed: target %s already exists",
+                 one->name);
         return false;
     }
     *code = UNSUPPORTED;
@@ -347,7 +365,7 @@ static inline bool elements_needs_usb_port(const struct elements_one *one) {
 
 static inline bool elements_needs_pci_slot(const struct elements_one *one) {
     return one->kind == ELEMENTS_PCI || one->kind == ELEMENTS_NET || one->kind == ELEMENTS_MDEV ||
-           strcmp(one->disk_bus, "virtio") == 0 ||
+           one->kind == ELEMENTS_CONTROLLER || strcmp(one->disk_bus, "virtio") == 0 ||
            (one->kind == ELEMENTS_INPUT && strcmp(one->place, "virtio") == 0) ||
            (one->kind == ELEMENTS_SERIAL && strcmp(one->type, "pci-serial") == 0);
 }
@@ -401,7 +419,9 @@ static inline char *elements_placed(const char *xml, const char *element,
     snprintf(closing, sizeof closing, "</%.*s>", (int)strcspn(start + 1, " />"), start + 1);
     const char *last = strstr(start, closing);
     const char *target = strstr(start, "<target type='");
-    const char *body_end = last ? last : end;
+    const char *tag_end = strchr(start, '>');
+    bool is_empty = tag_end && tag_end[-1] == '/';
+    const char *body_end = is_empty ? tag_end - 1 : last ? last : end;
     const char *source_end = strstr(start, "</source>");
     wanted = strstr(source_end && source_end < body_end ? source_end : start, "<address type='");
     if (wanted && wanted >= body_end)
@@ -422,6 +442,8 @@ static inline char *elements_placed(const char *xml, const char *element,
     } else {
         elements_put(text, size, start, (size_t)(body_end - start));
     }
+    if (is_empty)
+        elements_put(text, size, ">\n", 2);
     if (one->kind == ELEMENTS_NET && !*one->mac)
         elements_put(text, size, "  <mac address='52:54:00:00:00:0f'/>\n", 64);
     if (!*one->alias || !strstr(text, "<alias name='")) {

@@ -412,6 +412,8 @@ static int check_attach(const struct call *call, const char *xml,
     if (elements_needs_pci_slot(device) && !free_port(xml))
         return fail(VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR,
                     "internal error: No more available PCI slots");
+    if (device->kind == ELEMENTS_CONTROLLER)
+        return 0;
     return device->kind == ELEMENTS_USB ? check_usb(device) : check_file(device);
 }
 
