@@ -6,7 +6,8 @@
  *   What the process does takes its time, so that a busy machine does not bring time limits near.
  * - FAKE_SYSLOG=FD: what is written to syslog, a line each.
  * - The kernel behind the files of the world's host: a PCI device whose address is written to
- * unbind or drivers_probe changes its driver, and driver_override holds what was written last.
+ * unbind or drivers_probe changes its driver, and driver_override holds what was written last. A
+ * UUID that is written to create of a type is a mediated device until its remove is written to.
  */
 #include "tests/fake/killer.h"
 #include "tests/fake/world.h"
@@ -234,6 +235,41 @@ static ssize_t unbind(char *path, const char *address, size_t size) {
     return (ssize_t)size;
 }
 
+/* `path` is of the file create of a type. */
+static ssize_t create_mdev(char *path, const char *uuid, size_t size) {
+    char link[WORLD_PATH], directory[WORLD_PATH], file[WORLD_PATH + 16];
+    char target[WORLD_PATH + 16];
+    const char *types = strstr(path, "/mdev_supported_types/");
+    if (!types || snprintf(directory, sizeof directory, "%.*s/%s", (int)(types - path), path,
+                           uuid) >= (int)sizeof directory)
+        abort();
+    *strrchr(path, '/') = '\0';
+    if (NEXT(mkdir)(directory, 0755) != 0)
+        return -1;
+    snprintf(file, sizeof file, "%s/remove", directory);
+    world_write(file, "");
+    snprintf(file, sizeof file, "%s/mdev_type", directory);
+    snprintf(target, sizeof target, "..%s", types);
+    if (symlink(target, file) != 0)
+        return -1;
+    snprintf(target, sizeof target, "../../../../%s",
+             directory + strlen(world_path(link, "host/")));
+    if (symlink(target, world_path(link, "host/sys/bus/mdev/devices/%s", uuid)) != 0)
+        return -1;
+    return (ssize_t)size;
+}
+
+/* `path` is of its file remove. */
+static ssize_t remove_mdev(char *path, size_t size) {
+    char link[WORLD_PATH], file[WORLD_PATH + 16];
+    NEXT(unlink)(path);
+    *strrchr(path, '/') = '\0';
+    NEXT(unlink)(world_path(link, "host/sys/bus/mdev/devices/%s", strrchr(path, '/') + 1));
+    snprintf(file, sizeof file, "%s/mdev_type", path);
+    NEXT(unlink)(file);
+    return rmdir(path) == 0 ? (ssize_t)size : -1;
+}
+
 static ssize_t write_to_kernel(char *path, const char *file, const char *text, size_t size) {
     char address[64];
     ssize_t written;
@@ -244,6 +280,10 @@ static ssize_t write_to_kernel(char *path, const char *file, const char *text, s
     int lock = world_lock("lock");
     if (strcmp(file, "drivers_probe") == 0)
         written = probe(address, size);
+    else if (strcmp(file, "create") == 0)
+        written = create_mdev(path, address, size);
+    else if (strcmp(file, "remove") == 0)
+        written = remove_mdev(path, size);
     else
         written = unbind(path, address, size);
     world_unlock(lock);
@@ -259,7 +299,8 @@ SHOWN ssize_t write(int fd, const void *bytes, size_t size) {
     const char *file = host_file(fd, path);
     if (file && strcmp(file, "driver_override") == 0)
         return set_override(path, bytes, size);
-    if (file && (strcmp(file, "unbind") == 0 || strcmp(file, "drivers_probe") == 0))
+    if (file && (strcmp(file, "unbind") == 0 || strcmp(file, "drivers_probe") == 0 ||
+                 strcmp(file, "create") == 0 || strcmp(file, "remove") == 0))
         return write_to_kernel(path, file, bytes, size);
     return NEXT(write)(fd, bytes, size);
 }
