@@ -420,6 +420,72 @@ static struct verdict judge_group(struct judge *judge, const struct device *devi
     return (struct verdict){0};
 }
 
+/* --- the console's keyboards */
+
+static bool judge_is_itself(const struct held_device *held, const void *context) {
+    (void)context;
+    return held->is_itself;
+}
+
+/* Whether the device takes the keyboard with it: it is that, or the controller that it is
+ * connected to. */
+static bool judge_takes_keyboard(const struct host *host, const struct device *device,
+                                 const struct device *keyboard) {
+    return device == keyboard || (device->bus == BUS_PCI && device_is_usb_controller(device) &&
+                                  holdings_is_behind(host, keyboard, device));
+}
+
+/* Whether a VM has the keyboard, or gets it by this plan. The host's driver stays bound to one
+ * whose events a VM has. */
+static bool judge_has_left(struct judge *judge, const struct device *keyboard) {
+    const struct host *host = judge->host;
+    const struct holdings *holdings = judge_holdings(judge);
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *device = &host->devices[i];
+        bool is_given =
+            (judge->marks && judge->marks[i]) ||
+            holdings_find(holdings, device, device == keyboard ? NULL : judge_is_itself, NULL);
+        if (is_given && judge_takes_keyboard(host, device, keyboard))
+            return true;
+    }
+    return false;
+}
+
+/* Each of the host's last keyboards may go, but not all of them. */
+static struct verdict judge_keyboards(struct judge *judge, const struct device *device,
+                                      const struct backend_type *backend, bool with_group) {
+    const struct host *host = judge->host;
+    size_t left = host->keyboards, taken = 0;
+    if (!left || backend->shares_device || (!device->is_console_keyboard && !backend->needs_iommu))
+        return (struct verdict){0};
+    char *given = memory_strdup("");
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *keyboard = &host->devices[i];
+        if (!keyboard->is_console_keyboard)
+            continue;
+        if (judge_has_left(judge, keyboard)) {
+            left--;
+            memory_append(&given, "%s%s", *given ? ", " : "", keyboard->address);
+            continue;
+        }
+        bool takes = judge_takes_keyboard(host, device, keyboard);
+        for (size_t j = 0; with_group && !takes && j < host->count; j++)
+            takes = judge_is_group_member(device, &host->devices[j]) &&
+                    judge_takes_keyboard(host, &host->devices[j], keyboard);
+        taken += takes;
+    }
+    struct verdict verdict = {0};
+    if (taken && taken >= left)
+        verdict = verdict_refuse(
+            REFUSED_HOST_USE,
+            memory_printf("the host would have no keyboard left for its console%s%s%s",
+                          *given ? " (a VM has or gets " : "", given, *given ? ")" : ""),
+            memory_strdup("plug in another keyboard that the host keeps; or name another device: "
+                          "no option overrides this"));
+    free(given);
+    return verdict;
+}
+
 /* --- the whole answer */
 
 /* What keeps VFIO from a device keeps no driver of the host from it. */
@@ -464,6 +530,9 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
             REFUSED_HOST_USE, memory_printf("the host %s", device->use),
             memory_printf("%s; or name another device: no option overrides this",
                           device->use_hint ? device->use_hint : "free it on the host first"));
+    verdict = judge_keyboards(judge, device, backend, with_group);
+    if (verdict.refusal)
+        return verdict;
     if (judge_is_obstacle(device->obstacle, backend))
         return verdict_refuse(obstacles[device->obstacle], memory_strdup(device->obstacle_text),
                               memory_strdup(device->obstacle_hint));

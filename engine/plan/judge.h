@@ -11,6 +11,8 @@
 #include "engine/plan/holdings.h"
 #include "engine/rules/program.h"
 
+#include <stdint.h>
+
 /* A device that libvirt did not attach although no VM's XML showed why. */
 struct busy_device {
     enum bus bus;
@@ -43,6 +45,9 @@ struct judge {
     /* The action may take a device from a VM that has it: then it is judged as if that VM had it
      * not. See judge_holder(). */
     bool may_take;
+    /* Of a plan: one for each device of the host, not 0 for what earlier entries give to the VM or
+     * take from it. NULL: no plan is made. */
+    const uint8_t *marks;
     struct holdings holdings; /* what these VMs have, once that was asked for */
     bool has_holdings;
     const struct device **by_group; /* PCI devices by IOMMU group; NULL: nobody asked so far */

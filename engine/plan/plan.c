@@ -48,6 +48,7 @@ static void plan_make(struct plan *plan, const struct plan_request *request,
                               .guest = domain->guest,
                               .marks = memory_zalloc(request->host->count + 1),
                               .actions = actions};
+    planner.judge.marks = planner.marks;
     plan_unplugged_add(&planner);
     for (size_t i = 0; i < actions.count; i++)
         plan_action(&planner, actions.list[i]);

@@ -526,6 +526,39 @@ static void used_by_the_host(void **state) {
     assert_string_equal(plan_of("attach port 1-1.4 as usb"), "refused in-use-by-host 1-1.4\n");
 }
 
+/* Each of two keyboards may go, but not both; what the host still lists may be a VM's. */
+static void the_last_keyboard_of_the_console_stays(void **state) {
+    (void)state;
+    static const char two_rules[] = "on vm frigate started attach port 1-1.4 as usb\n"
+                                    "on vm frigate started attach port 1-1.5 as usb\n";
+    devices[STICK].is_console_keyboard = devices[STICK2].is_console_keyboard = true;
+    host.keyboards = 2;
+    assert_string_equal(plan_of("attach all below port 1-1 as usb"),
+                        "attach 1-1.4\nrefused in-use-by-host 1-1.5\n");
+    assert_says(1, "the host would have no keyboard left for its console (a VM has or gets 1-1.4)",
+                "plug in another keyboard");
+    assert_string_equal(planned_at(EVENT_STARTED, two_rules),
+                        "attach 1-1.4\nrefused in-use-by-host 1-1.5\n");
+    assert_string_equal(plan_of("attach any 2 below port 1-1 as usb"),
+                        "refused too-few below port 1-1\n");
+    assert_string_equal(plan_of("attach any below port 1-1 as usb"), "attach 1-1.4\n");
+    host.keyboards = 3; /* one is built in */
+    assert_string_equal(planned_at(EVENT_STARTED, two_rules), "attach 1-1.4\nattach 1-1.5\n");
+    host.keyboards = 0; /* nobody sees the console */
+    devices[STICK].is_console_keyboard = devices[STICK2].is_console_keyboard = false;
+    assert_string_equal(planned_at(EVENT_STARTED, two_rules), "attach 1-1.4\nattach 1-1.5\n");
+    host.keyboards = 2;
+    devices[STICK].is_console_keyboard = devices[STICK2].is_console_keyboard = true;
+    vm(PORTS, HAS_STICK);
+    assert_string_equal(planned_at(EVENT_STARTED, two_rules),
+                        "skipped 1-1.4\nrefused in-use-by-host 1-1.5\n");
+    vm(PORTS, "");
+    other_vm(0, "nas", HAS_STICK);
+    assert_string_equal(planned_at(EVENT_STARTED, two_rules),
+                        "refused held 1-1.4\nrefused in-use-by-host 1-1.5\n");
+    assert_says(1, "(a VM has or gets 1-1.4)", "no option overrides this");
+}
+
 static void held_by_another_vm(void **state) {
     (void)state;
     other_vm(0, "nobody", "");
@@ -1475,6 +1508,7 @@ int main(void) {
         TEST(all_behind_a_hub),
         TEST(nothing_but_hubs),
         TEST(used_by_the_host),
+        TEST(the_last_keyboard_of_the_console_stays),
         TEST(held_by_another_vm),
         TEST(held_by_the_word_of_libvirt),
         TEST(no_iommu),
