@@ -7,6 +7,7 @@
 #include "lexer/text.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -27,9 +28,8 @@ enum {
 /* That of a virtual function which a switch of the card shows on the host, "pf0vf3", is not it. */
 static bool vf_config_is_representor(const struct tree *tree, const char *directory) {
     char *name = tree_attribute(tree, directory, "phys_port_name");
-    unsigned controller, pf, vf;
-    bool is = name && (sscanf(name, "pf%uvf%u", &pf, &vf) == 2 ||
-                       sscanf(name, "c%upf%uvf%u", &controller, &pf, &vf) == 3);
+    bool is = name && (!fnmatch("pf[0-9]*vf[0-9]*", name, 0) ||
+                       !fnmatch("c[0-9]*pf[0-9]*vf[0-9]*", name, 0));
     free(name);
     return is;
 }
@@ -137,7 +137,7 @@ static int vf_config_ask(struct nlmsghdr *message, void *reply, size_t size) {
     struct nlmsghdr *answer = reply;
     if (error)
         return error;
-    if (!NLMSG_OK(answer, (size_t)length))
+    if (length < NLMSG_HDRLEN || !NLMSG_OK(answer, (size_t)length))
         return EPROTO;
     return answer->nlmsg_type == NLMSG_ERROR ? -((struct nlmsgerr *)NLMSG_DATA(answer))->error : 0;
 }

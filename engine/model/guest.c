@@ -1,6 +1,7 @@
 #include "engine/model/guest.h"
 
 #include "lexer/memory.h"
+#include "lexer/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,7 +405,6 @@ static void guest_add_usb_device(struct guest *guest, const struct guest_place *
     snprintf(device->port, sizeof device->port, "%s", place->port);
 }
 
-
 void guest_use(struct guest *guest, const struct guest_place *place) {
     guest_mark_disk(guest, place, true);
     if (place->kind == GUEST_PLACE_PCI && place->bus < GUEST_BUSES && place->slot < GUEST_SLOTS)
@@ -656,15 +656,15 @@ char *guest_usb_to_add(const struct guest *guest, unsigned index) {
 /* --- network cards */
 
 bool guest_parse_mac(const char *text, char mac[GUEST_MAC_SIZE]) {
-    unsigned part[6];
-    int end = -1;
-    if (!text || strspn(text, "0123456789abcdefABCDEF:") != strlen(text) ||
-        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &part[0], &part[1], &part[2], &part[3], &part[4],
-               &part[5], &end) != 6 ||
-        end < 0 || text[end])
+    uint32_t part[6];
+    const char *end = text ? text_parse_numbers(text, 16, ':', part, 6) : NULL;
+    if (!end || *end)
         return false;
-    snprintf(mac, GUEST_MAC_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", part[0] & 0xff, part[1] & 0xff,
-             part[2] & 0xff, part[3] & 0xff, part[4] & 0xff, part[5] & 0xff);
+    for (size_t i = 0; i < 6; i++)
+        if (part[i] > 0xff)
+            return false;
+    snprintf(mac, GUEST_MAC_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", part[0], part[1], part[2],
+             part[3], part[4], part[5]);
     return true;
 }
 
