@@ -144,14 +144,26 @@ const struct target *match_targets_of(const struct action *action) {
     return action->verb == VERB_RUN ? NULL : action->targets;
 }
 
+/*
+ * A SCSI device is added and removed together with the device that it is on: whoever gets a USB
+ * stick has its disk removed from the host. So its event is only for actions that can mean a SCSI
+ * device; the event of the device below is for the others.
+ */
+static bool match_is_scsi(const struct event *event) {
+    return event->device && event->device->bus == BUS_SCSI;
+}
+
 static bool match_action(const struct action *action, const struct event *event) {
     const struct target *target = match_targets_of(action);
+    if (match_is_scsi(event) && action->verb == VERB_ATTACH &&
+        !(syntax_backend(action->backend)->buses & 1U << BUS_SCSI))
+        return false;
     while (target && !match_target(target, event))
         target = target->next;
     return target != NULL;
 }
 
-/* A rule that names no device applies to the uevents of all devices. */
+/* A rule that names no device applies to the uevents of all PCI and USB devices. */
 static bool match_rule_device(const struct rule *rule, const struct event *event) {
     bool names = false;
     for (const struct action *action = rule->actions; action; action = action->next) {
@@ -159,7 +171,7 @@ static bool match_rule_device(const struct rule *rule, const struct event *event
             return true;
         names |= match_targets_of(action) != NULL;
     }
-    return !names;
+    return !names && !match_is_scsi(event);
 }
 
 bool match_rule_names_event(const struct rule *rule, enum event_name name) {

@@ -74,7 +74,7 @@ const struct domain *match_same_title(const struct rule *rule, const struct even
 const struct word *match_ambiguous(const struct program *program, const struct event *event);
 
 /* Whether the rule applies to the event: its name and VM; and if the event is about a device, the
- * rule names no device or selects this one. */
+ * rule selects this one, or names no device and this is not a SCSI device. */
 bool match_rule(const struct rule *rule, const struct event *event);
 /* Whether the event is not about a device, or about one that the target selects. */
 bool match_target(const struct target *target, const struct event *event);

@@ -604,6 +604,32 @@ static void only_what_selects_the_device_of_the_event(void **state) {
     sample_rules_finish(&rules);
 }
 
+/* The disk on a stick: what is about the stick runs once, at the stick's own event. */
+static void a_scsi_device_is_for_who_can_mean_it(void **state) {
+    (void)state;
+    struct sample_rules rules;
+    struct device disk = {
+        .bus = BUS_SCSI, .address = SAMPLE_TEXT("6:0:0:0"), .product = SAMPLE_TEXT("Cruzer")};
+    struct device stick = {SAMPLE_USB("1-3", 0x0781, 0x5567, 1, 13),
+                           .product = SAMPLE_TEXT("Cruzer")};
+    sample_rules_init(&rules, "on vm frigate plugged run \"/at-every-device\"\n"
+                              "on vm frigate plugged {\n"
+                              "  attach product \"Cruzer\" as usb\n"
+                              "  run \"/with-the-stick\"\n"
+                              "}\n"
+                              "on vm frigate plugged {\n"
+                              "  attach product \"Cruzer\" as disk\n"
+                              "  run \"/with-the-disk\"\n"
+                              "}\n"
+                              "on vm frigate plugged detach scsi \"6:0:0:0\"\n");
+    assert_string_equal(
+        asked_of(&rules.program, (struct event){.name = EVENT_PLUGGED, .device = &disk}), "7 8 10");
+    assert_string_equal(
+        asked_of(&rules.program, (struct event){.name = EVENT_PLUGGED, .device = &stick}),
+        "1 3 4 7 8");
+    sample_rules_finish(&rules);
+}
+
 static void a_settled_vm_gets_devices_only(void **state) {
     (void)state;
     struct sample_rules rules;
@@ -721,6 +747,7 @@ int main(void) {
         cmocka_unit_test(a_vm_that_has_only_a_name),
         cmocka_unit_test(all_rules_of_the_event_in_order),
         cmocka_unit_test(only_what_selects_the_device_of_the_event),
+        cmocka_unit_test(a_scsi_device_is_for_who_can_mean_it),
         cmocka_unit_test(a_settled_vm_gets_devices_only),
         cmocka_unit_test(who_gives_a_device_that_is_gone),
         cmocka_unit_test(who_gives_a_pci_device_that_is_gone),
