@@ -286,7 +286,9 @@ value_reader value_criterion;
 value_reader value_id, value_address, value_class, value_subsystem, value_port, value_below,
     value_string, value_driver, value_scsi;
 
-extern const char VALUE_A_DEVICE[]; /* a hint: what can be a device */
+extern const char VALUE_A_DEVICE[];   /* a hint: what can be a device */
+extern const char VALUE_NO_FILE[];    /* a hint: the path of a device file is none */
+bool value_is_scsi(const char *text); /* "3:0:0:0" */
 
 /* The PCI address that the text nearly is ("0000:5:0.0", "pci_0000_05_00_0"), or NULL. The caller
  * frees it. */

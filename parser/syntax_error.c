@@ -259,6 +259,14 @@ static bool syntax_error_is_not_empty(const struct syntax_error *error) {
     return *syntax_error_word(error) != 0;
 }
 
+static bool syntax_error_is_scsi(const struct syntax_error *error) {
+    return value_is_scsi(syntax_error_word(error));
+}
+
+static bool syntax_error_is_dev(const struct syntax_error *error) {
+    return !strncmp(syntax_error_word(error), "/dev/", 5);
+}
+
 static bool syntax_error_is_event(const struct syntax_error *error) {
     return scanner_event_from_text(syntax_error_word(error)) < EVENT_COUNT;
 }
@@ -538,6 +546,9 @@ static const struct hint hints[] = {
      .text = "'any' takes the first free one, 'all' every one: write one of the two"},
     {DEVICE, .found = ANY_QUANTIFIER,
      .text = "leave it out: only 'attach' and 'detach' in a rule take 'any' and 'all'"},
+    {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_scsi,
+     .text = "a SCSI device is written: scsi \"%s\""},
+    {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_dev, .text = VALUE_NO_FILE},
     {DEVICE, .found = TOKEN_STRING, .when = syntax_error_is_not_empty,
      .text = "leave out the quotes: %s"},
     {DEVICE, .found = TOKEN_DEVICE, .text = "leave out 'device': attach 1ac1:089a as vfio"},

@@ -289,7 +289,7 @@ static bool value_is_mac(const char *text) {
 }
 
 /* "3:0:0:0": host, channel, target and LUN. */
-static bool value_is_scsi(const char *text) {
+bool value_is_scsi(const char *text) {
     for (size_t part = 0; part < 4; part++) {
         size_t digits = strspn(text, "0123456789");
         if (!digits || digits > 20 || (*text == '0' && digits > 1) ||
@@ -323,6 +323,8 @@ static bool value_bad_address(struct parse_context *context, struct span span, c
         diagnostic_hint(diagnostic, "write it in quotes: scsi \"%s\"", text);
     else if (value_is_mac(text))
         diagnostic_hint(diagnostic, "a MAC address is an option: as net mac \"%s\"", text);
+    else if (value_is_scsi(text))
+        diagnostic_hint(diagnostic, "a SCSI device is written: scsi \"%s\"", text);
     else if (value_is_address(text) && value_has_bad_domain(text))
         diagnostic_hint(diagnostic, "no address matches it: a domain has four digits, or five to "
                                     "eight that do not begin with 0");
@@ -570,6 +572,9 @@ const char *value_lower_case(const char *text) {
 const char VALUE_A_DEVICE[] = "a device is an id (1ac1:089a), an address (0000:03:00.0) or a name "
                               "that 'device NAME is ...' defines";
 
+const char VALUE_NO_FILE[] = "'virt-rules devices' shows which device has that file: name the "
+                             "device";
+
 /* A hint for signs and words of other languages; false: the text is none that people try. */
 static bool value_hint_foreign(struct diagnostic *diagnostic, const char *text) {
     const char *lower = value_lower_case(text);
@@ -607,6 +612,8 @@ static bool value_bad_device(struct parse_context *context, struct span span, co
     char *address = value_corrected_address(text);
     if (value_hint_foreign(diagnostic, text))
         ;
+    else if (!strncmp(text, "/dev/", 5))
+        diagnostic_hint(diagnostic, "%s", VALUE_NO_FILE);
     else if (value_is_port(text) && length != 9)
         diagnostic_hint(diagnostic, "a USB port is written 'port %s'", text);
     else if (*text == '-' && isdigit((unsigned char)text[1]))

@@ -261,6 +261,27 @@ static void command_devices_print_backend(const struct backend_type *backend,
     print_string(stdout, device->mdev_types[0].name);
 }
 
+/* The other backends by which the device can go to a VM now. */
+static void command_devices_print_others(struct listing *listing, const struct device *device,
+                                         const struct backend_type *shown) {
+    backend_set set = backend_presenting(&listing->host, device) & ~(1U << shown->backend);
+    bool is_first = true;
+    for (enum backend backend = BACKEND_NONE + 1; backend < BACKEND_COUNT; backend++) {
+        const struct backend_type *type = backend_type(backend);
+        if (!(set & 1U << backend))
+            continue;
+        struct verdict verdict = judge_device(&listing->judge, device, type, NULL, false);
+        if (!verdict.refusal) {
+            fputs(is_first ? "      or as " : ", ", stdout);
+            command_devices_print_backend(type, device);
+            is_first = false;
+        }
+        verdict_finish(&verdict);
+    }
+    if (!is_first)
+        putchar('\n');
+}
+
 static void command_devices_print_verdict(struct listing *listing, const struct device *device,
                                           bool colour) {
     struct verdict verdict;
@@ -276,14 +297,12 @@ static void command_devices_print_verdict(struct listing *listing, const struct 
         }
     } else if (backend) {
         char *selector = selector_text(&listing->selector, device);
-        char *others = backend_set_text(backend_presenting(&listing->host, device) &
-                                        ~(1U << backend->backend));
         printf("      %scan be assigned:%s attach ", colour ? GREEN : "", colour ? PLAIN : "");
         text_print_string(stdout, selector);
         fputs(" as ", stdout);
         command_devices_print_backend(backend, device);
-        printf(*others ? "\n      or as %s\n" : "\n", others);
-        free(others);
+        putchar('\n');
+        command_devices_print_others(listing, device, backend);
         free(selector);
     }
     verdict_finish(&verdict);
@@ -304,9 +323,9 @@ static void command_devices_print_text(struct listing *listing, bool colour) {
         before = device;
     }
     if (!listing->host.has_iommu)
-        puts("The host has no active IOMMU, so no PCI device can be assigned: turn on VT-d or "
-             "AMD-Vi "
-             "in the firmware, and on Intel boot the kernel with intel_iommu=on.");
+        puts("The host has no active IOMMU, so no PCI device can be assigned as vfio or net: turn\n"
+             "on VT-d or AMD-Vi in the firmware, and on Intel boot the kernel with\n"
+             "intel_iommu=on.");
 }
 
 /* --- JSON */

@@ -35,7 +35,8 @@ const struct command command_explain_row = {
     .name = "explain",
     .operands = "VM EVENT [DEVICE]",
     .summary = "Show why each rule matches or not, condition by condition.",
-    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4) or an id (1ac1:089a).\n",
+    .notes = "DEVICE is an address (03:00.0), a USB port (1-1.4), an id (1ac1:089a) or a SCSI\n"
+             "address (3:0:0:0).\n",
     .options = command_explain_options,
     .run = command_explain_run,
 };

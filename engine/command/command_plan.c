@@ -58,7 +58,7 @@ static const struct command_option command_plan_options[] = {
     OPTION_SYSROOT,
     OPTION_DOMAIN_XML,
     {.name = "xml",
-     .help = "also print the <hostdev> element of each step",
+     .help = "also print the XML that libvirt gets in each step",
      .field = offsetof(struct plan_options, xml)},
     OPTION_JSON,
     {0},
@@ -69,7 +69,7 @@ const struct command command_plan_row = {
     .operands = "VM EVENT [DEVICE]",
     .summary = "Show what an event would do, and why; change nothing.",
     .notes = "DEVICE is the device that was added, removed or freed: an address (03:00.0), a\n"
-             "USB port (1-1.4) or an id (1ac1:089a).\n",
+             "USB port (1-1.4), an id (1ac1:089a) or a SCSI address (3:0:0:0).\n",
     .options = command_plan_options,
     .run = command_plan_run,
 };

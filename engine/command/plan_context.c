@@ -208,8 +208,8 @@ static bool plan_context_name_gone_device(struct plan_context *context) {
 }
 
 static int plan_context_unknown_device(const struct plan_context *context) {
-    return command_failf("name it by its address (03:00.0), USB port (1-1.4) or id (1ac1:089a): "
-                         "see 'virt-rules devices'",
+    return command_failf("name it by its address (03:00.0, 3:0:0:0), USB port (1-1.4) or id "
+                         "(1ac1:089a): see 'virt-rules devices'",
                          "the host has no device '%s'", context->device_word);
 }
 

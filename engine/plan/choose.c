@@ -192,6 +192,14 @@ void choose_finish(struct choice *choice) {
 
 /* --- one of several */
 
+/* Behind 'vf of' an address is that of the physical function. */
+static const char *choose_hint_place(const struct action_ref *ref) {
+    for (const struct criterion *one = ref->target->device; one; one = one->next)
+        if (one->kind == CRITERION_VF)
+            return " before 'vf'";
+    return "";
+}
+
 /* Names the first device that can be attached, or else says why the first one cannot. */
 static char *choose_hint(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices) {
@@ -203,11 +211,12 @@ static char *choose_hint(struct planner *planner, const struct action_ref *ref,
         struct verdict verdict =
             attach ? choose_judge_unit(planner, ref, &unit) : (struct verdict){0};
         if (!verdict.refusal)
-            hint = memory_printf("say which: '%s %s%s%s' for one of them, 'any' for the first%s "
-                                 "one, 'all' for all",
-                                 device_bus(device->bus)->keyword,
-                                 device->bus == BUS_SCSI ? "\"" : "", device->address,
-                                 device->bus == BUS_SCSI ? "\"" : "", attach ? " free" : "");
+            hint =
+                memory_printf("say which: '%s %s%s%s'%s for one of them, 'any' for the first%s "
+                              "one, 'all' for all",
+                              device_bus(device->bus)->keyword, device->bus == BUS_SCSI ? "\"" : "",
+                              device->address, device->bus == BUS_SCSI ? "\"" : "",
+                              choose_hint_place(ref), attach ? " free" : "");
         else if (!why)
             why = memory_printf("none of them is free: %s: %s; %s", device->address,
                                 verdict.message, verdict.hint);

@@ -144,8 +144,10 @@ static void explain_add_values_of(char **text, unsigned *kinds, const struct cri
 static char *explain_name_of(const struct criterion *name, const struct device *device) {
     unsigned kinds =
         1U << CRITERION_NAME | 1U << CRITERION_ID | 1U << CRITERION_CLASS | 1U << CRITERION_UNREAD;
-    char *text = memory_printf("the id is %04x:%04x, the class %06x", device->id.vendor,
-                               device->id.device, device->class_code);
+    char *text = device->bus == BUS_SCSI
+                     ? memory_strdup("a SCSI device has no id and no class")
+                     : memory_printf("the id is %04x:%04x, the class %06x", device->id.vendor,
+                                     device->id.device, device->class_code);
     if (name->resolved)
         explain_add_values_of(&text, &kinds, name->definition->device, device);
     return text;

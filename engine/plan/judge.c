@@ -505,6 +505,21 @@ static bool judge_is_obstacle(enum obstacle obstacle, const struct backend_type 
     return true;
 }
 
+/* A physical function stays on the host: it need not be free for a VM to get a virtual one. */
+static char *judge_hint_of_use(const struct judge *judge, const struct device *device,
+                               const struct backend_type *backend,
+                               const struct backend_options *options) {
+    if (device->vf_total || device->virtual_functions) {
+        struct verdict verdict = backend_judge_device(backend, judge->host, device, options);
+        if (verdict.refusal) {
+            free(verdict.message);
+            return verdict.hint;
+        }
+    }
+    return memory_printf("%s; or name another device: no option overrides this",
+                         device->use_hint ? device->use_hint : "free it on the host first");
+}
+
 struct verdict judge_device(struct judge *judge, const struct device *device,
                             const struct backend_type *backend,
                             const struct backend_options *options, bool with_group) {
@@ -526,10 +541,8 @@ struct verdict judge_device(struct judge *judge, const struct device *device,
                                             device_bus(device->bus)->bridge),
                               memory_strdup("name the device behind it"));
     if (device->use && !backend->shares_device)
-        return verdict_refuse(
-            REFUSED_HOST_USE, memory_printf("the host %s", device->use),
-            memory_printf("%s; or name another device: no option overrides this",
-                          device->use_hint ? device->use_hint : "free it on the host first"));
+        return verdict_refuse(REFUSED_HOST_USE, memory_printf("the host %s", device->use),
+                              judge_hint_of_use(judge, device, backend, options));
     verdict = judge_keyboards(judge, device, backend, with_group);
     if (verdict.refusal)
         return verdict;

@@ -144,14 +144,31 @@ static void selector_print_rest(const struct selector *selector, FILE *out,
     }
 }
 
-/* A disk on USB has its serial number as a USB device, too. Without one the address, which depends
- * on the order in which the kernel found the adapters, is all that there is. */
+/* Whether no other SCSI device has its product; with characters that cannot be shown it does not
+ * count. */
+static bool selector_has_own_product(const struct selector *selector, const struct device *device) {
+    if (!device->product || !*device->product || strchr(device->product, '?'))
+        return false;
+    for (size_t i = 0; i < selector->count; i++) {
+        const struct device *other = selector->order[i];
+        if (other != device && other->bus == BUS_SCSI && other->product &&
+            !strcmp(other->product, device->product))
+            return false;
+    }
+    return true;
+}
+
+/* A disk on USB has its serial number as a USB device, too. The address depends on the order in
+ * which the kernel found the adapters, so it comes last. */
 static void selector_print_scsi(const struct selector *selector, FILE *out,
                                 const struct device *device) {
     bool has_serial = device->serial && !selector_is_placeholder(device->serial) &&
                       !selector_has(selector, device->bus, device->id, device->serial, 2);
-    fputs(has_serial ? "scsi serial " : "scsi ", out);
-    print_string(out, has_serial ? device->serial : device->address);
+    bool has_product = !has_serial && selector_has_own_product(selector, device);
+    fputs(has_serial ? "scsi serial " : has_product ? "scsi product " : "scsi ", out);
+    print_string(out, has_serial    ? device->serial
+                      : has_product ? device->product
+                                    : device->address);
 }
 
 char *selector_text(const struct selector *selector, const struct device *device) {
