@@ -164,6 +164,20 @@ bool doctor_wants_usb_only(const struct doctor *doctor) {
     return doctor_wants_bus(doctor, BUS_USB) && !doctor_wants_bus(doctor, BUS_PCI);
 }
 
+bool doctor_wants_no_iommu(const struct doctor *doctor) {
+    bool attaches = false;
+    for (size_t i = 0; i < doctor->program->rule_count; i++)
+        for (const struct action *action = doctor->program->rules[i]->actions; action;
+             action = action->next) {
+            if (action->verb != VERB_ATTACH)
+                continue;
+            attaches = true;
+            if (backend_type(action->backend)->needs_iommu)
+                return false;
+        }
+    return attaches;
+}
+
 /* The path when that file is it; else NULL. */
 static char *doctor_judge_file(const struct tree *tree, const char *directory, const char *name,
                                text_judge *is, void *context) {

@@ -83,6 +83,8 @@ DOCTOR_FORMAT void doctor_hint(struct doctor_findings *findings, const char *for
 bool doctor_wants_bus(const struct doctor *doctor, enum bus bus);
 /* No rule needs the IOMMU: there are rules that attach, and all of them USB. */
 bool doctor_wants_usb_only(const struct doctor *doctor);
+/* The same, of whatever bus: none is attached as vfio or net. */
+bool doctor_wants_no_iommu(const struct doctor *doctor);
 
 /* Looks at a file's text, which it may change. */
 typedef bool text_judge(void *context, char *text);

@@ -110,13 +110,20 @@ static void doctor_kernel_explain_missing(const struct tree *tree,
                     "Intel also add intel_iommu=on" BOOT_WITH);
 }
 
+static void doctor_kernel_add_unneeded(const struct doctor *doctor,
+                                       struct doctor_findings *findings) {
+    doctor_ok(findings, doctor_wants_usb_only(doctor)
+                            ? "not needed: rules attach USB devices only"
+                            : "not needed: no rule attaches a device as vfio or net");
+}
+
 void doctor_kernel_iommu(struct doctor *doctor, struct doctor_findings *findings) {
     size_t count = doctor_kernel_count_groups(&doctor->tree);
     char *off = doctor_kernel_turned_off(&doctor->tree);
     if (count) {
         doctor_ok(findings, "the kernel made %zu IOMMU group%s", count, count == 1 ? "" : "s");
-    } else if (doctor_wants_usb_only(doctor)) {
-        doctor_ok(findings, "not needed: rules attach USB devices only");
+    } else if (doctor_wants_no_iommu(doctor)) {
+        doctor_kernel_add_unneeded(doctor, findings);
     } else if (off) {
         doctor_failed(findings, "the kernel's command line turns it off (%s)", off);
         doctor_hint(findings, "remove %s%s", off,
@@ -247,8 +254,8 @@ void doctor_kernel_vfio_pci(struct doctor *doctor, struct doctor_findings *findi
     const struct tree *tree = &doctor->tree;
     if (tree_has(tree, "sys/bus/pci/drivers/vfio-pci"))
         doctor_ok(findings, "loaded");
-    else if (doctor_wants_usb_only(doctor))
-        doctor_ok(findings, "not needed: rules attach USB devices only");
+    else if (doctor_wants_no_iommu(doctor))
+        doctor_kernel_add_unneeded(doctor, findings);
     else
         doctor_kernel_explain_vfio(tree, findings);
 }
@@ -293,8 +300,8 @@ void doctor_kernel_remapping(struct doctor *doctor, struct doctor_findings *find
     const struct tree *tree = &doctor->tree;
     char unsafe = doctor_kernel_parameter(tree, "vfio_iommu_type1", UNSAFE);
     enum remapping remapping = doctor_kernel_read_remapping(tree);
-    if (doctor_wants_usb_only(doctor)) {
-        doctor_ok(findings, "not needed: rules attach USB devices only");
+    if (doctor_wants_no_iommu(doctor)) {
+        doctor_kernel_add_unneeded(doctor, findings);
     } else if (!doctor_kernel_count_groups(tree)) {
         doctor_ok(findings, "not needed: there is no IOMMU");
     } else if (unsafe == 'Y' && remapping != REMAPPING_ON) {

@@ -238,6 +238,8 @@ static void iommu(void **state) {
     FAILS(doctor_kernel_iommu, "turns it off (iommu=off)", "remove iommu=off, and reboot");
     use_rules(bed, USB);
     OK(doctor_kernel_iommu, "rules attach USB devices only");
+    use_rules(bed, "on vm cad started attach 10de:1eb8 as mdev \"nvidia-63\"");
+    OK(doctor_kernel_iommu, "no rule attaches a device as vfio or net");
     use_rules(bed, USB "\n" VFIO);
     FAILS(doctor_kernel_iommu, "turns it off", "reboot");
     put(bed, "sys/kernel/iommu_groups/0/type", "DMA\n");

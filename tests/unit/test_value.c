@@ -313,7 +313,7 @@ static void test_names(void **state) {
         {"2x", "bad-device", "did you mean 'any 2'?"},
         {"*", "bad-device", "a device is an id"},
         {"cor*", "bad-device", "a device is an id"},
-        {"/dev/x", "bad-device", "a device is an id"},
+        {"/dev/x", "bad-device", "which device has that file"},
         {"é", "bad-device", "a device is an id"},
         {"-x", "bad-device", "a device is an id"},
     };
