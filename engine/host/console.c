@@ -173,6 +173,31 @@ void console_find_displays(struct usage *usage) {
     console_finish_display(&display);
 }
 
+/* ---- The serial ports ---- */
+
+/* "ttyUSB0   -W- (EC p  )  188:0" in /proc/consoles: no process has that port open. */
+void console_find_ports(struct usage *usage) {
+    char *text = tree_read(usage->tree, "proc/consoles"), *rest = text;
+
+    for (char *line; rest && (line = text_next_line(&rest));) {
+        line[strcspn(line, " \t")] = 0;
+        if (!text_starts_with(line, "tty") || strchr(line, '/'))
+            continue;
+        char *link = memory_printf("sys/class/tty/%s", line);
+        char *path = tree_resolve(usage->tree, link);
+        struct device_set devices = {0};
+        if (path)
+            place_add_path(&devices, usage->host, path);
+        for (size_t i = 0; i < devices.count; i++)
+            usage_add(usage, devices.items[i], USE_CONSOLE, line,
+                      "writes its console's messages to it (%s)", line);
+        device_set_finish(&devices);
+        free(path);
+        free(link);
+    }
+    free(text);
+}
+
 /* ---- The keyboards ---- */
 
 static bool console_has_item(const struct console_list *list, const char *name) {

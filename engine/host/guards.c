@@ -65,6 +65,14 @@ static bool guards_may_have_keyboards(const struct device *device) {
     return may && guards_is_on_host(device);
 }
 
+/* A serial port: of any USB device, whose interfaces often are of no class. */
+static bool guards_may_have_ports(const struct device *device) {
+    enum { CLASS_COMMUNICATION = 0x07 };
+    bool may = device->bus == BUS_USB ||
+               (device->bus == BUS_PCI && device->class_code >> 16 == CLASS_COMMUNICATION);
+    return may && guards_is_on_host(device);
+}
+
 /* A SCSI device can be used through its generic file without any driver. */
 static bool guards_may_be_open(const struct device *device) {
     return device->bus == BUS_SCSI || guards_is_on_host(device);
@@ -82,6 +90,7 @@ static const struct guard {
     {"for its network", net_stack_find_usage, guards_may_have_interfaces, NET_GRAPH},
     {"in a program", open_files_find_usage, guards_may_be_open, NO_GRAPH},
     {"as a display", console_find_displays, guards_may_be_display, NO_GRAPH},
+    {"for its console", console_find_ports, guards_may_have_ports, NO_GRAPH},
     {"for its keyboards", console_find_keyboards, guards_may_have_keyboards, NO_GRAPH},
     {"for virtual functions", virtual_functions_find_usage, guards_is_on_host, NO_GRAPH},
 };

@@ -19,6 +19,7 @@ void net_stack_find_usage(struct usage *usage);
 /* After disk_usage_find(), whose nodes it needs. */
 void open_files_find_usage(struct usage *usage);
 void console_find_displays(struct usage *usage);
+void console_find_ports(struct usage *usage);
 void console_find_keyboards(struct usage *usage);
 void virtual_functions_find_usage(struct usage *usage);
 

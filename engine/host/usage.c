@@ -25,6 +25,7 @@ static const char *const how_to_end[] = {
     [USE_ADDRESS] = "'ip -details address show %s' shows how it is used",
     [USE_FUNCTIONS] = "remove them: 'echo 0 >/sys/bus/pci/devices/%s/sriov_numvfs'",
     [USE_DISPLAY] = "take the console off it: 'echo 0 >/sys/class/vtconsole/%s/bind'",
+    [USE_CONSOLE] = "take 'console=%s' off the kernel's command line",
     [USE_KEYBOARD] = "plug a keyboard into another USB controller",
     [USE_ONLY_KEYBOARD] = "plug in another keyboard that the host keeps",
 };

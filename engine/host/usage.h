@@ -20,6 +20,7 @@ enum usage_rank {
     USE_ADDRESS,
     USE_FUNCTIONS,
     USE_DISPLAY,
+    USE_CONSOLE,
     USE_KEYBOARD,
     USE_ONLY_KEYBOARD
 };

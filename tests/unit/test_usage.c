@@ -662,6 +662,27 @@ static void test_the_last_keyboard_of_the_console(void **state) {
     assert_int_equal(tree->host.keyboards, 2);
 }
 
+/* The kernel writes to a port without an open file. */
+static void test_a_port_with_the_kernels_console(void **state) {
+    static const char port[] = "sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/ttyUSB0/tty/";
+    struct tree_of_test *tree = *state;
+    char path[TEXT_SIZE];
+
+    put_desktop(tree);
+    put_keyboard(tree, "1-1", "cp210x");
+    put(tree, text(path, "%sttyUSB0/dev", port), "188:0\n");
+    put_link(tree, "sys/class/tty/ttyUSB0",
+             "../../devices/pci0000:00/0000:00:14.0/usb1/1-1/1-1:1.0/ttyUSB0/tty/ttyUSB0");
+    put(tree, "proc/consoles", "tty0 -WU (EC p  ) 4:7\n");
+    load(tree);
+    assert_null(usb(tree, "1-1")->use);
+    put(tree, "proc/consoles", "tty0 -WU (EC p  ) 4:7\nttyUSB0 -W- (EC p  ) 188:0\n");
+    load(tree);
+    assert_text(usb(tree, "1-1")->use, "writes its console's messages to it (ttyUSB0)");
+    assert_text(usb(tree, "1-1")->use_hint, "take 'console=ttyUSB0' off the kernel's command line");
+    assert_null(usb(tree, "1-2")->use);
+}
+
 static void test_a_keyboard_that_a_vm_has_is_not_the_hosts(void **state) {
     struct tree_of_test *tree = *state;
     put_desktop(tree);
@@ -824,6 +845,7 @@ int main(void) {
         OWN(test_the_framebuffer_of_a_card),
         OWN(test_the_only_keyboard_holds_its_controller),
         OWN(test_the_last_keyboard_of_the_console),
+        OWN(test_a_port_with_the_kernels_console),
         OWN(test_a_keyboard_that_a_vm_has_is_not_the_hosts),
         OWN(test_nodes_of_a_stack),
         OWN(test_nodes_of_a_bridge),
