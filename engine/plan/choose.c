@@ -24,6 +24,23 @@ struct backend_options choose_options(const struct planner *planner, const struc
     return options;
 }
 
+/* The plan attaches a part of the device, and it cannot go as a whole too. */
+static struct verdict choose_judge_parts(const struct planner *planner,
+                                         const struct device *device) {
+    const struct host *host = planner->request->host;
+    for (size_t i = 0; device->scsi_device_count && i < host->count; i++) {
+        const struct device *part = &host->devices[i];
+        if (planner_is_on(part, device) && (*planner_mark(planner, part) & MARK_ATTACH))
+            return verdict_refuse(
+                REFUSED_HELD,
+                memory_printf("another rule gives %s, which is on it, to the VM", part->address),
+                memory_printf("keep one of the two rules: for %s alone, or for the device with all "
+                              "that is on it",
+                              part->address));
+    }
+    return (struct verdict){0};
+}
+
 struct verdict choose_judge(struct planner *planner, const struct action_ref *ref,
                             const struct device *device) {
     if (planner_is_assigned(planner, ref->action, device))
@@ -37,6 +54,8 @@ struct verdict choose_judge(struct planner *planner, const struct action_ref *re
     struct verdict verdict =
         judge_device(&planner->judge, device, backend_type(ref->action->backend), &options,
                      ref->action->with_group);
+    if (!verdict.refusal)
+        verdict = choose_judge_parts(planner, device);
     return verdict.refusal ? verdict : backend_judge_options(&options);
 }
 

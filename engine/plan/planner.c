@@ -7,8 +7,7 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
     return &planner->marks[device - planner->request->host->devices];
 }
 
-/* Whether the SCSI device is on that device, which stands for it where both are meant. */
-static bool planner_is_on(const struct device *scsi, const struct device *device) {
+bool planner_is_on(const struct device *scsi, const struct device *device) {
     return scsi->bus == BUS_SCSI && scsi->above && scsi->above_bus == device->bus &&
            !strcmp(scsi->above, device->address);
 }
@@ -16,10 +15,13 @@ static bool planner_is_on(const struct device *scsi, const struct device *device
 void planner_set_mark(struct planner *planner, const struct device *device,
                       enum planner_mark mark) {
     const struct host *host = planner->request->host;
-    for (size_t i = 0; i < host->count; i++)
-        if (&host->devices[i] == device || planner_is_on(&host->devices[i], device) ||
-            planner_is_on(device, &host->devices[i]))
+    for (size_t i = 0; i < host->count; i++) {
+        const struct device *other = &host->devices[i];
+        bool is_all_of_other = mark == MARK_DETACH || other->scsi_device_count == 1;
+        if (other == device || planner_is_on(other, device) ||
+            (planner_is_on(device, other) && is_all_of_other))
             planner->marks[i] |= (uint8_t)mark;
+    }
 }
 
 bool planner_is_attached(const struct planner *planner, const struct action *action,
