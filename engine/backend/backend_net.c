@@ -21,9 +21,10 @@ enum { CLASS_NETWORK = 0x02 };
 static char *backend_net_hint(const struct device *device) {
     if (device->virtual_functions)
         return memory_printf("name one of its virtual functions: 'vf of %s'", device->address);
-    return memory_printf("make virtual functions, at most %u: 'echo 4 "
+    return memory_printf("make virtual functions, at most %u: 'echo %u "
                          ">/sys/bus/pci/devices/%s/sriov_numvfs'; and name one: 'vf of %s'",
-                         device->vf_total, device->address, device->address);
+                         device->vf_total, device->vf_total < 4 ? device->vf_total : 4,
+                         device->address, device->address);
 }
 
 /* libvirt refuses then: a card that is down would accept the settings, and not apply them. */

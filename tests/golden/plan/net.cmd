@@ -60,3 +60,7 @@ echo "-- detach"
 echo 'on vm has started detach vf of 8086:1572' >net/50-example.rules
 vm has "$(function_of_host 52:54:00:AA:34:56 3)" >vm.xml
 plan has --xml
+echo "-- a card that can run two"
+echo 2 >host/sys/devices/pci0000:00/0000:00:01.0/0000:41:00.1/sriov_totalvfs
+echo 'on vm has started attach at 0000:41:00.1 as net' >net/50-example.rules
+plan has | grep hint
