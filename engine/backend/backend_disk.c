@@ -18,19 +18,13 @@ static const struct device backend_disk_of_usb = {.bus = BUS_USB};
 
 /* --- whether it can be presented */
 
-static bool backend_disk_is_on(const struct device *scsi, const struct device *device) {
-    return scsi->bus == BUS_SCSI && scsi->above && scsi->above_bus == device->bus &&
-           strcmp(scsi->above, device->address) == 0;
-}
-
 /* Whether the SCSI device, or one on this device, is of that type. */
 static bool backend_disk_is_type(const struct host *host, const struct device *device,
                                  enum scsi_type type) {
     if (device->bus == BUS_SCSI)
         return device->scsi_type == (int)type;
     for (size_t i = 0; i < host->count; i++)
-        if (backend_disk_is_on(&host->devices[i], device) &&
-            host->devices[i].scsi_type == (int)type)
+        if (device_is_on(&host->devices[i], device) && host->devices[i].scsi_type == (int)type)
             return true;
     return false;
 }
@@ -41,7 +35,7 @@ static char *backend_disk_scsi_text(const struct host *host, const struct device
     for (size_t i = 0; i < host->count; i++) {
         const struct device *scsi = &host->devices[i];
         const struct device_file *disk = device_find_file(scsi, FILE_BLOCK, 0);
-        if (disk && backend_disk_is_on(scsi, device))
+        if (disk && device_is_on(scsi, device))
             memory_append(&text, "%sscsi \"%s\"%s", *text ? ", " : "", scsi->address,
                           disk->is_empty ? " (no medium)" : "");
     }

@@ -303,6 +303,11 @@ bool device_is_usb_controller(const struct device *device) {
     return device->bus == BUS_PCI && device->class_code >> 8 == CLASS_USB_CONTROLLER;
 }
 
+bool device_is_on(const struct device *scsi, const struct device *device) {
+    return scsi->bus == BUS_SCSI && scsi->above && scsi->above_bus == device->bus &&
+           !strcmp(scsi->above, device->address);
+}
+
 bool device_id_parse(const char *text, struct device_id *id) {
     uint32_t numbers[2];
     const char *end = text_parse_numbers(text, 16, ':', numbers, 2);

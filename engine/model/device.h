@@ -226,6 +226,10 @@ bool device_is_same(const struct device *one, const struct device *other);
 /* Class 0c03 of PCI. */
 bool device_is_usb_controller(const struct device *device);
 
+/* Whether it is a SCSI device on that USB device or PCI function, without another of our devices
+ * between them. */
+bool device_is_on(const struct device *scsi, const struct device *device);
+
 /* The order of a device and that place in a snapshot: PCI by address, then USB by port path, then
  * SCSI by address. */
 int device_compare(enum bus bus, const char *address, const struct device *device);

@@ -30,7 +30,7 @@ static struct verdict choose_judge_parts(const struct planner *planner,
     const struct host *host = planner->request->host;
     for (size_t i = 0; device->scsi_device_count && i < host->count; i++) {
         const struct device *part = &host->devices[i];
-        if (planner_is_on(part, device) && (*planner_mark(planner, part) & MARK_ATTACH))
+        if (device_is_on(part, device) && (*planner_mark(planner, part) & MARK_ATTACH))
             return verdict_refuse(
                 REFUSED_HELD,
                 memory_printf("another rule gives %s, which is on it, to the VM", part->address),

@@ -57,7 +57,7 @@ static void holdings_add_above(struct holdings_search *search, const struct doma
 static void holdings_add_on(struct holdings_search *search, const struct device *device) {
     for (size_t i = 0; i < search->host->count; i++) {
         const struct device *scsi = &search->host->devices[i];
-        if (scsi->above && scsi->above_bus == device->bus && !strcmp(scsi->above, device->address))
+        if (device_is_on(scsi, device))
             holdings_add_one(search, scsi,
                              memory_printf("has %s, which it is on", device->address));
     }

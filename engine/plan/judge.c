@@ -36,18 +36,12 @@ static struct verdict judge_guard(const struct judge *judge, const struct device
                       "device"));
 }
 
-/* Whether it is a SCSI device on that one, without anything between them. */
-static bool judge_is_on(const struct device *device, const struct device *above) {
-    return device->bus == BUS_SCSI && device->above && device->above_bus == above->bus &&
-           !strcmp(device->above, above->address);
-}
-
 /* Whether the device may leave the host with `above`: the PCI domain of a VMD controller, the
  * virtual functions of a physical one, what is plugged into a USB controller, and the SCSI devices
  * on a USB device or a PCI function. */
 static bool judge_may_leave_with(const struct device *device, const struct device *above) {
     const char *parent = device->controller ? device->controller : device->physical;
-    if (judge_is_on(device, above))
+    if (device_is_on(device, above))
         return true;
     if (above->bus != BUS_PCI)
         return false;
@@ -81,7 +75,7 @@ static struct verdict judge_guards_behind(const struct judge *judge, const struc
         if (!judge_may_leave_with(device, above))
             continue;
         struct verdict verdict = judge_guard(judge, device);
-        if (verdict.refusal && (device->bus == BUS_PCI || judge_is_on(device, above) ||
+        if (verdict.refusal && (device->bus == BUS_PCI || device_is_on(device, above) ||
                                 holdings_is_behind(host, device, above)))
             return judge_guard_elsewhere(device, "behind", verdict);
         verdict_finish(&verdict);

@@ -7,19 +7,14 @@ uint8_t *planner_mark(const struct planner *planner, const struct device *device
     return &planner->marks[device - planner->request->host->devices];
 }
 
-bool planner_is_on(const struct device *scsi, const struct device *device) {
-    return scsi->bus == BUS_SCSI && scsi->above && scsi->above_bus == device->bus &&
-           !strcmp(scsi->above, device->address);
-}
-
 void planner_set_mark(struct planner *planner, const struct device *device,
                       enum planner_mark mark) {
     const struct host *host = planner->request->host;
     for (size_t i = 0; i < host->count; i++) {
         const struct device *other = &host->devices[i];
         bool is_all_of_other = mark == MARK_DETACH || other->scsi_device_count == 1;
-        if (other == device || planner_is_on(other, device) ||
-            (planner_is_on(device, other) && is_all_of_other))
+        if (other == device || device_is_on(other, device) ||
+            (device_is_on(device, other) && is_all_of_other))
             planner->marks[i] |= (uint8_t)mark;
     }
 }
@@ -57,7 +52,7 @@ bool planner_is_unplugged(const struct planner *planner, const struct device *de
     const struct device *unplugged = planner_unplugged_device(planner);
     if (!unplugged || device_is_same(unplugged, device))
         return unplugged;
-    return planner_is_on(device, unplugged) &&
+    return device_is_on(device, unplugged) &&
            (unplugged->bus != BUS_USB || device->device_number == unplugged->device_number);
 }
 
@@ -131,7 +126,7 @@ void planner_list_fold(struct planner *planner, const struct action_ref *ref,
     for (size_t i = 0; i < devices->count; i++) {
         const struct device *device = devices->list[i], *upper = NULL;
         for (size_t j = 0; j < devices->count && !upper; j++)
-            if (planner_is_on(device, devices->list[j]))
+            if (device_is_on(device, devices->list[j]))
                 upper = devices->list[j];
         if (upper)
             planner_omit(

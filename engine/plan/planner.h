@@ -26,8 +26,6 @@ struct planner {
 };
 
 uint8_t *planner_mark(const struct planner *planner, const struct device *device);
-/* Whether the SCSI device is on that device, which stands for it where both are meant. */
-bool planner_is_on(const struct device *scsi, const struct device *device);
 /* Marks the device, and what is attached or detached with it: a SCSI device on it, and what it is
  * on. One that has other SCSI devices too is not attached with one of them. */
 void planner_set_mark(struct planner *planner, const struct device *device, enum planner_mark mark);

@@ -88,15 +88,9 @@ void freed_note_device(const struct program *program, const char *state,
 
 /* --- what is freed together with it */
 
-/* Whether the one is on the other: a SCSI device on a USB device or a PCI function. Who gets one of
- * them has the other, too. */
-static bool freed_is_on(const struct device *device, const struct device *above) {
-    return device->above && device->above_bus == above->bus &&
-           !strcmp(device->above, above->address);
-}
-
+/* Whether one is a SCSI device on the other: who gets one of them has the other, too. */
 static bool freed_is_related(const struct device *one, const struct device *other) {
-    return freed_is_on(one, other) || freed_is_on(other, one);
+    return device_is_on(one, other) || device_is_on(other, one);
 }
 
 /* --- which VMs */
@@ -322,7 +316,7 @@ static bool freed_is_scanning(const struct host *host, const struct device *devi
                    device->interfaces[i].driver &&
                    strcmp(device->interfaces[i].driver, "usbfs") != 0; /* a VM's */
     for (size_t i = 0; is_disk && i < host->count; i++)
-        is_disk = !freed_is_on(&host->devices[i], device);
+        is_disk = !device_is_on(&host->devices[i], device);
     return is_disk;
 }
 
