@@ -27,7 +27,7 @@ bool driver_host_has(const struct host *host, const struct device *device) {
            !driver_is_vfio(driver);
 }
 
-int driver_write_at(const struct tree *tree, const char *path, const char *text) {
+static int driver_write_at(const struct tree *tree, const char *path, const char *text) {
     char *resolved = tree_resolve(tree, path);
     int fd = resolved ? openat(tree->fd, resolved, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
     int status = resolved ? errno : ELOOP;
@@ -55,8 +55,8 @@ static int driver_clear_override(const struct host *host, const struct device *d
 }
 
 struct bind_work {
+    const char *root, *path, *text;
     const struct host *host;
-    const char *path, *text;
     const struct device *overridden; /* its override is cleared first; NULL: none */
 };
 
@@ -65,7 +65,7 @@ static void driver_bind_write(void *context, int socket) {
     struct tree tree;
     int status = work->overridden ? driver_clear_override(work->host, work->overridden) : 0;
     if (!status)
-        status = tree_open(&tree, work->host->root) ? 0 : errno;
+        status = tree_open(&tree, work->root) ? 0 : errno;
     if (!status) {
         status = driver_write_at(&tree, work->path, work->text);
         tree_close(&tree);
@@ -88,6 +88,10 @@ static int driver_bind_in_time(struct bind_work work) {
     return status;
 }
 
+int driver_write_in_time(const char *root, const char *path, const char *text) {
+    return driver_bind_in_time((struct bind_work){root, path, text, NULL, NULL});
+}
+
 /* The file of the driver that the device was seen on, and not of the one that it has by now: when
  * libvirt has given it to a VM meanwhile, the kernel refuses to unbind it, with ENODEV. */
 static void driver_unbind_path(char path[PATH_SIZE], const char *driver) {
@@ -102,7 +106,7 @@ int driver_unbind(const struct host *host, const struct device *device, struct f
         strcmp(driver, device->driver) != 0)
         return 0;
     driver_unbind_path(path, driver);
-    int status = driver_bind_in_time((struct bind_work){host, path, device->address, NULL});
+    int status = driver_write_in_time(host->root, path, device->address);
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return 0;
     if (status != ETIMEDOUT)
@@ -117,7 +121,7 @@ int driver_unbind(const struct host *host, const struct device *device, struct f
 static int driver_find_driver(const struct host *host, const struct device *device,
                               struct failure *failure) {
     int status = driver_bind_in_time(
-        (struct bind_work){host, "sys/bus/pci/drivers_probe", device->address, device});
+        (struct bind_work){host->root, "sys/bus/pci/drivers_probe", device->address, host, device});
     return status ? failure_set(failure, "no driver could be found for %s: %s", device->address,
                                 strerror(status))
                   : 0;
@@ -137,7 +141,7 @@ int driver_rebind(const struct host *host, const struct device *device, struct f
         !driver_is_vfio(driver))
         return 0;
     driver_unbind_path(path, driver);
-    int status = driver_bind_in_time((struct bind_work){host, path, device->address, NULL});
+    int status = driver_write_in_time(host->root, path, device->address);
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return driver_find_driver(host, device, failure);
     return failure_set(failure, "%s cannot be unbound from %s: %s", driver, device->address,

@@ -18,8 +18,10 @@ bool driver_may_split_group(const struct host *host);
 /* Who has that group open, or the file of the device in that directory of sysfs; see group_user of
  * struct host_source. */
 char *driver_vfio_user(const char *root, const char *directory, int group);
-/* Writes to a file of sysfs. Returns 0 or an errno. */
-int driver_write_at(const struct tree *tree, const char *path, const char *text);
+/* Writes to a file of sysfs, in a process of its own: the kernel may let the write wait for who has
+ * the device open. Returns 0 or an errno; ETIMEDOUT: the kernel is still at it after
+ * DEADLINE_BIND_MS. */
+int driver_write_in_time(const char *root, const char *path, const char *text);
 
 /* Whether the device is bound to its host driver now: to one that is not for VMs. */
 bool driver_host_has(const struct host *host, const struct device *device);

@@ -3,7 +3,6 @@
 #include "engine/host/driver.h"
 #include "engine/host/tree.h"
 #include "engine/system/deadline.h"
-#include "engine/system/helper.h"
 #include "lexer/memory.h"
 #include "lexer/text.h"
 
@@ -57,40 +56,11 @@ char *mdev_instance_user(const struct host_source *source, const char *uuid) {
 
 /* --- writing */
 
-struct mdev_write {
-    const char *root, *path, *text;
-};
-
-static void mdev_instance_write(void *context, int socket) {
-    const struct mdev_write *work = context;
-    struct tree tree;
-    int status = tree_open(&tree, work->root) ? 0 : errno;
-    if (!status) {
-        status = driver_write_at(&tree, work->path, work->text);
-        tree_close(&tree);
-    }
-    helper_send(socket, &status, sizeof status);
-}
-
-/* In a process of its own: the driver of the parent does the work, and the kernel lets a removal
- * wait for who has the instance open. Returns 0 or an errno; ETIMEDOUT: it is still at it. */
-static int mdev_instance_write_in_time(struct mdev_write work) {
-    struct helper helper;
-    int status = ECHILD;
-    if (helper_start(&helper, mdev_instance_write, &work) < 0)
-        return errno;
-    if (helper_await(&helper, &status, sizeof status,
-                     clock_now() + deadline_limit(DEADLINE_BIND_MS)) == HELPER_LATE)
-        status = ETIMEDOUT;
-    helper_end(&helper);
-    return status;
-}
-
 int mdev_instance_create(const struct host_source *source, const struct device *parent,
                          const char *type, const char *uuid, struct failure *failure) {
     char *path = memory_printf("sys/bus/pci/devices/%s/mdev_supported_types/%s/create",
                                parent->address, type);
-    int status = mdev_instance_write_in_time((struct mdev_write){source->root, path, uuid});
+    int status = driver_write_in_time(source->root, path, uuid);
     const char *driver = parent->driver ? parent->driver : "of the host";
     free(path);
     if (!status)
@@ -109,7 +79,7 @@ int mdev_instance_create(const struct host_source *source, const struct device *
 int mdev_instance_remove(const struct host_source *source, const char *uuid,
                          struct failure *failure) {
     char *path = memory_printf(INSTANCE "/remove", uuid);
-    int status = mdev_instance_write_in_time((struct mdev_write){source->root, path, "1"});
+    int status = driver_write_in_time(source->root, path, "1");
     free(path);
     if (!status || status == ENOENT || status == ENODEV) /* it has gone meanwhile */
         return 0;
