@@ -7,10 +7,8 @@
 #include "lexer/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define INSTANCE "sys/bus/mdev/devices/%s"
 
