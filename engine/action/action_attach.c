@@ -312,6 +312,17 @@ static bool action_attach_refuse_same_title(struct planner *planner, const struc
     return true;
 }
 
+/* Two VMs may have one MAC address in two networks; in one network one of them is cut off. */
+static char *action_attach_note_mac(const struct planner *planner, const char *mac) {
+    const struct plan_request *request = planner->request;
+    for (size_t i = 0; *mac && i < request->other_count; i++)
+        if (guest_find_card(&request->others[i].guest, mac))
+            return memory_printf("VM '%s' has a network card with the MAC address %s too: in one "
+                                 "network only one of the two can be reached",
+                                 domain_label(&request->others[i]), mac);
+    return NULL;
+}
+
 static void action_attach_add_step(struct planner *planner, const struct action_ref *ref,
                                    const struct device *device) {
     const struct backend_type *backend = backend_type(ref->action->backend);
@@ -332,6 +343,8 @@ static void action_attach_add_step(struct planner *planner, const struct action_
         entry->note =
             backend->note_place ? backend->note_place(&planner->guest, device, &options) : NULL;
     }
+    if (!entry->note)
+        entry->note = action_attach_note_mac(planner, entry->mac);
     entry->take_from = judge_holder(&planner->judge, device);
     if (entry->take_from)
         entry->message = memory_printf("detach from VM '%s', then attach: its guest is asked",

@@ -64,3 +64,13 @@ echo "-- a card that can run two"
 echo 2 >host/sys/devices/pci0000:00/0000:00:01.0/0000:41:00.1/sriov_totalvfs
 echo 'on vm has started attach at 0000:41:00.1 as net' >net/50-example.rules
 plan has | grep hint
+echo "-- another VM has the MAC address"
+mkdir -p host/run/libvirt/qemu
+cat >host/run/libvirt/qemu/old.xml <<'XML'
+<domstatus state='running'><domain type='kvm' id='9'><name>old</name><uuid>99999999-2222-4333-8444-555555555555</uuid>
+  <devices><interface type='network'><mac address='52:54:00:AA:34:56'/><source network='lan'/></interface></devices>
+</domain></domstatus>
+XML
+echo 'on vm has started attach vf 3 of 8086:1572 as net mac "52:54:00:aa:34:56"' >net/50-example.rules
+vm has >vm.xml
+plan has
