@@ -5,13 +5,15 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 
-/* What is not on one bus is on one of the others. */
-static struct criterion criterion_plain_bus(const struct criterion *one) {
-    struct criterion plain = *one;
-    if (plain.kind == CRITERION_BUS && plain.negated) {
-        plain.negated = false;
-        plain.bus ^= BUS_NEEDS_ANY;
-    }
+/* What is not on one bus is on one of the others: `plain` says so then. A condition is copied only
+ * if it has to be, since a large file asks some million times. */
+static const struct criterion *criterion_plain_bus(const struct criterion *one,
+                                                   struct criterion *plain) {
+    if (one->kind != CRITERION_BUS || !one->negated)
+        return one;
+    *plain = *one;
+    plain->negated = false;
+    plain->bus ^= BUS_NEEDS_ANY;
     return plain;
 }
 
@@ -194,19 +196,23 @@ static bool criterion_parts(const struct criterion *a, const struct criterion *b
 /* --- with their 'not' */
 
 bool criterion_excludes(const struct criterion *one, const struct criterion *other) {
-    struct criterion a = criterion_plain_bus(one), b = criterion_plain_bus(other);
-    if (a.negated && b.negated)
+    struct criterion plain[2];
+    const struct criterion *a = criterion_plain_bus(one, &plain[0]);
+    const struct criterion *b = criterion_plain_bus(other, &plain[1]);
+    if (a->negated && b->negated)
         return false;
-    if (a.negated || b.negated)
-        return a.negated ? criterion_covers(&a, &b) : criterion_covers(&b, &a);
-    return criterion_parts(&a, &b);
+    if (a->negated || b->negated)
+        return a->negated ? criterion_covers(a, b) : criterion_covers(b, a);
+    return criterion_parts(a, b);
 }
 
 bool criterion_implies(const struct criterion *one, const struct criterion *other) {
-    struct criterion a = criterion_plain_bus(one), b = criterion_plain_bus(other);
-    if (a.negated && b.negated)
-        return criterion_covers(&a, &b);
-    if (a.negated)
+    struct criterion plain[2];
+    const struct criterion *a = criterion_plain_bus(one, &plain[0]);
+    const struct criterion *b = criterion_plain_bus(other, &plain[1]);
+    if (a->negated && b->negated)
+        return criterion_covers(a, b);
+    if (a->negated)
         return false;
-    return b.negated ? criterion_parts(&a, &b) : criterion_covers(&b, &a);
+    return b->negated ? criterion_parts(a, b) : criterion_covers(b, a);
 }
