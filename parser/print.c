@@ -143,7 +143,8 @@ static void print_duration(FILE *out, uint32_t milliseconds) {
 void print_options(FILE *out, const struct action *action) {
     for (const struct action_option *one = action->options; one; one = one->next) {
         const struct option_row *row = syntax_option(one->kind);
-        fprintf(out, *row->text ? " %s" : "", row->text);
+        if (*row->text)
+            fprintf(out, " %s", row->text);
         fputs(row->value == VALUE_FLAG ? "" : " ", out);
         if (row->value == VALUE_DURATION)
             print_duration(out, one->milliseconds);
