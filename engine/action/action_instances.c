@@ -18,9 +18,6 @@ struct instances {
     const char *type;      /* NULL: the rule says 'uuid' */
     struct instance *list; /* chosen, and not in the plan yet */
     size_t count;
-    bool differ; /* as in struct choice, with the next two */
-    struct verdict first;
-    char *reasons;
 };
 
 /* --- what is there, and what the plan has */
@@ -274,17 +271,6 @@ static void action_instances_plan_one(const struct instances *instances,
 
 /* --- any N */
 
-static void action_instances_note_refusal(struct instances *instances, const struct device *device,
-                                          struct verdict verdict) {
-    memory_append(&instances->reasons, "; %s: %s", device->address, verdict.message);
-    instances->differ |= instances->first.refusal && instances->first.refusal != verdict.refusal;
-    planner_omit(instances->planner, instances->ref, device, verdict_copy(&verdict));
-    if (instances->first.refusal)
-        verdict_finish(&verdict);
-    else
-        instances->first = verdict;
-}
-
 static void action_instances_choose(struct instances *instances, const struct device *parent,
                                     const char *uuid) {
     instances->list = memory_grow(instances->list, instances->count, sizeof *instances->list);
@@ -332,7 +318,7 @@ static void action_instances_plan_any(struct instances *instances,
     char uuid[STABLE_ID_UUID_SIZE];
     unsigned ordinal = 0;
     size_t absent = 0;
-    instances->reasons = memory_strdup("");
+    struct choice choice = {.reasons = memory_strdup("")};
     /* What is there comes first: an engine that was killed, or an earlier event, chose it. */
     for (size_t i = 0; i < target->count; i++) {
         action_instances_next(planner, id, &ordinal, uuid);
@@ -355,15 +341,12 @@ static void action_instances_plan_any(struct instances *instances,
     bool enough = instances->count >= target->count;
     for (size_t i = 0; i < devices->count; i++) {
         if (refused[i].refusal)
-            action_instances_note_refusal(instances, devices->list[i], refused[i]);
+            choose_note_refusal(planner, instances->ref, &choice, devices->list[i], refused[i]);
         else if (!enough && absent)
-            action_instances_note_refusal(instances, devices->list[i],
-                                          action_instances_none_left(instances, devices->list[i]));
+            choose_note_refusal(planner, instances->ref, &choice, devices->list[i],
+                                action_instances_none_left(instances, devices->list[i]));
     }
-    struct choice choice = {.count = instances->count,
-                            .reasons = instances->reasons,
-                            .first = instances->first,
-                            .differ = instances->differ};
+    choice.count = instances->count;
     struct instance *list = instances->list;
     size_t count = instances->count;
     instances->list = NULL; /* from here on they are counted in the plan */
@@ -375,8 +358,7 @@ static void action_instances_plan_any(struct instances *instances,
         action_attach_refuse_too_few(planner, instances->ref, &choice);
     free(list);
     free(refused);
-    free(instances->reasons);
-    verdict_finish(&instances->first);
+    choose_finish(&choice);
 }
 
 /* --- one, all, and one that is there */

@@ -62,8 +62,8 @@ struct backend_type {
     size_t (*count_elements)(const struct device *device, const struct backend_options *options);
     /*
      * Writes an element (formatdomain.html) that attaches it. Two spaces of indentation, one XML
-     * element a line, no last newline. Returns false when there is no such element, or the device's
-     * address is not well formed.
+     * element a line, no last newline. Returns false when the device has no such element, or the
+     * device's address is not well formed.
      */
     bool (*write_xml)(FILE *out, const struct device *device, const struct backend_options *options,
                       size_t index);

@@ -20,7 +20,7 @@ char *backend_place_controller_xml(const struct guest_place *place);
  * one.
  */
 int backend_place_controller_index(const char *element);
-/* REFUSED_NO_SCSI: there is no unit of a SCSI controller. */
+/* REFUSED_NO_SCSI: no SCSI controller has a free unit. */
 struct verdict backend_place_refuse_scsi(const struct backend_need *need);
 
 /* REFUSED_NO_USB when the VM has no USB controller. */

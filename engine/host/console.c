@@ -326,7 +326,7 @@ static bool console_has_monitor(const struct usage *usage) {
 }
 
 /* Whether somebody may sit at the host: it shows its console on a display, and no driver says that
- * there is no monitor. */
+ * no monitor is connected. */
 static bool console_is_seen(struct usage *usage) {
     struct display display = {0};
     struct device_set other = {0};

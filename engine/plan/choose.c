@@ -126,8 +126,10 @@ static void choose_add_unit(struct planner *planner, const struct action_ref *re
     }
 }
 
-static void choose_note_refusal(struct choice *choice, const struct device *device,
-                                struct verdict verdict) {
+void choose_note_refusal(struct planner *planner, const struct action_ref *ref,
+                         struct choice *choice, const struct device *device,
+                         struct verdict verdict) {
+    planner_omit(planner, ref, device, verdict_copy(&verdict));
     memory_append(&choice->reasons, "; %s: %s", device->address, verdict.message);
     choice->differ |= choice->first.refusal && choice->first.refusal != verdict.refusal;
     if (choice->first.refusal)
@@ -148,8 +150,7 @@ static void choose_device(struct planner *planner, const struct action_ref *ref,
         choose_add_unit(planner, ref, choice, devices, &alone);
         verdict_finish(&verdict);
     } else {
-        planner_omit(planner, ref, device, verdict_copy(&verdict));
-        choose_note_refusal(choice, device, verdict);
+        choose_note_refusal(planner, ref, choice, device, verdict);
     }
     planner_list_finish(&unit);
 }

@@ -43,6 +43,11 @@ struct choice {
  */
 struct choice choose_any(struct planner *planner, const struct action_ref *ref,
                          const struct device_list *devices);
+/* Why `any` does not take the device: in the choice, and in the plan, see planner_omit(). Takes
+ * what the verdict owns. */
+void choose_note_refusal(struct planner *planner, const struct action_ref *ref,
+                         struct choice *choice, const struct device *device,
+                         struct verdict verdict);
 void choose_finish(struct choice *choice);
 
 /* The target selects several devices and must select one: the refusal lists them. */
