@@ -99,12 +99,14 @@ static bool action_attach_settles(struct run *run, const struct plan_entry *entr
 }
 
 /* An element of a step. A SCSI controller that the VM has already is not sent again. */
-static int action_attach_element(struct run *run, const char *xml, struct virt_error *error) {
-    int index = backend_place_controller_index(xml);
+static int action_attach_element(struct run *run, const struct plan_element *element,
+                                 struct virt_error *error) {
+    int index = element->controller;
     struct guest *guest = &run->domain.guest;
     if (index >= 0 && guest->scsi[index].is_there)
         return 0;
-    int status = run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, xml, error);
+    int status =
+        run->virt->ops->attach(run->virt, run_vm(run), run->domain.id, element->xml, error);
     if (index >= 0 && status == 0) /* the next steps of this plan find it */
         guest_add_scsi(guest, "virtio-scsi", index);
     return status;
@@ -118,9 +120,9 @@ static int action_attach_add_scsi(struct run *run, const struct plan_entry *entr
     if (!place.has_unit || run->domain.guest.scsi[place.scsi].is_there)
         return 0;
     place.needs_scsi = true;
-    char *xml = backend_place_controller_xml(&place);
-    int status = action_attach_element(run, xml, error);
-    free(xml);
+    struct plan_element controller = {backend_place_controller_xml(&place), (int)place.scsi};
+    int status = action_attach_element(run, &controller, error);
+    free(controller.xml);
     return status;
 }
 
@@ -131,13 +133,12 @@ static int action_attach_call(struct run *run, const struct plan_entry *entry, s
     int64_t called = run_now(run);
     size_t own = 0;
     for (size_t i = 0; i < entry->element_count; i++)
-        own += backend_place_controller_index(entry->elements[i]) < 0;
+        own += entry->elements[i].controller < 0;
     run_begin_call(run, "attach", entry->device);
     int status = action_attach_add_scsi(run, entry, error);
     for (size_t i = 0; i < entry->element_count && status == 0; i++) {
-        status = action_attach_element(run, entry->elements[i], error);
-        task->has_part |=
-            status == 0 && own > 1 && backend_place_controller_index(entry->elements[i]) < 0;
+        status = action_attach_element(run, &entry->elements[i], error);
+        task->has_part |= status == 0 && own > 1 && entry->elements[i].controller < 0;
     }
     task->call_ms = run_now(run) - called;
     run_end_call(run, entry->device, status < 0 ? error : NULL);
@@ -334,7 +335,7 @@ static void action_attach_add_step(struct planner *planner, const struct action_
             continue;
         bool is_first = entry->element_count == 0;
         choose_take_place(&planner->guest, backend, device, &options);
-        planner_add_element(entry, backend_place_controller_xml(&options.place));
+        planner_add_controller(entry, &options.place);
         planner_add_element(entry, backend_xml(backend, device, &options, index));
         if (!is_first)
             continue;

@@ -32,13 +32,6 @@ char *backend_place_controller_xml(const struct guest_place *place) {
                : NULL;
 }
 
-int backend_place_controller_index(const char *element) {
-    static const char start[] = "<controller type='scsi' index='";
-    return strncmp(element, start, strlen(start)) != 0
-               ? -1
-               : (int)strtol(element + strlen(start), NULL, 10);
-}
-
 struct verdict backend_place_refuse_scsi(const struct backend_need *need) {
     const struct guest *guest = need->guest;
     const char *place = guest->has_no_pci      ? "PCI bus"

@@ -16,10 +16,6 @@ void backend_place_write_unit(FILE *out, const struct guest_place *place);
 /* The SCSI controller that is to be plugged in before the element that takes this place, for the
  * caller to free; NULL: none. It stays in the VM, as one that libvirt plugs in does. */
 char *backend_place_controller_xml(const struct guest_place *place);
-/* The index of such a controller, which is not a part of the device; -1: the element is another
- * one.
- */
-int backend_place_controller_index(const char *element);
 /* REFUSED_NO_SCSI: no SCSI controller has a free unit. */
 struct verdict backend_place_refuse_scsi(const struct backend_need *need);
 

@@ -84,8 +84,8 @@ void plan_finish(struct plan *plan) {
         free(entry->instance);
         free(entry->target_text);
         for (size_t j = 0; j < entry->element_count; j++)
-            free(entry->elements[j]);
-        free((void *)entry->elements);
+            free(entry->elements[j].xml);
+        free(entry->elements);
         free(entry->note);
         free(entry->message);
         free(entry->hint);

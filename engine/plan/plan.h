@@ -34,6 +34,14 @@ enum plan_kind {
     PLAN_SKIPPED, /* nothing to do, and no failure: attached already, absent but optional */
 };
 
+/* What libvirt gets in one call. */
+struct plan_element {
+    char *xml;
+    /* The index of the SCSI controller that it is, which is plugged in before the device and is not
+     * a part of it; -1: an element of the device. */
+    int controller;
+};
+
 struct plan_entry {
     enum plan_kind kind;
     enum refusal refusal; /* of PLAN_SKIPPED: REFUSED_ABSENT or REFUSED_TOO_FEW with `optional`, or
@@ -54,7 +62,7 @@ struct plan_entry {
     char *target_text; /* the device as written in the rule: "1ac1:089a"; NULL: run */
     /* The XML of a step: what the VM does not have of the device and gets, or what it has and
      * loses. A VM that has all of it has the device. */
-    char **elements;
+    struct plan_element *elements;
     size_t element_count;
     struct guest_place place; /* of a step that attaches: where libvirt will put the first of them,
                                  if that is known */

@@ -134,7 +134,7 @@ static void plan_print_entry(const struct plan *plan, const struct plan_entry *e
     plan_print_line("hint: ", entry->hint, out);
     if (xml)
         for (size_t i = 0; i < entry->element_count; i++)
-            plan_print_xml(entry->elements[i], out);
+            plan_print_xml(entry->elements[i].xml, out);
     plan_print_entry_rule(entry, out, colour);
 }
 
@@ -303,7 +303,7 @@ static struct json_object *plan_print_rule_json(const struct plan_entry *entry) 
 static void plan_print_put_xml(struct json_object *object, const struct plan_entry *entry) {
     char *xml = memory_strdup("");
     for (size_t i = 0; i < entry->element_count; i++)
-        memory_append(&xml, "%s%s", i ? "\n" : "", entry->elements[i]);
+        memory_append(&xml, "%s%s", i ? "\n" : "", entry->elements[i].xml);
     text_put_json(object, "xml", *xml ? xml : NULL);
     free(xml);
 }

@@ -1,5 +1,7 @@
 #include "engine/plan/planner.h"
 
+#include "engine/backend/backend_place.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,12 +77,21 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
     return entry;
 }
 
-void planner_add_element(struct plan_entry *entry, char *xml) {
+static void planner_add_xml(struct plan_entry *entry, char *xml, int controller) {
     if (!xml)
         return;
-    entry->elements =
-        memory_grow((void *)entry->elements, entry->element_count, sizeof *entry->elements);
-    entry->elements[entry->element_count++] = xml;
+    entry->elements = memory_grow(entry->elements, entry->element_count, sizeof *entry->elements);
+    struct plan_element *element = &entry->elements[entry->element_count++];
+    element->xml = xml;
+    element->controller = controller;
+}
+
+void planner_add_element(struct plan_entry *entry, char *xml) {
+    planner_add_xml(entry, xml, -1);
+}
+
+void planner_add_controller(struct plan_entry *entry, const struct guest_place *place) {
+    planner_add_xml(entry, backend_place_controller_xml(place), (int)place->scsi);
 }
 
 void planner_refuse(struct planner *planner, const struct action_ref *ref,

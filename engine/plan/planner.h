@@ -49,6 +49,8 @@ struct plan_entry *planner_add(struct planner *planner, const struct action_ref 
                                enum plan_kind kind, const struct device *device);
 /* One more element of a step. Takes the XML; NULL is left out. */
 void planner_add_element(struct plan_entry *entry, char *xml);
+/* The SCSI controller that such a place needs, if it needs one. */
+void planner_add_controller(struct plan_entry *entry, const struct guest_place *place);
 /* Takes what the verdict owns. */
 void planner_refuse(struct planner *planner, const struct action_ref *ref,
                     const struct device *device, struct verdict verdict);

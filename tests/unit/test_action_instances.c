@@ -151,7 +151,7 @@ static void one_of_one_device(void **state) {
                               "</hostdev>",
                               uuid_of(0));
     assert_int_equal(plan.entries[0].element_count, 1);
-    assert_string_equal(plan.entries[0].elements[0], xml);
+    assert_string_equal(plan.entries[0].elements[0].xml, xml);
     free(xml);
     assert_has(plan.entries[0].note, "of type nvidia-63 (GRID T4-2A) is created");
     char *text = plan_device_text(&plan.entries[0]);
@@ -373,7 +373,7 @@ static void a_uuid_that_a_rule_names(void **state) {
     /* It says itself on which device it is. */
     assert_string_equal(plan_of("attach 10de:1eb8 as mdev uuid \"" UUID "\""),
                         "attach 0000:02:00.0\n");
-    assert_has(plan.entries[0].elements[0], "<address uuid='" UUID "'/>");
+    assert_has(plan.entries[0].elements[0].xml, "<address uuid='" UUID "'/>");
     assert_null(plan.entries[0].note);
     assert_string_equal(plan_of("attach at 01:00.0 as mdev uuid \"" UUID "\""),
                         "refused absent -\n");
@@ -391,8 +391,8 @@ static void detach_takes_out_all_of_a_device(void **state) {
     vm(MDEV(UUID) MDEV("8a0e7d2c-55b1-4c56-9d3e-000000000002"));
     assert_string_equal(plan_of("detach at 01:00.0"), "detach 0000:01:00.0\n");
     assert_int_equal(plan.entries[0].element_count, 2);
-    assert_has(plan.entries[0].elements[0], UUID);
-    assert_has(plan.entries[0].elements[1], "000000000002");
+    assert_has(plan.entries[0].elements[0].xml, UUID);
+    assert_has(plan.entries[0].elements[1].xml, "000000000002");
 }
 
 int main(void) {

@@ -206,7 +206,7 @@ static void the_first_rule_of_all(void **state) {
     devices[CORAL2].id.device = devices[CORAL3].id.device = 0x1111;
     assert_string_equal(plan_of("attach 1ac1:089a as vfio"), "attach 0000:03:00.0\n");
     assert_int_equal(plan.count, 1);
-    assert_string_equal(plan.entries[0].elements[0],
+    assert_string_equal(plan.entries[0].elements[0].xml,
                         "<hostdev mode='subsystem' type='pci' managed='yes'>\n"
                         "  <driver name='vfio'/>\n"
                         "  <source>\n"
@@ -224,19 +224,19 @@ static void the_first_rule_of_all(void **state) {
 static void options_reach_the_xml(void **state) {
     (void)state;
     plan_of("attach at 03:00.0 as vfio unmanaged rom off");
-    assert_has(plan.entries[0].elements[0], "managed='no'");
-    assert_has(plan.entries[0].elements[0], "<rom bar='off'/>");
+    assert_has(plan.entries[0].elements[0].xml, "managed='no'");
+    assert_has(plan.entries[0].elements[0].xml, "<rom bar='off'/>");
     plan_of("attach at 03:00.0 as vfio rom \"/a&b.rom\"");
-    assert_has(plan.entries[0].elements[0], "managed='yes'");
-    assert_has(plan.entries[0].elements[0], "<rom file='/a&amp;b.rom'/>");
+    assert_has(plan.entries[0].elements[0].xml, "managed='yes'");
+    assert_has(plan.entries[0].elements[0].xml, "<rom file='/a&amp;b.rom'/>");
 }
 
 static void usb_goes_by_its_number_now(void **state) {
     (void)state;
     assert_string_equal(plan_of("attach port 1-1.5 as usb"), "attach 1-1.5\n");
-    assert_has(plan.entries[0].elements[0], "<vendor id='0x1a6e'/>");
-    assert_has(plan.entries[0].elements[0], "<product id='0x089a'/>");
-    assert_has(plan.entries[0].elements[0], "<address bus='1' device='5'/>");
+    assert_has(plan.entries[0].elements[0].xml, "<vendor id='0x1a6e'/>");
+    assert_has(plan.entries[0].elements[0].xml, "<product id='0x089a'/>");
+    assert_has(plan.entries[0].elements[0].xml, "<address bus='1' device='5'/>");
     assert_string_equal(plan_of("attach serial \"A\" as usb"), "attach 1-1.4\n");
 }
 
@@ -342,7 +342,7 @@ static void a_scsi_device_and_what_it_is_on_are_one(void **state) {
         planned_at(EVENT_STARTED, "on vm frigate started attach serial \"A\" as scsi\n"),
         "attach 1-1.4\n");
     assert_int_equal(plan.entries[0].element_count, 2); /* the first is the VM's controller */
-    assert_has(plan.entries[0].elements[1], "<adapter name='scsi_host3'/>");
+    assert_has(plan.entries[0].elements[1].xml, "<adapter name='scsi_host3'/>");
     assert_int_equal(plan.count, 1);
     assert_int_equal(plan.omitted_count, 1);
     assert_string_equal(plan.omitted[0].message, "it is on 1-1.4, which stands for both");
@@ -865,15 +865,15 @@ static void a_bridge_keeps_its_group_on_the_host(void **state) {
 static void a_rom_is_for_the_selected_device_only(void **state) {
     (void)state;
     plan_of("attach 10de:2484 with group as vfio rom \"/gpu.rom\"");
-    assert_has(plan.entries[0].elements[0], "<rom file='/gpu.rom'/>");
-    assert_null(strstr(plan.entries[1].elements[0], "<rom"));
+    assert_has(plan.entries[0].elements[0].xml, "<rom file='/gpu.rom'/>");
+    assert_null(strstr(plan.entries[1].elements[0].xml, "<rom"));
     plan_of("attach 10de:228b with group as vfio rom \"/gpu.rom\"");
-    assert_has(plan.entries[0].elements[0], "<rom file='/gpu.rom'/>");
-    assert_null(strstr(plan.entries[1].elements[0], "<rom"));
+    assert_has(plan.entries[0].elements[0].xml, "<rom file='/gpu.rom'/>");
+    assert_null(strstr(plan.entries[1].elements[0].xml, "<rom"));
     plan_of("attach all 10de:* with group as vfio rom \"/gpu.rom\"");
-    assert_has(plan.entries[1].elements[0], "<rom file='/gpu.rom'/>");
+    assert_has(plan.entries[1].elements[0].xml, "<rom file='/gpu.rom'/>");
     plan_of("attach 10de:2484 with group as vfio rom off");
-    assert_has(plan.entries[1].elements[0], "<rom bar='off'/>");
+    assert_has(plan.entries[1].elements[0].xml, "<rom bar='off'/>");
 }
 
 static void with_group_takes_all_or_none(void **state) {
@@ -1032,11 +1032,11 @@ static void conventional_devices_get_an_address(void **state) {
     vm(PORT PORT_OF("2") PORT_OF("3"), "");
     assert_string_equal(plan_of("attach all 1ac1:* as vfio"),
                         "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n");
-    assert_has(plan.entries[0].elements[0],
+    assert_has(plan.entries[0].elements[0].xml,
                "  <address type='pci' domain='0x0000' bus='0x03' slot='0x00' "
                "function='0x0'/>\n</hostdev>");
-    assert_null(strstr(plan.entries[1].elements[0], "type='pci' domain"));
-    assert_has(plan.entries[2].elements[0],
+    assert_null(strstr(plan.entries[1].elements[0].xml, "type='pci' domain"));
+    assert_has(plan.entries[2].elements[0].xml,
                "<address type='pci' domain='0x0000' bus='0x02' slot='0x00'");
     assert_string_equal(plan_of("attach any 3 1ac1:*, at 06:00.0 as vfio"),
                         "attach 0000:03:00.0\nattach 0000:04:00.0\nattach 0000:05:00.0\n"
@@ -1124,8 +1124,8 @@ static void sticks_take_the_ports_of_the_fastest_first(void **state) {
                         "attach 1-1.5\nattach 1-1.4\n");
     assert_string_equal(placed(0), "1 fast");
     assert_string_equal(placed(1), "0 slow");
-    assert_non_null(strstr(plan.entries[0].elements[0], "<address type='usb' bus='1'/>"));
-    assert_non_null(strstr(plan.entries[1].elements[0], "<address type='usb' bus='0'/>"));
+    assert_non_null(strstr(plan.entries[0].elements[0].xml, "<address type='usb' bus='1'/>"));
+    assert_non_null(strstr(plan.entries[1].elements[0].xml, "<address type='usb' bus='0'/>"));
     assert_string_equal(plan.entries[1].note,
                         "at 12 Mbit/s instead of 480: the fastest free port is of USB controller 0 "
                         "(piix3-uhci); add to the VM while it is off: <controller type='usb' "
@@ -1153,8 +1153,8 @@ static void a_stick_that_goes_leaves_its_controller(void **state) {
                                                   "on vm any started attach port 1-1.4 as usb\n"),
                         "detach 1-1.5\nattach 1-1.4\n");
     assert_string_equal(placed(1), "1 fast");
-    assert_null(
-        strstr(plan.entries[0].elements[0], "type='usb' bus")); /* of the guest: none to detach */
+    assert_null(strstr(plan.entries[0].elements[0].xml,
+                       "type='usb' bus")); /* of the guest: none to detach */
 }
 
 static void a_rule_names_the_controller(void **state) {
@@ -1162,7 +1162,7 @@ static void a_rule_names_the_controller(void **state) {
     two_usb("");
     assert_string_equal(plan_of("attach port 1-1.4 as usb controller 0"), "attach 1-1.4\n");
     assert_string_equal(placed(0), "0 slow");
-    assert_non_null(strstr(plan.entries[0].elements[0], "<address type='usb' bus='0'/>"));
+    assert_non_null(strstr(plan.entries[0].elements[0].xml, "<address type='usb' bus='0'/>"));
     assert_string_equal(plan.entries[0].note,
                         "at 12 Mbit/s instead of 480: the rule names USB controller 0 "
                         "(piix3-uhci); 'controller 1' gives it 480");
@@ -1202,9 +1202,9 @@ static void a_vm_whose_controllers_are_not_known(void **state) {
     devices[STICK].speed = 12;
     domain_from_name(&domain, "frigate");
     assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
-    assert_null(strstr(plan.entries[0].elements[0], "type='usb' bus"));
+    assert_null(strstr(plan.entries[0].elements[0].xml, "type='usb' bus"));
     assert_string_equal(plan_of("attach port 1-1.4 as usb controller 2"), "attach 1-1.4\n");
-    assert_non_null(strstr(plan.entries[0].elements[0], "<address type='usb' bus='2'/>"));
+    assert_non_null(strstr(plan.entries[0].elements[0].xml, "<address type='usb' bus='2'/>"));
     vm_of("<domain><name>frigate</name><os><type>hvm</type></os></domain>");
     assert_string_equal(plan_of("attach port 1-1.4 as usb"), "attach 1-1.4\n");
 }
@@ -1222,7 +1222,7 @@ static void an_old_libvirt_has_no_guest_reset(void **state) {
                     "leave 'guest reset' out of the rule, or upgrade libvirt");
         libvirt_version = 8006000;
         assert_string_equal(plan_of(rule), "attach 1-1.4\n");
-        assert_non_null(strstr(plan.entries[0].elements[0], expected));
+        assert_non_null(strstr(plan.entries[0].elements[0].xml, expected));
         libvirt_version = 0; /* a recorded host */
         assert_string_equal(plan_of(rule), "attach 1-1.4\n");
     }
@@ -1247,7 +1247,7 @@ static void detach_what_the_vm_has(void **state) {
     (void)state;
     vm(PORTS, HAS_PCI("3") HAS_PCI("5") HAS_STICK);
     assert_string_equal(plan_of("detach at 03:00.0"), "detach 0000:03:00.0\n");
-    assert_has(plan.entries[0].elements[0], "bus='0x03'");
+    assert_has(plan.entries[0].elements[0].xml, "bus='0x03'");
     assert_string_equal(plan_of("detach all 1ac1:*"), "detach 0000:03:00.0\ndetach 0000:05:00.0\n");
     assert_string_equal(plan_of("detach any 1ac1:*"), "detach 0000:03:00.0\n");
     assert_string_equal(plan_of("detach 1a6e:089a"), "detach 1-1.4\n");
@@ -1382,13 +1382,13 @@ static void what_left_the_host_leaves_the_vm(void **state) {
         "on vm frigate started, plugged attach port 1-1.4 1a6e:089a as usb\n";
     vm(PORTS, HAS_OLD_STICK);
     assert_string_equal(planned_at(EVENT_STARTED, text), "detach 1/99\nattach 1-1.4\n");
-    assert_string_equal(plan.entries[0].elements[0], "<hostdev mode='subsystem' type='usb'>\n"
-                                                     "  <source>\n"
-                                                     "    <vendor id='0x1a6e'/>\n"
-                                                     "    <product id='0x089a'/>\n"
-                                                     "    <address bus='1' device='99'/>\n"
-                                                     "  </source>\n"
-                                                     "</hostdev>");
+    assert_string_equal(plan.entries[0].elements[0].xml, "<hostdev mode='subsystem' type='usb'>\n"
+                                                         "  <source>\n"
+                                                         "    <vendor id='0x1a6e'/>\n"
+                                                         "    <product id='0x089a'/>\n"
+                                                         "    <address bus='1' device='99'/>\n"
+                                                         "  </source>\n"
+                                                         "</hostdev>");
     assert_says(0, "was unplugged from the host", NULL);
     assert_int_equal(program_line(plan.entries[0].rule, plan.entries[0].action), 1);
     assert_string_equal(planned_at(EVENT_UNPLUGGED, text), "detach 1/99\n");

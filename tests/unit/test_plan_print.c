@@ -207,7 +207,7 @@ static void json_of_a_step(void **state) {
     assert_null(at(at(object, "vm"), "title"));
     assert_string_equal(text_at(step, "action"), "attach");
     assert_string_equal(text_at(step, "backend"), "vfio");
-    assert_string_equal(text_at(step, "xml"), plan.entries[0].elements[0]);
+    assert_string_equal(text_at(step, "xml"), plan.entries[0].elements[0].xml);
     assert_string_equal(text_at(device, "bus"), "pci");
     assert_string_equal(text_at(device, "address"), "0000:03:00.0");
     assert_string_equal(text_at(device, "id"), "1ac1:089a");
